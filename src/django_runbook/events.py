@@ -1,0 +1,97 @@
+"""What happens during a run, as values: the runner emits them and knows nothing of who listens.
+
+All text in an event is masked already and free of control characters, so that a listener can write it anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django_runbook.results import Failure, Role, RunResult, StepResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """``at`` is the time of the event, aware, in UTC."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Event):
+    """``step_count`` counts the commands of the file that are selected, without those of handlers."""
+
+    run_id: str
+    name: str
+    file: str
+    step_count: int
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted(Event):
+    """A step is about to run. ``group_ids`` are the groups around it, outermost first.
+
+    ``argv`` begins with the command's name; it is None for a group, and shows ``***`` under ``no_log``.
+    """
+
+    step_id: str
+    name: str
+    group_ids: tuple[str, ...] = ()
+    role: Role = Role.STEP
+    argv: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmationRequested(Event):
+    """A question is about to be put to the person at the terminal: a live display steps aside."""
+
+    step_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepOutputWritten(Event):
+    """One line of a step's output; ``stream`` is ``stdout`` or ``stderr``."""
+
+    step_id: str
+    stream: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFailed(Event):
+    """An attempt failed and another one follows after ``delay_seconds``."""
+
+    step_id: str
+    attempt: int
+    attempt_count: int
+    delay_seconds: float
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFinished(Event):
+    """A step, or a group, has its result; emitted for steps that were skipped or not run too."""
+
+    result: StepResult
+    group_ids: tuple[str, ...] = ()
+    is_group: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRequested(Event):
+    """A signal asked the run to stop; ``is_immediate`` says that the current command is being ended now."""
+
+    signal_name: str
+    is_immediate: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished(Event):
+    result: RunResult
+
+
+Listener = Callable[[Event], None]

@@ -1,0 +1,30 @@
+"""What the world can do to a run, each with the exit code that the process ends with."""
+
+from __future__ import annotations
+
+from django_runbook.results import ExitCode
+
+
+class RunbookError(Exception):
+    """The root of our errors: a fault of ours unless a child says otherwise."""
+
+    exit_code: ExitCode = ExitCode.FAULT
+
+
+class InvalidRunbook(RunbookError):
+    """The file cannot be run as it stands; nothing was run."""
+
+    exit_code = ExitCode.INVALID
+
+
+class InvalidUsage(RunbookError):
+    """A parameter, a secret, a selection or a setting is wrong; nothing was run."""
+
+    exit_code = ExitCode.INVALID
+
+
+class Stopped(BaseException):
+    """Ends a command that did not stop by itself after a stop was asked for.
+
+    It derives from BaseException because commands catch Exception and would go on.
+    """

@@ -1,0 +1,1 @@
+"""One invocation to its result, in this process."""

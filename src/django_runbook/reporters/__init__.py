@@ -1,0 +1,1 @@
+"""Events to something that a person or a program reads."""

@@ -1,0 +1,104 @@
+"""The words for how a step and a run ended, and the exit code that each becomes."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class StepStatus(enum.StrEnum):
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    SKIPPED = "skipped"
+    INTERRUPTED = "interrupted"
+    NOT_RUN = "not_run"
+
+
+class RunStatus(enum.StrEnum):
+    SUCCEEDED = "succeeded"
+    WARNING = "warning"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class ExitCode(enum.IntEnum):
+    """The exit codes of ``run_runbook``, the one table of them (DESIGN section 4)."""
+
+    SUCCEEDED = 0
+    FAILED = 1
+    INVALID = 2
+    FAULT = 3
+    LOCK_HELD = 75
+    TIMED_OUT = 124
+    INTERRUPTED_BY_SIGHUP = 129
+    INTERRUPTED_BY_SIGINT = 130
+    INTERRUPTED_BY_SIGTERM = 143
+
+
+class Role(enum.StrEnum):
+    """Which list of its group, or of the file, a step stands in."""
+
+    STEP = "step"
+    ON_SUCCESS = "on_success"
+    ON_FAILURE = "on_failure"
+    FINALLY = "finally"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an attempt failed.
+
+    ``error_names`` are the names of the exception's class and of its bases, most derived first, each both
+    bare and with its module; ``exit_code`` is what the command would have ended its own process with.
+    """
+
+    error_type: str
+    message: str
+    exit_code: int
+    error_names: tuple[str, ...] = ()
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptResult:
+    """How one call of a command ended.
+
+    ``stdout`` is what the command wrote to its standard output, unmasked, and is empty unless it was asked
+    for (a step with ``capture``); ``warnings`` are facts a person should see although the call succeeded.
+    """
+
+    status: StepStatus
+    failure: Failure | None = None
+    stdout: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """How a step ended, after all of its attempts."""
+
+    step_id: str
+    name: str
+    status: StepStatus
+    role: Role = Role.STEP
+    tolerated: bool = False
+    attempt_count: int = 0
+    duration_seconds: float = 0.0
+    failure: Failure | None = None
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_failure(self) -> bool:
+        return self.status in {StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.INTERRUPTED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """How a run ended; ``steps`` holds every step of the file once, in the order in which they ended."""
+
+    status: RunStatus
+    exit_code: int
+    steps: tuple[StepResult, ...] = ()
+    duration_seconds: float = 0.0

@@ -1,0 +1,1 @@
+"""Plan to events: runs the steps in order and says what happens."""
