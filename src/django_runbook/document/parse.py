@@ -1,0 +1,217 @@
+"""Source to nodes: one pass over the events of PyYAML's C parser, which keep every position.
+
+Nodes are built here and not by ``yaml.compose`` because composing loses where an anchor stood, resolves aliases,
+recurses, and stops at the first problem.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from django_runbook.document.diagnostics import Diagnostic, Span
+from django_runbook.document.nodes import Hole, Mapping, Mark, Node, Scalar, Sequence, span_of
+from django_runbook.document.recovery import HOLE, Recovery, tab_diagnostic
+from django_runbook.document.scalars import describe, problem_of, resolve
+from django_runbook.document.source import Source
+
+MAX_DEPTH = 32
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TABS = re.compile("\t+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """``root`` is None where nothing is readable; ``left_out`` is text that a syntax error made unreadable."""
+
+    root: Node | None
+    diagnostics: list[Diagnostic]
+    left_out: str = ""
+
+
+def parse(source: Source) -> Parsed:
+    """The nodes of the file and all that YAML says against it.
+
+    What cannot be read is left out as a Hole, so that the rest of the file is still checked.
+    """
+    diagnostics: list[Diagnostic] = []
+    recovery = Recovery(source)
+    while True:
+        builder = _Builder()
+        try:
+            root = builder.build(recovery.text)
+        except yaml.MarkedYAMLError as error:
+            diagnostics += recovery.leave_out(error)
+            if recovery.is_exhausted:
+                return Parsed(root=None, diagnostics=diagnostics)
+            continue
+        except yaml.YAMLError as error:
+            return Parsed(root=None, diagnostics=[*diagnostics, _unplaced(error)])
+        found = [*diagnostics, *builder.diagnostics, *_find_tabs(recovery.text, builder.scalars)]
+        return Parsed(root=root, diagnostics=found, left_out="\n".join(recovery.left_out))
+
+
+def _unplaced(error: yaml.YAMLError) -> Diagnostic:
+    return Diagnostic(code="RB105", message=f"not valid YAML: {' '.join(str(error).split())}", span=Span(1, 1, 1, 2))
+
+
+@dataclass(slots=True)
+class _Open:
+    start: Mark
+    is_mapping: bool
+    children: list[Node] = field(default_factory=list)
+
+
+class _StopError(Exception):
+    pass
+
+
+class _Builder:
+    def __init__(self) -> None:
+        self.diagnostics: list[Diagnostic] = []
+        self.scalars: list[Scalar] = []
+        self._stack: list[_Open] = []
+        self._root: Node | None = None
+        self._document_count = 0
+
+    def build(self, text: str) -> Node | None:
+        try:
+            for event in yaml.parse(text, Loader=_LOADER):
+                self._take(event)
+        except _StopError:
+            pass
+        return self._root
+
+    # Any: types-PyYAML gives the events of the C parser no types.
+    def _take(self, event: Any) -> None:
+        kind = type(event)
+        if kind is ScalarEvent:
+            self._take_scalar(event)
+        elif kind is MappingStartEvent or kind is SequenceStartEvent:
+            self._open(event, is_mapping=kind is MappingStartEvent)
+        elif kind is MappingEndEvent or kind is SequenceEndEvent:
+            self._close(event.end_mark)
+        elif kind is AliasEvent:
+            self._refuse(event, f"the alias *{event.anchor}", help_text="write the value out")
+            self._add(Hole(event.start_mark, event.end_mark))
+        elif kind is DocumentStartEvent:
+            self._start_document(event)
+
+    def _take_scalar(self, event: Any) -> None:
+        if event.anchor is not None or event.tag is not None:
+            self._refuse_properties(event)
+        value = event.value
+        if value == HOLE:
+            self._add(Hole(event.start_mark, event.end_mark))
+            return
+        scalar = Scalar(value, event.implicit[0], event.start_mark, event.end_mark)
+        self.scalars.append(scalar)
+        self._add(scalar)
+        if scalar.is_plain and (problem := problem_of(value)):
+            message, help_text = problem
+            self._report("RB112", message, span_of(scalar), help_text=help_text)
+
+    def _open(self, event: Any, *, is_mapping: bool) -> None:
+        if event.anchor is not None or event.tag is not None:
+            self._refuse_properties(event)
+        if len(self._stack) >= MAX_DEPTH:
+            message = f"more than {MAX_DEPTH} levels of lists and mappings"
+            self._report("RB110", message, _first_character(event.start_mark), help_text="a runbook is a flat list")
+            raise _StopError
+        self._stack.append(_Open(event.start_mark, is_mapping))
+
+    def _close(self, end: Mark) -> None:
+        done = self._stack.pop()
+        if done.is_mapping:
+            self._add(Mapping(list(self._entries(done.children)), done.start, end))
+        else:
+            self._add(Sequence(done.children, done.start, end))
+
+    def _add(self, node: Node) -> None:
+        if self._stack:
+            self._stack[-1].children.append(node)
+        else:
+            self._root = node
+
+    def _entries(self, nodes: list[Node]) -> Iterator[tuple[Scalar, Node]]:
+        seen: dict[str, Scalar] = {}
+        for key, value in zip(nodes[::2], nodes[1::2], strict=True):
+            if not isinstance(key, Scalar) or not isinstance(resolve(key), str):
+                self._refuse_key(key)
+            elif key.text == "<<" and key.is_plain:
+                self._report("RB109", "merge keys are not part of a runbook", span_of(key), help_text="write the keys out")
+            elif key.text in seen:
+                self._refuse_duplicate(key, seen[key.text])
+            else:
+                seen[key.text] = key
+                yield key, value
+
+    def _refuse_key(self, key: Node) -> None:
+        if not isinstance(key, Hole):
+            help_text = "quote it" if isinstance(key, Scalar) else ""
+            self._report("RB111", f"a key must be text, not {describe(key)}", span_of(key), help_text=help_text)
+
+    def _refuse_duplicate(self, key: Scalar, first: Scalar) -> None:
+        self.diagnostics.append(
+            Diagnostic(
+                code="RB106",
+                message=f'the key "{key.text}" stands twice in this mapping',
+                span=span_of(key),
+                help="keep one of the two",
+                related=span_of(first),
+                related_message="it stands here first",
+            )
+        )
+
+    def _start_document(self, event: Any) -> None:
+        self._document_count += 1
+        if self._document_count > 1:
+            self._refuse(event, "a second document", help_text="put it into a file of its own", width=3)
+            raise _StopError
+
+    def _refuse_properties(self, event: Any) -> None:
+        if event.anchor is not None:
+            help_text = "write the value out where it is needed, or use defaults and vars"
+            self._refuse(event, f"the anchor &{event.anchor}", help_text=help_text, width=len(event.anchor) + 1)
+        if event.tag is not None:
+            self._refuse(event, f"the tag {event.tag}", help_text="leave it out")
+
+    def _refuse(self, event: Any, what: str, *, help_text: str, width: int = 1) -> None:
+        span = _first_character(event.start_mark, width=width)
+        self._report("RB108", f"{what} is not part of a runbook", span, help_text=help_text)
+
+    def _report(self, code: str, message: str, span: Span, *, help_text: str) -> None:
+        self.diagnostics.append(Diagnostic(code=code, message=message, span=span, help=help_text))
+
+
+def _first_character(mark: Mark, *, width: int = 1) -> Span:
+    return Span(mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 1 + width)
+
+
+def _find_tabs(text: str, scalars: list[Scalar]) -> Iterator[Diagnostic]:
+    if "\t" not in text:
+        return
+    remaining = iter(scalars)
+    scalar, before_end = next(remaining, None), 0
+    for tabs in _TABS.finditer(text):
+        at = tabs.start()
+        while scalar is not None and scalar.end.index <= at:
+            before_end, scalar = scalar.end.index, next(remaining, None)
+        line_start = text.rfind("\n", 0, at) + 1
+        is_in_comment = "#" in text[max(line_start, before_end) : at]
+        if not is_in_comment and (scalar is None or at < scalar.start.index):
+            line = text.count("\n", 0, at)
+            yield tab_diagnostic(line=line, column=at - line_start, width=len(tabs[0]))

@@ -1,0 +1,97 @@
+"""A path to the text of a runbook, or to the reason why it is not one."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from django_runbook.document.diagnostics import Diagnostic, Span
+
+MAX_BYTES = 1024 * 1024
+# What libyaml breaks lines at, so that its line numbers and ours agree.
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+# YAML 1.2 section 5.1: characters that a file may hold, without the non-characters that stand for us inside values.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]|\ufeff")
+_UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+START = Span(1, 1, 1, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The text of one file; ``path`` is as the user would name it."""
+
+    path: str
+    text: str
+    raw: bytes = field(default=b"", repr=False)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        return _LINE_BREAK.split(self.text)
+
+
+def read(path: Path, *, name: str | None = None) -> tuple[Source, list[Diagnostic]]:
+    """The file at ``path`` as a Source, empty where the diagnostics say why it cannot be read."""
+    label = name or str(path)
+    try:
+        raw = _read_bytes(path)
+    except _UnreadableError as error:
+        return Source(path=label, text=""), [error.diagnostic]
+    return decode(raw, name=label)
+
+
+def decode(raw: bytes, *, name: str) -> tuple[Source, list[Diagnostic]]:
+    """Bytes as a Source; only UTF-8 without control characters is text."""
+    if raw.startswith(_UTF_16_OR_32):
+        return Source(path=name, text=""), [_unreadable("RB103", "the file is not UTF-8", "save it as UTF-8")]
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        text = raw.decode("utf-8", errors="replace").removeprefix("\ufeff")
+        before = raw[: error.start].decode("utf-8").removeprefix("\ufeff")
+        message = f"byte 0x{raw[error.start]:02x} is not UTF-8"
+        return Source(path=name, text=text), [_at_offset("RB103", message, before, "save the file as UTF-8")]
+    source = Source(path=name, text=text, raw=raw)
+    forbidden = _FORBIDDEN.search(text)
+    if forbidden is None:
+        return source, []
+    message = f"character U+{ord(forbidden[0]):04X} is not allowed in a file"
+    return source, [_at_offset("RB104", message, text[: forbidden.start()], "remove it, or write it as an escape")]
+
+
+class _UnreadableError(Exception):
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.message)
+        self.diagnostic = diagnostic
+
+
+def _read_bytes(path: Path) -> bytes:
+    # O_NONBLOCK: opening a FIFO without a writer would wait for ever.
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _UnreadableError(_unreadable("RB101", f"cannot read the file: {reason}", "")) from error
+    with os.fdopen(descriptor, "rb") as file:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
+            raise _UnreadableError(_unreadable("RB101", f"cannot read the file: it is {kind}", ""))
+        raw = file.read(MAX_BYTES + 1)
+    if len(raw) > MAX_BYTES:
+        message = "the file is larger than 1 MiB"
+        raise _UnreadableError(_unreadable("RB102", message, "split it into several runbooks"))
+    return raw
+
+
+def _unreadable(code: str, message: str, help_text: str) -> Diagnostic:
+    return Diagnostic(code=code, message=message, span=START, help=help_text)
+
+
+def _at_offset(code: str, message: str, before: str, help_text: str) -> Diagnostic:
+    lines = _LINE_BREAK.split(before)
+    line, column = len(lines), len(lines[-1]) + 1
+    return Diagnostic(code=code, message=message, span=Span(line, column, line, column + 1), help=help_text)
