@@ -20,7 +20,7 @@ class Located:
     ``text`` is how the file spells a scalar, so that ``1.10`` can reach a command as it was written.
     """
 
-    value: Native | Template | tuple[Located, ...]
+    value: Native | Template | tuple[Located, ...] | Mapping[str, Located]
     span: Span
     text: str = ""
 

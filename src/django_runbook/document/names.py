@@ -1,0 +1,144 @@
+"""An expression and what may be named at its place to Diagnostics: every name is checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from django_runbook.document.diagnostics import Diagnostic, nearest
+from django_runbook.document.expressions import Expression, Reference, Template
+
+ROOTS = ("params", "vars", "secrets", "steps", "run", "item", "today", "now")
+STEP_NAMES = ("id", "name", "status", "tolerated", "exit_code", "attempts", "error", "output")
+RUN_NAMES = ("id", "name", "file")
+HANDLER_RUN_NAMES = (*RUN_NAMES, "status", "failed_step", "error")
+_KINDS = {
+    "string": "text",
+    "integer": "a number",
+    "number": "a number",
+    "boolean": "boolean",
+    "date": "a date",
+    "datetime": "a date and time",
+    "list": "a list",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What can be named. ``params`` gives types; ``steps`` says of each earlier step whether it captures its output.
+
+    ``left_out`` is text that a syntax error hid: a name that stands in it is not called unknown.
+    """
+
+    roots: Collection[str] = ROOTS
+    params: Mapping[str, str] = field(default_factory=dict)
+    vars: Collection[str] = ()
+    secrets: Collection[str] = ()
+    steps: Mapping[str, bool] = field(default_factory=dict)
+    later_steps: Collection[str] = ()
+    run_names: Collection[str] = RUN_NAMES
+    left_out: str = ""
+
+
+def check(value: str | Template | Expression, scope: Scope) -> Iterator[Diagnostic]:
+    """What the names in a value say against it."""
+    if isinstance(value, str):
+        return
+    for expression in (value,) if isinstance(value, Expression) else value.expressions:
+        for reference in expression.references:
+            yield from _check_reference(reference, scope)
+
+
+def check_condition(expression: Expression, scope: Scope) -> Iterator[Diagnostic]:
+    """As `check`, and whether the condition can be true or false at all."""
+    found = list(check(expression, scope))
+    yield from found
+    if found:
+        return
+    from django_runbook.document import sandbox  # noqa: PLC0415 - Jinja2 is imported with the first expression
+
+    kind = sandbox.kind_other_than_boolean(expression.source, lambda root, name: _kind_of(scope, root, name))
+    if kind is not None:
+        message = f"the condition is {kind}, not true or false"
+        yield Diagnostic(code="RB310", message=message, span=expression.span, help="compare it with something")
+
+
+def _kind_of(scope: Scope, root: str, name: str) -> str | None:
+    if root == "params" and name:
+        return _KINDS.get(scope.params.get(name, ""))
+    if root == "secrets" and name:
+        return "text"
+    if not name:
+        return {"today": "a date", "now": "a date and time", "item": None}.get(root, "a mapping")
+    return None
+
+
+def _check_reference(reference: Reference, scope: Scope) -> Iterator[Diagnostic]:
+    root, path = reference.root, reference.path
+    if root == "item" and "item" not in scope.roots:
+        yield _unknown(reference, "there is no item outside of for_each", "")
+    elif root not in scope.roots:
+        near = nearest(root, scope.roots)
+        names = ", ".join(name for name in ROOTS if name in scope.roots)
+        if root in ROOTS:
+            yield _unknown(reference, f'"{root}" cannot be used here', f"the names here are: {names}")
+        else:
+            help_text = f'"{near}" is near' if near else f"the names here are: {names}"
+            yield _unknown(reference, f'"{root}" is not defined', help_text)
+    elif not path:
+        return
+    elif root == "steps":
+        yield from _check_step(reference, scope)
+    elif root in {"params", "vars", "secrets", "run"}:
+        known = {"params": scope.params, "vars": scope.vars, "secrets": scope.secrets, "run": scope.run_names}[root]
+        yield from _check_member(reference, known, scope)
+
+
+def _check_member(reference: Reference, known: Collection[str], scope: Scope) -> Iterator[Diagnostic]:
+    root, name = reference.root, reference.path[0]
+    if name in known or (root != "run" and name in scope.left_out):
+        return
+    near = nearest(name, known)
+    kinds = {"params": "parameter", "vars": "variable", "secrets": "secret", "run": "name in run"}
+    listed = ", ".join(known) or "none"
+    help_text = f'"{near}" is near' if near else f"declared here: {listed}"
+    yield _unknown(reference, f'there is no {kinds[root]} "{name}"', help_text)
+
+
+def _check_step(reference: Reference, scope: Scope) -> Iterator[Diagnostic]:
+    step_id = reference.path[0]
+    if step_id in scope.steps:
+        yield from _check_step_name(reference, scope)
+    elif step_id in scope.later_steps:
+        message = f'step "{step_id}" has not run yet at this place'
+        help_text = "move this step behind it, or name one of the steps before this one: " + _listed(scope)
+        yield Diagnostic(code="RB307", message=message, span=reference.span, help=help_text)
+    elif step_id not in scope.left_out:
+        near = nearest(step_id, (*scope.steps, *scope.later_steps))
+        help_text = f'"{near}" is near; ' if near else ""
+        message = f'there is no step "{step_id}"'
+        help_text += f"steps before this one: {_listed(scope)}"
+        yield Diagnostic(code="RB306", message=message, span=reference.span, help=help_text)
+
+
+def _check_step_name(reference: Reference, scope: Scope) -> Iterator[Diagnostic]:
+    step_id, names = reference.path[0], reference.path[1:]
+    if not names:
+        return
+    if names[0] not in STEP_NAMES:
+        near = nearest(names[0], STEP_NAMES)
+        help_text = f'"{near}" is near' if near else f"a step has: {', '.join(STEP_NAMES)}"
+        yield _unknown(reference, f'a step has no "{names[0]}"', help_text)
+    elif names[0] == "output" and not scope.steps[step_id]:
+        message = f'step "{step_id}" does not capture its output'
+        help_text = f'add "capture: text" (or lines, or json) to step "{step_id}"'
+        yield Diagnostic(code="RB308", message=message, span=reference.span, help=help_text)
+
+
+def _listed(scope: Scope) -> str:
+    return ", ".join(scope.steps) or "none"
+
+
+def _unknown(reference: Reference, message: str, help_text: str) -> Diagnostic:
+    return Diagnostic(code="RB305", message=message, span=reference.span, help=help_text)
+

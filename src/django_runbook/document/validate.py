@@ -1,0 +1,173 @@
+"""Nodes to a Runbook: every key, type and name of a file is checked, and all that is wrong is told at once."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Final
+
+from django_runbook.document import names, params as parameters
+from django_runbook.document.diagnostics import Diagnostic, Severity, Span
+from django_runbook.document.expressions import Expression, Template
+from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, span_of
+from django_runbook.document.parse import Parsed, parse
+from django_runbook.document.reading import Keys, Reading
+from django_runbook.document.runbook import Located, Param, Runbook
+from django_runbook.document.schema import DefaultsModel, FileModel, ParamModel
+from django_runbook.document.scopes import check_names
+from django_runbook.document.source import START, Source
+from django_runbook.document.steps import StepReader
+
+_PARAM_ROOTS: Final = ("today", "now", "run")
+
+
+def load(source: Source) -> tuple[Runbook | None, list[Diagnostic]]:
+    """The runbook in a source, None where it cannot be run, and all diagnostics in the order of the file."""
+    parsed = parse(source)
+    reading = Reading(source=source, left_out=parsed.left_out, diagnostics=list(parsed.diagnostics))
+    runbook = _validate(parsed, reading)
+    diagnostics = sorted(dict.fromkeys(reading.diagnostics), key=lambda diagnostic: diagnostic.span)
+    has_errors = any(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
+    return (None if has_errors else runbook), diagnostics
+
+
+def _validate(parsed: Parsed, reading: Reading) -> Runbook | None:
+    root = parsed.root
+    if root is None or (isinstance(root, Scalar) and not root.text):
+        if not reading.diagnostics:
+            reading.report("RB200", "the file is empty", START, help_text='begin with "steps:" and a list of steps')
+        return None
+    if not isinstance(root, Mapping):
+        if not isinstance(root, Hole):
+            help_text = 'put the list under "steps:"' if not isinstance(root, Scalar) else 'begin with "steps:"'
+            reading.report("RB200", "a runbook must be a mapping", root, help_text=help_text)
+        return None
+    return _file(root, reading)
+
+
+def _file(root: Mapping, reading: Reading) -> Runbook:
+    model, keys = reading.fields(root, FileModel)
+    steps = StepReader(reading=reading, defaults=_defaults(keys, reading))
+    steps.reserve_ids(root)
+    stem = PurePath(reading.source.path).stem
+    runbook = Runbook(
+        path=reading.source.path,
+        name=(model.name if model else None) or stem,
+        description=model.description if model else "",
+        params=_params(keys, reading),
+        vars=_vars(keys, reading),
+        secrets=tuple(model.secrets) if model else (),
+        block=steps.block(model or FileModel.model_construct(fail_fast=True), keys),
+    )
+    reading.diagnostics.extend(check_names(runbook, left_out=reading.left_out))
+    return runbook
+
+
+def _defaults(keys: Keys, reading: Reading) -> list[tuple[Scalar, Node]]:
+    if "defaults" not in keys:
+        return []
+    node = keys["defaults"][1]
+    if not isinstance(node, Mapping):
+        reading.expected("defaults", "a mapping of step keys", node)
+        return []
+    _, known = reading.fields(node, DefaultsModel)
+    return list(known.values())
+
+
+def _vars(keys: Keys, reading: Reading) -> dict[str, Located]:
+    node = keys["vars"][1] if "vars" in keys else None
+    if node is None:
+        return {}
+    if not isinstance(node, Mapping):
+        reading.expected("vars", "a mapping of names to values", node)
+        return {}
+    return {key.text: reading.value(value) for key, value in node.entries if _is_name(key, reading)}
+
+
+def _params(keys: Keys, reading: Reading) -> tuple[Param, ...]:
+    node = keys["params"][1] if "params" in keys else None
+    if node is None:
+        return ()
+    if not isinstance(node, Mapping):
+        reading.expected("params", "a mapping of names to parameters", node)
+        return ()
+    found = (_param(key, value, reading) for key, value in node.entries if _is_name(key, reading))
+    return tuple(param for param in found if param is not None)
+
+
+def _is_name(key: Scalar, reading: Reading) -> bool:
+    if key.text.isidentifier():
+        return True
+    help_text = f'write it as "{key.text.replace("-", "_")}"' if "-" in key.text else ""
+    reading.report("RB210", f'"{key.text}" cannot be a name in expressions', key, help_text=help_text)
+    return False
+
+
+def _param(key: Scalar, node: Node, reading: Reading) -> Param | None:
+    span = span_of(key)
+    if not isinstance(node, Mapping):
+        default = reading.value(node)
+        return Param(name=key.text, type=parameters.type_of(_plain(default)), span=span, default=_typed(default, key, reading))
+    model, fields = reading.fields(node, ParamModel)
+    if model is None:
+        # The type is wrong; without it nothing more can be said about the values.
+        return Param(name=key.text, type="", span=span)
+    default = reading.value(fields["default"][1]) if "default" in fields else None
+    choices = _choices(fields, reading)
+    first = choices[0] if choices else _plain(default)
+    param = Param(
+        name=key.text, type=model.type or parameters.type_of(first), span=span, default=default, help=model.help
+    )
+    return _checked(param, choices, fields, reading)
+
+
+def _typed(default: Located, key: Scalar, reading: Reading) -> Located:
+    if default.value is None:
+        message = f'the parameter "{key.text}" has no value'
+        reading.report("RB205", message, key, help_text="give it a default, or a mapping with its type")
+    return default
+
+
+def _choices(fields: Keys, reading: Reading) -> tuple[object, ...]:
+    if "choices" not in fields:
+        return ()
+    node = fields["choices"][1]
+    value = _plain(reading.value(node))
+    if isinstance(value, tuple) and value:
+        return value
+    reading.expected("choices", "a list of values", node)
+    return ()
+
+
+def _checked(param: Param, choices: tuple[object, ...], fields: Keys, reading: Reading) -> Param:
+    try:
+        typed = tuple(parameters.convert(_item_of(param), choice) for choice in choices)
+    except parameters.ParamError as error:
+        reading.report("RB211", f"{error}", fields["choices"][1])
+        return param
+    checked = Param(
+        name=param.name, type=param.type, span=param.span, default=param.default, choices=typed, help=param.help
+    )
+    default = param.default
+    if default is not None and not _has_expression(default):
+        try:
+            parameters.convert(checked, _plain(default))
+        except parameters.ParamError as error:
+            reading.report("RB211", f"the default does not fit: {error}", default.span)
+    return checked
+
+
+def _item_of(param: Param) -> Param:
+    return Param(name=param.name, type="string", span=param.span) if param.type == "list" else param
+
+
+def _has_expression(located: Located) -> bool:
+    return isinstance(located.value, Template | Expression)
+
+
+def _plain(located: Located | None) -> object:
+    """The value without its places; a template counts as text."""
+    if located is None:
+        return None
+    if isinstance(located.value, tuple):
+        return tuple(_plain(item) for item in located.value)
+    return "" if isinstance(located.value, Template) else located.value
