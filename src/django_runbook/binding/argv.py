@@ -1,0 +1,485 @@
+"""One invocation to the argv tokens of its command, held against the command's own parser."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from django.db import Error as DatabaseError
+
+from django_runbook.binding import options as spelling
+from django_runbook.binding.catalog import CommandSpec
+from django_runbook.binding.checking import UNKNOWN, CheckingParser, Outcome, Refusal, sub_parsers, walk
+from django_runbook.binding.options import OptionError, Spelled
+from django_runbook.document.diagnostics import Diagnostic, Severity, Span, nearest
+from django_runbook.document.runbook import Located, Option
+
+_MAX_REFUSALS = 12
+_REQUIRED = re.compile(r"(?:required|requires?)[^:]*: (.+)")
+_SHELL = frozenset(("&&", "||", "|", ">", ">>", "<", "2>", "2>&1", "&", ";"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """A token of the command line. ``may_be_option`` says that its written form begins with a dash."""
+
+    text: str
+    span: Span
+    may_be_option: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """What a step hands to its command, with all values known or `UNKNOWN`."""
+
+    name: str
+    name_span: Span
+    words: tuple[Word, ...] = ()
+    args: tuple[Located, ...] = ()
+    options: tuple[Option, ...] = ()
+    verbosity: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """The tokens after the command's name; they mean nothing where a diagnostic is an error."""
+
+    tokens: tuple[str, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    is_checked: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Tokens that stand together, each with its place; ``intent`` is what they must turn out to be."""
+
+    text: str
+    span: Span
+    kind: str
+    action: argparse.Action | None = None
+
+
+@dataclass(slots=True)
+class _Problems:
+    invocation: Invocation
+    found: list[Diagnostic] = field(default_factory=list)
+
+    def add(self, code: str, message: str, span: Span, help_text: str = "") -> None:
+        self.found.append(Diagnostic(code=code, message=message, span=span, help=help_text))
+
+
+def bind_invocation(invocation: Invocation, spec: CommandSpec) -> Binding:
+    """The tokens for a command and what its parser says against them. Nothing is opened, printed or changed."""
+    problems = _Problems(invocation)
+    _refuse_injected_options(problems)
+    _refuse_shell(problems)
+    args = list(_positionals(problems))
+    if spec.parser is None:
+        return _bind_unchecked(problems, spec, args)
+    try:
+        return _bind_checked(problems, spec.parser, spec, args)
+    except DatabaseError as error:
+        reason = " ".join(str(error).split())
+        return _bind_unchecked(problems, replace(spec, parser=None, reason=reason, is_deferred=True), args)
+
+
+def _refuse_injected_options(problems: _Problems) -> None:
+    for word in problems.invocation.words:
+        if word.text.startswith("-") and not word.may_be_option:
+            message = f'the value "{word.text}" would become an option'
+            problems.add("RB410", message, word.span, 'put it under "args", where every value is a positional argument')
+
+
+def _refuse_shell(problems: _Problems) -> None:
+    for word in problems.invocation.words:
+        if word.text in _SHELL:
+            help_text = "a step is one management command and no shell: make a step of each command"
+            problems.add("RB411", f'"{word.text}" means nothing in a command line', word.span, help_text)
+
+
+def _positionals(problems: _Problems) -> Iterator[_Piece]:
+    for located in problems.invocation.args:
+        try:
+            yield _Piece(spelling.as_token(located, what="a positional argument"), located.span, "arg")
+        except OptionError as error:
+            problems.found.append(error.diagnostic)
+
+
+def _bind_unchecked(problems: _Problems, spec: CommandSpec, args: list[_Piece]) -> Binding:
+    invocation = problems.invocation
+    tokens = [word.text for word in invocation.words]
+    for option in invocation.options:
+        try:
+            tokens += spelling.spell_unchecked(option).tokens
+        except OptionError as error:
+            problems.found.append(error.diagnostic)
+    if any(piece.text.startswith("-") for piece in args):
+        tokens.append("--")
+    tokens += [piece.text for piece in args]
+    when = "cannot be checked yet" if spec.is_deferred else "cannot be checked"
+    help_text = "it is checked again right before it runs" if spec.is_deferred else ""
+    problems.found.append(
+        Diagnostic(
+            code="RB402" if spec.is_deferred else "RB412",
+            message=f'the arguments of "{invocation.name}" {when}: {spec.reason}',
+            span=invocation.name_span,
+            help=help_text,
+            severity=Severity.WARNING,
+        )
+    )
+    return Binding(tokens=tuple(tokens), diagnostics=tuple(problems.found), is_checked=False)
+
+
+def _bind_checked(problems: _Problems, parser: CheckingParser, spec: CommandSpec, args: list[_Piece]) -> Binding:
+    invocation = problems.invocation
+    if problems.found:
+        return Binding(diagnostics=tuple(problems.found))
+    words = [_Piece(word.text, word.span, "word") for word in invocation.words]
+    levels = _levels(parser, [*words, *args])
+    spelled = list(_spell_options(problems, spec, parser, levels, words))
+    has_unspelled = any(UNKNOWN == option.value.value for option in invocation.options)
+    layouts = list(_layouts(words, spelled, args, levels=levels, parser=parser))
+    best: list[_Piece] = layouts[0]
+    for layout in layouts:
+        outcome = parser.parse([piece.text for piece in layout])
+        if outcome.refusal is None and _is_as_meant(layout, outcome):
+            tokens = (*_verbosity(invocation, outcome, parser), *(piece.text for piece in layout))
+            return Binding(tokens=tokens, diagnostics=tuple(problems.found))
+    _explain(problems, parser, best, has_unspelled=has_unspelled)
+    if not problems.found and not has_unspelled:
+        problems.add(
+            "RB408",
+            f'"{invocation.name}" cannot be given these values: its parser takes them for something else',
+            invocation.name_span,
+            "a value that begins with a dash cannot stand where several values are taken",
+        )
+    return Binding(tokens=tuple(piece.text for piece in best), diagnostics=tuple(problems.found))
+
+
+def _verbosity(invocation: Invocation, outcome: Outcome, parser: CheckingParser) -> tuple[str, ...]:
+    """The verbosity of the run, where the step says nothing about its own."""
+    flag = parser.root._option_string_actions.get("--verbosity")
+    if invocation.verbosity is None or flag is None:
+        return ()
+    if any(consumed.action.dest == "verbosity" for consumed in outcome.consumptions):
+        return ()
+    return (f"--verbosity={invocation.verbosity}",)
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """A parser that takes part: the root, then each chosen sub-command with the place of its token."""
+
+    parser: argparse.ArgumentParser
+    position: int
+
+
+def _levels(parser: CheckingParser, pieces: Sequence[_Piece]) -> list[_Level]:
+    levels = [_Level(parser.root, -1)]
+    for consumed in parser.parse([piece.text for piece in pieces]).consumptions:
+        choices = sub_parsers(consumed.action)
+        chosen = choices.get(consumed.texts[0]) if choices and consumed.texts else None
+        if chosen is not None and consumed.indices:
+            levels.append(_Level(chosen, consumed.indices[0]))
+    return levels
+
+
+def _spell_options(
+    problems: _Problems, spec: CommandSpec, parser: CheckingParser, levels: list[_Level], words: list[_Piece]
+) -> Iterator[tuple[int, Spelled]]:
+    """Each option with the level that it belongs to."""
+    in_line = {
+        id(consumed.action)
+        for consumed in parser.parse([word.text for word in words]).consumptions
+        if consumed.action.option_strings
+    }
+    seen: dict[int, Option] = {}
+    for option in problems.invocation.options:
+        if option.name.lstrip("-") in spelling.REFUSED:
+            help_text = "a runbook runs with the settings of run_runbook"
+            problems.add("RB406", f'"{option.name}" has no meaning in a runbook', option.name_span, help_text)
+            continue
+        found = next(
+            ((level, matches) for level in reversed(range(len(levels))) if (matches := spelling.find(option, levels[level].parser))),
+            None,
+        )
+        if found is None:
+            problems.found.append(_unknown_option(option, spec, parser, levels))
+            continue
+        try:
+            spelled = spelling.spell(option, found[1])
+        except OptionError as error:
+            problems.found.append(error.diagnostic)
+            continue
+        action = spelled.action
+        if action is not None and not spelling.is_repeatable(action) and (id(action) in in_line or id(action) in seen):
+            where = "on the command line too" if id(action) in in_line else f'as "{seen[id(action)].name}" too'
+            problems.add("RB409", f'"{option.name}" is given {where}', option.name_span, "give it once")
+            continue
+        if action is not None:
+            seen[id(action)] = option
+        yield found[0], spelled
+
+
+def _unknown_option(
+    option: Option, spec: CommandSpec, parser: CheckingParser, levels: list[_Level]
+) -> Diagnostic:
+    for other in walk(parser.root):
+        if all(other is not level.parser for level in levels) and spelling.find(option, other):
+            names = [name for one in walk(parser.root) for action in one._actions for name, sub in sub_parsers(action).items() if sub is other]
+            return Diagnostic(
+                code="RB403",
+                message=f'"{option.name}" is an option of the sub-command "{names[0] if names else other.prog}"',
+                span=option.name_span,
+                help="name that sub-command in the command line",
+            )
+    return spelling.unknown(
+        option, command=spec.name, parsers=[level.parser for level in levels], stealth=spec.stealth_options
+    )
+
+
+def _layouts(
+    words: list[_Piece],
+    spelled: list[tuple[int, Spelled]],
+    args: list[_Piece],
+    *,
+    levels: list[_Level],
+    parser: CheckingParser,
+) -> Iterator[list[_Piece]]:
+    """The orders in which the tokens can stand, the most natural one first; the parser says which one is right."""
+    if not spelled and not args:
+        yield words
+        return
+    tails = list(_tails(args))
+    for is_after in (True, False):
+        for terminator in ("", "--verbosity", "--"):
+            for tail in tails:
+                layout = _compose(words, spelled, tail, levels=levels, is_after=is_after, terminator=terminator)
+                if layout is not None:
+                    yield layout
+
+
+def _tails(args: list[_Piece]) -> Iterator[list[_Piece]]:
+    yield args
+    dashed = next((index for index, piece in enumerate(args) if piece.text.startswith("-")), None)
+    if dashed is not None:
+        yield [*args[:dashed], _separator(args[dashed]), *args[dashed:]]
+        if dashed:
+            yield [_separator(args[0]), *args]
+
+
+def _separator(piece: _Piece) -> _Piece:
+    return _Piece("--", piece.span, "separator")
+
+
+def _compose(  # noqa: PLR0913 - the parts of one layout
+    words: list[_Piece],
+    spelled: list[tuple[int, Spelled]],
+    tail: list[_Piece],
+    *,
+    levels: list[_Level],
+    is_after: bool,
+    terminator: str,
+) -> list[_Piece] | None:
+    pieces = [*words, *tail]
+    takes_rest = any(option.takes_rest for _, option in spelled)
+    if terminator and not takes_rest:
+        return None
+    # From the innermost level outwards, so that the places of the outer ones stay true.
+    for level in reversed(range(len(levels))):
+        own = sorted((option for at, option in spelled if at == level), key=lambda option: not option.takes_rest)
+        tokens = [
+            _Piece(text, span, "option", option.action)
+            for option in own
+            for text, span in zip(option.tokens, option.spans, strict=True)
+        ]
+        if not tokens:
+            continue
+        is_last = level == len(levels) - 1
+        position = len(words) if is_after and is_last else levels[level].position + 1
+        if terminator and any(option.takes_rest for option in own):
+            verbosity = levels[level].parser._option_string_actions.get("--verbosity")
+            if terminator == "--verbosity" and verbosity is not None:
+                tokens.append(_Piece(f"--verbosity={verbosity.default}", tokens[-1].span, "terminator"))
+            elif terminator == "--verbosity":
+                return None
+            else:
+                tokens.append(_Piece("--", tokens[-1].span, "separator"))
+        pieces[position:position] = tokens
+    return pieces
+
+
+def _is_as_meant(layout: list[_Piece], outcome: Outcome) -> bool:
+    """Whether every token was taken for what it was written as."""
+    for consumed in outcome.consumptions:
+        is_positional = not consumed.action.option_strings
+        for index in consumed.indices:
+            piece = layout[index]
+            if piece.kind == "arg" and not is_positional:
+                return False
+            if piece.kind in {"option", "terminator"} and is_positional and not sub_parsers(consumed.action):
+                return False
+            if piece.kind == "option" and not is_positional and consumed.action is not piece.action:
+                return False
+            if piece.kind == "separator" and consumed.action.nargs == argparse.REMAINDER:
+                return False
+    wanted = [id(piece.action) for piece in layout if piece.kind == "option" and piece.action is not None]
+    taken = [id(consumed.action) for consumed in outcome.consumptions if consumed.action.option_strings]
+    return set(wanted) <= set(taken)
+
+
+def _explain(problems: _Problems, parser: CheckingParser, layout: list[_Piece], *, has_unspelled: bool) -> None:
+    """Why the parser refuses the tokens: what is told is taken out, so that the next reason is found as well."""
+    pieces = list(layout)
+    relaxed: list[argparse.Action] = []
+    is_named = bool(problems.found)
+    try:
+        for _ in range(_MAX_REFUSALS):
+            refusal = parser.parse([piece.text for piece in pieces]).refusal
+            if refusal is None:
+                return
+            dropped = _tell(problems, parser, pieces, refusal, relaxed=relaxed, is_quiet=is_named or has_unspelled)
+            if dropped is None:
+                return
+            pieces = [piece for index, piece in enumerate(pieces) if index not in dropped]
+            is_named = is_named or refusal.kind == "extra"
+    finally:
+        for action in relaxed:
+            action.required = True
+
+
+def _tell(  # noqa: PLR0913 - one refusal with all that is known of it
+    problems: _Problems,
+    parser: CheckingParser,
+    pieces: list[_Piece],
+    refusal: Refusal,
+    *,
+    relaxed: list[argparse.Action],
+    is_quiet: bool,
+) -> set[int] | None:
+    """Report a refusal; returns the places to leave out before the next look, None when no look is worth it."""
+    invocation = problems.invocation
+    if refusal.kind == "required":
+        return _tell_required(problems, parser, refusal, relaxed=relaxed, is_quiet=is_quiet)
+    indices = set(refusal.indices) or _indices_of(refusal.action, pieces)
+    first = min(indices, default=None)
+    span = pieces[first].span if first is not None else invocation.name_span
+    if refusal.kind == "extra":
+        for index in sorted(indices):
+            problems.found.append(_unrecognized(pieces[index], invocation, parser))
+        return indices or None
+    what = _name_of(refusal.action)
+    if refusal.kind == "refused":
+        problems.add("RB406", f"{what} has no meaning in a runbook", span, "a runbook runs with the settings of run_runbook")
+    else:
+        message, help_text = _value_message(refusal, what)
+        problems.add("RB404", message, span, help_text)
+    if refusal.action is not None and refusal.action.required:
+        refusal.action.required = False
+        relaxed.append(refusal.action)
+    if not indices:
+        return None
+    return indices | _whole_option(refusal.action, pieces, indices)
+
+
+def _tell_required(
+    problems: _Problems, parser: CheckingParser, refusal: Refusal, *, relaxed: list[argparse.Action], is_quiet: bool
+) -> set[int] | None:
+    match = _REQUIRED.search(refusal.message)
+    names = match[1].split(", ") if match else []
+    actions = [
+        action
+        for one in walk(parser.root)
+        for action in one._actions
+        if action.required and argparse._get_action_name(action) in names  # type: ignore[attr-defined]
+    ]
+    if not is_quiet:
+        listed = ", ".join(_name_of(action) for action in actions) or refusal.message
+        positional = [action for action in actions if not action.option_strings]
+        message = f'"{problems.invocation.name}" needs {listed}' if actions else _sentence(refusal.message)
+        help_text = 'add it to the command line or to "args"' if positional else 'add it to the command line or to "options"'
+        problems.add("RB413", message, problems.invocation.name_span, help_text)
+    for action in actions:
+        action.required = False
+        relaxed.append(action)
+    return set() if actions else None
+
+
+def _sentence(message: str) -> str:
+    return message.removeprefix("Error: ").rstrip(".")
+
+
+def _indices_of(action: argparse.Action | None, pieces: list[_Piece]) -> set[int]:
+    if action is None:
+        return set()
+    found = [
+        index
+        for index, piece in enumerate(pieces)
+        if piece.action is action or any(_is_flag(piece.text, flag) for flag in action.option_strings)
+    ]
+    return {found[-1]} if found else set()
+
+
+def _is_flag(text: str, flag: str) -> bool:
+    return text == flag or text.startswith(f"{flag}=")
+
+
+def _whole_option(action: argparse.Action | None, pieces: list[_Piece], indices: set[int]) -> set[int]:
+    """The flag in front of a wrong value, and all values of the same option."""
+    if action is None or not action.option_strings:
+        return set()
+    if not indices:
+        return set()
+    first = min(indices)
+    is_flag_before = first > 0 and any(_is_flag(pieces[first - 1].text, flag) for flag in action.option_strings)
+    return {first - 1} if is_flag_before else set()
+
+
+def _value_message(refusal: Refusal, what: str) -> tuple[str, str]:
+    action, message = refusal.action, refusal.message
+    choices = getattr(action, "choices", None)
+    if "invalid choice" in message and choices is not None:
+        names = [str(choice) for choice in choices]
+        given = re.search(r"invalid choice: (.+?) \((?:choose|maybe)", message)
+        value = given[1].strip("'\"") if given else ""
+        near = nearest(value, names)
+        help_text = f'"{near}" is near; ' if near else ""
+        return f'{what} cannot be "{value}"', f"{help_text}choose from {', '.join(names)}"
+    if refusal.kind == "crash":
+        return f"the command's own check failed: {message}", ""
+    return f"{what}: {message}", ""
+
+
+def _name_of(action: argparse.Action | None) -> str:
+    if action is None:
+        return "the argument"
+    if action.option_strings:
+        return next((flag for flag in action.option_strings if flag.startswith("--")), action.option_strings[0])
+    name = action.metavar or action.dest
+    return f'"{name}"' if isinstance(name, str) else str(action.dest)
+
+
+def _unrecognized(piece: _Piece, invocation: Invocation, parser: CheckingParser) -> Diagnostic:
+    flag = piece.text.split("=", 1)[0]
+    if not flag.startswith("-"):
+        message = f'"{invocation.name}" takes no further argument "{piece.text}"'
+        return Diagnostic(code="RB414", message=message, span=piece.span, help="leave it out")
+    flags = sorted({name for one in walk(parser.root) for name in one._option_string_actions})
+    whole = [name for name in flags if name.startswith(flag)]
+    near = whole[0] if whole else nearest(flag, flags)
+    help_text = f'"{near}" is near' if near else f"its options are: {', '.join(flag for flag in flags if len(flag) > 2)}"
+    if whole:
+        help_text = f"write it in full: {', '.join(whole)}"
+    span = _first_part(piece.span, len(flag)) if piece.kind == "word" else piece.span
+    return Diagnostic(
+        code="RB403", message=f'"{invocation.name}" has no option "{flag}"', span=span, help=help_text
+    )
+
+
+def _first_part(span: Span, length: int) -> Span:
+    if span.line != span.end_line or span.column + length > span.end_column:
+        return span
+    return Span(span.line, span.column, span.line, span.column + length)
+

@@ -1,0 +1,105 @@
+"""The names of management commands to the commands themselves and the parsers that check their arguments."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from django.core.management import get_commands, load_command_class
+from django.core.management.base import BaseCommand
+from django.db import Error as DatabaseError
+
+from django_runbook.binding.checking import CheckingParser
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandSpec:
+    """A command that can be called. ``parser`` is None where nothing can be checked; ``reason`` says why.
+
+    ``is_deferred`` means that a later look may be able to: a table was not there yet.
+    """
+
+    name: str
+    app: str
+    parser: CheckingParser | None
+    stealth_options: tuple[str, ...] = ()
+    reason: str = ""
+    is_deferred: bool = False
+
+
+class UnknownCommandError(LookupError):
+    """No installed app has the command."""
+
+
+class BrokenCommandError(Exception):
+    """The command cannot be loaded, or its parser cannot be built; the message is one line that names the reason."""
+
+
+class Catalog:
+    """All management commands of the project; each is loaded, and its parser built, once."""
+
+    def __init__(self) -> None:
+        self._specs: dict[str, CommandSpec] = {}
+        self._broken: dict[str, BrokenCommandError] = {}
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """The app of each command."""
+        return {
+            name: app if isinstance(app, str) else type(app).__module__.split(".management.")[0]
+            for name, app in get_commands().items()
+        }
+
+    def get(self, name: str) -> CommandSpec:
+        """The command of this name; raises UnknownCommandError or BrokenCommandError."""
+        if name in self._specs:
+            return self._specs[name]
+        if name in self._broken:
+            raise self._broken[name]
+        if name not in self.names:
+            raise UnknownCommandError(name)
+        try:
+            spec = self._load(name)
+        except BrokenCommandError as error:
+            self._broken[name] = error
+            raise
+        if not spec.is_deferred:
+            self._specs[name] = spec
+        return spec
+
+    def _load(self, name: str) -> CommandSpec:
+        app = self.names[name]
+        try:
+            with _silence():
+                command = load(name)
+                parser = command.create_parser("", name)
+        except DatabaseError as error:
+            return CommandSpec(name=name, app=app, parser=None, reason=_one_line(error), is_deferred=True)
+        except (Exception, SystemExit) as error:
+            raise BrokenCommandError(_one_line(error)) from error
+        if not isinstance(parser, argparse.ArgumentParser):
+            return CommandSpec(name=name, app=app, parser=None, reason="it has no argument parser of Django's kind")
+        return CommandSpec(
+            name=name, app=app, parser=CheckingParser(parser), stealth_options=tuple(command.stealth_options)
+        )
+
+
+def load(name: str) -> BaseCommand:
+    """A new instance of the command, as ``call_command`` makes it."""
+    app = get_commands()[name]
+    return app if isinstance(app, BaseCommand) else load_command_class(app, name)
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
