@@ -60,7 +60,7 @@ def install_package(session: nox.Session) -> None:
     session.install("--quiet", "--quiet", "--no-deps", "--no-build-isolation", "--editable", ".")
 
 
-@nox.session(python=False)
+@nox.session(python=False, tags=["ends"])
 def interpreters(session: nox.Session) -> None:
     """Say what of the matrix can run here and what cannot."""
     for version in PYTHONS:
