@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from django.db import Error as DatabaseError
@@ -70,8 +70,11 @@ class _Problems:
         self.found.append(Diagnostic(code=code, message=message, span=span, help=help_text))
 
 
-def bind_invocation(invocation: Invocation, spec: CommandSpec) -> Binding:
-    """The tokens for a command and what its parser says against them. Nothing is opened, printed or changed."""
+def bind_invocation(invocation: Invocation, spec: CommandSpec, *, databases: Collection[str] = ()) -> Binding:
+    """The tokens for a command and what its parser says against them. Nothing is opened, printed or changed.
+
+    ``databases`` are the aliases that ``--database`` can name; none means that nobody knows them.
+    """
     problems = _Problems(invocation)
     _refuse_injected_options(problems)
     _refuse_shell(problems)
@@ -79,7 +82,7 @@ def bind_invocation(invocation: Invocation, spec: CommandSpec) -> Binding:
     if spec.parser is None:
         return _bind_unchecked(problems, spec, args)
     try:
-        return _bind_checked(problems, spec.parser, spec, args)
+        return _bind_checked(problems, spec.parser, spec, args, databases=databases)
     except DatabaseError as error:
         reason = " ".join(str(error).split())
         return _bind_unchecked(problems, replace(spec, parser=None, reason=reason, is_deferred=True), args)
@@ -132,7 +135,14 @@ def _bind_unchecked(problems: _Problems, spec: CommandSpec, args: list[_Piece]) 
     return Binding(tokens=tuple(tokens), diagnostics=tuple(problems.found), is_checked=False)
 
 
-def _bind_checked(problems: _Problems, parser: CheckingParser, spec: CommandSpec, args: list[_Piece]) -> Binding:
+def _bind_checked(
+    problems: _Problems,
+    parser: CheckingParser,
+    spec: CommandSpec,
+    args: list[_Piece],
+    *,
+    databases: Collection[str],
+) -> Binding:
     invocation = problems.invocation
     if problems.found:
         return Binding(diagnostics=tuple(problems.found))
@@ -141,12 +151,16 @@ def _bind_checked(problems: _Problems, parser: CheckingParser, spec: CommandSpec
     spelled = list(_spell_options(problems, spec, parser, levels, words))
     has_unspelled = any(UNKNOWN == option.value.value for option in invocation.options)
     layouts = list(_layouts(words, spelled, args, levels=levels, parser=parser))
-    best: list[_Piece] = layouts[0]
+    best: list[_Piece] | None = None
     for layout in layouts:
         outcome = parser.parse([piece.text for piece in layout])
+        if best is None and (outcome.refusal is None or outcome.refusal.kind != "extra"):
+            best = layout
         if outcome.refusal is None and _is_as_meant(layout, outcome):
+            _check_database(problems, layout, outcome, databases)
             tokens = (*_verbosity(invocation, outcome, parser), *(piece.text for piece in layout))
             return Binding(tokens=tokens, diagnostics=tuple(problems.found))
+    best = best or layouts[0]
     _explain(problems, parser, best, has_unspelled=has_unspelled)
     if not problems.found and not has_unspelled:
         problems.add(
@@ -156,6 +170,19 @@ def _bind_checked(problems: _Problems, parser: CheckingParser, spec: CommandSpec
             "a value that begins with a dash cannot stand where several values are taken",
         )
     return Binding(tokens=tuple(piece.text for piece in best), diagnostics=tuple(problems.found))
+
+
+def _check_database(
+    problems: _Problems, layout: list[_Piece], outcome: Outcome, databases: Collection[str]
+) -> None:
+    for consumed in outcome.consumptions:
+        if consumed.action.dest != "database" or not databases or not consumed.indices:
+            continue
+        alias, piece = str(consumed.texts[0]), layout[consumed.indices[0]]
+        if alias not in databases and UNKNOWN not in alias:
+            near = nearest(alias, databases)
+            help_text = f'"{near}" is near' if near else f"the aliases are: {', '.join(databases)}"
+            problems.add("RB416", f'there is no database "{alias}"', piece.span, help_text)
 
 
 def _verbosity(invocation: Invocation, outcome: Outcome, parser: CheckingParser) -> tuple[str, ...]:
@@ -466,7 +493,14 @@ def _unrecognized(piece: _Piece, invocation: Invocation, parser: CheckingParser)
     if not flag.startswith("-"):
         message = f'"{invocation.name}" takes no further argument "{piece.text}"'
         return Diagnostic(code="RB414", message=message, span=piece.span, help="leave it out")
-    flags = sorted({name for one in walk(parser.root) for name in one._option_string_actions})
+    flags = sorted(
+        {
+            name
+            for one in walk(parser.root)
+            for name in one._option_string_actions
+            if name.lstrip("-") not in spelling.REFUSED
+        }
+    )
     whole = [name for name in flags if name.startswith(flag)]
     near = whole[0] if whole else nearest(flag, flags)
     help_text = f'"{near}" is near' if near else f"its options are: {', '.join(flag for flag in flags if len(flag) > 2)}"

@@ -18,6 +18,7 @@ from jinja2.tests import TESTS
 
 from django_runbook.document.diagnostics import nearest
 from django_runbook.document.expressions import Expression, ExpressionError
+from django_runbook.document.views import StepView
 
 _MAX_TOKENS = 300
 _MAX_DEPTH = 20
@@ -55,10 +56,6 @@ class Problem:
     start: int
     end: int
     help: str = ""
-
-
-class StepView(dict[str, object]):
-    """What expressions see of a step; ``output`` is absent when the step gave none."""
 
 
 class _Missing(StrictUndefined):

@@ -1,0 +1,15 @@
+"""The Django app: registers its system check, and no more."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class RunbookConfig(AppConfig):
+    name = "django_runbook"
+    label = "django_runbook"
+    verbose_name = "Runbooks"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from django_runbook import checks  # noqa: F401, PLC0415 - a check is registered by its import

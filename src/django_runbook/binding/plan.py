@@ -1,0 +1,229 @@
+"""A Runbook with its inputs to a Plan: the argv of every step, checked as far as it can be before the run."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from django_runbook.binding.argv import Binding, Invocation, Word, bind_invocation
+from django_runbook.binding.catalog import BrokenCommandError, Catalog, UnknownCommandError
+from django_runbook.binding.checking import UNKNOWN
+from django_runbook.document.diagnostics import Diagnostic, Severity, nearest
+from django_runbook.document.expressions import ExpressionError, Template, as_text, evaluate, is_known
+from django_runbook.document.inputs import Inputs
+from django_runbook.document.runbook import Block, CommandStep, GroupStep, Located, Option, Runbook, Step
+from django_runbook.results import Role
+
+_ENTRY_POINTS = frozenset(("manage.py", "./manage.py", "python", "python3", "django-admin"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStep:
+    """A step with its place and, for a command, its tokens. ``is_final`` says that nothing is left to find out."""
+
+    step: Step
+    role: Role = Role.STEP
+    group_ids: tuple[str, ...] = ()
+    binding: Binding = Binding()
+    is_final: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that will be done, in the order of the file."""
+
+    runbook: Runbook
+    inputs: Inputs
+    steps: Mapping[str, PlannedStep]
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def has_errors(self) -> bool:
+        return any(diagnostic.severity is Severity.ERROR for diagnostic in self.diagnostics)
+
+
+@dataclass(slots=True, kw_only=True)
+class Binder:
+    """Binds steps to tokens. ``databases`` are the aliases that there are; ``verbosity`` goes to silent steps."""
+
+    catalog: Catalog
+    databases: Collection[str] = ()
+    verbosity: int | None = None
+    _seen: dict[object, Binding] = field(default_factory=dict)
+
+    def bind(self, step: CommandStep, *, inputs: Inputs, context: Mapping[str, object] | None = None) -> Binding:
+        """The tokens of a step. Without a ``context`` of the run, what only the run knows is `UNKNOWN`."""
+        evaluation = _Evaluation(inputs=inputs, context=context)
+        try:
+            invocation = self._invocation(step, evaluation)
+        except ExpressionError as error:
+            diagnostic = Diagnostic(code="RB320", message=error.message, span=error.span)
+            return Binding(diagnostics=(diagnostic,))
+        key = _key_of(invocation)
+        if key in self._seen:
+            return self._seen[key]
+        binding = self._bind(invocation)
+        if not binding.diagnostics:
+            self._seen[key] = binding
+        return binding
+
+    def _bind(self, invocation: Invocation) -> Binding:
+        try:
+            spec = self.catalog.get(invocation.name)
+        except UnknownCommandError:
+            return Binding(diagnostics=(self._unknown_command(invocation),))
+        except BrokenCommandError as error:
+            message = f'the command "{invocation.name}" cannot be loaded: {error}'
+            return Binding(diagnostics=(Diagnostic(code="RB415", message=message, span=invocation.name_span),))
+        return bind_invocation(invocation, spec, databases=self.databases)
+
+    def _invocation(self, step: CommandStep, evaluation: _Evaluation) -> Invocation:
+        name = step.command[0]
+        if not isinstance(name.value, str):
+            raise ExpressionError("the name of a command cannot be an expression", name.span)
+        return Invocation(
+            name=name.value,
+            name_span=name.span,
+            words=tuple(evaluation.word(token) for token in step.command[1:]),
+            args=tuple(evaluation.located(located) for located in step.args),
+            options=tuple(
+                Option(name=option.name, name_span=option.name_span, value=evaluation.located(option.value))
+                for option in step.options
+            ),
+            verbosity=self.verbosity,
+        )
+
+    def _unknown_command(self, invocation: Invocation) -> Diagnostic:
+        name, names = invocation.name, self.catalog.names
+        if name in _ENTRY_POINTS:
+            message, help_text = f'"{name}" is not a management command', "write what stands behind manage.py"
+        else:
+            near = nearest(name, names)
+            message = f'there is no management command "{name}"'
+            help_text = f'"{near}" is near ({names[near]})' if near else "is its app in INSTALLED_APPS"
+        return Diagnostic(code="RB401", message=message, span=invocation.name_span, help=help_text)
+
+
+def plan(runbook: Runbook, inputs: Inputs, binder: Binder) -> Plan:
+    """Bind every step of a runbook, and collect all that stands against running it."""
+    steps: dict[str, PlannedStep] = {}
+    diagnostics = list(inputs.diagnostics)
+    for planned in _walk(runbook.block, role=Role.STEP, group_ids=()):
+        step = planned.step
+        if isinstance(step, CommandStep):
+            binding = binder.bind(step, inputs=inputs)
+            diagnostics += binding.diagnostics
+            is_final = binding.is_checked and is_constant(step, inputs)
+            planned = PlannedStep(
+                step=step, role=planned.role, group_ids=planned.group_ids, binding=binding, is_final=is_final
+            )
+        steps[step.id] = planned
+    ordered = sorted(dict.fromkeys(diagnostics), key=lambda diagnostic: diagnostic.span)
+    return Plan(runbook=runbook, inputs=inputs, steps=steps, diagnostics=tuple(ordered))
+
+
+def _walk(block: Block, *, role: Role, group_ids: tuple[str, ...]) -> Iterator[PlannedStep]:
+    lists = (
+        (role, block.steps),
+        (Role.ON_SUCCESS, block.on_success),
+        (Role.ON_FAILURE, block.on_failure),
+        (Role.FINALLY, block.finally_),
+    )
+    for own_role, steps in lists:
+        for step in steps:
+            yield PlannedStep(step=step, role=own_role, group_ids=group_ids)
+            if isinstance(step, GroupStep):
+                yield from _walk(step.block, role=own_role, group_ids=(*group_ids, step.id))
+
+
+def is_constant(step: CommandStep, inputs: Inputs) -> bool:
+    """Whether all values of a step are known before the run."""
+    return all(
+        is_known(expression, inputs.knows)
+        for located in (*step.command, *step.args, *(option.value for option in step.options))
+        for template in _templates(located)
+        for expression in template.expressions
+    )
+
+
+def _templates(located: Located) -> Iterator[Template]:
+    if isinstance(located.value, Template):
+        yield located.value
+    elif isinstance(located.value, tuple):
+        for item in located.value:
+            yield from _templates(item)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Evaluation:
+    inputs: Inputs
+    context: Mapping[str, object] | None
+
+    def word(self, token: Located) -> Word:
+        template = token.value
+        if isinstance(template, str):
+            return Word(text=template, span=token.span)
+        assert isinstance(template, Template)
+        first = template.parts[0]
+        text = self._text(template)
+        return Word(text=text, span=token.span, may_be_option=isinstance(first, str) and first.startswith("-"))
+
+    def located(self, located: Located) -> Located:
+        value = located.value
+        if isinstance(value, Template):
+            if value.whole is None:
+                return Located(value=self._text(value), span=located.span)
+            return _as_located(self._value(value), located)
+        if isinstance(value, tuple):
+            return Located(value=tuple(self.located(item) for item in value), span=located.span)
+        return located
+
+    def _value(self, template: Template) -> object:
+        assert template.whole is not None
+        if self.context is None and not is_known(template.whole, self.inputs.knows):
+            return UNKNOWN
+        return evaluate(template.whole, self.context if self.context is not None else self.inputs.context())
+
+    def _text(self, template: Template) -> str:
+        parts = []
+        for part in template.parts:
+            if isinstance(part, str):
+                parts.append(part)
+            elif self.context is None and not is_known(part, self.inputs.knows):
+                parts.append(UNKNOWN)
+            else:
+                context = self.context if self.context is not None else self.inputs.context()
+                parts.append(as_text(evaluate(part, context), part))
+        return "".join(parts)
+
+
+def _as_located(value: object, located: Located) -> Located:
+    """A value of an expression, at the place of the expression."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return Located(value=value, span=located.span)
+        case datetime.date() | datetime.time():
+            return Located(value=value.isoformat(), span=located.span)
+        case list() | tuple():
+            return Located(value=tuple(_as_located(item, located) for item in value), span=located.span)
+    template = located.value
+    assert isinstance(template, Template)
+    assert template.whole is not None
+    raise ExpressionError(f'"{template.whole.source}" is a mapping, which no command takes', located.span)
+
+
+def _key_of(invocation: Invocation) -> object:
+    return (
+        invocation.name,
+        tuple((word.text, word.may_be_option) for word in invocation.words),
+        tuple(_plain(located) for located in invocation.args),
+        tuple((option.name, _plain(option.value)) for option in invocation.options),
+    )
+
+
+def _plain(located: Located) -> object:
+    if isinstance(located.value, tuple):
+        return tuple(_plain(item) for item in located.value)
+    # The type belongs to the key: True and 1 are equal and mean different tokens.
+    return (type(located.value), located.value, located.text)

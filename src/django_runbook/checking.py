@@ -1,0 +1,72 @@
+"""Files to diagnostics: one runbook, or all of a project, checked as far as it can be without running it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.core import checks
+from django.db import connections
+from django.utils import timezone
+
+from django_runbook import conf, lookup
+from django_runbook.binding.catalog import Catalog
+from django_runbook.binding.plan import Binder, plan
+from django_runbook.document import inputs, source, validate
+from django_runbook.document.diagnostics import Diagnostic, Severity
+from django_runbook.exceptions import InvalidUsage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What stands against one file."""
+
+    source: source.Source
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def has_errors(self) -> bool:
+        return any(diagnostic.severity is Severity.ERROR for diagnostic in self.diagnostics)
+
+
+def new_binder(*, verbosity: int | None = None) -> Binder:
+    """A binder over the commands and the databases of this project."""
+    return Binder(catalog=Catalog(), databases=tuple(connections), verbosity=verbosity)
+
+
+def now() -> datetime.datetime:
+    """The time in the time zone of the project."""
+    return timezone.localtime(datetime.datetime.now(datetime.UTC))
+
+
+def check(path: Path, *, binder: Binder) -> Checked:
+    """Check one file; parameters without a default, and secrets, have no value here."""
+    text, problems = source.read(path, name=lookup.label(path))
+    if problems:
+        return Checked(source=text, diagnostics=tuple(problems))
+    runbook, diagnostics = validate.load(text)
+    if runbook is None:
+        return Checked(source=text, diagnostics=tuple(diagnostics))
+    given = inputs.Given(now=now(), run={"id": "", "name": runbook.name, "file": runbook.path})
+    planned = plan(runbook, inputs.resolve(runbook, given), binder)
+    return Checked(source=text, diagnostics=(*diagnostics, *planned.diagnostics))
+
+
+def messages() -> list[checks.CheckMessage]:
+    """The messages of Django's system check."""
+    try:
+        files = lookup.find_all(conf.read())
+    except InvalidUsage as error:
+        return [checks.Error(str(error), id="django_runbook.E001")]
+    binder = new_binder()
+    return [message for path in files for message in _messages_of(check(path, binder=binder))]
+
+
+def _messages_of(checked: Checked) -> Iterator[checks.CheckMessage]:
+    for item in checked.diagnostics:
+        place = f"{checked.source.path}:{item.span.line}:{item.span.column}"
+        kind, letter = (checks.Error, "E") if item.severity is Severity.ERROR else (checks.Warning, "W")
+        number = item.code.removeprefix("RB")
+        yield kind(f"{place}: {item.message}", hint=item.help or None, id=f"django_runbook.{letter}{number}")

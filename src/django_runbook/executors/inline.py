@@ -1,0 +1,157 @@
+"""One invocation to its result, in this process: everything that can go wrong in a call becomes an AttemptResult."""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from django_runbook.binding import catalog
+from django_runbook.exceptions import Stopped
+from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.runner import hygiene
+from django_runbook.runner.masking import Mask
+from django_runbook.runner.output import WriteLine, captured, tidy_text
+from django_runbook.runner.stopping import Stop
+
+_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """One call: ``keeps_stdout`` asks for what the command writes to its standard output."""
+
+    command: str
+    tokens: tuple[str, ...]
+    keeps_stdout: bool = False
+
+
+def invoke(invocation: Invocation, *, stop: Stop, write_line: WriteLine, mask: Mask) -> AttemptResult:
+    """Call the command; whatever it does, the process is as before when this returns."""
+    snapshot = hygiene.take()
+    warnings: list[str] = []
+    with captured(write_line=_shielding(write_line, stop), mask=mask, is_kept=invocation.keeps_stdout) as (out, err):
+        result = _attempt(functools.partial(_call, invocation, stop, warnings), stop=stop, mask=mask, out=out, err=err)
+    if stop.was_taken_by_command and result.status is StepStatus.SUCCEEDED:
+        result = AttemptResult(status=StepStatus.INTERRUPTED)
+    problems = snapshot.restore()
+    if problems and result.status is StepStatus.SUCCEEDED:
+        failure = Failure(error_type="StateError", message="; ".join(problems), exit_code=1)
+        return AttemptResult(status=StepStatus.FAILED, failure=failure, warnings=tuple(warnings))
+    return AttemptResult(
+        status=result.status, failure=result.failure, stdout=out.kept, warnings=(*warnings, *problems)
+    )
+
+
+def _shielding(write_line: WriteLine, stop: Stop) -> WriteLine:
+    def write(stream: str, line: str) -> None:
+        with stop.shielded():
+            write_line(stream, line)
+
+    return write
+
+
+def _attempt(call: Callable[[Any, Any], bool], *, stop: Stop, mask: Mask, out: Any, err: Any) -> AttemptResult:
+    try:
+        with stop.interruptible():
+            is_cut_short = call(out, err)
+    except Stopped as error:
+        return AttemptResult(status=StepStatus.INTERRUPTED, failure=_failure(error, stop.exit_code, mask))
+    except BaseException as error:
+        if stop.is_ending or stop.was_taken_by_command:
+            # A cancelled statement reaches the command as a database error.
+            return AttemptResult(status=StepStatus.INTERRUPTED, failure=_failure(error, stop.exit_code, mask))
+        return _after_error(error, mask)
+    return AttemptResult(status=StepStatus.INTERRUPTED if is_cut_short else StepStatus.SUCCEEDED)
+
+
+def _after_error(error: BaseException, mask: Mask) -> AttemptResult:
+    match error:
+        case SystemExit():
+            return _after_exit(error, mask)
+        case KeyboardInterrupt():
+            exit_code = _INTERRUPTED
+        case CommandError():
+            exit_code = error.returncode
+        case _:
+            exit_code = 1
+    return AttemptResult(status=StepStatus.FAILED, failure=_failure(error, exit_code, mask))
+
+
+def _after_exit(error: SystemExit, mask: Mask) -> AttemptResult:
+    code = error.code
+    if code is None or code == 0:
+        return AttemptResult(status=StepStatus.SUCCEEDED)
+    if isinstance(code, int):
+        # The system keeps one byte of an exit code; 256 must not pass for success.
+        exit_code, message = (code % 256) or 1, f"the command ended with exit code {code}"
+    else:
+        exit_code, message = 1, str(code)
+    failure = _failure(error, exit_code, mask, message=message)
+    return AttemptResult(status=StepStatus.FAILED, failure=failure)
+
+
+def _failure(error: BaseException, exit_code: int, mask: Mask, *, message: str | None = None) -> Failure:
+    kinds = [kind for kind in type(error).__mro__ if kind not in {object, BaseException}]
+    text = _safe_str(error) if message is None else message
+    return Failure(
+        error_type=type(error).__name__,
+        message=tidy_text(text, mask) or type(error).__name__,
+        exit_code=exit_code,
+        error_names=tuple(name for kind in kinds for name in (kind.__name__, f"{kind.__module__}.{kind.__qualname__}")),
+        traceback=tidy_text("".join(traceback.format_exception(error)), mask),
+    )
+
+
+def _safe_str(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failure:  # an exception's own __str__ may be what is broken
+        return f"(its message cannot be shown: {type(failure).__name__})"
+
+
+def _call(invocation: Invocation, stop: Stop, warnings: list[str], out: Any, err: Any) -> bool:
+    """Call the command; returns whether it was told to stop and so may have left work undone."""
+    command = catalog.load(invocation.command)
+    if not isinstance(command, BaseCommand) or not _has_django_parser(command):
+        # django-click: its commands take no stdout, and find sys.stdout by themselves.
+        call_command(command, *invocation.tokens)
+        return False
+    _keep_text_results(command, warnings)
+    was_told: list[bool] = []
+
+    def stopping() -> bool:
+        if stop.is_requested:
+            was_told.append(True)
+        return stop.is_requested
+
+    # A stealth option, as Django's own commands have: the one way into a command that needs no global.
+    extra: dict[str, Any] = {"stopping": stopping} if "stopping" in command.stealth_options else {}
+    call_command(command, *invocation.tokens, stdout=out, stderr=err, **extra)
+    return bool(was_told)
+
+
+def _has_django_parser(command: BaseCommand) -> bool:
+    method = getattr(type(command), "create_parser", None)
+    module = getattr(method, "__module__", "")
+    return not module.startswith("djclick")
+
+
+def _keep_text_results(command: BaseCommand, warnings: list[str]) -> None:
+    """Make a result that is not text a warning: BaseCommand.execute would crash on it after the work is done."""
+    handle = command.handle
+
+    @functools.wraps(handle)
+    def handle_and_look(*args: Any, **options: Any) -> str | None:
+        result: Any = handle(*args, **options)
+        if result and not isinstance(result, str):
+            warnings.append(f"handle() returned {type(result).__name__}, not text: it is ignored")
+            return None
+        return result  # type: ignore[no-any-return]
+
+    command.handle = handle_and_look  # type: ignore[method-assign]

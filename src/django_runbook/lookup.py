@@ -1,0 +1,70 @@
+"""The name of a runbook to its file: the working directory, then ``RUNBOOK["DIRS"]``, then the apps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.apps import apps
+
+from django_runbook.conf import Configuration
+from django_runbook.document.diagnostics import nearest
+from django_runbook.exceptions import InvalidUsage
+
+SUFFIXES = (".yml", ".yaml")
+
+
+def find(name: str, configuration: Configuration) -> tuple[Path, str]:
+    """The file of a runbook and how to call it; raises InvalidUsage, which says where it looked and what is near."""
+    if "\0" in name:
+        raise InvalidUsage("the name of a file cannot hold a NUL character")
+    places = [Path(), *_directories(configuration)]
+    if Path(name).is_absolute():
+        places = [Path()]
+    for place in places:
+        path = place / name
+        # lexists: what is there and cannot be read is told by the reader, with its reason.
+        if os.path.lexists(path):
+            return path, label(path)
+    raise InvalidUsage(_not_found(name, places, configuration))
+
+
+def find_all(configuration: Configuration) -> list[Path]:
+    """All runbooks in ``RUNBOOK["DIRS"]`` and in the ``runbooks/`` folders of the apps, sub-folders included."""
+    found = {
+        path.resolve(): path
+        for directory in _directories(configuration)
+        for path in sorted(directory.rglob("*"))
+        if path.suffix in SUFFIXES and path.is_file()
+    }
+    return list(found.values())
+
+
+def label(path: Path) -> str:
+    """How a person at this working directory calls the file."""
+    try:
+        relative = os.path.relpath(path)
+    except (OSError, ValueError):
+        return str(path)
+    return str(path) if relative.startswith(os.pardir) and path.is_absolute() else relative
+
+
+def _directories(configuration: Configuration) -> Iterator[Path]:
+    yield from configuration.dirs
+    for app in apps.get_app_configs():
+        directory = Path(app.path) / "runbooks"
+        if directory.is_dir():
+            yield directory
+
+
+def _not_found(name: str, places: list[Path], configuration: Configuration) -> str:
+    names = [path.name for path in find_all(configuration)] + [
+        path.name for path in sorted(Path().glob("*")) if path.suffix in SUFFIXES
+    ]
+    near = nearest(Path(name).name, names)
+    if Path(name).suffix not in SUFFIXES:
+        near = next((other for other in names if Path(other).stem == name), near)
+    looked = "\n".join(f"  {place.absolute()}" for place in places)
+    hint = f'\n"{near}" is near' if near else f"\nThere are: {', '.join(sorted(set(names)))}" if names else ""
+    return f'There is no runbook "{name}". Looked in:\n{looked}{hint}'

@@ -1,0 +1,59 @@
+"""``manage.py check_runbooks``: runbooks to their diagnostics; nothing is run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from django_runbook import conf, lookup
+from django_runbook.checking import Checked, check, new_binder
+from django_runbook.document import render
+from django_runbook.exceptions import InvalidUsage
+from django_runbook.results import ExitCode
+
+
+class Command(BaseCommand):
+    help = "Check runbooks without running them: those that are named, or all that the project has."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("files", nargs="*", metavar="FILE", help="A runbook; all of the project when none is named.")
+        parser.add_argument("--format", choices=["text", "json", "github"], default="text", help="Default: text.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            configuration = conf.read()
+            paths = [lookup.find(name, configuration)[0] for name in options["files"]]
+            paths = paths or lookup.find_all(configuration)
+        except InvalidUsage as error:
+            raise CommandError(str(error), returncode=error.exit_code) from error
+        if not paths:
+            raise CommandError(
+                'There is no runbook in RUNBOOK["DIRS"] or in a "runbooks" folder of an app.',
+                returncode=ExitCode.INVALID,
+            )
+        binder = new_binder()
+        results = [check(Path(path), binder=binder) for path in paths]
+        self.stdout.write(self._render(results, options), ending="")
+        if any(result.has_errors for result in results):
+            sys.exit(ExitCode.INVALID)
+
+    def _render(self, results: list[Checked], options: dict[str, Any]) -> str:
+        if options["format"] == "json":
+            found = [item for result in results for item in render.as_dicts(result.diagnostics, path=result.source.path)]
+            return json.dumps(found, indent=2) + "\n"
+        if options["format"] == "github":
+            return "".join(render.as_github(result.diagnostics, path=result.source.path) for result in results)
+        return "".join(self._render_text(result, options) for result in results)
+
+    def _render_text(self, result: Checked, options: dict[str, Any]) -> str:
+        path = result.source.path
+        if not result.diagnostics:
+            return f"{path}: no problems\n"
+        is_coloured = options["force_color"] or (self.stdout.isatty() and not options["no_color"])
+        return render.render_text(result.diagnostics, path=path, lines=result.source.lines, is_coloured=is_coloured)

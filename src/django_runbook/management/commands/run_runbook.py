@@ -1,0 +1,189 @@
+"""``manage.py run_runbook FILE``: puts the rooms of the house together for one run."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import traceback
+import uuid
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from django_runbook import checking, conf, events, lookup, reporters
+from django_runbook.binding.plan import Plan, plan
+from django_runbook.document import inputs, render, source, validate
+from django_runbook.document.diagnostics import Diagnostic
+from django_runbook.document.runbook import Runbook
+from django_runbook.exceptions import InvalidRunbook, InvalidUsage, RunbookError
+from django_runbook.executors import inline
+from django_runbook.reporters.fan_out import FanOut
+from django_runbook.results import ExitCode, RunResult
+from django_runbook.runner import dry_run, listing, masking, run as runner, selection
+from django_runbook.runner.stopping import Stop
+
+
+class Command(BaseCommand):
+    help = "Run the management commands of a runbook in order, after all of them have been checked."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", metavar="FILE", help="The runbook.")
+        parser.add_argument(
+            "--param", action="append", default=[], metavar="NAME=VALUE", help="A parameter; may be repeated."
+        )
+        shown = parser.add_mutually_exclusive_group()
+        shown.add_argument("--plan", action="store_true", help="Show each step with its arguments, and stop.")
+        shown.add_argument("--list", action="store_true", help="Show the steps with their ids and tags, and stop.")
+        parser.add_argument("--only", action="append", default=[], metavar="ID", help="Run only this step or group.")
+        parser.add_argument("--skip", action="append", default=[], metavar="ID", help="Leave this step or group out.")
+        parser.add_argument("--start-at", metavar="ID", help="Leave out all steps before this one.")
+        parser.add_argument("--tags", action="append", default=[], metavar="TAG", help="Run only steps with this tag.")
+        parser.add_argument("--skip-tags", action="append", default=[], metavar="TAG", help="Leave steps with it out.")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Give --dry-run to each command that has it; skip the others."
+        )
+        parser.add_argument("--keep-going", action="store_true", help="Go on after a failed step, and fail at the end.")
+        parser.add_argument("--strict", action="store_true", help="Exit with 1 also where the run ends with a warning.")
+        parser.add_argument("--yes", action="store_true", help="Answer every question of the runbook with yes.")
+        parser.add_argument(
+            "--format", choices=sorted(reporters.REPORTERS), help="Default: rich on a terminal, plain elsewhere."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            exit_code = self._run(options)
+        except RunbookError as error:
+            raise CommandError(str(error), returncode=error.exit_code) from error
+        except Exception:
+            self.stderr.write(traceback.format_exc(), style_func=str)
+            self.stderr.write("This is a fault of django-runbook: please report it with the lines above.")
+            exit_code = ExitCode.FAULT
+        if exit_code != ExitCode.SUCCEEDED:
+            sys.exit(exit_code)
+
+    def _run(self, options: dict[str, Any]) -> int:
+        configuration = conf.read()
+        text, runbook = self._load(options, configuration)
+        given = inputs.Given(
+            params=_params(options["param"]),
+            environ=os.environ,
+            now=checking.now(),
+            run={"id": uuid.uuid4().hex, "name": runbook.name, "file": runbook.path},
+        )
+        known = inputs.resolve(runbook, given)
+        is_shown = options["plan"] or options["list"]
+        problems = [problem for problem in known.problems if not (is_shown and "secret" in problem)]
+        if problems:
+            raise InvalidUsage("\n".join(problems))
+        verbosity = options["verbosity"]
+        binder = checking.new_binder(verbosity=None if verbosity == 1 else verbosity)
+        if options["dry_run"]:
+            runbook, lacking = dry_run.prepare(runbook, binder.catalog)
+        else:
+            lacking = frozenset()
+        planned = plan(runbook, known, binder)
+        self._refuse(planned.diagnostics, text, options, has_errors=planned.has_errors)
+        chosen = selection.leave_out(planned.steps, _selection(options))
+        mask = masking.masker(known.secrets.values())
+        if is_shown:
+            show = listing.steps if options["list"] else listing.plan
+            self.stdout.write(show(planned, chosen, mask=mask), ending="")
+            return ExitCode.SUCCEEDED
+        settings = runner.Settings(
+            left_out=chosen,
+            lacks_dry_run=lacking,
+            is_dry_run=options["dry_run"],
+            keeps_going=options["keep_going"],
+            is_strict=options["strict"],
+            answers_yes=options["yes"],
+        )
+        return self._execute(planned, settings, binder, mask, options, configuration).exit_code
+
+    def _load(self, options: dict[str, Any], configuration: conf.Configuration) -> tuple[source.Source, Runbook]:
+        path, name = lookup.find(options["file"], configuration)
+        text, problems = source.read(path, name=name)
+        if problems:
+            self._refuse(problems, text, options, has_errors=True)
+        runbook, diagnostics = validate.load(text)
+        self._refuse(diagnostics, text, options, has_errors=runbook is None)
+        assert runbook is not None
+        return text, runbook
+
+    def _refuse(
+        self, diagnostics: Any, text: source.Source, options: dict[str, Any], *, has_errors: bool
+    ) -> None:
+        """Tell all that was found; errors end the command before anything runs."""
+        if not diagnostics:
+            return
+        is_coloured = options["force_color"] or (self.stderr.isatty() and not options["no_color"])
+        shown = render.render_text(diagnostics, path=text.path, lines=text.lines, is_coloured=is_coloured)
+        self.stderr.write(shown, style_func=str, ending="")
+        if has_errors:
+            raise InvalidRunbook(f"{text.path}: nothing was run.")
+
+    def _execute(self, planned: Plan, settings: runner.Settings, binder: Any, mask: masking.Mask, options: dict[str, Any], configuration: conf.Configuration) -> RunResult:
+        stream = getattr(self.stdout, "_out", sys.stdout)
+        reporter = reporters.build(
+            options["format"] or reporters.choose(stream),
+            stream=stream,
+            verbosity=options["verbosity"],
+            no_color=options["no_color"],
+            force_color=options["force_color"],
+        )
+        emit = FanOut([reporter], errors=getattr(self.stderr, "_out", sys.stderr))
+        stop = Stop(timeout_seconds=configuration.stop_timeout_seconds)
+        stop.on_stop = lambda name, is_immediate: emit(
+            events.StopRequested(at=checking.now(), signal_name=name, is_immediate=is_immediate)
+        )
+
+        def execute(*, command: str, tokens: tuple[str, ...], keeps_stdout: bool, write_line: Any) -> Any:
+            invocation = inline.Invocation(command=command, tokens=tokens, keeps_stdout=keeps_stdout)
+            return inline.invoke(invocation, stop=stop, write_line=write_line, mask=mask)
+
+        around = runner.Surroundings(
+            execute=execute,
+            emit=emit,
+            binder=binder,
+            stop=stop,
+            mask=mask,
+            ask=functools.partial(_ask, sys.stdout) if sys.stdin is not None and sys.stdin.isatty() else None,
+        )
+        try:
+            with stop:
+                return runner.run(planned, settings, around)
+        finally:
+            emit.close()
+
+
+def _ask(stream: Any, text: str) -> bool:
+    stream.write(f"{text} [y/N] ")
+    stream.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _params(texts: list[str]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise InvalidUsage(f'--param {text}: write it as NAME=VALUE')
+        if name in given:
+            raise InvalidUsage(f'--param {name} is given twice')
+        given[name] = value
+    return given
+
+
+def _selection(options: dict[str, Any]) -> selection.Selection:
+    def split(values: list[str]) -> tuple[str, ...]:
+        return tuple(part for value in values for part in value.split(",") if part)
+
+    return selection.Selection(
+        only=split(options["only"]),
+        skip=split(options["skip"]),
+        start_at=options["start_at"],
+        tags=split(options["tags"]),
+        skip_tags=split(options["skip_tags"]),
+    )

@@ -1,0 +1,52 @@
+"""Events to JSON, one event a line, flushed at once, in a form that says its version."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import re
+from typing import IO, Any, Final
+
+from django_runbook.events import Event
+
+# Raised when a name or a meaning changes; what is added keeps it.
+VERSION: Final = 1
+_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+class JsonLinesReporter:
+    """Writes each event as one object with ``version``, ``event``, ``at`` and the event's own names."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def __call__(self, event: Event) -> None:
+        self._stream.write(json.dumps(as_dict(event), default=_plain) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        self._stream.flush()
+
+
+def as_dict(event: Event) -> dict[str, Any]:
+    """An event as plain data."""
+    values = dataclasses.asdict(event)
+    at = values.pop("at")
+    return {"version": VERSION, "event": name_of(type(event)), "at": _plain(at), **values}
+
+
+def name_of(kind: type[Event]) -> str:
+    """``StepFinished`` is ``step_finished``."""
+    return _WORD.sub("_", kind.__name__).lower()
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime.datetime):
+        return value.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def build(*, stream: IO[str], verbosity: int, no_color: bool, force_color: bool) -> JsonLinesReporter:
+    """A reporter that shows everything at any verbosity."""
+    return JsonLinesReporter(stream)

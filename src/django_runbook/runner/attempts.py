@@ -1,0 +1,62 @@
+"""A bound command to its result: attempts with pauses between them, until one is good or none is left."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django_runbook.document.runbook import Retry
+from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.runner import policy
+from django_runbook.runner.stopping import Stop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The last attempt, how many there were, and the value that the step gives to expressions."""
+
+    result: AttemptResult
+    attempt_count: int
+    output: object = None
+
+
+def attempt(
+    once: Callable[[], tuple[AttemptResult, object]],
+    *,
+    retry: Retry | None,
+    stop: Stop,
+    on_failed: Callable[[int, float, Failure], None],
+    rng: random.Random,
+) -> Outcome:
+    """Call ``once`` until it succeeds, at most as often as ``retry`` says; a stop ends the waiting."""
+    count = 0
+    while True:
+        count += 1
+        result, output = once()
+        failure = result.failure
+        is_last = retry is None or count >= retry.attempts
+        if result.status is not StepStatus.FAILED or failure is None or is_last or stop.is_requested:
+            return Outcome(result=result, attempt_count=count, output=output)
+        assert retry is not None
+        if not policy.is_retried(failure, retry):
+            return Outcome(result=result, attempt_count=count, output=output)
+        delay = policy.delay_seconds(retry, attempt=count, rng=rng)
+        on_failed(count, delay, failure)
+        if stop.wait(delay):
+            interrupted = replace(result, status=StepStatus.INTERRUPTED)
+            return Outcome(result=interrupted, attempt_count=count, output=output)
+
+
+def read_output(stdout: str, capture: str | None) -> Any:
+    """What ``capture`` makes of a command's output; raises ValueError."""
+    match capture:
+        case "text":
+            return stdout.rstrip("\r\n")
+        case "lines":
+            return stdout.splitlines()
+        case "json":
+            return json.loads(stdout)
+    return None

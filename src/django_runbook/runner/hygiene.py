@@ -1,0 +1,161 @@
+"""The state of the process before a step to the same state after it, with what the step left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone, translation
+
+_SIGNALS: Final = tuple(sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What a command can change for those that come after it."""
+
+    directory: str | None
+    environ: dict[Any, Any]
+    language: str | None
+    time_zone: Any
+    umask: int
+    signals: tuple[Any, ...]
+    depths: dict[str, int]
+    autocommits: dict[str, bool]
+
+    def restore(self) -> list[str]:
+        """Put everything back; returns what must not be passed over: transactions that were left open."""
+        problems: list[str] = []
+        for restore in (
+            self._restore_connections,
+            self._restore_signals,
+            self._restore_directory,
+            self._restore_environ,
+            self._restore_locale,
+        ):
+            try:
+                problems += restore()
+            except Exception as error:  # one thing that cannot be put back must not keep the others from it
+                problems.append(f"{restore.__name__.strip('_').replace('_', ' ')}: {type(error).__name__}: {error}")
+        return problems
+
+    def _restore_connections(self) -> list[str]:
+        return [
+            problem
+            for connection in connections.all(initialized_only=True)
+            for problem in _repair(
+                connection,
+                depth=self.depths.get(connection.alias, 0),
+                autocommit=self.autocommits.get(connection.alias, True),
+            )
+        ]
+
+    def _restore_signals(self) -> list[str]:
+        if self.signals:
+            for number, handler in zip(_SIGNALS, self.signals, strict=True):
+                if handler is not None and signal.getsignal(number) is not handler:
+                    signal.signal(number, handler)
+        return []
+
+    def _restore_directory(self) -> list[str]:
+        if self.directory is not None and _directory() != self.directory:
+            os.chdir(self.directory)
+        os.umask(self.umask)
+        return []
+
+    def _restore_environ(self) -> list[str]:
+        if _environ() == self.environ:
+            return []
+        now, before = dict(os.environ), {os.fsdecode(key): os.fsdecode(value) for key, value in self.environ.items()}
+        for name in now.keys() - before.keys():
+            del os.environ[name]
+        for name, value in before.items():
+            if now.get(name) != value:
+                os.environ[name] = value
+        return []
+
+    def _restore_locale(self) -> list[str]:
+        if translation.get_language() != self.language:
+            if self.language is None:
+                translation.deactivate_all()
+            else:
+                translation.activate(self.language)
+        if _time_zone() is not self.time_zone:
+            if self.time_zone is None:
+                timezone.deactivate()
+            else:
+                timezone.activate(self.time_zone)
+        return []
+
+
+def take() -> Snapshot:
+    """The state as it is now."""
+    is_main = threading.current_thread() is threading.main_thread()
+    umask = os.umask(0)
+    os.umask(umask)
+    initialized = connections.all(initialized_only=True)
+    return Snapshot(
+        directory=_directory(),
+        environ=_environ(),
+        language=translation.get_language(),
+        time_zone=_time_zone(),
+        umask=umask,
+        signals=tuple(map(signal.getsignal, _SIGNALS)) if is_main else (),
+        depths={connection.alias: len(connection.atomic_blocks) for connection in initialized},
+        autocommits={connection.alias: connection.autocommit for connection in initialized if connection.connection},
+    )
+
+
+def _directory() -> str | None:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None
+
+
+def _environ() -> dict[Any, Any]:
+    # The encoded form: decoding all variables twice a step would cost more than the step's own bookkeeping.
+    data: dict[Any, Any] | None = getattr(os.environ, "_data", None)
+    return dict(data) if data is not None else {os.fsencode(key): os.fsencode(value) for key, value in os.environ.items()}
+
+
+def _time_zone() -> Any:
+    return getattr(timezone._active, "value", None)  # type: ignore[attr-defined]
+
+
+def _repair(connection: BaseDatabaseWrapper, *, depth: int, autocommit: bool) -> Iterator[str]:
+    left_open = f'it left a transaction open on the database "{connection.alias}"; it was rolled back'
+    if len(connection.atomic_blocks) > depth:
+        yield left_open
+        while len(connection.atomic_blocks) > depth:
+            error = RuntimeError(left_open)
+            connection.atomic_blocks[-1].__exit__(RuntimeError, error, None)
+    if connection.in_atomic_block or connection.connection is None:
+        return
+    if _is_in_transaction(connection):
+        yield left_open
+        connection.connection.rollback()
+    if autocommit and not connection.autocommit:
+        connection.rollback()
+        connection.set_autocommit(True)
+        yield f'it switched autocommit off on the database "{connection.alias}"; what was not committed was rolled back'
+    connection.close_if_unusable_or_obsolete()
+
+
+def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:
+    """Whether a transaction was begun behind Django's back, where the driver can tell without asking the server."""
+    if not connection.autocommit:
+        return False
+    raw: Any = connection.connection
+    if connection.vendor == "sqlite":
+        return bool(raw.in_transaction)
+    if connection.vendor == "postgresql":
+        status: Callable[[], Any] | Any = getattr(getattr(raw, "info", None), "transaction_status", 0)
+        return bool(status)
+    return False
