@@ -109,21 +109,23 @@ def plan(runbook: Runbook, inputs: Inputs, binder: Binder) -> Plan:
     """Bind every step of a runbook, and collect all that stands against running it."""
     steps: dict[str, PlannedStep] = {}
     diagnostics = list(inputs.diagnostics)
-    for planned in _walk(runbook.block, role=Role.STEP, group_ids=()):
-        step = planned.step
+    for step, role, group_ids in _walk(runbook.block, role=Role.STEP, group_ids=()):
         if isinstance(step, CommandStep):
             binding = binder.bind(step, inputs=inputs)
             diagnostics += binding.diagnostics
             is_final = binding.is_checked and is_constant(step, inputs)
-            planned = PlannedStep(
-                step=step, role=planned.role, group_ids=planned.group_ids, binding=binding, is_final=is_final
+            steps[step.id] = PlannedStep(
+                step=step, role=role, group_ids=group_ids, binding=binding, is_final=is_final
             )
-        steps[step.id] = planned
+        else:
+            steps[step.id] = PlannedStep(step=step, role=role, group_ids=group_ids)
     ordered = sorted(dict.fromkeys(diagnostics), key=lambda diagnostic: diagnostic.span)
     return Plan(runbook=runbook, inputs=inputs, steps=steps, diagnostics=tuple(ordered))
 
 
-def _walk(block: Block, *, role: Role, group_ids: tuple[str, ...]) -> Iterator[PlannedStep]:
+def _walk(
+    block: Block, *, role: Role, group_ids: tuple[str, ...]
+) -> Iterator[tuple[Step, Role, tuple[str, ...]]]:
     lists = (
         (role, block.steps),
         (Role.ON_SUCCESS, block.on_success),
@@ -132,7 +134,7 @@ def _walk(block: Block, *, role: Role, group_ids: tuple[str, ...]) -> Iterator[P
     )
     for own_role, steps in lists:
         for step in steps:
-            yield PlannedStep(step=step, role=own_role, group_ids=group_ids)
+            yield step, own_role, group_ids
             if isinstance(step, GroupStep):
                 yield from _walk(step.block, role=own_role, group_ids=(*group_ids, step.id))
 

@@ -58,6 +58,8 @@ class _Walk:
             self.before[step.id] = captures
 
     def step(self, step: Step) -> Iterator[Diagnostic]:
+        if isinstance(step, CommandStep) and _is_without_expressions(step):
+            return
         scope = replace(self.scope, steps=self.before, later_steps=self.later | {step.id})
         if step.when is not None:
             yield from check_condition(step.when, scope)
@@ -72,6 +74,18 @@ class _Walk:
             return
         for value in (*step.command, *step.args, *(option.value for option in step.options)):
             yield from _check_value(value, scope)
+
+
+def _is_without_expressions(step: CommandStep) -> bool:
+    return (
+        step.when is None
+        and not step.args
+        and not step.options
+        and isinstance(step.name, str)
+        and step.confirm is None
+        and step.retry is None
+        and all(isinstance(token.value, str) for token in step.command)
+    )
 
 
 def _check_value(located: Located, scope: Scope) -> Iterator[Diagnostic]:

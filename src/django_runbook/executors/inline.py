@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django_runbook.binding import catalog
 from django_runbook.exceptions import Stopped
 from django_runbook.results import AttemptResult, Failure, StepStatus
-from django_runbook.runner import hygiene
+from django_runbook.runner.hygiene import Snapshot
 from django_runbook.runner.masking import Mask
 from django_runbook.runner.output import WriteLine, captured, tidy_text
 from django_runbook.runner.stopping import Stop
@@ -23,29 +22,30 @@ _INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Invocation:
-    """One call: ``keeps_stdout`` asks for what the command writes to its standard output."""
+class InlineExecutor:
+    """Calls commands in this process. ``before`` is the state that each of them begins with and leaves behind."""
 
-    command: str
-    tokens: tuple[str, ...]
-    keeps_stdout: bool = False
+    stop: Stop
+    mask: Mask
+    before: Snapshot
 
-
-def invoke(invocation: Invocation, *, stop: Stop, write_line: WriteLine, mask: Mask) -> AttemptResult:
-    """Call the command; whatever it does, the process is as before when this returns."""
-    snapshot = hygiene.take()
-    warnings: list[str] = []
-    with captured(write_line=_shielding(write_line, stop), mask=mask, is_kept=invocation.keeps_stdout) as (out, err):
-        result = _attempt(functools.partial(_call, invocation, stop, warnings), stop=stop, mask=mask, out=out, err=err)
-    if stop.was_taken_by_command and result.status is StepStatus.SUCCEEDED:
-        result = AttemptResult(status=StepStatus.INTERRUPTED)
-    problems = snapshot.restore()
-    if problems and result.status is StepStatus.SUCCEEDED:
-        failure = Failure(error_type="StateError", message="; ".join(problems), exit_code=1)
-        return AttemptResult(status=StepStatus.FAILED, failure=failure, warnings=tuple(warnings))
-    return AttemptResult(
-        status=result.status, failure=result.failure, stdout=out.kept, warnings=(*warnings, *problems)
-    )
+    def __call__(
+        self, *, command: str, tokens: tuple[str, ...], keeps_stdout: bool, write_line: WriteLine
+    ) -> AttemptResult:
+        """Call the command; ``keeps_stdout`` asks for what it writes to its standard output."""
+        stop, warnings = self.stop, list[str]()
+        write_line = _shielding(write_line, stop)
+        with captured(write_line=write_line, mask=self.mask, is_kept=keeps_stdout) as (out, err):
+            result = _attempt(lambda: _call(command, tokens, stop, warnings, out, err), stop=stop, mask=self.mask)
+        if stop.was_taken_by_command and result.status is StepStatus.SUCCEEDED:
+            result = AttemptResult(status=StepStatus.INTERRUPTED)
+        problems = self.before.restore()
+        status, failure = result.status, result.failure
+        if problems and status is StepStatus.SUCCEEDED:
+            status = StepStatus.FAILED
+            failure = Failure(error_type="StateError", message="; ".join(problems), exit_code=1)
+            problems = []
+        return AttemptResult(status=status, failure=failure, stdout=out.kept, warnings=(*warnings, *problems))
 
 
 def _shielding(write_line: WriteLine, stop: Stop) -> WriteLine:
@@ -56,10 +56,10 @@ def _shielding(write_line: WriteLine, stop: Stop) -> WriteLine:
     return write
 
 
-def _attempt(call: Callable[[Any, Any], bool], *, stop: Stop, mask: Mask, out: Any, err: Any) -> AttemptResult:
+def _attempt(call: Callable[[], bool], *, stop: Stop, mask: Mask) -> AttemptResult:
     try:
         with stop.interruptible():
-            is_cut_short = call(out, err)
+            is_cut_short = call()
     except Stopped as error:
         return AttemptResult(status=StepStatus.INTERRUPTED, failure=_failure(error, stop.exit_code, mask))
     except BaseException as error:
@@ -115,12 +115,14 @@ def _safe_str(error: BaseException) -> str:
         return f"(its message cannot be shown: {type(failure).__name__})"
 
 
-def _call(invocation: Invocation, stop: Stop, warnings: list[str], out: Any, err: Any) -> bool:
+def _call(  # noqa: PLR0913 - the parts of one call
+    name: str, tokens: tuple[str, ...], stop: Stop, warnings: list[str], out: Any, err: Any
+) -> bool:
     """Call the command; returns whether it was told to stop and so may have left work undone."""
-    command = catalog.load(invocation.command)
-    if not isinstance(command, BaseCommand) or not _has_django_parser(command):
+    command = catalog.load(name)
+    if not _has_django_parser(command):
         # django-click: its commands take no stdout, and find sys.stdout by themselves.
-        call_command(command, *invocation.tokens)
+        call_command(command, *tokens)
         return False
     _keep_text_results(command, warnings)
     was_told: list[bool] = []
@@ -132,7 +134,7 @@ def _call(invocation: Invocation, stop: Stop, warnings: list[str], out: Any, err
 
     # A stealth option, as Django's own commands have: the one way into a command that needs no global.
     extra: dict[str, Any] = {"stopping": stopping} if "stopping" in command.stealth_options else {}
-    call_command(command, *invocation.tokens, stdout=out, stderr=err, **extra)
+    call_command(command, *tokens, stdout=out, stderr=err, **extra)
     return bool(was_told)
 
 
@@ -146,7 +148,6 @@ def _keep_text_results(command: BaseCommand, warnings: list[str]) -> None:
     """Make a result that is not text a warning: BaseCommand.execute would crash on it after the work is done."""
     handle = command.handle
 
-    @functools.wraps(handle)
     def handle_and_look(*args: Any, **options: Any) -> str | None:
         result: Any = handle(*args, **options)
         if result and not isinstance(result, str):

@@ -1,11 +1,11 @@
-"""A statement that a command waits for to its end: each database is asked by the means that it has."""
+"""The connections of the thread that runs commands, and how the statement that one of them waits for is ended."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import weakref
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Self
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -14,32 +14,32 @@ from django.db.backends.signals import connection_created
 _LOGGER = logging.getLogger(__name__)
 
 
-class StatementCanceller:
-    """Knows the connections of the thread that runs commands; Django's own registry is closed to other threads."""
+class KnownConnections:
+    """All connections that this thread has opened. Django's own registry is closed to other threads, and slow."""
 
     def __init__(self) -> None:
-        self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._connections: dict[int, BaseDatabaseWrapper] = {}
         self._thread = threading.get_ident()
-
-    def start(self) -> None:
-        self._thread = threading.get_ident()
-        connection_created.connect(self._note, weak=False, dispatch_uid=id(self))
-
-    def finish(self) -> None:
-        connection_created.disconnect(self._note, dispatch_uid=id(self))
-
-    def watch(self) -> None:
-        """Take note of the connections that are there already."""
         for connection in connections.all(initialized_only=True):
-            self._connections.add(connection)
+            self._connections[id(connection)] = connection
+
+    def __enter__(self) -> Self:
+        connection_created.connect(self._note, weak=False, dispatch_uid=id(self))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        connection_created.disconnect(dispatch_uid=id(self))
+
+    def __iter__(self) -> Iterator[BaseDatabaseWrapper]:
+        return iter(tuple(self._connections.values()))
 
     def _note(self, connection: BaseDatabaseWrapper, **kwargs: object) -> None:
         if threading.get_ident() == self._thread:
-            self._connections.add(connection)
+            self._connections[id(connection)] = connection
 
-    def cancel(self) -> None:
+    def cancel_statements(self) -> None:
         """End the statements that run now; a failure is logged, since the process ends by force soon after."""
-        for connection in list(self._connections):
+        for connection in self:
             try:
                 _cancel(connection)
             except Exception:
@@ -52,9 +52,11 @@ def _cancel(connection: BaseDatabaseWrapper) -> None:
         return
     if connection.vendor == "sqlite":
         raw.interrupt()
+    elif connection.vendor == "postgresql" and hasattr(raw, "cancel_safe"):
+        raw.cancel_safe(timeout=1)
     elif connection.vendor == "postgresql":
-        # psycopg 3.2 and later; before that, and in psycopg2, cancel() does the same without a time limit.
-        raw.cancel_safe(timeout=1) if hasattr(raw, "cancel_safe") else raw.cancel()
+        # Before psycopg 3.2, and in psycopg2: the same without a time limit.
+        raw.cancel()
     elif connection.vendor == "mysql":
         _kill_query(connection, raw.thread_id())
 

@@ -1,7 +1,8 @@
-"""The state of the process before a step to the same state after it, with what the step left behind."""
+"""The state of the process before a run to the same state after each step, with what the step left behind."""
 
 from __future__ import annotations
 
+import _signal
 import os
 import signal
 import threading
@@ -9,16 +10,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone, translation
 
-_SIGNALS: Final = tuple(sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
+from django_runbook.runner.cancelling import KnownConnections
+
+_SIGNALS: Final = tuple(sorted(int(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What a command can change for those that come after it."""
+    """What a command can change for those that come after it; taken once, put back after each step."""
 
     directory: str | None
     environ: dict[Any, Any]
@@ -26,6 +28,7 @@ class Snapshot:
     time_zone: Any
     umask: int
     signals: tuple[Any, ...]
+    connections: KnownConnections
     depths: dict[str, int]
     autocommits: dict[str, bool]
 
@@ -48,7 +51,7 @@ class Snapshot:
     def _restore_connections(self) -> list[str]:
         return [
             problem
-            for connection in connections.all(initialized_only=True)
+            for connection in self.connections
             for problem in _repair(
                 connection,
                 depth=self.depths.get(connection.alias, 0),
@@ -58,15 +61,17 @@ class Snapshot:
 
     def _restore_signals(self) -> list[str]:
         if self.signals:
-            for number, handler in zip(_SIGNALS, self.signals, strict=True):
-                if handler is not None and signal.getsignal(number) is not handler:
-                    signal.signal(number, handler)
+            handlers = _handlers()
+            if handlers != self.signals:
+                for number, before, now in zip(_SIGNALS, self.signals, handlers, strict=True):
+                    if before is not None and now is not before:
+                        signal.signal(number, before)
         return []
 
     def _restore_directory(self) -> list[str]:
+        os.umask(self.umask)
         if self.directory is not None and _directory() != self.directory:
             os.chdir(self.directory)
-        os.umask(self.umask)
         return []
 
     def _restore_environ(self) -> list[str]:
@@ -94,22 +99,27 @@ class Snapshot:
         return []
 
 
-def take() -> Snapshot:
+def take(connections: KnownConnections) -> Snapshot:
     """The state as it is now."""
     is_main = threading.current_thread() is threading.main_thread()
     umask = os.umask(0)
     os.umask(umask)
-    initialized = connections.all(initialized_only=True)
     return Snapshot(
         directory=_directory(),
         environ=_environ(),
         language=translation.get_language(),
         time_zone=_time_zone(),
         umask=umask,
-        signals=tuple(map(signal.getsignal, _SIGNALS)) if is_main else (),
-        depths={connection.alias: len(connection.atomic_blocks) for connection in initialized},
-        autocommits={connection.alias: connection.autocommit for connection in initialized if connection.connection},
+        signals=_handlers() if is_main else (),
+        connections=connections,
+        depths={connection.alias: len(connection.atomic_blocks) for connection in connections},
+        autocommits={connection.alias: connection.autocommit for connection in connections if connection.connection},
     )
+
+
+def _handlers() -> tuple[Any, ...]:
+    # signal.getsignal makes an enum of each answer, which costs more than all else here together.
+    return tuple(map(_signal.getsignal, _SIGNALS))
 
 
 def _directory() -> str | None:

@@ -12,6 +12,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import IO, Any
 
 from django_runbook.runner.masking import Mask
@@ -53,7 +54,6 @@ class StreamToLines(io.TextIOBase):
     def __init__(self, name: str, *, write_line: WriteLine, mask: Mask, is_kept: bool, fallback: IO[str]) -> None:
         super().__init__()
         self.stream_name = name
-        self.buffer = _Bytes(self)
         self._write_line = write_line
         self._mask = mask
         self._fallback = fallback
@@ -65,6 +65,10 @@ class StreamToLines(io.TextIOBase):
 
     encoding = "utf-8"
     errors = "backslashreplace"
+
+    @cached_property
+    def buffer(self) -> io.RawIOBase:
+        return _Bytes(self)
 
     def write(self, text: str) -> int:
         if not isinstance(text, str):
@@ -159,8 +163,7 @@ def captured(*, write_line: WriteLine, mask: Mask, is_kept: bool) -> Iterator[tu
     sys.stdin, sys.stdout, sys.stderr = _NoInput(), out, err  # type: ignore[assignment]
     getpass.getpass = _refuse_password
     try:
-        with _empty_descriptor():
-            yield out, err
+        yield out, err
     finally:
         sys.stdin, sys.stdout, sys.stderr, getpass.getpass = before
         for handler, stream in handlers:
@@ -186,18 +189,22 @@ def _retarget(streams: dict[int, StreamToLines]) -> Iterator[tuple[logging.Strea
 
 
 @contextlib.contextmanager
-def _empty_descriptor() -> Iterator[None]:
-    """Give file descriptor 0 an end of file, for child processes and for C code."""
+def empty_input() -> Iterator[IO[str] | None]:
+    """Give file descriptor 0 an end of file for a whole run, for child processes and for C code.
+
+    Yields the input as it was, for questions to a person; None where there was none.
+    """
     try:
         saved = os.dup(0)
     except OSError:
-        yield
+        yield None
         return
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
     try:
-        yield
+        with open(saved, encoding="utf-8", errors="replace", closefd=False) as original:
+            yield original
     finally:
         os.dup2(saved, 0)
         os.close(saved)

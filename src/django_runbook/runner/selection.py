@@ -30,6 +30,8 @@ def leave_out(steps: Mapping[str, PlannedStep], selection: Selection) -> dict[st
     problems = list(_problems(steps, selection))
     if problems:
         raise InvalidUsage("\n".join(problems))
+    if selection == Selection():
+        return {}
     order = list(steps)
     first = order.index(selection.start_at) if selection.start_at else 0
     return {

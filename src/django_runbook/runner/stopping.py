@@ -7,19 +7,17 @@ that they are seen also where a command holds the main thread or has put a handl
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import select
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from django_runbook.exceptions import Stopped
-from django_runbook.runner.cancelling import StatementCanceller
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _KICK_SECONDS: Final = 0.2
@@ -27,18 +25,43 @@ _LOGGER = logging.getLogger(__name__)
 Told = Callable[[str, bool], None]
 
 
+class _Section:
+    # A class: a generator-based context manager costs five times as much, and there is one for each call.
+    __slots__ = ("_stop",)
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+
+    def __enter__(self) -> None:
+        self._stop.enter_section()
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.leave_section()
+
+
+class _Shield(_Section):
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        self._stop.shield(1)
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.shield(-1)
+
+
 class Stop:
     """The wish to stop, and the ladder of DESIGN section 4 that enforces it.
 
     As a context manager around a run it listens to SIGINT, SIGTERM and SIGHUP, in the main thread only; elsewhere
-    `request` is the only way in. ``on_stop`` is told each step of the ladder, from another thread.
+    `request` is the only way in. ``on_stop`` is told each step of the ladder, and ``cancel`` ends the statement that
+    the command waits for; both are called from another thread.
     """
 
     def __init__(
-        self, *, timeout_seconds: float = 8.0, force_seconds: float = 2.0, on_stop: Told | None = None
+        self, *, timeout_seconds: float = 8.0, force_seconds: float = 2.0
     ) -> None:
         self.signal_number: int | None = None
-        self.on_stop = on_stop
+        self.on_stop: Told | None = None
         self._timeout_seconds = timeout_seconds
         self._force_seconds = force_seconds
         self._event = threading.Event()
@@ -48,7 +71,7 @@ class Stop:
         self._is_inside = False
         self._is_handled = False
         self._shields = 0
-        self._canceller = StatementCanceller()
+        self.cancel: Callable[[], None] | None = None
         self._previous: dict[int, Any] = {}
         self._read_end = self._write_end = -1
         self._previous_wakeup = -1
@@ -84,25 +107,23 @@ class Stop:
             self._event.set()
             self._tell(is_immediate=False)
 
-    @contextlib.contextmanager
-    def interruptible(self) -> Iterator[None]:
+    def interruptible(self) -> _Section:
         """Around a command: here, and nowhere else, the ladder may raise `Stopped`."""
-        self._section += 1
-        self._canceller.watch()
-        self._is_inside = True
-        try:
-            yield
-        finally:
-            self._is_inside = False
+        return _Section(self)
 
-    @contextlib.contextmanager
-    def shielded(self) -> Iterator[None]:
+    def shielded(self) -> _Shield:
         """Around our own work inside a command's call, such as telling of its output."""
-        self._shields += 1
-        try:
-            yield
-        finally:
-            self._shields -= 1
+        return _Shield(self)
+
+    def enter_section(self) -> None:
+        self._section += 1
+        self._is_inside = True
+
+    def leave_section(self) -> None:
+        self._is_inside = False
+
+    def shield(self, by: int) -> None:
+        self._shields += by
 
     def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
@@ -115,7 +136,6 @@ class Stop:
             # nohup and background jobs ignore some signals on purpose.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, self._handle)
-        self._canceller.start()
         self._watchdog = threading.Thread(target=self._watch, name="runbook-stop", daemon=True)
         self._watchdog.start()
         return self
@@ -128,7 +148,6 @@ class Stop:
         for number, handler in self._previous.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
         signal.set_wakeup_fd(self._previous_wakeup)
-        self._canceller.finish()
         os.close(self._write_end)
         self._watchdog.join()
         os.close(self._read_end)
@@ -174,8 +193,8 @@ class Stop:
             self._ending_section = self._section
             self._is_ending = True
             self._tell(is_immediate=True)
-            if self._is_inside:
-                self._canceller.cancel()
+            if self._is_inside and self.cancel is not None:
+                self.cancel()
             return time.monotonic() + self._force_seconds
         os._exit(self.exit_code)
 

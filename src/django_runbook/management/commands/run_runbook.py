@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import traceback
 import uuid
 from argparse import ArgumentParser
-from typing import Any
+from collections.abc import Callable
+from typing import IO, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -18,10 +18,12 @@ from django_runbook.document import inputs, render, source, validate
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.runbook import Runbook
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage, RunbookError
-from django_runbook.executors import inline
+from django_runbook.executors.inline import InlineExecutor
 from django_runbook.reporters.fan_out import FanOut
 from django_runbook.results import ExitCode, RunResult
-from django_runbook.runner import dry_run, listing, masking, run as runner, selection
+from django_runbook.runner import dry_run, hygiene, listing, masking, run as runner, selection
+from django_runbook.runner.cancelling import KnownConnections
+from django_runbook.runner.output import empty_input
 from django_runbook.runner.stopping import Stop
 
 
@@ -138,30 +140,32 @@ class Command(BaseCommand):
         stop.on_stop = lambda name, is_immediate: emit(
             events.StopRequested(at=checking.now(), signal_name=name, is_immediate=is_immediate)
         )
-
-        def execute(*, command: str, tokens: tuple[str, ...], keeps_stdout: bool, write_line: Any) -> Any:
-            invocation = inline.Invocation(command=command, tokens=tokens, keeps_stdout=keeps_stdout)
-            return inline.invoke(invocation, stop=stop, write_line=write_line, mask=mask)
-
-        around = runner.Surroundings(
-            execute=execute,
-            emit=emit,
-            binder=binder,
-            stop=stop,
-            mask=mask,
-            ask=functools.partial(_ask, sys.stdout) if sys.stdin is not None and sys.stdin.isatty() else None,
-        )
         try:
-            with stop:
+            with KnownConnections() as connections, empty_input() as original, stop:
+                stop.cancel = connections.cancel_statements
+                around = runner.Surroundings(
+                    execute=InlineExecutor(stop=stop, mask=mask, before=hygiene.take(connections)),
+                    emit=emit,
+                    binder=binder,
+                    stop=stop,
+                    mask=mask,
+                    ask=_asker(original, stream),
+                )
                 return runner.run(planned, settings, around)
         finally:
             emit.close()
 
 
-def _ask(stream: Any, text: str) -> bool:
-    stream.write(f"{text} [y/N] ")
-    stream.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+def _asker(answers: IO[str] | None, stream: IO[str]) -> Callable[[str], bool] | None:
+    if answers is None or not answers.isatty():
+        return None
+
+    def ask(text: str) -> bool:
+        stream.write(f"{text} [y/N] ")
+        stream.flush()
+        return answers.readline().strip().lower() in {"y", "yes"}
+
+    return ask
 
 
 def _params(texts: list[str]) -> dict[str, str]:
