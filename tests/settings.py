@@ -26,6 +26,7 @@ INSTALLED_APPS = [
     "django.contrib.sitemaps",
     "django.contrib.staticfiles",
     "django_runbook",
+    "flights",
     "tests.testapp",
 ]
 SITE_ID = 1

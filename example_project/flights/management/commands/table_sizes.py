@@ -1,0 +1,19 @@
+"""Counts the rows of all tables of an app."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.core.management.base import AppCommand
+
+
+class Command(AppCommand):
+    help = "Count the rows of each model of these apps."
+
+    def handle_app_config(self, app_config: AppConfig, **options: Any) -> str:
+        return "\n".join(
+            f"{model._meta.label}: {model._default_manager.count()}"
+            for model in app_config.get_models()
+            if model._meta.managed
+        )
