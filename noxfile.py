@@ -79,9 +79,7 @@ def tests(session: nox.Session, django: str) -> None:
     """Run the suite on one pair of the matrix; TESTED_PAIR=3.11-5.2 names one that has been run already."""
     if os.environ.get("TESTED_PAIR") == f"{session.python}-{django}":
         session.skip(f"Python {session.python} with Django {django} has been tested already")
-    session.install(
-        "--quiet", "--quiet", "--requirement", f"requirements/django{django.replace('.', '')}.txt"
-    )
+    session.install("--quiet", "--quiet", "--requirement", f"requirements/django{django.replace('.', '')}.txt")
     install_package(session)
     session.run("python", "-m", "pytest", *session.posargs)
 

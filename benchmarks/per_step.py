@@ -17,10 +17,10 @@ ROUNDS = 9
 def main() -> None:
     """Print the ratio; both sides take turns, so that a slow moment of the machine meets both."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.settings")
-    import django  # noqa: PLC0415 - after the settings are named
+    import django
 
     django.setup()
-    from django.core.management import call_command  # noqa: PLC0415
+    from django.core.management import call_command
 
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "noop.yml"

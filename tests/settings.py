@@ -1,6 +1,11 @@
 """Settings of the test project: SQLite in memory, with a replica that mirrors it."""
 
+from pathlib import Path
+
 SECRET_KEY = "a public key, for tests only"
+# Of the example project, whose app is tested here too; tests that write set a folder of their own.
+BASE_DIR = Path(__file__).resolve().parent.parent / "example_project"
+VAR_DIR = BASE_DIR / "var"
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"

@@ -24,7 +24,7 @@ class FileError(Exception):
 
 
 def resolve(name: str) -> Path:
-    """A path of the command line: relative ones are looked up in the project's folder, whatever the working directory."""
+    """A path of the command line; relative ones are looked up in the project's folder, not in the working directory."""
     return Path(settings.BASE_DIR) / name
 
 

@@ -60,9 +60,9 @@ class Flight(models.Model):
     delay_class = models.CharField(max_length=10, choices=DelayClass.choices, blank=True, db_index=True)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["scheduled_at", "carrier", "number", "origin"], name="one_flight")
-        ]
+        constraints = (
+            models.UniqueConstraint(fields=["scheduled_at", "carrier", "number", "origin"], name="one_flight"),
+        )
 
     def __str__(self) -> str:
         return f"{self.carrier} {self.number} {self.origin}-{self.destination} {self.day}"

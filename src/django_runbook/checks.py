@@ -19,6 +19,6 @@ def check_runbooks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[che
     if app_configs is not None or "django.core.management.commands.check" not in sys.modules:
         return []
     # Only now: what a runbook needs is imported by no other command.
-    from django_runbook.checking import messages  # noqa: PLC0415
+    from django_runbook.checking import messages
 
     return messages()

@@ -149,7 +149,7 @@ def _bind_checked(
     words = [_Piece(word.text, word.span, "word") for word in invocation.words]
     levels = _levels(parser, [*words, *args])
     spelled = list(_spell_options(problems, spec, parser, levels, words))
-    has_unspelled = any(UNKNOWN == option.value.value for option in invocation.options)
+    has_unspelled = any(option.value.value == UNKNOWN for option in invocation.options)
     layouts = list(_layouts(words, spelled, args, levels=levels, parser=parser))
     best: list[_Piece] | None = None
     for layout in layouts:
@@ -172,9 +172,7 @@ def _bind_checked(
     return Binding(tokens=tuple(piece.text for piece in best), diagnostics=tuple(problems.found))
 
 
-def _check_database(
-    problems: _Problems, layout: list[_Piece], outcome: Outcome, databases: Collection[str]
-) -> None:
+def _check_database(problems: _Problems, layout: list[_Piece], outcome: Outcome, databases: Collection[str]) -> None:
     for consumed in outcome.consumptions:
         if consumed.action.dest != "database" or not databases or not consumed.indices:
             continue
@@ -229,7 +227,11 @@ def _spell_options(
             problems.add("RB406", f'"{option.name}" has no meaning in a runbook', option.name_span, help_text)
             continue
         found = next(
-            ((level, matches) for level in reversed(range(len(levels))) if (matches := spelling.find(option, levels[level].parser))),
+            (
+                (level, matches)
+                for level in reversed(range(len(levels)))
+                if (matches := spelling.find(option, levels[level].parser))
+            ),
             None,
         )
         if found is None:
@@ -250,12 +252,16 @@ def _spell_options(
         yield found[0], spelled
 
 
-def _unknown_option(
-    option: Option, spec: CommandSpec, parser: CheckingParser, levels: list[_Level]
-) -> Diagnostic:
+def _unknown_option(option: Option, spec: CommandSpec, parser: CheckingParser, levels: list[_Level]) -> Diagnostic:
     for other in walk(parser.root):
         if all(other is not level.parser for level in levels) and spelling.find(option, other):
-            names = [name for one in walk(parser.root) for action in one._actions for name, sub in sub_parsers(action).items() if sub is other]
+            names = [
+                name
+                for one in walk(parser.root)
+                for action in one._actions
+                for name, sub in sub_parsers(action).items()
+                if sub is other
+            ]
             return Diagnostic(
                 code="RB403",
                 message=f'"{option.name}" is an option of the sub-command "{names[0] if names else other.prog}"',
@@ -301,7 +307,7 @@ def _separator(piece: _Piece) -> _Piece:
     return _Piece("--", piece.span, "separator")
 
 
-def _compose(  # noqa: PLR0913 - the parts of one layout
+def _compose(
     words: list[_Piece],
     spelled: list[tuple[int, Spelled]],
     tail: list[_Piece],
@@ -377,7 +383,7 @@ def _explain(problems: _Problems, parser: CheckingParser, layout: list[_Piece], 
             action.required = True
 
 
-def _tell(  # noqa: PLR0913 - one refusal with all that is known of it
+def _tell(
     problems: _Problems,
     parser: CheckingParser,
     pieces: list[_Piece],
@@ -399,7 +405,9 @@ def _tell(  # noqa: PLR0913 - one refusal with all that is known of it
         return indices or None
     what = _name_of(refusal.action)
     if refusal.kind == "refused":
-        problems.add("RB406", f"{what} has no meaning in a runbook", span, "a runbook runs with the settings of run_runbook")
+        problems.add(
+            "RB406", f"{what} has no meaning in a runbook", span, "a runbook runs with the settings of run_runbook"
+        )
     else:
         message, help_text = _value_message(refusal, what)
         problems.add("RB404", message, span, help_text)
@@ -420,13 +428,15 @@ def _tell_required(
         action
         for one in walk(parser.root)
         for action in one._actions
-        if action.required and argparse._get_action_name(action) in names  # type: ignore[attr-defined]
+        if action.required and argparse._get_action_name(action) in names
     ]
     if not is_quiet:
         listed = ", ".join(_name_of(action) for action in actions) or refusal.message
         positional = [action for action in actions if not action.option_strings]
         message = f'"{problems.invocation.name}" needs {listed}' if actions else _sentence(refusal.message)
-        help_text = 'add it to the command line or to "args"' if positional else 'add it to the command line or to "options"'
+        help_text = (
+            'add it to the command line or to "args"' if positional else 'add it to the command line or to "options"'
+        )
         problems.add("RB413", message, problems.invocation.name_span, help_text)
     for action in actions:
         action.required = False
@@ -503,17 +513,16 @@ def _unrecognized(piece: _Piece, invocation: Invocation, parser: CheckingParser)
     )
     whole = [name for name in flags if name.startswith(flag)]
     near = whole[0] if whole else nearest(flag, flags)
-    help_text = f'"{near}" is near' if near else f"its options are: {', '.join(flag for flag in flags if len(flag) > 2)}"
+    help_text = (
+        f'"{near}" is near' if near else f"its options are: {', '.join(flag for flag in flags if len(flag) > 2)}"
+    )
     if whole:
         help_text = f"write it in full: {', '.join(whole)}"
     span = _first_part(piece.span, len(flag)) if piece.kind == "word" else piece.span
-    return Diagnostic(
-        code="RB403", message=f'"{invocation.name}" has no option "{flag}"', span=span, help=help_text
-    )
+    return Diagnostic(code="RB403", message=f'"{invocation.name}" has no option "{flag}"', span=span, help=help_text)
 
 
 def _first_part(span: Span, length: int) -> Span:
     if span.line != span.end_line or span.column + length > span.end_column:
         return span
     return Span(span.line, span.column, span.line, span.column + length)
-

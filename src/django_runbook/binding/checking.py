@@ -10,7 +10,7 @@ import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, SupportsIndex
+from typing import Any, NoReturn, Self, SupportsIndex
 
 # Stands inside a text for a part that only the run will know; files that hold it are refused.
 UNKNOWN = "\ufdd0"
@@ -24,7 +24,7 @@ class Token(str):
     __slots__ = ("place",)
     place: int
 
-    def __new__(cls, text: str, place: int) -> Token:
+    def __new__(cls, text: str, place: int) -> Self:
         token = super().__new__(cls, text)
         token.place = place
         return token

@@ -114,7 +114,7 @@ def _spell_flag(option: Option, match: _Match) -> Iterator[str]:
     value, action = option.value.value, match.action
     if isinstance(value, str) and value == UNKNOWN:
         return
-    if isinstance(action, argparse._CountAction) and type(value) is int and 0 <= value <= 100:  # noqa: PLR2004
+    if isinstance(action, argparse._CountAction) and type(value) is int and 0 <= value <= 100:
         yield from [match.flag] * value
     elif isinstance(action, argparse.BooleanOptionalAction):
         yield _positive_or_negative(option, match)
@@ -233,14 +233,16 @@ def spell_unchecked(option: Option) -> Spelled:
     flag = option.name if option.name.startswith("-") else f"--{option.name.replace('_', '-')}"
     value = option.value.value
     if isinstance(value, bool):
-        tokens = (flag,) if value else ()
-        return Spelled(option=option, action=None, tokens=tokens, spans=(option.name_span,) * len(tokens))
+        alone = (flag,) if value else ()
+        return Spelled(option=option, action=None, tokens=alone, spans=(option.name_span,) * len(alone))
     items = value if isinstance(value, tuple) else (option.value,)
     tokens = tuple(f"{flag}={as_token(item, what=flag)}" for item in items)
     return Spelled(option=option, action=None, tokens=tokens, spans=tuple(item.span for item in items))
 
 
-def unknown(option: Option, *, command: str, parsers: Iterable[argparse.ArgumentParser], stealth: Iterable[str]) -> Diagnostic:
+def unknown(
+    option: Option, *, command: str, parsers: Iterable[argparse.ArgumentParser], stealth: Iterable[str]
+) -> Diagnostic:
     """What is said of an option that the command does not have."""
     actions = [action for parser in parsers for action in parser._actions]
     name = option.name.lstrip("-").replace("-", "_")

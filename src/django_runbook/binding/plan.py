@@ -25,7 +25,7 @@ class PlannedStep:
     step: Step
     role: Role = Role.STEP
     group_ids: tuple[str, ...] = ()
-    binding: Binding = Binding()
+    binding: Binding = field(default_factory=Binding)
     is_final: bool = True
 
 
@@ -114,18 +114,14 @@ def plan(runbook: Runbook, inputs: Inputs, binder: Binder) -> Plan:
             binding = binder.bind(step, inputs=inputs)
             diagnostics += binding.diagnostics
             is_final = binding.is_checked and is_constant(step, inputs)
-            steps[step.id] = PlannedStep(
-                step=step, role=role, group_ids=group_ids, binding=binding, is_final=is_final
-            )
+            steps[step.id] = PlannedStep(step=step, role=role, group_ids=group_ids, binding=binding, is_final=is_final)
         else:
             steps[step.id] = PlannedStep(step=step, role=role, group_ids=group_ids)
     ordered = sorted(dict.fromkeys(diagnostics), key=lambda diagnostic: diagnostic.span)
     return Plan(runbook=runbook, inputs=inputs, steps=steps, diagnostics=tuple(ordered))
 
 
-def _walk(
-    block: Block, *, role: Role, group_ids: tuple[str, ...]
-) -> Iterator[tuple[Step, Role, tuple[str, ...]]]:
+def _walk(block: Block, *, role: Role, group_ids: tuple[str, ...]) -> Iterator[tuple[Step, Role, tuple[str, ...]]]:
     lists = (
         (role, block.steps),
         (Role.ON_SUCCESS, block.on_success),

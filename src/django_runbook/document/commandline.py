@@ -50,7 +50,9 @@ def _split_plain(text: str, locate: Locate) -> tuple[Located, ...]:
 
 
 def _mask(text: str, locate: Locate) -> tuple[str, list[Expression | None], list[Diagnostic]]:
-    masked, expressions, diagnostics = "", [], []
+    masked = ""
+    expressions: list[Expression | None] = []
+    diagnostics: list[Diagnostic] = []
     for kind, start, end in segments(text):
         if kind == "text":
             masked += text[start:end]

@@ -122,9 +122,7 @@ def unclosed(span: Span) -> Diagnostic:
     return Diagnostic(code="RB301", message=message, span=span, help='close it with "}}"')
 
 
-def parse_expression(
-    text: str, locate: Locate, *, start: int, end: int
-) -> tuple[Expression | None, list[Diagnostic]]:
+def parse_expression(text: str, locate: Locate, *, start: int, end: int) -> tuple[Expression | None, list[Diagnostic]]:
     """The expression whose braces stand at these offsets."""
     return _parse(text[start + len(OPEN) : end - len(CLOSE)], locate, offset=start + len(OPEN))
 
@@ -169,9 +167,7 @@ def render(template: str | Template, context: Mapping[str, object]) -> object:
         return template
     if template.whole is not None:
         return evaluate(template.whole, context)
-    return "".join(
-        part if isinstance(part, str) else as_text(evaluate(part, context), part) for part in template.parts
-    )
+    return "".join(part if isinstance(part, str) else as_text(evaluate(part, context), part) for part in template.parts)
 
 
 def as_text(value: object, expression: Expression) -> str:
@@ -203,7 +199,7 @@ def _describe(value: object) -> str:
 
 def _sandbox() -> ModuleType:
     # Jinja2 costs 20 ms to import, a third of what a whole start may cost.
-    from django_runbook.document import sandbox  # noqa: PLC0415
+    from django_runbook.document import sandbox
 
     return sandbox
 

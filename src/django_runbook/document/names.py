@@ -55,7 +55,7 @@ def check_condition(expression: Expression, scope: Scope) -> Iterator[Diagnostic
     yield from found
     if found:
         return
-    from django_runbook.document import sandbox  # noqa: PLC0415 - Jinja2 is imported with the first expression
+    from django_runbook.document import sandbox
 
     kind = sandbox.kind_other_than_boolean(expression.source, lambda root, name: _kind_of(scope, root, name))
     if kind is not None:
@@ -141,4 +141,3 @@ def _listed(scope: Scope) -> str:
 
 def _unknown(reference: Reference, message: str, help_text: str) -> Diagnostic:
     return Diagnostic(code="RB305", message=message, span=reference.span, help=help_text)
-

@@ -15,7 +15,7 @@ class Mark(Protocol):
     column: int
 
 
-# Named tuples, not dataclasses: a file of 1,000 steps has 25,000 nodes, and a frozen dataclass costs three times as much.
+# Named tuples: a file of 1,000 steps has 25,000 nodes, and a frozen dataclass costs three times as much.
 class Scalar(NamedTuple):
     """``is_plain`` tells an unquoted scalar, the only kind that can be anything but text."""
 

@@ -152,7 +152,9 @@ class _Builder:
             if not isinstance(key, Scalar) or not isinstance(resolve(key), str):
                 self._refuse_key(key)
             elif key.text == "<<" and key.is_plain:
-                self._report("RB109", "merge keys are not part of a runbook", span_of(key), help_text="write the keys out")
+                self._report(
+                    "RB109", "merge keys are not part of a runbook", span_of(key), help_text="write the keys out"
+                )
             elif key.text in seen:
                 self._refuse_duplicate(key, seen[key.text])
             else:

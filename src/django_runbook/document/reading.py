@@ -69,7 +69,7 @@ class Reading:
     def condition(self, node: Node, key: str) -> Expression | None:
         """The bare expression of ``when`` or ``until``."""
         if not isinstance(node, Scalar) or not node.text:
-            self.expected(key, 'an expression, as in "params.mode == \'full\'"', node)
+            self.expected(key, "an expression, as in \"params.mode == 'full'\"", node)
             return None
         expression, found = parse_condition(node.text, self.locate(node))
         self.diagnostics.extend(found)
@@ -133,11 +133,11 @@ class Reading:
             help_text = f'"{word}" is a key of {owner}'
         elif help_text is None:
             help_text = f'use "{near}"' if near else f"the keys of {kind} are: {', '.join(known)}"
-        self.report("RB202" if word in FOREIGN else "RB201", f'unknown key "{word}" in {kind}', key, help_text=help_text)
+        self.report(
+            "RB202" if word in FOREIGN else "RB201", f'unknown key "{word}" in {kind}', key, help_text=help_text
+        )
 
-    def _report_fields(
-        self, error: ValidationError, *, node: Mapping, model: type[BaseModel], keys: Keys
-    ) -> None:
+    def _report_fields(self, error: ValidationError, *, node: Mapping, model: type[BaseModel], keys: Keys) -> None:
         told: set[str] = set()
         for problem in error.errors(include_url=False, include_context=False, include_input=False):
             key = str(problem["loc"][0])
@@ -159,7 +159,7 @@ class Reading:
         help_text = ""
         if isinstance(node, Scalar) and OPEN in node.text:
             help_text = "this key takes no expression"
-        elif key == "attempts" or key == "retry":
+        elif key == "attempts":
             help_text = "it counts all attempts, the first one too"
         self.report("RB205", f'"{key}" must be {EXPECTED[key]}, not {shown}', node, help_text=help_text)
 

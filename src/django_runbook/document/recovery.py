@@ -136,9 +136,7 @@ def _explain(error: yaml.MarkedYAMLError, lines: list[str]) -> Diagnostic:
     else:
         message, help_text = _MESSAGES.get(problem, (f"not valid YAML: {context} {problem}".replace("  ", " "), ""))
     end = column + max(1, len(text[column:].split(" ", 1)[0]))
-    return Diagnostic(
-        code="RB105", message=message, span=Span(line + 1, column + 1, line + 1, end + 1), help=help_text
-    )
+    return Diagnostic(code="RB105", message=message, span=Span(line + 1, column + 1, line + 1, end + 1), help=help_text)
 
 
 def tab_diagnostic(*, line: int, column: int, width: int) -> Diagnostic:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from django_runbook.document.diagnostics import Span
     from django_runbook.document.expressions import Expression, Template
 
-Native: TypeAlias = "None | bool | int | float | str"
+Native: TypeAlias = "bool | int | float | str | None"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

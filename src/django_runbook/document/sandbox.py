@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
 from jinja2.environment import TemplateExpression
+from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS
 
 from django_runbook.document.diagnostics import nearest
@@ -35,12 +36,35 @@ _TEST_NAMES = (
 )
 _METHODS: Final[Mapping[type, frozenset[str]]] = {
     str: frozenset(
-        "capitalize count endswith find isalnum isalpha isdigit islower isupper lower lstrip removeprefix "
-        "removesuffix rsplit rstrip split splitlines startswith strip title upper".split()
+        [
+            "capitalize",
+            "count",
+            "endswith",
+            "find",
+            "isalnum",
+            "isalpha",
+            "isdigit",
+            "islower",
+            "isupper",
+            "lower",
+            "lstrip",
+            "removeprefix",
+            "removesuffix",
+            "rsplit",
+            "rstrip",
+            "split",
+            "splitlines",
+            "startswith",
+            "strip",
+            "title",
+            "upper",
+        ]
     ),
-    datetime.datetime: frozenset("date hour minute second time timestamp tzinfo".split()),
-    datetime.date: frozenset("day isocalendar isoformat isoweekday month replace strftime weekday year".split()),
-    datetime.time: frozenset("hour isoformat minute second strftime".split()),
+    datetime.datetime: frozenset(["date", "hour", "minute", "second", "time", "timestamp", "tzinfo"]),
+    datetime.date: frozenset(
+        ["day", "isocalendar", "isoformat", "isoweekday", "month", "replace", "strftime", "weekday", "year"]
+    ),
+    datetime.time: frozenset(["hour", "isoformat", "minute", "second", "strftime"]),
     list: frozenset(("count", "index")),
     tuple: frozenset(("count", "index")),
     Mapping: frozenset(("get", "items", "keys", "values")),
@@ -185,7 +209,11 @@ def _limits(tokens: list[_Token]) -> Problem | None:
     if len(tokens) > _MAX_TOKENS:
         start = tokens[_MAX_TOKENS][2]
         return Problem(
-            code="RB303", message="the expression is too long", start=start, end=start + 1, help="use vars for its parts"
+            code="RB303",
+            message="the expression is too long",
+            start=start,
+            end=start + 1,
+            help="use vars for its parts",
         )
     depth = 0
     for kind, value, start in tokens:
@@ -277,7 +305,7 @@ def evaluate(expression: Expression, context: Mapping[str, object]) -> object:
     try:
         value = _compiled(expression.source)(context)
         if isinstance(value, StrictUndefined):
-            value._fail_with_undefined_error()  # noqa: SLF001 - the one way to get its message raised
+            value._fail_with_undefined_error()
     except Exception as error:  # an expression may fail in as many ways as Python
         raise ExpressionError(_one_line(expression, error), expression.span) from error
     return list(value) if isinstance(value, Iterator) else value

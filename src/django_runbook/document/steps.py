@@ -74,7 +74,9 @@ class StepReader:
         is_empty = isinstance(node, Scalar) and resolve(node) is None
         if is_empty or (isinstance(node, Sequence) and not node.items):
             where = key_node if is_empty else node
-            self.reading.report("RB208", f'"{key}" is empty', where, help_text="list at least one step, or leave it out")
+            self.reading.report(
+                "RB208", f'"{key}" is empty', where, help_text="list at least one step, or leave it out"
+            )
             return ()
         if not isinstance(node, Sequence):
             self.reading.expected(key, "a list of steps", node)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Final
 
-from django_runbook.document import names, params as parameters
-from django_runbook.document.diagnostics import Diagnostic, Severity, Span
+from django_runbook.document import params as parameters
+from django_runbook.document.diagnostics import Diagnostic, Severity
 from django_runbook.document.expressions import Expression, Template
 from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, span_of
 from django_runbook.document.parse import Parsed, parse
@@ -106,16 +106,18 @@ def _param(key: Scalar, node: Node, reading: Reading) -> Param | None:
     span = span_of(key)
     if not isinstance(node, Mapping):
         default = reading.value(node)
-        return Param(name=key.text, type=parameters.type_of(_plain(default)), span=span, default=_typed(default, key, reading))
+        return Param(
+            name=key.text, type=parameters.type_of(_plain(default)), span=span, default=_typed(default, key, reading)
+        )
     model, fields = reading.fields(node, ParamModel)
     if model is None:
         # The type is wrong; without it nothing more can be said about the values.
         return Param(name=key.text, type="", span=span)
-    default = reading.value(fields["default"][1]) if "default" in fields else None
+    given = reading.value(fields["default"][1]) if "default" in fields else None
     choices = _choices(fields, reading)
-    first = choices[0] if choices else _plain(default)
+    first = choices[0] if choices else _plain(given)
     param = Param(
-        name=key.text, type=model.type or parameters.type_of(first), span=span, default=default, help=model.help
+        name=key.text, type=model.type or parameters.type_of(first), span=span, default=given, help=model.help
     )
     return _checked(param, choices, fields, reading)
 

@@ -62,7 +62,7 @@ def _attempt(call: Callable[[], bool], *, stop: Stop, mask: Mask) -> AttemptResu
             is_cut_short = call()
     except Stopped as error:
         return AttemptResult(status=StepStatus.INTERRUPTED, failure=_failure(error, stop.exit_code, mask))
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever a command does, it is a result
         if stop.is_ending or stop.was_taken_by_command:
             # A cancelled statement reaches the command as a database error.
             return AttemptResult(status=StepStatus.INTERRUPTED, failure=_failure(error, stop.exit_code, mask))
@@ -111,13 +111,11 @@ def _failure(error: BaseException, exit_code: int, mask: Mask, *, message: str |
 def _safe_str(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as failure:  # an exception's own __str__ may be what is broken
+    except Exception as failure:  # noqa: BLE001 - an exception's own __str__ may be what is broken
         return f"(its message cannot be shown: {type(failure).__name__})"
 
 
-def _call(  # noqa: PLR0913 - the parts of one call
-    name: str, tokens: tuple[str, ...], stop: Stop, warnings: list[str], out: Any, err: Any
-) -> bool:
+def _call(name: str, tokens: tuple[str, ...], stop: Stop, warnings: list[str], out: Any, err: Any) -> bool:
     """Call the command; returns whether it was told to stop and so may have left work undone."""
     command = catalog.load(name)
     if not _has_django_parser(command):

@@ -35,7 +35,5 @@ def build(
 ) -> Reporter:
     """The reporter of this name, which writes to the stream."""
     module = importlib.import_module(REPORTERS[name])
-    reporter: Reporter = module.build(
-        stream=stream, verbosity=verbosity, no_color=no_color, force_color=force_color
-    )
+    reporter: Reporter = module.build(stream=stream, verbosity=verbosity, no_color=no_color, force_color=force_color)
     return reporter

@@ -26,7 +26,7 @@ class FanOut:
             for reporter in tuple(self._reporters):
                 try:
                     reporter(event)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - no reporter may end a run
                     self._drop(reporter, error)
 
     def close(self) -> None:
@@ -35,7 +35,7 @@ class FanOut:
             for reporter in tuple(self._reporters):
                 try:
                     reporter.close()
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - no reporter may end a run
                     self._drop(reporter, error)
 
     def _drop(self, reporter: Reporter, error: Exception) -> None:

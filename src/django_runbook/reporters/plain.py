@@ -47,8 +47,8 @@ class PlainReporter:
             case events.AttemptFailed():
                 reason = texts.failure(event.failure)
                 pause = texts.duration(event.delay_seconds)
-                text = f"{event.step_id}: attempt {event.attempt} of {event.attempt_count} failed: {reason}; next in {pause}"
-                self._write(f"  retry    {text}")
+                which = f"attempt {event.attempt} of {event.attempt_count}"
+                self._write(f"  retry    {event.step_id}: {which} failed: {reason}; next in {pause}")
             case events.StepFinished():
                 self._finish(event)
             case events.StopRequested():

@@ -9,13 +9,13 @@ from django_runbook.results import Failure, RunResult, StepResult, StepStatus
 
 def duration(seconds: float) -> str:
     """``0.4s``, ``12s``, ``3m05s`` or ``2h03m``."""
-    if seconds < 9.95:  # noqa: PLR2004 - what rounds to less than ten seconds has a decimal
+    if seconds < 9.95:
         return f"{seconds:.1f}s"
     whole = round(seconds)
-    if whole < 60:  # noqa: PLR2004
+    if whole < 60:
         return f"{whole}s"
     minutes, rest = divmod(whole, 60)
-    return f"{minutes}m{rest:02}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02}m"  # noqa: PLR2004
+    return f"{minutes}m{rest:02}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02}m"
 
 
 def failure(reason: Failure) -> str:

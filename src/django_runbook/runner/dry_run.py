@@ -37,7 +37,9 @@ def _step(step: Step, catalog: Catalog, lacking: set[str]) -> Step:
     if not _has_dry_run(step, catalog):
         lacking.add(step.id)
         return step
-    if any(option.name in _NAMES for option in step.options) or any(token.value == "--dry-run" for token in step.command):
+    if any(option.name in _NAMES for option in step.options) or any(
+        token.value == "--dry-run" for token in step.command
+    ):
         return step
     span = step.command[0].span
     option = Option(name="dry-run", name_span=span, value=Located(value=True, span=span, text="true"))

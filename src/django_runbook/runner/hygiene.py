@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _signal
 import os
 import signal
 import threading
@@ -15,6 +14,8 @@ from django.utils import timezone, translation
 
 from django_runbook.runner.cancelling import KnownConnections
 
+# What signal.getsignal wraps to make an enum of each answer, which costs more than all else here together.
+_getsignal: Callable[[int], Any] = getattr(signal, "_signal").getsignal  # noqa: B009 - it has no public name
 _SIGNALS: Final = tuple(sorted(int(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
 
 
@@ -44,7 +45,7 @@ class Snapshot:
         ):
             try:
                 problems += restore()
-            except Exception as error:  # one thing that cannot be put back must not keep the others from it
+            except Exception as error:  # noqa: BLE001 - one thing that cannot be put back must not keep the others from it
                 problems.append(f"{restore.__name__.strip('_').replace('_', ' ')}: {type(error).__name__}: {error}")
         return problems
 
@@ -118,13 +119,12 @@ def take(connections: KnownConnections) -> Snapshot:
 
 
 def _handlers() -> tuple[Any, ...]:
-    # signal.getsignal makes an enum of each answer, which costs more than all else here together.
-    return tuple(map(_signal.getsignal, _SIGNALS))
+    return tuple(map(_getsignal, _SIGNALS))
 
 
 def _directory() -> str | None:
     try:
-        return os.getcwd()
+        return os.getcwd()  # noqa: PTH109 - a Path costs more than the call
     except FileNotFoundError:
         return None
 
@@ -132,7 +132,9 @@ def _directory() -> str | None:
 def _environ() -> dict[Any, Any]:
     # The encoded form: decoding all variables twice a step would cost more than the step's own bookkeeping.
     data: dict[Any, Any] | None = getattr(os.environ, "_data", None)
-    return dict(data) if data is not None else {os.fsencode(key): os.fsencode(value) for key, value in os.environ.items()}
+    return (
+        dict(data) if data is not None else {os.fsencode(key): os.fsencode(value) for key, value in os.environ.items()}
+    )
 
 
 def _time_zone() -> Any:

@@ -19,7 +19,9 @@ from django_runbook.runner.masking import Mask
 
 MAX_KEPT_CHARACTERS = 16 * 1024 * 1024
 _MAX_LINE = 64 * 1024
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|.)", re.DOTALL)
+_ESCAPES = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|.)", re.DOTALL
+)
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 WriteLine = Callable[[str, str], None]
 
@@ -137,10 +139,10 @@ class _NoInput(io.TextIOBase):
     def read(self, size: int | None = -1) -> str:
         raise NoInputError
 
-    def readline(self, size: int | None = -1) -> str:  # type: ignore[override]
+    def readline(self, size: int | None = -1) -> str:  # type: ignore[override]  # the base wants int alone
         raise NoInputError
 
-    def __next__(self) -> str:
+    def __next__(self) -> str:  # type: ignore[override]  # typeshed has bytes for all streams
         raise NoInputError
 
     def readable(self) -> bool:
@@ -160,7 +162,7 @@ def captured(*, write_line: WriteLine, mask: Mask, is_kept: bool) -> Iterator[tu
     out = StreamToLines("stdout", write_line=write_line, mask=mask, is_kept=is_kept, fallback=sys.stdout)
     err = StreamToLines("stderr", write_line=write_line, mask=mask, is_kept=False, fallback=sys.stderr)
     handlers = list(_retarget({id(sys.stdout): out, id(sys.stderr): err}))
-    sys.stdin, sys.stdout, sys.stderr = _NoInput(), out, err  # type: ignore[assignment]
+    sys.stdin, sys.stdout, sys.stderr = _NoInput(), out, err
     getpass.getpass = _refuse_password
     try:
         yield out, err

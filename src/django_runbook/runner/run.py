@@ -14,8 +14,8 @@ from django_runbook.binding.plan import Binder, Plan, PlannedStep
 from django_runbook.document.diagnostics import Diagnostic, Severity
 from django_runbook.document.expressions import ExpressionError, evaluate_condition, render
 from django_runbook.document.names import HANDLER_RUN_NAMES
-from django_runbook.document.views import StepView
 from django_runbook.document.runbook import Block, CommandStep, GroupStep, Retry, Step
+from django_runbook.document.views import StepView
 from django_runbook.results import (
     AttemptResult,
     ExitCode,
@@ -113,9 +113,9 @@ class _Run:
 
     def _selected_commands(self) -> Iterator[PlannedStep]:
         for step_id, planned in self._plan.steps.items():
-            if planned.role is Role.STEP and step_id not in self._settings.left_out:
-                if isinstance(planned.step, CommandStep):
-                    yield planned
+            is_selected = planned.role is Role.STEP and step_id not in self._settings.left_out
+            if is_selected and isinstance(planned.step, CommandStep):
+                yield planned
 
     def _status_of_run(self, state: _BlockState) -> RunStatus:
         statuses = {result.status for result in self._results.values()}
@@ -232,7 +232,9 @@ class _Run:
             if state.failed is None:
                 return self._check_until(step.retry, step, AttemptResult(status=StepStatus.SUCCEEDED)), None
             first = state.failed.failure
-            failure = None if first is None else replace(first, message=f'step "{state.failed.step_id}": {first.message}')
+            failure = (
+                None if first is None else replace(first, message=f'step "{state.failed.step_id}": {first.message}')
+            )
             return AttemptResult(status=StepStatus.FAILED, failure=failure), None
 
         return self._attempts(step, once)
@@ -332,9 +334,7 @@ class _Run:
         extra = {"output": output} if has_output and result.status is StepStatus.SUCCEEDED else {}
         self._views[step.id] = _view(step.id, status=result.status, result=result, **extra)
         if is_told:
-            self._emit(
-                events.StepFinished, result=result, group_ids=group_ids, is_group=isinstance(step, GroupStep)
-            )
+            self._emit(events.StepFinished, result=result, group_ids=group_ids, is_group=isinstance(step, GroupStep))
         return result
 
     def _finish_without_running(

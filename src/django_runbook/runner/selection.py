@@ -71,8 +71,9 @@ def _problems(steps: Mapping[str, PlannedStep], selection: Selection) -> Iterato
     tags = list(dict.fromkeys(tag for planned in steps.values() for tag in planned.step.tags))
     for option, names in (("--tags", selection.tags), ("--skip-tags", selection.skip_tags)):
         yield from _unmatched(option, names, known=tags, what="tag")
-    if selection.start_at in steps and steps[selection.start_at].role is not Role.STEP:
-        yield f'--start-at {selection.start_at}: the step belongs to "{steps[selection.start_at].role}", which runs last'
+    first = steps.get(selection.start_at or "")
+    if first is not None and first.role is not Role.STEP:
+        yield f'--start-at {selection.start_at}: the step belongs to "{first.role}", which runs last'
 
 
 def _unmatched(option: str, names: Collection[str], *, known: Collection[str], what: str) -> Iterator[str]:

@@ -57,9 +57,7 @@ class Stop:
     the command waits for; both are called from another thread.
     """
 
-    def __init__(
-        self, *, timeout_seconds: float = 8.0, force_seconds: float = 2.0
-    ) -> None:
+    def __init__(self, *, timeout_seconds: float = 8.0, force_seconds: float = 2.0) -> None:
         self.signal_number: int | None = None
         self.on_stop: Told | None = None
         self._timeout_seconds = timeout_seconds

@@ -43,9 +43,7 @@ def _classify(todo: Q, size: int) -> int:
     count, last = 0, 0
     while True:
         # By key and not by offset: the work shrinks the filter, and slices of it would leave rows out.
-        keys = list(
-            Flight.objects.filter(todo, pk__gt=last).order_by("pk").values_list(F("pk"), flat=True)[:size]
-        )
+        keys = list(Flight.objects.filter(todo, pk__gt=last).order_by("pk").values_list(F("pk"), flat=True)[:size])
         if not keys:
             return count
         with transaction.atomic():

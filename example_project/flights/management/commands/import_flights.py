@@ -49,7 +49,9 @@ class Command(BaseCommand):
         before = Flight.objects.count()
         try:
             with files.open_text(path) as file:
-                count = _save(_flights(path, file, options["format"], exclude), size, is_update=not options["skip_known"])
+                count = _save(
+                    _flights(path, file, options["format"], exclude), size, is_update=not options["skip_known"]
+                )
         except (OSError, EOFError, UnicodeDecodeError) as error:
             raise CommandError(f"{path}: cannot be read: {error}") from error
         except files.FileError as error:

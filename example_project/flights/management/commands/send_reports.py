@@ -46,5 +46,8 @@ def _text(flights: QuerySet[Flight]) -> str:
         )
         .order_by("origin")
     )
-    lines = [f"{row['origin']}: {row['count']} flights, {row['cancelled']} cancelled, {row['delay'] or 0:.1f} min" for row in rows]
+    lines = [
+        f"{row['origin']}: {row['count']} flights, {row['cancelled']} cancelled, {row['delay'] or 0:.1f} min"
+        for row in rows
+    ]
     return "\n".join(lines or ["No flights."]) + "\n"

@@ -19,10 +19,12 @@ from django_runbook.results import ExitCode
 
 class Command(BaseCommand):
     help = "Check runbooks without running them: those that are named, or all that the project has."
-    requires_system_checks: list[str] = []
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("files", nargs="*", metavar="FILE", help="A runbook; all of the project when none is named.")
+        parser.add_argument(
+            "files", nargs="*", metavar="FILE", help="A runbook; all of the project when none is named."
+        )
         parser.add_argument("--format", choices=["text", "json", "github"], default="text", help="Default: text.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -45,7 +47,9 @@ class Command(BaseCommand):
 
     def _render(self, results: list[Checked], options: dict[str, Any]) -> str:
         if options["format"] == "json":
-            found = [item for result in results for item in render.as_dicts(result.diagnostics, path=result.source.path)]
+            found = [
+                item for result in results for item in render.as_dicts(result.diagnostics, path=result.source.path)
+            ]
             return json.dumps(found, indent=2) + "\n"
         if options["format"] == "github":
             return "".join(render.as_github(result.diagnostics, path=result.source.path) for result in results)

@@ -15,13 +15,13 @@ from django.core.management.base import BaseCommand, CommandError
 from django_runbook import checking, conf, events, lookup, reporters
 from django_runbook.binding.plan import Plan, plan
 from django_runbook.document import inputs, render, source, validate
-from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.runbook import Runbook
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage, RunbookError
 from django_runbook.executors.inline import InlineExecutor
 from django_runbook.reporters.fan_out import FanOut
 from django_runbook.results import ExitCode, RunResult
-from django_runbook.runner import dry_run, hygiene, listing, masking, run as runner, selection
+from django_runbook.runner import dry_run, hygiene, listing, masking, selection
+from django_runbook.runner import run as runner
 from django_runbook.runner.cancelling import KnownConnections
 from django_runbook.runner.output import empty_input
 from django_runbook.runner.stopping import Stop
@@ -29,7 +29,7 @@ from django_runbook.runner.stopping import Stop
 
 class Command(BaseCommand):
     help = "Run the management commands of a runbook in order, after all of them have been checked."
-    requires_system_checks: list[str] = []
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE", help="The runbook.")
@@ -59,7 +59,7 @@ class Command(BaseCommand):
             exit_code = self._run(options)
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
-        except Exception:
+        except Exception:  # noqa: BLE001 - a fault of ours has an exit code of its own
             self.stderr.write(traceback.format_exc(), style_func=str)
             self.stderr.write("This is a fault of django-runbook: please report it with the lines above.")
             exit_code = ExitCode.FAULT
@@ -114,9 +114,7 @@ class Command(BaseCommand):
         assert runbook is not None
         return text, runbook
 
-    def _refuse(
-        self, diagnostics: Any, text: source.Source, options: dict[str, Any], *, has_errors: bool
-    ) -> None:
+    def _refuse(self, diagnostics: Any, text: source.Source, options: dict[str, Any], *, has_errors: bool) -> None:
         """Tell all that was found; errors end the command before anything runs."""
         if not diagnostics:
             return
@@ -126,7 +124,15 @@ class Command(BaseCommand):
         if has_errors:
             raise InvalidRunbook(f"{text.path}: nothing was run.")
 
-    def _execute(self, planned: Plan, settings: runner.Settings, binder: Any, mask: masking.Mask, options: dict[str, Any], configuration: conf.Configuration) -> RunResult:
+    def _execute(
+        self,
+        planned: Plan,
+        settings: runner.Settings,
+        binder: Any,
+        mask: masking.Mask,
+        options: dict[str, Any],
+        configuration: conf.Configuration,
+    ) -> RunResult:
         stream = getattr(self.stdout, "_out", sys.stdout)
         reporter = reporters.build(
             options["format"] or reporters.choose(stream),
@@ -173,9 +179,9 @@ def _params(texts: list[str]) -> dict[str, str]:
     for text in texts:
         name, separator, value = text.partition("=")
         if not separator or not name:
-            raise InvalidUsage(f'--param {text}: write it as NAME=VALUE')
+            raise InvalidUsage(f"--param {text}: write it as NAME=VALUE")
         if name in given:
-            raise InvalidUsage(f'--param {name} is given twice')
+            raise InvalidUsage(f"--param {name} is given twice")
         given[name] = value
     return given
 
