@@ -15,7 +15,7 @@ from django_runbook import conf, lookup
 from django_runbook.binding.catalog import Catalog
 from django_runbook.binding.plan import Binder, plan
 from django_runbook.document import inputs, source, validate
-from django_runbook.document.diagnostics import Diagnostic, Severity
+from django_runbook.document.diagnostics import Diagnostic, Severity, in_order
 from django_runbook.exceptions import InvalidUsage
 
 
@@ -24,11 +24,7 @@ class Checked:
     """What stands against one file."""
 
     source: source.Source
-    diagnostics: tuple[Diagnostic, ...]
-
-    @property
-    def has_errors(self) -> bool:
-        return any(diagnostic.severity is Severity.ERROR for diagnostic in self.diagnostics)
+    diagnostics: list[Diagnostic]
 
 
 def new_binder(*, verbosity: int | None = None) -> Binder:
@@ -45,13 +41,13 @@ def check(path: Path, *, binder: Binder) -> Checked:
     """Check one file; parameters without a default, and secrets, have no value here."""
     text, problems = source.read(path, name=lookup.label(path))
     if problems:
-        return Checked(source=text, diagnostics=tuple(problems))
+        return Checked(source=text, diagnostics=problems)
     runbook, diagnostics = validate.load(text)
     if runbook is None:
-        return Checked(source=text, diagnostics=tuple(diagnostics))
+        return Checked(source=text, diagnostics=diagnostics)
     given = inputs.Given(now=now(), run={"id": "", "name": runbook.name, "file": runbook.path})
     planned = plan(runbook, inputs.resolve(runbook, given), binder)
-    return Checked(source=text, diagnostics=(*diagnostics, *planned.diagnostics))
+    return Checked(source=text, diagnostics=in_order([*diagnostics, *planned.diagnostics]))
 
 
 def messages() -> list[checks.CheckMessage]:

@@ -396,11 +396,15 @@ def _tell(
     invocation = problems.invocation
     if refusal.kind == "required":
         return _tell_required(problems, parser, refusal, relaxed=relaxed, is_quiet=is_quiet)
-    indices = set(refusal.indices) or _indices_of(refusal.action, pieces)
+    is_conflict = "not allowed with" in refusal.message
+    flags = _indices_of(refusal.action, pieces)
+    indices = (flags | set(refusal.indices) if is_conflict else set(refusal.indices)) or flags
     first = min(indices, default=None)
     span = pieces[first].span if first is not None else invocation.name_span
     if refusal.kind == "extra":
-        for index in sorted(indices):
+        # What follows an unknown option is likely its value.
+        options = [index for index in indices if pieces[index].text.startswith("-")]
+        for index in sorted(options or indices):
             problems.found.append(_unrecognized(pieces[index], invocation, parser))
         return indices or None
     what = _name_of(refusal.action)

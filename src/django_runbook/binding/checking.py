@@ -117,8 +117,7 @@ class CheckingParser:
         return Outcome(tuple(state.consumptions), refusal)
 
     def _extras(self, extras: Sequence[str]) -> Refusal:
-        unknown = [text for text in extras if text.startswith("-") and text != "--"] or list(extras)
-        indices = tuple(text.place for text in unknown if isinstance(text, Token))
+        indices = tuple(text.place for text in extras if isinstance(text, Token))
         return Refusal(kind="extra", message="unrecognized arguments", indices=indices)
 
     def _refuse(self, kind: str, message: str) -> Refusal:

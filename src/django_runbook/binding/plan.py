@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from django_runbook.binding.argv import Binding, Invocation, Word, bind_invocation
 from django_runbook.binding.catalog import BrokenCommandError, Catalog, UnknownCommandError
 from django_runbook.binding.checking import UNKNOWN
-from django_runbook.document.diagnostics import Diagnostic, Severity, nearest
+from django_runbook.document.diagnostics import Diagnostic, in_order, nearest
 from django_runbook.document.expressions import ExpressionError, Template, as_text, evaluate, is_known
 from django_runbook.document.inputs import Inputs
 from django_runbook.document.runbook import Block, CommandStep, GroupStep, Located, Option, Runbook, Step
@@ -37,10 +37,6 @@ class Plan:
     inputs: Inputs
     steps: Mapping[str, PlannedStep]
     diagnostics: tuple[Diagnostic, ...] = ()
-
-    @property
-    def has_errors(self) -> bool:
-        return any(diagnostic.severity is Severity.ERROR for diagnostic in self.diagnostics)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -117,8 +113,7 @@ def plan(runbook: Runbook, inputs: Inputs, binder: Binder) -> Plan:
             steps[step.id] = PlannedStep(step=step, role=role, group_ids=group_ids, binding=binding, is_final=is_final)
         else:
             steps[step.id] = PlannedStep(step=step, role=role, group_ids=group_ids)
-    ordered = sorted(dict.fromkeys(diagnostics), key=lambda diagnostic: diagnostic.span)
-    return Plan(runbook=runbook, inputs=inputs, steps=steps, diagnostics=tuple(ordered))
+    return Plan(runbook=runbook, inputs=inputs, steps=steps, diagnostics=tuple(in_order(diagnostics)))
 
 
 def _walk(block: Block, *, role: Role, group_ids: tuple[str, ...]) -> Iterator[tuple[Step, Role, tuple[str, ...]]]:

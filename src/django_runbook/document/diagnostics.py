@@ -40,3 +40,13 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word most like ``word``, or None when none is near."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return matches[0] if matches else None
+
+
+def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Each diagnostic once, in the order of the file."""
+    return sorted(dict.fromkeys(diagnostics), key=lambda diagnostic: diagnostic.span)
+
+
+def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
+    """Whether one of them keeps the runbook from being run."""
+    return any(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)

@@ -64,9 +64,14 @@ def resolve(runbook: Runbook, given: Given) -> Inputs:
     partial = Inputs(params={}, vars={}, secrets={}, now=given.now, run=given.run)
     params: dict[str, object] = {}
     for param in runbook.params:
+        if not param.type:
+            # Its declaration is wrong, which is told already.
+            continue
         try:
             if param.name in given.params:
                 params[param.name] = parameters.parse_text(param, given.params[param.name])
+            elif param.default is not None and not _is_resolvable(param.default, partial):
+                continue
             elif param.default is not None:
                 params[param.name] = parameters.convert(param, resolve_value(param.default, partial))
             else:
@@ -74,8 +79,9 @@ def resolve(runbook: Runbook, given: Given) -> Inputs:
         except ParamError as error:
             if param.name in given.params:
                 problems.append(f"--param {param.name}: {error}")
-            else:
-                diagnostics.append(_diagnostic(str(error), param.span))
+            elif param.default is not None and isinstance(param.default.value, Template):
+                # A default without an expression was held against its type when the file was read.
+                diagnostics.append(_diagnostic(str(error), param.default.span))
         except ExpressionError as error:
             diagnostics.append(_diagnostic(error.message, error.span))
     secrets = dict(_secrets(runbook, given, problems))

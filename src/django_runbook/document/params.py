@@ -92,7 +92,7 @@ def convert(param: Param, value: object) -> object:
     is_boolean = isinstance(value, bool)
     if isinstance(value, _NATIVE[param.type]) and is_boolean == (param.type == "boolean"):
         return _check_choice(param, tuple(value) if isinstance(value, list) else value)
-    raise ParamError(f"{value!r} is not of type {param.type}")
+    raise ParamError(f'"{value}" is not of type {param.type}')
 
 
 def type_of(value: object) -> str:

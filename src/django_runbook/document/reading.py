@@ -132,7 +132,7 @@ class Reading:
         if help_text is None and owner is not None:
             help_text = f'"{word}" is a key of {owner}'
         elif help_text is None:
-            help_text = f'use "{near}"' if near else f"the keys of {kind} are: {', '.join(known)}"
+            help_text = f'use "{near}"' if near else f"the keys of {kind} are: {', '.join(sorted(known))}"
         self.report(
             "RB202" if word in FOREIGN else "RB201", f'unknown key "{word}" in {kind}', key, help_text=help_text
         )

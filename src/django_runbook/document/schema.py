@@ -17,8 +17,11 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+MAX_ATTEMPTS: Final = 1000
+
+
 class RetryModel(_Model):
-    attempts: Annotated[int, Field(ge=1, le=1000)]
+    attempts: Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)]
     delay: Any = None
     backoff: Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)] = 2.0
     max_delay: Any = None

@@ -75,11 +75,12 @@ def _read_bytes(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise _UnreadableError(_unreadable("RB101", f"cannot read the file: {reason}", "")) from error
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
+        raise _UnreadableError(_unreadable("RB101", f"cannot read the file: it is {kind}", ""))
     with os.fdopen(descriptor, "rb") as file:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
-            raise _UnreadableError(_unreadable("RB101", f"cannot read the file: it is {kind}", ""))
         raw = file.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
         message = "the file is larger than 1 MiB"

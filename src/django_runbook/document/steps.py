@@ -13,8 +13,10 @@ from django_runbook.document.reading import Keys, Reading
 from django_runbook.document.runbook import Block, CommandStep, GroupStep, Located, Option, Retry, Step
 from django_runbook.document.scalars import describe, resolve
 from django_runbook.document.schema import (
+    EXPECTED,
     FOREIGN,
     HANDLERS,
+    MAX_ATTEMPTS,
     NOT_YET,
     VERBS,
     BlockModel,
@@ -115,24 +117,19 @@ class StepReader:
             return None
         verb = verbs[0][0]
         if verb.text in NOT_YET:
-            self.reading.unknown_key(verb, StepModel)
+            self.reading.unknown_key(verb, CommandModel)
             return None
         return self._command(node, at=verbs[0][1]) if verb.text == "command" else self._group(node, at=verb)
 
     def _report_no_verb(self, node: Mapping) -> None:
-        is_told = False
-        for key, _ in node.entries:
-            help_text = FOREIGN.get(key.text, "")
-            if '"command"' in help_text or '"steps"' in help_text or key.text in NOT_YET:
-                self.reading.unknown_key(key, CommandModel)
-                is_told = True
-        if not is_told:
+        known = set(CommandModel.model_fields)
+        unknown = [key for key, _ in node.entries if key.text not in known]
+        for key in unknown:
+            self.reading.unknown_key(key, CommandModel)
+        is_verb = any(nearest(key.text, VERBS) or _names_a_verb(key.text) for key in unknown)
+        if not is_verb:
             where = node.entries[0][0] if node.entries else node
-            near = next((key for key, _ in node.entries if nearest(key.text, VERBS)), None)
-            if near is not None:
-                self.reading.unknown_key(near, CommandModel)
-            else:
-                self.reading.report("RB204", 'a step needs "command" or "steps"', where, help_text='add "command: …"')
+            self.reading.report("RB204", 'a step needs "command" or "steps"', where, help_text='add "command: …"')
 
     def _command(self, node: Mapping, *, at: Node) -> CommandStep | None:
         own = {key.text for key, _ in node.entries}
@@ -143,8 +140,9 @@ class StepReader:
         name = self._name_of(tokens) if tokens else "command"
         common = self._common(model, keys, default_name=name)
         args, options = self._args(keys), self._options(keys)
-        if not tokens or model is None:
+        if not tokens:
             return None
+        model = model or CommandModel.model_construct()
         return CommandStep(
             span=span_of(at),
             command=tokens,
@@ -183,9 +181,12 @@ class StepReader:
     def _retry(self, keys: Keys) -> Retry | None:
         if "retry" not in keys:
             return None
-        key, node = keys["retry"]
-        if isinstance(node, Scalar) and type(resolve(node)) is int:
-            node = Mapping([(key._replace(text="attempts"), node)], node.start, node.end)
+        node = keys["retry"][1]
+        if isinstance(node, Scalar) and type(attempts := resolve(node)) is int:
+            if 1 <= attempts <= MAX_ATTEMPTS:
+                return Retry(attempts=attempts)
+            self.reading.expected("retry", EXPECTED["attempts"], node)
+            return None
         if not isinstance(node, Mapping):
             self.reading.expected("retry", "the number of attempts, or a mapping with attempts, delay, …", node)
             return None
@@ -237,6 +238,11 @@ class StepReader:
             step_id = base if count == 1 else f"{base}-{count}"
             if step_id not in self._ids:
                 return step_id
+
+
+def _names_a_verb(word: str) -> bool:
+    help_text = FOREIGN.get(word, "")
+    return word in NOT_YET or any(f'"{verb}"' in help_text for verb in VERBS)
 
 
 def _entries_below(root: Node) -> Iterator[tuple[Scalar, Node]]:

@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Final
 
 from django_runbook.document import params as parameters
-from django_runbook.document.diagnostics import Diagnostic, Severity
+from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.expressions import Expression, Template
 from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, span_of
 from django_runbook.document.parse import Parsed, parse
@@ -21,13 +21,15 @@ _PARAM_ROOTS: Final = ("today", "now", "run")
 
 
 def load(source: Source) -> tuple[Runbook | None, list[Diagnostic]]:
-    """The runbook in a source, None where it cannot be run, and all diagnostics in the order of the file."""
+    """The runbook in a source, and all diagnostics in the order of the file.
+
+    With errors, the runbook holds what could be read, so that its commands can be checked too; it is None where
+    nothing could.
+    """
     parsed = parse(source)
     reading = Reading(source=source, left_out=parsed.left_out, diagnostics=list(parsed.diagnostics))
     runbook = _validate(parsed, reading)
-    diagnostics = sorted(dict.fromkeys(reading.diagnostics), key=lambda diagnostic: diagnostic.span)
-    has_errors = any(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
-    return (None if has_errors else runbook), diagnostics
+    return runbook, in_order(reading.diagnostics)
 
 
 def _validate(parsed: Parsed, reading: Reading) -> Runbook | None:

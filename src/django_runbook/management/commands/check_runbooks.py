@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django_runbook import conf, lookup
 from django_runbook.checking import Checked, check, new_binder
 from django_runbook.document import render
+from django_runbook.document.diagnostics import has_errors
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.results import ExitCode
 
@@ -42,7 +43,7 @@ class Command(BaseCommand):
         binder = new_binder()
         results = [check(Path(path), binder=binder) for path in paths]
         self.stdout.write(self._render(results, options), ending="")
-        if any(result.has_errors for result in results):
+        if any(has_errors(result.diagnostics) for result in results):
             sys.exit(ExitCode.INVALID)
 
     def _render(self, results: list[Checked], options: dict[str, Any]) -> str:

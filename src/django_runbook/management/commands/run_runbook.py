@@ -7,7 +7,7 @@ import sys
 import traceback
 import uuid
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django_runbook import checking, conf, events, lookup, reporters
 from django_runbook.binding.plan import Plan, plan
 from django_runbook.document import inputs, render, source, validate
+from django_runbook.document.diagnostics import Diagnostic, has_errors, in_order
 from django_runbook.document.runbook import Runbook
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage, RunbookError
 from django_runbook.executors.inline import InlineExecutor
@@ -68,7 +69,7 @@ class Command(BaseCommand):
 
     def _run(self, options: dict[str, Any]) -> int:
         configuration = conf.read()
-        text, runbook = self._load(options, configuration)
+        text, runbook, diagnostics = self._load(options, configuration)
         given = inputs.Given(
             params=_params(options["param"]),
             environ=os.environ,
@@ -76,18 +77,17 @@ class Command(BaseCommand):
             run={"id": uuid.uuid4().hex, "name": runbook.name, "file": runbook.path},
         )
         known = inputs.resolve(runbook, given)
+        verbosity = options["verbosity"]
+        binder = checking.new_binder(verbosity=None if verbosity == 1 else verbosity)
+        lacking: frozenset[str] = frozenset()
+        if options["dry_run"]:
+            runbook, lacking = dry_run.prepare(runbook, binder.catalog)
+        planned = plan(runbook, known, binder)
+        self._tell([*diagnostics, *planned.diagnostics], text, options)
         is_shown = options["plan"] or options["list"]
         problems = [problem for problem in known.problems if not (is_shown and "secret" in problem)]
         if problems:
             raise InvalidUsage("\n".join(problems))
-        verbosity = options["verbosity"]
-        binder = checking.new_binder(verbosity=None if verbosity == 1 else verbosity)
-        if options["dry_run"]:
-            runbook, lacking = dry_run.prepare(runbook, binder.catalog)
-        else:
-            lacking = frozenset()
-        planned = plan(runbook, known, binder)
-        self._refuse(planned.diagnostics, text, options, has_errors=planned.has_errors)
         chosen = selection.leave_out(planned.steps, _selection(options))
         mask = masking.masker(known.secrets.values())
         if is_shown:
@@ -104,24 +104,27 @@ class Command(BaseCommand):
         )
         return self._execute(planned, settings, binder, mask, options, configuration).exit_code
 
-    def _load(self, options: dict[str, Any], configuration: conf.Configuration) -> tuple[source.Source, Runbook]:
+    def _load(
+        self, options: dict[str, Any], configuration: conf.Configuration
+    ) -> tuple[source.Source, Runbook, list[Diagnostic]]:
         path, name = lookup.find(options["file"], configuration)
-        text, problems = source.read(path, name=name)
-        if problems:
-            self._refuse(problems, text, options, has_errors=True)
-        runbook, diagnostics = validate.load(text)
-        self._refuse(diagnostics, text, options, has_errors=runbook is None)
-        assert runbook is not None
-        return text, runbook
+        text, diagnostics = source.read(path, name=name)
+        if not diagnostics:
+            runbook, diagnostics = validate.load(text)
+            if runbook is not None:
+                return text, runbook, diagnostics
+        self._tell(diagnostics, text, options)
+        raise InvalidRunbook(f"{text.path}: nothing was run.")
 
-    def _refuse(self, diagnostics: Any, text: source.Source, options: dict[str, Any], *, has_errors: bool) -> None:
-        """Tell all that was found; errors end the command before anything runs."""
+    def _tell(self, found: Sequence[Diagnostic], text: source.Source, options: dict[str, Any]) -> None:
+        """Show all that was found; errors end the command before anything runs."""
+        diagnostics = in_order(found)
         if not diagnostics:
             return
         is_coloured = options["force_color"] or (self.stderr.isatty() and not options["no_color"])
         shown = render.render_text(diagnostics, path=text.path, lines=text.lines, is_coloured=is_coloured)
         self.stderr.write(shown, style_func=str, ending="")
-        if has_errors:
+        if has_errors(diagnostics):
             raise InvalidRunbook(f"{text.path}: nothing was run.")
 
     def _execute(
