@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Self, SupportsIndex
 
+from django.db import Error as DatabaseError
+
 # Stands inside a text for a part that only the run will know; files that hold it are refused.
 UNKNOWN = "\ufdd0"
 _REFUSED_DESTS = frozenset(("settings", "pythonpath"))
@@ -114,6 +116,10 @@ class CheckingParser:
             refusal = self._refuse("value", str(error.message))
         except SystemExit as error:
             refusal = self._refuse("crash", f"it ended the process with {error.code!r}")
+        except DatabaseError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a type or an action of the command's own may raise anything
+            refusal = self._refuse("crash", f"{type(error).__name__}: {error}")
         return Outcome(tuple(state.consumptions), refusal)
 
     def _extras(self, extras: Sequence[str]) -> Refusal:
@@ -192,7 +198,8 @@ def _exact_option_tuples(original: Callable[[str], list[Any]], text: str) -> lis
 
 
 def _get_value(original: Callable[[argparse.Action, str], Any], action: argparse.Action, text: str) -> Any:
-    if UNKNOWN in text or opens_files(action.type):
+    # What has no type stays a Token: a sub-command's parser is handed the rest of the line in this way.
+    if action.type is None or UNKNOWN in text or opens_files(action.type):
         return text
     return original(action, str(text))
 

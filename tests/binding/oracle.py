@@ -1,0 +1,56 @@
+"""What reaches a command from a shell, and what reaches it from a runbook: the two must be equal."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.management import call_command
+
+from django_runbook.binding import catalog
+from django_runbook.binding.catalog import Catalog
+from django_runbook.binding.plan import Binder, PlannedStep, plan
+from django_runbook.document import inputs, source, validate
+from django_runbook.document.diagnostics import Diagnostic, has_errors
+from tests.testapp.parsing import RECEIVED
+
+Received = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def from_shell(command: str, argv: Sequence[str]) -> list[Received] | None:
+    """What ``manage.py command argv`` hands to the command; None when its parser refuses."""
+    RECEIVED.clear()
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            catalog.load(command).run_from_argv(["manage.py", command, *argv])
+        except SystemExit:
+            return None
+    return list(RECEIVED)
+
+
+def bound(step: dict[str, Any] | str, *, binder: Binder | None = None) -> tuple[PlannedStep, list[Diagnostic]]:
+    """A step as it is planned, with all that stands against it."""
+    text, problems = source.decode(json.dumps({"steps": [step]}).encode(), name="test.yml")
+    assert problems == []
+    runbook, diagnostics = validate.load(text)
+    assert runbook is not None
+    given = inputs.Given(now=datetime.datetime.now(datetime.UTC))
+    binder = binder or Binder(catalog=Catalog(), databases=("default", "replica"))
+    planned = plan(runbook, inputs.resolve(runbook, given), binder)
+    (only,) = planned.steps.values()
+    return only, [*diagnostics, *planned.diagnostics]
+
+
+def from_runbook(step: dict[str, Any] | str) -> list[Received] | None:
+    """What a step of a runbook hands to its command; None when it is refused."""
+    planned, diagnostics = bound(step)
+    if has_errors(diagnostics):
+        return None
+    RECEIVED.clear()
+    name = step.split()[0] if isinstance(step, str) else step["command"].split()[0]
+    call_command(name, *planned.binding.tokens, stdout=io.StringIO(), stderr=io.StringIO())
+    return list(RECEIVED)
