@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -157,7 +158,16 @@ def _repair(connection: BaseDatabaseWrapper, *, depth: int, autocommit: bool) ->
         connection.rollback()
         connection.set_autocommit(True)
         yield f'it switched autocommit off on the database "{connection.alias}"; what was not committed was rolled back'
-    connection.close_if_unusable_or_obsolete()
+    _close_if_obsolete(connection)
+
+
+def _close_if_obsolete(connection: BaseDatabaseWrapper) -> None:
+    # Django's close_if_unusable_or_obsolete begins by asking for a connection, which a test without a database forbids.
+    connection.health_check_done = False  # type: ignore[attr-defined]  # the stubs leave it out
+    if connection.errors_occurred:
+        connection.close_if_unusable_or_obsolete()
+    elif connection.close_at is not None and time.monotonic() >= connection.close_at:
+        connection.close()
 
 
 def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:

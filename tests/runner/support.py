@@ -1,0 +1,92 @@
+"""Runs a runbook in this process and gives what it told, and starts one in a process of its own."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.core.management import CommandError, call_command
+
+ROOT = Path(__file__).parent.parent.parent
+PATIENCE_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a run told: its events, its exit code, and what stood on standard error."""
+
+    events: list[dict[str, Any]]
+    exit_code: int
+    errors: str
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        return {step["step_id"]: step["status"] for step in self.events[-1]["result"]["steps"]}
+
+    @property
+    def status(self) -> str:
+        return str(self.events[-1]["result"]["status"])
+
+    def result(self, step_id: str) -> dict[str, Any]:
+        return next(step for step in self.events[-1]["result"]["steps"] if step["step_id"] == step_id)
+
+    def output(self, step_id: str) -> list[str]:
+        return [
+            event["line"]
+            for event in self.events
+            if event["event"] == "step_output_written" and event["step_id"] == step_id
+        ]
+
+
+def run(directory: Path, text: str, **options: Any) -> Told:
+    """Write a runbook and run it in this process."""
+    path = directory / "test.yml"
+    path.write_text(text)
+    stdout, stderr, exit_code = io.StringIO(), io.StringIO(), 0
+    try:
+        call_command("run_runbook", str(path), stdout=stdout, stderr=stderr, **{"format": "jsonl", **options})
+    except SystemExit as error:
+        exit_code = int(error.code or 0)
+    except CommandError as error:
+        stderr.write(str(error))
+        exit_code = error.returncode
+    lines = stdout.getvalue().splitlines()
+    return Told(
+        events=[json.loads(line) for line in lines if line.startswith("{")],
+        exit_code=exit_code,
+        errors=stderr.getvalue(),
+    )
+
+
+def start(directory: Path, text: str, *options: str, **environ: str) -> subprocess.Popen[str]:
+    """Start a run in a process of its own, without a terminal."""
+    (directory / "test.yml").write_text(text)
+    command = [sys.executable, "-m", "django", "run_runbook", str(directory / "test.yml"), *options]
+    paths = os.pathsep.join(str(path) for path in (ROOT / "src", ROOT, ROOT / "example_project"))
+    env = {**os.environ, "PYTHONPATH": paths, "DJANGO_SETTINGS_MODULE": "tests.settings", **environ}
+    return subprocess.Popen(
+        command,
+        cwd=directory,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def wait_for(path: Path, text: str) -> None:
+    """Wait until a file holds a text; a test that waits in vain fails."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        if path.exists() and text in path.read_text():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{path.name} never said {text!r}")

@@ -1,0 +1,95 @@
+"""No step leaks into the next one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+from django.utils import timezone, translation
+
+from tests.runner.support import run
+
+
+def state() -> dict[str, Any]:
+    umask = os.umask(0)
+    os.umask(umask)
+    return {
+        "signals": [
+            signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+        ],
+        "directory": Path.cwd(),
+        "environ": dict(os.environ),
+        "language": translation.get_language(),
+        "time zone": timezone.get_current_timezone_name(),
+        "streams": (sys.stdin, sys.stdout, sys.stderr),
+        "umask": umask,
+        "wakeup": signal.set_wakeup_fd(-1),
+        "threads": threading.active_count(),
+    }
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "install_handler",
+        "change_directory",
+        "change_environment",
+        "activate",
+        "change_umask",
+        "replace_streams",
+        "write_from_thread",
+    ],
+)
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_the_process_is_as_before(tmp_path: Path, how: str) -> None:
+    before = state()
+    told = run(tmp_path, f"steps: [misbehave {how}, say still here]")
+    assert told.statuses == {"misbehave": "succeeded", "say": "succeeded"}
+    assert told.output("say") == ["still here"]
+    assert state() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_closed_connection_does_not_touch_the_next_step(tmp_path: Path) -> None:
+    told = run(tmp_path, "steps: [misbehave close_connection, migrate --check]")
+    assert told.statuses["misbehave"] == "succeeded"
+
+
+@pytest.mark.parametrize("how", ["open_transaction", "raw_transaction", "autocommit_off"])
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_that_was_left_open_is_rolled_back_and_fails_the_step(tmp_path: Path, how: str) -> None:
+    connection.ensure_connection()
+    told = run(tmp_path, f"steps: [misbehave {how}, noop]", keep_going=True)
+    assert told.statuses == {"misbehave": "failed", "noop": "succeeded"}
+    assert "rolled back" in told.result("misbehave")["failure"]["message"]
+    assert not connection.in_atomic_block
+    assert connection.get_autocommit()
+    assert "left_behind" not in connection.introspection.table_names()
+
+
+@pytest.mark.django_db
+def test_a_transaction_around_the_run_survives_it(tmp_path: Path) -> None:
+    from django.contrib.sites.models import Site
+
+    Site.objects.create(domain="kept.example.com", name="kept")
+    told = run(tmp_path, "steps: [misbehave open_transaction, misbehave close_connection]", keep_going=True)
+    assert told.statuses["misbehave"] == "failed"
+    assert connections["default"].in_atomic_block
+    assert Site.objects.filter(name="kept").exists()
+
+
+@pytest.mark.parametrize("how", ["ask", "ask_for_password", "read_all"])
+def test_a_command_that_asks_fails_at_once(tmp_path: Path, how: str) -> None:
+    told = run(tmp_path, f"steps: [misbehave {how}]")
+    assert told.exit_code == 1
+    assert "--no-input" in told.result("misbehave")["failure"]["message"]
+
+
+def test_a_read_of_the_descriptor_finds_the_end(tmp_path: Path) -> None:
+    assert run(tmp_path, "steps: [misbehave read_descriptor]").exit_code == 0

@@ -1,0 +1,390 @@
+"""The order of a run: conditions, retries, policies, groups, handlers, captures and exit codes."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+
+from tests.runner.support import run
+
+
+def test_steps_run_in_order_and_the_run_succeeds(tmp_path: Path) -> None:
+    told = run(tmp_path, "steps: [noop, say hello, noop]")
+    assert told.statuses == {"noop": "succeeded", "say": "succeeded", "noop-2": "succeeded"}
+    assert (told.status, told.exit_code) == ("succeeded", 0)
+    assert told.output("say") == ["hello"]
+
+
+@pytest.mark.parametrize(
+    ("options", "exit_code", "message"),
+    [
+        ("--kind command --code 3", 3, "it went wrong"),
+        ("--kind error", 1, "nobody meant this"),
+        ("--kind exit --code 4", 4, "the command ended with exit code 4"),
+        ("--kind exit --code 256", 1, "the command ended with exit code 256"),
+        ("--kind text", 1, "a text as exit code"),
+        ("--kind integrity", 1, "a constraint"),
+    ],
+)
+def test_each_way_to_fail_is_a_failure(tmp_path: Path, options: str, exit_code: int, message: str) -> None:
+    told = run(tmp_path, f"steps: [fail {options}, noop]")
+    assert told.statuses == {"fail": "failed", "noop": "not_run"}
+    assert (told.status, told.exit_code) == ("failed", 1)
+    failure = told.result("fail")["failure"]
+    assert (failure["exit_code"], failure["message"]) == (exit_code, message)
+
+
+def test_exit_with_zero_is_success(tmp_path: Path) -> None:
+    assert run(tmp_path, "steps: [fail --kind exit --code 0]").exit_code == 0
+
+
+@pytest.mark.parametrize(("how", "exit_code"), [("interrupt", 130), ("recurse", 1)])
+def test_what_is_no_exception_of_the_usual_kind_is_a_failure(tmp_path: Path, how: str, exit_code: int) -> None:
+    told = run(tmp_path, f"steps: [misbehave {how}]")
+    assert told.result("misbehave")["failure"]["exit_code"] == exit_code
+
+
+def test_a_result_that_is_no_text_is_a_warning(tmp_path: Path) -> None:
+    told = run(tmp_path, "steps: [return_five]")
+    assert told.statuses == {"return_five": "succeeded"}
+    assert "returned int" in told.result("return_five")["warnings"][0]
+    assert told.output("return_five") == ["done"]
+
+
+@pytest.mark.django_db
+def test_migrate_check_with_pending_migrations_fails_with_its_exit_code(tmp_path: Path) -> None:
+    MigrationRecorder(connection).record_unapplied("sessions", "0001_initial")
+    text = "steps: [{command: migrate --check, continue_on_error: %s}, noop]"
+    told = run(tmp_path, text % "false")
+    assert told.statuses == {"migrate": "failed", "noop": "not_run"}
+    assert told.result("migrate")["failure"]["exit_code"] == 1
+    told = run(tmp_path, text % "[1]")
+    assert told.statuses == {"migrate": "failed", "noop": "succeeded"}
+    assert (told.status, told.exit_code) == ("warning", 0)
+
+
+@pytest.mark.parametrize(
+    ("policy", "status"),
+    [
+        ("true", "warning"),
+        ("[IntegrityError]", "warning"),
+        ("[django.db.utils.IntegrityError]", "warning"),
+        ("[DatabaseError]", "warning"),
+        ("[1]", "warning"),
+        ("[75]", "failed"),
+        ("[OperationalError]", "failed"),
+        ("false", "failed"),
+    ],
+)
+def test_continue_on_error_allows_what_it_names(tmp_path: Path, policy: str, status: str) -> None:
+    told = run(tmp_path, f"steps: [{{command: fail --kind integrity, continue_on_error: {policy}}}, noop]")
+    assert told.status == status
+    assert told.statuses["noop"] == ("succeeded" if status == "warning" else "not_run")
+    assert told.result("fail")["tolerated"] == (status == "warning")
+    assert told.statuses["fail"] == "failed"
+
+
+def test_a_warning_is_a_failure_under_strict(tmp_path: Path) -> None:
+    assert run(tmp_path, "steps: [{command: fail, continue_on_error: true}]", strict=True).exit_code == 1
+
+
+def test_retry_counts_all_attempts_and_stops_at_success(tmp_path: Path) -> None:
+    step = f"{{command: fail --counter {tmp_path}/n --until 3, retry: {{attempts: 5, delay: 0}}}}"
+    told = run(tmp_path, f"steps: [{step}]")
+    assert told.exit_code == 0
+    assert told.result("fail")["attempt_count"] == 3
+    assert (tmp_path / "n").read_text() == "xxx"
+    retries = [event for event in told.events if event["event"] == "attempt_failed"]
+    assert [event["attempt"] for event in retries] == [1, 2]
+
+
+def test_retry_gives_up_after_the_last_attempt(tmp_path: Path) -> None:
+    told = run(tmp_path, "steps: [{command: fail, retry: {attempts: 2, delay: 0}}]")
+    assert (told.exit_code, told.result("fail")["attempt_count"]) == (1, 2)
+
+
+def test_retry_tries_only_the_errors_that_it_names(tmp_path: Path) -> None:
+    text = "steps: [{command: fail --kind integrity, retry: {attempts: 3, delay: 0, errors: [%s]}}]"
+    assert run(tmp_path, text % "OperationalError").result("fail")["attempt_count"] == 1
+    assert run(tmp_path, text % "DatabaseError").result("fail")["attempt_count"] == 3
+
+
+def test_until_tries_again_until_it_is_true(tmp_path: Path) -> None:
+    text = """
+    steps:
+      - id: poll
+        command: say waiting
+        capture: text
+        retry: {attempts: 2, delay: 0, until: steps.poll.output == "ready"}
+    """
+    told = run(tmp_path, text)
+    assert told.result("poll")["failure"]["error_type"] == "UntilNotMet"
+    assert run(tmp_path, text.replace("say waiting", "say ready")).exit_code == 0
+
+
+def test_when_skips_and_says_why(tmp_path: Path) -> None:
+    told = run(tmp_path, "params: {n: 1}\nsteps: [{command: fail, when: params.n > 1}, noop]")
+    assert told.statuses == {"fail": "skipped", "noop": "succeeded"}
+    assert told.result("fail")["reason"] == "when: params.n > 1"
+
+
+def test_when_that_gives_no_boolean_at_run_time_fails_the_step(tmp_path: Path) -> None:
+    told = run(tmp_path, "steps: [{id: one, command: say x, capture: text}, {command: noop, when: steps.one.output}]")
+    assert told.statuses["noop"] == "failed"
+    assert "gives text, not true or false" in told.result("noop")["failure"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("capture", "command", "expression", "value"),
+    [
+        ("text", "say --to print 'a b'", "steps.one.output", "a b"),
+        ("lines", "say --to print 'a b'", "steps.one.output | join('+')", "a b"),
+        ("json", """say '{"count": [1, 2]}'""", "steps.one.output.count | length", "2"),
+    ],
+)
+def test_captured_output_reaches_later_steps(
+    tmp_path: Path, capture: str, command: str, expression: str, value: str
+) -> None:
+    text = f"steps:\n  - id: one\n    capture: {capture}\n    command: >-\n        {command}\n  - say <${{{{ {expression} }}}}>\n"
+    assert run(tmp_path, text).output("say")[-1] == f"<{value}>"
+
+
+def test_output_that_is_no_json_fails_the_step(tmp_path: Path) -> None:
+    told = run(tmp_path, "steps: [{command: say hello, capture: json}]")
+    assert "is not JSON" in told.result("say")["failure"]["message"]
+
+
+def test_output_of_a_step_that_did_not_run_is_absent(tmp_path: Path) -> None:
+    text = "params: {n: 1}\nsteps: [{id: one, command: say x, capture: text, when: params.n > 1}, 'say ${{ steps.one.output }}']"
+    told = run(tmp_path, text)
+    assert 'step "one" is skipped and has no output' in told.result("say")["failure"]["message"]
+
+
+def test_captured_output_is_never_evaluated(tmp_path: Path) -> None:
+    text = "steps: [{id: one, command: 'say $${{ secrets.x }}', capture: text}, 'say ${{ steps.one.output }}']"
+    assert run(tmp_path, text).output("say") == ["${{ secrets.x }}"]
+
+
+def test_a_captured_value_cannot_become_an_option(tmp_path: Path) -> None:
+    told = run(
+        tmp_path, "steps: [{id: one, command: say, args: [--to=stderr], capture: text}, 'say ${{ steps.one.output }}']"
+    )
+    assert "would become an option" in told.result("say")["failure"]["message"]
+
+
+GROUP = """
+steps:
+  - name: Group
+    id: group
+    steps: [{first}, noop]
+    on_success: [say good]
+    on_failure: ['say bad ${{{{ run.failed_step }}}}']
+    finally: [say always]
+  - say after
+on_failure: [say file failed]
+finally: [say end]
+"""
+
+
+def lines(told: Any) -> list[str]:
+    return [event["line"] for event in told.events if event["event"] == "step_output_written"]
+
+
+def test_handlers_of_a_group_that_succeeds(tmp_path: Path) -> None:
+    told = run(tmp_path, GROUP.format(first="noop"))
+    assert lines(told) == ["good", "always", "after", "end"]
+    assert told.status == "succeeded"
+
+
+def test_handlers_of_a_group_that_fails(tmp_path: Path) -> None:
+    told = run(tmp_path, GROUP.format(first="fail"))
+    assert lines(told) == ["about to fail", "bad fail", "always", "file failed", "end"]
+    assert told.status == "failed"
+    assert told.statuses["group"] == "failed"
+    assert 'step "fail": it went wrong' in told.result("group")["failure"]["message"]
+
+
+def test_a_tolerated_group_lets_the_run_go_on(tmp_path: Path) -> None:
+    text = "steps: [{id: group, continue_on_error: true, steps: [fail, noop]}, say after]"
+    told = run(tmp_path, text)
+    assert told.status == "warning"
+    assert told.statuses == {"fail": "failed", "noop": "not_run", "group": "failed", "say": "succeeded"}
+
+
+def test_a_group_is_retried_whole(tmp_path: Path) -> None:
+    text = f"steps: [{{id: group, retry: {{attempts: 3, delay: 0}}, steps: [say x, fail --counter {tmp_path}/n --until 2]}}]"
+    told = run(tmp_path, text)
+    assert told.status == "succeeded"
+    assert lines(told) == ["x", "about to fail", "x", "about to fail"]
+    assert told.result("group")["attempt_count"] == 2
+
+
+def test_a_failing_handler_turns_success_into_a_warning(tmp_path: Path) -> None:
+    told = run(tmp_path, "steps: [noop]\nfinally: [fail, say end]")
+    assert (told.status, told.exit_code) == ("warning", 0)
+    assert told.output("say") == ["end"]
+
+
+def test_without_fail_fast_the_rest_runs_and_the_run_fails(tmp_path: Path) -> None:
+    told = run(tmp_path, "fail_fast: false\nsteps: [fail, say after]")
+    assert (told.status, told.exit_code, told.statuses["say"]) == ("failed", 1, "succeeded")
+    assert run(tmp_path, "steps: [fail, say after]", keep_going=True).statuses["say"] == "succeeded"
+
+
+@pytest.mark.parametrize("to", ["stdout", "stderr", "print", "log", "bytes", "return"])
+@pytest.mark.parametrize("secret", ["hunter22", "line one\nline two", 'quote " and \\', "ü–s/e c"])
+def test_a_secret_is_masked_in_every_sink(
+    tmp_path: Path, to: str, secret: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOKEN", secret)
+    text = f"""
+secrets: [TOKEN]
+steps:
+  - command: say --to {to} before ${{{{ secrets.TOKEN }}}} after
+  - command: fail --kind command
+    args: []
+  - say never
+on_failure:
+  - command: say
+    name: Named ${{{{ secrets.TOKEN }}}}
+    args: ["${{{{ secrets.TOKEN }}}}"]
+"""
+    for output_format in ("jsonl", "plain", "rich"):
+        stdout = io.StringIO()
+        (tmp_path / "x.yml").write_text(text)
+        with pytest.raises(SystemExit):
+            call_command("run_runbook", str(tmp_path / "x.yml"), format=output_format, stdout=stdout, verbosity=2)
+        written = stdout.getvalue() + "".join(capfd.readouterr())
+        assert "***" in written
+        for form in (secret, *secret.splitlines(), repr(secret)[1:-1]):
+            assert form not in written
+
+
+def test_no_log_hides_output_arguments_and_message_and_keeps_the_type(tmp_path: Path) -> None:
+    told = run(tmp_path, "steps: [{command: fail --kind integrity, no_log: true}]")
+    written = str(told.events)
+    assert "a constraint" not in written
+    assert "about to fail" not in written
+    assert "integrity" not in written.replace("IntegrityError", "")
+    assert told.result("fail")["failure"]["error_type"] == "IntegrityError"
+
+
+def test_confirm_without_a_terminal_fails_and_says_what_to_do(tmp_path: Path) -> None:
+    told = run(tmp_path, "steps: [{command: say x, confirm: Sure?}]")
+    assert "--yes" in told.result("say")["failure"]["message"]
+    assert run(tmp_path, "steps: [{command: say x, confirm: Sure?}]", yes=True).exit_code == 0
+
+
+SELECTED = """
+steps:
+  - {id: one, command: say one, tags: [red]}
+  - id: group
+    tags: [blue]
+    steps: [{id: two, command: say two}, {id: three, command: say three, tags: [red]}]
+  - {id: four, command: say four}
+finally: [say end]
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"only": ["two"]}, ["two", "end"]),
+        ({"only": ["group,one"]}, ["one", "two", "three", "end"]),
+        ({"skip": ["group"]}, ["one", "four", "end"]),
+        ({"start_at": "group"}, ["two", "three", "four", "end"]),
+        ({"start_at": "three"}, ["three", "four", "end"]),
+        ({"tags": ["red"]}, ["one", "three", "end"]),
+        ({"tags": ["blue"]}, ["two", "three", "end"]),
+        ({"skip_tags": ["red"]}, ["two", "four", "end"]),
+        ({"skip": ["say"]}, ["one", "two", "three", "four"]),
+    ],
+)
+def test_selection(tmp_path: Path, options: dict[str, Any], expected: list[str]) -> None:
+    assert lines(run(tmp_path, SELECTED, **options)) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"only": ["tow"]}, '--only tow: there is no step "tow"; "two" is near'),
+        ({"tags": ["rde"]}, '--tags rde: there is no tag "rde"; "red" is near'),
+        ({"start_at": "say"}, "which runs last"),
+        ({"param": ["n=1"]}, 'the runbook has no parameter "n"'),
+        ({"param": ["n"]}, "write it as NAME=VALUE"),
+    ],
+)
+def test_a_selector_or_parameter_that_matches_nothing_is_an_error(
+    tmp_path: Path, options: dict[str, Any], words: str
+) -> None:
+    told = run(tmp_path, SELECTED, **options)
+    assert told.exit_code == 2
+    assert words in told.errors
+    assert told.events == []
+
+
+@pytest.mark.django_db
+def test_dry_run_is_handed_on_and_the_others_are_skipped(tmp_path: Path) -> None:
+    told = run(
+        tmp_path,
+        "steps: [makemigrations, noop]",
+        dry_run=True,
+    )
+    started = next(event for event in told.events if event["event"] == "step_started")
+    assert started["argv"] == ["makemigrations", "--dry-run"]
+    assert told.result("noop")["reason"] == "dry run: the command has no --dry-run"
+
+
+def test_verbosity_goes_to_steps_that_do_not_set_it(tmp_path: Path) -> None:
+    told = run(tmp_path, "steps: [noop, noop --verbosity 0]", verbosity=2)
+    argvs = [event["argv"] for event in told.events if event["event"] == "step_started"]
+    assert argvs == [["noop", "--verbosity=2"], ["noop", "--verbosity", "0"]]
+
+
+def test_parameters_have_their_types(tmp_path: Path) -> None:
+    text = """
+params: {day: {type: date}, count: 1, loud: false, names: [a], mode: {choices: [x, y], default: x}}
+vars: {next: "${{ params.count + 1 }}"}
+steps: ["say ${{ params.day.year }} ${{ vars.next }} ${{ params.loud }} ${{ params.names | join('-') }} ${{ params.mode }}"]
+"""
+    given = ["day=2013-01-31", "count=4", "loud=yes", "names=b, c", "mode=y"]
+    assert run(tmp_path, text, param=given).output("say") == ["2013 5 true b-c y"]
+    told = run(tmp_path, text, param=["day=yesterday", "count=many", "loud=maybe", "mode=z"])
+    assert told.exit_code == 2
+    for words in (
+        '"yesterday" is not a date',
+        '"many" is not an integer',
+        '"maybe" is neither',
+        '"z" is not one of x, y',
+    ):
+        assert words in told.errors
+    assert 'the parameter "day" has no value' in run(tmp_path, text).errors
+
+
+def test_a_missing_or_short_secret_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "secrets: [TOKEN]\nsteps: ['say ${{ secrets.TOKEN }}']"
+    monkeypatch.delenv("TOKEN", raising=False)
+    assert "is not in the environment" in run(tmp_path, text).errors
+    monkeypatch.setenv("TOKEN", "abc")
+    assert "shorter than 4" in run(tmp_path, text).errors
+
+
+def test_plan_shows_arguments_and_runs_nothing(tmp_path: Path) -> None:
+    text = "secrets: [TOKEN]\nsteps: [{id: one, command: say x, capture: text}, 'say ${{ steps.one.output }} ${{ secrets.TOKEN }} \"a b\"']"
+    (tmp_path / "x.yml").write_text(text)
+    stdout = io.StringIO()
+    call_command("run_runbook", str(tmp_path / "x.yml"), plan=True, stdout=stdout)
+    assert stdout.getvalue().splitlines()[1:] == ["  say x", "  say ? ? 'a b'"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_command_whose_table_an_earlier_step_makes_is_checked_before_it_runs(tmp_path: Path) -> None:
+    told = run(tmp_path, "steps: [parse_table --choice a]")
+    assert "cannot be checked yet" in told.errors
+    assert told.statuses == {"parse_table": "failed"}

@@ -1,0 +1,121 @@
+"""What signals do to a run: each test starts a process of its own and ends it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.runner.support import PATIENCE_SECONDS, start, wait_for
+
+RUNBOOK = """
+steps:
+  - command: work --how {how} --log {log}
+  - command: say never
+finally:
+  - command: work --how {last} --log {log}.finally
+"""
+
+
+class Run:
+    """A run that is under way."""
+
+    def __init__(self, directory: Path) -> None:
+        self.log = directory / "log"
+        self._directory = directory
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self, how: str, *options: str, last: str = "short") -> None:
+        text = RUNBOOK.format(how=how, log=self.log, last=last)
+        self.process = start(self._directory, text, "--format", "plain", *options)
+        wait_for(self.log, "item" if how == "items" else "started")
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def end(self) -> tuple[int, str]:
+        assert self.process is not None
+        stdout, stderr = self.process.communicate(timeout=PATIENCE_SECONDS)
+        return self.process.returncode, stdout + stderr
+
+    @property
+    def ran_finally(self) -> bool:
+        path = self.log.with_name("log.finally")
+        return path.exists() and "started" in path.read_text()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    one = Run(tmp_path)
+    yield one
+    if one.process is not None:
+        one.process.kill()
+        one.process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)], ids=str
+)
+def test_a_cooperative_command_finishes_its_item(run: Run, number: signal.Signals, exit_code: int) -> None:
+    run.start("items")
+    run.signal(number)
+    code, told = run.end()
+    assert code == exit_code, told
+    assert "stopped before" in run.log.read_text()
+    assert run.ran_finally
+    assert "INTERRUPTED work" in told
+    assert "not run  say" in told
+    assert "interrupted: " in told
+
+
+def test_another_command_is_left_to_finish(run: Run) -> None:
+    run.start("short")
+    run.signal(signal.SIGTERM)
+    code, told = run.end()
+    assert code == 143, told
+    assert "finished" in run.log.read_text()
+    assert "ok       work" in told
+    assert run.ran_finally
+
+
+@pytest.mark.parametrize("how", ["plain", "stubborn", "sql"])
+def test_a_second_signal_ends_the_command_at_once(run: Run, how: str) -> None:
+    run.start(how)
+    run.signal(signal.SIGTERM)
+    assert run.process is not None
+    assert run.process.stdout is not None
+    while "stopping after" not in run.process.stdout.readline():
+        assert run.process.poll() is None
+    run.signal(signal.SIGTERM)
+    code, told = run.end()
+    assert code == 143, told
+    assert "INTERRUPTED work" in told
+    assert run.ran_finally
+    assert "caught" not in run.log.read_text()
+
+
+def test_a_command_with_a_handler_of_its_own_is_interrupted(run: Run) -> None:
+    run.start("handler")
+    run.signal(signal.SIGTERM)
+    code, told = run.end()
+    assert code == 143, told
+    assert "stopped by its own handler" in run.log.read_text()
+    assert "INTERRUPTED work" in told
+    assert run.ran_finally
+
+
+def test_a_process_that_does_not_end_is_ended_by_force(run: Run) -> None:
+    run.start("plain", last="plain")
+    for _ in range(2):
+        run.signal(signal.SIGTERM)
+        assert run.process is not None
+        assert run.process.stdout is not None
+        while "SIGTERM" not in run.process.stdout.readline():
+            assert run.process.poll() is None
+    wait_for(run.log.with_name("log.finally"), "started")
+    code, _ = run.end()
+    assert code == 143
