@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +37,10 @@ class InlineExecutor:
         stop, warnings = self.stop, list[str]()
         write_line = _shielding(write_line, stop)
         with captured(write_line=write_line, mask=self.mask, is_kept=keeps_stdout) as (out, err):
-            result = _attempt(lambda: _call(command, tokens, stop, warnings, out, err), stop=stop, mask=self.mask)
+            # In a context of its own, which takes the active language and time zone with it when it ends.
+            result = contextvars.copy_context().run(
+                _attempt, lambda: _call(command, tokens, stop, warnings, out, err), stop=stop, mask=self.mask
+            )
         if stop.was_taken_by_command and result.status is StepStatus.SUCCEEDED:
             result = AttemptResult(status=StepStatus.INTERRUPTED)
         problems = self.before.restore()

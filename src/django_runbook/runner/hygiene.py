@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.utils import timezone, translation
 
 from django_runbook.runner.cancelling import KnownConnections
 
@@ -26,8 +25,6 @@ class Snapshot:
 
     directory: str | None
     environ: dict[Any, Any]
-    language: str | None
-    time_zone: Any
     umask: int
     signals: tuple[Any, ...]
     connections: KnownConnections
@@ -42,7 +39,6 @@ class Snapshot:
             self._restore_signals,
             self._restore_directory,
             self._restore_environ,
-            self._restore_locale,
         ):
             try:
                 problems += restore()
@@ -87,19 +83,6 @@ class Snapshot:
                 os.environ[name] = value
         return []
 
-    def _restore_locale(self) -> list[str]:
-        if translation.get_language() != self.language:
-            if self.language is None:
-                translation.deactivate_all()
-            else:
-                translation.activate(self.language)
-        if _time_zone() is not self.time_zone:
-            if self.time_zone is None:
-                timezone.deactivate()
-            else:
-                timezone.activate(self.time_zone)
-        return []
-
 
 def take(connections: KnownConnections) -> Snapshot:
     """The state as it is now."""
@@ -109,8 +92,6 @@ def take(connections: KnownConnections) -> Snapshot:
     return Snapshot(
         directory=_directory(),
         environ=_environ(),
-        language=translation.get_language(),
-        time_zone=_time_zone(),
         umask=umask,
         signals=_handlers() if is_main else (),
         connections=connections,
@@ -136,10 +117,6 @@ def _environ() -> dict[Any, Any]:
     return (
         dict(data) if data is not None else {os.fsencode(key): os.fsencode(value) for key, value in os.environ.items()}
     )
-
-
-def _time_zone() -> Any:
-    return getattr(timezone._active, "value", None)  # type: ignore[attr-defined]
 
 
 def _repair(connection: BaseDatabaseWrapper, *, depth: int, autocommit: bool) -> Iterator[str]:
