@@ -27,9 +27,9 @@ class Checked:
     diagnostics: list[Diagnostic]
 
 
-def new_binder(*, verbosity: int | None = None) -> Binder:
+def new_binder(*, verbosity: int | None = None, catalog: Catalog | None = None) -> Binder:
     """A binder over the commands and the databases of this project."""
-    return Binder(catalog=Catalog(), databases=tuple(connections), verbosity=verbosity)
+    return Binder(catalog=catalog or Catalog(), databases=tuple(connections), verbosity=verbosity)
 
 
 def now() -> datetime.datetime:
