@@ -29,12 +29,12 @@ ROUNDS = 9
 def main() -> None:
     """Print the ratio; the building of parsers is left out: the catalogue has met the command before."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.settings")
-    import django  # noqa: PLC0415 - after the settings are named
+    import django
 
     django.setup()
-    from django_runbook import checking  # noqa: PLC0415
-    from django_runbook.binding.plan import plan  # noqa: PLC0415
-    from django_runbook.document import inputs, source, validate  # noqa: PLC0415
+    from django_runbook import checking
+    from django_runbook.binding.plan import plan
+    from django_runbook.document import inputs, source, validate
 
     raw = ("steps:\n" + "".join(STEP.format(number) for number in range(1000))).encode()
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from django_runbook.document import commandline
 from django_runbook.document.diagnostics import Diagnostic, Span, nearest
 from django_runbook.document.expressions import OPEN, Expression, Template, parse_condition, parse_template
+from django_runbook.document.keys import EXPECTED, FOREIGN, NODE_KEYS, NOT_YET, Kind
 from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, Sequence, span_of
 from django_runbook.document.positions import Locate, locator
 from django_runbook.document.runbook import Located
 from django_runbook.document.scalars import describe, parse_duration, resolve
-from django_runbook.document.schema import EXPECTED, FOREIGN, KIND_NAMES, NOT_YET
 from django_runbook.document.source import Source
 
-Model = TypeVar("Model", bound=BaseModel)
 Keys = dict[str, tuple[Scalar, Node]]
+# Any: the values of typed keys go straight into the fields of a dataclass.
+Typed = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,51 +102,62 @@ class Reading:
             help_text = "quote it to make it text" if what == "text" and isinstance(node, Scalar) and node.text else ""
             self.report("RB205", f'"{key}" must be {what}, not {describe(node)}', node, help_text=help_text)
 
-    def fields(self, node: Mapping, model: type[Model]) -> tuple[Model | None, Keys]:
-        """The mapping as a model, None where a value is wrong, and its known keys."""
-        known = _fields_of(model)
+    def fields(self, node: Mapping, kind: Kind) -> tuple[Typed | None, Keys]:
+        """The values of the typed keys that are given, None where one of them is wrong, and all known keys."""
+        node_keys = NODE_KEYS[kind]
         keys: Keys = {}
         data: dict[str, object] = {}
         for key, value in node.entries:
-            if key.text in known:
+            if key.text in node_keys:
                 keys[key.text] = (key, value)
-                data[key.text] = _native(value, is_opaque=known[key.text])
+            elif key.text in _typed_keys(kind):
+                keys[key.text] = (key, value)
+                if not isinstance(value, Hole):
+                    data[key.text] = _native(value)
             else:
-                self.unknown_key(key, model)
-        try:
-            return model.model_validate(data), keys
-        except ValidationError as error:
-            self._report_fields(error, node=node, model=model, keys=keys)
-            return None, keys
+                self.unknown_key(key, kind)
+        if not data and kind is not Kind.RETRY:
+            return {}, keys
+        return self._typed(data, node=node, kind=kind, keys=keys), keys
 
-    def unknown_key(self, key: Scalar, model: type[BaseModel]) -> None:
+    def _typed(self, data: dict[str, object], *, node: Mapping, kind: Kind, keys: Keys) -> Typed | None:
+        from pydantic import ValidationError
+
+        from django_runbook.document import schema
+
+        try:
+            model = schema.MODELS[kind].model_validate(data)
+        except ValidationError as error:
+            told: set[str] = set()
+            for problem in error.errors(include_url=False, include_context=False, include_input=False):
+                key = str(problem["loc"][0])
+                if key not in told and problem["type"] == "missing":
+                    self.report("RB204", f'{kind.value} needs "{key}"', _first_of(node))
+                elif key not in told:
+                    self._report_value(key, problem["loc"][1:], keys[key][1])
+                told.add(key)
+            return None
+        return {name: getattr(model, name) for name in model.model_fields_set}
+
+    def known_keys(self, kind: Kind) -> frozenset[str]:
+        """All keys that this kind of mapping has."""
+        return NODE_KEYS[kind] | _typed_keys(kind)
+
+    def unknown_key(self, key: Scalar, kind: Kind) -> None:
         """Say what to write instead of a key that has no meaning here."""
-        word, kind, known = key.text, KIND_NAMES[model], _fields_of(model)
+        word, known = key.text, self.known_keys(kind)
         if word in NOT_YET:
             self.report("RB203", f'"{word}" is not supported yet', key, help_text="leave it out until a later version")
             return
         help_text = FOREIGN.get(word) or FOREIGN.get(word.replace("_", "-"))
-        owner = next((name for other, name in KIND_NAMES.items() if word in _fields_of(other)), None)
-        near = nearest(word, known)
+        owner = next((other.value for other in Kind if word in self.known_keys(other)), None)
+        near = nearest(word, sorted(known))
         if help_text is None and owner is not None:
             help_text = f'"{word}" is a key of {owner}'
         elif help_text is None:
-            help_text = f'use "{near}"' if near else f"the keys of {kind} are: {', '.join(sorted(known))}"
-        self.report(
-            "RB202" if word in FOREIGN else "RB201", f'unknown key "{word}" in {kind}', key, help_text=help_text
-        )
-
-    def _report_fields(self, error: ValidationError, *, node: Mapping, model: type[BaseModel], keys: Keys) -> None:
-        told: set[str] = set()
-        for problem in error.errors(include_url=False, include_context=False, include_input=False):
-            key = str(problem["loc"][0])
-            if key in told:
-                continue
-            told.add(key)
-            if problem["type"] == "missing":
-                self.report("RB204", f'{KIND_NAMES[model]} needs "{key}"', _first_of(node))
-            else:
-                self._report_value(key, problem["loc"][1:], keys[key][1])
+            help_text = f'use "{near}"' if near else f"the keys of {kind.value} are: {', '.join(sorted(known))}"
+        code = "RB202" if word in FOREIGN else "RB201"
+        self.report(code, f'unknown key "{word}" in {kind.value}', key, help_text=help_text)
 
     def _report_value(self, key: str, path: tuple[int | str, ...], node: Node) -> None:
         index = next((step for step in path if isinstance(step, int)), None)
@@ -169,19 +179,18 @@ def _first_of(node: Mapping) -> Node:
 
 
 @cache
-def _fields_of(model: type[BaseModel]) -> dict[str, bool]:
-    """The keys of a model, and of each whether the model takes the node as it is."""
-    return {info.alias or name: info.annotation is Any for name, info in model.model_fields.items()}
+def _typed_keys(kind: Kind) -> frozenset[str]:
+    from django_runbook.document import schema
+
+    return frozenset(schema.MODELS[kind].model_fields)
 
 
-def _native(node: Node, *, is_opaque: bool) -> object:
-    if is_opaque:
-        return node
+def _native(node: Node) -> object:
     match node:
         case Scalar():
             return resolve(node)
         case Sequence():
-            return [_native(item, is_opaque=False) for item in node.items]
+            return [_native(item) for item in node.items]
         case Mapping():
-            return {key.text: _native(value, is_opaque=False) for key, value in node.entries}
+            return {key.text: _native(value) for key, value in node.entries}
     return None

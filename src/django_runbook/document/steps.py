@@ -5,26 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from django_runbook.document.diagnostics import Diagnostic, nearest
+from django_runbook.document.keys import EXPECTED, FOREIGN, HANDLERS, MAX_ATTEMPTS, NOT_YET, VERBS, Kind
 from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, Sequence, span_of
-from django_runbook.document.reading import Keys, Reading
+from django_runbook.document.reading import Keys, Reading, Typed
 from django_runbook.document.runbook import Block, CommandStep, GroupStep, Located, Option, Retry, Step
 from django_runbook.document.scalars import describe, resolve
-from django_runbook.document.schema import (
-    EXPECTED,
-    FOREIGN,
-    HANDLERS,
-    MAX_ATTEMPTS,
-    NOT_YET,
-    VERBS,
-    BlockModel,
-    CommandModel,
-    GroupModel,
-    RetryModel,
-    StepModel,
-)
 
 _NOT_A_NAME = re.compile(r"[^a-z0-9_]+")
 
@@ -56,7 +43,7 @@ class StepReader:
                     )
                 )
 
-    def block(self, model: BlockModel, keys: Keys) -> Block:
+    def block(self, typed: Typed | None, keys: Keys) -> Block:
         """The steps and the handlers of the file or of a group."""
         lists = {key: self._steps(key, keys) for key in ("steps", *HANDLERS)}
         return Block(
@@ -64,7 +51,7 @@ class StepReader:
             on_success=lists["on_success"],
             on_failure=lists["on_failure"],
             finally_=lists["finally"],
-            fail_fast=model.fail_fast,
+            fail_fast=(typed or {}).get("fail_fast", True),
         )
 
     def _steps(self, key: str, keys: Keys) -> tuple[Step, ...]:
@@ -117,15 +104,15 @@ class StepReader:
             return None
         verb = verbs[0][0]
         if verb.text in NOT_YET:
-            self.reading.unknown_key(verb, CommandModel)
+            self.reading.unknown_key(verb, Kind.COMMAND)
             return None
         return self._command(node, at=verbs[0][1]) if verb.text == "command" else self._group(node, at=verb)
 
     def _report_no_verb(self, node: Mapping) -> None:
-        known = set(CommandModel.model_fields)
+        known = self.reading.known_keys(Kind.COMMAND)
         unknown = [key for key, _ in node.entries if key.text not in known]
         for key in unknown:
-            self.reading.unknown_key(key, CommandModel)
+            self.reading.unknown_key(key, Kind.COMMAND)
         is_verb = any(nearest(key.text, VERBS) or _names_a_verb(key.text) for key in unknown)
         if not is_verb:
             where = node.entries[0][0] if node.entries else node
@@ -135,47 +122,40 @@ class StepReader:
         own = {key.text for key, _ in node.entries}
         inherited = [entry for entry in self.defaults if entry[0].text not in own]
         full = Mapping([*node.entries, *inherited], node.start, node.end) if inherited else node
-        model, keys = self.reading.fields(full, CommandModel)
+        typed, keys = self.reading.fields(full, Kind.COMMAND)
         tokens = self.reading.command_line(keys["command"][1], "command")
         name = self._name_of(tokens) if tokens else "command"
-        common = self._common(model, keys, default_name=name)
+        common = self._common(typed, keys, default_name=name)
         args, options = self._args(keys), self._options(keys)
         if not tokens:
             return None
-        model = model or CommandModel.model_construct()
-        return CommandStep(
-            span=span_of(at),
-            command=tokens,
-            args=args,
-            options=options,
-            capture=model.capture,
-            idempotent=model.idempotent,
-            **common,
-        )
+        given = {key: value for key, value in (typed or {}).items() if key in {"capture", "idempotent"}}
+        return CommandStep(span=span_of(at), command=tokens, args=args, options=options, **given, **common)
 
     def _group(self, node: Mapping, *, at: Scalar) -> GroupStep | None:
-        model, keys = self.reading.fields(node, GroupModel)
+        typed, keys = self.reading.fields(node, Kind.GROUP)
         name_node = keys.get("name", (None, None))[1]
         name = name_node.text if isinstance(name_node, Scalar) and name_node.text else "group"
-        common = self._common(model, keys, default_name=name)
-        block = self.block(model or GroupModel.model_construct(fail_fast=True), keys)
-        return GroupStep(span=span_of(at), block=block, **common)
+        common = self._common(typed, keys, default_name=name)
+        return GroupStep(span=span_of(at), block=self.block(typed, keys), **common)
 
-    # Any: the values go straight into the keyword arguments of a dataclass.
-    def _common(self, model: StepModel | None, keys: Keys, *, default_name: str) -> dict[str, Any]:
-        settings: dict[str, Any] = {"retry": self._retry(keys)}
-        settings["name"] = self.reading.template(keys["name"][1], "name") if "name" in keys else default_name
+    def _common(self, typed: Typed | None, keys: Keys, *, default_name: str) -> Typed:
+        given = typed or {}
+        settings: Typed = {
+            "retry": self._retry(keys),
+            "name": self.reading.template(keys["name"][1], "name") if "name" in keys else default_name,
+            "id": given.get("id") or self._new_id(default_name),
+        }
         if "when" in keys:
             settings["when"] = self.reading.condition(keys["when"][1], "when")
         if "confirm" in keys:
             settings["confirm"] = self.reading.template(keys["confirm"][1], "confirm")
-        settings["id"] = (model.id if model else None) or self._new_id(default_name)
-        if model is not None:
-            settings["description"] = model.description
-            settings["tags"] = tuple(model.tags)
-            settings["no_log"] = model.no_log
-            policy = model.continue_on_error
-            settings["continue_on_error"] = policy if isinstance(policy, bool) else tuple(policy)
+        settings |= {key: given[key] for key in ("description", "no_log") if key in given}
+        settings |= {
+            key: tuple(given[key]) if isinstance(given[key], list) else given[key]
+            for key in ("tags", "continue_on_error")
+            if key in given
+        }
         return settings
 
     def _retry(self, keys: Keys) -> Retry | None:
@@ -190,21 +170,16 @@ class StepReader:
         if not isinstance(node, Mapping):
             self.reading.expected("retry", "the number of attempts, or a mapping with attempts, delay, …", node)
             return None
-        model, fields = self.reading.fields(node, RetryModel)
+        typed, fields = self.reading.fields(node, Kind.RETRY)
         delay = self.reading.duration(fields.get("delay", (None, None))[1], "delay", default=1.0)
         max_delay = self.reading.duration(fields.get("max_delay", (None, None))[1], "max_delay", default=60.0)
         until = self.reading.condition(fields["until"][1], "until") if "until" in fields else None
-        if model is None:
+        if typed is None:
             return None
-        return Retry(
-            attempts=model.attempts,
-            delay_seconds=delay,
-            backoff=model.backoff,
-            max_delay_seconds=max(max_delay, delay) if "max_delay" not in fields else max_delay,
-            jitter=model.jitter,
-            errors=None if model.errors is None else tuple(model.errors),
-            until=until,
-        )
+        if typed.get("errors") is not None:
+            typed["errors"] = tuple(typed["errors"])
+        longest = max_delay if "max_delay" in fields else max(max_delay, delay)
+        return Retry(delay_seconds=delay, max_delay_seconds=longest, until=until, **typed)
 
     def _args(self, keys: Keys) -> tuple[Located, ...]:
         if "args" not in keys:

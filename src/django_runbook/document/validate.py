@@ -8,11 +8,11 @@ from typing import Final
 from django_runbook.document import params as parameters
 from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.expressions import Expression, Template
+from django_runbook.document.keys import Kind
 from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, span_of
 from django_runbook.document.parse import Parsed, parse
 from django_runbook.document.reading import Keys, Reading
 from django_runbook.document.runbook import Located, Param, Runbook
-from django_runbook.document.schema import DefaultsModel, FileModel, ParamModel
 from django_runbook.document.scopes import check_names
 from django_runbook.document.source import START, Source
 from django_runbook.document.steps import StepReader
@@ -47,18 +47,20 @@ def _validate(parsed: Parsed, reading: Reading) -> Runbook | None:
 
 
 def _file(root: Mapping, reading: Reading) -> Runbook:
-    model, keys = reading.fields(root, FileModel)
+    typed, keys = reading.fields(root, Kind.FILE)
+    given = typed or {}
+    if "steps" not in keys:
+        reading.report("RB204", 'a runbook needs "steps"', root, help_text='add "steps:" and a list of steps')
     steps = StepReader(reading=reading, defaults=_defaults(keys, reading))
     steps.reserve_ids(root)
-    stem = PurePath(reading.source.path).stem
     runbook = Runbook(
         path=reading.source.path,
-        name=(model.name if model else None) or stem,
-        description=model.description if model else "",
+        name=given.get("name") or PurePath(reading.source.path).stem,
+        description=given.get("description", ""),
         params=_params(keys, reading),
         vars=_vars(keys, reading),
-        secrets=tuple(model.secrets) if model else (),
-        block=steps.block(model or FileModel.model_construct(fail_fast=True), keys),
+        secrets=tuple(given.get("secrets", ())),
+        block=steps.block(typed, keys),
     )
     reading.diagnostics.extend(check_names(runbook, left_out=reading.left_out))
     return runbook
@@ -71,7 +73,7 @@ def _defaults(keys: Keys, reading: Reading) -> list[tuple[Scalar, Node]]:
     if not isinstance(node, Mapping):
         reading.expected("defaults", "a mapping of step keys", node)
         return []
-    _, known = reading.fields(node, DefaultsModel)
+    _, known = reading.fields(node, Kind.DEFAULTS)
     return list(known.values())
 
 
@@ -111,15 +113,19 @@ def _param(key: Scalar, node: Node, reading: Reading) -> Param | None:
         return Param(
             name=key.text, type=parameters.type_of(_plain(default)), span=span, default=_typed(default, key, reading)
         )
-    model, fields = reading.fields(node, ParamModel)
-    if model is None:
+    typed, fields = reading.fields(node, Kind.PARAM)
+    if typed is None:
         # The type is wrong; without it nothing more can be said about the values.
         return Param(name=key.text, type="", span=span)
     given = reading.value(fields["default"][1]) if "default" in fields else None
     choices = _choices(fields, reading)
     first = choices[0] if choices else _plain(given)
     param = Param(
-        name=key.text, type=model.type or parameters.type_of(first), span=span, default=given, help=model.help
+        name=key.text,
+        type=typed.get("type") or parameters.type_of(first),
+        span=span,
+        default=given,
+        help=typed.get("help", ""),
     )
     return _checked(param, choices, fields, reading)
 
