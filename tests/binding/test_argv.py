@@ -163,6 +163,7 @@ REFUSED: dict[str, tuple[dict[str, Any] | str, str]] = {
     "stealth": ({"command": "parse_stealth", "options": {"hidden": 1}}, "RB403"),
     "a positional under options": ({"command": "parse_plus x", "options": {"names": ["y"]}}, "RB405"),
     "too many positionals": ("parse_optional_positional a b", "RB414"),
+    "a dash among several": ({"command": "parse_dashes", "options": {"several": ["a", "-b"]}}, "RB408"),
     "help": ("parse_typed --help", "RB406"),
     "short help": ("parse_typed -h", "RB406"),
     "version": ({"command": "parse_typed", "options": {"version": True}}, "RB406"),

@@ -91,13 +91,14 @@ def test_a_large_file_is_refused_without_reading_it_whole(tmp_path: Path) -> Non
     with path.open("wb") as file:
         file.truncate(50 * 1024 * 1024)
     text, problems = source.read(path)
-    assert [problem.message for problem in problems] == ["the file is larger than 1 MiB"]
+    assert [(problem.code, problem.message) for problem in problems] == [("RB102", "the file is larger than 1 MiB")]
     assert text.text == ""
 
 
 def test_a_directory_is_refused(tmp_path: Path) -> None:
     assert run(str(tmp_path)) == (f"{tmp_path}: nothing was run.", 2)
-    assert "it is a directory" in source.read(tmp_path)[1][0].message
+    (problem,) = source.read(tmp_path)[1]
+    assert (problem.code, problem.message) == ("RB101", "cannot read the file: it is a directory")
 
 
 def test_a_fifo_is_refused_at_once(tmp_path: Path) -> None:

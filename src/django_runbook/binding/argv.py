@@ -504,6 +504,10 @@ def _name_of(action: argparse.Action | None) -> str:
 
 def _unrecognized(piece: _Piece, invocation: Invocation, parser: CheckingParser) -> Diagnostic:
     flag = piece.text.split("=", 1)[0]
+    if flag.startswith("-") and piece.kind != "word":
+        message = f'"{piece.text}" begins with a dash and would be taken for an option'
+        help_text = "an option that takes several values cannot be given such a value"
+        return Diagnostic(code="RB408", message=message, span=piece.span, help=help_text)
     if not flag.startswith("-"):
         message = f'"{invocation.name}" takes no further argument "{piece.text}"'
         return Diagnostic(code="RB414", message=message, span=piece.span, help="leave it out")

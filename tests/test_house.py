@@ -1,0 +1,120 @@
+"""What holds for the house as a whole: its imports, its codes and its documentation."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from django_runbook.document import source, validate
+from django_runbook.document.codes import CODES
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "django_runbook"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# Each room with what it may import, besides itself and those that stand below all others.
+BELOW_ALL = {"results", "exceptions", "events"}
+MAY_IMPORT = {
+    "document": set[str](),
+    "binding": {"document"},
+    "runner": {"binding", "document"},
+    "executors": {"runner", "binding"},
+    "reporters": set[str](),
+    "conf": {"document"},
+    "lookup": {"conf", "document"},
+    "checking": {"conf", "lookup", "binding", "document"},
+    "checks": {"checking"},
+    "apps": {"checks"},
+    "results": set[str](),
+    "exceptions": set[str](),
+    "events": set[str](),
+}
+OUTSIDE = {"document": "django", "reporters": "django", "results": "django", "events": "django"}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down_only(path: Path) -> None:
+    room = room_of(path)
+    if room in {"management", "__init__"}:
+        return
+    for name in imports_of(path):
+        parts = name.split(".")
+        if parts[0] == "django_runbook" and len(parts) > 1:
+            assert parts[1] in {room, *MAY_IMPORT[room], *BELOW_ALL}, f"{room} imports {name}"
+        assert parts[0] != OUTSIDE.get(room), f"{room} imports {name}"
+
+
+def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
+    users = {
+        package: {
+            str(path.relative_to(PACKAGE))
+            for path in MODULES
+            if any(name.split(".")[0] == package for name in imports_of(path))
+        }
+        for package in ("rich", "jinja2", "pydantic")
+    }
+    assert users == {
+        "rich": {"reporters/rich_.py"},
+        "jinja2": {"document/sandbox.py"},
+        "pydantic": {"document/schema.py", "document/reading.py"},
+    }
+
+
+def test_every_module_opens_with_a_docstring() -> None:
+    without = [
+        str(path.relative_to(PACKAGE))
+        for path in MODULES
+        if path.read_text() and not ast.get_docstring(ast.parse(path.read_text()))
+    ]
+    assert without == []
+
+
+def test_every_code_is_in_the_table_and_every_row_of_it_is_used() -> None:
+    used = {
+        code for path in MODULES if path.name != "codes.py" for code in re.findall(r'"(RB\d{3})"', path.read_text())
+    }
+    assert used == set(CODES)
+
+
+def test_every_code_has_a_golden_case() -> None:
+    golden = " ".join(path.read_text() for path in (ROOT / "tests" / "golden" / "err").glob("*.out"))
+    elsewhere = "".join(
+        path.read_text()
+        for folder in ("document", "binding", "runner")
+        for path in (ROOT / "tests" / folder).glob("*.py")
+    )
+    assert {code for code in CODES if code not in golden and code not in elsewhere} == set()
+
+
+def yaml_blocks(path: Path) -> list[str]:
+    return re.findall(r"```yaml\n(.*?)```", path.read_text(), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("block", yaml_blocks(ROOT / "README.md"))
+def test_the_examples_of_the_readme_are_valid(block: str) -> None:
+    _, diagnostics = validate.load(source.Source(path="README.md", text=block))
+    assert diagnostics == []
+
+
+def test_the_readme_names_every_option_of_run_runbook() -> None:
+    text = (PACKAGE / "management" / "commands" / "run_runbook.py").read_text()
+    options = set(re.findall(r'"(--[a-z-]+)"', text))
+    readme = (ROOT / "README.md").read_text()
+    assert {option for option in options if option not in readme} == set()
