@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import django
+
 SECRET_KEY = "a public key, for tests only"
 # Of the example project, whose app is tested here too; tests that write set a folder of their own.
 BASE_DIR = Path(__file__).resolve().parent.parent / "example_project"
@@ -57,5 +59,8 @@ TEMPLATES = [
 ]
 STATIC_URL = "static/"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 
 RUNBOOK: dict[str, object] = {}

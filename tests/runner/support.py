@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -73,6 +74,7 @@ def start(directory: Path, text: str, *options: str, **environ: str) -> subproce
     env = {**os.environ, "PYTHONPATH": paths, "DJANGO_SETTINGS_MODULE": "tests.settings", **environ}
     return subprocess.Popen(
         command,
+        preexec_fn=_default_signals,  # noqa: PLW1509 - there are no threads here
         cwd=directory,
         env=env,
         stdout=subprocess.PIPE,
@@ -80,6 +82,12 @@ def start(directory: Path, text: str, *options: str, **environ: str) -> subproce
         stdin=subprocess.DEVNULL,
         text=True,
     )
+
+
+def _default_signals() -> None:
+    # Whoever runs the tests may ignore some, as nohup does, and a run respects that.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def wait_for(path: Path, text: str) -> None:

@@ -113,7 +113,8 @@ class CheckingParser:
         except _RefusedError as error:
             refusal = error.refusal
         except argparse.ArgumentError as error:
-            refusal = self._refuse("value", str(error.message))
+            # Python 3.13 raises for what is missing too; before, only `error` is told of it.
+            refusal = self._classify(str(error.message)) if error.argument_name is None else self._of_value(error)
         except SystemExit as error:
             refusal = self._refuse("crash", f"it ended the process with {error.code!r}")
         except DatabaseError:
@@ -143,9 +144,15 @@ class CheckingParser:
         given._match_argument = functools.partial(self._match_argument, parser._match_argument)
 
     def _error(self, message: str) -> NoReturn:
-        kind = "required" if "required" in message else "extra" if "unrecognized" in message else "value"
-        current = self._refuse(kind, message)
-        raise _RefusedError(Refusal(kind=kind, message=message) if kind == "required" else current)
+        raise _RefusedError(self._classify(message))
+
+    def _classify(self, message: str) -> Refusal:
+        if "required" in message:
+            return Refusal(kind="required", message=message)
+        return self._refuse("extra" if "unrecognized" in message else "value", message)
+
+    def _of_value(self, error: argparse.ArgumentError) -> Refusal:
+        return self._refuse("value", str(error.message))
 
     def _exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         raise _RefusedError(self._refuse("crash", message or f"it ended the process with {status}"))
