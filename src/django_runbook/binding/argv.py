@@ -11,12 +11,14 @@ from django.db import Error as DatabaseError
 
 from django_runbook.binding import options as spelling
 from django_runbook.binding.catalog import CommandSpec
-from django_runbook.binding.checking import UNKNOWN, CheckingParser, Outcome, Refusal, sub_parsers, walk
+from django_runbook.binding.checking import UNKNOWN, CheckingParser, Consumption, Outcome, Refusal, sub_parsers, walk
 from django_runbook.binding.options import OptionError, Spelled
 from django_runbook.document.diagnostics import Diagnostic, Severity, Span, nearest
 from django_runbook.document.runbook import Located, Option
 
 _MAX_REFUSALS = 12
+_UNKNOWN_FLAG = re.compile(r'has no option "(.+)"$')
+_FLAG = re.compile(r"(?<!\S)--?[^\s,]+")
 _REQUIRED = re.compile(r"(?:required|requires?)[^:]*: (.+)")
 _SHELL = frozenset(("&&", "||", "|", ">", ">>", "<", "2>", "2>&1", "&", ";"))
 
@@ -346,21 +348,30 @@ def _compose(
 
 def _is_as_meant(layout: list[_Piece], outcome: Outcome) -> bool:
     """Whether every token was taken for what it was written as."""
-    for consumed in outcome.consumptions:
-        is_positional = not consumed.action.option_strings
-        for index in consumed.indices:
-            piece = layout[index]
-            if piece.kind == "arg" and not is_positional:
-                return False
-            if piece.kind in {"option", "terminator"} and is_positional and not sub_parsers(consumed.action):
-                return False
-            if piece.kind == "option" and not is_positional and consumed.action is not piece.action:
-                return False
-            if piece.kind == "separator" and consumed.action.nargs == argparse.REMAINDER:
-                return False
-    wanted = [id(piece.action) for piece in layout if piece.kind == "option" and piece.action is not None]
-    taken = [id(consumed.action) for consumed in outcome.consumptions if consumed.action.option_strings]
-    return set(wanted) <= set(taken)
+    kinds = [piece.kind for piece in layout]
+    args = {index for index, kind in enumerate(kinds) if kind == "arg"}
+    if any(layout[index].text == "--" and "separator" not in kinds[:index] for index in args):
+        return False
+    if any(_is_misread(layout[index], by) for by in outcome.consumptions for index in by.indices):
+        return False
+    positional = {index for by in outcome.consumptions if not by.action.option_strings for index in by.indices}
+    wanted = {id(piece.action) for piece in layout if piece.kind == "option" and piece.action is not None}
+    taken = {id(by.action) for by in outcome.consumptions if by.action.option_strings}
+    return args <= positional and wanted <= taken
+
+
+def _is_misread(piece: _Piece, by: Consumption) -> bool:
+    is_positional = not by.action.option_strings
+    match piece.kind:
+        case "arg":
+            return not is_positional
+        case "option" if not is_positional:
+            return by.action is not piece.action
+        case "option" | "terminator":
+            return is_positional and not sub_parsers(by.action)
+        case "separator":
+            return by.action.nargs == argparse.REMAINDER
+    return False
 
 
 def _explain(problems: _Problems, parser: CheckingParser, layout: list[_Piece], *, has_unspelled: bool) -> None:
@@ -381,6 +392,17 @@ def _explain(problems: _Problems, parser: CheckingParser, layout: list[_Piece], 
     finally:
         for action in relaxed:
             action.required = True
+        problems.found = list(_without_follow_ups(problems.found))
+
+
+def _without_follow_ups(found: list[Diagnostic]) -> Iterator[Diagnostic]:
+    """Leave out that an option is missing where it stands there misspelt, which is told already."""
+    unknown = [match[1] for item in found if item.code == "RB403" and (match := _UNKNOWN_FLAG.search(item.message))]
+    for item in found:
+        flags = _FLAG.findall(item.message) if item.code == "RB413" else []
+        is_misspelt = any(flag.startswith(word) or nearest(word, [flag]) for flag in flags for word in unknown)
+        if not is_misspelt:
+            yield item
 
 
 def _tell(
