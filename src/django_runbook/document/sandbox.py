@@ -242,16 +242,25 @@ def _unknown_words(tokens: list[_Token]) -> Problem | None:
 
 
 def _parse(source: str, tokens: list[_Token]) -> Problem | None:
-    parser = Parser(_SANDBOX, source, state="variable")
+    try:
+        parser = Parser(_SANDBOX, source, state="variable")
+    except TemplateSyntaxError as error:
+        return _syntax_problem(error, 0, len(source))
     try:
         parser.parse_expression()
         if not parser.stream.eos:
             raise TemplateSyntaxError("the expression should end here", parser.stream.current.lineno)
     except (TemplateSyntaxError, RecursionError) as error:
-        remaining = sum(1 for _ in parser.stream)
-        index = max(len(tokens) - remaining, 0) if remaining else len(tokens)
-        return _problem_at(error, tokens, index, length=len(source))
+        return _problem_at(error, tokens, _index_of_current(parser, tokens), length=len(source))
     return None
+
+
+def _index_of_current(parser: Parser, tokens: list[_Token]) -> int:
+    try:
+        remaining = sum(1 for _ in parser.stream)
+    except TemplateSyntaxError:
+        return len(tokens)
+    return max(len(tokens) - remaining, 0) if remaining else len(tokens)
 
 
 def _problem_at(error: Exception, tokens: list[_Token], index: int, *, length: int) -> Problem:
