@@ -186,7 +186,9 @@ class _Run:
             reason = self._reason_to_skip(step, name)
         except ExpressionError as error:
             if self._settings.is_dry_run:
-                return self._finish_without_running(step, StepStatus.SKIPPED, reason=f"dry run: {error.message}")
+                return self._finish_without_running(
+                    step, StepStatus.SKIPPED, reason=self._around.mask(f"dry run: {error.message}")
+                )
             failure = failure or _expression_failure(error, self._around.mask)
         if failure is None and reason:
             return self._finish_without_running(step, StepStatus.SKIPPED, reason=reason)

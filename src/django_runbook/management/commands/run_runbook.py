@@ -83,13 +83,13 @@ class Command(BaseCommand):
         if options["dry_run"]:
             runbook, lacking = dry_run.prepare(runbook, binder.catalog)
         planned = plan(runbook, known, binder)
-        self._tell([*diagnostics, *planned.diagnostics], text, options)
+        mask = masking.masker(known.secrets.values())
+        self._tell([*diagnostics, *planned.diagnostics], text, options, mask=mask)
         is_shown = options["plan"] or options["list"]
         problems = [problem for problem in known.problems if not (is_shown and "secret" in problem)]
         if problems:
             raise InvalidUsage("\n".join(problems))
         chosen = selection.leave_out(planned.steps, _selection(options))
-        mask = masking.masker(known.secrets.values())
         if is_shown:
             show = listing.steps if options["list"] else listing.plan
             self.stdout.write(show(planned, chosen, mask=mask), ending="")
@@ -113,17 +113,19 @@ class Command(BaseCommand):
             runbook, diagnostics = validate.load(text)
             if runbook is not None:
                 return text, runbook, diagnostics
-        self._tell(diagnostics, text, options)
+        self._tell(diagnostics, text, options, mask=masking.masker(()))
         raise InvalidRunbook(f"{text.path}: nothing was run.")
 
-    def _tell(self, found: Sequence[Diagnostic], text: source.Source, options: dict[str, Any]) -> None:
+    def _tell(
+        self, found: Sequence[Diagnostic], text: source.Source, options: dict[str, Any], *, mask: masking.Mask
+    ) -> None:
         """Show all that was found; errors end the command before anything runs."""
         diagnostics = in_order(found)
         if not diagnostics:
             return
         is_coloured = options["force_color"] or (self.stderr.isatty() and not options["no_color"])
         shown = render.render_text(diagnostics, path=text.path, lines=text.lines, is_coloured=is_coloured)
-        self.stderr.write(shown, style_func=str, ending="")
+        self.stderr.write(mask(shown), style_func=str, ending="")
         if has_errors(diagnostics):
             raise InvalidRunbook(f"{text.path}: nothing was run.")
 
@@ -163,6 +165,17 @@ class Command(BaseCommand):
                 return runner.run(planned, settings, around)
         finally:
             emit.close()
+            _settle(stream)
+
+
+def _settle(stream: IO[str]) -> None:
+    """Where nobody reads any more, keep Python from failing at its end: the exit code belongs to the run."""
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 def _asker(answers: IO[str] | None, stream: IO[str]) -> Callable[[str], bool] | None:

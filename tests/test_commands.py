@@ -1,0 +1,182 @@
+"""The commands from outside: what they print, with which exit code, and where they look for files."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.core.management.base import SystemCheckError
+
+from tests.runner.support import run, start
+
+BAD = "steps:\n  - noop --verbosty 2\n"
+
+
+def check(*names: str, **options: Any) -> tuple[str, int]:
+    stdout = io.StringIO()
+    try:
+        call_command("check_runbooks", *names, stdout=stdout, **options)
+    except SystemExit as error:
+        return stdout.getvalue(), int(error.code or 0)
+    return stdout.getvalue(), 0
+
+
+@pytest.fixture
+def folder(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "books" / "deep").mkdir(parents=True)
+    settings.RUNBOOK = {"DIRS": [tmp_path / "books"]}
+    return tmp_path / "books"
+
+
+def test_all_runbooks_are_checked_when_none_is_named(folder: Path) -> None:
+    (folder / "good.yml").write_text("steps: [noop]")
+    (folder / "deep" / "bad.yaml").write_text(BAD)
+    text, exit_code = check()
+    assert exit_code == 2
+    assert "books/good.yml: no problems" in text
+    assert 'books/deep/bad.yaml:2:10: error[RB403]: "noop" has no option "--verbosty"' in text
+
+
+def test_json_and_github_formats(folder: Path) -> None:
+    (folder / "bad.yml").write_text(BAD)
+    (item,) = json.loads(check("bad.yml", format="json")[0])
+    assert (item["file"], item["line"], item["column"], item["end_column"], item["code"]) == (
+        "books/bad.yml",
+        2,
+        10,
+        20,
+        "RB403",
+    )
+    assert check("bad.yml", format="github")[0].startswith(
+        "::error file=books/bad.yml,line=2,col=10,endLine=2,endColumn=20,title=RB403::"
+    )
+
+
+def test_a_file_is_found_in_the_working_directory_first(folder: Path) -> None:
+    (folder / "same.yml").write_text("steps: [noop]")
+    assert "books/same.yml" in check("same.yml")[0]
+    Path("same.yml").write_text("steps: [noop]")
+    assert check("same.yml")[0].startswith("same.yml")
+
+
+def test_no_runbook_anywhere_is_an_error(folder: Path) -> None:
+    with pytest.raises(CommandError, match="There is no runbook"):
+        check()
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ([], "must be a dictionary"),
+        ({"DIR": []}, '"DIRS" is near'),
+        ({"DIRS": "x"}, "must be a list"),
+        ({"STOP_TIMEOUT": "8"}, "must be a number"),
+    ],
+)
+def test_a_wrong_setting_is_told(settings: Any, value: object, words: str) -> None:
+    settings.RUNBOOK = value
+    with pytest.raises(CommandError, match=words) as caught:
+        check()
+    assert caught.value.returncode == 2
+
+
+def test_the_system_check_reports_invalid_runbooks(folder: Path) -> None:
+    (folder / "bad.yml").write_text(BAD)
+    with pytest.raises(SystemCheckError, match=r"django_runbook\.E403") as caught:
+        call_command("check")
+    assert "books/bad.yml:2:10" in str(caught.value)
+    (folder / "bad.yml").write_text("steps: [noop]")
+    call_command("check", stdout=io.StringIO())
+
+
+def test_a_secret_is_masked_in_diagnostics_and_in_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "hunter22")
+    told = run(tmp_path, "secrets: [TOKEN]\nsteps: ['say --to ${{ secrets.TOKEN }}']")
+    assert told.exit_code == 2
+    assert '--to cannot be "***"' in told.errors
+    assert "hunter22" not in told.errors
+
+
+def test_the_exit_code_is_the_runs_where_nobody_reads(tmp_path: Path) -> None:
+    process = start(tmp_path, "steps: [noop, say words, fail --code 3]", "--format", "plain")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr:
+        errors = process.stderr.read()
+    assert process.wait(20) == 1
+    assert errors.count("tells no more") == 1
+    assert "Traceback" not in errors
+
+
+def test_nothing_is_imported_for_other_commands() -> None:
+    code = (
+        "import django, sys; django.setup(); from django.core.management import call_command; call_command('noop'); "
+        "print([name for name in ('yaml', 'pydantic', 'rich', 'jinja2', 'django_runbook.checking') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=_environ())
+    assert done.stdout == "[]\n"
+
+
+def _environ() -> dict[str, str]:
+    root = Path(__file__).parent.parent
+    paths = os.pathsep.join(str(path) for path in (root / "src", root, root / "example_project"))
+    return {**os.environ, "PYTHONPATH": paths, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+
+
+def test_what_is_heavy_is_imported_when_it_is_used(tmp_path: Path) -> None:
+    (tmp_path / "x.yml").write_text("steps: [noop]")
+    code = (
+        "import django, sys; django.setup(); from django.core.management import call_command; "
+        f"call_command('run_runbook', {str(tmp_path / 'x.yml')!r}, format='jsonl'); "
+        "print([name for name in ('pydantic', 'rich', 'jinja2') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=_environ())
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_runbook_can_run_a_runbook_and_a_thread_can_run_one(tmp_path: Path) -> None:
+    (tmp_path / "inner.yml").write_text("steps: [say inside]")
+    told = run(tmp_path, f"steps: ['run_runbook {tmp_path}/inner.yml --format plain', say outside]")
+    assert told.exit_code == 0
+    assert "succeeded: 1 succeeded" in told.output("run_runbook")[-1]
+    results: list[int] = []
+    thread = threading.Thread(target=lambda: results.append(run(tmp_path, "steps: [noop]").exit_code))
+    thread.start()
+    thread.join(20)
+    assert results == [0]
+
+
+def test_plan_and_list(tmp_path: Path) -> None:
+    path = tmp_path / "x.yml"
+    path.write_text(
+        "params: {n: 1}\nsteps: [noop, {name: A group, tags: [red], steps: [{id: two, command: 'say ${{ params.n }}', when: params.n > 1}]}]\n"
+        "finally: [say end]\n"
+    )
+    stdout = io.StringIO()
+    call_command("run_runbook", str(path), plan=True, stdout=stdout, skip=["two"])
+    assert stdout.getvalue().splitlines()[1:] == [
+        "  n = 1",
+        "  noop",
+        "  A group:",
+        "    say 1  # when params.n > 1, left out by --skip",
+        "finally:",
+        "  say end",
+    ]
+    stdout = io.StringIO()
+    call_command("run_runbook", str(path), list=True, stdout=stdout)
+    assert [line.split() for line in stdout.getvalue().splitlines()] == [
+        ["noop"],
+        ["a_group", "A", "group", "[red]"],
+        ["two", "say"],
+        ["say", "(finally)"],
+    ]
