@@ -22,6 +22,7 @@ from django_runbook.document.runbook import Located
 # Non-characters stand for what shlex must not look into, one for each character, so that offsets stay true.
 _MARKS = ("\ufdd2", "\ufdd3")
 _ESCAPE = "\ufdd4"
+_NOT_SPACE = re.compile(r"[^ \t\r\n]")
 _MARKED = re.compile(f"{_MARKS[0]}+|{_MARKS[1]}+|{_ESCAPE}+")
 
 
@@ -76,7 +77,8 @@ def _tokens(masked: str) -> Iterator[tuple[str, int, int]]:
     while (token := lexer.get_token()) is not None:
         position = stream.tell()
         end = position if position == len(masked) and not masked[-1:].isspace() else position - 1
-        start += len(masked[start:]) - len(masked[start:].lstrip())
+        first = _NOT_SPACE.search(masked, start)
+        start = first.start() if first else start
         yield token, start, end
         start = end
 

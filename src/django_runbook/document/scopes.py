@@ -52,15 +52,15 @@ class _Walk:
 
     def steps(self, steps: tuple[Step, ...]) -> Iterator[Diagnostic]:
         for step in steps:
-            self.later.discard(step.id)
             yield from self.step(step)
+            self.later.discard(step.id)
             captures = isinstance(step, CommandStep) and step.capture is not None
             self.before[step.id] = captures
 
     def step(self, step: Step) -> Iterator[Diagnostic]:
         if isinstance(step, CommandStep) and _is_without_expressions(step):
             return
-        scope = replace(self.scope, steps=self.before, later_steps=self.later | {step.id})
+        scope = replace(self.scope, steps=self.before, later_steps=self.later)
         if step.when is not None:
             yield from check_condition(step.when, scope)
         for text in (step.name, step.confirm or ""):
