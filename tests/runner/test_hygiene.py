@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,6 @@ def state() -> dict[str, Any]:
         "streams": (sys.stdin, sys.stdout, sys.stderr),
         "umask": umask,
         "wakeup": signal.set_wakeup_fd(-1),
-        "threads": threading.active_count(),
     }
 
 

@@ -37,19 +37,22 @@ class KnownConnections:
         if threading.get_ident() == self._thread:
             self._connections[id(connection)] = connection
 
-    def cancel_statements(self) -> None:
-        """End the statements that run now; a failure is logged, since the process ends by force soon after."""
-        for connection in self:
+    def cancel_statements(self) -> int:
+        """End the statements that run now; returns how many connections there are that may have had one.
+
+        A failure is logged, since the process ends by force soon after.
+        """
+        opened = [connection for connection in self if connection.connection is not None]
+        for connection in opened:
             try:
                 _cancel(connection)
             except Exception:
                 _LOGGER.exception("A statement on the database %s could not be cancelled", connection.alias)
+        return len(opened)
 
 
 def _cancel(connection: BaseDatabaseWrapper) -> None:
     raw: Any = connection.connection
-    if raw is None:
-        return
     if connection.vendor == "sqlite":
         raw.interrupt()
     elif connection.vendor == "postgresql" and hasattr(raw, "cancel_safe"):

@@ -47,15 +47,16 @@ class Snapshot:
         return problems
 
     def _restore_connections(self) -> list[str]:
-        return [
-            problem
-            for connection in self.connections
-            for problem in _repair(
-                connection,
-                depth=self.depths.get(connection.alias, 0),
-                autocommit=self.autocommits.get(connection.alias, True),
-            )
-        ]
+        problems: list[str] = []
+        for connection in self.connections:
+            depth, autocommit = self.depths.get(connection.alias, 0), self.autocommits.get(connection.alias, True)
+            try:
+                problems += _repair(connection, depth=depth, autocommit=autocommit)
+            except Exception as error:  # noqa: BLE001 - drivers fail in ways of their own
+                # What cannot be repaired, such as a connection that was cut off inside a statement, is given up.
+                connection.close()
+                problems.append(f'its connection to "{connection.alias}" was closed: {type(error).__name__}: {error}')
+        return problems
 
     def _restore_signals(self) -> list[str]:
         if self.signals:

@@ -263,7 +263,9 @@ class _Run:
             if step.no_log and result.failure is not None:
                 hidden = replace(result.failure, message="(hidden by no_log)", traceback="")
                 result = replace(result, failure=hidden)
-            return self._captured(step, replace(result, warnings=(*warnings, *result.warnings)))
+            if warnings:
+                result = replace(result, warnings=(*warnings, *result.warnings))
+            return self._captured(step, result)
 
         return self._attempts(step, once)
 
@@ -356,7 +358,9 @@ class _Run:
 
 
 def _reason_of(state: _BlockState) -> str:
-    return f'"{state.failed.step_id}" failed' if state.failed is not None else "the run was stopped"
+    if state.failed is None or state.is_interrupted:
+        return "the run was stopped"
+    return f'"{state.failed.step_id}" failed'
 
 
 def _names_for_handlers(state: _BlockState) -> dict[str, object]:

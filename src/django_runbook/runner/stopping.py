@@ -8,6 +8,7 @@ that they are seen also where a command holds the main thread or has put a handl
 from __future__ import annotations
 
 import logging
+import math
 import os
 import select
 import signal
@@ -21,6 +22,7 @@ from django_runbook.exceptions import Stopped
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _KICK_SECONDS: Final = 0.2
+_CANCEL_SECONDS: Final = 0.6
 _LOGGER = logging.getLogger(__name__)
 Told = Callable[[str, bool], None]
 
@@ -53,8 +55,8 @@ class Stop:
     """The wish to stop, and the ladder of DESIGN section 4 that enforces it.
 
     As a context manager around a run it listens to SIGINT, SIGTERM and SIGHUP, in the main thread only; elsewhere
-    `request` is the only way in. ``on_stop`` is told each step of the ladder, and ``cancel`` ends the statement that
-    the command waits for; both are called from another thread.
+    `request` is the only way in. ``on_stop`` is told each step of the ladder, and ``cancel`` ends the statements that
+    the command waits for and says how many there may have been; both are called from another thread.
     """
 
     def __init__(self, *, timeout_seconds: float = 8.0, force_seconds: float = 2.0) -> None:
@@ -69,7 +71,8 @@ class Stop:
         self._is_inside = False
         self._is_handled = False
         self._shields = 0
-        self.cancel: Callable[[], None] | None = None
+        self.cancel: Callable[[], int] | None = None
+        self._kick_at = math.inf
         self._previous: dict[int, Any] = {}
         self._read_end = self._write_end = -1
         self._previous_wakeup = -1
@@ -153,7 +156,7 @@ class Stop:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._is_handled = True
-        if self._is_ending and self._is_inside and not self._shields and self._section == self._ending_section:
+        if self._is_current and not self._shields and time.monotonic() >= self._kick_at:
             raise Stopped(f"ended by {signal.Signals(number).name}")
 
     def _watch(self) -> None:
@@ -175,7 +178,7 @@ class Stop:
             if deadline is not None and time.monotonic() >= deadline:
                 deadline = self._advance(self.signal_number or signal.SIGTERM, deadline)
             if self._is_ending and self._is_current:
-                kicked_count += self._kick()
+                kicked_count += self._kick() if time.monotonic() >= self._kick_at else 0
 
     @property
     def _is_current(self) -> bool:
@@ -191,8 +194,9 @@ class Stop:
             self._ending_section = self._section
             self._is_ending = True
             self._tell(is_immediate=True)
-            if self._is_inside and self.cancel is not None:
-                self.cancel()
+            # A statement that ends by itself leaves a connection that works; a raise inside of it does not.
+            is_cancelled = self._is_inside and self.cancel is not None and self.cancel() > 0
+            self._kick_at = time.monotonic() + (_CANCEL_SECONDS if is_cancelled else 0.0)
             return time.monotonic() + self._force_seconds
         os._exit(self.exit_code)
 

@@ -71,6 +71,8 @@ class Command(BaseCommand):
         with connection.cursor() as cursor:
             if connection.vendor == "postgresql":
                 cursor.execute("SELECT pg_sleep(60)")
+            elif connection.vendor == "mysql":
+                cursor.execute("SELECT SLEEP(60)")
             else:
                 cursor.execute(
                     "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 3000000000) "
