@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.runner.support import PATIENCE_SECONDS, start, wait_for
+from tests.services import require_postgres, running_statements
 
 RUNBOOK = """
 steps:
@@ -28,14 +30,32 @@ class Run:
         self._directory = directory
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self, how: str, *options: str, last: str = "short") -> None:
+    def start(self, how: str, *options: str, last: str = "short", **environ: str) -> None:
         text = RUNBOOK.format(how=how, log=self.log, last=last)
-        self.process = start(self._directory, text, "--format", "plain", *options)
+        self.process = start(self._directory, text, "--format", "plain", *options, **environ)
         wait_for(self.log, "item" if how == "items" else "started")
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(number)
+
+    def signal_twice(self) -> None:
+        """The second signal once the first was seen: the system makes one of two that come together."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        self.signal(signal.SIGTERM)
+        while "stopping after" not in self.process.stdout.readline():
+            assert self.process.poll() is None
+        self.signal(signal.SIGTERM)
+
+    def wait_for_statement(self) -> None:
+        """Until the server is at it; the log says only that the command is about to ask."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            if running_statements("pg_sleep") > 0:
+                return
+            time.sleep(0.02)
+        raise AssertionError("the statement never ran")
 
     def end(self) -> tuple[int, str]:
         assert self.process is not None
@@ -85,17 +105,24 @@ def test_another_command_is_left_to_finish(run: Run) -> None:
 @pytest.mark.parametrize("how", ["plain", "stubborn", "sql"])
 def test_a_second_signal_ends_the_command_at_once(run: Run, how: str) -> None:
     run.start(how)
-    run.signal(signal.SIGTERM)
-    assert run.process is not None
-    assert run.process.stdout is not None
-    while "stopping after" not in run.process.stdout.readline():
-        assert run.process.poll() is None
-    run.signal(signal.SIGTERM)
+    run.signal_twice()
     code, told = run.end()
     assert code == 143, told
     assert "INTERRUPTED work" in told
     assert run.ran_finally
     assert "caught" not in run.log.read_text()
+
+
+def test_a_statement_on_postgresql_is_cancelled_and_the_connection_works_on(run: Run) -> None:
+    require_postgres()
+    run.start("sql", DJANGO_SETTINGS_MODULE="tests.postgres_settings")
+    run.wait_for_statement()
+    run.signal_twice()
+    code, told = run.end()
+    assert code == 143, told
+    assert "canceling statement due to user request" in told
+    assert "was closed" not in told
+    assert run.ran_finally
 
 
 def test_a_command_with_a_handler_of_its_own_is_interrupted(run: Run) -> None:
