@@ -7,11 +7,12 @@ import django
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # Everything that a run makes: the database, reports, mails, site maps.
-VAR_DIR = Path(os.environ.get("FLIGHTDESK_VAR", BASE_DIR / "var"))
+VAR_DIR = Path(os.environ.get("FLIGHTDESK_VAR") or BASE_DIR / "var").absolute()
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 SECRET_KEY = "a public key, for the example only"
-DEBUG = True
+# Off unless asked for: with it Django keeps the text of each query, so that a long import grows in memory.
+DEBUG = os.environ.get("FLIGHTDESK_DEBUG") == "1"
 ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
 ROOT_URLCONF = "flightdesk.urls"
 
@@ -62,7 +63,8 @@ DATABASES = {
     # What a replica is to a larger shop: the same data, and no way to change it.
     "replica": {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": f"file:{_DATABASE}?mode=ro",
+        # Quoted as a URI: a "#" or "?" in a folder's name would cut off the mode, and SQLite would open another file.
+        "NAME": f"{_DATABASE.as_uri()}?mode=ro",
         "OPTIONS": {"uri": True, "timeout": 20},
         "TEST": {"MIRROR": "default"},
     },

@@ -6,7 +6,14 @@ from django.contrib import admin
 
 from flights.models import Airline, Airport, Compensation, Flight, Plane
 
-admin.site.register([Airline, Airport, Compensation, Plane])
+admin.site.register([Airline, Airport, Plane])
+
+
+@admin.register(Compensation)
+class CompensationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # ModelAdmin takes no parameter at run time
+    list_select_related = ("flight",)
+    # A list to choose from would hold every flight.
+    raw_id_fields = ("flight",)
 
 
 @admin.register(Flight)
