@@ -1,4 +1,4 @@
-"""Gives each flight that has none its delay class, in batches along the primary key."""
+"""Gives each flight whose delay class is missing or out of date its class, in batches along the primary key."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--batch-size", type=int, default=5000, help="Flights in one transaction.")
-        parser.add_argument("--all", action="store_true", help="Classify again what has a class already.")
+        parser.add_argument("--all", action="store_true", help="Classify again what has the right class already.")
         parser.add_argument("--dry-run", action="store_true", help="Count what would be done.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         size = options["batch_size"]
         if size < 1:
             raise CommandError("--batch-size must be at least 1")
-        todo = Q() if options["all"] else Q(delay_class="")
+        todo = Q() if options["all"] else ~Q(delay_class=CLASSES)
         if options["dry_run"]:
             self.stdout.write(f"{Flight.objects.filter(todo).count()} flights would be classified")
             return

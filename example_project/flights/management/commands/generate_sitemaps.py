@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from flights.models import Flight
 
@@ -29,8 +29,15 @@ class Command(BaseCommand):
         for origin, destination in routes:
             location = ElementTree.SubElement(ElementTree.SubElement(root, "url"), "loc")
             location.text = f"{options['base_url']}/routes/{origin}-{destination}/"
-        # Whole or not at all: a reader never sees half a file.
-        temporary = output.with_suffix(".tmp")
+        _write(root, output)
+        self.stdout.write(f"{len(root)} routes written to {output.name}")
+
+
+def _write(root: ElementTree.Element, output: Path) -> None:
+    # Whole or not at all: a reader never sees half a file.
+    temporary = output.with_suffix(".tmp")
+    try:
         ElementTree.ElementTree(root).write(temporary, encoding="utf-8", xml_declaration=True)
         temporary.replace(output)
-        self.stdout.write(f"{len(root)} routes written to {output.name}")
+    except OSError as error:
+        raise CommandError(f"{output}: cannot be written: {error.strerror}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from django.db import transaction
 from flights import files
 from flights.models import Flight
 
+BATCH_SIZE = 2000
 KEY = ["scheduled_at", "carrier", "number", "origin"]
 VALUES = [
     "tail_number",
@@ -34,7 +35,7 @@ class Command(BaseCommand):
         parser.add_argument("--format", choices=["csv", "jsonl"], default="csv", help="Default: csv.")
         parser.add_argument("--exclude", nargs="+", default=[], metavar="CARRIER", help="Carriers to leave out.")
         parser.add_argument("--config", type=files.resolve, help='A JSON file with "exclude" and "batch_size".')
-        parser.add_argument("--batch-size", type=int, default=2000, help="Rows in one transaction.")
+        parser.add_argument("--batch-size", type=int, help=f"Rows in one transaction; default: {BATCH_SIZE}.")
         known = parser.add_mutually_exclusive_group()
         known.add_argument("--update", action="store_true", help="Update flights that are known (default).")
         known.add_argument("--skip-known", action="store_true", help="Leave flights that are known as they are.")
@@ -42,18 +43,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         config = _read_config(options["config"])
         exclude = {*options["exclude"], *config.get("exclude", ())}
-        size = config.get("batch_size", options["batch_size"])
-        path = files.resolve(options["file"])
+        size = config.get("batch_size", BATCH_SIZE) if options["batch_size"] is None else options["batch_size"]
         if size < 1:
             raise CommandError("--batch-size must be at least 1")
+        flights = files.read(files.resolve(options["file"]), file_format=options["format"], build=files.to_flight)
         before = Flight.objects.count()
         try:
-            with files.open_text(path) as file:
-                count = _save(
-                    _flights(path, file, options["format"], exclude), size, is_update=not options["skip_known"]
-                )
-        except (OSError, EOFError, UnicodeDecodeError) as error:
-            raise CommandError(f"{path}: cannot be read: {error}") from error
+            wanted = (flight for flight in flights if flight.carrier not in exclude)
+            count = _save(wanted, size, is_update=not options["skip_known"])
         except files.FileError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{count} flights read, {Flight.objects.count() - before} of them new")
@@ -66,21 +63,17 @@ def _read_config(path: Path | None) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CommandError(f"{path}: {error}") from error
-    unknown = set(config) - {"exclude", "batch_size"} if isinstance(config, dict) else {"not an object"}
+    if not isinstance(config, dict):
+        raise CommandError(f"{path}: not a JSON object")
+    unknown = set(config) - {"exclude", "batch_size"}
     if unknown:
         raise CommandError(f"{path}: unknown: {', '.join(sorted(unknown))}")
-    return dict(config)
-
-
-def _flights(path: Path, file: Iterable[str], file_format: str, exclude: set[str]) -> Iterator[Flight]:
-    number = 0
-    try:
-        for number, row in files.read_rows(file, file_format=file_format):  # noqa: B007 - the handler tells it
-            flight = files.to_flight(row)
-            if flight.carrier not in exclude:
-                yield flight
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise files.FileError(f"{path}:{number}: {error}") from error
+    exclude = config.get("exclude", [])
+    if not (isinstance(exclude, list) and all(isinstance(carrier, str) for carrier in exclude)):
+        raise CommandError(f'{path}: "exclude" must be a list of carriers, as in ["EV", "MQ"]')
+    if type(config.get("batch_size", 1)) is not int:  # a bool is an int to isinstance
+        raise CommandError(f'{path}: "batch_size" must be a whole number')
+    return config
 
 
 def _save(flights: Iterator[Flight], size: int, *, is_update: bool) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +15,54 @@ from django.db import models, transaction
 from flights import files
 from flights.models import Airline, Airport, Plane
 
-Row = Mapping[str, str]
-TABLES: dict[str, tuple[type[models.Model], Callable[[Row], models.Model]]] = {
-    "airlines": (Airline, lambda row: Airline(code=row["carrier"], name=row["name"])),
-    "airports": (
-        Airport,
-        lambda row: Airport(
-            code=row["faa"],
-            name=row["name"],
-            latitude=float(row["lat"]),
-            longitude=float(row["lon"]),
-            altitude_feet=int(row["alt"]),
-            time_zone=row["tzone"],
-        ),
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """The columns of a file, each with the field that holds it and what makes its value."""
+
+    model: type[models.Model]
+    columns: Mapping[str, tuple[str, Callable[[files.Row, str], object]]]
+
+    def build(self, row: files.Row) -> models.Model:
+        return self.model(**{field: make(row, column) for column, (field, make) in self.columns.items()})
+
+
+def _text(row: files.Row, column: str) -> str:
+    if row[column] is None:
+        raise ValueError(f"no value for {column}")
+    return row[column]
+
+
+def _decimal(row: files.Row, column: str) -> float:
+    return float(_text(row, column))
+
+
+def _signed(row: files.Row, column: str) -> int:
+    return int(_text(row, column))
+
+
+TABLES = {
+    "airlines": Table(model=Airline, columns={"carrier": ("code", _text), "name": ("name", _text)}),
+    "airports": Table(
+        model=Airport,
+        columns={
+            "faa": ("code", _text),
+            "name": ("name", _text),
+            "lat": ("latitude", _decimal),
+            "lon": ("longitude", _decimal),
+            "alt": ("altitude_feet", _signed),
+            "tzone": ("time_zone", _text),
+        },
     ),
-    "planes": (
-        Plane,
-        lambda row: Plane(
-            tail_number=row["tailnum"],
-            year=files.optional_integer(row["year"]),
-            manufacturer=row["manufacturer"],
-            model=row["model"],
-            seats=int(row["seats"]),
-        ),
+    "planes": Table(
+        model=Plane,
+        columns={
+            "tailnum": ("tail_number", _text),
+            "year": ("year", files.optional_integer),
+            "manufacturer": ("manufacturer", _text),
+            "model": ("model", _text),
+            "seats": ("seats", files.integer),
+        },
     ),
 }
 
@@ -61,40 +87,28 @@ class Command(BaseCommand):
             self.stdout.write(f"{options['table']}: {_export(options['table'], options['output'])}")
 
 
-def _import(folder: Path, table: str) -> int:
-    model, build = TABLES[table]
-    path = folder / f"{table}.csv"
-    line = 1
-    rows: list[models.Model] = []
+def _import(folder: Path, name: str) -> int:
+    table = TABLES[name]
     try:
-        with files.open_text(path) as file:
-            for line, row in files.read_rows(file, file_format="csv"):  # noqa: B007 - the handler tells it
-                rows.append(build(row))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise CommandError(f"{path}:{line}: {error}") from error
-    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
-    key = model._meta.pk
-    assert key is not None
+        rows = list(files.read(folder / f"{name}.csv", file_format="csv", build=table.build))
+    except files.FileError as error:
+        raise CommandError(str(error)) from error
+    key, *rest = [field for field, _ in table.columns.values()]
     with transaction.atomic():
-        model._default_manager.bulk_create(
-            rows,
-            batch_size=500,
-            update_conflicts=True,
-            unique_fields=[key.name],
-            update_fields=[field.name for field in fields],
+        table.model._default_manager.bulk_create(
+            rows, batch_size=500, update_conflicts=True, unique_fields=[key], update_fields=rest
         )
     return len(rows)
 
 
-def _export(table: str, output: Path) -> int:
-    model, _ = TABLES[table]
-    names = [field.name for field in model._meta.concrete_fields]
-    rows = model._default_manager.order_by("pk").values_list(*names)
+def _export(name: str, output: Path) -> int:
+    table = TABLES[name]
+    rows = table.model._default_manager.order_by("pk").values_list(*[field for field, _ in table.columns.values()])
     try:
         with output.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(names)
+            writer.writerow(table.columns)
             writer.writerows(rows.iterator())
     except OSError as error:
-        raise CommandError(f"{output}: {error.strerror}") from error
+        raise CommandError(f"{output}: cannot be written: {error.strerror}") from error
     return rows.count()
