@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from django.db import Error as DatabaseError
 
 from django_runbook.binding import options as spelling
 from django_runbook.binding.catalog import CommandSpec
-from django_runbook.binding.checking import UNKNOWN, CheckingParser, Consumption, Outcome, Refusal, sub_parsers, walk
+from django_runbook.binding.checking import (
+    UNKNOWN,
+    CheckingParser,
+    Consumption,
+    Outcome,
+    Refusal,
+    is_refused,
+    sub_parsers,
+    walk,
+)
 from django_runbook.binding.options import OptionError, Spelled
 from django_runbook.document.diagnostics import Diagnostic, Severity, Span, nearest
 from django_runbook.document.runbook import Located, Option
 
 _MAX_REFUSALS = 12
+_MAX_NAMES = 20
 _UNKNOWN_FLAG = re.compile(r'has no option "(.+)"$')
 _FLAG = re.compile(r"(?<!\S)--?[^\s,]+")
 _REQUIRED = re.compile(r"(?:required|requires?)[^:]*: (.+)")
+_VARIABLE = re.compile(r"\$\w+|\$\{\w+\}|\$\(.*\)|`.*`")
+# After one of these, what else the parser says is about a line that nobody meant.
+_GARBLING = frozenset(("RB410", "RB411"))
 _SHELL = frozenset(("&&", "||", "|", ">", ">>", "<", "2>", "2>&1", "&", ";"))
 
 
@@ -102,6 +115,9 @@ def _refuse_shell(problems: _Problems) -> None:
         if word.text in _SHELL:
             help_text = "a step is one management command and no shell: make a step of each command"
             problems.add("RB411", f'"{word.text}" means nothing in a command line', word.span, help_text)
+        elif _VARIABLE.fullmatch(word.text):
+            help_text = 'write "${{ … }}" for a value of the runbook, or put the text under "args"'
+            problems.add("RB411", f'"{word.text}" is not replaced: a step is no shell', word.span, help_text)
 
 
 def _positionals(problems: _Problems) -> Iterator[_Piece]:
@@ -110,19 +126,25 @@ def _positionals(problems: _Problems) -> Iterator[_Piece]:
             yield _Piece(spelling.as_token(located, what="a positional argument"), located.span, "arg")
         except OptionError as error:
             problems.found.append(error.diagnostic)
+            # The rest is looked at as if the value were right.
+            yield _Piece(UNKNOWN, located.span, "arg")
 
 
-def _bind_unchecked(problems: _Problems, spec: CommandSpec, args: list[_Piece]) -> Binding:
-    invocation = problems.invocation
-    tokens = [word.text for word in invocation.words]
-    for option in invocation.options:
+def _spell_unchecked(problems: _Problems, args: list[_Piece]) -> tuple[str, ...]:
+    tokens = [word.text for word in problems.invocation.words]
+    for option in problems.invocation.options:
         try:
             tokens += spelling.spell_unchecked(option).tokens
         except OptionError as error:
             problems.found.append(error.diagnostic)
     if any(piece.text.startswith("-") for piece in args):
         tokens.append("--")
-    tokens += [piece.text for piece in args]
+    return (*tokens, *(piece.text for piece in args))
+
+
+def _bind_unchecked(problems: _Problems, spec: CommandSpec, args: list[_Piece]) -> Binding:
+    invocation = problems.invocation
+    tokens = _spell_unchecked(problems, args)
     when = "cannot be checked yet" if spec.is_deferred else "cannot be checked"
     help_text = "it is checked again right before it runs" if spec.is_deferred else ""
     problems.found.append(
@@ -134,7 +156,7 @@ def _bind_unchecked(problems: _Problems, spec: CommandSpec, args: list[_Piece]) 
             severity=Severity.WARNING,
         )
     )
-    return Binding(tokens=tuple(tokens), diagnostics=tuple(problems.found), is_checked=False)
+    return Binding(tokens=tokens, diagnostics=tuple(problems.found), is_checked=False)
 
 
 def _bind_checked(
@@ -146,9 +168,11 @@ def _bind_checked(
     databases: Collection[str],
 ) -> Binding:
     invocation = problems.invocation
-    if problems.found:
+    if any(problem.code in _GARBLING for problem in problems.found):
         return Binding(diagnostics=tuple(problems.found))
     words = [_Piece(word.text, word.span, "word") for word in invocation.words]
+    if _is_cut(parser, [*words, *args]):
+        return _bind_unfinished(problems, args)
     levels = _levels(parser, [*words, *args])
     spelled = list(_spell_options(problems, spec, parser, levels, words))
     has_unspelled = any(option.value.value == UNKNOWN for option in invocation.options)
@@ -160,8 +184,9 @@ def _bind_checked(
             best = layout
         if outcome.refusal is None and _is_as_meant(layout, outcome):
             _check_database(problems, layout, outcome, databases)
-            tokens = (*_verbosity(invocation, outcome, parser), *(piece.text for piece in layout))
-            return Binding(tokens=tokens, diagnostics=tuple(problems.found))
+            _tell_absent(problems, layout, outcome)
+            tokens = _with_verbosity(invocation, layout, outcome, parser)
+            return Binding(tokens=tokens, diagnostics=tuple(problems.found), is_checked=not outcome.absent)
     best = best or layouts[0]
     _explain(problems, parser, best, has_unspelled=has_unspelled)
     if not problems.found and not has_unspelled:
@@ -174,25 +199,63 @@ def _bind_checked(
     return Binding(tokens=tuple(piece.text for piece in best), diagnostics=tuple(problems.found))
 
 
+def _is_cut(parser: CheckingParser, pieces: Sequence[_Piece]) -> bool:
+    """Whether the tokens cannot be understood yet: a sub-command, an option's name or a file of tokens is missing."""
+    names = (piece.text.partition("=")[0] for piece in pieces if piece.kind == "word" and piece.text.startswith("--"))
+    return any(UNKNOWN in name for name in names) or parser.parse([piece.text for piece in pieces]).is_cut
+
+
+def _bind_unfinished(problems: _Problems, args: list[_Piece]) -> Binding:
+    """What is shown of a step that is checked right before it runs."""
+    return Binding(tokens=_spell_unchecked(problems, args), diagnostics=tuple(problems.found), is_checked=False)
+
+
+def _tell_absent(problems: _Problems, layout: list[_Piece], outcome: Outcome) -> None:
+    for refusal in outcome.absent:
+        span = layout[refusal.indices[0]].span if refusal.indices else problems.invocation.name_span
+        problems.found.append(
+            Diagnostic(
+                code="RB402",
+                message=f"{_name_of(refusal.action)} cannot be checked yet: {refusal.message}",
+                span=span,
+                help="it is checked again right before it runs",
+                severity=Severity.WARNING,
+            )
+        )
+
+
 def _check_database(problems: _Problems, layout: list[_Piece], outcome: Outcome, databases: Collection[str]) -> None:
     for consumed in outcome.consumptions:
-        if consumed.action.dest != "database" or not databases or not consumed.indices:
+        if not databases or not _names_database(consumed.action, databases):
             continue
-        alias, piece = str(consumed.texts[0]), layout[consumed.indices[0]]
-        if alias not in databases and UNKNOWN not in alias:
-            near = nearest(alias, databases)
-            help_text = f'"{near}" is near' if near else f"the aliases are: {', '.join(databases)}"
-            problems.add("RB416", f'there is no database "{alias}"', piece.span, help_text)
+        for text, index in zip(consumed.texts, consumed.indices, strict=False):
+            if text not in databases and UNKNOWN not in text:
+                near = nearest(text, databases)
+                help_text = f'"{near}" is near' if near else f"the aliases are: {', '.join(databases)}"
+                problems.add("RB416", f'there is no database "{text}"', layout[index].span, help_text)
 
 
-def _verbosity(invocation: Invocation, outcome: Outcome, parser: CheckingParser) -> tuple[str, ...]:
-    """The verbosity of the run, where the step says nothing about its own."""
-    flag = parser.root._option_string_actions.get("--verbosity")
-    if invocation.verbosity is None or flag is None:
-        return ()
-    if any(consumed.action.dest == "verbosity" for consumed in outcome.consumptions):
-        return ()
-    return (f"--verbosity={invocation.verbosity}",)
+def _names_database(action: argparse.Action, databases: Collection[str]) -> bool:
+    """Whether its values are aliases: ``--database`` can be a file or a list of names for other commands."""
+    defaults = action.default if isinstance(action.default, list | tuple) else (action.default,)
+    return action.dest == "database" and all(default in databases for default in defaults)
+
+
+def _with_verbosity(
+    invocation: Invocation, layout: list[_Piece], outcome: Outcome, parser: CheckingParser
+) -> tuple[str, ...]:
+    """The tokens with the verbosity of the run, where the step says nothing about its own."""
+    tokens = tuple(piece.text for piece in layout)
+    if invocation.verbosity is None or "--verbosity" not in parser.root._option_string_actions:
+        return tokens
+    given = [consumed for consumed in outcome.consumptions if consumed.action.dest == "verbosity"]
+    terminators = [index for index, piece in enumerate(layout) if piece.kind == "terminator"]
+    if any(not set(consumed.indices) <= set(terminators) or not consumed.indices for consumed in given):
+        return tokens
+    wanted = f"--verbosity={invocation.verbosity}"
+    if not terminators:
+        return (wanted, *tokens)
+    return tuple(wanted if index in terminators else text for index, text in enumerate(tokens))
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +287,6 @@ def _spell_options(
     }
     seen: dict[int, Option] = {}
     for option in problems.invocation.options:
-        if option.name.lstrip("-") in spelling.REFUSED:
-            help_text = "a runbook runs with the settings of run_runbook"
-            problems.add("RB406", f'"{option.name}" has no meaning in a runbook', option.name_span, help_text)
-            continue
         found = next(
             (
                 (level, matches)
@@ -238,6 +297,10 @@ def _spell_options(
         )
         if found is None:
             problems.found.append(_unknown_option(option, spec, parser, levels))
+            continue
+        if any(is_refused(match.action, is_root=levels[found[0]].parser is parser.root) for match in found[1]):
+            help_text = "a runbook runs with the settings of run_runbook"
+            problems.add("RB406", f'"{option.name}" has no meaning in a runbook', option.name_span, help_text)
             continue
         try:
             spelled = spelling.spell(option, found[1])
@@ -301,8 +364,9 @@ def _tails(args: list[_Piece]) -> Iterator[list[_Piece]]:
     dashed = next((index for index, piece in enumerate(args) if piece.text.startswith("-")), None)
     if dashed is not None:
         yield [*args[:dashed], _separator(args[dashed]), *args[dashed:]]
-        if dashed:
-            yield [_separator(args[0]), *args]
+    # The last resort: a word in front would take the values.
+    if args and dashed != 0:
+        yield [_separator(args[0]), *args]
 
 
 def _separator(piece: _Piece) -> _Piece:
@@ -324,7 +388,7 @@ def _compose(
         return None
     # From the innermost level outwards, so that the places of the outer ones stay true.
     for level in reversed(range(len(levels))):
-        own = sorted((option for at, option in spelled if at == level), key=lambda option: not option.takes_rest)
+        own = sorted((option for at, option in spelled if at == level), key=_greed)
         tokens = [
             _Piece(text, span, "option", option.action)
             for option in own
@@ -344,6 +408,13 @@ def _compose(
                 tokens.append(_Piece("--", tokens[-1].span, "separator"))
         pieces[position:position] = tokens
     return pieces
+
+
+def _greed(option: Spelled) -> int:
+    """What takes several values stands before what ends it; what takes all the rest stands last."""
+    if option.action is not None and option.action.nargs == argparse.REMAINDER:
+        return 2
+    return 0 if option.takes_rest else 1
 
 
 def _is_as_meant(layout: list[_Piece], outcome: Outcome) -> bool:
@@ -430,6 +501,11 @@ def _tell(
             problems.found.append(_unrecognized(pieces[index], invocation, parser))
         return indices or None
     what = _name_of(refusal.action)
+    dashed = next((piece for piece in pieces if _is_dashed_value(piece, refusal)), None)
+    if dashed is not None:
+        message = f'"{dashed.text}" begins with a dash and would be taken for an option'
+        problems.add("RB408", message, dashed.span, f"{what} takes several values, which cannot begin with one")
+        return {index for index, piece in enumerate(pieces) if piece.action is refusal.action}
     if refusal.kind == "refused":
         problems.add(
             "RB406", f"{what} has no meaning in a runbook", span, "a runbook runs with the settings of run_runbook"
@@ -437,12 +513,26 @@ def _tell(
     else:
         message, help_text = _value_message(refusal, what)
         problems.add("RB404", message, span, help_text)
+        if refusal.indices and not is_conflict:
+            return _forgive(pieces, refusal)
     if refusal.action is not None and refusal.action.required:
         refusal.action.required = False
         relaxed.append(refusal.action)
     if not indices:
         return None
     return indices | _whole_option(refusal.action, pieces, indices)
+
+
+def _forgive(pieces: list[_Piece], refusal: Refusal) -> set[int] | None:
+    """Put in the place of a wrong value one that nobody knows, so that what stands around it can be looked at."""
+    flags = refusal.action.option_strings if refusal.action is not None else ()
+    before = [piece.text for piece in pieces]
+    for index in refusal.indices:
+        text = pieces[index].text
+        joined = next((flag for flag in flags if text.startswith(f"{flag}=")), None)
+        short = next((flag for flag in flags if not flag.startswith("--") and text.startswith(flag)), "")
+        pieces[index] = replace(pieces[index], text=f"{joined}={UNKNOWN}" if joined else f"{short}{UNKNOWN}")
+    return set() if [piece.text for piece in pieces] != before else None
 
 
 def _tell_required(
@@ -468,6 +558,14 @@ def _tell_required(
         action.required = False
         relaxed.append(action)
     return set() if actions else None
+
+
+def _is_dashed_value(piece: _Piece, refusal: Refusal) -> bool:
+    """Whether it is a value of an option that lacks values."""
+    action = refusal.action
+    if action is None or piece.action is not action or refusal.indices or "expected" not in refusal.message:
+        return False
+    return piece.text.startswith("-") and not any(_is_flag(piece.text, flag) for flag in action.option_strings)
 
 
 def _sentence(message: str) -> str:
@@ -504,12 +602,13 @@ def _value_message(refusal: Refusal, what: str) -> tuple[str, str]:
     action, message = refusal.action, refusal.message
     choices = getattr(action, "choices", None)
     if "invalid choice" in message and choices is not None:
-        names = [str(choice) for choice in choices]
+        names = [str(choice) for choice in choices] if isinstance(choices, Iterable) else []
         given = re.search(r"invalid choice: (.+?) \((?:choose|maybe)", message)
         value = given[1].strip("'\"") if given else ""
         near = nearest(value, names)
         help_text = f'"{near}" is near; ' if near else ""
-        return f'{what} cannot be "{value}"', f"{help_text}choose from {', '.join(names)}"
+        listed = ", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
+        return f'{what} cannot be "{value}"', f"{help_text}choose from {listed}" if names else ""
     if refusal.kind == "crash":
         return f"the command's own check failed: {message}", ""
     return f"{what}: {message}", ""
@@ -537,8 +636,8 @@ def _unrecognized(piece: _Piece, invocation: Invocation, parser: CheckingParser)
         {
             name
             for one in walk(parser.root)
-            for name in one._option_string_actions
-            if name.lstrip("-") not in spelling.REFUSED
+            for name, action in one._option_string_actions.items()
+            if not is_refused(action, is_root=one is parser.root)
         }
     )
     whole = [name for name in flags if name.startswith(flag)]

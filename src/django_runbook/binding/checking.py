@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import functools
 import io
-import os
-import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Self, SupportsIndex
 
 from django.db import Error as DatabaseError
 
+from django_runbook.binding.effects import looks_at_files, opens_files
+
 # Stands inside a text for a part that only the run will know; files that hold it are refused.
 UNKNOWN = "\ufdd0"
-_REFUSED_DESTS = frozenset(("settings", "pythonpath"))
-_FILE_OPENERS: tuple[object, ...] = (open, io.open, os.open, pathlib.Path.open)
+_REFUSED_FLAGS = frozenset(("--settings", "--pythonpath"))
 
 
 class Token(str):
@@ -26,7 +26,7 @@ class Token(str):
     __slots__ = ("place",)
     place: int
 
-    def __new__(cls, text: str, place: int) -> Self:
+    def __new__(cls, text: str, place: int = -1) -> Self:
         token = super().__new__(cls, text)
         token.place = place
         return token
@@ -39,8 +39,8 @@ class Token(str):
         head, middle, tail = super().partition(separator)
         return Token(head, self.place), middle, Token(tail, self.place)
 
-    def split(self, separator: str | None = None, maxsplit: SupportsIndex = -1) -> list[str]:
-        return [Token(part, self.place) for part in super().split(separator, maxsplit)]
+    def split(self, sep: str | None = None, maxsplit: SupportsIndex = -1) -> list[str]:
+        return [Token(part, self.place) for part in super().split(sep, maxsplit)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,16 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What parsing the tokens gave."""
+    """What parsing the tokens gave.
+
+    ``absent`` is what depends on files that an earlier step may make; ``is_cut`` says that what follows a token
+    cannot be known yet.
+    """
 
     consumptions: tuple[Consumption, ...]
     refusal: Refusal | None
+    absent: tuple[Refusal, ...] = ()
+    is_cut: bool = False
 
 
 class _RefusedError(Exception):
@@ -77,9 +83,16 @@ class _RefusedError(Exception):
         self.refusal = refusal
 
 
+class _CutError(Exception):
+    """What follows depends on a value or a file that is not known yet."""
+
+
 @dataclass(slots=True)
 class _State:
     consumptions: list[Consumption] = field(default_factory=list)
+    extras: tuple[int, ...] = ()
+    values: list[tuple[object, int]] = field(default_factory=list)
+    absent: list[Refusal] = field(default_factory=list)
     current: argparse.Action | None = None
     current_indices: tuple[int, ...] = ()
 
@@ -90,42 +103,42 @@ class CheckingParser:
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self.root = parser
         self._state = _State()
+        self._own_actions: list[argparse.Action] = []
         for one in walk(parser):
             self._adapt(one)
-
-    @property
-    def reads_files(self) -> bool:
-        return bool(self.root.fromfile_prefix_chars)
+            known = {id(action) for action in self._own_actions}
+            self._own_actions += [action for action in one._actions if id(action) not in known and _tame(action)]
+        given: Any = parser
+        given.parse_known_args = functools.partial(self._parse_known_args, parser.parse_known_args)
 
     def parse(self, tokens: Sequence[str]) -> Outcome:
         """Parse the tokens; nothing is printed, opened or ended by it."""
         self._state = state = _State()
-        numbered = [Token(text, index) for index, text in enumerate(tokens)]
-        refusal = None
         missing = getattr(self.root, "missing_args_message", None)
         if missing and not tokens:
             return Outcome((), Refusal(kind="required", message=str(missing)))
         try:
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-                _, extras = self.root.parse_known_args(numbered)
-            if extras:
-                refusal = self._extras(extras)
+            with _fresh(self._own_actions), _silence():
+                refusal = self._attempt([Token(text, index) for index, text in enumerate(tokens)])
+        except _CutError:
+            return Outcome(tuple(state.consumptions), None, is_cut=True)
+        return Outcome(tuple(state.consumptions), refusal, tuple(state.absent))
+
+    def _attempt(self, tokens: list[str]) -> Refusal | None:
+        try:
+            self.root.parse_args(tokens)
         except _RefusedError as error:
-            refusal = error.refusal
+            return error.refusal
         except argparse.ArgumentError as error:
             # Python 3.13 raises for what is missing too; before, only `error` is told of it.
-            refusal = self._classify(str(error.message)) if error.argument_name is None else self._of_value(error)
+            return self._classify(str(error.message)) if error.argument_name is None else self._of_value(error)
         except SystemExit as error:
-            refusal = self._refuse("crash", f"it ended the process with {error.code!r}")
-        except DatabaseError:
+            return self._refuse("crash", f"it ended the process with {error.code!r}")
+        except (DatabaseError, _CutError):
             raise
         except Exception as error:  # noqa: BLE001 - a type or an action of the command's own may raise anything
-            refusal = self._refuse("crash", f"{type(error).__name__}: {error}")
-        return Outcome(tuple(state.consumptions), refusal)
-
-    def _extras(self, extras: Sequence[str]) -> Refusal:
-        indices = tuple(text.place for text in extras if isinstance(text, Token))
-        return Refusal(kind="extra", message="unrecognized arguments", indices=indices)
+            return self._refuse("crash", f"{type(error).__name__}: {error}")
+        return None
 
     def _refuse(self, kind: str, message: str) -> Refusal:
         state = self._state
@@ -136,17 +149,25 @@ class CheckingParser:
         given: Any = parser
         given.exit_on_error = False
         given.error = self._error
+        given._read_args_from_files = functools.partial(_read_no_files, parser)
         given.exit = self._exit
         given._get_option_tuples = functools.partial(_exact_option_tuples, parser._get_option_tuples)
         given._get_values = functools.partial(self._get_values, parser, parser._get_values)
-        given._get_value = functools.partial(_get_value, parser._get_value)
-        given._check_value = functools.partial(_check_value, parser._check_value)
+        given._get_value = functools.partial(self._get_value, parser._get_value)
+        given._check_value = functools.partial(self._check_value, parser._check_value)
         given._match_argument = functools.partial(self._match_argument, parser._match_argument)
+
+    def _parse_known_args(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        namespace, extras = original(*args, **kwargs)
+        self._state.extras = tuple(text.place for text in extras if isinstance(text, Token))
+        return namespace, extras
 
     def _error(self, message: str) -> NoReturn:
         raise _RefusedError(self._classify(message))
 
     def _classify(self, message: str) -> Refusal:
+        if self._state.extras:
+            return Refusal(kind="extra", message=message, indices=self._state.extras)
         if "required" in message:
             return Refusal(kind="required", message=message)
         return self._refuse("extra" if "unrecognized" in message else "value", message)
@@ -167,11 +188,49 @@ class CheckingParser:
         state = self._state
         indices = tuple(text.place for text in texts if isinstance(text, Token))
         state.current, state.current_indices = action, indices
-        if isinstance(action, argparse._HelpAction | argparse._VersionAction) or action.dest in _REFUSED_DESTS:
+        if is_refused(action, is_root=parser is self.root):
             raise _RefusedError(self._refuse("refused", "the option has no meaning in a runbook"))
         if indices or action.option_strings:
             state.consumptions.append(Consumption(action, parser, indices, tuple(texts)))
-        return original(action, texts)
+        if sub_parsers(action) and texts and UNKNOWN in texts[0]:
+            raise _CutError
+        state.values = []
+        values = original(action, texts)
+        state.current_indices = indices
+        return values
+
+    def _get_value(self, original: Callable[[argparse.Action, str], Any], action: argparse.Action, text: str) -> Any:
+        if isinstance(text, Token):
+            self._state.current_indices = (text.place,)
+        value = self._convert(original, action, text)
+        if isinstance(text, Token):
+            self._state.values.append((value, text.place))
+        return value
+
+    def _convert(self, original: Callable[[argparse.Action, str], Any], action: argparse.Action, text: str) -> Any:
+        # What has no type stays a Token: a sub-command's parser is handed the rest of the line in this way.
+        if action.type is None or UNKNOWN in text or opens_files(action.type):
+            return text
+        if not looks_at_files(action.type):
+            return original(action, str(text))
+        try:
+            return original(action, str(text))
+        except (DatabaseError, _CutError):
+            raise
+        except Exception as error:  # noqa: BLE001 - as in _attempt
+            message = str(getattr(error, "message", error))
+            places = (text.place,) if isinstance(text, Token) else ()
+            self._state.absent.append(Refusal(kind="absent", message=message, action=action, indices=places))
+            return text
+
+    def _check_value(
+        self, original: Callable[[argparse.Action, Any], None], action: argparse.Action, value: Any
+    ) -> None:
+        if _has_unknown(value) or opens_files(action.type) or looks_at_files(action.type):
+            return
+        places = tuple(place for known, place in self._state.values if known is value)
+        self._state.current_indices = places[:1] or self._state.current_indices
+        original(action, value)
 
     def _match_argument(
         self, original: Callable[[argparse.Action, str], int], action: argparse.Action, pattern: str
@@ -199,27 +258,73 @@ def sub_parsers(action: argparse.Action) -> dict[str, argparse.ArgumentParser]:
     return {str(name): choice for name, choice in action.choices.items() if hasattr(choice, "_actions")}
 
 
-def _exact_option_tuples(original: Callable[[str], list[Any]], text: str) -> list[Any]:
-    """Without abbreviations: an option counts only where the text begins with the whole of it."""
-    return [found for found in original(text) if text.startswith(found[1])]
-
-
-def _get_value(original: Callable[[argparse.Action, str], Any], action: argparse.Action, text: str) -> Any:
-    # What has no type stays a Token: a sub-command's parser is handed the rest of the line in this way.
-    if action.type is None or UNKNOWN in text or opens_files(action.type):
-        return text
-    return original(action, str(text))
-
-
-def _check_value(original: Callable[[argparse.Action, Any], None], action: argparse.Action, value: Any) -> None:
-    if not (isinstance(value, str) and UNKNOWN in value):
-        original(action, value)
-
-
-def opens_files(kind: object) -> bool:
-    """Whether a ``type=`` opens the file that it is given."""
-    if isinstance(kind, functools.partial):
-        return opens_files(kind.func)
-    if isinstance(kind, argparse.FileType):
+def is_refused(action: argparse.Action, *, is_root: bool) -> bool:
+    """Whether the option has no meaning in a runbook: it prints and ends, or chooses the project's settings."""
+    if isinstance(action, argparse._HelpAction | argparse._VersionAction):
         return True
-    return any(kind == opener for opener in _FILE_OPENERS)
+    return is_root and not _REFUSED_FLAGS.isdisjoint(action.option_strings)
+
+
+def _exact_option_tuples(original: Callable[[str], list[Any]], text: str) -> list[Any]:
+    """Without abbreviations. What is exact and an abbreviation as well stays ambiguous, as in a shell."""
+    found = original(text)
+    return found if any(text.startswith(one[1]) for one in found) else []
+
+
+def _read_no_files(parser: argparse.ArgumentParser, tokens: list[str]) -> list[str]:
+    prefixes = tuple(parser.fromfile_prefix_chars or "")
+    if prefixes and any(token.startswith(prefixes) for token in tokens):
+        raise _CutError
+    return tokens
+
+
+def _has_unknown(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return any(_has_unknown(item) for item in value)
+    return isinstance(value, str) and UNKNOWN in value
+
+
+def _tame(action: argparse.Action) -> bool:
+    """Keep an action of the command's own from acting on what is unknown, and from opening files."""
+    own = type(action)
+    if own.__module__ == "argparse" or isinstance(action, argparse._SubParsersAction):
+        return False
+    is_harmful = opens_files(own.__call__)
+
+    def call(
+        self: argparse.Action,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if is_harmful or _has_unknown(values):
+            setattr(namespace, self.dest, values)
+        else:
+            own.__call__(self, parser, namespace, values, option_string)
+
+    # An instance cannot have a __call__ of its own; isinstance and super() see what they saw.
+    action.__class__ = type(own.__name__, (own,), {"__call__": call, "__module__": own.__module__})
+    return True
+
+
+@contextlib.contextmanager
+def _fresh(actions: Sequence[argparse.Action]) -> Iterator[None]:
+    """Undo what actions remember of a parse: each process of a shell begins with a new parser."""
+    kept = [(action, {**vars(action), "default": _copied(action.default)}) for action in actions]
+    try:
+        yield
+    finally:
+        for action, state in kept:
+            vars(action).clear()
+            vars(action).update(state)
+
+
+def _copied(value: Any) -> Any:
+    return copy.copy(value) if isinstance(value, list | dict | set) else value
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield

@@ -11,7 +11,7 @@ from django_runbook.binding.checking import UNKNOWN
 from django_runbook.document.diagnostics import Diagnostic, Span, nearest
 from django_runbook.document.runbook import Located, Option
 
-REFUSED = frozenset(("help", "h", "version", "settings", "pythonpath"))
+_REFUSED = frozenset(("help", "version", "settings", "pythonpath"))
 _REPEATABLE = (argparse._AppendAction, argparse._ExtendAction)
 _SEVERAL = ("+", "*", argparse.REMAINDER)
 
@@ -116,32 +116,39 @@ def _spell_flag(option: Option, match: _Match) -> Iterator[str]:
         return
     if isinstance(action, argparse._CountAction) and type(value) is int and 0 <= value <= 100:
         yield from [match.flag] * value
+    elif isinstance(action, argparse._CountAction) and not isinstance(value, bool):
+        raise _of_value(option, f"{match.flag} takes how often it stands", "write a number from 0 to 100")
     elif isinstance(action, argparse.BooleanOptionalAction):
         yield _positive_or_negative(option, match)
-    elif value is True or (match.is_by_dest and not isinstance(value, bool)) or _is_store_false(match):
+    elif value is True or _is_wanted_by_dest(match, value):
         yield match.flag
     elif value is not False:
-        help_text = f'write "{option.name}: true" for {match.flag}, or leave it out'
-        message = f"{match.flag} takes no value"
-        raise OptionError(Diagnostic(code="RB404", message=message, span=option.value.span, help=help_text))
+        help_text = f'write "{match.flag.lstrip("-")}: true" for {match.flag}, or leave it out'
+        raise _of_value(option, f"{match.flag} takes no value", help_text)
 
 
-def _is_store_false(match: _Match) -> bool:
-    return match.is_by_dest and isinstance(match.action, argparse._StoreFalseAction)
+def _of_value(option: Option, message: str, help_text: str) -> OptionError:
+    return OptionError(Diagnostic(code="RB404", message=message, span=option.value.span, help=help_text))
+
+
+def _is_wanted_by_dest(match: _Match, value: object) -> bool:
+    return match.is_by_dest and _is_same(getattr(match.action, "const", None), value)
 
 
 def _positive_or_negative(option: Option, match: _Match) -> str:
-    value, is_negative = option.value.value, match.flag.startswith("--no-")
-    positive = next(flag for flag in match.action.option_strings if not flag.startswith("--no-"))
+    value, negatives = option.value.value, [flag for flag in match.action.option_strings if flag.startswith("--no-")]
+    is_negative = match.flag in negatives
     if value is True:
         return match.flag
-    if value is False and not is_negative:
-        return next(flag for flag in match.action.option_strings if flag.startswith("--no-"))
-    if value is False:
-        message, help_text = f"{match.flag} is a denial already", f'write "{positive.lstrip("-")}: true"'
-    else:
-        message, help_text = f"{match.flag} must be true or false", "write true or false without quotes"
-    raise OptionError(Diagnostic(code="RB404", message=message, span=option.value.span, help=help_text))
+    if value is False and not is_negative and negatives:
+        return negatives[0]
+    positive = next((flag for flag in match.action.option_strings if flag not in negatives), "")
+    if value is not False:
+        raise _of_value(option, f"{match.flag} must be true or false", "write true or false without quotes")
+    if is_negative:
+        help_text = f'write "{positive.lstrip("-")}: true"' if positive else "leave it out"
+        raise _of_value(option, f"{match.flag} is a denial already", help_text)
+    raise _of_value(option, f"{match.flag} has no opposite", "leave it out")
 
 
 def _spell_value(option: Option, match: _Match) -> Spelled:
@@ -149,7 +156,8 @@ def _spell_value(option: Option, match: _Match) -> Spelled:
     takes_several = action.nargs in _SEVERAL or isinstance(action.nargs, int)
     if action.nargs == "?" and isinstance(located.value, bool):
         tokens = (flag,) if located.value else ()
-        return Spelled(option=option, action=action, tokens=tokens, spans=(option.name_span,) * len(tokens))
+        spans = (option.name_span,) * len(tokens)
+        return Spelled(option=option, action=action, tokens=tokens, spans=spans, takes_rest=bool(tokens))
     if isinstance(located.value, tuple):
         return _spell_list(option, match, located.value, takes_several=takes_several)
     if takes_several and not (isinstance(located.value, str) and located.value.startswith("-")):
@@ -174,6 +182,11 @@ def _spell_list(option: Option, match: _Match, items: Sequence[Located], *, take
         texts = [as_token(item, what=flag) for item in items]
         if not texts and action.nargs == "+":
             raise _needs_value(option, flag)
+        is_dashed = any(text.startswith("-") for text in texts)
+        if is_dashed and (len(items) == 1 or isinstance(action, argparse._ExtendAction)):
+            # Joined, so that the value may begin with a dash.
+            tokens = tuple(f"{flag}={text}" for text in texts)
+            return Spelled(option=option, action=action, tokens=tokens, spans=tuple(item.span for item in items))
         return Spelled(
             option=option,
             action=action,
@@ -258,7 +271,7 @@ def unknown(
         help_text = "it can be set by Python code only, not from a command line"
         return Diagnostic(code="RB403", message=message, span=option.name_span, help=help_text)
     flags = {flag.lstrip("-"): flag for action in actions for flag in action.option_strings if flag.startswith("--")}
-    names = sorted(flag for flag in flags if flag not in REFUSED)
+    names = sorted(flag for flag in flags if flag not in _REFUSED)
     near = nearest(option.name.lstrip("-").replace("_", "-"), names)
     help_text = f'"{near}" is near' if near else f"its options are: {', '.join(names)}"
     return Diagnostic(code="RB403", message=message, span=option.name_span, help=help_text)

@@ -1,0 +1,78 @@
+"""Commands that are made on the spot, bound without a file around them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from django_runbook.binding.argv import Binding, Invocation, Word, bind_invocation
+from django_runbook.binding.catalog import CommandSpec
+from django_runbook.binding.checking import CheckingParser
+from django_runbook.document.diagnostics import Diagnostic, Severity, Span
+from django_runbook.document.runbook import Located, Option
+
+Declare = Callable[[argparse.ArgumentParser], object]
+HERE = Span(1, 1, 1, 2)
+
+
+def argument(*args: Any, **kwargs: Any) -> Declare:
+    """Declares one argument."""
+    return lambda parser: parser.add_argument(*args, **kwargs)
+
+
+def command_of(*declares: Declare) -> BaseCommand:
+    """A command with these arguments."""
+
+    class Command(BaseCommand):
+        def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+            for declare in declares:
+                declare(parser)
+
+    return Command()
+
+
+def located(value: Any) -> Located:
+    """A value as it stands in a file."""
+    return Located(value=tuple(map(located, value)) if isinstance(value, list) else value, span=HERE)
+
+
+def bind(
+    command: BaseCommand,
+    words: Sequence[str] = (),
+    args: Sequence[Any] = (),
+    options: Mapping[str, Any] | None = None,
+    *,
+    databases: Collection[str] = (),
+    verbosity: int | None = None,
+) -> Binding:
+    """What a step of the command gives, asked twice, for a parser must survive being asked."""
+    spec = CommandSpec(name="command", app="test", parser=CheckingParser(command.create_parser("", "command")))
+    invocation = Invocation(
+        name="command",
+        name_span=HERE,
+        words=tuple(Word(text=word, span=HERE) for word in words),
+        args=tuple(map(located, args)),
+        options=tuple(
+            Option(name=name, name_span=HERE, value=located(value)) for name, value in (options or {}).items()
+        ),
+        verbosity=verbosity,
+    )
+    binding = bind_invocation(invocation, spec, databases=databases)
+    assert bind_invocation(invocation, spec, databases=databases) == binding
+    return binding
+
+
+def errors(binding: Binding) -> list[Diagnostic]:
+    """What keeps it from being run."""
+    return [item for item in binding.diagnostics if item.severity is Severity.ERROR]
+
+
+def parsed(command: BaseCommand, tokens: Sequence[str]) -> dict[str, Any] | None:
+    """What ``manage.py`` makes of the tokens; None when it refuses them."""
+    try:
+        return vars(command.create_parser("", "command").parse_args(list(tokens)))
+    except CommandError:
+        return None
