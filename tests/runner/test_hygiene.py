@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -80,6 +81,12 @@ def test_a_transaction_around_the_run_survives_it(tmp_path: Path) -> None:
     assert told.statuses["misbehave"] == "failed"
     assert connections["default"].in_atomic_block
     assert Site.objects.filter(name="kept").exists()
+
+
+def test_the_garbage_collector_is_as_before(tmp_path: Path) -> None:
+    assert gc.get_freeze_count() == 0
+    run(tmp_path, "steps: [noop]")
+    assert gc.get_freeze_count() == 0
 
 
 @pytest.mark.parametrize("how", ["ask", "ask_for_password", "read_all"])

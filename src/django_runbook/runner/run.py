@@ -33,6 +33,9 @@ from django_runbook.runner.output import tidy_text
 from django_runbook.runner.stopping import Stop
 
 Execute = Callable[..., AttemptResult]
+# Each look-up in the class costs as much as a call, and a step has a dozen of them.
+_SUCCEEDED, _FAILED, _SKIPPED = StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.SKIPPED
+_INTERRUPTED, _NOT_RUN = StepStatus.INTERRUPTED, StepStatus.NOT_RUN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +122,7 @@ class _Run:
 
     def _status_of_run(self, state: _BlockState) -> RunStatus:
         statuses = {result.status for result in self._results.values()}
-        if self._around.stop.is_requested and statuses & {StepStatus.INTERRUPTED, StepStatus.NOT_RUN}:
+        if self._around.stop.is_requested and statuses & {_INTERRUPTED, _NOT_RUN}:
             return RunStatus.INTERRUPTED
         if state.failed is not None:
             return RunStatus.FAILED
@@ -140,10 +143,10 @@ class _Run:
         state = _BlockState()
         for step in block.steps:
             if self._is_over(state, block):
-                self._finish_without_running(step, StepStatus.NOT_RUN, reason=_reason_of(state))
+                self._finish_without_running(step, _NOT_RUN, reason=_reason_of(state))
                 continue
             result = self._step(step, role=role, group_ids=group_ids)
-            if result.status is StepStatus.INTERRUPTED:
+            if result.status is _INTERRUPTED:
                 state.is_interrupted = True
             if result.is_failure and not result.tolerated and state.failed is None:
                 state.failed = result
@@ -168,7 +171,7 @@ class _Run:
         ):
             for step in steps:
                 if not is_due or (role is not Role.FINALLY and self._around.stop.is_requested):
-                    self._finish_without_running(step, StepStatus.SKIPPED, reason="not due", is_told=False)
+                    self._finish_without_running(step, _SKIPPED, reason="not due", is_told=False)
                     continue
                 result = self._step(step, role=role, group_ids=group_ids)
                 self._has_failed_handler |= result.is_failure and not result.tolerated
@@ -179,7 +182,7 @@ class _Run:
     def _step(self, step: Step, *, role: Role, group_ids: tuple[str, ...]) -> StepResult:
         reason = self._settings.left_out.get(step.id) or self._lacks_dry_run(step)
         if reason:
-            return self._finish_without_running(step, StepStatus.SKIPPED, reason=reason)
+            return self._finish_without_running(step, _SKIPPED, reason=reason)
         started = time.monotonic()
         name, failure = self._name_of(step)
         try:
@@ -187,13 +190,13 @@ class _Run:
         except ExpressionError as error:
             if self._settings.is_dry_run:
                 return self._finish_without_running(
-                    step, StepStatus.SKIPPED, reason=self._around.mask(f"dry run: {error.message}")
+                    step, _SKIPPED, reason=self._around.mask(f"dry run: {error.message}")
                 )
             failure = failure or _expression_failure(error, self._around.mask)
         if failure is None and reason:
-            return self._finish_without_running(step, StepStatus.SKIPPED, reason=reason)
+            return self._finish_without_running(step, _SKIPPED, reason=reason)
         if failure is not None:
-            outcome = Outcome(result=AttemptResult(status=StepStatus.FAILED, failure=failure), attempt_count=0)
+            outcome = Outcome(result=AttemptResult(status=_FAILED, failure=failure), attempt_count=0)
         elif isinstance(step, GroupStep):
             outcome = self._group(step, name=name, role=role, group_ids=group_ids)
         else:
@@ -230,14 +233,14 @@ class _Run:
         def once() -> tuple[AttemptResult, object]:
             state = self._block(step.block, role=role, group_ids=(*group_ids, step.id))
             if state.is_interrupted:
-                return AttemptResult(status=StepStatus.INTERRUPTED), None
+                return AttemptResult(status=_INTERRUPTED), None
             if state.failed is None:
-                return self._check_until(step.retry, step, AttemptResult(status=StepStatus.SUCCEEDED)), None
+                return self._check_until(step.retry, step, AttemptResult(status=_SUCCEEDED)), None
             first = state.failed.failure
             failure = (
                 None if first is None else replace(first, message=f'step "{state.failed.step_id}": {first.message}')
             )
-            return AttemptResult(status=StepStatus.FAILED, failure=failure), None
+            return AttemptResult(status=_FAILED, failure=failure), None
 
         return self._attempts(step, once)
 
@@ -250,7 +253,7 @@ class _Run:
             events.StepStarted, step_id=step.id, name=name, group_ids=group_ids, role=role, argv=(command, *argv)
         )
         if failure is not None:
-            return Outcome(result=AttemptResult(status=StepStatus.FAILED, failure=failure), attempt_count=0)
+            return Outcome(result=AttemptResult(status=_FAILED, failure=failure), attempt_count=0)
 
         def write_line(stream: str, line: str) -> None:
             if not step.no_log:
@@ -285,21 +288,21 @@ class _Run:
         return (), warnings, failure
 
     def _captured(self, step: CommandStep, result: AttemptResult) -> tuple[AttemptResult, object]:
-        if step.capture is None or result.status is not StepStatus.SUCCEEDED:
+        if step.capture is None or result.status is not _SUCCEEDED:
             return self._check_until(step.retry, step, result), None
         try:
             output = read_output(result.stdout, step.capture)
         except (ValueError, RecursionError) as error:
             text = tidy_text(f"capture: {step.capture}: the output is not JSON: {error}", self._around.mask)
             failure = Failure(error_type=type(error).__name__, message=text, exit_code=1)
-            return replace(result, status=StepStatus.FAILED, failure=failure), None
-        self._views[step.id] = _view(step.id, status=StepStatus.SUCCEEDED, output=output)
+            return replace(result, status=_FAILED, failure=failure), None
+        self._views[step.id] = _view(step.id, status=_SUCCEEDED, output=output)
         return self._check_until(step.retry, step, result), output
 
     def _check_until(self, retry: Retry | None, step: Step, result: AttemptResult) -> AttemptResult:
-        if retry is None or retry.until is None or result.status is not StepStatus.SUCCEEDED:
+        if retry is None or retry.until is None or result.status is not _SUCCEEDED:
             return result
-        self._views.setdefault(step.id, _view(step.id, status=StepStatus.SUCCEEDED))
+        self._views.setdefault(step.id, _view(step.id, status=_SUCCEEDED))
         try:
             if evaluate_condition(retry.until, self._context()):
                 return result
@@ -307,7 +310,7 @@ class _Run:
             failure = Failure(error_type="UntilNotMet", message=message, exit_code=1)
         except ExpressionError as error:
             failure = _expression_failure(error, self._around.mask)
-        return replace(result, status=StepStatus.FAILED, failure=failure)
+        return replace(result, status=_FAILED, failure=failure)
 
     def _attempts(self, step: Step, once: Callable[[], tuple[AttemptResult, object]]) -> Outcome:
         def on_failed(count: int, delay_seconds: float, failure: Failure) -> None:
@@ -335,7 +338,7 @@ class _Run:
         self._results.pop(step.id, None)
         self._results[step.id] = result
         has_output = isinstance(step, CommandStep) and step.capture is not None
-        extra = {"output": output} if has_output and result.status is StepStatus.SUCCEEDED else {}
+        extra = {"output": output} if has_output and result.status is _SUCCEEDED else {}
         self._views[step.id] = _view(step.id, status=result.status, result=result, **extra)
         if is_told:
             self._emit(events.StepFinished, result=result, group_ids=group_ids, is_group=isinstance(step, GroupStep))
@@ -377,7 +380,7 @@ def _names_for_handlers(state: _BlockState) -> dict[str, object]:
 
 def _step_result(step: Step, name: str, role: Role, outcome: Outcome, *, duration_seconds: float) -> StepResult:
     result = outcome.result
-    is_failed = result.status in {StepStatus.FAILED, StepStatus.TIMED_OUT}
+    is_failed = result.status in {_FAILED, StepStatus.TIMED_OUT}
     is_tolerated = is_failed and (
         policy.is_tolerated(result.failure, step.continue_on_error)
         if result.failure is not None
@@ -402,7 +405,7 @@ def _view(step_id: str, *, status: StepStatus, result: StepResult | None = None,
         view |= {"name": result.name, "tolerated": result.tolerated, "attempts": result.attempt_count}
         if result.failure is not None:
             view |= {"exit_code": result.failure.exit_code, "error": result.failure.message}
-        elif status is StepStatus.SUCCEEDED:
+        elif status is _SUCCEEDED:
             view["exit_code"] = 0
     return view
 

@@ -24,6 +24,7 @@ from django_runbook.results import ExitCode, RunResult
 from django_runbook.runner import dry_run, hygiene, listing, masking, selection
 from django_runbook.runner import run as runner
 from django_runbook.runner.cancelling import KnownConnections
+from django_runbook.runner.heap import frozen_heap
 from django_runbook.runner.output import empty_input
 from django_runbook.runner.stopping import Stop
 
@@ -57,7 +58,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            exit_code = self._run(options)
+            with frozen_heap():
+                exit_code = self._run(options)
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
         except Exception:  # noqa: BLE001 - a fault of ours has an exit code of its own
