@@ -115,6 +115,9 @@ class StreamToLines(io.TextIOBase):
     def isatty(self) -> bool:
         return False
 
+    def reconfigure(self, **options: object) -> None:
+        """Accepted, as a real standard stream does, and without effect: lines go out as they come."""
+
     def fileno(self) -> int:
         return self._fallback.fileno()
 

@@ -211,8 +211,15 @@ class Stop:
         return 0
 
     def _tell(self, *, is_immediate: bool) -> None:
-        if self.on_stop is not None:
-            try:
-                self.on_stop(signal.Signals(self.signal_number or signal.SIGTERM).name, is_immediate)
-            except Exception:  # a listener that fails must not keep a run from stopping
-                _LOGGER.exception("The stop could not be told of")
+        if self.on_stop is None:
+            return
+        # In a thread of its own: a listener that hangs, on a pipe that nobody reads, must not hold up the ladder.
+        name = signal.Signals(self.signal_number or signal.SIGTERM).name
+        threading.Thread(target=_tell, args=(self.on_stop, name, is_immediate), daemon=True).start()
+
+
+def _tell(on_stop: Told, name: str, is_immediate: bool) -> None:  # noqa: FBT001 - the arguments of a thread
+    try:
+        on_stop(name, is_immediate)
+    except Exception:
+        _LOGGER.exception("The stop could not be told of")
