@@ -46,6 +46,12 @@ def subcommands(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--settings")
 
 
+def with_several(parser: argparse.ArgumentParser) -> None:
+    go = parser.add_subparsers(dest="sub").add_parser("go")
+    go.add_argument("--more", nargs="+")
+    go.add_argument("name")
+
+
 def reading_files(parser: argparse.ArgumentParser) -> None:
     parser.fromfile_prefix_chars = "@"
     parser.add_argument("names", nargs="*")
@@ -187,6 +193,16 @@ MEANT: dict[str, tuple[list[Declare], tuple[list[str], list[Any], dict[str, Any]
         [argument("--some", nargs="+"), argument("name")],
         (["--some", "a", "b"], ["x"], {}),
         ["--some", "a", "b", "--", "x"],
+    ),
+    "an option that would take a word": (
+        [argument("--some", nargs="+"), argument("name"), argument("rest", nargs="*")],
+        (["x"], ["-y"], {"some": ["a"]}),
+        ["--some", "a", "--verbosity=1", "x", "--", "-y"],
+    ),
+    "open-ended options of two levels": (
+        [argument("--some", nargs="+"), with_several],
+        (["go"], ["x"], {"some": ["a"], "more": ["b"]}),
+        ["--some", "a", "--verbosity=1", "go", "--more", "b", "--", "x"],
     ),
     "an option with all the rest": (
         [argument("name"), argument("--z"), argument("--rest", nargs=argparse.REMAINDER)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from django.db import Error as DatabaseError
@@ -171,18 +171,21 @@ def _bind_checked(
     if any(problem.code in _GARBLING for problem in problems.found):
         return Binding(diagnostics=tuple(problems.found))
     words = [_Piece(word.text, word.span, "word") for word in invocation.words]
-    if _is_cut(parser, [*words, *args]):
+    alone = parser.parse([word.text for word in words])
+    plain = parser.parse([piece.text for piece in (*words, *args)]) if args else alone
+    if plain.is_cut or any(_has_unknown_name(word) for word in words):
         return _bind_unfinished(problems, args)
-    levels = _levels(parser, [*words, *args])
-    spelled = list(_spell_options(problems, spec, parser, levels, words))
+    levels = _levels(parser, plain)
+    spelled = list(_spell_options(problems, spec, parser, levels, alone))
     has_unspelled = any(option.value.value == UNKNOWN for option in invocation.options)
     layouts = list(_layouts(words, spelled, args, levels=levels, parser=parser))
+    values = _values_in_line(words, alone)
     best: list[_Piece] | None = None
     for layout in layouts:
         outcome = parser.parse([piece.text for piece in layout])
         if best is None and (outcome.refusal is None or outcome.refusal.kind != "extra"):
             best = layout
-        if outcome.refusal is None and _is_as_meant(layout, outcome):
+        if outcome.refusal is None and _is_as_meant(layout, outcome) and _values_in_line(layout, outcome) == values:
             _check_database(problems, layout, outcome, databases)
             _tell_absent(problems, layout, outcome)
             tokens = _with_verbosity(invocation, layout, outcome, parser)
@@ -199,10 +202,8 @@ def _bind_checked(
     return Binding(tokens=tuple(piece.text for piece in best), diagnostics=tuple(problems.found))
 
 
-def _is_cut(parser: CheckingParser, pieces: Sequence[_Piece]) -> bool:
-    """Whether the tokens cannot be understood yet: a sub-command, an option's name or a file of tokens is missing."""
-    names = (piece.text.partition("=")[0] for piece in pieces if piece.kind == "word" and piece.text.startswith("--"))
-    return any(UNKNOWN in name for name in names) or parser.parse([piece.text for piece in pieces]).is_cut
+def _has_unknown_name(word: _Piece) -> bool:
+    return word.text.startswith("--") and UNKNOWN in word.text.partition("=")[0]
 
 
 def _bind_unfinished(problems: _Problems, args: list[_Piece]) -> Binding:
@@ -266,9 +267,9 @@ class _Level:
     position: int
 
 
-def _levels(parser: CheckingParser, pieces: Sequence[_Piece]) -> list[_Level]:
+def _levels(parser: CheckingParser, plain: Outcome) -> list[_Level]:
     levels = [_Level(parser.root, -1)]
-    for consumed in parser.parse([piece.text for piece in pieces]).consumptions:
+    for consumed in plain.consumptions:
         choices = sub_parsers(consumed.action)
         chosen = choices.get(consumed.texts[0]) if choices and consumed.texts else None
         if chosen is not None and consumed.indices:
@@ -277,14 +278,10 @@ def _levels(parser: CheckingParser, pieces: Sequence[_Piece]) -> list[_Level]:
 
 
 def _spell_options(
-    problems: _Problems, spec: CommandSpec, parser: CheckingParser, levels: list[_Level], words: list[_Piece]
+    problems: _Problems, spec: CommandSpec, parser: CheckingParser, levels: list[_Level], alone: Outcome
 ) -> Iterator[tuple[int, Spelled]]:
     """Each option with the level that it belongs to."""
-    in_line = {
-        id(consumed.action)
-        for consumed in parser.parse([word.text for word in words]).consumptions
-        if consumed.action.option_strings
-    }
+    in_line = {id(consumed.action) for consumed in alone.consumptions if consumed.action.option_strings}
     seen: dict[int, Option] = {}
     for option in problems.invocation.options:
         found = next(
@@ -402,8 +399,6 @@ def _compose(
             verbosity = levels[level].parser._option_string_actions.get("--verbosity")
             if terminator == "--verbosity" and verbosity is not None:
                 tokens.append(_Piece(f"--verbosity={verbosity.default}", tokens[-1].span, "terminator"))
-            elif terminator == "--verbosity":
-                return None
             else:
                 tokens.append(_Piece("--", tokens[-1].span, "separator"))
         pieces[position:position] = tokens
@@ -429,6 +424,20 @@ def _is_as_meant(layout: list[_Piece], outcome: Outcome) -> bool:
     wanted = {id(piece.action) for piece in layout if piece.kind == "option" and piece.action is not None}
     taken = {id(by.action) for by in outcome.consumptions if by.action.option_strings}
     return args <= positional and wanted <= taken
+
+
+def _values_in_line(pieces: list[_Piece], outcome: Outcome) -> dict[int, int]:
+    """The option that takes a word of the command line, by the number of the word."""
+    numbers = {
+        index: number for number, index in enumerate(i for i, piece in enumerate(pieces) if piece.kind == "word")
+    }
+    return {
+        numbers[index]: id(by.action)
+        for by in outcome.consumptions
+        if by.action.option_strings
+        for index in by.indices
+        if index in numbers
+    }
 
 
 def _is_misread(piece: _Piece, by: Consumption) -> bool:
