@@ -77,9 +77,9 @@ class Catalog:
             with _silence():
                 command = load(name)
                 parser = command.create_parser("", name)
-        except DatabaseError as error:
-            return CommandSpec(name=name, app=app, parser=None, reason=_one_line(error), is_deferred=True)
         except (Exception, SystemExit) as error:
+            if (reason := _of_database(error)) is not None:
+                return CommandSpec(name=name, app=app, parser=None, reason=_one_line(reason), is_deferred=True)
             raise BrokenCommandError(_one_line(error)) from error
         if not isinstance(parser, argparse.ArgumentParser):
             return CommandSpec(name=name, app=app, parser=None, reason="it has no argument parser of Django's kind")
@@ -92,6 +92,14 @@ def load(name: str) -> BaseCommand:
     """A new instance of the command, as ``call_command`` makes it."""
     app = get_commands()[name]
     return app if isinstance(app, BaseCommand) else load_command_class(app, name)
+
+
+def _of_database(error: BaseException) -> DatabaseError | None:
+    """The error of the database that is behind it, where the command raises one of its own instead."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, DatabaseError):
+        found = found.__cause__
+    return found
 
 
 @contextlib.contextmanager

@@ -1,0 +1,58 @@
+"""What is handed to the binding of one command, and what it gives back."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+
+from django_runbook.document.diagnostics import Diagnostic, Span
+from django_runbook.document.runbook import Located, Option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """A token of the command line. ``may_be_option`` says that its written form begins with a dash."""
+
+    text: str
+    span: Span
+    may_be_option: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """What a step hands to its command, with all values known or `UNKNOWN`."""
+
+    name: str
+    name_span: Span
+    words: tuple[Word, ...] = ()
+    args: tuple[Located, ...] = ()
+    options: tuple[Option, ...] = ()
+    verbosity: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """The tokens after the command's name; they mean nothing where a diagnostic is an error."""
+
+    tokens: tuple[str, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    is_checked: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Tokens that stand together, each with its place; ``intent`` is what they must turn out to be."""
+
+    text: str
+    span: Span
+    kind: str
+    action: argparse.Action | None = None
+
+
+@dataclass(slots=True)
+class Problems:
+    invocation: Invocation
+    found: list[Diagnostic] = field(default_factory=list)
+
+    def add(self, code: str, message: str, span: Span, help_text: str = "") -> None:
+        self.found.append(Diagnostic(code=code, message=message, span=span, help=help_text))

@@ -1,0 +1,148 @@
+"""Options and values to the orders in which they can stand, and whether an order means what was meant."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django_runbook.binding.checking import CheckingParser, Consumption, Outcome, sub_parsers
+from django_runbook.binding.invocation import Piece
+from django_runbook.binding.options import Spelled
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A parser that takes part: the root, then each chosen sub-command with the place of its token."""
+
+    parser: argparse.ArgumentParser
+    position: int
+
+
+def levels_of(parser: CheckingParser, plain: Outcome) -> list[Level]:
+    levels = [Level(parser.root, -1)]
+    for consumed in plain.consumptions:
+        choices = sub_parsers(consumed.action)
+        chosen = choices.get(consumed.texts[0]) if choices and consumed.texts else None
+        if chosen is not None and consumed.indices:
+            levels.append(Level(chosen, consumed.indices[0]))
+    return levels
+
+
+def layouts(
+    words: list[Piece],
+    spelled: list[tuple[int, Spelled]],
+    args: list[Piece],
+    *,
+    levels: list[Level],
+    parser: CheckingParser,
+) -> Iterator[list[Piece]]:
+    """The orders in which the tokens can stand, the most natural one first; the parser says which one is right."""
+    if not spelled and not args:
+        yield words
+        return
+    tails = list(_tails(args))
+    for is_after in (True, False):
+        for terminator in ("", "--verbosity", "either", "--"):
+            for tail in tails:
+                layout = _compose(words, spelled, tail, levels=levels, is_after=is_after, terminator=terminator)
+                if layout is not None:
+                    yield layout
+
+
+def _tails(args: list[Piece]) -> Iterator[list[Piece]]:
+    yield args
+    dashed = next((index for index, piece in enumerate(args) if piece.text.startswith("-")), None)
+    if dashed is not None:
+        yield [*args[:dashed], _separator(args[dashed]), *args[dashed:]]
+    # The last resort: a word in front would take the values.
+    if args and dashed != 0:
+        yield [_separator(args[0]), *args]
+
+
+def _separator(piece: Piece) -> Piece:
+    return Piece("--", piece.span, "separator")
+
+
+def _compose(
+    words: list[Piece],
+    spelled: list[tuple[int, Spelled]],
+    tail: list[Piece],
+    *,
+    levels: list[Level],
+    is_after: bool,
+    terminator: str,
+) -> list[Piece] | None:
+    pieces = [*words, *tail]
+    takes_rest = any(option.takes_rest for _, option in spelled)
+    if terminator and not takes_rest:
+        return None
+    # From the innermost level outwards, so that the places of the outer ones stay true.
+    for level in reversed(range(len(levels))):
+        own = sorted((option for at, option in spelled if at == level), key=_greed)
+        tokens = [
+            Piece(text, span, "option", option.action)
+            for option in own
+            for text, span in zip(option.tokens, option.spans, strict=True)
+        ]
+        if not tokens:
+            continue
+        is_last = level == len(levels) - 1
+        position = len(words) if is_after and is_last else levels[level].position + 1
+        if terminator and any(option.takes_rest for option in own):
+            verbosity = levels[level].parser._option_string_actions.get("--verbosity")
+            if terminator != "--" and verbosity is not None:
+                tokens.append(Piece(f"--verbosity={verbosity.default}", tokens[-1].span, "terminator"))
+            elif terminator != "--verbosity":
+                tokens.append(Piece("--", tokens[-1].span, "separator"))
+        pieces[position:position] = tokens
+    return pieces
+
+
+def _greed(option: Spelled) -> int:
+    """What takes several values stands before what ends it; what takes all the rest stands last."""
+    if option.action is not None and option.action.nargs == argparse.REMAINDER:
+        return 2
+    return 0 if option.takes_rest else 1
+
+
+def is_as_meant(layout: list[Piece], outcome: Outcome) -> bool:
+    """Whether every token was taken for what it was written as."""
+    kinds = [piece.kind for piece in layout]
+    args = {index for index, kind in enumerate(kinds) if kind == "arg"}
+    if any(layout[index].text == "--" and "separator" not in kinds[:index] for index in args):
+        return False
+    if any(_is_misread(layout[index], by) for by in outcome.consumptions for index in by.indices):
+        return False
+    positional = {index for by in outcome.consumptions if not by.action.option_strings for index in by.indices}
+    wanted = {id(piece.action) for piece in layout if piece.kind == "option" and piece.action is not None}
+    taken = {id(by.action) for by in outcome.consumptions if by.action.option_strings}
+    return args <= positional and wanted <= taken
+
+
+def values_in_line(pieces: list[Piece], outcome: Outcome) -> dict[int, int]:
+    """The option that takes a word of the command line, by the number of the word."""
+    numbers = {
+        index: number for number, index in enumerate(i for i, piece in enumerate(pieces) if piece.kind == "word")
+    }
+    return {
+        numbers[index]: id(by.action)
+        for by in outcome.consumptions
+        if by.action.option_strings
+        for index in by.indices
+        if index in numbers
+    }
+
+
+def _is_misread(piece: Piece, by: Consumption) -> bool:
+    is_positional = not by.action.option_strings
+    match piece.kind:
+        case "arg":
+            return not is_positional
+        case "option" if not is_positional:
+            return by.action is not piece.action
+        case "option" | "terminator":
+            return is_positional and not sub_parsers(by.action)
+        case "separator":
+            return by.action.nargs == argparse.REMAINDER
+    return False

@@ -1,0 +1,230 @@
+"""What a parser has against its tokens to Diagnostics, all of them at once and each at its place."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from django_runbook.binding.checking import UNKNOWN, CheckingParser, Refusal, is_refused, walk
+from django_runbook.binding.invocation import Invocation, Piece, Problems
+from django_runbook.document.diagnostics import Diagnostic, Span, nearest
+
+_MAX_REFUSALS = 12
+_MAX_NAMES = 20
+_UNKNOWN_FLAG = re.compile(r'has no option "(.+)"$')
+_FLAG = re.compile(r"(?<!\S)--?[^\s,]+")
+_REQUIRED = re.compile(r"(?:required|requires?)[^:]*: (.+)")
+
+
+def explain(problems: Problems, parser: CheckingParser, layout: list[Piece], *, has_unspelled: bool) -> None:
+    """Why the parser refuses the tokens: what is told is taken out, so that the next reason is found as well."""
+    pieces = list(layout)
+    relaxed: list[argparse.Action] = []
+    is_named = bool(problems.found)
+    try:
+        for _ in range(_MAX_REFUSALS):
+            refusal = parser.parse([piece.text for piece in pieces]).refusal
+            if refusal is None:
+                return
+            dropped = _tell(problems, parser, pieces, refusal, relaxed=relaxed, is_quiet=is_named or has_unspelled)
+            if dropped is None:
+                return
+            pieces = [piece for index, piece in enumerate(pieces) if index not in dropped]
+            is_named = is_named or refusal.kind == "extra"
+    finally:
+        for action in relaxed:
+            action.required = True
+        problems.found = list(_without_follow_ups(problems.found))
+
+
+def _without_follow_ups(found: list[Diagnostic]) -> Iterator[Diagnostic]:
+    """Leave out that an option is missing where it stands there misspelt, which is told already."""
+    unknown = [match[1] for item in found if item.code == "RB403" and (match := _UNKNOWN_FLAG.search(item.message))]
+    for item in found:
+        flags = _FLAG.findall(item.message) if item.code == "RB413" else []
+        is_misspelt = any(flag.startswith(word) or nearest(word, [flag]) for flag in flags for word in unknown)
+        if not is_misspelt:
+            yield item
+
+
+def _tell(
+    problems: Problems,
+    parser: CheckingParser,
+    pieces: list[Piece],
+    refusal: Refusal,
+    *,
+    relaxed: list[argparse.Action],
+    is_quiet: bool,
+) -> set[int] | None:
+    """Report a refusal; returns the places to leave out before the next look, None when no look is worth it."""
+    invocation = problems.invocation
+    if refusal.kind == "required":
+        return _tell_required(problems, parser, refusal, relaxed=relaxed, is_quiet=is_quiet)
+    is_conflict = "not allowed with" in refusal.message
+    flags = _indices_of(refusal.action, pieces)
+    indices = (flags | set(refusal.indices) if is_conflict else set(refusal.indices)) or flags
+    first = min(indices, default=None)
+    span = pieces[first].span if first is not None else invocation.name_span
+    if refusal.kind == "extra":
+        # What follows an unknown option is likely its value.
+        options = [index for index in indices if pieces[index].text.startswith("-")]
+        for index in sorted(options or indices):
+            problems.found.append(_unrecognized(pieces[index], invocation, parser))
+        return indices or None
+    what = name_of(refusal.action)
+    dashed = next((piece for piece in pieces if _is_dashed_value(piece, refusal)), None)
+    if dashed is not None:
+        message = f'"{dashed.text}" begins with a dash and would be taken for an option'
+        problems.add("RB408", message, dashed.span, f"{what} takes several values, which cannot begin with one")
+        return {index for index, piece in enumerate(pieces) if piece.action is refusal.action}
+    if refusal.kind == "refused":
+        problems.add(
+            "RB406", f"{what} has no meaning in a runbook", span, "a runbook runs with the settings of run_runbook"
+        )
+    else:
+        message, help_text = _value_message(refusal, what)
+        problems.add("RB404", message, span, help_text)
+        if refusal.indices and not is_conflict:
+            return _forgive(pieces, refusal)
+    if refusal.action is not None and refusal.action.required:
+        refusal.action.required = False
+        relaxed.append(refusal.action)
+    if not indices:
+        return None
+    return indices | _whole_option(refusal.action, pieces, indices)
+
+
+def _forgive(pieces: list[Piece], refusal: Refusal) -> set[int] | None:
+    """Put in the place of a wrong value one that nobody knows, so that what stands around it can be looked at."""
+    flags = refusal.action.option_strings if refusal.action is not None else ()
+    before = [piece.text for piece in pieces]
+    for index in refusal.indices:
+        text = pieces[index].text
+        joined = next((flag for flag in flags if text.startswith(f"{flag}=")), None)
+        short = next((flag for flag in flags if not flag.startswith("--") and text.startswith(flag)), "")
+        pieces[index] = replace(pieces[index], text=f"{joined}={UNKNOWN}" if joined else f"{short}{UNKNOWN}")
+    return set() if [piece.text for piece in pieces] != before else None
+
+
+def _tell_required(
+    problems: Problems, parser: CheckingParser, refusal: Refusal, *, relaxed: list[argparse.Action], is_quiet: bool
+) -> set[int] | None:
+    match = _REQUIRED.search(refusal.message)
+    names = match[1].split(", ") if match else []
+    actions = [
+        action
+        for one in walk(parser.root)
+        for action in one._actions
+        if action.required and argparse._get_action_name(action) in names
+    ]
+    if not is_quiet:
+        listed = ", ".join(name_of(action) for action in actions) or refusal.message
+        positional = [action for action in actions if not action.option_strings]
+        message = f'"{problems.invocation.name}" needs {listed}' if actions else _sentence(refusal.message)
+        help_text = (
+            'add it to the command line or to "args"' if positional else 'add it to the command line or to "options"'
+        )
+        problems.add("RB413", message, problems.invocation.name_span, help_text)
+    for action in actions:
+        action.required = False
+        relaxed.append(action)
+    return set() if actions else None
+
+
+def _is_dashed_value(piece: Piece, refusal: Refusal) -> bool:
+    """Whether it is a value of an option that lacks values."""
+    action = refusal.action
+    if action is None or piece.action is not action or refusal.indices or "expected" not in refusal.message:
+        return False
+    return piece.text.startswith("-") and not any(_is_flag(piece.text, flag) for flag in action.option_strings)
+
+
+def _sentence(message: str) -> str:
+    return message.removeprefix("Error: ").rstrip(".")
+
+
+def _indices_of(action: argparse.Action | None, pieces: list[Piece]) -> set[int]:
+    if action is None:
+        return set()
+    found = [
+        index
+        for index, piece in enumerate(pieces)
+        if piece.action is action or any(_is_flag(piece.text, flag) for flag in action.option_strings)
+    ]
+    return {found[-1]} if found else set()
+
+
+def _is_flag(text: str, flag: str) -> bool:
+    return text == flag or text.startswith(f"{flag}=")
+
+
+def _whole_option(action: argparse.Action | None, pieces: list[Piece], indices: set[int]) -> set[int]:
+    """The flag in front of a wrong value, and all values of the same option."""
+    if action is None or not action.option_strings:
+        return set()
+    if not indices:
+        return set()
+    first = min(indices)
+    is_flag_before = first > 0 and any(_is_flag(pieces[first - 1].text, flag) for flag in action.option_strings)
+    return {first - 1} if is_flag_before else set()
+
+
+def _value_message(refusal: Refusal, what: str) -> tuple[str, str]:
+    action, message = refusal.action, refusal.message
+    choices = getattr(action, "choices", None)
+    if "invalid choice" in message and choices is not None:
+        names = [str(choice) for choice in choices] if isinstance(choices, Iterable) else []
+        given = re.search(r"invalid choice: (.+?) \((?:choose|maybe)", message)
+        value = given[1].strip("'\"") if given else ""
+        near = nearest(value, names)
+        help_text = f'"{near}" is near; ' if near else ""
+        listed = ", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
+        return f'{what} cannot be "{value}"', f"{help_text}choose from {listed}" if names else ""
+    if refusal.kind == "crash":
+        return f"the command's own check failed: {message}", ""
+    return f"{what}: {message}", ""
+
+
+def name_of(action: argparse.Action | None) -> str:
+    if action is None:
+        return "the argument"
+    if action.option_strings:
+        return next((flag for flag in action.option_strings if flag.startswith("--")), action.option_strings[0])
+    name = action.metavar or action.dest
+    return f'"{name}"' if isinstance(name, str) else str(action.dest)
+
+
+def _unrecognized(piece: Piece, invocation: Invocation, parser: CheckingParser) -> Diagnostic:
+    flag = piece.text.split("=", 1)[0]
+    if flag.startswith("-") and piece.kind != "word":
+        message = f'"{piece.text}" begins with a dash and would be taken for an option'
+        help_text = "an option that takes several values cannot be given such a value"
+        return Diagnostic(code="RB408", message=message, span=piece.span, help=help_text)
+    if not flag.startswith("-"):
+        message = f'"{invocation.name}" takes no further argument "{piece.text}"'
+        return Diagnostic(code="RB414", message=message, span=piece.span, help="leave it out")
+    flags = sorted(
+        {
+            name
+            for one in walk(parser.root)
+            for name, action in one._option_string_actions.items()
+            if not is_refused(action, is_root=one is parser.root)
+        }
+    )
+    whole = [name for name in flags if name.startswith(flag)]
+    near = whole[0] if whole else nearest(flag, flags)
+    help_text = (
+        f'"{near}" is near' if near else f"its options are: {', '.join(flag for flag in flags if len(flag) > 2)}"
+    )
+    if whole:
+        help_text = f"write it in full: {', '.join(whole)}"
+    span = _first_part(piece.span, len(flag)) if piece.kind == "word" else piece.span
+    return Diagnostic(code="RB403", message=f'"{invocation.name}" has no option "{flag}"', span=span, help=help_text)
+
+
+def _first_part(span: Span, length: int) -> Span:
+    if span.line != span.end_line or span.column + length > span.end_column:
+        return span
+    return Span(span.line, span.column, span.line, span.column + length)
