@@ -80,7 +80,7 @@ TAKEN: dict[str, tuple[Declare, list[str]]] = {
     "an unknown pair": (argument("--set", action=KeyValue), ["--set", UNKNOWN]),
     "an unknown option": (argument("--set"), [f"--{UNKNOWN}=3"]),
     "several unknown choices": (argument("--set", nargs="+", choices=["a"]), ["--set", UNKNOWN, "a"]),
-    "a database that is a file": (argument("--database"), ["--database", "/tmp/x.sqlite"]),
+    "a database that is a file": (argument("--database"), ["--database", "x.sqlite"]),
     "several databases": (argument("--database"), ["--database", "default,replica"]),
 }
 

@@ -25,7 +25,7 @@ _MAX_TOKENS = 300
 _MAX_DEPTH = 20
 _MAX_TEXT = 100_000
 _MAX_BITS = 4096
-_WORDS = frozenset("and or not in is if else true false none True False None".split())  # noqa: SIM905
+_WORDS = frozenset("and or not in is if else true false none True False None".split())  # noqa: SIM905 - reads best so
 _FILTER_NAMES = (
     "abs capitalize count d default dictsort first float int items last length list lower map max min reject "
     "rejectattr reverse round select selectattr sort string sum title trim unique upper"

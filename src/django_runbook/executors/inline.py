@@ -155,6 +155,6 @@ def _keep_text_results(command: BaseCommand, warnings: list[str]) -> None:
         if result and not isinstance(result, str):
             warnings.append(f"handle() returned {type(result).__name__}, not text: it is ignored")
             return None
-        return result  # type: ignore[no-any-return]
+        return result  # type: ignore[no-any-return]  # what it is was looked at
 
-    command.handle = handle_and_look  # type: ignore[method-assign]
+    command.handle = handle_and_look  # type: ignore[method-assign]  # of this one instance

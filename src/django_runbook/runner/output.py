@@ -183,7 +183,7 @@ def _refuse_password(prompt: str = "", stream: object = None) -> str:
 
 def _retarget(streams: dict[int, StreamToLines]) -> Iterator[tuple[logging.StreamHandler[Any], Any]]:
     """Point the handlers that write to a standard stream at ours."""
-    for reference in logging._handlerList:  # type: ignore[attr-defined]
+    for reference in logging._handlerList:  # type: ignore[attr-defined]  # the one list of them
         handler = reference()
         stream = getattr(handler, "stream", None)
         if isinstance(handler, logging.StreamHandler) and id(stream) in streams:
