@@ -40,9 +40,11 @@ def folder(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Pa
 def test_all_runbooks_are_checked_when_none_is_named(folder: Path) -> None:
     (folder / "good.yml").write_text("steps: [noop]")
     (folder / "deep" / "bad.yaml").write_text(BAD)
+    (folder / ".hidden.yml").write_text("not: a runbook")
     text, exit_code = check()
     assert exit_code == 2
     assert "books/good.yml: no problems" in text
+    assert ".hidden" not in text
     assert 'books/deep/bad.yaml:2:10: error[RB403]: "noop" has no option "--verbosty"' in text
 
 

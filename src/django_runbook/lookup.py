@@ -36,7 +36,7 @@ def find_all(configuration: Configuration) -> list[Path]:
         path.resolve(): path
         for directory in _directories(configuration)
         for path in sorted(directory.rglob("*"))
-        if path.suffix in SUFFIXES and path.is_file()
+        if _is_runbook(path) and path.is_file()
     }
     return list(found.values())
 
@@ -58,9 +58,14 @@ def _directories(configuration: Configuration) -> Iterator[Path]:
             yield directory
 
 
+def _is_runbook(path: Path) -> bool:
+    # Hidden files are the settings of tools.
+    return path.suffix in SUFFIXES and not path.name.startswith(".")
+
+
 def _not_found(name: str, places: list[Path], configuration: Configuration) -> str:
     names = [path.name for path in find_all(configuration)] + [
-        path.name for path in sorted(Path().glob("*")) if path.suffix in SUFFIXES
+        path.name for path in sorted(Path().glob("*")) if _is_runbook(path)
     ]
     near = nearest(Path(name).name, names)
     if Path(name).suffix not in SUFFIXES:
