@@ -172,6 +172,13 @@ def test_all_problems_of_a_step_are_told_at_once() -> None:
     assert sorted(item.code for item in errors(binding)) == ["RB403", "RB404", "RB404", "RB404"]
 
 
+def test_a_value_that_could_be_a_short_form_is_kept_from_being_an_option() -> None:
+    command = command_of(argument("name", nargs="?"))
+    binding = bind(command, args=["--= "])
+    assert binding.diagnostics == ()
+    assert parsed(command, binding.tokens) == parsed(command, ["--", "--= "])
+
+
 MEANT: dict[str, tuple[list[Declare], tuple[list[str], list[Any], dict[str, Any]], list[str]]] = {
     "a bare optional value in front of a positional": (
         [argument("--maybe", nargs="?", const="c"), argument("name")],

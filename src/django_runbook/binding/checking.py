@@ -268,7 +268,10 @@ def is_refused(action: argparse.Action, *, is_root: bool) -> bool:
 def _exact_option_tuples(original: Callable[[str], list[Any]], text: str) -> list[Any]:
     """Without abbreviations. What is exact and an abbreviation as well stays ambiguous, as in a shell."""
     found = original(text)
-    return found if any(text.startswith(one[1]) for one in found) else []
+    if not found or any(text.startswith(one[1]) for one in found):
+        return found
+    # An option that nobody has: with no match at all, argparse takes a text with a space in it for a value.
+    return [(None, text, *(None for _ in found[0][2:]))]
 
 
 def _read_no_files(parser: argparse.ArgumentParser, tokens: list[str]) -> list[str]:
