@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from django_runbook import conf, lookup
 from django_runbook.binding.catalog import Catalog
-from django_runbook.binding.plan import Binder, plan
+from django_runbook.binding.binder import Binder
+from django_runbook.binding.plan import plan
 from django_runbook.document import inputs, source, validate
 from django_runbook.document.diagnostics import Diagnostic, Severity, in_order
 from django_runbook.exceptions import InvalidUsage
