@@ -62,7 +62,15 @@ def test_what_works_is_not_told_of(settings: Any, value: object) -> None:
 
 @pytest.mark.parametrize(
     ("host", "count"),
-    [("", 0), ("localhost", 0), ("127.0.0.1", 0), ("::1", 0), ("/run/postgresql", 0), ("db.example.com", 1), ("10.0.0.3", 1)],
+    [
+        ("", 0),
+        ("localhost", 0),
+        ("127.0.0.1", 0),
+        ("::1", 0),
+        ("/run/postgresql", 0),
+        ("db.example.com", 1),
+        ("10.0.0.3", 1),
+    ],
 )
 def test_file_locks_with_a_database_on_another_host_are_a_warning(
     settings: Any, monkeypatch: pytest.MonkeyPatch, host: str, count: int
@@ -79,6 +87,25 @@ def test_a_pooler_that_can_be_seen_is_told_of(settings: Any, changes: dict[str, 
         told = found(settings, {"BACKEND": "database", "OPTIONS": {"alias": alias}})
     assert [code for code, _ in told] == ["django_runbook.I001"] * count
     assert all("each held lock keeps one of its connections" in text for _, text in told)
+
+
+@pytest.mark.parametrize(
+    ("location", "count"),
+    [
+        ("redis://127.0.0.1:6379/0", 1),
+        ("redis://127.0.0.1:6379/1", 0),
+        ("redis://nowhere,redis://127.0.0.1:6379/0", 1),
+        (["redis://nowhere", "redis://127.0.0.1:6379/0"], 1),
+        (None, 0),
+    ],
+    ids=str,
+)
+def test_redis_locks_that_clearing_a_cache_would_free_are_a_warning(
+    settings: Any, location: object, count: int
+) -> None:
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": location}}
+    told = found(settings, {"BACKEND": "redis", "OPTIONS": {"url": "redis://127.0.0.1:6379/0"}})
+    assert [code for code, _ in told] == ["django_runbook.W002"] * count
 
 
 def test_a_backend_of_a_projects_own_has_its_say(settings: Any) -> None:

@@ -87,7 +87,9 @@ def test_the_command_holds_a_lock_that_is_named_after_it_while_it_runs() -> None
 
 def test_a_second_one_leaves_and_says_who_holds_the_lock(taken: Lock) -> None:
     command = Command()
-    with pytest.raises(CommandError, match=f'the lock "{NAME}" is held by a test, process {os.getpid()} on .+, since 2') as caught:
+    with pytest.raises(
+        CommandError, match=f'the lock "{NAME}" is held by a test, process {os.getpid()} on .+, since 2'
+    ) as caught:
         call_command(command)
     assert caught.value.returncode == 75
     assert isinstance(caught.value.__cause__, LockHeld)
@@ -129,8 +131,8 @@ def test_it_waits_for_its_turn_where_it_is_told_to(taken: Lock) -> None:
     call_command(command, "--lock-wait=20s")
     thread.join()
     assert command.seen == [None]
-    assert command.stderr.getvalue().startswith(f'the lock "{NAME}" is held by a test, ')  # type: ignore[attr-defined]
-    assert command.stderr.getvalue().endswith("; waiting for it\n")  # type: ignore[attr-defined]
+    assert command.stderr.getvalue().startswith(f'the lock "{NAME}" is held by a test, ')
+    assert command.stderr.getvalue().endswith("; waiting for it\n")
 
 
 def test_it_waits_no_longer_than_it_is_told_to(taken: Lock) -> None:

@@ -104,7 +104,10 @@ print(type(new_factory(conf.read(), what="a test")("import")).__name__)
         ({"BACKEND": "file", "OPTIONS": {"what": "/x"}}, 'the OPTIONS do not fit "file": .*what'),
         ({"BACKEND": "file", "OPTIONS": {"directory": 5}}, 'the option "directory" of the file locks must be a path'),
         ({"BACKEND": "auto", "OPTIONS": {"directory": "/x"}}, '"auto" has no OPTIONS'),
-        ({"BACKEND": "database", "OPTIONS": {"alias": "other"}}, '"alias" .* is no alias of DATABASES; there are: default'),
+        (
+            {"BACKEND": "database", "OPTIONS": {"alias": "other"}},
+            '"alias" .* is no alias of DATABASES; there are: default',
+        ),
     ],
 )
 def test_what_it_cannot_mean_is_told_before_any_lock_is_taken(settings: Any, value: object, problem: str) -> None:

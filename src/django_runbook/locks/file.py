@@ -110,7 +110,6 @@ class FileLocks:
     def __call__(self, name: str) -> FileLock:
         return FileLock(name, directory=self._directory(), space=space.on_this_host(), what=self._what)
 
-
     def check(self) -> Sequence[checks.CheckMessage]:
         """What a project should know about these locks."""
         host = str(connections.settings[DEFAULT_DB_ALIAS].get("HOST") or "")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.core import checks
 
 from django_runbook.exceptions import InvalidUsage, LockUnavailable
 from django_runbook.locks import space
@@ -136,6 +141,7 @@ class RedisLocks:
             raise InvalidUsage('the redis locks need the option "url", as in "redis://127.0.0.1:6379/0"')
         if prefix is not None and not isinstance(prefix, str):
             raise InvalidUsage('the option "prefix" of the redis locks must be a text')
+        self._url = url
         self._expiry_seconds = _expiry(expiry_seconds)
         self._client = _client(url, timeout_seconds=self._expiry_seconds / 6)
         self._prefix = prefix
@@ -150,6 +156,23 @@ class RedisLocks:
             expiry_seconds=self._expiry_seconds,
             what=self._what,
         )
+
+    def check(self) -> Sequence[checks.CheckMessage]:
+        """What a project should know about these locks."""
+        shared = [alias for alias, cache in settings.CACHES.items() if self._url in _locations(cache)]
+        if not shared:
+            return []
+        message = f'The cache "{shared[0]}" is in the same Redis database as the runbook locks: clearing it frees them.'
+        hint = "Give the locks a database of their own, as in redis://127.0.0.1:6379/1, which keeps all its keys."
+        return [checks.Warning(message, hint=hint, id="django_runbook.W002")]
+
+
+def _locations(cache: Mapping[str, object]) -> list[str]:
+    location = cache.get("LOCATION")
+    # As Django's own cache has it: several servers in a list, or in one text.
+    if isinstance(location, list | tuple):
+        return [str(server) for server in location]
+    return re.split("[;,]", str(location or ""))
 
 
 def _holder(token: object) -> Holder:
