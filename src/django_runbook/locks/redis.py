@@ -63,6 +63,11 @@ class RedisLock:
     def is_held(self) -> bool:
         return self._held is not None and self._held.is_good
 
+    @property
+    def good_until(self) -> float:
+        """Until when it is ours at the least, by the monotonic clock."""
+        return self._held.good_until if self._held is not None else 0.0
+
     def release(self) -> None:
         if self._held is not None:
             held, self._held = self._held, None
@@ -75,7 +80,7 @@ class _Held:
     def __init__(self, lease: Lease, *, expiry_seconds: float, renewed_at: float) -> None:
         self._lease = lease
         self._expiry_seconds = expiry_seconds
-        self._good_until = renewed_at + expiry_seconds
+        self.good_until = renewed_at + expiry_seconds
         self._pid = os.getpid()
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="runbook-lock", daemon=True)
@@ -84,7 +89,7 @@ class _Held:
     @property
     def is_good(self) -> bool:
         # A process that was forked has no thread that renews, and is not the holder.
-        return os.getpid() == self._pid and not self._is_over.is_set() and time.monotonic() < self._good_until
+        return os.getpid() == self._pid and not self._is_over.is_set() and time.monotonic() < self.good_until
 
     def end(self) -> None:
         import redis
@@ -107,7 +112,7 @@ class _Held:
         pause = self._expiry_seconds / 3
         while not self._is_over.wait(pause):
             asked_at = time.monotonic()
-            if asked_at >= self._good_until:
+            if asked_at >= self.good_until:
                 break
             try:
                 self._lease.extend(self._expiry_seconds, replace_ttl=True)
@@ -117,7 +122,7 @@ class _Held:
                 # Redis is away, perhaps for a moment: ask often, as long as the lease may still be ours.
                 pause = self._expiry_seconds / 30
                 continue
-            self._good_until = asked_at + self._expiry_seconds
+            self.good_until = asked_at + self._expiry_seconds
             pause = self._expiry_seconds / 3
         self._is_over.set()
 
