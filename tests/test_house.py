@@ -21,7 +21,8 @@ BELOW_ALL = {"results", "exceptions", "events"}
 MAY_IMPORT = {
     "document": set[str](),
     "binding": {"document"},
-    "runner": {"binding", "document"},
+    "locks": set[str](),
+    "runner": {"binding", "document", "locks"},
     "executors": {"runner", "binding"},
     "reporters": set[str](),
     "conf": {"document"},

@@ -34,7 +34,8 @@ class RunStarted(Event):
 class StepStarted(Event):
     """A step is about to run. ``group_ids`` are the groups around it, outermost first.
 
-    ``argv`` begins with the command's name; it is None for a group, and shows ``***`` under ``no_log``.
+    ``argv`` begins with the command's name; it is None for a group, and shows ``***`` under ``no_log``. A loop is a
+    group of ``item_count`` items. ``is_concurrent`` tells that other steps run at the same time.
     """
 
     step_id: str
@@ -42,6 +43,10 @@ class StepStarted(Event):
     group_ids: tuple[str, ...] = ()
     role: Role = Role.STEP
     argv: tuple[str, ...] | None = None
+    item_count: int | None = None
+    is_concurrent: bool = False
+    file: str = ""
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +58,31 @@ class ConfirmationRequested(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockAwaited(Event):
+    """A lock is held by another run, and is waited for; ``step_id`` is empty for the lock of the run itself."""
+
+    step_id: str
+    name: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepOutputWritten(Event):
     """One line of a step's output; ``stream`` is ``stdout`` or ``stderr``."""
 
     step_id: str
     stream: str
     line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepProgress(Event):
+    """How far a command says it is; ``total_count`` is None where it does not know."""
+
+    step_id: str
+    done_count: int
+    total_count: int | None
+    failed_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +102,6 @@ class StepFinished(Event):
 
     result: StepResult
     group_ids: tuple[str, ...] = ()
-    is_group: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,18 @@ class InvalidUsage(RunbookError):
     exit_code = ExitCode.INVALID
 
 
+class LockHeld(RunbookError):
+    """Another run holds the lock; the message says who, and since when."""
+
+    exit_code = ExitCode.LOCK_HELD
+
+
+class LockLost(RunbookError):
+    """The lock that was held is held no more, so another run may be at work."""
+
+    exit_code = ExitCode.LOCK_HELD
+
+
 class Stopped(BaseException):
     """Ends a command that did not stop by itself after a stop was asked for.
 

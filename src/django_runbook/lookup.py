@@ -10,6 +10,7 @@ from django.apps import apps
 
 from django_runbook.conf import Configuration
 from django_runbook.document.diagnostics import nearest
+from django_runbook.document.includes import Includes, Refused
 from django_runbook.exceptions import InvalidUsage
 
 SUFFIXES = (".yml", ".yaml")
@@ -28,6 +29,28 @@ def find(name: str, configuration: Configuration) -> tuple[Path, str]:
         if os.path.lexists(path):
             return path, label(path)
     raise InvalidUsage(_not_found(name, places, configuration))
+
+
+def find_beside(name: str, caller: str, configuration: Configuration) -> tuple[Path, str] | Refused:
+    """The file that a runbook names: beside its own file first, then where all runbooks are looked for."""
+    if "\0" in name:
+        return Refused(message="the name of a file cannot hold a NUL character")
+    beside = Path(caller).parent
+    places = [beside] if Path(name).is_absolute() else [beside, *_directories(configuration)]
+    for place in places:
+        path = place / name
+        if os.path.lexists(path):
+            return path, label(path)
+    looked = ", ".join(dict.fromkeys(str(label(place) or place) for place in places))
+    names = [path.name for path in (*find_all(configuration), *sorted(beside.glob("*"))) if _is_runbook(path)]
+    near = nearest(name, names)
+    hint = f'"{near}" is near; ' if near else ""
+    return Refused(message=f'there is no runbook "{name}"', help=f"{hint}looked in: {looked}")
+
+
+def includes(path: Path, configuration: Configuration) -> Includes:
+    """How the runbooks that the one at ``path`` names are found and read."""
+    return Includes(find=lambda name, caller: find_beside(name, caller, configuration), root=path)
 
 
 def find_all(configuration: Configuration) -> list[Path]:

@@ -65,18 +65,23 @@ class AttemptResult:
     """How one call of a command ended.
 
     ``stdout`` is what the command wrote to its standard output, unmasked, and is empty unless it was asked
-    for (a step with ``capture``); ``warnings`` are facts a person should see although the call succeeded.
+    for (a step with ``capture``); ``warnings`` are facts a person should see although the call succeeded, and
+    ``reason`` says why nothing was called.
     """
 
     status: StepStatus
     failure: Failure | None = None
     stdout: str = ""
     warnings: tuple[str, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
-    """How a step ended, after all of its attempts."""
+    """How a step ended, after all of its attempts; ``file`` and ``line`` say where it stands.
+
+    ``is_group`` tells what has steps below it: a group, a loop, a runbook that is called.
+    """
 
     step_id: str
     name: str
@@ -88,6 +93,9 @@ class StepResult:
     failure: Failure | None = None
     reason: str = ""
     warnings: tuple[str, ...] = ()
+    is_group: bool = False
+    file: str = ""
+    line: int = 0
 
     @property
     def is_failure(self) -> bool:
@@ -96,9 +104,13 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """How a run ended; ``steps`` holds every step of the file once, in the order in which they ended."""
+    """How a run ended; ``steps`` holds every step once, in the order in which they ended.
+
+    In a loop that is once for each item. ``reason`` says why nothing was run, where the lock was held.
+    """
 
     status: RunStatus
     exit_code: int
     steps: tuple[StepResult, ...] = ()
     duration_seconds: float = 0.0
+    reason: str = ""

@@ -2,132 +2,184 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from django_runbook.binding.argv import Binding, Invocation, Word, bind_invocation
-from django_runbook.binding.catalog import BrokenCommandError, Catalog, UnknownCommandError
-from django_runbook.binding.checking import UNKNOWN
-from django_runbook.document.diagnostics import Diagnostic, in_order, nearest
-from django_runbook.document.expressions import ExpressionError, Template, as_text, evaluate, is_known
-from django_runbook.document.inputs import Inputs
-from django_runbook.document.runbook import Block, CommandStep, GroupStep, Located, Option, Runbook, Step
+from django_runbook.binding import errors
+from django_runbook.binding.argv import Binding
+from django_runbook.binding.binder import Binder
+from django_runbook.document.diagnostics import Diagnostic, in_order
+from django_runbook.document.expressions import ExpressionError, Template, is_known
+from django_runbook.document.inputs import Inputs, is_resolvable, resolve_call
+from django_runbook.document.loops import items_of
+from django_runbook.document.outline import Entry, lists_of, outline
+from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Located, Runbook, Step
 from django_runbook.results import Role
 
-_ENTRY_POINTS = frozenset(("manage.py", "./manage.py", "python", "python3", "django-admin"))
+MAX_STEPS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStep:
-    """A step with its place and, for a command, its tokens. ``is_final`` says that nothing is left to find out."""
+    """A step with its place and, for a command, its tokens. ``is_final`` says that nothing is left to find out.
 
+    Where a step stands in a loop, there is one for each item that is known: `instance_id` makes its ``id``. The loop
+    itself has one as well, with the number of its items, which is None where only the run knows it. ``inputs`` are
+    those of a runbook that is called, as far as they are known.
+    """
+
+    id: str
+    key: str
     step: Step
     role: Role = Role.STEP
     group_ids: tuple[str, ...] = ()
     binding: Binding = field(default_factory=Binding)
     is_final: bool = True
+    is_loop: bool = False
+    item_count: int | None = None
+    inputs: Inputs | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that will be done, in the order of the file."""
+    """Everything that will be done, in the order of the file; ``outline`` holds each step of the file once."""
 
     runbook: Runbook
     inputs: Inputs
     steps: Mapping[str, PlannedStep]
+    outline: Mapping[str, Entry]
     diagnostics: tuple[Diagnostic, ...] = ()
 
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The names of all commands of the file, each once."""
+        steps = (entry.step for entry in self.outline.values())
+        return tuple(dict.fromkeys(str(step.command[0].value) for step in steps if isinstance(step, CommandStep)))
 
-@dataclass(slots=True, kw_only=True)
-class Binder:
-    """Binds steps to tokens. ``databases`` are the aliases that there are; ``verbosity`` goes to silent steps."""
 
-    catalog: Catalog
-    databases: Collection[str] = ()
-    verbosity: int | None = None
-    _seen: dict[object, Binding] = field(default_factory=dict)
-
-    def bind(self, step: CommandStep, *, inputs: Inputs, context: Mapping[str, object] | None = None) -> Binding:
-        """The tokens of a step. Without a ``context`` of the run, what only the run knows is `UNKNOWN`."""
-        evaluation = _Evaluation(inputs=inputs, context=context)
-        try:
-            invocation = self._invocation(step, evaluation)
-        except ExpressionError as error:
-            diagnostic = Diagnostic(code="RB320", message=error.message, span=error.span)
-            return Binding(diagnostics=(diagnostic,))
-        key = _key_of(invocation)
-        if key in self._seen:
-            return self._seen[key]
-        binding = self._bind(invocation)
-        if not binding.diagnostics:
-            self._seen[key] = binding
-        return binding
-
-    def _bind(self, invocation: Invocation) -> Binding:
-        try:
-            spec = self.catalog.get(invocation.name)
-        except UnknownCommandError:
-            return Binding(diagnostics=(self._unknown_command(invocation),))
-        except BrokenCommandError as error:
-            message = f'the command "{invocation.name}" cannot be loaded: {error}'
-            return Binding(diagnostics=(Diagnostic(code="RB415", message=message, span=invocation.name_span),))
-        return bind_invocation(invocation, spec, databases=self.databases)
-
-    def _invocation(self, step: CommandStep, evaluation: _Evaluation) -> Invocation:
-        name = step.command[0]
-        if not isinstance(name.value, str):
-            raise ExpressionError("the name of a command cannot be an expression", name.span)
-        return Invocation(
-            name=name.value,
-            name_span=name.span,
-            words=tuple(evaluation.word(token) for token in step.command[1:]),
-            args=tuple(evaluation.located(located) for located in step.args),
-            options=tuple(
-                Option(name=option.name, name_span=option.name_span, value=evaluation.located(option.value))
-                for option in step.options
-            ),
-            verbosity=self.verbosity,
-        )
-
-    def _unknown_command(self, invocation: Invocation) -> Diagnostic:
-        name, names = invocation.name, self.catalog.names
-        if name in _ENTRY_POINTS:
-            message, help_text = f'"{name}" is not a management command', "write what stands behind manage.py"
-        else:
-            near = nearest(name, names)
-            message = f'there is no management command "{name}"'
-            help_text = f'"{near}" is near ({names[near]})' if near else "is its app in INSTALLED_APPS"
-        return Diagnostic(code="RB401", message=message, span=invocation.name_span, help=help_text)
+def instance_id(key: str, indexes: tuple[int | str, ...]) -> str:
+    """The id of a step that stands in loops: ``import[2]``, or ``import[2,1]`` in a loop inside of a loop."""
+    return f"{key}[{','.join(map(str, indexes))}]" if indexes else key
 
 
 def plan(runbook: Runbook, inputs: Inputs, binder: Binder) -> Plan:
     """Bind every step of a runbook, and collect all that stands against running it."""
-    steps: dict[str, PlannedStep] = {}
-    diagnostics = list(inputs.diagnostics)
-    for step, role, group_ids in _walk(runbook.block, role=Role.STEP, group_ids=()):
-        if isinstance(step, CommandStep):
-            binding = binder.bind(step, inputs=inputs)
-            diagnostics += binding.diagnostics
-            is_final = binding.is_checked and is_constant(step, inputs)
-            steps[step.id] = PlannedStep(step=step, role=role, group_ids=group_ids, binding=binding, is_final=is_final)
-        else:
-            steps[step.id] = PlannedStep(step=step, role=role, group_ids=group_ids)
-    return Plan(runbook=runbook, inputs=inputs, steps=steps, diagnostics=tuple(in_order(diagnostics)))
-
-
-def _walk(block: Block, *, role: Role, group_ids: tuple[str, ...]) -> Iterator[tuple[Step, Role, tuple[str, ...]]]:
-    lists = (
-        (role, block.steps),
-        (Role.ON_SUCCESS, block.on_success),
-        (Role.ON_FAILURE, block.on_failure),
-        (Role.FINALLY, block.finally_),
+    planner = _Planner(binder=binder, diagnostics=list(inputs.diagnostics))
+    try:
+        planner.block(runbook.block, _Place(inputs=inputs))
+    except _TooManyStepsError as error:
+        planner.diagnostics.append(error.diagnostic)
+    return Plan(
+        runbook=runbook,
+        inputs=inputs,
+        steps=planner.steps,
+        outline=outline(runbook),
+        diagnostics=tuple(in_order(planner.diagnostics)),
     )
-    for own_role, steps in lists:
-        for step in steps:
-            yield step, own_role, group_ids
-            if isinstance(step, GroupStep):
-                yield from _walk(step.block, role=own_role, group_ids=(*group_ids, step.id))
+
+
+class _TooManyStepsError(Exception):
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.message)
+        self.diagnostic = diagnostic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a step stands: in which file, list and groups, and for which items of the loops around it."""
+
+    inputs: Inputs
+    path: str = ""
+    role: Role = Role.STEP
+    prefix: str = ""
+    indexes: tuple[int | str, ...] = ()
+    group_ids: tuple[str, ...] = ()
+
+    def inside(self, group_id: str, **changes: Any) -> _Place:
+        return replace(self, group_ids=(*self.group_ids, group_id), **changes)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Planner:
+    binder: Binder
+    diagnostics: list[Diagnostic]
+    steps: dict[str, PlannedStep] = field(default_factory=dict)
+
+    def block(self, block: Block, place: _Place) -> None:
+        for role, steps in lists_of(block, place.role):
+            for step in steps:
+                self._step(step, place if role is place.role else replace(place, role=role))
+
+    def _step(self, step: Step, place: _Place) -> None:
+        if step.retry is not None or not isinstance(step.continue_on_error, bool):
+            self._report(errors.check_names(step), place)
+        if step.for_each is None:
+            self._once(step, place)
+            return
+        items = self._items(step.for_each, place)
+        loop_id = self._add(step, place, is_loop=True, item_count=None if items is None else len(items))
+        if items is None:
+            unknown = place.inputs.without_item()
+            self._once(step, place.inside(loop_id, inputs=unknown, indexes=(*place.indexes, "?")))
+        for number, item in enumerate(items or (), start=1):
+            inputs = place.inputs.with_item(item)
+            self._once(step, place.inside(loop_id, inputs=inputs, indexes=(*place.indexes, number)))
+
+    def _items(self, for_each: Located, place: _Place) -> tuple[object, ...] | None:
+        if not is_resolvable(for_each, place.inputs):
+            return None
+        try:
+            return items_of(for_each, place.inputs.context())
+        except ExpressionError as error:
+            self._report_error(error, place)
+            return None
+
+    def _once(self, step: Step, place: _Place) -> None:
+        match step:
+            case CommandStep():
+                binding = self.binder.bind(step, inputs=place.inputs)
+                if binding.diagnostics:
+                    self._report(binding.diagnostics, place)
+                self._add(step, place, binding=binding, is_final=binding.is_checked and is_constant(step, place.inputs))
+            case GroupStep():
+                self.block(step.block, place.inside(self._add(step, place)))
+            case CallStep():
+                self._call(step, place)
+
+    def _call(self, step: CallStep, place: _Place) -> None:
+        try:
+            inputs = resolve_call(step, place.inputs)
+        except ExpressionError as error:
+            self._report_error(error, place)
+            return
+        self._report(inputs.diagnostics, place)
+        call_id = self._add(step, place, inputs=inputs, is_final=_is_call_constant(step, place.inputs))
+        prefix, path = f"{place.prefix}{step.id}/", step.runbook.path
+        self.block(step.runbook.block, place.inside(call_id, inputs=inputs, prefix=prefix, path=path))
+
+    def _add(self, step: Step, place: _Place, **known: Any) -> str:
+        key = place.prefix + step.id
+        step_id = instance_id(key, place.indexes)
+        if len(self.steps) >= MAX_STEPS:
+            message = f"the loops make more than {MAX_STEPS} steps"
+            diagnostic = Diagnostic(code="RB418", message=message, span=step.span, path=place.path)
+            raise _TooManyStepsError(diagnostic)
+        # A loop and its items have one key, and ids of their own: the items have one index more.
+        self.steps[step_id] = PlannedStep(
+            id=step_id, key=key, step=step, role=place.role, group_ids=place.group_ids, **known
+        )
+        return step_id
+
+    def _report(self, found: Iterable[Diagnostic], place: _Place) -> None:
+        self.diagnostics += (item if item.path else replace(item, path=place.path) for item in found)
+
+    def _report_error(self, error: ExpressionError, place: _Place) -> None:
+        self._report((Diagnostic(code="RB320", message=error.message, span=error.span),), place)
+
+
+def _is_call_constant(step: CallStep, inputs: Inputs) -> bool:
+    return all(is_resolvable(option.value, inputs) for option in step.params)
 
 
 def is_constant(step: CommandStep, inputs: Inputs) -> bool:
@@ -146,77 +198,3 @@ def _templates(located: Located) -> Iterator[Template]:
     elif isinstance(located.value, tuple):
         for item in located.value:
             yield from _templates(item)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Evaluation:
-    inputs: Inputs
-    context: Mapping[str, object] | None
-
-    def word(self, token: Located) -> Word:
-        template = token.value
-        if isinstance(template, str):
-            return Word(text=template, span=token.span)
-        assert isinstance(template, Template)
-        first = template.parts[0]
-        text = self._text(template)
-        return Word(text=text, span=token.span, may_be_option=isinstance(first, str) and first.startswith("-"))
-
-    def located(self, located: Located) -> Located:
-        value = located.value
-        if isinstance(value, Template):
-            if value.whole is None:
-                return Located(value=self._text(value), span=located.span)
-            return _as_located(self._value(value), located)
-        if isinstance(value, tuple):
-            return Located(value=tuple(self.located(item) for item in value), span=located.span)
-        return located
-
-    def _value(self, template: Template) -> object:
-        assert template.whole is not None
-        if self.context is None and not is_known(template.whole, self.inputs.knows):
-            return UNKNOWN
-        return evaluate(template.whole, self.context if self.context is not None else self.inputs.context())
-
-    def _text(self, template: Template) -> str:
-        parts = []
-        for part in template.parts:
-            if isinstance(part, str):
-                parts.append(part)
-            elif self.context is None and not is_known(part, self.inputs.knows):
-                parts.append(UNKNOWN)
-            else:
-                context = self.context if self.context is not None else self.inputs.context()
-                parts.append(as_text(evaluate(part, context), part))
-        return "".join(parts)
-
-
-def _as_located(value: object, located: Located) -> Located:
-    """A value of an expression, at the place of the expression."""
-    match value:
-        case None | bool() | int() | float() | str():
-            return Located(value=value, span=located.span)
-        case datetime.date() | datetime.time():
-            return Located(value=value.isoformat(), span=located.span)
-        case list() | tuple():
-            return Located(value=tuple(_as_located(item, located) for item in value), span=located.span)
-    template = located.value
-    assert isinstance(template, Template)
-    assert template.whole is not None
-    raise ExpressionError(f'"{template.whole.source}" is a mapping, which no command takes', located.span)
-
-
-def _key_of(invocation: Invocation) -> object:
-    return (
-        invocation.name,
-        tuple((word.text, word.may_be_option) for word in invocation.words),
-        tuple(_plain(located) for located in invocation.args),
-        tuple((option.name, _plain(option.value)) for option in invocation.options),
-    )
-
-
-def _plain(located: Located) -> object:
-    if isinstance(located.value, tuple):
-        return tuple(_plain(item) for item in located.value)
-    # The type belongs to the key: True and 1 are equal and mean different tokens.
-    return (type(located.value), located.value, located.text)

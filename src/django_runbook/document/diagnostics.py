@@ -25,7 +25,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
-    """``message`` states the fact, ``help`` says how to mend it; ``related`` points at a second place."""
+    """``message`` states the fact, ``help`` says how to mend it; ``related`` points at a second place.
+
+    ``path`` is the file where it is another one than that which was asked for: a runbook that a runbook names.
+    """
 
     code: str
     message: str
@@ -34,6 +37,7 @@ class Diagnostic:
     severity: Severity = Severity.ERROR
     related: Span | None = None
     related_message: str = ""
+    path: str = ""
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -43,8 +47,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Each diagnostic once, in the order of the file."""
-    return sorted(dict.fromkeys(diagnostics), key=lambda diagnostic: diagnostic.span)
+    """Each diagnostic once, in the order of the file; those of the runbooks that it names come after."""
+    return sorted(dict.fromkeys(diagnostics), key=lambda diagnostic: (diagnostic.path, diagnostic.span))
 
 
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:

@@ -12,7 +12,10 @@ class Kind(enum.Enum):
     FILE = "a runbook"
     COMMAND = "a command step"
     GROUP = "a group"
+    PARALLEL = "a parallel group"
+    CALL = "a runbook step"
     RETRY = "retry"
+    LOCK = "lock"
     PARAM = "a parameter"
     DEFAULTS = "defaults"
 
@@ -20,22 +23,25 @@ class Kind(enum.Enum):
 VERBS: Final = ("command", "steps", "parallel", "runbook")
 HANDLERS: Final = ("on_success", "on_failure", "finally")
 MAX_ATTEMPTS: Final = 1000
+# A list is read by people, and each item has a result of its own: what goes through more rows is a batch command.
+MAX_ITEMS: Final = 1000
 
-_STEP: Final = ("name", "when", "retry", "confirm")
+_STEP: Final = ("name", "when", "for_each", "retry", "confirm", "timeout", "lock")
 # Keys whose nodes are read by hand; the typed ones are the fields of the models in `schema`.
 NODE_KEYS: Final = {
-    Kind.FILE: frozenset(("params", "vars", "defaults", "steps", *HANDLERS)),
+    Kind.FILE: frozenset(("params", "vars", "defaults", "steps", "timeout", "lock", *HANDLERS)),
     Kind.COMMAND: frozenset(("command", "args", "options", *_STEP)),
     Kind.GROUP: frozenset(("steps", *HANDLERS, *_STEP)),
+    Kind.PARALLEL: frozenset(("parallel", *HANDLERS, *_STEP)),
+    Kind.CALL: frozenset(("runbook", "params", *_STEP)),
     Kind.RETRY: frozenset(("delay", "max_delay", "until")),
+    Kind.LOCK: frozenset(("name", "wait")),
     Kind.PARAM: frozenset(("default", "choices")),
-    Kind.DEFAULTS: frozenset(("when", "retry", "confirm", "options")),
+    Kind.DEFAULTS: frozenset(("when", "retry", "confirm", "options", "timeout")),
 }
 
 # Keys of DESIGN section 3 that a later version brings.
-NOT_YET: Final = frozenset(
-    ("timeout", "for_each", "max_parallel", "parallel", "isolate", "atomic", "queue", "shards", "runbook", "lock")
-)
+NOT_YET: Final = frozenset(("atomic", "queue", "shards"))
 
 # What each key must be, as a person would say it; the models in `schema` are what holds a file to it.
 EXPECTED: Final = {
@@ -47,6 +53,9 @@ EXPECTED: Final = {
     "continue_on_error": "true, false, or a list of exit codes and exception names",
     "no_log": "true or false",
     "idempotent": "true or false",
+    "isolate": "true or false",
+    "max_parallel": "a whole number from 1 to 1000",
+    "on_conflict": 'one of "fail", "wait" or "skip"',
     "fail_fast": "true or false",
     "jitter": "true or false",
     "capture": 'one of "text", "lines" or "json"',
@@ -131,7 +140,11 @@ FOREIGN: Final = {
     "timeout-minutes": 'use "timeout" with a unit, as in "10m"',
     "timeout_sec": 'use "timeout" with a unit, as in "10m"',
     "timeout_seconds": 'use "timeout" with a unit, as in "90s"',
-    "async": 'use "timeout"; steps run in order',
+    "async": 'use "parallel" for steps that run together',
+    "max-parallel": 'use "max_parallel" (max-parallel is how GitHub Actions spells it)',
+    "forks": 'use "max_parallel"',
+    "serial": 'use "max_parallel"',
+    "background": 'use "parallel" for steps that run together',
     "schedule": "a runbook has no scheduler; start it from cron",
     "cron": "a runbook has no scheduler; start it from cron",
     "on": "a runbook has no triggers; start it from cron, a deploy or by hand",

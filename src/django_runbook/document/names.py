@@ -9,7 +9,7 @@ from django_runbook.document.diagnostics import Diagnostic, nearest
 from django_runbook.document.expressions import Expression, Reference, Template
 
 ROOTS = ("params", "vars", "secrets", "steps", "run", "item", "today", "now")
-STEP_NAMES = ("id", "name", "status", "tolerated", "exit_code", "attempts", "error", "output")
+STEP_NAMES = ("id", "name", "status", "tolerated", "exit_code", "attempts", "error", "output", "results")
 RUN_NAMES = ("id", "name", "file")
 HANDLER_RUN_NAMES = (*RUN_NAMES, "status", "failed_step", "error")
 _KINDS = {
@@ -24,17 +24,29 @@ _KINDS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """What can be named. ``params`` gives types; ``steps`` says of each earlier step whether it captures its output.
+class StepFacts:
+    """What an expression can ask of a step: only what it captures, and only of a loop the result of each item."""
 
-    ``left_out`` is text that a syntax error hid: a name that stands in it is not called unknown.
+    captures: bool = False
+    is_loop: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What can be named. ``params`` gives types; ``steps`` are the earlier ones, ``hidden`` those that cannot be named
+    here, with the reason and the help.
+
+    ``item_names`` are those of the item, where they are known; ``left_out`` is text that a syntax error hid: a name
+    that stands in it is not called unknown.
     """
 
     roots: Collection[str] = ROOTS
     params: Mapping[str, str] = field(default_factory=dict)
     vars: Collection[str] = ()
     secrets: Collection[str] = ()
-    steps: Mapping[str, bool] = field(default_factory=dict)
+    steps: Mapping[str, StepFacts] = field(default_factory=dict)
+    hidden: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    item_names: Collection[str] | None = None
     later_steps: Collection[str] = ()
     run_names: Collection[str] = RUN_NAMES
     left_out: str = ""
@@ -76,7 +88,10 @@ def _kind_of(scope: Scope, root: str, name: str) -> str | None:
 def _check_reference(reference: Reference, scope: Scope) -> Iterator[Diagnostic]:
     root, path = reference.root, reference.path
     if root == "item" and "item" not in scope.roots:
-        yield _unknown(reference, "there is no item outside of for_each", "")
+        help_text = (
+            'it belongs to a step with "for_each", whose "when" and "confirm" are decided once, before the items'
+        )
+        yield _unknown(reference, "there is no item here", help_text)
     elif root not in scope.roots:
         near = nearest(root, scope.roots)
         names = ", ".join(name for name in ROOTS if name in scope.roots)
@@ -89,6 +104,8 @@ def _check_reference(reference: Reference, scope: Scope) -> Iterator[Diagnostic]
         return
     elif root == "steps":
         yield from _check_step(reference, scope)
+    elif root == "item":
+        yield from _check_item(reference, scope)
     elif root in {"params", "vars", "secrets", "run"}:
         known = {"params": scope.params, "vars": scope.vars, "secrets": scope.secrets, "run": scope.run_names}[root]
         yield from _check_member(reference, known, scope)
@@ -105,10 +122,20 @@ def _check_member(reference: Reference, known: Collection[str], scope: Scope) ->
     yield _unknown(reference, f'there is no {kinds[root]} "{name}"', help_text)
 
 
+def _check_item(reference: Reference, scope: Scope) -> Iterator[Diagnostic]:
+    if scope.item_names is not None and reference.path[0] not in scope.item_names:
+        near = nearest(reference.path[0], scope.item_names)
+        help_text = f'"{near}" is near' if near else f"an item has: {', '.join(scope.item_names)}"
+        yield _unknown(reference, f'the item has no "{reference.path[0]}"', help_text)
+
+
 def _check_step(reference: Reference, scope: Scope) -> Iterator[Diagnostic]:
     step_id = reference.path[0]
     if step_id in scope.steps:
         yield from _check_step_name(reference, scope)
+    elif step_id in scope.hidden:
+        message, help_text = scope.hidden[step_id]
+        yield Diagnostic(code="RB309", message=message, span=reference.span, help=help_text)
     elif step_id in scope.later_steps:
         message = f'step "{step_id}" has not run yet at this place'
         help_text = "move this step behind it, or name one of the steps before this one: " + _listed(scope)
@@ -129,7 +156,9 @@ def _check_step_name(reference: Reference, scope: Scope) -> Iterator[Diagnostic]
         near = nearest(names[0], STEP_NAMES)
         help_text = f'"{near}" is near' if near else f"a step has: {', '.join(STEP_NAMES)}"
         yield _unknown(reference, f'a step has no "{names[0]}"', help_text)
-    elif names[0] == "output" and not scope.steps[step_id]:
+    elif names[0] == "results" and not scope.steps[step_id].is_loop:
+        yield _unknown(reference, f'step "{step_id}" has no results', 'only a step with "for_each" has them')
+    elif names[0] == "output" and not scope.steps[step_id].captures:
         message = f'step "{step_id}" does not capture its output'
         help_text = f'add "capture: text" (or lines, or json) to step "{step_id}"'
         yield Diagnostic(code="RB308", message=message, span=reference.span, help=help_text)

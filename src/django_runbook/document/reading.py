@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -12,21 +13,24 @@ from django_runbook.document.expressions import OPEN, Expression, Template, pars
 from django_runbook.document.keys import EXPECTED, FOREIGN, NODE_KEYS, NOT_YET, Kind
 from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, Sequence, span_of
 from django_runbook.document.positions import Locate, locator
-from django_runbook.document.runbook import Located
+from django_runbook.document.runbook import Located, Runbook
 from django_runbook.document.scalars import describe, parse_duration, resolve
 from django_runbook.document.source import Source
 
 Keys = dict[str, tuple[Scalar, Node]]
 # Any: the values of typed keys go straight into the fields of a dataclass.
 Typed = dict[str, Any]
+# The name of a runbook, at its place, to that runbook; what keeps it from being read is reported to the Reading.
+Include = Callable[[Scalar, "Reading"], Runbook]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One reading of a file: where the text is, and what was found against it."""
+    """One reading of a file: where the text is, what was found against it, and how a runbook that it names is read."""
 
     source: Source
     left_out: str = ""
+    include: Include
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
     def report(self, code: str, message: str, where: Span | Node, *, help_text: str = "") -> None:

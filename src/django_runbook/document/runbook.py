@@ -48,8 +48,21 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockSettings:
+    """A lock to hold; ``on_conflict`` is fail, wait or skip, and ``wait_seconds`` of None waits without end."""
+
+    name: str | Template
+    on_conflict: str = "fail"
+    wait_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepSettings:
-    """The keys that a command and a group share."""
+    """The keys that all steps share.
+
+    ``for_each`` is a list, a mapping of lists, or an expression that gives one of them; ``max_parallel`` is how many
+    of its items run at a time. ``timeout_seconds`` bounds one attempt.
+    """
 
     id: str
     name: str | Template
@@ -61,6 +74,10 @@ class StepSettings:
     retry: Retry | None = None
     confirm: str | Template | None = None
     no_log: bool = False
+    for_each: Located | None = None
+    max_parallel: int = 1
+    timeout_seconds: float | None = None
+    lock: LockSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +89,19 @@ class CommandStep(StepSettings):
     options: tuple[Option, ...] = ()
     capture: str | None = None
     idempotent: bool = False
+    isolate: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A list of steps with its handlers: the file itself, or a group."""
+    """A list of steps with its handlers: the file itself, or a group.
+
+    The steps of a parallel block run together, at most ``max_parallel`` at a time where that is given.
+    """
 
     steps: tuple[Step, ...]
+    is_parallel: bool = False
+    max_parallel: int | None = None
     on_success: tuple[Step, ...] = ()
     on_failure: tuple[Step, ...] = ()
     finally_: tuple[Step, ...] = ()
@@ -92,7 +115,15 @@ class GroupStep(StepSettings):
     block: Block
 
 
-Step: TypeAlias = "CommandStep | GroupStep"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStep(StepSettings):
+    """Another runbook, read with this one; ``params`` are the values that it is given."""
+
+    runbook: Runbook
+    params: tuple[Option, ...] = ()
+
+
+Step: TypeAlias = "CommandStep | GroupStep | CallStep"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,3 +149,5 @@ class Runbook:
     params: tuple[Param, ...] = ()
     vars: Mapping[str, Located] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
+    timeout_seconds: float | None = None
+    lock: LockSettings | None = None

@@ -10,11 +10,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
-from django_runbook.document.keys import MAX_ATTEMPTS, Kind
+from django_runbook.document.keys import MAX_ATTEMPTS, MAX_ITEMS, Kind
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)]
 Errors = list[StrictInt | StrictStr]
 Tags = list[Annotated[str, Field(min_length=1)]]
+MaxParallel = Annotated[int, Field(ge=1, le=MAX_ITEMS)]
 
 
 class _Model(BaseModel):
@@ -34,20 +35,30 @@ class DefaultsModel(_Model):
     no_log: bool = False
     capture: Literal["text", "lines", "json"] | None = None
     idempotent: bool = False
+    isolate: bool = False
 
 
 class CommandModel(DefaultsModel):
     id: Name | None = None
     description: str = ""
+    max_parallel: MaxParallel = 1
 
 
-class GroupModel(_Model):
+class CallModel(_Model):
     id: Name | None = None
     description: str = ""
     tags: Tags = []
     continue_on_error: StrictBool | Errors = False
     no_log: bool = False
+    max_parallel: MaxParallel = 1
+
+
+class GroupModel(CallModel):
     fail_fast: bool = True
+
+
+class LockModel(_Model):
+    on_conflict: Literal["fail", "wait", "skip"] | None = None
 
 
 class FileModel(_Model):
@@ -66,7 +77,10 @@ MODELS: dict[Kind, type[BaseModel]] = {
     Kind.FILE: FileModel,
     Kind.COMMAND: CommandModel,
     Kind.GROUP: GroupModel,
+    Kind.PARALLEL: GroupModel,
+    Kind.CALL: CallModel,
     Kind.RETRY: RetryModel,
+    Kind.LOCK: LockModel,
     Kind.PARAM: ParamModel,
     Kind.DEFAULTS: DefaultsModel,
 }

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.expressions import Expression, Template
-from django_runbook.document.names import HANDLER_RUN_NAMES, Scope, check, check_condition
-from django_runbook.document.runbook import Block, CommandStep, GroupStep, Located, Runbook, Step
+from django_runbook.document.names import HANDLER_RUN_NAMES, Scope, StepFacts, check, check_condition
+from django_runbook.document.outline import lists_of
+from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Located, Runbook, Step
+from django_runbook.results import Role
 
 _ROOTS_OF_PARAMS = ("today", "now", "run")
 _ROOTS_OF_VARS = ("params", "vars", "secrets", "today", "now", "run")
@@ -30,7 +32,10 @@ def check_names(runbook: Runbook, *, left_out: str = "") -> Iterator[Diagnostic]
     for name, value in runbook.vars.items():
         yield from _check_value(value, replace(scope, vars=tuple(known)))
         known.append(name)
-    walk = _Walk(replace(scope, roots=_ROOTS_OF_STEPS, vars=tuple(known)), later=set(_ids(runbook.block)))
+    scope = replace(scope, vars=tuple(known))
+    if runbook.lock is not None:
+        yield from check(runbook.lock.name, scope)
+    walk = _Walk(replace(scope, roots=_ROOTS_OF_STEPS), later=set(_ids(runbook.block)))
     yield from walk.block(runbook.block)
 
 
@@ -40,45 +45,97 @@ class _Walk:
 
     scope: Scope
     later: set[str]
-    before: dict[str, bool] = field(default_factory=dict)
+    before: dict[str, StepFacts] = field(default_factory=dict)
+    hidden: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def block(self, block: Block) -> Iterator[Diagnostic]:
-        yield from self.steps(block.steps)
+        yield from self.branches(block.steps) if block.is_parallel else self.steps(block.steps)
         outer = self.scope
         self.scope = replace(outer, run_names=HANDLER_RUN_NAMES)
         for handlers in (block.on_success, block.on_failure, block.finally_):
             yield from self.steps(handlers)
         self.scope = outer
 
+    def branches(self, steps: tuple[Step, ...]) -> Iterator[Diagnostic]:
+        """Each branch sees what was before all of them, and itself."""
+        before, hidden, later = dict(self.before), self.hidden, set(self.later)
+        after: dict[str, StepFacts] = {}
+        hidden_after: dict[str, tuple[str, str]] = {}
+        of_branch = {step.id: tuple(_ids_of(step)) for step in steps}
+        for step in steps:
+            self.before, self.later = dict(before), set(later)
+            self.hidden = hidden | {
+                other: (f'step "{other}" runs at the same time', "name it in a step that follows the parallel group")
+                for branch, ids in of_branch.items()
+                if branch != step.id
+                for other in ids
+            }
+            own_hidden = dict(self.hidden)
+            yield from self.steps((step,))
+            after |= self.before
+            hidden_after |= {name: why for name, why in self.hidden.items() if name not in own_hidden}
+        self.before, self.hidden = before | after, hidden | hidden_after
+        self.later = later - {step_id for ids in of_branch.values() for step_id in ids}
+
     def steps(self, steps: tuple[Step, ...]) -> Iterator[Diagnostic]:
         for step in steps:
             yield from self.step(step)
             self.later.discard(step.id)
-            captures = isinstance(step, CommandStep) and step.capture is not None
-            self.before[step.id] = captures
+            self.before[step.id] = _facts(step, is_loop=step.for_each is not None)
 
     def step(self, step: Step) -> Iterator[Diagnostic]:
         if isinstance(step, CommandStep) and _is_without_expressions(step):
             return
-        scope = replace(self.scope, steps=self.before, later_steps=self.later)
         if step.when is not None:
-            yield from check_condition(step.when, scope)
-        for text in (step.name, step.confirm or ""):
+            yield from check_condition(step.when, self._here())
+        yield from check(step.confirm or "", self._here())
+        if step.for_each is None:
+            yield from self.once(step)
+            return
+        yield from _check_value(step.for_each, self._here())
+        outer, before = self.scope, set(self.before)
+        self.scope = replace(
+            outer,
+            roots=tuple(dict.fromkeys((*outer.roots, "item"))),
+            item_names=tuple(step.for_each.value) if isinstance(step.for_each.value, dict) else None,
+        )
+        yield from self.once(step)
+        self.scope = outer
+        for name in self.before.keys() - before:
+            del self.before[name]
+            message = f'step "{name}" runs once for each item of "{step.id}"'
+            self.hidden[name] = (message, f'outside of the loop there is only "steps.{step.id}" with its results')
+
+    def once(self, step: Step) -> Iterator[Diagnostic]:
+        scope = self._here()
+        for text in (step.name, step.lock.name if step.lock is not None else ""):
             yield from check(text, scope)
         if step.retry is not None and step.retry.until is not None:
-            captures = isinstance(step, CommandStep) and step.capture is not None
-            own = replace(scope, steps={**self.before, step.id: captures})
+            own = replace(scope, steps={**self.before, step.id: _facts(step, is_loop=False)})
             yield from check_condition(step.retry.until, own)
-        if isinstance(step, GroupStep):
-            yield from self.block(step.block)
-            return
-        for value in (*step.command, *step.args, *(option.value for option in step.options)):
-            yield from _check_value(value, scope)
+        match step:
+            case GroupStep():
+                yield from self.block(step.block)
+            case CallStep():
+                for param in step.params:
+                    yield from _check_value(param.value, scope)
+            case CommandStep():
+                for value in (*step.command, *step.args, *(option.value for option in step.options)):
+                    yield from _check_value(value, scope)
+
+    def _here(self) -> Scope:
+        return replace(self.scope, steps=self.before, hidden=self.hidden, later_steps=self.later)
+
+
+def _facts(step: Step, *, is_loop: bool) -> StepFacts:
+    return StepFacts(captures=isinstance(step, CommandStep) and step.capture is not None, is_loop=is_loop)
 
 
 def _is_without_expressions(step: CommandStep) -> bool:
     return (
         step.when is None
+        and step.for_each is None
+        and step.lock is None
         and not step.args
         and not step.options
         and isinstance(step.name, str)
@@ -101,8 +158,12 @@ def _check_value(located: Located, scope: Scope) -> Iterator[Diagnostic]:
 
 
 def _ids(block: Block) -> Iterator[str]:
-    for steps in (block.steps, block.on_success, block.on_failure, block.finally_):
+    for _, steps in lists_of(block, Role.STEP):
         for step in steps:
-            yield step.id
-            if isinstance(step, GroupStep):
-                yield from _ids(step.block)
+            yield from _ids_of(step)
+
+
+def _ids_of(step: Step) -> Iterator[str]:
+    yield step.id
+    if isinstance(step, GroupStep):
+        yield from _ids(step.block)

@@ -5,12 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
+from django_runbook.document import policies
 from django_runbook.document.diagnostics import Diagnostic, nearest
-from django_runbook.document.keys import EXPECTED, FOREIGN, HANDLERS, MAX_ATTEMPTS, NOT_YET, VERBS, Kind
+from django_runbook.document.expressions import OPEN
+from django_runbook.document.keys import (
+    FOREIGN,
+    HANDLERS,
+    NOT_YET,
+    VERBS,
+    Kind,
+)
 from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, Sequence, span_of
 from django_runbook.document.reading import Keys, Reading, Typed
-from django_runbook.document.runbook import Block, CommandStep, GroupStep, Located, Option, Retry, Step
+from django_runbook.document.runbook import (
+    Block,
+    CallStep,
+    CommandStep,
+    GroupStep,
+    Located,
+    Option,
+    Step,
+)
 from django_runbook.document.scalars import describe, resolve
 
 _NOT_A_NAME = re.compile(r"[^a-z0-9_]+")
@@ -43,11 +60,14 @@ class StepReader:
                     )
                 )
 
-    def block(self, typed: Typed | None, keys: Keys) -> Block:
+    def block(self, typed: Typed | None, keys: Keys, *, verb: str = "steps") -> Block:
         """The steps and the handlers of the file or of a group."""
-        lists = {key: self._steps(key, keys) for key in ("steps", *HANDLERS)}
+        lists = {key: self._steps(key, keys) for key in (verb, *HANDLERS)}
+        is_parallel = verb == "parallel"
         return Block(
-            steps=lists["steps"],
+            steps=lists[verb],
+            is_parallel=is_parallel,
+            max_parallel=(typed or {}).get("max_parallel") if is_parallel else None,
             on_success=lists["on_success"],
             on_failure=lists["on_failure"],
             finally_=lists["finally"],
@@ -103,10 +123,12 @@ class StepReader:
             self.reading.report("RB209", f"a step has {names}", verbs[1][0], help_text="make two steps of it")
             return None
         verb = verbs[0][0]
-        if verb.text in NOT_YET:
-            self.reading.unknown_key(verb, Kind.COMMAND)
-            return None
-        return self._command(node, at=verbs[0][1]) if verb.text == "command" else self._group(node, at=verb)
+        match verb.text:
+            case "command":
+                return self._command(node, at=verbs[0][1])
+            case "runbook":
+                return self._call(node, at=verbs[0][1])
+        return self._group(node, at=verb)
 
     def _report_no_verb(self, node: Mapping) -> None:
         known = self.reading.known_keys(Kind.COMMAND)
@@ -116,7 +138,9 @@ class StepReader:
         is_verb = any(nearest(key.text, VERBS) or _names_a_verb(key.text) for key in unknown)
         if not is_verb:
             where = node.entries[0][0] if node.entries else node
-            self.reading.report("RB204", 'a step needs "command" or "steps"', where, help_text='add "command: …"')
+            verbs = ", ".join(f'"{verb}"' for verb in VERBS[:-1])
+            message = f'a step needs {verbs} or "{VERBS[-1]}"'
+            self.reading.report("RB204", message, where, help_text='add "command: …"')
 
     def _command(self, node: Mapping, *, at: Node) -> CommandStep | None:
         own = {key.text for key, _ in node.entries}
@@ -126,60 +150,56 @@ class StepReader:
         tokens = self.reading.command_line(keys["command"][1], "command")
         name = self._name_of(tokens) if tokens else "command"
         common = self._common(typed, keys, default_name=name)
-        args, options = self._args(keys), self._options(keys)
+        args, options = self._args(keys), self._mapping_of("options", keys, "a mapping of option names to values")
         if not tokens:
             return None
-        given = {key: value for key, value in (typed or {}).items() if key in {"capture", "idempotent"}}
+        given = {key: value for key, value in (typed or {}).items() if key in {"capture", "idempotent", "isolate"}}
         return CommandStep(span=span_of(at), command=tokens, args=args, options=options, **given, **common)
 
     def _group(self, node: Mapping, *, at: Scalar) -> GroupStep | None:
-        typed, keys = self.reading.fields(node, Kind.GROUP)
+        is_parallel = at.text == "parallel"
+        typed, keys = self.reading.fields(node, Kind.PARALLEL if is_parallel else Kind.GROUP)
         name_node = keys.get("name", (None, None))[1]
-        name = name_node.text if isinstance(name_node, Scalar) and name_node.text else "group"
+        default = "parallel" if is_parallel else "group"
+        name = name_node.text if isinstance(name_node, Scalar) and name_node.text else default
         common = self._common(typed, keys, default_name=name)
-        return GroupStep(span=span_of(at), block=self.block(typed, keys), **common)
+        if is_parallel:
+            # Here it bounds the branches; the items of a loop around them come one after the other.
+            common.pop("max_parallel", None)
+        return GroupStep(span=span_of(at), block=self.block(typed, keys, verb=at.text), **common)
+
+    def _call(self, node: Mapping, *, at: Node) -> CallStep | None:
+        typed, keys = self.reading.fields(node, Kind.CALL)
+        if isinstance(at, Hole):
+            return None
+        if not isinstance(at, Scalar) or not isinstance(resolve(at), str) or not at.text or OPEN in at.text:
+            self.reading.expected("runbook", "the name of a file, without expressions", at)
+            return None
+        common = self._common(typed, keys, default_name=PurePath(at.text).stem or "runbook")
+        params = self._mapping_of("params", keys, "a mapping of parameters to values")
+        return CallStep(span=span_of(at), runbook=self.reading.include(at, self.reading), params=params, **common)
 
     def _common(self, typed: Typed | None, keys: Keys, *, default_name: str) -> Typed:
         given = typed or {}
         settings: Typed = {
-            "retry": self._retry(keys),
+            "retry": policies.retry(keys, self.reading),
             "name": self.reading.template(keys["name"][1], "name") if "name" in keys else default_name,
             "id": given.get("id") or self._new_id(default_name),
+            "for_each": policies.for_each(keys, self.reading),
+            "timeout_seconds": policies.timeout(keys, self.reading),
+            "lock": policies.lock(keys, self.reading, default=None),
         }
         if "when" in keys:
             settings["when"] = self.reading.condition(keys["when"][1], "when")
         if "confirm" in keys:
             settings["confirm"] = self.reading.template(keys["confirm"][1], "confirm")
-        settings |= {key: given[key] for key in ("description", "no_log") if key in given}
+        settings |= {key: given[key] for key in ("description", "no_log", "max_parallel") if key in given}
         settings |= {
             key: tuple(given[key]) if isinstance(given[key], list) else given[key]
             for key in ("tags", "continue_on_error")
             if key in given
         }
         return settings
-
-    def _retry(self, keys: Keys) -> Retry | None:
-        if "retry" not in keys:
-            return None
-        node = keys["retry"][1]
-        if isinstance(node, Scalar) and type(attempts := resolve(node)) is int:
-            if 1 <= attempts <= MAX_ATTEMPTS:
-                return Retry(attempts=attempts)
-            self.reading.expected("retry", EXPECTED["attempts"], node)
-            return None
-        if not isinstance(node, Mapping):
-            self.reading.expected("retry", "the number of attempts, or a mapping with attempts, delay, …", node)
-            return None
-        typed, fields = self.reading.fields(node, Kind.RETRY)
-        delay = self.reading.duration(fields.get("delay", (None, None))[1], "delay", default=1.0)
-        max_delay = self.reading.duration(fields.get("max_delay", (None, None))[1], "max_delay", default=60.0)
-        until = self.reading.condition(fields["until"][1], "until") if "until" in fields else None
-        if typed is None:
-            return None
-        if typed.get("errors") is not None:
-            typed["errors"] = tuple(typed["errors"])
-        longest = max_delay if "max_delay" in fields else max(max_delay, delay)
-        return Retry(delay_seconds=delay, max_delay_seconds=longest, until=until, **typed)
 
     def _args(self, keys: Keys) -> tuple[Located, ...]:
         if "args" not in keys:
@@ -190,16 +210,16 @@ class StepReader:
         self.reading.expected("args", "a list of values", node)
         return ()
 
-    def _options(self, keys: Keys) -> tuple[Option, ...]:
-        if "options" not in keys:
+    def _mapping_of(self, name: str, keys: Keys, what: str) -> tuple[Option, ...]:
+        if name not in keys:
             return ()
-        node = keys["options"][1]
+        node = keys[name][1]
         if isinstance(node, Mapping):
             return tuple(
                 Option(name=key.text, name_span=span_of(key), value=self.reading.value(value))
                 for key, value in node.entries
             )
-        self.reading.expected("options", "a mapping of option names to values", node)
+        self.reading.expected(name, what, node)
         return ()
 
     def _name_of(self, tokens: tuple[Located, ...]) -> str:
@@ -225,7 +245,7 @@ def _entries_below(root: Node) -> Iterator[tuple[Scalar, Node]]:
     if not isinstance(root, Mapping):
         return
     for key, value in root.entries:
-        if key.text in {"steps", *HANDLERS} and isinstance(value, Sequence):
+        if key.text in {"steps", "parallel", *HANDLERS} and isinstance(value, Sequence):
             for item in value.items:
                 if isinstance(item, Mapping):
                     yield from item.entries

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Final
 
 from django_runbook.document import params as parameters
+from django_runbook.document import policies
 from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.expressions import Expression, Template
+from django_runbook.document.includes import Includes, Refused
 from django_runbook.document.keys import Kind
 from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, span_of
 from django_runbook.document.parse import Parsed, parse
 from django_runbook.document.reading import Keys, Reading
-from django_runbook.document.runbook import Located, Param, Runbook
+from django_runbook.document.runbook import Block, Located, Param, Runbook
 from django_runbook.document.scopes import check_names
 from django_runbook.document.source import START, Source
 from django_runbook.document.steps import StepReader
@@ -20,16 +23,39 @@ from django_runbook.document.steps import StepReader
 _PARAM_ROOTS: Final = ("today", "now", "run")
 
 
-def load(source: Source) -> tuple[Runbook | None, list[Diagnostic]]:
+def load(source: Source, *, includes: Includes | None = None) -> tuple[Runbook | None, list[Diagnostic]]:
     """The runbook in a source, and all diagnostics in the order of the file.
 
     With errors, the runbook holds what could be read, so that its commands can be checked too; it is None where
-    nothing could.
+    nothing could. ``includes`` finds the runbooks that it names; their diagnostics have a path.
     """
+    includes = includes or Includes()
+
+    def include(node: Scalar, caller: Reading) -> Runbook:
+        found = includes.open(node.text, caller=source.path)
+        if isinstance(found, Refused):
+            caller.report(found.code, found.message, node, help_text=found.help)
+            return _nothing(node.text)
+        if found.runbook is None:
+            with includes.inside(found):
+                runbook, diagnostics = (
+                    (None, found.problems) if found.problems else load(found.source, includes=includes)
+                )
+            caller.diagnostics.extend(
+                item if item.path else replace(item, path=found.source.path) for item in diagnostics
+            )
+            found.runbook = runbook or _nothing(found.source.path)
+        return found.runbook
+
     parsed = parse(source)
-    reading = Reading(source=source, left_out=parsed.left_out, diagnostics=list(parsed.diagnostics))
+    reading = Reading(source=source, left_out=parsed.left_out, include=include, diagnostics=list(parsed.diagnostics))
     runbook = _validate(parsed, reading)
     return runbook, in_order(reading.diagnostics)
+
+
+def _nothing(path: str) -> Runbook:
+    """Stands for a runbook that cannot be read, which is told already."""
+    return Runbook(path=path, name=PurePath(path).stem, block=Block(steps=()))
 
 
 def _validate(parsed: Parsed, reading: Reading) -> Runbook | None:
@@ -53,14 +79,17 @@ def _file(root: Mapping, reading: Reading) -> Runbook:
         reading.report("RB204", 'a runbook needs "steps"', root, help_text='add "steps:" and a list of steps')
     steps = StepReader(reading=reading, defaults=_defaults(keys, reading))
     steps.reserve_ids(root)
+    name = given.get("name") or PurePath(reading.source.path).stem
     runbook = Runbook(
         path=reading.source.path,
-        name=given.get("name") or PurePath(reading.source.path).stem,
+        name=name,
         description=given.get("description", ""),
         params=_params(keys, reading),
         vars=_vars(keys, reading),
         secrets=tuple(given.get("secrets", ())),
         block=steps.block(typed, keys),
+        timeout_seconds=policies.timeout(keys, reading),
+        lock=policies.lock(keys, reading, default=name),
     )
     reading.diagnostics.extend(check_names(runbook, left_out=reading.left_out))
     return runbook

@@ -81,17 +81,17 @@ class PlainReporter:
 
     def _finish(self, event: events.StepFinished) -> None:
         result = event.result
-        if event.is_group:
+        if event.result.is_group:
             self._groups.add(result.step_id)
         is_problem = result.is_failure or bool(result.warnings)
         if self._verbosity == 0 and not is_problem:
             return
-        if event.is_group and result.status is StepStatus.SUCCEEDED:
+        if event.result.is_group and result.status is StepStatus.SUCCEEDED:
             return
         self._write("  " * len(event.group_ids) + _line(result))
         for warning in result.warnings:
             self._write(f"    warning: {warning}")
-        if result.is_failure and not event.is_group:
+        if result.is_failure and not event.result.is_group:
             self._explain(result)
 
     def _explain(self, result: StepResult) -> None:

@@ -118,16 +118,16 @@ class RichReporter:
     def _finish(self, event: events.StepFinished) -> None:
         result, depth = event.result, len(event.group_ids)
         self._now.finish()
-        if event.is_group:
+        if event.result.is_group:
             self._groups.setdefault(result.step_id, (result.name, depth))
         else:
             self._now.done_count += 1
-        if event.is_group and result.status is StepStatus.SUCCEEDED:
+        if event.result.is_group and result.status is StepStatus.SUCCEEDED:
             return
         self._console.print(Padding(_line(result), (0, 0, 0, 2 * depth)))
         for warning in result.warnings:
             self._console.print(Text(f"    warning: {warning}", style="yellow"))
-        if result.is_failure and not event.is_group:
+        if result.is_failure and not event.result.is_group:
             self._explain(result)
 
     def _explain(self, result: StepResult) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from django_runbook.document.runbook import Retry
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import policy
-from django_runbook.runner.stopping import Stop
+from django_runbook.runner.limits import Halt, Limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,27 +27,31 @@ def attempt(
     once: Callable[[], tuple[AttemptResult, object]],
     *,
     retry: Retry | None,
-    stop: Stop,
+    halt: Halt,
+    limit: Limit,
     on_failed: Callable[[int, float, Failure], None],
     rng: random.Random,
 ) -> Outcome:
-    """Call ``once`` until it succeeds, at most as often as ``retry`` says; a stop ends the waiting."""
+    """Call ``once`` until it succeeds, at most as often as ``retry`` says; a stop or the limit ends the waiting."""
     count = 0
     while True:
         count += 1
         result, output = once()
         failure = result.failure
         is_last = retry is None or count >= retry.attempts
-        if result.status is not StepStatus.FAILED or failure is None or is_last or stop.is_requested:
+        is_failed = result.status in {StepStatus.FAILED, StepStatus.TIMED_OUT}
+        if not is_failed or failure is None or is_last or halt.is_requested or limit.is_over:
             return Outcome(result=result, attempt_count=count, output=output)
         assert retry is not None
         if not policy.is_retried(failure, retry):
             return Outcome(result=result, attempt_count=count, output=output)
         delay = policy.delay_seconds(retry, attempt=count, rng=rng)
         on_failed(count, delay, failure)
-        if stop.wait(delay):
+        if halt.wait(min(delay, limit.remaining_seconds)):
             interrupted = replace(result, status=StepStatus.INTERRUPTED)
             return Outcome(result=interrupted, attempt_count=count, output=output)
+        if limit.is_over:
+            return Outcome(result=result, attempt_count=count, output=output)
 
 
 def read_output(stdout: str, capture: str | None) -> Any:

@@ -6,21 +6,21 @@ from dataclasses import replace
 
 from django_runbook.binding.catalog import BrokenCommandError, Catalog, UnknownCommandError
 from django_runbook.binding.checking import walk
-from django_runbook.document.runbook import Block, CommandStep, GroupStep, Located, Option, Runbook, Step
+from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Located, Option, Runbook, Step
 
 _NAMES = frozenset(("dry-run", "dry_run", "--dry-run"))
 
 
 def prepare(runbook: Runbook, catalog: Catalog) -> tuple[Runbook, frozenset[str]]:
-    """The runbook for a dry run, and the ids of the commands that have no ``--dry-run``."""
+    """The runbook for a dry run, and the keys of the commands that have no ``--dry-run``."""
     lacking: set[str] = set()
-    block = _block(runbook.block, catalog, lacking)
+    block = _block(runbook.block, catalog, lacking, prefix="")
     return replace(runbook, block=block), frozenset(lacking)
 
 
-def _block(block: Block, catalog: Catalog, lacking: set[str]) -> Block:
+def _block(block: Block, catalog: Catalog, lacking: set[str], *, prefix: str) -> Block:
     def each(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-        return tuple(_step(step, catalog, lacking) for step in steps)
+        return tuple(_step(step, catalog, lacking, prefix=prefix) for step in steps)
 
     return replace(
         block,
@@ -31,11 +31,14 @@ def _block(block: Block, catalog: Catalog, lacking: set[str]) -> Block:
     )
 
 
-def _step(step: Step, catalog: Catalog, lacking: set[str]) -> Step:
+def _step(step: Step, catalog: Catalog, lacking: set[str], *, prefix: str) -> Step:
     if isinstance(step, GroupStep):
-        return replace(step, block=_block(step.block, catalog, lacking))
+        return replace(step, block=_block(step.block, catalog, lacking, prefix=prefix))
+    if isinstance(step, CallStep):
+        block = _block(step.runbook.block, catalog, lacking, prefix=f"{prefix}{step.id}/")
+        return replace(step, runbook=replace(step.runbook, block=block))
     if not _has_dry_run(step, catalog):
-        lacking.add(step.id)
+        lacking.add(prefix + step.id)
         return step
     if any(option.name in _NAMES for option in step.options) or any(
         token.value == "--dry-run" for token in step.command

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import random
 
+from django_runbook.binding.errors import qualified
 from django_runbook.document.runbook import Retry
 from django_runbook.results import Failure
+
+UNTIL_NOT_MET = "UntilNotMet"
 
 
 def matches(failure: Failure, errors: tuple[str | int, ...]) -> bool:
     """Whether a list of exit codes and exception names holds this failure; a name holds its subclasses too."""
     return any(
-        error == failure.exit_code if isinstance(error, int) else error in failure.error_names for error in errors
+        error == failure.exit_code
+        if isinstance(error, int)
+        else error in failure.error_names or qualified(error) in failure.error_names
+        for error in errors
     )
 
 
@@ -21,8 +27,8 @@ def is_tolerated(failure: Failure, policy: bool | tuple[str | int, ...]) -> bool
 
 
 def is_retried(failure: Failure, retry: Retry) -> bool:
-    """Whether another attempt could help, by the ``errors`` of ``retry``."""
-    return retry.errors is None or matches(failure, retry.errors)
+    """Whether another attempt could help, by the ``errors`` of ``retry``; what waits for ``until`` is no error."""
+    return failure.error_type == UNTIL_NOT_MET or retry.errors is None or matches(failure, retry.errors)
 
 
 def delay_seconds(retry: Retry, *, attempt: int, rng: random.Random) -> float:

@@ -1,21 +1,26 @@
-"""A Plan to events and a RunResult: the steps in their order, with their handlers."""
+"""A Plan to events and a RunResult: the steps in their order, with their loops, locks, limits and handlers."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import functools
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django_runbook import events
-from django_runbook.binding.plan import Binder, Plan, PlannedStep
-from django_runbook.document.diagnostics import Diagnostic, Severity
+from django_runbook.binding.binder import Binder
+from django_runbook.binding.plan import Plan, PlannedStep
+from django_runbook.document.diagnostics import Severity
 from django_runbook.document.expressions import ExpressionError, evaluate_condition, render
-from django_runbook.document.names import HANDLER_RUN_NAMES
-from django_runbook.document.runbook import Block, CommandStep, GroupStep, Retry, Step
-from django_runbook.document.views import StepView
+from django_runbook.document.inputs import resolve_call
+from django_runbook.document.loops import items_of, label_of
+from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, LockSettings, Runbook, Step
+from django_runbook.locks.base import Lock
 from django_runbook.results import (
     AttemptResult,
     ExitCode,
@@ -26,24 +31,31 @@ from django_runbook.results import (
     StepResult,
     StepStatus,
 )
-from django_runbook.runner import policy
-from django_runbook.runner.attempts import Outcome, attempt, read_output
-from django_runbook.runner.masking import MASK, Mask
+from django_runbook.runner import outcomes, policy
+from django_runbook.runner.attempts import Outcome, attempt
+from django_runbook.runner.branches import together
+from django_runbook.runner.commands import CommandRunner, Execute, Once
+from django_runbook.runner.limits import Branch, Deadline, Halt, Unhalted
+from django_runbook.runner.locking import Locker, lost
+from django_runbook.runner.masking import Mask
 from django_runbook.runner.output import tidy_text
+from django_runbook.runner.questions import Ask, Questions
+from django_runbook.runner.scope import Scope, Views, layered
+from django_runbook.runner.state import State
 from django_runbook.runner.stopping import Stop
+from django_runbook.runner.telling import Teller
 
-Execute = Callable[..., AttemptResult]
 # Each look-up in the class costs as much as a call, and a step has a dozen of them.
 _SUCCEEDED, _FAILED, _SKIPPED = StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.SKIPPED
-_INTERRUPTED, _NOT_RUN = StepStatus.INTERRUPTED, StepStatus.NOT_RUN
+_INTERRUPTED, _NOT_RUN, _TIMED_OUT = StepStatus.INTERRUPTED, StepStatus.NOT_RUN, StepStatus.TIMED_OUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How this run differs from another one of the same plan.
 
-    ``left_out`` holds the steps that are not selected, with the reason; ``lacks_dry_run`` those that a dry run cannot
-    call.
+    ``left_out`` holds the keys of the steps that are not selected, with the reason; ``lacks_dry_run`` of those that a
+    dry run cannot call.
     """
 
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -52,18 +64,24 @@ class Settings:
     keeps_going: bool = False
     is_strict: bool = False
     answers_yes: bool = False
+    asks_before_steps: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What the runner asks of the world: a call, a listener, a question to a person, and how to stop."""
+    """What the runner asks of the world.
+
+    ``execute`` calls a command in this process, ``isolate`` in one of its own; ``new_lock`` makes the lock of a name.
+    """
 
     execute: Execute
+    isolate: Execute
+    new_lock: Callable[[str], Lock]
     emit: events.Listener
     binder: Binder
     stop: Stop
     mask: Mask
-    ask: Callable[[str], bool] | None = None
+    ask: Ask | None = None
     clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC)
     rng: random.Random = field(default_factory=random.Random)
 
@@ -73,28 +91,30 @@ def run(plan: Plan, settings: Settings, around: Surroundings) -> RunResult:
     return _Run(plan, settings, around).run()
 
 
-@dataclass(slots=True)
-class _BlockState:
-    """How far a block has come. ``failed`` is the first step whose failure is not tolerated."""
-
-    failed: StepResult | None = None
-    is_interrupted: bool = False
-
-
 class _Run:
     def __init__(self, plan: Plan, settings: Settings, around: Surroundings) -> None:
         self._plan = plan
         self._settings = settings
         self._around = around
-        self._results: dict[str, StepResult] = {}
-        self._views: dict[str, Any] = {}
-        self._run_names: dict[str, object] = dict(plan.inputs.run)
+        self._teller = Teller(around.emit, around.clock)
+        self._commands = CommandRunner(
+            planned=plan.steps,
+            binder=around.binder,
+            execute=around.execute,
+            isolate=around.isolate,
+            teller=self._teller,
+            mask=around.mask,
+        )
+        self._questions = Questions(around.ask, teller=self._teller, stop=around.stop, mask=around.mask)
+        self._locker = Locker(new_lock=around.new_lock, teller=self._teller, mask=around.mask)
         self._has_failed_handler = False
+        # The branches of a parallel group end steps at the same time.
+        self._lock = threading.Lock()
 
     def run(self) -> RunResult:
         started = time.monotonic()
         runbook, stop = self._plan.runbook, self._around.stop
-        self._emit(
+        self._teller.tell(
             events.RunStarted,
             run_id=str(self._plan.inputs.run.get("id", "")),
             name=runbook.name,
@@ -102,66 +122,138 @@ class _Run:
             step_count=sum(1 for _ in self._selected_commands()),
             dry_run=self._settings.is_dry_run,
         )
-        state = self._block(runbook.block, role=Role.STEP, group_ids=())
-        status = self._status_of_run(state)
-        exit_code = self._exit_code(status)
+        scope = Scope(inputs=self._plan.inputs, run_names=self._plan.inputs.run, halt=stop, file=runbook.path)
+        outcome = self._runbook(runbook, scope, owner="the run")
+        status = self._status_of_run(outcome)
         result = RunResult(
             status=status,
-            exit_code=stop.exit_code if status is RunStatus.INTERRUPTED else exit_code,
-            steps=tuple(self._results.values()),
+            exit_code=self._exit_code(status, outcome),
+            steps=tuple(self._teller.results.values()),
             duration_seconds=time.monotonic() - started,
+            reason=outcome.reason,
         )
-        self._emit(events.RunFinished, result=result)
+        self._teller.tell(events.RunFinished, result=result)
         return result
 
     def _selected_commands(self) -> Iterator[PlannedStep]:
-        for step_id, planned in self._plan.steps.items():
-            is_selected = planned.role is Role.STEP and step_id not in self._settings.left_out
-            if is_selected and isinstance(planned.step, CommandStep):
+        for planned in self._plan.steps.values():
+            is_selected = planned.role is Role.STEP and planned.key not in self._settings.left_out
+            if is_selected and isinstance(planned.step, CommandStep) and not planned.is_loop:
                 yield planned
 
-    def _status_of_run(self, state: _BlockState) -> RunStatus:
-        statuses = {result.status for result in self._results.values()}
-        if self._around.stop.is_requested and statuses & {_INTERRUPTED, _NOT_RUN}:
+    def _status_of_run(self, outcome: AttemptResult) -> RunStatus:
+        statuses = {result.status for result in self._teller.results.values()}
+        if self._around.stop.is_requested and (statuses & {_INTERRUPTED, _NOT_RUN} or outcome.status is _INTERRUPTED):
             return RunStatus.INTERRUPTED
-        if state.failed is not None:
+        if outcome.status in outcomes.FAILURES or (outcome.status is _INTERRUPTED and outcome.failure is not None):
             return RunStatus.FAILED
-        has_tolerated = any(result.tolerated for result in self._results.values())
+        has_tolerated = any(result.tolerated for result in self._teller.results.values())
         return RunStatus.WARNING if has_tolerated or self._has_failed_handler else RunStatus.SUCCEEDED
 
-    def _exit_code(self, status: RunStatus) -> int:
-        if status is RunStatus.FAILED or (status is RunStatus.WARNING and self._settings.is_strict):
-            return ExitCode.FAILED
+    def _exit_code(self, status: RunStatus, outcome: AttemptResult) -> int:
+        match status:
+            case RunStatus.INTERRUPTED:
+                return self._around.stop.exit_code
+            case RunStatus.WARNING if self._settings.is_strict:
+                return ExitCode.FAILED
+            case RunStatus.FAILED:
+                if outcome.status is _TIMED_OUT:
+                    return ExitCode.TIMED_OUT
+                failure = outcome.failure
+                is_of_lock = failure is not None and failure.error_type in {"LockHeld", "LockLost"}
+                # Where the run's own lock was refused nothing was run, for a reason that has a code of its own.
+                return failure.exit_code if failure is not None and (is_of_lock or outcome.reason) else ExitCode.FAILED
         return ExitCode.SUCCEEDED
 
-    def _emit(self, kind: type[events.Event], **values: Any) -> None:
-        self._around.emit(kind(at=self._around.clock(), **values))
+    # -- runbooks and blocks -----------------------------------------------------------------------------------------
 
-    # -- blocks ------------------------------------------------------------------------------------------------------
+    def _runbook(self, runbook: Runbook, scope: Scope, *, owner: str) -> AttemptResult:
+        """Run a whole file under its lock and its timeout; where the lock is not free, nothing of it is run."""
+        step_id = scope.group_ids[-1] if scope.group_ids else ""
+        with self._held(runbook.lock, scope, step_id=step_id) as (inner, refused):
+            if refused is None:
+                state = self._block(runbook.block, inner, timeout_seconds=runbook.timeout_seconds, owner=owner)
+                return state.result()
+        status = _SKIPPED if refused.status is _SKIPPED else _NOT_RUN
+        reason = refused.reason or (refused.failure.message if refused.failure is not None else "")
+        self._teller.leave_block(runbook.block, scope, status, reason=reason, is_told=False)
+        return replace(refused, reason=reason)
 
-    def _block(self, block: Block, *, role: Role, group_ids: tuple[str, ...]) -> _BlockState:
-        state = _BlockState()
-        for step in block.steps:
-            if self._is_over(state, block):
-                self._finish_without_running(step, _NOT_RUN, reason=_reason_of(state))
-                continue
-            result = self._step(step, role=role, group_ids=group_ids)
-            if result.status is _INTERRUPTED:
-                state.is_interrupted = True
-            if result.is_failure and not result.tolerated and state.failed is None:
-                state.failed = result
-        state.is_interrupted = state.is_interrupted or self._around.stop.is_requested
-        self._handlers(block, state, group_ids=group_ids)
+    def _held(
+        self, settings: LockSettings | None, scope: Scope, *, step_id: str
+    ) -> contextlib.AbstractContextManager[tuple[Scope, AttemptResult | None]]:
+        # A dry run leaves no trace, and takes no lock.
+        if settings is None or self._settings.is_dry_run:
+            return contextlib.nullcontext((scope, None))
+        return self._locker.held(settings, scope, step_id=step_id)
+
+    def _block(self, block: Block, scope: Scope, *, timeout_seconds: float | None, owner: str) -> State:
+        inner = replace(scope, is_fail_fast=block.fail_fast and not self._settings.keeps_going)
+        if timeout_seconds is not None:
+            inner = replace(inner, limit=scope.limit.within(timeout_seconds, owner=owner), is_isolated=True)
+        state = State()
+        if block.is_parallel:
+            self._branches(block, inner, state)
+        else:
+            self._sequence(block.steps, inner, state)
+        state.is_interrupted = state.is_interrupted or scope.halt.is_requested
+        if inner.limit.is_over and state.failed is not None and not state.is_interrupted:
+            state.expired = inner.limit.first
+        self._handlers(block, state, replace(inner, limit=scope.limit.without_expired()))
         return state
 
-    def _is_over(self, state: _BlockState, block: Block) -> bool:
-        if self._around.stop.is_requested or state.is_interrupted:
-            return True
-        return state.failed is not None and block.fail_fast and not self._settings.keeps_going
+    def _sequence(self, steps: tuple[Step, ...], scope: Scope, state: State) -> None:
+        for step in steps:
+            reason = self._reason_to_end(state, scope)
+            if reason:
+                self._note_end(state, self._teller.leave(step, scope, _NOT_RUN, reason=reason), scope)
+            else:
+                state.add(self._step(step, scope))
 
-    def _handlers(self, block: Block, state: _BlockState, *, group_ids: tuple[str, ...]) -> None:
-        outer = dict(self._run_names)
-        self._run_names |= _names_for_handlers(state)
+    def _reason_to_end(self, state: State, scope: Scope) -> str:
+        if scope.halt.is_requested or state.is_interrupted:
+            return getattr(scope.halt, "reason", "") or "the run was stopped"
+        if state.failed is not None and scope.is_fail_fast:
+            return f'"{state.failed.step_id}" failed'
+        return _over(scope.limit.first) if scope.limit.is_over else ""
+
+    def _note_end(self, state: State, result: StepResult, scope: Scope) -> None:
+        """A step that was not run because the time is over is what the block failed at, if nothing else was."""
+        deadline = scope.limit.first
+        if state.failed is None and not state.is_interrupted and deadline is not None and scope.limit.is_over:
+            state.failed = replace(result, failure=outcomes.of_time(deadline, ""))
+
+    def _branches(self, block: Block, scope: Scope, state: State) -> None:
+        branch = Branch(scope.halt)
+        views: list[Views] = [layered(scope.views) for _ in block.steps]
+
+        def run(index: int) -> None:
+            step = block.steps[index]
+            inner = replace(scope, halt=branch, views=views[index], is_isolated=True, is_concurrent=True)
+            self._add_concurrent(state, branch, inner, lambda: self._step(step, inner), step)
+
+        together(run, count=len(block.steps), at_once=block.max_parallel, halt=branch)
+        for view in views:
+            scope.views.update(getattr(view, "maps", [view])[0])
+
+    def _add_concurrent(
+        self, state: State, branch: Branch, scope: Scope, run: Callable[[], StepResult], step: Step
+    ) -> None:
+        reason = "" if not (branch.is_requested or scope.limit.is_over) else self._reason_to_end(State(), scope)
+        result = self._teller.leave(step, scope, _NOT_RUN, reason=reason) if reason else run()
+        with self._lock:
+            if reason:
+                self._note_end(state, result, scope)
+            elif result.status is not _INTERRUPTED or not branch.reason:
+                state.add(result)
+            is_over = state.failed is not None and scope.is_fail_fast
+        if is_over and not branch.reason and state.failed is not None:
+            branch.cancel(f'"{state.failed.step_id}" failed')
+
+    def _handlers(self, block: Block, state: State, scope: Scope) -> None:
+        if not (block.on_success or block.on_failure or block.finally_):
+            return
+        names = {**scope.run_names, **state.names_for_handlers()}
         is_succeeded = state.failed is None and not state.is_interrupted
         is_failed = state.failed is not None and not state.is_interrupted
         for role, steps, is_due in (
@@ -169,251 +261,257 @@ class _Run:
             (Role.ON_FAILURE, block.on_failure, is_failed),
             (Role.FINALLY, block.finally_, True),
         ):
+            halt: Halt = Unhalted() if role is Role.FINALLY else scope.halt
+            inner = replace(scope, run_names=names, role=role, halt=halt)
             for step in steps:
-                if not is_due or (role is not Role.FINALLY and self._around.stop.is_requested):
-                    self._finish_without_running(step, _SKIPPED, reason="not due", is_told=False)
+                if not is_due or halt.is_requested:
+                    self._teller.leave(step, inner, _SKIPPED, reason="not due", is_told=False)
                     continue
-                result = self._step(step, role=role, group_ids=group_ids)
-                self._has_failed_handler |= result.is_failure and not result.tolerated
-        self._run_names = outer
+                result = self._step(step, inner)
+                if result.is_failure and not result.tolerated:
+                    self._has_failed_handler = True
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
-    def _step(self, step: Step, *, role: Role, group_ids: tuple[str, ...]) -> StepResult:
-        reason = self._settings.left_out.get(step.id) or self._lacks_dry_run(step)
+    def _step(self, step: Step, scope: Scope) -> StepResult:
+        reason = self._reason_to_leave_out(step, scope)
         if reason:
-            return self._finish_without_running(step, _SKIPPED, reason=reason)
-        started = time.monotonic()
-        name, failure = self._name_of(step)
+            return self._teller.leave(step, scope, _SKIPPED, reason=reason)
+        name, failure = self._name_of(step, scope)
+        items: tuple[object, ...] | None = None
         try:
-            reason = self._reason_to_skip(step, name)
+            reason = self._reason_to_skip(step, scope, name)
+            if not reason and step.for_each is not None:
+                items = items_of(step.for_each, scope.context())
+                reason = "" if items else "for_each: there are no items"
         except ExpressionError as error:
             if self._settings.is_dry_run:
-                return self._finish_without_running(
-                    step, _SKIPPED, reason=self._around.mask(f"dry run: {error.message}")
-                )
-            failure = failure or _expression_failure(error, self._around.mask)
+                reason = self._around.mask(f"dry run: {error.message}")
+                return self._teller.leave(step, scope, _SKIPPED, reason=reason)
+            failure = failure or outcomes.of_expression(error, self._around.mask)
         if failure is None and reason:
-            return self._finish_without_running(step, _SKIPPED, reason=reason)
-        if failure is not None:
-            outcome = Outcome(result=AttemptResult(status=_FAILED, failure=failure), attempt_count=0)
-        elif isinstance(step, GroupStep):
-            outcome = self._group(step, name=name, role=role, group_ids=group_ids)
-        else:
-            outcome = self._command(step, name=name, role=role, group_ids=group_ids)
-        result = _step_result(step, name, role, outcome, duration_seconds=time.monotonic() - started)
-        return self._finish(step, result, outcome.output, group_ids=group_ids)
+            return self._teller.leave(step, scope, _SKIPPED, reason=reason)
+        if scope.locks and scope.role is Role.STEP:
+            failure = failure or lost(scope.locks)
+        if items is None or failure is not None:
+            return self._once(step, scope, name=name, failure=failure)
+        return self._loop(step, items, scope, name=name)
 
-    def _lacks_dry_run(self, step: Step) -> str:
-        return "dry run: the command has no --dry-run" if step.id in self._settings.lacks_dry_run else ""
+    def _reason_to_leave_out(self, step: Step, scope: Scope) -> str:
+        key = scope.key(step)
+        if key in self._settings.left_out:
+            return self._settings.left_out[key]
+        return "dry run: the command has no --dry-run" if key in self._settings.lacks_dry_run else ""
 
-    def _name_of(self, step: Step) -> tuple[str, Failure | None]:
+    def _name_of(self, step: Step, scope: Scope, *, label: str = "") -> tuple[str, Failure | None]:
         if isinstance(step.name, str):
-            return step.name, None
+            return f"{step.name} ({label})" if label else step.name, None
+        if step.for_each is not None and not label:
+            return step.id, None
         try:
-            return tidy_text(str(render(step.name, self._context())), self._around.mask), None
+            return tidy_text(str(render(step.name, scope.context())), self._around.mask), None
         except ExpressionError as error:
-            failure = None if self._settings.is_dry_run else _expression_failure(error, self._around.mask)
+            failure = None if self._settings.is_dry_run else outcomes.of_expression(error, self._around.mask)
             return step.id, failure
 
-    def _reason_to_skip(self, step: Step, name: str) -> str:
-        if step.when is not None and not evaluate_condition(step.when, self._context()):
+    def _reason_to_skip(self, step: Step, scope: Scope, name: str) -> str:
+        if step.when is not None and not evaluate_condition(step.when, scope.context()):
             return f"when: {step.when.source}"
-        if step.confirm is None or self._settings.answers_yes or self._settings.is_dry_run:
-            return ""
-        text = str(render(step.confirm, self._context()))
-        if self._around.ask is None:
-            raise ExpressionError(f'"{text}" needs an answer; run it at a terminal, or give --yes', step.span)
-        self._emit(events.ConfirmationRequested, step_id=step.id, text=tidy_text(text, self._around.mask))
-        return "" if self._around.ask(tidy_text(f"{name}: {text}", self._around.mask)) else "not confirmed"
+        is_asked = step.confirm is not None and not self._settings.answers_yes and not self._settings.is_dry_run
+        if is_asked and step.confirm is not None:
+            text = str(render(step.confirm, scope.context()))
+            if reason := self._questions.confirm(step, text, step_id=scope.id(step), name=name):
+                return reason
+        if self._settings.asks_before_steps and isinstance(step, CommandStep):
+            return self._questions.before_step(step_id=scope.id(step), name=name)
+        return ""
 
-    def _group(self, step: GroupStep, *, name: str, role: Role, group_ids: tuple[str, ...]) -> Outcome:
-        self._emit(events.StepStarted, step_id=step.id, name=name, group_ids=group_ids, role=role)
+    def _loop(self, step: Step, items: tuple[object, ...], scope: Scope, *, name: str) -> StepResult:
+        started = time.monotonic()
+        loop_id = scope.id(step)
+        self._teller.start(step, scope, name, item_count=len(items))
+        state, views = State(), list[Views]()
+        branch = Branch(scope.halt)
+        is_concurrent = step.max_parallel > 1
+        changes: dict[str, Any] = {"halt": branch, "is_isolated": True, "is_concurrent": True} if is_concurrent else {}
+        scopes = []
+        for number, item in enumerate(items, start=1):
+            inner = scope.for_item(number, item, loop_id=loop_id)
+            scopes.append(replace(inner, **changes) if changes else inner)
+            views.append(inner.views)
+        results: dict[int, StepResult] = {}
 
-        def once() -> tuple[AttemptResult, object]:
-            state = self._block(step.block, role=role, group_ids=(*group_ids, step.id))
-            if state.is_interrupted:
-                return AttemptResult(status=_INTERRUPTED), None
-            if state.failed is None:
-                return self._check_until(step.retry, step, AttemptResult(status=_SUCCEEDED)), None
-            first = state.failed.failure
-            failure = (
-                None if first is None else replace(first, message=f'step "{state.failed.step_id}": {first.message}')
-            )
-            return AttemptResult(status=_FAILED, failure=failure), None
+        def run(index: int) -> None:
+            inner = scopes[index]
+            label = self._around.mask(label_of(items[index]))
 
-        return self._attempts(step, once)
+            def once() -> StepResult:
+                name, failure = self._name_of(step, inner, label=label)
+                results[index] = self._once(step, inner, name=name, failure=failure)
+                return results[index]
 
-    def _command(self, step: CommandStep, *, name: str, role: Role, group_ids: tuple[str, ...]) -> Outcome:
-        planned = self._plan.steps[step.id]
-        tokens, warnings, failure = self._tokens(step, planned)
-        argv = (MASK,) if step.no_log else tuple(self._around.mask(token) for token in tokens)
-        command = str(step.command[0].value)
-        self._emit(
-            events.StepStarted, step_id=step.id, name=name, group_ids=group_ids, role=role, argv=(command, *argv)
+            self._add_concurrent(state, branch, inner, once, step)
+
+        if is_concurrent:
+            together(run, count=len(items), at_once=step.max_parallel, halt=branch)
+        else:
+            self._items_in_order(step, items, scopes, state)
+        return self._finish_loop(step, scope, state, views, name=name, duration_seconds=time.monotonic() - started)
+
+    def _items_in_order(self, step: Step, items: tuple[object, ...], scopes: list[Scope], state: State) -> None:
+        for item, inner in zip(items, scopes, strict=True):
+            label = self._around.mask(label_of(item))
+            reason = self._reason_to_end(state, inner)
+            if reason:
+                self._note_end(state, self._teller.leave(step, inner, _NOT_RUN, reason=reason, label=label), inner)
+                continue
+            name, failure = self._name_of(step, inner, label=label)
+            state.add(self._once(step, inner, name=name, failure=failure))
+
+    def _finish_loop(
+        self, step: Step, scope: Scope, state: State, views: list[Views], *, name: str, duration_seconds: float
+    ) -> StepResult:
+        if scope.limit.is_over and state.failed is not None and not state.is_interrupted:
+            state.expired = scope.limit.first
+        ended = state.result()
+        seen = [view[step.id] for view in views]
+        extra: dict[str, object] = {"results": seen}
+        if all("output" in view for view in seen):
+            extra["output"] = [view["output"] for view in seen]
+        result = StepResult(
+            step_id=scope.id(step),
+            name=name,
+            status=ended.status,
+            role=scope.role,
+            duration_seconds=duration_seconds,
+            attempt_count=1,
+            failure=ended.failure,
+            # An item that may fail has said so itself; the loop goes on, and is as good as its items.
+            is_group=True,
+            file=scope.file,
+            line=step.span.line,
         )
-        if failure is not None:
-            return Outcome(result=AttemptResult(status=_FAILED, failure=failure), attempt_count=0)
+        return self._teller.finish(step, scope, result, extra)
 
-        def write_line(stream: str, line: str) -> None:
-            if not step.no_log:
-                self._emit(events.StepOutputWritten, step_id=step.id, stream=stream, line=line)
+    def _once(self, step: Step, scope: Scope, *, name: str, failure: Failure | None = None) -> StepResult:
+        started = time.monotonic()
+        if step.no_log:
+            scope = replace(scope, is_hidden=True)
+        if failure is not None:
+            outcome = outcomes.failed(failure)
+        elif step.lock is not None:
+            with self._held(step.lock, scope, step_id=scope.id(step)) as (inner, refused):
+                outcome = self._run(step, inner, name) if refused is None else Outcome(result=refused, attempt_count=0)
+        else:
+            outcome = self._run(step, scope, name)
+        ended = outcome.result
+        result = StepResult(
+            step_id=scope.id(step),
+            name=name,
+            status=ended.status,
+            role=scope.role,
+            tolerated=outcomes.is_tolerated(step, ended),
+            attempt_count=outcome.attempt_count,
+            duration_seconds=time.monotonic() - started,
+            failure=ended.failure,
+            reason=ended.reason,
+            warnings=ended.warnings,
+            is_group=not isinstance(step, CommandStep),
+            file=scope.file,
+            line=step.span.line,
+        )
+        has_output = _captures(step) and ended.status is _SUCCEEDED
+        return self._teller.finish(step, scope, result, {"output": outcome.output} if has_output else {})
+
+    def _run(self, step: Step, scope: Scope, name: str) -> Outcome:
+        match step:
+            case CommandStep():
+                attempts = functools.partial(self._attempts, step, scope)
+                return self._commands.run(step, scope, name, attempts=attempts)
+            case CallStep():
+                return self._call(step, scope, name)
+        return self._group(step, scope, name)
+
+    def _group(self, step: GroupStep, scope: Scope, name: str) -> Outcome:
+        self._teller.start(step, scope, name)
+        inner = scope.inside(scope.id(step))
 
         def once() -> tuple[AttemptResult, object]:
-            result = self._around.execute(
-                command=command, tokens=tokens, keeps_stdout=step.capture is not None, write_line=write_line
+            owner = f'"{step.id}"'
+            state = self._block(step.block, inner, timeout_seconds=step.timeout_seconds, owner=owner)
+            return state.result(), None
+
+        return self._attempts(step, scope, once)
+
+    def _call(self, step: CallStep, scope: Scope, name: str) -> Outcome:
+        self._teller.start(step, scope, name)
+        planned = self._plan.steps.get(scope.id(step))
+
+        def once() -> tuple[AttemptResult, object]:
+            inputs = planned.inputs if planned is not None and planned.is_final else None
+            try:
+                inputs = inputs or resolve_call(step, scope.inputs, scope.context())
+            except ExpressionError as error:
+                return outcomes.failed(outcomes.of_expression(error, self._around.mask)).result, None
+            errors = [item for item in inputs.diagnostics if item.severity is Severity.ERROR]
+            if errors:
+                return outcomes.failed(outcomes.of_diagnostics(errors, self._around.mask)).result, None
+            inner = scope.inside(
+                scope.id(step),
+                inputs=inputs,
+                views={},
+                prefix=f"{scope.key(step)}/",
+                file=step.runbook.path,
+                limit=scope.limit.within(step.timeout_seconds, owner=f'"{step.id}"'),
+                is_isolated=scope.is_isolated or step.timeout_seconds is not None,
             )
-            if step.no_log and result.failure is not None:
-                hidden = replace(result.failure, message="(hidden by no_log)", traceback="")
-                result = replace(result, failure=hidden)
-            if warnings:
-                result = replace(result, warnings=(*warnings, *result.warnings))
-            return self._captured(step, result)
+            return self._runbook(step.runbook, inner, owner=f'"{step.runbook.name}"'), None
 
-        return self._attempts(step, once)
+        return self._attempts(step, scope, once)
 
-    def _tokens(
-        self, step: CommandStep, planned: PlannedStep
-    ) -> tuple[tuple[str, ...], tuple[str, ...], Failure | None]:
-        """The tokens with all values known, the warnings and the errors of a last check."""
-        if planned.is_final:
-            return planned.binding.tokens, (), None
-        binding = self._around.binder.bind(step, inputs=self._plan.inputs, context=self._context())
-        errors = [diagnostic for diagnostic in binding.diagnostics if diagnostic.severity is Severity.ERROR]
-        warnings = tuple(item.message for item in binding.diagnostics if item.severity is Severity.WARNING)
-        if not errors:
-            return binding.tokens, warnings, None
-        message = "; ".join(_as_sentence(error) for error in errors)
-        failure = Failure(error_type="BindingError", message=tidy_text(message, self._around.mask), exit_code=2)
-        return (), warnings, failure
+    def _attempts(self, step: Step, scope: Scope, once: Once) -> Outcome:
+        def once_and_look() -> tuple[AttemptResult, object]:
+            result, output = once()
+            return self._check_until(step, scope, result, output), output
 
-    def _captured(self, step: CommandStep, result: AttemptResult) -> tuple[AttemptResult, object]:
-        if step.capture is None or result.status is not _SUCCEEDED:
-            return self._check_until(step.retry, step, result), None
-        try:
-            output = read_output(result.stdout, step.capture)
-        except (ValueError, RecursionError) as error:
-            text = tidy_text(f"capture: {step.capture}: the output is not JSON: {error}", self._around.mask)
-            failure = Failure(error_type=type(error).__name__, message=text, exit_code=1)
-            return replace(result, status=_FAILED, failure=failure), None
-        self._views[step.id] = _view(step.id, status=_SUCCEEDED, output=output)
-        return self._check_until(step.retry, step, result), output
-
-    def _check_until(self, retry: Retry | None, step: Step, result: AttemptResult) -> AttemptResult:
-        if retry is None or retry.until is None or result.status is not _SUCCEEDED:
-            return result
-        self._views.setdefault(step.id, _view(step.id, status=_SUCCEEDED))
-        try:
-            if evaluate_condition(retry.until, self._context()):
-                return result
-            message = f"until: {retry.until.source} is not true yet"
-            failure = Failure(error_type="UntilNotMet", message=message, exit_code=1)
-        except ExpressionError as error:
-            failure = _expression_failure(error, self._around.mask)
-        return replace(result, status=_FAILED, failure=failure)
-
-    def _attempts(self, step: Step, once: Callable[[], tuple[AttemptResult, object]]) -> Outcome:
         def on_failed(count: int, delay_seconds: float, failure: Failure) -> None:
-            self._emit(
+            self._teller.tell(
                 events.AttemptFailed,
-                step_id=step.id,
+                step_id=scope.id(step),
                 attempt=count,
                 attempt_count=step.retry.attempts if step.retry else 1,
                 delay_seconds=delay_seconds,
                 failure=failure,
             )
 
-        around = self._around
-        return attempt(once, retry=step.retry, stop=around.stop, on_failed=on_failed, rng=around.rng)
+        return attempt(
+            once_and_look,
+            retry=step.retry,
+            halt=scope.halt,
+            limit=scope.limit,
+            on_failed=on_failed,
+            rng=self._around.rng,
+        )
 
-    # -- results -----------------------------------------------------------------------------------------------------
-
-    def _context(self) -> Mapping[str, object]:
-        return self._plan.inputs.context(steps=self._views, run=self._run_names)
-
-    def _finish(
-        self, step: Step, result: StepResult, output: object, *, group_ids: tuple[str, ...], is_told: bool = True
-    ) -> StepResult:
-        # A step that runs again, because its group is retried, stands where it ended last.
-        self._results.pop(step.id, None)
-        self._results[step.id] = result
-        has_output = isinstance(step, CommandStep) and step.capture is not None
-        extra = {"output": output} if has_output and result.status is _SUCCEEDED else {}
-        self._views[step.id] = _view(step.id, status=result.status, result=result, **extra)
-        if is_told:
-            self._emit(events.StepFinished, result=result, group_ids=group_ids, is_group=isinstance(step, GroupStep))
-        return result
-
-    def _finish_without_running(
-        self, step: Step, status: StepStatus, *, reason: str, is_told: bool = True
-    ) -> StepResult:
-        planned = self._plan.steps[step.id]
-        name = step.name if isinstance(step.name, str) else step.id
-        result = StepResult(step_id=step.id, name=name, status=status, role=planned.role, reason=reason)
-        self._finish(step, result, None, group_ids=planned.group_ids, is_told=is_told)
-        if isinstance(step, GroupStep):
-            block = step.block
-            for inner in block.steps:
-                self._finish_without_running(inner, status, reason=reason, is_told=is_told)
-            for inner in (*block.on_success, *block.on_failure, *block.finally_):
-                self._finish_without_running(inner, status, reason=reason, is_told=False)
-        return result
+    def _check_until(self, step: Step, scope: Scope, result: AttemptResult, output: object) -> AttemptResult:
+        retry = step.retry
+        if retry is None or retry.until is None or result.status is not _SUCCEEDED:
+            return result
+        seen: dict[str, Any] = {"output": output} if _captures(step) else {}
+        scope.views[step.id] = outcomes.view_of(scope.id(step), status=_SUCCEEDED, **seen)
+        try:
+            if evaluate_condition(retry.until, scope.context()):
+                return result
+            message = f"until: {retry.until.source} is not true yet"
+            failure = Failure(error_type=policy.UNTIL_NOT_MET, message=message, exit_code=1)
+        except ExpressionError as error:
+            failure = outcomes.of_expression(error, self._around.mask)
+        return replace(result, status=_FAILED, failure=failure)
 
 
-def _reason_of(state: _BlockState) -> str:
-    if state.failed is None or state.is_interrupted:
-        return "the run was stopped"
-    return f'"{state.failed.step_id}" failed'
+def _captures(step: Step) -> bool:
+    return isinstance(step, CommandStep) and step.capture is not None
 
 
-def _names_for_handlers(state: _BlockState) -> dict[str, object]:
-    failed = state.failed
-    if state.is_interrupted:
-        status = RunStatus.INTERRUPTED
-    else:
-        status = RunStatus.SUCCEEDED if failed is None else RunStatus.FAILED
-    values: dict[str, object] = {"status": status.value}
-    if failed is not None:
-        values |= {"failed_step": failed.step_id, "error": failed.failure.message if failed.failure else ""}
-    return {name: value for name, value in values.items() if name in HANDLER_RUN_NAMES}
-
-
-def _step_result(step: Step, name: str, role: Role, outcome: Outcome, *, duration_seconds: float) -> StepResult:
-    result = outcome.result
-    is_failed = result.status in {_FAILED, StepStatus.TIMED_OUT}
-    is_tolerated = is_failed and (
-        policy.is_tolerated(result.failure, step.continue_on_error)
-        if result.failure is not None
-        else step.continue_on_error is True
-    )
-    return StepResult(
-        step_id=step.id,
-        name=name,
-        status=result.status,
-        role=role,
-        tolerated=is_tolerated,
-        attempt_count=outcome.attempt_count,
-        duration_seconds=duration_seconds,
-        failure=result.failure,
-        warnings=result.warnings,
-    )
-
-
-def _view(step_id: str, *, status: StepStatus, result: StepResult | None = None, **extra: object) -> StepView:
-    view = StepView(id=step_id, status=status.value, **extra)
-    if result is not None:
-        view |= {"name": result.name, "tolerated": result.tolerated, "attempts": result.attempt_count}
-        if result.failure is not None:
-            view |= {"exit_code": result.failure.exit_code, "error": result.failure.message}
-        elif status is _SUCCEEDED:
-            view["exit_code"] = 0
-    return view
-
-
-def _expression_failure(error: ExpressionError, mask: Mask) -> Failure:
-    message = tidy_text(f"line {error.span.line}: {error.message}", mask)
-    return Failure(error_type="ExpressionError", message=message, exit_code=2)
-
-
-def _as_sentence(diagnostic: Diagnostic) -> str:
-    return f"line {diagnostic.span.line}: {diagnostic.message}" + (f" ({diagnostic.help})" if diagnostic.help else "")
+def _over(deadline: Deadline | None) -> str:
+    return f"the timeout of {deadline.owner} is over" if deadline is not None else ""

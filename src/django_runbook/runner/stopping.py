@@ -88,6 +88,11 @@ class Stop:
         return self._is_ending and self._section == self._ending_section
 
     @property
+    def is_immediate(self) -> bool:
+        """Whether the ladder has come to where commands are ended by force, whichever it was."""
+        return self._is_ending
+
+    @property
     def was_taken_by_command(self) -> bool:
         """Whether a handler that the command had put in our place got the signal."""
         return self.is_requested and bool(self._previous) and not self._is_handled
@@ -107,6 +112,11 @@ class Stop:
             self.signal_number = number
             self._event.set()
             self._tell(is_immediate=False)
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        """Take one rung of the ladder, as if this signal had come; without effect outside of the context."""
+        if self._watchdog is not None:
+            os.write(self._write_end, bytes((number,)))
 
     def interruptible(self) -> _Section:
         """Around a command: here, and nowhere else, the ladder may raise `Stopped`."""

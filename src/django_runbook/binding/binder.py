@@ -1,0 +1,157 @@
+"""A step with the values that are known to its tokens."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from django_runbook.binding.argv import Binding, Invocation, Word, bind_invocation
+from django_runbook.binding.catalog import BrokenCommandError, Catalog, UnknownCommandError
+from django_runbook.binding.checking import UNKNOWN
+from django_runbook.document.diagnostics import Diagnostic, nearest
+from django_runbook.document.expressions import ExpressionError, Template, as_text, evaluate, is_known
+from django_runbook.document.inputs import Inputs
+from django_runbook.document.runbook import CommandStep, Located, Option
+
+_ENTRY_POINTS = frozenset(("manage.py", "./manage.py", "python", "python3", "django-admin"))
+
+
+@dataclass(slots=True, kw_only=True)
+class Binder:
+    """Binds steps to tokens. ``databases`` are the aliases that there are; ``verbosity`` goes to silent steps."""
+
+    catalog: Catalog
+    databases: Collection[str] = ()
+    verbosity: int | None = None
+    _seen: dict[object, Binding] = field(default_factory=dict)
+    # A parser remembers what it is asked, and the branches of a parallel group ask at the same time.
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def bind(self, step: CommandStep, *, inputs: Inputs, context: Mapping[str, object] | None = None) -> Binding:
+        """The tokens of a step. Without a ``context`` of the run, what only the run knows is `UNKNOWN`."""
+        evaluation = _Evaluation(inputs=inputs, context=context)
+        try:
+            invocation = self._invocation(step, evaluation)
+        except ExpressionError as error:
+            diagnostic = Diagnostic(code="RB320", message=error.message, span=error.span)
+            return Binding(diagnostics=(diagnostic,))
+        key = _key_of(invocation)
+        with self._lock:
+            if key in self._seen:
+                return self._seen[key]
+            binding = self._bind(invocation)
+            if not binding.diagnostics:
+                self._seen[key] = binding
+            return binding
+
+    def _bind(self, invocation: Invocation) -> Binding:
+        try:
+            spec = self.catalog.get(invocation.name)
+        except UnknownCommandError:
+            return Binding(diagnostics=(self._unknown_command(invocation),))
+        except BrokenCommandError as error:
+            message = f'the command "{invocation.name}" cannot be loaded: {error}'
+            return Binding(diagnostics=(Diagnostic(code="RB415", message=message, span=invocation.name_span),))
+        return bind_invocation(invocation, spec, databases=self.databases)
+
+    def _invocation(self, step: CommandStep, evaluation: _Evaluation) -> Invocation:
+        name = step.command[0]
+        if not isinstance(name.value, str):
+            raise ExpressionError("the name of a command cannot be an expression", name.span)
+        return Invocation(
+            name=name.value,
+            name_span=name.span,
+            words=tuple(evaluation.word(token) for token in step.command[1:]),
+            args=tuple(evaluation.located(located) for located in step.args),
+            options=tuple(
+                Option(name=option.name, name_span=option.name_span, value=evaluation.located(option.value))
+                for option in step.options
+            ),
+            verbosity=self.verbosity,
+        )
+
+    def _unknown_command(self, invocation: Invocation) -> Diagnostic:
+        name, names = invocation.name, self.catalog.names
+        if name in _ENTRY_POINTS:
+            message, help_text = f'"{name}" is not a management command', "write what stands behind manage.py"
+        else:
+            near = nearest(name, names)
+            message = f'there is no management command "{name}"'
+            help_text = f'"{near}" is near ({names[near]})' if near else "is its app in INSTALLED_APPS"
+        return Diagnostic(code="RB401", message=message, span=invocation.name_span, help=help_text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Evaluation:
+    inputs: Inputs
+    context: Mapping[str, object] | None
+
+    def word(self, token: Located) -> Word:
+        template = token.value
+        if isinstance(template, str):
+            return Word(text=template, span=token.span)
+        assert isinstance(template, Template)
+        first = template.parts[0]
+        text = self._text(template)
+        return Word(text=text, span=token.span, may_be_option=isinstance(first, str) and first.startswith("-"))
+
+    def located(self, located: Located) -> Located:
+        value = located.value
+        if isinstance(value, Template):
+            if value.whole is None:
+                return Located(value=self._text(value), span=located.span)
+            return _as_located(self._value(value), located)
+        if isinstance(value, tuple):
+            return Located(value=tuple(self.located(item) for item in value), span=located.span)
+        return located
+
+    def _value(self, template: Template) -> object:
+        assert template.whole is not None
+        if self.context is None and not is_known(template.whole, self.inputs.knows):
+            return UNKNOWN
+        return evaluate(template.whole, self.context if self.context is not None else self.inputs.context())
+
+    def _text(self, template: Template) -> str:
+        parts = []
+        for part in template.parts:
+            if isinstance(part, str):
+                parts.append(part)
+            elif self.context is None and not is_known(part, self.inputs.knows):
+                parts.append(UNKNOWN)
+            else:
+                context = self.context if self.context is not None else self.inputs.context()
+                parts.append(as_text(evaluate(part, context), part))
+        return "".join(parts)
+
+
+def _as_located(value: object, located: Located) -> Located:
+    """A value of an expression, at the place of the expression."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return Located(value=value, span=located.span)
+        case datetime.date() | datetime.time():
+            return Located(value=value.isoformat(), span=located.span)
+        case list() | tuple():
+            return Located(value=tuple(_as_located(item, located) for item in value), span=located.span)
+    template = located.value
+    assert isinstance(template, Template)
+    assert template.whole is not None
+    raise ExpressionError(f'"{template.whole.source}" is a mapping, which no command takes', located.span)
+
+
+def _key_of(invocation: Invocation) -> object:
+    return (
+        invocation.name,
+        tuple((word.text, word.may_be_option) for word in invocation.words),
+        tuple(_plain(located) for located in invocation.args),
+        tuple((option.name, _plain(option.value)) for option in invocation.options),
+    )
+
+
+def _plain(located: Located) -> object:
+    if isinstance(located.value, tuple):
+        return tuple(_plain(item) for item in located.value)
+    # The type belongs to the key: True and 1 are equal and mean different tokens.
+    return (type(located.value), located.value, located.text)

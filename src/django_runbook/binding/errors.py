@@ -1,0 +1,73 @@
+"""The names of exceptions in ``errors`` and ``continue_on_error`` to their classes."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from functools import cache
+from typing import Final
+
+from django_runbook.document.diagnostics import Diagnostic, nearest
+from django_runbook.document.runbook import Step
+
+# Where a bare name is looked for; any other exception is named with its module.
+HOMES: Final = (
+    "builtins",
+    "django.core.exceptions",
+    "django.core.management",
+    "django.db",
+    "django.db.transaction",
+    "django_runbook.exceptions",
+)
+
+
+def check_names(step: Step) -> Iterator[Diagnostic]:
+    """What is said of the names that no import finds."""
+    retried = step.retry.errors if step.retry is not None else None
+    allowed = () if isinstance(step.continue_on_error, bool) else step.continue_on_error
+    for key, names in (("errors", retried or ()), ("continue_on_error", allowed)):
+        for name in names:
+            if isinstance(name, str) and find(name) is None:
+                message = f'"{key}" names the exception "{name}", which cannot be imported'
+                yield Diagnostic(code="RB417", message=message, span=step.span, help=_help(name))
+
+
+@cache
+def find(name: str) -> type[BaseException] | None:
+    """The exception of this name, bare or with its module; None where there is none."""
+    if "." not in name:
+        found = (getattr(importlib.import_module(home), name, None) for home in HOMES)
+        return next((kind for kind in found if _is_exception(kind)), None)
+    parts = name.split(".")
+    for count in range(len(parts) - 1, 0, -1):
+        try:
+            value: object = importlib.import_module(".".join(parts[:count]))
+        except ImportError:
+            continue
+        except Exception:  # noqa: BLE001 - a module that breaks while it is imported has no names to offer
+            return None
+        for part in parts[count:]:
+            value = getattr(value, part, None)
+        return value if _is_exception(value) else None  # type: ignore[return-value]  # just looked at
+    return None
+
+
+def qualified(name: str) -> str:
+    """How the class calls itself: a module may offer an exception that another one defines."""
+    kind = find(name) if "." in name else None
+    return f"{kind.__module__}.{kind.__qualname__}" if kind is not None else name
+
+
+def _is_exception(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseException)
+
+
+def _help(name: str) -> str:
+    if "." in name:
+        return "look at the module and at the name of the class"
+    known = {
+        other for home in HOMES for other, value in vars(importlib.import_module(home)).items() if _is_exception(value)
+    }
+    near = nearest(name, sorted(known))
+    hint = f'"{near}" is near; ' if near else ""
+    return f'{hint}name an exception of your own with its module, as in "requests.exceptions.Timeout"'

@@ -1,0 +1,49 @@
+"""A Runbook to all of its steps by their keys, those of the runbooks that it names included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django_runbook.document.runbook import Block, CallStep, GroupStep, Runbook, Step
+from django_runbook.results import Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A step where it stands.
+
+    ``key`` is its id, with the ids of the runbook steps around it in front: ``weekly/import``. ``group_keys`` are the
+    groups, loops and runbooks around it, outermost first.
+    """
+
+    key: str
+    step: Step
+    role: Role
+    group_keys: tuple[str, ...] = ()
+
+
+def outline(runbook: Runbook) -> dict[str, Entry]:
+    """Every step once, in the order of the file."""
+    return {entry.key: entry for entry in _block(runbook.block, role=Role.STEP, prefix="", group_keys=())}
+
+
+def _block(block: Block, *, role: Role, prefix: str, group_keys: tuple[str, ...]) -> Iterator[Entry]:
+    for own_role, steps in lists_of(block, role):
+        for step in steps:
+            key = prefix + step.id
+            yield Entry(key=key, step=step, role=own_role, group_keys=group_keys)
+            if isinstance(step, GroupStep):
+                yield from _block(step.block, role=own_role, prefix=prefix, group_keys=(*group_keys, key))
+            elif isinstance(step, CallStep):
+                yield from _block(step.runbook.block, role=own_role, prefix=f"{key}/", group_keys=(*group_keys, key))
+
+
+def lists_of(block: Block, role: Role) -> tuple[tuple[Role, tuple[Step, ...]], ...]:
+    """The lists of a block with the roles that their steps have; ``role`` is that of the block itself."""
+    return (
+        (role, block.steps),
+        (Role.ON_SUCCESS, block.on_success),
+        (Role.ON_FAILURE, block.on_failure),
+        (Role.FINALLY, block.finally_),
+    )

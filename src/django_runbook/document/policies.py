@@ -1,0 +1,132 @@
+"""Nodes of the keys that say when, how often, how long and under which lock a step runs to their values."""
+
+from __future__ import annotations
+
+import math
+
+from django_runbook.document.expressions import Template
+from django_runbook.document.keys import EXPECTED, MAX_ATTEMPTS, MAX_ITEMS, Kind
+from django_runbook.document.nodes import Hole, Mapping, Node, Scalar
+from django_runbook.document.reading import Keys, Reading
+from django_runbook.document.runbook import Located, LockSettings, Retry
+from django_runbook.document.scalars import resolve
+
+_TOO_MANY = "a command that goes through many rows does so by itself; here each item has a result of its own"
+
+
+def retry(keys: Keys, reading: Reading) -> Retry | None:
+    """What ``retry`` says: a number of attempts, or a mapping."""
+    if "retry" not in keys:
+        return None
+    node = keys["retry"][1]
+    if isinstance(node, Scalar) and type(attempts := resolve(node)) is int:
+        if 1 <= attempts <= MAX_ATTEMPTS:
+            return Retry(attempts=attempts)
+        reading.expected("retry", EXPECTED["attempts"], node)
+        return None
+    if not isinstance(node, Mapping):
+        reading.expected("retry", "the number of attempts, or a mapping with attempts, delay, …", node)
+        return None
+    typed, fields = reading.fields(node, Kind.RETRY)
+    delay = reading.duration(fields.get("delay", (None, None))[1], "delay", default=1.0)
+    max_delay = reading.duration(fields.get("max_delay", (None, None))[1], "max_delay", default=60.0)
+    until = reading.condition(fields["until"][1], "until") if "until" in fields else None
+    if typed is None:
+        return None
+    if typed.get("errors") is not None:
+        typed["errors"] = tuple(typed["errors"])
+    longest = max_delay if "max_delay" in fields else max(max_delay, delay)
+    return Retry(delay_seconds=delay, max_delay_seconds=longest, until=until, **typed)
+
+
+def for_each(keys: Keys, reading: Reading) -> Located | None:
+    """What a step is run for."""
+    if "for_each" not in keys:
+        return None
+    node = keys["for_each"][1]
+    if isinstance(node, Hole):
+        return None
+    located = reading.value(node)
+    match located.value:
+        case tuple() as items if len(items) <= MAX_ITEMS:
+            return located
+        case tuple():
+            reading.report("RB212", f'"for_each" has more than {MAX_ITEMS} items', node, help_text=_TOO_MANY)
+        case Template() as template if template.whole is not None:
+            return located
+        case dict() as lists if lists:
+            return located if _are_lists(node, lists, reading) else None
+        case str() as text if text and isinstance(node, Scalar):
+            message = '"for_each" must be a list, a mapping of lists or an expression, not text'
+            reading.report("RB205", message, node, help_text=f"write an expression as ${{{{ {text} }}}}")
+        case _:
+            reading.expected("for_each", "a list, a mapping of lists or one whole expression", node)
+    return None
+
+
+def _are_lists(node: Node, lists: dict[str, Located], reading: Reading) -> bool:
+    """Whether a mapping of lists is one; how many items their product has is known where all are lists."""
+    assert isinstance(node, Mapping)
+    is_good, count = True, 1
+    for key, value in node.entries:
+        match lists[key.text].value:
+            case tuple() as items:
+                count *= max(len(items), 1)
+            case Template() as template if template.whole is not None:
+                pass
+            case _:
+                reading.expected(key.text, "a list, or one whole expression that gives one", value)
+                is_good = False
+        if not key.text.isidentifier():
+            reading.report("RB210", f'"{key.text}" cannot be a name in expressions', key)
+            is_good = False
+    if count > MAX_ITEMS:
+        message = f'"for_each" has {count} items, the product of its lists, and at most {MAX_ITEMS} are allowed'
+        reading.report("RB212", message, node, help_text=_TOO_MANY)
+        return False
+    return is_good
+
+
+def timeout(keys: Keys, reading: Reading) -> float | None:
+    """The seconds of ``timeout``; None when there is none."""
+    if "timeout" not in keys:
+        return None
+    node = keys["timeout"][1]
+    if isinstance(node, Hole):
+        return None
+    seconds = reading.duration(node, "timeout", default=math.inf)
+    if seconds == 0:
+        reading.report("RB206", '"timeout" must be longer than nothing', node, help_text="leave it out")
+    return seconds if 0 < seconds < math.inf else None
+
+
+def lock(keys: Keys, reading: Reading, *, default: str | None) -> LockSettings | None:
+    """The lock of a step or, with its name as the default, of the file, where it is on unless it says false."""
+    if "lock" not in keys:
+        return LockSettings(name=default) if default is not None else None
+    node = keys["lock"][1]
+    if isinstance(node, Mapping):
+        return _lock_of(node, reading, default=default)
+    value = reading.value(node).value
+    if value is False:
+        return None
+    if isinstance(value, str | Template) and value:
+        return LockSettings(name=value)
+    if value is True and default is not None:
+        return LockSettings(name=default)
+    reading.expected("lock", "a name, a mapping with name, on_conflict and wait, or false", node)
+    return None
+
+
+def _lock_of(node: Mapping, reading: Reading, *, default: str | None) -> LockSettings | None:
+    typed, keys = reading.fields(node, Kind.LOCK)
+    name = reading.template(keys["name"][1], "name") if "name" in keys else default
+    on_conflict = (typed or {}).get("on_conflict")
+    wait = reading.duration(keys["wait"][1], "wait", default=0) if "wait" in keys else None
+    if name is None:
+        reading.report("RB204", 'the lock of a step needs "name"', node.entries[0][0] if node.entries else node)
+        return None
+    if wait is not None and on_conflict != "wait" and typed is not None:
+        message = f'"wait" has no meaning with "on_conflict: {on_conflict or "fail"}"'
+        reading.report("RB216", message, keys["wait"][0], help_text='add "on_conflict: wait", or leave it out')
+    return LockSettings(name=name, on_conflict=on_conflict or "fail", wait_seconds=wait)

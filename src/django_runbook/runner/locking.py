@@ -1,0 +1,103 @@
+"""A lock of a runbook or a step to the right to go on, or to who has it instead."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from django_runbook import events
+from django_runbook.document.expressions import ExpressionError, render
+from django_runbook.document.runbook import LockSettings
+from django_runbook.exceptions import LockHeld, LockLost, RunbookError
+from django_runbook.locks.base import Holder, Lock
+from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.runner import outcomes
+from django_runbook.runner.limits import Halt, Limit
+from django_runbook.runner.masking import Mask
+from django_runbook.runner.output import tidy_text
+from django_runbook.runner.scope import Scope
+from django_runbook.runner.telling import Teller
+
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locker:
+    """Takes the locks of a run, with ``new_lock`` from a name to its lock."""
+
+    new_lock: Callable[[str], Lock]
+    teller: Teller
+    mask: Mask
+
+    @contextlib.contextmanager
+    def held(
+        self, settings: LockSettings, scope: Scope, *, step_id: str
+    ) -> Iterator[tuple[Scope, AttemptResult | None]]:
+        """The scope under the lock, or the result of what cannot run without it."""
+        try:
+            name = tidy_text(str(render(settings.name, scope.context())), self.mask)
+            # What is around the step holds it for the step too.
+            lock = None if scope.holds(name) else self.new_lock(name)
+            refused = self._obtain(lock, settings, scope, step_id=step_id) if lock is not None else None
+        except ExpressionError as error:
+            lock, refused = None, outcomes.failed(outcomes.of_expression(error, self.mask)).result
+        except RunbookError as error:
+            lock, refused = None, outcomes.failed(_failure(type(error), str(error))).result
+        if lock is None or refused is not None:
+            yield scope, refused
+            return
+        try:
+            yield replace(scope, locks=(*scope.locks, lock)), None
+        finally:
+            lock.release()
+
+    def _obtain(self, lock: Lock, settings: LockSettings, scope: Scope, *, step_id: str) -> AttemptResult | None:
+        def on_wait(holder: Holder) -> None:
+            self.teller.tell(events.LockAwaited, step_id=step_id, name=lock.name, holder=str(holder))
+
+        conflict = obtain(lock, settings, halt=scope.halt, limit=scope.limit, on_wait=on_wait)
+        if conflict is None:
+            return None
+        if scope.halt.is_requested:
+            return AttemptResult(status=StepStatus.INTERRUPTED, failure=_failure(LockHeld, conflict))
+        if settings.on_conflict == "skip":
+            return AttemptResult(status=StepStatus.SKIPPED, reason=conflict)
+        return AttemptResult(status=StepStatus.FAILED, failure=_failure(LockHeld, conflict))
+
+
+def obtain(
+    lock: Lock, settings: LockSettings, *, halt: Halt, limit: Limit, on_wait: Callable[[Holder], None]
+) -> str | None:
+    """Take the lock, as long as ``on_conflict`` waits for it; returns who has it instead, None when it was taken."""
+    holder = lock.acquire()
+    if holder is not None and settings.on_conflict == "wait":
+        on_wait(holder)
+        wait = math.inf if settings.wait_seconds is None else settings.wait_seconds
+        deadline = time.monotonic() + wait
+        while holder is not None:
+            remaining = min(deadline - time.monotonic(), limit.remaining_seconds, _POLL_SECONDS)
+            if remaining <= 0 or halt.wait(remaining):
+                break
+            holder = lock.acquire()
+    return f'the lock "{lock.name}" is held by {holder}' if holder is not None else None
+
+
+def lost(locks: tuple[Lock, ...]) -> Failure | None:
+    """The failure of whoever goes on without a lock that was taken from under it."""
+    for lock in locks:
+        if not lock.is_held():
+            return _failure(LockLost, f'the lock "{lock.name}" got lost, so that another run may be at work')
+    return None
+
+
+def _failure(kind: type[RunbookError], message: str) -> Failure:
+    bases = [base for base in kind.__mro__ if issubclass(base, Exception)]
+    return Failure(
+        error_type=kind.__name__,
+        message=message,
+        exit_code=kind.exit_code,
+        error_names=tuple(name for base in bases for name in (base.__name__, f"{base.__module__}.{base.__name__}")),
+    )

@@ -1,0 +1,89 @@
+"""How an attempt, a group or an expression ended to a StepResult, and to what expressions see of the step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from django_runbook.document.diagnostics import Diagnostic
+from django_runbook.document.expressions import ExpressionError
+from django_runbook.document.runbook import Step
+from django_runbook.document.views import StepView
+from django_runbook.results import AttemptResult, ExitCode, Failure, StepResult, StepStatus
+from django_runbook.runner import policy
+from django_runbook.runner.attempts import Outcome
+from django_runbook.runner.limits import Deadline
+from django_runbook.runner.masking import Mask
+from django_runbook.runner.output import tidy_text
+
+FAILURES = frozenset((StepStatus.FAILED, StepStatus.TIMED_OUT))
+
+
+def failed(failure: Failure) -> Outcome:
+    """The outcome of a step that did not come to its first attempt."""
+    return Outcome(result=AttemptResult(status=StepStatus.FAILED, failure=failure), attempt_count=0)
+
+
+def is_tolerated(step: Step, result: AttemptResult) -> bool:
+    """Whether ``continue_on_error`` allows this result."""
+    if result.status not in FAILURES:
+        return False
+    if result.failure is None:
+        return step.continue_on_error is True
+    return policy.is_tolerated(result.failure, step.continue_on_error)
+
+
+def below(first: StepResult) -> Failure | None:
+    """The failure of a group, from that of the step inside which failed first."""
+    if first.failure is None:
+        return None
+    return replace(first.failure, message=f'step "{first.step_id}": {first.failure.message}')
+
+
+def of_time(deadline: Deadline, message: str) -> Failure:
+    """The failure of what did not end before its deadline."""
+    text = f"the timeout of {deadline.owner} is over ({duration(deadline.seconds)})"
+    return Failure(
+        error_type="TimeoutError",
+        message=f"{text}; {message}" if message else text,
+        exit_code=ExitCode.TIMED_OUT,
+        error_names=("TimeoutError", "builtins.TimeoutError"),
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a file writes them: ``0.5s``, ``10m``, ``1h30m``."""
+    whole = round(seconds)
+    if whole != seconds or whole < 60:
+        return f"{seconds:g}s"
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    parts = ((hours, "h"), (minutes, "m"), (left, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number)
+
+
+def of_expression(error: ExpressionError, mask: Mask) -> Failure:
+    """The failure of a step whose expression has no value."""
+    message = tidy_text(f"line {error.span.line}: {error.message}", mask)
+    return Failure(error_type="ExpressionError", message=message, exit_code=ExitCode.INVALID)
+
+
+def of_diagnostics(errors: list[Diagnostic], mask: Mask) -> Failure:
+    """The failure of a step whose arguments turned out to be wrong when all values were known."""
+    message = "; ".join(_as_sentence(error) for error in errors)
+    return Failure(error_type="BindingError", message=tidy_text(message, mask), exit_code=ExitCode.INVALID)
+
+
+def _as_sentence(diagnostic: Diagnostic) -> str:
+    return f"line {diagnostic.span.line}: {diagnostic.message}" + (f" ({diagnostic.help})" if diagnostic.help else "")
+
+
+def view_of(step_id: str, *, status: StepStatus, result: StepResult | None = None, **extra: object) -> StepView:
+    """What expressions see of a step."""
+    view = StepView(id=step_id, status=status.value, **extra)
+    if result is not None:
+        view |= {"name": result.name, "tolerated": result.tolerated, "attempts": result.attempt_count}
+        if result.failure is not None:
+            view |= {"exit_code": result.failure.exit_code, "error": result.failure.message}
+        elif status is StepStatus.SUCCEEDED:
+            view["exit_code"] = 0
+    return view

@@ -1,0 +1,74 @@
+"""Where a step stands while it runs: what it can name, what is around it, and what bounds it."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from django_runbook.binding.plan import instance_id
+from django_runbook.document.inputs import Inputs
+from django_runbook.document.runbook import Step
+from django_runbook.document.views import StepView
+from django_runbook.locks.base import Lock
+from django_runbook.results import Role
+from django_runbook.runner.limits import Halt, Limit
+
+Views = MutableMapping[str, StepView]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The surroundings of a step. ``views`` are the steps that it can name; it adds itself to them.
+
+    ``is_isolated`` says that commands run in processes of their own, ``is_concurrent`` that other steps run at the same
+    time, ``is_hidden`` that output is not shown, and ``is_fail_fast`` that the items of a loop end at a failure.
+    """
+
+    inputs: Inputs
+    run_names: Mapping[str, object]
+    halt: Halt
+    views: Views = field(default_factory=dict)
+    limit: Limit = field(default_factory=Limit)
+    locks: tuple[Lock, ...] = ()
+    role: Role = Role.STEP
+    file: str = ""
+    prefix: str = ""
+    indexes: tuple[int, ...] = ()
+    group_ids: tuple[str, ...] = ()
+    is_isolated: bool = False
+    is_concurrent: bool = False
+    is_hidden: bool = False
+    is_fail_fast: bool = True
+
+    def context(self) -> Mapping[str, object]:
+        """The names of an expression."""
+        return self.inputs.context(steps=self.views, run=self.run_names)
+
+    def key(self, step: Step) -> str:
+        """The key of a step here, which is the same for all items of a loop."""
+        return self.prefix + step.id
+
+    def id(self, step: Step) -> str:
+        """The id of a step here."""
+        return instance_id(self.key(step), self.indexes)
+
+    def inside(self, group_id: str, **changes: Any) -> Scope:
+        """The scope of what stands in a group."""
+        return replace(self, group_ids=(*self.group_ids, group_id), **changes)
+
+    def for_item(self, number: int, item: object, *, loop_id: str) -> Scope:
+        """The scope of one item; what runs for it is named by no other."""
+        return self.inside(
+            loop_id, inputs=self.inputs.with_item(item), indexes=(*self.indexes, number), views=layered(self.views)
+        )
+
+    def holds(self, name: str) -> bool:
+        """Whether the lock of this name is held by what is around the step."""
+        return any(lock.name == name for lock in self.locks)
+
+
+def layered(views: Views) -> Views:
+    """The same steps, with room for more that do not show in the original."""
+    return ChainMap({}, views)
