@@ -86,6 +86,14 @@ class StepProgress(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted(Event):
+    """Another attempt begins; the first one begins with the step."""
+
+    step_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFailed(Event):
     """An attempt failed and another one follows after ``delay_seconds``."""
 

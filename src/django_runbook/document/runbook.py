@@ -89,6 +89,7 @@ class CommandStep(StepSettings):
     options: tuple[Option, ...] = ()
     capture: str | None = None
     idempotent: bool = False
+    atomic: bool = False
     isolate: bool = False
 
 

@@ -62,13 +62,16 @@ class InlineExecutor:
         write_line: WriteLine,
         report_progress: ReportProgress,
         halt: Halt,
+        is_atomic: bool = False,
     ) -> AttemptResult:
-        """Call the command; ``keeps_stdout`` asks for what it writes to its standard output.
+        """Call the command; ``keeps_stdout`` asks for what it writes to its standard output, ``is_atomic`` says that
+        the transaction that is open is the caller's.
 
         A command that can stop by itself is told what ``halt`` says, and one that knows how far it is has
         ``report_progress`` to say so.
         """
         stop, warnings = self.stop, list[str]()
+        before = self.before.in_transaction() if is_atomic else self.before
         write_line = _shielded(write_line, stop)
         ways = _Ways(halt=halt, report_progress=_shielded(report_progress, stop))
         with captured(write_line=write_line, mask=self.mask, is_kept=keeps_stdout) as (out, err):
@@ -78,7 +81,7 @@ class InlineExecutor:
             )
         if stop.was_taken_by_command and result.status is StepStatus.SUCCEEDED:
             result = AttemptResult(status=StepStatus.INTERRUPTED)
-        problems = self.before.restore()
+        problems = before.restore()
         status, failure = result.status, result.failure
         if problems and status is StepStatus.SUCCEEDED:
             status = StepStatus.FAILED

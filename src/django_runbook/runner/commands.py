@@ -11,7 +11,7 @@ from django_runbook.binding.binder import Binder
 from django_runbook.binding.plan import PlannedStep
 from django_runbook.document.diagnostics import Severity
 from django_runbook.document.runbook import CommandStep
-from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.results import AttemptResult, Failure, Role, StepStatus
 from django_runbook.runner import outcomes
 from django_runbook.runner.attempts import Outcome, read_output
 from django_runbook.runner.masking import MASK, Mask
@@ -20,18 +20,21 @@ from django_runbook.runner.scope import Scope
 from django_runbook.runner.telling import Teller
 
 Execute = Callable[..., AttemptResult]
+# The id of a step and its call to the result of the same call in one transaction.
+Atomically = Callable[[str, Callable[[], AttemptResult]], AttemptResult]
 # One attempt to its result and the output for expressions.
 Once = Callable[[], tuple[AttemptResult, object]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRunner:
-    """Calls commands: with ``execute`` in this process, with ``isolate`` in one of their own."""
+    """Calls commands: with ``execute`` in this process, there ``atomically``, with ``isolate`` in one of their own."""
 
     planned: Mapping[str, PlannedStep]
     binder: Binder
     execute: Execute
     isolate: Execute
+    atomically: Atomically
     teller: Teller
     mask: Mask
 
@@ -42,6 +45,9 @@ class CommandRunner:
         argv = (MASK,) if scope.is_hidden else tuple(self.mask(token) for token in tokens)
         command = str(step.command[0].value)
         self.teller.start(step, scope, name, argv=(command, *argv))
+        if self.teller.fault is not None and scope.role is Role.STEP:
+            # Nobody would know of a command that was called now.
+            failure = outcomes.of_fault(self.teller.fault)
         if failure is not None:
             return outcomes.failed(failure)
 
@@ -76,6 +82,8 @@ class CommandRunner:
 
     def _call(self, step: CommandStep, scope: Scope, **call: Any) -> AttemptResult:
         call |= {"keeps_stdout": step.capture is not None, "halt": scope.halt}
+        if step.atomic:
+            return self.atomically(scope.id(step), lambda: self.execute(**call, is_atomic=True))
         if not (scope.is_isolated or step.isolate or step.timeout_seconds is not None):
             return self.execute(**call)
         deadline = scope.limit.within(step.timeout_seconds, owner=f'"{step.id}"').first

@@ -45,7 +45,7 @@ class Locker:
         except ExpressionError as error:
             lock, refused = None, outcomes.failed(outcomes.of_expression(error, self.mask)).result
         except RunbookError as error:
-            lock, refused = None, outcomes.failed(_failure(type(error), str(error))).result
+            lock, refused = None, outcomes.failed(outcomes.of_fault(error)).result
         if lock is None or refused is not None:
             yield scope, refused
             return
@@ -62,10 +62,10 @@ class Locker:
         if conflict is None:
             return None
         if scope.halt.is_requested:
-            return AttemptResult(status=StepStatus.INTERRUPTED, failure=_failure(LockHeld, conflict))
+            return AttemptResult(status=StepStatus.INTERRUPTED, failure=outcomes.of_fault(LockHeld(conflict)))
         if settings.on_conflict == "skip":
             return AttemptResult(status=StepStatus.SKIPPED, reason=conflict)
-        return AttemptResult(status=StepStatus.FAILED, failure=_failure(LockHeld, conflict))
+        return AttemptResult(status=StepStatus.FAILED, failure=outcomes.of_fault(LockHeld(conflict)))
 
 
 def obtain(
@@ -89,15 +89,6 @@ def lost(locks: tuple[Lock, ...]) -> Failure | None:
     """The failure of whoever goes on without a lock that was taken from under it."""
     for lock in locks:
         if not lock.is_held():
-            return _failure(LockLost, f'the lock "{lock.name}" got lost, so that another run may be at work')
+            fault = LockLost(f'the lock "{lock.name}" got lost, so that another run may be at work')
+            return outcomes.of_fault(fault)
     return None
-
-
-def _failure(kind: type[RunbookError], message: str) -> Failure:
-    bases = [base for base in kind.__mro__ if issubclass(base, Exception)]
-    return Failure(
-        error_type=kind.__name__,
-        message=message,
-        exit_code=kind.exit_code,
-        error_names=tuple(name for base in bases for name in (base.__name__, f"{base.__module__}.{base.__name__}")),
-    )

@@ -25,6 +25,8 @@ from django_runbook.results import (
     AttemptResult,
     ExitCode,
     Failure,
+    Past,
+    PastStep,
     Role,
     RunResult,
     RunStatus,
@@ -33,13 +35,14 @@ from django_runbook.results import (
 )
 from django_runbook.runner import outcomes, policy
 from django_runbook.runner.attempts import Outcome, attempt
-from django_runbook.runner.branches import together
-from django_runbook.runner.commands import CommandRunner, Execute, Once
+from django_runbook.runner.branches import Errands, together
+from django_runbook.runner.commands import Atomically, CommandRunner, Execute, Once
 from django_runbook.runner.limits import Branch, Deadline, Halt, Unhalted
 from django_runbook.runner.locking import Locker, lost
 from django_runbook.runner.masking import Mask
 from django_runbook.runner.output import tidy_text
 from django_runbook.runner.questions import Ask, Questions
+from django_runbook.runner.restoring import Restorer
 from django_runbook.runner.scope import Scope, Views, layered
 from django_runbook.runner.state import State
 from django_runbook.runner.stopping import Stop
@@ -55,7 +58,7 @@ class Settings:
     """How this run differs from another one of the same plan.
 
     ``left_out`` holds the keys of the steps that are not selected, with the reason; ``lacks_dry_run`` of those that a
-    dry run cannot call.
+    dry run cannot call. ``past`` is what earlier attempts have done.
     """
 
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -65,17 +68,20 @@ class Settings:
     is_strict: bool = False
     answers_yes: bool = False
     asks_before_steps: bool = False
+    past: Past = field(default_factory=Past)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What the runner asks of the world.
 
-    ``execute`` calls a command in this process, ``isolate`` in one of its own; ``new_lock`` makes the lock of a name.
+    ``execute`` calls a command in this process, ``atomically`` does so in one transaction, ``isolate`` calls it in a
+    process of its own; ``new_lock`` makes the lock of a name.
     """
 
     execute: Execute
     isolate: Execute
+    atomically: Atomically
     new_lock: Callable[[str], Lock]
     emit: events.Listener
     binder: Binder
@@ -96,17 +102,20 @@ class _Run:
         self._plan = plan
         self._settings = settings
         self._around = around
-        self._teller = Teller(around.emit, around.clock)
+        self._errands = Errands()
+        self._teller = Teller(around.emit, around.clock, self._errands)
         self._commands = CommandRunner(
             planned=plan.steps,
             binder=around.binder,
             execute=around.execute,
             isolate=around.isolate,
+            atomically=around.atomically,
             teller=self._teller,
             mask=around.mask,
         )
         self._questions = Questions(around.ask, teller=self._teller, stop=around.stop, mask=around.mask)
         self._locker = Locker(new_lock=around.new_lock, teller=self._teller, mask=around.mask)
+        self._restorer = Restorer(past=settings.past, teller=self._teller)
         self._has_failed_handler = False
         # The branches of a parallel group end steps at the same time.
         self._lock = threading.Lock()
@@ -122,18 +131,25 @@ class _Run:
             step_count=sum(1 for _ in self._selected_commands()),
             dry_run=self._settings.is_dry_run,
         )
+        self._raise_fault()
         scope = Scope(inputs=self._plan.inputs, run_names=self._plan.inputs.run, halt=stop, file=runbook.path)
         outcome = self._runbook(runbook, scope, owner="the run")
-        status = self._status_of_run(outcome)
+        status, fault = self._status_of_run(outcome), self._teller.fault
         result = RunResult(
-            status=status,
-            exit_code=self._exit_code(status, outcome),
+            status=RunStatus.FAILED if fault is not None else status,
+            exit_code=fault.exit_code if fault is not None else self._exit_code(status, outcome),
             steps=tuple(self._teller.results.values()),
             duration_seconds=time.monotonic() - started,
-            reason=outcome.reason,
+            reason=str(fault) if fault is not None else outcome.reason,
         )
         self._teller.tell(events.RunFinished, result=result)
+        if fault is None:
+            self._raise_fault()
         return result
+
+    def _raise_fault(self) -> None:
+        if self._teller.fault is not None:
+            raise self._teller.fault
 
     def _selected_commands(self) -> Iterator[PlannedStep]:
         for planned in self._plan.steps.values():
@@ -211,6 +227,8 @@ class _Run:
                 state.add(self._step(step, scope))
 
     def _reason_to_end(self, state: State, scope: Scope) -> str:
+        if self._teller.fault is not None and scope.role is Role.STEP:
+            return str(self._teller.fault)
         if scope.halt.is_requested or state.is_interrupted:
             return getattr(scope.halt, "reason", "") or "the run was stopped"
         if state.failed is not None and scope.is_fail_fast:
@@ -218,9 +236,13 @@ class _Run:
         return _over(scope.limit.first) if scope.limit.is_over else ""
 
     def _note_end(self, state: State, result: StepResult, scope: Scope) -> None:
-        """A step that was not run because the time is over is what the block failed at, if nothing else was."""
-        deadline = scope.limit.first
-        if state.failed is None and not state.is_interrupted and deadline is not None and scope.limit.is_over:
+        """A step that was not run for want of time, or of a journal, is what the block failed at, unless one failed."""
+        deadline, fault = scope.limit.first, self._teller.fault
+        if state.failed is not None or state.is_interrupted:
+            return
+        if fault is not None:
+            state.failed = replace(result, failure=outcomes.of_fault(fault))
+        elif deadline is not None and scope.limit.is_over:
             state.failed = replace(result, failure=outcomes.of_time(deadline, ""))
 
     def _branches(self, block: Block, scope: Scope, state: State) -> None:
@@ -232,14 +254,14 @@ class _Run:
             inner = replace(scope, halt=branch, views=views[index], is_isolated=True, is_concurrent=True)
             self._add_concurrent(state, branch, inner, lambda: self._step(step, inner), step)
 
-        together(run, count=len(block.steps), at_once=block.max_parallel, halt=branch)
+        together(run, count=len(block.steps), at_once=block.max_parallel, halt=branch, errands=self._errands)
         for view in views:
             scope.views.update(getattr(view, "maps", [view])[0])
 
     def _add_concurrent(
         self, state: State, branch: Branch, scope: Scope, run: Callable[[], StepResult], step: Step
     ) -> None:
-        reason = "" if not (branch.is_requested or scope.limit.is_over) else self._reason_to_end(State(), scope)
+        reason = self._reason_to_end(State(), scope)
         result = self._teller.leave(step, scope, _NOT_RUN, reason=reason) if reason else run()
         with self._lock:
             if reason:
@@ -254,7 +276,7 @@ class _Run:
         if not (block.on_success or block.on_failure or block.finally_):
             return
         names = {**scope.run_names, **state.names_for_handlers()}
-        is_succeeded = state.failed is None and not state.is_interrupted
+        is_succeeded = state.failed is None and not state.is_interrupted and self._teller.fault is None
         is_failed = state.failed is not None and not state.is_interrupted
         for role, steps, is_due in (
             (Role.ON_SUCCESS, block.on_success, is_succeeded),
@@ -274,6 +296,8 @@ class _Run:
     # -- steps -------------------------------------------------------------------------------------------------------
 
     def _step(self, step: Step, scope: Scope) -> StepResult:
+        if (past := self._past_of(step, scope)) is not None:
+            return self._restorer.restore(step, scope, past)
         reason = self._reason_to_leave_out(step, scope)
         if reason:
             return self._teller.leave(step, scope, _SKIPPED, reason=reason)
@@ -297,6 +321,10 @@ class _Run:
             return self._once(step, scope, name=name, failure=failure)
         return self._loop(step, items, scope, name=name)
 
+    def _past_of(self, step: Step, scope: Scope) -> PastStep | None:
+        """How the step ended in an earlier attempt; handlers never count as done."""
+        return self._settings.past.done.get(scope.id(step)) if scope.role is Role.STEP else None
+
     def _reason_to_leave_out(self, step: Step, scope: Scope) -> str:
         key = scope.key(step)
         if key in self._settings.left_out:
@@ -315,7 +343,8 @@ class _Run:
             return step.id, failure
 
     def _reason_to_skip(self, step: Step, scope: Scope, name: str) -> str:
-        if step.when is not None and not evaluate_condition(step.when, scope.context()):
+        is_decided = scope.role is Role.STEP and scope.id(step) in self._settings.past.started
+        if step.when is not None and not is_decided and not evaluate_condition(step.when, scope.context()):
             return f"when: {step.when.source}"
         is_asked = step.confirm is not None and not self._settings.answers_yes and not self._settings.is_dry_run
         if is_asked and step.confirm is not None:
@@ -353,7 +382,7 @@ class _Run:
             self._add_concurrent(state, branch, inner, once, step)
 
         if is_concurrent:
-            together(run, count=len(items), at_once=step.max_parallel, halt=branch)
+            together(run, count=len(items), at_once=step.max_parallel, halt=branch, errands=self._errands)
         else:
             self._items_in_order(step, items, scopes, state)
         return self._finish_loop(step, scope, state, views, name=name, duration_seconds=time.monotonic() - started)
@@ -394,6 +423,8 @@ class _Run:
         return self._teller.finish(step, scope, result, extra)
 
     def _once(self, step: Step, scope: Scope, *, name: str, failure: Failure | None = None) -> StepResult:
+        if (past := self._past_of(step, scope)) is not None:
+            return self._restorer.restore(step, scope, past)
         started = time.monotonic()
         if step.no_log:
             scope = replace(scope, is_hidden=True)
@@ -474,6 +505,9 @@ class _Run:
             result, output = once()
             return self._check_until(step, scope, result, output), output
 
+        def on_started(count: int) -> None:
+            self._teller.tell(events.AttemptStarted, step_id=scope.id(step), attempt=count)
+
         def on_failed(count: int, delay_seconds: float, failure: Failure) -> None:
             self._teller.tell(
                 events.AttemptFailed,
@@ -489,6 +523,7 @@ class _Run:
             retry=step.retry,
             halt=scope.halt,
             limit=scope.limit,
+            on_started=on_started,
             on_failed=on_failed,
             rng=self._around.rng,
         )

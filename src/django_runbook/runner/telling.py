@@ -11,24 +11,35 @@ from typing import Any
 from django_runbook import events
 from django_runbook.document.outline import lists_of
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Step
+from django_runbook.exceptions import RunbookError
 from django_runbook.results import StepResult, StepStatus
 from django_runbook.runner import outcomes
+from django_runbook.runner.branches import Errands
 from django_runbook.runner.scope import Scope
 
 
 class Teller:
-    """Keeps the results of a run, and emits everything that happens; from any thread."""
+    """Keeps the results of a run, and emits everything that happens, on the thread of the run.
 
-    def __init__(self, emit: events.Listener, clock: Callable[[], datetime.datetime]) -> None:
+    ``fault`` is what kept an event from being recorded: the run then comes to its end.
+    """
+
+    def __init__(self, emit: events.Listener, clock: Callable[[], datetime.datetime], errands: Errands) -> None:
         self.results: dict[str, StepResult] = {}
+        self.fault: RunbookError | None = None
         self._emit = emit
         self._clock = clock
+        self._errands = errands
         # The branches of a parallel group end steps at the same time.
         self._lock = threading.Lock()
 
     def tell(self, kind: type[events.Event], **values: Any) -> None:
         """Emit an event of this kind, which happens now."""
-        self._emit(kind(at=self._clock(), **values))
+        event = kind(at=self._clock(), **values)
+        try:
+            self._errands.do(lambda: self._emit(event))
+        except RunbookError as error:
+            self.fault = self.fault or error
 
     def start(self, step: Step, scope: Scope, name: str, **more: Any) -> None:
         """A step begins to run."""

@@ -17,6 +17,7 @@ from django_runbook.binding.plan import Plan, plan
 from django_runbook.document import inputs, render
 from django_runbook.document.diagnostics import Diagnostic, has_errors, in_order
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage, RunbookError
+from django_runbook.executors.atomic import atomically
 from django_runbook.executors.inline import InlineExecutor
 from django_runbook.executors.process import ProcessExecutor
 from django_runbook.locks import factory as locks
@@ -146,7 +147,7 @@ class Command(BaseCommand):
         )
         emit = FanOut([reporter], errors=getattr(self.stderr, "_out", sys.stderr))
         stop = Stop(timeout_seconds=configuration.stop_timeout_seconds)
-        stop.on_stop = lambda name, is_immediate: emit(
+        stop.on_stop = lambda name, is_immediate: emit.report(
             events.StopRequested(at=checking.now(), signal_name=name, is_immediate=is_immediate)
         )
         try:
@@ -165,6 +166,7 @@ class Command(BaseCommand):
                     around = runner.Surroundings(
                         execute=InlineExecutor(stop=stop, mask=mask, before=hygiene.take(connections)),
                         isolate=isolate,
+                        atomically=lambda step_id, call: atomically(call),
                         new_lock=locks.new_factory(directory=None, what=f"run_runbook {planned.runbook.path}"),
                         emit=emit,
                         binder=binder,
