@@ -21,11 +21,12 @@ PATIENCE_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a run told: its events, its exit code, and what stood on standard error."""
+    """What a run told: its events, its exit code, and what stood on standard error; ``shown`` is standard output."""
 
     events: list[dict[str, Any]]
     exit_code: int
     errors: str
+    shown: list[str]
 
     @property
     def statuses(self) -> dict[str, str]:
@@ -63,6 +64,7 @@ def run(directory: Path, text: str, **options: Any) -> Told:
         events=[json.loads(line) for line in lines if line.startswith("{")],
         exit_code=exit_code,
         errors=stderr.getvalue(),
+        shown=lines,
     )
 
 

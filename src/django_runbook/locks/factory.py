@@ -26,6 +26,7 @@ def _space() -> str:
     """What the locks guard is the data, so the default database is what makes names of two projects differ."""
     database = connections.settings[DEFAULT_DB_ALIAS]
     name = str(database.get("NAME") or "")
-    if name.startswith(":memory:") or not name:
+    # In a test Django gives a database in memory a name of its own.
+    if name.startswith(":memory:") or "mode=memory" in name or not name:
         return str(os.environ.get("DJANGO_SETTINGS_MODULE") or settings.SECRET_KEY)
     return "|".join(str(database.get(part) or "") for part in ("ENGINE", "HOST", "PORT", "NAME"))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from django_runbook import events
 from django_runbook.document.expressions import ExpressionError, render
@@ -24,6 +25,14 @@ from django_runbook.runner.telling import Teller
 _POLL_SECONDS = 0.2
 
 
+@dataclass(slots=True)
+class _Shared:
+    """A lock that several calls of a runbook hold for the run, with how many they are."""
+
+    lock: Lock
+    count: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locker:
     """Takes the locks of a run, with ``new_lock`` from a name to its lock."""
@@ -31,6 +40,9 @@ class Locker:
     new_lock: Callable[[str], Lock]
     teller: Teller
     mask: Mask
+    _shared: dict[str, _Shared] = field(default_factory=dict)
+    # Branches come to their locks at the same time.
+    _guard: threading.Lock = field(default_factory=threading.Lock)
 
     @contextlib.contextmanager
     def held(
@@ -41,6 +53,8 @@ class Locker:
             name = tidy_text(str(render(settings.name, scope.context())), self.mask)
             # What is around the step holds it for the step too.
             lock = None if scope.holds(name) else self.new_lock(name)
+            if lock is not None and settings.is_default:
+                lock = _SharedLock(lock, self._shared, self._guard)
             refused = self._obtain(lock, settings, scope, step_id=step_id) if lock is not None else None
         except ExpressionError as error:
             lock, refused = None, outcomes.failed(outcomes.of_expression(error, self.mask)).result
@@ -66,6 +80,39 @@ class Locker:
         if settings.on_conflict == "skip":
             return AttemptResult(status=StepStatus.SKIPPED, reason=conflict)
         return AttemptResult(status=StepStatus.FAILED, failure=outcomes.of_fault(LockHeld(conflict)))
+
+
+class _SharedLock:
+    """What a call of a runbook sees of the lock that the run holds for all of them."""
+
+    def __init__(self, lock: Lock, shared: dict[str, _Shared], guard: threading.Lock) -> None:
+        self.name = lock.name
+        self._lock = lock
+        self._shared = shared
+        self._guard = guard
+
+    def acquire(self) -> Holder | None:
+        with self._guard:
+            shared = self._shared.get(self.name)
+            if shared is None:
+                holder = self._lock.acquire()
+                if holder is not None:
+                    return holder
+                shared = self._shared[self.name] = _Shared(self._lock)
+            shared.count += 1
+            return None
+
+    def is_held(self) -> bool:
+        with self._guard:
+            return self._shared[self.name].lock.is_held()
+
+    def release(self) -> None:
+        with self._guard:
+            shared = self._shared[self.name]
+            shared.count -= 1
+            if shared.count == 0:
+                del self._shared[self.name]
+                shared.lock.release()
 
 
 def obtain(
