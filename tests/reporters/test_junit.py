@@ -191,6 +191,17 @@ def test_the_output_of_a_case_has_an_end(tmp_path: Path) -> None:
     assert "\n... 4800 lines left out ...\n4850 xxx" in text
 
 
+def test_all_outputs_together_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(junit, "_MAX_OUTPUT", 10)
+    steps = [event for n in "abc" for event in (started(n), wrote(n, "12345"), finished(n))]
+    listed = [RUN[0], *steps, started("d"), finished("d")]
+    root = written(tmp_path / "j.xml", [*listed, ended(listed, RunStatus.SUCCEEDED)])
+    texts = [element.text or "" for element in root.iter("system-out")]
+    assert texts[:2] == ["12345", "12345"]
+    assert texts[2].startswith("(left out")
+    assert cases(root)["Daily: D"] == []
+
+
 def test_an_old_file_stays_whole_where_the_new_one_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
+from typing import Any
 
 import pytest
 
 from django_runbook import events, reporters
 from django_runbook.events import Event
-from django_runbook.reporters.live import Now
-from django_runbook.reporters.rich_ import RichReporter, Terminal
+from django_runbook.reporters.live import Now, Terminal
+from django_runbook.reporters.rich_ import RichReporter
 from django_runbook.results import RunStatus, StepStatus
 from tests.reporters.scenes import (
     AT,
@@ -28,7 +30,7 @@ HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
 
 def reporter_to(stream: io.StringIO, *, verbosity: int = 1, force_terminal: bool = False) -> RichReporter:
-    console = Terminal(file=stream, width=100, height=40, force_terminal=force_terminal, highlight=False)
+    console = Terminal(stream, width=100, height=40, force_terminal=force_terminal)
     return RichReporter(console, verbosity=verbosity)
 
 
@@ -43,7 +45,7 @@ def drawn(listed: list[Event], *, verbosity: int = 1) -> str:
 
 def live(starts: list[events.StepStarted], others: list[Event], *, height: int = 40) -> list[str]:
     """The lines of the live display, without the spinners."""
-    console = Terminal(file=io.StringIO(), width=80, height=height, force_terminal=False, get_time=lambda: 7.0)
+    console = Terminal(io.StringIO(), width=80, height=height, force_terminal=False, get_time=lambda: 7.0)
     now = Now(console)
     now.step_count = 9
     for start in starts:
@@ -160,9 +162,9 @@ def test_the_live_display_shows_the_lock_that_is_waited_for_until_the_step_goes_
     stream = io.StringIO()
     reporter = reporter_to(stream)
     tell(reporter, [RUN[0], waited, RUN[1]])
-    assert '⧗ the lock "nightly" is held by another process' in stream.getvalue()
     assert not reporter._now._waiting
     reporter.close()
+    assert '⧗ the lock "nightly" is held by another process' in stream.getvalue()
 
 
 def test_rich_draws_nothing_between_a_question_and_its_answer() -> None:
@@ -174,9 +176,9 @@ def test_rich_draws_nothing_between_a_question_and_its_answer() -> None:
     tell(reporter, [wrote("one", "a line"), finished("one"), started("three"), finished("three")])
     assert stream.getvalue() == asked
     reporter(started("two"))
+    reporter.close()
     answered = stream.getvalue()[len(asked) :]
     assert answered.index("a line") < answered.index("✓ One") < answered.index("✓ Three") < answered.index("$ two")
-    reporter.close()
 
 
 def test_rich_writes_to_a_terminal_that_has_ascii_only() -> None:
@@ -188,3 +190,55 @@ def test_rich_writes_to_a_terminal_that_has_ascii_only() -> None:
     stream.flush()
     assert b"\\u2713 One" in raw.getvalue()
     assert b"\\xfc" in raw.getvalue()
+
+
+class Counting(Terminal):
+    print_count = 0
+
+    def print(self, *shown: Any, **options: Any) -> None:
+        self.print_count += 1
+        super().print(*shown, **options)
+
+
+def test_all_lines_are_shown_in_order_and_not_each_draws_the_display_anew() -> None:
+    stream = io.StringIO()
+    console = Counting(stream, width=100, height=40, force_terminal=True)
+    reporter = RichReporter(console, verbosity=2)
+    tell(reporter, [RUN[0], started("one"), *(wrote("one", f"line {n}!") for n in range(3000))])
+    reporter.close()
+    assert re.findall(r"    \x1b\[2mline (\d+)!", stream.getvalue()) == [str(n) for n in range(3000)]
+    assert console.print_count < 1500
+
+
+def test_lines_are_shown_when_the_display_is_drawn_anew() -> None:
+    stream = io.StringIO()
+    reporter = reporter_to(stream, force_terminal=True, verbosity=2)
+    tell(reporter, [RUN[0], started("one"), wrote("one", "a line")])
+    assert reporter._display is not None
+    reporter._display.refresh()
+    assert "    \x1b[2ma line" in stream.getvalue()
+    reporter.close()
+
+
+class Gone(io.StringIO):
+    """A terminal that was closed while something ran."""
+
+    is_gone = False
+
+    def write(self, text: str) -> int:
+        if self.is_gone:
+            raise OSError(5, "Input/output error")
+        return super().write(text)
+
+
+def test_an_error_in_the_thread_of_the_display_is_the_reporters_own() -> None:
+    stream = Gone()
+    reporter = reporter_to(stream, force_terminal=True)
+    tell(reporter, [RUN[0], started("one")])
+    stream.is_gone = True
+    assert reporter._display is not None
+    reporter._display.refresh()
+    with pytest.raises(OSError, match="Input/output error"):
+        reporter(wrote("one", "a line"))
+    stream.is_gone = False
+    reporter.close()

@@ -25,6 +25,9 @@ from django_runbook.results import Failure, RunResult, RunStatus, StepResult, St
 
 _HEAD, _TAIL = 50, 150
 _MAX_LINE: Final = 1000
+# GitLab takes no file above 30 MB, and all of it waits in memory for the end of the run.
+_MAX_OUTPUT: Final = 10 * 1024 * 1024
+_TOO_MUCH: Final = "(left out: the outputs of this run are too long for one report)"
 _ILLEGAL: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # What a command said itself is a failure; that it was ended from outside is an error.
 _ELEMENTS: Final = {
@@ -58,7 +61,9 @@ class JUnitReporter:
         self._run: events.RunStarted | None = None
         self._running: dict[str, events.StepStarted] = {}
         self._results: dict[str, StepResult] = {}
-        self._outputs: dict[str, Excerpt] = {}
+        self._excerpts: dict[str, Excerpt] = {}
+        self._outputs: dict[str, str] = {}
+        self._output_length = 0
         self._is_written = False
 
     def __call__(self, event: Event) -> None:
@@ -68,15 +73,14 @@ class JUnitReporter:
                 self._run = event
             case events.StepStarted() if event.argv is not None:
                 self._running[event.step_id] = event
-                self._outputs[event.step_id] = Excerpt(head_count=_HEAD, tail_count=_TAIL)
+                self._excerpts[event.step_id] = Excerpt(head_count=_HEAD, tail_count=_TAIL)
             case events.StepOutputWritten():
                 self._keep(event.step_id, event.line)
             case events.AttemptFailed():
                 self._keep(event.step_id, f"({texts.attempt(event)})")
             case events.StepFinished():
                 self._running.pop(event.result.step_id, None)
-                # A step that ran again stands where it ended last.
-                self._results.pop(event.result.step_id, None)
+                self._settle(event.result.step_id)
                 self._results[event.result.step_id] = event.result
             case events.RunFinished():
                 self._write(event.result)
@@ -85,14 +89,22 @@ class JUnitReporter:
         """Write what is known also where the run broke off; what was not finished then is an error."""
         if self._run is None or self._is_written:
             return
+        for step_id in self._running:
+            self._settle(step_id)
         cut_off = [_cut_off(started) for started in self._running.values()]
         reason = "the run broke off"
         steps = (*self._results.values(), *cut_off)
         self._write(RunResult(status=RunStatus.FAILED, exit_code=1, steps=steps, reason=reason))
 
     def _keep(self, step_id: str, line: str) -> None:
-        if output := self._outputs.get(step_id):
-            output.add(line if len(line) <= _MAX_LINE else line[:_MAX_LINE] + "...")
+        if excerpt := self._excerpts.get(step_id):
+            excerpt.add(line if len(line) <= _MAX_LINE else line[:_MAX_LINE] + "...")
+
+    def _settle(self, step_id: str) -> None:
+        if excerpt := self._excerpts.pop(step_id, None):
+            text = "\n".join(excerpt.lines())
+            self._output_length += len(text)
+            self._outputs[step_id] = text if self._output_length <= _MAX_OUTPUT or not text else _TOO_MUCH
 
     def _write(self, result: RunResult) -> None:
         assert self._run is not None
@@ -115,11 +127,11 @@ class JUnitReporter:
 
     def _case(self, step: StepResult, *, is_allowed: bool) -> _Case:
         assert self._run is not None
-        output = self._outputs.get(step.step_id)
+        output = self._outputs.get(step.step_id, "")
         case = _Case(
             step=step,
             classname=".".join((self._run.name, *self._tree.group_ids(step.step_id))),
-            output=[*(f"warning: {warning}" for warning in step.warnings), *(output.lines() if output else ())],
+            output=[*(f"warning: {warning}" for warning in step.warnings), *filter(None, [output])],
         )
         if step.is_failure and is_allowed:
             case.output.insert(0, f"{texts.words(step.status)}, which is allowed: {texts.explanation(step)}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterator
-from typing import Final
+from typing import IO, Any, Final
 
 from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
@@ -20,6 +22,62 @@ _MAX_LINES: Final = 5
 _BAR_WIDTH: Final = 30
 # What a display of the whole height would leave nothing of: the lines that went before.
 _SPARE_HEIGHT: Final = 4
+_MAX_GATHERED: Final = 1000
+
+
+class Terminal(Console):
+    """A console that gathers what is to be shown above the display, so that many lines cost no more than one.
+
+    ``error`` is why nothing can be shown any more: it may have come up in the thread of the display, where nobody would
+    learn of it, and rich itself ends the process when nobody reads its pipe.
+    """
+
+    def __init__(self, file: IO[str], **options: Any) -> None:
+        super().__init__(file=file, highlight=False, **options)
+        self.error: Exception | None = None
+        self._gathered: deque[RenderableType] = deque()
+        self._flushing = threading.Lock()
+
+    def gather(self, shown: RenderableType) -> None:
+        self._gathered.append(shown)
+        if len(self._gathered) > _MAX_GATHERED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Show what has gathered."""
+        with self._flushing:
+            shown = [self._gathered.popleft() for _ in range(len(self._gathered))]
+            if shown:
+                self.print(Group(*shown))
+
+    def on_broken_pipe(self) -> None:
+        self.error = BrokenPipeError("nobody reads any more")
+        self.quiet = True
+
+
+class Display(Live):
+    """The lines at the bottom, drawn ten times a second by a thread, together with what has gathered above them."""
+
+    def __init__(self, now: Now, *, console: Terminal) -> None:
+        # The runner replaces the standard streams; rich must not do so as well.
+        super().__init__(
+            now,
+            console=console,
+            refresh_per_second=10,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._terminal = console
+
+    def refresh(self) -> None:
+        try:
+            # Who stops the display holds its lock, and shows the rest without it.
+            if self.is_started:
+                self._terminal.flush()
+            super().refresh()
+        except (OSError, ValueError) as error:
+            self._terminal.error = error
 
 
 class Running:

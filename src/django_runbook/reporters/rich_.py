@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import IO, Any, Final, cast
 
-from rich.console import Console, RenderableType
-from rich.live import Live
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -14,7 +13,7 @@ from django_runbook import events
 from django_runbook.events import Event
 from django_runbook.reporters import texts
 from django_runbook.reporters.keeping import Excerpt
-from django_runbook.reporters.live import Now
+from django_runbook.reporters.live import Display, Now, Terminal
 from django_runbook.reporters.tree import Tree
 from django_runbook.results import RunResult, RunStatus, StepResult, StepStatus
 
@@ -35,16 +34,6 @@ _RUN_STYLES: Final = {
 }
 
 
-class Terminal(Console):
-    """A console that remembers when nobody reads any more; rich itself ends the process then."""
-
-    is_broken = False
-
-    def on_broken_pipe(self) -> None:
-        self.is_broken = True
-        self.quiet = True
-
-
 class RichReporter:
     """Draws at most ten times a second, whatever the commands write."""
 
@@ -52,18 +41,17 @@ class RichReporter:
         self._console = console
         self._verbosity = verbosity
         self._now = Now(console)
-        self._live: Live | None = None
+        self._display: Display | None = None
         self._tree = Tree()
         self._excerpts: dict[str, Excerpt] = {}
         self._concurrent: dict[str, str] = {}
         # While a person is asked, nothing is drawn: what other steps have to tell waits for the answer.
         self._asking: set[str] = set()
-        self._held: list[RenderableType] = []
 
     def __call__(self, event: Event) -> None:
         self._take(event)
-        if self._console.is_broken:
-            raise BrokenPipeError("nobody reads any more")
+        if self._console.error is not None:
+            raise self._console.error
 
     def _take(self, event: Event) -> None:
         self._tree.add(event)
@@ -72,12 +60,13 @@ class RichReporter:
                 dry_run = Text("  dry run", style="yellow") if event.dry_run else Text()
                 self._print(Text(event.name, style="bold") + Text(f"  {event.file}", style="dim") + dry_run)
                 self._now.step_count = event.step_count
-                self._show()
+                self._go_on()
             case events.StepStarted():
                 self._go_on(event.step_id, *event.group_ids)
                 self._start(event)
             case events.ConfirmationRequested():
-                self._hide()
+                if not self._asking:
+                    self._hide()
                 self._asking.add(event.step_id)
             case events.LockAwaited():
                 self._go_on(event.step_id)
@@ -101,48 +90,29 @@ class RichReporter:
                 self._sum_up(event.result)
 
     def close(self) -> None:
-        self._hide()
         self._asking.clear()
-        self._release()
+        self._hide()
         self._now.clear()
 
     def _print(self, shown: RenderableType) -> None:
-        if self._asking:
-            self._held.append(shown)
-        else:
-            self._console.print(shown)
-
-    def _release(self) -> None:
-        held, self._held = self._held, []
-        for shown in held:
-            self._console.print(shown)
+        self._console.gather(shown)
+        if self._display is None and not self._asking:
+            self._console.flush()
 
     def _go_on(self, *step_ids: str) -> None:
         """A step that goes on has its answer and its lock, and so have the groups around it and the run."""
         self._now.wait_no_more((*step_ids, ""))
-        if self._asking:
-            self._asking.difference_update(step_ids)
-            if not self._asking:
-                self._release()
-        self._show()
-
-    def _show(self) -> None:
-        if self._live is None and not self._asking:
-            # The runner replaces the standard streams; rich must not do so as well.
-            self._live = Live(
-                self._now,
-                console=self._console,
-                refresh_per_second=10,
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-            self._live.start()
+        self._asking.difference_update(step_ids)
+        if self._display is None and not self._asking:
+            self._console.flush()
+            self._display = Display(self._now, console=self._console)
+            self._display.start()
 
     def _hide(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        if self._display is not None:
+            self._display.stop()
+            self._display = None
+        self._console.flush()
 
     def _start(self, event: events.StepStarted) -> None:
         indent = "  " * len(event.group_ids)
@@ -163,7 +133,7 @@ class RichReporter:
         if self._verbosity > 1:
             # Of steps that run at the same time each line says whose it is: a person at a terminal wants to see it now.
             name = self._concurrent.get(event.step_id, "")
-            self._print(Text(f"    {f'{name} │ ' if name else ''}", style="blue") + Text(event.line, style="dim"))
+            self._print(Text.assemble("    ", (f"{name} │ " if name else "", "blue"), (event.line, "dim")))
         elif excerpt := self._excerpts.get(event.step_id):
             excerpt.add(event.line)
 
@@ -242,10 +212,6 @@ class _Fitting:
 
 def build(*, stream: IO[str], verbosity: int, no_color: bool, force_color: bool) -> RichReporter:
     """A reporter for a terminal."""
-    console = Terminal(
-        file=cast("IO[str]", _Fitting(stream)),
-        no_color=no_color,
-        force_terminal=True if force_color else None,
-        highlight=False,
-    )
+    fitting = cast("IO[str]", _Fitting(stream))
+    console = Terminal(fitting, no_color=no_color, force_terminal=True if force_color else None)
     return RichReporter(console, verbosity=verbosity)
