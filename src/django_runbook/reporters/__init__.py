@@ -8,7 +8,8 @@ from typing import IO, Final, Protocol
 
 from django_runbook.events import Event
 
-# The name of a reporter and the module that has its `build`.
+# The name of a reporter and the module that has its `build`. `junit` and `log_dir` write files beside the one that is
+# chosen, and have a `build` that takes a path.
 REPORTERS: Final = {
     "plain": "django_runbook.reporters.plain",
     "rich": "django_runbook.reporters.rich_",
