@@ -32,7 +32,7 @@ class Run:
 
     def start(self, how: str, *options: str, last: str = "short", **environ: str) -> None:
         text = RUNBOOK.format(how=how, log=self.log, last=last)
-        self.process = start(self._directory, text, "--format", "plain", *options, **environ)
+        self.process = start(self._directory, text, "--format", "plain", *options, environ=environ)
         wait_for(self.log, "item" if how == "items" else "started")
 
     def signal(self, number: signal.Signals) -> None:
