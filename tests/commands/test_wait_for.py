@@ -17,6 +17,8 @@ from django.db import connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 
 from tests.batch.support import read_line, started
+from tests.postgres_settings import POSTGRES
+from tests.services import require_postgres
 
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
@@ -142,6 +144,12 @@ def test_a_server_that_never_answers_does_not_hold_up_the_deadline(add_alias: An
         add_alias("silent", ENGINE="django.db.backends.postgresql", HOST=host, PORT=port, NAME="x", USER="x")
         with pytest.raises(CommandError, match=r'database "silent": .*timeout'):
             wait_for("database", "silent", "--timeout=0.1s")
+
+
+def test_a_connection_pool_is_passed_by(add_alias: Any) -> None:
+    require_postgres()
+    add_alias("pooled", **POSTGRES, OPTIONS={"pool": {"min_size": "what no pool takes"}})
+    assert wait_for("database", "pooled", "--timeout=0") == ['database "pooled" is there']
 
 
 def test_a_dry_run_looks_once_and_is_content() -> None:
