@@ -78,8 +78,8 @@ def test_a_default_that_the_settings_lack_is_told_of() -> None:
         call_command(Lacking())
 
 
-@pytest.fixture(params=VENDORS)
-def alias(request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: Any) -> Iterator[str]:
+@pytest.fixture(name="alias", params=VENDORS)
+def alias_of_each_vendor(request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: Any) -> Iterator[str]:
     with django_db_blocker.unblock(), alias_on(request.param, tmp_path) as name:
         yield name
 
@@ -222,10 +222,7 @@ def test_inside_a_transaction_mariadb_cannot_and_says_so(tmp_path: Path, django_
         assert write(alias)
 
 
-@pytest.mark.parametrize("vendor", ["postgresql"])
-def test_behind_a_pooler_nothing_is_left_on_the_connection_at_any_time(
-    vendor: str, tmp_path: Path, django_db_blocker: Any
-) -> None:
+def test_behind_a_pooler_nothing_is_left_on_the_connection_at_any_time(tmp_path: Path, django_db_blocker: Any) -> None:
     def work(command: Command) -> tuple[int, str, bool]:
         count = read(alias)
         setting = run(alias, "SHOW default_transaction_read_only")
@@ -235,7 +232,7 @@ def test_behind_a_pooler_nothing_is_left_on_the_connection_at_any_time(
 
     with (
         django_db_blocker.unblock(),
-        alias_on(vendor, tmp_path, DISABLE_SERVER_SIDE_CURSORS=True) as alias,
+        alias_on("postgresql", tmp_path, DISABLE_SERVER_SIDE_CURSORS=True) as alias,
     ):
         command = ReadOnly(work)
         call_command(command, database=alias)
@@ -243,16 +240,13 @@ def test_behind_a_pooler_nothing_is_left_on_the_connection_at_any_time(
         assert write(alias)
 
 
-@pytest.mark.parametrize("vendor", ["postgresql"])
-def test_without_autocommit_a_rollback_does_not_allow_writes(
-    vendor: str, tmp_path: Path, django_db_blocker: Any
-) -> None:
+def test_without_autocommit_a_rollback_does_not_allow_writes(tmp_path: Path, django_db_blocker: Any) -> None:
     def work(command: Command) -> bool:
         read(alias)
         transaction.rollback(using=alias)
         return write(alias)
 
-    with django_db_blocker.unblock(), alias_on(vendor, tmp_path) as alias:
+    with django_db_blocker.unblock(), alias_on("postgresql", tmp_path) as alias:
         connections.settings[alias]["AUTOCOMMIT"] = False
         command = ReadOnly(work)
         call_command(command, database=alias)

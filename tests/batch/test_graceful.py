@@ -25,7 +25,7 @@ class Command(GracefulCommand):
     """Does what a test hands it, and keeps what it saw."""
 
     def __init__(self, work: Callable[[Command], object]) -> None:
-        super().__init__(stderr=io.StringIO())  # type: ignore[arg-type]
+        super().__init__(stderr=io.StringIO())
         self.work = work
         self.seen: list[object] = []
 
@@ -94,7 +94,7 @@ def test_a_second_signal_ends_the_command_although_it_catches_exceptions() -> No
     command = Command(work)
     assert exit_code_of(command) == 143
     assert command.seen == []
-    assert "ended at once by a second signal, SIGINT" in command.stderr.getvalue()  # type: ignore[attr-defined]
+    assert "ended at once by a second signal, SIGINT" in command.stderr.getvalue()
 
 
 def test_a_failure_after_a_signal_stays_a_failure() -> None:

@@ -28,14 +28,15 @@ class Bar:
         self._task = self._progress.add_task("", total=None, text="", start=True)
 
     def show(self, standing: Standing, *, is_last: bool) -> None:
-        self._progress.start()
         self._progress.update(
             self._task,
             description=standing.description,
             completed=standing.done_count,
             total=standing.total_count,
             text="  ".join(part for part in (standing.count_text, standing.speed_text) if part),
-            refresh=True,
         )
+        # It begins with the first numbers, not with an empty bar.
+        self._progress.start()
+        self._progress.refresh()
         if is_last:
             self._progress.stop()

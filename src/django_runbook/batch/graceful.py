@@ -38,7 +38,7 @@ class GracefulCommand(Part):
     where no runner does it: elsewhere, in a thread of a server for example, the other two are left.
     """
 
-    stealth_options = ("stopping",)
+    stealth_options: tuple[str, ...] = ("stopping",)
 
     _stop_reason: str | None = None
     _asks: Callable[[], bool] | None = None

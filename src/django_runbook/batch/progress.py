@@ -187,7 +187,7 @@ class ProgressCommand(Part):
     silences them, and ``--no-color`` holds.
     """
 
-    stealth_options = ("progress",)
+    stealth_options: tuple[str, ...] = ("progress",)
 
     _outlet: Callable[[], Outlet] = staticmethod(default_outlet)
 
