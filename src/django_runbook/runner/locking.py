@@ -58,7 +58,5 @@ def lost(locks: tuple[Lock, ...]) -> Failure | None:
 
 
 def _failure(kind: type[LockHeld | LockLost], message: str) -> Failure:
-    names = tuple(
-        name for base in (kind, *kind.__bases__) for name in (base.__name__, f"{base.__module__}.{base.__name__}")
-    )
+    names = tuple(name for base in (kind, *kind.__bases__) for name in (base.__name__, f"{base.__module__}.{base.__name__}"))
     return Failure(error_type=kind.__name__, message=message, exit_code=ExitCode.LOCK_HELD, error_names=names)

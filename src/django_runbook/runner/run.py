@@ -185,10 +185,7 @@ class _Run:
 
     def _runbook(self, runbook: Runbook, scope: Scope, *, owner: str) -> AttemptResult:
         """Run a whole file under its lock and its timeout; where the lock is not free, nothing of it is run."""
-        with self._held(runbook.lock, scope, step_id=scope.group_ids[-1] if scope.group_ids else "") as (
-            inner,
-            refused,
-        ):
+        with self._held(runbook.lock, scope, step_id=scope.group_ids[-1] if scope.group_ids else "") as (inner, refused):
             if refused is None:
                 state = self._block(runbook.block, inner, timeout_seconds=runbook.timeout_seconds, owner=owner)
                 return _result_of(state)
@@ -348,7 +345,9 @@ class _Run:
         state, views = _State(), list[Views]()
         branch = Branch(scope.halt)
         is_concurrent = step.max_parallel > 1
-        changes: dict[str, Any] = {"halt": branch, "is_isolated": True, "is_concurrent": True} if is_concurrent else {}
+        changes: dict[str, Any] = (
+            {"halt": branch, "is_isolated": True, "is_concurrent": True} if is_concurrent else {}
+        )
         scopes = []
         for number, item in enumerate(items, start=1):
             inner = scope.for_item(number, item, loop_id=loop_id)
@@ -416,7 +415,11 @@ class _Run:
             outcome = outcomes.failed(failure)
         elif step.lock is not None:
             with self._held(step.lock, scope, step_id=scope.id(step)) as (inner, refused):
-                outcome = self._run(step, inner, name) if refused is None else Outcome(result=refused, attempt_count=0)
+                outcome = (
+                    self._run(step, inner, name)
+                    if refused is None
+                    else Outcome(result=refused, attempt_count=0)
+                )
         else:
             outcome = self._run(step, scope, name)
         ended = outcome.result
@@ -560,7 +563,9 @@ class _Run:
             failure = outcomes.of_expression(error, self._around.mask)
         return replace(result, status=_FAILED, failure=failure)
 
-    def _attempts(self, step: Step, scope: Scope, once: Callable[[], tuple[AttemptResult, object]]) -> Outcome:
+    def _attempts(
+        self, step: Step, scope: Scope, once: Callable[[], tuple[AttemptResult, object]]
+    ) -> Outcome:
         def on_failed(count: int, delay_seconds: float, failure: Failure) -> None:
             self._emit(
                 events.AttemptFailed,
@@ -668,9 +673,7 @@ class _Run:
         inner = scope.inside(result.step_id)
         if isinstance(step, CallStep):
             inner = replace(inner, views={}, prefix=f"{scope.key(step)}/", file=step.runbook.path)
-        block = (
-            step.block if isinstance(step, GroupStep) else step.runbook.block if isinstance(step, CallStep) else None
-        )
+        block = step.block if isinstance(step, GroupStep) else step.runbook.block if isinstance(step, CallStep) else None
         if block is not None:
             for role, steps in lists_of(block, scope.role):
                 is_handler = role is not scope.role
