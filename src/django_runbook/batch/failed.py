@@ -56,7 +56,7 @@ def _retry(source: Source, span: Span, row: FailedRow, *, alias: str, is_kept: b
                 _look_at(source.process(span).failures)
             if not is_kept:
                 transaction.set_rollback(True, using=alias)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the work raises is looked at
         cause = origin(error)
         if classify(cause) is Kind.ROW:
             return cause
