@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
-from typing import Any
 
 from django.db.models import F, QuerySet
 
@@ -52,15 +51,10 @@ class MarkItems(CountItems):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--value")
-        self.value: str | None = None
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        self.value = options["value"]
-        super().handle(*args, **options)
 
     def get_queryset(self) -> QuerySet[Item]:
         items = Item.objects.filter(is_done=False)
-        return items.filter(value=self.value) if self.value else items
+        return items.filter(value=self.options["value"]) if self.options["value"] else items
 
     def process_item(self, item: Item) -> None:
         super().process_item(item)

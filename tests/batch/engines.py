@@ -159,7 +159,7 @@ def _exit_code(work: Callable[[], object]) -> int:
         return error.returncode
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 1
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - of a process that ends here
         traceback.print_exc()
         return 70
     return 0
