@@ -13,6 +13,7 @@ from django.core.cache import caches
 from django.core.cache.backends.dummy import DummyCache
 from django.core.management.base import CommandError
 from django.db import DEFAULT_DB_ALIAS, Error, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
 from django_runbook.document.diagnostics import nearest
@@ -90,7 +91,8 @@ def _database(alias: str, within_seconds: float) -> str:
     except Error as error:
         return _first_line(error)
     finally:
-        connection.close()
+        # Not by SQLite's own close(), which keeps a database in memory, and this connection to it, open.
+        BaseDatabaseWrapper.close(connection)
     return ""
 
 
