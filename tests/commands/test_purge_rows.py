@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,12 +14,14 @@ from django.contrib.auth.models import Group, User
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
-from django.core.management.base import CommandError
+from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
-from django.db.models import PROTECT
+from django.db.models import PROTECT, Q, QuerySet
 from django.db.models.signals import post_delete
 from django.utils import timezone
 
+from django_runbook.batch import conditions
+from django_runbook.management.commands import purge_rows
 from django_runbook.models import Checkpoint
 from flights.models import Compensation, Flight
 
@@ -29,9 +31,9 @@ SESSIONS = ("sessions.Session", "--field=expire_date", "--older-than=90d")
 USERS = ("auth.User", "--field=last_login", "--older-than=1d")
 
 
-def purge(*tokens: str) -> str:
+def purge(*tokens: str, command: BaseCommand | str = "purge_rows") -> str:
     stdout = io.StringIO()
-    call_command("purge_rows", *tokens, stdout=stdout, stderr=io.StringIO())
+    call_command(command, *tokens, stdout=stdout, stderr=io.StringIO())
     return stdout.getvalue()
 
 
@@ -95,11 +97,22 @@ def test_rows_without_a_value_stay() -> None:
     assert User.objects.get().username == "never"
 
 
-def test_days_are_days_of_the_projects_time_zone() -> None:
+def test_a_day_that_is_old_enough_goes() -> None:
     for number, age in enumerate((0, 2, 3, 4)):
         add_flight(number, age=age)
     assert purge("flights.Flight", "--field=day", "--older-than=2d") == "deleted 2 flights.Flight\n"
     assert Flight.objects.count() == 2
+
+
+def test_days_are_those_of_the_time_zone() -> None:
+    now = datetime(2026, 1, 10, 12, tzinfo=UTC)
+    with timezone.override("Pacific/Kiritimati"):  # where it is the 11th
+        assert conditions.older_than(Flight, "day", seconds=86400, now=now) == Q(day__lt=date(2026, 1, 10))
+
+
+def test_without_time_zones_days_are_those_of_the_clock() -> None:
+    now = datetime(2026, 1, 10, 12)  # noqa: DTZ001 - as a project without time zones has it
+    assert conditions.older_than(Flight, "day", seconds=86400, now=now) == Q(day__lt=date(2026, 1, 9))
 
 
 def test_what_cascades_is_deleted_with_its_signals_and_counted() -> None:
@@ -111,20 +124,53 @@ def test_what_cascades_is_deleted_with_its_signals_and_counted() -> None:
     assert not LogEntry.objects.exists()
 
 
+class BreaksOff(purge_rows.Command):
+    """Loses its connection once, after a batch and before its commit."""
+
+    is_broken = False
+
+    def process_batch(self, rows: QuerySet[Any]) -> int | None:
+        count = super().process_batch(rows)
+        if not self.is_broken:
+            self.is_broken = True
+            raise OperationalError("the connection is gone")
+        return count
+
+
 def test_a_batch_that_is_done_again_counts_once() -> None:
     add_log_entries(add_user("ada"), 3)
-    is_broken = [True]
+    assert purge(*USERS, command=BreaksOff()) == "deleted 1 auth.User, 3 admin.LogEntry\n"
 
-    def break_off(**kwargs: Any) -> None:
-        if is_broken:
-            is_broken.clear()
-            raise OperationalError("the connection is gone")
 
-    post_delete.connect(break_off, sender=User)
+class Marked(QuerySet[Session]):
+    """Keeps what is deleted, and says so in a way of its own."""
+
+    def delete(self) -> Any:
+        return self.update(session_data="deleted", expire_date=timezone.now())
+
+
+class MarksSessions(purge_rows.Command):
+    def get_queryset(self) -> QuerySet[Any]:
+        return Marked(Session).filter(self._condition)
+
+
+def test_the_deletion_of_the_models_own_queryset_is_respected() -> None:
+    add_sessions(1, 100)
+    assert purge(*SESSIONS, command=MarksSessions()) == "deleted 1 sessions.Session\n"
+    assert Session.objects.get(session_data="deleted").pk == "100 days"
+
+
+def test_rows_that_come_in_behind_the_cursor_are_found() -> None:
+    def add_one_more(instance: Session, **kwargs: Any) -> None:
+        if instance.pk == "200 days":
+            add_sessions(100)
+
+    add_sessions(200, 300)
+    post_delete.connect(add_one_more, sender=Session)
     try:
-        assert purge(*USERS) == "deleted 1 auth.User, 3 admin.LogEntry\n"
+        assert purge(*SESSIONS, "--batch-size=1") == "deleted 3 sessions.Session\n"
     finally:
-        post_delete.disconnect(break_off, sender=User)
+        post_delete.disconnect(add_one_more, sender=Session)
 
 
 def test_a_dry_run_counts_the_same_and_leaves_all_and_sends_nothing() -> None:
@@ -187,6 +233,8 @@ def test_conditions_are_lookups(condition: str, left: list[str]) -> None:
 def test_several_conditions_all_hold() -> None:
     add_user("ada", is_staff=True)
     add_user("bob", is_staff=True, is_active=False)
+    add_user("eve")
+    User.objects.create(username="new", is_staff=True, last_login=timezone.now())
     assert purge(*USERS, "--where=is_staff=true", "--where=is_active=true") == "deleted 1 auth.User\n"
 
 
