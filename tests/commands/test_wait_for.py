@@ -92,6 +92,11 @@ def wait_for(*tokens: str, **options: Any) -> list[str]:
             ['cache "default" is there', 'database "replica" is there', 'database "default" is there'],
             id="several, each once",
         ),
+        pytest.param(
+            "database replica database",
+            ['database "replica" is there', 'database "default" is there'],
+            id="a kind again, without an alias",
+        ),
     ],
 )
 def test_what_is_there_is_told_of(words: str, said: list[str]) -> None:

@@ -49,21 +49,17 @@ def word(text: str) -> str:
 
 def parse(words: Iterable[str]) -> list[Target]:
     """``database replica cache`` to the database "replica" and the cache "default"."""
-    targets: list[Target] = []
     # The word of a kind always begins a target, so an alias that is named like one cannot be waited for.
-    named: dict[str, list[str]] = {}
-    kind = ""
+    groups: list[tuple[str, list[str]]] = []
     for text in words:
         if text in _LOOKS:
-            kind = text
-            named.setdefault(kind, [])
-        elif not kind:
+            groups.append((text, []))
+        elif not groups:
             raise CommandError(f'"{text}" must follow one of {", ".join(_LOOKS)}')
         else:
-            named[kind].append(text)
-    for kind, aliases in named.items():
-        targets += [_checked(kind, alias) for alias in dict.fromkeys(aliases or [DEFAULT_DB_ALIAS])]
-    return targets
+            groups[-1][1].append(text)
+    targets = [_checked(kind, alias) for kind, aliases in groups for alias in aliases or [DEFAULT_DB_ALIAS]]
+    return list(dict.fromkeys(targets))
 
 
 def _checked(kind: str, alias: str) -> Target:
