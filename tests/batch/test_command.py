@@ -516,7 +516,7 @@ def test_a_clock_that_goes_back_an_hour_changes_nothing(sqlite: Engine, monkeypa
         if item.pk == fifth:
             past = timezone.now() - timedelta(hours=1)
             monkeypatch.setattr(timezone, "now", lambda: past)
-            monkeypatch.setattr("time.time", lambda: past.timestamp())
+            monkeypatch.setattr("time.time", past.timestamp)
 
     assert call(sqlite, CountItems(look), "--target-time", 0.2)[0] == "20 done\n"
     call(sqlite, CountItems(), "--limit", 5, "--restart")

@@ -258,10 +258,7 @@ def test_a_connection_that_is_cut_off_in_its_commit_loses_and_doubles_nothing(po
 @pytest.mark.parametrize("is_committed", [True, False])
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_commit_whose_answer_is_lost_is_judged_by_the_checkpoint(
-    engine: Engine,
-    number: int,
-    is_committed: bool,
-    monkeypatch: pytest.MonkeyPatch,
+    engine: Engine, number: int, *, is_committed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.fill(10)
     connection: Any = engine.connection
@@ -285,7 +282,6 @@ def test_a_commit_whose_answer_is_lost_is_judged_by_the_checkpoint(
 def test_a_commit_that_comes_through_after_all_is_seen_by_the_fence(engine: Engine) -> None:
     """The session of a lost connection can still be about to commit when the checkpoint is asked."""
     engine.fill(10)
-    command = CountItems()
 
     def late() -> None:
         # What the other session does: the batch of ours, under our name.
@@ -297,8 +293,12 @@ def test_a_commit_that_comes_through_after_all_is_seen_by_the_fence(engine: Engi
         row.save(using=engine.alias)
 
     calls = iter([late])
-    command.throttle = lambda: next(calls, lambda: None)()  # type: ignore[method-assign]  # of this one instance
-    call(engine, command, "--batch-size", 2)
+
+    class Overtaken(CountItems):
+        def throttle(self) -> None:
+            next(calls, lambda: None)()
+
+    call(engine, Overtaken(), "--batch-size", 2)
     assert engine.problems(10) == []
 
 
