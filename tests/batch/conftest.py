@@ -47,6 +47,12 @@ def postgresql(_engines: dict[str, Any], django_db_blocker: Any) -> Iterator[Eng
 
 
 @pytest.fixture
+def mariadb(_engines: dict[str, Any], django_db_blocker: Any) -> Iterator[Engine]:
+    """An empty database on MariaDB."""
+    yield from _engine("mariadb", _engines, django_db_blocker)
+
+
+@pytest.fixture
 def sqlite(_engines: dict[str, Any], django_db_blocker: Any) -> Iterator[Engine]:
     """An empty database on SQLite."""
     yield from _engine("sqlite", _engines, django_db_blocker)

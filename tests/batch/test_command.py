@@ -64,7 +64,9 @@ def left(engine: Engine) -> Checkpoint | None:
 
 @BOTH
 @pytest.mark.parametrize("count", [0, 1, 2, 4, 5])
-def test_each_row_is_done_once_and_the_checkpoint_cleared(sqlite: Engine, command: type[CountItems], count: int) -> None:
+def test_each_row_is_done_once_and_the_checkpoint_cleared(
+    sqlite: Engine, command: type[CountItems], count: int
+) -> None:
     sqlite.fill(count)
     out, _ = call(sqlite, command(), "--batch-size", 2)
     assert out == f"{count} done\n"
@@ -124,7 +126,11 @@ KEYS: list[tuple[type[Model], list[dict[str, Any]]]] = [
     (WithText, [{"id": text} for text in ("B", "a", "ö", "z", "Z-1", "it's %s", "\N{SNOWMAN}")]),
     (WithMoment, [{"id": MOMENT + timedelta(microseconds=number)} for number in range(7)]),
     (WithDecimal, [{"id": Decimal(number) / 1000} for number in (-2500, -1, 0, 1, 2, 3, 100_000)]),
-    (WithPair, [{"tenant": tenant, "number": number} for tenant in "ab" for number in (-1, 0, 5)] + [{"tenant": "c", "number": 1}]),
+    (
+        WithPair,
+        [{"tenant": tenant, "number": number} for tenant in "ab" for number in (-1, 0, 5)]
+        + [{"tenant": "c", "number": 1}],
+    ),
 ]
 
 
@@ -196,7 +202,9 @@ def test_rows_that_a_column_does_not_tell_apart_are_told_apart_by_the_primary_ke
         pytest.param(("parent",), "parent can be NULL", id="nullable-link"),
     ],
 )
-def test_a_key_that_would_leave_rows_out_is_refused_at_the_start(sqlite: Engine, fields: tuple[str, ...], words: str) -> None:
+def test_a_key_that_would_leave_rows_out_is_refused_at_the_start(
+    sqlite: Engine, fields: tuple[str, ...], words: str
+) -> None:
     class Bad(ByColumns):
         key_fields = fields
 
@@ -341,7 +349,10 @@ def test_one_bad_row_in_ten_thousand_is_recorded_and_done_later(sqlite: Engine, 
 @pytest.mark.parametrize(("limit", "is_enough"), [("2", False), ("3", True), ("29%", False), ("30%", True)])
 @BOTH
 def test_more_bad_rows_than_allowed_stop_the_run(
-    sqlite: Engine, command: type[CountItems], limit: str, is_enough: bool  # noqa: FBT001 - a parameter of the test
+    sqlite: Engine,
+    command: type[CountItems],
+    limit: str,
+    is_enough: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     sqlite.fill(10)
     keys = pks(sqlite)
@@ -505,7 +516,7 @@ def test_a_clock_that_goes_back_an_hour_changes_nothing(sqlite: Engine, monkeypa
         if item.pk == fifth:
             past = timezone.now() - timedelta(hours=1)
             monkeypatch.setattr(timezone, "now", lambda: past)
-            monkeypatch.setattr("time.time", lambda: past.timestamp())
+            monkeypatch.setattr("time.time", past.timestamp)
 
     assert call(sqlite, CountItems(look), "--target-time", 0.2)[0] == "20 done\n"
     call(sqlite, CountItems(), "--limit", 5, "--restart")

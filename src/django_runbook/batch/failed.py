@@ -49,7 +49,9 @@ def retry_failed(source: Source, store: RowStore, *, host: Host, alias: str, opt
     return Retried(done_count=done_count, failed_count=failed_count)
 
 
-def _retry(source: Source, span: Span, row: FailedRow, *, alias: str, is_kept: bool) -> tuple[int, BaseException | None]:
+def _retry(
+    source: Source, span: Span, row: FailedRow, *, alias: str, is_kept: bool
+) -> tuple[int, BaseException | None]:
     try:
         with transaction.atomic(using=alias):
             # First, as in a batch: who deletes the record may do the row.

@@ -21,7 +21,7 @@ Parse = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What came of a batch of values: ``count`` were done, ``seen_count`` gone through; ``error`` is that of the next."""
+    """What came of a batch of values: ``count`` were done, ``seen_count`` gone through; ``error`` met the next one."""
 
     count: int
     seen_count: int
