@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from django.core.management.base import CommandError, CommandParser
@@ -64,7 +65,7 @@ class LockedCommand(Part):
             return super().execute(*args, **options)
         try:
             lock = new_factory(conf.read(), what=f"manage.py {self._name}")(name)
-            self._obtain(lock, wait_seconds=options.get("lock_wait") or 0.0)
+            self._obtain(lock, wait_seconds=options.get("lock_wait") or 0.0, asks=options.get("stopping"))
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
         self.lock = lock
@@ -83,7 +84,7 @@ class LockedCommand(Part):
     def _name(self) -> str:
         return type(self).__module__.rpartition(".")[2]
 
-    def _obtain(self, lock: Lock, *, wait_seconds: float) -> None:
+    def _obtain(self, lock: Lock, *, wait_seconds: float, asks: Callable[[], bool] | None) -> None:
         deadline = time.monotonic() + wait_seconds
         holder = lock.acquire()
         if holder is not None and wait_seconds:
@@ -92,8 +93,8 @@ class LockedCommand(Part):
             left = deadline - time.monotonic()
             if left <= 0:
                 raise LockHeld(_held(lock, holder))
-            # Only a command that is a GracefulCommand too can be asked to stop.
-            if getattr(self, "stopping", False):
+            # Only a GracefulCommand can be asked to stop, by signals where it has begun, and by a runner.
+            if getattr(self, "stopping", False) or (asks is not None and asks()):
                 raise Stopped(f"stopped while it waited: {_held(lock, holder)}")
             time.sleep(min(left, _LOOK_SECONDS))
             holder = lock.acquire()

@@ -11,7 +11,6 @@ import re
 import socket
 import stat
 import time
-import weakref
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -20,7 +19,7 @@ from django.core import checks
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from django_runbook.exceptions import InvalidUsage, LockUnavailable
-from django_runbook.locks import folder, space
+from django_runbook.locks import folder, forks, space
 from django_runbook.locks.base import Holder
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
@@ -57,15 +56,9 @@ class FileLock:
     def release(self) -> None:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
-            _HELD.discard(self)
+            forks.forget(descriptor)
             _write(descriptor, "")
             os.close(descriptor)
-
-    def forget(self) -> None:
-        """Let go of the file in a process that was forked, which would hold the lock beyond the end of ours."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
 
     def _try(self) -> Holder | None:
         while True:
@@ -83,7 +76,7 @@ class FileLock:
             # Somebody removed the file between our opening and our locking it.
             os.close(descriptor)
         self._descriptor = descriptor
-        _HELD.add(self)
+        forks.keep_from_children(descriptor)
         _write(descriptor, Holder.here(what=self._what).as_json())
         return None
 
@@ -129,19 +122,6 @@ class FileLocks:
         )
         hint = 'Take "database" or "redis", unless only one host runs commands; file locks are also those of one user.'
         return [checks.Warning(message, hint=hint, id="django_runbook.W001")]
-
-
-# Python's hooks for a fork are those of the whole process, and cannot be taken back: there is one, for all locks.
-_HELD: weakref.WeakSet[FileLock] = weakref.WeakSet()
-
-
-def _forget_all() -> None:
-    for lock in list(_HELD):
-        lock.forget()
-    _HELD.clear()
-
-
-os.register_at_fork(after_in_child=_forget_all)
 
 
 def _stem(name: str) -> str:

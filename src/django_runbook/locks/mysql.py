@@ -25,29 +25,29 @@ class MySQLLock(SessionLock):
     after the number of the connection and of the bit.
     """
 
-    _key = ""
+    key = ""
 
     def _try(self, session: Session) -> bool:
         session.ask(_PATIENCE)
         database, connection_id = session.ask("SELECT DATABASE(), CONNECTION_ID()") or ("", 0)
         # The locks are those of the whole server.
-        self._key = "runbook-" + hashlib.sha256(f"{database}:{self.name}".encode()).hexdigest()[:32]
+        self.key = "runbook-" + hashlib.sha256(f"{database}:{self.name}".encode()).hexdigest()[:32]
         number = int(time.time()) << _PID_BITS | os.getpid()
-        bits = [name for bit, name in enumerate(self._bit_names(connection_id)) if number >> bit & 1]
+        bits = [name for bit, name in enumerate(self.bit_names(connection_id)) if number >> bit & 1]
         # Before the lock itself, so that who finds it held can tell by whom.
         row = session.ask(f"SELECT {', '.join(['GET_LOCK(%s, 0)'] * len(bits))}", bits)
         if row != (1,) * len(bits):
             raise LockUnavailable(f'the database "{self._alias}" does not give locks')
-        (taken,) = session.ask("SELECT GET_LOCK(%s, 0)", [self._key]) or (None,)
+        (taken,) = session.ask("SELECT GET_LOCK(%s, 0)", [self.key]) or (None,)
         if taken is None:
             raise LockUnavailable(f'the database "{self._alias}" cannot say whether "{self.name}" is locked')
         return bool(taken)
 
     def _find_holder(self, session: Session) -> Holder | None:
-        (connection_id,) = session.ask("SELECT IS_USED_LOCK(%s)", [self._key]) or (None,)
+        (connection_id,) = session.ask("SELECT IS_USED_LOCK(%s)", [self.key]) or (None,)
         if connection_id is None:
             return None
-        names = list(self._bit_names(connection_id))
+        names = list(self.bit_names(connection_id))
         found = session.ask(f"SELECT {', '.join(['IS_USED_LOCK(%s)'] * len(names))}", names) or ()
         number = sum(1 << bit for bit, owner in enumerate(found) if owner == connection_id)
         if not number:
@@ -57,13 +57,13 @@ class MySQLLock(SessionLock):
         )
 
     def _is_ours(self, session: Session) -> bool:
-        return session.ask("SELECT IS_USED_LOCK(%s) = CONNECTION_ID()", [self._key]) == (1,)
+        return session.ask("SELECT IS_USED_LOCK(%s) = CONNECTION_ID()", [self.key]) == (1,)
 
     def _free(self, session: Session) -> None:
         session.ask("SELECT RELEASE_ALL_LOCKS()")
 
-    def _bit_names(self, connection_id: int) -> Iterator[str]:
-        return (f"{self._key}-{connection_id}-{bit}" for bit in range(_PID_BITS + _TIME_BITS))
+    def bit_names(self, connection_id: int) -> Iterator[str]:
+        return (f"{self.key}-{connection_id}-{bit}" for bit in range(_PID_BITS + _TIME_BITS))
 
 
 def _host(session: Session, connection_id: int) -> str:

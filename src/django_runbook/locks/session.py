@@ -15,6 +15,7 @@ from django.db import connections
 from django.db.utils import load_backend
 
 from django_runbook.exceptions import LockUnavailable
+from django_runbook.locks import forks
 from django_runbook.locks.base import Holder
 
 _TRIES = 5
@@ -40,6 +41,9 @@ class Session:
             self._connection = wrapper.get_new_connection({**parameters, **wrapper.get_connection_params()})
         except self._error as error:
             raise self._unavailable(error) from error
+        self._descriptor = _descriptor_of(self._connection)
+        if self._descriptor is not None:
+            forks.keep_from_children(self._descriptor)
 
     def ask(self, statement: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
         """The first row of what the statement returns; raises LockUnavailable where the database fails."""
@@ -61,12 +65,20 @@ class Session:
     def close(self) -> None:
         """End the connection; one that is lost already is left so."""
         if os.getpid() == self._pid:
+            if self._descriptor is not None:
+                forks.forget(self._descriptor)
             with self._guard, contextlib.suppress(self._error):
                 self._connection.close()
 
     def _unavailable(self, error: Exception) -> LockUnavailable:
         text = " ".join(str(error).split())
         return LockUnavailable(f'the locks in the database "{self._alias}" cannot be used: {text}')
+
+
+def _descriptor_of(connection: Any) -> int | None:
+    # PyMySQL, alone among Django's drivers, does not tell.
+    source = connection if hasattr(connection, "fileno") else getattr(connection, "_sock", None)
+    return None if source is None else int(source.fileno())
 
 
 class SessionLock(ABC):
