@@ -284,7 +284,8 @@ class _Run:
             (Role.FINALLY, block.finally_, True),
         ):
             halt: Halt = Unhalted() if role is Role.FINALLY else scope.halt
-            inner = replace(scope, run_names=names, role=role, halt=halt)
+            # What cleans up runs to its end, the items of a loop too, whatever else fails.
+            inner = replace(scope, run_names=names, role=role, halt=halt, is_fail_fast=False)
             for step in steps:
                 if not is_due or halt.is_requested:
                     self._teller.leave(step, inner, _SKIPPED, reason="not due", is_told=False)
