@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.runner.played import play
 from tests.runner.support import run
 from tests.runner.trees import Block, Case, Command, File, Step
+
+
+def leaf(step_id: str, *acts: str, tolerated: bool = False) -> Step:
+    return Step(id=step_id, body=Command(scripts=(acts,)), continue_on_error=tolerated)
+
+
+def statuses(case: Case) -> dict[str, str]:
+    return {result.step_id: result.status.value for result in play(case).result.steps}
 
 
 def test_all_items_of_a_loop_in_finally_run_also_where_one_fails(tmp_path: Path) -> None:
     told = run(tmp_path, "steps: [noop]\nfinally: [{id: one, command: 'fail --code ${{ item }}', for_each: [3, 4]}]")
     assert told.statuses == {"noop": "succeeded", "one[1]": "failed", "one[2]": "failed", "one": "failed"}
     assert told.status == "warning"
+
+
+def test_a_deadline_that_one_handler_ran_into_does_not_end_the_next() -> None:
+    block = Block(steps=(leaf("one", "ok"),), finally_=(leaf("two", "hang"), leaf("three", "slow 9")))
+    case = Case(file=File(name="main.yml", timeout=5, block=Block(steps=(Step(id="group", body=block),))))
+    assert statuses(case) == {"one": "succeeded", "two": "timed_out", "three": "succeeded", "group": "succeeded"}

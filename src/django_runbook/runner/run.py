@@ -215,7 +215,7 @@ class _Run:
         state.is_interrupted = state.is_interrupted or scope.halt.is_requested
         if inner.limit.is_over and state.failed is not None and not state.is_interrupted:
             state.expired = inner.limit.first
-        self._handlers(block, state, replace(inner, limit=scope.limit.without_expired()))
+        self._handlers(block, state, replace(inner, limit=scope.limit))
         return state
 
     def _sequence(self, steps: tuple[Step, ...], scope: Scope, state: State) -> None:
@@ -290,7 +290,8 @@ class _Run:
                 if not is_due or halt.is_requested:
                     self._teller.leave(step, inner, _SKIPPED, reason="not due", is_told=False)
                     continue
-                result = self._step(step, inner)
+                # A deadline that passes between two handlers ends no more than the first of them.
+                result = self._step(step, replace(inner, limit=scope.limit.without_expired()))
                 if result.is_failure and not result.tolerated:
                     self._has_failed_handler = True
 
