@@ -27,3 +27,10 @@ def test_a_deadline_that_one_handler_ran_into_does_not_end_the_next() -> None:
     block = Block(steps=(leaf("one", "ok"),), finally_=(leaf("two", "hang"), leaf("three", "slow 9")))
     case = Case(file=File(name="main.yml", timeout=5, block=Block(steps=(Step(id="group", body=block),))))
     assert statuses(case) == {"one": "succeeded", "two": "timed_out", "three": "succeeded", "group": "succeeded"}
+
+
+def test_handlers_of_a_group_that_is_skipped_in_finally_are_told_to_nobody(tmp_path: Path) -> None:
+    text = "params: {n: 1}\nsteps: [noop]\nfinally: [{id: group, when: params.n > 1, steps: [say a], finally: [say b]}]"
+    told = run(tmp_path, text)
+    ended = [event["result"]["step_id"] for event in told.events if event["event"] == "step_finished"]
+    assert ended == ["noop", "group", "say"]

@@ -99,4 +99,4 @@ class Teller:
         for role, steps in lists_of(block, scope.role):
             own = replace(scope, role=role)
             for step in steps:
-                self.leave(step, own, status, reason=reason, is_told=is_told and role is scope.role)
+                self.leave(step, own, status, reason=reason, is_told=is_told and steps is block.steps)
