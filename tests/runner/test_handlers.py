@@ -29,6 +29,19 @@ def test_a_deadline_that_one_handler_ran_into_does_not_end_the_next() -> None:
     assert statuses(case) == {"one": "succeeded", "two": "timed_out", "three": "succeeded", "group": "succeeded"}
 
 
+def test_a_handler_that_failed_in_an_earlier_attempt_is_not_hidden_by_a_later_one(tmp_path: Path) -> None:
+    text = f"""
+steps:
+  - id: group
+    retry: {{attempts: 2, delay: 0}}
+    steps: [fail --counter {tmp_path}/n --until 2]
+    on_failure: [{{id: clean, command: fail --code 4}}]
+"""
+    told = run(tmp_path, text)
+    assert told.statuses == {"fail": "succeeded", "clean": "failed", "group": "succeeded"}
+    assert told.status == "warning"
+
+
 def test_handlers_of_a_group_that_is_skipped_in_finally_are_told_to_nobody(tmp_path: Path) -> None:
     text = "params: {n: 1}\nsteps: [noop]\nfinally: [{id: group, when: params.n > 1, steps: [say a], finally: [say b]}]"
     told = run(tmp_path, text)
