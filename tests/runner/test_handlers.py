@@ -29,6 +29,19 @@ def test_a_deadline_that_one_handler_ran_into_does_not_end_the_next() -> None:
     assert statuses(case) == {"one": "succeeded", "two": "timed_out", "three": "succeeded", "group": "succeeded"}
 
 
+def test_a_run_that_its_timeout_cut_has_timed_out_also_where_the_step_may_fail() -> None:
+    block = Block(steps=(leaf("one", "ok"), leaf("two", "hang", tolerated=True)), on_failure=(leaf("three", "ok"),))
+    played = play(Case(file=File(name="main.yml", timeout=5, block=block)))
+    assert (played.result.status.value, played.result.exit_code) == ("failed", 124)
+    assert {result.step_id: result.status.value for result in played.result.steps}["three"] == "succeeded"
+
+
+def test_a_loop_that_a_timeout_cut_has_timed_out_also_where_the_items_may_fail() -> None:
+    loop = Step(id="one", body=Command(scripts=(("ok",), ("hang",))), times=2, continue_on_error=True)
+    case = Case(file=File(name="main.yml", timeout=5, block=Block(steps=(loop,))))
+    assert statuses(case) == {"one[1]": "succeeded", "one[2]": "timed_out", "one": "timed_out"}
+
+
 def test_a_handler_that_failed_in_an_earlier_attempt_is_not_hidden_by_a_later_one(tmp_path: Path) -> None:
     text = f"""
 steps:

@@ -213,8 +213,8 @@ class _Run:
         else:
             self._sequence(block.steps, inner, state)
         state.is_interrupted = state.is_interrupted or scope.halt.is_requested
-        if inner.limit.is_over and state.failed is not None and not state.is_interrupted:
-            state.expired = inner.limit.first
+        if inner.limit.first is not None and inner.limit.is_over:
+            state.expire(inner.limit.first)
         self._handlers(block, state, replace(inner, limit=scope.limit))
         return state
 
@@ -402,8 +402,8 @@ class _Run:
     def _finish_loop(
         self, step: Step, scope: Scope, state: State, views: list[Views], *, name: str, duration_seconds: float
     ) -> StepResult:
-        if scope.limit.is_over and state.failed is not None and not state.is_interrupted:
-            state.expired = scope.limit.first
+        if scope.limit.first is not None and scope.limit.is_over:
+            state.expire(scope.limit.first)
         ended = state.result()
         seen = [view[step.id] for view in views]
         extra: dict[str, object] = {"results": seen}
