@@ -34,6 +34,7 @@ class _Around:
 class _Drawer:
     draw: Any
     budget: int = 24
+    is_real: bool = False
     _count: int = 0
 
     def one_of(self, *values: Any) -> Any:
@@ -47,7 +48,7 @@ class _Drawer:
         return f"{letter}{self._count}"
 
     def file(self, name: str, around: _Around) -> File:
-        timeout = self.one_of(*_TIMEOUTS) if self.is_rare(4) else None
+        timeout = self.timeout()
         inside = replace(around, known=(), is_bounded=around.is_bounded or timeout is not None)
         block, _ = self.block(inside)
         return File(name=name, block=block, timeout=timeout)
@@ -83,7 +84,7 @@ class _Drawer:
             return self.command(around), ()
         if kind == "race":
             return self.race(around), ()
-        timeout = self.one_of(*_TIMEOUTS) if self.is_rare(4) else None
+        timeout = self.timeout()
         times = self.draw(st.integers(0, 3)) if self.is_rare(4) else None
         # The key of a parallel group bounds its branches; the items of a loop around it come in order.
         at_once = self.one_of(1, 1, 2, 3) if times and kind != "parallel" else 1
@@ -110,8 +111,13 @@ class _Drawer:
         )
         return step, () if times is not None else names
 
+    def timeout(self) -> int | None:
+        """That of a group; real time may pass at any speed, and ends only what hangs."""
+        return self.one_of(*_TIMEOUTS) if not self.is_real and self.is_rare(4) else None
+
     def kind(self) -> str:
-        return str(self.one_of("command", "command", "command", "group", "group", "parallel", "race", "call"))
+        races = () if self.is_real else ("race",)
+        return str(self.one_of("command", "command", "command", "group", "group", "parallel", "call", *races))
 
     def parallel(self, around: _Around) -> tuple[Block, tuple[str, ...]]:
         count = self.draw(st.integers(1, 4))
@@ -157,6 +163,18 @@ class _Drawer:
         return Step(id=self.id("g"), body=block)
 
     def command(self, around: _Around) -> Step:
+        return self.real_command(around) if self.is_real else self.played_command(around)
+
+    def real_command(self, around: _Around) -> Step:
+        script = self.one_of(("ok",), ("ok",), ("ok",), ("ok",), ("ok",), ("exit 3",), ("exit 4",), ("exit 3", "ok"), ("hang",))
+        return Step(
+            id=self.id("c"),
+            body=Command(scripts=(script,), isolate=self.is_rare(3), tells=around.tells if script == ("ok",) else ()),
+            timeout=1 if script == ("hang",) else None,
+            **self.settings(around, retry_chances=3),
+        )
+
+    def played_command(self, around: _Around) -> Step:
         timeout = self.one_of(3, 7, 13) if self.is_rare(4) else None
         times = self.draw(st.integers(0, 3)) if self.is_rare(6) else None
         polls = self.is_rare(6)
@@ -200,9 +218,9 @@ class _Drawer:
 
 
 @st.composite
-def cases(draw: Any) -> Case:
-    """A runbook with a command line."""
-    drawer = _Drawer(draw)
+def cases(draw: Any, *, is_real: bool = False) -> Case:
+    """A runbook with a command line; a real one is small, and its commands can be called."""
+    drawer = _Drawer(draw, budget=5, is_real=True) if is_real else _Drawer(draw)
     file = drawer.file("main.yml", _Around())
     tags = sorted(tags_below(file))
     return Case(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -83,6 +83,10 @@ class Step:
     tags: tuple[str, ...] = ()
 
 
+# The id of a leaf, the leaf, and an expression for its place in the loops, to the keys that call its command.
+Words: TypeAlias = "Callable[[str, Command, str], dict[str, Any]]"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """A runbook and what is asked for on the command line."""
@@ -93,50 +97,73 @@ class Case:
     keep_going: bool = False
 
 
-def texts(file: File) -> Iterator[tuple[str, str]]:
+def play_words(step_id: str, command: Command, place: str) -> dict[str, Any]:
+    """The words by which the one who plays the commands knows which one is meant, and where."""
+    told = [f"${{{{ run.{name} }}}}" for name in command.tells]
+    return {"command": "say", "args": [step_id, place, *told]}
+
+
+def texts(file: File, words: Words = play_words) -> Iterator[tuple[str, str]]:
     """The names and the texts of a file and of those that it calls. JSON is YAML, and has its quotes right."""
     called: list[File] = []
     document = {
         "params": {"at": {"type": "string", "default": "0"}, "yes": True, "no": False},
         "lock": False,
-        **_block(file.block, called, place="${{ params.at }}"),
+        **_Writer(words, called).block(file.block, place="${{ params.at }}"),
         **({"timeout": f"{file.timeout}s"} if file.timeout else {}),
     }
     yield file.name, json.dumps(document, indent=1)
     for other in called:
-        yield from texts(other)
+        yield from texts(other, words)
 
 
-def _block(block: Block, called: list[File], *, place: str, verb: str = "steps") -> dict[str, Any]:
-    lists = {verb: block.steps, "on_success": block.on_success, "on_failure": block.on_failure}
-    lists["finally"] = block.finally_
-    keys: dict[str, Any] = {
-        key: [_step(step, called, place=place) for step in steps] for key, steps in lists.items() if steps
-    }
-    if block.max_parallel is not None:
-        keys["max_parallel"] = block.max_parallel
-    return keys | ({} if block.fail_fast else {"fail_fast": False})
+@dataclass(frozen=True)
+class _Writer:
+    """Writes the steps of one file; ``called`` gathers the files that they call."""
 
+    words: Words
+    called: list[File]
 
-def _step(step: Step, called: list[File], *, place: str) -> dict[str, Any]:
-    keys: dict[str, Any] = {"id": step.id}
-    if step.times is not None:
-        keys["for_each"] = [f"{place}.{number + 1}" for number in range(step.times)]
-        place = "${{ item }}"
-    if step.max_parallel > 1:
-        keys["max_parallel"] = step.max_parallel
-    if step.when is not None:
-        keys["when"] = step.when.text
-    if step.timeout is not None:
-        keys["timeout"] = f"{step.timeout}s"
-    if step.continue_on_error is not False:
-        keys["continue_on_error"] = step.continue_on_error
-    if step.tags:
-        keys["tags"] = list(step.tags)
-    polls = isinstance(step.body, Command) and step.body.polls
-    if step.retry is not None or polls:
-        keys["retry"] = _retry(step.retry or Retry(attempts=1), until=f'steps.{step.id}.output == "ready"' * polls)
-    return keys | _body(step, called, place=place)
+    def block(self, block: Block, *, place: str, verb: str = "steps") -> dict[str, Any]:
+        lists = {verb: block.steps, "on_success": block.on_success, "on_failure": block.on_failure}
+        lists["finally"] = block.finally_
+        keys: dict[str, Any] = {
+            key: [self.step(step, place=place) for step in steps] for key, steps in lists.items() if steps
+        }
+        if block.max_parallel is not None:
+            keys["max_parallel"] = block.max_parallel
+        return keys | ({} if block.fail_fast else {"fail_fast": False})
+
+    def step(self, step: Step, *, place: str) -> dict[str, Any]:
+        keys: dict[str, Any] = {"id": step.id}
+        if step.times is not None:
+            keys["for_each"] = [f"{place}.{number + 1}" for number in range(step.times)]
+            place = "${{ item }}"
+        if step.max_parallel > 1:
+            keys["max_parallel"] = step.max_parallel
+        if step.when is not None:
+            keys["when"] = step.when.text
+        if step.timeout is not None:
+            keys["timeout"] = f"{step.timeout}s"
+        if step.continue_on_error is not False:
+            keys["continue_on_error"] = step.continue_on_error
+        if step.tags:
+            keys["tags"] = list(step.tags)
+        polls = isinstance(step.body, Command) and step.body.polls
+        if step.retry is not None or polls:
+            keys["retry"] = _retry(step.retry or Retry(attempts=1), until=f'steps.{step.id}.output == "ready"' * polls)
+        return keys | self.body(step, place=place)
+
+    def body(self, step: Step, *, place: str) -> dict[str, Any]:
+        match step.body:
+            case Command() as command:
+                more = {"capture": "text"} if command.polls else {}
+                return {**self.words(step.id, command, place), **more, **({"isolate": True} if command.isolate else {})}
+            case Block() as block:
+                return self.block(block, place=place, verb="parallel" if block.is_parallel else "steps")
+            case File() as file:
+                self.called.append(file)
+                return {"runbook": file.name, "params": {"at": f"{place}.{step.id}"}}
 
 
 def _retry(retry: Retry, *, until: str) -> dict[str, Any]:
@@ -144,19 +171,6 @@ def _retry(retry: Retry, *, until: str) -> dict[str, Any]:
     if retry.errors is not None:
         keys["errors"] = list(retry.errors)
     return keys | ({"until": until} if until else {})
-
-
-def _body(step: Step, called: list[File], *, place: str) -> dict[str, Any]:
-    match step.body:
-        case Command() as command:
-            args = [step.id, place, *(f"${{{{ run.{name} }}}}" for name in command.tells)]
-            more = {"capture": "text"} if command.polls else {}
-            return {"command": "say", "args": args, **more, **({"isolate": True} if command.isolate else {})}
-        case Block() as block:
-            return _block(block, called, place=place, verb="parallel" if block.is_parallel else "steps")
-        case File() as file:
-            called.append(file)
-            return {"runbook": file.name, "params": {"at": f"{place}.{step.id}"}}
 
 
 def tags_below(body: Command | Block | File) -> set[str]:
