@@ -166,7 +166,9 @@ class _Drawer:
         return self.real_command(around) if self.is_real else self.played_command(around)
 
     def real_command(self, around: _Around) -> Step:
-        script = self.one_of(("ok",), ("ok",), ("ok",), ("ok",), ("ok",), ("exit 3",), ("exit 4",), ("exit 3", "ok"), ("hang",))
+        script = self.one_of(
+            ("ok",), ("ok",), ("ok",), ("ok",), ("ok",), ("exit 3",), ("exit 4",), ("exit 3", "ok"), ("hang",)
+        )
         return Step(
             id=self.id("c"),
             body=Command(scripts=(script,), isolate=self.is_rare(3), tells=around.tells if script == ("ok",) else ()),

@@ -8,76 +8,28 @@ or gives up (`UndeterminedError`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeAlias
 
+from tests.runner.accounts import (
+    BASES,
+    FAILURES,
+    INTERRUPTED,
+    NOT_RUN,
+    SKIPPED,
+    SUCCEEDED,
+    TIMEOUT,
+    Call,
+    Clock,
+    Ended,
+    Failures,
+    Together,
+    Trace,
+    UndeterminedError,
+    ids_of,
+)
 from tests.runner.trees import Block, Case, Command, File, Policy, Step, tags_below
-
-FAILURES = frozenset(("failed", "timed_out"))
-BASES = {"OperationalError": ("OperationalError", "DatabaseError"), "CommandError": ("CommandError",)}
-TIMEOUT = (frozenset(("TimeoutError",)), 124)
-# The names of an exception and of its bases, and the exit code; and all failures that may have been the first one.
-Failure: TypeAlias = "tuple[frozenset[str], int]"
-Failures: TypeAlias = "frozenset[Failure]"
-NONE: Failures = frozenset()
-
-
-class UndeterminedError(Exception):
-    """Two outcomes are right, and they differ in more than the model can tell."""
-
-
-@dataclass
-class Clock:
-    """The seconds that have passed in one branch."""
-
-    now: float = 0
-
-
-@dataclass
-class Trace:
-    """Events in their order, and traces of branches whose events may mix."""
-
-    items: list[tuple[str, ...] | Together] = field(default_factory=list)
-
-
-@dataclass
-class Together:
-    """Branches; of loose ones only the ids are known."""
-
-    branches: list[Trace]
-    is_loose: bool = False
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call of a command: the step and its place in the loops, what it did, how it was run, and what it may be told."""
-
-    step_id: str
-    at: str
-    act: str
-    is_isolated: bool
-    told: tuple[frozenset[str], ...]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a step, or the steps of a block, ended."""
-
-    status: str
-    failures: Failures = NONE
-    tolerated: bool = False
-    attempts: int = 0
-    failed_ids: frozenset[str] = frozenset()
-
-    @property
-    def is_failure(self) -> bool:
-        return self.status in FAILURES and not self.tolerated
-
-
-SUCCEEDED, SKIPPED, NOT_RUN = Ended("succeeded"), Ended("skipped"), Ended("not_run")
-INTERRUPTED = Ended("interrupted")
 
 
 @dataclass(frozen=True)
@@ -422,12 +374,3 @@ def matches(failures: Failures, policy: Policy) -> bool:
     if len(answers) > 1:
         raise UndeterminedError
     return answers.pop()
-
-
-def ids_of(together: Together) -> Iterator[str]:
-    for trace in together.branches:
-        for item in trace.items:
-            if isinstance(item, Together):
-                yield from ids_of(item)
-            else:
-                yield item[1]

@@ -12,9 +12,10 @@ from typing import Any
 from django.test import override_settings
 from hypothesis import HealthCheck, Phase, given, note, reject, settings
 
+from tests.runner.accounts import Call, Together, Trace, UndeterminedError, ids_of
 from tests.runner.drawing import cases
 from tests.runner.fakes import Called
-from tests.runner.model import Call, Model, Together, Trace, UndeterminedError, ids_of
+from tests.runner.model import Model
 from tests.runner.played import play
 from tests.runner.support import Told, run
 from tests.runner.trees import Case, Command, sketch, texts
