@@ -163,8 +163,10 @@ class _Run:
             return RunStatus.INTERRUPTED
         if outcome.status in outcomes.FAILURES or (outcome.status is _INTERRUPTED and outcome.failure is not None):
             return RunStatus.FAILED
-        has_tolerated = any(result.tolerated for result in self._teller.results.values())
-        return RunStatus.WARNING if has_tolerated or self._has_failed_handler else RunStatus.SUCCEEDED
+        return RunStatus.WARNING if self._has_warnings() else RunStatus.SUCCEEDED
+
+    def _has_warnings(self) -> bool:
+        return self._has_failed_handler or any(result.tolerated for result in self._teller.results.values())
 
     def _exit_code(self, status: RunStatus, outcome: AttemptResult) -> int:
         match status:
@@ -276,7 +278,9 @@ class _Run:
     def _handlers(self, block: Block, state: State, scope: Scope) -> None:
         if not (block.on_success or block.on_failure or block.finally_):
             return
-        names = {**scope.run_names, **state.names_for_handlers()}
+        # A block inside does not know what its steps tolerate; the run does.
+        has_warnings = not scope.group_ids and self._has_warnings()
+        names = {**scope.run_names, **state.names_for_handlers(has_warnings=has_warnings)}
         is_succeeded = state.failed is None and not state.is_interrupted and self._teller.fault is None
         is_failed = state.failed is not None and not state.is_interrupted
         for role, steps, is_due in (
