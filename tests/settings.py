@@ -1,5 +1,6 @@
 """Settings of the test project: SQLite in memory, with a replica that mirrors it."""
 
+import os
 from pathlib import Path
 
 import django
@@ -64,3 +65,5 @@ if django.VERSION >= (6, 1):
     MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 
 RUNBOOK: dict[str, object] = {}
+if "STOP_TIMEOUT" in os.environ:
+    RUNBOOK["STOP_TIMEOUT"] = float(os.environ["STOP_TIMEOUT"])

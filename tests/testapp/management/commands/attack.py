@@ -61,7 +61,7 @@ def fork_and_raise() -> None:
 def leave_group() -> None:
     for leave in (os.setsid, lambda: os.setpgid(0, os.getppid())):
         with contextlib.suppress(OSError):
-            leave()  # type: ignore[operator]  # one of them gives a number
+            leave()
     print(os.getpgid(0) == os.getpid())
 
 
@@ -113,12 +113,15 @@ def use_up_descriptors() -> None:
         print(len(kept) > 10)
 
 
-def write_garbage() -> None:
+def write_garbage(data: bytes = b"not one of our messages") -> None:
     """What a program does that finds the descriptor of our channel among those that it was given."""
     for number in range(3, 256):
-        with contextlib.suppress(OSError):
-            os.fstat(number)
-            socket.socket(fileno=os.dup(number)).send(bytes(7) + b"\x04oops")
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as one:
+            one.send(data)
+
+
+def write_unreadable() -> None:
+    write_garbage(bytes(7) + b"\x04oops")
 
 
 def show_descriptors() -> None:
@@ -156,6 +159,7 @@ HOW = {
         raise_unpicklable,
         use_up_descriptors,
         write_garbage,
+        write_unreadable,
         show_descriptors,
         read_input,
         draw,

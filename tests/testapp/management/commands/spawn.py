@@ -53,7 +53,8 @@ def ignore() -> None:
 
 
 def hold_gil() -> None:
-    # PyDLL keeps the lock that all threads of Python need.
+    # PyDLL keeps the lock that all threads of Python need; a signal would end the call.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     ctypes.PyDLL(None).sleep(int(LONG))
 
 
