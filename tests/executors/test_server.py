@@ -16,8 +16,10 @@ from tests.executors.processes import living, of_groups, wait_until
 from tests.executors.test_process import failure, isolated
 from tests.runner.support import PATIENCE_SECONDS, start, wait_for
 
+# The first step starts the server, so that the time of the second is its own.
 STEPS = """
 steps:
+  - {{command: noop, isolate: true}}
   - {{command: spawn {child} --then {then} --log {log}, isolate: true, id: it{more}}}
   - {{command: say still here, isolate: true}}
 fail_fast: false

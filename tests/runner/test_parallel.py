@@ -106,9 +106,12 @@ def test_the_lines_of_branches_stay_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "timed_out"),
     [
-        ("steps: [{{command: {work}, timeout: 1s, id: it}}]", {"it"}),
-        ("steps: [{{steps: [{{command: {work}, id: it}}], timeout: 1s, id: all}}]", {"it", "all"}),
-        ("timeout: 1s\nsteps: [{{command: {work}, id: it}}]", {"it"}),
+        ("steps: [{{command: noop, isolate: true}}, {{command: {work}, timeout: 1s, id: it}}]", {"it"}),
+        (
+            "steps: [{{command: noop, isolate: true}}, {{steps: [{{command: {work}, id: it}}], timeout: 1s, id: all}}]",
+            {"it", "all"},
+        ),
+        ("timeout: 3s\nsteps: [{{command: {work}, id: it}}]", {"it"}),
     ],
     ids=["step", "group", "file"],
 )
