@@ -33,7 +33,7 @@ def main() -> None:
 
         def processes() -> None:
             for _ in range(STEP_COUNT):
-                subprocess.run([sys.executable, "-m", "django", "noop"], check=True)
+                subprocess.run([sys.executable, "-m", "django", "noop"], check=True, timeout=60)
 
         one, many = runbook(1), runbook(1 + STEP_COUNT)
         rounds = [(_seconds(processes), _seconds(one), _seconds(many)) for _ in range(ROUNDS)]

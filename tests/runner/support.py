@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ class Told:
 def run(directory: Path, text: str, **options: Any) -> Told:
     """Write a runbook and run it in this process."""
     path = directory / "test.yml"
-    path.write_text(text)
+    path.write_text(_with_own_lock(directory, text))
     stdout, stderr, exit_code = io.StringIO(), io.StringIO(), 0
     try:
         call_command("run_runbook", str(path), stdout=stdout, stderr=stderr, **{"format": "jsonl", **options})
@@ -68,7 +69,7 @@ def run(directory: Path, text: str, **options: Any) -> Told:
 
 def start(directory: Path, text: str, *options: str, **environ: str) -> subprocess.Popen[str]:
     """Start a run in a process of its own, without a terminal."""
-    (directory / "test.yml").write_text(text)
+    (directory / "test.yml").write_text(_with_own_lock(directory, text))
     command = [sys.executable, "-m", "django", "run_runbook", str(directory / "test.yml"), *options]
     paths = os.pathsep.join(str(path) for path in (ROOT / "src", ROOT, ROOT / "example_project"))
     env = {**os.environ, "PYTHONPATH": paths, "DJANGO_SETTINGS_MODULE": "tests.settings", **environ}
@@ -82,6 +83,11 @@ def start(directory: Path, text: str, *options: str, **environ: str) -> subproce
         stdin=subprocess.DEVNULL,
         text=True,
     )
+
+
+def _with_own_lock(directory: Path, text: str) -> str:
+    # All runbooks of tests have one name, and so one lock, which suites that run at the same time would fight for.
+    return text if "lock:" in text else f'{textwrap.dedent(text)}\nlock: "{directory}"\n'
 
 
 def _default_signals() -> None:
