@@ -82,3 +82,5 @@ if LOCK_DIR is None:
 
 
 RUNBOOK: dict[str, object] = {"LOCK": {"BACKEND": "file", "OPTIONS": {"directory": LOCK_DIR}}}
+if "STOP_TIMEOUT" in os.environ:
+    RUNBOOK["STOP_TIMEOUT"] = float(os.environ["STOP_TIMEOUT"])

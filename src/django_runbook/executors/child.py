@@ -47,7 +47,12 @@ def run(channel: Channel) -> None:
                 os.write(1 if stream == "stdout" else 2, f"{line}\n".encode())
 
         def report_progress(done_count: int, total_count: int | None, failed_count: int) -> None:
-            channel.send(messages.Progress(done_count=done_count, total_count=total_count, failed_count=failed_count))
+            if os.getpid() == own_pid:
+                # Plain numbers: a class that only the command knows could not be read at the other end.
+                total = None if total_count is None else int(total_count)
+                channel.send(
+                    messages.Progress(done_count=int(done_count), total_count=total, failed_count=int(failed_count))
+                )
 
         attempt = execute(
             command=call.command,
@@ -80,9 +85,8 @@ def _obey(channel: Channel, stop: Stop) -> None:
 
 def _finish() -> None:
     """End as a process of Python does: threads come to their end, and what was registered for it runs."""
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
+    # As multiprocessing does it; a pool's threads are told to end here, and would be waited for in vain without.
+    threading._shutdown()  # type: ignore[attr-defined]  # it has no public name
     with contextlib.suppress(Exception):
         connections.close_all()
     atexit._run_exitfuncs()
