@@ -30,8 +30,9 @@ def run(channel: Channel) -> None:
     for alias, name in call.database_names.items():
         connections[alias].settings_dict["NAME"] = name
     is_listening = _is_listening(call.command)
-    # Before the run sends SIGKILL, the statement that runs is cancelled and the command is ended by an exception.
-    stop = Stop(timeout_seconds=call.stop_timeout_seconds * _PART_OF_GRACE)
+    # A command that does not stop by itself is ended by an exception, before the run sends SIGKILL.
+    grace_seconds = call.stop_timeout_seconds * (_PART_OF_GRACE if is_listening else 1)
+    stop = Stop(timeout_seconds=grace_seconds)
     with KnownConnections() as known, stop:
         channel.send(messages.Started(is_listening=is_listening))
         threading.Thread(target=_obey, args=(channel, stop), name="runbook-obey", daemon=True).start()
