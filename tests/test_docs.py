@@ -91,8 +91,8 @@ def test_each_mistake_is_told_as_its_page_says(block: Block, after: Block, direc
     write_files(block.page, directory)
     told = check(block, directory)
     assert set(re.findall(r"(?:error|warning)\[(RB\d+)\]", told)) == {block.code}
-    assert after.language == "text"
-    hold(after, told)
+    if after.language == "text":
+        hold(after, told)
 
 
 @pytest.mark.parametrize("code", MADE)
@@ -157,13 +157,8 @@ def test_the_example_of_all_keys_has_all_keys() -> None:
 
 def test_each_name_of_expressions_is_listed() -> None:
     page = REFERENCE / "expressions.md"
-    listed = names_in_table(section_of(page, "Names"))
-    assert listed == [
-        {"params": "params.NAME", "vars": "vars.NAME", "secrets": "secrets.NAME", "steps": "steps.ID", "run": "run"}.get(
-            name, name
-        )
-        for name in names.ROOTS
-    ]
+    listed = names_in_table(section_of(page, "Names").split("\n### ")[0])
+    assert [name.split(".")[0] for name in listed] == list(names.ROOTS)
     steps = names_in_table(section_of(page, "What a step has"))
     assert steps == [f"steps.ID.{name}" for name in names.STEP_NAMES]
     assert names_in_table(section_of(page, "What a run has")) == [f"run.{name}" for name in names.HANDLER_RUN_NAMES]
@@ -214,8 +209,8 @@ def test_each_diagnostic_has_its_section_with_a_message() -> None:
     page = REFERENCE / "diagnostics.md"
     headings = [heading for heading in headings_of(page, level=3) if heading.startswith("RB")]
     assert headings == [f"{code}: {meaning}" for code, meaning in codes.CODES.items()]
-    shown = {block.code for block in RUNBOOKS if block.page == page} | set(MADE)
-    assert shown - {""} == set(codes.CODES)
+    shown = {block.code for block, after in MISTAKES if block.page == page and after.language == "text"} | set(MADE)
+    assert shown == set(codes.CODES)
 
 
 def test_each_event_is_listed_with_its_names() -> None:
