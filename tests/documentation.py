@@ -153,6 +153,7 @@ def check(block: Block, directory: Path) -> str:
 def answered(block: Block) -> str:
     """A console block with what its commands write now."""
     text, exit_code = "", 0
+    assert block.text.startswith("$ "), f"{block.id} answers nothing"
     for line in block.text.splitlines():
         if not line.startswith("$ "):
             continue
