@@ -18,6 +18,8 @@ copybutton_only_copy_prompt_lines = True
 html_theme = "furo"
 html_title = "django-runbook"
 html_copy_source = False
-# Readable in light and in dark (WCAG AA).
-pygments_style = "friendly"
+html_static_path = ["_static"]
+html_css_files = ["runbook.css"]
+# Enough contrast in light and in dark.
+pygments_style = "github-light"
 pygments_dark_style = "github-dark"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import itertools
 import os
 import re
 from argparse import ArgumentParser
@@ -46,7 +47,14 @@ REFERENCE = DOCS / "reference"
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 RUNBOOKS = [block for block in BLOCKS if block.is_runbook]
 CONSOLES = [block for block in BLOCKS if block.language == "console"]
-MISTAKES = [(block, after) for block, after in zip(BLOCKS, BLOCKS[1:], strict=False) if block.code]
+MISTAKES = [(block, after) for block, after in itertools.pairwise(BLOCKS) if block.code]
+HOURS, MINUTES, SECONDS = (", ".join(map(str, range(count))) for count in (24, 40, 60))
+MANY_STEPS = f"""steps:
+  - for_each: {{hour: [{HOURS}], minute: [{MINUTES}]}}
+    steps:
+      - command: check
+        for_each: [{SECONDS}]
+"""
 # Files that cannot stand in a page as they are, by the code that they give.
 MADE: dict[str, Callable[[Path], object]] = {
     "RB101": lambda path: path.mkdir(),
@@ -57,12 +65,6 @@ MADE: dict[str, Callable[[Path], object]] = {
     "RB110": lambda path: path.write_text("steps: " + "[" * 40 + "]" * 40),
     "RB418": lambda path: path.write_text(MANY_STEPS),
 }
-MANY_STEPS = """steps:
-  - for_each: {hour: [%s], minute: [%s]}
-    steps:
-      - command: check
-        for_each: [%s]
-""" % tuple(", ".join(map(str, range(count))) for count in (20, 40, 60))
 
 
 @pytest.fixture
