@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from django_runbook import conf
 from django_runbook.locks import factory
 from django_runbook.locks.base import Lock
 from tests.runner.support import run, start, wait_for
 
 
 def lock_of(name: str) -> Lock:
-    return factory.new_factory(directory=None, what="a test")(name)
+    return factory.new_factory(conf.read(), what="a test")(name)
 
 
 @pytest.fixture

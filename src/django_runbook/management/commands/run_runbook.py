@@ -172,7 +172,7 @@ class Command(BaseCommand):
                         execute=InlineExecutor(stop=stop, mask=mask, before=hygiene.take(connections)),
                         isolate=isolate,
                         atomically=lambda step_id, call: atomically(call),
-                        new_lock=locks.new_factory(directory=None, what=f"run_runbook {planned.runbook.path}"),
+                        new_lock=locks.new_factory(configuration, what=f"run_runbook {planned.runbook.path}"),
                         emit=emit,
                         binder=binder,
                         stop=stop,
