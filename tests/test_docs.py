@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import inspect
 import itertools
 import os
 import re
@@ -19,12 +20,14 @@ import pytest
 import yaml
 from django.core.management import load_command_class
 from django.core.management.base import BaseCommand
+from django.utils.module_loading import import_string
 
 from django_runbook import conf, events, results
 from django_runbook.binding.errors import HOMES
 from django_runbook.document import codes, keys, names, sandbox, schema
 from django_runbook.document.keys import Kind
 from django_runbook.document.reading import Reading
+from django_runbook.locks.factory import BACKENDS
 from django_runbook.reporters import REPORTERS
 from django_runbook.reporters.jsonl import name_of
 from flights.models import Flight
@@ -119,7 +122,7 @@ def test_each_mistake_that_cannot_be_printed_is_told_as_its_page_says(code: str,
 
 @pytest.mark.parametrize("block", CONSOLES, ids=lambda block: block.id)
 @pytest.mark.usefixtures("flights")
-@pytest.mark.django_db
+@pytest.mark.django_db(databases=["default", "replica"])
 def test_each_command_answers_as_its_page_says(block: Block, directory: Path) -> None:
     write_files(block.page, directory)
     hold(block, answered(block))
@@ -248,6 +251,22 @@ def test_each_event_is_listed_with_its_names() -> None:
 def test_each_setting_is_listed() -> None:
     headings = [heading.strip("`") for heading in headings_of(REFERENCE / "settings.md", level=2)]
     assert sorted(headings) == sorted(conf._KEYS)
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "python"], ids=lambda block: block.id)
+def test_the_examples_of_settings_are_accepted(block: Block, settings: Any) -> None:
+    names: dict[str, Any] = {"BASE_DIR": DOCS.parent}
+    exec(block.text, names)
+    settings.RUNBOOK = names["RUNBOOK"]
+    assert conf.read() != conf.Configuration()
+
+
+def test_each_backend_of_locks_is_listed_with_its_options() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", section_of(REFERENCE / "settings.md", "`LOCK`"), re.MULTILINE)
+    assert [name for name, _ in rows] == ["auto", *BACKENDS]
+    for name, options in rows[1:]:
+        parameters = inspect.signature(import_string(BACKENDS[name])).parameters
+        assert re.findall(r"`(\w+)`", options) == [option for option in parameters if option != "what"]
 
 
 def test_the_modules_of_bare_exception_names_are_listed() -> None:
