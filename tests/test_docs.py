@@ -122,7 +122,8 @@ def test_each_mistake_that_cannot_be_printed_is_told_as_its_page_says(code: str,
 
 @pytest.mark.parametrize("block", CONSOLES, ids=lambda block: block.id)
 @pytest.mark.usefixtures("flights")
-@pytest.mark.django_db(databases=["default", "replica"])
+# Committed, so that the replica shows the flights too.
+@pytest.mark.django_db(databases=["default", "replica"], transaction=True)
 def test_each_command_answers_as_its_page_says(block: Block, directory: Path) -> None:
     write_files(block.page, directory)
     hold(block, answered(block))
