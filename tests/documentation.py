@@ -4,6 +4,9 @@ A block is marked by comments right above it, which the built page does not show
 
     % gives RB201          the next block holds what check_runbooks says of this one
     % not a runbook        YAML of another tool
+    % give --param a=b     options of run_runbook for this block
+    % ends with 1          its exit code, where that is not 0
+    % not run: why         it is only checked
 
 A block of steps alone, and one of keys of a file without steps, is made whole. `# nightly.yml` in its first line names
 its file. In a console block, what follows `$ python manage.py …` is what that command writes, and what follows
@@ -55,7 +58,24 @@ class Block:
     @property
     def code(self) -> str:
         """The code of the diagnostic that it gives; empty where it gives none."""
-        return next((mark.removeprefix("gives ") for mark in self.marks if mark.startswith("gives ")), "")
+        return self._mark("gives ")
+
+    @property
+    def is_run(self) -> bool:
+        return self.is_runbook and not self.code and not self._mark("not run: ")
+
+    @property
+    def options(self) -> list[str]:
+        """What its run is given."""
+        return shlex.split(self._mark("give "))
+
+    @property
+    def exit_code(self) -> int:
+        """What its run ends with."""
+        return int(self._mark("ends with ") or 0)
+
+    def _mark(self, word: str) -> str:
+        return next((mark.removeprefix(word) for mark in self.marks if mark.startswith(word)), "")
 
     @property
     def file(self) -> str:

@@ -58,6 +58,17 @@ MANY_STEPS = f"""steps:
       - command: check
         for_each: [{SECONDS}]
 """
+FIXTURE = '[{"model": "sites.site", "pk": 1, "fields": {"domain": "example.com", "name": "Flight desk"}}]'
+FILES = {
+    "data/flights.csv": (
+        "year,month,day,sched_dep_time,dep_delay,arr_delay,carrier,flight,tailnum,origin,dest,air_time,distance\n"
+        "2013,1,31,515,2,11,UA,1545,N14228,EWR,IAH,227,1400\n"
+    ),
+    "data/airlines.csv": "carrier,name\nUA,United Air Lines Inc.\n",
+    "data/airports.csv": "faa,name,lat,lon,alt,tz,dst,tzone\nEWR,Newark Liberty Intl,40.6925,-74.168667,18,-5,A,America/New_York\n",
+    "data/planes.csv": "tailnum,year,type,manufacturer,model,engines,seats,speed,engine\nN14228,1999,,BOEING,737-824,2,149,,Turbo-fan\n",
+    **dict.fromkeys(("initial data.json", "airports.json"), FIXTURE),
+}
 # Files that cannot stand in a page as they are, by the code that they give.
 MADE: dict[str, Callable[[Path], object]] = {
     "RB101": lambda path: path.mkdir(),
@@ -78,9 +89,12 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def flights(directory: Path, settings: Any) -> None:
-    """Three flights of the day that the pages report on."""
-    settings.VAR_DIR = directory
+def desk(directory: Path, settings: Any) -> None:
+    """A Flight desk with three flights of the day that the pages report on, and files to import."""
+    settings.BASE_DIR = settings.VAR_DIR = directory
+    (directory / "data").mkdir()
+    for name, text in FILES.items():
+        (directory / name).write_text(text)
     at = datetime.datetime(2013, 1, 31, 12, tzinfo=datetime.UTC)
     for number, delay_class in enumerate(("on_time", "on_time", "late")):
         Flight.objects.create(
@@ -103,6 +117,16 @@ def test_each_runbook_is_valid(block: Block, directory: Path) -> None:
     assert check(block, directory) == f"{block.file}: no problems\n"
 
 
+@pytest.mark.parametrize("block", [block for block in RUNBOOKS if block.is_run], ids=lambda block: block.id)
+@pytest.mark.usefixtures("desk")
+@pytest.mark.django_db(databases=["default", "replica"], transaction=True)
+def test_each_runbook_runs(block: Block, directory: Path) -> None:
+    write_files(block.page, directory)
+    (directory / block.file).write_text(block.whole())
+    text, exit_code = call("run_runbook", block.file, "--yes", "--format", "plain", *block.options)
+    assert exit_code == block.exit_code, text
+
+
 @pytest.mark.parametrize(("block", "after"), MISTAKES, ids=[block.id for block, _ in MISTAKES])
 @pytest.mark.django_db
 def test_each_mistake_is_told_as_its_page_says(block: Block, after: Block, directory: Path) -> None:
@@ -121,7 +145,7 @@ def test_each_mistake_that_cannot_be_printed_is_told_as_its_page_says(code: str,
 
 
 @pytest.mark.parametrize("block", CONSOLES, ids=lambda block: block.id)
-@pytest.mark.usefixtures("flights")
+@pytest.mark.usefixtures("desk")
 # Committed, so that the replica shows the flights too.
 @pytest.mark.django_db(databases=["default", "replica"], transaction=True)
 def test_each_command_answers_as_its_page_says(block: Block, directory: Path) -> None:
