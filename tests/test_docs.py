@@ -219,6 +219,10 @@ def test_each_filter_test_and_method_is_listed() -> None:
         assert set(re.findall(r"`(\w+)`", row[1])) == methods
 
 
+# What every command of Django has, where there is more to say of it.
+SHARED = {"--verbosity", "--no-color", "--force-color"}
+
+
 def options_of(command: str) -> set[str]:
     """What the command takes beside what every command does."""
     parser: ArgumentParser = load_command_class("django_runbook", command).create_parser("", command)
@@ -227,11 +231,18 @@ def options_of(command: str) -> set[str]:
     return {action.option_strings[-1] for action in parser._actions if action.option_strings} - shared
 
 
-@pytest.mark.parametrize("command", ["run_runbook", "check_runbooks"])
-def test_each_option_is_listed(command: str) -> None:
-    section = section_of(REFERENCE / "command-line.md", f"`{command}`")
-    listed = {name.split()[0] for name in names_in_table(section) if name.startswith("--")}
-    assert listed - {"--verbosity", "--no-color", "--force-color"} == options_of(command)
+@pytest.mark.parametrize(
+    ("command", "page"),
+    [
+        ("run_runbook", "command-line.md"),
+        ("check_runbooks", "command-line.md"),
+        ("wait_for", "ready-made.md"),
+        ("purge_rows", "ready-made.md"),
+    ],
+)
+def test_each_option_is_listed(command: str, page: str) -> None:
+    listed = {name.split()[0] for name in names_in_table(section_of(REFERENCE / page, f"`{command}`"))}
+    assert {name for name in listed if name.startswith("--")} - SHARED == options_of(command)
 
 
 def test_each_format_is_listed() -> None:
