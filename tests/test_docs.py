@@ -26,7 +26,6 @@ from django_runbook import conf, events, results
 from django_runbook.binding.errors import HOMES
 from django_runbook.document import codes, keys, names, sandbox, schema
 from django_runbook.document.keys import Kind
-from django_runbook.document.reading import Reading
 from django_runbook.locks.factory import BACKENDS
 from django_runbook.reporters import REPORTERS
 from django_runbook.reporters.jsonl import name_of
@@ -158,10 +157,9 @@ def test_each_command_answers_as_its_page_says(block: Block, directory: Path) ->
 
 def known_keys() -> dict[str, set[str]]:
     """Each key with the kinds of mappings that have it."""
-    reading: Any = Reading.known_keys
     found: dict[str, set[str]] = {}
     for kind in Kind:
-        for key in reading(None, kind):
+        for key in (*keys.NODE_KEYS[kind], *schema.MODELS[kind].model_fields):
             found.setdefault(key, set()).add(kind.value)
     return found
 
