@@ -55,10 +55,11 @@ migrations: $(VENV)/.development-installed ## check that no model lacks its migr
 	@$(WITH_PROJECT) DJANGO_SETTINGS_MODULE=tests.settings $(VENV_PYTHON) -m django makemigrations --check --dry-run
 	@$(VENV_PYTHON) example_project/manage.py makemigrations --check --dry-run
 
-# Strict: a warning, a reference that leads nowhere, is a failure.
+# Strict: a warning, such as a reference that leads nowhere, is a failure; anew each time, or it would be told once only.
 .PHONY: docs
 docs: $(VENV)/.development-installed ## build the documentation into docs/_build/html
-	@$(VENV_PYTHON) -m sphinx --builder html --nitpicky --fail-on-warning --keep-going --quiet docs docs/_build/html
+	@$(VENV_PYTHON) -m sphinx --builder html --fresh-env --nitpicky --fail-on-warning --keep-going --quiet \
+	  docs docs/_build/html
 
 .PHONY: check
 check: lint types migrations docs test ## all of the above, before a commit
