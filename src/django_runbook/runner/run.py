@@ -262,10 +262,17 @@ class _Run:
             scope.views.update(getattr(view, "maps", [view])[0])
 
     def _add_concurrent(
-        self, state: State, branch: Branch, scope: Scope, run: Callable[[], StepResult], step: Step
+        self,
+        state: State,
+        branch: Branch,
+        scope: Scope,
+        run: Callable[[], StepResult],
+        step: Step,
+        *,
+        label: str | None = None,
     ) -> None:
         reason = self._reason_to_end(State(), scope)
-        result = self._teller.leave(step, scope, _NOT_RUN, reason=reason) if reason else run()
+        result = self._teller.leave(step, scope, _NOT_RUN, reason=reason, label=label) if reason else run()
         with self._lock:
             if reason:
                 self._note_end(state, result, scope)
@@ -386,7 +393,7 @@ class _Run:
                 results[index] = self._once(step, inner, name=name, failure=failure)
                 return results[index]
 
-            self._add_concurrent(state, branch, inner, once, step)
+            self._add_concurrent(state, branch, inner, once, step, label=label)
 
         if is_concurrent:
             together(run, count=len(items), at_once=step.max_parallel, halt=branch, errands=self._errands)
