@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final, Protocol
 
 from django.core.management.base import CommandError
@@ -136,18 +137,16 @@ class RowStore:
 
         The count of batches stands for the cursor, whose text one collation may hold for another's equal.
         """
-        return bool(
-            Checkpoint.objects.using(self._alias)
-            .filter(pk=self._pk, owner=self._owner, batch_count=old.batch_count)
-            .update(
-                cursor=new.cursor,
-                upper=new.upper,
-                batch_count=new.batch_count,
-                done_count=new.done_count,
-                failed_count=new.failed_count,
-                updated_at=timezone.now(),
+        connection = connections[self._alias]
+        now = connection.ops.adapt_datetimefield_value(timezone.now())
+        counts = (new.batch_count, new.done_count, new.failed_count)
+        with connection.cursor() as cursor:
+            # By a queryset it would take a tenth of the time of a batch that is one statement.
+            cursor.execute(
+                _advance_statement(self._alias),
+                [new.cursor, new.upper, *counts, now, self._pk, self._owner, old.batch_count],
             )
-        )
+            return bool(cursor.rowcount)
 
     def correct(self, position: Position) -> None:
         """Write what the batch has come to, under the row lock that `advance` took."""
@@ -346,6 +345,16 @@ class NoStore(DryStore):
 
     def __init__(self) -> None:
         super().__init__(None)
+
+
+@cache
+def _advance_statement(alias: str) -> str:
+    quote = connections[alias].ops.quote_name
+    changed = ("cursor", "upper", "batch_count", "done_count", "failed_count", "updated_at")
+    asked = ("id", "owner", "batch_count")
+    changes = ", ".join(f"{quote(name)} = %s" for name in changed)
+    conditions = " AND ".join(f"{quote(name)} = %s" for name in asked)
+    return f"UPDATE {quote(Checkpoint._meta.db_table)} SET {changes} WHERE {conditions}"  # noqa: S608 - names of ours
 
 
 def table_alias(alias: str) -> str | None:
