@@ -71,6 +71,8 @@ def _compare(environ: dict[str, str], *, engine: str, work: str, rows: int, roun
     print(f"  BatchCommand         {min(ours):8.2f} s")
     print(f"  ratio of minima      {min(ours) / min(by_hand):8.3f}   (goal: at most {WORKS[work]:.2f})")
     print(f"  median of ratios     {statistics.median(b / a for a, b in zip(by_hand, ours, strict=True)):8.3f}")
+    cpu = [min(turn[side]["cpu"] for turn in turns) for side in ("by hand", "ours")]
+    print(f"  ratio of CPU time    {cpu[1] / cpu[0]:8.3f}   (of this process: what a busy machine disturbs least)")
     small, large = run("ours", 10_000)["peak"], max(turn["ours"]["peak"] for turn in turns)
     print(f"  peak memory          {large:8.1f} MB, and {small:.1f} MB with 10,000 rows")
     sizes = (rows // 20, rows // 10)
@@ -84,6 +86,8 @@ def _compare(environ: dict[str, str], *, engine: str, work: str, rows: int, roun
 
 def _extrapolated(half: float, whole: float, sizes: tuple[int, int], rows: int) -> float:
     """A slice costs its rows and the ones before it: a part that grows with the rows, and one with their square."""
+    cpu = [min(turn[side]["cpu"] for turn in turns) for side in ("by hand", "ours")]
+    print(f"  ratio of CPU time    {cpu[1] / cpu[0]:8.3f}   (of this process: what a busy machine disturbs least)")
     small, large = sizes
     square = max(0.0, (whole / large - half / small) / (large - small))
     return (whole / large - square * large) * rows + square * rows**2
@@ -123,13 +127,13 @@ def _measure(work: str, side: str, rows: int) -> dict[str, float]:
     # What a process imports at its start is no part of the loop.
     importlib.import_module("django_runbook.batch.command")
     importlib.import_module("tests.batchapp.models")
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     sides[side]()
-    seconds = time.perf_counter() - started
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     _check(rows)
     # Kilobytes on Linux, bytes on macOS.
     unit = 1024 if sys.platform == "linux" else 1024 * 1024
-    return {"seconds": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
+    return {"seconds": seconds, "cpu": cpu_seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
 
 
 def _fill(rows: int) -> None:

@@ -25,7 +25,6 @@ MAY_IMPORT = {
     "executors": {"runner", "binding"},
     "reporters": set[str](),
     "batch": {"conf", "locks", "document", "models"},
-    "locks", "document"},
     "locks": {"conf", "document"},
     "conf": {"document"},
     "lookup": {"conf", "document"},

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from django_runbook.batch import BatchCommand
 from django_runbook.batch import checkpoint as checkpoints
+from django_runbook.batch.options import Shard
 from django_runbook.models import Checkpoint, FailedRow
 from tests.batch.commands import CountBatches, CountItems, MarkItems
 from tests.batch.engines import Engine
@@ -34,6 +35,12 @@ from tests.batchapp.models import (
     WithText,
     WithUUID,
 )
+
+
+class Unlocked(BatchCommand):
+    def get_lock_name(self, **options: Any) -> str | None:
+        return None
+
 
 BOTH = pytest.mark.parametrize("command", [CountItems, CountBatches])
 
@@ -139,7 +146,7 @@ KEYS: list[tuple[type[Model], list[dict[str, Any]]]] = [
 def test_any_key_is_gone_through_once(engine: Engine, model: Any, rows: list[dict[str, Any]], size: int) -> None:
     model.objects.using(engine.alias).bulk_create([model(**row) for row in rows])
 
-    class Count(BatchCommand):
+    class Count(Unlocked):
         def get_queryset(self) -> QuerySet[Any]:
             return model.objects.all()  # type: ignore[no-any-return]  # a parameter
 
@@ -167,7 +174,7 @@ def test_a_key_that_links_to_a_parent_is_gone_through_once(sqlite: Engine) -> No
     for number in range(5):
         WithParent.objects.using(sqlite.alias).create(id=number)
 
-    class Count(BatchCommand):
+    class Count(Unlocked):
         def get_queryset(self) -> QuerySet[WithParent]:
             return WithParent.objects.all()
 
@@ -178,7 +185,7 @@ def test_a_key_that_links_to_a_parent_is_gone_through_once(sqlite: Engine) -> No
     assert set(WithParent.objects.using(sqlite.alias).values_list("count", flat=True)) == {1}
 
 
-class ByColumns(BatchCommand):
+class ByColumns(Unlocked):
     key_fields = ("seen_at",)
 
     def get_queryset(self) -> QuerySet[WithColumns]:
@@ -230,7 +237,7 @@ def test_a_queryset_that_has_no_ranges_is_refused(sqlite: Engine, rows: Callable
 
 
 def test_a_command_without_work_is_told(sqlite: Engine) -> None:
-    class Idle(BatchCommand):
+    class Idle(Unlocked):
         def get_queryset(self) -> QuerySet[Item]:
             return Item.objects.all()
 
@@ -631,3 +638,10 @@ def test_a_shard_that_has_finished_waits_for_the_others(sqlite: Engine) -> None:
 def test_an_option_that_cannot_be_is_refused(tokens: list[str], words: str) -> None:
     with pytest.raises(CommandError, match=words):
         call_command(CountItems(), *tokens)
+
+
+def test_shards_and_dry_runs_have_locks_of_their_own() -> None:
+    command = BatchCommand()
+    assert command.get_lock_name() == "command command"
+    assert command.get_lock_name(shard=Shard(number=1, count=8)) == "command command, shard 1/8"
+    assert command.get_lock_name(dry_run=True) is None

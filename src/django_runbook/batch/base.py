@@ -17,6 +17,7 @@ from django_runbook.batch.database import DatabaseCommand
 from django_runbook.batch.failed import retry_failed
 from django_runbook.batch.graceful import GracefulCommand
 from django_runbook.batch.limits import unlimit_idle
+from django_runbook.batch.locked import LockedCommand
 from django_runbook.batch.loop import BatchLoop, Transactions
 from django_runbook.batch.options import NAMES, BatchOptions, add_options
 from django_runbook.batch.patience import Patience
@@ -31,6 +32,7 @@ _COMMON: Final = frozenset(
     {
         "database",
         "force_color",
+        "lock_wait",
         "no_color",
         "progress",
         "pythonpath",
@@ -56,7 +58,7 @@ class Result:
     is_dry_run: bool = False
 
 
-class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
+class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCommand):
     """A command that works in batches; `BatchCommand` and `FileBatchCommand` say on what.
 
     ``batch_size`` is the number of rows in a transaction; without it as many as take ``target_seconds``. With
@@ -79,6 +81,16 @@ class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
     def process_item(self, item: Any) -> None:
         """Do the work of one item; override this, or `process_batch`."""
         raise NotImplementedError("a batch command needs process_item() or process_batch()")
+
+    def get_lock_name(self, **options: Any) -> str | None:
+        """The name of the lock: the command's, and for each shard one of its own.
+
+        None for a dry run, which commits nothing: it may run beside a real one.
+        """
+        if options.get("dry_run"):
+            return None
+        name, shard = super().get_lock_name(**options), options.get("shard")
+        return f"{name}, shard {shard}" if name and shard else name
 
     def throttle(self) -> float | None:
         """Asked between two batches: so many seconds to wait before it is asked again; None to go on."""
@@ -135,9 +147,6 @@ class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
     def tell(self, text: str) -> None:
         """Say something that is no result, on standard error."""
         self.stderr.write(text, lambda line: line)
-
-    def check_lock(self) -> None:
-        """Stop where the lock has been lost."""
 
     def show_progress(self, position: Position) -> None:
         """Show how far the work is, which others can see in the checkpoint."""
@@ -266,7 +275,7 @@ class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
         }
         text = json.dumps(meaning, sort_keys=True, default=str)
         return Identity(
-            command=command.rpartition(".")[2][:150],
+            command=self._name[:150],
             description=description,
             scope=hashlib.sha256(text.encode()).hexdigest(),
             shard=str(chosen.shard),

@@ -32,8 +32,6 @@ class Host(Protocol):
 
     def wait(self, seconds: float) -> bool: ...
 
-    def check_lock(self) -> None: ...
-
     def throttle(self) -> float | None: ...
 
     def tell(self, text: str) -> None: ...
@@ -128,9 +126,6 @@ class BatchLoop:
         self.position = new if is_moved else self._patience.ask(self._store.current)
 
     def _do_in_time(self, span: Span) -> None:
-        self._host.check_lock()
-        if self._host.stopping:
-            return
         started = time.monotonic()
         self._do(span)
         seconds = time.monotonic() - started
