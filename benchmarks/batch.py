@@ -86,8 +86,6 @@ def _compare(environ: dict[str, str], *, engine: str, work: str, rows: int, roun
 
 def _extrapolated(half: float, whole: float, sizes: tuple[int, int], rows: int) -> float:
     """A slice costs its rows and the ones before it: a part that grows with the rows, and one with their square."""
-    cpu = [min(turn[side]["cpu"] for turn in turns) for side in ("by hand", "ours")]
-    print(f"  ratio of CPU time    {cpu[1] / cpu[0]:8.3f}   (of this process: what a busy machine disturbs least)")
     small, large = sizes
     square = max(0.0, (whole / large - half / small) / (large - small))
     return (whole / large - square * large) * rows + square * rows**2

@@ -186,7 +186,7 @@ def test_a_key_that_links_to_a_parent_is_gone_through_once(sqlite: Engine) -> No
 
 
 class ByColumns(Unlocked):
-    key_fields = ("seen_at",)
+    key_fields: tuple[str, ...] = ("seen_at",)
 
     def get_queryset(self) -> QuerySet[WithColumns]:
         return WithColumns.objects.all()
@@ -299,7 +299,7 @@ def test_an_option_that_changes_the_rows_does_not_go_on_where_another_run_was(sq
 @BOTH
 def test_a_dry_run_does_the_work_and_leaves_nothing(engine: Engine, command: type[CountItems]) -> None:
     engine.fill(5)
-    looked = []
+    looked: list[Item] = []
     assert call(engine, command(looked.append), "--dry-run", "--batch-size", 2)[0] == "5 would be done\n"
     assert len(looked) == 5
     assert set(Item.objects.using(engine.alias).values_list("count", flat=True)) == {0}
