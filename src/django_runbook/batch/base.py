@@ -73,6 +73,8 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
     idle_limit_seconds: ClassVar[float] = 60.0
     has_shards: ClassVar[bool] = False
     is_todo: bool = False
+    # Whether the work is counted before it begins, for progress and for --max-errors with a share; it can take a while.
+    has_total: ClassVar[bool] = True
     # What the command line gave, while the command runs.
     options: Mapping[str, Any] = MappingProxyType({})
 
@@ -178,7 +180,9 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
                 store.finish(position)
             return Result(done_count=0, failed_count=0)
         earlier_count = position.done_count
-        left_count = patience.ask(lambda: source.count(after=position.cursor, upto=position.upper))
+        left_count = None
+        if self.has_total:
+            left_count = patience.ask(lambda: source.count(after=position.cursor, upto=position.upper))
         total_count = None if left_count is None else position.done_count + position.failed_count + left_count
         loop = BatchLoop(
             source,
@@ -256,6 +260,9 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
                 "at least once: no database has the table of checkpoints for this one, so a run that is interrupted "
                 "begins again from the start (migrate django_runbook there)"
             )
+            return NoStore()
+        if not rows.is_together and self.transaction_per == "command":
+            # What is rolled back as a whole has no position to keep, and one elsewhere would not be rolled back.
             return NoStore()
         if not rows.is_together:
             self.tell(
