@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,19 +12,31 @@ from django.db import connections
 from django.utils import timezone
 
 from django_runbook import conf, lookup
-from django_runbook.binding.catalog import Catalog
 from django_runbook.binding.binder import Binder
+from django_runbook.binding.catalog import Catalog
 from django_runbook.binding.plan import plan
 from django_runbook.document import inputs, source, validate
 from django_runbook.document.diagnostics import Diagnostic, Severity, in_order
+from django_runbook.document.runbook import Runbook
 from django_runbook.exceptions import InvalidUsage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What stands against one file."""
+    """What stands against one file and the runbooks that it names; ``lines`` are those of each of them."""
 
-    source: source.Source
+    path: str
+    lines: Mapping[str, Sequence[str]]
+    diagnostics: list[Diagnostic]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A file as it was read; ``runbook`` is None where nothing of it could be."""
+
+    path: str
+    lines: Mapping[str, Sequence[str]]
+    runbook: Runbook | None
     diagnostics: list[Diagnostic]
 
 
@@ -38,32 +50,44 @@ def now() -> datetime.datetime:
     return timezone.localtime(datetime.datetime.now(datetime.UTC))
 
 
-def check(path: Path, *, binder: Binder) -> Checked:
+def load(path: Path, *, name: str, configuration: conf.Configuration) -> Loaded:
+    """Read a file and the runbooks that it names."""
+    includes = lookup.includes(path, configuration)
+    text, diagnostics = source.read(path, name=name)
+    runbook = None
+    if not diagnostics:
+        runbook, diagnostics = validate.load(text, includes=includes)
+    lines = {one.path: one.lines for one in (*includes.sources.values(), text)}
+    return Loaded(path=text.path, lines=lines, runbook=runbook, diagnostics=diagnostics)
+
+
+def check(path: Path, *, binder: Binder, configuration: conf.Configuration) -> Checked:
     """Check one file; parameters without a default, and secrets, have no value here."""
-    text, problems = source.read(path, name=lookup.label(path))
-    if problems:
-        return Checked(source=text, diagnostics=problems)
-    runbook, diagnostics = validate.load(text)
-    if runbook is None:
-        return Checked(source=text, diagnostics=diagnostics)
-    given = inputs.Given(now=now(), run={"id": "", "name": runbook.name, "file": runbook.path})
-    planned = plan(runbook, inputs.resolve(runbook, given), binder)
-    return Checked(source=text, diagnostics=in_order([*diagnostics, *planned.diagnostics]))
+    loaded = load(path, name=lookup.label(path), configuration=configuration)
+    runbook, diagnostics = loaded.runbook, loaded.diagnostics
+    if runbook is not None:
+        given = inputs.Given(now=now(), run={"id": "", "name": runbook.name, "file": runbook.path})
+        planned = plan(runbook, inputs.resolve(runbook, given), binder)
+        diagnostics = in_order([*diagnostics, *planned.diagnostics])
+    return Checked(path=loaded.path, lines=loaded.lines, diagnostics=diagnostics)
 
 
 def messages() -> list[checks.CheckMessage]:
     """The messages of Django's system check."""
     try:
-        files = lookup.find_all(conf.read())
+        configuration = conf.read()
+        files = lookup.find_all(configuration)
     except InvalidUsage as error:
         return [checks.Error(str(error), id="django_runbook.E001")]
     binder = new_binder()
-    return [message for path in files for message in _messages_of(check(path, binder=binder))]
+    return [
+        message for path in files for message in _messages_of(check(path, binder=binder, configuration=configuration))
+    ]
 
 
 def _messages_of(checked: Checked) -> Iterator[checks.CheckMessage]:
     for item in checked.diagnostics:
-        place = f"{checked.source.path}:{item.span.line}:{item.span.column}"
+        place = f"{item.path or checked.path}:{item.span.line}:{item.span.column}"
         kind, letter = (checks.Error, "E") if item.severity is Severity.ERROR else (checks.Warning, "W")
         number = item.code.removeprefix("RB")
         yield kind(f"{place}: {item.message}", hint=item.help or None, id=f"django_runbook.{letter}{number}")

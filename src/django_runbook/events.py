@@ -76,6 +76,24 @@ class StepOutputWritten(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepProgress(Event):
+    """How far a command says it is; ``total_count`` is None where it does not know."""
+
+    step_id: str
+    done_count: int
+    total_count: int | None
+    failed_count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted(Event):
+    """Another attempt begins; the first one begins with the step."""
+
+    step_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFailed(Event):
     """An attempt failed and another one follows after ``delay_seconds``."""
 

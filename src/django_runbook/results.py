@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 class StepStatus(enum.StrEnum):
@@ -65,8 +66,8 @@ class AttemptResult:
     """How one call of a command ended.
 
     ``stdout`` is what the command wrote to its standard output, unmasked, and is empty unless it was asked
-    for (a step with ``capture``); ``warnings`` are facts a person should see although the call succeeded, and ``reason``
-    says why nothing was called.
+    for (a step with ``capture``); ``warnings`` are facts a person should see although the call succeeded, and
+    ``reason`` says why nothing was called.
     """
 
     status: StepStatus
@@ -80,7 +81,8 @@ class AttemptResult:
 class StepResult:
     """How a step ended, after all of its attempts; ``file`` and ``line`` say where it stands.
 
-    ``is_group`` tells what has steps below it: a group, a loop, a runbook that is called.
+    ``is_group`` tells what has steps below it: a group, a loop, a runbook that is called; ``is_past`` what ended in an
+    earlier attempt of the run, before it was resumed.
     """
 
     step_id: str
@@ -94,12 +96,33 @@ class StepResult:
     reason: str = ""
     warnings: tuple[str, ...] = ()
     is_group: bool = False
+    is_past: bool = False
     file: str = ""
     line: int = 0
 
     @property
     def is_failure(self) -> bool:
         return self.status in {StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.INTERRUPTED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastStep:
+    """How a step ended in an earlier attempt of the run, and the output that later expressions see."""
+
+    result: StepResult
+    output: object = None
+    has_output: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What an earlier attempt of a run leaves to the next one, by the ids of steps, with the numbers of their items.
+
+    ``done`` is not run again; of what had ``started`` the conditions were decided then, and are not asked again.
+    """
+
+    done: Mapping[str, PastStep] = field(default_factory=dict)
+    started: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

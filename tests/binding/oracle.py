@@ -12,8 +12,8 @@ from typing import Any
 from django.core.management import call_command
 
 from django_runbook.binding import catalog
-from django_runbook.binding.catalog import Catalog
 from django_runbook.binding.binder import Binder
+from django_runbook.binding.catalog import Catalog
 from django_runbook.binding.plan import PlannedStep, plan
 from django_runbook.document import inputs, source, validate
 from django_runbook.document.diagnostics import Diagnostic, has_errors

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-
 from django_runbook.locks.base import Lock
 from tests.batch.support import read_line, started
 from tests.locks.backends import Backend
@@ -102,7 +101,7 @@ def crowd(name: str, *, count: int) -> None:
             _run(["manage.py", "hold_lock", name, str(end)], output=directory / str(number))
         pids.append(pid)
     os.close(start)
-    told = {}
+    told: dict[int, int] = {}
     while len(told) < count:
         pid, status = os.wait()
         told[pid] = os.waitstatus_to_exitcode(status)

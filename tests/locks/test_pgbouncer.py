@@ -100,15 +100,18 @@ def test_many_short_holders_come_one_after_the_other_and_leave_nothing(
 
 
 def test_the_connection_comes_back_as_it_was(tmp_path: Path, name: str) -> None:
-    with pgbouncer(tmp_path, pool_size=1) as server, alias_through(server) as alias:
-        with psycopg.connect(
+    with (
+        pgbouncer(tmp_path, pool_size=1) as server,
+        alias_through(server) as alias,
+        psycopg.connect(
             host="127.0.0.1", port=server.port, user=POSTGRES["USER"], dbname=POSTGRES["NAME"], autocommit=True
-        ) as client:
-            before = _standing(client)
-            lock = locks("database", alias=alias)(name)
-            assert lock.acquire() is None
-            lock.release()
-            assert _standing(client) == before
+        ) as client,
+    ):
+        before = _standing(client)
+        lock = locks("database", alias=alias)(name)
+        assert lock.acquire() is None
+        lock.release()
+        assert _standing(client) == before
 
 
 def test_the_end_of_the_connection_behind_it_is_noticed(

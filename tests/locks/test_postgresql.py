@@ -17,6 +17,7 @@ from tests.locks.backends import alias_on, eventually, holder_of, is_free, locks
 from tests.locks.looking import key_of, pid_of
 from tests.postgres_settings import POSTGRES
 
+
 @pytest.fixture
 def lock(name: str) -> Iterator[Lock]:
     with alias_on("postgresql") as alias:

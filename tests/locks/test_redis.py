@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.locks.base import Lock
+from django_runbook.locks.redis import RedisLock
 from tests.batch.support import read_line
 from tests.locks.backends import EXPIRY_SECONDS, backend_of, eventually, holder_of, is_free, locks
 from tests.locks.processes import holding
@@ -31,28 +31,36 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def lock(server: Server, name: str) -> Iterator[Lock]:
+def lock(server: Server, name: str) -> Iterator[RedisLock]:
     lock = lock_on(server, name)
     yield lock
     lock.release()
 
 
-def lock_on(server: Server, name: str, *, seconds: float = EXPIRY_SECONDS, **options: Any) -> Lock:
-    return locks("redis", url=f"redis://127.0.0.1:{server.port}", expiry_seconds=seconds, **options)(name)
+def lock_on(server: Server, name: str, *, seconds: float = EXPIRY_SECONDS, **options: Any) -> RedisLock:
+    lock = locks("redis", url=f"redis://127.0.0.1:{server.port}", expiry_seconds=seconds, **options)(name)
+    assert isinstance(lock, RedisLock)
+    return lock
 
 
-def test_a_lock_is_held_longer_than_its_expiry(server: Server, lock: Lock, name: str) -> None:
+def test_a_lock_is_held_longer_than_its_expiry(server: Server, lock: RedisLock, name: str) -> None:
     assert lock.acquire() is None
     time.sleep(EXPIRY_SECONDS * 1.5)
     assert lock.is_held()
     assert holder_of(lock_on(server, name)).pid == os.getpid()
+    with redis.Redis(port=server.port) as client:
+        # Renewing adds nothing to what is left, or a holder that is killed would leave the lock behind for longer.
+        (key,) = client.keys()
+        assert 0 < client.pttl(key) <= EXPIRY_SECONDS * 1000
 
 
-def test_a_lock_that_is_gone_is_lost(server: Server, lock: Lock, name: str) -> None:
+def test_a_lock_that_is_gone_is_lost(server: Server, lock: RedisLock, name: str) -> None:
     assert lock.acquire() is None
     with redis.Redis(port=server.port) as client:
         client.flushall()
     assert eventually(lambda: not lock.is_held())
+    # It was told so, and did not wait until it must have expired.
+    assert lock.good_until > time.monotonic()
     other = lock_on(server, name)
     assert other.acquire() is None
     # Neither is it renewed, nor does its release free what is not ours.
@@ -62,7 +70,7 @@ def test_a_lock_that_is_gone_is_lost(server: Server, lock: Lock, name: str) -> N
     other.release()
 
 
-def test_a_redis_that_comes_back_without_its_keys_has_lost_the_lock(server: Server, lock: Lock, name: str) -> None:
+def test_a_redis_that_comes_back_without_its_keys_has_lost_the_lock(server: Server, lock: RedisLock, name: str) -> None:
     assert lock.acquire() is None
     server.stop()
     server.start()
@@ -87,7 +95,7 @@ def test_a_redis_that_is_away_for_a_moment_changes_nothing(server: Server, name:
     lock.release()
 
 
-def test_a_redis_that_stays_away_has_lost_the_lock_once_it_may_have_expired(server: Server, lock: Lock) -> None:
+def test_a_redis_that_stays_away_has_lost_the_lock_once_it_may_have_expired(server: Server, lock: RedisLock) -> None:
     assert lock.acquire() is None
     server.stop()
     assert lock.is_held()
@@ -108,20 +116,28 @@ def test_a_holder_that_was_stopped_for_too_long_has_lost_the_lock(tmp_path: Path
         lock.release()
 
 
-def test_a_lock_that_cannot_be_released_is_left_to_expire(server: Server, lock: Lock) -> None:
+def test_time_that_passed_unnoticed_counts(lock: RedisLock, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lock.acquire() is None
+    clock = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + EXPIRY_SECONDS)
+    # Whoever goes on after a long stop asks before the thread that renews has had its turn.
+    assert not lock.is_held()
+
+
+def test_a_lock_that_cannot_be_released_is_left_to_expire(server: Server, lock: RedisLock) -> None:
     assert lock.acquire() is None
     server.stop()
     lock.release()
     assert not lock.is_held()
 
 
-def test_a_client_that_gives_texts_names_the_holder_too(server: Server, lock: Lock, name: str) -> None:
+def test_a_client_that_gives_texts_names_the_holder_too(server: Server, lock: RedisLock, name: str) -> None:
     assert lock.acquire() is None
     url = f"redis://127.0.0.1:{server.port}?decode_responses=true"
     assert holder_of(locks("redis", url=url)(name)).pid == os.getpid()
 
 
-def test_prefixes_keep_projects_apart(server: Server, lock: Lock, name: str) -> None:
+def test_prefixes_keep_projects_apart(server: Server, lock: RedisLock, name: str) -> None:
     assert lock.acquire() is None
     assert is_free(lock_on(server, name, prefix="another project"))
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ PATIENCE_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a run told: its events, its exit code, and what stood on standard error."""
+    """What a run told: its events, its exit code, and what stood on standard error; ``shown`` is standard output."""
 
     events: list[dict[str, Any]]
     exit_code: int
     errors: str
+    shown: list[str]
 
     @property
     def statuses(self) -> dict[str, str]:
@@ -63,15 +65,22 @@ def run(directory: Path, text: str, **options: Any) -> Told:
         events=[json.loads(line) for line in lines if line.startswith("{")],
         exit_code=exit_code,
         errors=stderr.getvalue(),
+        shown=lines,
     )
 
 
-def start(directory: Path, text: str, *options: str, **environ: str) -> subprocess.Popen[str]:
-    """Start a run in a process of its own, without a terminal."""
+def start(
+    directory: Path,
+    text: str,
+    *options: str,
+    stdin: int = subprocess.DEVNULL,
+    environ: Mapping[str, str] | None = None,
+) -> subprocess.Popen[str]:
+    """Start a run in a process of its own, without a terminal but for ``stdin`` where it is one."""
     (directory / "test.yml").write_text(text)
     command = [sys.executable, "-m", "django", "run_runbook", str(directory / "test.yml"), *options]
     paths = os.pathsep.join(str(path) for path in (ROOT / "src", ROOT, ROOT / "example_project"))
-    env = {**os.environ, "PYTHONPATH": paths, "DJANGO_SETTINGS_MODULE": "tests.settings", **environ}
+    env = {**os.environ, "PYTHONPATH": paths, "DJANGO_SETTINGS_MODULE": "tests.settings", **(environ or {})}
     return subprocess.Popen(
         command,
         preexec_fn=_default_signals,  # noqa: PLW1509 - there are no threads here
@@ -79,7 +88,7 @@ def start(directory: Path, text: str, *options: str, **environ: str) -> subproce
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         text=True,
     )
 

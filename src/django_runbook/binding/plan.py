@@ -51,6 +51,12 @@ class Plan:
     outline: Mapping[str, Entry]
     diagnostics: tuple[Diagnostic, ...] = ()
 
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The names of all commands of the file, each once."""
+        steps = (entry.step for entry in self.outline.values())
+        return tuple(dict.fromkeys(str(step.command[0].value) for step in steps if isinstance(step, CommandStep)))
+
 
 def instance_id(key: str, indexes: tuple[int | str, ...]) -> str:
     """The id of a step that stands in loops: ``import[2]``, or ``import[2,1]`` in a loop inside of a loop."""
@@ -61,7 +67,7 @@ def plan(runbook: Runbook, inputs: Inputs, binder: Binder) -> Plan:
     """Bind every step of a runbook, and collect all that stands against running it."""
     planner = _Planner(binder=binder, diagnostics=list(inputs.diagnostics))
     try:
-        planner.block(runbook.block, _Place(inputs=inputs))
+        planner.block(runbook.block, _Place(inputs=inputs, is_isolated=runbook.timeout_seconds is not None))
     except _TooManyStepsError as error:
         planner.diagnostics.append(error.diagnostic)
     return Plan(
@@ -89,6 +95,7 @@ class _Place:
     prefix: str = ""
     indexes: tuple[int | str, ...] = ()
     group_ids: tuple[str, ...] = ()
+    is_isolated: bool = False
 
     def inside(self, group_id: str, **changes: Any) -> _Place:
         return replace(self, group_ids=(*self.group_ids, group_id), **changes)
@@ -108,6 +115,8 @@ class _Planner:
     def _step(self, step: Step, place: _Place) -> None:
         if step.retry is not None or not isinstance(step.continue_on_error, bool):
             self._report(errors.check_names(step), place)
+        if step.max_parallel > 1 or (step.timeout_seconds is not None and not isinstance(step, CommandStep)):
+            place = replace(place, is_isolated=True)
         if step.for_each is None:
             self._once(step, place)
             return
@@ -135,9 +144,12 @@ class _Planner:
                 binding = self.binder.bind(step, inputs=place.inputs)
                 if binding.diagnostics:
                     self._report(binding.diagnostics, place)
+                if step.atomic and (place.is_isolated or step.isolate or step.timeout_seconds is not None):
+                    self._report((_not_atomic(step),), place)
                 self._add(step, place, binding=binding, is_final=binding.is_checked and is_constant(step, place.inputs))
             case GroupStep():
-                self.block(step.block, place.inside(self._add(step, place)))
+                inner = place.inside(self._add(step, place))
+                self.block(step.block, replace(inner, is_isolated=place.is_isolated or step.block.is_parallel))
             case CallStep():
                 self._call(step, place)
 
@@ -149,8 +161,14 @@ class _Planner:
             return
         self._report(inputs.diagnostics, place)
         call_id = self._add(step, place, inputs=inputs, is_final=_is_call_constant(step, place.inputs))
-        prefix, path = f"{place.prefix}{step.id}/", step.runbook.path
-        self.block(step.runbook.block, place.inside(call_id, inputs=inputs, prefix=prefix, path=path))
+        inner = place.inside(
+            call_id,
+            inputs=inputs,
+            prefix=f"{place.prefix}{step.id}/",
+            path=step.runbook.path,
+            is_isolated=place.is_isolated or step.runbook.timeout_seconds is not None,
+        )
+        self.block(step.runbook.block, inner)
 
     def _add(self, step: Step, place: _Place, **known: Any) -> str:
         key = place.prefix + step.id
@@ -170,6 +188,12 @@ class _Planner:
 
     def _report_error(self, error: ExpressionError, place: _Place) -> None:
         self._report((Diagnostic(code="RB320", message=error.message, span=error.span),), place)
+
+
+def _not_atomic(step: CommandStep) -> Diagnostic:
+    message = "an atomic step runs in the transaction of this process, and this one runs in a process of its own"
+    help_text = 'leave out "atomic", or what isolates the step: "isolate", "timeout" or "parallel", here or around it'
+    return Diagnostic(code="RB419", message=message, span=step.span, help=help_text)
 
 
 def _is_call_constant(step: CallStep, inputs: Inputs) -> bool:

@@ -64,4 +64,5 @@ CODES: Final = {
     "RB416": "an unknown database alias",
     "RB417": "an exception that cannot be imported",
     "RB418": "too many steps",
+    "RB419": "an atomic step in a process of its own",
 }

@@ -41,7 +41,7 @@ NODE_KEYS: Final = {
 }
 
 # Keys of DESIGN section 3 that a later version brings.
-NOT_YET: Final = frozenset(("atomic", "queue", "shards"))
+NOT_YET: Final = frozenset(("queue", "shards"))
 
 # What each key must be, as a person would say it; the models in `schema` are what holds a file to it.
 EXPECTED: Final = {
@@ -54,6 +54,7 @@ EXPECTED: Final = {
     "no_log": "true or false",
     "idempotent": "true or false",
     "isolate": "true or false",
+    "atomic": "true or false",
     "max_parallel": "a whole number from 1 to 1000",
     "on_conflict": 'one of "fail", "wait" or "skip"',
     "fail_fast": "true or false",

@@ -37,7 +37,8 @@ def items_of(for_each: Located, context: Mapping[str, object]) -> tuple[object, 
 
 def label_of(item: object) -> str:
     """How an item is called where a step's own name does not tell it from the others: ``EWR, full``."""
-    text = ", ".join(map(_text, item.values())) if isinstance(item, Mapping) else _text(item)
+    parts = item.values() if isinstance(item, Mapping) else item if isinstance(item, tuple | list) else (item,)
+    text = ", ".join(map(_text, parts))
     return text if len(text) <= _MAX_LABEL else text[: _MAX_LABEL - 1] + "…"
 
 

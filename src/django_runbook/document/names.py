@@ -36,7 +36,8 @@ class Scope:
     """What can be named. ``params`` gives types; ``steps`` are the earlier ones, ``hidden`` those that cannot be named
     here, with the reason and the help.
 
-    ``item_names`` are those of the item, where they are known; ``left_out`` is text that a syntax error hid: a name that stands in it is not called unknown.
+    ``item_names`` are those of the item, where they are known; ``left_out`` is text that a syntax error hid: a name
+    that stands in it is not called unknown.
     """
 
     roots: Collection[str] = ROOTS

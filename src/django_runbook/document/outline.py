@@ -11,9 +11,10 @@ from django_runbook.results import Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A step where it stands. ``key`` is its id, with the ids of the runbook steps around it in front: ``weekly/import``.
+    """A step where it stands.
 
-    ``group_keys`` are the groups, loops and runbooks around it, outermost first.
+    ``key`` is its id, with the ids of the runbook steps around it in front: ``weekly/import``. ``group_keys`` are the
+    groups, loops and runbooks around it, outermost first.
     """
 
     key: str

@@ -103,7 +103,7 @@ def timeout(keys: Keys, reading: Reading) -> float | None:
 def lock(keys: Keys, reading: Reading, *, default: str | None) -> LockSettings | None:
     """The lock of a step or, with its name as the default, of the file, where it is on unless it says false."""
     if "lock" not in keys:
-        return LockSettings(name=default) if default is not None else None
+        return LockSettings(name=default, is_default=True) if default is not None else None
     node = keys["lock"][1]
     if isinstance(node, Mapping):
         return _lock_of(node, reading, default=default)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -14,10 +14,18 @@ _RED, _YELLOW, _BLUE, _BOLD = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1;34m", "\x1b[1m
 _RESET: Final = "\x1b[0m"
 
 
-def render_text(diagnostics: Sequence[Diagnostic], *, path: str, lines: Sequence[str], is_coloured: bool) -> str:
-    """Each diagnostic with its source line and a caret under the place, and a last line that counts them."""
+def render_text(
+    diagnostics: Sequence[Diagnostic], *, path: str, lines: Mapping[str, Sequence[str]], is_coloured: bool
+) -> str:
+    """Each diagnostic with its source line and a caret under the place, and a last line that counts them.
+
+    ``path`` is the file of those that name none; ``lines`` are those of each file.
+    """
     style = _Style(is_coloured=is_coloured)
-    blocks = [_render_one(item, path=path, lines=lines, style=style) for item in diagnostics]
+    blocks = []
+    for item in diagnostics:
+        own = item.path or path
+        blocks.append(_render_one(item, path=own, lines=lines.get(own, ()), style=style))
     return "\n".join([*blocks, f"{count(diagnostics)} in {_visible(path)}", ""])
 
 
@@ -33,7 +41,7 @@ def count(diagnostics: Sequence[Diagnostic]) -> str:
 
 def as_dicts(diagnostics: Sequence[Diagnostic], *, path: str) -> list[dict[str, Any]]:
     """Each diagnostic as plain data."""
-    return [{"file": path, **_flat(item)} for item in diagnostics]
+    return [{"file": item.path or path, **_flat(item)} for item in diagnostics]
 
 
 def _flat(item: Diagnostic) -> dict[str, Any]:
@@ -53,7 +61,7 @@ def as_github(diagnostics: Sequence[Diagnostic], *, path: str) -> str:
 
     Their form: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
     """
-    return "".join(_github_line(item, path=path) + "\n" for item in diagnostics)
+    return "".join(_github_line(item, path=item.path or path) + "\n" for item in diagnostics)
 
 
 def _github_line(item: Diagnostic, *, path: str) -> str:

@@ -49,9 +49,14 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockSettings:
-    """A lock to hold; ``on_conflict`` is fail, wait or skip, and ``wait_seconds`` of None waits without end."""
+    """A lock to hold; ``on_conflict`` is fail, wait or skip, and ``wait_seconds`` of None waits without end.
+
+    ``is_default`` marks what a file has without saying so: the runs of a runbook exclude each other, and not the calls
+    of it in one run.
+    """
 
     name: str | Template
+    is_default: bool = False
     on_conflict: str = "fail"
     wait_seconds: float | None = None
 
@@ -89,6 +94,7 @@ class CommandStep(StepSettings):
     options: tuple[Option, ...] = ()
     capture: str | None = None
     idempotent: bool = False
+    atomic: bool = False
     isolate: bool = False
 
 

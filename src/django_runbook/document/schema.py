@@ -35,6 +35,7 @@ class DefaultsModel(_Model):
     no_log: bool = False
     capture: Literal["text", "lines", "json"] | None = None
     idempotent: bool = False
+    atomic: bool = False
     isolate: bool = False
 
 

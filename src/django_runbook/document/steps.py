@@ -153,7 +153,8 @@ class StepReader:
         args, options = self._args(keys), self._mapping_of("options", keys, "a mapping of option names to values")
         if not tokens:
             return None
-        given = {key: value for key, value in (typed or {}).items() if key in {"capture", "idempotent", "isolate"}}
+        own_keys = {"capture", "idempotent", "atomic", "isolate"}
+        given = {key: value for key, value in (typed or {}).items() if key in own_keys}
         return CommandStep(span=span_of(at), command=tokens, args=args, options=options, **given, **common)
 
     def _group(self, node: Mapping, *, at: Scalar) -> GroupStep | None:

@@ -6,7 +6,7 @@ import contextvars
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
@@ -15,11 +15,34 @@ from django_runbook.binding import catalog
 from django_runbook.exceptions import Stopped
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner.hygiene import Snapshot
+from django_runbook.runner.limits import Halt
 from django_runbook.runner.masking import Mask
 from django_runbook.runner.output import WriteLine, captured, tidy_text
 from django_runbook.runner.stopping import Stop
 
 _INTERRUPTED = 130
+_Arguments = ParamSpec("_Arguments")
+# How much is done, of how much where that is known, and how much of it failed.
+ReportProgress = Callable[[int, "int | None", int], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Ways:
+    """The ways between a run and the command that it calls, and whether the command heard that it shall stop."""
+
+    halt: Halt
+    report_progress: ReportProgress
+    was_told: bool = False
+
+    def for_command(self, command: BaseCommand) -> dict[str, Any]:
+        # Stealth options, as Django's own commands have: the one way into a command that needs no global.
+        ways = {"stopping": self._is_stopping, "progress": self.report_progress}
+        return {name: way for name, way in ways.items() if name in command.stealth_options}
+
+    def _is_stopping(self) -> bool:
+        is_requested = self.halt.is_requested
+        self.was_told |= is_requested
+        return is_requested
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,19 +54,34 @@ class InlineExecutor:
     before: Snapshot
 
     def __call__(
-        self, *, command: str, tokens: tuple[str, ...], keeps_stdout: bool, write_line: WriteLine
+        self,
+        *,
+        command: str,
+        tokens: tuple[str, ...],
+        keeps_stdout: bool,
+        write_line: WriteLine,
+        report_progress: ReportProgress,
+        halt: Halt,
+        is_atomic: bool = False,
     ) -> AttemptResult:
-        """Call the command; ``keeps_stdout`` asks for what it writes to its standard output."""
+        """Call the command; ``keeps_stdout`` asks for what it writes to its standard output, ``is_atomic`` says that
+        the transaction that is open is the caller's.
+
+        A command that can stop by itself is told what ``halt`` says, and one that knows how far it is has
+        ``report_progress`` to say so.
+        """
         stop, warnings = self.stop, list[str]()
-        write_line = _shielding(write_line, stop)
+        before = self.before.in_transaction() if is_atomic else self.before
+        write_line = _shielded(write_line, stop)
+        ways = _Ways(halt=halt, report_progress=_shielded(report_progress, stop))
         with captured(write_line=write_line, mask=self.mask, is_kept=keeps_stdout) as (out, err):
             # In a context of its own, which takes the active language and time zone with it when it ends.
             result = contextvars.copy_context().run(
-                _attempt, lambda: _call(command, tokens, stop, warnings, out, err), stop=stop, mask=self.mask
+                _attempt, lambda: _call(command, tokens, ways, warnings, out, err), stop=stop, mask=self.mask
             )
         if stop.was_taken_by_command and result.status is StepStatus.SUCCEEDED:
             result = AttemptResult(status=StepStatus.INTERRUPTED)
-        problems = self.before.restore()
+        problems = before.restore()
         status, failure = result.status, result.failure
         if problems and status is StepStatus.SUCCEEDED:
             status = StepStatus.FAILED
@@ -52,12 +90,12 @@ class InlineExecutor:
         return AttemptResult(status=status, failure=failure, stdout=out.kept, warnings=(*warnings, *problems))
 
 
-def _shielding(write_line: WriteLine, stop: Stop) -> WriteLine:
-    def write(stream: str, line: str) -> None:
+def _shielded(tell: Callable[_Arguments, None], stop: Stop) -> Callable[_Arguments, None]:
+    def tell_whole(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> None:
         with stop.shielded():
-            write_line(stream, line)
+            tell(*args, **kwargs)
 
-    return write
+    return tell_whole
 
 
 def _attempt(call: Callable[[], bool], *, stop: Stop, mask: Mask) -> AttemptResult:
@@ -119,7 +157,7 @@ def _safe_str(error: BaseException) -> str:
         return f"(its message cannot be shown: {type(failure).__name__})"
 
 
-def _call(name: str, tokens: tuple[str, ...], stop: Stop, warnings: list[str], out: Any, err: Any) -> bool:
+def _call(name: str, tokens: tuple[str, ...], ways: _Ways, warnings: list[str], out: Any, err: Any) -> bool:
     """Call the command; returns whether it was told to stop and so may have left work undone."""
     command = catalog.load(name)
     if not _has_django_parser(command):
@@ -127,17 +165,9 @@ def _call(name: str, tokens: tuple[str, ...], stop: Stop, warnings: list[str], o
         call_command(command, *tokens)
         return False
     _keep_text_results(command, warnings)
-    was_told: list[bool] = []
-
-    def stopping() -> bool:
-        if stop.is_requested:
-            was_told.append(True)
-        return stop.is_requested
-
-    # A stealth option, as Django's own commands have: the one way into a command that needs no global.
-    extra: dict[str, Any] = {"stopping": stopping} if "stopping" in command.stealth_options else {}
-    call_command(command, *tokens, stdout=out, stderr=err, **extra)
-    return bool(was_told)
+    given = ways.for_command(command)
+    call_command(command, *tokens, stdout=out, stderr=err, **given)
+    return ways.was_told
 
 
 def _has_django_parser(command: BaseCommand) -> bool:

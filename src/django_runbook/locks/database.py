@@ -12,7 +12,7 @@ from django_runbook.locks.base import Lock
 from django_runbook.locks.mysql import MySQLLock
 from django_runbook.locks.postgresql import PostgreSQLLock
 
-_KINDS: dict[str, type[PostgreSQLLock] | type[MySQLLock]] = {"postgresql": PostgreSQLLock, "mysql": MySQLLock}
+_KINDS: dict[str, type[PostgreSQLLock | MySQLLock]] = {"postgresql": PostgreSQLLock, "mysql": MySQLLock}
 
 
 class DatabaseLocks:

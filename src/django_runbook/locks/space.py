@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -12,7 +13,8 @@ def on_this_host() -> str:
     """What the locks guard is the data: the default database, and where it is."""
     database = connections.settings[DEFAULT_DB_ALIAS]
     if not _name():
-        return str(os.environ.get("DJANGO_SETTINGS_MODULE") or settings.SECRET_KEY)
+        module = sys.modules.get(os.environ.get("DJANGO_SETTINGS_MODULE", ""))
+        return str(getattr(module, "__file__", None) or settings.SECRET_KEY)
     return "|".join(str(database.get(part) or "") for part in ("ENGINE", "HOST", "PORT", "NAME"))
 
 
@@ -23,4 +25,5 @@ def on_any_host() -> str:
 
 def _name() -> str:
     name = str(connections.settings[DEFAULT_DB_ALIAS].get("NAME") or "")
-    return "" if name.startswith(":memory:") else name
+    # Nobody shares a database in memory; that of a test has a name of its own.
+    return "" if name.startswith(":memory:") or "mode=memory" in name else name

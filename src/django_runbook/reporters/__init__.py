@@ -13,6 +13,12 @@ REPORTERS: Final = {
     "plain": "django_runbook.reporters.plain",
     "rich": "django_runbook.reporters.rich_",
     "jsonl": "django_runbook.reporters.jsonl",
+    "github": "django_runbook.reporters.github",
+}
+# The same for those that write files beside it, by the name of their option.
+FILES: Final = {
+    "junit": "django_runbook.reporters.junit",
+    "log_dir": "django_runbook.reporters.log_dir",
 }
 
 
@@ -25,9 +31,25 @@ class Reporter(Protocol):
 
 
 def choose(stream: IO[str]) -> str:
-    """The reporter for a stream when none was asked for: rich on a terminal, plain elsewhere."""
-    is_terminal = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    return "rich" if is_terminal else "plain"
+    """The reporter for a stream when none was asked for: rich on a terminal, plain elsewhere.
+
+    In a job of GitHub Actions it is github, for the output of the process itself: nobody else reads its commands.
+    """
+    if stream.isatty():
+        can_draw = os.environ.get("TERM", "dumb") != "dumb" and _has_any_character(stream)
+        return "rich" if can_draw else "plain"
+    return "github" if os.environ.get("GITHUB_ACTIONS") == "true" and _is_standard_output(stream) else "plain"
+
+
+def _has_any_character(stream: IO[str]) -> bool:
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
+
+
+def _is_standard_output(stream: IO[str]) -> bool:
+    try:
+        return stream.fileno() == 1
+    except (OSError, AttributeError):
+        return False
 
 
 def build(
@@ -36,4 +58,10 @@ def build(
     """The reporter of this name, which writes to the stream."""
     module = importlib.import_module(REPORTERS[name])
     reporter: Reporter = module.build(stream=stream, verbosity=verbosity, no_color=no_color, force_color=force_color)
+    return reporter
+
+
+def build_file(name: str, path: str) -> Reporter:
+    """The reporter of this name, which writes to this file or folder."""
+    reporter: Reporter = importlib.import_module(FILES[name]).build(path)
     return reporter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from typing import IO
@@ -11,7 +12,7 @@ from django_runbook.reporters import Reporter
 
 
 class FanOut:
-    """Calls the critical listeners first, whose failure is the caller's, then the reporters; from any thread."""
+    """Calls the critical listeners first, whose failure is the caller's and ends their listening, then reporters."""
 
     def __init__(self, reporters: Sequence[Reporter], *, critical: Sequence[Listener] = (), errors: IO[str]) -> None:
         self._reporters = list(reporters)
@@ -21,13 +22,27 @@ class FanOut:
 
     def __call__(self, event: Event) -> None:
         with self._lock:
-            for listener in self._critical:
-                listener(event)
+            try:
+                for listener in tuple(self._critical):
+                    listener(event)
+            except Exception:
+                # What follows would not fit to what is missing.
+                self._critical = ()
+                raise
+            finally:
+                self.report(event)
+
+    def report(self, event: Event) -> None:
+        """Tell an event to the reporters alone, which may be called from any thread."""
+        with self._lock:
             for reporter in tuple(self._reporters):
                 try:
                     reporter(event)
                 except Exception as error:  # noqa: BLE001 - no reporter may end a run
                     self._drop(reporter, error)
+                    # It gives back its files and its hold on the terminal, as far as it can; why it failed is told.
+                    with contextlib.suppress(Exception):
+                        reporter.close()
 
     def close(self) -> None:
         """Close all reporters that are left."""

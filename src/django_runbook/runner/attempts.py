@@ -29,6 +29,7 @@ def attempt(
     retry: Retry | None,
     halt: Halt,
     limit: Limit,
+    on_started: Callable[[int], None],
     on_failed: Callable[[int, float, Failure], None],
     rng: random.Random,
 ) -> Outcome:
@@ -36,6 +37,8 @@ def attempt(
     count = 0
     while True:
         count += 1
+        if count > 1:
+            on_started(count)
         result, output = once()
         failure = result.failure
         is_last = retry is None or count >= retry.attempts

@@ -2,29 +2,78 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 
 from django.db import connections
 
 from django_runbook.runner.limits import Branch
 
 
-def together(run: Callable[[int], None], *, count: int, at_once: int | None, halt: Branch) -> None:
+class Errands:
+    """What branches have done by the thread of the run, whose connections and standard streams are those of the run.
+
+    That thread serves them while it waits for its branches; a call on that thread itself is done at once.
+    """
+
+    def __init__(self) -> None:
+        self._owner = threading.get_ident()
+        self._waiting: SimpleQueue[Future[None] | None] = SimpleQueue()
+        self._calls: dict[Future[None], Callable[[], None]] = {}
+
+    @property
+    def is_owner(self) -> bool:
+        return threading.get_ident() == self._owner
+
+    def do(self, call: Callable[[], None]) -> None:
+        """Have the call done; returns, or raises what it raised, when it is."""
+        if self.is_owner:
+            call()
+            return
+        errand: Future[None] = Future()
+        self._calls[errand] = call
+        self._waiting.put(errand)
+        errand.result()
+
+    def wake(self) -> None:
+        """Have the owner look whether it has still to wait."""
+        self._waiting.put(None)
+
+    def serve(self) -> None:
+        """Do the next call that is waited for, or return when woken."""
+        errand = self._waiting.get()
+        if errand is None:
+            return
+        try:
+            self._calls.pop(errand)()
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked
+            errand.set_exception(error)
+        else:
+            errand.set_result(None)
+
+
+def together(run: Callable[[int], None], *, count: int, at_once: int | None, halt: Branch, errands: Errands) -> None:
     """Call ``run`` with each number below ``count``, at most ``at_once`` at a time, and return when all have ended."""
+    faults: list[BaseException] = []
 
     def one(index: int) -> None:
         try:
             run(index)
+        except BaseException as error:  # noqa: BLE001 - a fault of ours: it is raised when all have ended
+            faults.append(error)
+            halt.cancel("a fault of django-runbook")
         finally:
             # A last look at arguments may have asked the database, whose connections belong to their thread.
             connections.close_all()
 
     with ThreadPoolExecutor(max_workers=min(count, at_once or count), thread_name_prefix="runbook-branch") as pool:
         futures = [pool.submit(one, index) for index in range(count)]
-        wait(futures, return_when=FIRST_EXCEPTION)
-        if any(future.done() and future.exception() is not None for future in futures):
-            # A fault of ours: what has not begun is not begun any more.
-            halt.cancel("a fault of django-runbook")
-    for future in futures:
-        future.result()
+        if errands.is_owner:
+            for future in futures:
+                future.add_done_callback(lambda future: errands.wake())
+            while not all(future.done() for future in futures):
+                errands.serve()
+    if faults:
+        raise faults[0]

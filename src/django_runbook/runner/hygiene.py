@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -30,6 +30,10 @@ class Snapshot:
     connections: KnownConnections
     depths: dict[str, int]
     autocommits: dict[str, bool]
+
+    def in_transaction(self) -> Snapshot:
+        """The same inside of the transactions that are open now, which are not the command's to leave open."""
+        return replace(self, depths={one.alias: len(one.atomic_blocks) for one in self.connections})
 
     def restore(self) -> list[str]:
         """Put everything back; returns what must not be passed over: transactions that were left open."""

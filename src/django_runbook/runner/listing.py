@@ -8,9 +8,12 @@ from collections.abc import Iterator, Mapping
 from django_runbook.binding.checking import UNKNOWN
 from django_runbook.binding.plan import Plan, PlannedStep
 from django_runbook.document.expressions import Expression, Template
-from django_runbook.document.runbook import CommandStep
+from django_runbook.document.loops import label_of
+from django_runbook.document.outline import Entry
+from django_runbook.document.runbook import CallStep, CommandStep, GroupStep, LockSettings, Step
 from django_runbook.results import Role
 from django_runbook.runner.masking import MASK, Mask
+from django_runbook.runner.outcomes import duration
 
 
 def plan(planned: Plan, left_out: Mapping[str, str], *, mask: Mask) -> str:
@@ -20,35 +23,68 @@ def plan(planned: Plan, left_out: Mapping[str, str], *, mask: Mask) -> str:
 
 def steps(planned: Plan, left_out: Mapping[str, str], *, mask: Mask) -> str:
     """Every step with its id, its name and its tags."""
-    width = max((len(step_id) + 2 * len(item.group_ids) for step_id, item in planned.steps.items()), default=0)
-    return "".join(f"{line}\n" for line in _list_lines(planned, left_out, width=width))
+    width = max((len(key) + 2 * len(entry.group_keys) for key, entry in planned.outline.items()), default=0)
+    lines = (_list_line(entry, left_out, width=width) for entry in planned.outline.values())
+    return "".join(f"{mask(line)}\n" for line in lines)
 
 
 def _plan_lines(planned: Plan, left_out: Mapping[str, str], mask: Mask) -> Iterator[str]:
     yield f"{planned.runbook.name} ({planned.runbook.path})"
     for name, value in planned.inputs.params.items():
-        yield f"  {name} = {mask(str(value))}"
-    role = Role.STEP
-    for step_id, item in planned.steps.items():
-        if item.role is not role and not item.group_ids:
-            role = item.role
-            yield f"{role}:"
-        yield from _plan_step(step_id, item, left_out, mask)
+        yield f"  {name} = {mask(label_of(value))}"
+    before: tuple[tuple[str, ...], Role] | None = None
+    for item in planned.steps.values():
+        around = planned.steps[item.group_ids[-1]].role if item.group_ids else Role.STEP
+        if item.role is not around and before != (item.group_ids, item.role):
+            yield f"{'  ' * len(item.group_ids)}{item.role}:"
+        before = (item.group_ids, item.role)
+        yield mask(_plan_line(item, left_out, mask))
 
 
-def _plan_step(step_id: str, item: PlannedStep, left_out: Mapping[str, str], mask: Mask) -> Iterator[str]:
+def _plan_line(item: PlannedStep, left_out: Mapping[str, str], mask: Mask) -> str:
     indent, step = "  " * (len(item.group_ids) + 1), item.step
-    notes = [f"when {step.when.source}"] if step.when is not None else []
-    if step_id in left_out:
-        notes.append(f"left out by {left_out[step_id]}")
-    if not isinstance(step, CommandStep):
-        yield f"{indent}{_name(step.name)}:" + (f"  # {', '.join(notes)}" if notes else "")
-        return
-    if step.no_log:
-        words = [str(step.command[0].value), MASK]
+    is_item = step.for_each is not None and not item.is_loop
+    notes = list(_notes_of_item(step) if is_item else _notes(item))
+    if item.key in left_out and not is_item:
+        notes.append(f"left out by {left_out[item.key]}")
+    if item.is_loop or not isinstance(step, CommandStep):
+        words = f"{_name(step.name)}:"
+    elif step.no_log:
+        words = f"{step.command[0].value} {MASK}"
     else:
-        words = [str(step.command[0].value), *(_shown(token, mask) for token in item.binding.tokens)]
-    yield f"{indent}{' '.join(words)}" + (f"  # {', '.join(notes)}" if notes else "")
+        words = " ".join((str(step.command[0].value), *(_shown(token, mask) for token in item.binding.tokens)))
+    return f"{indent}{words}" + (f"  # {', '.join(notes)}" if notes else "")
+
+
+def _notes(item: PlannedStep) -> Iterator[str]:
+    step = item.step
+    if step.when is not None:
+        yield f"when {step.when.source}"
+    if step.for_each is not None:
+        count = "?" if item.item_count is None else item.item_count
+        together = f", {step.max_parallel} at a time" if step.max_parallel > 1 else ""
+        yield f"for each of {count} item{'' if count == 1 else 's'}{together}"
+    else:
+        yield from _notes_of_item(step)
+
+
+def _notes_of_item(step: Step) -> Iterator[str]:
+    if isinstance(step, GroupStep) and step.block.is_parallel:
+        most = step.block.max_parallel
+        yield f"together, at most {most}" if most is not None else "together"
+    if isinstance(step, CallStep):
+        yield f"runbook {step.runbook.path}"
+    if step.lock is not None:
+        yield _lock(step.lock)
+    if step.timeout_seconds is not None:
+        yield f"timeout {duration(step.timeout_seconds)}"
+    elif isinstance(step, CommandStep) and step.isolate:
+        yield "isolated"
+
+
+def _lock(settings: LockSettings) -> str:
+    conflict = "" if settings.on_conflict == "fail" else f" or {settings.on_conflict}"
+    return f"lock {_name(settings.name)}{conflict}"
 
 
 def _shown(token: str, mask: Mask) -> str:
@@ -56,18 +92,17 @@ def _shown(token: str, mask: Mask) -> str:
     return masked.replace(UNKNOWN, "?") if UNKNOWN in masked else shlex.quote(masked)
 
 
-def _list_lines(planned: Plan, left_out: Mapping[str, str], *, width: int) -> Iterator[str]:
-    for step_id, item in planned.steps.items():
-        label = "  " * len(item.group_ids) + step_id
-        name = _name(item.step.name)
-        parts = [name if name != step_id else ""]
-        if item.role is not Role.STEP:
-            parts.append(f"({item.role})")
-        if item.step.tags:
-            parts.append(f"[{', '.join(item.step.tags)}]")
-        if step_id in left_out:
-            parts.append(f"left out by {left_out[step_id]}")
-        yield f"{label:<{width}}  {'  '.join(part for part in parts if part)}".rstrip()
+def _list_line(entry: Entry, left_out: Mapping[str, str], *, width: int) -> str:
+    label = "  " * len(entry.group_keys) + entry.key
+    name = _name(entry.step.name)
+    parts = [name if name != entry.step.id else ""]
+    if entry.role is not Role.STEP:
+        parts.append(f"({entry.role})")
+    if entry.step.tags:
+        parts.append(f"[{', '.join(entry.step.tags)}]")
+    if entry.key in left_out:
+        parts.append(f"left out by {left_out[entry.key]}")
+    return f"{label:<{width}}  {'  '.join(part for part in parts if part)}".rstrip()
 
 
 def _name(name: str | Template) -> str:

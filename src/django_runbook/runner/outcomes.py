@@ -8,6 +8,7 @@ from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.expressions import ExpressionError
 from django_runbook.document.runbook import Step
 from django_runbook.document.views import StepView
+from django_runbook.exceptions import RunbookError
 from django_runbook.results import AttemptResult, ExitCode, Failure, StepResult, StepStatus
 from django_runbook.runner import policy
 from django_runbook.runner.attempts import Outcome
@@ -41,7 +42,7 @@ def below(first: StepResult) -> Failure | None:
 
 def of_time(deadline: Deadline, message: str) -> Failure:
     """The failure of what did not end before its deadline."""
-    text = f"the timeout of {deadline.owner} is over ({_seconds(deadline.seconds)})"
+    text = f"the timeout of {deadline.owner} is over ({duration(deadline.seconds)})"
     return Failure(
         error_type="TimeoutError",
         message=f"{text}; {message}" if message else text,
@@ -50,7 +51,8 @@ def of_time(deadline: Deadline, message: str) -> Failure:
     )
 
 
-def _seconds(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as a file writes them: ``0.5s``, ``10m``, ``1h30m``."""
     whole = round(seconds)
     if whole != seconds or whole < 60:
         return f"{seconds:g}s"
@@ -58,6 +60,17 @@ def _seconds(seconds: float) -> str:
     minutes, left = divmod(rest, 60)
     parts = ((hours, "h"), (minutes, "m"), (left, "s"))
     return "".join(f"{number}{unit}" for number, unit in parts if number)
+
+
+def of_fault(fault: RunbookError) -> Failure:
+    """The failure of what could not be recorded, or not locked."""
+    bases = [base for base in type(fault).__mro__ if issubclass(base, Exception)]
+    return Failure(
+        error_type=type(fault).__name__,
+        message=str(fault),
+        exit_code=fault.exit_code,
+        error_names=tuple(name for base in bases for name in (base.__name__, f"{base.__module__}.{base.__name__}")),
+    )
 
 
 def of_expression(error: ExpressionError, mask: Mask) -> Failure:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from django_runbook.binding.plan import PlannedStep
 from django_runbook.document.diagnostics import nearest
+from django_runbook.document.outline import Entry
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.results import Role
 
@@ -22,56 +22,62 @@ class Selection:
     skip_tags: tuple[str, ...] = ()
 
 
-def leave_out(steps: Mapping[str, PlannedStep], selection: Selection) -> dict[str, str]:
-    """The ids of the commands that are not selected, with the reason; raises InvalidUsage.
+def leave_out(outline: Mapping[str, Entry], selection: Selection) -> dict[str, str]:
+    """The keys of the steps that are not selected, with the reason; raises InvalidUsage.
 
     Handlers and ``finally`` always belong to a run, unless ``--skip`` or ``--skip-tags`` names them.
     """
-    problems = list(_problems(steps, selection))
+    problems = list(_problems(outline, selection))
     if problems:
         raise InvalidUsage("\n".join(problems))
     if selection == Selection():
         return {}
-    order = list(steps)
+    below: dict[str, set[str]] = {key: set() for key in outline}
+    for key, entry in outline.items():
+        for group in entry.group_keys:
+            below[group].add(key)
+    order = list(outline)
     first = order.index(selection.start_at) if selection.start_at else 0
     return {
-        step_id: reason
-        for index, (step_id, planned) in enumerate(steps.items())
-        if (reason := _reason(step_id, planned, steps, selection, is_before=index < first))
+        key: reason
+        for index, (key, entry) in enumerate(outline.items())
+        if (reason := _reason(entry, outline, selection, below=below[key], is_before=index < first))
     }
 
 
 def _reason(
-    step_id: str, planned: PlannedStep, steps: Mapping[str, PlannedStep], selection: Selection, *, is_before: bool
+    entry: Entry, outline: Mapping[str, Entry], selection: Selection, *, below: set[str], is_before: bool
 ) -> str:
-    names = {step_id, *planned.group_ids}
-    tags = {tag for name in names for tag in steps[name].step.tags}
+    names = {entry.key, *entry.group_keys}
+    tags = _tags(names, outline)
     if names & set(selection.skip):
         return "--skip"
     if tags & set(selection.skip_tags):
         return "--skip-tags"
-    if planned.role is not Role.STEP:
+    if entry.role is not Role.STEP:
         return ""
-    is_group_of_start = selection.start_at is not None and step_id in steps[selection.start_at].group_ids
+    is_group_of_start = selection.start_at is not None and entry.key in outline[selection.start_at].group_keys
     if is_before and not is_group_of_start:
         return "--start-at"
-    below = {name for name, other in steps.items() if step_id in other.group_ids}
     if selection.only and not (names | below) & set(selection.only):
         return "--only"
-    tags_below = {tag for name in below for tag in steps[name].step.tags}
-    if selection.tags and not (tags | tags_below) & set(selection.tags):
+    if selection.tags and not (tags | _tags(below, outline)) & set(selection.tags):
         return "--tags"
     return ""
 
 
-def _problems(steps: Mapping[str, PlannedStep], selection: Selection) -> Iterator[str]:
+def _tags(keys: set[str], outline: Mapping[str, Entry]) -> set[str]:
+    return {tag for key in keys for tag in outline[key].step.tags}
+
+
+def _problems(outline: Mapping[str, Entry], selection: Selection) -> Iterator[str]:
     start = (selection.start_at,) if selection.start_at else ()
     for option, names in (("--only", selection.only), ("--skip", selection.skip), ("--start-at", start)):
-        yield from _unmatched(option, names, known=steps, what="step")
-    tags = list(dict.fromkeys(tag for planned in steps.values() for tag in planned.step.tags))
+        yield from _unmatched(option, names, known=outline, what="step")
+    tags = list(dict.fromkeys(tag for entry in outline.values() for tag in entry.step.tags))
     for option, names in (("--tags", selection.tags), ("--skip-tags", selection.skip_tags)):
         yield from _unmatched(option, names, known=tags, what="tag")
-    first = steps.get(selection.start_at or "")
+    first = outline.get(selection.start_at or "")
     if first is not None and first.role is not Role.STEP:
         yield f'--start-at {selection.start_at}: the step belongs to "{first.role}", which runs last'
 

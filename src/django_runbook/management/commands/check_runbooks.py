@@ -41,24 +41,22 @@ class Command(BaseCommand):
                 returncode=ExitCode.INVALID,
             )
         binder = new_binder()
-        results = [check(Path(path), binder=binder) for path in paths]
+        results = [check(Path(path), binder=binder, configuration=configuration) for path in paths]
         self.stdout.write(self._render(results, options), ending="")
         if any(has_errors(result.diagnostics) for result in results):
             sys.exit(ExitCode.INVALID)
 
     def _render(self, results: list[Checked], options: dict[str, Any]) -> str:
         if options["format"] == "json":
-            found = [
-                item for result in results for item in render.as_dicts(result.diagnostics, path=result.source.path)
-            ]
+            found = [item for result in results for item in render.as_dicts(result.diagnostics, path=result.path)]
             return json.dumps(found, indent=2) + "\n"
         if options["format"] == "github":
-            return "".join(render.as_github(result.diagnostics, path=result.source.path) for result in results)
+            return "".join(render.as_github(result.diagnostics, path=result.path) for result in results)
         return "".join(self._render_text(result, options) for result in results)
 
     def _render_text(self, result: Checked, options: dict[str, Any]) -> str:
-        path = result.source.path
+        path = result.path
         if not result.diagnostics:
             return f"{path}: no problems\n"
         is_coloured = options["force_color"] or (self.stdout.isatty() and not options["no_color"])
-        return render.render_text(result.diagnostics, path=path, lines=result.source.lines, is_coloured=is_coloured)
+        return render.render_text(result.diagnostics, path=path, lines=result.lines, is_coloured=is_coloured)

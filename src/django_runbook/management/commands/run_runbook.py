@@ -14,11 +14,13 @@ from django.core.management.base import BaseCommand, CommandError
 
 from django_runbook import checking, conf, events, lookup, reporters
 from django_runbook.binding.plan import Plan, plan
-from django_runbook.document import inputs, render, source, validate
+from django_runbook.document import inputs, render
 from django_runbook.document.diagnostics import Diagnostic, has_errors, in_order
-from django_runbook.document.runbook import Runbook
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage, RunbookError
+from django_runbook.executors.atomic import atomically
 from django_runbook.executors.inline import InlineExecutor
+from django_runbook.executors.process import ProcessExecutor
+from django_runbook.locks import factory as locks
 from django_runbook.reporters.fan_out import FanOut
 from django_runbook.results import ExitCode, RunResult
 from django_runbook.runner import dry_run, hygiene, listing, masking, selection
@@ -52,9 +54,14 @@ class Command(BaseCommand):
         parser.add_argument("--keep-going", action="store_true", help="Go on after a failed step, and fail at the end.")
         parser.add_argument("--strict", action="store_true", help="Exit with 1 also where the run ends with a warning.")
         parser.add_argument("--yes", action="store_true", help="Answer every question of the runbook with yes.")
+        parser.add_argument("--step", action="store_true", help="Ask before each step whether to run it.")
         parser.add_argument(
-            "--format", choices=sorted(reporters.REPORTERS), help="Default: rich on a terminal, plain elsewhere."
+            "--format",
+            choices=sorted(reporters.REPORTERS),
+            help="Default: rich on a terminal, github in a job of GitHub Actions, plain elsewhere.",
         )
+        parser.add_argument("--junit", metavar="FILE", help="Write a JUnit report, whole, at the end.")
+        parser.add_argument("--log-dir", metavar="DIR", help="Write the whole output of each command as it comes.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -71,7 +78,12 @@ class Command(BaseCommand):
 
     def _run(self, options: dict[str, Any]) -> int:
         configuration = conf.read()
-        text, runbook, diagnostics = self._load(options, configuration)
+        path, name = lookup.find(options["file"], configuration)
+        loaded = checking.load(path, name=name, configuration=configuration)
+        if loaded.runbook is None:
+            self._tell(loaded, loaded.diagnostics, options, mask=masking.masker(()))
+            raise InvalidRunbook(f"{loaded.path}: nothing was run.")
+        runbook = loaded.runbook
         given = inputs.Given(
             params=_params(options["param"]),
             environ=os.environ,
@@ -85,13 +97,13 @@ class Command(BaseCommand):
         if options["dry_run"]:
             runbook, lacking = dry_run.prepare(runbook, binder.catalog)
         planned = plan(runbook, known, binder)
-        mask = masking.masker(known.secrets.values())
-        self._tell([*diagnostics, *planned.diagnostics], text, options, mask=mask)
+        mask = masking.masker(known.all_secrets.values())
+        self._tell(loaded, [*loaded.diagnostics, *planned.diagnostics], options, mask=mask)
         is_shown = options["plan"] or options["list"]
-        problems = [problem for problem in known.problems if not (is_shown and "secret" in problem)]
+        problems = [problem for problem in known.problems if not (is_shown and problem.kind == "secret")]
         if problems:
-            raise InvalidUsage("\n".join(problems))
-        chosen = selection.leave_out(planned.steps, _selection(options))
+            raise InvalidUsage("\n".join(map(str, problems)))
+        chosen = selection.leave_out(planned.outline, _selection(options))
         if is_shown:
             show = listing.steps if options["list"] else listing.plan
             self.stdout.write(show(planned, chosen, mask=mask), ending="")
@@ -103,33 +115,22 @@ class Command(BaseCommand):
             keeps_going=options["keep_going"],
             is_strict=options["strict"],
             answers_yes=options["yes"],
+            asks_before_steps=options["step"],
         )
         return self._execute(planned, settings, binder, mask, options, configuration).exit_code
 
-    def _load(
-        self, options: dict[str, Any], configuration: conf.Configuration
-    ) -> tuple[source.Source, Runbook, list[Diagnostic]]:
-        path, name = lookup.find(options["file"], configuration)
-        text, diagnostics = source.read(path, name=name)
-        if not diagnostics:
-            runbook, diagnostics = validate.load(text)
-            if runbook is not None:
-                return text, runbook, diagnostics
-        self._tell(diagnostics, text, options, mask=masking.masker(()))
-        raise InvalidRunbook(f"{text.path}: nothing was run.")
-
     def _tell(
-        self, found: Sequence[Diagnostic], text: source.Source, options: dict[str, Any], *, mask: masking.Mask
+        self, loaded: checking.Loaded, found: Sequence[Diagnostic], options: dict[str, Any], *, mask: masking.Mask
     ) -> None:
         """Show all that was found; errors end the command before anything runs."""
         diagnostics = in_order(found)
         if not diagnostics:
             return
         is_coloured = options["force_color"] or (self.stderr.isatty() and not options["no_color"])
-        shown = render.render_text(diagnostics, path=text.path, lines=text.lines, is_coloured=is_coloured)
+        shown = render.render_text(diagnostics, path=loaded.path, lines=loaded.lines, is_coloured=is_coloured)
         self.stderr.write(mask(shown), style_func=str, ending="")
         if has_errors(diagnostics):
-            raise InvalidRunbook(f"{text.path}: nothing was run.")
+            raise InvalidRunbook(f"{loaded.path}: nothing was run.")
 
     def _execute(
         self,
@@ -148,23 +149,37 @@ class Command(BaseCommand):
             no_color=options["no_color"],
             force_color=options["force_color"],
         )
-        emit = FanOut([reporter], errors=getattr(self.stderr, "_out", sys.stderr))
+        files = [reporters.build_file(name, options[name]) for name in reporters.FILES if options[name]]
+        emit = FanOut([reporter, *files], errors=getattr(self.stderr, "_out", sys.stderr))
         stop = Stop(timeout_seconds=configuration.stop_timeout_seconds)
-        stop.on_stop = lambda name, is_immediate: emit(
+        stop.on_stop = lambda name, is_immediate: emit.report(
             events.StopRequested(at=checking.now(), signal_name=name, is_immediate=is_immediate)
         )
         try:
             with KnownConnections() as connections, empty_input() as original, stop:
                 stop.cancel = connections.cancel_statements
-                around = runner.Surroundings(
-                    execute=InlineExecutor(stop=stop, mask=mask, before=hygiene.take(connections)),
-                    emit=emit,
-                    binder=binder,
+                ask = _asker(original, stream)
+                if settings.asks_before_steps and ask is None:
+                    raise InvalidUsage("--step asks before each step, and there is no terminal to ask at")
+                with ProcessExecutor(
                     stop=stop,
                     mask=mask,
-                    ask=_asker(original, stream),
-                )
-                return runner.run(planned, settings, around)
+                    secrets=tuple(planned.inputs.all_secrets.values()),
+                    commands=planned.commands,
+                    grace_seconds=configuration.stop_timeout_seconds,
+                ) as isolate:
+                    around = runner.Surroundings(
+                        execute=InlineExecutor(stop=stop, mask=mask, before=hygiene.take(connections)),
+                        isolate=isolate,
+                        atomically=lambda step_id, call: atomically(call),
+                        new_lock=locks.new_factory(configuration, what=f"run_runbook {planned.runbook.path}"),
+                        emit=emit,
+                        binder=binder,
+                        stop=stop,
+                        mask=mask,
+                        ask=ask,
+                    )
+                    return runner.run(planned, settings, around)
         finally:
             emit.close()
             _settle(stream)
@@ -180,14 +195,14 @@ def _settle(stream: IO[str]) -> None:
         os.close(null)
 
 
-def _asker(answers: IO[str] | None, stream: IO[str]) -> Callable[[str], bool] | None:
+def _asker(answers: IO[str] | None, stream: IO[str]) -> Callable[[str], str] | None:
     if answers is None or not answers.isatty():
         return None
 
-    def ask(text: str) -> bool:
-        stream.write(f"{text} [y/N] ")
+    def ask(text: str) -> str:
+        stream.write(f"{text} ")
         stream.flush()
-        return answers.readline().strip().lower() in {"y", "yes"}
+        return answers.readline().strip().lower()
 
     return ask
 

@@ -1,0 +1,91 @@
+"""The process of one step: calls its command as the run itself would, and answers over the channel."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import sys
+import threading
+from typing import Final
+
+from django.db import connections
+
+from django_runbook.binding import catalog
+from django_runbook.executors import call as messages
+from django_runbook.executors.call import Call
+from django_runbook.executors.channel import Channel
+from django_runbook.executors.inline import InlineExecutor
+from django_runbook.runner import hygiene, masking
+from django_runbook.runner.cancelling import KnownConnections
+from django_runbook.runner.stopping import Stop
+
+_PART_OF_GRACE: Final = 0.75
+
+
+def run(channel: Channel) -> None:
+    """Do what is asked for over the channel, once."""
+    call: Call = channel.receive()
+    for alias, name in call.database_names.items():
+        connections[alias].settings_dict["NAME"] = name
+    is_listening = _is_listening(call.command)
+    # Before the run sends SIGKILL, the statement that runs is cancelled and the command is ended by an exception.
+    stop = Stop(timeout_seconds=call.stop_timeout_seconds * _PART_OF_GRACE)
+    with KnownConnections() as known, stop:
+        channel.send(messages.Started(is_listening=is_listening))
+        threading.Thread(target=_obey, args=(channel, stop), name="runbook-obey", daemon=True).start()
+        stop.cancel = known.cancel_statements
+        execute = InlineExecutor(stop=stop, mask=masking.masker(call.secrets), before=hygiene.take(known))
+        own_pid = os.getpid()
+
+        def write_line(stream: str, line: str) -> None:
+            if os.getpid() == own_pid:
+                channel.send(messages.Line(stream=stream, text=line))
+            else:
+                # A process that the command forked has the channel too, and would tear our messages apart.
+                os.write(1 if stream == "stdout" else 2, f"{line}\n".encode())
+
+        def report_progress(done_count: int, total_count: int | None, failed_count: int) -> None:
+            channel.send(messages.Progress(done_count=done_count, total_count=total_count, failed_count=failed_count))
+
+        attempt = execute(
+            command=call.command,
+            tokens=call.tokens,
+            keeps_stdout=call.keeps_stdout,
+            write_line=write_line,
+            report_progress=report_progress,
+            halt=stop,
+        )
+        _finish()
+        channel.send(messages.Result(attempt=attempt))
+
+
+def _is_listening(command: str) -> bool:
+    try:
+        return "stopping" in catalog.load(command).stealth_options
+    except Exception:  # noqa: BLE001 - the call itself tells of it
+        return False
+
+
+def _obey(channel: Channel, stop: Stop) -> None:
+    try:
+        while True:
+            channel.receive()
+            stop.signal(signal.SIGTERM)
+    except EOFError:
+        # The run is gone, in whatever way: nobody is left to answer to.
+        os.killpg(0, signal.SIGKILL)
+
+
+def _finish() -> None:
+    """End as a process of Python does: threads come to their end, and what was registered for it runs."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    with contextlib.suppress(Exception):
+        connections.close_all()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()

@@ -1,0 +1,51 @@
+"""What a process writes to its standard streams by itself, not through Python, to lines."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from django_runbook.runner.masking import Mask
+from django_runbook.runner.output import WriteLine, tidy
+
+_CHUNK: Final = 64 * 1024
+
+
+class LineReader:
+    """Reads the end of a pipe without waiting, and hands on each full line; of one that is too long, the parts."""
+
+    def __init__(self, descriptor: int, stream: str, *, write_line: WriteLine, mask: Mask) -> None:
+        self._descriptor = descriptor
+        self._stream = stream
+        self._write_line = write_line
+        self._mask = mask
+        self._partial = b""
+        os.set_blocking(descriptor, False)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def read(self) -> bool:
+        """Hand on what is there; returns whether more can come."""
+        try:
+            data = os.read(self._descriptor, _CHUNK)
+        except BlockingIOError:
+            return True
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in lines:
+            self._hand_on(line)
+        if len(self._partial) > _CHUNK:
+            self.finish()
+        return bool(data)
+
+    def finish(self) -> None:
+        """Hand on what is left, also where it is no full line."""
+        if self._partial:
+            self._hand_on(self._partial)
+            self._partial = b""
+
+    def _hand_on(self, line: bytes) -> None:
+        self._write_line(self._stream, tidy(line.decode(errors="replace"), self._mask))
+
+    def close(self) -> None:
+        os.close(self._descriptor)

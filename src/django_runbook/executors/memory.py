@@ -1,0 +1,25 @@
+"""How often the system has ended a process for want of memory, to tell that from a SIGKILL that somebody sent."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+# Of the whole machine (Linux 4.13 and later), and of the container that this process is in (cgroup v2).
+_SYSTEM: Final = Path("/proc/vmstat")
+_CONTAINER: Final = Path("/sys/fs/cgroup/memory.events")
+_COUNT: Final = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
+
+
+def kill_counts(sources: tuple[Path, ...] = (_CONTAINER, _SYSTEM)) -> tuple[int, ...]:
+    """The counts as they are now; one that the system does not tell is left at 0."""
+    return tuple(_count(source) for source in sources)
+
+
+def _count(source: Path) -> int:
+    try:
+        found = _COUNT.search(source.read_text())
+    except OSError:
+        return 0
+    return int(found.group(1)) if found is not None else 0

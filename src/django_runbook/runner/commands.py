@@ -1,0 +1,119 @@
+"""A command step to its outcome: its tokens with all values known, its attempts, and what it gives to expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django_runbook import events
+from django_runbook.binding.binder import Binder
+from django_runbook.binding.plan import PlannedStep
+from django_runbook.document.diagnostics import Severity
+from django_runbook.document.runbook import CommandStep
+from django_runbook.results import AttemptResult, Failure, Role, StepStatus
+from django_runbook.runner import outcomes
+from django_runbook.runner.attempts import Outcome, read_output
+from django_runbook.runner.masking import MASK, Mask
+from django_runbook.runner.output import tidy_text
+from django_runbook.runner.scope import Scope
+from django_runbook.runner.telling import Teller
+
+Execute = Callable[..., AttemptResult]
+# The id of a step and its call to the result of the same call in one transaction.
+Atomically = Callable[[str, Callable[[], AttemptResult]], AttemptResult]
+# One attempt to its result and the output for expressions.
+Once = Callable[[], tuple[AttemptResult, object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRunner:
+    """Calls commands: with ``execute`` in this process, there ``atomically``, with ``isolate`` in one of their own."""
+
+    planned: Mapping[str, PlannedStep]
+    binder: Binder
+    execute: Execute
+    isolate: Execute
+    atomically: Atomically
+    teller: Teller
+    mask: Mask
+
+    def run(self, step: CommandStep, scope: Scope, name: str, *, attempts: Callable[[Once], Outcome]) -> Outcome:
+        """Tell that the command starts, and call it as often as ``attempts`` asks for."""
+        step_id = scope.id(step)
+        tokens, warnings, failure = self._tokens(step, scope, step_id)
+        argv = (MASK,) if scope.is_hidden else tuple(self.mask(token) for token in tokens)
+        command = str(step.command[0].value)
+        self.teller.start(step, scope, name, argv=(command, *argv))
+        if self.teller.fault is not None and scope.role is Role.STEP:
+            # Nobody would know of a command that was called now.
+            failure = outcomes.of_fault(self.teller.fault)
+        if failure is not None:
+            return outcomes.failed(failure)
+
+        def once() -> tuple[AttemptResult, object]:
+            result = self._call(step, scope, command=command, tokens=tokens, **self._ways(step_id, scope))
+            if scope.is_hidden and result.failure is not None:
+                hidden = replace(result.failure, message="(hidden by no_log)", traceback="")
+                result = replace(result, failure=hidden)
+            if warnings:
+                result = replace(result, warnings=(*warnings, *result.warnings))
+            return self._captured(step, scope, result)
+
+        return attempts(once)
+
+    def _ways(self, step_id: str, scope: Scope) -> dict[str, Any]:
+        """What comes from a command while it runs to events."""
+
+        def write_line(stream: str, line: str) -> None:
+            if not scope.is_hidden:
+                self.teller.tell(events.StepOutputWritten, step_id=step_id, stream=stream, line=line)
+
+        def report_progress(done_count: int, total_count: int | None, failed_count: int) -> None:
+            self.teller.tell(
+                events.StepProgress,
+                step_id=step_id,
+                done_count=done_count,
+                total_count=total_count,
+                failed_count=failed_count,
+            )
+
+        return {"write_line": write_line, "report_progress": report_progress}
+
+    def _call(self, step: CommandStep, scope: Scope, **call: Any) -> AttemptResult:
+        call |= {"keeps_stdout": step.capture is not None, "halt": scope.halt}
+        if step.atomic:
+            return self.atomically(scope.id(step), lambda: self.execute(**call, is_atomic=True))
+        if not (scope.is_isolated or step.isolate or step.timeout_seconds is not None):
+            return self.execute(**call)
+        deadline = scope.limit.within(step.timeout_seconds, owner=f'"{step.id}"').first
+        result = self.isolate(**call, deadline_at=None if deadline is None else deadline.at)
+        if result.status is not StepStatus.TIMED_OUT or deadline is None:
+            return result
+        message = result.failure.message if result.failure is not None else ""
+        return replace(result, failure=outcomes.of_time(deadline, message))
+
+    def _tokens(
+        self, step: CommandStep, scope: Scope, step_id: str
+    ) -> tuple[tuple[str, ...], tuple[str, ...], Failure | None]:
+        """The tokens with all values known, the warnings and the errors of a last check."""
+        planned = self.planned.get(step_id)
+        if planned is not None and planned.is_final:
+            return planned.binding.tokens, (), None
+        binding = self.binder.bind(step, inputs=scope.inputs, context=scope.context())
+        errors = [diagnostic for diagnostic in binding.diagnostics if diagnostic.severity is Severity.ERROR]
+        warnings = tuple(item.message for item in binding.diagnostics if item.severity is Severity.WARNING)
+        if not errors:
+            return binding.tokens, warnings, None
+        return (), warnings, outcomes.of_diagnostics(errors, self.mask)
+
+    def _captured(self, step: CommandStep, scope: Scope, result: AttemptResult) -> tuple[AttemptResult, object]:
+        if step.capture is None or result.status is not StepStatus.SUCCEEDED:
+            return result, None
+        try:
+            output = read_output(result.stdout, step.capture)
+        except (ValueError, RecursionError) as error:
+            text = tidy_text(f"capture: {step.capture}: the output is not JSON: {error}", self.mask)
+            failure = Failure(error_type=type(error).__name__, message=text, exit_code=1)
+            return replace(result, status=StepStatus.FAILED, failure=failure), None
+        return result, output
