@@ -28,7 +28,9 @@ def run(channel: Channel) -> None:
     """Do what is asked for over the channel, once."""
     call: Call = channel.receive()
     for alias, name in call.database_names.items():
-        connections[alias].settings_dict["NAME"] = name
+        # What the process of the run has added to its databases is not known here.
+        if alias in connections.settings:
+            connections[alias].settings_dict["NAME"] = name
     is_listening = _is_listening(call.command)
     # A command that does not stop by itself is ended by an exception, before the run sends SIGKILL.
     grace_seconds = call.stop_timeout_seconds * (_PART_OF_GRACE if is_listening else 1)
