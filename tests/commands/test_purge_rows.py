@@ -281,3 +281,11 @@ def test_what_cannot_be_meant_is_refused_before_a_row_is_touched(tokens: str, me
         purge(*given)
     assert message in str(caught.value)
     assert User.objects.count() == 1
+
+
+def test_two_models_can_be_purged_at_the_same_time() -> None:
+    command = purge_rows.Command()
+    session, site = conditions.model("sessions.Session"), conditions.model("sites.Site")
+    names = {command.get_lock_name(model=model, dry_run=False) for model in (session, site, session)}
+    assert len(names) == 2
+    assert command.get_lock_name(model=site, dry_run=True) is None

@@ -50,6 +50,11 @@ class Command(BatchCommand):
             self._condition &= conditions.where(self._model, text)
         super().handle(*args, **options)
 
+    def get_lock_name(self, **options: Any) -> str | None:
+        """The name of the lock: two models can be purged at the same time."""
+        name = super().get_lock_name(**options)
+        return f"{name} {options['model']._meta.label}" if name else None
+
     def get_queryset(self) -> QuerySet[Any]:
         return self._model._default_manager.filter(self._condition)
 
