@@ -1,4 +1,4 @@
-"""Mails the figures of a day or of a month, read from any database alias."""
+"""Mails the figures of a day or of a month, read from the replica."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.core.management.base import BaseCommand, CommandError
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.core.management.base import CommandError
 from django.db.models import Avg, Count, Max, Q, QuerySet
 
+from django_runbook.batch.database import DatabaseCommand
 from flights.models import DelayClass, Flight
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Mail a report of the flights of a day or of a month."
+    read_only = True
+    default_database = "replica"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--type", choices=["daily", "monthly"], required=True)
         parser.add_argument("--day", type=date.fromisoformat, help="Default: the last day that has flights.")
-        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, choices=list(connections))
         parser.add_argument("--to", action="append", metavar="ADDRESS", help="May be repeated.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        flights = Flight.objects.using(options["database"])
+        flights = Flight.objects.using(self.database)
         day = options["day"] or flights.aggregate(last=Max("day"))["last"]
         if day is None:
             raise CommandError("there are no flights to report on")

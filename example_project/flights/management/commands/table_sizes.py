@@ -7,13 +7,16 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.management.base import AppCommand
 
+from django_runbook.batch.database import DatabaseCommand
 
-class Command(AppCommand):
+
+class Command(DatabaseCommand, AppCommand):
     help = "Count the rows of each model of these apps."
+    read_only = True
 
     def handle_app_config(self, app_config: AppConfig, **options: Any) -> str:
         return "\n".join(
-            f"{model._meta.label}: {model._default_manager.count()}"
+            f"{model._meta.label}: {model._default_manager.using(self.database).count()}"
             for model in app_config.get_models()
             if model._meta.managed
         )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
+from django.db.models import QuerySet
 
+from django_runbook.batch.progress import ProgressCommand
 from flights.models import Airline, Airport, Flight, SearchEntry
 
 
-class Command(BaseCommand):
+class Command(ProgressCommand):
     help = "Write a search entry for each flight that has none, or for all."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -24,24 +26,27 @@ class Command(BaseCommand):
         if size < 1:
             raise CommandError("--batch-size must be at least 1")
         names = dict(Airline.objects.values_list("code", "name")) | dict(Airport.objects.values_list("code", "name"))
-        count = last = 0
-        while flights := _next(last, size, is_all=options["all"]):
-            with transaction.atomic():
-                SearchEntry.objects.bulk_create(
-                    [SearchEntry(flight=flight, words=_words(flight, names)) for flight in flights],
-                    update_conflicts=True,
-                    unique_fields=["flight"],
-                    update_fields=["words"],
-                )
-            count, last = count + len(flights), flights[-1].pk
+        flights = Flight.objects.all() if options["all"] else Flight.objects.filter(searchentry__isnull=True)
+        count = 0
+        with self.progress(total=flights.count(), description="Search entries") as progress:
+            for batch in _batches(flights, size):
+                with transaction.atomic():
+                    SearchEntry.objects.bulk_create(
+                        [SearchEntry(flight=flight, words=_words(flight, names)) for flight in batch],
+                        update_conflicts=True,
+                        unique_fields=["flight"],
+                        update_fields=["words"],
+                    )
+                count += len(batch)
+                progress.update(count)
         self.stdout.write(f"{count} entries written")
 
 
-def _next(last: int, size: int, *, is_all: bool) -> list[Flight]:
-    flights = Flight.objects.filter(pk__gt=last)
-    if not is_all:
-        flights = flights.filter(searchentry__isnull=True)
-    return list(flights.order_by("pk")[:size])
+def _batches(flights: QuerySet[Flight], size: int) -> Iterator[list[Flight]]:
+    last = 0
+    while batch := list(flights.filter(pk__gt=last).order_by("pk")[:size]):
+        yield batch
+        last = batch[-1].pk
 
 
 def _words(flight: Flight, names: Mapping[str, str]) -> str:

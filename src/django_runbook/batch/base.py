@@ -1,0 +1,306 @@
+"""What commands that work in batches have in common, whatever their work comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal
+
+from django.core.management.base import CommandError, CommandParser
+from django.db import connections, transaction
+
+from django_runbook.batch.checkpoint import DryStore, Identity, NoStore, Position, RowStore, Store, table_alias
+from django_runbook.batch.database import DatabaseCommand
+from django_runbook.batch.failed import retry_failed
+from django_runbook.batch.graceful import GracefulCommand
+from django_runbook.batch.limits import unlimit_idle
+from django_runbook.batch.loop import BatchLoop, Transactions
+from django_runbook.batch.options import NAMES, BatchOptions, add_options
+from django_runbook.batch.patience import Patience
+from django_runbook.batch.progress import Progress, ProgressCommand
+from django_runbook.batch.sizing import AdaptiveSize, FixedSize
+from django_runbook.batch.spans import Source
+from django_runbook.exceptions import LockHeld, LockLost
+
+_LOOKS: Final = 3
+# Options that every command has: they do not change what a cursor means.
+_COMMON: Final = frozenset(
+    {
+        "database",
+        "force_color",
+        "no_color",
+        "progress",
+        "pythonpath",
+        "settings",
+        "skip_checks",
+        "stderr",
+        "stdout",
+        "stopping",
+        "traceback",
+        "verbosity",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a run has come to; ``earlier_count`` of the rows were done before it, by one that was interrupted."""
+
+    done_count: int
+    failed_count: int
+    earlier_count: int = 0
+    is_complete: bool = True
+    is_dry_run: bool = False
+
+
+class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
+    """A command that works in batches; `BatchCommand` and `FileBatchCommand` say on what.
+
+    ``batch_size`` is the number of rows in a transaction; without it as many as take ``target_seconds``. With
+    ``transaction_per = "command"`` all batches are one transaction, which a stop rolls back: for small work.
+    """
+
+    stealth_options = ("run_key",)
+
+    batch_size: ClassVar[int | None] = None
+    target_seconds: ClassVar[float] = 0.5
+    transaction_per: ClassVar[Literal["batch", "command"]] = "batch"
+    idle_limit_seconds: ClassVar[float] = 60.0
+    has_shards: ClassVar[bool] = False
+    is_todo: ClassVar[bool] = False
+
+    _shown: Progress | None = None
+
+    def process_item(self, item: Any) -> None:
+        """Do the work of one item; override this, or `process_batch`."""
+        raise NotImplementedError("a batch command needs process_item() or process_batch()")
+
+    def throttle(self) -> float | None:
+        """Asked between two batches: so many seconds to wait before it is asked again; None to go on."""
+        return None
+
+    def summary(self, result: Result) -> str:
+        """The last line of the output."""
+        text = f"{result.done_count:,} {'would be done' if result.is_dry_run else 'done'}"
+        if result.failed_count:
+            text += f", {result.failed_count:,} {'would fail' if result.is_dry_run else 'failed'}"
+        if result.earlier_count:
+            text += f" ({result.earlier_count:,} of them in earlier runs)"
+        return text if result.is_complete else f"{text}; the next run goes on from there"
+
+    def cursor_options(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The options without which a cursor means something else: a run does not go on where another one with other
+        values was interrupted. By default all that the command itself adds."""
+        return {name: value for name, value in options.items() if name not in _COMMON | NAMES}
+
+    def make_source(self, options: Mapping[str, Any]) -> Source:
+        """Where the work comes from."""
+        raise NotImplementedError
+
+    def describe_source(self, options: Mapping[str, Any]) -> str:
+        """What the cursor runs through, for people, and to tell unlike runs apart."""
+        raise NotImplementedError
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """The command's parser, with the options of batches."""
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        add_options(parser, has_shards=self.has_shards)
+        return parser
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Do the work, in batches."""
+        _refuse_open_transaction(self.database)
+        chosen = BatchOptions.of(options, batch_size=self.batch_size, target_seconds=self.target_seconds)
+        try:
+            result = self._handle(chosen, options)
+        except (LockHeld, LockLost) as error:
+            raise CommandError(str(error), returncode=error.exit_code) from error
+        finally:
+            unlimit_idle(connections[self.database])
+        if self.stopping:
+            self.tell(f"stopped ({self.stop_reason}); {self.summary(result)}")
+            return
+        self.stdout.write(self.summary(result))
+        if result.failed_count and not result.is_dry_run:
+            raise CommandError(f"{result.failed_count:,} failed; --retry-failed does just those again")
+        if result.failed_count:
+            raise CommandError(f"{result.failed_count:,} would fail")
+
+    def tell(self, text: str) -> None:
+        """Say something that is no result, on standard error."""
+        self.stderr.write(text, lambda line: line)
+
+    def check_lock(self) -> None:
+        """Stop where the lock has been lost."""
+
+    def show_progress(self, position: Position) -> None:
+        """Show how far the work is, which others can see in the checkpoint."""
+        if self._shown is not None:
+            self._shown.update(position.done_count + position.failed_count, position.failed_count)
+
+    def _handle(self, chosen: BatchOptions, options: Mapping[str, Any]) -> Result:
+        source = self.make_source(options)
+        rows = self._row_store(chosen, options)
+        if chosen.retry_failed:
+            return self._retry_failed(source, rows, chosen)
+        store = self._store(rows, chosen)
+        if self.transaction_per == "batch":
+            return self._run(source, store, rows, chosen)
+        with transaction.atomic(using=self.database, durable=True):
+            result = self._run(source, store, rows, chosen)
+            if self.stopping:
+                transaction.set_rollback(True, using=self.database)
+                return Result(done_count=0, failed_count=0, is_complete=False, is_dry_run=chosen.dry_run)
+            return result
+
+    def _run(self, source: Source, store: Store, rows: RowStore | None, chosen: BatchOptions) -> Result:
+        patience = Patience(alias=self.database, wait=self.wait)
+        position = patience.ask(
+            lambda: store.begin(bounds=lambda: _bounds(source, chosen), restart=chosen.restart),
+        )
+        if position is None or (chosen.shard.count > 1 and not position.upper):
+            if position is not None:
+                store.finish(position)
+            return Result(done_count=0, failed_count=0)
+        earlier_count = position.done_count
+        left_count = patience.ask(lambda: source.count(after=position.cursor, upto=position.upper))
+        total_count = None if left_count is None else position.done_count + position.failed_count + left_count
+        loop = BatchLoop(
+            source,
+            store,
+            host=self,
+            options=chosen,
+            transactions=Transactions(
+                alias=self.database,
+                is_whole=self.transaction_per == "command",
+                idle_limit_seconds=self.idle_limit_seconds,
+            ),
+            size=AdaptiveSize(target_seconds=chosen.target_seconds)
+            if chosen.batch_size is None
+            else FixedSize(chosen.batch_size),
+            total_count=total_count,
+        )
+        with self.progress(
+            total=total_count,
+            done_count=position.done_count + position.failed_count,
+            failed_count=position.failed_count,
+        ) as self._shown:
+            is_complete = loop.run(position)
+            if is_complete and self.is_todo and not chosen.dry_run:
+                is_complete = self._look_again(loop, source, rows, chosen)
+        if is_complete:
+            patience.ask(lambda: store.finish(loop.position))
+        return Result(
+            done_count=loop.position.done_count,
+            failed_count=loop.position.failed_count,
+            earlier_count=earlier_count,
+            is_complete=is_complete,
+            is_dry_run=chosen.dry_run,
+        )
+
+    def _look_again(self, loop: BatchLoop, source: Source, rows: RowStore | None, chosen: BatchOptions) -> bool:
+        """Do what was committed behind the cursor meanwhile; returns whether all is done."""
+        is_last_shard = chosen.shard.number == chosen.shard.count
+        for _ in range(_LOOKS):
+            if not self._are_left(loop.position, source, rows, is_open=is_last_shard):
+                return True
+            loop.look_again(upper=source.last() if is_last_shard else loop.position.upper)
+            if not loop.run(loop.position):
+                return False
+        if self._are_left(loop.position, source, rows, is_open=False):
+            raise CommandError(
+                f"rows are left after {_LOOKS} more looks: the work does not take them out of get_queryset(), "
+                "or they come faster than they are done"
+            )
+        return True
+
+    def _are_left(self, position: Position, source: Source, rows: RowStore | None, *, is_open: bool) -> bool:
+        without = [] if rows is None else list(rows.failed_rows().values_list("key", flat=True))
+        return source.are_left(after=position.start, upto="" if is_open else position.upper, without=without)
+
+    def _row_store(self, chosen: BatchOptions, options: Mapping[str, Any]) -> RowStore | None:
+        alias = table_alias(self.database)
+        if alias is None:
+            return None
+        return RowStore(
+            self._identity(chosen, options),
+            alias=alias,
+            is_together=alias == self.database,
+            idle_limit_seconds=self.idle_limit_seconds,
+            tell=self.tell,
+            wait=self.wait,
+        )
+
+    def _store(self, rows: RowStore | None, chosen: BatchOptions) -> Store:
+        if chosen.dry_run:
+            return DryStore(rows, shard_index=chosen.shard.number - 1)
+        if rows is None:
+            if chosen.shard.count > 1:
+                raise CommandError("--shard needs the table of checkpoints: migrate django_runbook")
+            self.tell(
+                "at least once: no database has the table of checkpoints for this one, so a run that is interrupted "
+                "begins again from the start (migrate django_runbook there)"
+            )
+            return NoStore()
+        if not rows.is_together:
+            self.tell(
+                f'at least once: the database "{self.database}" has no table of checkpoints, so they are kept elsewhere, '
+                "after each batch; a run that is killed between the two does a batch twice"
+            )
+        return rows
+
+    def _identity(self, chosen: BatchOptions, options: Mapping[str, Any]) -> Identity:
+        command = type(self).__module__
+        description = self.describe_source(options)
+        meaning = {
+            "command": command,
+            "database": self.database,
+            "source": description,
+            "options": dict(self.cursor_options(options)),
+        }
+        text = json.dumps(meaning, sort_keys=True, default=str)
+        return Identity(
+            command=command.rpartition(".")[2][:150],
+            description=description,
+            scope=hashlib.sha256(text.encode()).hexdigest(),
+            shard=str(chosen.shard),
+            run_key=chosen.run_key,
+        )
+
+    def _retry_failed(self, source: Source, rows: RowStore | None, chosen: BatchOptions) -> Result:
+        if rows is None:
+            raise CommandError("--retry-failed needs the table of checkpoints: migrate django_runbook")
+        retried = retry_failed(source, rows, host=self, alias=self.database, options=chosen)
+        return Result(done_count=retried.done_count, failed_count=retried.failed_count, is_dry_run=chosen.dry_run)
+
+
+def do_each(
+    items: Sequence[Any], process: Callable[[Any], object], *, is_stopping: Callable[[], bool]
+) -> tuple[int, Exception | None]:
+    """How many items were done one by one, in order, and the error of the next one, if it failed."""
+    count = 0
+    try:
+        for item in items:
+            process(item)
+            count += 1
+            if is_stopping():
+                break
+    except Exception as error:  # noqa: BLE001 - the caller says what becomes of it
+        return count, error
+    return count, None
+
+
+def _bounds(source: Source, chosen: BatchOptions) -> list[tuple[str, str]]:
+    return source.shard_bounds(chosen.shard.count) if chosen.shard.count > 1 else [("", source.last())]
+
+
+def _refuse_open_transaction(alias: str) -> None:
+    blocks: Iterable[Any] = connections[alias].atomic_blocks
+    # Django's own TestCase wraps each test in transactions, and marks them.
+    if any(not block._from_testcase for block in blocks):
+        raise CommandError(
+            "a batch command commits each batch, and cannot do so inside a transaction of somebody else: "
+            'call it outside of atomic(), or make its work part of yours with transaction_per = "command" and no batches'
+        )

@@ -1,0 +1,387 @@
+"""How far a piece of work is, kept where it outlives the process, and who may move it on."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from django.core.management.base import CommandError
+from django.db import DatabaseError, Error, IntegrityError, connections, router, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from django_runbook.batch.errors import Failure, Kind, classify
+from django_runbook.batch.limits import limited_wait
+from django_runbook.exceptions import LockHeld, LockLost
+from django_runbook.locks.base import Holder
+from django_runbook.models import Checkpoint, FailedRow
+
+_LOCK_WAIT_SECONDS: Final = 5
+_LOOKS: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """How far the work is, as cursors: from ``start``, which is empty for all there is, to ``upper``, where it is known."""
+
+    start: str = ""
+    cursor: str = ""
+    upper: str = ""
+    batch_count: int = 0
+    done_count: int = 0
+    failed_count: int = 0
+
+    def moved(self, cursor: str, *, done_count: int, failed_count: int = 0) -> Position:
+        """Where the work stands after one more batch."""
+        return replace(
+            self,
+            cursor=cursor,
+            batch_count=self.batch_count + 1,
+            done_count=self.done_count + done_count,
+            failed_count=self.failed_count + failed_count,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Which piece of work: ``scope`` is a digest of all that the meaning of a cursor depends on, but for the shard.
+
+    ``run_key`` is the runner's name for the call: one with the same key that has finished is not done again.
+    """
+
+    command: str
+    description: str
+    scope: str
+    shard: str = ""
+    run_key: str = ""
+
+
+class Store(Protocol):
+    """Where the position is kept.
+
+    With ``is_together`` it moves in the transaction of the rows, else in one of its own after that.
+    """
+
+    is_together: bool
+
+    def begin(self, *, bounds: Callable[[], Sequence[tuple[str, str]]], restart: bool) -> Position | None:
+        """Take the work over; None when it was finished. ``bounds`` gives start and end of each shard."""
+
+    def advance(self, old: Position, new: Position) -> bool:
+        """Move on; False where the position is another one than ``old``, or is somebody else's."""
+
+    def correct(self, position: Position) -> None:
+        """Write what a batch, which has moved on already, has come to."""
+
+    def record(self, failures: Iterable[Failure]) -> None:
+        """Keep what could not be done."""
+
+    def current(self) -> Position:
+        """The position as it is kept; raises LockLost where somebody else has taken over."""
+
+    def finish(self, position: Position) -> None:
+        """All is done: the next run begins anew."""
+
+
+class RowStore:
+    """Keeps the position in the table of checkpoints."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        alias: str,
+        is_together: bool,
+        idle_limit_seconds: float = 60.0,
+        tell: Callable[[str], None] = lambda text: None,
+        wait: Callable[[float], bool] = lambda seconds: False,
+    ) -> None:
+        self.is_together = is_together
+        self._identity = identity
+        self._alias = alias
+        self._owner = uuid.uuid4().hex
+        self._pk = 0
+        self._patience_seconds = 2 * idle_limit_seconds + 30
+        self._idle_limit_seconds = idle_limit_seconds
+        self._tell = tell
+        self._wait = wait
+
+    def begin(self, *, bounds: Callable[[], Sequence[tuple[str, str]]], restart: bool) -> Position | None:
+        """Take the work over from whoever had it, or begin it."""
+        for _ in range(_LOOKS):
+            rows = list(self._rows())
+            mine = next((row for row in rows if row.shard == self._identity.shard), None)
+            if rows and mine is None:
+                self._refuse_other_split(rows, restart=restart)
+            try:
+                if mine is None or _is_new_run(rows, mine, identity=self._identity, restart=restart):
+                    return self._begin_anew(rows, bounds=bounds())
+            except IntegrityError:
+                # Another shard has begun in the same moment, and has written the bounds of all.
+                continue
+            if mine.finished_at is not None and not restart:
+                self._tell_finished(mine)
+                return None
+            self._pk = mine.pk
+            self._take_over([mine], reset=mine if restart else None)
+            return self.current()
+        raise LockHeld("others begin the same work again and again")
+
+    def advance(self, old: Position, new: Position) -> bool:
+        """Move on by one batch. Its first statement: it takes the row before any effect, and waits for it.
+
+        The count of batches stands for the cursor, whose text one collation may hold for another's equal.
+        """
+        return bool(
+            Checkpoint.objects.using(self._alias)
+            .filter(pk=self._pk, owner=self._owner, batch_count=old.batch_count)
+            .update(
+                cursor=new.cursor,
+                upper=new.upper,
+                batch_count=new.batch_count,
+                done_count=new.done_count,
+                failed_count=new.failed_count,
+                updated_at=timezone.now(),
+            )
+        )
+
+    def correct(self, position: Position) -> None:
+        """Write what the batch has come to, under the row lock that `advance` took."""
+        Checkpoint.objects.using(self._alias).filter(pk=self._pk).update(
+            cursor=position.cursor, done_count=position.done_count, failed_count=position.failed_count
+        )
+
+    def record(self, failures: Iterable[Failure]) -> None:
+        """Keep what could not be done, each row once."""
+        for failure in failures:
+            digest = hashlib.sha256(failure.key.encode()).hexdigest()
+            known = self.failed_rows().filter(key_digest=digest).first()
+            if known is not None:
+                known.fail_again(error=failure.error, traceback=failure.traceback)
+                continue
+            FailedRow.objects.using(self._alias).create(
+                scope=self._identity.scope,
+                shard=self._identity.shard,
+                command=self._identity.command,
+                key_digest=digest,
+                key=failure.key,
+                name=failure.name,
+                error=failure.error,
+                traceback=failure.traceback,
+            )
+
+    def failed_rows(self) -> QuerySet[FailedRow]:
+        """What could not be done of this work, by all of its shards."""
+        return FailedRow.objects.using(self._alias).filter(scope=self._identity.scope)
+
+    def current(self) -> Position:
+        """The position as it is kept."""
+        row = Checkpoint.objects.using(self._alias).filter(pk=self._pk).first()
+        if row is None:
+            raise LockLost(
+                f"the checkpoint of {self._identity.command} is gone: somebody began the work anew, or emptied its table; "
+                "this process stops, and its last batch was not kept"
+            )
+        if row.owner != self._owner:
+            raise LockLost(
+                f"{row.holder} has taken over {self._identity.command}; this process stops, "
+                "and its last batch was not kept"
+            )
+        return _position(row)
+
+    def finish(self, position: Position) -> None:
+        """Let the next run begin anew, once all shards are done.
+
+        A row with a ``run_key`` stays: a runner that is killed before it has noted our end will call us again.
+        """
+        with transaction.atomic(using=self._alias):
+            mine = Checkpoint.objects.using(self._alias).filter(pk=self._pk, owner=self._owner)
+            if not mine.update(finished_at=timezone.now(), updated_at=timezone.now()):
+                self.current()
+            if not self._identity.run_key and not self._rows().filter(finished_at=None).exists():
+                self._rows().delete()
+
+    def peek(self) -> Position:
+        """Where a run would begin, for a dry run, which takes nothing over."""
+        row = self._rows().filter(shard=self._identity.shard, finished_at=None).first()
+        return Position() if row is None else _position(row)
+
+    def _rows(self) -> QuerySet[Checkpoint]:
+        return Checkpoint.objects.using(self._alias).filter(scope=self._identity.scope)
+
+    def _refuse_other_split(self, rows: Sequence[Checkpoint], *, restart: bool) -> None:
+        if restart or all(row.finished_at is not None for row in rows):
+            return
+        shards = ", ".join(row.shard or "one without --shard" for row in rows if row.finished_at is None)
+        raise CommandError(
+            f"{self._identity.command} is unfinished with other shards ({shards}); "
+            "finish it with those, or begin anew with --restart"
+        )
+
+    def _tell_finished(self, mine: Checkpoint) -> None:
+        if mine.shard and not (self._identity.run_key and mine.run_key == self._identity.run_key):
+            self._tell(f"shard {mine.shard} has finished; the run ends with its other shards")
+
+    def _begin_anew(self, rows: Sequence[Checkpoint], *, bounds: Sequence[tuple[str, str]]) -> Position:
+        self._take_over(rows)
+        with transaction.atomic(using=self._alias):
+            # Just the known ones: where another shard has begun anew meanwhile, its rows are met by the constraint.
+            self._rows().filter(pk__in=[row.pk for row in rows]).delete()
+            # A run from the start does those rows too.
+            self.failed_rows().delete()
+            made = [
+                self._create(shard=f"{number}/{len(bounds)}" if len(bounds) > 1 else "", start=start, upper=upper)
+                for number, (start, upper) in enumerate(bounds, start=1)
+            ]
+        (mine,) = (row for row in made if row.shard == self._identity.shard)
+        self._pk = mine.pk
+        return _position(mine)
+
+    def _create(self, *, shard: str, start: str, upper: str) -> Checkpoint:
+        is_mine = shard == self._identity.shard
+        return Checkpoint.objects.using(self._alias).create(
+            scope=self._identity.scope,
+            shard=shard,
+            command=self._identity.command,
+            description=self._identity.description,
+            run_key=self._identity.run_key,
+            owner=self._owner if is_mine else "",
+            holder=self._holder() if is_mine else "nobody yet",
+            start=start,
+            cursor=start,
+            upper=upper,
+        )
+
+    def _holder(self) -> str:
+        return str(Holder.here(what=self._identity.command))[:300]
+
+    def _take_over(self, rows: Sequence[Checkpoint], *, reset: Checkpoint | None = None) -> None:
+        """Write our token, so that the one before us commits no more, after waiting for what it is in the middle of."""
+        if not rows:
+            return
+        deadline = time.monotonic() + self._patience_seconds
+        is_told = False
+        while True:
+            try:
+                return self._write_owner(rows, reset=reset)
+            except Error as error:
+                if classify(error) is not Kind.TRANSIENT:
+                    raise
+                if time.monotonic() > deadline:
+                    raise LockHeld(
+                        f"{rows[0].holder} holds the checkpoint in a transaction that does not end"
+                    ) from error
+                if not is_told:
+                    self._tell(
+                        f"waiting for {rows[0].holder}, which holds the checkpoint in an open transaction; "
+                        f"the database ends that when nothing happens in it for {self._idle_limit_seconds:.0f} s"
+                    )
+                    is_told = True
+            if self._wait(0.2):
+                raise CommandError("stopped before it began", returncode=LockHeld.exit_code)
+
+    def _write_owner(self, rows: Sequence[Checkpoint], *, reset: Checkpoint | None) -> None:
+        with (
+            transaction.atomic(using=self._alias),
+            limited_wait(connections[self._alias], _LOCK_WAIT_SECONDS),
+        ):
+            Checkpoint.objects.using(self._alias).filter(pk__in=[row.pk for row in rows]).update(
+                owner=self._owner, holder=self._holder(), run_key=self._identity.run_key
+            )
+            if reset is not None:
+                self._reset(reset)
+
+    def _reset(self, row: Checkpoint) -> None:
+        Checkpoint.objects.using(self._alias).filter(pk=row.pk).update(
+            cursor=row.start, done_count=0, failed_count=0, finished_at=None, started_at=timezone.now()
+        )
+        self.failed_rows().filter(shard=row.shard).delete()
+
+
+class DryStore:
+    """Begins where the work stands, and keeps nothing."""
+
+    is_together = True
+
+    def __init__(self, store: RowStore | None, *, shard_index: int = 0) -> None:
+        self._store = store
+        self._shard_index = shard_index
+        self._position = Position()
+
+    def begin(self, *, bounds: Callable[[], Sequence[tuple[str, str]]], restart: bool) -> Position | None:
+        """The position of the run that would be continued, or the start of one."""
+        found = self._store.peek() if self._store and not restart else Position()
+        if not found.batch_count:
+            start, upper = bounds()[self._shard_index]
+            found = Position(start=start, cursor=start, upper=upper)
+        self._position = found
+        return found
+
+    def advance(self, old: Position, new: Position) -> bool:
+        """Nothing moves."""
+        return True
+
+    def correct(self, position: Position) -> None:
+        """Nothing is corrected."""
+
+    def record(self, failures: Iterable[Failure]) -> None:
+        """Nothing is recorded."""
+
+    def current(self) -> Position:
+        """Where it began: no batch of a dry run was ever kept."""
+        return self._position
+
+    def finish(self, position: Position) -> None:
+        """Nothing has finished."""
+
+
+class NoStore(DryStore):
+    """Keeps nothing, for lack of a table: a run that is cut off begins again from the start."""
+
+    is_together = False
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+
+def table_alias(alias: str) -> str | None:
+    """The database that has the table of checkpoints for rows of this one: itself, else the default one, else none."""
+    for candidate in dict.fromkeys((alias, router.db_for_write(Checkpoint))):
+        if router.allow_migrate_model(candidate, Checkpoint) and _has_table(candidate):
+            return candidate
+    return None
+
+
+def _has_table(alias: str) -> bool:
+    try:
+        # A savepoint, as in a transaction a failed statement would spoil it.
+        with transaction.atomic(using=alias):
+            Checkpoint.objects.using(alias).only("pk").first()
+            FailedRow.objects.using(alias).only("pk").first()
+    except DatabaseError as error:
+        if classify(error) is Kind.TRANSIENT:
+            raise
+        return False
+    return True
+
+
+def _position(row: Checkpoint) -> Position:
+    return Position(
+        start=row.start,
+        cursor=row.cursor,
+        upper=row.upper,
+        batch_count=row.batch_count,
+        done_count=row.done_count,
+        failed_count=row.failed_count,
+    )
+
+
+def _is_new_run(rows: Sequence[Checkpoint], mine: Checkpoint, *, identity: Identity, restart: bool) -> bool:
+    if restart and len(rows) == 1:
+        return True
+    is_same_call = bool(identity.run_key) and mine.run_key == identity.run_key
+    return all(row.finished_at is not None for row in rows) and (restart or not is_same_call)

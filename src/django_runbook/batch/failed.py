@@ -1,0 +1,71 @@
+"""Rows that failed to rows that are done: each in a transaction of its own, with the record of its failure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.core.management.base import CommandError
+from django.db import transaction
+
+from django_runbook.batch.checkpoint import RowStore
+from django_runbook.batch.errors import Failure, Kind, classify, message, origin
+from django_runbook.batch.loop import Host
+from django_runbook.batch.options import BatchOptions
+from django_runbook.batch.spans import Source, Span
+from django_runbook.models import FailedRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retried:
+    """What came of the rows that had failed."""
+
+    done_count: int
+    failed_count: int
+
+
+def retry_failed(source: Source, store: RowStore, *, host: Host, alias: str, options: BatchOptions) -> Retried:
+    """Do the rows that are recorded as failed, and no others."""
+    known = {row.key: row for row in store.failed_rows().order_by("pk")[: options.limit]}
+    done_count = failed_count = 0
+    found = set[str]()
+    for span in source.find(list(known)):
+        if host.stopping:
+            break
+        row = known[span.high]
+        found.add(span.high)
+        error = _retry(source, span, row, alias=alias, is_kept=not options.dry_run)
+        if error is None:
+            done_count += 1
+            continue
+        failed_count += 1
+        failure = Failure.of(error, key=row.key, name=row.name)
+        host.tell(f"{row.name}: {failure.error}")
+        if not options.dry_run:
+            row.fail_again(error=failure.error, traceback=failure.traceback)
+    for key in known.keys() - found if not host.stopping else ():
+        host.tell(f"{known[key].name} is not there any more")
+    return Retried(done_count=done_count, failed_count=failed_count)
+
+
+def _retry(source: Source, span: Span, row: FailedRow, *, alias: str, is_kept: bool) -> BaseException | None:
+    try:
+        with transaction.atomic(using=alias):
+            # First, as in a batch: who deletes the record may do the row.
+            is_ours, _ = FailedRow.objects.using(row._state.db).filter(pk=row.pk).delete()
+            if is_ours:
+                _look_at(source.process(span).failures)
+            if not is_kept:
+                transaction.set_rollback(True, using=alias)
+    except Exception as error:
+        cause = origin(error)
+        if classify(cause) is Kind.ROW:
+            return cause
+        if isinstance(cause, CommandError):
+            raise cause from None
+        raise CommandError(f"{row.name}: {message(cause)}") from cause
+    return None
+
+
+def _look_at(failures: tuple[Failure, ...]) -> None:
+    if failures:
+        raise ValueError(failures[0].error)

@@ -1,0 +1,221 @@
+"""A queryset to spans of its rows along a key, which the database alone compares.
+
+Never by offset: slices of a filter that the work itself shrinks leave rows out, and get slower with each batch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any, Final
+
+from django.core.exceptions import FieldDoesNotExist
+from django.core.management.base import CommandError
+from django.db.models import Field, Model, QuerySet
+from django.db.models.fields.tuple_lookups import (
+    Tuple,
+    TupleGreaterThan,
+    TupleLessThanOrEqual,
+)
+
+from django_runbook.batch.errors import ItemError
+from django_runbook.batch.spans import Outcome, Span
+
+Rows = QuerySet[Any]
+Work = Callable[[Rows, Span], Outcome]
+PRIMARY_KEY: Final = ("pk",)
+
+
+class Key:
+    """The columns that rows are taken in the order of: they tell any two rows apart, and none of them is ever NULL."""
+
+    def __init__(self, model: type[Model], names: Sequence[str] = PRIMARY_KEY) -> None:
+        columns = [_column(model, name) for name in _names(model, names)]
+        # The column of a foreign key: its name would order by the table that it points to.
+        self.names = tuple("pk" if column is model._meta.pk else column.attname for column in columns)
+        self._attnames = tuple(column.attname for column in columns)
+        self._fields = tuple(_target(column) for column in columns)
+
+    @property
+    def reverse_names(self) -> tuple[str, ...]:
+        """For the order from the last row to the first."""
+        return tuple(f"-{name}" for name in self.names)
+
+    def encode(self, values: Sequence[Any]) -> str:
+        """The cursor of a row, exact to the last microsecond; raises CommandError for a value that cannot be written."""
+        texts = [
+            field.value_to_string(SimpleNamespace(**{field.attname: value}))  # type: ignore[arg-type]  # all that is read
+            for field, value in zip(self._fields, values, strict=True)
+        ]
+        cursor = json.dumps(texts)
+        if self.decode(cursor) != tuple(values):
+            raise CommandError(f"the key {values!r} changes when it is written down as {cursor}: it cannot be a cursor")
+        return cursor
+
+    def decode(self, cursor: str) -> tuple[Any, ...]:
+        """The values of a cursor."""
+        return tuple(field.to_python(text) for field, text in zip(self._fields, json.loads(cursor), strict=True))
+
+    def of(self, row: Model) -> str:
+        """The cursor of a row that has been read."""
+        return self.encode([getattr(row, attname) for attname in self._attnames])
+
+    def after(self, rows: Rows, cursor: str) -> Rows:
+        """The rows beyond a cursor; all where it is empty."""
+        if not cursor:
+            return rows
+        values = self.decode(cursor)
+        if len(values) == 1:
+            return rows.filter(**{f"{self.names[0]}__gt": values[0]})
+        rows = rows.filter(TupleGreaterThan(Tuple(*self.names), values))
+        # Not every engine finds a range of an index by a comparison of rows, but each does by one of a column.
+        return rows.filter(**{f"{self.names[0]}__gte": values[0]})
+
+    def upto(self, rows: Rows, cursor: str) -> Rows:
+        """The rows up to a cursor, and with it; all where it is empty."""
+        if not cursor:
+            return rows
+        values = self.decode(cursor)
+        if len(values) == 1:
+            return rows.filter(**{f"{self.names[0]}__lte": values[0]})
+        rows = rows.filter(TupleLessThanOrEqual(Tuple(*self.names), values))
+        return rows.filter(**{f"{self.names[0]}__lte": values[0]})
+
+    def name(self, cursor: str) -> str:
+        """A cursor for people."""
+        texts = json.loads(cursor)
+        return str(texts[0]) if len(texts) == 1 else f"({', '.join(map(str, texts))})"
+
+
+class QuerySetSource:
+    """Rows of a queryset; ``work`` is given those of a span, re-read in its transaction, in order of the key."""
+
+    def __init__(self, rows: Rows, *, key: Key, work: Work) -> None:
+        _refuse(rows)
+        self.key = key
+        self._rows = rows.order_by(*key.names)
+        # Outside of a transaction nothing can be locked.
+        searched = self._rows._chain()  # type: ignore[attr-defined]  # what every method of a queryset begins with
+        searched.query.select_for_update = False
+        self._searched: Rows = searched.values_list(*key.names)
+        self._work = work
+        self._label = rows.model._meta.label
+
+    def last(self) -> str:
+        """The cursor of the last row there is now."""
+        return self._last(self._searched)
+
+    def count(self, *, after: str, upto: str) -> int | None:
+        """How many rows there are."""
+        return self._between(self._searched, after, upto).count()
+
+    def next_span(self, *, after: str, upto: str, size: int) -> Span | None:
+        """The next rows, found before their transaction: a long search holds no locks."""
+        found = self._between(self._searched, after, upto)
+        keys = list(found[size - 1 : size])
+        if keys:
+            return self._span(after, self.key.encode(keys[0]), size)
+        high = self._last(found)
+        return self._span(after, high, found.count()) if high else None
+
+    def split(self, span: Span, error: ItemError | None) -> Sequence[Span]:
+        """The span around the row that failed, or in halves; itself where there is nothing to split."""
+        if error is not None:
+            before = Span(low=span.low, high=error.before, count=error.index)
+            row = Span(low=error.before, high=error.key, count=1)
+            rest = Span(low=error.key, high=span.high, count=span.count - error.index - 1)
+            return [part for part in (before, row, rest) if part.low != part.high and part.count > 0]
+        half = self.next_span(after=span.low, upto=span.high, size=max(1, span.count // 2))
+        if half is None or half.high == span.high:
+            return [Span(low=span.low, high=span.high, count=1)]
+        return [half, Span(low=half.high, high=span.high, count=max(1, span.count - half.count))]
+
+    def process(self, span: Span) -> Outcome:
+        """Do the rows of a span."""
+        if span.is_alone:
+            values = dict(zip(self.key.names, self.key.decode(span.high), strict=True))
+            return self._work(self._rows.filter(**values), span)
+        return self._work(self._between(self._rows, span.low, span.high), span)
+
+    def find(self, cursors: Sequence[str]) -> Iterator[Span]:
+        """The rows with these keys, whether they are there will be seen when they are done."""
+        return (Span(low="", high=cursor, count=1, is_alone=True) for cursor in cursors)
+
+    def are_left(self, *, after: str, upto: str, without: Sequence[str]) -> bool:
+        """Whether rows are left, besides those that could not be done."""
+        left = self._between(self._searched, after, upto)
+        for cursor in without:
+            left = left.exclude(**dict(zip(self.key.names, self.key.decode(cursor), strict=True)))
+        return left.exists()
+
+    def name(self, span: Span) -> str:
+        """``flights.Flight 17``, or the first and the last of several."""
+        high = self.key.name(span.high)
+        if span.count == 1:
+            return f"{self._label} {high}"
+        return f"{self._label} {f'after {self.key.name(span.low)} ' if span.low else ''}up to {high}"
+
+    def shard_bounds(self, count: int) -> list[tuple[str, str]]:
+        """The start and the end of so many parts of about the same size, which together hold every row once."""
+        total = self._searched.count()
+        ends = [self._searched[total * number // count - 1] for number in range(1, count) if total * number // count]
+        cuts = list(dict.fromkeys(self.key.encode(end) for end in ends))
+        # With fewer rows than shards the last ones have nothing to do.
+        last = self.last()
+        cuts += [cuts[-1] if cuts else last] * (count - 1 - len(cuts))
+        return list(zip(["", *cuts], [*cuts, last], strict=True))
+
+    def _between(self, rows: Rows, after: str, upto: str) -> Rows:
+        return self.key.upto(self.key.after(rows, after), upto)
+
+    def _last(self, rows: Rows) -> str:
+        keys = list(rows.order_by(*self.key.reverse_names)[:1])
+        return self.key.encode(keys[0]) if keys else ""
+
+    def _span(self, low: str, high: str, count: int) -> Span:
+        if high == low:
+            raise CommandError(
+                f"the database finds {high} after itself: {self._label} cannot be gone through by this key"
+            )
+        return Span(low=low, high=high, count=count)
+
+
+def _names(model: type[Model], names: Sequence[str]) -> tuple[str, ...]:
+    primary = tuple(field.name for field in getattr(model._meta, "pk_fields", ()))
+    if len(primary) < 2:
+        primary = PRIMARY_KEY
+    flat = [name for given in names for name in (primary if given == "pk" else (given,))]
+    # Rows that other columns do not tell apart are told apart by the primary key.
+    return tuple(dict.fromkeys([*flat, *primary]))
+
+
+def _column(model: type[Model], name: str) -> Field[Any, Any]:
+    try:
+        column: Any = model._meta.pk if name == "pk" else model._meta.get_field(name)
+    except FieldDoesNotExist as error:
+        raise CommandError(f"{model._meta.label} has no field {name}, which key_fields names") from error
+    if not getattr(column, "concrete", False) or column.column is None:
+        raise CommandError(f"{model._meta.label}.{name} is no column, and cannot be a key")
+    if column.null:
+        raise CommandError(
+            f"{model._meta.label}.{name} can be NULL: rows without a value would be left out, so it cannot be a key"
+        )
+    return column  # type: ignore[no-any-return]  # what it is was looked at
+
+
+def _target(column: Any) -> Field[Any, Any]:
+    while column.remote_field:
+        # The column of a foreign key holds a value of the field that it points to.
+        column = column.target_field
+    return column  # type: ignore[no-any-return]  # what it is was looked at
+
+
+def _refuse(rows: Rows) -> None:
+    query: Any = rows.query
+    if query.is_sliced:
+        raise CommandError("get_queryset() must not slice: --limit says how many rows are done")
+    if query.combinator:
+        raise CommandError("get_queryset() must not be a union: a range of keys cannot be taken of it")
+    if getattr(rows, "_fields", None) is not None:
+        raise CommandError("get_queryset() must give model instances, not values()")

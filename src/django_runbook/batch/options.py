@@ -1,0 +1,162 @@
+"""The options of a batch command, from argparse to checked values."""
+
+from __future__ import annotations
+
+import math
+import re
+from argparse import ArgumentTypeError
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from django.core.management.base import CommandParser
+
+# What a percentage is taken of as long as nobody knows how much there is.
+_LEAST_COUNT = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorLimit:
+    """How many rows may fail: a number, or a share of all."""
+
+    count: int = 0
+    percent: float = 0.0
+
+    def allows(self, failed_count: int, *, of: int) -> bool:
+        """Whether so many failures of so many rows are within it."""
+        return failed_count <= max(self.count, math.floor(self.percent / 100 * of))
+
+    def base(self, *, total_count: int | None, seen_count: int) -> int:
+        """The number of rows that a percentage is taken of."""
+        return max(total_count, seen_count) if total_count is not None else max(seen_count, _LEAST_COUNT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """The part of the work with this number, from 1, of so many."""
+
+    number: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}" if self.count > 1 else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOptions:
+    """What the command line says of how the work is done; ``batch_size`` is None where it adapts."""
+
+    batch_size: int | None
+    target_seconds: float
+    limit: int | None = None
+    max_errors: ErrorLimit = ErrorLimit()
+    retry_failed: bool = False
+    pause_seconds: float = 0.0
+    restart: bool = False
+    dry_run: bool = False
+    shard: Shard = Shard(number=1, count=1)
+    run_key: str = ""
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], *, batch_size: int | None, target_seconds: float) -> Self:
+        """The values of the command line, else those that the command has of its own."""
+        if options.get("batch_size") is not None:
+            batch_size = options["batch_size"]
+        elif options.get("target_time") is not None:
+            batch_size, target_seconds = None, options["target_time"]
+        return cls(
+            batch_size=batch_size,
+            target_seconds=target_seconds,
+            limit=options.get("limit"),
+            max_errors=options.get("max_errors") or ErrorLimit(),
+            retry_failed=bool(options.get("retry_failed")),
+            pause_seconds=options.get("pause") or 0.0,
+            restart=bool(options.get("restart")),
+            dry_run=bool(options.get("dry_run")),
+            shard=options.get("shard") or Shard(number=1, count=1),
+            run_key=options.get("run_key") or "",
+        )
+
+
+# How the work is done does not change what its cursor means.
+NAMES = frozenset(
+    {
+        "batch_size",
+        "dry_run",
+        "limit",
+        "max_errors",
+        "pause",
+        "restart",
+        "retry_failed",
+        "run_key",
+        "shard",
+        "target_time",
+    }
+)
+
+
+def add_options(parser: CommandParser, *, has_shards: bool) -> None:
+    """Add the options to a command's parser."""
+    group = parser.add_argument_group("batches")
+    size = group.add_mutually_exclusive_group()
+    size.add_argument("--batch-size", type=_positive, metavar="N", help="Exactly so many rows in each transaction.")
+    size.add_argument(
+        "--target-time", type=_seconds, metavar="SECONDS", help="As many rows as take so long, for each transaction."
+    )
+    group.add_argument("--limit", type=_positive, metavar="N", help="End after so many rows; the next run goes on.")
+    group.add_argument(
+        "--max-errors",
+        type=_error_limit,
+        metavar="N",
+        help="Record rows that fail and go on, up to so many, or a share such as 1%%. Default: 0.",
+    )
+    group.add_argument("--pause", type=_seconds, metavar="SECONDS", help="Wait so long between two transactions.")
+    group.add_argument("--dry-run", action="store_true", help="Do the work and roll each transaction back.")
+    if has_shards:
+        group.add_argument(
+            "--shard",
+            type=_shard,
+            metavar="I/N",
+            help="Do one of N parts, which run at the same time, each with its number.",
+        )
+    start = group.add_mutually_exclusive_group()
+    start.add_argument("--restart", action="store_true", help="Begin anew instead of going on after the last batch.")
+    start.add_argument("--retry-failed", action="store_true", help="Do just the rows that failed and were recorded.")
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
+
+
+def _error_limit(text: str) -> ErrorLimit:
+    if text.endswith("%"):
+        try:
+            percent = float(text[:-1])
+        except ValueError:
+            percent = math.nan
+        if not 0 <= percent <= 100:
+            raise ArgumentTypeError(f"{text!r} is not a share between 0% and 100%")
+        return ErrorLimit(percent=percent)
+    if not text.isascii() or not text.isdigit():
+        raise ArgumentTypeError(f"{text!r} is neither a number of rows nor a share such as 1%")
+    return ErrorLimit(count=int(text))
+
+
+def _shard(text: str) -> Shard:
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    number, count = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= number <= count:
+        raise ArgumentTypeError(f"{text!r} is not a shard such as 1/8: its number, and how many there are")
+    return Shard(number=number, count=count)

@@ -1,0 +1,21 @@
+"""What the parts of a command have in common, so that they can be inherited in any order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+
+class Part(BaseCommand):
+    """A command to which a class adds one ability.
+
+    ``stealth_options`` of a class are those of all its bases and its own: each class names just what is new.
+    A part adds its options in `create_parser`, not in ``add_arguments``: a command that overrides the latter, as
+    Django's AppCommand and LabelCommand do, does not have to call it on the parts.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = (vars(base).get("stealth_options", ()) for base in reversed(cls.__mro__))
+        cls.stealth_options = tuple(dict.fromkeys(name for names in own for name in names))

@@ -1,0 +1,133 @@
+"""What a deployment waits for, from the words of a command line to a look that says what is missing."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from argparse import ArgumentTypeError
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from django.core.cache import caches
+from django.core.cache.backends.dummy import DummyCache
+from django.core.management.base import CommandError
+from django.db import DEFAULT_DB_ALIAS, Error, connections
+from django.db.migrations.executor import MigrationExecutor
+
+from django_runbook.document.diagnostics import nearest
+
+_CONNECT_SECONDS: Final = 5
+_SHOWN_COUNT: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A database, a cache, or the migrations of a database; ``kind`` is the word for it."""
+
+    kind: str
+    alias: str
+
+    def __str__(self) -> str:
+        return f'{self.kind} "{self.alias}"'
+
+    def missing(self, *, within_seconds: float) -> str:
+        """Why it is not there, empty when it is; a server that does not answer is given up soon after the time."""
+        return _LOOKS[self.kind](self.alias, within_seconds)
+
+
+def word(text: str) -> str:
+    """A word of the command line that can be part of a target."""
+    known = [*_LOOKS, *_all_aliases()]
+    if text in known:
+        return text
+    near = nearest(text, known)
+    hint = f'"{near}" is near' if near else f"the words are: {', '.join(dict.fromkeys(known))}"
+    raise ArgumentTypeError(f'"{text}" is neither a kind of target nor an alias; {hint}')
+
+
+def parse(words: Iterable[str]) -> list[Target]:
+    """``database replica cache`` to the database "replica" and the cache "default"."""
+    targets: list[Target] = []
+    # The word of a kind always begins a target, so an alias that is named like one cannot be waited for.
+    named: dict[str, list[str]] = {}
+    kind = ""
+    for text in words:
+        if text in _LOOKS:
+            kind = text
+            named.setdefault(kind, [])
+        elif not kind:
+            raise CommandError(f'"{text}" must follow one of {", ".join(_LOOKS)}')
+        else:
+            named[kind].append(text)
+    for kind, aliases in named.items():
+        targets += [_checked(kind, alias) for alias in dict.fromkeys(aliases or [DEFAULT_DB_ALIAS])]
+    return targets
+
+
+def _checked(kind: str, alias: str) -> Target:
+    known = list(caches.settings if kind == "cache" else connections)
+    if alias not in known:
+        setting = "CACHES" if kind == "cache" else "DATABASES"
+        raise CommandError(f'{setting} has no alias "{alias}"; there are: {", ".join(known)}')
+    return Target(kind=kind, alias=alias)
+
+
+def _all_aliases() -> list[str]:
+    return [*connections, *caches.settings]
+
+
+def _database(alias: str, within_seconds: float) -> str:
+    # A connection of its own: that of the process may be in a transaction, and its time limit is another one.
+    connection = connections[alias].copy()
+    options = connection.settings_dict["OPTIONS"]
+    options.pop("pool", None)
+    if connection.vendor in {"postgresql", "mysql"}:
+        options["connect_timeout"] = max(1, min(_CONNECT_SECONDS, math.ceil(within_seconds)))
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1" + connection.features.bare_select_suffix)
+    except Error as error:
+        return _first_line(error)
+    finally:
+        connection.close()
+    return ""
+
+
+def _migrations(alias: str, within_seconds: float) -> str:
+    if problem := _database(alias, within_seconds):
+        return problem
+    connection = connections[alias]
+    try:
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except Error as error:
+        if not connection.in_atomic_block:
+            connection.close()
+        return _first_line(error)
+    names = [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+    if len(names) > _SHOWN_COUNT:
+        names[_SHOWN_COUNT:] = [f"{len(names) - _SHOWN_COUNT} more"]
+    return f"not applied: {', '.join(names)}" if names else ""
+
+
+def _cache(alias: str, within_seconds: float) -> str:
+    cache = caches[alias]
+    if isinstance(cache, DummyCache):
+        # It keeps nothing, and is always there.
+        return ""
+    key = f"django_runbook_wait_for_{uuid.uuid4().hex}"
+    try:
+        cache.set(key, alias, timeout=60)
+        found = cache.get(key)
+        cache.delete(key)
+    except Exception as error:  # noqa: BLE001 - each backend has exceptions of its own, and they are what is asked for
+        return _first_line(error)
+    return "" if found == alias else "it does not give back what was put in"
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+_LOOKS: Final = {"database": _database, "cache": _cache, "migrations": _migrations}

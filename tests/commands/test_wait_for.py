@@ -1,0 +1,184 @@
+"""What is waited for, until when, and what is said of it."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.cache.backends.base import BaseCache
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection, connections
+from django.db.migrations.recorder import MigrationRecorder
+
+from tests.batch.support import read_line, started
+
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "nothing": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+    "forgetful": {"BACKEND": "tests.commands.test_wait_for.Forgetful"},
+    "down": {"BACKEND": "tests.commands.test_wait_for.Down"},
+}
+
+
+class Forgetful(BaseCache):
+    """Swallows its errors, as some backends can be told to."""
+
+    def __init__(self, location: str, params: dict[str, Any]) -> None:
+        super().__init__(params)
+
+    def set(self, *args: Any, **kwargs: Any) -> None:
+        """Keeps nothing."""
+
+    def get(self, *args: Any, **kwargs: Any) -> None:
+        """Finds nothing."""
+
+    def delete(self, *args: Any, **kwargs: Any) -> bool:
+        return False
+
+
+class Down(Forgetful):
+    """Cannot be reached."""
+
+    def set(self, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("connection refused\nand more")
+
+
+@pytest.fixture(autouse=True)
+def all_caches(settings: Any) -> None:
+    settings.CACHES = CACHES
+
+
+@pytest.fixture(name="add_alias")
+def databases_of_one_test(django_db_blocker: Any) -> Iterator[Any]:
+    added: list[str] = []
+
+    def add(alias: str, **settings: Any) -> None:
+        added.append(alias)
+        connections.settings[alias] = settings
+        connections.configure_settings(connections.settings)
+
+    with django_db_blocker.unblock():
+        yield add
+        for alias in added:
+            connections[alias].close()
+            del connections[alias], connections.settings[alias]
+
+
+def wait_for(*tokens: str, **options: Any) -> list[str]:
+    stdout = io.StringIO()
+    call_command("wait_for", *tokens, stdout=stdout, **options)
+    return stdout.getvalue().splitlines()
+
+
+@pytest.mark.django_db(databases=["default", "replica"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param("database", ['database "default" is there'], id="one"),
+        pytest.param("cache nothing", ['cache "nothing" is there'], id="a cache that keeps nothing by design"),
+        pytest.param("migrations", ['migrations "default" is there'], id="migrations"),
+        pytest.param(
+            "cache database replica default cache",
+            ['cache "default" is there', 'database "replica" is there', 'database "default" is there'],
+            id="several, each once",
+        ),
+    ],
+)
+def test_what_is_there_is_told_of(words: str, said: list[str]) -> None:
+    assert wait_for(*words.split()) == said
+
+
+@pytest.mark.parametrize(
+    ("alias", "reason"),
+    [("forgetful", "it does not give back what was put in"), ("down", "connection refused")],
+)
+def test_a_cache_that_does_not_work_is_missing(alias: str, reason: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        wait_for("cache", "default", alias, "--timeout=0")
+    assert str(caught.value) == f'after 0s this is missing:\n  cache "{alias}": {reason}'
+    assert caught.value.returncode == 1
+
+
+@pytest.mark.django_db
+def test_migrations_that_are_not_applied_are_named() -> None:
+    MigrationRecorder(connection).record_unapplied("sessions", "0001_initial")
+    with pytest.raises(CommandError, match=r"not applied: sessions\.0001_initial$"):
+        wait_for("migrations", "--timeout=0")
+
+
+@pytest.mark.django_db
+def test_a_long_list_of_migrations_is_cut_short() -> None:
+    MigrationRecorder.Migration.objects.all().delete()
+    with pytest.raises(CommandError, match=r"not applied: .*, .*, .*, \d+ more$"):
+        wait_for("migrations", "--timeout=0")
+
+
+def test_what_comes_while_it_waits_ends_the_waiting(tmp_path: Path, add_alias: Any) -> None:
+    folder = tmp_path / "later"
+    add_alias("late", ENGINE="django.db.backends.sqlite3", NAME=folder / "late.sqlite3")
+    threading.Timer(0.2, folder.mkdir).start()
+    assert wait_for("cache", "database", "late", "--interval=0.05s") == [
+        'cache "default" is there',
+        'database "late" is not there yet: unable to open database file',
+        'database "late" is there',
+    ]
+
+
+def test_migrations_wait_for_their_database(tmp_path: Path, add_alias: Any) -> None:
+    add_alias("late", ENGINE="django.db.backends.sqlite3", NAME=tmp_path / "later" / "late.sqlite3")
+    with pytest.raises(CommandError, match='migrations "late": unable to open database file'):
+        wait_for("migrations", "late", "--timeout=0.1s", "--interval=0.05s")
+
+
+def test_a_server_that_never_answers_does_not_hold_up_the_deadline(add_alias: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host, port = silent.getsockname()
+        add_alias("silent", ENGINE="django.db.backends.postgresql", HOST=host, PORT=port, NAME="x", USER="x")
+        with pytest.raises(CommandError, match=r'database "silent": .*timeout'):
+            wait_for("database", "silent", "--timeout=0.1s")
+
+
+def test_a_dry_run_looks_once_and_is_content() -> None:
+    assert wait_for("cache", "default", "down", "--dry-run") == [
+        'cache "default" is there',
+        'cache "down" is not there yet: connection refused',
+    ]
+
+
+def test_a_runner_that_stops_is_obeyed() -> None:
+    assert wait_for("cache", "down", "--timeout=1h", stopping=lambda: True) == [
+        'cache "down" is not there yet: connection refused'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        pytest.param("cahce", '"cahce" is neither a kind of target nor an alias; "cache" is near', id="misspelt"),
+        pytest.param("xyz", "the words are: database, cache, migrations, default, ", id="like nothing"),
+        pytest.param("default", '"default" must follow one of database, cache, migrations', id="no kind"),
+        pytest.param("cache replica", 'CACHES has no alias "replica"; there are: default, ', id="of the other kind"),
+        pytest.param("database down", 'DATABASES has no alias "down"; there are: default, ', id="of the other kind 2"),
+        pytest.param("cache --interval=0", "must be longer than 0s", id="no interval"),
+        pytest.param("cache --timeout=soon", '"soon" is no duration; write it as in 90s', id="no duration"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(words: str, message: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        wait_for(*words.split())
+    assert message in str(caught.value)
+
+
+def test_a_signal_ends_the_waiting() -> None:
+    code = "from django.core.management import execute_from_command_line as run\nrun(['manage.py', 'wait_for', 'migrations'])"
+    with started(code, PYTHONUNBUFFERED="1") as process:
+        assert read_line(process).startswith('migrations "default" is not there yet')
+        process.terminate()
+        out, errors = process.communicate()
+        assert (out, errors, process.returncode) == ("", "", 143)
