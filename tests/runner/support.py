@@ -68,8 +68,10 @@ def run(directory: Path, text: str, **options: Any) -> Told:
     )
 
 
-def start(directory: Path, text: str, *options: str, **environ: str) -> subprocess.Popen[str]:
-    """Start a run in a process of its own, without a terminal."""
+def start(
+    directory: Path, text: str, *options: str, stdin: int = subprocess.DEVNULL, **environ: str
+) -> subprocess.Popen[str]:
+    """Start a run in a process of its own, without a terminal but for ``stdin`` where it is one."""
     (directory / "test.yml").write_text(text)
     command = [sys.executable, "-m", "django", "run_runbook", str(directory / "test.yml"), *options]
     paths = os.pathsep.join(str(path) for path in (ROOT / "src", ROOT, ROOT / "example_project"))
@@ -81,7 +83,7 @@ def start(directory: Path, text: str, *options: str, **environ: str) -> subproce
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         text=True,
     )
 

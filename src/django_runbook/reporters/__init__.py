@@ -8,11 +8,13 @@ from typing import IO, Final, Protocol
 
 from django_runbook.events import Event
 
-# The name of a reporter and the module that has its `build`.
+# The name of a reporter and the module that has its `build`. `junit` and `log_dir` write files beside the one that is
+# chosen, and have a `build` that takes a path.
 REPORTERS: Final = {
     "plain": "django_runbook.reporters.plain",
     "rich": "django_runbook.reporters.rich_",
     "jsonl": "django_runbook.reporters.jsonl",
+    "github": "django_runbook.reporters.github",
 }
 
 
@@ -25,9 +27,25 @@ class Reporter(Protocol):
 
 
 def choose(stream: IO[str]) -> str:
-    """The reporter for a stream when none was asked for: rich on a terminal, plain elsewhere."""
-    is_terminal = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    return "rich" if is_terminal else "plain"
+    """The reporter for a stream when none was asked for: rich on a terminal, plain elsewhere.
+
+    In a job of GitHub Actions it is github, for the output of the process itself: nobody else reads its commands.
+    """
+    if stream.isatty():
+        can_draw = os.environ.get("TERM", "dumb") != "dumb" and _has_any_character(stream)
+        return "rich" if can_draw else "plain"
+    return "github" if os.environ.get("GITHUB_ACTIONS") == "true" and _is_standard_output(stream) else "plain"
+
+
+def _has_any_character(stream: IO[str]) -> bool:
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
+
+
+def _is_standard_output(stream: IO[str]) -> bool:
+    try:
+        return stream.fileno() == 1
+    except (OSError, AttributeError):
+        return False
 
 
 def build(

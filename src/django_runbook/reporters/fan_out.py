@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from typing import IO
@@ -39,6 +40,9 @@ class FanOut:
                     reporter(event)
                 except Exception as error:  # noqa: BLE001 - no reporter may end a run
                     self._drop(reporter, error)
+                    # It gives back its files and its hold on the terminal, as far as it can; why it failed is told.
+                    with contextlib.suppress(Exception):
+                        reporter.close()
 
     def close(self) -> None:
         """Close all reporters that are left."""

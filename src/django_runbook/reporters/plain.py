@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections import deque
-from typing import IO
+import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import IO, Final
 
 from django_runbook import events
 from django_runbook.events import Event
 from django_runbook.reporters import texts
-from django_runbook.results import StepResult, StepStatus
+from django_runbook.reporters.keeping import Excerpt, Kept, Spool
+from django_runbook.reporters.pace import Pace
+from django_runbook.results import RunStatus, StepResult, StepStatus
 
 _HEAD, _TAIL = 20, 40
-_LABELS = {
+_PROGRESS_EVERY: Final = datetime.timedelta(seconds=10)
+_LABELS: Final = {
     StepStatus.SUCCEEDED: "ok",
     StepStatus.FAILED: "FAILED",
     StepStatus.TIMED_OUT: "TIMED OUT",
@@ -21,19 +26,45 @@ _LABELS = {
 }
 
 
+@dataclass(slots=True, kw_only=True)
+class _Running:
+    """A command that has not ended; ``kept`` is its output, unless that is shown as it comes.
+
+    ``mark`` stands before its next line.
+    """
+
+    name: str
+    kept: Kept | None
+    told_at: datetime.datetime
+    pace: Pace = field(default_factory=Pace)
+    mark: str = ""
+
+    def keep(self, line: str) -> None:
+        if self.kept is not None:
+            if self.mark:
+                self.kept.add(self.mark)
+                self.mark = ""
+            self.kept.add(line)
+
+    def lines(self) -> Iterable[str]:
+        return self.kept.lines() if self.kept is not None else ()
+
+    def close(self) -> None:
+        if self.kept is not None:
+            self.kept.close()
+
+
 class PlainReporter:
     """One line for each step, the output of those that failed, and a last line that sums up.
 
-    ``verbosity`` 0 shows problems only; 2 and more shows all output as it comes, and tracebacks.
+    ``verbosity`` 0 shows problems only; 2 and more shows all output, and tracebacks. Output is shown as it comes, of
+    steps that run at the same time when they end, so that the lines of one are never between those of another.
     """
 
     def __init__(self, stream: IO[str], *, verbosity: int = 1) -> None:
         self._stream = stream
         self._verbosity = verbosity
-        self._head: list[str] = []
-        self._tail: deque[str] = deque(maxlen=_TAIL)
-        self._line_count = 0
-        self._groups: set[str] = set()
+        self._running: dict[str, _Running] = {}
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -42,63 +73,91 @@ class PlainReporter:
                 self._say(f"{event.name}: {steps}{', dry run' if event.dry_run else ''} ({event.file})")
             case events.StepStarted():
                 self._start(event)
+            case events.LockAwaited():
+                whose = f"{event.step_id}: " if event.step_id else ""
+                self._say(f"  waiting  {whose}{texts.waiting(event)}")
             case events.StepOutputWritten():
                 self._output(event)
+            case events.StepProgress():
+                self._progress(event)
             case events.AttemptFailed():
-                reason = texts.failure(event.failure)
-                pause = texts.duration(event.delay_seconds)
-                which = f"attempt {event.attempt} of {event.attempt_count}"
-                self._write(f"  retry    {event.step_id}: {which} failed: {reason}; next in {pause}")
+                self._retry(event)
             case events.StepFinished():
                 self._finish(event)
             case events.StopRequested():
-                what = "ending the current command" if event.is_immediate else "stopping after the current command"
-                self._write(f"{event.signal_name}: {what}")
-            case events.RunFinished():
-                self._sum_up(event)
+                self._write(texts.stopping(event))
+            case events.RunFinished() if self._verbosity > 0 or event.result.status is not RunStatus.SUCCEEDED:
+                self._write(f"{event.result.status}: {texts.summary(event.result)}")
 
     def close(self) -> None:
+        """Show what the steps wrote that have no result, because the run broke off."""
+        for running in self._running.values():
+            self._write(f"! cut off  {running.name}")
+            self._show(running.lines())
+            running.close()
+        self._running.clear()
         self._stream.flush()
 
     def _start(self, event: events.StepStarted) -> None:
-        self._head, self._line_count = [], 0
-        self._tail.clear()
-        if event.argv is None:
-            self._groups.add(event.step_id)
-            self._say(f"{'  ' * len(event.group_ids)}  group    {event.name}")
-        elif self._verbosity > 1:
-            self._write(f"{'  ' * len(event.group_ids)}  run      {' '.join(event.argv)}")
+        indent = "  " * len(event.group_ids)
+        if event.item_count is not None:
+            self._say(f"{indent}  loop     {event.name}: {texts.items(event.item_count)}")
+        elif event.argv is None:
+            self._say(f"{indent}  group    {event.name}")
+        else:
+            self._running[event.step_id] = _Running(name=event.name, kept=self._new_kept(event), told_at=event.at)
+            if self._verbosity > 1:
+                self._write(f"{indent}  run      {' '.join(event.argv)}")
+
+    def _new_kept(self, event: events.StepStarted) -> Kept | None:
+        if self._verbosity <= 1:
+            return Excerpt(head_count=_HEAD, tail_count=_TAIL)
+        return Spool() if event.is_concurrent else None
 
     def _output(self, event: events.StepOutputWritten) -> None:
-        if self._verbosity > 1:
-            self._write(f"    | {event.line}")
+        running = self._running.get(event.step_id)
+        if running is not None and running.kept is not None:
+            running.keep(event.line)
+        elif self._verbosity > 1:
+            self._show([event.line])
+
+    def _progress(self, event: events.StepProgress) -> None:
+        running = self._running.get(event.step_id)
+        if running is None:
             return
-        self._line_count += 1
-        if len(self._head) < _HEAD:
-            self._head.append(event.line)
-        else:
-            self._tail.append(event.line)
+        running.pace.add(event)
+        if event.at - running.told_at >= _PROGRESS_EVERY:
+            running.told_at = event.at
+            self._say(f"  progress {event.step_id}: {running.pace.words()}")
+
+    def _retry(self, event: events.AttemptFailed) -> None:
+        pause = texts.duration(event.delay_seconds)
+        self._write(f"  retry    {event.step_id}: {texts.attempt(event)}; next in {pause}")
+        if running := self._running.get(event.step_id):
+            running.mark = f"... attempt {event.attempt + 1} ..."
 
     def _finish(self, event: events.StepFinished) -> None:
+        running = self._running.pop(event.result.step_id, None)
+        if running is not None:
+            self._tell(event, running.lines())
+            running.close()
+        else:
+            self._tell(event, ())
+
+    def _tell(self, event: events.StepFinished, lines: Iterable[str]) -> None:
         result = event.result
-        if event.result.is_group:
-            self._groups.add(result.step_id)
-        is_problem = result.is_failure or bool(result.warnings)
-        if self._verbosity == 0 and not is_problem:
-            return
-        if event.result.is_group and result.status is StepStatus.SUCCEEDED:
+        is_silent = self._verbosity == 0 or (result.is_group and result.status is StepStatus.SUCCEEDED)
+        if is_silent and not (result.is_failure or result.warnings):
             return
         self._write("  " * len(event.group_ids) + _line(result))
         for warning in result.warnings:
             self._write(f"    warning: {warning}")
-        if result.is_failure and not event.result.is_group:
+        if self._verbosity > 1 or result.is_failure:
+            self._show(lines)
+        if result.is_failure and not result.is_group:
             self._explain(result)
 
     def _explain(self, result: StepResult) -> None:
-        left_out = self._line_count - len(self._head) - len(self._tail)
-        between = [f"... {left_out} lines left out ..."] if left_out > 0 else []
-        for line in (*self._head, *between, *self._tail):
-            self._write(f"    | {line}")
         reason = result.failure
         if reason is None:
             return
@@ -110,22 +169,16 @@ class PlainReporter:
         elif at := texts.place(reason):
             self._write(f"    {at}")
 
-    def _sum_up(self, event: events.RunFinished) -> None:
-        result = event.result
-        if self._verbosity == 0 and result.exit_code == 0 and not any(step.tolerated for step in result.steps):
-            return
-        summed = texts.counts(result, group_ids=frozenset(self._groups))
-        spent = texts.duration(result.duration_seconds)
-        code = f", exit code {result.exit_code}" if result.exit_code else ""
-        self._write(f"{result.status}: {summed} in {spent}{code}")
+    def _show(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._write(f"    | {line}")
 
     def _say(self, line: str) -> None:
         if self._verbosity > 0:
             self._write(line)
 
     def _write(self, line: str) -> None:
-        encoding = getattr(self._stream, "encoding", None) or "utf-8"
-        self._stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        self._stream.write(texts.fitting(line, self._stream) + "\n")
         self._stream.flush()
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from typing import IO
 
+from django_runbook.events import AttemptFailed, LockAwaited, StopRequested
 from django_runbook.results import Failure, RunResult, StepResult, StepStatus
 
 
@@ -47,11 +50,70 @@ def place(reason: Failure) -> str:
     return lines[-1] if lines else ""
 
 
-def counts(result: RunResult, *, group_ids: frozenset[str]) -> str:
+def counts(result: RunResult) -> str:
     """``5 succeeded, 1 failed, 2 not run``: commands only, a tolerated failure apart."""
     counter = Counter(
-        "failed but allowed" if step.tolerated else step.status.value.replace("_", " ")
+        "failed but allowed" if step.tolerated else words(step.status)
         for step in result.steps
-        if step.step_id not in group_ids and not (step.status is StepStatus.SKIPPED and step.reason == "not due")
+        if not step.is_group and not is_not_due(step)
     )
     return ", ".join(f"{number} {word}" for word, number in counter.items()) or "nothing to do"
+
+
+def summary(result: RunResult) -> str:
+    """What stands behind the status of a run."""
+    reason = f"{result.reason}; " if result.reason else ""
+    code = f", exit code {result.exit_code}" if result.exit_code else ""
+    return f"{reason}{counts(result)} in {duration(result.duration_seconds)}{code}"
+
+
+def is_not_due(result: StepResult) -> bool:
+    """Whether this is a handler of what did not happen, of which there is nothing to tell."""
+    return result.status is StepStatus.SKIPPED and result.reason == "not due"
+
+
+def explanation(result: StepResult) -> str:
+    """Why a step failed, with all that there is to say in a few lines."""
+    if result.failure is None:
+        return result.reason or status(result)
+    first, *more = result.failure.message.splitlines() or [""]
+    lines = [failure(replace(result.failure, message=first)), *more]
+    at = place(result.failure)
+    return "\n".join([*lines, at] if at else lines)
+
+
+def status(result: StepResult) -> str:
+    """The status in words; a failure that is tolerated is ``allowed``."""
+    return "allowed" if result.tolerated else words(result.status)
+
+
+def words(status: StepStatus) -> str:
+    """``timed out`` for ``timed_out``."""
+    return status.value.replace("_", " ")
+
+
+def items(count: int) -> str:
+    """``1 item``, ``3 items``."""
+    return f"{count} item{'' if count == 1 else 's'}"
+
+
+def waiting(event: LockAwaited) -> str:
+    """Which lock is waited for."""
+    return f'the lock "{event.name}" is held by {event.holder}'
+
+
+def stopping(event: StopRequested) -> str:
+    """What a signal asks for."""
+    what = "ending the current command" if event.is_immediate else "stopping after the current command"
+    return f"{event.signal_name}: {what}"
+
+
+def attempt(event: AttemptFailed) -> str:
+    """Which attempt failed, and why."""
+    return f"attempt {event.attempt} of {event.attempt_count} failed: {failure(event.failure)}"
+
+
+def fitting(text: str, stream: IO[str]) -> str:
+    """The text with what the encoding of the stream does not have written as ``\\xfc``."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -1,0 +1,271 @@
+"""Events to the log of a GitHub Actions job: a group for each step, annotations, and a summary of the run.
+
+What commands write is data there as well: see https://docs.github.com/actions/reference/workflow-commands-for-github-actions.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final
+
+from django_runbook import events
+from django_runbook.events import Event
+from django_runbook.reporters import texts
+from django_runbook.reporters.keeping import Spool
+from django_runbook.reporters.pace import Pace
+from django_runbook.reporters.tree import Tree
+from django_runbook.results import RunResult, StepResult, StepStatus
+
+# A summary of more than 1 MiB is refused as a whole, and other programs of the job may add to it.
+_MAX_SUMMARY: Final = 512 * 1024
+_MAX_CELL: Final = 300
+_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#+!|~@])")
+_ICONS: Final = {
+    StepStatus.SUCCEEDED: ":white_check_mark:",
+    StepStatus.FAILED: ":x:",
+    StepStatus.TIMED_OUT: ":x:",
+    StepStatus.SKIPPED: ":fast_forward:",
+    StepStatus.INTERRUPTED: ":stop_sign:",
+    StepStatus.NOT_RUN: ":white_circle:",
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class _Running:
+    """A command that has not ended; ``spool`` has its output where other steps run at the same time."""
+
+    name: str
+    argv: tuple[str, ...]
+    spool: Spool | None
+    pace: Pace = field(default_factory=Pace)
+    token: str = ""
+
+
+class GitHubReporter:
+    """Writes each command as a group that can be opened; one that runs beside others is written whole at its end.
+
+    While output is shown, the runner of GitHub is told to take nothing in it for a command to itself, until it reads a
+    token that nobody can guess. Annotations come at the end, when it is known which failure is allowed.
+    """
+
+    def __init__(
+        self,
+        stream: IO[str],
+        *,
+        verbosity: int = 1,
+        summary: Path | None = None,
+        place: Callable[[str], str] = str,
+        new_token: Callable[[], str] = secrets.token_hex,
+    ) -> None:
+        self._stream = stream
+        self._verbosity = verbosity
+        self._summary = summary
+        self._place = place
+        self._new_token = new_token
+        self._tree = Tree()
+        self._name = ""
+        self._running: dict[str, _Running] = {}
+        self._results: dict[str, StepResult] = {}
+        self._is_finished = False
+
+    def __call__(self, event: Event) -> None:
+        self._tree.add(event)
+        match event:
+            case events.RunStarted():
+                self._name = event.name
+                self._say(f"runbook: {event.name}{', dry run' if event.dry_run else ''} ({event.file})")
+            case events.StepStarted():
+                self._start(event)
+            case events.LockAwaited():
+                self._say(f"waiting: {event.step_id}{': ' if event.step_id else ''}{texts.waiting(event)}")
+            case events.StepOutputWritten():
+                self._output(event.step_id, event.line)
+            case events.StepProgress():
+                if running := self._running.get(event.step_id):
+                    running.pace.add(event)
+            case events.AttemptFailed():
+                self._retry(event)
+            case events.StepFinished():
+                self._finish(event.result)
+            case events.StopRequested():
+                self._say(f"stopping: {texts.stopping(event)}")
+            case events.RunFinished():
+                self._sum_up(event.result)
+
+    def close(self) -> None:
+        """Where the run broke off, show what there is."""
+        for running in self._running.values():
+            self._end_group(running, title=f"{running.name} (cut off)")
+        self._running.clear()
+        if not self._is_finished:
+            self._annotate_all(self._results.values())
+        self._stream.flush()
+
+    def _start(self, event: events.StepStarted) -> None:
+        if event.item_count is not None:
+            self._say(f"loop: {event.name}: {texts.items(event.item_count)}")
+        elif event.argv is None:
+            self._say(f"group: {event.name}")
+        else:
+            running = _Running(name=event.name, argv=event.argv, spool=Spool() if event.is_concurrent else None)
+            self._running[event.step_id] = running
+            if running.spool is None:
+                self._begin_group(running, title=event.name)
+
+    def _begin_group(self, running: _Running, *, title: str) -> None:
+        self._command("group", title)
+        running.token = self._new_token()
+        self._command("stop-commands", running.token)
+        self._write(f"$ {' '.join(running.argv)}")
+
+    def _end_group(self, running: _Running, *, title: str, traceback: str = "") -> None:
+        if running.spool is not None:
+            self._begin_group(running, title=title)
+            for line in running.spool.lines():
+                self._write(line)
+            running.spool.close()
+        if words := running.pace.words():
+            self._write(f"progress: {words}")
+        for line in traceback.splitlines() if self._verbosity > 1 else ():
+            self._write(line)
+        self._command(running.token)
+        self._command("endgroup")
+
+    def _output(self, step_id: str, line: str) -> None:
+        running = self._running.get(step_id)
+        if running is not None and running.spool is not None:
+            running.spool.add(line)
+        elif running is not None:
+            self._write(line)
+
+    def _retry(self, event: events.AttemptFailed) -> None:
+        text = f"retry: {event.step_id}: {texts.attempt(event)}; next in {texts.duration(event.delay_seconds)}"
+        if event.step_id in self._running:
+            self._output(event.step_id, text)
+        else:
+            self._say(text)
+
+    def _finish(self, result: StepResult) -> None:
+        self._results[result.step_id] = result
+        spent = f" ({texts.duration(result.duration_seconds)})" if result.attempt_count else ""
+        if running := self._running.pop(result.step_id, None):
+            traceback = result.failure.traceback if result.failure is not None else ""
+            self._end_group(running, title=f"{result.name}{spent}", traceback=traceback)
+        if result.is_group and result.status is StepStatus.SUCCEEDED:
+            return
+        note = texts.note(result)
+        self._say(f"{texts.status(result)}: {result.name}{spent}{': ' if note else ''}{note}")
+
+    def _sum_up(self, result: RunResult) -> None:
+        self._is_finished = True
+        self._annotate_all(result.steps)
+        if result.reason:
+            kind = "error" if result.exit_code else "warning"
+            self._command(kind, result.reason, title=f"{self._name}: nothing was run")
+        self._say(f"{result.status}: {texts.summary(result)}")
+        if self._summary is not None:
+            # Other programs of the same job have written to it.
+            with self._summary.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(summary(self._name, result, self._tree))
+
+    def _annotate_all(self, steps: Iterable[StepResult]) -> None:
+        """Errors first: GitHub shows ten of each kind."""
+        listed = list(steps)
+        causes = self._tree.causes(listed)
+        for step in (step for step, is_allowed in causes if not is_allowed):
+            self._annotate("error", step, title=f"{step.name}: {texts.words(step.status)}")
+        for step in (step for step, is_allowed in causes if is_allowed):
+            self._annotate("warning", step, title=f"{step.name}: {texts.words(step.status)}, which is allowed")
+        for step in listed:
+            for warning in step.warnings:
+                self._annotate("warning", step, title=step.name, message=warning)
+
+    def _annotate(self, kind: str, step: StepResult, *, title: str, message: str = "") -> None:
+        place = {"file": self._place(step.file), "line": str(step.line)} if step.file and step.line else {}
+        self._command(kind, message or texts.explanation(step), **place, title=title)
+
+    def _command(self, name: str, data: str = "", **properties: str) -> None:
+        listed = ",".join(f"{key}={_escape_property(value)}" for key, value in properties.items())
+        self._write(f"::{name}{' ' if listed else ''}{listed}::{_escape(data)}")
+
+    def _say(self, line: str) -> None:
+        """A line of our own, which begins with a word of ours; the older form of a command can stand anywhere in it."""
+        self._write(line.replace("##[", "# #["))
+
+    def _write(self, line: str) -> None:
+        self._stream.write(texts.fitting(line, self._stream) + "\n")
+        self._stream.flush()
+
+
+def summary(name: str, result: RunResult, tree: Tree) -> str:
+    """A run as Markdown; where it has more steps than there is room for, those that went well are left out first."""
+    head = [
+        f"### {_markdown(name)}: {result.status}",
+        "",
+        _markdown(texts.summary(result)),
+        "",
+        "| | Step | Status | Time | Note |",
+        "|---|---|---|---:|---|",
+    ]
+    listed = list(tree.rows(result.steps))
+    rows = _fitting_rows(listed, tree)
+    if len(rows) < len(listed):
+        rows = _fitting_rows([(depth, step) for depth, step in listed if step.is_failure or step.warnings], tree)
+    left_out = len(listed) - len(rows)
+    note = ["", f"{left_out} more steps are not shown."] if left_out else []
+    return "\n".join([*head, *rows, *note, "", ""])
+
+
+def _fitting_rows(listed: Iterable[tuple[int, StepResult]], tree: Tree) -> list[str]:
+    rows, length = [], 0
+    for depth, step in listed:
+        row = _row(depth, step, note=tree.note(step))
+        length += len(row.encode(errors="backslashreplace")) + 1
+        if length > _MAX_SUMMARY:
+            break
+        rows.append(row)
+    return rows
+
+
+def _row(depth: int, step: StepResult, *, note: str) -> str:
+    icon = ":warning:" if step.tolerated else _ICONS[step.status]
+    spent = texts.duration(step.duration_seconds) if step.attempt_count else ""
+    name = _markdown(step.name)
+    cells = (icon, "&emsp;" * depth + (f"**{name}**" if step.is_group else name), texts.status(step), spent)
+    return "| " + " | ".join((*cells, _markdown(note))) + " |"
+
+
+def _markdown(text: str) -> str:
+    """Text that stands for itself, also in a cell of a table."""
+    line = " ".join(text.split())
+    if len(line) > _MAX_CELL:
+        line = line[: _MAX_CELL - 1] + "…"
+    return html.escape(_MARKDOWN.sub(r"\\\1", line), quote=False)
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _escape_property(text: str) -> str:
+    return _escape(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def in_workspace(file: str, *, workspace: str, directory: Path) -> str:
+    """The path of a file as annotations need it: from the root of the repository."""
+    path = Path(os.path.normpath(directory / file))
+    return path.relative_to(workspace).as_posix() if workspace and path.is_relative_to(workspace) else file
+
+
+def build(*, stream: IO[str], verbosity: int, no_color: bool, force_color: bool) -> GitHubReporter:
+    """A reporter for a job of GitHub Actions, which says in its environment where the summary goes."""
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    place = functools.partial(in_workspace, workspace=os.environ.get("GITHUB_WORKSPACE", ""), directory=Path.cwd())
+    return GitHubReporter(stream, verbosity=verbosity, summary=Path(summary) if summary else None, place=place)

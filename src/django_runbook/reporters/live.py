@@ -1,0 +1,167 @@
+"""What runs at this moment to the lines that a terminal shows of it, drawn anew a few times a second."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import IO, Any, Final
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from django_runbook import events
+from django_runbook.reporters import texts
+from django_runbook.reporters.pace import Pace
+
+_MAX_LINES: Final = 5
+_BAR_WIDTH: Final = 30
+# What a display of the whole height would leave nothing of: the lines that went before.
+_SPARE_HEIGHT: Final = 4
+_MAX_GATHERED: Final = 1000
+
+
+class Terminal(Console):
+    """A console that gathers what is to be shown above the display, so that many lines cost no more than one.
+
+    ``error`` is why nothing can be shown any more: it may have come up in the thread of the display, where nobody would
+    learn of it, and rich itself ends the process when nobody reads its pipe.
+    """
+
+    def __init__(self, file: IO[str], **options: Any) -> None:
+        super().__init__(file=file, highlight=False, **options)
+        self.error: Exception | None = None
+        self._gathered: deque[RenderableType] = deque()
+        self._flushing = threading.Lock()
+
+    def gather(self, shown: RenderableType) -> None:
+        self._gathered.append(shown)
+        if len(self._gathered) > _MAX_GATHERED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Show what has gathered."""
+        with self._flushing:
+            shown = [self._gathered.popleft() for _ in range(len(self._gathered))]
+            if shown:
+                self.print(Group(*shown))
+
+    def on_broken_pipe(self) -> None:
+        self.error = BrokenPipeError("nobody reads any more")
+        self.quiet = True
+
+
+class Display(Live):
+    """The lines at the bottom, drawn ten times a second by a thread, together with what has gathered above them."""
+
+    def __init__(self, now: Now, *, console: Terminal) -> None:
+        # The runner replaces the standard streams; rich must not do so as well.
+        super().__init__(
+            now,
+            console=console,
+            refresh_per_second=10,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._terminal = console
+
+    def refresh(self) -> None:
+        try:
+            # Who stops the display holds its lock, and shows the rest without it.
+            if self.is_started:
+                self._terminal.flush()
+            super().refresh()
+        except (OSError, ValueError) as error:
+            self._terminal.error = error
+
+
+class Running:
+    """A command that has not ended, or a lock that is waited for."""
+
+    def __init__(self, name: str, *, argv: str = "", started: float) -> None:
+        self.name = name
+        self.argv = argv if argv != name else ""
+        self.started = started
+        self.lines: deque[str] = deque(maxlen=_MAX_LINES)
+        self.pace = Pace()
+
+
+class Now:
+    """All that runs; written from the threads of the run and read by that of the display."""
+
+    def __init__(self, console: Console) -> None:
+        self.step_count = 0
+        self.done_count = 0
+        self._console = console
+        self._spinner = Spinner("dots", style="blue")
+        self._running: dict[str, Running] = {}
+        self._waiting: dict[str, Running] = {}
+
+    def start(self, event: events.StepStarted) -> None:
+        argv = " ".join(event.argv or ())
+        self._running[event.step_id] = Running(event.name, argv=argv, started=self._console.get_time())
+
+    def wait(self, event: events.LockAwaited) -> None:
+        self._waiting[event.step_id] = Running(f'lock "{event.name}"', started=self._console.get_time())
+
+    def wait_no_more(self, step_ids: tuple[str, ...]) -> None:
+        for step_id in step_ids:
+            self._waiting.pop(step_id, None)
+
+    def get(self, step_id: str) -> Running | None:
+        return self._running.get(step_id)
+
+    def finish(self, step_id: str) -> None:
+        self._running.pop(step_id, None)
+
+    def clear(self) -> None:
+        self._running.clear()
+        self._waiting.clear()
+
+    def __rich__(self) -> RenderableType:
+        # Copied in one go: the other threads go on.
+        return Group(*self._rows((*self._waiting.values(), *self._running.values())))
+
+    def _rows(self, running: tuple[Running, ...]) -> Iterator[RenderableType]:
+        height = max(self._console.height - _SPARE_HEIGHT, 1)
+        shown = running if len(running) <= height else running[: max(height - 1, 1)]
+        bar_count = sum(1 for one in shown if one.pace.words())
+        spare = (height - len(shown) - bar_count) // max(len(shown), 1)
+        line_count = min(_MAX_LINES, spare, max(2 * _MAX_LINES // max(len(shown), 1), 1))
+        for number, one in enumerate(shown):
+            yield self._row(one, is_first=number == 0)
+            if one.pace.words():
+                yield self._bar(one)
+            for line in tuple(one.lines)[-line_count:] if line_count > 0 else ():
+                yield Text(f"    {line}", style="dim", no_wrap=True, overflow="ellipsis")
+        if len(shown) < len(running):
+            yield Text(f"  ... and {len(running) - len(shown)} more", style="dim")
+
+    def _row(self, one: Running, *, is_first: bool) -> Table:
+        title = Text.assemble((one.name, "bold"), (f"  {one.argv}" if one.argv else "", "dim"), overflow="ellipsis")
+        title.no_wrap = True
+        spent = texts.duration(self._console.get_time() - one.started)
+        is_counted = is_first and self.step_count
+        count = f"{min(self.done_count + 1, self.step_count)}/{self.step_count}  " if is_counted else ""
+        row = Table.grid(padding=(0, 1), expand=True)
+        row.add_column(width=2)
+        row.add_column(ratio=1)
+        row.add_column(justify="right")
+        row.add_row(self._spinner, title, Text(f"{count}{spent}", style="blue"))
+        return row
+
+    def _bar(self, one: Running) -> Table:
+        done, total = one.pace.counts
+        row = Table.grid(padding=(0, 1))
+        row.add_column(width=2)
+        row.add_column(width=_BAR_WIDTH)
+        row.add_column(no_wrap=True, overflow="ellipsis")
+        # A bar that pulses takes its beat from the clock.
+        bar = ProgressBar(total=total, completed=done, width=_BAR_WIDTH, animation_time=self._console.get_time())
+        row.add_row("", bar, Text(one.pace.words(), style="blue"))
+        return row

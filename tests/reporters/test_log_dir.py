@@ -1,0 +1,141 @@
+"""Events in, one file for each command out."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from django_runbook import events
+from django_runbook.reporters import log_dir
+from django_runbook.reporters.fan_out import FanOut
+from django_runbook.reporters.plain import PlainReporter
+from django_runbook.results import StepStatus
+from tests.reporters.scenes import AT, BUG, CONCURRENT, RUN, finished, started, tell, wrote
+
+FOLDER = "20130131T060000Z-7f"
+START = "=== 2013-01-31T06:00:00.000Z "
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in sorted(folder.rglob("*.log"))}
+
+
+def test_each_command_has_a_file_with_all_that_it_wrote(tmp_path: Path) -> None:
+    reporter = log_dir.build(tmp_path / "logs")
+    tell(reporter, CONCURRENT)
+    reporter.close()
+    assert files(tmp_path / "logs") == {
+        f"{FOLDER}/001-import-1.log": (
+            f"{START}import --n=1\nfirst of 1\nsecond of 1\nthird of 1\n{START}succeeded in 1.2s\n"
+        ),
+        f"{FOLDER}/002-import-2.log": f"{START}import --n=2\nfirst of 2\nsecond of 2\n{START}succeeded in 1.2s\n",
+        f"{FOLDER}/003-import-3.log": (
+            f"{START}import --n=3\nfirst of 3\nsecond of 3\n{START}failed in 1.2s: ValueError: oops\n"
+        ),
+    }
+
+
+def test_lines_are_there_at_once_in_the_order_of_both_streams(tmp_path: Path) -> None:
+    reporter = log_dir.build(tmp_path)
+    tell(reporter, [CONCURRENT[0], started("a"), wrote("a", "out"), wrote("a", "err ü", "stderr"), wrote("a", "out")])
+    assert files(tmp_path) == {f"{FOLDER}/001-a.log": f"{START}a\nout\nerr ü\nout\n"}
+    reporter.close()
+    assert files(tmp_path)[f"{FOLDER}/001-a.log"].endswith("out\n=== cut off\n")
+
+
+def test_attempts_are_told_apart(tmp_path: Path) -> None:
+    retry = events.AttemptFailed(at=AT, step_id="a", attempt=1, attempt_count=2, delay_seconds=2, failure=BUG)
+    reporter = log_dir.build(tmp_path)
+    tell(reporter, [CONCURRENT[0], started("a"), wrote("a", "one"), retry, wrote("a", "two"), finished("a")])
+    assert files(tmp_path)[f"{FOLDER}/001-a.log"] == (
+        f"{START}a\none\n{START}attempt 1 of 2 failed: ValueError: oops; next in 2.0s\ntwo\n{START}succeeded in 1.2s\n"
+    )
+
+
+def test_a_step_that_begins_again_with_its_group_goes_on_in_its_file(tmp_path: Path) -> None:
+    once = [started("a"), wrote("a", "line"), finished("a", StepStatus.FAILED)]
+    reporter = log_dir.build(tmp_path)
+    tell(reporter, [CONCURRENT[0], *once, started("b"), finished("b"), *once])
+    assert list(files(tmp_path)) == [f"{FOLDER}/001-a.log", f"{FOLDER}/002-b.log"]
+    assert files(tmp_path)[f"{FOLDER}/001-a.log"].count("line\n") == 2
+
+
+def test_no_id_leads_out_of_the_folder_or_to_the_file_of_another_step(tmp_path: Path) -> None:
+    ids = [
+        "../../evil",
+        "/etc/evil",
+        "..",
+        "",
+        "weekly/import[2]",
+        "weekly-import-2",
+        "WEEKLY-import-2",
+        "x" * 500,
+        "ü\n",
+    ]
+    reporter = log_dir.build(tmp_path / "logs")
+    start = events.RunStarted(at=AT, run_id="../../7f", name="n", file="f", step_count=1)
+    tell(reporter, [start, *(event for step_id in ids for event in (started(step_id, argv=("x",)), finished(step_id)))])
+    assert list(files(tmp_path)) == [
+        f"logs/{FOLDER}/{name}.log"
+        for name in (
+            "001-evil",
+            "002-etc-evil",
+            "003-",
+            "004-",
+            "005-weekly-import-2",
+            "006-weekly-import-2",
+            "007-WEEKLY-import-2",
+            "008-" + "x" * 100,
+            "009-",
+        )
+    ]
+
+
+def test_only_its_user_can_read_it(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        reporter = log_dir.build(tmp_path / "logs")
+        tell(reporter, CONCURRENT)
+        reporter.close()
+    finally:
+        os.umask(before)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "logs", *(tmp_path / "logs").rglob("*"))}
+    assert modes == {0o700, 0o600}
+
+
+def test_the_folder_of_another_run_is_never_written_to(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).symlink_to(tmp_path)
+    with pytest.raises(FileExistsError):
+        log_dir.build(tmp_path)(CONCURRENT[0])
+
+
+def test_a_directory_that_cannot_be_made_is_told_once_and_the_run_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    errors, good = io.StringIO(), io.StringIO()
+    fan_out = FanOut([log_dir.build(tmp_path / "file" / "logs"), PlainReporter(good)], errors=errors)
+    tell(fan_out, RUN)
+    fan_out.close()
+    assert errors.getvalue().startswith("LogDirReporter failed and tells no more: NotADirectoryError: ")
+    assert errors.getvalue().count("\n") == 1
+    assert good.getvalue().endswith("exit code 1\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_told_once_and_every_file_is_closed(tmp_path: Path) -> None:
+    errors, good = io.StringIO(), io.StringIO()
+    reporter = log_dir.build(tmp_path)
+    fan_out = FanOut([reporter, PlainReporter(good)], errors=errors)
+    tell(fan_out, CONCURRENT[:4])
+    opened = dict(reporter._files)
+    full = Path("/dev/full").open("w", buffering=1)  # noqa: SIM115 - the reporter closes it
+    reporter._files["import[1]"] = opened["full"] = full
+    tell(fan_out, CONCURRENT[4:])
+    fan_out.close()
+    opened["import[1]"].close()
+    assert all(file.closed for file in opened.values())
+    assert errors.getvalue() == "LogDirReporter failed and tells no more: OSError: [Errno 28] No space left on device\n"
+    assert good.getvalue().endswith("exit code 1\n")

@@ -1,0 +1,187 @@
+"""Events in, plain lines out."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+
+import pytest
+
+from django_runbook import events
+from django_runbook.events import Event
+from django_runbook.reporters.plain import PlainReporter
+from django_runbook.results import RunResult, RunStatus, StepStatus
+from tests.reporters.scenes import AT, BUG, CONCURRENT, RUN, ended, finished, progressed, started, tell, wrote
+
+
+def plain(listed: Iterable[Event], *, verbosity: int = 1) -> str:
+    stream = io.StringIO()
+    reporter = PlainReporter(stream, verbosity=verbosity)
+    tell(reporter, listed)
+    return stream.getvalue()
+
+
+def test_plain_is_what_a_person_reads_in_a_mail() -> None:
+    assert (
+        plain(RUN)
+        == """\
+Daily: 5 steps (daily.yml)
+  ok       One (1.2s)
+  group    Group
+  ! allowed  Flaky (1.2s): allowed: ValueError: oops
+    File "a.py", line 3, in handle
+  retry    two: attempt 1 of 2 failed: it went wrong ... (exit 3); next in 21s
+! FAILED   Two (1.2s): it went wrong ... (exit 3); 2 attempts
+    | ... attempt 2 ...
+    | [bold]not markup[/bold] ü
+    and more
+  not run  Later: "two" failed
+  skipped  Never: when: params.n > 1
+SIGTERM: stopping after the current command
+failed: 1 succeeded, 1 failed but allowed, 1 failed, 1 not run, 1 skipped in 1m23s, exit code 1
+"""
+    )
+
+
+def test_plain_at_verbosity_0_tells_problems_only() -> None:
+    told = plain(RUN, verbosity=0)
+    assert "One" not in told
+    assert "FAILED   Two" in told
+    assert (
+        plain(
+            [RUN[0], RUN[3], events.RunFinished(at=AT, result=RunResult(status=RunStatus.SUCCEEDED, exit_code=0))],
+            verbosity=0,
+        )
+        == ""
+    )
+
+
+def test_plain_at_verbosity_2_tells_everything_as_it_comes() -> None:
+    told = plain(RUN, verbosity=2)
+    assert "    | quiet please\n" in told
+    assert "  run      fail --code=3\n" in told
+    assert "    Traceback\n" in told
+
+
+def test_plain_keeps_head_and_tail_of_long_output() -> None:
+    lines = [events.StepOutputWritten(at=AT, step_id="two", stream="stdout", line=f"line {n}") for n in range(1000)]
+    told = plain([RUN[8], *lines, RUN[11]])
+    assert "| line 19\n    | ... 940 lines left out ...\n    | line 960\n" in told
+    assert told.count("\n") < 80
+
+
+def test_plain_never_breaks_on_the_encoding_of_its_stream() -> None:
+    raw = io.BytesIO()
+    reporter = PlainReporter(io.TextIOWrapper(raw, encoding="ascii"))
+    tell(reporter, RUN)
+    reporter.close()
+    assert b"\\xfc" in raw.getvalue()
+
+
+def test_plain_never_mixes_the_output_of_steps_that_run_at_the_same_time() -> None:
+    assert (
+        plain(CONCURRENT, verbosity=2)
+        == """\
+Nightly: 3 steps (nightly.yml)
+  loop     Import: 3 items
+    run      import --n=1
+    run      import --n=2
+    run      import --n=3
+    ok       Import[2] (1.2s)
+    | first of 2
+    | second of 2
+  ! FAILED   Import[3] (1.2s): ValueError: oops
+    | first of 3
+    | second of 3
+    T
+      File "a.py", line 3, in handle
+        x
+    ok       Import[1] (1.2s)
+    | first of 1
+    | second of 1
+    | third of 1
+! FAILED   Import (1.2s): ValueError: oops
+failed: 2 succeeded, 1 failed in 2.0s, exit code 1
+"""
+    )
+
+
+def test_plain_shows_the_output_of_the_item_that_failed_alone() -> None:
+    told = plain(CONCURRENT)
+    assert "  ! FAILED   Import[3] (1.2s): ValueError: oops\n    | first of 3\n    | second of 3\n    File" in told
+    assert "of 1\n" not in told
+    assert "of 2\n" not in told
+
+
+def test_plain_says_which_output_is_of_which_attempt() -> None:
+    retry = events.AttemptFailed(at=AT, step_id="two", attempt=1, attempt_count=2, delay_seconds=1, failure=BUG)
+    listed = [
+        started("two"),
+        wrote("two", "begins"),
+        retry,
+        wrote("two", "again"),
+        finished("two", StepStatus.FAILED, failure=BUG, attempt_count=2),
+    ]
+    assert "    | begins\n    | ... attempt 2 ...\n    | again\n" in plain(listed)
+    assert "attempt 2 ..." not in plain([*listed[:3], listed[-1]])
+
+
+def test_plain_forgets_the_output_of_a_step_that_begins_again_with_its_group() -> None:
+    failed = finished("two", StepStatus.FAILED, failure=BUG)
+    told = plain([started("two"), wrote("two", "first time"), failed, started("two"), wrote("two", "second"), failed])
+    assert told.count("first time") == told.count("second") == 1
+
+
+def test_plain_says_whose_lock_is_waited_for_and_why_nothing_was_run() -> None:
+    holder = "nightly, process 12 on db1, since 2013-01-31T06:00:00+01:00"
+    waited = [
+        events.LockAwaited(at=AT, step_id="", name="nightly", holder=holder),
+        events.LockAwaited(at=AT, step_id="import", name="load", holder=holder),
+    ]
+    reason = f'the lock "nightly" is held by {holder}'
+    refused = RunResult(status=RunStatus.FAILED, exit_code=75, reason=reason)
+    assert (
+        plain([*waited, events.RunFinished(at=AT, result=refused)])
+        == f"""\
+  waiting  {reason}
+  waiting  import: {reason.replace("nightly", "load", 1)}
+failed: {reason}; nothing to do in 0.0s, exit code 75
+"""
+    )
+
+
+def test_plain_tells_of_progress_every_ten_seconds_at_most() -> None:
+    listed = [progressed("fill", 100 * second, 4000, seconds=second / 2, failed=second // 20) for second in range(60)]
+    assert (
+        plain([started("fill"), *listed, finished("fill")])
+        == """\
+  progress fill: 2,000 of 4,000 (50%), 1 failed, 200/s, 10s left
+  progress fill: 4,000 of 4,000, 2 failed, 200/s
+  ok       Fill (1.2s)
+"""
+    )
+
+
+def test_progress_of_unknown_length_and_of_a_step_that_was_resumed_has_the_speed_of_now() -> None:
+    listed = [progressed("fill", 1_000_000 + second, None, seconds=second) for second in range(0, 61, 5)]
+    told = plain([started("fill"), *listed])
+    assert "  progress fill: 1,000,060, 1.0/s\n" in told
+
+
+@pytest.mark.parametrize("verbosity", [1, 2])
+def test_plain_shows_what_there_is_when_the_run_breaks_off(verbosity: int) -> None:
+    stream = io.StringIO()
+    reporter = PlainReporter(stream, verbosity=verbosity)
+    tell(reporter, CONCURRENT[:11])
+    reporter.close()
+    reporter.close()
+    assert stream.getvalue().endswith(
+        "! cut off  Import[1]\n    | first of 1\n    | second of 1\n"
+        "! cut off  Import[2]\n    | first of 2\n    | second of 2\n"
+        "! cut off  Import[3]\n    | first of 3\n    | second of 3\n"
+    )
+
+
+def test_plain_at_verbosity_0_tells_that_a_run_ended_with_a_warning() -> None:
+    assert plain([ended([], RunStatus.WARNING)], verbosity=0) == "warning: nothing to do in 2.0s\n"
+    assert plain([ended([], RunStatus.SUCCEEDED)], verbosity=0) == ""

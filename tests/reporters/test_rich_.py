@@ -1,0 +1,244 @@
+"""Events in, what a terminal shows out."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import pytest
+
+from django_runbook import events, reporters
+from django_runbook.events import Event
+from django_runbook.reporters.live import Now, Terminal
+from django_runbook.reporters.rich_ import RichReporter
+from django_runbook.results import RunStatus, StepStatus
+from tests.reporters.scenes import (
+    AT,
+    BUG,
+    CONCURRENT,
+    RUN,
+    ended,
+    finished,
+    progressed,
+    started,
+    tell,
+    wrote,
+)
+
+HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+
+
+def reporter_to(stream: io.StringIO, *, verbosity: int = 1, force_terminal: bool = False) -> RichReporter:
+    console = Terminal(stream, width=100, height=40, force_terminal=force_terminal)
+    return RichReporter(console, verbosity=verbosity)
+
+
+def drawn(listed: list[Event], *, verbosity: int = 1) -> str:
+    """What stays on the screen of these events, without the spaces at the ends of lines."""
+    stream = io.StringIO()
+    reporter = reporter_to(stream, verbosity=verbosity)
+    tell(reporter, listed)
+    reporter.close()
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+
+def live(starts: list[events.StepStarted], others: list[Event], *, height: int = 40) -> list[str]:
+    """The lines of the live display, without the spinners."""
+    console = Terminal(io.StringIO(), width=80, height=height, force_terminal=False, get_time=lambda: 7.0)
+    now = Now(console)
+    now.step_count = 9
+    for start in starts:
+        now.start(start)
+    for event in others:
+        match event:
+            case events.StepOutputWritten():
+                running = now.get(event.step_id)
+                assert running is not None
+                running.lines.append(event.line)
+            case events.StepProgress():
+                running = now.get(event.step_id)
+                assert running is not None
+                running.pace.add(event)
+            case events.LockAwaited():
+                now.wait(event)
+    with console.capture() as captured:
+        console.print(now)
+    return [line[2:].rstrip() for line in captured.get().splitlines()]
+
+
+def test_rich_draws_what_happened_and_a_table() -> None:
+    stream = io.StringIO()
+    reporter = reporter_to(stream)
+    tell(reporter, RUN)
+    reporter.close()
+    told = stream.getvalue()
+    for words in (
+        "Daily  daily.yml",
+        "✓ One  1.2s",
+        "! Flaky",
+        "✗ Two",
+        "[bold]not markup[/bold]",
+        "Step",
+        "failed: 1 succeeded",
+    ):
+        assert words in told
+    assert "Group" in told
+
+
+def test_rich_steps_aside_for_a_question_and_ends_when_the_run_breaks_off() -> None:
+    stream = io.StringIO()
+    reporter = reporter_to(stream, force_terminal=True)
+    tell(reporter, (*RUN[:2], events.ConfirmationRequested(at=AT, step_id="one", text="Sure?")))
+    assert stream.getvalue().count(HIDE_CURSOR) == stream.getvalue().count(SHOW_CURSOR) == 1
+    reporter(RUN[1])
+    assert stream.getvalue().count(HIDE_CURSOR) == 2
+    reporter.close()
+    assert stream.getvalue().count(SHOW_CURSOR) == 2
+
+
+def test_rich_shows_loops_and_groups_as_what_is_above_their_steps() -> None:
+    told = drawn(CONCURRENT)
+    assert "▸ Import  3 items\n" in told
+    assert told.endswith("""
+Step         Status     Time  Note
+Import       failed     1.2s  3 items; ValueError: oops
+  Import[1]  succeeded  1.2s
+  Import[2]  succeeded  1.2s
+  Import[3]  failed     1.2s  ValueError: oops
+failed: 2 succeeded, 1 failed in 2.0s, exit code 1""")
+
+
+def test_rich_leaves_out_the_items_of_a_long_loop_that_went_well() -> None:
+    items = [finished(f"fill[{n}]", group_ids=("fill",)) for n in range(50)]
+    bad = finished("fill[50]", StepStatus.FAILED, failure=BUG, tolerated=True, group_ids=("fill",))
+    listed: list[Event] = [started("fill", argv=None, item_count=51), *items, bad, finished("fill", is_group=True)]
+    told = drawn([*listed, ended(listed, RunStatus.WARNING)])
+    table = told[told.index("Step ") :]
+    assert "Fill        succeeded  1.2s  51 items\n  Fill[50]  allowed    1.2s  allowed: ValueError: oops\n" in table
+    assert "Fill[49]" not in table
+    assert "50 succeeded, 1 failed but allowed" in table
+
+
+def test_rich_names_the_step_of_each_line_where_steps_run_at_the_same_time() -> None:
+    told = drawn(CONCURRENT, verbosity=2)
+    assert "    Import[1] │ first of 1\n    Import[2] │ first of 2\n" in told
+    assert "    quiet please\n" in drawn(RUN, verbosity=2)
+
+
+def test_rich_shows_the_output_of_the_step_that_failed_alone() -> None:
+    told = drawn(CONCURRENT)
+    assert "  ✗ Import[3]  1.2s  ValueError: oops\n    │ first of 3\n    │ second of 3\n" in told
+    assert "of 1\n" not in told
+    assert "of 2\n" not in told
+
+
+def test_the_live_display_shows_all_that_runs_each_with_its_last_lines() -> None:
+    both = [started("one", argv=("one", "--all")), started("two")]
+    lines = [wrote(step_id, f"line {n} of {step_id}") for n in range(9) for step_id in ("one", "two")]
+    shown = live(both, [*lines, progressed("two", 0, 400, seconds=0), progressed("two", 100, 400, seconds=4)])
+    assert shown == [
+        f" One  one --all{' ' * 54}1/9  0.0s",
+        *(f"  line {n} of one" for n in range(4, 9)),
+        f" Two  two{' ' * 65}0.0s",
+        " ━━━━━━━╸                       100 of 400 (25%), 25/s, 12s left",
+        *(f"  line {n} of two" for n in range(4, 9)),
+    ]
+
+
+@pytest.mark.parametrize(("height", "step_count"), [(24, 3), (24, 15), (24, 100), (10, 100), (5, 3), (3, 2)])
+def test_the_live_display_never_fills_the_terminal(height: int, step_count: int) -> None:
+    starts = [started(f"s{n}", argv=("x",)) for n in range(step_count)]
+    lines = [wrote(start.step_id, f"line {n}") for start in starts for n in range(9)]
+    shown = live(starts, list(lines), height=height)
+    assert 0 < len(shown) <= max(height - 3, 2)
+    if step_count == 100:
+        assert shown[-1].endswith("more")
+
+
+def test_the_live_display_shows_the_lock_that_is_waited_for_until_the_step_goes_on() -> None:
+    waited = events.LockAwaited(at=AT, step_id="", name="nightly", holder="another process")
+    assert live([], [waited])[0].strip().startswith('lock "nightly"')
+    stream = io.StringIO()
+    reporter = reporter_to(stream)
+    tell(reporter, [RUN[0], waited, RUN[1]])
+    assert not reporter._now._waiting
+    reporter.close()
+    assert '⧗ the lock "nightly" is held by another process' in stream.getvalue()
+
+
+def test_rich_draws_nothing_between_a_question_and_its_answer() -> None:
+    stream = io.StringIO()
+    reporter = reporter_to(stream, force_terminal=True, verbosity=2)
+    tell(reporter, [RUN[0], started("one", is_concurrent=True)])
+    reporter(events.ConfirmationRequested(at=AT, step_id="two", text="Sure?"))
+    asked = stream.getvalue()
+    tell(reporter, [wrote("one", "a line"), finished("one"), started("three"), finished("three")])
+    assert stream.getvalue() == asked
+    reporter(started("two"))
+    reporter.close()
+    answered = stream.getvalue()[len(asked) :]
+    assert answered.index("a line") < answered.index("✓ One") < answered.index("✓ Three") < answered.index("$ two")
+
+
+def test_rich_writes_to_a_terminal_that_has_ascii_only() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    reporter = reporters.build("rich", stream=stream)
+    tell(reporter, RUN)
+    reporter.close()
+    stream.flush()
+    assert b"\\u2713 One" in raw.getvalue()
+    assert b"\\xfc" in raw.getvalue()
+
+
+class Counting(Terminal):
+    print_count = 0
+
+    def print(self, *shown: Any, **options: Any) -> None:
+        self.print_count += 1
+        super().print(*shown, **options)
+
+
+def test_all_lines_are_shown_in_order_and_not_each_draws_the_display_anew() -> None:
+    stream = io.StringIO()
+    console = Counting(stream, width=100, height=40, force_terminal=True)
+    reporter = RichReporter(console, verbosity=2)
+    tell(reporter, [RUN[0], started("one"), *(wrote("one", f"line {n}!") for n in range(3000))])
+    reporter.close()
+    assert re.findall(r"    \x1b\[2mline (\d+)!", stream.getvalue()) == [str(n) for n in range(3000)]
+    assert console.print_count < 1500
+
+
+def test_lines_are_shown_when_the_display_is_drawn_anew() -> None:
+    stream = io.StringIO()
+    reporter = reporter_to(stream, force_terminal=True, verbosity=2)
+    tell(reporter, [RUN[0], started("one"), wrote("one", "a line")])
+    assert reporter._display is not None
+    reporter._display.refresh()
+    assert "    \x1b[2ma line" in stream.getvalue()
+    reporter.close()
+
+
+class Gone(io.StringIO):
+    """A terminal that was closed while something ran."""
+
+    is_gone = False
+
+    def write(self, text: str) -> int:
+        if self.is_gone:
+            raise OSError(5, "Input/output error")
+        return super().write(text)
+
+
+def test_an_error_in_the_thread_of_the_display_is_the_reporters_own() -> None:
+    stream = Gone()
+    reporter = reporter_to(stream, force_terminal=True)
+    tell(reporter, [RUN[0], started("one")])
+    stream.is_gone = True
+    assert reporter._display is not None
+    reporter._display.refresh()
+    with pytest.raises(OSError, match="Input/output error"):
+        reporter(wrote("one", "a line"))
+    stream.is_gone = False
+    reporter.close()

@@ -1,0 +1,63 @@
+"""What a person at a terminal is asked, and what comes of each answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+from pathlib import Path
+
+import pytest
+
+from tests.runner.support import PATIENCE_SECONDS, run, start
+
+
+def answered(directory: Path, text: str, *options: str, answers: str) -> tuple[int, dict[str, str], str]:
+    """The exit code, the statuses and all that was shown of a run with these answers, a line each."""
+    ours, theirs = pty.openpty()
+    try:
+        process = start(directory, text, "--format", "jsonl", *options, stdin=theirs)
+        os.write(ours, answers.encode())
+        shown, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    events = [json.loads(line[line.index("{") :]) for line in shown.splitlines() if '{"version"' in line]
+    steps = events[-1]["result"]["steps"] if events else []
+    return process.returncode, {step["step_id"]: step["status"] for step in steps}, shown + errors
+
+
+@pytest.mark.parametrize(
+    ("answers", "exit_code", "statuses"),
+    [
+        ("y\nno\nyes\n", 0, ["succeeded", "skipped", "succeeded"]),
+        ("c\n", 0, ["succeeded", "succeeded", "succeeded"]),
+        ("\n\n\n", 0, ["skipped", "skipped", "skipped"]),
+        ("what\ny\nc\n", 0, ["succeeded", "succeeded", "succeeded"]),
+        ("y\nq\n", 130, ["succeeded", "skipped", "not_run"]),
+    ],
+    ids=["yes-no", "continue", "enter", "not-understood", "quit"],
+)
+def test_step_asks_before_each_command(tmp_path: Path, answers: str, exit_code: int, statuses: list[str]) -> None:
+    text = (
+        "steps: [{id: one, command: noop}, {id: group, steps: [{id: two, command: noop}]}, {id: three, command: noop}]"
+    )
+    code, found, shown = answered(tmp_path, text, "--step", answers=answers)
+    assert code == exit_code, shown
+    assert [found[step_id] for step_id in ("one", "two", "three")] == statuses
+    assert "Run noop? [y]es, [N]o, [c]ontinue without asking, [q]uit:" in shown
+
+
+def test_step_without_a_terminal_is_refused(tmp_path: Path) -> None:
+    told = run(tmp_path, "steps: [noop]", step=True)
+    assert told.exit_code == 2
+    assert "there is no terminal to ask at" in told.errors
+    assert told.events == []
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y", "succeeded"), ("n", "skipped"), ("", "skipped")])
+def test_confirm_asks_and_anything_but_yes_skips(tmp_path: Path, answer: str, status: str) -> None:
+    text = 'params: {n: 3}\nsteps: [{id: one, name: Purge, command: noop, confirm: "Delete ${{ params.n }} rows?"}]'
+    code, found, shown = answered(tmp_path, text, answers=f"{answer}\n")
+    assert (code, found) == (0, {"one": status}), shown
+    assert "Purge: Delete 3 rows? [y/N]" in shown
