@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "django_runbook",
     "flights",
     "tests.testapp",
+    "tests.batchapp",
 ]
 SITE_ID = 1
 

@@ -91,6 +91,13 @@ class RunQuerySet(models.QuerySet["Run"]):
         """The runs of a runbook."""
         return self.filter(runbook=runbook)
 
+    def named(self, name: str) -> Self:
+        """The runs of what a person calls by this name: its key, its name, its file, or the stem of that."""
+        suffixes = models.Q()
+        for suffix in ("", ".yml", ".yaml"):
+            suffixes |= models.Q(runbook=name + suffix) | models.Q(file=name + suffix)
+        return self.filter(suffixes | models.Q(name=name))
+
     def newest_first(self) -> Self:
         """In the order in which people look for them."""
         return self.order_by("-started_at", "-pk")
