@@ -11,7 +11,11 @@ pytestmark = pytest.mark.django_db
 
 
 def test_a_run_is_recorded_with_its_steps(tmp_path: Path) -> None:
-    told = run(tmp_path, "params: {word: hello}\nsteps:\n  - {id: one, command: 'say hello'}\n  - {id: two, command: noop}\n", param=["word=day"])
+    told = run(
+        tmp_path,
+        "params: {word: hello}\nsteps:\n  - {id: one, command: 'say hello'}\n  - {id: two, command: noop}\n",
+        param=["word=day"],
+    )
     print(told.errors)
     row = Run.objects.get()
     assert (row.status, row.exit_code, row.params) == ("succeeded", 0, {"word": "day"})

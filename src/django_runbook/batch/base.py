@@ -70,6 +70,8 @@ class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
     transaction_per: ClassVar[Literal["batch", "command"]] = "batch"
     idle_limit_seconds: ClassVar[float] = 60.0
     has_shards: ClassVar[bool] = False
+    # What a resume asks of a command that was cut off: this one does nothing twice.
+    continues_from_checkpoint: ClassVar[bool] = True
     is_todo: bool = False
     # What the command line gave, while the command runs.
     options: Mapping[str, Any] = MappingProxyType({})
