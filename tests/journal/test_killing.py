@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from pytest_django import DjangoDbBlocker
 
 from tests.batch.databases import alias_on, run
 from tests.journal.killing import RUNBOOK
@@ -40,13 +41,14 @@ def database_on(vendor: str, directory: Path) -> Iterator[dict[str, Any]]:
             run(alias, f"DROP DATABASE {name}" + (" WITH (FORCE)" if vendor == "postgresql" else ""))
 
 
-@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("vendor", ["sqlite", "postgresql", "mariadb"])
-def test_a_run_that_is_killed_anywhere_and_resumed_does_everything_once(tmp_path: Path, vendor: str) -> None:
+def test_a_run_that_is_killed_anywhere_and_resumed_does_everything_once(
+    tmp_path: Path, vendor: str, django_db_blocker: DjangoDbBlocker
+) -> None:
     rounds = ROUNDS if vendor == "sqlite" else max(1, ROUNDS // 4)
     (tmp_path / "warm.yml").write_text(RUNBOOK)
     paths = os.pathsep.join(str(path) for path in (ROOT / "src", ROOT, ROOT / "example_project"))
-    with database_on(vendor, tmp_path) as settings:
+    with django_db_blocker.unblock(), database_on(vendor, tmp_path) as settings:
         env = {
             **os.environ,
             "PYTHONPATH": paths,
