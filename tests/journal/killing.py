@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
@@ -13,7 +14,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import django
@@ -75,8 +76,8 @@ class Round:
         while True:
             is_last = not is_killed or self.kill_count >= MAX_KILLS or (self.kill_count and self._rng.random() < 0.3)
             delay = None if is_last else self._rng.uniform(0, self._usual_seconds)
-            options = {"resume": "", **answers} if is_begun else {"param": [f"log={self.log}"]}
-            code, said = fork(lambda: run(self.folder, options), folder=self.folder, kill_after=delay)
+            options: dict[str, object] = {"resume": "", **answers} if is_begun else {"param": [f"log={self.log}"]}
+            code, said = fork(functools.partial(run, self.folder, options), folder=self.folder, kill_after=delay)
             answers = {}
             if code == -signal.SIGKILL:
                 self.kill_count += 1
@@ -144,7 +145,7 @@ class Round:
         return 0
 
 
-def run(folder: Path, options: dict[str, object]) -> int:
+def run(folder: Path, options: Mapping[str, object]) -> int:
     """The call of the command to its exit code."""
     os.chdir(folder)
     try:
