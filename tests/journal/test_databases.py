@@ -110,3 +110,13 @@ def test_a_signal_leaves_a_run_that_can_be_resumed(call: Manage, database: Any, 
     assert done.returncode == 0, done.stderr
     effects = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("begin")]
     assert effects == ["begin one", "begin clean", "begin two", "begin clean"]
+
+
+@pytest.mark.parametrize("database", ["postgresql", "mariadb"], indirect=True)
+def test_a_connection_that_the_server_has_ended_is_made_anew(call: Manage, tmp_path: Path) -> None:
+    call("migrate", "--verbosity", "0")
+    (tmp_path / "cut.yml").write_text("steps:\n  - {id: cut, command: cut_connection}\n  - {id: two, command: noop}\n")
+    done = call("run_runbook", "cut.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = runs(call)
+    assert statuses(call, row["id"]) == [("cut", "succeeded", 1), ("two", "succeeded", 1)]
