@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
+from django_runbook import conf
 from django_runbook.locks import factory
 from django_runbook.models import Run, StepRun
 from tests.journal.support import die, effects, resume
@@ -199,7 +200,7 @@ def test_a_run_of_another_runbook_is_refused(tmp_path: Path) -> None:
 def test_a_run_that_is_at_work_is_not_resumed(tmp_path: Path) -> None:
     fail_now(tmp_path)
     run(tmp_path, TWO)
-    lock = factory.new_factory(directory=None, what="the other one")(Run.objects.get().lock_name)
+    lock = factory.new_factory(conf.read(), what="the other one")(Run.objects.get().lock_name)
     assert lock.acquire() is None
     try:
         told = resume(tmp_path)
