@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_django import Settings
@@ -225,7 +226,7 @@ def test_a_run_that_is_at_work_is_not_resumed(tmp_path: Path) -> None:
     ],
     ids=lambda options: next(iter(options)),
 )
-def test_options_that_a_resume_cannot_have_are_refused(tmp_path: Path, options: dict[str, object]) -> None:
+def test_options_that_a_resume_cannot_have_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     fail_now(tmp_path)
     run(tmp_path, TWO)
     assert resume(tmp_path, **options).exit_code == 2
@@ -233,7 +234,7 @@ def test_options_that_a_resume_cannot_have_are_refused(tmp_path: Path, options: 
 
 
 @pytest.mark.parametrize("options", [{"rerun": ["one"]}, {"accept_changes": True}], ids=["rerun", "accept"])
-def test_options_of_a_resume_are_refused_elsewhere(tmp_path: Path, options: dict[str, object]) -> None:
+def test_options_of_a_resume_are_refused_elsewhere(tmp_path: Path, options: dict[str, Any]) -> None:
     assert run(tmp_path, TWO, **options).exit_code == 2
     assert effects(tmp_path) == []
 
@@ -310,7 +311,7 @@ def test_a_batch_command_continues(tmp_path: Path) -> None:
 def test_an_answer_to_nothing_is_refused(tmp_path: Path, option: str) -> None:
     fail_now(tmp_path)
     run(tmp_path, TWO)
-    told = resume(tmp_path, **{option: ["three"]})
+    told = run(tmp_path, TWO, resume="", **{option: ["three"]})
     assert told.exit_code == 2
     assert f"--{option} three" in told.errors
 

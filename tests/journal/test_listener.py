@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.db import DatabaseError, OperationalError
 from django.dispatch import Signal
 
 from django_runbook import signals
+from django_runbook.executors.atomic import atomically
 from django_runbook.journal import writer
 from django_runbook.models import Run, StepRun
 from django_runbook.results import StepStatus
@@ -201,16 +203,10 @@ def test_an_atomic_step_whose_output_cannot_be_read_is_not_kept(tmp_path: Path) 
 def test_an_atomic_step_whose_commit_is_in_doubt_is_what_its_row_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from django_runbook.journal import listener
-
-    real = listener.atomically
-
     def lose_the_answer(call: Any, **more: Any) -> Any:
-        from dataclasses import replace
+        return replace(atomically(call, **more), status=StepStatus.FAILED)
 
-        return replace(real(call, **more), status=StepStatus.FAILED)
-
-    monkeypatch.setattr(listener, "atomically", lose_the_answer)
+    monkeypatch.setattr("django_runbook.journal.listener.atomically", lose_the_answer)
     run(tmp_path, "steps:\n  - {id: one, command: effect one --log log --mark, atomic: true}\n")
     assert row("one").status == "succeeded"
     assert Run.objects.get().status == "succeeded"

@@ -11,7 +11,6 @@ from django.core.management.base import BaseCommand, CommandError
 
 from tests.testapp.models import Mark
 
-
 PATIENCE_SECONDS = 60.0
 
 
