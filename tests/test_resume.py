@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -281,6 +283,25 @@ def test_skip_counts_it_as_done_for_ever(tmp_path: Path) -> None:
     mend(tmp_path)
     assert resume(tmp_path).exit_code == 0
     assert effects(tmp_path) == ["zero", "one", "two", "two", "two"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "exit_code", "effects_after"),
+    [("r", 0, ["one", "two", "two"]), ("s", 0, ["one", "two"]), ("", 2, ["one", "two"]), ("?", 2, ["one", "two"])],
+    ids=["rerun", "skip", "nothing", "else"],
+)
+def test_a_person_at_the_terminal_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, exit_code: int, effects_after: list[str]
+) -> None:
+    run(tmp_path, TWO)
+    die("two")
+    terminal = io.StringIO(f"{answer}\n")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", terminal)
+    told = resume(tmp_path)
+    assert told.exit_code == exit_code
+    assert effects(tmp_path) == effects_after
+    assert "[r]un it again" in "".join(told.shown)
 
 
 def test_an_item_that_was_cut_off_is_named_by_its_number_or_by_its_loop(tmp_path: Path) -> None:

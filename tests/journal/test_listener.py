@@ -125,18 +125,27 @@ steps:
   - {id: one, command: "say ${{ secrets.TOKEN }}", name: "Say ${{ secrets.TOKEN }}"}
   - {id: two, command: effect s3cret-token --log log --fail-until 9, continue_on_error: true}
   - {id: three, command: say hidden, no_log: true}
+  - {id: four, command: say hidden, no_log: true, capture: text}
 """
     run(tmp_path, text)
     stored = repr([*Run.objects.values(), *StepRun.objects.values()])
     assert "s3cret" not in stored
     assert row("three").argv == ["say", "***"]
     assert row("three").output_head == ""
+    assert (row("four").output, row("four").is_output_secret) == (None, True)
 
 
 def test_progress_is_recorded(tmp_path: Path) -> None:
     Row.objects.bulk_create(Row() for _ in range(5))
     run(tmp_path, "steps: [{id: rows, command: count_rows}]")
     assert (row("rows").done_count, row("rows").total_count, row("rows").failed_count) == (5, 5, 0)
+
+
+def test_progress_can_be_seen_while_nobody_is_in_a_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_runbook.journal.listener._PROGRESS_SECONDS", 0.0)
+    told = run(tmp_path, "steps: [{id: seen, command: see_progress}]")
+    assert told.output("seen") == ["1 of 10", "in a transaction: 1 of 10", "3 of 10"]
+    assert row("seen").done_count == 3
 
 
 def test_what_no_database_takes_is_left_out(tmp_path: Path) -> None:

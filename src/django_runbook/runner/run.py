@@ -77,7 +77,7 @@ class Surroundings:
 
     ``execute`` calls a command in this process, ``atomically`` does so in one transaction, ``isolate`` calls it in a
     process of its own; ``new_lock`` makes the lock of a name. ``keep_output`` is told what ``capture`` made of a step's
-    output, before the step has ended.
+    output, before the step has ended; `HIDDEN` where nobody may keep it.
     """
 
     execute: Execute
