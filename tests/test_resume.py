@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _journal(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.RUNBOOK = {"JOURNAL": True}
+    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
     monkeypatch.chdir(tmp_path)
 
 

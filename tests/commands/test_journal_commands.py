@@ -32,7 +32,7 @@ steps:
 
 @pytest.fixture(autouse=True)
 def _journal(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.RUNBOOK = {"JOURNAL": True}
+    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
     monkeypatch.chdir(tmp_path)
 
 

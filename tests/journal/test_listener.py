@@ -184,7 +184,7 @@ def test_some_calls_are_not_recorded(tmp_path: Path, options: dict[str, bool]) -
 
 
 def test_a_setting_turns_the_journal_off(tmp_path: Path, settings: Any) -> None:
-    settings.RUNBOOK = {"JOURNAL": False}
+    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": False}
     run(tmp_path, "steps: [noop]")
     assert not Run.objects.exists()
     assert "there is no journal" in resume(tmp_path).errors

@@ -20,7 +20,7 @@ from tests.services import REDIS_URL, require_mariadb, require_postgres, require
 
 NAMES = ("file", "postgresql", "mariadb", "redis")
 # Long enough for a slow machine to renew in time, which is at a third of it.
-EXPIRY_SECONDS = 3.0
+EXPIRY_SECONDS = 2.0
 PATIENCE_SECONDS = 20.0
 
 

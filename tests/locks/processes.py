@@ -43,10 +43,10 @@ def holding(backend: Backend, name: str, *, child_until: Path | None = None) -> 
         yield process
 
 
-def run_crowd(backend: Backend, name: str, *, count: int) -> list[dict[str, Any]]:
+def run_crowd(backend: Backend, name: str, *, count: int, **environ: str) -> list[dict[str, Any]]:
     """What each of many processes ended with, that ran the command ``hold_lock`` at once: pid, code, text."""
     code = (_SET_UP + _CROWD).format(setting=backend.setting, name=name, count=count)
-    with started(code, DJANGO_SETTINGS_MODULE=backend.module) as process:
+    with started(code, DJANGO_SETTINGS_MODULE=backend.module, **environ) as process:
         output, errors = process.communicate()
     assert process.returncode == 0, errors
     told: list[dict[str, Any]] = json.loads(output)
@@ -101,7 +101,7 @@ def crowd(name: str, *, count: int) -> None:
             _run(["manage.py", "hold_lock", name, str(end)], output=directory / str(number))
         pids.append(pid)
     os.close(start)
-    told = {}
+    told: dict[int, int] = {}
     while len(told) < count:
         pid, status = os.wait()
         told[pid] = os.waitstatus_to_exitcode(status)

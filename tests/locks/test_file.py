@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -205,7 +206,7 @@ def test_without_a_given_folder_it_is_one_in_the_home_of_the_user(
 def test_without_a_home_it_is_one_of_the_user_among_the_temporary_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folder.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     home_of(monkeypatch, None)
     own = tmp_path / f"django-runbook-{os.geteuid()}"
     assert folder.private() == own
@@ -219,14 +220,14 @@ def test_without_a_home_it_is_one_of_the_user_among_the_temporary_files(
 
 
 def test_a_home_that_refuses_is_passed_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     (tmp_path / ".local").touch()
     home_of(monkeypatch, tmp_path)
     assert folder.private() == tmp_path / f"django-runbook-{os.geteuid()}"
 
 
 def test_the_own_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     home_of(monkeypatch, None)
     monkeypatch.setattr(os, "geteuid", lambda: 4321)
     with pytest.raises(InvalidUsage, match=f"belongs to {folder.name_of_user(os.getuid())}; name one with"):

@@ -14,28 +14,8 @@ from django.db import connections
 from django_runbook.locks.base import Holder, Lock
 from django_runbook.locks.postgresql import PostgreSQLLock
 from tests.locks.backends import alias_on, eventually, holder_of, is_free, locks
+from tests.locks.looking import key_of, pid_of
 from tests.postgres_settings import POSTGRES
-from tests.services import require_postgres
-
-_PID = """
-    SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
-    AND ((classid::bigint << 32) | objid::bigint) = %s
-"""
-
-
-@pytest.fixture
-def server() -> Iterator[psycopg.Connection[Any]]:
-    require_postgres()
-    database = POSTGRES
-    with psycopg.connect(
-        host=database["HOST"],
-        port=database["PORT"],
-        user=database["USER"],
-        password=database["PASSWORD"],
-        dbname=database["NAME"],
-        autocommit=True,
-    ) as connection:
-        yield connection
 
 
 @pytest.fixture
@@ -44,15 +24,6 @@ def lock(name: str) -> Iterator[Lock]:
         lock = locks("database", alias=alias)(name)
         yield lock
         lock.release()
-
-
-def key_of(name: str) -> int:
-    return PostgreSQLLock(name, alias="default").key
-
-
-def pid_of(server: psycopg.Connection[Any], name: str) -> int | None:
-    row = server.execute(_PID, [key_of(name)]).fetchone()
-    return None if row is None else int(row[0])
 
 
 def test_a_connection_that_is_terminated_has_lost_the_lock(

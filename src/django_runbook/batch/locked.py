@@ -12,9 +12,10 @@ With ``--lock-wait 10m`` the second one waits for its turn. ``RUNBOOK["LOCK"]`` 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from django.core.management.base import CommandError, CommandParser
@@ -70,7 +71,7 @@ class LockedCommand(Part):
             raise CommandError(str(error), returncode=error.exit_code) from error
         self.lock = lock
         try:
-            with _Watch(self, lock):
+            with _watched(self, lock):
                 output = super().execute(*args, **options)
             if not lock.is_held():
                 fault = LockLost(_lost(lock))
@@ -100,29 +101,28 @@ class LockedCommand(Part):
             holder = lock.acquire()
 
 
-class _Watch:
+@contextlib.contextmanager
+def _watched(command: LockedCommand, lock: Lock) -> Iterator[None]:
     """Asks from time to time whether the lock is still there, for a command that can be asked to stop."""
+    request_stop: Callable[[str], None] | None = getattr(command, "request_stop", None)
+    if request_stop is None:
+        yield
+        return
+    is_over = threading.Event()
 
-    def __init__(self, command: LockedCommand, lock: Lock) -> None:
-        self._request_stop = getattr(command, "request_stop", None)
-        self._lock = lock
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="runbook-lock-watch", daemon=True)
-
-    def __enter__(self) -> None:
-        if self._request_stop is not None:
-            self._thread.start()
-
-    def __exit__(self, *error: object) -> None:
-        self._is_over.set()
-        if self._request_stop is not None:
-            self._thread.join()
-
-    def _look(self) -> None:
-        while not self._is_over.wait(_WATCH_SECONDS):
-            if not self._lock.is_held():
-                self._request_stop(_lost(self._lock))
+    def look() -> None:
+        while not is_over.wait(_WATCH_SECONDS):
+            if not lock.is_held():
+                request_stop(_lost(lock))
                 return
+
+    thread = threading.Thread(target=look, name="runbook-lock-watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def _held(lock: Lock, holder: Holder) -> str:

@@ -81,8 +81,7 @@ class FileLock:
         return None
 
     def _open(self) -> int:
-        # Without O_NONBLOCK a pipe of this name would wait for its other end.
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             descriptor = os.open(self.path, flags, 0o600)
         except OSError as error:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import ClassVar
 
 from django_runbook.exceptions import LockUnavailable
 from django_runbook.locks.base import Holder, since_text
@@ -24,6 +26,8 @@ class MySQLLock(SessionLock):
     the time of the holder are names, too: for each bit of them that is set, its connection has one more lock, named
     after the number of the connection and of the bit.
     """
+
+    parameters: ClassVar[Mapping[str, object]] = MappingProxyType({"connect_timeout": 10})
 
     key = ""
 
@@ -63,6 +67,7 @@ class MySQLLock(SessionLock):
         session.ask("SELECT RELEASE_ALL_LOCKS()")
 
     def bit_names(self, connection_id: int) -> Iterator[str]:
+        """The names of the locks that tell of the holder with this connection, the lowest bit first."""
         return (f"{self.key}-{connection_id}-{bit}" for bit in range(_PID_BITS + _TIME_BITS))
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.core import checks
 
 from django_runbook.exceptions import InvalidUsage, LockUnavailable
 from django_runbook.locks import space
@@ -58,6 +63,11 @@ class RedisLock:
     def is_held(self) -> bool:
         return self._held is not None and self._held.is_good
 
+    @property
+    def good_until(self) -> float:
+        """Until when it is ours at the least, by the monotonic clock."""
+        return self._held.good_until if self._held is not None else 0.0
+
     def release(self) -> None:
         if self._held is not None:
             held, self._held = self._held, None
@@ -70,7 +80,7 @@ class _Held:
     def __init__(self, lease: Lease, *, expiry_seconds: float, renewed_at: float) -> None:
         self._lease = lease
         self._expiry_seconds = expiry_seconds
-        self._good_until = renewed_at + expiry_seconds
+        self.good_until = renewed_at + expiry_seconds
         self._pid = os.getpid()
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="runbook-lock", daemon=True)
@@ -79,7 +89,7 @@ class _Held:
     @property
     def is_good(self) -> bool:
         # A process that was forked has no thread that renews, and is not the holder.
-        return os.getpid() == self._pid and not self._is_over.is_set() and time.monotonic() < self._good_until
+        return os.getpid() == self._pid and not self._is_over.is_set() and time.monotonic() < self.good_until
 
     def end(self) -> None:
         import redis
@@ -102,7 +112,7 @@ class _Held:
         pause = self._expiry_seconds / 3
         while not self._is_over.wait(pause):
             asked_at = time.monotonic()
-            if asked_at >= self._good_until:
+            if asked_at >= self.good_until:
                 break
             try:
                 self._lease.extend(self._expiry_seconds, replace_ttl=True)
@@ -112,7 +122,7 @@ class _Held:
                 # Redis is away, perhaps for a moment: ask often, as long as the lease may still be ours.
                 pause = self._expiry_seconds / 30
                 continue
-            self._good_until = asked_at + self._expiry_seconds
+            self.good_until = asked_at + self._expiry_seconds
             pause = self._expiry_seconds / 3
         self._is_over.set()
 
@@ -136,6 +146,7 @@ class RedisLocks:
             raise InvalidUsage('the redis locks need the option "url", as in "redis://127.0.0.1:6379/0"')
         if prefix is not None and not isinstance(prefix, str):
             raise InvalidUsage('the option "prefix" of the redis locks must be a text')
+        self._url = url
         self._expiry_seconds = _expiry(expiry_seconds)
         self._client = _client(url, timeout_seconds=self._expiry_seconds / 6)
         self._prefix = prefix
@@ -150,6 +161,23 @@ class RedisLocks:
             expiry_seconds=self._expiry_seconds,
             what=self._what,
         )
+
+    def check(self) -> Sequence[checks.CheckMessage]:
+        """What a project should know about these locks."""
+        shared = [alias for alias, cache in settings.CACHES.items() if self._url in _locations(cache)]
+        if not shared:
+            return []
+        message = f'The cache "{shared[0]}" is in the same Redis database as the runbook locks: clearing it frees them.'
+        hint = "Give the locks a database of their own, as in redis://127.0.0.1:6379/1, which keeps all its keys."
+        return [checks.Warning(message, hint=hint, id="django_runbook.W002")]
+
+
+def _locations(cache: Mapping[str, object]) -> list[str]:
+    location = cache.get("LOCATION")
+    # As Django's own cache has it: several servers in a list, or in one text.
+    if isinstance(location, list | tuple):
+        return [str(server) for server in location]
+    return re.split("[;,]", str(location or ""))
 
 
 def _holder(token: object) -> Holder:
