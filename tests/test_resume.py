@@ -263,6 +263,13 @@ def test_a_step_that_was_cut_off_is_in_doubt(tmp_path: Path) -> None:
     assert Run.objects.get().attempt_count == 1
 
 
+def test_a_handler_that_was_cut_off_is_not_in_doubt(tmp_path: Path) -> None:
+    run(tmp_path, "steps: [effect one --log log]\nfinally: [{id: clean, command: effect clean --log log}]\n")
+    die("clean")
+    assert resume(tmp_path).exit_code == 0
+    assert effects(tmp_path) == ["one", "clean", "clean"]
+
+
 def test_rerun_runs_it_again(tmp_path: Path) -> None:
     run(tmp_path, TWO)
     die("two")

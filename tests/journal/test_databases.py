@@ -132,3 +132,13 @@ def test_a_connection_that_the_server_has_ended_is_made_anew(call: Manage, tmp_p
     assert done.returncode == 0, done.stdout + done.stderr
     (row,) = runs(call)
     assert statuses(call, row["id"]) == [("cut", "succeeded", 1), ("two", "succeeded", 1)]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_command_may_write_from_threads_of_its_own(call: Manage, tmp_path: Path) -> None:
+    call("migrate", "--verbosity", "0")
+    (tmp_path / "threads.yml").write_text("steps: [{id: many, command: misbehave threads}]")
+    done = call("run_runbook", "threads.yml")
+    assert done.returncode == 0, done.stderr
+    shown = call("show_runs", "--run", runs(call)[0]["id"], "--step", "many").stdout
+    assert sorted(shown.splitlines()[1:]) == [f"thread {number}" for number in range(4)]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -336,11 +335,3 @@ def test_a_receiver_that_raises_is_told_of_and_ends_nothing(tmp_path: Path) -> N
         signals.step_finished.disconnect(break_down)
     assert (told.exit_code, told.status) == (0, "succeeded")
     assert told.errors.count("ValueError: the receiver is broken") == 2
-
-
-def test_a_command_may_write_from_threads_of_its_own(tmp_path: Path) -> None:
-    told = run(tmp_path, "steps: [{id: many, command: misbehave threads}]")
-    assert told.exit_code == 0
-    assert sorted(told.output("many")) == [f"thread {number}" for number in range(4)]
-    assert sorted(row("many").output_head.splitlines()) == sorted(told.output("many"))
-    assert threading.active_count() < 50
