@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import models, transaction
 from django.utils import timezone
 
+from django_runbook import statements
 from django_runbook.fields import JSONText
 from django_runbook.results import RunStatus, StepStatus
 
@@ -211,8 +212,8 @@ class Run(models.Model):
     def finish(self, *, using: str, at: datetime.datetime, status: RunStatus, exit_code: int, reason: str) -> bool:
         """Store how it ended; False where its row is gone, or belongs to another process."""
         changes = {"status": status.value, "exit_code": exit_code, "reason": reason, "finished_at": stored(at)}
-        mine = Run.objects.using(using).filter(pk=self.pk, owner=self.owner, status=RUNNING)
-        return _move(self, mine, changes)
+        mine = {"id": self.pk, "owner": self.owner, "status": RUNNING}
+        return _move(self, changes, mine, using=using)
 
 
 class StepRun(models.Model):
@@ -274,22 +275,24 @@ class StepRun(models.Model):
 
     def finish(self, status: StepStatus, *, using: str, **changes: Any) -> bool:
         """Store how it ended; False where its row is gone, or was taken over."""
-        mine = StepRun.objects.using(using).filter(pk=self.pk)
-        return _move(self, mine, {"status": status.value, **changes})
+        return _move(self, {"status": status.value, **changes}, {"id": self.pk, "status": self.status}, using=using)
+
+    def insert(self, *, using: str) -> None:
+        """Store it for the first time."""
+        statements.insert(self, using=using)
 
     def note(self, *, using: str, **changes: Any) -> bool:
         """Store how far it is."""
         _set(self, changes)
-        return bool(StepRun.objects.using(using).filter(pk=self.pk, status=RUNNING).update(**changes))
+        return statements.update(self, changes, {"id": self.pk, "status": RUNNING}, using=using)
 
 
-def _move(row: Run | StepRun, mine: models.QuerySet[Any], changes: dict[str, Any]) -> bool:
+def _move(row: Run | StepRun, changes: dict[str, Any], mine: dict[str, Any], *, using: str) -> bool:
     allowed = _before(row.MOVES, changes["status"])
     if row.status not in allowed:
         raise ValueError(f"{row} cannot become {changes['status']}")
-    mine = mine.filter(status=row.status)
     _set(row, changes)
-    return bool(mine.update(**changes))
+    return statements.update(row, changes, mine, using=using)
 
 
 def _before(moves: dict[str, tuple[str, ...]], status: str) -> tuple[str, ...]:

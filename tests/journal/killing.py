@@ -222,9 +222,11 @@ def main(folder: Path, round_count: int, seed: int) -> None:
     rng = random.Random(seed)
     usual_seconds = 0.0
     kill_count, doubts = 0, Counter[str]()
-    for number in range(round_count + 1):
+    number = tried_count = 0
+    while number <= round_count:
+        tried_count += 1
         assert fork(empty, folder=folder)[0] == 0
-        one = Round(folder / str(number), rng, usual_seconds=usual_seconds)
+        one = Round(folder / str(tried_count), rng, usual_seconds=usual_seconds)
         started = time.monotonic()
         try:
             one.go(is_killed=number > 0)
@@ -234,6 +236,10 @@ def main(folder: Path, round_count: int, seed: int) -> None:
             raise
         if not number:
             usual_seconds = time.monotonic() - started
+        elif not one.kill_count:
+            # It ended before its moment came.
+            continue
+        number += 1
         kill_count += one.kill_count
         doubts += one.doubts
     print(json.dumps({"rounds": round_count, "seed": seed, "kills": kill_count, "doubts": sum(doubts.values())}))

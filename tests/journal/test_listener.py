@@ -224,15 +224,15 @@ def test_an_atomic_step_whose_commit_is_in_doubt_is_what_its_row_says(
 
 
 def test_a_busy_database_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, calls = StepRun.save, []
+    real, calls = StepRun.insert, []
 
-    def save(self: StepRun, **more: Any) -> None:
+    def insert(self: StepRun, **more: Any) -> None:
         calls.append(self.step_id)
         if len(calls) < 4:
             raise OperationalError("database is locked")
         real(self, **more)
 
-    monkeypatch.setattr(StepRun, "save", save)
+    monkeypatch.setattr(StepRun, "insert", insert)
     assert run(tmp_path, "steps: [noop]").exit_code == 0
     assert len(calls) == 4
 
@@ -243,10 +243,10 @@ def test_a_busy_database_is_waited_for(tmp_path: Path, monkeypatch: pytest.Monke
 def test_another_error_ends_the_run_and_finally_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def save(self: StepRun, **more: Any) -> None:
+    def insert(self: StepRun, **more: Any) -> None:
         raise error
 
-    monkeypatch.setattr(StepRun, "save", save)
+    monkeypatch.setattr(StepRun, "insert", insert)
     text = "steps: [effect one --log log]\nfinally: [effect clean --log log]\n"
     told = run(tmp_path, text)
     assert told.exit_code == 1

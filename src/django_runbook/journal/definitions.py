@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -87,14 +87,14 @@ def _expressions_in(value: object) -> Iterator[Expression]:
 
 
 def _lines(step: Step, variables: Mapping[str, Located]) -> Iterator[str]:
-    parts = dict(_parts(step))
-    yield from (f"{name}: {value}" for name, value in parts.items())
-    for name in _variables_in([value for _, value in _fields(step)], variables):
+    fields = list(_fields(step))
+    yield from (f"{name}: {value}" for name, value in _parts(step, fields))
+    for name in _variables_in([value for _, value in fields], variables) if variables else ():
         yield f"vars.{name}: {_plain(variables[name])}"
 
 
-def _parts(step: Step) -> Iterator[tuple[str, str]]:
-    for name, value in _fields(step):
+def _parts(step: Step, fields: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
+    for name, value in fields:
         if isinstance(value, tuple) and value and isinstance(value[0], Option):
             yield from ((f"{name}.{option.name}", _plain(option.value)) for option in value)
         else:

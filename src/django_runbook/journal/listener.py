@@ -227,7 +227,7 @@ class Journal:
         self._attempts[step_id] = attempt
         definition = self._definitions.of(step_id)
         return StepRun(
-            run=self._run,
+            run_id=self._run.pk,
             step_id=step_id,
             attempt=attempt,
             run_attempt=self._run.attempt_count,

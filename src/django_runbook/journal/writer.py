@@ -196,7 +196,10 @@ class Writer:
     def _insert(self, row: Run | StepRun, *, is_again: bool) -> None:
         try:
             with transaction.atomic(using=self.alias) if is_again else contextlib.nullcontext():
-                row.save(force_insert=True, using=self.alias)
+                if isinstance(row, StepRun):
+                    row.insert(using=self.alias)
+                else:
+                    row.save(force_insert=True, using=self.alias)
         except IntegrityError:
             if not is_again or not self._is(row, "running"):
                 raise
