@@ -55,8 +55,14 @@ migrations: $(VENV)/.development-installed ## check that no model lacks its migr
 	@$(WITH_PROJECT) DJANGO_SETTINGS_MODULE=tests.settings $(VENV_PYTHON) -m django makemigrations --check --dry-run
 	@$(VENV_PYTHON) example_project/manage.py makemigrations --check --dry-run
 
+# Strict: a warning, such as a reference that leads nowhere, is a failure; anew each time, or it would be told once only.
+.PHONY: docs
+docs: $(VENV)/.development-installed ## build the documentation into docs/_build/html
+	@$(VENV_PYTHON) -m sphinx --builder html --fresh-env --nitpicky --fail-on-warning --keep-going --quiet \
+	  docs docs/_build/html
+
 .PHONY: check
-check: lint types migrations test ## all of the above, before a commit
+check: lint types migrations docs test ## all of the above, before a commit
 
 .PHONY: matrix
 matrix: $(VENV)/.development-installed ## run the tests on each Python that is here, with each Django
@@ -68,7 +74,7 @@ lock: $(VENV)/.development-installed ## pin the dependencies anew (ARGS=--upgrad
 
 .PHONY: clean
 clean: ## remove the environments and what the tools left
-	rm -rf $(VENV) .nox .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) .nox .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist docs/_build
 
 # Installing. A stamp is written when all went well; `.incomplete` is there while it goes on, so that what an
 # interrupted installation left is thrown away and not built upon.

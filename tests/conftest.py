@@ -1,8 +1,15 @@
-"""What every test shares: hypothesis profiles without a deadline, and an environment without a CI service in it."""
+"""What every test shares: hypothesis profiles without a deadline, no CI service around it, and nothing left behind."""
+
+from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
+
+from tests.executors import processes
 
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -11,3 +18,22 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 # The commands that tests start would write for the log of GitHub's runner, as they do for users.
 for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
     os.environ.pop(name, None)
+
+# A process that was killed is there for a moment more, until whoever started it has waited for it.
+PATIENCE_SECONDS = 5.0
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """After each test that runs runbooks no process that it started is alive, and no lock is held."""
+    if request.path.parent.name not in {"runner", "executors"}:
+        yield
+        return
+    # Each program that a test starts inherits the mark, whatever becomes of who started it.
+    mark = f"{os.getpid()}-{time.monotonic_ns()}"
+    monkeypatch.setenv("MARK_OF_TEST", mark)
+    yield
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (left := [*processes.marked(mark), *processes.held_locks()]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left == []

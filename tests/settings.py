@@ -83,3 +83,5 @@ if LOCK_DIR is None:
 
 # Most tests have no database; those of the journal turn it on.
 RUNBOOK: dict[str, object] = {"JOURNAL": False, "LOCK": {"BACKEND": "file", "OPTIONS": {"directory": LOCK_DIR}}}
+if "STOP_TIMEOUT" in os.environ:
+    RUNBOOK["STOP_TIMEOUT"] = float(os.environ["STOP_TIMEOUT"])

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 from django.db.models import F, Model, QuerySet
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_runbook.batch import BatchCommand
 from django_runbook.batch import checkpoint as checkpoints
+from django_runbook.batch.options import Shard
 from django_runbook.models import Checkpoint, FailedRow
 from tests.batch.commands import CountBatches, CountItems, MarkItems
 from tests.batch.engines import Engine
@@ -34,6 +35,12 @@ from tests.batchapp.models import (
     WithText,
     WithUUID,
 )
+
+
+class Unlocked(BatchCommand):
+    def get_lock_name(self, **options: Any) -> str | None:
+        return None
+
 
 BOTH = pytest.mark.parametrize("command", [CountItems, CountBatches])
 
@@ -139,7 +146,7 @@ KEYS: list[tuple[type[Model], list[dict[str, Any]]]] = [
 def test_any_key_is_gone_through_once(engine: Engine, model: Any, rows: list[dict[str, Any]], size: int) -> None:
     model.objects.using(engine.alias).bulk_create([model(**row) for row in rows])
 
-    class Count(BatchCommand):
+    class Count(Unlocked):
         def get_queryset(self) -> QuerySet[Any]:
             return model.objects.all()  # type: ignore[no-any-return]  # a parameter
 
@@ -167,7 +174,7 @@ def test_a_key_that_links_to_a_parent_is_gone_through_once(sqlite: Engine) -> No
     for number in range(5):
         WithParent.objects.using(sqlite.alias).create(id=number)
 
-    class Count(BatchCommand):
+    class Count(Unlocked):
         def get_queryset(self) -> QuerySet[WithParent]:
             return WithParent.objects.all()
 
@@ -178,7 +185,7 @@ def test_a_key_that_links_to_a_parent_is_gone_through_once(sqlite: Engine) -> No
     assert set(WithParent.objects.using(sqlite.alias).values_list("count", flat=True)) == {1}
 
 
-class ByColumns(BatchCommand):
+class ByColumns(Unlocked):
     key_fields = ("seen_at",)
 
     def get_queryset(self) -> QuerySet[WithColumns]:
@@ -206,7 +213,7 @@ def test_a_key_that_would_leave_rows_out_is_refused_at_the_start(
     sqlite: Engine, fields: tuple[str, ...], words: str
 ) -> None:
     class Bad(ByColumns):
-        key_fields = fields
+        key_fields = fields  # type: ignore[assignment]  # of any length
 
     with pytest.raises(CommandError, match=words):
         call(sqlite, Bad())
@@ -230,7 +237,7 @@ def test_a_queryset_that_has_no_ranges_is_refused(sqlite: Engine, rows: Callable
 
 
 def test_a_command_without_work_is_told(sqlite: Engine) -> None:
-    class Idle(BatchCommand):
+    class Idle(Unlocked):
         def get_queryset(self) -> QuerySet[Item]:
             return Item.objects.all()
 
@@ -292,7 +299,7 @@ def test_an_option_that_changes_the_rows_does_not_go_on_where_another_run_was(sq
 @BOTH
 def test_a_dry_run_does_the_work_and_leaves_nothing(engine: Engine, command: type[CountItems]) -> None:
     engine.fill(5)
-    looked = []
+    looked: list[Item] = []
     assert call(engine, command(looked.append), "--dry-run", "--batch-size", 2)[0] == "5 would be done\n"
     assert len(looked) == 5
     assert set(Item.objects.using(engine.alias).values_list("count", flat=True)) == {0}
@@ -631,3 +638,81 @@ def test_a_shard_that_has_finished_waits_for_the_others(sqlite: Engine) -> None:
 def test_an_option_that_cannot_be_is_refused(tokens: list[str], words: str) -> None:
     with pytest.raises(CommandError, match=words):
         call_command(CountItems(), *tokens)
+
+
+def test_shards_and_dry_runs_have_locks_of_their_own() -> None:
+    command = BatchCommand()
+    assert command.get_lock_name() == "command command"
+    assert command.get_lock_name(shard=Shard(number=1, count=8)) == "command command, shard 1/8"
+    assert command.get_lock_name(dry_run=True) is None
+
+
+def test_a_limit_counts_what_a_last_look_does_too(sqlite: Engine) -> None:
+    sqlite.fill(4)
+    keys = pks(sqlite)
+    Item.objects.using(sqlite.alias).filter(pk__in=keys[:2]).delete()
+
+    def commit_late(item: Item) -> None:
+        if item.pk == keys[3]:
+            Item.objects.using(sqlite.alias).bulk_create([Item(pk=key) for key in keys[:2]])
+
+    assert call(sqlite, MarkItems(commit_late), "--limit", 3)[0] == "3 done; the next run goes on from there\n"
+    call(sqlite, MarkItems())
+    assert sqlite.problems(4) == []
+
+
+def test_a_command_that_is_one_transaction_keeps_no_checkpoint_elsewhere(without_table: Engine) -> None:
+    without_table.fill(5)
+    bad = pks(without_table)[3]
+    with pytest.raises(CommandError, match=f"Item {bad}"):
+        call(without_table, Whole(failing(bad)), "--batch-size", 2)
+    assert not Checkpoint.objects.exists()
+    call(without_table, Whole(), "--batch-size", 2)
+    assert without_table.problems(5) == []
+
+
+def test_the_work_is_not_done_again_because_the_other_database_is_away(
+    without_table: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advance, failures = checkpoints.RowStore.advance, iter([True, False, True, True])
+
+    def failing_at_times(store: Any, old: Any, new: Any) -> bool:
+        if next(failures, False):
+            raise OperationalError("the connection is lost")
+        return advance(store, old, new)
+
+    monkeypatch.setattr(checkpoints.RowStore, "advance", failing_at_times)
+    monkeypatch.setattr(CountItems, "wait", lambda self, seconds: False)
+    without_table.fill(6)
+    call(without_table, CountItems(), "--batch-size", 2)
+    assert without_table.problems(6) == []
+
+
+def test_rows_need_not_be_counted_before(sqlite: Engine) -> None:
+    class Uncounted(CountItems):
+        has_total = False
+
+    sqlite.fill(1)
+    with CaptureQueriesContext(sqlite.connection) as captured:
+        call(sqlite, Uncounted(), "--batch-size", 1)
+    assert not [query for query in captured.captured_queries if "COUNT(" in query["sql"]]
+
+
+def test_an_end_whose_answer_is_lost_is_an_end(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    sqlite.fill(2)
+    connection: Any = sqlite.connection
+    commit, is_lost = connection._commit, [False]
+
+    def lose_answer() -> None:
+        commit()
+        if not is_lost[0] and not Checkpoint.objects.using(sqlite.alias).exists():
+            is_lost[0] = True
+            raise OperationalError("server closed the connection unexpectedly")
+
+    class Watched(CountItems):
+        def throttle(self) -> None:
+            monkeypatch.setattr(connection, "_commit", lose_answer)
+
+    assert call(sqlite, Watched())[0] == "2 done\n"
+    assert is_lost[0]
+    assert sqlite.problems(2) == []

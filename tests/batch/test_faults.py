@@ -23,6 +23,7 @@ from django_runbook.models import Checkpoint
 from tests.batch.commands import CountBatches, CountItems
 from tests.batch.engines import Engine, wait_until
 from tests.batchapp.models import Item, Ledger
+from tests.services import REDIS_URL, require_redis
 
 
 def call(engine: Engine, command: CountItems, *tokens: object) -> str:
@@ -406,3 +407,82 @@ def test_rows_committed_by_the_work_itself_are_refused(sqlite: Engine, tmp_path:
     sqlite.fill(1)
     with pytest.raises(CommandError, match="durable"):
         call(sqlite, Durable())
+
+
+class Locked(CountItems):
+    """One at a time, under a name that no other test has."""
+
+    pause_seconds = 0.05
+
+
+@pytest.fixture
+def locked(tmp_path: Path, settings: Any) -> type[Locked]:
+    settings.RUNBOOK = {"LOCK": {"BACKEND": "file", "OPTIONS": {"directory": str(tmp_path)}}}
+    return type("Locked", (Locked,), {"lock_name": f"test {tmp_path}", "__module__": __name__})
+
+
+def test_a_second_one_leaves_and_names_the_first(engine: Engine, locked: type[Locked]) -> None:
+    engine.fill(20)
+    with engine.forked(engine.work(locked(), "--batch-size", 1)) as child:
+        wait_until(lambda: Ledger.objects.using(engine.alias).exists(), what="the first batch")
+        with pytest.raises(CommandError, match=f"process {child.pid}") as caught:
+            call(engine, locked())
+        assert caught.value.returncode == 75
+        engine.connection.close()
+        child.kill()
+        child.wait()
+    assert engine.are_counts_right()
+    call(engine, locked())
+    assert engine.problems(20) == []
+
+
+def test_a_lock_that_gets_lost_stops_the_command(sqlite: Engine, locked: type[Locked], tmp_path: Path) -> None:
+    sqlite.fill(100)
+
+    def lose() -> None:
+        (path,) = tmp_path.glob("*.lock")
+        path.unlink()
+
+    with pytest.raises(CommandError, match="got lost") as caught:
+        call(sqlite, locked(once(lose)), "--batch-size", 1)
+    assert caught.value.returncode == 75
+    assert sqlite.are_counts_right()
+    call(sqlite, Patient())
+    assert sqlite.problems(100) == []
+
+
+@pytest.mark.parametrize("is_inside", [False, True], ids=["between batches", "inside its transaction"])
+def test_a_holder_stopped_past_the_expiry_of_its_lock_commits_nothing_more(
+    postgresql: Engine, tmp_path: Path, settings: Any, capfd: Any, *, is_inside: bool
+) -> None:
+    require_redis()
+    options = {"url": REDIS_URL, "expiry_seconds": 1.0, "prefix": f"test {tmp_path}"}
+    settings.RUNBOOK = {"LOCK": {"BACKEND": "redis", "OPTIONS": options}}
+
+    class Leased(Patient):
+        lock_name = "leased"
+        idle_limit_seconds = 2.0
+
+    def stop() -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    class Stopped(Leased):
+        def throttle(self) -> float | None:
+            if not is_inside and Ledger.objects.using(self.database).count() == 6:
+                stop()
+            return super().throttle()
+
+    stopped = Stopped(once(stop, at=8) if is_inside else lambda item: None)
+    postgresql.fill(30)
+    with postgresql.forked(postgresql.work(stopped, "--batch-size", 3)) as zombie:
+        os.waitpid(zombie.pid, os.WUNTRACED)
+        before = Ledger.objects.using(postgresql.alias).count()
+        assert before == 6
+        call(postgresql, Leased(), "--lock-wait", "30s", "--limit", 10)
+        postgresql.connection.close()
+        zombie.kill(signal.SIGCONT)
+        assert zombie.wait() == 75
+    assert Ledger.objects.using(postgresql.alias).count() == before + 10
+    assert "stop" in capfd.readouterr().err
+    call(postgresql, Leased(), "--lock-wait", "30s")
+    assert postgresql.problems(30) == []

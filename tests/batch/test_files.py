@@ -28,6 +28,9 @@ class ByRow(FileBatchCommand):
         super().__init__()
         self.look = look
 
+    def get_lock_name(self, **options: Any) -> str | None:
+        return None
+
     def parse_row(self, row: Any) -> str:
         int(row["number"])
         return str(row["key"])

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
+from django_runbook.document.codes import CODES
+
 GOLDEN = Path(__file__).parent.parent / "golden"
 
 
@@ -39,6 +41,12 @@ def test_mistakes_are_told_as_in_the_golden_file(path: Path, monkeypatch: pytest
 def test_a_good_file_has_no_problems(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(path.parent)
     assert check(path) == (f"{path.name}: no problems\n", 0)
+
+
+def test_each_code_has_a_golden_file() -> None:
+    """But those of what is no file, or a very large one: see `test_bad_input`."""
+    shown = "".join(path.read_text() for path in (GOLDEN / "err").glob("*.out"))
+    assert {code for code in CODES if code not in shown} == {"RB101", "RB102"}
 
 
 def test_twenty_mistakes_are_told_in_one_pass() -> None:

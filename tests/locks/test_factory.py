@@ -77,6 +77,8 @@ def test_the_locks_are_those_of_the_database_where_it_has_some(module: str, kind
     code = """
 import django
 django.setup()
+from django.conf import settings
+settings.RUNBOOK = {}
 from django_runbook import conf
 from django_runbook.locks.factory import new_factory
 print(type(new_factory(conf.read(), what="a test")("import")).__name__)

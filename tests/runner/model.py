@@ -196,6 +196,8 @@ class Model:
     def handlers(self, block: Block, place: Place, ended: Ended) -> None:
         failed = ended.status in FAILURES
         status = {"succeeded": "succeeded", "interrupted": "interrupted"}.get(ended.status, "failed")
+        if status == "succeeded" and block is self.case.file.block and self.has_failures():
+            status = "warning"
         told = (("status", frozenset((status,))), ("failed_step", ended.failed_ids))
         for steps, is_due in (
             (block.on_success, ended.status == "succeeded"),

@@ -60,3 +60,11 @@ def test_handlers_of_a_group_that_is_skipped_in_finally_are_told_to_nobody(tmp_p
     told = run(tmp_path, text)
     ended = [event["result"]["step_id"] for event in told.events if event["event"] == "step_finished"]
     assert ended == ["noop", "group", "say"]
+
+
+def test_a_handler_of_the_run_is_told_of_what_was_tolerated(tmp_path: Path) -> None:
+    text = (
+        "steps: [{id: group, steps: [{command: fail, continue_on_error: true}]}]\non_success: ['say ${{ run.status }}']"
+    )
+    assert run(tmp_path, text).output("say") == ["warning"]
+    assert run(tmp_path, text.replace("command: fail", "command: noop")).output("say") == ["succeeded"]

@@ -171,3 +171,12 @@ steps:
         "  say:  # for each of ? items",
         "    say ?",
     ]
+
+
+@pytest.mark.parametrize("max_parallel", [1, 2])
+def test_an_item_that_was_not_run_is_told_of_as_an_item(tmp_path: Path, max_parallel: int) -> None:
+    text = f"steps: [{{id: one, command: fail, for_each: [a, b, c, ''], max_parallel: {max_parallel}}}]"
+    told = run(tmp_path, text)
+    items = [told.result(f"one[{number}]") for number in (3, 4)]
+    assert [(item["status"], item["is_group"]) for item in items] == [("not_run", False)] * 2
+    assert items[0]["name"] == "fail (c)"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from django_runbook.batch.database import DatabaseCommand
     from django_runbook.batch.files import FileBatchCommand
     from django_runbook.batch.graceful import GracefulCommand
+    from django_runbook.batch.locked import LockedCommand
     from django_runbook.batch.progress import ProgressCommand, track
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "DatabaseCommand",
     "FileBatchCommand",
     "GracefulCommand",
+    "LockedCommand",
     "ProgressCommand",
     "track",
 ]
@@ -29,6 +31,7 @@ _ROOMS: Final = {
     "DatabaseCommand": "database",
     "FileBatchCommand": "files",
     "GracefulCommand": "graceful",
+    "LockedCommand": "locked",
     "ProgressCommand": "progress",
     "track": "progress",
 }

@@ -17,6 +17,7 @@ from django_runbook.batch.database import DatabaseCommand
 from django_runbook.batch.failed import retry_failed
 from django_runbook.batch.graceful import GracefulCommand
 from django_runbook.batch.limits import unlimit_idle
+from django_runbook.batch.locked import LockedCommand
 from django_runbook.batch.loop import BatchLoop, Transactions
 from django_runbook.batch.options import NAMES, BatchOptions, add_options
 from django_runbook.batch.patience import Patience
@@ -31,6 +32,7 @@ _COMMON: Final = frozenset(
     {
         "database",
         "force_color",
+        "lock_wait",
         "no_color",
         "progress",
         "pythonpath",
@@ -56,7 +58,7 @@ class Result:
     is_dry_run: bool = False
 
 
-class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
+class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCommand):
     """A command that works in batches; `BatchCommand` and `FileBatchCommand` say on what.
 
     ``batch_size`` is the number of rows in a transaction; without it as many as take ``target_seconds``. With
@@ -73,6 +75,8 @@ class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
     # What a resume asks of a command that was cut off: this one does nothing twice.
     continues_from_checkpoint: ClassVar[bool] = True
     is_todo: bool = False
+    # Whether the work is counted before it begins, for progress and for --max-errors with a share; it can take a while.
+    has_total: ClassVar[bool] = True
     # What the command line gave, while the command runs.
     options: Mapping[str, Any] = MappingProxyType({})
 
@@ -81,6 +85,16 @@ class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
     def process_item(self, item: Any) -> None:
         """Do the work of one item; override this, or `process_batch`."""
         raise NotImplementedError("a batch command needs process_item() or process_batch()")
+
+    def get_lock_name(self, **options: Any) -> str | None:
+        """The name of the lock: the command's, and for each shard one of its own.
+
+        None for a dry run, which commits nothing: it may run beside a real one.
+        """
+        if options.get("dry_run"):
+            return None
+        name, shard = super().get_lock_name(**options), options.get("shard")
+        return f"{name}, shard {shard}" if name and shard else name
 
     def throttle(self) -> float | None:
         """Asked between two batches: so many seconds to wait before it is asked again; None to go on."""
@@ -138,9 +152,6 @@ class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
         """Say something that is no result, on standard error."""
         self.stderr.write(text, lambda line: line)
 
-    def check_lock(self) -> None:
-        """Stop where the lock has been lost."""
-
     def show_progress(self, position: Position) -> None:
         """Show how far the work is, which others can see in the checkpoint."""
         if self._shown is not None:
@@ -171,7 +182,9 @@ class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
                 store.finish(position)
             return Result(done_count=0, failed_count=0)
         earlier_count = position.done_count
-        left_count = patience.ask(lambda: source.count(after=position.cursor, upto=position.upper))
+        left_count = None
+        if self.has_total:
+            left_count = patience.ask(lambda: source.count(after=position.cursor, upto=position.upper))
         total_count = None if left_count is None else position.done_count + position.failed_count + left_count
         loop = BatchLoop(
             source,
@@ -250,6 +263,9 @@ class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
                 "begins again from the start (migrate django_runbook there)"
             )
             return NoStore()
+        if not rows.is_together and self.transaction_per == "command":
+            # What is rolled back as a whole has no position to keep, and one elsewhere would not be rolled back.
+            return NoStore()
         if not rows.is_together:
             self.tell(
                 f'at least once: the database "{self.database}" has no table of checkpoints, so they are kept in '
@@ -268,7 +284,7 @@ class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
         }
         text = json.dumps(meaning, sort_keys=True, default=str)
         return Identity(
-            command=command.rpartition(".")[2][:150],
+            command=self._name[:150],
             description=description,
             scope=hashlib.sha256(text.encode()).hexdigest(),
             shard=str(chosen.shard),

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final, Protocol
 
 from django.core.management.base import CommandError
@@ -63,9 +64,11 @@ class Identity:
 class Store(Protocol):
     """Where the position is kept.
 
-    With ``is_together`` it moves in the transaction of the rows, else in one of its own after that.
+    With ``is_together`` it moves in the transaction of the rows, else in one of its own after that, in the database
+    ``alias``, which is empty where nothing is kept.
     """
 
+    alias: str
     is_together: bool
 
     def begin(self, *, bounds: Callable[[], Sequence[tuple[str, str]]], restart: bool) -> Position | None:
@@ -100,9 +103,10 @@ class RowStore:
         tell: Callable[[str], None] = lambda text: None,
         wait: Callable[[float], bool] = lambda seconds: False,
     ) -> None:
+        self.alias = alias
         self.is_together = is_together
+        self._is_finishing = False
         self._identity = identity
-        self._alias = alias
         self._owner = uuid.uuid4().hex
         self._pk = 0
         self._patience_seconds = 2 * idle_limit_seconds + 30
@@ -136,22 +140,20 @@ class RowStore:
 
         The count of batches stands for the cursor, whose text one collation may hold for another's equal.
         """
-        return bool(
-            Checkpoint.objects.using(self._alias)
-            .filter(pk=self._pk, owner=self._owner, batch_count=old.batch_count)
-            .update(
-                cursor=new.cursor,
-                upper=new.upper,
-                batch_count=new.batch_count,
-                done_count=new.done_count,
-                failed_count=new.failed_count,
-                updated_at=timezone.now(),
+        connection = connections[self.alias]
+        now = connection.ops.adapt_datetimefield_value(timezone.now())
+        counts = (new.batch_count, new.done_count, new.failed_count)
+        with connection.cursor() as cursor:
+            # By a queryset it would take a tenth of the time of a batch that is one statement.
+            cursor.execute(
+                _advance_statement(self.alias),
+                [new.cursor, new.upper, *counts, now, self._pk, self._owner, old.batch_count],
             )
-        )
+            return bool(cursor.rowcount)
 
     def correct(self, position: Position) -> None:
         """Write what the batch has come to, under the row lock that `advance` took."""
-        Checkpoint.objects.using(self._alias).filter(pk=self._pk).update(
+        Checkpoint.objects.using(self.alias).filter(pk=self._pk).update(
             cursor=position.cursor, done_count=position.done_count, failed_count=position.failed_count
         )
 
@@ -163,7 +165,7 @@ class RowStore:
             if known is not None:
                 known.fail_again(error=failure.error, traceback=failure.traceback)
                 continue
-            FailedRow.objects.using(self._alias).create(
+            FailedRow.objects.using(self.alias).create(
                 scope=self._identity.scope,
                 shard=self._identity.shard,
                 command=self._identity.command,
@@ -176,11 +178,11 @@ class RowStore:
 
     def failed_rows(self) -> QuerySet[FailedRow]:
         """What could not be done of this work, by all of its shards."""
-        return FailedRow.objects.using(self._alias).filter(scope=self._identity.scope)
+        return FailedRow.objects.using(self.alias).filter(scope=self._identity.scope)
 
     def current(self) -> Position:
         """The position as it is kept."""
-        row = Checkpoint.objects.using(self._alias).filter(pk=self._pk).first()
+        row = Checkpoint.objects.using(self.alias).filter(pk=self._pk).first()
         if row is None:
             raise LockLost(
                 f"the checkpoint of {self._identity.command} is gone: somebody began the work anew, or emptied "
@@ -198,9 +200,13 @@ class RowStore:
 
         A row with a ``run_key`` stays: a runner that is killed before it has noted our end will call us again.
         """
-        with transaction.atomic(using=self._alias):
-            mine = Checkpoint.objects.using(self._alias).filter(pk=self._pk, owner=self._owner)
+        is_asked_again, self._is_finishing = self._is_finishing, True
+        with transaction.atomic(using=self.alias):
+            mine = Checkpoint.objects.using(self.alias).filter(pk=self._pk, owner=self._owner)
             if not mine.update(finished_at=timezone.now(), updated_at=timezone.now()):
+                if is_asked_again and not self._rows().exists():
+                    # It went through the first time, and just its answer was lost.
+                    return
                 self.current()
             if not self._identity.run_key and not self._rows().filter(finished_at=None).exists():
                 self._rows().delete()
@@ -211,7 +217,7 @@ class RowStore:
         return Position() if row is None else _position(row)
 
     def _rows(self) -> QuerySet[Checkpoint]:
-        return Checkpoint.objects.using(self._alias).filter(scope=self._identity.scope)
+        return Checkpoint.objects.using(self.alias).filter(scope=self._identity.scope)
 
     def _refuse_other_split(self, rows: Sequence[Checkpoint], *, restart: bool) -> None:
         if restart or all(row.finished_at is not None for row in rows):
@@ -228,7 +234,7 @@ class RowStore:
 
     def _begin_anew(self, rows: Sequence[Checkpoint], *, bounds: Sequence[tuple[str, str]]) -> Position:
         self._take_over(rows)
-        with transaction.atomic(using=self._alias):
+        with transaction.atomic(using=self.alias):
             # Just the known ones: where another shard has begun anew meanwhile, its rows are met by the constraint.
             self._rows().filter(pk__in=[row.pk for row in rows]).delete()
             # A run from the start does those rows too.
@@ -243,7 +249,7 @@ class RowStore:
 
     def _create(self, *, shard: str, start: str, upper: str) -> Checkpoint:
         is_mine = shard == self._identity.shard
-        return Checkpoint.objects.using(self._alias).create(
+        return Checkpoint.objects.using(self.alias).create(
             scope=self._identity.scope,
             shard=shard,
             command=self._identity.command,
@@ -286,17 +292,17 @@ class RowStore:
 
     def _write_owner(self, rows: Sequence[Checkpoint], *, reset: Checkpoint | None) -> None:
         with (
-            transaction.atomic(using=self._alias),
-            limited_wait(connections[self._alias], _LOCK_WAIT_SECONDS),
+            transaction.atomic(using=self.alias),
+            limited_wait(connections[self.alias], _LOCK_WAIT_SECONDS),
         ):
-            Checkpoint.objects.using(self._alias).filter(pk__in=[row.pk for row in rows]).update(
+            Checkpoint.objects.using(self.alias).filter(pk__in=[row.pk for row in rows]).update(
                 owner=self._owner, holder=self._holder(), run_key=self._identity.run_key
             )
             if reset is not None:
                 self._reset(reset)
 
     def _reset(self, row: Checkpoint) -> None:
-        Checkpoint.objects.using(self._alias).filter(pk=row.pk).update(
+        Checkpoint.objects.using(self.alias).filter(pk=row.pk).update(
             cursor=row.start, done_count=0, failed_count=0, finished_at=None, started_at=timezone.now()
         )
         self.failed_rows().filter(shard=row.shard).delete()
@@ -305,6 +311,7 @@ class RowStore:
 class DryStore:
     """Begins where the work stands, and keeps nothing."""
 
+    alias = ""
     is_together = True
 
     def __init__(self, store: RowStore | None, *, shard_index: int = 0) -> None:
@@ -346,6 +353,16 @@ class NoStore(DryStore):
 
     def __init__(self) -> None:
         super().__init__(None)
+
+
+@cache
+def _advance_statement(alias: str) -> str:
+    quote = connections[alias].ops.quote_name
+    changed = ("cursor", "upper", "batch_count", "done_count", "failed_count", "updated_at")
+    asked = ("id", "owner", "batch_count")
+    changes = ", ".join(f"{quote(name)} = %s" for name in changed)
+    conditions = " AND ".join(f"{quote(name)} = %s" for name in asked)
+    return f"UPDATE {quote(Checkpoint._meta.db_table)} SET {changes} WHERE {conditions}"  # noqa: S608 - names of ours
 
 
 def table_alias(alias: str) -> str | None:

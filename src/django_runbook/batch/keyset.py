@@ -61,26 +61,23 @@ class Key:
         """The cursor of a row that has been read."""
         return self.encode([getattr(row, attname) for attname in self._attnames])
 
-    def after(self, rows: Rows, cursor: str) -> Rows:
-        """The rows beyond a cursor; all where it is empty."""
-        if not cursor:
-            return rows
-        values = self.decode(cursor)
-        if len(values) == 1:
-            return rows.filter(**{f"{self.names[0]}__gt": values[0]})
-        rows = rows.filter(TupleGreaterThan(Tuple(*self.names), values))
+    def between(self, rows: Rows, after: str, upto: str) -> Rows:
+        """The rows beyond a cursor, up to and with another one; an empty one is no limit."""
+        tuples: list[Any] = []
+        columns: dict[str, Any] = {}
+        first = self.names[0]
         # Not every engine finds a range of an index by a comparison of rows, but each does by one of a column.
-        return rows.filter(**{f"{self.names[0]}__gte": values[0]})
-
-    def upto(self, rows: Rows, cursor: str) -> Rows:
-        """The rows up to a cursor, and with it; all where it is empty."""
-        if not cursor:
-            return rows
-        values = self.decode(cursor)
-        if len(values) == 1:
-            return rows.filter(**{f"{self.names[0]}__lte": values[0]})
-        rows = rows.filter(TupleLessThanOrEqual(Tuple(*self.names), values))
-        return rows.filter(**{f"{self.names[0]}__lte": values[0]})
+        if after:
+            low = self.decode(after)
+            columns[f"{first}__gt" if len(low) == 1 else f"{first}__gte"] = low[0]
+            if len(low) > 1:
+                tuples.append(TupleGreaterThan(Tuple(*self.names), low))
+        if upto:
+            high = self.decode(upto)
+            columns[f"{first}__lte"] = high[0]
+            if len(high) > 1:
+                tuples.append(TupleLessThanOrEqual(Tuple(*self.names), high))
+        return rows.filter(*tuples, **columns) if columns else rows
 
     def name(self, cursor: str) -> str:
         """A cursor for people."""
@@ -167,7 +164,7 @@ class QuerySetSource:
         return list(zip(["", *cuts], [*cuts, last], strict=True))
 
     def _between(self, rows: Rows, after: str, upto: str) -> Rows:
-        return self.key.upto(self.key.after(rows, after), upto)
+        return self.key.between(rows, after, upto)
 
     def _last(self, rows: Rows) -> str:
         keys = list(rows.order_by(*self.key.reverse_names)[:1])

@@ -32,8 +32,6 @@ class Host(Protocol):
 
     def wait(self, seconds: float) -> bool: ...
 
-    def check_lock(self) -> None: ...
-
     def throttle(self) -> float | None: ...
 
     def tell(self, text: str) -> None: ...
@@ -86,13 +84,15 @@ class BatchLoop:
         self._transactions = transactions
         self._size = size
         self._total_count = total_count
-        self._first_count = 0
+        self._first_count: int | None = None
         self._patience = Patience(alias=transactions.alias, wait=host.wait)
+        self._store_patience = Patience(alias=store.alias or transactions.alias, wait=host.wait)
 
     def run(self, position: Position) -> bool:
         """Do the work after a position; returns whether all of it is done."""
         self.position = position
-        self._first_count = position.done_count + position.failed_count
+        if self._first_count is None:
+            self._first_count = position.done_count + position.failed_count
         while not self._host.stopping:
             size = self._size.next()
             if self._options.limit is not None:
@@ -111,7 +111,7 @@ class BatchLoop:
     @property
     def _seen_count(self) -> int:
         """How many rows this run has done or gone past."""
-        return self.position.done_count + self.position.failed_count - self._first_count
+        return self.position.done_count + self.position.failed_count - (self._first_count or 0)
 
     def look_again(self, *, upper: str) -> None:
         """Go back to the start, in a transaction that is fenced like a batch."""
@@ -124,13 +124,10 @@ class BatchLoop:
             done_count=old.done_count,
             failed_count=old.failed_count,
         )
-        is_moved = self._patience.ask(lambda: self._store.advance(old, new))
-        self.position = new if is_moved else self._patience.ask(self._store.current)
+        is_moved = self._store_patience.ask(lambda: self._store.advance(old, new))
+        self.position = new if is_moved else self._store_patience.ask(self._store.current)
 
     def _do_in_time(self, span: Span) -> None:
-        self._host.check_lock()
-        if self._host.stopping:
-            return
         started = time.monotonic()
         self._do(span)
         seconds = time.monotonic() - started
@@ -208,7 +205,7 @@ class BatchLoop:
         except Exception:
             if not self._store.is_together or self._options.dry_run:
                 raise
-            self.position = self._patience.ask(self._store.current)
+            self.position = self._store_patience.ask(self._store.current)
             if self.position.batch_count == old.batch_count:
                 raise
             if self.position.cursor != span.high:
@@ -230,8 +227,9 @@ class BatchLoop:
                 self._store.correct(new)
                 self._store.record(outcome.failures)
         if not is_together:
-            self._advance(old, new)
-            self._store.record(outcome.failures)
+            # The work is committed: it must not be done again because the other database is away for a moment.
+            self._store_patience.ask(partial(self._advance_after, old, new))
+            self._store_patience.ask(partial(self._store.record, outcome.failures))
         return new
 
     def _advance(self, old: Position, new: Position) -> None:
@@ -240,6 +238,10 @@ class BatchLoop:
         # Somebody else's, which raises, or ours: a commit whose connection broke off has gone through after all.
         self.position = self._store.current()
         raise _Moved
+
+    def _advance_after(self, old: Position, new: Position) -> None:
+        if not self._store.advance(old, new) and self._store.current().batch_count != new.batch_count:
+            raise _Moved
 
     def _look_at(self, failures: Sequence[Failure]) -> None:
         """Raise where the source itself has met more bad rows than may fail."""

@@ -47,8 +47,14 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Each diagnostic once, in the order of the file; those of the runbooks that it names come after."""
-    return sorted(dict.fromkeys(diagnostics), key=lambda diagnostic: (diagnostic.path, diagnostic.span))
+    """Each diagnostic once, in the order of the file; those of the runbooks that it names come after.
+
+    An expression whose name is told of has no value either, which is not told beside it.
+    """
+    found = list(dict.fromkeys(diagnostics))
+    told = {(item.path, item.span) for item in found if item.code != "RB320"}
+    first = (item for item in found if item.code != "RB320" or (item.path, item.span) not in told)
+    return sorted(first, key=lambda diagnostic: (diagnostic.path, diagnostic.span))
 
 
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:

@@ -60,7 +60,7 @@ def for_each(keys: Keys, reading: Reading) -> Located | None:
             message = '"for_each" must be a list, a mapping of lists or an expression, not text'
             reading.report("RB205", message, node, help_text=f"write an expression as ${{{{ {text} }}}}")
         case _:
-            reading.expected("for_each", "a list, a mapping of lists or one whole expression", node)
+            reading.expected("for_each", "a list, a mapping of at least one list, or one whole expression", node)
     return None
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
 from django_runbook.results import AttemptResult
+
+# What a process ends with that can tell nothing any more, because its command closed the connection to the run.
+CHANNEL_CLOSED: Final = 76
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +22,7 @@ class Call:
     run_key: str
     secrets: tuple[str, ...]
     stop_timeout_seconds: float
-    database_names: Mapping[str, Any]
+    database_names: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,13 @@ class Forked:
     """The process is there, and the first of its group."""
 
     pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """There is no process, or none that can call a command, and why."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

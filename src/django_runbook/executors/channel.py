@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import pickle
 import socket
 import struct
@@ -19,6 +21,8 @@ class Channel:
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
+        # A command can close our descriptor and get its number for a file of its own.
+        self._identity = _identity(end.fileno())
         self._waiting = bytearray()
         # The threads of a command write lines at the same time.
         self._lock = threading.Lock()
@@ -30,6 +34,7 @@ class Channel:
         """Hand a message over, and wait while the other end is behind; raises OSError where it is gone."""
         data = pickle.dumps(message)
         with self._lock:
+            self._check()
             self._socket.sendall(_LENGTH.pack(len(data)) + data)
 
     def receive(self) -> Any:
@@ -59,7 +64,20 @@ class Channel:
         with contextlib.suppress(OSError):
             self._socket.close()
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether the descriptor is still the one that it was."""
+        try:
+            return _identity(self.fileno()) == self._identity
+        except OSError:
+            return False
+
+    def _check(self) -> None:
+        if not self.is_ours:
+            raise OSError(errno.EBADF, "the connection to the run was closed by its command")
+
     def _read(self, flags: int = 0) -> None:
+        self._check()
         try:
             data = self._socket.recv(_CHUNK, flags)
         except ConnectionError as error:
@@ -76,4 +94,14 @@ class Channel:
                 return
             data = bytes(self._waiting[_LENGTH.size : end])
             del self._waiting[:end]
-            yield pickle.loads(data)  # noqa: S301 - see the class
+            # A program that the command gave our descriptor to may write what is no message, which says nothing.
+            try:
+                message = pickle.loads(data)  # noqa: S301 - see the class
+            except Exception:  # noqa: BLE001, S112 - each class can fail in its own way
+                continue
+            yield message
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino

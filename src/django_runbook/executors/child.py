@@ -28,10 +28,13 @@ def run(channel: Channel) -> None:
     """Do what is asked for over the channel, once."""
     call: Call = channel.receive()
     for alias, name in call.database_names.items():
-        connections[alias].settings_dict["NAME"] = name
+        # What the process of the run has added to its databases is not known here.
+        if alias in connections.settings:
+            connections[alias].settings_dict["NAME"] = name
     is_listening = _is_listening(call.command)
-    # Before the run sends SIGKILL, the statement that runs is cancelled and the command is ended by an exception.
-    stop = Stop(timeout_seconds=call.stop_timeout_seconds * _PART_OF_GRACE)
+    # A command that does not stop by itself is ended by an exception, before the run sends SIGKILL.
+    grace_seconds = call.stop_timeout_seconds * (_PART_OF_GRACE if is_listening else 1)
+    stop = Stop(timeout_seconds=grace_seconds)
     with KnownConnections() as known, stop:
         channel.send(messages.Started(is_listening=is_listening))
         threading.Thread(target=_obey, args=(channel, stop), name="runbook-obey", daemon=True).start()
@@ -47,7 +50,12 @@ def run(channel: Channel) -> None:
                 os.write(1 if stream == "stdout" else 2, f"{line}\n".encode())
 
         def report_progress(done_count: int, total_count: int | None, failed_count: int) -> None:
-            channel.send(messages.Progress(done_count=done_count, total_count=total_count, failed_count=failed_count))
+            if os.getpid() == own_pid:
+                # Plain numbers: a class that only the command knows could not be read at the other end.
+                total = None if total_count is None else int(total_count)
+                channel.send(
+                    messages.Progress(done_count=int(done_count), total_count=total, failed_count=int(failed_count))
+                )
 
         attempt = execute(
             command=call.command,
@@ -81,9 +89,8 @@ def _obey(channel: Channel, stop: Stop) -> None:
 
 def _finish() -> None:
     """End as a process of Python does: threads come to their end, and what was registered for it runs."""
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
+    # As multiprocessing does it; a pool's threads are told to end here, and would be waited for in vain without.
+    threading._shutdown()  # type: ignore[attr-defined]  # it has no public name
     with contextlib.suppress(Exception):
         connections.close_all()
     atexit._run_exitfuncs()

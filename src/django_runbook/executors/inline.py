@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
+import os
+import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +20,7 @@ from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner.hygiene import Snapshot
 from django_runbook.runner.limits import Halt
 from django_runbook.runner.masking import Mask
-from django_runbook.runner.output import WriteLine, captured, tidy_text
+from django_runbook.runner.output import StreamToLines, WriteLine, captured, tidy_text
 from django_runbook.runner.stopping import Stop
 
 _INTERRUPTED = 130
@@ -76,11 +79,14 @@ class InlineExecutor:
         before = self.before.in_transaction() if is_atomic else self.before
         write_line = _shielded(write_line, stop)
         ways = _Ways(halt=halt, report_progress=_shielded(report_progress, stop), run_key=run_key)
+        own_pid = os.getpid()
         with captured(write_line=write_line, mask=self.mask, is_kept=keeps_stdout) as (out, err):
             # In a context of its own, which takes the active language and time zone with it when it ends.
             result = contextvars.copy_context().run(
                 _attempt, lambda: _call(command, tokens, ways, warnings, out, err), stop=stop, mask=self.mask
             )
+            if os.getpid() != own_pid:
+                _leave(result, (out, err))
         if stop.was_taken_by_command and result.status is StepStatus.SUCCEEDED:
             result = AttemptResult(status=StepStatus.INTERRUPTED)
         problems = before.restore()
@@ -90,6 +96,20 @@ class InlineExecutor:
             failure = Failure(error_type="StateError", message="; ".join(problems), exit_code=1)
             problems = []
         return AttemptResult(status=status, failure=failure, stdout=out.kept, warnings=(*warnings, *problems))
+
+
+def _leave(result: AttemptResult, streams: tuple[StreamToLines, StreamToLines]) -> None:
+    """End a copy of this process that the command forked and let return: the run is not its own."""
+    for stream in streams:
+        stream.finish()
+    text = result.failure.traceback if result.failure is not None else ""
+    with contextlib.suppress(OSError):
+        os.write(2, text.encode(errors="backslashreplace"))
+    for one in (sys.__stdout__, sys.__stderr__):
+        with contextlib.suppress(Exception):
+            if one is not None:
+                one.flush()
+    os._exit(result.failure.exit_code if result.failure is not None else 0)
 
 
 def _shielded(tell: Callable[_Arguments, None], stop: Stop) -> Callable[_Arguments, None]:

@@ -41,16 +41,29 @@ class Ladder:
     """Goes one rung further whenever it is due; ``cause`` and ``last_signal`` say what was done."""
 
     def __init__(self, channel: Channel, bounds: Bounds) -> None:
-        self.pid: int | None = None
         self.is_listening = False
         self.cause: Cause | None = None
         self.last_signal: signal.Signals | None = None
+        self._pid: int | None = None
         self._channel = channel
         self._bounds = bounds
         # What a stop has ended already is another step: this one may clean up.
         self._was_immediate = bounds.stop.is_immediate
         self._is_told = False
         self._kill_at = 0.0
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the last rung was taken before there was a process: the one that is to make it does not answer."""
+        return self._pid is None and self.last_signal is signal.SIGKILL
+
+    def begin(self, pid: int) -> None:
+        """The process is there; what it should have got before, it gets now."""
+        self._pid = pid
+        if self._is_told:
+            self._send_stop()
+        if self.last_signal is not None:
+            self._signal(self.last_signal)
 
     def climb(self) -> None:
         """Take the rung that is due, if one is."""
@@ -88,11 +101,23 @@ class Ladder:
     def _tell(self) -> None:
         if not self._is_told:
             self._is_told = True
-            with contextlib.suppress(OSError):
-                self._channel.send(messages.Stop())
+            if self._pid is not None:
+                self._send_stop()
+
+    def _send_stop(self) -> None:
+        with contextlib.suppress(OSError):
+            self._channel.send(messages.Stop())
 
     def _signal(self, number: signal.Signals) -> None:
         self.last_signal = number
-        if self.pid is not None:
+        if self._pid is None:
+            return
+        try:
+            os.killpg(self._pid, number)
+        except ProcessLookupError:
+            # It was forked this moment, and has no group of its own yet.
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, number)
+                os.kill(self._pid, number)
+        except PermissionError:
+            # So says macOS of a group of which all have ended.
+            pass

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from typing import Final
 
 from django_runbook.runner.masking import Mask
-from django_runbook.runner.output import WriteLine, tidy
+from django_runbook.runner.output import LineSplitter, WriteLine
 
 _CHUNK: Final = 64 * 1024
 
@@ -18,8 +19,8 @@ class LineReader:
         self._descriptor = descriptor
         self._stream = stream
         self._write_line = write_line
-        self._mask = mask
-        self._partial = b""
+        self._lines = LineSplitter(mask)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         os.set_blocking(descriptor, False)
 
     def fileno(self) -> int:
@@ -31,21 +32,17 @@ class LineReader:
             data = os.read(self._descriptor, _CHUNK)
         except BlockingIOError:
             return True
-        *lines, self._partial = (self._partial + data).split(b"\n")
-        for line in lines:
-            self._hand_on(line)
-        if len(self._partial) > _CHUNK:
-            self.finish()
+        self._hand_on(self._lines.feed(self._decoder.decode(data)))
         return bool(data)
 
     def finish(self) -> None:
         """Hand on what is left, also where it is no full line."""
-        if self._partial:
-            self._hand_on(self._partial)
-            self._partial = b""
+        rest = self._decoder.decode(b"", final=True)
+        self._hand_on([*self._lines.feed(rest), *self._lines.finish()])
 
-    def _hand_on(self, line: bytes) -> None:
-        self._write_line(self._stream, tidy(line.decode(errors="replace"), self._mask))
+    def _hand_on(self, lines: list[str]) -> None:
+        for line in lines:
+            self._write_line(self._stream, line)
 
     def close(self) -> None:
         os.close(self._descriptor)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from django.db import connections
@@ -23,7 +23,7 @@ from django_runbook.executors.watching import WatchedProcess, failed
 from django_runbook.results import AttemptResult
 from django_runbook.runner.limits import Halt
 from django_runbook.runner.masking import Mask
-from django_runbook.runner.output import WriteLine
+from django_runbook.runner.output import WriteLine, tidy_text
 from django_runbook.runner.stopping import Stop
 
 _SERVER_SECONDS: Final = 5.0
@@ -51,8 +51,7 @@ class ProcessExecutor:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._server is not None:
-            self._leave(*self._server)
+        self._end_server()
 
     def __call__(  # noqa: PLR0913 - all that there is to a call
         self,
@@ -84,7 +83,11 @@ class ProcessExecutor:
             return failed(f"a process of its own could not be made: {error.strerror or error}", exit_code=1)
         with process:
             process.watch(write_line=write_line, report_progress=report_progress)
-        return process.result(is_memory_short=memory.kill_counts() != kill_counts)
+        result = process.result(is_memory_short=memory.kill_counts() != kill_counts)
+        if result.failure is None:
+            return result
+        # What the process itself told is masked already; what was told of it may come from the project's settings.
+        return replace(result, failure=replace(result.failure, message=tidy_text(result.failure.message, self.mask)))
 
     def _fork(self, call: Call, *, bounds: Bounds, write_line: WriteLine) -> WatchedProcess:
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
@@ -92,12 +95,15 @@ class ProcessExecutor:
             out, err = (_pipe(ours, theirs) for _ in range(2))
             given = [channel[1].fileno(), status[1].fileno(), out[1], err[1]]
             with self._lock:
-                socket.send_fds(self._served(), [server.FORK], given)
-            # The process that was forked closes its end of the channel where it cannot begin.
+                try:
+                    socket.send_fds(self._served(), [server.FORK], given)
+                except BrokenPipeError:
+                    # It was ended in this moment; a new one is not.
+                    self._end_server()
+                    socket.send_fds(self._served(), [server.FORK], given)
             talk = Channel(channel[0])
-            with contextlib.suppress(OSError):
-                talk.send(call)
             process = WatchedProcess(
+                call=call,
                 channel=talk,
                 status=Channel(status[0]),
                 readers=tuple(
@@ -110,24 +116,33 @@ class ProcessExecutor:
             return process
 
     def _served(self) -> socket.socket:
-        if self._server is None or self._server[0].poll() is not None:
+        if self._server is not None and self._server[0].poll() is not None:
+            self._end_server()
+        if self._server is None:
             self._server = self._start()
         return self._server[1]
 
     def _start(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
-        ours, theirs = socket.socketpair()
-        with theirs:
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            mine, other = _pair(ours, theirs)
             process = subprocess.Popen(
-                server.command_line(theirs.fileno(), tuple(self.commands)),
-                pass_fds=[theirs.fileno()],
+                server.command_line(other.fileno()),
+                pass_fds=[other.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 process_group=0,
             )
-        return process, ours
+            ours.pop_all()
+        # Where it cannot be read, nobody is there to fork either.
+        with contextlib.suppress(BrokenPipeError):
+            mine.sendall(server.preparation(tuple(self.commands)))
+        return process, mine
 
-    def _leave(self, process: subprocess.Popen[bytes], end: socket.socket) -> None:
+    def _end_server(self) -> None:
+        if self._server is None:
+            return
+        (process, end), self._server = self._server, None
         end.close()
         try:
             process.wait(_SERVER_SECONDS)

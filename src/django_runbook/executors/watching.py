@@ -27,12 +27,14 @@ _READS_OF_A_PIPE: Final = 17
 class WatchedProcess:
     """A process that was asked for; as a context manager, it is gone when the context ends, in whatever way."""
 
+    call: messages.Call
     channel: Channel
     status: Channel
     readers: Sequence[LineReader]
     ladder: Ladder
     _attempt: AttemptResult | None = None
     _ended: messages.Ended | None = None
+    _refused: messages.Refused | None = None
     _is_over: bool = False
 
     def __enter__(self) -> Self:
@@ -43,7 +45,7 @@ class WatchedProcess:
             # What we are told of the process could not be handed on: nobody would know what it does.
             self.ladder.kill()
             with contextlib.suppress(EOFError):
-                while not self._is_over:
+                while not (self._is_over or self.ladder.is_at_end):
                     self._hear_of(self.status.receive())
         for one in self._sources:
             one.close()
@@ -57,7 +59,7 @@ class WatchedProcess:
         with selectors.DefaultSelector() as selector:
             for one in self._sources:
                 selector.register(one, selectors.EVENT_READ)
-            while not self._is_over:
+            while not (self._is_over or self.ladder.is_at_end):
                 for key, _ in selector.select(_SLICE_SECONDS):
                     if not self._look_at(key.fileobj, write_line=write_line, report_progress=report_progress):
                         selector.unregister(key.fileobj)
@@ -82,7 +84,12 @@ class WatchedProcess:
     def _hear_of(self, message: Any) -> None:
         match message:
             case messages.Forked():
-                self.ladder.pid = message.pid
+                # Only now: nobody reads a call that is longer than what the system keeps before there is a process.
+                with contextlib.suppress(OSError):
+                    self.channel.send(self.call)
+                self.ladder.begin(message.pid)
+            case messages.Refused():
+                self._refused, self._is_over = message, True
             case messages.Ended():
                 self._ended, self._is_over = message, True
 
@@ -98,6 +105,8 @@ class WatchedProcess:
                         self.ladder.is_listening = message.is_listening
                     case messages.Result():
                         self._attempt = message.attempt
+                    case messages.Refused():
+                        self._refused = message
         except EOFError:
             return False
         return True
@@ -119,6 +128,8 @@ class WatchedProcess:
             return replace(attempt, warnings=(*attempt.warnings, *self._warnings()))
         is_timeout = self.ladder.cause is Cause.TIMEOUT
         how = "SIGKILL ended it, after SIGTERM" if self.ladder.last_signal is signal.SIGKILL else "SIGTERM ended it"
+        if self.ladder.is_at_end:
+            how = "its process had not begun"
         message = "; ".join((how, *self._warnings()))
         failure = attempt.failure
         if failure is None or is_timeout or self._attempt is None:
@@ -133,9 +144,13 @@ class WatchedProcess:
             yield f"{were} that it had started and left behind, {', '.join(names)}, had to be ended"
 
     def _without_result(self, *, is_memory_short: bool) -> AttemptResult:
+        if self._refused is not None:
+            return failed(self._refused.reason, exit_code=1)
         if self._ended is None:
             return failed("the process that watches over it was ended", exit_code=1)
         code = self._ended.exit_code
+        if code == messages.CHANNEL_CLOSED:
+            return failed("the command closed the connection to its run: how it ended is not known", exit_code=1)
         if code >= 0:
             return failed(f"its process ended with exit code {code} before the command did", exit_code=code or 1)
         name = _name_of(-code)
@@ -146,7 +161,10 @@ class WatchedProcess:
 
 
 def _has_more(source: Channel | LineReader) -> bool:
-    return bool(select.select([source], [], [], 0)[0])
+    # Not select: a run with many branches has more descriptors than it can take.
+    poll = select.poll()
+    poll.register(source, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def failed(message: str, *, exit_code: int, kind: type[Exception] = ChildProcessError) -> AttemptResult:

@@ -50,6 +50,33 @@ def tidy_text(text: str, mask: Mask) -> str:
     return "\n".join(tidy(line, mask) for line in mask(text).splitlines())
 
 
+class LineSplitter:
+    """Text in pieces to lines without control characters and secrets; a line that is too long comes in parts."""
+
+    def __init__(self, mask: Mask) -> None:
+        self._mask = mask
+        self._partial = ""
+
+    def feed(self, text: str) -> list[str]:
+        """The lines that are full now."""
+        self._partial += text
+        if "\n" not in text and len(self._partial) <= 2 * _MAX_LINE:
+            return []
+        *lines, self._partial = self._partial.split("\n")
+        lines = [tidy(line, self._mask) for line in lines]
+        if len(self._partial) > 2 * _MAX_LINE:
+            # As much is held back as a secret can be long, so that none is cut in two and shown in parts.
+            shown = tidy(self._partial, self._mask)
+            lines.append(shown[:-_MAX_LINE])
+            self._partial = shown[-_MAX_LINE:]
+        return lines
+
+    def finish(self) -> list[str]:
+        """What is left, as the last line."""
+        last, self._partial = self._partial, ""
+        return [tidy(last, self._mask)] if last else []
+
+
 class StreamToLines(io.TextIOBase):
     """A text stream that hands each full line on; ``kept`` is the text as it was written."""
 
@@ -57,9 +84,8 @@ class StreamToLines(io.TextIOBase):
         super().__init__()
         self.stream_name = name
         self._write_line = write_line
-        self._mask = mask
+        self._lines = LineSplitter(mask)
         self._fallback = fallback
-        self._partial = ""
         self._kept: list[str] | None = [] if is_kept else None
         self._kept_length = 0
         self._lock = threading.RLock()
@@ -80,13 +106,8 @@ class StreamToLines(io.TextIOBase):
                 # A thread that outlived its step: its words belong to no other step.
                 return self._fallback.write(text)
             self._keep(text)
-            self._partial += text
-            if "\n" in text or len(self._partial) > _MAX_LINE:
-                *lines, self._partial = self._partial.split("\n")
-                if len(self._partial) > _MAX_LINE:
-                    lines, self._partial = [*lines, self._partial], ""
-                for line in lines:
-                    self._write_line(self.stream_name, tidy(line, self._mask))
+            for line in self._lines.feed(text):
+                self._write_line(self.stream_name, line)
         return len(text)
 
     def _keep(self, text: str) -> None:
@@ -104,9 +125,8 @@ class StreamToLines(io.TextIOBase):
     def finish(self) -> None:
         """Hand on what is left; later writes go to the stream that was there before."""
         with self._lock:
-            if self._partial:
-                self._write_line(self.stream_name, tidy(self._partial, self._mask))
-                self._partial = ""
+            for line in self._lines.finish():
+                self._write_line(self.stream_name, line)
             self._is_over = True
 
     def writable(self) -> bool:

@@ -167,8 +167,10 @@ class _Run:
             return RunStatus.INTERRUPTED
         if outcome.status in outcomes.FAILURES or (outcome.status is _INTERRUPTED and outcome.failure is not None):
             return RunStatus.FAILED
-        has_tolerated = any(result.tolerated for result in self._teller.results.values())
-        return RunStatus.WARNING if has_tolerated or self._has_failed_handler else RunStatus.SUCCEEDED
+        return RunStatus.WARNING if self._has_warnings() else RunStatus.SUCCEEDED
+
+    def _has_warnings(self) -> bool:
+        return self._has_failed_handler or any(result.tolerated for result in self._teller.results.values())
 
     def _exit_code(self, status: RunStatus, outcome: AttemptResult) -> int:
         match status:
@@ -264,10 +266,17 @@ class _Run:
             scope.views.update(getattr(view, "maps", [view])[0])
 
     def _add_concurrent(
-        self, state: State, branch: Branch, scope: Scope, run: Callable[[], StepResult], step: Step
+        self,
+        state: State,
+        branch: Branch,
+        scope: Scope,
+        run: Callable[[], StepResult],
+        step: Step,
+        *,
+        label: str | None = None,
     ) -> None:
         reason = self._reason_to_end(State(), scope)
-        result = self._teller.leave(step, scope, _NOT_RUN, reason=reason) if reason else run()
+        result = self._teller.leave(step, scope, _NOT_RUN, reason=reason, label=label) if reason else run()
         with self._lock:
             if reason:
                 self._note_end(state, result, scope)
@@ -280,7 +289,9 @@ class _Run:
     def _handlers(self, block: Block, state: State, scope: Scope) -> None:
         if not (block.on_success or block.on_failure or block.finally_):
             return
-        names = {**scope.run_names, **state.names_for_handlers()}
+        # A block inside does not know what its steps tolerate; the run does.
+        has_warnings = not scope.group_ids and self._has_warnings()
+        names = {**scope.run_names, **state.names_for_handlers(has_warnings=has_warnings)}
         is_succeeded = state.failed is None and not state.is_interrupted and self._teller.fault is None
         is_failed = state.failed is not None and not state.is_interrupted
         for role, steps, is_due in (
@@ -386,7 +397,7 @@ class _Run:
                 results[index] = self._once(step, inner, name=name, failure=failure)
                 return results[index]
 
-            self._add_concurrent(state, branch, inner, once, step)
+            self._add_concurrent(state, branch, inner, once, step, label=label)
 
         if is_concurrent:
             together(run, count=len(items), at_once=step.max_parallel, halt=branch, errands=self._errands)

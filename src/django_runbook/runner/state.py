@@ -48,13 +48,14 @@ class State:
             return AttemptResult(status=StepStatus.SUCCEEDED)
         return AttemptResult(status=StepStatus.FAILED, failure=outcomes.below(self.failed))
 
-    def names_for_handlers(self) -> dict[str, object]:
+    def names_for_handlers(self, *, has_warnings: bool) -> dict[str, object]:
         """What the handlers of the block find in ``run`` besides the names that every step finds."""
         failed = self.failed
         if self.is_interrupted:
             status = RunStatus.INTERRUPTED
         else:
-            status = RunStatus.SUCCEEDED if failed is None else RunStatus.FAILED
+            well = RunStatus.WARNING if has_warnings else RunStatus.SUCCEEDED
+            status = well if failed is None else RunStatus.FAILED
         names: dict[str, object] = {"status": status.value}
         if failed is not None:
             names |= {"failed_step": failed.step_id, "error": failed.failure.message if failed.failure else ""}

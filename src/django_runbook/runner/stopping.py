@@ -12,6 +12,7 @@ import math
 import os
 import select
 import signal
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from django_runbook.exceptions import Stopped
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _KICK_SECONDS: Final = 0.2
 _CANCEL_SECONDS: Final = 0.6
+# No signal has this number.
+_END: Final = b"\0"
 _LOGGER = logging.getLogger(__name__)
 Told = Callable[[str, bool], None]
 
@@ -159,10 +162,13 @@ class Stop:
         for number, handler in self._previous.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
         signal.set_wakeup_fd(self._previous_wakeup)
+        watchdog, self._watchdog = self._watchdog, None
+        # A process that a command forked may hold this end of the pipe too, so that closing it alone says nothing.
+        if stat.S_ISFIFO(os.fstat(self._write_end).st_mode):
+            os.write(self._write_end, _END)
         os.close(self._write_end)
-        self._watchdog.join()
+        watchdog.join()
         os.close(self._read_end)
-        self._watchdog = None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._is_handled = True
@@ -178,7 +184,7 @@ class Stop:
                 timeout = min(timeout or 0.0, _KICK_SECONDS)
             ready, _, _ = select.select([self._read_end], [], [], timeout)
             data = os.read(self._read_end, 64) if ready else b""
-            if ready and not data:
+            if ready and (not data or _END in data):
                 return
             for number in data:
                 if number in self._previous and kicked_count:

@@ -73,11 +73,21 @@ class Teller:
         return result
 
     def leave(
-        self, step: Step, scope: Scope, status: StepStatus, *, reason: str, label: str = "", is_told: bool = True
+        self,
+        step: Step,
+        scope: Scope,
+        status: StepStatus,
+        *,
+        reason: str,
+        label: str | None = None,
+        is_told: bool = True,
     ) -> StepResult:
-        """Finish a step without running it, and all that stands in it; of a loop nobody knows the items."""
+        """Finish a step without running it, and all that stands in it; of a loop nobody knows the items.
+
+        ``label`` is that of an item.
+        """
         name = step.name if isinstance(step.name, str) else step.id
-        is_loop = step.for_each is not None and not label
+        is_loop = step.for_each is not None and label is None
         result = StepResult(
             step_id=scope.id(step),
             name=f"{name} ({label})" if label else name,

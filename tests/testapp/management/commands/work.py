@@ -22,9 +22,11 @@ class Command(BaseCommand):
         parser.add_argument("--how", choices=["items", "plain", "stubborn", "handler", "sql", "short"], required=True)
         parser.add_argument("--log", type=Path, required=True)
         parser.add_argument("--alias", default="default")
+        parser.add_argument("--word", default="", help="To know a statement by.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.log: Path = options["log"]
+        self.word: str = options["word"]
         stopping: Callable[[], bool] = options.get("stopping") or (lambda: False)
         getattr(self, f"do_{options['how']}")(stopping)
 
@@ -70,7 +72,7 @@ class Command(BaseCommand):
         self.say("started")
         with connection.cursor() as cursor:
             if connection.vendor == "postgresql":
-                cursor.execute("SELECT pg_sleep(60)")
+                cursor.execute(f"SELECT pg_sleep(60) /* {self.word} */")
             elif connection.vendor == "mysql":
                 cursor.execute("SELECT SLEEP(60)")
             else:

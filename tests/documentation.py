@@ -1,0 +1,197 @@
+"""Pages of `docs/` to the blocks and the headings in them, and blocks to what Django says of them; without Sphinx.
+
+A block is marked by comments right above it, which the built page does not show:
+
+    % gives RB201          the next block holds what check_runbooks says of this one
+    % not a runbook        YAML of another tool
+    % give --param a=b     options of run_runbook for this block
+    % ends with 1          its exit code, where that is not 0
+    % not run: why         it is only checked
+
+A block of steps alone, and one of keys of a file without steps, is made whole. `# nightly.yml` in its first line names
+its file. In a console block, what follows `$ python manage.py …` is what that command writes, and what follows
+`$ echo $?` its exit code; the blocks above it are the files.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.core.management import CommandError, call_command
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
+_FENCE = re.compile(r"^(`{3,})(\S*)\n(.*?)^\1\n", re.DOTALL | re.MULTILINE)
+_MARKS = re.compile(r"(?:^% .*\n)+\Z", re.MULTILINE)
+_FILE = re.compile(r"# (?:\S*/)?([\w.-]+\.ya?ml)\b")
+_HEADING = re.compile(r"^(#{1,6}) (.+)$", re.MULTILINE)
+_TIMES = re.compile(r"\b\d+\.\ds\b")
+_NO_FILE = "runbook.yml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One fenced block, the ``index``-th of its page; ``start`` and ``end`` are where its text stands there."""
+
+    page: Path
+    index: int
+    language: str
+    text: str
+    marks: tuple[str, ...]
+    start: int
+    end: int
+    line: int
+
+    @property
+    def id(self) -> str:
+        return f"{self.page.relative_to(DOCS)}:{self.line}"
+
+    @property
+    def is_runbook(self) -> bool:
+        return self.language == "yaml" and "not a runbook" not in self.marks
+
+    @property
+    def code(self) -> str:
+        """The code of the diagnostic that it gives; empty where it gives none."""
+        return self._mark("gives ")
+
+    @property
+    def is_run(self) -> bool:
+        return self.is_runbook and not self.code and not self._mark("not run: ")
+
+    @property
+    def options(self) -> list[str]:
+        """What its run is given."""
+        return shlex.split(self._mark("give "))
+
+    @property
+    def exit_code(self) -> int:
+        """What its run ends with."""
+        return int(self._mark("ends with ") or 0)
+
+    def _mark(self, word: str) -> str:
+        return next((mark.removeprefix(word) for mark in self.marks if mark.startswith(word)), "")
+
+    @property
+    def file(self) -> str:
+        """The name of its file."""
+        named = _FILE.match(self.text)
+        return named[1] if named else _NO_FILE
+
+    def whole(self) -> str:
+        """The block as a file."""
+        lines = [line for line in self.text.splitlines() if line.strip() and not line.startswith("#")]
+        if self.code:
+            return self.text
+        if lines[0].startswith("- "):
+            return f"steps:\n{self.text}"
+        is_whole = any(re.match(r"steps:", line) for line in lines)
+        return self.text if is_whole else f"{self.text}steps: [check]\n"
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """All blocks of a page, in its order."""
+    text = page.read_text()
+    return [
+        Block(
+            page=page,
+            index=index,
+            language=match[2],
+            text=match[3],
+            marks=tuple(line.removeprefix("% ") for line in _marks_before(text, match.start())),
+            start=match.start(3),
+            end=match.end(3),
+            line=text.count("\n", 0, match.start()) + 1,
+        )
+        for index, match in enumerate(_FENCE.finditer(text))
+    ]
+
+
+def _marks_before(text: str, offset: int) -> list[str]:
+    match = _MARKS.search(text[:offset])
+    return match[0].splitlines() if match else []
+
+
+def headings_of(page: Path, *, level: int) -> list[str]:
+    """The headings of one level."""
+    return [match[2] for match in _HEADING.finditer(_without_blocks(page.read_text())) if len(match[1]) == level]
+
+
+def section_of(page: Path, heading: str) -> str:
+    """The text under a heading, up to the next one of its level or above."""
+    text = page.read_text()
+    headings = list(_HEADING.finditer(_without_blocks(text)))
+    own = next((match for match in headings if match[2] == heading), None)
+    assert own is not None, f"{page.name} has no heading {heading!r}"
+    after = [match.start() for match in headings if match.start() > own.start() and len(match[1]) <= len(own[1])]
+    return text[own.end() : min(after, default=len(text))]
+
+
+def _without_blocks(text: str) -> str:
+    """The text with each block blanked out, so that offsets stay true."""
+    return _FENCE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+
+
+def names_in_table(text: str) -> list[str]:
+    """What stands as code in the first column of the tables of a text."""
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    return [name for row in rows for name in re.findall(r"`([^`]+)`", row.split(" | ", 1)[0])]
+
+
+def write_files(page: Path, directory: Path) -> None:
+    """Write the blocks of a page that have names of their own, so that they can name each other."""
+    for block in blocks_of(page):
+        if block.is_runbook and block.file != _NO_FILE:
+            (directory / block.file).write_text(block.whole())
+
+
+def call(*words: str) -> tuple[str, int]:
+    """What a command writes, as a terminal shows it, and its exit code."""
+    shown, exit_code = io.StringIO(), 0
+    try:
+        call_command(*words, stdout=shown, stderr=shown)
+    except SystemExit as error:
+        exit_code = int(error.code or 0)
+    except CommandError as error:
+        shown.write(f"CommandError: {error}\n")
+        exit_code = error.returncode
+    return shown.getvalue(), exit_code
+
+
+def check(block: Block, directory: Path) -> str:
+    """What is said of a block in this directory, without the last line, which counts."""
+    (directory / block.file).write_text(block.whole())
+    text, _ = call("check_runbooks", block.file)
+    return re.sub(r"\n?^(\d+ (errors?|warnings?)(, )?)+ in .*\n\Z", "", text, flags=re.MULTILINE)
+
+
+def answered(block: Block) -> str:
+    """A console block with what its commands write now."""
+    text, exit_code = "", 0
+    assert block.text.startswith("$ "), f"{block.id} answers nothing"
+    for line in block.text.splitlines():
+        if not line.startswith("$ "):
+            continue
+        text += f"{line}\n"
+        if line == "$ echo $?":
+            text += f"{exit_code}\n"
+        else:
+            shown, exit_code = call(*_words_of(line))
+            text += shown
+    return text
+
+
+def _words_of(line: str) -> Iterator[str]:
+    words = shlex.split(line.removeprefix("$ "))
+    assert words[:2] == ["python", "manage.py"], line
+    return iter(words[2:])
+
+
+def without_times(text: str) -> str:
+    """The text with all durations alike."""
+    return _TIMES.sub("0.0s", text)

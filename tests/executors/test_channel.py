@@ -1,0 +1,82 @@
+"""Messages over a pair of sockets: whole or not at all, and only over a descriptor that is ours."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from django_runbook.executors.call import Line, Stop
+from django_runbook.executors.channel import Channel
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Channel, Channel, socket.socket]]:
+    one, other = socket.socketpair()
+    first, second = Channel(one), Channel(other)
+    yield first, second, one
+    first.close()
+    second.close()
+
+
+Pair = tuple[Channel, Channel, socket.socket]
+
+
+def test_messages_come_in_their_order_also_long_ones(pair: Pair) -> None:
+    first, second, _ = pair
+    sent = [Line(stream="stdout", text="x" * length) for length in (0, 1, 3_000_000, 2)]
+
+    def send_all() -> None:
+        for message in sent:
+            first.send(message)
+
+    thread = threading.Thread(target=send_all)
+    thread.start()
+    assert [second.receive() for _ in sent] == sent
+    thread.join()
+
+
+def test_half_a_message_holds_up_nobody(pair: Pair) -> None:
+    _, second, raw = pair
+    raw.send(struct.pack("!Q", 100) + b"half")
+    assert list(second.receive_waiting()) == []
+    assert list(second.receive_waiting()) == []
+
+
+def test_what_is_no_message_is_passed_over(pair: Pair) -> None:
+    first, second, raw = pair
+    raw.send(struct.pack("!Q", 4) + b"oops")
+    first.send(Stop())
+    assert list(second.receive_waiting()) == [Stop()]
+
+
+def test_the_end_comes_after_the_last_message(pair: Pair) -> None:
+    first, second, _ = pair
+    first.send(Stop())
+    first.close()
+    assert second.receive() == Stop()
+    with pytest.raises(EOFError):
+        second.receive()
+
+
+def test_whoever_sends_to_nobody_is_told(pair: Pair) -> None:
+    first, second, _ = pair
+    second.close()
+    with pytest.raises(OSError, match="Broken pipe"):
+        first.send(Stop())
+
+
+def test_nothing_is_written_to_a_file_that_took_our_descriptor(pair: Pair, tmp_path: Path) -> None:
+    first, _, raw = pair
+    path = tmp_path / "mine"
+    with path.open("wb") as file:
+        os.dup2(file.fileno(), raw.fileno())
+        with pytest.raises(OSError, match="closed by its command"):
+            first.send(Stop())
+    assert not first.is_ours
+    assert path.read_bytes() == b""

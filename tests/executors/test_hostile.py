@@ -1,0 +1,128 @@
+"""Commands that take apart what their process stands on: the run goes on, and says what it knows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.executors.test_process import failure, isolated
+from tests.runner.support import ROOT, Told, run
+
+
+@pytest.mark.parametrize(
+    ("how", "lines"),
+    [
+        ("fork_and_return", ["the command returns", "the copy returns"]),
+        ("leave_group", ["True"]),
+        ("block_signals", []),
+        ("leave_thread", ["a late word"]),
+        ("leave_pool", ["in a pool"]),
+        ("run_async", ["in a loop"]),
+        ("register_exit", ["at exit"]),
+    ],
+)
+def test_what_a_process_can_do_by_itself_a_step_can_do(tmp_path: Path, how: str, lines: list[str]) -> None:
+    told = isolated(tmp_path, f"attack {how}")
+    assert told.statuses == {"it": "succeeded"}, told.result("it")
+    assert sorted(told.output("it")) == lines
+
+
+def test_a_copy_that_fails_is_not_the_command(tmp_path: Path) -> None:
+    told = isolated(tmp_path, "attack fork_and_raise")
+    assert told.statuses == {"it": "succeeded"}, told.result("it")
+    assert "the command returns" in told.output("it")
+    assert "ValueError: of the copy" in told.output("it")
+
+
+@pytest.mark.parametrize("how", ["close_descriptors", "close_all_descriptors", "overwrite_descriptors"])
+def test_a_command_without_its_descriptors_fails_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = isolated(tmp_path, f"attack {how}", more="  - {command: say hello, isolate: true}\nfail_fast: false\n")
+    assert told.statuses == {"it": "failed", "say": "succeeded"}
+    assert "closed the connection to its run" in failure(told)[2]
+    if how == "overwrite_descriptors":
+        # What is ours never reaches a file of the command.
+        assert (tmp_path / "mine").read_bytes() == b""
+
+
+@pytest.mark.parametrize(("how", "status"), [("write_garbage", "failed"), ("write_unreadable", "succeeded")])
+def test_what_is_no_message_ends_nothing_but_the_step(tmp_path: Path, how: str, status: str) -> None:
+    told = isolated(tmp_path, f"attack {how}", more="  - say hello\nfail_fast: false\n")
+    assert told.statuses == {"it": status, "say": "succeeded"}
+
+
+def test_a_program_is_given_no_descriptor_of_ours(tmp_path: Path) -> None:
+    (line,) = isolated(tmp_path, "attack show_descriptors").output("it")
+    # The one that lists them has one more, for the folder.
+    assert line.split() == ["0", "1", "2", "3"]
+
+
+def test_huge_arguments_arrive(tmp_path: Path) -> None:
+    word = "x" * 1_000_000
+    text = f"vars: {{word: {word}}}\nsteps: [{{command: say, args: ['${{{{ vars.word }}}}'], isolate: true}}]"
+    told = run(tmp_path, text)
+    assert told.statuses == {"say": "succeeded"}
+    assert "".join(told.output("say")) == word
+
+
+def test_a_run_in_another_thread_isolates_too(tmp_path: Path) -> None:
+    told: list[Told] = []
+    thread = threading.Thread(target=lambda: told.append(isolated(tmp_path, "say hello")))
+    thread.start()
+    thread.join()
+    assert told[0].output("it") == ["hello"]
+
+
+def manage(directory: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    """Run the command `attack show_surroundings` by a manage.py, from another directory."""
+    (directory / "hacks").mkdir()
+    (directory / "hacks" / "own_settings.py").write_text("from tests.settings import *\n")
+    (directory / "manage.py").write_text(
+        f"import sys\nsys.path += [{str(ROOT)!r}, {str(ROOT / 'src')!r}, {str(ROOT / 'example_project')!r}]\n"
+        f"sys.path.append({str(directory / 'hacks')!r})\n"
+        "from django.core.management import execute_from_command_line\nexecute_from_command_line(sys.argv)\n"
+    )
+    (directory / "test.yml").write_text("steps: [{command: attack show_surroundings, isolate: true}]")
+    (directory / "elsewhere").mkdir()
+    environ = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "DJANGO_SETTINGS_MODULE"}}
+    return subprocess.run(
+        [
+            sys.executable,
+            *flags,
+            "../manage.py",
+            "run_runbook",
+            "../test.yml",
+            "--settings",
+            "own_settings",
+            "--format",
+            "jsonl",
+        ],
+        cwd=directory / "elsewhere",
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_process_is_one_of_the_same_interpreter_with_the_same_modules(tmp_path: Path) -> None:
+    done = manage(tmp_path, "-O", "-W", "error", "-X", "dev")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{tmp_path / 'elsewhere'} 1 " in done.stdout
+    assert "'error'] run_runbook True" in done.stdout
+    assert "Warning" not in done.stderr
+
+
+def test_a_project_that_cannot_be_set_up_again_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.no_such_settings")
+    told = isolated(tmp_path, "noop")
+    assert told.statuses == {"it": "failed"}
+    assert "No module named 'tests.no_such_settings'" in failure(told)[2]

@@ -1,0 +1,193 @@
+"""The process that forks: nothing that it made outlives the run, in whatever way the run or it is ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from django_runbook.executors import server
+from tests.executors.processes import living, of_groups, wait_until
+from tests.executors.test_process import failure, isolated
+from tests.runner.support import PATIENCE_SECONDS, start, wait_for
+
+# The first step starts the server, so that the time of the second is its own.
+STEPS = """
+steps:
+  - {{command: noop, isolate: true}}
+  - {{command: spawn {child} --then {then} --log {log}, isolate: true, id: it{more}}}
+  - {{command: say still here, isolate: true}}
+fail_fast: false
+"""
+
+
+class Run:
+    """A run whose step has started processes of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.log = directory / "log"
+        self._directory = directory
+        self.process: subprocess.Popen[str] | None = None
+        self.group = self.server = 0
+
+    def start(self, child: str, then: str, *, more: str = "") -> None:
+        text = STEPS.format(child=child, then=then, log=self.log, more=more)
+        self.process = start(self._directory, text, "--format", "plain", environ={"STOP_TIMEOUT": "1.5"})
+        wait_for(self.log, " ")
+        self.group, _, self.server = map(int, self.log.read_text().split())
+        # Where the command leaves at once, so may its server.
+        assert then == "leave" or self.server in of_groups({self.group, self.server})
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.communicate(timeout=PATIENCE_SECONDS)
+
+    def end(self) -> tuple[int, str]:
+        assert self.process is not None
+        stdout, stderr = self.process.communicate(timeout=PATIENCE_SECONDS)
+        return self.process.returncode, stdout + stderr
+
+    def wait_until_gone(self) -> None:
+        wait_until(lambda: not of_groups({self.group, self.server}), what="the processes of the run are gone")
+
+    def clean_up(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+        for group in {self.group, self.server} - {0}:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+        escaped = self.log.with_suffix(".escaped")
+        if escaped.exists():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(escaped.read_text()), signal.SIGKILL)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    one = Run(tmp_path)
+    yield one
+    one.clean_up()
+
+
+@pytest.mark.parametrize(
+    ("child", "then"),
+    [
+        ("plain", "wait"),
+        ("stubborn", "wait"),
+        ("double", "wait"),
+        ("plain", "ignore"),
+        ("plain", "hold_gil"),
+        ("stubborn", "halt"),
+    ],
+)
+def test_a_killed_run_leaves_no_process(run: Run, child: str, then: str) -> None:
+    run.start(child, then)
+    run.kill()
+    run.wait_until_gone()
+
+
+def test_a_run_that_was_killed_while_the_server_is_halted_leaves_no_process_that_works(run: Run) -> None:
+    run.start("plain", "wait")
+    os.kill(run.server, signal.SIGSTOP)
+    run.kill()
+    wait_until(lambda: not of_groups({run.group}), what="the processes of the step are gone")
+    os.kill(run.server, signal.SIGCONT)
+    run.wait_until_gone()
+
+
+@pytest.mark.parametrize("then", ["wait", "ignore", "halt"])
+def test_a_killed_server_fails_its_step_and_the_next_has_another(run: Run, then: str) -> None:
+    run.start("stubborn", then)
+    os.kill(run.server, signal.SIGKILL)
+    code, told = run.end()
+    assert code == 1
+    assert "the process that watches over it was ended" in told
+    assert "ok       say" in told
+    run.wait_until_gone()
+
+
+def test_a_process_that_leaves_the_group_holds_up_nobody(run: Run) -> None:
+    run.start("session", "leave")
+    code, told = run.end()
+    assert code == 0, told
+    # A daemon that was meant to be one is let alone.
+    assert int(run.log.with_suffix(".escaped").read_text()) in living()
+    assert not of_groups({run.group, run.server})
+
+
+@pytest.mark.parametrize("child", ["plain", "stubborn", "double"])
+def test_what_a_command_leaves_behind_is_ended_and_told_of(run: Run, child: str) -> None:
+    run.start(child, "leave")
+    code, told = run.end()
+    assert code == 0, told
+    assert "a process that it had started and left behind" in told
+    assert not of_groups({run.group, run.server})
+
+
+@pytest.mark.parametrize(("child", "then"), [("plain", "hold_gil"), ("stubborn", "halt")])
+def test_a_timeout_ends_what_the_command_started(run: Run, child: str, then: str) -> None:
+    run.start(child, then, more=", timeout: 1s")
+    code, told = run.end()
+    assert code == 1
+    assert "SIGKILL ended it, after SIGTERM" in told
+    assert not of_groups({run.group, run.server})
+
+
+def test_processes_are_found_without_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(server, "_PROC", tmp_path / "none")
+    child = subprocess.Popen(["sleep", "60"], process_group=0)
+    try:
+        other = subprocess.Popen(["sleep", "60"], process_group=child.pid)
+        try:
+            assert list(server._members(child.pid)) == [(other.pid, "sleep")]
+        finally:
+            other.kill()
+            other.wait()
+        assert list(server._members(child.pid)) == []
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_the_end_of_a_child_is_found_without_waitid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "waitid")
+    child = server._Child(pid=os.fork(), status=None)  # type: ignore[arg-type]  # nothing is told here
+    if child.pid == 0:
+        signal.pause()
+        os._exit(0)
+    assert not server._has_ended(child)
+    os.kill(child.pid, signal.SIGKILL)
+    wait_until(lambda: server._has_ended(child), what="its end is seen")
+    assert child.wait_status is not None
+    assert os.waitstatus_to_exitcode(child.wait_status) == -signal.SIGKILL
+
+
+def test_a_signal_that_the_run_blocks_is_not_blocked_in_the_server(tmp_path: Path) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTERM})
+    try:
+        told = isolated(tmp_path, "crash leave_with_7")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert failure(told)[1] == 7
+
+
+def test_a_server_that_cannot_open_or_fork_fails_the_step_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork = server._BEGIN.replace("main(end", "import os, errno\nos.fork = {fork}\nmain(end")
+    monkeypatch.setattr(
+        server, "_BEGIN", fork.replace("{fork}", "lambda: (_ for _ in ()).throw(BlockingIOError(11, 'no more'))")
+    )
+    told = isolated(tmp_path, "noop", more="  - say hello\nfail_fast: false\n")
+    assert told.statuses == {"it": "failed", "say": "succeeded"}
+    assert failure(told)[2] == "a process of its own could not be made: no more"
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (7, 7))\nmain(end"
+    monkeypatch.setattr(
+        server, "_BEGIN", server._BEGIN.partition("import os, errno")[0] + limit + ", tuple(commands))\n"
+    )
+    assert isolated(tmp_path, "noop").statuses == {"it": "failed"}

@@ -1,0 +1,187 @@
+"""Parallel groups and loops, timeouts and stops: how many there are at a time, and how they are ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from tests.executors.processes import wait_until
+from tests.runner.support import PATIENCE_SECONDS, run, start, wait_for
+from tests.services import require_postgres, running_statements
+
+
+@pytest.fixture(autouse=True)
+def _quick(settings: Any) -> None:
+    settings.RUNBOOK = {"STOP_TIMEOUT": 1.5}
+
+
+def test_a_hundred_branches_two_at_a_time(tmp_path: Path) -> None:
+    branches = "".join(f"      - {{command: count --folder {tmp_path}, id: b{number}}}\n" for number in range(100))
+    told = run(tmp_path, f"steps:\n  - parallel:\n{branches}    max_parallel: 2\n    id: all\n")
+    assert told.status == "succeeded"
+    results = {step: status for step, status in told.statuses.items() if step != "all"}
+    assert results == dict.fromkeys((f"b{number}" for number in range(100)), "succeeded")
+    seen = [int(path.read_text()) for path in tmp_path.glob("seen-*")]
+    assert len(seen) == 100
+    assert max(seen) <= 2
+
+
+def test_a_loop_holds_to_its_number_as_well(tmp_path: Path) -> None:
+    told = run(
+        tmp_path,
+        f"steps: [{{command: count --folder {tmp_path}, for_each: [{', '.join(map(str, range(12)))}], max_parallel: 3}}]",
+    )
+    assert told.status == "succeeded"
+    seen = [int(path.read_text()) for path in tmp_path.glob("seen-*")]
+    assert len(seen) == 12
+    assert 1 < max(seen) <= 3
+
+
+@pytest.mark.parametrize("how", ["plain", "stubborn", "items"])
+def test_a_failed_branch_ends_the_others(tmp_path: Path, how: str) -> None:
+    log = tmp_path / "log"
+    text = f"""
+steps:
+  - parallel:
+      - {{command: work --how {how} --log {log}, id: other}}
+      - {{command: fail --kind command, id: fails, retry: {{attempts: 2, delay: 1s, jitter: false}}}}
+    id: both
+    finally: [{{command: say group, id: in_group}}]
+  - {{command: say never, id: never}}
+finally: [{{command: say file, id: in_file}}]
+"""
+    told = run(tmp_path, text)
+    assert told.statuses == {
+        "fails": "failed",
+        "other": "interrupted",
+        "both": "failed",
+        "in_group": "succeeded",
+        "never": "not_run",
+        "in_file": "succeeded",
+    }
+    assert "SIGTERM" in (told.result("other")["failure"] or {"message": "SIGTERM"})["message"]
+    assert told.exit_code == 1
+    if how == "items":
+        assert "stopped before" in log.read_text()
+
+
+def test_without_fail_fast_the_others_go_on(tmp_path: Path) -> None:
+    told = run(
+        tmp_path,
+        f"steps:\n  - parallel: [fail, work --how short --log {tmp_path / 'log'}]\n    fail_fast: false\n    id: both\n",
+    )
+    assert told.statuses == {"fail": "failed", "work": "succeeded", "both": "failed"}
+
+
+def test_the_results_of_branches_are_there_for_later_steps(tmp_path: Path) -> None:
+    text = """
+steps:
+  - parallel:
+      - steps:
+          - {command: say one, capture: text, id: first}
+          - {command: say, args: ["${{ steps.first.output }} and more"], capture: text, id: second}
+        id: group
+      - {command: say three, capture: text, id: third}
+  - command: say
+    args: ["${{ steps.second.output }}, ${{ steps.third.output }}, ${{ steps.group.status }}"]
+    id: all
+"""
+    told = run(tmp_path, text)
+    assert told.output("all") == ["one and more, three, succeeded"]
+
+
+def test_the_lines_of_branches_stay_whole(tmp_path: Path) -> None:
+    told = run(tmp_path, "steps: [{parallel: [flood lines, flood lines, flood descriptors]}]")
+    for step in ("flood", "flood-2"):
+        assert set(told.output(step)) == {"1" * 3000}
+        assert len(told.output(step)) == 300
+
+
+@pytest.mark.parametrize(
+    ("text", "timed_out"),
+    [
+        ("steps: [{{command: noop, isolate: true}}, {{command: {work}, timeout: 1s, id: it}}]", {"it"}),
+        (
+            "steps: [{{command: noop, isolate: true}}, {{steps: [{{command: {work}, id: it}}], timeout: 1s, id: all}}]",
+            {"it", "all"},
+        ),
+        ("timeout: 3s\nsteps: [{{command: {work}, id: it}}]", {"it"}),
+    ],
+    ids=["step", "group", "file"],
+)
+@pytest.mark.parametrize("how", ["plain", "stubborn"])
+def test_a_timeout_ends_the_command(tmp_path: Path, text: str, timed_out: set[str], how: str) -> None:
+    work = f"work --how {how} --log {tmp_path / 'log'}"
+    told = run(tmp_path, text.format(work=work) + f"\nfinally: [work --how short --log {tmp_path / 'last'}]")
+    assert {step for step, status in told.statuses.items() if status == "timed_out"} == timed_out
+    assert "SIGTERM" in told.result("it")["failure"]["message"]
+    assert told.exit_code == (124 if text.startswith("timeout") else 1)
+    assert "finished" in (tmp_path / "last").read_text()
+
+
+def test_at_its_timeout_a_command_that_listens_finishes_its_item(tmp_path: Path) -> None:
+    told = run(tmp_path, f"steps: [{{command: work --how items --log {tmp_path / 'log'}, timeout: 2s}}]")
+    assert told.statuses == {"work": "timed_out"}
+    assert "stopped before" in (tmp_path / "log").read_text()
+
+
+def test_a_timeout_that_is_over_before_there_is_a_process_ends_it_all_the_same(tmp_path: Path) -> None:
+    told = run(
+        tmp_path,
+        f"steps: [{{command: work --how plain --log {tmp_path / 'log'}, timeout: 1ms}}]".replace("1ms", "0.01"),
+    )
+    assert told.statuses == {"work": "timed_out"}
+
+
+def test_a_statement_on_postgresql_does_not_outlive_its_timeout(tmp_path: Path) -> None:
+    require_postgres()
+    word = f"of_{os.getpid()}_{time.monotonic_ns()}"
+    text = f"steps: [{{command: work --how sql --log {tmp_path / 'log'} --word {word}, timeout: 3s}}]"
+    process = start(tmp_path, text, environ={"DJANGO_SETTINGS_MODULE": "tests.postgres_settings", "STOP_TIMEOUT": "3"})
+    try:
+        wait_until(lambda: running_statements(word) == 1, what="the statement runs")
+        stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+    finally:
+        process.kill()
+        process.communicate()
+    assert "TIMED OUT" in stdout, stdout + stderr
+    wait_until(lambda: running_statements(word) == 0, what="the statement is cancelled")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=str)
+@pytest.mark.parametrize("how", ["items", "short", "plain"])
+def test_a_signal_during_a_parallel_group(tmp_path: Path, number: signal.Signals, code: int, how: str) -> None:
+    logs = [tmp_path / "log-1", tmp_path / "log-2"]
+    branches = ", ".join(f"work --how {how} --log {log}" for log in logs)
+    text = f"steps:\n  - parallel: [{branches}]\n    finally: [say group]\n  - say never\nfinally: [say file]\n"
+    process = start(tmp_path, text, "--format", "plain", environ={"STOP_TIMEOUT": "2.5"})
+    try:
+        for log in logs:
+            wait_for(log, "item" if how == "items" else "started")
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == code, stdout + stderr
+    expected = {"items": "stopped before", "short": "finished", "plain": "started"}[how]
+    assert all(expected in log.read_text() for log in logs)
+    assert "not run  say" in stdout
+
+
+def test_a_command_in_a_test_finds_the_database_of_the_test(tmp_path: Path, settings: Any) -> None:
+    real = connection.settings_dict["NAME"]
+    connection.settings_dict["NAME"] = str(tmp_path / "test.sqlite3")
+    try:
+        told = run(tmp_path, "steps: [{command: misbehave open_transaction, isolate: true}]")
+    finally:
+        connection.settings_dict["NAME"] = real
+    assert told.statuses == {"misbehave": "failed"}
+    assert "left a transaction open" in told.result("misbehave")["failure"]["message"]
+    assert (tmp_path / "test.sqlite3").exists()

@@ -1,0 +1,314 @@
+"""The documentation holds what it says: its files are checked and run, and its lists are those of the code.
+
+With the variable UPDATE_DOCS set, what commands answer is written anew: read the change before you commit it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import inspect
+import itertools
+import os
+import re
+from argparse import ArgumentParser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import load_command_class
+from django.core.management.base import BaseCommand
+from django.utils.module_loading import import_string
+
+from django_runbook import conf, events, results
+from django_runbook.binding.errors import HOMES
+from django_runbook.document import codes, keys, names, sandbox, schema
+from django_runbook.document.keys import Kind
+from django_runbook.locks.factory import BACKENDS
+from django_runbook.reporters import REPORTERS
+from django_runbook.reporters.jsonl import name_of
+from flights.models import Flight
+from tests.documentation import (
+    DOCS,
+    PAGES,
+    Block,
+    answered,
+    blocks_of,
+    call,
+    check,
+    headings_of,
+    names_in_table,
+    section_of,
+    without_times,
+    write_files,
+)
+
+REFERENCE = DOCS / "reference"
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+RUNBOOKS = [block for block in BLOCKS if block.is_runbook]
+CONSOLES = [block for block in BLOCKS if block.language == "console"]
+MISTAKES = [(block, after) for block, after in itertools.pairwise(BLOCKS) if block.code]
+HOURS, MINUTES, SECONDS = (", ".join(map(str, range(count))) for count in (24, 40, 60))
+MANY_STEPS = f"""steps:
+  - for_each: {{hour: [{HOURS}], minute: [{MINUTES}]}}
+    steps:
+      - command: check
+        for_each: [{SECONDS}]
+"""
+FIXTURE = '[{"model": "sites.site", "pk": 1, "fields": {"domain": "example.com", "name": "Flight desk"}}]'
+FILES = {
+    "data/flights.csv": (
+        "year,month,day,sched_dep_time,dep_delay,arr_delay,carrier,flight,tailnum,origin,dest,air_time,distance\n"
+        "2013,1,31,515,2,11,UA,1545,N14228,EWR,IAH,227,1400\n"
+    ),
+    "data/airlines.csv": "carrier,name\nUA,United Air Lines Inc.\n",
+    "data/airports.csv": "faa,name,lat,lon,alt,tz,dst,tzone\nEWR,Newark Liberty Intl,40.6925,-74.168667,18,-5,A,America/New_York\n",
+    "data/planes.csv": "tailnum,year,type,manufacturer,model,engines,seats,speed,engine\nN14228,1999,,BOEING,737-824,2,149,,Turbo-fan\n",
+    **dict.fromkeys(("initial data.json", "airports.json"), FIXTURE),
+}
+# Files that cannot stand in a page as they are, by the code that they give.
+MADE: dict[str, Callable[[Path], object]] = {
+    "RB101": lambda path: path.mkdir(),
+    "RB102": lambda path: path.write_text("# " + "x" * 1024 * 1024),
+    "RB103": lambda path: path.write_bytes("name: Geb\xfchren\nsteps: [check]\n".encode("latin-1")),
+    "RB104": lambda path: path.write_bytes(b"name: Nightly\x00\nsteps: [check]\n"),
+    "RB107": lambda path: path.write_text("steps:\n  - command: check\n\ttags: [data]\n"),
+    "RB110": lambda path: path.write_text("steps: " + "[" * 40 + "]" * 40),
+    "RB418": lambda path: path.write_text(MANY_STEPS),
+}
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SMTP_PASSWORD", "hunter22")
+    return tmp_path
+
+
+@pytest.fixture
+def desk(directory: Path, settings: Any) -> None:
+    """A Flight desk with three flights of the day that the pages report on, and files to import."""
+    settings.BASE_DIR = settings.VAR_DIR = directory
+    (directory / "data").mkdir()
+    for name, text in FILES.items():
+        (directory / name).write_text(text)
+    at = datetime.datetime(2013, 1, 31, 12, tzinfo=datetime.UTC)
+    for number, delay_class in enumerate(("on_time", "on_time", "late")):
+        Flight.objects.create(
+            scheduled_at=at, day=at.date(), number=number, delay_class=delay_class, distance_miles=1400
+        )
+
+
+def hold(block: Block, text: str) -> None:
+    if os.environ.get("UPDATE_DOCS") and without_times(text) != without_times(block.text):
+        # Blocks above may have grown since the page was read.
+        page, here = block.page.read_text(), blocks_of(block.page)[block.index]
+        block.page.write_text(page[: here.start] + text + page[here.end :])
+    assert without_times(text) == without_times(block.text)
+
+
+@pytest.mark.parametrize("block", [block for block in RUNBOOKS if not block.code], ids=lambda block: block.id)
+@pytest.mark.django_db
+def test_each_runbook_is_valid(block: Block, directory: Path) -> None:
+    write_files(block.page, directory)
+    assert check(block, directory) == f"{block.file}: no problems\n"
+
+
+@pytest.mark.parametrize("block", [block for block in RUNBOOKS if block.is_run], ids=lambda block: block.id)
+@pytest.mark.usefixtures("desk")
+@pytest.mark.django_db(databases=["default", "replica"], transaction=True)
+def test_each_runbook_runs(block: Block, directory: Path) -> None:
+    write_files(block.page, directory)
+    (directory / block.file).write_text(block.whole())
+    text, exit_code = call("run_runbook", block.file, "--yes", "--format", "plain", *block.options)
+    assert exit_code == block.exit_code, text
+
+
+@pytest.mark.parametrize(("block", "after"), MISTAKES, ids=[block.id for block, _ in MISTAKES])
+@pytest.mark.django_db
+def test_each_mistake_is_told_as_its_page_says(block: Block, after: Block, directory: Path) -> None:
+    write_files(block.page, directory)
+    told = check(block, directory)
+    assert set(re.findall(r"(?:error|warning)\[(RB\d+)\]", told)) == {block.code}
+    if after.language == "text":
+        hold(after, told)
+
+
+@pytest.mark.parametrize("code", MADE)
+def test_each_mistake_that_cannot_be_printed_is_told_as_its_page_says(code: str, directory: Path) -> None:
+    MADE[code](directory / "runbook.yml")
+    head = call("check_runbooks", "runbook.yml")[0].splitlines()[0]
+    assert head in section_of(REFERENCE / "diagnostics.md", f"{code}: {codes.CODES[code]}")
+
+
+@pytest.mark.parametrize("block", CONSOLES, ids=lambda block: block.id)
+@pytest.mark.usefixtures("desk")
+# Committed, so that the replica shows the flights too.
+@pytest.mark.django_db(databases=["default", "replica"], transaction=True)
+def test_each_command_answers_as_its_page_says(block: Block, directory: Path) -> None:
+    write_files(block.page, directory)
+    hold(block, answered(block))
+
+
+# -- the lists of the reference ------------------------------------------------------------------------------------
+
+
+def known_keys() -> dict[str, set[str]]:
+    """Each key with the kinds of mappings that have it."""
+    found: dict[str, set[str]] = {}
+    for kind in Kind:
+        for key in (*keys.NODE_KEYS[kind], *schema.MODELS[kind].model_fields):
+            found.setdefault(key, set()).add(kind.value)
+    return found
+
+
+def test_each_key_has_its_section_and_says_where_it_stands() -> None:
+    page = REFERENCE / "file.md"
+    headings = [heading.strip("`") for heading in headings_of(page, level=3) if heading.startswith("`")]
+    assert sorted(headings) == sorted(known_keys())
+    for key, kinds in known_keys().items():
+        stands = re.search(r"^In (.+?)\. ", section_of(page, f"`{key}`").lstrip(), re.MULTILINE)
+        assert stands is not None, key
+        assert set(stands[1].split(", ")) == kinds, key
+
+
+@pytest.mark.parametrize("key", sorted(known_keys()))
+def test_each_key_has_an_example(key: str) -> None:
+    section = section_of(REFERENCE / "file.md", f"`{key}`")
+    examples = re.findall(r"^```yaml\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+    assert any(re.search(rf"(?<![\w-]){key}:", example) for example in examples)
+
+
+def test_the_defaults_of_keys_are_those_of_the_code() -> None:
+    for key in known_keys():
+        said = re.search(r"^In .+?\. Default: `([^`]+)`", section_of(REFERENCE / "file.md", f"`{key}`"), re.MULTILINE)
+        models = [model for model in schema.MODELS.values() if key in model.model_fields]
+        fields = [model.model_fields[key] for model in models if not model.model_fields[key].is_required()]
+        for default in (field.default for field in fields if said is not None):
+            assert said is not None
+            assert default in (yaml.safe_load(said[1]), None, ""), key
+
+
+def test_the_example_of_all_keys_has_all_keys() -> None:
+    text = (DOCS.parent / "tests" / "golden" / "ok" / "every_key.yml").read_text()
+    missing = {key for key in known_keys() if not re.search(rf"(?<![\w-]){key}:", text)}
+    assert missing == set()
+
+
+def test_each_name_of_expressions_is_listed() -> None:
+    page = REFERENCE / "expressions.md"
+    listed = names_in_table(section_of(page, "Names").split("\n### ")[0])
+    assert [name.split(".")[0] for name in listed] == list(names.ROOTS)
+    steps = names_in_table(section_of(page, "What a step has"))
+    assert steps == [f"steps.ID.{name}" for name in names.STEP_NAMES]
+    assert names_in_table(section_of(page, "What a run has")) == [f"run.{name}" for name in names.HANDLER_RUN_NAMES]
+
+
+def test_each_filter_test_and_method_is_listed() -> None:
+    page = REFERENCE / "expressions.md"
+    environment = sandbox._SANDBOX
+    assert set(names_in_table(section_of(page, "Filters"))) == set(environment.filters)
+    assert set(names_in_table(section_of(page, "Tests"))) == {name for name in environment.tests if name.isalpha()}
+    for kind, methods in sandbox._METHODS.items():
+        row = re.search(rf"^\| {kind.__name__} \| (.+) \|$", section_of(page, "Methods"), re.MULTILINE)
+        assert row is not None, kind
+        assert set(re.findall(r"`(\w+)`", row[1])) == methods
+
+
+# What every command of Django has, where there is more to say of it.
+SHARED = {"--verbosity", "--no-color", "--force-color"}
+
+
+def options_of(command: str) -> set[str]:
+    """What the command takes beside what every command does."""
+    parser: ArgumentParser = load_command_class("django_runbook", command).create_parser("", command)
+    common: ArgumentParser = BaseCommand().create_parser("", command)
+    shared = {flag for action in common._actions for flag in action.option_strings}
+    return {action.option_strings[-1] for action in parser._actions if action.option_strings} - shared
+
+
+@pytest.mark.parametrize(
+    ("command", "page"),
+    [
+        ("run_runbook", "command-line.md"),
+        ("check_runbooks", "command-line.md"),
+        ("wait_for", "ready-made.md"),
+        ("purge_rows", "ready-made.md"),
+    ],
+)
+def test_each_option_is_listed(command: str, page: str) -> None:
+    listed = {name.split()[0] for name in names_in_table(section_of(REFERENCE / page, f"`{command}`"))}
+    assert {name for name in listed if name.startswith("--")} - SHARED == options_of(command)
+
+
+def test_each_format_is_listed() -> None:
+    assert set(names_in_table(section_of(REFERENCE / "output.md", "Formats"))) == set(REPORTERS)
+
+
+def test_each_exit_code_is_listed() -> None:
+    listed = names_in_table(section_of(REFERENCE / "exit-codes.md", "Exit codes"))
+    assert [int(code) for code in listed] == [code.value for code in results.ExitCode]
+
+
+def test_each_status_is_listed() -> None:
+    page = REFERENCE / "how-it-runs.md"
+    assert names_in_table(section_of(page, "How a step ends")) == [status.value for status in results.StepStatus]
+    assert names_in_table(section_of(page, "How a run ends")) == [status.value for status in results.RunStatus]
+
+
+def test_each_diagnostic_has_its_section_with_a_message() -> None:
+    page = REFERENCE / "diagnostics.md"
+    headings = [heading for heading in headings_of(page, level=3) if heading.startswith("RB")]
+    assert headings == [f"{code}: {meaning}" for code, meaning in codes.CODES.items()]
+    shown = {block.code for block, after in MISTAKES if block.page == page and after.language == "text"} | set(MADE)
+    assert shown == set(codes.CODES)
+
+
+def test_each_event_is_listed_with_its_names() -> None:
+    page = REFERENCE / "output.md"
+    classes = [kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, events.Event)]
+    kinds = [kind for kind in classes if kind is not events.Event]
+    assert [heading.strip("`") for heading in headings_of(page, level=4)] == [name_of(kind) for kind in kinds]
+    for kind in kinds:
+        own = [field.name for field in dataclasses.fields(kind) if field.name != "at"]
+        assert names_in_table(section_of(page, f"`{name_of(kind)}`")) == own, kind
+    for heading, record in (
+        ("The result of a step", results.StepResult),
+        ("The result of a run", results.RunResult),
+        ("A failure", results.Failure),
+    ):
+        assert names_in_table(section_of(page, heading)) == [field.name for field in dataclasses.fields(record)]
+
+
+def test_each_setting_is_listed() -> None:
+    headings = [heading.strip("`") for heading in headings_of(REFERENCE / "settings.md", level=2)]
+    assert sorted(headings) == sorted(conf._KEYS)
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "python"], ids=lambda block: block.id)
+def test_the_examples_of_settings_are_accepted(block: Block, settings: Any) -> None:
+    names: dict[str, Any] = {"BASE_DIR": DOCS.parent}
+    exec(block.text, names)
+    settings.RUNBOOK = names["RUNBOOK"]
+    assert conf.read() != conf.Configuration()
+
+
+def test_each_backend_of_locks_is_listed_with_its_options() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", section_of(REFERENCE / "settings.md", "`LOCK`"), re.MULTILINE)
+    assert [name for name, _ in rows] == ["auto", *BACKENDS]
+    for name, options in rows[1:]:
+        parameters = inspect.signature(import_string(BACKENDS[name])).parameters
+        assert re.findall(r"`(\w+)`", options) == [option for option in parameters if option != "what"]
+
+
+def test_the_modules_of_bare_exception_names_are_listed() -> None:
+    section = section_of(REFERENCE / "file.md", "`errors`")
+    assert set(re.findall(r"`([\w.]+)`", section)) >= set(HOMES)
+
+
+def test_the_words_of_other_tools_are_those_of_the_code() -> None:
+    listed = names_in_table(section_of(DOCS / "coming-from.md", "Words"))
+    assert set(listed) <= set(keys.FOREIGN)
+    assert len(listed) > 20
