@@ -81,6 +81,7 @@ if LOCK_DIR is None:
             shutil.rmtree(_MADE, ignore_errors=True)
 
 
-RUNBOOK: dict[str, object] = {"LOCK": {"BACKEND": "file", "OPTIONS": {"directory": LOCK_DIR}}}
+# Most tests have no database; those of the journal turn it on.
+RUNBOOK: dict[str, object] = {"JOURNAL": False, "LOCK": {"BACKEND": "file", "OPTIONS": {"directory": LOCK_DIR}}}
 if "STOP_TIMEOUT" in os.environ:
     RUNBOOK["STOP_TIMEOUT"] = float(os.environ["STOP_TIMEOUT"])

@@ -11,7 +11,7 @@ from django.conf import settings
 from django_runbook.document.diagnostics import nearest
 from django_runbook.exceptions import InvalidUsage
 
-_KEYS = ("DIRS", "LOCK", "STOP_TIMEOUT")
+_KEYS = ("DIRS", "JOURNAL", "LOCK", "STOP_TIMEOUT")
 _LOCK_KEYS = ("BACKEND", "OPTIONS")
 DEFAULT_STOP_TIMEOUT_SECONDS = 8.0
 
@@ -26,9 +26,10 @@ class LockBackend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """``dirs`` are searched for runbooks after the working directory."""
+    """``dirs`` are searched for runbooks after the working directory; ``has_journal`` says that runs are recorded."""
 
     dirs: tuple[Path, ...] = ()
+    has_journal: bool = True
     lock: LockBackend = LockBackend()
     stop_timeout_seconds: float = DEFAULT_STOP_TIMEOUT_SECONDS
 
@@ -39,7 +40,12 @@ def read() -> Configuration:
     if not isinstance(values, Mapping):
         raise InvalidUsage("the setting RUNBOOK must be a dictionary")
     _refuse_other_keys(values, _KEYS, where="the setting RUNBOOK")
-    return Configuration(dirs=_dirs(values), lock=_lock(values), stop_timeout_seconds=_stop_timeout(values))
+    return Configuration(
+        dirs=_dirs(values),
+        has_journal=_has_journal(values),
+        lock=_lock(values),
+        stop_timeout_seconds=_stop_timeout(values),
+    )
 
 
 def _refuse_other_keys(values: Mapping[str, object], keys: tuple[str, ...], *, where: str) -> None:
@@ -55,6 +61,13 @@ def _dirs(values: Mapping[str, object]) -> tuple[Path, ...]:
     if not isinstance(dirs, list | tuple):
         raise InvalidUsage('RUNBOOK["DIRS"] must be a list of directories')
     return tuple(Path(directory) for directory in dirs)
+
+
+def _has_journal(values: Mapping[str, object]) -> bool:
+    has_journal = values.get("JOURNAL", True)
+    if not isinstance(has_journal, bool):
+        raise InvalidUsage('RUNBOOK["JOURNAL"] must be True or False')
+    return has_journal
 
 
 def _lock(values: Mapping[str, object]) -> LockBackend:

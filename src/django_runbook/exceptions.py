@@ -35,6 +35,15 @@ class LockLost(RunbookError):
     exit_code = ExitCode.LOCK_HELD
 
 
+class JournalLost(RunbookError):
+    """What happens cannot be recorded any more, so that nobody could tell what was done: the run stops."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"journal lost: {why}")
+
+
 class LockUnavailable(RunbookError):
     """What keeps the locks cannot be reached or used, so that nobody knows whether the lock is free.
 

@@ -72,6 +72,8 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
     transaction_per: ClassVar[Literal["batch", "command"]] = "batch"
     idle_limit_seconds: ClassVar[float] = 60.0
     has_shards: ClassVar[bool] = False
+    # What a resume asks of a command that was cut off: this one does nothing twice.
+    continues_from_checkpoint: ClassVar[bool] = True
     is_todo: bool = False
     # Whether the work is counted before it begins, for progress and for --max-errors with a share; it can take a while.
     has_total: ClassVar[bool] = True

@@ -53,7 +53,7 @@ class ProcessExecutor:
     def __exit__(self, *error: object) -> None:
         self._end_server()
 
-    def __call__(
+    def __call__(  # noqa: PLR0913 - all that there is to a call
         self,
         *,
         command: str,
@@ -62,6 +62,7 @@ class ProcessExecutor:
         write_line: WriteLine,
         report_progress: ReportProgress,
         halt: Halt,
+        run_key: str = "",
         deadline_at: float | None,
     ) -> AttemptResult:
         """Call the command; it is ended at the deadline (monotonic clock) and when ``halt`` asks for it."""
@@ -69,6 +70,7 @@ class ProcessExecutor:
             command=command,
             tokens=tokens,
             keeps_stdout=keeps_stdout,
+            run_key=run_key,
             secrets=tuple(self.secrets),
             stop_timeout_seconds=self.grace_seconds,
             database_names={alias: connections[alias].settings_dict["NAME"] for alias in connections},
