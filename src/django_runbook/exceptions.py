@@ -35,6 +35,15 @@ class LockLost(RunbookError):
     exit_code = ExitCode.LOCK_HELD
 
 
+class JournalLost(RunbookError):
+    """What happens cannot be recorded any more, so that nobody could tell what was done: the run stops."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"journal lost: {why}")
+
+
 class Stopped(BaseException):
     """Ends a command that did not stop by itself after a stop was asked for.
 

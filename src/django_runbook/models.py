@@ -1,9 +1,21 @@
-"""What the app stores: how far each batch command is, and the rows that it could not do."""
+"""What the app stores: what ran and how it ended, how far each batch command is, and the rows that it could not do."""
 
 from __future__ import annotations
 
-from django.db import models
+import datetime
+import zoneinfo
+from typing import Any, ClassVar, Final, Self
+
+from django.conf import settings
+from django.db import models, transaction
 from django.utils import timezone
+
+from django_runbook.fields import JSONText
+from django_runbook.results import RunStatus, StepStatus
+
+RUNNING: Final = "running"
+# Long enough for every id that a person would write, and short enough for an index of MariaDB.
+MAX_ID_LENGTH: Final = 400
 
 
 class Checkpoint(models.Model):
@@ -65,3 +77,217 @@ class FailedRow(models.Model):
         self.attempt_count += 1
         self.failed_at = timezone.now()
         self.save(update_fields=["error", "traceback", "attempt_count", "failed_at"])
+
+
+def stored(at: datetime.datetime) -> datetime.datetime:
+    """An aware time as this project's columns take it: without ``USE_TZ`` they have no zone."""
+    return at if settings.USE_TZ else timezone.make_naive(at)
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    """The queries over runs that have a name."""
+
+    def of(self, runbook: str) -> Self:
+        """The runs of a runbook."""
+        return self.filter(runbook=runbook)
+
+    def newest_first(self) -> Self:
+        """In the order in which people look for them."""
+        return self.order_by("-started_at", "-pk")
+
+    def unfinished(self) -> Self:
+        """What can be resumed; of those that say that they are running, as far as their process is gone."""
+        return self.filter(status__in=(RUNNING, *UNFINISHED))
+
+
+# What a run can be resumed from, besides from a death.
+UNFINISHED: Final = (RunStatus.FAILED.value, RunStatus.INTERRUPTED.value)
+
+
+class Run(models.Model):
+    """One run of a runbook, over all of its attempts: a run that is resumed is the same run.
+
+    ``owner`` is a token of the process that may write about it; ``now`` is what ``now`` means in its expressions.
+    """
+
+    # From a status to those that it may become.
+    MOVES: ClassVar = {
+        RUNNING: (*(status.value for status in RunStatus), RUNNING),  # it ended, or its process is gone and it is resumed
+        RunStatus.FAILED.value: (RUNNING,),  # it is resumed
+        RunStatus.INTERRUPTED.value: (RUNNING,),  # it is resumed
+        RunStatus.SUCCEEDED.value: (),  # nothing is left to do
+        RunStatus.WARNING.value: (),  # what failed was allowed to
+    }
+
+    id = models.CharField(primary_key=True, max_length=32)
+    runbook = models.CharField(max_length=500, help_text="What stays the same when the project moves to another folder.")
+    name = models.TextField()
+    file = models.TextField()
+    file_hash = models.CharField(max_length=64)
+    git_commit = models.CharField(max_length=64, blank=True)
+    params = JSONText(default=dict)
+    options = JSONText(default=dict)
+    now = models.CharField(max_length=100)
+    status = models.CharField(max_length=20, default=RUNNING)
+    exit_code = models.SmallIntegerField(null=True)
+    reason = models.TextField(blank=True)
+    step_count = models.PositiveIntegerField(default=0)
+    attempt_count = models.PositiveIntegerField(default=1)
+    started_at = models.DateTimeField()
+    resumed_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    host = models.CharField(max_length=255)
+    pid = models.PositiveBigIntegerField()
+    user = models.CharField(max_length=150, blank=True)
+    owner = models.CharField(max_length=32)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        indexes = (
+            models.Index(fields=["started_at"], name="runbook_run_started"),
+            models.Index(fields=["runbook", "started_at"], name="runbook_run_runbook"),
+            models.Index(fields=["status", "started_at"], name="runbook_run_status"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.id[:8]}): {self.status}"
+
+    @property
+    def lock_name(self) -> str:
+        """The lock that its process holds as long as it lives."""
+        return f"run {self.id}"
+
+    def began(self) -> datetime.datetime:
+        """``now``, in the zone that it had."""
+        text, _, zone = self.now.partition(" ")
+        at = datetime.datetime.fromisoformat(text)
+        try:
+            return at.astimezone(zoneinfo.ZoneInfo(zone)) if zone else at
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+            return at
+
+    def begin(self, at: datetime.datetime) -> None:
+        """Set when it starts; nothing is stored yet."""
+        self.started_at = stored(at)
+        zone = str(at.tzinfo) if isinstance(at.tzinfo, zoneinfo.ZoneInfo) else ""
+        self.now = f"{at.isoformat()} {zone}".strip()
+
+    def take_over(self, owner: str, *, using: str, at: datetime.datetime, host: str, pid: int, user: str) -> bool:
+        """Make this process the one that writes about it; False where another one was faster.
+
+        What the one before left running was cut off.
+        """
+        before = Run.objects.using(using).filter(pk=self.pk, owner=self.owner, attempt_count=self.attempt_count)
+        changes: dict[str, Any] = {
+            "owner": owner,
+            "attempt_count": self.attempt_count + 1,
+            "status": RUNNING,
+            "exit_code": None,
+            "reason": "",
+            "resumed_at": stored(at),
+            "finished_at": None,
+            "host": host,
+            "pid": pid,
+            "user": user,
+        }
+        with transaction.atomic(using=using):
+            if not before.filter(status__in=_before(self.MOVES, RUNNING)).update(**changes):
+                return False
+            StepRun.objects.using(using).filter(run=self, status=RUNNING).update(
+                status=StepStatus.INTERRUPTED.value, message="the process of the run ended in the middle of it"
+            )
+        _set(self, changes)
+        return True
+
+    def finish(self, *, using: str, at: datetime.datetime, status: RunStatus, exit_code: int, reason: str) -> bool:
+        """Store how it ended; False where its row is gone, or belongs to another process."""
+        changes = {"status": status.value, "exit_code": exit_code, "reason": reason, "finished_at": stored(at)}
+        mine = Run.objects.using(using).filter(pk=self.pk, owner=self.owner, status=RUNNING)
+        return _move(self, mine, changes)
+
+
+class StepRun(models.Model):
+    """One attempt of a step, or one that was skipped or not run; a loop's items have ids of their own.
+
+    ``attempt`` counts over all attempts of the run, ``run_attempt`` says in which of them it was. ``output`` is what
+    ``capture`` made of the command's output, in a list; where it is empty there is none, or it held a secret.
+    """
+
+    # From a status to those that it may become.
+    MOVES: ClassVar = {
+        RUNNING: tuple(status.value for status in StepStatus),  # it ended, or its process did
+        # What an atomic step wrote with its own transaction, although what follows makes the step another thing.
+        StepStatus.SUCCEEDED.value: (StepStatus.SUCCEEDED.value, StepStatus.FAILED.value),
+        StepStatus.FAILED.value: (StepStatus.SKIPPED.value,),  # a person counts it as done
+        StepStatus.TIMED_OUT.value: (StepStatus.SKIPPED.value,),  # a person counts it as done
+        StepStatus.INTERRUPTED.value: (StepStatus.SKIPPED.value,),  # a person counts it as done
+        StepStatus.SKIPPED.value: (),  # it is decided
+        StepStatus.NOT_RUN.value: (),  # the next attempt is a row of its own
+    }
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps", db_index=False)
+    step_id = models.CharField(max_length=MAX_ID_LENGTH)
+    attempt = models.PositiveIntegerField(default=1)
+    run_attempt = models.PositiveIntegerField(default=1)
+    name = models.TextField()
+    role = models.CharField(max_length=20)
+    kind = models.CharField(max_length=10, help_text="A command, a group, a loop, or a runbook that is called.")
+    group_ids = JSONText(default=list)
+    argv = JSONText(null=True)
+    status = models.CharField(max_length=20, default=RUNNING)
+    tolerated = models.BooleanField(default=False)
+    reason = models.TextField(blank=True)
+    exit_code = models.IntegerField(null=True)
+    error_type = models.TextField(blank=True)
+    message = models.TextField(blank=True)
+    traceback = models.TextField(blank=True)
+    warnings = JSONText(default=list)
+    output_head = models.TextField(blank=True)
+    output_tail = models.TextField(blank=True)
+    left_out_count = models.PositiveBigIntegerField(default=0, help_text="Lines between the head and the tail.")
+    output = JSONText(null=True)
+    is_output_secret = models.BooleanField(default=False)
+    done_count = models.PositiveBigIntegerField(null=True)
+    total_count = models.PositiveBigIntegerField(null=True)
+    failed_count = models.PositiveBigIntegerField(default=0)
+    definition = models.TextField(blank=True)
+    definition_hash = models.CharField(max_length=64, blank=True)
+    file = models.TextField(blank=True)
+    line = models.PositiveIntegerField(default=0)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["run", "step_id", "attempt"], name="runbook_one_attempt"),)
+
+    def __str__(self) -> str:
+        return f"{self.step_id}, attempt {self.attempt}: {self.status}"
+
+    def finish(self, status: StepStatus, *, using: str, **changes: Any) -> bool:
+        """Store how it ended; False where its row is gone, or was taken over."""
+        mine = StepRun.objects.using(using).filter(pk=self.pk)
+        return _move(self, mine, {"status": status.value, **changes})
+
+    def note(self, *, using: str, **changes: Any) -> bool:
+        """Store how far it is."""
+        _set(self, changes)
+        return bool(StepRun.objects.using(using).filter(pk=self.pk, status=RUNNING).update(**changes))
+
+
+def _move(row: Run | StepRun, mine: models.QuerySet[Any], changes: dict[str, Any]) -> bool:
+    allowed = _before(row.MOVES, changes["status"])
+    if row.status not in allowed:
+        raise ValueError(f"{row} cannot become {changes['status']}")
+    mine = mine.filter(status=row.status)
+    _set(row, changes)
+    return bool(mine.update(**changes))
+
+
+def _before(moves: dict[str, tuple[str, ...]], status: str) -> tuple[str, ...]:
+    return tuple(before for before, after in moves.items() if status in after)
+
+
+def _set(row: models.Model, changes: dict[str, Any]) -> None:
+    for name, value in changes.items():
+        setattr(row, name, value)
