@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,13 +70,17 @@ def run(directory: Path, text: str, **options: Any) -> Told:
 
 
 def start(
-    directory: Path, text: str, *options: str, stdin: int = subprocess.DEVNULL, **environ: str
+    directory: Path,
+    text: str,
+    *options: str,
+    stdin: int = subprocess.DEVNULL,
+    environ: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
     """Start a run in a process of its own, without a terminal but for ``stdin`` where it is one."""
     (directory / "test.yml").write_text(text)
     command = [sys.executable, "-m", "django", "run_runbook", str(directory / "test.yml"), *options]
     paths = os.pathsep.join(str(path) for path in (ROOT / "src", ROOT, ROOT / "example_project"))
-    env = {**os.environ, "PYTHONPATH": paths, "DJANGO_SETTINGS_MODULE": "tests.settings", **environ}
+    env = {**os.environ, "PYTHONPATH": paths, "DJANGO_SETTINGS_MODULE": "tests.settings", **(environ or {})}
     return subprocess.Popen(
         command,
         preexec_fn=_default_signals,  # noqa: PLW1509 - there are no threads here

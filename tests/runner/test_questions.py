@@ -48,6 +48,12 @@ def test_step_asks_before_each_command(tmp_path: Path, answers: str, exit_code: 
     assert "Run noop? [y]es, [N]o, [c]ontinue without asking, [q]uit:" in shown
 
 
+def test_what_runs_after_quitting_is_not_taken_for_interrupted(tmp_path: Path) -> None:
+    text = "steps: [{id: one, command: noop}]\nfinally: [{id: end, command: noop}]"
+    code, found, shown = answered(tmp_path, text, "--step", answers="q\n")
+    assert (code, found) == (130, {"one": "skipped", "end": "succeeded"}), shown
+
+
 def test_step_without_a_terminal_is_refused(tmp_path: Path) -> None:
     told = run(tmp_path, "steps: [noop]", step=True)
     assert told.exit_code == 2

@@ -15,7 +15,7 @@ from tests.services import require_postgres, running_statements
 
 RUNBOOK = """
 steps:
-  - command: work --how {how} --log {log}
+  - command: work --log {log} --how {how}
   - command: say never
 finally:
   - command: work --how {last} --log {log}.finally
@@ -32,8 +32,8 @@ class Run:
 
     def start(self, how: str, *options: str, last: str = "short", **environ: str) -> None:
         text = RUNBOOK.format(how=how, log=self.log, last=last)
-        self.process = start(self._directory, text, "--format", "plain", *options, **environ)
-        wait_for(self.log, "item" if how == "items" else "started")
+        self.process = start(self._directory, text, "--format", "plain", *options, environ=environ)
+        wait_for(self.log, "item" if how.startswith("items") else "started")
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
@@ -99,6 +99,17 @@ def test_another_command_is_left_to_finish(run: Run) -> None:
     assert code == 143, told
     assert "finished" in run.log.read_text()
     assert "ok       work" in told
+    assert run.ran_finally
+
+
+@pytest.mark.parametrize("how", ["items", "short"])
+def test_a_command_in_a_process_of_its_own_is_told_or_left_to_finish(run: Run, how: str) -> None:
+    run.start(f"{how}\n    isolate: true")
+    run.signal(signal.SIGTERM)
+    code, told = run.end()
+    assert code == 143, told
+    assert ("stopped before" if how == "items" else "finished") in run.log.read_text()
+    assert ("INTERRUPTED work" if how == "items" else "ok       work") in told
     assert run.ran_finally
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django_runbook.results import AttemptResult
 
@@ -17,7 +18,7 @@ class Call:
     keeps_stdout: bool
     secrets: tuple[str, ...]
     stop_timeout_seconds: float
-    database_names: Mapping[str, str]
+    database_names: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

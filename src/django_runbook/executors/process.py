@@ -72,7 +72,7 @@ class ProcessExecutor:
             keeps_stdout=keeps_stdout,
             secrets=tuple(self.secrets),
             stop_timeout_seconds=self.grace_seconds,
-            database_names={alias: str(connections[alias].settings_dict["NAME"]) for alias in connections},
+            database_names={alias: connections[alias].settings_dict["NAME"] for alias in connections},
         )
         bounds = Bounds(stop=self.stop, halt=halt, deadline_at=deadline_at, grace_seconds=self.grace_seconds)
         kill_counts = memory.kill_counts()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -26,7 +27,8 @@ def _space() -> str:
     """What the locks guard is the data, so the default database is what makes names of two projects differ."""
     database = connections.settings[DEFAULT_DB_ALIAS]
     name = str(database.get("NAME") or "")
-    # In a test Django gives a database in memory a name of its own.
+    # Nobody shares a database in memory; that of a test has a name of its own.
     if name.startswith(":memory:") or "mode=memory" in name or not name:
-        return str(os.environ.get("DJANGO_SETTINGS_MODULE") or settings.SECRET_KEY)
+        module = sys.modules.get(os.environ.get("DJANGO_SETTINGS_MODULE", ""))
+        return str(getattr(module, "__file__", None) or settings.SECRET_KEY)
     return "|".join(str(database.get(part) or "") for part in ("ENGINE", "HOST", "PORT", "NAME"))

@@ -8,13 +8,17 @@ from typing import IO, Final, Protocol
 
 from django_runbook.events import Event
 
-# The name of a reporter and the module that has its `build`. `junit` and `log_dir` write files beside the one that is
-# chosen, and have a `build` that takes a path.
+# The name of a reporter and the module that has its `build`.
 REPORTERS: Final = {
     "plain": "django_runbook.reporters.plain",
     "rich": "django_runbook.reporters.rich_",
     "jsonl": "django_runbook.reporters.jsonl",
     "github": "django_runbook.reporters.github",
+}
+# The same for those that write files beside it, by the name of their option.
+FILES: Final = {
+    "junit": "django_runbook.reporters.junit",
+    "log_dir": "django_runbook.reporters.log_dir",
 }
 
 
@@ -54,4 +58,10 @@ def build(
     """The reporter of this name, which writes to the stream."""
     module = importlib.import_module(REPORTERS[name])
     reporter: Reporter = module.build(stream=stream, verbosity=verbosity, no_color=no_color, force_color=force_color)
+    return reporter
+
+
+def build_file(name: str, path: str) -> Reporter:
+    """The reporter of this name, which writes to this file or folder."""
+    reporter: Reporter = importlib.import_module(FILES[name]).build(path)
     return reporter

@@ -192,7 +192,8 @@ class _Run:
                 return state.result()
         status = _SKIPPED if refused.status is _SKIPPED else _NOT_RUN
         reason = refused.reason or (refused.failure.message if refused.failure is not None else "")
-        self._teller.leave_block(runbook.block, scope, status, reason=reason, is_told=False)
+        # Where nothing at all is run, one line says why.
+        self._teller.leave_block(runbook.block, scope, status, reason=reason, is_told=bool(scope.group_ids))
         return replace(refused, reason=reason)
 
     def _held(

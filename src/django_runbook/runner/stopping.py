@@ -108,14 +108,14 @@ class Stop:
 
     def request(self, number: int = signal.SIGTERM) -> None:
         """Ask to stop, as a first signal does."""
-        if not self.is_requested:
-            self.signal_number = number
-            self._event.set()
-            self._tell(is_immediate=False)
+        # No command can have taken what did not come as a signal.
+        self._is_handled = True
+        self._begin(number)
 
     def signal(self, number: int = signal.SIGTERM) -> None:
         """Take one rung of the ladder, as if this signal had come; without effect outside of the context."""
         if self._watchdog is not None:
+            self._is_handled = True
             os.write(self._write_end, bytes((number,)))
 
     def interruptible(self) -> _Section:
@@ -194,11 +194,16 @@ class Stop:
     def _is_current(self) -> bool:
         return self._is_inside and self._section == self._ending_section
 
+    def _begin(self, number: int) -> None:
+        if not self.is_requested:
+            self.signal_number = number
+            self._event.set()
+            self._tell(is_immediate=False)
+
     def _advance(self, number: int, deadline: float | None) -> float:
         """One rung further; returns when the next one is due."""
         if not self.is_requested or deadline is None:
-            if not self.is_requested:
-                self.request(number)
+            self._begin(number)
             return time.monotonic() + self._timeout_seconds
         if not self._is_ending:
             self._ending_section = self._section

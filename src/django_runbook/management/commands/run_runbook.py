@@ -56,8 +56,12 @@ class Command(BaseCommand):
         parser.add_argument("--yes", action="store_true", help="Answer every question of the runbook with yes.")
         parser.add_argument("--step", action="store_true", help="Ask before each step whether to run it.")
         parser.add_argument(
-            "--format", choices=sorted(reporters.REPORTERS), help="Default: rich on a terminal, plain elsewhere."
+            "--format",
+            choices=sorted(reporters.REPORTERS),
+            help="Default: rich on a terminal, github in a job of GitHub Actions, plain elsewhere.",
         )
+        parser.add_argument("--junit", metavar="FILE", help="Write a JUnit report, whole, at the end.")
+        parser.add_argument("--log-dir", metavar="DIR", help="Write the whole output of each command as it comes.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -145,7 +149,8 @@ class Command(BaseCommand):
             no_color=options["no_color"],
             force_color=options["force_color"],
         )
-        emit = FanOut([reporter], errors=getattr(self.stderr, "_out", sys.stderr))
+        files = [reporters.build_file(name, options[name]) for name in reporters.FILES if options[name]]
+        emit = FanOut([reporter, *files], errors=getattr(self.stderr, "_out", sys.stderr))
         stop = Stop(timeout_seconds=configuration.stop_timeout_seconds)
         stop.on_stop = lambda name, is_immediate: emit.report(
             events.StopRequested(at=checking.now(), signal_name=name, is_immediate=is_immediate)

@@ -1,0 +1,109 @@
+"""A Plan that is about to run to the row of its run, and to what of it can be given to a later attempt."""
+
+from __future__ import annotations
+
+import datetime
+import getpass
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import uuid
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from django_runbook.binding.plan import Plan
+from django_runbook.models import Run
+from django_runbook.runner.masking import Mask
+from django_runbook.runner.selection import Selection
+
+_GIT_SECONDS: Final = 2.0
+
+
+def new_run(
+    plan: Plan, *, path: Path, runbook: str, given: Collection[str], options: Mapping[str, Any], mask: Mask
+) -> Run:
+    """The row of a new run, not stored yet. ``runbook`` is its name over releases, ``given`` are the names of the
+    parameters that the caller gave."""
+    params = {name: plain for name, value in plan.inputs.params.items() if (plain := _plain(value)) is not None}
+    shown = {name: value for name, value in params.items() if mask(str(value)) == str(value)}
+    withheld = sorted(name for name in given if name not in shown)
+    run = Run(
+        id=str(plan.inputs.run["id"]),
+        runbook=runbook,
+        name=plan.runbook.name,
+        file=plan.runbook.path,
+        file_hash=hashlib.sha256(path.read_bytes()).hexdigest(),
+        git_commit=_commit_of(path),
+        params=shown,
+        options={**options, "withheld_params": withheld},
+        owner=new_owner(),
+        **here(),
+    )
+    run.begin(plan.inputs.now)
+    return run
+
+
+def new_owner() -> str:
+    """A token that no other process has."""
+    return uuid.uuid4().hex
+
+
+def here() -> dict[str, Any]:
+    """This process, by the names of the columns."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user often has no name.
+        user = str(os.getuid())
+    return {"host": socket.gethostname()[:255], "pid": os.getpid(), "user": user[:150]}
+
+
+def options_of(selection: Selection, **more: Any) -> dict[str, Any]:
+    """What a selection was, for `selection_of`."""
+    names = ("only", "skip", "start_at", "tags", "skip_tags")
+    return {**{name: getattr(selection, name) for name in names}, **more}
+
+
+def selection_of(run: Run) -> Selection:
+    """The selection that a run began with."""
+    options = run.options
+    return Selection(
+        only=tuple(options.get("only", ())),
+        skip=tuple(options.get("skip", ())),
+        start_at=options.get("start_at"),
+        tags=tuple(options.get("tags", ())),
+        skip_tags=tuple(options.get("skip_tags", ())),
+    )
+
+
+def _plain(value: object) -> object:
+    """A parameter as JSON has it; None where that could not be given back."""
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return None
+    return value
+
+
+def _commit_of(path: Path) -> str:
+    """The commit of the checkout that the file stands in; empty where there is none."""
+    folder = path.resolve().parent
+    if not any((place / ".git").exists() for place in (folder, *folder.parents)):
+        return ""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=_GIT_SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()[:64] if done.returncode == 0 else ""

@@ -1,0 +1,27 @@
+"""A run that says that it is running to whether its process lives: it does as long as it holds its lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django_runbook.locks.base import Lock
+from django_runbook.models import RUNNING, Run
+from django_runbook.results import RunStatus
+
+
+def is_alive(run: Run, new_lock: Callable[[str], Lock]) -> bool:
+    """Whether the process of a run is at work."""
+    if run.status != RUNNING:
+        return False
+    lock = new_lock(run.lock_name)
+    if lock.acquire() is not None:
+        return True
+    lock.release()
+    return False
+
+
+def status_of(run: Run, new_lock: Callable[[str], Lock]) -> str:
+    """The status as a person should see it: a run that died was interrupted."""
+    if run.status == RUNNING and not is_alive(run, new_lock):
+        return RunStatus.INTERRUPTED.value
+    return run.status

@@ -1,0 +1,62 @@
+"""The lines of a step to its first and its last ones, within a bound."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+HEAD_LINES: Final = 200
+TAIL_LINES: Final = 800
+MAX_CHARACTERS: Final = 64 * 1024
+# What a line costs besides its characters, so that empty ones come to an end too.
+_PER_LINE: Final = 1
+
+
+class KeptOutput:
+    """Takes each line; what is neither in the head nor in the tail is counted."""
+
+    __slots__ = ("_head", "_head_length", "_is_head_full", "_tail", "_tail_length", "left_out_count")
+
+    def __init__(self) -> None:
+        self._head: list[str] = []
+        self._tail: deque[str] = deque()
+        self._head_length = self._tail_length = self.left_out_count = 0
+        self._is_head_full = False
+
+    def add(self, line: str) -> None:
+        """Keep one more line, as far as there is room."""
+        length = len(line) + _PER_LINE
+        head_room = MAX_CHARACTERS * HEAD_LINES // (HEAD_LINES + TAIL_LINES)
+        if not self._is_head_full and len(self._head) < HEAD_LINES and self._head_length + length <= head_room:
+            self._head.append(line)
+            self._head_length += length
+            return
+        self._is_head_full = True
+        tail_room = MAX_CHARACTERS - head_room
+        if length > tail_room:
+            line, length = line[-(tail_room - _PER_LINE) :], tail_room
+        self._tail.append(line)
+        self._tail_length += length
+        while len(self._tail) > TAIL_LINES or self._tail_length > tail_room:
+            self._tail_length -= len(self._tail.popleft()) + _PER_LINE
+            self.left_out_count += 1
+
+    def columns(self) -> dict[str, object]:
+        """What there is, by the names of its columns."""
+        if not self._head and not self._tail:
+            return {}
+        columns: dict[str, object] = {"output_head": storable("\n".join(self._head))}
+        if self._tail:
+            columns |= {"output_tail": storable("\n".join(self._tail)), "left_out_count": self.left_out_count}
+        return columns
+
+
+def storable(text: str) -> str:
+    """The text without what no database takes: halves of characters, and NUL."""
+    if "\0" in text:
+        text = text.replace("\0", "")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="backslashreplace").decode()
+    return text

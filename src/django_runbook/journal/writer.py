@@ -1,0 +1,248 @@
+"""What the journal writes to its tables: with patience, never twice, and never without noticing that they are gone."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from django_runbook.exceptions import JournalLost
+from django_runbook.models import Run, StepRun
+from django_runbook.results import StepStatus
+
+PATIENCE_SECONDS: Final = 60.0
+_NAP_SECONDS: Final = 0.05
+# MySQL's words for a lock that was waited for in vain, and for a deadlock.
+_MYSQL_BUSY: Final = frozenset((1205, 1213))
+_ROWS_AT_ONCE: Final = 500
+_Value = TypeVar("_Value")
+_GONE = "the rows of the run are gone, or another process has taken the run over"
+
+
+class Writer:
+    """Writes the rows of one run to the database ``alias``.
+
+    As long as the tables are not there, the rows are kept in memory: `is_waiting`.
+    """
+
+    def __init__(self, run: Run, *, alias: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self.is_waiting = False
+        self.alias = alias
+        self._run = run
+        self._patience_seconds = patience_seconds
+        self._kept: list[StepRun] = []
+
+    def begin(self) -> None:
+        """Write that the run is running, or find that there is no table for it."""
+        if not _is_usable(self.connection):
+            self.is_waiting = True
+            return
+        try:
+            self._write(lambda is_again: self._insert(self._run, is_again=is_again))
+        except JournalLost:
+            if self._has_tables():
+                raise
+            self.is_waiting = True
+
+    def insert(self, row: StepRun) -> None:
+        """Write a new row."""
+        if self.is_waiting:
+            self._kept.append(row)
+        else:
+            self._write(lambda is_again: self._insert(row, is_again=is_again))
+
+    def insert_all(self, rows: list[StepRun]) -> None:
+        """Write rows that say all there is to say."""
+        if self.is_waiting:
+            self._kept += rows
+            return
+        for first in range(0, len(rows), _ROWS_AT_ONCE):
+            some = rows[first : first + _ROWS_AT_ONCE]
+            self._write(lambda is_again, some=some: self._insert_some(some, is_again=is_again))
+
+    def finish(self, row: StepRun, status: StepStatus, changes: dict[str, Any]) -> None:
+        """Write how a row ended."""
+        if self.is_waiting:
+            for name, value in {"status": status.value, **changes}.items():
+                setattr(row, name, value)
+            return
+        before = row.status
+
+        def finish(is_again: bool) -> None:  # noqa: FBT001 - `_write` calls it
+            row.status = before
+            if not row.finish(status, using=self.alias, **changes) and not (is_again and self._is(row, status.value)):
+                raise JournalLost(_GONE)
+
+        self._write(finish)
+
+    def note(self, row: StepRun, changes: dict[str, Any]) -> None:
+        """Write how far a row is, where nobody is in the middle of something."""
+        if not self.is_waiting:
+            self._write(lambda is_again: self._found(row.note(using=self.alias, **changes)))
+
+    def finish_run(self, **result: Any) -> None:
+        """Write how the run ended."""
+        if self.is_waiting:
+            return
+
+        def finish(is_again: bool) -> None:  # noqa: FBT001 - `_write` calls it
+            run = self._run
+            run.status = "running"
+            if not run.finish(using=self.alias, **result) and not (is_again and self._is(run, run.status)):
+                raise JournalLost(_GONE)
+
+        self._write(finish)
+
+    def look_for_tables(self) -> None:
+        """Write what was kept in memory, where the tables are there by now."""
+        if not self.is_waiting or not _is_usable(self.connection) or not self._has_tables():
+            return
+
+        def write(is_again: bool) -> None:  # noqa: FBT001 - `_write` calls it
+            with transaction.atomic(using=self.alias):
+                if is_again and self._is(self._run, self._run.status):
+                    return
+                self._run.save(force_insert=True, using=self.alias)
+                StepRun.objects.using(self.alias).bulk_create(self._kept, batch_size=_ROWS_AT_ONCE)
+
+        self._write(write)
+        # Not every database gives the keys back.
+        keys = dict(_keys(StepRun.objects.using(self.alias).filter(run=self._run)))
+        for row in self._kept:
+            row.pk = keys[row.step_id, row.attempt]
+        self.is_waiting, self._kept = False, []
+
+    def is_in_transaction(self, *, depth: int) -> bool:
+        """Whether somebody is in the middle of something: with the transaction, it could be taken back."""
+        connection = self.connection
+        if connection.connection is None or connection.in_atomic_block:
+            return len(connection.atomic_blocks) > depth
+        return not connection.autocommit or _has_begun(connection.connection)
+
+    @property
+    def connection(self) -> BaseDatabaseWrapper:
+        return connections[self.alias]
+
+    def _has_tables(self) -> bool:
+        """Whether all columns are there: a table of an earlier release is none yet."""
+        try:
+            with self._own_block(), self.connection.cursor() as cursor:
+                introspection = self.connection.introspection
+                names = introspection.table_names(cursor)
+                for model in (Run, StepRun):
+                    table = model._meta.db_table
+                    if table not in names:
+                        return False
+                    columns = {column.name for column in introspection.get_table_description(cursor, table)}
+                    if not {one.column for one in model._meta.local_concrete_fields} <= columns:
+                        return False
+        except DatabaseError as error:
+            raise JournalLost(_why(error)) from error
+        return True
+
+    def _write(self, write: Callable[[bool], _Value]) -> _Value:
+        """Call until it is done; it is told whether an earlier call may have done it, unheard."""
+        deadline = time.monotonic() + self._patience_seconds
+        is_again = False
+        while True:
+            try:
+                with self._own_block():
+                    return write(is_again)
+            except DatabaseError as error:
+                if _is_busy(error) and time.monotonic() < deadline:
+                    time.sleep(_NAP_SECONDS)
+                elif not is_again and self._is_disconnected(error):
+                    self.connection.close()
+                    is_again = True
+                else:
+                    raise JournalLost(self._why(error)) from error
+
+    def _own_block(self) -> contextlib.AbstractContextManager[None]:
+        """Where we stand in a transaction, as in a test, an error of ours does not spoil it."""
+        block = transaction.atomic(using=self.alias) if self.connection.in_atomic_block else None
+        return contextlib.nullcontext() if block is None else block  # type: ignore[return-value]  # Atomic is one
+
+    def _is_disconnected(self, error: DatabaseError) -> bool:
+        connection = self.connection
+        if not isinstance(error, OperationalError | InterfaceError) or connection.in_atomic_block:
+            return False
+        return connection.connection is not None and not connection.is_usable()
+
+    def _why(self, error: DatabaseError) -> str:
+        if isinstance(error, IntegrityError):
+            return f"{_GONE} ({_why(error)})"
+        with contextlib.suppress(JournalLost):
+            if not self._has_tables():
+                return "its tables are gone"
+        return _why(error)
+
+    def _insert(self, row: Run | StepRun, *, is_again: bool) -> None:
+        try:
+            with transaction.atomic(using=self.alias) if is_again else contextlib.nullcontext():
+                row.save(force_insert=True, using=self.alias)
+        except IntegrityError:
+            if not is_again or not self._is(row, "running"):
+                raise
+
+    def _insert_some(self, rows: list[StepRun], *, is_again: bool) -> None:
+        known = dict(_keys(StepRun.objects.using(self.alias).filter(run=self._run))) if is_again else {}
+        missing = [row for row in rows if (row.step_id, row.attempt) not in known]
+        StepRun.objects.using(self.alias).bulk_create(missing)
+
+    def _is(self, row: Run | StepRun, status: str) -> bool:
+        """Whether the row is there, and ours, and says so: then an answer got lost, and no row."""
+        if isinstance(row, Run):
+            return Run.objects.using(self.alias).filter(pk=row.pk, owner=row.owner, status=status).exists()
+        mine = StepRun.objects.using(self.alias).filter(
+            run=self._run,
+            run__owner=self._run.owner,
+            step_id=row.step_id,
+            attempt=row.attempt,
+            run_attempt=row.run_attempt,
+        )
+        row.pk = mine.filter(status=status).values_list("pk", flat=True).first()
+        return row.pk is not None
+
+    def _found(self, is_found: bool) -> None:  # noqa: FBT001 - what a write returned
+        if not is_found:
+            raise JournalLost(_GONE)
+
+    def committed(self, row: StepRun, status: StepStatus) -> bool:
+        """Whether the row says so by now, whatever the error said that came instead of an answer."""
+        return self._write(lambda is_again: self._is(row, status.value))
+
+
+def _keys(rows: Any) -> Iterator[tuple[tuple[str, int], int]]:
+    for pk, step_id, attempt in rows.values_list("pk", "step_id", "attempt"):
+        yield (step_id, attempt), pk
+
+
+def _is_usable(connection: BaseDatabaseWrapper) -> bool:
+    """Whether there is a database at all: a project may have none."""
+    try:
+        connection.ensure_connection()
+    except ImproperlyConfigured:
+        return False
+    except DatabaseError as error:
+        raise JournalLost(f"{_why(error)} (--no-journal runs without it)") from error
+    return True
+
+
+def _has_begun(raw: Any) -> bool:
+    """Whether a transaction was begun behind Django's back, where the driver knows: SQLite's does, and psycopg."""
+    return bool(getattr(raw, "in_transaction", False) or getattr(getattr(raw, "info", None), "transaction_status", 0))
+
+
+def _is_busy(error: DatabaseError) -> bool:
+    if not isinstance(error, OperationalError):
+        return False
+    return "locked" in str(error) or bool(error.args) and error.args[0] in _MYSQL_BUSY
+
+
+def _why(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

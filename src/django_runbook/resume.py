@@ -1,0 +1,365 @@
+"""The rows of a run to what is left of it: what is done, what runs again, and what nobody can know."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from django.db import DatabaseError, transaction
+
+from django_runbook.binding import catalog
+from django_runbook.binding.plan import Plan
+from django_runbook.document.expressions import ExpressionError, render
+from django_runbook.document.inputs import Inputs, is_resolvable
+from django_runbook.document.loops import items_of, label_of
+from django_runbook.document.runbook import CommandStep, Step
+from django_runbook.exceptions import InvalidUsage, LockHeld
+from django_runbook.journal import beginning
+from django_runbook.journal.definitions import Definitions, expressions_in, key_of
+from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
+from django_runbook.results import Failure, Past, PastStep, Role, StepResult, StepStatus
+from django_runbook.runner.masking import Mask
+
+# What a person at the terminal is asked, and the words that are understood.
+Ask = Callable[[str], str]
+_AGAIN, _DONE = ("r", "rerun"), ("s", "skip")
+_SHOWN_RUNS: Final = 5
+_COUNTED: Final = "counted as done by --skip"
+_STOPPED: Final = "the run was stopped"
+_SUCCEEDED, _SKIPPED = StepStatus.SUCCEEDED.value, StepStatus.SKIPPED.value
+_FAILED = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value))
+_CUT_OFF = frozenset((RUNNING, StepStatus.INTERRUPTED.value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What a person says to the steps that were cut off: ``rerun`` runs them again, ``skip`` counts them as done."""
+
+    rerun: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    accepts_changes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What an earlier attempt leaves to the runner, and to the journal: the numbers of attempts that are used.
+
+    ``counted`` are the keys of the rows that a person counts as done.
+    """
+
+    past: Past = field(default_factory=Past)
+    attempts: Mapping[str, int] = field(default_factory=dict)
+    counted: tuple[int, ...] = ()
+
+
+def find(runbook: str, asked: str, *, using: str) -> Run:
+    """The run that is to be resumed: the one whose id begins with ``asked``, else the newest of the runbook."""
+    try:
+        run = _asked(runbook, asked, using=using) if asked else _newest(runbook, using=using)
+    except DatabaseError as error:
+        raise InvalidUsage(f"there is no run to resume: the journal cannot be read: {error}") from error
+    if run.status in {RUNNING, *UNFINISHED}:
+        return run
+    message = f"the run {run.id} has {run.status}: there is nothing to resume"
+    older = Run.objects.using(using).of(runbook).unfinished().newest_first()[:_SHOWN_RUNS]
+    if not asked and older:
+        message += "; older runs are unfinished: " + ", ".join(f"--resume {one.id}" for one in older)
+    raise InvalidUsage(message)
+
+
+def left_of(run: Run, definitions: Definitions, answers: Answers, *, using: str, ask: Ask | None, mask: Mask) -> Left:
+    """What is left of a run; raises InvalidUsage where it cannot go on as things are."""
+    latest, attempts = _rows(run, using=using)
+    names = _Names(latest)
+    names.check("--rerun", answers.rerun)
+    names.check("--skip", answers.skip)
+    steps = {step_id: row for step_id, row in latest.items() if row.role == Role.STEP}
+    if not answers.accepts_changes:
+        _refuse_changes(steps.values(), definitions)
+    _refuse_other_items(steps, definitions.plan, mask=mask)
+    judged = _Judge(steps, plan=definitions.plan, answers=answers, ask=ask).judge()
+    again = {step_id for step_id in steps if names.holds(step_id, answers.rerun)}
+    around = {group_id for step_id in again for group_id in steps[step_id].group_ids}
+    done = {step_id: _past(steps[step_id]) for step_id in judged.done if step_id not in again | around}
+    _refuse_missing_outputs(steps, done, definitions)
+    started = frozenset(step_id for step_id, row in steps.items() if row.started_at is not None)
+    return Left(past=Past(done=done, started=started), attempts=attempts, counted=tuple(judged.counted))
+
+
+def take_over(run: Run, left: Left, *, using: str, at: Any) -> None:
+    """Make the run this process's; raises LockHeld where another one was faster."""
+    with transaction.atomic(using=using):
+        if not run.take_over(beginning.new_owner(), using=using, at=at, **beginning.here()):
+            raise LockHeld(f"another process has resumed the run {run.id}")
+        for row in StepRun.objects.using(using).filter(pk__in=left.counted).only("status"):
+            row.finish(StepStatus.SKIPPED, using=using, reason=_COUNTED)
+
+
+def _asked(runbook: str, asked: str, *, using: str) -> Run:
+    found = list(Run.objects.using(using).filter(pk__startswith=asked).newest_first()[: _SHOWN_RUNS + 1])
+    if not found:
+        raise InvalidUsage(f"there is no run whose id begins with {asked}")
+    if len(found) > 1:
+        raise InvalidUsage(f"several runs begin with {asked}: {', '.join(run.id for run in found[:_SHOWN_RUNS])}")
+    if found[0].runbook != runbook:
+        raise InvalidUsage(f"the run {found[0].id} is one of {found[0].runbook}, not of {runbook}")
+    return found[0]
+
+
+def _newest(runbook: str, *, using: str) -> Run:
+    run = Run.objects.using(using).of(runbook).newest_first().first()
+    if run is None:
+        raise InvalidUsage(f"there is no run of {runbook} to resume")
+    return run
+
+
+def _rows(run: Run, *, using: str) -> tuple[dict[str, StepRun], dict[str, int]]:
+    """The last row of each step, in the order in which they began, and how many attempts each has had."""
+    rows = StepRun.objects.using(using).filter(run=run).order_by("pk")
+    latest: dict[str, StepRun] = {}
+    attempts: dict[str, int] = {}
+    for row in rows.defer("output_head", "output_tail"):
+        if row.attempt > attempts.get(row.step_id, 0):
+            attempts[row.step_id] = row.attempt
+            latest[row.step_id] = row
+    return latest, attempts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    done: list[str] = field(default_factory=list)
+    counted: list[int] = field(default_factory=list)
+
+
+class _Names:
+    """The ids that a person gives: those of steps, or of a loop for all of its items."""
+
+    def __init__(self, latest: Mapping[str, StepRun]) -> None:
+        self._known = {*latest, *map(key_of, latest)}
+
+    def check(self, option: str, names: Sequence[str]) -> None:
+        unknown = [name for name in names if name not in self._known]
+        if unknown:
+            raise InvalidUsage(f"{option} {unknown[0]}: the run has no step of this id")
+
+    @staticmethod
+    def holds(step_id: str, names: Collection[str]) -> bool:
+        return step_id in names or key_of(step_id) in names
+
+
+class _Judge:
+    def __init__(self, steps: Mapping[str, StepRun], *, plan: Plan, answers: Answers, ask: Ask | None) -> None:
+        self._steps = steps
+        self._plan = plan
+        self._answers = answers
+        self._ask = ask
+
+    def judge(self) -> _Judged:
+        judged = _Judged()
+        in_doubt: list[str] = []
+        for step_id, row in self._steps.items():
+            if _is_done(row):
+                judged.done.append(step_id)
+            elif row.kind == "command" and _Names.holds(step_id, self._answers.skip):
+                self._count(row, judged)
+            elif self._is_in_doubt(row) and not _Names.holds(step_id, self._answers.rerun):
+                match self._asked(row):
+                    case "done":
+                        self._count(row, judged)
+                    case "":
+                        in_doubt.append(step_id)
+        if in_doubt:
+            raise InvalidUsage("\n".join(map(_doubt, in_doubt)))
+        return judged
+
+    def _count(self, row: StepRun, judged: _Judged) -> None:
+        row.status, row.reason = _SKIPPED, _COUNTED
+        judged.done.append(row.step_id)
+        judged.counted.append(row.pk)
+
+    def _is_in_doubt(self, row: StepRun) -> bool:
+        if row.kind != "command" or row.status not in _CUT_OFF or row.started_at is None:
+            return False
+        entry = self._plan.outline.get(key_of(row.step_id))
+        step = entry.step if entry is not None else None
+        if not isinstance(step, CommandStep):
+            return True
+        return not (step.idempotent or step.atomic or _continues(step))
+
+    def _asked(self, row: StepRun) -> str:
+        if self._ask is None:
+            return ""
+        question = (
+            f"{row.step_id} was cut off, and nobody can know how much it did: "
+            "[r]un it again, [s]kip it as done, or stop here [N]?"
+        )
+        answer = self._ask(question)
+        return "again" if answer in _AGAIN else "done" if answer in _DONE else ""
+
+
+def _doubt(step_id: str) -> str:
+    return (
+        f"{step_id} was cut off, and nobody can know how much it did: "
+        f"--rerun {step_id} runs it again, --skip {step_id} counts it as done"
+    )
+
+
+def _continues(step: CommandStep) -> bool:
+    """Whether the command goes on after its last checkpoint by itself."""
+    try:
+        command = catalog.load(str(step.command[0].value))
+    except Exception:  # noqa: BLE001 - a command that cannot be loaded was told of when the file was checked
+        return False
+    return bool(getattr(command, "continues_from_checkpoint", False))
+
+
+def _is_done(row: StepRun) -> bool:
+    if row.status == _SKIPPED:
+        return row.reason != _STOPPED
+    return row.status == _SUCCEEDED or (row.status in _FAILED and row.tolerated)
+
+
+def _past(row: StepRun) -> PastStep:
+    failure = None
+    if row.status in _FAILED:
+        failure = Failure(error_type=row.error_type, message=row.message, exit_code=row.exit_code or 1)
+    result = StepResult(
+        step_id=row.step_id,
+        name=row.name,
+        status=StepStatus(row.status),
+        tolerated=row.tolerated,
+        attempt_count=row.attempt,
+        failure=failure,
+        reason=row.reason,
+        warnings=tuple(row.warnings),
+        is_group=row.kind != "command",
+        file=row.file,
+        line=row.line,
+    )
+    has_output = row.output is not None
+    return PastStep(result=result, output=row.output[0] if has_output else None, has_output=has_output)
+
+
+# -- changes -------------------------------------------------------------------------------------------------------------
+
+
+def _refuse_changes(rows: Collection[StepRun], definitions: Definitions) -> None:
+    """Refuse where a step has changed that will not be run from its start, with what has changed."""
+    found: dict[str, str] = {}
+    for row in rows:
+        key = key_of(row.step_id)
+        # What has failed runs again from its start: to mend it is what a person changes the file for.
+        is_over = _is_done(row) or row.kind != "command" or row.status in _CUT_OFF
+        if key in found or not is_over or (row.started_at is None and not _is_done(row)):
+            continue
+        now = definitions.of(row.step_id)
+        if now.digest != row.definition_hash:
+            found[key] = "\n".join(_diff(key, row.definition, now.text))
+    if found:
+        raise InvalidUsage(
+            "steps that the run has finished, or begun, have changed since; --accept-changes goes on all the same\n"
+            + "\n".join(found.values())
+        )
+
+
+def _diff(key: str, before: str, now: str) -> Iterator[str]:
+    if not now:
+        yield f"{key} is not in the runbook any more"
+        return
+    yield from difflib.unified_diff(
+        before.splitlines(), now.splitlines(), f"{key} (as it ran)", f"{key} (now)", lineterm="", n=100
+    )
+
+
+def _refuse_other_items(steps: Mapping[str, StepRun], plan: Plan, *, mask: Mask) -> None:
+    """The number of an item is its id, so that other items would pass for those that are done."""
+    for row in steps.values():
+        entry = plan.outline.get(key_of(row.step_id))
+        if row.kind != "loop" or entry is None or row.started_at is None:
+            continue
+        names = _names_of_items(entry.step, _inputs_of(row, plan), mask=mask)
+        if names is None:
+            continue
+        for step_id, item in steps.items():
+            number = _number_below(row.step_id, step_id)
+            if number and (number > len(names) or names[number - 1] not in {None, item.name}):
+                now = f'"{names[number - 1]}"' if number <= len(names) else "nothing"
+                raise InvalidUsage(
+                    f'the items of "{row.step_id}" have changed: number {number} was "{item.name}" and is {now} now; '
+                    "what is done of the loop cannot be told: run the runbook anew"
+                )
+
+
+def _number_below(loop_id: str, step_id: str) -> int:
+    """The number of the item that a step is, of this loop; 0 where it is none."""
+    if loop_id.endswith("]"):
+        start = f"{loop_id[:-1]},"
+    else:
+        start = f"{loop_id}["
+    rest = step_id.removeprefix(start).removesuffix("]")
+    return int(rest) if step_id.startswith(start) and rest.isdecimal() else 0
+
+
+def _inputs_of(row: StepRun, plan: Plan) -> Inputs | None:
+    """What is known of the values at a loop: the file's, or those of the runbook that is called around it."""
+    path = key_of(row.step_id).rpartition("/")[0]
+    if not path:
+        return plan.inputs
+    planned = plan.steps.get(path)
+    return planned.inputs if planned is not None and planned.is_final else None
+
+
+def _names_of_items(step: Step, inputs: Inputs | None, *, mask: Mask) -> list[str | None] | None:
+    """How the items are called now, None where only the run knows."""
+    if step.for_each is None or inputs is None or not is_resolvable(step.for_each, inputs):
+        return None
+    try:
+        items = items_of(step.for_each, inputs.context())
+    except ExpressionError:
+        return None
+    return [_name_of_item(step, item, inputs, mask=mask) for item in items]
+
+
+def _name_of_item(step: Step, item: object, inputs: Inputs, *, mask: Mask) -> str | None:
+    label = mask(label_of(item))
+    if isinstance(step.name, str):
+        return f"{step.name} ({label})" if label else step.name
+    try:
+        return mask(str(render(step.name, inputs.with_item(item).context())))
+    except ExpressionError:
+        return None
+
+
+# -- outputs -------------------------------------------------------------------------------------------------------------
+
+
+def _refuse_missing_outputs(
+    steps: Mapping[str, StepRun], done: Mapping[str, PastStep], definitions: Definitions
+) -> None:
+    outline = definitions.plan.outline
+    secret = {key_of(step_id) for step_id in done if steps[step_id].is_output_secret}
+    if not secret:
+        return
+    for key, entry in outline.items():
+        if key in done:
+            continue
+        prefix = key.rpartition("/")[0]
+        own = entry.step if isinstance(entry.step, CommandStep) else _without_inner(entry.step)
+        for expression in expressions_in(own):
+            for reference in expression.references:
+                if reference.root != "steps":
+                    continue
+                named = f"{prefix}/{reference.path[0]}" if prefix and reference.path else "".join(reference.path[:1])
+                if named in secret or (not reference.path and secret):
+                    name = named or min(secret)
+                    raise InvalidUsage(
+                        f'"{key}" needs the output of "{name}", which held a secret and was not recorded: '
+                        f"--rerun {name} runs that step again"
+                    )
+
+
+def _without_inner(step: Step) -> Step:
+    """The step without what stands in it."""
+    return replace(step, **{name: None for name in ("block", "runbook") if hasattr(step, name)})
