@@ -1,0 +1,99 @@
+"""Statuses, times and values to the words and marks that people read."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shlex
+from collections.abc import Sequence
+from typing import Final
+
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from django_runbook.models import RUNNING, Run
+from django_runbook.reporters.texts import duration
+from django_runbook.results import Role, RunStatus, StepStatus
+
+# A step that failed and was allowed to: no status of its own, but people must be able to tell it apart.
+ALLOWED: Final = "allowed"
+LABELS: Final = {
+    RUNNING: "running",
+    StepStatus.SUCCEEDED.value: "succeeded",
+    StepStatus.FAILED.value: "failed",
+    StepStatus.TIMED_OUT.value: "timed out",
+    StepStatus.SKIPPED.value: "skipped",
+    StepStatus.INTERRUPTED.value: "interrupted",
+    StepStatus.NOT_RUN.value: "not run",
+    RunStatus.WARNING.value: "warning",
+    ALLOWED: "allowed failure",
+}
+ROLES: Final = {
+    Role.STEP.value: "",
+    Role.ON_SUCCESS.value: "on success",
+    Role.ON_FAILURE.value: "on failure",
+    Role.FINALLY.value: "finally",
+}
+_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "m"))
+
+
+def look_of(status: str, *, tolerated: bool, is_gone: bool) -> str:
+    """The status of an attempt as a person should see it; ``is_gone`` says that the process of its run died."""
+    if status == RUNNING and is_gone:
+        return StepStatus.INTERRUPTED.value
+    return ALLOWED if tolerated else status
+
+
+def badge(look: str) -> SafeString:
+    """The status as a mark of its own shape, and in words."""
+    return format_html(
+        '<span class="rb-badge rb-{}"><svg class="rb-icon" aria-hidden="true"><use href="#rb-i-{}"/></svg>{}</span>',
+        look,
+        look,
+        LABELS.get(look, look),
+    )
+
+
+def took(begin: datetime.datetime | None, end: datetime.datetime | None) -> str:
+    """How long it took; empty where that is not known."""
+    if begin is None or end is None:
+        return ""
+    # The clocks of two hosts may differ.
+    return duration(max(0.0, (end - begin).total_seconds()))
+
+
+def span(seconds: float) -> str:
+    """A round number of seconds, as short as it can be: ``0``, ``0.5s``, ``90s`` as ``1m30s``, ``2h``."""
+    if seconds < 60:
+        return f"{seconds:g}s" if seconds else "0"
+    parts, rest = "", round(seconds)
+    for size, unit in _UNITS:
+        count, rest = divmod(rest, size)
+        parts += f"{count}{unit}" if count else ""
+    return f"{parts}{rest}s" if rest else parts
+
+
+def moment(at: datetime.datetime) -> str:
+    """To the second, in the time zone of the person."""
+    return (timezone.localtime(at) if timezone.is_aware(at) else at).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def number(value: int) -> str:
+    """``12,345``, in every language: what stands beside it is English."""
+    return f"{value:,}"
+
+
+def plain(value: object) -> str:
+    """A stored value as text: a text as it is, the rest as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """The tokens as they are typed into a shell."""
+    return shlex.join(argv)
+
+
+def resume_line(run: Run) -> str:
+    """What to type to go on with a run."""
+    return shlex.join(["python", "manage.py", "run_runbook", run.runbook, "--resume", run.id])
