@@ -50,7 +50,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # ModelAdmin t
     """Shows rows to those who may view them."""
 
     actions = None
+    # Neither counts more rows than a page needs.
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -71,7 +73,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # ModelAdmin t
 
     def respond(self, request: HttpRequest, template: str, **context: Any) -> HttpResponse:
         """A page of the admin."""
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]  # as Django's own views do
+        request.current_app = self.admin_site.name  # as Django's own views do
         context = {**self.admin_site.each_context(request), "opts": self.opts, **context}
         return TemplateResponse(request, template, context)
 
@@ -80,7 +82,7 @@ def may_view(request: HttpRequest, model: type[Model]) -> bool:
     """Whether a person may view the rows of a model: with Django's permission to view them, or to change them."""
     meta = model._meta
     return any(
-        request.user.has_perm(f"{meta.app_label}.{get_permission_codename(action, meta)}")  # type: ignore[union-attr]
+        request.user.has_perm(f"{meta.app_label}.{get_permission_codename(action, meta)}")
         for action in ("view", "change")
     )
 
@@ -121,7 +123,7 @@ class RunAdmin(ReadOnlyAdmin):
     """The runs, newest first, and the page of each."""
 
     change_list_template = "django_runbook/run_list.html"
-    list_display = ("state", "title", "runbook", "started", "duration", "attempts", "exit_code")
+    list_display = ("state", "title", "started", "duration", "attempts", "exit")
     list_display_links = ("title",)
     list_filter = (StatusFilter, "started_at", "runbook")
     search_fields = ("^id", "runbook", "name")
@@ -135,10 +137,12 @@ class RunAdmin(ReadOnlyAdmin):
     def state(self, run: Run) -> SafeString:
         return words.badge(shown_status(run, _life(run)))
 
-    @admin.display(description="name", ordering="name")
+    @admin.display(description="name and runbook", ordering="runbook")
     def title(self, run: Run) -> SafeString:
         # A name may hold marks that turn the direction of what follows.
-        return format_html("<bdi>{}</bdi>", run.name)
+        return format_html(
+            '<bdi>{}</bdi> <code class="rb-key"><bdi>{}</bdi></code>', run.name or run.runbook, run.runbook
+        )
 
     @admin.display(description="started", ordering="started_at")
     def started(self, run: Run) -> str:
@@ -152,6 +156,11 @@ class RunAdmin(ReadOnlyAdmin):
     @admin.display(description="attempts", ordering="attempt_count")
     def attempts(self, run: Run) -> int:
         return run.attempt_count
+
+    @admin.display(description="exit", ordering="exit_code", empty_value="")
+    def exit(self, run: Run) -> int | None:
+        """The exit code; none while it runs."""
+        return run.exit_code
 
     def get_urls(self) -> list[URLPattern]:
         live = path(

@@ -11,7 +11,6 @@ from typing import Final, Self
 from django_runbook.models import Run
 from django_runbook.pages import words
 from django_runbook.pages.attempts import Attempt
-from django_runbook.reporters.texts import duration
 
 _MAX_TICKS: Final = 6
 _STEPS: Final = (
@@ -113,7 +112,7 @@ class Axis:
         """Where the run was resumed, and how long it had lain there."""
         pairs = itertools.pairwise(self.parts.values())
         return [
-            _mark(100 * after.offset / self.seconds, f"resumed after {duration(_between(before, after))}")
+            _mark(100 * after.offset / self.seconds, f"resumed after {words.pause(_between(before, after))}")
             for before, after in pairs
         ]
 

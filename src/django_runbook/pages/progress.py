@@ -34,10 +34,10 @@ class Progress:
 
     @property
     def share(self) -> str:
-        """The part that is done, as a width in SVG; empty where the whole is not known."""
-        if not self.total_count:
+        """The part that is done, as a width in SVG; empty where the whole is not known, or done."""
+        if not self.total_count or self.done_count >= self.total_count:
             return ""
-        return percent(min(100.0, 100 * self.done_count / self.total_count))
+        return percent(100 * self.done_count / self.total_count)
 
     @property
     def pace(self) -> str:

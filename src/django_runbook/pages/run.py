@@ -176,7 +176,7 @@ class RunPage:
             Fact(label="Digest of the file", value=run.file_hash[:12], is_code=True),
             Fact(label="Started by", value=f"{run.user}@{run.host}" if run.user else run.host),
             Fact(label="Process", value=str(run.pid)),
-            Fact(label="now", value=run.now, is_code=True),
+            Fact(label="Value of now", value=run.now, is_code=True),
         ]
         facts += [
             Fact(label=name.replace("_", "-"), value=words.plain(value), is_code=True)

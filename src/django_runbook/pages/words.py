@@ -18,16 +18,17 @@ from django_runbook.results import Role, RunStatus, StepStatus
 
 # A step that failed and was allowed to: no status of its own, but people must be able to tell it apart.
 ALLOWED: Final = "allowed"
+# In the order in which they are counted.
 LABELS: Final = {
-    RUNNING: "running",
     StepStatus.SUCCEEDED.value: "succeeded",
-    StepStatus.FAILED.value: "failed",
-    StepStatus.TIMED_OUT.value: "timed out",
-    StepStatus.SKIPPED.value: "skipped",
-    StepStatus.INTERRUPTED.value: "interrupted",
-    StepStatus.NOT_RUN.value: "not run",
     RunStatus.WARNING.value: "warning",
+    StepStatus.FAILED.value: "failed",
     ALLOWED: "allowed failure",
+    StepStatus.TIMED_OUT.value: "timed out",
+    StepStatus.INTERRUPTED.value: "interrupted",
+    RUNNING: "running",
+    StepStatus.SKIPPED.value: "skipped",
+    StepStatus.NOT_RUN.value: "not run",
 }
 ROLES: Final = {
     Role.STEP.value: "",
@@ -63,6 +64,12 @@ def took(begin: datetime.datetime | None, end: datetime.datetime | None) -> str:
     return duration(max(0.0, (end - begin).total_seconds()))
 
 
+def pause(seconds: float) -> str:
+    """How long something lay: ``2d03h`` where it was more than a day."""
+    hours = round(seconds / 3600)
+    return duration(seconds) if hours < 24 else f"{hours // 24}d{hours % 24:02}h"
+
+
 def span(seconds: float) -> str:
     """A round number of seconds, as short as it can be: ``0``, ``0.5s``, ``90s`` as ``1m30s``, ``2h``."""
     if seconds < 60:
@@ -85,7 +92,9 @@ def number(value: int) -> str:
 
 
 def plain(value: object) -> str:
-    """A stored value as text: a text as it is, the rest as JSON."""
+    """A stored value as text: a text as it is, texts with commas, the rest as JSON."""
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return ", ".join(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
