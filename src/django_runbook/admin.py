@@ -123,7 +123,7 @@ class RunAdmin(ReadOnlyAdmin):
     """The runs, newest first, and the page of each."""
 
     change_list_template = "django_runbook/run_list.html"
-    list_display = ("state", "title", "started", "duration", "attempts", "exit")
+    list_display = ("state", "title", "started", "duration", "attempts")
     list_display_links = ("title",)
     list_filter = (StatusFilter, "started_at", "runbook")
     search_fields = ("^id", "runbook", "name")
@@ -135,7 +135,10 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="status", ordering="status")
     def state(self, run: Run) -> SafeString:
-        return words.badge(shown_status(run, _life(run)))
+        badge = words.badge(shown_status(run, _life(run)))
+        if not run.exit_code:
+            return badge
+        return format_html('{}<span class="rb-key">exit code {}</span>', badge, str(run.exit_code))
 
     @admin.display(description="name and runbook", ordering="runbook")
     def title(self, run: Run) -> SafeString:
@@ -156,11 +159,6 @@ class RunAdmin(ReadOnlyAdmin):
     @admin.display(description="attempts", ordering="attempt_count")
     def attempts(self, run: Run) -> int:
         return run.attempt_count
-
-    @admin.display(description="exit", ordering="exit_code", empty_value="")
-    def exit(self, run: Run) -> int | None:
-        """The exit code; none while it runs."""
-        return run.exit_code
 
     def get_urls(self) -> list[URLPattern]:
         live = path(
