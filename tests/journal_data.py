@@ -126,7 +126,7 @@ def failed_run(**columns: Any) -> Run:
         argv=["backfill_delay_class", "--batch-size", "5000", "--max-errors", "10"],
     )
     Checkpoint.objects.create(
-        scope="backfill-scope",
+        scope=f"backfill of {run.pk}",
         command="backfill_delay_class",
         description="flights.Flight",
         run_key=f"{run.id}:backfill_delay_class",
@@ -138,7 +138,7 @@ def failed_run(**columns: Any) -> Run:
     )
     for number in range(3):
         FailedRow.objects.create(
-            scope="backfill-scope",
+            scope=f"backfill of {run.pk}",
             command="backfill_delay_class",
             key_digest=str(number),
             key=str(number),
