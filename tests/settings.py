@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "django_runbook",
     "flights",
     "tests.testapp",
+    "tests.batchapp",
 ]
 SITE_ID = 1
 
@@ -63,4 +64,5 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if django.VERSION >= (6, 1):
     MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 
-RUNBOOK: dict[str, object] = {}
+# Most tests have no database; those of the journal turn it on.
+RUNBOOK: dict[str, object] = {"JOURNAL": False}

@@ -11,15 +11,16 @@ from django.conf import settings
 from django_runbook.document.diagnostics import nearest
 from django_runbook.exceptions import InvalidUsage
 
-_KEYS = ("DIRS", "STOP_TIMEOUT")
+_KEYS = ("DIRS", "JOURNAL", "STOP_TIMEOUT")
 DEFAULT_STOP_TIMEOUT_SECONDS = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """``dirs`` are searched for runbooks after the working directory."""
+    """``dirs`` are searched for runbooks after the working directory; ``has_journal`` says that runs are recorded."""
 
     dirs: tuple[Path, ...] = ()
+    has_journal: bool = True
     stop_timeout_seconds: float = DEFAULT_STOP_TIMEOUT_SECONDS
 
 
@@ -33,7 +34,9 @@ def read() -> Configuration:
             near = nearest(str(key), _KEYS)
             hint = f'"{near}" is near' if near else f"its keys are: {', '.join(_KEYS)}"
             raise InvalidUsage(f'the setting RUNBOOK has no key "{key}"; {hint}')
-    return Configuration(dirs=_dirs(values), stop_timeout_seconds=_stop_timeout(values))
+    return Configuration(
+        dirs=_dirs(values), has_journal=_has_journal(values), stop_timeout_seconds=_stop_timeout(values)
+    )
 
 
 def _dirs(values: Mapping[str, object]) -> tuple[Path, ...]:
@@ -41,6 +44,13 @@ def _dirs(values: Mapping[str, object]) -> tuple[Path, ...]:
     if not isinstance(dirs, list | tuple):
         raise InvalidUsage('RUNBOOK["DIRS"] must be a list of directories')
     return tuple(Path(directory) for directory in dirs)
+
+
+def _has_journal(values: Mapping[str, object]) -> bool:
+    has_journal = values.get("JOURNAL", True)
+    if not isinstance(has_journal, bool):
+        raise InvalidUsage('RUNBOOK["JOURNAL"] must be True or False')
+    return has_journal
 
 
 def _stop_timeout(values: Mapping[str, object]) -> float:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
 
-class JSONText(models.TextField):  # type: ignore[type-arg]  # the stubs want the types of what is stored
+class JSONText(models.TextField):  # type: ignore[type-arg]  # said below, as the stubs want it
     """JSON as text. The databases' own JSON types change what they store: the order of keys, large numbers, and
     PostgreSQL refuses the NUL that a command may write."""
+
+    if TYPE_CHECKING:
+        _pyi_private_set_type: Any
+        _pyi_private_get_type: Any
 
     def from_db_value(self, value: str | None, expression: object, connection: object) -> Any:
         return None if value is None else json.loads(value)

@@ -13,6 +13,8 @@ from django_runbook.document.diagnostics import nearest
 from django_runbook.document.includes import Includes, Refused
 from django_runbook.exceptions import InvalidUsage
 
+# What the journal has room for.
+MAX_KEY_LENGTH = 500
 SUFFIXES = (".yml", ".yaml")
 
 
@@ -62,6 +64,16 @@ def find_all(configuration: Configuration) -> list[Path]:
         if _is_runbook(path) and path.is_file()
     }
     return list(found.values())
+
+
+def key_of(path: Path, configuration: Configuration) -> str:
+    """What a runbook is called over releases, which may stand in other folders: its path below the folder in which it
+    is looked for."""
+    absolute = path.resolve()
+    for directory in _directories(configuration):
+        if absolute.is_relative_to(directory.resolve()):
+            return absolute.relative_to(directory.resolve()).as_posix()[-MAX_KEY_LENGTH:]
+    return str(absolute)[-MAX_KEY_LENGTH:]
 
 
 def label(path: Path) -> str:

@@ -91,6 +91,13 @@ class RunQuerySet(models.QuerySet["Run"]):
         """The runs of a runbook."""
         return self.filter(runbook=runbook)
 
+    def named(self, name: str) -> Self:
+        """The runs of what a person calls by this name: its key, its name, its file, or the stem of that."""
+        suffixes = models.Q()
+        for suffix in ("", ".yml", ".yaml"):
+            suffixes |= models.Q(runbook=name + suffix) | models.Q(file=name + suffix)
+        return self.filter(suffixes | models.Q(name=name))
+
     def newest_first(self) -> Self:
         """In the order in which people look for them."""
         return self.order_by("-started_at", "-pk")
@@ -111,8 +118,9 @@ class Run(models.Model):
     """
 
     # From a status to those that it may become.
-    MOVES: ClassVar = {
-        RUNNING: (*(status.value for status in RunStatus), RUNNING),  # it ended, or its process is gone and it is resumed
+    MOVES: ClassVar[dict[str, tuple[str, ...]]] = {
+        # It ended; or its process did, and it is resumed.
+        RUNNING: (*(status.value for status in RunStatus), RUNNING),
         RunStatus.FAILED.value: (RUNNING,),  # it is resumed
         RunStatus.INTERRUPTED.value: (RUNNING,),  # it is resumed
         RunStatus.SUCCEEDED.value: (),  # nothing is left to do
@@ -120,7 +128,7 @@ class Run(models.Model):
     }
 
     id = models.CharField(primary_key=True, max_length=32)
-    runbook = models.CharField(max_length=500, help_text="What stays the same when the project moves to another folder.")
+    runbook = models.CharField(max_length=500, help_text="The same for all releases of the project.")
     name = models.TextField()
     file = models.TextField()
     file_hash = models.CharField(max_length=64)
@@ -215,7 +223,7 @@ class StepRun(models.Model):
     """
 
     # From a status to those that it may become.
-    MOVES: ClassVar = {
+    MOVES: ClassVar[dict[str, tuple[str, ...]]] = {
         RUNNING: tuple(status.value for status in StepStatus),  # it ended, or its process did
         # What an atomic step wrote with its own transaction, although what follows makes the step another thing.
         StepStatus.SUCCEEDED.value: (StepStatus.SUCCEEDED.value, StepStatus.FAILED.value),

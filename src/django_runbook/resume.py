@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.db import DatabaseError, transaction
@@ -17,7 +17,7 @@ from django_runbook.document.loops import items_of, label_of
 from django_runbook.document.runbook import CommandStep, Step
 from django_runbook.exceptions import InvalidUsage, LockHeld
 from django_runbook.journal import beginning
-from django_runbook.journal.definitions import Definitions, expressions_in, key_of
+from django_runbook.journal.definitions import Definitions, expressions_of, key_of
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.results import Failure, Past, PastStep, Role, StepResult, StepStatus
 from django_runbook.runner.masking import Mask
@@ -242,7 +242,7 @@ def _past(row: StepRun) -> PastStep:
     return PastStep(result=result, output=row.output[0] if has_output else None, has_output=has_output)
 
 
-# -- changes -------------------------------------------------------------------------------------------------------------
+# -- changes -----------------------------------------------------------------------------------------------------------
 
 
 def _refuse_changes(rows: Collection[StepRun], definitions: Definitions) -> None:
@@ -294,10 +294,7 @@ def _refuse_other_items(steps: Mapping[str, StepRun], plan: Plan, *, mask: Mask)
 
 def _number_below(loop_id: str, step_id: str) -> int:
     """The number of the item that a step is, of this loop; 0 where it is none."""
-    if loop_id.endswith("]"):
-        start = f"{loop_id[:-1]},"
-    else:
-        start = f"{loop_id}["
+    start = f"{loop_id[:-1]}," if loop_id.endswith("]") else f"{loop_id}["
     rest = step_id.removeprefix(start).removesuffix("]")
     return int(rest) if step_id.startswith(start) and rest.isdecimal() else 0
 
@@ -332,7 +329,7 @@ def _name_of_item(step: Step, item: object, inputs: Inputs, *, mask: Mask) -> st
         return None
 
 
-# -- outputs -------------------------------------------------------------------------------------------------------------
+# -- outputs -----------------------------------------------------------------------------------------------------------
 
 
 def _refuse_missing_outputs(
@@ -346,8 +343,7 @@ def _refuse_missing_outputs(
         if key in done:
             continue
         prefix = key.rpartition("/")[0]
-        own = entry.step if isinstance(entry.step, CommandStep) else _without_inner(entry.step)
-        for expression in expressions_in(own):
+        for expression in expressions_of(entry.step):
             for reference in expression.references:
                 if reference.root != "steps":
                     continue
@@ -358,8 +354,3 @@ def _refuse_missing_outputs(
                         f'"{key}" needs the output of "{name}", which held a secret and was not recorded: '
                         f"--rerun {name} runs that step again"
                     )
-
-
-def _without_inner(step: Step) -> Step:
-    """The step without what stands in it."""
-    return replace(step, **{name: None for name in ("block", "runbook") if hasattr(step, name)})

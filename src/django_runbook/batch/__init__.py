@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from django_runbook.batch.command import BatchCommand
     from django_runbook.batch.database import DatabaseCommand
+    from django_runbook.batch.files import FileBatchCommand
     from django_runbook.batch.graceful import GracefulCommand
     from django_runbook.batch.progress import ProgressCommand, track
 
 __all__ = [
     "BatchCommand",
     "DatabaseCommand",
+    "FileBatchCommand",
     "GracefulCommand",
     "ProgressCommand",
     "track",
@@ -25,6 +27,7 @@ __all__ = [
 _ROOMS: Final = {
     "BatchCommand": "command",
     "DatabaseCommand": "database",
+    "FileBatchCommand": "files",
     "GracefulCommand": "graceful",
     "ProgressCommand": "progress",
     "track": "progress",

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal
 
 from django.core.management.base import CommandError, CommandParser
@@ -69,7 +70,11 @@ class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
     transaction_per: ClassVar[Literal["batch", "command"]] = "batch"
     idle_limit_seconds: ClassVar[float] = 60.0
     has_shards: ClassVar[bool] = False
-    is_todo: ClassVar[bool] = False
+    # What a resume asks of a command that was cut off: this one does nothing twice.
+    continues_from_checkpoint: ClassVar[bool] = True
+    is_todo: bool = False
+    # What the command line gave, while the command runs.
+    options: Mapping[str, Any] = MappingProxyType({})
 
     _shown: Progress | None = None
 
@@ -90,16 +95,16 @@ class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
             text += f" ({result.earlier_count:,} of them in earlier runs)"
         return text if result.is_complete else f"{text}; the next run goes on from there"
 
-    def cursor_options(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    def cursor_options(self) -> Mapping[str, Any]:
         """The options without which a cursor means something else: a run does not go on where another one with other
         values was interrupted. By default all that the command itself adds."""
-        return {name: value for name, value in options.items() if name not in _COMMON | NAMES}
+        return {name: value for name, value in self.options.items() if name not in _COMMON | NAMES}
 
-    def make_source(self, options: Mapping[str, Any]) -> Source:
+    def make_source(self) -> Source:
         """Where the work comes from."""
         raise NotImplementedError
 
-    def describe_source(self, options: Mapping[str, Any]) -> str:
+    def describe_source(self) -> str:
         """What the cursor runs through, for people, and to tell unlike runs apart."""
         raise NotImplementedError
 
@@ -112,9 +117,10 @@ class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Do the work, in batches."""
         _refuse_open_transaction(self.database)
+        self.options = MappingProxyType(options)
         chosen = BatchOptions.of(options, batch_size=self.batch_size, target_seconds=self.target_seconds)
         try:
-            result = self._handle(chosen, options)
+            result = self._handle(chosen)
         except (LockHeld, LockLost) as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
         finally:
@@ -140,9 +146,9 @@ class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
         if self._shown is not None:
             self._shown.update(position.done_count + position.failed_count, position.failed_count)
 
-    def _handle(self, chosen: BatchOptions, options: Mapping[str, Any]) -> Result:
-        source = self.make_source(options)
-        rows = self._row_store(chosen, options)
+    def _handle(self, chosen: BatchOptions) -> Result:
+        source = self.make_source()
+        rows = self._row_store(chosen)
         if chosen.retry_failed:
             return self._retry_failed(source, rows, chosen)
         store = self._store(rows, chosen)
@@ -220,12 +226,12 @@ class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
         without = [] if rows is None else list(rows.failed_rows().values_list("key", flat=True))
         return source.are_left(after=position.start, upto="" if is_open else position.upper, without=without)
 
-    def _row_store(self, chosen: BatchOptions, options: Mapping[str, Any]) -> RowStore | None:
+    def _row_store(self, chosen: BatchOptions) -> RowStore | None:
         alias = table_alias(self.database)
         if alias is None:
             return None
         return RowStore(
-            self._identity(chosen, options),
+            self._identity(chosen),
             alias=alias,
             is_together=alias == self.database,
             idle_limit_seconds=self.idle_limit_seconds,
@@ -246,19 +252,19 @@ class SourceCommand(GracefulCommand, ProgressCommand, DatabaseCommand):
             return NoStore()
         if not rows.is_together:
             self.tell(
-                f'at least once: the database "{self.database}" has no table of checkpoints, so they are kept elsewhere, '
-                "after each batch; a run that is killed between the two does a batch twice"
+                f'at least once: the database "{self.database}" has no table of checkpoints, so they are kept in '
+                "another one, after each batch; a run that is killed between the two does a batch twice"
             )
         return rows
 
-    def _identity(self, chosen: BatchOptions, options: Mapping[str, Any]) -> Identity:
+    def _identity(self, chosen: BatchOptions) -> Identity:
         command = type(self).__module__
-        description = self.describe_source(options)
+        description = self.describe_source()
         meaning = {
             "command": command,
             "database": self.database,
             "source": description,
-            "options": dict(self.cursor_options(options)),
+            "options": dict(self.cursor_options()),
         }
         text = json.dumps(meaning, sort_keys=True, default=str)
         return Identity(
@@ -301,6 +307,6 @@ def _refuse_open_transaction(alias: str) -> None:
     # Django's own TestCase wraps each test in transactions, and marks them.
     if any(not block._from_testcase for block in blocks):
         raise CommandError(
-            "a batch command commits each batch, and cannot do so inside a transaction of somebody else: "
-            'call it outside of atomic(), or make its work part of yours with transaction_per = "command" and no batches'
+            f'a transaction is open on the database "{alias}", and a batch command commits its own: '
+            "call it outside of atomic()"
         )

@@ -26,7 +26,7 @@ _LOOKS: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """How far the work is, as cursors: from ``start``, which is empty for all there is, to ``upper``, where it is known."""
+    """How far the work is, as cursors: from ``start``, empty for all there is, up to ``upper``, where that is known."""
 
     start: str = ""
     cursor: str = ""
@@ -183,8 +183,8 @@ class RowStore:
         row = Checkpoint.objects.using(self._alias).filter(pk=self._pk).first()
         if row is None:
             raise LockLost(
-                f"the checkpoint of {self._identity.command} is gone: somebody began the work anew, or emptied its table; "
-                "this process stops, and its last batch was not kept"
+                f"the checkpoint of {self._identity.command} is gone: somebody began the work anew, or emptied "
+                "its table; this process stops, and its last batch was not kept"
             )
         if row.owner != self._owner:
             raise LockLost(
@@ -262,7 +262,7 @@ class RowStore:
     def _take_over(self, rows: Sequence[Checkpoint], *, reset: Checkpoint | None = None) -> None:
         """Write our token, so that the one before us commits no more, after waiting for what it is in the middle of."""
         if not rows:
-            return
+            return None
         deadline = time.monotonic() + self._patience_seconds
         is_told = False
         while True:

@@ -17,7 +17,6 @@ batch that was committed, and no row is done twice or left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.core.management.base import CommandError
@@ -41,7 +40,7 @@ class BatchCommand(SourceCommand):
     has_shards = True
 
     def get_queryset(self) -> QuerySet[Any]:
-        """The rows to work on: any filter, also one that the work itself changes."""
+        """The rows to work on: any filter, also one that the work itself changes, and by ``self.options``."""
         raise NotImplementedError("a BatchCommand needs get_queryset()")
 
     def process_batch(self, rows: QuerySet[Any]) -> int | None:
@@ -51,7 +50,7 @@ class BatchCommand(SourceCommand):
         """
         raise NotImplementedError
 
-    def make_source(self, options: Mapping[str, Any]) -> Source:
+    def make_source(self) -> Source:
         """The rows of `get_queryset`, in the order of the key."""
         rows = self.get_queryset().using(self.database)
         key = Key(rows.model, self.key_fields)
@@ -64,7 +63,7 @@ class BatchCommand(SourceCommand):
 
         return QuerySetSource(rows, key=key, work=one_by_one if by_item else self._all_at_once)
 
-    def describe_source(self, options: Mapping[str, Any]) -> str:
+    def describe_source(self) -> str:
         """The model and the key."""
         return f"{self.get_queryset().model._meta.label} by {', '.join(self.key_fields)}"
 
@@ -82,6 +81,6 @@ class BatchCommand(SourceCommand):
     def _all_at_once(self, rows: QuerySet[Any], span: Span) -> Outcome:
         count = self.process_batch(rows)
         if count is None:
-            cached = rows._result_cache  # type: ignore[attr-defined]  # the rows, where the work has read them
+            cached = rows._result_cache  # the rows, where the work has read them
             count = span.count if cached is None else len(cached)
         return Outcome(high=span.high, done_count=count)

@@ -84,6 +84,10 @@ def classify(error: BaseException) -> Kind:
 
 def _of_database(error: BaseException) -> Kind:
     cause: Any = error.__cause__ or error
+    # The number comes first: drivers of MySQL give a state as well, which is mostly the general one.
+    number = cause.args[0] if cause.args else None
+    if isinstance(number, int) and number:
+        return _of_table(number, transient=_TRANSIENT_MYSQL, fatal=_FATAL_MYSQL, error=error)
     state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
     if state is not None:
         return _of_table(state, transient=_TRANSIENT_STATES, fatal=_FATAL_STATES, error=error)
@@ -91,9 +95,6 @@ def _of_database(error: BaseException) -> Kind:
     if code is not None:
         # The lower byte is the error, the others its variety.
         return _of_table(code & 0xFF, transient=_TRANSIENT_SQLITE, fatal=_FATAL_SQLITE, error=error)
-    number = cause.args[0] if cause.args else None
-    if isinstance(number, int) and number:
-        return _of_table(number, transient=_TRANSIENT_MYSQL, fatal=_FATAL_MYSQL, error=error)
     if isinstance(error, OperationalError | InterfaceError):
         # A connection that is gone has no code.
         return Kind.TRANSIENT

@@ -11,7 +11,7 @@ from django_runbook.batch.checkpoint import RowStore
 from django_runbook.batch.errors import Failure, Kind, classify, message, origin
 from django_runbook.batch.loop import Host
 from django_runbook.batch.options import BatchOptions
-from django_runbook.batch.spans import Source, Span
+from django_runbook.batch.spans import Outcome, Source, Span
 from django_runbook.models import FailedRow
 
 
@@ -33,9 +33,11 @@ def retry_failed(source: Source, store: RowStore, *, host: Host, alias: str, opt
             break
         row = known[span.high]
         found.add(span.high)
-        error = _retry(source, span, row, alias=alias, is_kept=not options.dry_run)
+        count, error = _retry(source, span, row, alias=alias, is_kept=not options.dry_run)
+        done_count += count
+        if error is None and not count:
+            host.tell(f"{row.name} is not there any more, or is not to be done")
         if error is None:
-            done_count += 1
             continue
         failed_count += 1
         failure = Failure.of(error, key=row.key, name=row.name)
@@ -47,25 +49,27 @@ def retry_failed(source: Source, store: RowStore, *, host: Host, alias: str, opt
     return Retried(done_count=done_count, failed_count=failed_count)
 
 
-def _retry(source: Source, span: Span, row: FailedRow, *, alias: str, is_kept: bool) -> BaseException | None:
+def _retry(
+    source: Source, span: Span, row: FailedRow, *, alias: str, is_kept: bool
+) -> tuple[int, BaseException | None]:
     try:
         with transaction.atomic(using=alias):
             # First, as in a batch: who deletes the record may do the row.
             is_ours, _ = FailedRow.objects.using(row._state.db).filter(pk=row.pk).delete()
-            if is_ours:
-                _look_at(source.process(span).failures)
+            count = _done_count(source.process(span)) if is_ours else 0
             if not is_kept:
                 transaction.set_rollback(True, using=alias)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the work raises is looked at
         cause = origin(error)
         if classify(cause) is Kind.ROW:
-            return cause
+            return 0, cause
         if isinstance(cause, CommandError):
             raise cause from None
         raise CommandError(f"{row.name}: {message(cause)}") from cause
-    return None
+    return count, None
 
 
-def _look_at(failures: tuple[Failure, ...]) -> None:
-    if failures:
-        raise ValueError(failures[0].error)
+def _done_count(outcome: Outcome) -> int:
+    if outcome.failures:
+        raise ValueError(outcome.failures[0].error)
+    return outcome.done_count

@@ -43,7 +43,7 @@ class Key:
         return tuple(f"-{name}" for name in self.names)
 
     def encode(self, values: Sequence[Any]) -> str:
-        """The cursor of a row, exact to the last microsecond; raises CommandError for a value that cannot be written."""
+        """The cursor of a row, exact to the last microsecond; raises CommandError for a value that is lost in text."""
         texts = [
             field.value_to_string(SimpleNamespace(**{field.attname: value}))  # type: ignore[arg-type]  # all that is read
             for field, value in zip(self._fields, values, strict=True)

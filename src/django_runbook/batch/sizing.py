@@ -55,4 +55,4 @@ class AdaptiveSize:
         self._count = kept * self._count + count
         self._seconds = kept * self._seconds + max(seconds, 1e-6)
         fitting = self._count / self._seconds * self._target_seconds
-        self._size = max(1, min(self._largest, 2 * self._size, int(fitting)))
+        self._size = max(1, min(self._largest, 2 * self._size, round(fitting)))

@@ -16,6 +16,7 @@ class Call:
     command: str
     tokens: tuple[str, ...]
     keeps_stdout: bool
+    run_key: str
     secrets: tuple[str, ...]
     stop_timeout_seconds: float
     database_names: Mapping[str, Any]

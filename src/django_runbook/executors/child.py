@@ -56,6 +56,7 @@ def run(channel: Channel) -> None:
             write_line=write_line,
             report_progress=report_progress,
             halt=stop,
+            run_key=call.run_key,
         )
         _finish()
         channel.send(messages.Result(attempt=attempt))

@@ -32,11 +32,12 @@ class _Ways:
 
     halt: Halt
     report_progress: ReportProgress
+    run_key: str
     was_told: bool = False
 
     def for_command(self, command: BaseCommand) -> dict[str, Any]:
         # Stealth options, as Django's own commands have: the one way into a command that needs no global.
-        ways = {"stopping": self._is_stopping, "progress": self.report_progress}
+        ways = {"stopping": self._is_stopping, "progress": self.report_progress, "run_key": self.run_key}
         return {name: way for name, way in ways.items() if name in command.stealth_options}
 
     def _is_stopping(self) -> bool:
@@ -53,7 +54,7 @@ class InlineExecutor:
     mask: Mask
     before: Snapshot
 
-    def __call__(
+    def __call__(  # noqa: PLR0913 - all that there is to a call
         self,
         *,
         command: str,
@@ -62,18 +63,19 @@ class InlineExecutor:
         write_line: WriteLine,
         report_progress: ReportProgress,
         halt: Halt,
+        run_key: str = "",
         is_atomic: bool = False,
     ) -> AttemptResult:
         """Call the command; ``keeps_stdout`` asks for what it writes to its standard output, ``is_atomic`` says that
         the transaction that is open is the caller's.
 
-        A command that can stop by itself is told what ``halt`` says, and one that knows how far it is has
-        ``report_progress`` to say so.
+        A command that can stop by itself is told what ``halt`` says, one that knows how far it is has
+        ``report_progress`` to say so, and one that can tell its calls apart knows this one by ``run_key``.
         """
         stop, warnings = self.stop, list[str]()
         before = self.before.in_transaction() if is_atomic else self.before
         write_line = _shielded(write_line, stop)
-        ways = _Ways(halt=halt, report_progress=_shielded(report_progress, stop))
+        ways = _Ways(halt=halt, report_progress=_shielded(report_progress, stop), run_key=run_key)
         with captured(write_line=write_line, mask=self.mask, is_kept=keeps_stdout) as (out, err):
             # In a context of its own, which takes the active language and time zone with it when it ends.
             result = contextvars.copy_context().run(

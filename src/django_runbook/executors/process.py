@@ -54,7 +54,7 @@ class ProcessExecutor:
         if self._server is not None:
             self._leave(*self._server)
 
-    def __call__(
+    def __call__(  # noqa: PLR0913 - all that there is to a call
         self,
         *,
         command: str,
@@ -63,6 +63,7 @@ class ProcessExecutor:
         write_line: WriteLine,
         report_progress: ReportProgress,
         halt: Halt,
+        run_key: str = "",
         deadline_at: float | None,
     ) -> AttemptResult:
         """Call the command; it is ended at the deadline (monotonic clock) and when ``halt`` asks for it."""
@@ -70,6 +71,7 @@ class ProcessExecutor:
             command=command,
             tokens=tokens,
             keeps_stdout=keeps_stdout,
+            run_key=run_key,
             secrets=tuple(self.secrets),
             stop_timeout_seconds=self.grace_seconds,
             database_names={alias: connections[alias].settings_dict["NAME"] for alias in connections},

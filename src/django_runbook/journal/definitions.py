@@ -63,21 +63,27 @@ def key_of(step_id: str) -> str:
     return step_id.partition("[")[0]
 
 
-def expressions_in(value: object) -> Iterator[Expression]:
-    """All expressions in a value of a runbook, in whatever depth."""
+def expressions_of(step: Step) -> Iterator[Expression]:
+    """All expressions of a step itself, without what stands in it."""
+    for one in dataclasses.fields(step):
+        if one.name not in {"block", "runbook"}:
+            yield from _expressions_in(getattr(step, one.name))
+
+
+def _expressions_in(value: object) -> Iterator[Expression]:
     if isinstance(value, Expression):
         yield value
     elif isinstance(value, Template):
         yield from value.expressions
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from expressions_in(item)
+            yield from _expressions_in(item)
     elif isinstance(value, tuple | list):
         for item in value:
-            yield from expressions_in(item)
+            yield from _expressions_in(item)
     elif dataclasses.is_dataclass(value):
         for one in dataclasses.fields(value):
-            yield from expressions_in(getattr(value, one.name))
+            yield from _expressions_in(getattr(value, one.name))
 
 
 def _lines(step: Step, variables: Mapping[str, Located]) -> Iterator[str]:
@@ -113,7 +119,7 @@ def _variables_in(value: object, variables: Mapping[str, Located]) -> list[str]:
     found: dict[str, None] = {}
     waiting: list[object] = [value]
     while waiting:
-        for expression in expressions_in(waiting.pop()):
+        for expression in _expressions_in(waiting.pop()):
             for reference in expression.references:
                 # A name that is not constant could be any of them.
                 names = reference.path[:1] or tuple(variables)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django_runbook import events
+from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import LockLost
 from django_runbook.executors.atomic import atomically
 from django_runbook.journal.definitions import Definitions, key_of
@@ -17,7 +18,6 @@ from django_runbook.journal.output import KeptOutput, storable
 from django_runbook.journal.writer import Writer
 from django_runbook.locks.base import Lock
 from django_runbook.models import RUNNING, Run, StepRun, stored
-from django_runbook.document.runbook import CommandStep
 from django_runbook.results import AttemptResult, ExitCode, Failure, StepResult, StepStatus
 from django_runbook.runner.masking import Mask
 
@@ -60,7 +60,6 @@ class Journal:
         self._lock = lock
         self._mask = mask
         self._tell = tell
-        self._is_resumed = run.attempt_count > 1
         self._attempts = dict(attempts or {})
         self._open: dict[str, _Open] = {}
         self._ended: list[StepRun] = []
@@ -114,9 +113,8 @@ class Journal:
 
     def _begin(self, event: events.RunStarted) -> None:
         self._depth = len(self._writer.connection.atomic_blocks)
-        if not self._is_resumed:
-            self._run.step_count = event.step_count
-            self._writer.begin()
+        self._run.step_count = self._run.step_count or event.step_count
+        self._writer.begin()
 
     def _end(self, event: events.RunFinished) -> None:
         self._flush()
@@ -186,7 +184,9 @@ class Journal:
     def _start_attempt(self, event: events.AttemptStarted) -> None:
         before = self._open[event.step_id].row
         same = ("name", "role", "kind", "group_ids", "argv", "file", "line")
-        row = self._new_row(event.step_id, started_at=stored(event.at), **{name: getattr(before, name) for name in same})
+        row = self._new_row(
+            event.step_id, started_at=stored(event.at), **{name: getattr(before, name) for name in same}
+        )
         self._writer.insert(row)
         self._open[event.step_id] = _Open(row)
 
@@ -201,7 +201,6 @@ class Journal:
             changes = {"finished_at": stored(event.at), **self._columns_of_end(result.step_id, opened)}
             self._writer.finish(opened.row, result.status, changes | _columns_of_result(result))
         # Else it was interrupted while it waited for another attempt: the last one has failed, and says so.
-        self._captured.pop(result.step_id, None)
         if self._writer.is_waiting:
             self._writer.look_for_tables()
 
@@ -240,7 +239,7 @@ class Journal:
         """What came from the command itself."""
         columns: dict[str, Any] = {**opened.output.columns(), **opened.progress}
         if step_id in self._captured:
-            columns |= self._columns_of_output(self._captured[step_id])
+            columns |= self._columns_of_output(self._captured.pop(step_id))
         return columns
 
     def _columns_of_output(self, output: object) -> dict[str, Any]:
@@ -294,5 +293,3 @@ def _texts(value: object) -> list[str]:
     if isinstance(value, dict):
         return [text for pair in value.items() for item in pair for text in _texts(item)]
     return [text for item in value for text in _texts(item)] if isinstance(value, list) else []
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
@@ -25,15 +26,23 @@ _GONE = "the rows of the run are gone, or another process has taken the run over
 
 
 class Writer:
-    """Writes the rows of one run to the database ``alias``.
+    """Writes the rows of one run to the database ``alias``. ``take_over`` makes rows that are there already ours.
 
     As long as the tables are not there, the rows are kept in memory: `is_waiting`.
     """
 
-    def __init__(self, run: Run, *, alias: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        run: Run,
+        *,
+        alias: str,
+        take_over: Callable[[], None] | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self.is_waiting = False
         self.alias = alias
         self._run = run
+        self._take_over = take_over
         self._patience_seconds = patience_seconds
         self._kept: list[StepRun] = []
 
@@ -41,6 +50,10 @@ class Writer:
         """Write that the run is running, or find that there is no table for it."""
         if not _is_usable(self.connection):
             self.is_waiting = True
+            return
+        take_over = self._take_over
+        if take_over is not None:
+            self._write(lambda is_again: take_over())
             return
         try:
             self._write(lambda is_again: self._insert(self._run, is_again=is_again))
@@ -63,7 +76,7 @@ class Writer:
             return
         for first in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[first : first + _ROWS_AT_ONCE]
-            self._write(lambda is_again, some=some: self._insert_some(some, is_again=is_again))
+            self._write(functools.partial(self._insert_some, some))
 
     def finish(self, row: StepRun, status: StepStatus, changes: dict[str, Any]) -> None:
         """Write how a row ended."""
@@ -164,8 +177,7 @@ class Writer:
 
     def _own_block(self) -> contextlib.AbstractContextManager[None]:
         """Where we stand in a transaction, as in a test, an error of ours does not spoil it."""
-        block = transaction.atomic(using=self.alias) if self.connection.in_atomic_block else None
-        return contextlib.nullcontext() if block is None else block  # type: ignore[return-value]  # Atomic is one
+        return transaction.atomic(using=self.alias) if self.connection.in_atomic_block else contextlib.nullcontext()
 
     def _is_disconnected(self, error: DatabaseError) -> bool:
         connection = self.connection
@@ -189,7 +201,7 @@ class Writer:
             if not is_again or not self._is(row, "running"):
                 raise
 
-    def _insert_some(self, rows: list[StepRun], *, is_again: bool) -> None:
+    def _insert_some(self, rows: list[StepRun], is_again: bool) -> None:  # noqa: FBT001 - `_write` calls it
         known = dict(_keys(StepRun.objects.using(self.alias).filter(run=self._run))) if is_again else {}
         missing = [row for row in rows if (row.step_id, row.attempt) not in known]
         StepRun.objects.using(self.alias).bulk_create(missing)
@@ -241,7 +253,7 @@ def _has_begun(raw: Any) -> bool:
 def _is_busy(error: DatabaseError) -> bool:
     if not isinstance(error, OperationalError):
         return False
-    return "locked" in str(error) or bool(error.args) and error.args[0] in _MYSQL_BUSY
+    return "locked" in str(error) or (bool(error.args) and error.args[0] in _MYSQL_BUSY)
 
 
 def _why(error: BaseException) -> str:

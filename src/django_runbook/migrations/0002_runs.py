@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
             name='Run',
             fields=[
                 ('id', models.CharField(max_length=32, primary_key=True, serialize=False)),
-                ('runbook', models.CharField(help_text='What stays the same when the project moves to another folder.', max_length=500)),
+                ('runbook', models.CharField(help_text='The same for all releases of the project.', max_length=500)),
                 ('name', models.TextField()),
                 ('file', models.TextField()),
                 ('file_hash', models.CharField(max_length=64)),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 
@@ -15,13 +16,15 @@ from django_runbook.runner.limits import Branch
 class Errands:
     """What branches have done by the thread of the run, whose connections and standard streams are those of the run.
 
-    That thread serves them while it waits for its branches; a call on that thread itself is done at once.
+    That thread serves them while it waits for its branches. A call on that thread itself is done at once, and so is
+    one on a thread that a command has made: while the command runs, nobody serves.
     """
 
     def __init__(self) -> None:
         self._owner = threading.get_ident()
         self._waiting: SimpleQueue[Future[None] | None] = SimpleQueue()
         self._calls: dict[Future[None], Callable[[], None]] = {}
+        self._branches: set[int] = set()
 
     @property
     def is_owner(self) -> bool:
@@ -29,13 +32,22 @@ class Errands:
 
     def do(self, call: Callable[[], None]) -> None:
         """Have the call done; returns, or raises what it raised, when it is."""
-        if self.is_owner:
+        if threading.get_ident() not in self._branches:
             call()
             return
         errand: Future[None] = Future()
         self._calls[errand] = call
         self._waiting.put(errand)
         errand.result()
+
+    @contextlib.contextmanager
+    def branch(self) -> Iterator[None]:
+        """Around what a branch does: its calls are errands."""
+        self._branches.add(threading.get_ident())
+        try:
+            yield
+        finally:
+            self._branches.discard(threading.get_ident())
 
     def wake(self) -> None:
         """Have the owner look whether it has still to wait."""
@@ -60,7 +72,8 @@ def together(run: Callable[[int], None], *, count: int, at_once: int | None, hal
 
     def one(index: int) -> None:
         try:
-            run(index)
+            with errands.branch():
+                run(index)
         except BaseException as error:  # noqa: BLE001 - a fault of ours: it is raised when all have ended
             faults.append(error)
             halt.cancel("a fault of django-runbook")

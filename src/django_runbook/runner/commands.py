@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from django_runbook import events
 from django_runbook.binding.binder import Binder
@@ -20,8 +22,11 @@ from django_runbook.runner.scope import Scope
 from django_runbook.runner.telling import Teller
 
 Execute = Callable[..., AttemptResult]
+MAX_KEY: Final = 160
 # The id of a step and its call to the result of the same call in one transaction.
 Atomically = Callable[[str, Callable[[], AttemptResult]], AttemptResult]
+# The id of a step and the value that it gives to expressions.
+KeepOutput = Callable[[str, object], None]
 # One attempt to its result and the output for expressions.
 Once = Callable[[], tuple[AttemptResult, object]]
 
@@ -35,6 +40,8 @@ class CommandRunner:
     execute: Execute
     isolate: Execute
     atomically: Atomically
+    keep_output: KeepOutput
+    run_id: str
     teller: Teller
     mask: Mask
 
@@ -51,16 +58,27 @@ class CommandRunner:
         if failure is not None:
             return outcomes.failed(failure)
 
-        def once() -> tuple[AttemptResult, object]:
+        def whole() -> tuple[AttemptResult, object]:
             result = self._call(step, scope, command=command, tokens=tokens, **self._ways(step_id, scope))
             if scope.is_hidden and result.failure is not None:
                 hidden = replace(result.failure, message="(hidden by no_log)", traceback="")
                 result = replace(result, failure=hidden)
             if warnings:
                 result = replace(result, warnings=(*warnings, *result.warnings))
-            return self._captured(step, scope, result)
+            return self._captured(step, step_id, result)
 
-        return attempts(once)
+        return attempts(functools.partial(self._atomically, step_id, whole) if step.atomic else whole)
+
+    def _atomically(self, step_id: str, whole: Once) -> tuple[AttemptResult, object]:
+        """One attempt in a transaction, which is not kept where its output cannot be read."""
+        output: object = None
+
+        def call() -> AttemptResult:
+            nonlocal output
+            result, output = whole()
+            return result
+
+        return self.atomically(step_id, call), output
 
     def _ways(self, step_id: str, scope: Scope) -> dict[str, Any]:
         """What comes from a command while it runs to events."""
@@ -82,8 +100,9 @@ class CommandRunner:
 
     def _call(self, step: CommandStep, scope: Scope, **call: Any) -> AttemptResult:
         call |= {"keeps_stdout": step.capture is not None, "halt": scope.halt}
+        call["run_key"] = run_key(self.run_id, scope.id(step))
         if step.atomic:
-            return self.atomically(scope.id(step), lambda: self.execute(**call, is_atomic=True))
+            return self.execute(**call, is_atomic=True)
         if not (scope.is_isolated or step.isolate or step.timeout_seconds is not None):
             return self.execute(**call)
         deadline = scope.limit.within(step.timeout_seconds, owner=f'"{step.id}"').first
@@ -107,7 +126,7 @@ class CommandRunner:
             return binding.tokens, warnings, None
         return (), warnings, outcomes.of_diagnostics(errors, self.mask)
 
-    def _captured(self, step: CommandStep, scope: Scope, result: AttemptResult) -> tuple[AttemptResult, object]:
+    def _captured(self, step: CommandStep, step_id: str, result: AttemptResult) -> tuple[AttemptResult, object]:
         if step.capture is None or result.status is not StepStatus.SUCCEEDED:
             return result, None
         try:
@@ -116,4 +135,11 @@ class CommandRunner:
             text = tidy_text(f"capture: {step.capture}: the output is not JSON: {error}", self.mask)
             failure = Failure(error_type=type(error).__name__, message=text, exit_code=1)
             return replace(result, status=StepStatus.FAILED, failure=failure), None
+        self.keep_output(step_id, output)
         return result, output
+
+
+def run_key(run_id: str, step_id: str) -> str:
+    """What a batch command knows its call by, so that one which had ended when the run died is not done again."""
+    digest = hashlib.sha256(step_id.encode()).hexdigest()
+    return f"{run_id}:{step_id if len(step_id) < MAX_KEY else digest}"

@@ -16,6 +16,7 @@ from django_runbook.runner.cancelling import KnownConnections
 
 # What signal.getsignal wraps to make an enum of each answer, which costs more than all else here together.
 _getsignal: Callable[[int], Any] = getattr(signal, "_signal").getsignal  # noqa: B009 - it has no public name
+_YOUNG_SECONDS: Final = 10.0
 _SIGNALS: Final = tuple(sorted(int(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
 
 
@@ -148,8 +149,13 @@ def _close_if_obsolete(connection: BaseDatabaseWrapper) -> None:
     connection.health_check_done = False  # type: ignore[attr-defined]  # the stubs leave it out
     if connection.errors_occurred:
         connection.close_if_unusable_or_obsolete()
-    elif connection.close_at is not None and time.monotonic() >= connection.close_at:
+    elif connection.close_at is not None and time.monotonic() >= connection.close_at + _grace_seconds(connection):
         connection.close()
+
+
+def _grace_seconds(connection: BaseDatabaseWrapper) -> float:
+    # Without an age every step would connect anew, which costs more than most steps; one that is older may be stale.
+    return 0.0 if connection.settings_dict["CONN_MAX_AGE"] else _YOUNG_SECONDS
 
 
 def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:

@@ -36,7 +36,7 @@ from django_runbook.results import (
 from django_runbook.runner import outcomes, policy
 from django_runbook.runner.attempts import Outcome, attempt
 from django_runbook.runner.branches import Errands, together
-from django_runbook.runner.commands import Atomically, CommandRunner, Execute, Once
+from django_runbook.runner.commands import Atomically, CommandRunner, Execute, KeepOutput, Once
 from django_runbook.runner.limits import Branch, Deadline, Halt, Unhalted
 from django_runbook.runner.locking import Locker, lost
 from django_runbook.runner.masking import Mask
@@ -76,7 +76,8 @@ class Surroundings:
     """What the runner asks of the world.
 
     ``execute`` calls a command in this process, ``atomically`` does so in one transaction, ``isolate`` calls it in a
-    process of its own; ``new_lock`` makes the lock of a name.
+    process of its own; ``new_lock`` makes the lock of a name. ``keep_output`` is told what ``capture`` made of a step's
+    output, before the step has ended.
     """
 
     execute: Execute
@@ -88,6 +89,7 @@ class Surroundings:
     stop: Stop
     mask: Mask
     ask: Ask | None = None
+    keep_output: KeepOutput = lambda step_id, output: None
     clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC)
     rng: random.Random = field(default_factory=random.Random)
 
@@ -110,6 +112,8 @@ class _Run:
             execute=around.execute,
             isolate=around.isolate,
             atomically=around.atomically,
+            keep_output=around.keep_output,
+            run_id=str(plan.inputs.run.get("id", "")),
             teller=self._teller,
             mask=around.mask,
         )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
-from django.db.models import Case, CharField, F, Q, Value, When
+from django.db.models import Case, CharField, QuerySet, Value, When
 
+from django_runbook.batch import BatchCommand
+from django_runbook.batch.base import Result
 from flights.models import DelayClass, Flight
 
 CLASSES = Case(
@@ -20,32 +20,21 @@ CLASSES = Case(
 )
 
 
-class Command(BaseCommand):
+class Command(BatchCommand):
     help = "Classify each flight's delay: late from 15 minutes on, very late from 60, or cancelled."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--batch-size", type=int, default=5000, help="Flights in one transaction.")
         parser.add_argument("--all", action="store_true", help="Classify again what has the right class already.")
-        parser.add_argument("--dry-run", action="store_true", help="Count what would be done.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        size = options["batch_size"]
-        if size < 1:
-            raise CommandError("--batch-size must be at least 1")
-        todo = Q() if options["all"] else ~Q(delay_class=CLASSES)
-        if options["dry_run"]:
-            self.stdout.write(f"{Flight.objects.filter(todo).count()} flights would be classified")
-            return
-        self.stdout.write(f"{_classify(todo, size)} flights classified")
+        self.is_todo = not options["all"]
+        super().handle(*args, **options)
 
+    def get_queryset(self) -> QuerySet[Flight]:
+        return Flight.objects.all() if self.options["all"] else Flight.objects.exclude(delay_class=CLASSES)
 
-def _classify(todo: Q, size: int) -> int:
-    count, last = 0, 0
-    while True:
-        # By key and not by offset: the work shrinks the filter, and slices of it would leave rows out.
-        keys = list(Flight.objects.filter(todo, pk__gt=last).order_by("pk").values_list(F("pk"), flat=True)[:size])
-        if not keys:
-            return count
-        with transaction.atomic():
-            count += Flight.objects.filter(todo, pk__gt=last, pk__lte=keys[-1]).update(delay_class=CLASSES)
-        last = keys[-1]
+    def process_batch(self, rows: QuerySet[Flight]) -> int:
+        return rows.update(delay_class=CLASSES)
+
+    def summary(self, result: Result) -> str:
+        return f"{result.done_count} flights {'would be ' if result.is_dry_run else ''}classified"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
+from django.core.management.base import CommandError
 
+from django_runbook.batch import FileBatchCommand
+from django_runbook.batch.base import Result
+from django_runbook.batch.records import Format
 from flights import files
 from flights.models import Flight
 
@@ -27,33 +28,48 @@ VALUES = [
 ]
 
 
-class Command(BaseCommand):
-    help = "Import flights from a CSV or JSON-lines file, gzipped or not."
+class Command(FileBatchCommand):
+    help = "Import flights from a CSV or JSON-lines file."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", help="The file; relative to the project's folder.")
+        parser.add_argument("file", help="The file, unpacked if it ends in .gz; relative to the project's folder.")
         parser.add_argument("--format", choices=["csv", "jsonl"], default="csv", help="Default: csv.")
         parser.add_argument("--exclude", nargs="+", default=[], metavar="CARRIER", help="Carriers to leave out.")
         parser.add_argument("--config", type=files.resolve, help='A JSON file with "exclude" and "batch_size".')
-        parser.add_argument("--batch-size", type=int, help=f"Rows in one transaction; default: {BATCH_SIZE}.")
         known = parser.add_mutually_exclusive_group()
         known.add_argument("--update", action="store_true", help="Update flights that are known (default).")
         known.add_argument("--skip-known", action="store_true", help="Leave flights that are known as they are.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         config = _read_config(options["config"])
-        exclude = {*options["exclude"], *config.get("exclude", ())}
-        size = config.get("batch_size", BATCH_SIZE) if options["batch_size"] is None else options["batch_size"]
-        if size < 1:
-            raise CommandError("--batch-size must be at least 1")
-        flights = files.read(files.resolve(options["file"]), file_format=options["format"], build=files.to_flight)
-        before = Flight.objects.count()
-        try:
-            wanted = (flight for flight in flights if flight.carrier not in exclude)
-            count = _save(wanted, size, is_update=not options["skip_known"])
-        except files.FileError as error:
-            raise CommandError(str(error)) from error
-        self.stdout.write(f"{count} flights read, {Flight.objects.count() - before} of them new")
+        self.excluded = {*options["exclude"], *config.get("exclude", ())}
+        if options["batch_size"] is None and options["target_time"] is None:
+            options["batch_size"] = config.get("batch_size", BATCH_SIZE)
+        if options["batch_size"] is not None and options["batch_size"] < 1:
+            raise CommandError("the batch size must be at least 1")
+        self.count_before = Flight.objects.using(self.database).count()
+        super().handle(*args, **options)
+
+    def get_path(self) -> Path:
+        return files.resolve(self.options["file"])
+
+    def get_format(self) -> Format:
+        return "jsonl" if self.options["format"] == "jsonl" else "csv"
+
+    def parse_row(self, row: Any) -> Flight:
+        return files.to_flight({name: "" if value is None else str(value) for name, value in row.items()})
+
+    def process_batch(self, rows: Sequence[Flight]) -> int:
+        wanted = [flight for flight in rows if flight.carrier not in self.excluded]
+        how: dict[str, Any] = {"update_conflicts": True, "unique_fields": KEY, "update_fields": VALUES}
+        if self.options["skip_known"]:
+            how = {"ignore_conflicts": True}
+        Flight.objects.using(self.database).bulk_create(wanted, **how)
+        return len(wanted)
+
+    def summary(self, result: Result) -> str:
+        count = Flight.objects.using(self.database).count() - self.count_before
+        return f"{result.done_count} flights read, {count} of them new"
 
 
 def _read_config(path: Path | None) -> dict[str, Any]:
@@ -74,17 +90,3 @@ def _read_config(path: Path | None) -> dict[str, Any]:
     if type(config.get("batch_size", 1)) is not int:  # a bool is an int to isinstance
         raise CommandError(f'{path}: "batch_size" must be a whole number')
     return config
-
-
-def _save(flights: Iterator[Flight], size: int, *, is_update: bool) -> int:
-    count = 0
-    how: dict[str, Any] = (
-        {"update_conflicts": True, "unique_fields": KEY, "update_fields": VALUES}
-        if is_update
-        else {"ignore_conflicts": True}
-    )
-    while batch := list(islice(flights, size)):
-        with transaction.atomic():
-            Flight.objects.bulk_create(batch, batch_size=size, **how)
-        count += len(batch)
-    return count

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
+import re
 import sys
 import traceback
 import uuid
@@ -12,7 +15,8 @@ from typing import IO, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from django_runbook import checking, conf, events, lookup, reporters
+from django_runbook import checking, conf, events, lookup, recording, reporters, resume
+from django_runbook.binding.binder import Binder
 from django_runbook.binding.plan import Plan, plan
 from django_runbook.document import inputs, render
 from django_runbook.document.diagnostics import Diagnostic, has_errors, in_order
@@ -20,15 +24,30 @@ from django_runbook.exceptions import InvalidRunbook, InvalidUsage, RunbookError
 from django_runbook.executors.atomic import atomically
 from django_runbook.executors.inline import InlineExecutor
 from django_runbook.executors.process import ProcessExecutor
+from django_runbook.journal import beginning
+from django_runbook.journal.listener import Journal
 from django_runbook.locks import factory as locks
+from django_runbook.locks.base import Lock
 from django_runbook.reporters.fan_out import FanOut
-from django_runbook.results import ExitCode, RunResult
+from django_runbook.results import AttemptResult, ExitCode, RunResult
 from django_runbook.runner import dry_run, hygiene, listing, masking, selection
 from django_runbook.runner import run as runner
 from django_runbook.runner.cancelling import KnownConnections
 from django_runbook.runner.heap import frozen_heap
 from django_runbook.runner.output import empty_input
 from django_runbook.runner.stopping import Stop
+from django_runbook.signals import SignalSender
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    plan: Plan
+    settings: runner.Settings
+    binder: Binder
+    mask: masking.Mask
+    new_lock: Callable[[str], Lock]
+    journal: Journal | None
+    stop_timeout_seconds: float
 
 
 class Command(BaseCommand):
@@ -44,7 +63,13 @@ class Command(BaseCommand):
         shown.add_argument("--plan", action="store_true", help="Show each step with its arguments, and stop.")
         shown.add_argument("--list", action="store_true", help="Show the steps with their ids and tags, and stop.")
         parser.add_argument("--only", action="append", default=[], metavar="ID", help="Run only this step or group.")
-        parser.add_argument("--skip", action="append", default=[], metavar="ID", help="Leave this step or group out.")
+        parser.add_argument(
+            "--skip",
+            action="append",
+            default=[],
+            metavar="ID",
+            help="Leave this step or group out; with --resume: count the step as done.",
+        )
         parser.add_argument("--start-at", metavar="ID", help="Leave out all steps before this one.")
         parser.add_argument("--tags", action="append", default=[], metavar="TAG", help="Run only steps with this tag.")
         parser.add_argument("--skip-tags", action="append", default=[], metavar="TAG", help="Leave steps with it out.")
@@ -60,6 +85,16 @@ class Command(BaseCommand):
             choices=sorted(reporters.REPORTERS),
             help="Default: rich on a terminal, github in a job of GitHub Actions, plain elsewhere.",
         )
+        parser.add_argument(
+            "--resume", nargs="?", const="", metavar="RUN", help="Go on with the newest run, or the one of this id."
+        )
+        parser.add_argument(
+            "--rerun", action="append", default=[], metavar="ID", help="With --resume: run this step again."
+        )
+        parser.add_argument(
+            "--accept-changes", action="store_true", help="With --resume: go on although finished steps have changed."
+        )
+        parser.add_argument("--no-journal", action="store_true", help="Do not record the run.")
         parser.add_argument("--junit", metavar="FILE", help="Write a JUnit report, whole, at the end.")
         parser.add_argument("--log-dir", metavar="DIR", help="Write the whole output of each command as it comes.")
 
@@ -77,19 +112,29 @@ class Command(BaseCommand):
             sys.exit(exit_code)
 
     def _run(self, options: dict[str, Any]) -> int:
+        with contextlib.ExitStack() as stack:
+            return self._run_within(stack, options)
+
+    def _run_within(self, stack: contextlib.ExitStack, options: dict[str, Any]) -> int:
         configuration = conf.read()
         path, name = lookup.find(options["file"], configuration)
+        _check_resume(options, configuration)
+        key = lookup.key_of(path, configuration)
+        new_lock = locks.new_factory(directory=None, what=f"run_runbook {name}")
+        resumed: recording.Resumed | None = None
+        if options["resume"] is not None:
+            resumed = recording.hold(key, options["resume"], new_lock=new_lock)
+            stack.callback(resumed.lock.release)
         loaded = checking.load(path, name=name, configuration=configuration)
         if loaded.runbook is None:
             self._tell(loaded, loaded.diagnostics, options, mask=masking.masker(()))
             raise InvalidRunbook(f"{loaded.path}: nothing was run.")
         runbook = loaded.runbook
-        given = inputs.Given(
-            params=_params(options["param"]),
-            environ=os.environ,
-            now=checking.now(),
-            run={"id": uuid.uuid4().hex, "name": runbook.name, "file": runbook.path},
-        )
+        params = _params(options["param"])
+        names = {"id": uuid.uuid4().hex, "name": runbook.name, "file": runbook.path}
+        given = inputs.Given(params=params, environ=os.environ, now=checking.now(), run=names)
+        if resumed is not None:
+            given = resumed.given(params, environ=os.environ, names=names)
         known = inputs.resolve(runbook, given)
         verbosity = options["verbosity"]
         binder = checking.new_binder(verbosity=None if verbosity == 1 else verbosity)
@@ -103,21 +148,50 @@ class Command(BaseCommand):
         problems = [problem for problem in known.problems if not (is_shown and problem.kind == "secret")]
         if problems:
             raise InvalidUsage("\n".join(map(str, problems)))
-        chosen = selection.leave_out(planned.outline, _selection(options))
+        selected = _selection(options) if resumed is None else resumed.selection
+        chosen = selection.leave_out(planned.outline, selected)
         if is_shown:
             show = listing.steps if options["list"] else listing.plan
             self.stdout.write(show(planned, chosen, mask=mask), ending="")
             return ExitCode.SUCCEEDED
+        before = {} if resumed is None else resumed.options
+        kept = {name: options[name] or bool(before.get(name)) for name in ("keep_going", "strict")}
         settings = runner.Settings(
             left_out=chosen,
             lacks_dry_run=lacking,
             is_dry_run=options["dry_run"],
-            keeps_going=options["keep_going"],
-            is_strict=options["strict"],
+            keeps_going=kept["keep_going"],
+            is_strict=kept["strict"],
             answers_yes=options["yes"],
             asks_before_steps=options["step"],
         )
-        return self._execute(planned, settings, binder, mask, options, configuration).exit_code
+        recorder = recording.Recorder(plan=planned, mask=mask, new_lock=new_lock, tell=self._warn)
+        journal: Journal | None = None
+        if resumed is not None:
+            answers = resume.Answers(
+                rerun=_split(options["rerun"]), skip=_split(options["skip"]), accepts_changes=options["accept_changes"]
+            )
+            left = recorder.left_of(resumed, answers, ask=_asker(sys.stdin, getattr(self.stdout, "_out", sys.stdout)))
+            settings = dataclasses.replace(settings, past=left.past)
+            journal = recorder.go_on(resumed, left)
+        elif configuration.has_journal and not options["no_journal"] and not options["dry_run"]:
+            recorded = beginning.options_of(selected, **kept)
+            journal = recorder.begin(path=path, runbook=key, given=tuple(params), options=recorded)
+        if journal is not None:
+            stack.callback(journal.close)
+        call = _Call(
+            plan=planned,
+            settings=settings,
+            binder=binder,
+            mask=mask,
+            new_lock=new_lock,
+            journal=journal,
+            stop_timeout_seconds=configuration.stop_timeout_seconds,
+        )
+        return self._execute(call, options).exit_code
+
+    def _warn(self, text: str) -> None:
+        self.stderr.write(text, style_func=str)
 
     def _tell(
         self, loaded: checking.Loaded, found: Sequence[Diagnostic], options: dict[str, Any], *, mask: masking.Mask
@@ -132,15 +206,8 @@ class Command(BaseCommand):
         if has_errors(diagnostics):
             raise InvalidRunbook(f"{loaded.path}: nothing was run.")
 
-    def _execute(
-        self,
-        planned: Plan,
-        settings: runner.Settings,
-        binder: Any,
-        mask: masking.Mask,
-        options: dict[str, Any],
-        configuration: conf.Configuration,
-    ) -> RunResult:
+    def _execute(self, call: _Call, options: dict[str, Any]) -> RunResult:
+        journal, mask = call.journal, call.mask
         stream = getattr(self.stdout, "_out", sys.stdout)
         reporter = reporters.build(
             options["format"] or reporters.choose(stream),
@@ -150,8 +217,10 @@ class Command(BaseCommand):
             force_color=options["force_color"],
         )
         files = [reporters.build_file(name, options[name]) for name in reporters.FILES if options[name]]
-        emit = FanOut([reporter, *files], errors=getattr(self.stderr, "_out", sys.stderr))
-        stop = Stop(timeout_seconds=configuration.stop_timeout_seconds)
+        errors = getattr(self.stderr, "_out", sys.stderr)
+        critical = () if journal is None else (journal,)
+        emit = FanOut([reporter, *files, SignalSender(errors=errors)], critical=critical, errors=errors)
+        stop = Stop(timeout_seconds=call.stop_timeout_seconds)
         stop.on_stop = lambda name, is_immediate: emit.report(
             events.StopRequested(at=checking.now(), signal_name=name, is_immediate=is_immediate)
         )
@@ -159,27 +228,28 @@ class Command(BaseCommand):
             with KnownConnections() as connections, empty_input() as original, stop:
                 stop.cancel = connections.cancel_statements
                 ask = _asker(original, stream)
-                if settings.asks_before_steps and ask is None:
+                if call.settings.asks_before_steps and ask is None:
                     raise InvalidUsage("--step asks before each step, and there is no terminal to ask at")
                 with ProcessExecutor(
                     stop=stop,
                     mask=mask,
-                    secrets=tuple(planned.inputs.all_secrets.values()),
-                    commands=planned.commands,
-                    grace_seconds=configuration.stop_timeout_seconds,
+                    secrets=tuple(call.plan.inputs.all_secrets.values()),
+                    commands=call.plan.commands,
+                    grace_seconds=call.stop_timeout_seconds,
                 ) as isolate:
                     around = runner.Surroundings(
                         execute=InlineExecutor(stop=stop, mask=mask, before=hygiene.take(connections)),
                         isolate=isolate,
-                        atomically=lambda step_id, call: atomically(call),
-                        new_lock=locks.new_factory(directory=None, what=f"run_runbook {planned.runbook.path}"),
+                        atomically=_atomically if journal is None else journal.atomically,
+                        keep_output=_keep_no_output if journal is None else journal.keep_output,
+                        new_lock=call.new_lock,
                         emit=emit,
-                        binder=binder,
+                        binder=call.binder,
                         stop=stop,
                         mask=mask,
                         ask=ask,
                     )
-                    return runner.run(planned, settings, around)
+                    return runner.run(call.plan, call.settings, around)
         finally:
             emit.close()
             _settle(stream)
@@ -220,13 +290,43 @@ def _params(texts: list[str]) -> dict[str, str]:
 
 
 def _selection(options: dict[str, Any]) -> selection.Selection:
-    def split(values: list[str]) -> tuple[str, ...]:
-        return tuple(part for value in values for part in value.split(",") if part)
-
     return selection.Selection(
-        only=split(options["only"]),
-        skip=split(options["skip"]),
+        only=_split(options["only"]),
+        skip=_split(options["skip"]),
         start_at=options["start_at"],
-        tags=split(options["tags"]),
-        skip_tags=split(options["skip_tags"]),
+        tags=_split(options["tags"]),
+        skip_tags=_split(options["skip_tags"]),
     )
+
+
+def _split(values: list[str]) -> tuple[str, ...]:
+    # The ids of items hold commas too: import[1,2].
+    return tuple(part for value in values for part in re.split(r",(?![^\[]*\])", value) if part)
+
+
+def _check_resume(options: dict[str, Any], configuration: conf.Configuration) -> None:
+    if options["resume"] is None:
+        for name in ("rerun", "accept_changes"):
+            if options[name]:
+                raise InvalidUsage(f"{_flag(name)} belongs to --resume")
+        return
+    for name in ("only", "start_at", "tags", "skip_tags"):
+        if options[name]:
+            raise InvalidUsage(f"{_flag(name)}: a run that is resumed keeps the selection that it began with")
+    for name in ("plan", "list", "dry_run", "no_journal"):
+        if options[name]:
+            raise InvalidUsage(f"{_flag(name)} cannot be combined with --resume")
+    if not configuration.has_journal:
+        raise InvalidUsage('there is no journal to resume from: RUNBOOK["JOURNAL"] is False')
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _atomically(step_id: str, call: Callable[[], AttemptResult]) -> AttemptResult:
+    return atomically(call)
+
+
+def _keep_no_output(step_id: str, output: object) -> None:
+    """Nobody will ask for it."""

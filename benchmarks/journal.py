@@ -1,0 +1,119 @@
+"""What the journal costs a step, as a ratio to a bare INSERT plus UPDATE through the ORM on the same database.
+
+``python -m benchmarks.journal`` measures on SQLite in WAL mode, ``python -m benchmarks.journal postgresql`` there
+(PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE), in a database that it makes and drops.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+STEP_COUNT = 500
+ROUNDS = 9
+
+
+def main(vendor: str) -> None:
+    """Print the ratio; the sides take turns, so that a slow moment of the machine meets all of them."""
+    from django.conf import settings
+
+    from benchmarks import settings as base
+
+    with tempfile.TemporaryDirectory() as directory, _database(vendor, Path(directory)) as database:
+        values = {name: getattr(base, name) for name in dir(base) if name.isupper()}
+        settings.configure(**{**values, "DATABASES": {"default": database}, "RUNBOOK": {}})
+        import django
+
+        django.setup()
+        from django.core.management import call_command
+        from django.db import connection
+
+        call_command("migrate", verbosity=0)
+        path = Path(directory) / "noop.yml"
+        path.write_text("steps:\n" + "  - noop\n" * STEP_COUNT)
+
+        def run(**options: Any) -> None:
+            call_command("run_runbook", str(path), format="plain", stdout=io.StringIO(), **options)
+
+        sides = (_bare(), lambda: run(no_journal=True), run)
+        for side in sides:
+            side()
+        rounds = [[_seconds(side) * 1000 / STEP_COUNT for side in sides] for _ in range(ROUNDS)]
+        connection.close()
+    bare = statistics.median(first for first, _, _ in rounds)
+    cost = statistics.median(third - second for _, second, third in rounds)
+    print(f"INSERT and UPDATE    {bare:.3f} ms")
+    print(f"journal of a step    {cost:.3f} ms, of {statistics.median(third for *_, third in rounds):.3f} ms in all")
+    print(f"ratio of medians     {cost / bare:.2f} (goal: at most 1.25)")
+    print(f"median of ratios     {statistics.median((third - second) / first for first, second, third in rounds):.2f}")
+
+
+def _bare() -> Callable[[], None]:
+    """What anybody would write who wanted a row for each step."""
+    from django.utils import timezone
+
+    from django_runbook.models import Run, StepRun
+
+    def write() -> None:
+        run = Run.objects.create(id=uuid.uuid4().hex, started_at=timezone.now(), pid=1, host="here", owner="me")
+        for number in range(STEP_COUNT):
+            row = StepRun.objects.create(
+                run=run,
+                step_id=f"step-{number}",
+                name=f"step-{number}",
+                role="step",
+                kind="command",
+                argv=["noop"],
+                status="running",
+                definition="command: noop",
+                definition_hash="0" * 64,
+                started_at=timezone.now(),
+                file="noop.yml",
+                line=number,
+            )
+            StepRun.objects.filter(pk=row.pk).update(status="succeeded", exit_code=0, finished_at=timezone.now())
+
+    return write
+
+
+@contextmanager
+def _database(vendor: str, directory: Path) -> Iterator[dict[str, Any]]:
+    if vendor == "sqlite":
+        options = {"timeout": 20, "transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL;"}
+        yield {"ENGINE": "django.db.backends.sqlite3", "NAME": directory / "journal.sqlite3", "OPTIONS": options}
+        return
+    import psycopg
+
+    name = f"benchmark_{uuid.uuid4().hex[:12]}"
+    access = {
+        "host": os.environ.get("PGHOST", "127.0.0.1"),
+        "port": os.environ.get("PGPORT", "5432"),
+        "user": os.environ.get("PGUSER", "postgres"),
+        "password": os.environ.get("PGPASSWORD", ""),
+    }
+    with psycopg.connect(**access, dbname=os.environ.get("PGDATABASE", "postgres"), autocommit=True) as server:  # type: ignore[arg-type]
+        server.execute(f"CREATE DATABASE {name}")
+        try:
+            settings = {key.upper(): value for key, value in access.items()}
+            yield {"ENGINE": "django.db.backends.postgresql", "NAME": name, **settings}
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _seconds(call: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "sqlite")

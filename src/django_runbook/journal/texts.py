@@ -1,0 +1,109 @@
+"""Rows to what a person reads of them: a table of runs, one run with its steps, the output of a step."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from django.utils import timezone
+
+from django_runbook.models import Run, StepRun
+from django_runbook.results import StepStatus
+from django_runbook.runner.outcomes import duration
+
+_SYMBOLS = {"succeeded": "✓", "skipped": "-", "not_run": "-", "running": "…"}
+_FAILED = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value, StepStatus.INTERRUPTED.value))
+_ID_LENGTH = 8
+
+
+def table(runs: Sequence[tuple[Run, str]]) -> Iterator[str]:
+    """Runs, each with the status that it has in truth, one a line."""
+    head = ("RUN", "RUNBOOK", "STATUS", "STARTED", "TOOK", "ATTEMPTS")
+    rows = [
+        (run.id[:_ID_LENGTH], run.runbook, status, _time(run.started_at), _took(run), str(run.attempt_count))
+        for run, status in runs
+    ]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+
+
+def run_lines(run: Run, status: str, steps: Iterable[StepRun]) -> Iterator[str]:
+    """One run, with its steps in the order in which they began."""
+    yield f"{run.name} ({run.file})"
+    yield f"  run       {run.id}"
+    yield f"  status    {status}" + (f", exit code {run.exit_code}" if run.exit_code is not None else "")
+    if run.reason:
+        yield f"  reason    {run.reason}"
+    yield f"  started   {_time(run.started_at)} by {run.user} on {run.host}, process {run.pid}"
+    if run.finished_at is not None:
+        yield f"  finished  {_time(run.finished_at)}, after {_took(run)}"
+    if run.attempt_count > 1:
+        yield f"  attempts  {run.attempt_count}"
+    if run.git_commit:
+        yield f"  commit    {run.git_commit[:12]}"
+    for name, value in run.params.items():
+        yield f"  param     {name} = {value}"
+    for step in steps:
+        yield step_line(step)
+
+
+def step_line(step: StepRun) -> str:
+    """One attempt of a step."""
+    indent = "  " * (len(step.group_ids) + 1)
+    symbol = "!" if step.tolerated else _SYMBOLS.get(step.status, "✗")
+    notes = [step.status]
+    if step.started_at is not None and step.finished_at is not None:
+        notes.append(_seconds(step.finished_at - step.started_at))
+    if step.attempt > 1:
+        notes.append(f"attempt {step.attempt}")
+    if step.done_count is not None:
+        notes.append(f"{step.done_count} of {step.total_count}" if step.total_count else f"{step.done_count} done")
+    why = step.reason or " ".join(step.message.split("\n", 1)[:1])
+    return f"{indent}{symbol} {step.step_id}: {', '.join(notes)}" + (f": {why}" if why else "")
+
+
+def output_lines(step: StepRun) -> Iterator[str]:
+    """What a step has written, as far as it was kept, and its error."""
+    if step.output_head:
+        yield step.output_head
+    if step.left_out_count:
+        yield f"… {step.left_out_count} lines are left out …"
+    if step.output_tail:
+        yield step.output_tail
+    if step.traceback or step.message:
+        yield step.traceback.rstrip() or f"{step.error_type}: {step.message}"
+
+
+def failures(steps: Iterable[StepRun]) -> list[StepRun]:
+    """The last attempts of the steps that failed, without the groups around them."""
+    latest = {step.step_id: step for step in steps if step.kind == "command"}
+    return [step for step in latest.values() if step.status in _FAILED]
+
+
+def as_dict(row: Run | StepRun, **more: Any) -> dict[str, Any]:
+    """All columns of a row, but for the token of its process."""
+    left_out = {"owner"}
+    values = {
+        one.attname: getattr(row, one.attname) for one in row._meta.concrete_fields if one.attname not in left_out
+    }
+    return {name: _plain(value) for name, value in {**values, **more}.items()}
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime.datetime) else value
+
+
+def _time(at: datetime.datetime) -> str:
+    local = timezone.localtime(at) if timezone.is_aware(at) else at
+    return local.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _took(run: Run) -> str:
+    return "" if run.finished_at is None else _seconds(run.finished_at - run.started_at)
+
+
+def _seconds(span: datetime.timedelta) -> str:
+    seconds = span.total_seconds()
+    return duration(round(seconds)) if seconds >= 10 else f"{seconds:.1f}s"

@@ -1,0 +1,67 @@
+"""``manage.py prune_runs``: takes old runs out of the journal."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.db import router
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from django_runbook.batch import BatchCommand, values
+from django_runbook.journal import liveness
+from django_runbook.locks import factory as locks
+from django_runbook.models import RUNNING, Run
+
+
+class Command(BatchCommand):
+    help = "Delete the runs that began before a time, with their steps; of each runbook the newest ones stay."
+    is_todo = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.default_database = router.db_for_write(Run)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--older-than", type=values.duration, default="90d", metavar="TIME", help="As in 90d. Default: %(default)s."
+        )
+        parser.add_argument(
+            "--keep", type=int, default=100, metavar="N", help="Of each runbook so many stay. Default: %(default)s."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["keep"] < 0:
+            raise CommandError("--keep cannot be less than 0", returncode=2)
+        before = timezone.now() - datetime.timedelta(seconds=options["older_than"])
+        self._rows = Run.objects.using(self.database).filter(
+            _old(self.database, before=before, keep=options["keep"]) & ~Q(pk__in=list(self._at_work(before)))
+        )
+        super().handle(*args, **options)
+
+    def get_queryset(self) -> QuerySet[Run]:
+        return self._rows.all()
+
+    def process_batch(self, rows: QuerySet[Run]) -> int:
+        found = list(rows.values_list("pk", flat=True))
+        Run.objects.using(self.database).filter(pk__in=found).delete()
+        return len(found)
+
+    def _at_work(self, before: datetime.datetime) -> list[str]:
+        new_lock = locks.new_factory(directory=None, what="prune_runs")
+        running = Run.objects.using(self.database).filter(status=RUNNING, started_at__lt=before)
+        return [run.pk for run in running if liveness.is_alive(run, new_lock)]
+
+
+def _old(alias: str, *, before: datetime.datetime, keep: int) -> Q:
+    """The runs before a time, without the newest ones of each runbook."""
+    runs = Run.objects.using(alias)
+    found = Q(pk__in=())
+    for runbook in runs.order_by().values_list("runbook", flat=True).distinct():
+        newest = runs.of(runbook).newest_first().values_list("started_at", flat=True)
+        oldest_kept = newest[keep - 1 : keep].first() if keep else before
+        if oldest_kept is not None:
+            found |= Q(runbook=runbook, started_at__lt=min(before, oldest_kept))
+    return found

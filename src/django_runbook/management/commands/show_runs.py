@@ -1,0 +1,78 @@
+"""``manage.py show_runs``: what ran, how it ended, and what it wrote."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+
+from django_runbook import recording
+from django_runbook.journal import liveness, texts
+from django_runbook.locks import factory as locks
+from django_runbook.models import Run, StepRun
+
+
+class Command(BaseCommand):
+    help = "Show the runs of the journal, newest first; one run with its steps; or the output of a step."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "runbook", nargs="?", metavar="RUNBOOK", help="Only runs of this runbook: its name, or file."
+        )
+        parser.add_argument("--run", metavar="ID", help="Show this run with its steps; the first characters do.")
+        parser.add_argument("--step", metavar="ID", help="With --run: show what this step has written.")
+        parser.add_argument("--limit", type=int, default=20, metavar="N", help="At most so many runs. Default: 20.")
+        parser.add_argument("--format", choices=("text", "json"), default="text", help="Default: text.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["step"] and not options["run"]:
+            raise CommandError("--step needs --run", returncode=2)
+        self._new_lock = locks.new_factory(directory=None, what="show_runs")
+        self._is_json = options["format"] == "json"
+        try:
+            if options["run"] is None:
+                self._show_runs(options["runbook"], limit=options["limit"])
+            else:
+                self._show_run(options["run"], step_id=options["step"])
+        except DatabaseError as error:
+            raise CommandError(f"the journal cannot be read: {error}") from error
+
+    def _show_runs(self, runbook: str | None, *, limit: int) -> None:
+        runs = Run.objects.using(recording.alias()).newest_first()
+        if runbook is not None:
+            runs = runs.named(runbook)
+        shown = [(run, liveness.status_of(run, self._new_lock)) for run in runs[: max(limit, 0)]]
+        if self._is_json:
+            self._write_json([texts.as_dict(run, status=status) for run, status in shown])
+        elif shown:
+            self.stdout.write("\n".join(texts.table(shown)))
+        else:
+            self.stdout.write("There are no runs.")
+
+    def _show_run(self, asked: str, *, step_id: str | None) -> None:
+        found = list(Run.objects.using(recording.alias()).filter(pk__startswith=asked).newest_first()[:2])
+        if len(found) != 1:
+            raise CommandError(f"{'several runs begin' if found else 'no run begins'} with {asked}", returncode=2)
+        run = found[0]
+        steps = StepRun.objects.using(recording.alias()).filter(run=run).order_by("pk")
+        if step_id is not None:
+            return self._show_step(steps.filter(step_id=step_id).last(), step_id)
+        status = liveness.status_of(run, self._new_lock)
+        if self._is_json:
+            return self._write_json(texts.as_dict(run, status=status, steps=[texts.as_dict(step) for step in steps]))
+        shown = steps.defer("output_head", "output_tail", "traceback", "output", "definition")
+        self.stdout.write("\n".join(texts.run_lines(run, status, shown)))
+        return None
+
+    def _show_step(self, step: StepRun | None, step_id: str) -> None:
+        if step is None:
+            raise CommandError(f"the run has no step {step_id}", returncode=2)
+        if self._is_json:
+            self._write_json(texts.as_dict(step))
+        else:
+            self.stdout.write("\n".join((texts.step_line(step).strip(), *texts.output_lines(step))))
+
+    def _write_json(self, value: object) -> None:
+        self.stdout.write(json.dumps(value, indent=2))

@@ -1,0 +1,127 @@
+"""One call of ``run_runbook`` to its journal: of a new run, or of one that goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.db import router
+
+from django_runbook import checking, resume
+from django_runbook.binding.plan import Plan
+from django_runbook.document.inputs import Given
+from django_runbook.exceptions import InvalidUsage, LockHeld
+from django_runbook.journal import beginning
+from django_runbook.journal.definitions import Definitions
+from django_runbook.journal.listener import Journal
+from django_runbook.journal.writer import Writer
+from django_runbook.locks.base import Lock
+from django_runbook.models import Run
+from django_runbook.runner.masking import Mask
+from django_runbook.runner.selection import Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """An unfinished run whose lock is ours."""
+
+    run: Run
+    lock: Lock
+
+    def given(self, params: Mapping[str, str], *, environ: Mapping[str, str], names: Mapping[str, object]) -> Given:
+        """What the run was given when it began; only what could not be recorded is given anew."""
+        withheld = self.run.options.get("withheld_params", ())
+        for name in params:
+            if name not in withheld:
+                raise InvalidUsage(f"--param {name}: a run that is resumed keeps the parameters that it began with")
+        for name in withheld:
+            if name not in params:
+                raise InvalidUsage(f"--param {name}: its value held a secret and was not recorded: give it again")
+        run = {**names, "id": self.run.id}
+        return Given(params=params, values=self.run.params, environ=environ, now=self.run.began(), run=run)
+
+    @property
+    def selection(self) -> Selection:
+        return beginning.selection_of(self.run)
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What the first attempt was told besides."""
+        options: Mapping[str, Any] = self.run.options
+        return options
+
+
+def alias() -> str:
+    """The database of the journal."""
+    return router.db_for_write(Run)
+
+
+def hold(runbook: str, asked: str, *, new_lock: Callable[[str], Lock]) -> Resumed:
+    """The run to resume, while no other process works on it; raises LockHeld where one does."""
+    found = resume.find(runbook, asked, using=alias())
+    lock = new_lock(found.lock_name)
+    holder = lock.acquire()
+    if holder is not None:
+        raise LockHeld(f"the run {found.id} is at work: {holder}")
+    try:
+        # What it says may have changed before its lock was ours.
+        return Resumed(run=resume.find(runbook, found.id, using=alias()), lock=lock)
+    except BaseException:
+        lock.release()
+        raise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorder:
+    """Makes the journal of a run that is about to start."""
+
+    plan: Plan
+    mask: Mask
+    new_lock: Callable[[str], Lock]
+    tell: Callable[[str], None]
+
+    def begin(self, *, path: Path, runbook: str, given: Collection[str], options: Mapping[str, Any]) -> Journal:
+        """The journal of a new run."""
+        run = beginning.new_run(self.plan, path=path, runbook=runbook, given=given, options=options, mask=self.mask)
+        lock = self.new_lock(run.lock_name)
+        holder = lock.acquire()
+        if holder is not None:
+            raise LockHeld(f"the run {run.id} is at work: {holder}")
+        return self._journal(run, lock, writer=Writer(run, alias=alias()))
+
+    def left_of(self, resumed: Resumed, answers: resume.Answers, *, ask: resume.Ask | None) -> resume.Left:
+        """What is left of a run that goes on."""
+        return resume.left_of(resumed.run, self._definitions, answers, using=alias(), ask=ask, mask=self.mask)
+
+    def go_on(self, resumed: Resumed, left: resume.Left) -> Journal:
+        """The journal of a run that goes on; with its first event it takes the run over."""
+
+        def take_over() -> None:
+            resume.take_over(resumed.run, left, using=alias(), at=checking.now())
+
+        writer = Writer(resumed.run, alias=alias(), take_over=take_over)
+        return self._journal(resumed.run, resumed.lock, writer=writer, attempts=left.attempts)
+
+    @property
+    def _definitions(self) -> Definitions:
+        return Definitions(plan=self.plan, mask=self.mask)
+
+    def _journal(
+        self,
+        run: Run,
+        lock: Lock,
+        *,
+        writer: Writer,
+        attempts: Mapping[str, int] | None = None,
+    ) -> Journal:
+        return Journal(
+            run,
+            writer=writer,
+            definitions=self._definitions,
+            lock=lock,
+            mask=self.mask,
+            tell=self.tell,
+            attempts=attempts,
+        )

@@ -1,0 +1,228 @@
+"""A database of its own on each engine, with the tables of the tests, and commands in processes forked from this one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from django_runbook.models import Checkpoint, FailedRow
+from tests.batchapp.models import KEYED, Item, Ledger
+from tests.postgres_settings import POSTGRES
+
+VENDORS = ("sqlite", "postgresql", "mariadb")
+PATIENCE_SECONDS = 60.0
+TABLES = (Item, Ledger, *KEYED, Checkpoint, FailedRow)
+KILLED = -signal.SIGKILL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """An alias, on a database that nobody else uses."""
+
+    vendor: str
+    alias: str
+
+    @property
+    def connection(self) -> BaseDatabaseWrapper:
+        return connections[self.alias]
+
+    def clear(self) -> None:
+        """Empty all tables."""
+        self.connection.close()
+        with self.connection.cursor() as cursor:
+            for model in reversed(TABLES):
+                cursor.execute(f"DELETE FROM {model._meta.db_table}")
+
+    def fill(self, count: int, **values: Any) -> None:
+        """Make so many items."""
+        Item.objects.using(self.alias).bulk_create([Item(**values) for _ in range(count)])
+
+    def problems(self, count: int) -> list[str]:
+        """What speaks against each of so many items having been done once."""
+        items, ledger = Item.objects.using(self.alias), Ledger.objects.using(self.alias)
+        found = []
+        if (wrong := items.exclude(count=1).count()) or items.count() != count:
+            found.append(f"{wrong} of {items.count()} items were not done once")
+        keys = list(ledger.values_list("item_key", flat=True))
+        if len(keys) != len(set(keys)) or len(keys) != count:
+            found.append(f"{len(keys)} ledger rows, {len(set(keys))} of them different")
+        return found
+
+    def are_counts_right(self) -> bool:
+        """Whether the checkpoint says what the rows say."""
+        row = Checkpoint.objects.using(self.alias).first()
+        return (0 if row is None else row.done_count) == Ledger.objects.using(self.alias).count()
+
+    def is_finished(self) -> bool:
+        """Whether the work has ended: something is done, and the checkpoint cleared."""
+        return Ledger.objects.using(self.alias).exists() and not Checkpoint.objects.using(self.alias).exists()
+
+    @contextlib.contextmanager
+    def forked(self, work: Callable[[], object]) -> Iterator[Child]:
+        """Work in a process of its own, which is killed at the end, if it is still there."""
+        self.connection.close()
+        child = Child(_fork(work))
+        reaper = threading.Timer(PATIENCE_SECONDS, child.kill)
+        reaper.start()
+        try:
+            yield child
+        finally:
+            child.kill()
+            child.wait()
+            reaper.cancel()
+            reaper.join()
+
+    def run(self, command: BaseCommand, *tokens: object, **options: Any) -> int:
+        """A command in a process of its own, to its end; gives the exit code, negative after a death by signal."""
+        with self.forked(self.work(command, *tokens, **options)) as child:
+            return child.wait()
+
+    def work(self, command: BaseCommand, *tokens: object, **options: Any) -> Callable[[], object]:
+        """A command on this database, to be called in a process of its own."""
+        return lambda: call_command(command, *map(str, tokens), "--database", self.alias, **options)
+
+
+class Child:
+    """A process that was forked from this one."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._status: int | None = None
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        if self._status is None:
+            os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        if self._status is None:
+            _, status = os.waitpid(self.pid, 0)
+            self._status = os.waitstatus_to_exitcode(status)
+        return self._status
+
+    def is_running(self) -> bool:
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+        return self._status is None
+
+
+def wait_until(is_true: Callable[[], object], *, what: str) -> None:
+    """Look until something is so; fails where it never is."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_true():
+        assert time.monotonic() < deadline, f"{what} never came"
+        time.sleep(0.005)
+
+
+def _fork(work: Callable[[], object]) -> int:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with warnings.catch_warnings():
+        # Of threads: this process has one that waits to kill a child that hangs.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid:
+        return pid
+    code = 70
+    try:
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        code = _exit_code(work)
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _exit_code(work: Callable[[], object]) -> int:
+    try:
+        work()
+    except CommandError as error:
+        print(f"CommandError: {error}", file=sys.stderr)
+        return error.returncode
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 1
+    except BaseException:  # noqa: BLE001 - of a process that ends here
+        traceback.print_exc()
+        return 70
+    return 0
+
+
+def make(vendor: str, directory: Path) -> Iterator[Engine]:
+    """A database with empty tables, dropped at the end; for a fixture."""
+    name = f"runbook_{uuid.uuid4().hex[:12]}"
+    base = _settings_of(vendor, directory / f"{name}.sqlite3")
+    with _server(vendor, base, name) as settings, _alias(f"{vendor}_{name}", settings) as alias:
+        engine = Engine(vendor=vendor, alias=alias)
+        with engine.connection.schema_editor() as editor:
+            for model in TABLES:
+                editor.create_model(model)
+        yield engine
+
+
+def _settings_of(vendor: str, path: Path) -> dict[str, Any]:
+    if vendor == "sqlite":
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": path, "OPTIONS": {"timeout": 20}}
+    if vendor == "postgresql":
+        return dict(POSTGRES)
+    from tests.mariadb_settings import MARIADB
+
+    return dict(MARIADB)
+
+
+@contextlib.contextmanager
+def _server(vendor: str, settings: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
+    if vendor == "sqlite":
+        yield settings
+        return
+    server = settings if vendor == "postgresql" else {**settings, "NAME": ""}
+    with _alias(f"server_{name}", server) as alias:
+        _require(vendor, alias)
+        _run(alias, f"CREATE DATABASE {name}" + (" CHARACTER SET utf8mb4" if vendor == "mariadb" else ""))
+        connections[alias].close()
+        try:
+            yield {**settings, "NAME": name}
+        finally:
+            _run(alias, f"DROP DATABASE {name}" + (" WITH (FORCE)" if vendor == "postgresql" else ""))
+
+
+@contextlib.contextmanager
+def _alias(alias: str, settings: dict[str, Any]) -> Iterator[str]:
+    connections.settings[alias] = settings
+    connections.configure_settings(connections.settings)
+    try:
+        yield alias
+    finally:
+        connections[alias].close()
+        del connections[alias], connections.settings[alias]
+
+
+def _run(alias: str, statement: str) -> None:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(statement)
+
+
+def _require(vendor: str, alias: str) -> None:
+    try:
+        connections[alias].ensure_connection()
+    except OperationalError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{vendor} cannot be reached: {error}")
+        pytest.skip(f"{vendor} cannot be reached: {error}")

@@ -1,0 +1,633 @@
+"""What a batch command does to its rows, and what it leaves in its checkpoint."""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections, transaction
+from django.db.models import F, Model, QuerySet
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from django_runbook.batch import BatchCommand
+from django_runbook.batch import checkpoint as checkpoints
+from django_runbook.models import Checkpoint, FailedRow
+from tests.batch.commands import CountBatches, CountItems, MarkItems
+from tests.batch.engines import Engine
+from tests.batchapp.models import (
+    Item,
+    Ledger,
+    WithColumns,
+    WithDecimal,
+    WithMoment,
+    WithNumber,
+    WithPair,
+    WithParent,
+    WithText,
+    WithUUID,
+)
+
+BOTH = pytest.mark.parametrize("command", [CountItems, CountBatches])
+
+
+def call(engine: Engine, command: BaseCommand, *tokens: object, **options: Any) -> tuple[str, str]:
+    """What a command says on its standard output and on its standard error."""
+    out, err = io.StringIO(), io.StringIO()
+    tokens = (*map(str, tokens), "--database", engine.alias, "--verbosity", "0")
+    call_command(command, *tokens, stdout=out, stderr=err, **options)
+    return out.getvalue(), err.getvalue()
+
+
+def failing(*keys: int) -> Callable[[Item], None]:
+    def look(item: Item) -> None:
+        if item.pk in keys:
+            raise ValueError(f"{item.pk} is bad")
+
+    return look
+
+
+def pks(engine: Engine) -> list[int]:
+    return list(Item.objects.using(engine.alias).order_by("pk").values_list("pk", flat=True))
+
+
+def left(engine: Engine) -> Checkpoint | None:
+    return Checkpoint.objects.using(engine.alias).first()
+
+
+@BOTH
+@pytest.mark.parametrize("count", [0, 1, 2, 4, 5])
+def test_each_row_is_done_once_and_the_checkpoint_cleared(
+    sqlite: Engine, command: type[CountItems], count: int
+) -> None:
+    sqlite.fill(count)
+    out, _ = call(sqlite, command(), "--batch-size", 2)
+    assert out == f"{count} done\n"
+    assert sqlite.problems(count) == []
+    assert left(sqlite) is None
+
+
+@BOTH
+def test_a_batch_size_is_exact(sqlite: Engine, command: type[CountItems]) -> None:
+    sqlite.fill(7)
+    counts = []
+
+    class Looking(command):  # type: ignore[valid-type,misc]  # a class that is a parameter
+        def throttle(self) -> None:
+            row = left(sqlite)
+            assert row is not None
+            counts.append(row.done_count)
+
+    call(sqlite, Looking(), "--batch-size", 3)
+    assert counts == [3, 6, 7]
+
+
+def test_rows_that_leave_the_filter_or_come_into_it_are_not_skipped(engine: Engine) -> None:
+    engine.fill(50)
+    last = pks(engine)[-1]
+
+    def meanwhile(item: Item) -> None:
+        if item.pk % 10 == 0:
+            Item.objects.using(engine.alias).filter(pk=item.pk + 7).delete()
+            Item.objects.using(engine.alias).create()
+
+    call(engine, MarkItems(meanwhile), "--batch-size", 4)
+    count = Item.objects.using(engine.alias).count()
+    assert pks(engine)[-1] > last
+    assert engine.problems(count) == []
+
+
+def test_slices_of_a_filter_skip_rows_and_ours_do_not(sqlite: Engine) -> None:
+    sqlite.fill(100)
+    todo = Item.objects.using(sqlite.alias).filter(is_done=False).order_by("pk")
+    for start in range(0, 100, 10):
+        for item in todo[start : start + 10]:
+            Item.objects.using(sqlite.alias).filter(pk=item.pk).update(is_done=True)
+    assert todo.count() == 50
+    Item.objects.using(sqlite.alias).update(is_done=False)
+    with CaptureQueriesContext(sqlite.connection) as captured:
+        call(sqlite, MarkItems(), "--batch-size", 10)
+    assert sqlite.problems(100) == []
+    offsets = {query["sql"].split("OFFSET ")[1] for query in captured.captured_queries if "OFFSET" in query["sql"]}
+    assert offsets == {"9"}
+
+
+MOMENT = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
+KEYS: list[tuple[type[Model], list[dict[str, Any]]]] = [
+    (WithNumber, [{"id": number} for number in (-(2**63), -5, -1, 0, 1, 2**40, 2**63 - 1)]),
+    (WithUUID, [{"id": uuid.UUID(int=number << 96 | 7)} for number in range(7)]),
+    (WithText, [{"id": text} for text in ("B", "a", "ö", "z", "Z-1", "it's %s", "\N{SNOWMAN}")]),
+    (WithMoment, [{"id": MOMENT + timedelta(microseconds=number)} for number in range(7)]),
+    (WithDecimal, [{"id": Decimal(number) / 1000} for number in (-2500, -1, 0, 1, 2, 3, 100_000)]),
+    (
+        WithPair,
+        [{"tenant": tenant, "number": number} for tenant in "ab" for number in (-1, 0, 5)]
+        + [{"tenant": "c", "number": 1}],
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "rows"), KEYS, ids=[model.__name__ for model, _ in KEYS])
+@pytest.mark.parametrize("size", [1, 2, 7, 10])
+def test_any_key_is_gone_through_once(engine: Engine, model: Any, rows: list[dict[str, Any]], size: int) -> None:
+    model.objects.using(engine.alias).bulk_create([model(**row) for row in rows])
+
+    class Count(BatchCommand):
+        def get_queryset(self) -> QuerySet[Any]:
+            return model.objects.all()  # type: ignore[no-any-return]  # a parameter
+
+        def process_item(self, row: Any) -> None:
+            if row.count == 3:
+                raise ValueError("bad")
+            row.count += 1
+            row.save(update_fields=["count"])
+
+    assert call(engine, Count(), "--batch-size", size)[0] == "7 done\n"
+    assert list(model.objects.using(engine.alias).values_list("count", flat=True)) == [1] * 7
+    call(engine, Count(), "--batch-size", size, "--limit", 5)
+    call(engine, Count(), "--batch-size", size)
+    assert list(model.objects.using(engine.alias).values_list("count", flat=True)) == [2] * 7
+    bad = model.objects.using(engine.alias).order_by("pk")[4]
+    model.objects.using(engine.alias).filter(pk=bad.pk).update(count=3)
+    with pytest.raises(CommandError, match="1 failed"):
+        call(engine, Count(), "--batch-size", size, "--max-errors", 1)
+    model.objects.using(engine.alias).filter(pk=bad.pk).update(count=2)
+    assert call(engine, Count(), "--retry-failed")[0] == "1 done\n"
+    assert list(model.objects.using(engine.alias).values_list("count", flat=True)) == [3] * 7
+
+
+def test_a_key_that_links_to_a_parent_is_gone_through_once(sqlite: Engine) -> None:
+    for number in range(5):
+        WithParent.objects.using(sqlite.alias).create(id=number)
+
+    class Count(BatchCommand):
+        def get_queryset(self) -> QuerySet[WithParent]:
+            return WithParent.objects.all()
+
+        def process_batch(self, rows: QuerySet[WithParent]) -> int:
+            return rows.update(count=F("count") + 1)
+
+    assert call(sqlite, Count(), "--batch-size", 2)[0] == "5 done\n"
+    assert set(WithParent.objects.using(sqlite.alias).values_list("count", flat=True)) == {1}
+
+
+class ByColumns(BatchCommand):
+    key_fields = ("seen_at",)
+
+    def get_queryset(self) -> QuerySet[WithColumns]:
+        return WithColumns.objects.all()
+
+    def process_batch(self, rows: QuerySet[WithColumns]) -> int:
+        return rows.update(count=F("count") + 1)
+
+
+def test_rows_that_a_column_does_not_tell_apart_are_told_apart_by_the_primary_key(engine: Engine) -> None:
+    WithColumns.objects.using(engine.alias).bulk_create([WithColumns(seen_at=MOMENT) for _ in range(7)])
+    assert call(engine, ByColumns(), "--batch-size", 2)[0] == "7 done\n"
+    assert set(WithColumns.objects.using(engine.alias).values_list("count", flat=True)) == {1}
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        pytest.param(("rank",), "rank can be NULL", id="nullable"),
+        pytest.param(("rnak",), "no field rnak", id="unknown"),
+        pytest.param(("parent",), "parent can be NULL", id="nullable-link"),
+    ],
+)
+def test_a_key_that_would_leave_rows_out_is_refused_at_the_start(
+    sqlite: Engine, fields: tuple[str, ...], words: str
+) -> None:
+    class Bad(ByColumns):
+        key_fields = fields
+
+    with pytest.raises(CommandError, match=words):
+        call(sqlite, Bad())
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        pytest.param(lambda: Item.objects.all()[:5], "must not slice", id="slice"),
+        pytest.param(lambda: Item.objects.all().union(Item.objects.all()), "must not be a union", id="union"),
+        pytest.param(lambda: Item.objects.values("pk"), "model instances", id="values"),
+    ],
+)
+def test_a_queryset_that_has_no_ranges_is_refused(sqlite: Engine, rows: Callable[[], Any], words: str) -> None:
+    class Bad(CountItems):
+        def get_queryset(self) -> QuerySet[Item]:
+            return rows()  # type: ignore[no-any-return]  # a parameter
+
+    with pytest.raises(CommandError, match=words):
+        call(sqlite, Bad())
+
+
+def test_a_command_without_work_is_told(sqlite: Engine) -> None:
+    class Idle(BatchCommand):
+        def get_queryset(self) -> QuerySet[Item]:
+            return Item.objects.all()
+
+    with pytest.raises(CommandError, match="neither"):
+        call(sqlite, Idle())
+
+
+def test_rows_of_a_join_are_done_once_each(sqlite: Engine) -> None:
+    sqlite.fill(3)
+    for pk in pks(sqlite):
+        WithColumns.objects.using(sqlite.alias).bulk_create([WithColumns(parent_id=pk) for _ in range(2)])
+
+    class Joined(CountItems):
+        def get_queryset(self) -> QuerySet[Item]:
+            return Item.objects.filter(withcolumns__count=0)
+
+    assert call(sqlite, Joined(), "--batch-size", 10)[0] == "3 done\n"
+    assert sqlite.problems(3) == []
+
+
+def test_rows_can_be_locked_as_they_are_read(postgresql: Engine) -> None:
+    postgresql.fill(5)
+
+    class Locking(CountItems):
+        def get_queryset(self) -> QuerySet[Item]:
+            return Item.objects.select_for_update()
+
+    call(postgresql, Locking(), "--batch-size", 2)
+    assert postgresql.problems(5) == []
+
+
+def test_a_limit_ends_a_run_and_the_next_one_goes_on(sqlite: Engine) -> None:
+    sqlite.fill(10)
+    out, _ = call(sqlite, CountItems(), "--batch-size", 2, "--limit", 3)
+    assert out == "3 done; the next run goes on from there\n"
+    row = left(sqlite)
+    assert row is not None
+    assert (row.command, row.done_count, row.cursor) == ("commands", 3, f'["{pks(sqlite)[2]}"]')
+    assert call(sqlite, CountItems())[0] == "10 done (3 of them in earlier runs)\n"
+    assert sqlite.problems(10) == []
+
+
+def test_a_restart_begins_anew(sqlite: Engine) -> None:
+    sqlite.fill(4)
+    call(sqlite, CountItems(), "--limit", 2)
+    assert call(sqlite, CountItems(), "--restart")[0] == "4 done\n"
+    assert list(Item.objects.using(sqlite.alias).order_by("pk").values_list("count", flat=True)) == [2, 2, 1, 1]
+
+
+def test_an_option_that_changes_the_rows_does_not_go_on_where_another_run_was(sqlite: Engine) -> None:
+    sqlite.fill(4)
+    call(sqlite, MarkItems(), "--limit", 2)
+    assert call(sqlite, MarkItems(), "--value", "1")[0] == "2 done\n"
+    assert Checkpoint.objects.using(sqlite.alias).count() == 1
+    assert call(sqlite, MarkItems(), "--batch-size", 1)[0] == "2 done (2 of them in earlier runs)\n"
+    assert sqlite.problems(4) == []
+
+
+@BOTH
+def test_a_dry_run_does_the_work_and_leaves_nothing(engine: Engine, command: type[CountItems]) -> None:
+    engine.fill(5)
+    looked = []
+    assert call(engine, command(looked.append), "--dry-run", "--batch-size", 2)[0] == "5 would be done\n"
+    assert len(looked) == 5
+    assert set(Item.objects.using(engine.alias).values_list("count", flat=True)) == {0}
+    assert left(engine) is None
+    with pytest.raises(CommandError, match=r"batchapp.Item \d+: ValueError: \d+ is bad"):
+        call(engine, command(failing(pks(engine)[3])), "--dry-run", "--batch-size", 2)
+    with pytest.raises(CommandError, match="1 would fail"):
+        call(engine, command(failing(pks(engine)[3])), "--dry-run", "--batch-size", 2, "--max-errors", 1)
+    assert not FailedRow.objects.using(engine.alias).exists()
+
+
+def test_a_dry_run_looks_at_what_a_run_would_do_next(sqlite: Engine) -> None:
+    sqlite.fill(5)
+    call(sqlite, CountItems(), "--limit", 3)
+    looked: list[Item] = []
+    call(sqlite, CountItems(looked.append), "--dry-run")
+    assert len(looked) == 2
+    assert call(sqlite, CountItems())[0].startswith("5 done")
+
+
+@BOTH
+def test_a_bad_row_stops_the_run_which_names_it(sqlite: Engine, command: type[CountItems]) -> None:
+    sqlite.fill(10)
+    bad = pks(sqlite)[6]
+    with pytest.raises(CommandError, match=rf"batchapp.Item {bad}: ValueError: {bad} is bad") as caught:
+        call(sqlite, command(failing(bad)), "--batch-size", 4)
+    assert caught.value.returncode == 1
+    assert sqlite.are_counts_right()
+    call(sqlite, command(), "--batch-size", 4)
+    assert sqlite.problems(10) == []
+
+
+@BOTH
+def test_one_bad_row_in_ten_thousand_is_recorded_and_done_later(sqlite: Engine, command: type[CountItems]) -> None:
+    sqlite.fill(10_000)
+    bad = pks(sqlite)[4711]
+    with pytest.raises(CommandError, match="1 failed; --retry-failed") as caught:
+        call(sqlite, command(failing(bad)), "--max-errors", 5, "--batch-size", 1000)
+    assert caught.value.returncode == 1
+    assert list(Item.objects.using(sqlite.alias).exclude(count=1).values_list("pk", flat=True)) == [bad]
+    row = FailedRow.objects.using(sqlite.alias).get()
+    assert (row.key, row.name, row.error) == (f'["{bad}"]', f"batchapp.Item {bad}", f"ValueError: {bad} is bad")
+    assert "in look" in row.traceback
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, command(failing(bad)), "--retry-failed")
+    assert FailedRow.objects.using(sqlite.alias).get().attempt_count == 2
+    looked: list[Item] = []
+    assert call(sqlite, command(looked.append), "--retry-failed")[0] == "1 done\n"
+    assert [item.pk for item in looked] == [bad]
+    assert not FailedRow.objects.using(sqlite.alias).exists()
+    assert sqlite.problems(10_000) == []
+
+
+@pytest.mark.parametrize(("limit", "is_enough"), [("2", False), ("3", True), ("29%", False), ("30%", True)])
+@BOTH
+def test_more_bad_rows_than_allowed_stop_the_run(
+    sqlite: Engine,
+    command: type[CountItems],
+    limit: str,
+    is_enough: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    sqlite.fill(10)
+    keys = pks(sqlite)
+    with pytest.raises(CommandError, match="3 failed" if is_enough else f"Item {keys[9]}: ValueError"):
+        call(sqlite, command(failing(keys[0], keys[1], keys[9])), "--max-errors", limit, "--batch-size", 4)
+    assert FailedRow.objects.using(sqlite.alias).count() == (3 if is_enough else 2)
+
+
+def test_bisecting_takes_few_transactions(sqlite: Engine) -> None:
+    sqlite.fill(1000)
+    with CaptureQueriesContext(sqlite.connection) as captured, pytest.raises(CommandError):
+        call(sqlite, CountBatches(failing(pks(sqlite)[500])), "--max-errors", 1, "--batch-size", 1000)
+    transactions = [query for query in captured.captured_queries if query["sql"] == "BEGIN"]
+    assert len(transactions) < 30
+
+
+def test_a_run_from_the_start_forgets_what_failed_in_the_last_one(sqlite: Engine) -> None:
+    sqlite.fill(3)
+    with pytest.raises(CommandError):
+        call(sqlite, CountItems(failing(pks(sqlite)[0])), "--max-errors", 1)
+    call(sqlite, CountItems())
+    assert not FailedRow.objects.using(sqlite.alias).exists()
+
+
+def test_a_failed_row_that_is_gone_is_told(sqlite: Engine) -> None:
+    sqlite.fill(3)
+    bad = pks(sqlite)[1]
+    with pytest.raises(CommandError):
+        call(sqlite, CountItems(failing(bad)), "--max-errors", 1)
+    Item.objects.using(sqlite.alias).filter(pk=bad).delete()
+    assert call(sqlite, CountItems(), "--retry-failed")[0] == "0 done\n"
+    assert not FailedRow.objects.using(sqlite.alias).exists()
+
+
+def test_a_last_look_does_what_was_committed_behind_the_cursor(sqlite: Engine) -> None:
+    sqlite.fill(10)
+    first = pks(sqlite)[0]
+    Item.objects.using(sqlite.alias).filter(pk=first).delete()
+
+    def commit_late(item: Item) -> None:
+        if item.pk == first + 8:
+            Item.objects.using(sqlite.alias).create(pk=first)
+
+    assert call(sqlite, MarkItems(commit_late), "--batch-size", 3)[0] == "10 done\n"
+    assert sqlite.problems(10) == []
+
+
+def test_a_last_look_leaves_failed_rows_alone(sqlite: Engine) -> None:
+    sqlite.fill(5)
+    looked: list[int] = []
+
+    def look(item: Item) -> None:
+        looked.append(item.pk)
+        failing(pks(sqlite)[2])(item)
+
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, MarkItems(look), "--batch-size", 5, "--max-errors", 1)
+    assert looked.count(pks(sqlite)[4]) == 1
+
+
+def test_work_that_leaves_its_rows_in_the_filter_fails_loudly(sqlite: Engine) -> None:
+    class Endless(CountItems):
+        is_todo = True
+
+    sqlite.fill(2)
+    with pytest.raises(CommandError, match="does not take them out"):
+        call(sqlite, Endless())
+
+
+def test_rows_that_the_work_itself_adds_do_not_keep_it_going_for_ever(sqlite: Engine) -> None:
+    sqlite.fill(5)
+    call(sqlite, CountItems(lambda item: Item.objects.using(sqlite.alias).create()), "--batch-size", 1)
+    assert Item.objects.using(sqlite.alias).count() == 10
+
+
+def test_the_call_of_a_runner_that_has_finished_is_not_done_again(sqlite: Engine) -> None:
+    sqlite.fill(3)
+    assert call(sqlite, CountItems(), run_key="run 1, step 2")[0] == "3 done\n"
+    assert call(sqlite, CountItems(), run_key="run 1, step 2")[0] == "0 done\n"
+    assert sqlite.problems(3) == []
+    assert call(sqlite, CountItems(), run_key="run 2, step 2")[0] == "3 done\n"
+    assert call(sqlite, CountItems())[0] == "3 done\n"
+    assert left(sqlite) is None
+
+
+def test_a_transaction_of_somebody_else_is_refused(sqlite: Engine) -> None:
+    with transaction.atomic(using=sqlite.alias), pytest.raises(CommandError, match="a transaction is open on"):
+        call(sqlite, CountItems())
+
+
+@pytest.mark.django_db
+def test_a_testcase_of_django_is_no_transaction_of_somebody_else() -> None:
+    Item.objects.create()
+    call_command(CountItems(), stdout=io.StringIO())
+    assert Item.objects.get().count == 1
+
+
+class Whole(CountItems):
+    transaction_per = "command"
+
+
+def test_a_command_can_be_one_transaction(engine: Engine) -> None:
+    engine.fill(5)
+    bad = pks(engine)[3]
+    with pytest.raises(CommandError, match=f"Item {bad}"):
+        call(engine, Whole(failing(bad)), "--batch-size", 2)
+    assert set(Item.objects.using(engine.alias).values_list("count", flat=True)) == {0}
+    assert left(engine) is None
+    with pytest.raises(CommandError, match="1 failed"):
+        call(engine, Whole(failing(bad)), "--batch-size", 2, "--max-errors", 1)
+    assert Item.objects.using(engine.alias).filter(count=1).count() == 4
+
+
+def test_a_stop_rolls_back_a_command_that_is_one_transaction(sqlite: Engine) -> None:
+    sqlite.fill(5)
+    command = Whole()
+    command.look = lambda item: command.request_stop("enough")
+    call(sqlite, command, "--batch-size", 2)
+    assert set(Item.objects.using(sqlite.alias).values_list("count", flat=True)) == {0}
+    assert left(sqlite) is None
+
+
+@BOTH
+def test_a_stop_keeps_what_is_whole(engine: Engine, command: type[CountItems]) -> None:
+    engine.fill(10)
+    third = pks(engine)[2]
+    stopped = command()
+    stopped.look = lambda item: stopped.request_stop("enough") if item.pk == third else None
+    _, err = call(engine, stopped, "--batch-size", 5)
+    count = 3 if command is CountItems else 5
+    assert err == f"stopped (enough); {count} done; the next run goes on from there\n"
+    assert engine.are_counts_right()
+    assert Item.objects.using(engine.alias).filter(count=1).count() == count
+    call(engine, command())
+    assert engine.problems(10) == []
+
+
+def test_a_pause_and_a_throttle_come_between_transactions(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([0.5, 60, None, 0, None])
+    waits: list[tuple[float, bool]] = []
+
+    class Throttled(CountItems):
+        def throttle(self) -> float | None:
+            return next(answers)
+
+        def wait(self, seconds: float) -> bool:
+            waits.append((seconds, sqlite.connection.in_atomic_block))
+            return False
+
+    sqlite.fill(6)
+    call(sqlite, Throttled(), "--batch-size", 2, "--pause", 0.25)
+    # An hour's wait is asked about again every few seconds.
+    assert waits == [(0.25, False), (0.5, False), (5.0, False), (0.25, False), (0.25, False)]
+
+
+def test_a_clock_that_goes_back_an_hour_changes_nothing(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    sqlite.fill(20)
+    fifth = pks(sqlite)[4]
+
+    def look(item: Item) -> None:
+        if item.pk == fifth:
+            past = timezone.now() - timedelta(hours=1)
+            monkeypatch.setattr(timezone, "now", lambda: past)
+            monkeypatch.setattr("time.time", past.timestamp)
+
+    assert call(sqlite, CountItems(look), "--target-time", 0.2)[0] == "20 done\n"
+    call(sqlite, CountItems(), "--limit", 5, "--restart")
+    call(sqlite, CountItems())
+    assert set(Item.objects.using(sqlite.alias).values_list("count", flat=True)) == {2}
+
+
+@pytest.fixture
+def without_table(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """The rows' database lacks the tables; the default one has them."""
+    has_table = checkpoints._has_table
+    monkeypatch.setattr(checkpoints, "_has_table", lambda alias: alias != sqlite.alias and has_table(alias))
+    yield sqlite
+    Checkpoint.objects.all().delete()
+    FailedRow.objects.all().delete()
+
+
+def test_checkpoints_in_another_database_are_at_least_once_and_said_to_be(without_table: Engine) -> None:
+    without_table.fill(10)
+    _, err = call(without_table, CountItems(), "--batch-size", 2, "--limit", 4)
+    assert err.startswith("at least once: the database ")
+    assert Checkpoint.objects.get().done_count == 4
+    call(without_table, CountItems(), "--batch-size", 2)
+    assert without_table.problems(10) == []
+    assert not Checkpoint.objects.exists()
+
+
+def test_failed_rows_are_recorded_in_another_database_as_well(without_table: Engine) -> None:
+    without_table.fill(3)
+    with pytest.raises(CommandError, match="1 failed"):
+        call(without_table, CountItems(failing(pks(without_table)[1])), "--max-errors", 1)
+    assert FailedRow.objects.count() == 1
+    call(without_table, CountItems(), "--retry-failed")
+    assert without_table.problems(3) == []
+
+
+def test_without_any_table_a_run_says_that_it_begins_again(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "_has_table", lambda alias: False)
+    sqlite.fill(5)
+    _, err = call(sqlite, CountItems(), "--batch-size", 2)
+    assert "at least once: no database has the table" in err
+    assert sqlite.problems(5) == []
+    with pytest.raises(CommandError, match="needs the table"):
+        call(sqlite, CountItems(), "--retry-failed")
+    with pytest.raises(CommandError, match="needs the table"):
+        call(sqlite, CountItems(), "--shard", "1/2")
+
+
+class Forbidding:
+    """A router that keeps our tables out of every database but the default one."""
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+        return db == "default" if app_label == "django_runbook" else None
+
+
+def test_a_router_decides_where_checkpoints_may_be(sqlite: Engine, settings: Any) -> None:
+    settings.DATABASE_ROUTERS = [Forbidding()]
+    assert checkpoints.table_alias(sqlite.alias) == "default"
+    settings.DATABASE_ROUTERS = []
+    assert checkpoints.table_alias(sqlite.alias) == sqlite.alias
+
+
+def test_a_missing_table_is_seen(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Checkpoint._meta, "db_table", "none_of_this_name")
+    assert not checkpoints._has_table(sqlite.alias)
+    assert not connections[sqlite.alias].in_atomic_block
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 10, 25])
+@pytest.mark.parametrize("command", [CountItems, MarkItems])
+def test_shards_together_do_every_row_once(sqlite: Engine, command: type[CountItems], count: int) -> None:
+    sqlite.fill(count)
+    if count > 3:
+        Item.objects.using(sqlite.alias).filter(pk=pks(sqlite)[2]).delete()
+        Ledger.objects.using(sqlite.alias).all().delete()
+        count -= 1
+    call(sqlite, command(), "--shard", "2/4", "--batch-size", 2, "--limit", 1)
+    for number in (3, 1, 2, 4):
+        call(sqlite, command(), "--shard", f"{number}/4", "--batch-size", 2)
+    assert sqlite.problems(count) == []
+    assert left(sqlite) is None
+
+
+def test_a_shard_that_has_finished_waits_for_the_others(sqlite: Engine) -> None:
+    sqlite.fill(10)
+    call(sqlite, CountItems(), "--shard", "1/2")
+    out, err = call(sqlite, CountItems(), "--shard", "1/2")
+    assert (out, err) == ("0 done\n", "shard 1/2 has finished; the run ends with its other shards\n")
+    with pytest.raises(CommandError, match="unfinished with other shards"):
+        call(sqlite, CountItems())
+    with pytest.raises(CommandError, match="unfinished with other shards"):
+        call(sqlite, CountItems(), "--shard", "1/3")
+    call(sqlite, CountItems(), "--shard", "2/2")
+    assert sqlite.problems(10) == []
+    assert call(sqlite, CountItems())[0] == "10 done\n"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        (["--batch-size", "0"], "'0' is not a whole number from 1 on"),
+        (["--batch-size", "5", "--target-time", "1"], "not allowed with"),
+        (["--target-time", "nan"], "is not a number of seconds"),
+        (["--max-errors", "101%"], "is not a share"),
+        (["--max-errors", "-1"], "neither a number of rows nor a share|expected one argument"),
+        (["--max-errors", "x%"], "is not a share"),
+        (["--shard", "0/2"], "is not a shard"),
+        (["--shard", "3/2"], "is not a shard"),
+        (["--restart", "--retry-failed"], "not allowed with"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused(tokens: list[str], words: str) -> None:
+    with pytest.raises(CommandError, match=words):
+        call_command(CountItems(), *tokens)

@@ -1,0 +1,267 @@
+"""Files in batches: positions, bad lines, files that change, and being killed in between."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from django_runbook.batch import FileBatchCommand
+from django_runbook.models import Checkpoint, FailedRow
+from tests.batch.engines import KILLED, Engine
+from tests.batch.test_kill import dies_at
+from tests.batchapp.models import Item, Ledger
+
+
+class ByRow(FileBatchCommand):
+    """Writes the key of each row into the ledger."""
+
+    def __init__(self, look: Callable[[Any], object] = lambda row: None) -> None:
+        super().__init__()
+        self.look = look
+
+    def parse_row(self, row: Any) -> str:
+        int(row["number"])
+        return str(row["key"])
+
+    def process_item(self, key: str) -> None:
+        self.look(key)
+        Ledger.objects.using(self.database).create(item_key=key)
+
+
+class ByBatch(ByRow):
+    def process_batch(self, keys: Sequence[str]) -> int | None:
+        for key in keys:
+            self.look(key)
+        Ledger.objects.using(self.database).bulk_create([Ledger(item_key=key) for key in keys])
+        return None
+
+
+class JSONLines(ByRow):
+    file_format = "jsonl"
+
+
+BOTH = pytest.mark.parametrize("command", [ByRow, ByBatch])
+
+
+def call(engine: Engine, command: BaseCommand, *tokens: object) -> tuple[str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    tokens = (*map(str, tokens), "--database", engine.alias, "--verbosity", "0")
+    call_command(command, *tokens, stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+def write(path: Path, count: int, *, bad: Sequence[int] = (), start: int = 0) -> Path:
+    """So many rows; the one with number n is in line n + 2, as the header is in the first."""
+    rows = [f"key {number},{'x' if number in bad else number}\n" for number in range(start, count)]
+    path.write_text("key,number\n" + "".join(rows))
+    return path
+
+
+def keys(engine: Engine) -> list[str]:
+    return sorted(Ledger.objects.using(engine.alias).values_list("item_key", flat=True))
+
+
+def expected(count: int, *, without: Sequence[int] = ()) -> list[str]:
+    return sorted(f"key {number}" for number in range(count) if number not in without)
+
+
+@BOTH
+@pytest.mark.parametrize("size", [1, 3, 10, 100])
+def test_each_row_of_a_file_is_done_once(sqlite: Engine, tmp_path: Path, command: type[ByRow], size: int) -> None:
+    path = write(tmp_path / "rows.csv", 10)
+    assert call(sqlite, command(), path, "--batch-size", size)[0] == "10 done\n"
+    assert keys(sqlite) == expected(10)
+    assert not Checkpoint.objects.using(sqlite.alias).exists()
+
+
+def test_gzip_json_lines_and_a_byte_order_mark_are_read(sqlite: Engine, tmp_path: Path) -> None:
+    packed = tmp_path / "rows.csv.gz"
+    packed.write_bytes(gzip.compress(b"\xef\xbb\xbf" + write(tmp_path / "rows.csv", 3).read_bytes()))
+    call(sqlite, ByRow(), packed)
+    lines = tmp_path / "rows.jsonl"
+    lines.write_text("".join(json.dumps({"key": f"key {number}", "number": number}) + "\n\n" for number in range(3, 5)))
+    call(sqlite, JSONLines(), lines)
+    assert keys(sqlite) == expected(5)
+
+
+def test_a_row_of_several_lines_is_one(sqlite: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["key", "number"], ["a\nb", 1], ["c", 2], ["d\n\ne", "x"]])
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, ByRow(), path, "--batch-size", 1, "--max-errors", 1)
+    assert keys(sqlite) == ["a\nb", "c"]
+    assert FailedRow.objects.using(sqlite.alias).get().name == f"{path}:7"
+
+
+@BOTH
+def test_a_run_goes_on_where_the_last_one_was(engine: Engine, tmp_path: Path, command: type[ByRow]) -> None:
+    path = write(tmp_path / "rows.csv", 10)
+    call(engine, command(), path, "--batch-size", 3, "--limit", 5)
+    assert Checkpoint.objects.using(engine.alias).get().done_count == 5
+    assert call(engine, command(), path, "--batch-size", 3)[0] == "10 done (5 of them in earlier runs)\n"
+    assert keys(engine) == expected(10)
+
+
+def test_a_file_that_has_grown_is_gone_on_with(sqlite: Engine, tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.csv", 10)
+    call(sqlite, ByRow(), path, "--limit", 5)
+    write(path, 20)
+    call(sqlite, ByRow(), path)
+    assert keys(sqlite) == expected(20)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_text(path.read_text().replace("key 2", "key x")),
+        lambda path: write(path, 4),
+        lambda path: write(path, 10, start=1),
+    ],
+    ids=["changed", "shortened", "cut"],
+)
+def test_a_file_that_has_changed_where_it_was_read_is_refused(
+    sqlite: Engine, tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    path = write(tmp_path / "rows.csv", 10)
+    call(sqlite, ByRow(), path, "--limit", 5)
+    damage(path)
+    with pytest.raises(CommandError, match="is another file than before: its first 6 lines"):
+        call(sqlite, ByRow(), path)
+    assert keys(sqlite) == expected(5)
+    call(sqlite, ByRow(), path, "--restart")
+
+
+@BOTH
+def test_bad_lines_are_recorded_by_their_number_and_done_when_they_are_mended(
+    engine: Engine, tmp_path: Path, command: type[ByRow]
+) -> None:
+    path = write(tmp_path / "rows.csv", 10, bad=[3, 7])
+    with pytest.raises(CommandError, match="2 failed"):
+        call(engine, command(), path, "--batch-size", 4, "--max-errors", 2)
+    assert keys(engine) == expected(10, without=[3, 7])
+    rows = FailedRow.objects.using(engine.alias).order_by("pk")
+    assert [row.name for row in rows] == [f"{path}:5", f"{path}:9"]
+    assert rows[0].error == "invalid literal for int() with base 10: 'x'"
+    write(path, 10, bad=[7])
+    with pytest.raises(CommandError, match="1 failed"):
+        call(engine, command(), path, "--retry-failed")
+    assert keys(engine) == expected(10, without=[7])
+    write(path, 10)
+    assert call(engine, command(), path, "--retry-failed")[0] == "1 done\n"
+    assert keys(engine) == expected(10)
+    assert not rows.all().exists()
+
+
+@BOTH
+def test_a_bad_line_ends_the_run_and_nothing_of_its_batch_is_kept(
+    sqlite: Engine, tmp_path: Path, command: type[ByRow]
+) -> None:
+    path = write(tmp_path / "rows.csv", 10, bad=[5])
+    with pytest.raises(CommandError, match=r"rows\.csv:7: invalid literal"):
+        call(sqlite, command(), path, "--batch-size", 4)
+    assert keys(sqlite) == expected(4)
+    write(path, 10)
+    call(sqlite, command(), path, "--batch-size", 4)
+    assert keys(sqlite) == expected(10)
+
+
+@BOTH
+def test_a_row_that_the_work_refuses_is_recorded_as_well(sqlite: Engine, tmp_path: Path, command: type[ByRow]) -> None:
+    path = write(tmp_path / "rows.csv", 10, bad=[1])
+
+    def look(key: str) -> None:
+        if key == "key 6":
+            raise RuntimeError("no")
+
+    with pytest.raises(CommandError, match="2 failed"):
+        call(sqlite, command(look), path, "--batch-size", 10, "--max-errors", 2)
+    assert keys(sqlite) == expected(10, without=[1, 6])
+    assert [row.name for row in FailedRow.objects.using(sqlite.alias).order_by("name")] == [f"{path}:3", f"{path}:8"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"key,number\na,1\n\xff,2\n", ":3: cannot be read as UTF-8"),
+        (b"key,number\na,1\nb,2,3\n", ":3: 3 values, and the first line names 2 columns"),
+        (b"key,number\na,1\n" + b"x" * 200_000 + b",1\n", ":3: field larger than field limit"),
+        (b"key\na\n", ":2: no column 'number'"),
+        (b"", ":1: no header"),
+        (b"\xff\n", ":1: cannot be read as UTF-8"),
+    ],
+    ids=["not-utf-8", "too-many-values", "huge", "no-column", "empty", "bad-header"],
+)
+def test_what_is_no_row_is_told_by_its_line(sqlite: Engine, tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "rows.csv").write_bytes(content)
+    with pytest.raises(CommandError, match=words):
+        call(sqlite, ByRow(), tmp_path / "rows.csv")
+
+
+@pytest.mark.parametrize("line", ["{bad", "[1]", "null", "[" * 100_000])
+def test_a_line_that_is_no_json_object_is_left_out_where_that_is_allowed(
+    sqlite: Engine, tmp_path: Path, line: str
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"key": "key 0", "number": 0}\n' + line + '\n{"key": "key 1", "number": 1}\n')
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, JSONLines(), path, "--max-errors", 1)
+    assert keys(sqlite) == expected(2)
+    assert FailedRow.objects.using(sqlite.alias).get().name == f"{path}:2"
+
+
+def test_a_file_that_is_not_there_is_told(sqlite: Engine, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="cannot be read"):
+        call(sqlite, ByRow(), tmp_path / "none.csv")
+
+
+def test_a_dry_run_reads_the_file_and_leaves_nothing(sqlite: Engine, tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.csv", 10, bad=[5])
+    with pytest.raises(CommandError, match="1 would fail"):
+        call(sqlite, ByRow(), path, "--dry-run", "--max-errors", 1)
+    assert keys(sqlite) == []
+    assert not FailedRow.objects.using(sqlite.alias).exists()
+
+
+def test_a_stop_in_the_middle_keeps_what_is_whole(sqlite: Engine, tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.csv", 10, bad=[1, 5])
+    command = ByRow()
+    command.look = lambda key: command.request_stop("enough") if key == "key 3" else None
+    call(sqlite, command, path, "--batch-size", 10, "--max-errors", 2)
+    assert keys(sqlite) == expected(4, without=[1])
+    assert FailedRow.objects.using(sqlite.alias).get().name == f"{path}:3"
+    with pytest.raises(CommandError, match="2 failed"):
+        call(sqlite, ByRow(), path, "--max-errors", 2)
+    assert keys(sqlite) == expected(10, without=[1, 5])
+
+
+def test_a_file_whose_reader_is_killed_anywhere_is_read_once(engine: Engine, tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.csv", 4, bad=[2])
+    tokens = (path, "--batch-size", 2, "--max-errors", 1)
+    number, code = 0, KILLED
+    while code == KILLED:
+        number += 1
+        engine.clear()
+        with engine.forked(dies_at(number, engine, engine.work(ByRow(), *tokens))) as child:
+            code = child.wait()
+        if code == KILLED and not engine.is_finished():
+            assert engine.are_counts_right(), f"at point {number}"
+            assert engine.run(ByRow(), *tokens) == 1
+        assert keys(engine) == expected(4, without=[2]), f"at point {number}"
+        assert FailedRow.objects.using(engine.alias).get().name == f"{path}:4"
+    assert code == 1
+
+
+def test_a_command_without_work_is_told(sqlite: Engine, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="neither"):
+        call(sqlite, FileBatchCommand(), write(tmp_path / "rows.csv", 1))
+    assert not Item.objects.using(sqlite.alias).exists()

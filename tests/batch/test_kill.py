@@ -1,0 +1,95 @@
+"""Killed anywhere, no batch is applied twice or lost: at each statement in turn, and at random moments."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from django_runbook.models import Checkpoint
+from tests.batch.commands import CountBatches, CountItems, MarkItems
+from tests.batch.engines import KILLED, Engine
+
+# The full run asks for 200.
+KILL_ROUNDS = int(os.environ.get("RUNBOOK_KILL_ROUNDS", "8"))
+ITEM_COUNT = 3000 if KILL_ROUNDS > 8 else 600
+
+
+def dies_at(number: int, engine: Engine, work: Callable[[], object]) -> Callable[[], object]:
+    """The work in a process that ends at this point: points are after each statement, and around each commit."""
+
+    def run() -> None:
+        left = number
+
+        def point() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        def around(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+            result = execute(sql, params, many, context)
+            point()
+            return result
+
+        connection: Any = engine.connection
+        commit = connection._commit
+
+        def commit_between() -> None:
+            point()
+            commit()
+            point()
+
+        connection._commit = commit_between
+        connection.execute_wrappers.append(around)
+        work()
+
+    return run
+
+
+@pytest.mark.parametrize("command", [CountItems, CountBatches, MarkItems])
+def test_killed_at_each_statement_every_row_is_done_once(engine: Engine, command: type[CountItems]) -> None:
+    number, code = 0, KILLED
+    while code == KILLED:
+        number += 1
+        engine.clear()
+        engine.fill(3)
+        with engine.forked(dies_at(number, engine, engine.work(command(), "--batch-size", 2))) as child:
+            code = child.wait()
+        assert code in {0, KILLED}
+        # What is killed after its last commit has finished: started again, it would begin anew.
+        if code == KILLED and not engine.is_finished():
+            assert engine.are_counts_right(), f"at point {number}"
+            assert engine.run(command(), "--batch-size", 2) == 0
+        assert engine.problems(3) == [], f"at point {number}"
+        assert not Checkpoint.objects.using(engine.alias).exists()
+    assert number > 15
+
+
+def test_killed_at_random_every_row_is_done_once(engine: Engine) -> None:
+    seed = int(os.environ.get("RUNBOOK_KILL_SEED", "0")) or random.randrange(1, 10**9)
+    chance = random.Random(seed)
+    kill_count = run_count = 0
+    while kill_count < KILL_ROUNDS:
+        engine.clear()
+        engine.fill(ITEM_COUNT)
+        run_count += 1
+        code = KILLED
+        while code == KILLED:
+            # As a runner calls it: once more after its end does nothing.
+            work = engine.work(CountItems(), "--batch-size", chance.choice([1, 7, 50]), run_key=f"run {run_count}")
+            with engine.forked(work) as child:
+                if kill_count < KILL_ROUNDS:
+                    time.sleep(chance.uniform(0.01, 0.15))
+                    child.kill()
+                code = child.wait()
+            kill_count += code == KILLED
+            assert code in {0, KILLED}
+            assert engine.are_counts_right(), f"seed {seed}, kill {kill_count}"
+        assert engine.problems(ITEM_COUNT) == [], f"seed {seed}"
+        assert Checkpoint.objects.using(engine.alias).get().finished_at is not None

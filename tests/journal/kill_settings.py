@@ -1,0 +1,18 @@
+"""The settings of the kill test: the journal is on, in the database that the environment names."""
+
+import json
+import os
+
+from tests.settings import *  # noqa: F403 - all of them, on another database
+from tests.settings import INSTALLED_APPS as ALL_APPS
+
+_DATABASE = json.loads(os.environ["KILL_TEST_DATABASE"])
+DATABASES = {"default": _DATABASE}
+if _DATABASE["ENGINE"].endswith("mysql"):
+    import tests.mariadb_settings  # noqa: F401 - the driver under Django's name for it
+
+INSTALLED_APPS = [app for app in ALL_APPS if app in {"django_runbook", "tests.testapp"}]
+RUNBOOK = {"JOURNAL": True, "STOP_TIMEOUT": 2}
+# Their admin is not installed.
+ROOT_URLCONF = "tests.journal.kill_settings"
+urlpatterns: list[object] = []

@@ -1,0 +1,32 @@
+"""Runs that are recorded, and runs that died."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django_runbook.models import RUNNING, Run, StepRun
+from tests.runner.support import Told, run
+
+
+def resume(directory: Path, text: str | None = None, **options: Any) -> Told:
+    """Resume the newest run of the runbook that was run last, or of this text instead."""
+    return run(directory, text or (directory / "test.yml").read_text(), **{"resume": "", **options})
+
+
+def die(*step_ids: str) -> Run:
+    """Make the newest run look as if its process had been killed in these steps, and in nothing after them."""
+    row = Run.objects.newest_first()[0]
+    last = StepRun.objects.filter(run=row, step_id__in=step_ids).order_by("-pk")[0]
+    StepRun.objects.filter(run=row, pk__gt=last.pk).delete()
+    StepRun.objects.filter(run=row, step_id__in=step_ids).update(status=RUNNING, finished_at=None)
+    Run.objects.filter(pk=row.pk).update(status=RUNNING, finished_at=None, exit_code=None)
+    row.refresh_from_db()
+    return row
+
+
+def effects(directory: Path) -> list[str]:
+    """The names of the effects that began, in order."""
+    path = directory / "log"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [line.removeprefix("begin ") for line in lines if line.startswith("begin ")]

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django import DjangoDbBlocker
+
+from tests.journal.databases import VENDORS, database_on, manage, started
+from tests.runner.support import wait_for
+
+Manage = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(params=VENDORS)
+def database(request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[Any]:
+    with django_db_blocker.unblock(), database_on(request.param, tmp_path) as settings:
+        yield settings
+
+
+@pytest.fixture
+def call(database: Any, tmp_path: Path) -> Manage:
+    return lambda *words: manage(tmp_path, database, *words)
+
+
+def runs(call: Manage) -> list[dict[str, Any]]:
+    shown = call("show_runs", "--format", "json")
+    assert shown.returncode == 0, shown.stderr
+    return list(json.loads(shown.stdout))
+
+
+def statuses(call: Manage, run_id: str) -> list[tuple[str, str, int]]:
+    shown = json.loads(call("show_runs", "--run", run_id, "--format", "json").stdout)
+    return [(step["step_id"], step["status"], step["attempt"]) for step in shown["steps"]]
+
+
+def test_a_run_whose_first_step_makes_the_tables_is_recorded(call: Manage, tmp_path: Path) -> None:
+    (tmp_path / "deploy.yml").write_text(
+        "steps:\n  - {id: migrate, command: migrate --verbosity 0}\n  - {id: two, command: say ü}\n"
+    )
+    done = call("run_runbook", "deploy.yml")
+    assert done.returncode == 0, done.stderr
+    (row,) = runs(call)
+    assert (row["status"], row["exit_code"], row["step_count"]) == ("succeeded", 0, 2)
+    assert statuses(call, row["id"]) == [("migrate", "succeeded", 1), ("two", "succeeded", 1)]
+    assert call("show_runs", "--run", row["id"], "--step", "two").stdout.splitlines()[-1] == "ü"
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_run_without_tables_says_that_it_was_not_recorded(call: Manage, tmp_path: Path) -> None:
+    (tmp_path / "noop.yml").write_text("steps: [noop]")
+    done = call("run_runbook", "noop.yml")
+    assert done.returncode == 0
+    assert "was not recorded" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "step", ["flush --no-input", "migrate django_runbook zero --verbosity 0"], ids=["flush", "zero"]
+)
+def test_a_step_that_wipes_the_journal_ends_the_run(call: Manage, tmp_path: Path, step: str) -> None:
+    call("migrate", "--verbosity", "0")
+    text = f"steps:\n  - {step}\n  - effect after --log log\nfinally: [effect clean --log log]\n"
+    (tmp_path / "wipe.yml").write_text(text)
+    done = call("run_runbook", "wipe.yml")
+    assert done.returncode == 1
+    assert "journal lost" in done.stdout + done.stderr
+    assert (tmp_path / "log").read_text() == "begin clean\nend clean\n"
+
+
+def test_a_run_that_was_killed_is_shown_as_interrupted_and_goes_on_once(
+    call: Manage, database: Any, tmp_path: Path
+) -> None:
+    call("migrate", "--run-syncdb", "--verbosity", "0")
+    text = "steps:\n  - {id: one, command: effect one --log log}\n  - {id: two, command: effect two --log log --pause 1.5, idempotent: true}\n"
+    (tmp_path / "slow.yml").write_text(text)
+    command = ("run_runbook", "slow.yml")
+    with started(tmp_path, database, *command) as process:
+        wait_for(tmp_path / "log", "begin two")
+        assert [row["status"] for row in runs(call)] == ["running"]
+        process.kill()
+    (row,) = runs(call)
+    assert row["status"] == "interrupted"
+    with (
+        started(tmp_path, database, *command, "--resume") as one,
+        started(tmp_path, database, *command, "--resume") as two,
+    ):
+        said = [process.communicate(timeout=60)[0] for process in (one, two)]
+    assert sorted((one.returncode, two.returncode)) == [0, 75], said
+    assert (tmp_path / "log").read_text().count("begin one") == 1
+    assert (tmp_path / "log").read_text().count("end two") == 1
+    assert statuses(call, row["id"]) == [("one", "succeeded", 1), ("two", "interrupted", 1), ("two", "succeeded", 2)]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_signal_leaves_a_run_that_can_be_resumed(call: Manage, database: Any, tmp_path: Path) -> None:
+    call("migrate", "--run-syncdb", "--verbosity", "0")
+    text = "steps:\n  - {id: one, command: effect one --log log --pause 0.5}\n  - {id: two, command: effect two --log log}\nfinally: [effect clean --log log]\n"
+    (tmp_path / "slow.yml").write_text(text)
+    with started(tmp_path, database, "run_runbook", "slow.yml") as process:
+        wait_for(tmp_path / "log", "begin one")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 143
+    (row,) = runs(call)
+    assert (row["status"], row["exit_code"]) == ("interrupted", 143)
+    done = call("run_runbook", "slow.yml", "--resume")
+    assert done.returncode == 0, done.stderr
+    effects = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("begin")]
+    assert effects == ["begin one", "begin clean", "begin two", "begin clean"]

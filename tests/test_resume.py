@@ -1,0 +1,412 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from django_runbook.locks import factory
+from django_runbook.models import Run, StepRun
+from tests.journal.support import die, effects, resume
+from tests.runner.support import run
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _journal(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.RUNBOOK = {"JOURNAL": True}
+    monkeypatch.chdir(tmp_path)
+
+
+def fail_now(directory: Path) -> None:
+    (directory / "broken").touch()
+
+
+def mend(directory: Path) -> None:
+    (directory / "broken").unlink()
+
+
+# -- the seven wrong resumes of the field ---------------------------------------------------------------------------------
+
+
+def test_handlers_and_finally_never_count_as_done(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - {id: group, steps: [effect a --log log --fail-if broken], finally: [effect inner --log log]}
+on_failure: [effect alarm --log log]
+finally: [effect clean --log log]
+"""
+    assert run(tmp_path, text).exit_code == 1
+    assert resume(tmp_path).exit_code == 1
+    mend(tmp_path)
+    assert resume(tmp_path).exit_code == 0
+    failed = ["a", "inner", "alarm", "clean"]
+    assert effects(tmp_path) == [*failed, *failed, "a", "inner", "clean"]
+
+
+def test_a_condition_that_was_true_when_the_step_began_is_not_asked_again(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - {id: before, command: effect before --log log --output 1, capture: json}
+  - {id: late, command: effect late --log log --fail-if broken, when: steps.before.output == 1}
+"""
+    assert run(tmp_path, text).exit_code == 1
+    row = StepRun.objects.get(step_id="before")
+    row.output = [2]
+    row.save()
+    mend(tmp_path)
+    assert resume(tmp_path).statuses == {"before": "succeeded", "late": "succeeded"}
+
+
+def test_a_condition_that_was_false_stays_false(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - {id: before, command: effect before --log log --output 1, capture: json}
+  - {id: maybe, command: effect maybe --log log, when: steps.before.output == 2}
+  - {id: late, command: effect late --log log --fail-if broken}
+"""
+    run(tmp_path, text)
+    StepRun.objects.filter(step_id="before").update(output=[2])
+    mend(tmp_path)
+    assert resume(tmp_path).statuses["maybe"] == "skipped"
+
+
+def test_a_loop_goes_on_after_its_finished_items(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - id: load
+    command: effect ${{ item }} --log log
+    options: {fail-if: "${{ 'broken' if item == 'b' else 'nothing' }}", output: "out ${{ item }}"}
+    capture: text
+    for_each: [a, b, c]
+  - id: tell
+    command: effect tell --log log
+    options: {output: "${{ steps.load.output | join('+') }}"}
+"""
+    assert run(tmp_path, text).exit_code == 1
+    mend(tmp_path)
+    told = resume(tmp_path)
+    assert told.exit_code == 0
+    assert effects(tmp_path) == ["a", "b", "b", "c", "tell"]
+    assert told.output("tell") == ["out a+out b+out c"]
+
+
+def test_parameters_and_the_time_come_from_the_run(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+params:
+  day: {type: date, default: "${{ today }}"}
+  words: [x, y]
+  count: 3
+  at: "${{ now.isoformat() }}"
+steps:
+  - id: tell
+    command: effect tell --log log --fail-if broken
+    options: {output: "${{ params.day }} ${{ params.words | join(',') }} ${{ params.count + 1 }} ${{ params.at }} ${{ now.isoformat() }} ${{ run.id }}"}
+"""
+    run(tmp_path, text, param=["day=2013-01-31", "words=p,q"])
+    row = Run.objects.get()
+    mend(tmp_path)
+    changed = text.replace("count: 3", "count: 7")
+    assert resume(tmp_path, changed, param=["count=9"]).exit_code == 2
+    told = resume(tmp_path, changed)
+    at = row.began().isoformat()
+    assert told.output("tell") == [f"2013-01-31 p,q 4 {at} {at} {row.pk}"]
+
+
+def test_a_finished_step_that_has_changed_is_refused_with_what_has_changed(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = "steps:\n  - {id: one, command: effect one --log log}\n  - {id: two, command: effect two --log log --fail-if broken}\n"
+    run(tmp_path, text)
+    mend(tmp_path)
+    changed = text.replace("effect one", "effect uno")
+    told = resume(tmp_path, changed)
+    assert told.exit_code == 2
+    assert "-command: effect one --log log" in told.errors
+    assert "+command: effect uno --log log" in told.errors
+    assert "--accept-changes" in told.errors
+    assert effects(tmp_path) == ["one", "two"]
+    assert resume(tmp_path, changed, accept_changes=True).exit_code == 0
+    assert effects(tmp_path) == ["one", "two", "two"]
+
+
+def test_the_output_of_a_finished_step_is_what_it_was(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    output = {"count": 10**20, "b": [1.0, None, "ü\0"], "a": True}
+    (tmp_path / "data").write_text(json.dumps(output))
+    text = """\
+steps:
+  - {id: first, command: show_file data, capture: json}
+  - {id: second, command: effect second --log log --fail-if broken}
+  - {id: third, command: effect third --log log, options: {output: "${{ steps.first.output.count }} ${{ steps.first.output.b | length }} ${{ steps.first.output.b[2] | length }} ${{ steps.first.output.items() | map('first') | join('') }}"}}
+"""
+    assert run(tmp_path, text).exit_code == 1
+    mend(tmp_path)
+    told = resume(tmp_path)
+    assert told.errors == ""
+    assert told.output("third") == [f"{10**20} 3 2 countba"]
+
+
+@pytest.mark.parametrize(
+    "text", ["steps: [noop]", "steps: [{command: fail, continue_on_error: true}]"], ids=["succeeded", "warning"]
+)
+def test_a_finished_run_is_not_resumed(tmp_path: Path, text: str) -> None:
+    run(tmp_path, text)
+    told = resume(tmp_path)
+    assert told.exit_code == 2
+    assert "there is nothing to resume" in told.errors
+    assert Run.objects.get().attempt_count == 1
+
+
+# -- which run -------------------------------------------------------------------------------------------------------------
+
+TWO = "steps:\n  - {id: one, command: effect one --log log}\n  - {id: two, command: effect two --log log --fail-if broken}\n"
+
+
+def test_older_runs_that_are_unfinished_are_named(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    run(tmp_path, TWO)
+    older = Run.objects.get()
+    mend(tmp_path)
+    run(tmp_path, TWO)
+    told = resume(tmp_path)
+    assert told.exit_code == 2
+    assert f"--resume {older.pk}" in told.errors
+    assert resume(tmp_path, resume=older.pk[:10]).exit_code == 0
+    assert effects(tmp_path) == ["one", "two", "one", "two", "two"]
+
+
+def test_there_must_be_a_run(tmp_path: Path) -> None:
+    assert "there is no run of" in resume(tmp_path, TWO).errors
+    assert "no run whose id begins with 123" in resume(tmp_path, TWO, resume="123").errors
+
+
+def test_a_run_of_another_runbook_is_refused(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    run(tmp_path, TWO)
+    (tmp_path / "other").mkdir()
+    told = resume(tmp_path / "other", TWO, resume=Run.objects.get().pk)
+    assert told.exit_code == 2
+    assert "test.yml, not of" in told.errors
+
+
+def test_a_run_that_is_at_work_is_not_resumed(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    run(tmp_path, TWO)
+    lock = factory.new_factory(directory=None, what="the other one")(Run.objects.get().lock_name)
+    assert lock.acquire() is None
+    try:
+        told = resume(tmp_path)
+    finally:
+        lock.release()
+    assert told.exit_code == 75
+    assert "the other one" in told.errors
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"only": ["one"]},
+        {"start_at": "two"},
+        {"tags": ["a"]},
+        {"skip_tags": ["a"]},
+        {"dry_run": True},
+        {"plan": True},
+        {"list": True},
+        {"no_journal": True},
+        {"param": ["a=b"]},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_options_that_a_resume_cannot_have_are_refused(tmp_path: Path, options: dict[str, object]) -> None:
+    fail_now(tmp_path)
+    run(tmp_path, TWO)
+    assert resume(tmp_path, **options).exit_code == 2
+    assert effects(tmp_path) == ["one", "two"]
+
+
+@pytest.mark.parametrize("options", [{"rerun": ["one"]}, {"accept_changes": True}], ids=["rerun", "accept"])
+def test_options_of_a_resume_are_refused_elsewhere(tmp_path: Path, options: dict[str, object]) -> None:
+    assert run(tmp_path, TWO, **options).exit_code == 2
+    assert effects(tmp_path) == []
+
+
+def test_the_selection_stays_as_it_was(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    run(tmp_path, TWO, only=["two"])
+    mend(tmp_path)
+    assert resume(tmp_path).exit_code == 0
+    assert effects(tmp_path) == ["two", "two"]
+
+
+# -- what was cut off ------------------------------------------------------------------------------------------------------
+
+
+def test_a_step_that_was_cut_off_is_in_doubt(tmp_path: Path) -> None:
+    run(tmp_path, TWO)
+    die("two")
+    told = resume(tmp_path)
+    assert told.exit_code == 2
+    assert "--rerun two" in told.errors
+    assert "--skip two" in told.errors
+    assert effects(tmp_path) == ["one", "two"]
+    assert Run.objects.get().attempt_count == 1
+
+
+def test_rerun_runs_it_again(tmp_path: Path) -> None:
+    run(tmp_path, TWO)
+    die("two")
+    assert resume(tmp_path, rerun=["two"]).exit_code == 0
+    assert effects(tmp_path) == ["one", "two", "two"]
+    assert [(row.attempt, row.run_attempt, row.status) for row in StepRun.objects.filter(step_id="two")] == [
+        (1, 1, "interrupted"),
+        (2, 2, "succeeded"),
+    ]
+
+
+def test_skip_counts_it_as_done_for_ever(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    run(tmp_path, "steps:\n  - {id: zero, command: effect zero --log log}\n" + TWO.removeprefix("steps:\n"))
+    die("one")
+    told = resume(tmp_path, skip=["one"])
+    assert told.statuses == {"zero": "succeeded", "one": "skipped", "two": "failed"}
+    mend(tmp_path)
+    assert resume(tmp_path).exit_code == 0
+    assert effects(tmp_path) == ["zero", "one", "two", "two", "two"]
+
+
+def test_an_item_that_was_cut_off_is_named_by_its_number_or_by_its_loop(tmp_path: Path) -> None:
+    text = "steps:\n  - {id: load, command: 'effect ${{ item }} --log log', for_each: [a, b, c]}\n"
+    for answer in ("load[2]", "load"):
+        run(tmp_path, text)
+        die("load[2]", "load")
+        assert "--rerun load[2]" in resume(tmp_path).errors
+        assert resume(tmp_path, skip=[answer]).exit_code == 0
+    assert effects(tmp_path) == ["a", "b", "c", "c"] * 2
+
+
+@pytest.mark.parametrize("key", ["idempotent", "atomic"])
+def test_a_step_that_says_so_runs_again(tmp_path: Path, key: str) -> None:
+    run(tmp_path, f"steps:\n  - {{id: one, command: effect one --log log, {key}: true}}\n")
+    die("one")
+    assert resume(tmp_path).exit_code == 0
+    assert effects(tmp_path) == ["one", "one"]
+
+
+def test_a_batch_command_continues(tmp_path: Path) -> None:
+    run(tmp_path, "steps:\n  - {id: rows, command: prune_runs}\n")
+    die("rows")
+    assert resume(tmp_path).exit_code == 0
+
+
+@pytest.mark.parametrize("option", ["rerun", "skip"])
+def test_an_answer_to_nothing_is_refused(tmp_path: Path, option: str) -> None:
+    fail_now(tmp_path)
+    run(tmp_path, TWO)
+    told = resume(tmp_path, **{option: ["three"]})
+    assert told.exit_code == 2
+    assert f"--{option} three" in told.errors
+
+
+def test_a_finished_step_runs_again_where_a_person_wants_it(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = "steps:\n  - {id: group, steps: [{id: inner, command: effect inner --log log}]}\n" + TWO.removeprefix(
+        "steps:\n"
+    )
+    run(tmp_path, text)
+    mend(tmp_path)
+    assert resume(tmp_path, rerun=["inner"]).exit_code == 0
+    assert effects(tmp_path) == ["inner", "one", "two", "inner", "two"]
+
+
+# -- changes ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_step_that_failed_can_be_mended_in_the_file(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    run(tmp_path, TWO)
+    assert resume(tmp_path, TWO.replace(" --fail-if broken", "")).exit_code == 0
+    assert effects(tmp_path) == ["one", "two", "two"]
+
+
+def test_a_finished_step_that_is_gone_is_refused(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    run(tmp_path, TWO)
+    told = resume(tmp_path, "steps:" + TWO.partition("log}")[2])
+    assert told.exit_code == 2
+    assert "one is not in the runbook any more" in told.errors
+
+
+def test_a_variable_that_a_finished_step_used_is_part_of_it(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = "vars: {inner: x, word: '${{ vars.inner }}y', other: z}\n" + TWO.replace(
+        "effect one", "effect '${{ vars.word }}'"
+    ).replace("command: effect '${{ vars.word }}' --log log", 'command: "effect ${{ vars.word }} --log log"')
+    assert run(tmp_path, text).exit_code == 1
+    mend(tmp_path)
+    assert "+vars.inner: new" in resume(tmp_path, text.replace("inner: x", "inner: new")).errors
+    assert resume(tmp_path, text.replace("other: z", "other: new")).exit_code == 0
+
+
+def test_names_and_descriptions_may_change(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    run(tmp_path, TWO)
+    mend(tmp_path)
+    changed = TWO.replace("{id: one,", "{id: one, name: The first, description: new, tags: [a],")
+    assert resume(tmp_path, changed).exit_code == 0
+
+
+def test_other_items_of_a_loop_are_refused(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = "steps:\n  - {id: load, command: 'effect ${{ item }} --log log', for_each: [a, b]}\n" + TWO.removeprefix(
+        "steps:\n"
+    )
+    run(tmp_path, text)
+    told = resume(tmp_path, text.replace("[a, b]", "[x, a, b]"), accept_changes=True)
+    assert told.exit_code == 2
+    assert 'number 1 was "effect (a)" and is "effect (x)" now' in told.errors
+
+
+# -- secrets ---------------------------------------------------------------------------------------------------------------
+
+
+def test_an_output_with_a_secret_is_not_stored_and_its_step_can_be_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "s3cret-token")
+    fail_now(tmp_path)
+    text = """\
+secrets: [TOKEN]
+steps:
+  - {id: one, command: effect one --log log, options: {output: "${{ secrets.TOKEN }}"}, capture: text}
+  - {id: two, command: effect two --log log --fail-if broken, options: {output: "${{ steps.one.output | length }}"}}
+"""
+    run(tmp_path, text)
+    row = StepRun.objects.get(step_id="one")
+    assert (row.output, row.is_output_secret) == (None, True)
+    mend(tmp_path)
+    told = resume(tmp_path)
+    assert told.exit_code == 2
+    assert "--rerun one" in told.errors
+    told = resume(tmp_path, rerun=["one"])
+    assert told.output("two") == ["12"]
+    assert "s3cret" not in repr([*Run.objects.values(), *StepRun.objects.values()])
+
+
+def test_a_parameter_with_a_secret_is_not_stored_and_is_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "s3cret-token")
+    fail_now(tmp_path)
+    text = "secrets: [TOKEN]\nparams: {url: ''}\n" + TWO
+    assert run(tmp_path, text, param=["url=http://s3cret-token@host"]).exit_code == 1
+    assert Run.objects.get().params == {}
+    mend(tmp_path)
+    assert "--param url" in resume(tmp_path).errors
+    assert resume(tmp_path, param=["url=http://s3cret-token@host"]).exit_code == 0

@@ -1,0 +1,23 @@
+"""Tables that test commands write to."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Mark(models.Model):
+    """What an effect leaves, once for each time."""
+
+    name = models.CharField(max_length=100)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Row(models.Model):
+    """A row that a batch command counts, once if all is well."""
+
+    count = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.pk}: {self.count}"
