@@ -113,8 +113,8 @@ def failed_run(**columns: Any) -> Run:
                 traceback="Traceback (most recent call last):\n  File …\nOperationalError: server closed the connection",
                 **row,
             )
-            begin += 8
-        rows.step(f"import[{number}]", begin, end, done_count=120_000, total_count=120_000, **row)
+        again = begin + 8 if name == "LGA" else begin
+        rows.step(f"import[{number}]", again, end, done_count=120_000, total_count=120_000, **row)
     rows.step(
         "backfill_delay_class",
         40.1,

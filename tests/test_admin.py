@@ -12,6 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from django_runbook import admin
@@ -82,7 +83,8 @@ def step_url(run: Run, step_id: str, attempt: int = 1) -> str:
 def html(client: Client, url: str) -> str:
     response = client.get(url)
     assert response.status_code == 200
-    return response.content.decode()
+    text: str = response.content.decode()
+    return text
 
 
 def row_of(page: str, step_id: str) -> str:
@@ -257,11 +259,11 @@ def test_a_running_batch_step_tells_how_far_it_is(client: Client) -> None:
 
 
 def test_what_a_resumed_batch_had_done_before_says_nothing_about_its_rate(client: Client) -> None:
-    run = journal_data.new_run(status=RUNNING, attempt_count=2, resumed_at=journal_data.timezone.now())
+    run = journal_data.new_run(status=RUNNING, attempt_count=2, resumed_at=timezone.now())
     rows = journal_data.Writer(run)
     rows.step("backfill", 0, 10, status="interrupted", done_count=9_000, total_count=10_000)
     rows.step("backfill", None, None, status=RUNNING, run_attempt=2, done_count=9_000, total_count=10_000)
-    StepRun.objects.filter(attempt=2).update(started_at=journal_data.timezone.now() - datetime.timedelta(seconds=5))
+    StepRun.objects.filter(attempt=2).update(started_at=timezone.now() - datetime.timedelta(seconds=5))
     row = row_of(html(client, url_of(run)), "backfill")
     assert "9,000 of 10,000" in row
     assert not re.search(r"\d/s", row)
@@ -341,7 +343,7 @@ def test_the_pages_work_without_time_zones(client: Client, settings: Settings) -
 
 
 def test_the_page_is_told_only_of_rows_that_may_have_changed(client: Client) -> None:
-    long_ago = journal_data.timezone.now() - datetime.timedelta(minutes=5)
+    long_ago = timezone.now() - datetime.timedelta(minutes=5)
     run = journal_data.running_run(started_at=long_ago)
     rows = journal_data.Writer(run, attempts={"migrate": 1, "backfill": 1})
     rows.step("later", 200, 201, line=100)
@@ -358,9 +360,7 @@ def test_the_page_is_told_only_of_rows_that_may_have_changed(client: Client) -> 
 def test_a_new_step_comes_with_the_row_to_put_it_after(client: Client) -> None:
     run = journal_data.running_run()
     since = client.get(live_of(run)).json()["cursor"]
-    StepRun.objects.filter(run=run, step_id="backfill").update(
-        status="succeeded", finished_at=journal_data.timezone.now()
-    )
+    StepRun.objects.filter(run=run, step_id="backfill").update(status="succeeded", finished_at=timezone.now())
     new = journal_data.Writer(run).step("report", 21, None, status=RUNNING, line=100)
     answer = client.get(live_of(run), {"since": since}).json()
     last = answer["rows"][-1]

@@ -7,7 +7,10 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from django_runbook.locks.file import FileLock
 
 
 def main() -> None:
@@ -38,11 +41,10 @@ class Calls:
 
     def __init__(self, directory: Path) -> None:
         from django_runbook import admin
-        from django_runbook.locks.file import FileLock
 
-        self._new_lock = lambda name: FileLock(name, directory=directory)
+        self._directory = directory
         self._locks: dict[str, FileLock] = {}
-        admin.new_lock = lambda: self._new_lock
+        admin.new_lock = lambda: self._lock
 
     def make(self, kind: str) -> str:
         """Store a run; one that is running holds its lock."""
@@ -51,7 +53,7 @@ class Calls:
 
         run: Run = getattr(journal_data, kind)()
         if run.status == RUNNING:
-            lock = self._locks[run.pk] = self._new_lock(run.lock_name)
+            lock = self._locks[run.pk] = self._lock(run.lock_name)
             lock.acquire()
         return run.pk
 
@@ -85,6 +87,11 @@ class Calls:
     def die(self, run: str) -> None:
         """Let go of the lock of a run, as its process does when it is killed."""
         self._locks.pop(run).release()
+
+    def _lock(self, name: str) -> FileLock:
+        from django_runbook.locks.file import FileLock
+
+        return FileLock(name, directory=self._directory)
 
     def _steps(self, run: str) -> Any:
         from django_runbook.models import StepRun
