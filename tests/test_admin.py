@@ -89,11 +89,13 @@ def html(client: Client, url: str) -> str:
 
 def row_of(page: str, step_id: str) -> str:
     """The row of a step whose name is its id."""
-    return next(row for row in re.findall(r"<tr id=.*?</tr>", page) if f"<bdi>{step_id}</bdi>" in row)
+    rows: list[str] = re.findall(r"<tr id=.*?</tr>", page)
+    return next(row for row in rows if f"<bdi>{step_id}</bdi>" in row)
 
 
 def statuses_of(page: str) -> list[str]:
-    return re.findall(r"</svg>([a-z ]+)</span>", page)
+    found: list[str] = re.findall(r"</svg>([a-z ]+)</span>", page)
+    return found
 
 
 # -- the list -------------------------------------------------------------------------------------------------------------
