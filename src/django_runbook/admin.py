@@ -215,8 +215,10 @@ class RunAdmin(ReadOnlyAdmin):
         if not may_view(request, StepRun):
             return None
         rows = self.url("failedrow_changelist")
+        # Of a thousand steps, one is looked up.
+        head, _, tail = self.url("steprun_change", 0).rpartition("/0/")
         return Urls(
-            step=lambda pk: self.url("steprun_change", pk),
+            step=lambda pk: f"{head}/{pk}/{tail}",
             failed_rows=(lambda scope: f"{rows}?{urlencode({'scope': scope})}")
             if may_view(request, FailedRow)
             else None,

@@ -6,6 +6,7 @@ import datetime
 import json
 import shlex
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from django.utils import timezone
@@ -46,6 +47,7 @@ def look_of(status: str, *, tolerated: bool, is_gone: bool) -> str:
     return ALLOWED if tolerated else status
 
 
+@cache
 def badge(look: str) -> SafeString:
     """The status as a mark of its own shape, and in words."""
     return format_html(
