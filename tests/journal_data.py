@@ -204,7 +204,8 @@ def running_run(**columns: Any) -> Run:
     rows.group("data", 4.0, None, name="Take in data", status=RUNNING)
     rows.step(
         "backfill",
-        4.1,
+        # Long enough after what ended before it that a page is not told of that again.
+        16.0,
         None,
         name="Backfill delay classes",
         group_ids=["data"],

@@ -371,6 +371,14 @@ def test_a_new_step_comes_with_the_row_to_put_it_after(client: Client) -> None:
     assert "succeeded" in answer["rows"][-2]["html"]
 
 
+def test_a_step_that_is_written_long_after_its_time_is_told_of(client: Client) -> None:
+    run = journal_data.running_run(started_at=timezone.now() - datetime.timedelta(minutes=5))
+    journal_data.Writer(run).step("recent", 290, 295)
+    since = client.get(live_of(run)).json()["cursor"]
+    skipped = journal_data.Writer(run).step("skipped", None, 6, status="skipped", exit_code=None)
+    assert skipped.pk in [row["key"] for row in client.get(live_of(run), {"since": since}).json()["rows"]]
+
+
 @pytest.mark.parametrize("since", ["", "nonsense", "1-2", "1-x-2", "9-1-1.0"])
 def test_a_page_that_knows_nothing_is_told_all(client: Client, since: str) -> None:
     run = journal_data.running_run()
