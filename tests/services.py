@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
+from typing import NoReturn
 
 import psycopg
+import pymysql
 import pytest
+import redis
 
 from tests import postgres_settings
+
+REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 
 
 def _connect() -> psycopg.Connection[tuple[int]]:
@@ -37,7 +43,41 @@ def require_postgres() -> None:
     try:
         _connect().close()
     except psycopg.OperationalError as error:
-        reason = f"PostgreSQL at {database['HOST']}:{database['PORT']} cannot be reached: {error}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(f"PostgreSQL at {database['HOST']}:{database['PORT']} cannot be reached: {error}")
+
+
+def require_mariadb() -> None:
+    """The same for MariaDB."""
+    from tests.mariadb_settings import MARIADB
+
+    try:
+        pymysql.connect(
+            host=MARIADB["HOST"], port=int(MARIADB["PORT"]), user=MARIADB["USER"], password=MARIADB["PASSWORD"]
+        ).close()
+    except pymysql.OperationalError as error:
+        missing(f"MariaDB at {MARIADB['HOST']}:{MARIADB['PORT']} cannot be reached: {error}")
+
+
+def require_redis() -> None:
+    """The same for Redis."""
+    try:
+        with redis.Redis.from_url(REDIS_URL, socket_timeout=3) as client:
+            client.ping()
+    except redis.RedisError as error:
+        missing(f"Redis at {REDIS_URL} cannot be reached: {error}")
+
+
+def require_program(name: str) -> str:
+    """The path of a program that a test starts."""
+    # Debian keeps servers where the PATH of a user does not lead.
+    path = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin")))
+    if path is None:
+        missing(f"the program {name} is not installed")
+    return path
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip the test, or in CI fail it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)

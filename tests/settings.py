@@ -1,5 +1,9 @@
 """Settings of the test project: SQLite in memory, with a replica that mirrors it."""
 
+import atexit
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import django
@@ -64,5 +68,18 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if django.VERSION >= (6, 1):
     MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 
+# A folder of this test run's own, which the processes that it starts share: two at a time must not wait for each other.
+LOCK_DIR = os.environ.get("RUNBOOK_TEST_LOCKS")
+if LOCK_DIR is None:
+    LOCK_DIR = os.environ["RUNBOOK_TEST_LOCKS"] = tempfile.mkdtemp(prefix="runbook-locks-")
+    _OWNER, _MADE = os.getpid(), LOCK_DIR
+
+    @atexit.register
+    def _remove() -> None:
+        # A process that a test forks ends too, and is not the last that needs it.
+        if os.getpid() == _OWNER:
+            shutil.rmtree(_MADE, ignore_errors=True)
+
+
 # Most tests have no database; those of the journal turn it on.
-RUNBOOK: dict[str, object] = {"JOURNAL": False}
+RUNBOOK: dict[str, object] = {"JOURNAL": False, "LOCK": {"BACKEND": "file", "OPTIONS": {"directory": LOCK_DIR}}}

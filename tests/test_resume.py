@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_django import Settings
 
+from django_runbook import conf
 from django_runbook.locks import factory
 from django_runbook.models import Run, StepRun
 from tests.journal.support import die, effects, resume
@@ -16,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _journal(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.RUNBOOK = {"JOURNAL": True}
+    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
     monkeypatch.chdir(tmp_path)
 
 
@@ -199,7 +203,7 @@ def test_a_run_of_another_runbook_is_refused(tmp_path: Path) -> None:
 def test_a_run_that_is_at_work_is_not_resumed(tmp_path: Path) -> None:
     fail_now(tmp_path)
     run(tmp_path, TWO)
-    lock = factory.new_factory(directory=None, what="the other one")(Run.objects.get().lock_name)
+    lock = factory.new_factory(conf.read(), what="the other one")(Run.objects.get().lock_name)
     assert lock.acquire() is None
     try:
         told = resume(tmp_path)
@@ -224,7 +228,7 @@ def test_a_run_that_is_at_work_is_not_resumed(tmp_path: Path) -> None:
     ],
     ids=lambda options: next(iter(options)),
 )
-def test_options_that_a_resume_cannot_have_are_refused(tmp_path: Path, options: dict[str, object]) -> None:
+def test_options_that_a_resume_cannot_have_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     fail_now(tmp_path)
     run(tmp_path, TWO)
     assert resume(tmp_path, **options).exit_code == 2
@@ -232,7 +236,7 @@ def test_options_that_a_resume_cannot_have_are_refused(tmp_path: Path, options: 
 
 
 @pytest.mark.parametrize("options", [{"rerun": ["one"]}, {"accept_changes": True}], ids=["rerun", "accept"])
-def test_options_of_a_resume_are_refused_elsewhere(tmp_path: Path, options: dict[str, object]) -> None:
+def test_options_of_a_resume_are_refused_elsewhere(tmp_path: Path, options: dict[str, Any]) -> None:
     assert run(tmp_path, TWO, **options).exit_code == 2
     assert effects(tmp_path) == []
 
@@ -259,6 +263,13 @@ def test_a_step_that_was_cut_off_is_in_doubt(tmp_path: Path) -> None:
     assert Run.objects.get().attempt_count == 1
 
 
+def test_a_handler_that_was_cut_off_is_not_in_doubt(tmp_path: Path) -> None:
+    run(tmp_path, "steps: [effect one --log log]\nfinally: [{id: clean, command: effect clean --log log}]\n")
+    die("clean")
+    assert resume(tmp_path).exit_code == 0
+    assert effects(tmp_path) == ["one", "clean", "clean"]
+
+
 def test_rerun_runs_it_again(tmp_path: Path) -> None:
     run(tmp_path, TWO)
     die("two")
@@ -279,6 +290,25 @@ def test_skip_counts_it_as_done_for_ever(tmp_path: Path) -> None:
     mend(tmp_path)
     assert resume(tmp_path).exit_code == 0
     assert effects(tmp_path) == ["zero", "one", "two", "two", "two"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "exit_code", "effects_after"),
+    [("r", 0, ["one", "two", "two"]), ("s", 0, ["one", "two"]), ("", 2, ["one", "two"]), ("?", 2, ["one", "two"])],
+    ids=["rerun", "skip", "nothing", "else"],
+)
+def test_a_person_at_the_terminal_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, exit_code: int, effects_after: list[str]
+) -> None:
+    run(tmp_path, TWO)
+    die("two")
+    terminal = io.StringIO(f"{answer}\n")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", terminal)
+    told = resume(tmp_path)
+    assert told.exit_code == exit_code
+    assert effects(tmp_path) == effects_after
+    assert "[r]un it again" in "".join(told.shown)
 
 
 def test_an_item_that_was_cut_off_is_named_by_its_number_or_by_its_loop(tmp_path: Path) -> None:
@@ -309,7 +339,7 @@ def test_a_batch_command_continues(tmp_path: Path) -> None:
 def test_an_answer_to_nothing_is_refused(tmp_path: Path, option: str) -> None:
     fail_now(tmp_path)
     run(tmp_path, TWO)
-    told = resume(tmp_path, **{option: ["three"]})
+    told = run(tmp_path, TWO, resume="", **{option: ["three"]})
     assert told.exit_code == 2
     assert f"--{option} three" in told.errors
 

@@ -19,6 +19,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from django_runbook import conf
 from django_runbook.exceptions import RunbookError
 from django_runbook.locks.base import Lock
 from django_runbook.locks.factory import new_factory
@@ -36,7 +37,7 @@ _MAX_ASKED: Final = 200
 def new_lock() -> Callable[[str], Lock]:
     """From the name of a lock to the lock, to see whether it is free."""
     try:
-        return new_factory(directory=None, what="the admin, to see whether a run is at work")
+        return new_factory(conf.read(), what="the admin, to see whether a run is at work")
     except RunbookError as error:
         wrong = error
 

@@ -1,4 +1,4 @@
-"""Invalid runbooks to messages of ``manage.py check``."""
+"""Invalid runbooks and settings to messages of ``manage.py check``."""
 
 from __future__ import annotations
 
@@ -22,3 +22,26 @@ def check_runbooks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[che
     from django_runbook.checking import messages
 
     return messages()
+
+
+@checks.register("runbooks")
+def check_locks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """What stands against the locks that ``RUNBOOK["LOCK"]`` asks for; nothing is connected to."""
+    if app_configs is not None or "django.core.management.commands.check" not in sys.modules:
+        return []
+    from django_runbook import conf
+    from django_runbook.exceptions import InvalidUsage
+    from django_runbook.locks.factory import new_factory
+
+    try:
+        configuration = conf.read()
+    except InvalidUsage:
+        # Told by the check of the runbooks.
+        return []
+    try:
+        backend = new_factory(configuration, what="manage.py check")
+    except InvalidUsage as error:
+        return [checks.Error(str(error), id="django_runbook.E002")]
+    # A backend may have more to say, as Django's own do.
+    check = getattr(backend, "check", None)
+    return list(check()) if callable(check) else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.conf import settings
@@ -11,8 +11,17 @@ from django.conf import settings
 from django_runbook.document.diagnostics import nearest
 from django_runbook.exceptions import InvalidUsage
 
-_KEYS = ("DIRS", "JOURNAL", "STOP_TIMEOUT")
+_KEYS = ("DIRS", "JOURNAL", "LOCK", "STOP_TIMEOUT")
+_LOCK_KEYS = ("BACKEND", "OPTIONS")
 DEFAULT_STOP_TIMEOUT_SECONDS = 8.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockBackend:
+    """What makes the locks: a short name or an import path, with the options of its own."""
+
+    backend: str = "auto"
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +30,7 @@ class Configuration:
 
     dirs: tuple[Path, ...] = ()
     has_journal: bool = True
+    lock: LockBackend = LockBackend()
     stop_timeout_seconds: float = DEFAULT_STOP_TIMEOUT_SECONDS
 
 
@@ -29,14 +39,21 @@ def read() -> Configuration:
     values = getattr(settings, "RUNBOOK", {})
     if not isinstance(values, Mapping):
         raise InvalidUsage("the setting RUNBOOK must be a dictionary")
-    for key in values:
-        if key not in _KEYS:
-            near = nearest(str(key), _KEYS)
-            hint = f'"{near}" is near' if near else f"its keys are: {', '.join(_KEYS)}"
-            raise InvalidUsage(f'the setting RUNBOOK has no key "{key}"; {hint}')
+    _refuse_other_keys(values, _KEYS, where="the setting RUNBOOK")
     return Configuration(
-        dirs=_dirs(values), has_journal=_has_journal(values), stop_timeout_seconds=_stop_timeout(values)
+        dirs=_dirs(values),
+        has_journal=_has_journal(values),
+        lock=_lock(values),
+        stop_timeout_seconds=_stop_timeout(values),
     )
+
+
+def _refuse_other_keys(values: Mapping[str, object], keys: tuple[str, ...], *, where: str) -> None:
+    for key in values:
+        if key not in keys:
+            near = nearest(str(key), keys)
+            hint = f'"{near}" is near' if near else f"its keys are: {', '.join(keys)}"
+            raise InvalidUsage(f'{where} has no key "{key}"; {hint}')
 
 
 def _dirs(values: Mapping[str, object]) -> tuple[Path, ...]:
@@ -51,6 +68,21 @@ def _has_journal(values: Mapping[str, object]) -> bool:
     if not isinstance(has_journal, bool):
         raise InvalidUsage('RUNBOOK["JOURNAL"] must be True or False')
     return has_journal
+
+
+def _lock(values: Mapping[str, object]) -> LockBackend:
+    lock = values.get("LOCK", "auto")
+    if isinstance(lock, str):
+        return LockBackend(backend=lock)
+    if not isinstance(lock, Mapping):
+        raise InvalidUsage('RUNBOOK["LOCK"] must be the name of a backend, or a dictionary with BACKEND and OPTIONS')
+    _refuse_other_keys(lock, _LOCK_KEYS, where='RUNBOOK["LOCK"]')
+    backend, options = lock.get("BACKEND"), lock.get("OPTIONS", {})
+    if not isinstance(backend, str):
+        raise InvalidUsage('RUNBOOK["LOCK"]["BACKEND"] must be the name or the import path of a backend')
+    if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
+        raise InvalidUsage('RUNBOOK["LOCK"]["OPTIONS"] must be a dictionary from names to values')
+    return LockBackend(backend=backend, options=options)
 
 
 def _stop_timeout(values: Mapping[str, object]) -> float:

@@ -44,6 +44,15 @@ class JournalLost(RunbookError):
         super().__init__(f"journal lost: {why}")
 
 
+class LockUnavailable(RunbookError):
+    """What keeps the locks cannot be reached or used, so that nobody knows whether the lock is free.
+
+    Not 75: schedulers take that for "another one is at it", and nothing would ever run without anybody knowing.
+    """
+
+    exit_code = ExitCode.FAILED
+
+
 class Stopped(BaseException):
     """Ends a command that did not stop by itself after a stop was asked for.
 

@@ -73,7 +73,8 @@ def key_of(path: Path, configuration: Configuration) -> str:
     for directory in _directories(configuration):
         if absolute.is_relative_to(directory.resolve()):
             return absolute.relative_to(directory.resolve()).as_posix()[-MAX_KEY_LENGTH:]
-    return str(absolute)[-MAX_KEY_LENGTH:]
+    # Not resolved: a link such as "current" stays when what it leads to changes.
+    return str(path.absolute())[-MAX_KEY_LENGTH:]
 
 
 def label(path: Path) -> str:

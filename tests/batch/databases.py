@@ -36,6 +36,9 @@ def alias_on(vendor: str, directory: Path, **settings: Any) -> Iterator[str]:
             run(alias, f"DROP TABLE {table}")
     finally:
         connections[alias].close()
+        if connections[alias].settings_dict["OPTIONS"].get("pool"):
+            pooled: Any = connections[alias]
+            pooled.close_pool()
         del connections[alias], connections.settings[alias]
 
 

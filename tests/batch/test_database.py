@@ -222,7 +222,12 @@ def test_inside_a_transaction_mariadb_cannot_and_says_so(tmp_path: Path, django_
         assert write(alias)
 
 
-def test_behind_a_pooler_nothing_is_left_on_the_connection_at_any_time(tmp_path: Path, django_db_blocker: Any) -> None:
+@pytest.mark.parametrize(
+    "sign", [{"DISABLE_SERVER_SIDE_CURSORS": True}, {"OPTIONS": {"pool": True}}], ids=["pooler", "pool"]
+)
+def test_on_a_pooled_connection_nothing_is_set_at_any_time(
+    sign: dict[str, Any], tmp_path: Path, django_db_blocker: Any
+) -> None:
     def work(command: Command) -> tuple[int, str, bool]:
         count = read(alias)
         setting = run(alias, "SHOW default_transaction_read_only")
@@ -230,10 +235,7 @@ def test_behind_a_pooler_nothing_is_left_on_the_connection_at_any_time(tmp_path:
             run(alias, f"INSERT INTO {alias} VALUES (2)")
         return count, setting, connections[alias].in_atomic_block
 
-    with (
-        django_db_blocker.unblock(),
-        alias_on("postgresql", tmp_path, DISABLE_SERVER_SIDE_CURSORS=True) as alias,
-    ):
+    with django_db_blocker.unblock(), alias_on("postgresql", tmp_path, **sign) as alias:
         command = ReadOnly(work)
         call_command(command, database=alias)
         assert command.seen == [(1, "off", True)]

@@ -16,6 +16,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from django_runbook.batch.graceful import SIGNALS, GracefulCommand
+from django_runbook.exceptions import Stopped
 from tests.batch.support import read_line, started
 
 NAMES = {number: number.name for number in SIGNALS}
@@ -95,6 +96,14 @@ def test_a_second_signal_ends_the_command_although_it_catches_exceptions() -> No
     assert exit_code_of(command) == 143
     assert command.seen == []
     assert "ended at once by a second signal, SIGINT" in command.stderr.getvalue()
+
+
+def test_an_end_that_no_signal_asked_for_is_no_success() -> None:
+    def work(command: Command) -> None:
+        raise Stopped("stopped while it waited for the lock")
+
+    with pytest.raises(Stopped, match="while it waited"):
+        call_command(Command(work))
 
 
 def test_a_failure_after_a_signal_stays_a_failure() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ from django.core.management.base import AppCommand, BaseCommand, CommandError, C
 
 from django_runbook.batch.database import DatabaseCommand
 from django_runbook.batch.graceful import GracefulCommand
+from django_runbook.batch.locked import LockedCommand
 from django_runbook.batch.part import Part
 from django_runbook.batch.progress import ProgressCommand
 
-PARTS: tuple[type[Part], ...] = (DatabaseCommand, GracefulCommand, ProgressCommand)
+PARTS: tuple[type[Part], ...] = (DatabaseCommand, GracefulCommand, LockedCommand, ProgressCommand)
 
 
 class Plain:
@@ -33,6 +35,7 @@ class Whole:
         assert (command.database, options["database"]) == ("replica", "replica")
         assert (command.stopping, command.stop_reason) == (True, "asked by the runner")
         assert list(command.track("ab")) == ["a", "b"]
+        assert command.lock.is_held()
         assert options["own"] == "mine"
         command.was_called = True
 
@@ -73,7 +76,10 @@ def all_orders() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("bases", "whole"), list(all_orders()))
 @pytest.mark.django_db(databases=["default", "replica"])
-def test_every_order_of_the_parts_gives_the_same_command(bases: tuple[type, ...], whole: Any) -> None:
+def test_every_order_of_the_parts_gives_the_same_command(
+    bases: tuple[type, ...], whole: Any, settings: Any, tmp_path: Path
+) -> None:
+    settings.RUNBOOK = {"LOCK": {"BACKEND": "file", "OPTIONS": {"directory": tmp_path}}}
     own = {name: value for name, value in {**vars(Whole), **vars(whole)}.items() if not name.startswith("__")}
     command: Any = type("Command", bases, own)()
     told: list[tuple[int, int | None, int]] = []
@@ -81,7 +87,15 @@ def test_every_order_of_the_parts_gives_the_same_command(bases: tuple[type, ...]
     def told_of(done_count: int, total_count: int | None, failed_count: int) -> None:
         told.append((done_count, total_count, failed_count))
 
-    call_command(command, *whole.tokens, "--database=replica", stopping=lambda: True, progress=told_of, own="mine")
+    call_command(
+        command,
+        *whole.tokens,
+        "--database=replica",
+        "--lock-wait=1s",
+        stopping=lambda: True,
+        progress=told_of,
+        own="mine",
+    )
     assert command.was_called
     assert told == [(0, 2, 0), (2, 2, 0)]
     with pytest.raises(CommandError, match='no alias "nowhere"'):

@@ -13,10 +13,14 @@ import pytest
 from django.core.cache.backends.base import BaseCache
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 
+from django_runbook.management.commands.wait_for import Command
+from tests.batch.databases import alias_on, run
 from tests.batch.support import read_line, started
+from tests.postgres_settings import POSTGRES
+from tests.services import require_postgres
 
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
@@ -88,6 +92,11 @@ def wait_for(*tokens: str, **options: Any) -> list[str]:
             ['cache "default" is there', 'database "replica" is there', 'database "default" is there'],
             id="several, each once",
         ),
+        pytest.param(
+            "database replica database",
+            ['database "replica" is there', 'database "default" is there'],
+            id="a kind again, without an alias",
+        ),
     ],
 )
 def test_what_is_there_is_told_of(words: str, said: list[str]) -> None:
@@ -136,12 +145,61 @@ def test_migrations_wait_for_their_database(tmp_path: Path, add_alias: Any) -> N
         wait_for("migrations", "late", "--timeout=0.1s", "--interval=0.05s")
 
 
-def test_a_server_that_never_answers_does_not_hold_up_the_deadline(add_alias: Any) -> None:
+@pytest.mark.parametrize("kind", ["database", "migrations"])
+def test_a_server_that_never_answers_does_not_hold_up_the_deadline(kind: str, add_alias: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host, port = silent.getsockname()
         add_alias("silent", ENGINE="django.db.backends.postgresql", HOST=host, PORT=port, NAME="x", USER="x")
-        with pytest.raises(CommandError, match=r'database "silent": .*timeout'):
-            wait_for("database", "silent", "--timeout=0.1s")
+        with pytest.raises(CommandError, match=rf'{kind} "silent": .*timeout'):
+            wait_for(kind, "silent", "--timeout=0.1s")
+
+
+def test_a_connection_pool_is_passed_by(add_alias: Any) -> None:
+    require_postgres()
+    add_alias("pooled", **POSTGRES, OPTIONS={"pool": {"min_size": "what no pool takes"}})
+    assert wait_for("database", "pooled", "--timeout=0") == ['database "pooled" is there']
+
+
+def test_a_connection_that_was_cut_off_is_made_anew(tmp_path: Path, django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock(), alias_on("postgresql", tmp_path) as alias:
+        number = run(alias, "SELECT pg_backend_pid()")
+        other = connections[alias].copy()
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [number])
+        other.close()
+        # In that database there are none, which is found out by the second look.
+        with pytest.raises(CommandError, match="not applied: "):
+            wait_for("migrations", alias, "--timeout=0.1s", "--interval=0.05s")
+
+
+class Impatient(Command):
+    """Notes how long it would wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited: list[float] = []
+
+    def wait(self, seconds: float) -> bool:
+        self.waited.append(seconds)
+        return super().wait(min(seconds, 0.05))
+
+
+def test_the_last_look_is_at_the_deadline() -> None:
+    command = Impatient()
+    with pytest.raises(CommandError, match=r"after 0\.1s"):
+        call_command(command, "cache", "down", "--timeout=0.1s", "--interval=1h", stdout=io.StringIO())
+    assert max(command.waited) <= 0.1
+
+
+def test_a_check_that_needs_what_is_waited_for_does_not_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(self: Command, **kwargs: Any) -> None:
+        raise OperationalError("no database yet")
+
+    monkeypatch.setattr(Command, "check", fail)
+    Command().run_from_argv(["manage.py", "wait_for", "cache"])
+    assert capsys.readouterr().out == 'cache "default" is there\n'
 
 
 def test_a_dry_run_looks_once_and_is_content() -> None:

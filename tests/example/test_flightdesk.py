@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import gzip
 import io
 import json
@@ -16,6 +15,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from django_runbook import conf
+from django_runbook.locks.factory import new_factory
 from flights.models import Airline, Compensation, DelayClass, Flight, SearchEntry
 
 ROOT = Path(__file__).parent.parent.parent
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _var_dir(tmp_path: Path, settings: Any) -> None:
     settings.VAR_DIR = tmp_path
+    settings.RUNBOOK = {"LOCK": {"BACKEND": "file", "OPTIONS": {"directory": tmp_path}}}
 
 
 @pytest.fixture
@@ -155,12 +157,13 @@ def test_compensations_are_booked_once(january: Path) -> None:
     assert Compensation.objects.count() == 2
 
 
-def test_a_second_process_compensations_is_refused(tmp_path: Path) -> None:
-    with (tmp_path / "process_compensations.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(CommandError, match="at work") as caught:
-            call("process_compensations")
+def test_a_second_process_compensations_is_refused() -> None:
+    lock = new_factory(conf.read(), what="another one")("command process_compensations")
+    assert lock.acquire() is None
+    with pytest.raises(CommandError, match="is held by another one") as caught:
+        call("process_compensations")
     assert caught.value.returncode == 75
+    lock.release()
     call("process_compensations")
 
 

@@ -8,4 +8,4 @@ from pytest_django import Settings
 
 @pytest.fixture(autouse=True)
 def _journal(settings: Settings) -> None:
-    settings.RUNBOOK = {"JOURNAL": True}
+    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}

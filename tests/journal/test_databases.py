@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from tests.journal.databases import VENDORS, database_on, manage, started
+from tests.journal.databases import PATIENCE_SECONDS, VENDORS, database_on, manage, started
 from tests.runner.support import wait_for
 
 Manage = Callable[..., subprocess.CompletedProcess[str]]
@@ -50,6 +51,14 @@ def test_a_run_whose_first_step_makes_the_tables_is_recorded(call: Manage, tmp_p
     assert call("show_runs", "--run", row["id"], "--step", "two").stdout.splitlines()[-1] == "ü"
 
 
+def first_of(*processes: subprocess.Popen[str]) -> None:
+    """Wait until one of them has ended."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while all(process.poll() is None for process in processes):
+        assert time.monotonic() < deadline, "none of them has ended"
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_run_without_tables_says_that_it_was_not_recorded(call: Manage, tmp_path: Path) -> None:
     (tmp_path / "noop.yml").write_text("steps: [noop]")
@@ -75,7 +84,7 @@ def test_a_run_that_was_killed_is_shown_as_interrupted_and_goes_on_once(
     call: Manage, database: Any, tmp_path: Path
 ) -> None:
     call("migrate", "--run-syncdb", "--verbosity", "0")
-    text = "steps:\n  - {id: one, command: effect one --log log}\n  - {id: two, command: effect two --log log --pause 1.5, idempotent: true}\n"
+    text = "steps:\n  - {id: one, command: effect one --log log}\n  - {id: two, command: effect two --log log --until go, idempotent: true}\n"
     (tmp_path / "slow.yml").write_text(text)
     command = ("run_runbook", "slow.yml")
     with started(tmp_path, database, *command) as process:
@@ -88,7 +97,10 @@ def test_a_run_that_was_killed_is_shown_as_interrupted_and_goes_on_once(
         started(tmp_path, database, *command, "--resume") as one,
         started(tmp_path, database, *command, "--resume") as two,
     ):
-        said = [process.communicate(timeout=60)[0] for process in (one, two)]
+        # One of them is told that the other is at work, which then goes on.
+        first_of(one, two)
+        (tmp_path / "go").touch()
+        said = [process.communicate(timeout=PATIENCE_SECONDS)[0] for process in (one, two)]
     assert sorted((one.returncode, two.returncode)) == [0, 75], said
     assert (tmp_path / "log").read_text().count("begin one") == 1
     assert (tmp_path / "log").read_text().count("end two") == 1
@@ -110,3 +122,23 @@ def test_a_signal_leaves_a_run_that_can_be_resumed(call: Manage, database: Any, 
     assert done.returncode == 0, done.stderr
     effects = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("begin")]
     assert effects == ["begin one", "begin clean", "begin two", "begin clean"]
+
+
+@pytest.mark.parametrize("database", ["postgresql", "mariadb"], indirect=True)
+def test_a_connection_that_the_server_has_ended_is_made_anew(call: Manage, tmp_path: Path) -> None:
+    call("migrate", "--verbosity", "0")
+    (tmp_path / "cut.yml").write_text("steps:\n  - {id: cut, command: cut_connection}\n  - {id: two, command: noop}\n")
+    done = call("run_runbook", "cut.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = runs(call)
+    assert statuses(call, row["id"]) == [("cut", "succeeded", 1), ("two", "succeeded", 1)]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_command_may_write_from_threads_of_its_own(call: Manage, tmp_path: Path) -> None:
+    call("migrate", "--verbosity", "0")
+    (tmp_path / "threads.yml").write_text("steps: [{id: many, command: misbehave threads}]")
+    done = call("run_runbook", "threads.yml")
+    assert done.returncode == 0, done.stderr
+    shown = call("show_runs", "--run", runs(call)[0]["id"], "--step", "many").stdout
+    assert sorted(shown.splitlines()[1:]) == [f"thread {number}" for number in range(4)]

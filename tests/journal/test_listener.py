@@ -1,26 +1,337 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.db import DatabaseError, OperationalError
+from django.dispatch import Signal
 
+from django_runbook import signals
+from django_runbook.executors.atomic import atomically
+from django_runbook.journal import writer
 from django_runbook.models import Run, StepRun
+from django_runbook.results import StepStatus
+from tests.journal.support import effects, resume
 from tests.runner.support import run
+from tests.testapp.models import Mark, Row
 
 pytestmark = pytest.mark.django_db
 
 
-def test_a_run_is_recorded_with_its_steps(tmp_path: Path) -> None:
-    told = run(
-        tmp_path,
-        "params: {word: hello}\nsteps:\n  - {id: one, command: 'say hello'}\n  - {id: two, command: noop}\n",
-        param=["word=day"],
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def row(step_id: str, **more: Any) -> StepRun:
+    return StepRun.objects.filter(step_id=step_id, **more).order_by("attempt").last() or pytest.fail(step_id)
+
+
+# -- rows ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_recorded_with_what_it_was_given(tmp_path: Path) -> None:
+    text = "name: Nightly\nparams: {word: hello}\nsteps:\n  - {id: one, command: 'say ${{ params.word }}'}\n  - noop\n"
+    run(tmp_path, text, param=["word=day"], only=["one"])
+    recorded = Run.objects.get()
+    assert (recorded.name, recorded.status, recorded.exit_code, recorded.params, recorded.step_count) == (
+        "Nightly",
+        "succeeded",
+        0,
+        {"word": "day"},
+        1,
     )
-    print(told.errors)
-    row = Run.objects.get()
-    assert (row.status, row.exit_code, row.params) == ("succeeded", 0, {"word": "day"})
-    assert [(step.step_id, step.status, step.argv) for step in row.steps.order_by("pk")] == [
-        ("one", "succeeded", ["say", "hello"]),
-        ("two", "succeeded", ["noop"]),
+    assert recorded.options["only"] == ["one"]
+    assert recorded.host
+    assert recorded.finished_at is not None
+    assert re.fullmatch(r"[0-9a-f]{64}", recorded.file_hash)
+    one, other = recorded.steps.order_by("pk")
+    assert (one.step_id, one.kind, one.argv, one.status, one.exit_code, one.output_head, one.line) == (
+        "one",
+        "command",
+        ["say", "day"],
+        "succeeded",
+        0,
+        "day",
+        4,
+    )
+    assert one.definition == "command: say ${{ params.word }}"
+    assert (other.step_id, other.status, other.reason, other.started_at) == ("noop", "skipped", "--only", None)
+
+
+def test_each_attempt_is_a_row(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        "steps:\n  - {id: one, command: effect one --log log --fail-until 3, retry: {attempts: 3, delay: 0.01s}}\n",
+    )
+    assert list(StepRun.objects.order_by("attempt").values_list("attempt", "status", "message", "exit_code")) == [
+        (1, "failed", "one is not ready", 1),
+        (2, "failed", "one is not ready", 1),
+        (3, "succeeded", "", 0),
     ]
-    assert StepRun.objects.get(step_id="one").output_head == "hello"
+
+
+def test_a_failure_is_recorded_with_its_traceback(tmp_path: Path) -> None:
+    text = "steps:\n  - {id: outer, steps: [{id: one, command: fail --kind error}], continue_on_error: true}\n  - {id: two, command: fail --code 7}\n"
+    run(tmp_path, text)
+    one = row("one")
+    assert (one.status, one.error_type, one.message) == ("failed", "ValueError", "nobody meant this")
+    assert "in handle" in one.traceback
+    assert (row("outer").status, row("outer").tolerated, row("outer").traceback) == ("failed", True, "")
+    assert row("two").exit_code == 7
+    assert Run.objects.get().exit_code == 1
+
+
+def test_groups_loops_and_handlers_have_rows(tmp_path: Path) -> None:
+    text = """\
+steps:
+  - {id: group, steps: [{id: inner, command: noop}]}
+  - {id: loop, command: "say ${{ item }}", for_each: [a, b]}
+  - {id: empty, command: noop, for_each: []}
+finally: [{id: last, command: noop}]
+"""
+    run(tmp_path, text)
+    assert [(one.step_id, one.kind, one.role, one.group_ids) for one in StepRun.objects.order_by("pk")] == [
+        ("group", "group", "step", []),
+        ("inner", "command", "step", ["group"]),
+        ("loop", "loop", "step", []),
+        ("loop[1]", "command", "step", ["loop"]),
+        ("loop[2]", "command", "step", ["loop"]),
+        ("empty", "loop", "step", []),
+        ("last", "command", "finally", []),
+    ]
+
+
+def test_output_is_kept_within_a_bound(tmp_path: Path) -> None:
+    (tmp_path / "many").write_text("".join(f"line {number}\n" for number in range(1500)))
+    (tmp_path / "long").write_text("x" * 100_000 + "\n" + "y" * 50_000)
+    run(tmp_path, "steps: [{id: many, command: show_file many}, {id: long, command: show_file long}]")
+    many = row("many")
+    head, tail = many.output_head.splitlines(), many.output_tail.splitlines()
+    assert (head[0], tail[-1], many.left_out_count) == ("line 0", "line 1499", 1500 - len(head) - len(tail))
+    assert (len(head), len(tail)) == (200, 800)
+    assert len(row("long").output_head) + len(row("long").output_tail) <= 64 * 1024
+
+
+def test_no_secret_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "s3cret-token")
+    text = """\
+secrets: [TOKEN]
+steps:
+  - {id: one, command: "say ${{ secrets.TOKEN }}", name: "Say ${{ secrets.TOKEN }}"}
+  - {id: two, command: effect s3cret-token --log log --fail-until 9, continue_on_error: true}
+  - {id: three, command: say hidden, no_log: true}
+  - {id: four, command: say hidden, no_log: true, capture: text}
+"""
+    run(tmp_path, text)
+    stored = repr([*Run.objects.values(), *StepRun.objects.values()])
+    assert "s3cret" not in stored
+    assert row("three").argv == ["say", "***"]
+    assert row("three").output_head == ""
+    assert (row("four").output, row("four").is_output_secret) == (None, True)
+
+
+def test_progress_is_recorded(tmp_path: Path) -> None:
+    Row.objects.bulk_create(Row() for _ in range(5))
+    run(tmp_path, "steps: [{id: rows, command: count_rows}]")
+    assert (row("rows").done_count, row("rows").total_count, row("rows").failed_count) == (5, 5, 0)
+
+
+def test_progress_can_be_seen_while_nobody_is_in_a_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_runbook.journal.listener._PROGRESS_SECONDS", 0.0)
+    told = run(tmp_path, "steps: [{id: seen, command: see_progress}]")
+    assert told.output("seen") == ["1 of 10", "in a transaction: 1 of 10", "3 of 10"]
+    assert row("seen").done_count == 3
+
+
+def test_what_no_database_takes_is_left_out(tmp_path: Path) -> None:
+    run(tmp_path, "steps: [{id: odd, command: misbehave surrogate}]")
+    assert row("odd").output_head == "half of a character: \\udc80"
+
+
+def test_a_run_that_goes_on_is_the_same_run(tmp_path: Path) -> None:
+    (tmp_path / "broken").touch()
+    run(
+        tmp_path,
+        "steps:\n  - {id: one, command: effect one --log log}\n  - {id: two, command: effect two --log log --fail-if broken}\n",
+    )
+    before = Run.objects.get()
+    (tmp_path / "broken").unlink()
+    told = resume(tmp_path)
+    after = Run.objects.get()
+    assert (after.pk, after.status, after.attempt_count, after.now) == (before.pk, "succeeded", 2, before.now)
+    assert after.owner != before.owner
+    assert told.result("one")["is_past"]
+    assert [(one.step_id, one.attempt, one.run_attempt, one.status) for one in after.steps.order_by("pk")] == [
+        ("one", 1, 1, "succeeded"),
+        ("two", 1, 1, "failed"),
+        ("two", 2, 2, "succeeded"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"no_journal": True}, {"dry_run": True}, {"plan": True}, {"list": True}],
+    ids=lambda options: next(iter(options)),
+)
+def test_some_calls_are_not_recorded(tmp_path: Path, options: dict[str, bool]) -> None:
+    run(tmp_path, "steps: [noop]", **options)
+    assert not Run.objects.exists()
+
+
+def test_a_setting_turns_the_journal_off(tmp_path: Path, settings: Any) -> None:
+    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": False}
+    run(tmp_path, "steps: [noop]")
+    assert not Run.objects.exists()
+    assert "there is no journal" in resume(tmp_path).errors
+
+
+# -- transactions ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_atomic_step_and_its_row_are_one_transaction(tmp_path: Path) -> None:
+    text = "steps:\n  - {id: one, command: effect one --log log --mark, atomic: true}\n  - {id: two, command: effect two --log log --mark --fail-until 9, atomic: true}\n"
+    run(tmp_path, text)
+    assert [mark.name for mark in Mark.objects.all()] == ["one"]
+    assert (row("one").status, row("two").status) == ("succeeded", "failed")
+
+
+def test_an_atomic_step_whose_output_cannot_be_read_is_not_kept(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        "steps:\n  - {id: one, command: effect one --log log --mark --output no, atomic: true, capture: json}\n",
+    )
+    assert not Mark.objects.exists()
+    assert row("one").status == "failed"
+
+
+def test_an_atomic_step_whose_commit_is_in_doubt_is_what_its_row_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose_the_answer(call: Any, **more: Any) -> Any:
+        return replace(atomically(call, **more), status=StepStatus.FAILED)
+
+    monkeypatch.setattr("django_runbook.journal.listener.atomically", lose_the_answer)
+    run(tmp_path, "steps:\n  - {id: one, command: effect one --log log --mark, atomic: true}\n")
+    assert row("one").status == "succeeded"
+    assert Run.objects.get().status == "succeeded"
+
+
+# -- faults ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_busy_database_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = StepRun.save, []
+
+    def save(self: StepRun, **more: Any) -> None:
+        calls.append(self.step_id)
+        if len(calls) < 4:
+            raise OperationalError("database is locked")
+        real(self, **more)
+
+    monkeypatch.setattr(StepRun, "save", save)
+    assert run(tmp_path, "steps: [noop]").exit_code == 0
+    assert len(calls) == 4
+
+
+@pytest.mark.parametrize(
+    "error", [OperationalError("disk I/O error"), DatabaseError("something else")], ids=["disk", "else"]
+)
+def test_another_error_ends_the_run_and_finally_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def save(self: StepRun, **more: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(StepRun, "save", save)
+    text = "steps: [effect one --log log]\nfinally: [effect clean --log log]\n"
+    told = run(tmp_path, text)
+    assert told.exit_code == 1
+    assert f"journal lost: {error}" in told.errors + str(told.events[-1])
+    assert effects(tmp_path) == ["clean"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_write_whose_answer_got_lost_is_not_taken_for_a_lost_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = StepRun.finish, []
+
+    def finish(self: StepRun, *args: Any, **more: Any) -> bool:
+        calls.append(self.step_id)
+        if len(calls) == 1:
+            # The write arrived, and its answer did not.
+            real(self, *args, **more)
+            raise OperationalError("server closed the connection unexpectedly")
+        return real(self, *args, **more)
+
+    monkeypatch.setattr(StepRun, "finish", finish)
+    monkeypatch.setattr(writer.Writer, "_is_disconnected", lambda self, error: True)
+    assert run(tmp_path, "steps: [noop]").exit_code == 0
+    assert row("noop").status == "succeeded"
+    assert len(calls) == 2
+
+
+def test_a_run_that_was_taken_over_stops(tmp_path: Path) -> None:
+    text = "steps:\n  - {id: one, command: take_over}\n  - effect two --log log\n"
+    told = run(tmp_path, text)
+    assert told.exit_code == 1
+    assert "another process has taken the run over" in told.errors + str(told.events[-1])
+    assert effects(tmp_path) == []
+
+
+def test_rows_that_are_gone_stop_the_run(tmp_path: Path) -> None:
+    told = run(tmp_path, "steps:\n  - {id: one, command: take_over --wipe}\n  - effect two --log log\n")
+    assert told.exit_code == 1
+    assert "journal lost" in told.errors + str(told.events[-1])
+    assert effects(tmp_path) == []
+
+
+# -- signals ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def received() -> Any:
+    told: list[tuple[str, str, object]] = []
+
+    def on_started(run_id: str, event: Any, **more: object) -> None:
+        told.append(("started", run_id, event.name))
+
+    def on_step(run_id: str, result: Any, **more: object) -> None:
+        told.append(("step", run_id, result.step_id))
+
+    def on_finished(run_id: str, result: Any, **more: object) -> None:
+        told.append(("finished", run_id, result.status))
+
+    pairs: list[tuple[Signal, Any]] = [
+        (signals.run_started, on_started),
+        (signals.step_finished, on_step),
+        (signals.run_finished, on_finished),
+    ]
+    for signal, receiver in pairs:
+        signal.connect(receiver)
+    yield told
+    for signal, receiver in pairs:
+        signal.disconnect(receiver)
+
+
+def test_a_project_hears_of_a_run(tmp_path: Path, received: list[tuple[str, str, object]]) -> None:
+    run(tmp_path, "name: Nightly\nsteps: [noop]\n")
+    run_id = Run.objects.get().pk
+    assert received == [("started", run_id, "Nightly"), ("step", run_id, "noop"), ("finished", run_id, "succeeded")]
+
+
+def test_a_receiver_that_raises_is_told_of_and_ends_nothing(tmp_path: Path) -> None:
+    def break_down(**more: object) -> None:
+        raise ValueError("the receiver is broken")
+
+    signals.step_finished.connect(break_down)
+    try:
+        told = run(tmp_path, "steps: [noop, {id: two, command: noop}]")
+    finally:
+        signals.step_finished.disconnect(break_down)
+    assert (told.exit_code, told.status) == (0, "succeeded")
+    assert told.errors.count("ValueError: the receiver is broken") == 2

@@ -6,13 +6,18 @@ import gc
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection, connections
 from django.utils import timezone, translation
+from pytest_django import DjangoDbBlocker
 
+from django_runbook.runner.cancelling import KnownConnections
+from django_runbook.runner.hygiene import take
+from tests.batch.databases import alias_on
 from tests.runner.support import run
 
 
@@ -58,6 +63,28 @@ def test_the_process_is_as_before(tmp_path: Path, how: str) -> None:
 def test_a_closed_connection_does_not_touch_the_next_step(tmp_path: Path) -> None:
     told = run(tmp_path, "steps: [misbehave close_connection, migrate --check]")
     assert told.statuses["misbehave"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("max_age", "seconds", "is_kept"),
+    [(0, 1, True), (0, 3600, False), (None, 3600, True), (60, -1, True), (60, 1, False)],
+    ids=["young", "old", "for ever", "not due", "due"],
+)
+def test_a_connection_is_closed_when_it_is_old(
+    tmp_path: Path, django_db_blocker: DjangoDbBlocker, max_age: int | None, seconds: float, *, is_kept: bool
+) -> None:
+    with (
+        django_db_blocker.unblock(),
+        KnownConnections() as known,
+        alias_on("sqlite", tmp_path, CONN_MAX_AGE=max_age) as alias,
+    ):
+        connection = connections[alias]
+        before = take(known)
+        connection.ensure_connection()
+        if connection.close_at is not None:
+            connection.close_at = time.monotonic() - seconds
+        before.restore()
+        assert (connection.connection is not None) == is_kept
 
 
 @pytest.mark.parametrize("how", ["open_transaction", "raw_transaction", "autocommit_off"])

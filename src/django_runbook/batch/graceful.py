@@ -93,6 +93,8 @@ class GracefulCommand(Part):
             try:
                 output = super().execute(*args, **options)
             except Stopped as error:
+                if listener.signal_number is None:
+                    raise
                 self.stderr.write(str(error))
                 output = None
             finally:

@@ -13,6 +13,7 @@ from django.core.cache import caches
 from django.core.cache.backends.dummy import DummyCache
 from django.core.management.base import CommandError
 from django.db import DEFAULT_DB_ALIAS, Error, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
 from django_runbook.document.diagnostics import nearest
@@ -48,21 +49,17 @@ def word(text: str) -> str:
 
 def parse(words: Iterable[str]) -> list[Target]:
     """``database replica cache`` to the database "replica" and the cache "default"."""
-    targets: list[Target] = []
     # The word of a kind always begins a target, so an alias that is named like one cannot be waited for.
-    named: dict[str, list[str]] = {}
-    kind = ""
+    groups: list[tuple[str, list[str]]] = []
     for text in words:
         if text in _LOOKS:
-            kind = text
-            named.setdefault(kind, [])
-        elif not kind:
+            groups.append((text, []))
+        elif not groups:
             raise CommandError(f'"{text}" must follow one of {", ".join(_LOOKS)}')
         else:
-            named[kind].append(text)
-    for kind, aliases in named.items():
-        targets += [_checked(kind, alias) for alias in dict.fromkeys(aliases or [DEFAULT_DB_ALIAS])]
-    return targets
+            groups[-1][1].append(text)
+    targets = [_checked(kind, alias) for kind, aliases in groups for alias in aliases or [DEFAULT_DB_ALIAS]]
+    return list(dict.fromkeys(targets))
 
 
 def _checked(kind: str, alias: str) -> Target:
@@ -90,7 +87,8 @@ def _database(alias: str, within_seconds: float) -> str:
     except Error as error:
         return _first_line(error)
     finally:
-        connection.close()
+        # Not by SQLite's own close(), which keeps a database in memory, and this connection to it, open.
+        BaseDatabaseWrapper.close(connection)
     return ""
 
 

@@ -19,6 +19,7 @@ from django_runbook.journal.writer import Writer
 from django_runbook.locks.base import Lock
 from django_runbook.models import RUNNING, Run, StepRun, stored
 from django_runbook.results import AttemptResult, ExitCode, Failure, StepResult, StepStatus
+from django_runbook.runner.commands import HIDDEN
 from django_runbook.runner.masking import Mask
 
 # How often the progress of a step is written, and how often it is asked whether the lock is still held.
@@ -243,7 +244,7 @@ class Journal:
         return columns
 
     def _columns_of_output(self, output: object) -> dict[str, Any]:
-        if any(self._mask(text) != text for text in (json.dumps(output), *_texts(output))):
+        if output is HIDDEN or any(self._mask(text) != text for text in (json.dumps(output), *_texts(output))):
             return {"is_output_secret": True}
         return {"output": [output]}
 

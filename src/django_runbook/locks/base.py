@@ -6,13 +6,17 @@ import datetime
 import json
 import os
 import socket
+import time
 from dataclasses import asdict, dataclass
 from typing import Protocol, Self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Who holds a lock, and since when, as far as it is known; ``since`` is in ISO 8601, with its time zone."""
+    """Who holds a lock, and since when, as far as it is known.
+
+    ``since`` is in ISO 8601, in UTC: who reads it may be in another time zone than who wrote it.
+    """
 
     host: str = ""
     pid: int = 0
@@ -22,14 +26,14 @@ class Holder:
     @classmethod
     def here(cls, *, what: str) -> Self:
         """This process, from now on."""
-        now = datetime.datetime.now(datetime.UTC).astimezone()
-        return cls(host=socket.gethostname(), pid=os.getpid(), since=now.isoformat(timespec="seconds"), what=what)
+        return cls(host=socket.gethostname(), pid=os.getpid(), since=since_text(int(time.time())), what=what)
 
     def __str__(self) -> str:
-        if not self.pid:
-            return "another process"
         what = f"{self.what}, " if self.what else ""
-        return f"{what}process {self.pid} on {self.host}, since {self.since}"
+        who = f"process {self.pid}" if self.pid else "another process"
+        host = f" on {self.host}" if self.host else ""
+        since = f", since {self.since}" if self.since else ""
+        return f"{what}{who}{host}{since}"
 
     def as_json(self) -> str:
         return json.dumps(asdict(self))
@@ -49,8 +53,17 @@ class Holder:
             return cls()
 
 
+def since_text(epoch_seconds: int) -> str:
+    """A time as `Holder` has it."""
+    return datetime.datetime.fromtimestamp(epoch_seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 class Lock(Protocol):
-    """One process at a time holds it, until it lets go or ends, in whatever way."""
+    """One holder at a time has it, until it lets go or its process ends, in whatever way.
+
+    A process that the holder forked does not hold it. What keeps the locks may fail at each of these:
+    `acquire` raises LockUnavailable then, `is_held` is false, `release` says nothing.
+    """
 
     @property
     def name(self) -> str: ...

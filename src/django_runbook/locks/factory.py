@@ -1,34 +1,62 @@
-"""The settings of a project to its locks: two projects on a host have different ones, two releases of one the same."""
+"""The setting ``RUNBOOK["LOCK"]`` to a function from the name of a lock to the lock."""
 
 from __future__ import annotations
 
-import os
-import sys
+import inspect
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
+from typing import Any
 
-from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS
+from django.utils.module_loading import import_string
 
+from django_runbook.conf import Configuration
+from django_runbook.document.diagnostics import nearest
+from django_runbook.exceptions import InvalidUsage
 from django_runbook.locks.base import Lock
-from django_runbook.locks.file import FileLock, private_directory
+
+# Short names; any other backend is an import path: of what is called with ``what`` and the options, and returns a
+# function from a name to a lock.
+BACKENDS = {
+    "file": "django_runbook.locks.file.FileLocks",
+    "database": "django_runbook.locks.database.DatabaseLocks",
+    "redis": "django_runbook.locks.redis.RedisLocks",
+}
 
 
-def new_factory(*, directory: Path | None, what: str) -> Callable[[str], Lock]:
-    """A function from the name of a lock to the lock; ``what`` tells others what holds it."""
-    # Only with the first lock: a run that takes none needs no folder.
-    found = cache(lambda: private_directory(directory))
-    space = _space()
-    return lambda name: FileLock(name, directory=found(), space=space, what=what)
+def new_factory(configuration: Configuration, *, what: str) -> Callable[[str], Lock]:
+    """A function from the name of a lock to the lock; ``what`` tells others what holds it.
+
+    Raises InvalidUsage where the settings cannot work; nothing is connected to before the first lock is taken.
+    """
+    name, options = configuration.lock.backend, configuration.lock.options
+    if name == "auto" and options:
+        raise InvalidUsage('RUNBOOK["LOCK"]: "auto" has no OPTIONS; name the backend that they are for')
+    backend = _load(_chosen() if name == "auto" else name)
+    try:
+        inspect.signature(backend).bind(what=what, **options)
+    except TypeError as error:
+        raise InvalidUsage(f'RUNBOOK["LOCK"]: the OPTIONS do not fit "{name}": {error}') from error
+    new_lock: Callable[[str], Lock] = backend(what=what, **options)
+    return new_lock
 
 
-def _space() -> str:
-    """What the locks guard is the data, so the default database is what makes names of two projects differ."""
-    database = connections.settings[DEFAULT_DB_ALIAS]
-    name = str(database.get("NAME") or "")
-    # Nobody shares a database in memory; that of a test has a name of its own.
-    if name.startswith(":memory:") or "mode=memory" in name or not name:
-        module = sys.modules.get(os.environ.get("DJANGO_SETTINGS_MODULE", ""))
-        return str(getattr(module, "__file__", None) or settings.SECRET_KEY)
-    return "|".join(str(database.get(part) or "") for part in ("ENGINE", "HOST", "PORT", "NAME"))
+def _chosen() -> str:
+    """The database's locks where it has some: only they are seen by other hosts without more to set up."""
+    from django_runbook.locks.database import is_supported
+
+    return "database" if is_supported(DEFAULT_DB_ALIAS) else "file"
+
+
+def _load(name: str) -> Callable[..., Any]:
+    if "." not in name and name not in BACKENDS:
+        names = ("auto", *BACKENDS)
+        near = nearest(name, names)
+        hint = f'"{near}" is near' if near else f"there are: {', '.join(names)}, and import paths"
+        raise InvalidUsage(f'RUNBOOK["LOCK"]: there is no backend "{name}"; {hint}')
+    try:
+        backend: Callable[..., Any] = import_string(BACKENDS.get(name, name))
+    except ImportError as error:
+        raise InvalidUsage(f'RUNBOOK["LOCK"]: the backend "{name}" cannot be imported: {error}') from error
+    if not callable(backend):
+        raise InvalidUsage(f'RUNBOOK["LOCK"]: "{name}" is no backend: it cannot be called')
+    return backend

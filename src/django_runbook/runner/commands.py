@@ -22,6 +22,8 @@ from django_runbook.runner.scope import Scope
 from django_runbook.runner.telling import Teller
 
 Execute = Callable[..., AttemptResult]
+# What stands for an output that nobody may keep.
+HIDDEN: Final = object()
 MAX_KEY: Final = 160
 # The id of a step and its call to the result of the same call in one transaction.
 Atomically = Callable[[str, Callable[[], AttemptResult]], AttemptResult]
@@ -65,7 +67,7 @@ class CommandRunner:
                 result = replace(result, failure=hidden)
             if warnings:
                 result = replace(result, warnings=(*warnings, *result.warnings))
-            return self._captured(step, step_id, result)
+            return self._captured(step, scope, result)
 
         return attempts(functools.partial(self._atomically, step_id, whole) if step.atomic else whole)
 
@@ -126,7 +128,7 @@ class CommandRunner:
             return binding.tokens, warnings, None
         return (), warnings, outcomes.of_diagnostics(errors, self.mask)
 
-    def _captured(self, step: CommandStep, step_id: str, result: AttemptResult) -> tuple[AttemptResult, object]:
+    def _captured(self, step: CommandStep, scope: Scope, result: AttemptResult) -> tuple[AttemptResult, object]:
         if step.capture is None or result.status is not StepStatus.SUCCEEDED:
             return result, None
         try:
@@ -135,7 +137,7 @@ class CommandRunner:
             text = tidy_text(f"capture: {step.capture}: the output is not JSON: {error}", self.mask)
             failure = Failure(error_type=type(error).__name__, message=text, exit_code=1)
             return replace(result, status=StepStatus.FAILED, failure=failure), None
-        self.keep_output(step_id, output)
+        self.keep_output(scope.id(step), HIDDEN if scope.is_hidden else output)
         return result, output
 
 

@@ -77,7 +77,7 @@ class Surroundings:
 
     ``execute`` calls a command in this process, ``atomically`` does so in one transaction, ``isolate`` calls it in a
     process of its own; ``new_lock`` makes the lock of a name. ``keep_output`` is told what ``capture`` made of a step's
-    output, before the step has ended.
+    output, before the step has ended; `HIDDEN` where nobody may keep it.
     """
 
     execute: Execute
@@ -218,9 +218,9 @@ class _Run:
         else:
             self._sequence(block.steps, inner, state)
         state.is_interrupted = state.is_interrupted or scope.halt.is_requested
-        if inner.limit.is_over and state.failed is not None and not state.is_interrupted:
-            state.expired = inner.limit.first
-        self._handlers(block, state, replace(inner, limit=scope.limit.without_expired()))
+        if inner.limit.first is not None and inner.limit.is_over:
+            state.expire(inner.limit.first)
+        self._handlers(block, state, replace(inner, limit=scope.limit))
         return state
 
     def _sequence(self, steps: tuple[Step, ...], scope: Scope, state: State) -> None:
@@ -289,12 +289,14 @@ class _Run:
             (Role.FINALLY, block.finally_, True),
         ):
             halt: Halt = Unhalted() if role is Role.FINALLY else scope.halt
-            inner = replace(scope, run_names=names, role=role, halt=halt)
+            # What cleans up runs to its end, the items of a loop too, whatever else fails.
+            inner = replace(scope, run_names=names, role=role, halt=halt, is_fail_fast=False)
             for step in steps:
                 if not is_due or halt.is_requested:
                     self._teller.leave(step, inner, _SKIPPED, reason="not due", is_told=False)
                     continue
-                result = self._step(step, inner)
+                # A deadline that passes between two handlers ends no more than the first of them.
+                result = self._step(step, replace(inner, limit=scope.limit.without_expired()))
                 if result.is_failure and not result.tolerated:
                     self._has_failed_handler = True
 
@@ -405,8 +407,8 @@ class _Run:
     def _finish_loop(
         self, step: Step, scope: Scope, state: State, views: list[Views], *, name: str, duration_seconds: float
     ) -> StepResult:
-        if scope.limit.is_over and state.failed is not None and not state.is_interrupted:
-            state.expired = scope.limit.first
+        if scope.limit.first is not None and scope.limit.is_over:
+            state.expire(scope.limit.first)
         ended = state.result()
         seen = [view[step.id] for view in views]
         extra: dict[str, object] = {"results": seen}

@@ -11,9 +11,13 @@ from django_runbook.runner.limits import Deadline
 
 @dataclass(slots=True)
 class State:
-    """``failed`` is the first step whose failure is not tolerated, ``expired`` the deadline that cut the rest short."""
+    """``failed`` is the first step whose failure is not tolerated, ``expired`` the deadline that cut the rest short.
+
+    ``tolerated`` is the first step that ran out of time and may: where the time was that of the block, it may not.
+    """
 
     failed: StepResult | None = None
+    tolerated: StepResult | None = None
     is_interrupted: bool = False
     expired: Deadline | None = None
 
@@ -23,6 +27,16 @@ class State:
             self.is_interrupted = True
         if result.is_failure and not result.tolerated and self.failed is None:
             self.failed = result
+        if result.status is StepStatus.TIMED_OUT and result.tolerated and self.tolerated is None:
+            self.tolerated = result
+
+    def expire(self, deadline: Deadline) -> None:
+        """Take into account that a deadline of the block, or of what is around it, is over."""
+        if self.is_interrupted:
+            return
+        self.failed = self.failed or self.tolerated
+        if self.failed is not None:
+            self.expired = deadline
 
     def result(self) -> AttemptResult:
         """How the block ended."""

@@ -58,12 +58,16 @@ class Teller:
     def finish(
         self, step: Step, scope: Scope, result: StepResult, seen: Mapping[str, object], *, is_told: bool = True
     ) -> StepResult:
-        """A step has its result; ``seen`` is what expressions see of it besides."""
+        """A step has its result; ``seen`` is what expressions see of it besides.
+
+        What nobody is told of, a handler that is not due, hides nothing that it did in an earlier attempt of its group.
+        """
         scope.views[step.id] = outcomes.view_of(result.step_id, status=result.status, result=result, **seen)
         with self._lock:
-            # A step that runs again, because its group is retried, stands where it ended last.
-            self.results.pop(result.step_id, None)
-            self.results[result.step_id] = result
+            if is_told or result.step_id not in self.results:
+                # A step that runs again, because its group is retried, stands where it ended last.
+                self.results.pop(result.step_id, None)
+                self.results[result.step_id] = result
         if is_told:
             self.tell(events.StepFinished, result=result, group_ids=scope.group_ids)
         return result
@@ -99,4 +103,4 @@ class Teller:
         for role, steps in lists_of(block, scope.role):
             own = replace(scope, role=role)
             for step in steps:
-                self.leave(step, own, status, reason=reason, is_told=is_told and role is scope.role)
+                self.leave(step, own, status, reason=reason, is_told=is_told and steps is block.steps)

@@ -10,6 +10,7 @@ from django.db import router
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from django_runbook import conf
 from django_runbook.batch import BatchCommand, values
 from django_runbook.journal import liveness
 from django_runbook.locks import factory as locks
@@ -50,7 +51,7 @@ class Command(BatchCommand):
         return len(found)
 
     def _at_work(self, before: datetime.datetime) -> list[str]:
-        new_lock = locks.new_factory(directory=None, what="prune_runs")
+        new_lock = locks.new_factory(conf.read(), what="prune_runs")
         running = Run.objects.using(self.database).filter(status=RUNNING, started_at__lt=before)
         return [run.pk for run in running if liveness.is_alive(run, new_lock)]
 

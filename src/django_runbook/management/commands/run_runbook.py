@@ -120,7 +120,7 @@ class Command(BaseCommand):
         path, name = lookup.find(options["file"], configuration)
         _check_resume(options, configuration)
         key = lookup.key_of(path, configuration)
-        new_lock = locks.new_factory(directory=None, what=f"run_runbook {name}")
+        new_lock = locks.new_factory(configuration, what=f"run_runbook {name}")
         resumed: recording.Resumed | None = None
         if options["resume"] is not None:
             resumed = recording.hold(key, options["resume"], new_lock=new_lock)

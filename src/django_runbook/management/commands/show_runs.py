@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from django_runbook import recording
+from django_runbook import conf, recording
 from django_runbook.journal import liveness, texts
 from django_runbook.locks import factory as locks
 from django_runbook.models import Run, StepRun
@@ -29,7 +29,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["step"] and not options["run"]:
             raise CommandError("--step needs --run", returncode=2)
-        self._new_lock = locks.new_factory(directory=None, what="show_runs")
+        self._new_lock = locks.new_factory(conf.read(), what="show_runs")
         self._is_json = options["format"] == "json"
         try:
             if options["run"] is None:

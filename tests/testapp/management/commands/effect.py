@@ -11,12 +11,24 @@ from django.core.management.base import BaseCommand, CommandError
 
 from tests.testapp.models import Mark
 
+PATIENCE_SECONDS = 60.0
+
+
+def wait_for(path: Path) -> None:
+    """Wait until the file is there; a test that waits in vain fails."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise CommandError(f"{path} never came")
+        time.sleep(0.01)
+
 
 class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name")
         parser.add_argument("--log", type=Path, required=True)
         parser.add_argument("--pause", type=float, default=0.0, help="Between the two halves of the effect.")
+        parser.add_argument("--until", type=Path, help="Wait there until this file is there.")
         parser.add_argument("--fail-until", type=int, default=0, help="Fail before this call.")
         parser.add_argument("--fail-if", type=Path, help="Fail where this file is there.")
         parser.add_argument("--mark", action="store_true", help="Insert a row too.")
@@ -28,6 +40,8 @@ class Command(BaseCommand):
         if options["mark"]:
             Mark.objects.create(name=name)
         time.sleep(options["pause"])
+        if options["until"]:
+            wait_for(options["until"])
         if log.read_text().count(f"begin {name}\n") < options["fail_until"]:
             raise CommandError(f"{name} is not ready")
         if options["fail_if"] and options["fail_if"].exists():

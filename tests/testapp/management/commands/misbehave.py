@@ -90,6 +90,18 @@ def write_from_thread() -> None:
     release.set()
 
 
+def threads() -> None:
+    several = [threading.Thread(target=print, args=(f"thread {number}",)) for number in range(4)]
+    for one in several:
+        one.start()
+    for one in several:
+        one.join()
+
+
+def surrogate() -> None:
+    print("half of a character: \udc80")
+
+
 def interrupt() -> None:
     raise KeyboardInterrupt
 
@@ -116,6 +128,8 @@ HOW = {
         raw_transaction,
         autocommit_off,
         write_from_thread,
+        threads,
+        surrogate,
         interrupt,
         recurse,
     )

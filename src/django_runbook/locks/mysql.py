@@ -1,0 +1,77 @@
+"""A lock as a named lock of MySQL's or MariaDB's."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import ClassVar
+
+from django_runbook.exceptions import LockUnavailable
+from django_runbook.locks.base import Holder, since_text
+from django_runbook.locks.session import Session, SessionLock
+
+_PID_BITS = 22  # Linux has no larger ones
+_TIME_BITS = 33
+# A year, which is the most: by default the server ends a connection that has been silent for 8 hours.
+_PATIENCE = "SET SESSION wait_timeout = 31536000"
+
+
+class MySQLLock(SessionLock):
+    """The lock of a name in one database of a server.
+
+    Names of locks are all that one connection can tell another without a table or a privilege. So the process id and
+    the time of the holder are names, too: for each bit of them that is set, its connection has one more lock, named
+    after the number of the connection and of the bit.
+    """
+
+    parameters: ClassVar[Mapping[str, object]] = MappingProxyType({"connect_timeout": 10})
+
+    key = ""
+
+    def _try(self, session: Session) -> bool:
+        session.ask(_PATIENCE)
+        database, connection_id = session.ask("SELECT DATABASE(), CONNECTION_ID()") or ("", 0)
+        # The locks are those of the whole server.
+        self.key = "runbook-" + hashlib.sha256(f"{database}:{self.name}".encode()).hexdigest()[:32]
+        number = int(time.time()) << _PID_BITS | os.getpid()
+        bits = [name for bit, name in enumerate(self.bit_names(connection_id)) if number >> bit & 1]
+        # Before the lock itself, so that who finds it held can tell by whom.
+        row = session.ask(f"SELECT {', '.join(['GET_LOCK(%s, 0)'] * len(bits))}", bits)
+        if row != (1,) * len(bits):
+            raise LockUnavailable(f'the database "{self._alias}" does not give locks')
+        (taken,) = session.ask("SELECT GET_LOCK(%s, 0)", [self.key]) or (None,)
+        if taken is None:
+            raise LockUnavailable(f'the database "{self._alias}" cannot say whether "{self.name}" is locked')
+        return bool(taken)
+
+    def _find_holder(self, session: Session) -> Holder | None:
+        (connection_id,) = session.ask("SELECT IS_USED_LOCK(%s)", [self.key]) or (None,)
+        if connection_id is None:
+            return None
+        names = list(self.bit_names(connection_id))
+        found = session.ask(f"SELECT {', '.join(['IS_USED_LOCK(%s)'] * len(names))}", names) or ()
+        number = sum(1 << bit for bit, owner in enumerate(found) if owner == connection_id)
+        if not number:
+            return None
+        return Holder(
+            pid=number & (1 << _PID_BITS) - 1, since=since_text(number >> _PID_BITS), host=_host(session, connection_id)
+        )
+
+    def _is_ours(self, session: Session) -> bool:
+        return session.ask("SELECT IS_USED_LOCK(%s) = CONNECTION_ID()", [self.key]) == (1,)
+
+    def _free(self, session: Session) -> None:
+        session.ask("SELECT RELEASE_ALL_LOCKS()")
+
+    def bit_names(self, connection_id: int) -> Iterator[str]:
+        """The names of the locks that tell of the holder with this connection, the lowest bit first."""
+        return (f"{self.key}-{connection_id}-{bit}" for bit in range(_PID_BITS + _TIME_BITS))
+
+
+def _host(session: Session, connection_id: int) -> str:
+    """Where the connection comes from; another user's are shown to the privileged only."""
+    row = session.ask("SELECT HOST FROM information_schema.processlist WHERE ID = %s", [connection_id])
+    return str(row[0]).rpartition(":")[0] or str(row[0]) if row else ""

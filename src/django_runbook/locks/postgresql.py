@@ -1,0 +1,91 @@
+"""A lock as an advisory lock of PostgreSQL's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from django_runbook.locks.base import Holder
+from django_runbook.locks.session import Session, SessionLock
+
+# No limit on how long the transaction is open; its name is what everybody may see of the holder.
+_SETTINGS = """
+    SELECT set_config('idle_in_transaction_session_timeout', '0', true),
+      CASE WHEN current_setting('server_version_num')::integer >= 170000
+        THEN set_config('transaction_timeout', '0', true) END,
+      set_config('application_name', %s, true)
+"""
+_HOLDER = """
+    SELECT activity.application_name
+    FROM pg_locks AS lock JOIN pg_stat_activity AS activity USING (pid)
+    WHERE lock.locktype = 'advisory' AND lock.granted AND lock.objsubid = 1
+      AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND lock.classid::bigint = %s AND lock.objid::bigint = %s
+"""
+# Both together are those of no other transaction: a pooler may give us another connection after ours was lost.
+_IDENTITY = "SELECT pg_backend_pid(), transaction_timestamp()"
+_MAX_NAME_BYTES = 63
+_MARK = "runbook"
+
+
+class PostgreSQLLock(SessionLock):
+    """The lock of a name in one database.
+
+    It belongs to a transaction that stays open: behind a pooler that hands each transaction to another connection, a
+    lock of the session would get lost, or never be freed. The transaction keeps no snapshot, so it holds back no
+    vacuum.
+    """
+
+    parameters: ClassVar[Mapping[str, object]] = MappingProxyType(
+        {
+            "connect_timeout": 10,
+            # A firewall forgets a silent connection long before the system's defaults would notice.
+            "keepalives_idle": 60,
+            "keepalives_interval": 10,
+            "keepalives_count": 6,
+        }
+    )
+
+    _identity: tuple[Any, ...] | None = None
+
+    @property
+    def key(self) -> int:
+        """The number that PostgreSQL has for the name."""
+        digest = hashlib.sha256(f"django_runbook:{self.name}".encode()).digest()
+        return int.from_bytes(digest[:8], "big", signed=True)
+
+    def _try(self, session: Session) -> bool:
+        # Where the project's transactions are serializable, this one would keep its first snapshot.
+        session.ask("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        # Before the lock, so that who finds it held can tell by whom.
+        session.ask(_SETTINGS, [_as_name(Holder.here(what=self._what))])
+        if session.ask("SELECT pg_try_advisory_xact_lock(%s)", [self.key]) != (True,):
+            return False
+        self._identity = session.ask(_IDENTITY)
+        return True
+
+    def _find_holder(self, session: Session) -> Holder | None:
+        row = session.ask(_HOLDER, [(self.key >> 32) & 0xFFFFFFFF, self.key & 0xFFFFFFFF])
+        return None if row is None else _of_name(row[0])
+
+    def _is_ours(self, session: Session) -> bool:
+        return session.ask(_IDENTITY) == self._identity
+
+    def _free(self, session: Session) -> None:
+        session.rollback()
+
+
+def _as_name(holder: Holder) -> str:
+    """As much of a holder as there is room for: ``runbook 4711 2026-01-31T02:00:00Z web-1 import_flights``."""
+    text = f"{_MARK} {holder.pid} {holder.since} {holder.host} {holder.what}".rstrip()
+    # The server writes anything else as a question mark, or as several.
+    return "".join(c if " " <= c <= "~" else "?" for c in text)[:_MAX_NAME_BYTES]
+
+
+def _of_name(name: str | None) -> Holder:
+    mark, pid, since, host, what = [*str(name or "").split(" ", 4), *[""] * 4][:5]
+    if mark != _MARK or not pid.isdigit():
+        return Holder()
+    return Holder(pid=int(pid), since=since, host=host, what=what)

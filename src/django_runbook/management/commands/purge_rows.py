@@ -1,0 +1,89 @@
+"""Deletes the rows of a model that are older than a span of time, in batches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.db import IntegrityError, transaction
+from django.db.models import Model, ProtectedError, Q, QuerySet, RestrictedError
+from django.db.models.deletion import Collector
+from django.utils import timezone
+
+from django_runbook.batch import conditions, values
+from django_runbook.batch.base import Result
+from django_runbook.batch.command import BatchCommand
+
+
+class Command(BatchCommand):
+    help = (
+        "Delete the rows of a model whose --field is longer ago than --older-than, as its QuerySet.delete() does: "
+        "with the rows that cascade, and signals. Rows without a value in --field stay."
+    )
+    is_todo = True
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("model", type=conditions.model, metavar="APP.MODEL", help="As in: sessions.Session.")
+        parser.add_argument(
+            "--older-than", type=values.positive_duration, required=True, metavar="DURATION", help="As in: 90d, 12h."
+        )
+        parser.add_argument("--field", required=True, help="The date or time that says how old a row is.")
+        parser.add_argument(
+            "--where",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="Only rows for which this is true as well, as in state=done. May be repeated.",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self._model: type[Model] = options["model"]
+        self._is_dry_run: bool = options["dry_run"]
+        self._deleted = Counter[str]()
+        # Once for the whole run, so that it ends.
+        self._condition: Q = conditions.older_than(
+            self._model, options["field"], seconds=options["older_than"], now=timezone.now()
+        )
+        for text in options["where"]:
+            self._condition &= conditions.where(self._model, text)
+        super().handle(*args, **options)
+
+    def get_queryset(self) -> QuerySet[Any]:
+        return self._model._default_manager.filter(self._condition)
+
+    def process_batch(self, rows: QuerySet[Any]) -> int | None:
+        try:
+            return self._look(rows) if self._is_dry_run else self._delete(rows)
+        except (ProtectedError, RestrictedError) as error:
+            # What Django says lists every row.
+            raise IntegrityError(str(error.args[0])) from error
+
+    def _delete(self, rows: QuerySet[Any]) -> int | None:
+        deleted: Any = rows.delete()
+        if not isinstance(deleted, tuple):
+            # A project's own QuerySet.delete(), which may just mark the rows, can return anything.
+            return None
+        # A batch that is rolled back and done again counts once.
+        transaction.on_commit(partial(self._deleted.update, deleted[1]), using=self.database)
+        return int(deleted[1].get(self._model._meta.label, 0))
+
+    def _look(self, rows: QuerySet[Any]) -> int:
+        # Deleting and rolling back would send signals, and what they do to files or mails is not rolled back.
+        collector = Collector(using=self.database, origin=rows)
+        collector.collect(rows)
+        counts = Counter({model._meta.label: len(instances) for model, instances in collector.data.items()})
+        for fast in collector.fast_deletes:
+            counts[fast.model._meta.label] += fast.count()
+        self._deleted.update(counts)
+        return counts[self._model._meta.label]
+
+    def summary(self, result: Result) -> str:
+        label = self._model._meta.label
+        counts = {label: result.done_count - result.earlier_count, **self._deleted}
+        text = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name == label)
+        text = f"{'would delete' if result.is_dry_run else 'deleted'} {text}"
+        if result.failed_count:
+            text += f", {result.failed_count:,} {'would fail' if result.is_dry_run else 'failed'}"
+        return text if result.is_complete else f"{text}; the next run goes on from there"

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import datetime
+import io
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+from pytest_django import Settings
+
+from django_runbook import conf
+from django_runbook.locks import factory
+from django_runbook.models import RUNNING, Run, StepRun
+from tests.journal.support import die
+from tests.runner.support import run
+
+pytestmark = pytest.mark.django_db
+FAILING = """\
+name: Nightly
+params: {day: monday}
+steps:
+  - {id: one, command: say hello}
+  - {id: group, steps: [{id: two, command: fail --kind error}]}
+  - {id: three, command: noop}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _journal(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
+    monkeypatch.chdir(tmp_path)
+
+
+def show(*words: str) -> str:
+    out = io.StringIO()
+    call_command("show_runs", *words, stdout=out)
+    return out.getvalue()
+
+
+def prune(*words: str) -> str:
+    out = io.StringIO()
+    call_command("prune_runs", *words, stdout=out)
+    return out.getvalue()
+
+
+def made(runbook: str, *, days: int, **columns: Any) -> Run:
+    at = timezone.now() - datetime.timedelta(days=days)
+    values = {"status": "succeeded", "pid": 1, "host": "here", "owner": "x", "started_at": at, "now": at.isoformat()}
+    row = Run.objects.create(id=uuid.uuid4().hex, runbook=runbook, name=runbook, **{**values, **columns})
+    StepRun.objects.create(run=row, step_id="one", name="one", role="step", kind="command", status="succeeded")
+    return row
+
+
+# -- show_runs -------------------------------------------------------------------------------------------------------------
+
+
+def test_runs_are_shown_newest_first(tmp_path: Path) -> None:
+    assert show() == "There are no runs.\n"
+    run(tmp_path, "steps: [noop]")
+    run(tmp_path, FAILING)
+    head, second, first = show().splitlines()
+    assert head.split() == ["RUN", "RUNBOOK", "STATUS", "STARTED", "TOOK", "ATTEMPTS"]
+    assert "failed" in second
+    assert "succeeded" in first
+
+
+def test_runs_of_one_runbook(tmp_path: Path) -> None:
+    run(tmp_path, FAILING)
+    made("weekly.yml", days=1)
+    for name in ("weekly.yml", "weekly"):
+        assert [row["runbook"] for row in json.loads(show(name, "--format", "json"))] == ["weekly.yml"]
+    assert [row["name"] for row in json.loads(show("test.yml", "--format", "json"))] == ["Nightly"]
+    assert [row["name"] for row in json.loads(show("Nightly", "--format", "json"))] == ["Nightly"]
+    assert len(json.loads(show("--limit", "1", "--format", "json"))) == 1
+
+
+def test_a_run_is_shown_with_its_steps(tmp_path: Path) -> None:
+    run(tmp_path, FAILING)
+    text = show("--run", Run.objects.get().pk[:6])
+    assert "param     day = monday" in text
+    assert "  ✓ one: succeeded, " in text
+    assert "    ✗ two: failed, " in text
+    assert ": nobody meant this\n" in text
+    assert "- three: not_run" in text
+
+
+def test_the_output_of_a_step_is_shown(tmp_path: Path) -> None:
+    run(tmp_path, FAILING)
+    run_id = Run.objects.get().pk
+    assert show("--run", run_id, "--step", "one").splitlines()[-1] == "hello"
+    text = show("--run", run_id, "--step", "two")
+    assert "about to fail" in text
+    assert text.splitlines()[-1] == "ValueError: nobody meant this"
+    assert json.loads(show("--run", run_id, "--step", "two", "--format", "json"))["error_type"] == "ValueError"
+
+
+def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path) -> None:
+    run(tmp_path, FAILING)
+    row = die("one")
+    assert "interrupted" in show()
+    lock = factory.new_factory(conf.read(), what="")(row.lock_name)
+    lock.acquire()
+    try:
+        assert "running" in show()
+    finally:
+        lock.release()
+
+
+@pytest.mark.parametrize("words", [("--run", "x"), ("--step", "one")], ids=["run", "step"])
+def test_what_is_not_there_is_told(words: tuple[str, ...]) -> None:
+    with pytest.raises(CommandError) as caught:
+        show(*words)
+    assert caught.value.returncode == 2
+
+
+# -- prune_runs ------------------------------------------------------------------------------------------------------------
+
+
+def test_old_runs_are_deleted_with_their_steps_and_the_newest_stay() -> None:
+    old = [made("a.yml", days=100 + number) for number in range(3)]
+    other = made("b.yml", days=400)
+    new = made("a.yml", days=1)
+    assert prune("--older-than", "90d", "--keep", "2") == "2 done\n"
+    assert set(Run.objects.all()) == {new, old[0], other}
+    assert set(StepRun.objects.values_list("run", flat=True)) == {new.pk, old[0].pk, other.pk}
+
+
+def test_by_default_a_hundred_of_each_stay() -> None:
+    made("a.yml", days=1000)
+    assert prune() == "0 done\n"
+    assert prune("--keep", "0") == "1 done\n"
+
+
+def test_a_run_that_is_at_work_stays() -> None:
+    row, dead = (made("a.yml", days=100, status=RUNNING) for _ in range(2))
+    lock = factory.new_factory(conf.read(), what="")(row.lock_name)
+    lock.acquire()
+    try:
+        prune("--keep", "0")
+    finally:
+        lock.release()
+    assert list(Run.objects.all()) == [row]
+    assert not StepRun.objects.filter(run=dead).exists()
+
+
+def test_a_dry_run_deletes_nothing() -> None:
+    made("a.yml", days=100)
+    assert "would be done" in prune("--keep", "0", "--dry-run")
+    assert Run.objects.count() == 1
+
+
+# -- mail_run_report -------------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_run_is_reported_by_its_handler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "s3cret-token")
+    text = (
+        "secrets: [TOKEN]\n"
+        + FAILING
+        + "  - {id: say, command: 'say ${{ secrets.TOKEN }}'}\non_failure:\n  - mail_run_report --to ops@example.com --to dev@example.com\n"
+    )
+    made("other.yml", days=0, status=RUNNING, host="elsewhere", pid=2)
+    assert run(tmp_path, text).exit_code == 1
+    (message,) = mail.outbox
+    assert message.to == ["ops@example.com", "dev@example.com"]
+    assert message.subject == "[runbook] Nightly: two failed"
+    assert "✗ two: failed" in message.body
+    assert "--- two failed\nabout to fail" in message.body
+    assert "ValueError: nobody meant this" in message.body
+    assert "- three: not_run" in message.body
+    assert "--resume " in message.body
+    assert "s3cret" not in message.body
+
+
+def test_the_newest_run_is_reported_elsewhere(tmp_path: Path) -> None:
+    run(tmp_path, "steps: [noop]")
+    call_command("mail_run_report", "--to", "ops@example.com", stdout=io.StringIO())
+    assert mail.outbox[0].subject == "[runbook] test: succeeded"
+
+
+def test_a_report_of_nothing_is_an_error() -> None:
+    with pytest.raises(CommandError, match="there is no run"):
+        call_command("mail_run_report", "--to", "ops@example.com")

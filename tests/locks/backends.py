@@ -1,0 +1,114 @@
+"""The backends of the locks, each on the service that the tests find, for this process and for others."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.db import connections
+
+from django_runbook.conf import Configuration, LockBackend
+from django_runbook.locks.base import Holder, Lock
+from django_runbook.locks.factory import new_factory
+from tests.postgres_settings import POSTGRES
+from tests.services import REDIS_URL, require_mariadb, require_postgres, require_redis
+
+NAMES = ("file", "postgresql", "mariadb", "redis")
+# Long enough for a slow machine to renew in time, which is at a third of it.
+EXPIRY_SECONDS = 2.0
+PATIENCE_SECONDS = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """A backend as this process has it, and as RUNBOOK["LOCK"] of another process with the settings ``module``."""
+
+    name: str
+    here: LockBackend
+    setting: dict[str, Any]
+    module: str = "tests.settings"
+
+    def lock(self, name: str) -> Lock:
+        return locks(self.here.backend, **self.here.options)(name)
+
+
+def locks(backend: str, **options: object) -> Callable[[str], Lock]:
+    """The locks of a backend with these options."""
+    configuration = Configuration(lock=LockBackend(backend=backend, options=options))
+    return new_factory(configuration, what="a test")
+
+
+@contextmanager
+def backend_of(name: str, directory: Path) -> Iterator[Backend]:
+    """The backend of this name; skips the test, or in CI fails it, where its service is not there."""
+    if name in {"postgresql", "mariadb"}:
+        setting: dict[str, Any] = {"BACKEND": "database", "OPTIONS": {}}
+        with alias_on(name) as alias:
+            here = LockBackend(backend="database", options={"alias": alias})
+            yield Backend(name=name, here=here, setting=setting, module=f"tests.{_SETTINGS[name]}")
+        return
+    options: dict[str, Any] = {"directory": str(directory)}
+    if name == "redis":
+        require_redis()
+        options = {"url": REDIS_URL, "expiry_seconds": EXPIRY_SECONDS, "prefix": f"test {directory}"}
+    setting = {"BACKEND": name, "OPTIONS": options}
+    yield Backend(name=name, here=LockBackend(backend=name, options=options), setting=setting)
+
+
+_SETTINGS = {"postgresql": "postgres_settings", "mariadb": "mariadb_settings"}
+
+
+@contextmanager
+def alias_on(vendor: str, **changes: Any) -> Iterator[str]:
+    """An alias of DATABASES for one test, on PostgreSQL or MariaDB."""
+    if vendor == "postgresql":
+        require_postgres()
+        database = {**POSTGRES, **changes}
+    else:
+        require_mariadb()
+        from tests.mariadb_settings import MARIADB
+
+        database = {**MARIADB, **changes}
+    alias = f"t_{uuid.uuid4().hex[:12]}"
+    connections.settings[alias] = database
+    connections.configure_settings(connections.settings)
+    try:
+        yield alias
+    finally:
+        connections[alias].close()
+        del connections[alias], connections.settings[alias]
+
+
+def new_name() -> str:
+    """The name of a lock that no other test uses."""
+    return f"test {uuid.uuid4().hex[:12]}"
+
+
+def eventually(claim: Callable[[], object]) -> bool:
+    """Whether it comes true, sooner or later."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not claim():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def is_free(lock: Lock) -> bool:
+    """Whether the lock could be taken; it is not held afterwards."""
+    if lock.acquire() is not None:
+        return False
+    lock.release()
+    return True
+
+
+def holder_of(lock: Lock) -> Holder:
+    """Who has it, which must be somebody else."""
+    holder = lock.acquire()
+    assert holder is not None
+    return holder

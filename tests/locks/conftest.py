@@ -1,0 +1,41 @@
+"""The backends of the locks as fixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.locks.backends import NAMES, Backend, backend_of, new_name
+from tests.postgres_settings import POSTGRES
+from tests.services import require_postgres
+
+
+@pytest.fixture(params=NAMES)
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    with backend_of(request.param, tmp_path / "locks") as backend:
+        yield backend
+
+
+@pytest.fixture
+def name() -> str:
+    return new_name()
+
+
+@pytest.fixture
+def server() -> Iterator[psycopg.Connection[Any]]:
+    """A connection that looks at what PostgreSQL has."""
+    require_postgres()
+    database = POSTGRES
+    with psycopg.connect(
+        host=database["HOST"],
+        port=database["PORT"],
+        user=database["USER"],
+        password=database["PASSWORD"],
+        dbname=database["NAME"],
+        autocommit=True,
+    ) as connection:
+        yield connection

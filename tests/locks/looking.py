@@ -1,0 +1,25 @@
+"""What PostgreSQL itself says of a lock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from django_runbook.locks.postgresql import PostgreSQLLock
+
+_PID = """
+    SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
+    AND ((classid::bigint << 32) | objid::bigint) = %s
+"""
+
+
+def key_of(name: str) -> int:
+    """The number of the lock of this name."""
+    return PostgreSQLLock(name, alias="default").key
+
+
+def pid_of(server: psycopg.Connection[Any], name: str) -> int | None:
+    """The server process that holds it."""
+    row = server.execute(_PID, [key_of(name)]).fetchone()
+    return None if row is None else int(row[0])

@@ -1,0 +1,127 @@
+"""Processes that take a lock: one that keeps it until it is killed, and a crowd that wants the same one at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from django_runbook.locks.base import Lock
+from tests.batch.support import read_line, started
+from tests.locks.backends import Backend
+
+_SET_UP = """
+import django
+from django.conf import settings
+settings.RUNBOOK = {{"LOCK": {setting!r}}}
+django.setup()
+"""
+_HOLD = """
+from tests.locks.processes import hold
+hold({name!r}, child_until={child_until!r})
+"""
+_CROWD = """
+from tests.locks.processes import crowd
+crowd({name!r}, count={count!r})
+"""
+
+
+@contextmanager
+def holding(backend: Backend, name: str, *, child_until: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the lock until it is killed; a child of it looks at the lock, and lives until a file is there."""
+    until = str(child_until) if child_until else ""
+    code = (_SET_UP + _HOLD).format(setting=backend.setting, name=name, child_until=until)
+    with started(code, DJANGO_SETTINGS_MODULE=backend.module) as process:
+        assert read_line(process) == "held"
+        yield process
+
+
+def run_crowd(backend: Backend, name: str, *, count: int, **environ: str) -> list[dict[str, Any]]:
+    """What each of many processes ended with, that ran the command ``hold_lock`` at once: pid, code, text."""
+    code = (_SET_UP + _CROWD).format(setting=backend.setting, name=name, count=count)
+    with started(code, DJANGO_SETTINGS_MODULE=backend.module, **environ) as process:
+        output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    told: list[dict[str, Any]] = json.loads(output)
+    return told
+
+
+def hold(name: str, *, child_until: str) -> None:
+    """Runs in a process of its own: take the lock, keep it, and tell when it is lost."""
+    from django_runbook import conf
+    from django_runbook.locks.factory import new_factory
+
+    lock = new_factory(conf.read(), what="a holder")(name)
+    assert lock.acquire() is None
+    if child_until and not os.fork():
+        _look(lock, until=Path(child_until))
+    if not child_until:
+        print("held", flush=True)
+    while lock.is_held():
+        time.sleep(0.02)
+    print("lost", flush=True)
+    time.sleep(60)
+
+
+def _look(lock: Lock, *, until: Path) -> NoReturn:
+    is_held = lock.is_held()
+    lock.release()
+    print("held by a child, too" if is_held else "held", flush=True)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    # Beyond the patience of whoever waits for the lock.
+    deadline = time.monotonic() + 60
+    while not until.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os._exit(0)
+
+
+def crowd(name: str, *, count: int) -> None:
+    """Runs in a process of its own: fork, wait until all are there, and run the command in each at the same time."""
+    # What the command needs is imported once, so that all begin together.
+    from tests.testapp.management.commands import hold_lock  # noqa: F401
+
+    directory = Path(tempfile.mkdtemp())
+    end = directory / "end"
+    ready, start = os.pipe()
+    pids = []
+    for number in range(count):
+        pid = os.fork()
+        if not pid:
+            os.close(start)
+            os.read(ready, 1)
+            _run(["manage.py", "hold_lock", name, str(end)], output=directory / str(number))
+        pids.append(pid)
+    os.close(start)
+    told: dict[int, int] = {}
+    while len(told) < count:
+        pid, status = os.wait()
+        told[pid] = os.waitstatus_to_exitcode(status)
+        if len(told) == count - 1:
+            end.touch()
+    texts = [(directory / str(number)).read_text() for number in range(count)]
+    print(json.dumps([{"pid": pid, "code": told[pid], "text": text} for pid, text in zip(pids, texts, strict=True)]))
+
+
+def _run(argv: list[str], *, output: Path) -> None:
+    from django.core.management import execute_from_command_line
+
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    code: Any = 0
+    try:
+        execute_from_command_line(argv)
+    except SystemExit as error:
+        code = error.code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

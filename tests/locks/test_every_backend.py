@@ -1,0 +1,111 @@
+"""What each backend promises in the same words: one at a time, a named holder, a lock that does not outlive its process."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from django_runbook.exceptions import LockUnavailable
+from tests.locks.backends import EXPIRY_SECONDS, Backend, alias_on, eventually, holder_of, is_free, locks
+from tests.locks.processes import holding, run_crowd
+
+
+def test_a_lock_is_held_once_and_says_by_whom(backend: Backend, name: str) -> None:
+    first, second = backend.lock(name), backend.lock(name)
+    assert (first.name, first.is_held()) == (name, False)
+    assert first.acquire() is None
+    holder = holder_of(second)
+    assert (holder.pid, holder.since[:2], holder.since[-1]) == (os.getpid(), "20", "Z")
+    assert holder.host
+    assert (first.is_held(), second.is_held()) == (True, False)
+    second.release()
+    assert first.is_held()
+    first.release()
+    first.release()
+    assert not first.is_held()
+    assert second.acquire() is None
+    second.release()
+
+
+def test_locks_of_different_names_do_not_know_each_other(backend: Backend, name: str) -> None:
+    # Names that a careless backend would fold, cut or quote into one.
+    names = [name, name.upper(), f"{name} ", f"{name}'%s", name * 10, name * 10 + "!", f"{name} ü", f"{name} u"]
+    locks = [backend.lock(other) for other in names]
+    assert [lock.acquire() for lock in locks] == [None] * len(names)
+    assert all(lock.is_held() for lock in locks)
+    for lock in locks:
+        lock.release()
+
+
+def test_a_lock_that_is_held_cannot_be_taken_again(backend: Backend, name: str) -> None:
+    lock = backend.lock(name)
+    assert lock.acquire() is None
+    with pytest.raises(RuntimeError, match="is held already"):
+        lock.acquire()
+    lock.release()
+    assert is_free(lock)
+
+
+def test_of_twenty_processes_at_once_one_works_and_the_others_leave_and_name_it(backend: Backend, name: str) -> None:
+    told = run_crowd(backend, name, count=20)
+    winners = [one for one in told if one["code"] == 0]
+    assert [one["text"] for one in winners] == ["worked\n"]
+    others = [one for one in told if one["code"] != 0]
+    assert [one["code"] for one in others] == [75] * 19
+    expected = f'CommandError: the lock "{name}" is held by '
+    assert all(one["text"].startswith(expected) for one in others), others
+    assert all(f"process {winners[0]['pid']} on " in one["text"] for one in others), others
+    assert all(", since 20" in one["text"] for one in others), others
+
+
+def test_a_holder_that_was_killed_leaves_no_lock_behind(backend: Backend, name: str) -> None:
+    lock = backend.lock(name)
+    with holding(backend, name) as process:
+        assert holder_of(lock).pid == process.pid
+        process.kill()
+        process.wait()
+        if backend.name == "redis":
+            assert holder_of(lock).pid == process.pid
+        assert eventually(lambda: is_free(lock))
+
+
+def test_a_child_of_the_holder_does_not_hold_the_lock_and_cannot_free_it(
+    backend: Backend, name: str, tmp_path: Path
+) -> None:
+    end = tmp_path / "end"
+    lock = backend.lock(name)
+    with holding(backend, name, child_until=end) as process:
+        assert holder_of(lock).pid == process.pid
+        process.kill()
+        process.wait()
+        assert eventually(lambda: is_free(lock))
+        end.touch()
+
+
+def test_a_clock_that_is_set_back_by_an_hour_changes_nothing(
+    backend: Backend, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = backend.lock(name)
+    assert lock.acquire() is None
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() - 3600)
+    if backend.name == "redis":
+        time.sleep(EXPIRY_SECONDS * 1.2)
+    assert lock.is_held()
+    assert holder_of(backend.lock(name)).pid == os.getpid()
+    lock.release()
+    assert is_free(lock)
+
+
+@pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])
+def test_a_database_that_cannot_be_reached_is_not_a_free_lock(vendor: str, name: str) -> None:
+    with alias_on(vendor, PORT="1") as alias, pytest.raises(LockUnavailable, match=f'"{alias}" cannot be used: '):
+        locks("database", alias=alias)(name).acquire()
+
+
+def test_a_redis_that_cannot_be_reached_is_not_a_free_lock(name: str) -> None:
+    with pytest.raises(LockUnavailable, match=r"in Redis cannot be used: .*127\.0\.0\.1:1"):
+        locks("redis", url="redis://127.0.0.1:1")(name).acquire()

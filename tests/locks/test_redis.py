@@ -1,0 +1,168 @@
+"""The lease in Redis: renewed, lost when it is gone, and given up when nobody can say."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from django_runbook.exceptions import InvalidUsage
+from django_runbook.locks.redis import RedisLock
+from tests.batch.support import read_line
+from tests.locks.backends import EXPIRY_SECONDS, backend_of, eventually, holder_of, is_free, locks
+from tests.locks.processes import holding
+from tests.locks.servers import Server, free_port, running
+from tests.services import require_program
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    port = free_port()
+    command = [require_program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    with running([*command, "--dir", str(tmp_path)], port=port, directory=tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def lock(server: Server, name: str) -> Iterator[RedisLock]:
+    lock = lock_on(server, name)
+    yield lock
+    lock.release()
+
+
+def lock_on(server: Server, name: str, *, seconds: float = EXPIRY_SECONDS, **options: Any) -> RedisLock:
+    lock = locks("redis", url=f"redis://127.0.0.1:{server.port}", expiry_seconds=seconds, **options)(name)
+    assert isinstance(lock, RedisLock)
+    return lock
+
+
+def test_a_lock_is_held_longer_than_its_expiry(server: Server, lock: RedisLock, name: str) -> None:
+    assert lock.acquire() is None
+    time.sleep(EXPIRY_SECONDS * 1.5)
+    assert lock.is_held()
+    assert holder_of(lock_on(server, name)).pid == os.getpid()
+    with redis.Redis(port=server.port) as client:
+        # Renewing adds nothing to what is left, or a holder that is killed would leave the lock behind for longer.
+        (key,) = client.keys()
+        assert 0 < client.pttl(key) <= EXPIRY_SECONDS * 1000
+
+
+def test_a_lock_that_is_gone_is_lost(server: Server, lock: RedisLock, name: str) -> None:
+    assert lock.acquire() is None
+    with redis.Redis(port=server.port) as client:
+        client.flushall()
+    assert eventually(lambda: not lock.is_held())
+    # It was told so, and did not wait until it must have expired.
+    assert lock.good_until > time.monotonic()
+    other = lock_on(server, name)
+    assert other.acquire() is None
+    # Neither is it renewed, nor does its release free what is not ours.
+    lock.release()
+    assert other.is_held()
+    assert holder_of(lock_on(server, name)).pid == os.getpid()
+    other.release()
+
+
+def test_a_redis_that_comes_back_without_its_keys_has_lost_the_lock(server: Server, lock: RedisLock, name: str) -> None:
+    assert lock.acquire() is None
+    server.stop()
+    server.start()
+    assert eventually(lambda: not lock.is_held())
+    assert is_free(lock_on(server, name))
+
+
+def test_a_redis_that_is_away_for_a_moment_changes_nothing(server: Server, name: str) -> None:
+    seconds = 4.0
+    lock = lock_on(server, name, seconds=seconds)
+    assert lock.acquire() is None
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        # The first renewal is due, and fails, in this time.
+        time.sleep(seconds / 2)
+        assert lock.is_held()
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    time.sleep(seconds * 0.7)
+    assert lock.is_held()
+    assert holder_of(lock_on(server, name)).pid == os.getpid()
+    lock.release()
+
+
+def test_a_redis_that_stays_away_has_lost_the_lock_once_it_may_have_expired(server: Server, lock: RedisLock) -> None:
+    assert lock.acquire() is None
+    server.stop()
+    assert lock.is_held()
+    assert eventually(lambda: not lock.is_held())
+    server.start()
+    assert not lock.is_held()
+
+
+def test_a_holder_that_was_stopped_for_too_long_has_lost_the_lock(tmp_path: Path, name: str) -> None:
+    with backend_of("redis", tmp_path) as backend, holding(backend, name) as process:
+        lock = backend.lock(name)
+        assert holder_of(lock).pid == process.pid
+        os.kill(process.pid, signal.SIGSTOP)
+        assert eventually(lambda: lock.acquire() is None)
+        os.kill(process.pid, signal.SIGCONT)
+        assert read_line(process) == "lost"
+        assert lock.is_held()
+        lock.release()
+
+
+def test_time_that_passed_unnoticed_counts(lock: RedisLock, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lock.acquire() is None
+    clock = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + EXPIRY_SECONDS)
+    # Whoever goes on after a long stop asks before the thread that renews has had its turn.
+    assert not lock.is_held()
+
+
+def test_a_lock_that_cannot_be_released_is_left_to_expire(server: Server, lock: RedisLock) -> None:
+    assert lock.acquire() is None
+    server.stop()
+    lock.release()
+    assert not lock.is_held()
+
+
+def test_a_client_that_gives_texts_names_the_holder_too(server: Server, lock: RedisLock, name: str) -> None:
+    assert lock.acquire() is None
+    url = f"redis://127.0.0.1:{server.port}?decode_responses=true"
+    assert holder_of(locks("redis", url=url)(name)).pid == os.getpid()
+
+
+def test_prefixes_keep_projects_apart(server: Server, lock: RedisLock, name: str) -> None:
+    assert lock.acquire() is None
+    assert is_free(lock_on(server, name, prefix="another project"))
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({}, 'need the option "url", as in "redis://'),
+        ({"url": 6379}, 'need the option "url", as in "redis://'),
+        ({"url": "http://127.0.0.1"}, 'the option "url" of the redis locks cannot be used: '),
+        ({"url": "redis://127.0.0.1", "expiry_seconds": "30"}, "must be a number of seconds, at least 1"),
+        ({"url": "redis://127.0.0.1", "expiry_seconds": True}, "must be a number of seconds, at least 1"),
+        ({"url": "redis://127.0.0.1", "expiry_seconds": 0.5}, "must be a number of seconds, at least 1"),
+        ({"url": "redis://127.0.0.1", "expiry_seconds": float("nan")}, "must be a number of seconds, at least 1"),
+        ({"url": "redis://127.0.0.1", "prefix": 1}, 'the option "prefix" of the redis locks must be a text'),
+    ],
+)
+def test_options_that_cannot_work_are_refused_before_anything_is_connected_to(
+    options: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(InvalidUsage, match=problem):
+        locks("redis", **options)
+
+
+def test_without_the_package_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(InvalidUsage, match=r"pip install django-runbook\[redis\]"):
+        locks("redis", url="redis://127.0.0.1")

@@ -1,0 +1,92 @@
+"""A tree to what the runner makes of it, from the text of its files on, with commands that are played."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pytest import MonkeyPatch  # noqa: PT013
+
+from django_runbook import checking, conf, events
+from django_runbook.binding.plan import plan
+from django_runbook.document import inputs
+from django_runbook.results import RunResult
+from django_runbook.runner import branches, limits, selection
+from django_runbook.runner import run as runner
+from django_runbook.runner.stopping import Stop
+from tests.runner.fakes import FakeCommands, FakeTime
+from tests.runner.trees import Case, texts
+
+
+def play(case: Case) -> Played:
+    """Run a case in this process, in a time of its own."""
+    return Played(case)
+
+
+class FreeLock:
+    """A lock that nobody else wants."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def acquire(self) -> None:
+        return None
+
+    def is_held(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        return None
+
+
+class Played:
+    """What the runner made of a case."""
+
+    def __init__(self, case: Case) -> None:
+        self.events: list[events.Event] = []
+        time, stop = FakeTime(), Stop()
+        self.commands = FakeCommands(file=case.file, time=time, stop=stop, keep_going=case.keep_going)
+        with TemporaryDirectory() as directory, MonkeyPatch.context() as patch:
+            patch.setattr(limits, "time", time)
+            patch.setattr("django_runbook.runner.run.together", time.together(branches.together))
+            self.result = self._run(case, Path(directory), stop)
+
+    def _run(self, case: Case, directory: Path, stop: Stop) -> RunResult:
+        for name, text in texts(case.file):
+            (directory / name).write_text(text)
+        path = directory / case.file.name
+        loaded = checking.load(path, name=str(path), configuration=conf.read())
+        assert loaded.runbook is not None, loaded.diagnostics
+        run = {"id": "1", "name": "main", "file": case.file.name}
+        binder = checking.new_binder()
+        known = inputs.resolve(loaded.runbook, inputs.Given(now=checking.now(), run=run))
+        planned = plan(loaded.runbook, known, binder)
+        assert [*loaded.diagnostics, *planned.diagnostics] == []
+        chosen = selection.Selection(tags=case.tags, skip_tags=case.skip_tags)
+        around = runner.Surroundings(
+            execute=self.commands.execute,
+            isolate=self.commands.isolate,
+            atomically=lambda step_id, call: call(),
+            new_lock=FreeLock,
+            emit=self.events.append,
+            binder=binder,
+            stop=stop,
+            mask=lambda text: text,
+        )
+        left_out = selection.leave_out(planned.outline, chosen)
+        return runner.run(planned, runner.Settings(left_out=left_out, keeps_going=case.keep_going), around)
+
+    def happened(self) -> list[tuple[str, ...]]:
+        """The starts, the further attempts and the ends of steps in their order."""
+        return [told for event in self.events if (told := _told(event))]
+
+
+def _told(event: events.Event) -> tuple[str, ...]:
+    match event:
+        case events.StepStarted():
+            return ("start", event.step_id)
+        case events.AttemptFailed():
+            return ("retry", event.step_id, str(event.attempt))
+        case events.StepFinished():
+            return ("end", event.result.step_id, event.result.status.value)
+    return ()

@@ -1,0 +1,126 @@
+"""What ``manage.py check`` says of the locks."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import pytest
+from django.core import checks
+from django.db import connections
+
+from django_runbook.checks import check_locks
+from tests.locks.backends import alias_on
+
+
+class Own:
+    """A backend with a check of its own."""
+
+    def __init__(self, *, what: str) -> None:
+        self.what = what
+
+    def check(self) -> list[checks.CheckMessage]:
+        return [checks.Warning(f"asked by {self.what}", id="own.W001")]
+
+
+@pytest.fixture(autouse=True)
+def the_command_check_is_at_work() -> None:
+    importlib.import_module("django.core.management.commands.check")
+
+
+def found(settings: Any, value: object) -> list[tuple[str, str]]:
+    settings.RUNBOOK = {"LOCK": value}
+    return [(str(message.id), message.msg) for message in check_locks(None)]
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        pytest.param("database", 'the database "default" (SQLite) has no locks', id="database without locks"),
+        pytest.param("redis", 'the redis locks need the option "url"', id="redis without its address"),
+        pytest.param("nowhere.Locks", 'the backend "nowhere.Locks" cannot be imported', id="no backend"),
+    ],
+)
+def test_what_cannot_work_is_an_error(settings: Any, value: object, problem: str) -> None:
+    ((code, text),) = found(settings, value)
+    assert code == "django_runbook.E002"
+    assert problem in text
+
+
+def test_redis_locks_without_the_package_are_an_error(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    ((code, text),) = found(settings, {"BACKEND": "redis", "OPTIONS": {"url": "redis://127.0.0.1"}})
+    assert code == "django_runbook.E002"
+    assert "pip install django-runbook[redis]" in text
+
+
+@pytest.mark.parametrize("value", ["auto", "file", {"BACKEND": "redis", "OPTIONS": {"url": "redis://nowhere"}}])
+def test_what_works_is_not_told_of(settings: Any, value: object) -> None:
+    assert found(settings, value) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "count"),
+    [
+        ("", 0),
+        ("localhost", 0),
+        ("127.0.0.1", 0),
+        ("::1", 0),
+        ("/run/postgresql", 0),
+        ("db.example.com", 1),
+        ("10.0.0.3", 1),
+    ],
+)
+def test_file_locks_with_a_database_on_another_host_are_a_warning(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, host: str, count: int
+) -> None:
+    monkeypatch.setitem(connections.settings["default"], "HOST", host)
+    told = found(settings, "file")
+    assert [code for code, _ in told] == ["django_runbook.W001"] * count
+    assert all(f'on another host, "{host}"' in text for _, text in told)
+
+
+@pytest.mark.parametrize(("changes", "count"), [({}, 0), ({"DISABLE_SERVER_SIDE_CURSORS": True}, 1)])
+def test_a_pooler_that_can_be_seen_is_told_of(settings: Any, changes: dict[str, Any], count: int) -> None:
+    with alias_on("postgresql", **changes) as alias:
+        told = found(settings, {"BACKEND": "database", "OPTIONS": {"alias": alias}})
+    assert [code for code, _ in told] == ["django_runbook.I001"] * count
+    assert all("each held lock keeps one of its connections" in text for _, text in told)
+
+
+@pytest.mark.parametrize(
+    ("location", "count"),
+    [
+        ("redis://127.0.0.1:6379/0", 1),
+        ("redis://127.0.0.1:6379/1", 0),
+        ("redis://nowhere,redis://127.0.0.1:6379/0", 1),
+        (["redis://nowhere", "redis://127.0.0.1:6379/0"], 1),
+        (None, 0),
+    ],
+    ids=str,
+)
+def test_redis_locks_that_clearing_a_cache_would_free_are_a_warning(
+    settings: Any, location: object, count: int
+) -> None:
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": location}}
+    told = found(settings, {"BACKEND": "redis", "OPTIONS": {"url": "redis://127.0.0.1:6379/0"}})
+    assert [code for code, _ in told] == ["django_runbook.W002"] * count
+
+
+def test_a_backend_of_a_projects_own_has_its_say(settings: Any) -> None:
+    assert found(settings, "tests.test_checks.Own") == [("own.W001", "asked by manage.py check")]
+
+
+def test_a_setting_that_cannot_be_read_is_told_of_once(settings: Any) -> None:
+    settings.RUNBOOK = {"LOCKS": "file"}
+    assert check_locks(None) == []
+
+
+def test_other_commands_and_checks_of_single_apps_are_not_slowed_down(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.RUNBOOK = {"LOCK": "nowhere.Locks"}
+    assert check_locks([]) == []
+    monkeypatch.delitem(sys.modules, "django.core.management.commands.check")
+    assert check_locks(None) == []
