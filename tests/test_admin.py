@@ -4,6 +4,7 @@ import datetime
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,9 @@ from django_runbook.exceptions import InvalidUsage
 from django_runbook.locks.base import Holder
 from django_runbook.models import RUNNING, Checkpoint, FailedRow, Run, StepRun
 from tests import journal_data
+from tests.runner.support import run as run_runbook
+from tests.testapp.management.commands import count_rows
+from tests.testapp.models import Row
 
 pytestmark = pytest.mark.django_db
 
@@ -204,7 +208,7 @@ def test_the_page_of_a_failed_run_tells_what_failed_and_how_to_go_on(client: Cli
     run = journal_data.failed_run()
     page = html(client, url_of(run))
     assert f"python manage.py run_runbook nightly.yml --resume {run.pk}" in page
-    assert "10 succeeded, 1 failed, 1 allowed failure, 1 skipped, 2 not run" in page
+    assert "10 succeeded, 1 failed, 1 failed but allowed, 1 skipped, 2 not run" in page
     assert "TransportError: 429 Too Many Requests: the cluster is at its limit" in page
     assert "deploy@ops-1" in page
     assert run.git_commit[:12] in page
@@ -435,6 +439,60 @@ def test_a_captured_secret_is_said_not_to_be_stored(client: Client) -> None:
 def test_the_list_of_steps_leads_to_the_runs(client: Client) -> None:
     response = client.get("/admin/django_runbook/steprun/")
     assert (response.status_code, response["Location"]) == (302, LIST)
+
+
+# -- what the journal itself writes ---------------------------------------------------------------------------------------
+
+REAL = """
+secrets: [HUSH]
+steps:
+  - {id: shaky, command: fail, retry: {attempts: 2, delay: 0}, continue_on_error: true}
+  - id: each
+    command: say
+    args: ["${{ item }} ${{ secrets.HUSH }}"]
+    for_each: [x, y]
+  - {id: count, command: count_rows --max-errors 1, continue_on_error: true}
+  - fail
+finally:
+  - say done
+"""
+
+
+def count_but_the_second(self: Any, rows: Any) -> None:
+    if rows.filter(pk=2).exists():
+        raise ValueError("the second is not to be counted")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_pages_read_what_the_journal_writes(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HUSH", "sesame-open")
+    monkeypatch.setattr(count_rows.Command, "process_batch", count_but_the_second)
+    Row.objects.bulk_create(Row(pk=pk) for pk in (1, 2, 3))
+    assert run_runbook(tmp_path, REAL).exit_code == 1
+
+    client = client_of(*OURS)
+    run = Run.objects.get()
+    page = html(client, url_of(run))
+    assert "3 succeeded, 1 failed, 2 failed but allowed" in page
+    assert [re.findall(r"rb-bar rb-(\w+)", row) for row in re.findall(r"<tr id=.*?</tr>", page)] == [
+        ["failed", "allowed"],
+        ["succeeded"],
+        ["succeeded"],
+        ["succeeded"],
+        ["allowed"],
+        ["failed"],
+        ["succeeded"],
+    ]
+    link = re.search(r'href="([^"]+)">1 failed row<', page)
+    assert link
+    assert "the second is not to be counted" in html(client, link[1])
+    pages = [page, html(client, step_url(run, "each[1]")), html(client, step_url(run, "fail"))]
+    assert "x ***" in pages[1]
+    assert not any("sesame-open" in text for text in pages)
 
 
 # -- hostile texts, and the policy ----------------------------------------------------------------------------------------

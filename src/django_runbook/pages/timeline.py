@@ -99,7 +99,7 @@ class Share:
 
     @property
     def label(self) -> str:
-        return words.LABELS[self.look]
+        return words.counted(self.look)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

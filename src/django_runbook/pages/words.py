@@ -24,7 +24,7 @@ LABELS: Final = {
     StepStatus.SUCCEEDED.value: "succeeded",
     RunStatus.WARNING.value: "warning",
     StepStatus.FAILED.value: "failed",
-    ALLOWED: "allowed failure",
+    ALLOWED: "allowed",
     StepStatus.TIMED_OUT.value: "timed out",
     StepStatus.INTERRUPTED.value: "interrupted",
     RUNNING: "running",
@@ -81,6 +81,11 @@ def span(seconds: float) -> str:
         count, rest = divmod(rest, size)
         parts += f"{count}{unit}" if count else ""
     return f"{parts}{rest}s" if rest else parts
+
+
+def counted(look: str) -> str:
+    """The status as it stands behind a number of steps."""
+    return "failed but allowed" if look == ALLOWED else LABELS[look]
 
 
 def moment(at: datetime.datetime) -> str:
