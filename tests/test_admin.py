@@ -308,6 +308,15 @@ def test_more_attempts_than_a_page_can_hold_leave_out_what_went_well(
     assert page.count("<tr id=") == 1
 
 
+def test_failures_that_are_too_many_to_show_are_told_of(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_runbook.pages.attempts.MAX_ATTEMPTS", 50)
+    run = journal_data.wide_run(70, status="failed")
+    StepRun.objects.filter(run=run, attempt=1).exclude(step_id__endswith="0").update(status="failed")
+    page = html(client, url_of(run))
+    assert "7 that succeeded are left out, and 13 others" in page
+    assert "7 succeeded, 50 failed, 13 that are not counted" in page
+
+
 def test_a_run_that_was_resumed_while_its_page_was_made_is_drawn(client: Client) -> None:
     run = journal_data.resumed_run()
     Run.objects.filter(pk=run.pk).update(attempt_count=1)

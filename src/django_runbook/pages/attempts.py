@@ -46,10 +46,12 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempts:
-    """In the order in which they were written; ``left_out_count`` went well and are too many to show."""
+    """In the order in which they were written. Where they are too many to show, ``succeeded_count`` of those that went
+    well are left out, and where that is not enough, the last ``cut_count`` of the others."""
 
     rows: tuple[Attempt, ...]
-    left_out_count: int = 0
+    succeeded_count: int = 0
+    cut_count: int = 0
 
 
 def attempts_of(run: Run) -> Attempts:
@@ -58,8 +60,9 @@ def attempts_of(run: Run) -> Attempts:
     rows = _read(every)
     if len(rows) <= MAX_ATTEMPTS:
         return Attempts(rows=rows)
-    rows = _read(every.exclude(status=StepStatus.SUCCEEDED, kind="command"))[:MAX_ATTEMPTS]
-    return Attempts(rows=rows, left_out_count=every.count() - len(rows))
+    others = every.exclude(status=StepStatus.SUCCEEDED, kind="command")
+    rows, other_count = _read(others)[:MAX_ATTEMPTS], others.count()
+    return Attempts(rows=rows, succeeded_count=every.count() - other_count, cut_count=other_count - len(rows))
 
 
 def attempts_at(step: StepRun) -> tuple[Attempt, ...]:

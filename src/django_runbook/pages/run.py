@@ -106,24 +106,26 @@ class RunPage:
         return words.resume_line(self.run) if self.look in UNFINISHED else ""
 
     @property
-    def left_out_count(self) -> int:
-        return self.attempts.left_out_count if self.attempts else 0
-
-    @property
     def left_out(self) -> str:
-        """How many attempts that went well are not shown."""
-        return words.number(self.left_out_count) if self.left_out_count else ""
+        """What is not shown because it is too much; empty where all is."""
+        if self.attempts is None or not self.attempts.succeeded_count:
+            return ""
+        text = f"{words.number(self.attempts.succeeded_count)} that succeeded are left out"
+        return f"{text}, and {words.number(self.attempts.cut_count)} others" if self.attempts.cut_count else text
 
     @property
     def shares(self) -> list[Share]:
-        if self.timeline is None:
+        if self.timeline is None or self.attempts is None:
             return []
-        return shares(self.timeline.rows, step_count=self.run.step_count, left_out_count=self.left_out_count)
+        return shares(self.timeline.rows, step_count=self.run.step_count, succeeded_count=self.attempts.succeeded_count)
 
     @property
     def counts(self) -> str:
         """How many of its steps are in which state, in words."""
-        return ", ".join(f"{words.number(share.count)} {share.label}" for share in self.shares)
+        counts = [f"{words.number(share.count)} {share.label}" for share in self.shares]
+        if self.attempts is not None and self.attempts.cut_count:
+            counts.append(f"{words.number(self.attempts.cut_count)} that are not counted")
+        return ", ".join(counts)
 
     @property
     def to_come(self) -> str:

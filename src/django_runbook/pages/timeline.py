@@ -150,10 +150,10 @@ def timeline_of(run: Run, attempts: Sequence[Attempt], frame: Frame) -> Timeline
     return Timeline(axis=axis, rows=tuple(walk("", depth=0, path="", role=Role.STEP.value)))
 
 
-def shares(rows: Iterable[Row], *, step_count: int, left_out_count: int = 0) -> list[Share]:
+def shares(rows: Iterable[Row], *, step_count: int, succeeded_count: int = 0) -> list[Share]:
     """How many commands of the file are in which state, those that are to come with the ones that were not run."""
     counts = Counter(row.look for row in rows if row.is_command)
-    counts[StepStatus.SUCCEEDED.value] += left_out_count
+    counts[StepStatus.SUCCEEDED.value] += succeeded_count
     total = max(step_count, sum(counts.values()), 1)
     found, place = [], 0.0
     for look in words.LABELS:
