@@ -134,6 +134,31 @@ def test_a_run_that_died_is_shown_and_found_as_interrupted(client: Client, free_
     assert dead.pk not in html(client, f"{LIST}?status=running")
 
 
+def test_a_run_that_ends_while_it_is_asked_is_shown_as_it_ended(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = journal_data.running_run()
+
+    def end(name: str) -> FakeLock:
+        Run.objects.filter(pk=run.pk).update(status="succeeded", exit_code=0, finished_at=timezone.now())
+        return FakeLock(name, is_free=True)
+
+    monkeypatch.setattr(admin, "new_lock", lambda: end)
+    for page in (LIST, url_of(run), live_of(run)):
+        Run.objects.filter(pk=run.pk).update(status=RUNNING, exit_code=None, finished_at=None)
+        shown = html(client, page)
+        assert "rb-badge rb-succeeded" in shown
+        assert "rb-badge rb-interrupted" not in shown
+
+
+def test_dead_runs_take_one_more_query_however_many_they_are(
+    client: Client, free_locks: set[str], django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    free_locks.update(journal_data.running_run().pk for _ in range(9))
+    with django_assert_max_num_queries(9):
+        assert statuses_of(html(client, LIST)) == ["interrupted"] * 9
+
+
 def test_only_runs_that_say_that_they_are_running_are_asked_for_their_lock(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,7 +338,7 @@ def test_failures_that_are_too_many_to_show_are_told_of(client: Client, monkeypa
     run = journal_data.wide_run(70, status="failed")
     StepRun.objects.filter(run=run, attempt=1).exclude(step_id__endswith="0").update(status="failed")
     page = html(client, url_of(run))
-    assert "7 that succeeded are left out, and 13 others" in page
+    assert "7 that succeeded and 13 others are left out" in page
     assert "7 succeeded, 50 failed, 13 that are not counted" in page
 
 

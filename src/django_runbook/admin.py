@@ -25,7 +25,7 @@ from django_runbook.locks.base import Lock
 from django_runbook.locks.factory import new_factory
 from django_runbook.models import RUNNING, Checkpoint, FailedRow, Run, StepRun
 from django_runbook.pages import words
-from django_runbook.pages.liveness import Life, life_of, shown_status
+from django_runbook.pages.liveness import Life, life_of, lives_of, shown_status
 from django_runbook.pages.run import Cursor, RunPage, Urls, run_page, took
 from django_runbook.pages.step import step_page
 from django_runbook.results import RunStatus
@@ -101,9 +101,8 @@ class StatusFilter(admin.SimpleListFilter):
         status = self.value()
         if status not in {RUNNING, RunStatus.INTERRUPTED.value}:
             return queryset.filter(status=status) if status else queryset
-        lock_of = new_lock()
-        claims = Run.objects.filter(status=RUNNING).newest_first()[:_MAX_ASKED]
-        gone = [run.pk for run in claims if life_of(run, lock_of) is Life.GONE]
+        claims = list(Run.objects.filter(status=RUNNING).newest_first()[:_MAX_ASKED])
+        gone = [pk for pk, life in lives_of(claims, new_lock()).items() if life is Life.GONE]
         if status == RUNNING:
             return queryset.filter(status=RUNNING).exclude(pk__in=gone)
         return queryset.filter(Q(status=status) | Q(pk__in=gone))
@@ -114,9 +113,10 @@ class RunList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        lock_of = new_lock()
+        self.result_list = list(self.result_list)
+        lives = lives_of(self.result_list, new_lock())
         for run in self.result_list:
-            run.life = life_of(run, lock_of)
+            run.life = lives[run.pk]
 
 
 @admin.register(Run)

@@ -30,6 +30,7 @@ def test_a_run_whose_lock_is_held_is_at_work(lock: FileLock, tmp_path: Path) -> 
         lock.release()
 
 
+@pytest.mark.django_db
 def test_a_run_whose_lock_is_free_is_gone_and_shown_as_interrupted(lock: FileLock, tmp_path: Path) -> None:
     lock.acquire()
     lock.release()
@@ -37,6 +38,7 @@ def test_a_run_whose_lock_is_free_is_gone_and_shown_as_interrupted(lock: FileLoc
     assert shown_status(RUN, Life.GONE) == "interrupted"
 
 
+@pytest.mark.django_db
 def test_to_ask_takes_no_lock(lock: FileLock, tmp_path: Path) -> None:
     lock.acquire()
     lock.release()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django_runbook.exceptions import RunbookError
 from django_runbook.journal.liveness import is_alive
@@ -24,6 +24,23 @@ class Life(enum.Enum):
 
 def life_of(run: Run, new_lock: Callable[[str], Lock]) -> Life:
     """Whether the process of a run is at work, asked only of a run that says so."""
+    return lives_of([run], new_lock)[run.pk]
+
+
+def lives_of(runs: Sequence[Run], new_lock: Callable[[str], Lock]) -> dict[str, Life]:
+    """The same of many runs, by their ids. A run that ended while it was asked is read anew."""
+    lives = {run.pk: _ask(run, new_lock) for run in runs}
+    free = [run for run in runs if lives[run.pk] is Life.GONE]
+    ended = Run.objects.filter(pk__in=[run.pk for run in free]).exclude(status=RUNNING) if free else Run.objects.none()
+    keys = set(ended.values_list("pk", flat=True))
+    for run in free:
+        if run.pk in keys:
+            run.refresh_from_db()
+            lives[run.pk] = Life.ENDED
+    return lives
+
+
+def _ask(run: Run, new_lock: Callable[[str], Lock]) -> Life:
     if run.status != RUNNING:
         return Life.ENDED
     try:

@@ -108,10 +108,10 @@ class RunPage:
     @property
     def left_out(self) -> str:
         """What is not shown because it is too much; empty where all is."""
-        if self.attempts is None or not self.attempts.succeeded_count:
+        if self.attempts is None:
             return ""
-        text = f"{words.number(self.attempts.succeeded_count)} that succeeded are left out"
-        return f"{text}, and {words.number(self.attempts.cut_count)} others" if self.attempts.cut_count else text
+        counts = ((self.attempts.succeeded_count, "that succeeded"), (self.attempts.cut_count, "others"))
+        return " and ".join(f"{words.number(count)} {which}" for count, which in counts if count)
 
     @property
     def shares(self) -> list[Share]:
