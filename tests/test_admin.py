@@ -48,6 +48,9 @@ class FakeLock:
         """Nothing was taken."""
 
 
+asked_for_real = admin.new_lock
+
+
 @pytest.fixture(autouse=True)
 def free_locks(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The ids of the runs whose process is gone; those of all others live."""
@@ -183,6 +186,17 @@ def test_locks_that_cannot_be_asked_leave_the_status_as_it_is(client: Client, mo
     run = journal_data.running_run()
     assert statuses_of(html(client, LIST)) == ["running"]
     assert "cannot be told from here" in html(client, url_of(run))
+
+
+@pytest.mark.parametrize("setting", [{}, {"LOCK": "no such backend"}], ids=["right", "wrong"])
+def test_the_locks_of_the_settings_are_asked(
+    client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch, setting: dict[str, object]
+) -> None:
+    monkeypatch.setattr(admin, "new_lock", asked_for_real)
+    settings.RUNBOOK = {**settings.RUNBOOK, **setting}
+    journal_data.running_run()
+    # No process has ever taken its lock here.
+    assert statuses_of(html(client, LIST)) == ["running"]
 
 
 @pytest.mark.parametrize("status", ["succeeded", "failed", "warning"])

@@ -111,11 +111,6 @@ class Timeline:
     def failures(self) -> list[Row]:
         return [row for row in self.rows if row.is_failure]
 
-    @property
-    def running(self) -> list[Row]:
-        """The commands that are at work."""
-        return [row for row in self.rows if row.is_command and row.look == RUNNING]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
