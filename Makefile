@@ -68,6 +68,10 @@ check: lint types migrations docs test ## all of the above, before a commit
 matrix: $(VENV)/.development-installed ## run the tests on each Python that is here, with each Django
 	@$(VENV_PYTHON) -m nox --session interpreters tests -- $(ARGS)
 
+.PHONY: screenshot
+screenshot: $(VENV)/.development-installed ## make the README's picture of the admin, with the Chromium that is here
+	@$(VENV_PYTHON) example_project/screenshot.py
+
 .PHONY: lock
 lock: $(VENV)/.development-installed ## pin the dependencies anew (ARGS=--upgrade takes the newest)
 	@$(VENV_PYTHON) -m nox --session lock -- $(ARGS)

@@ -38,6 +38,8 @@ MAY_IMPORT = {
     "resume": {"journal", "models", "document", "binding", "runner"},
     "recording": {"journal", "resume", "models", "checking", "document", "binding", "locks", "runner"},
     "signals": set[str](),
+    "pages": {"models", "journal", "locks", "reporters"},
+    "admin": {"pages", "models", "locks", "conf"},
     "migrations": {"fields"},
     "results": set[str](),
     "exceptions": set[str](),

@@ -1,0 +1,299 @@
+"""The journal in Django's admin, to look at and not to change; old runs go with ``prune_runs`` and in no other way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth import get_permission_codename
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.template.loader import get_template
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from django_runbook import conf
+from django_runbook.exceptions import RunbookError
+from django_runbook.locks.base import Lock
+from django_runbook.locks.factory import new_factory
+from django_runbook.models import RUNNING, Checkpoint, FailedRow, Run, StepRun
+from django_runbook.pages import words
+from django_runbook.pages.liveness import Life, life_of, lives_of, shown_status
+from django_runbook.pages.run import Cursor, RunPage, Urls, run_page, took
+from django_runbook.pages.step import step_page
+from django_runbook.results import RunStatus
+
+# Of so many runs that say that they are running it is asked whether they are, for a filter.
+_MAX_ASKED: Final = 200
+
+
+def new_lock() -> Callable[[str], Lock]:
+    """From the name of a lock to the lock, to see whether it is free."""
+    try:
+        return new_factory(conf.read(), what="the admin, to see whether a run is at work")
+    except RunbookError as error:
+        wrong = error
+
+        def refuse(name: str) -> Lock:
+            raise wrong
+
+        return refuse
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # ModelAdmin takes no parameter at run time
+    """Shows rows to those who may view them."""
+
+    actions = None
+    # Neither counts more rows than a page needs.
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return may_view(request, self.model)
+
+    def url(self, name: str, *args: object) -> str:
+        """Of one of our views, on the site that this belongs to."""
+        return reverse(f"admin:django_runbook_{name}", args=args, current_app=self.admin_site.name)
+
+    def respond(self, request: HttpRequest, template: str, **context: Any) -> HttpResponse:
+        """A page of the admin."""
+        request.current_app = self.admin_site.name  # as Django's own views do
+        context = {**self.admin_site.each_context(request), "opts": self.opts, **context}
+        return TemplateResponse(request, template, context)
+
+
+def may_view(request: HttpRequest, model: type[Model]) -> bool:
+    """Whether a person may view the rows of a model: with Django's permission to view them, or to change them."""
+    meta = model._meta
+    return any(
+        request.user.has_perm(f"{meta.app_label}.{get_permission_codename(action, meta)}")
+        for action in ("view", "change")
+    )
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """By the status that is shown: a run that died is among those that were interrupted."""
+
+    title = "status"
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(status, words.LABELS[status]) for status in (RUNNING, *RunStatus)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
+        status = self.value()
+        if status not in {RUNNING, RunStatus.INTERRUPTED.value}:
+            return queryset.filter(status=status) if status else queryset
+        claims = list(Run.objects.filter(status=RUNNING).newest_first()[:_MAX_ASKED])
+        gone = [pk for pk, life in lives_of(claims, new_lock()).items() if life is Life.GONE]
+        if status == RUNNING:
+            return queryset.filter(status=RUNNING).exclude(pk__in=gone)
+        return queryset.filter(Q(status=status) | Q(pk__in=gone))
+
+
+class RunList(ChangeList):
+    """A page of runs, each with whether its process is at work: asked once for a page, and of those that say so."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        lives = lives_of(self.result_list, new_lock())
+        for run in self.result_list:
+            run.life = lives[run.pk]
+
+
+@admin.register(Run)
+class RunAdmin(ReadOnlyAdmin):
+    """The runs, newest first, and the page of each."""
+
+    change_list_template = "django_runbook/run_list.html"
+    list_display = ("state", "title", "started", "duration", "attempts")
+    list_display_links = ("title",)
+    list_filter = (StatusFilter, "started_at", "runbook")
+    search_fields = ("^id", "runbook", "name")
+    search_help_text = "The beginning of an id, or a part of a runbook or of a name"
+    ordering = ("-started_at", "-pk")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return RunList
+
+    @admin.display(description="status", ordering="status")
+    def state(self, run: Run) -> SafeString:
+        badge = words.badge(shown_status(run, _life(run)))
+        if not run.exit_code:
+            return badge
+        return format_html('{}<span class="rb-key">exit code {}</span>', badge, str(run.exit_code))
+
+    @admin.display(description="name and runbook", ordering="runbook")
+    def title(self, run: Run) -> SafeString:
+        # A name may hold marks that turn the direction of what follows.
+        return format_html(
+            '<bdi>{}</bdi> <code class="rb-key"><bdi>{}</bdi></code>', run.name or run.runbook, run.runbook
+        )
+
+    @admin.display(description="started", ordering="started_at")
+    def started(self, run: Run) -> str:
+        return words.moment(run.started_at)
+
+    @admin.display(description="duration")
+    def duration(self, run: Run) -> str:
+        """Of its last attempt: between two, a run may lie for days."""
+        return took(run, _life(run))
+
+    @admin.display(description="attempts", ordering="attempt_count")
+    def attempts(self, run: Run) -> int:
+        return run.attempt_count
+
+    def get_urls(self) -> list[URLPattern]:
+        live = path(
+            "<path:object_id>/live/", self.admin_site.admin_view(self.live_view), name="django_runbook_run_live"
+        )
+        return [live, *super().get_urls()]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The page of a run, as it is now."""
+        page = self._page(request, object_id)
+        context = {
+            "title": f"Run {page.run.id[:8]}",
+            "page": page,
+            "live_url": self.url("run_live", quote(page.run.id)),
+            **(extra_context or {}),
+        }
+        return self.respond(request, "django_runbook/run.html", **context)
+
+    def live_view(self, request: HttpRequest, object_id: str) -> JsonResponse:
+        """What has changed on the page of a run since it was drawn, in pieces of HTML to put in their places."""
+        page = self._page(request, object_id)
+        row_template = get_template("django_runbook/includes/row.html")
+        rows = [
+            {"key": row.key, "after": before, "html": row_template.render({"row": row})}
+            for row, before in page.changed_since(Cursor.of_text(request.GET.get("since", "")))
+        ]
+        answer = {
+            "cursor": str(page.cursor),
+            "is_finished": not page.is_live,
+            "status": words.LABELS[page.look],
+            "counts": page.counts,
+            "seconds": page.timeline.axis.seconds if page.timeline else 0,
+            "summary": get_template("django_runbook/includes/summary.html").render({"page": page}),
+            "axis": get_template("django_runbook/includes/axis.html").render({"page": page}),
+            "rows": rows,
+        }
+        return JsonResponse(answer)
+
+    def _page(self, request: HttpRequest, run_id: str) -> RunPage:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        run = self.get_queryset(request).filter(pk=unquote(run_id)).first()
+        if run is None:
+            raise Http404(f"There is no run {run_id}.")
+        return run_page(run, new_lock=new_lock(), urls=self._urls(request))
+
+    def _urls(self, request: HttpRequest) -> Urls | None:
+        if not may_view(request, StepRun):
+            return None
+        rows = self.url("failedrow_changelist")
+        # Of a thousand steps, one is looked up.
+        head, _, tail = self.url("steprun_change", 0).rpartition("/0/")
+        return Urls(
+            step=lambda pk: f"{head}/{pk}/{tail}",
+            failed_rows=(lambda scope: f"{rows}?{urlencode({'scope': scope})}")
+            if may_view(request, FailedRow)
+            else None,
+        )
+
+
+@admin.register(StepRun)
+class StepRunAdmin(ReadOnlyAdmin):
+    """The page of each attempt of a step; their list is the page of the run."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Leads to the runs: a list of the steps of all of them is long, and says nothing."""
+        return HttpResponseRedirect(self.url("run_changelist"))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The page of one attempt, with its command line, its error and its output."""
+        if not self.has_view_permission(request) or not may_view(request, Run):
+            raise PermissionDenied
+        step = self.get_queryset(request).select_related("run").filter(pk=_number(object_id)).first()
+        if step is None:
+            raise Http404(f"There is no attempt {object_id} of a step.")
+        context = {
+            "title": f"Step {step.step_id}",
+            "page": step_page(step, life_of(step.run, new_lock())),
+            **(extra_context or {}),
+        }
+        return self.respond(request, "django_runbook/step.html", **context)
+
+
+@admin.register(FailedRow)
+class FailedRowAdmin(ReadOnlyAdmin):
+    """The rows that batch commands could not do, newest first."""
+
+    list_display = ("name", "command", "shard", "short_error", "attempt_count", "failed_at")
+    list_filter = ("failed_at", "command")
+    search_fields = ("name", "error")
+    ordering = ("-pk",)
+    exclude = ("scope", "key_digest", "traceback")
+    readonly_fields = ("whole_traceback",)
+
+    @admin.display(description="error")
+    def short_error(self, row: FailedRow) -> str:
+        return next(iter(row.error.splitlines()), "")[:200]
+
+    @admin.display(description="traceback")
+    def whole_traceback(self, row: FailedRow) -> SafeString:
+        return format_html("<pre>{}</pre>", row.traceback)
+
+
+@admin.register(Checkpoint)
+class CheckpointAdmin(ReadOnlyAdmin):
+    """How far batch commands are, the newest first."""
+
+    list_display = ("command", "shard", "description", "done_count", "failed_count", "updated_at", "finished_at")
+    list_filter = ("finished_at", "command")
+    search_fields = ("command", "description")
+    ordering = ("-pk",)
+    exclude = ("scope", "owner")
+
+
+def _life(run: Run) -> Life:
+    """What `RunList` found."""
+    life: Life = run.life  # type: ignore[attr-defined]
+    return life
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

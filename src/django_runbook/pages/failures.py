@@ -1,0 +1,37 @@
+"""The rows that batch commands of a run could not do, by the step that called them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection
+
+from django.db.models import Count
+
+from django_runbook.models import Checkpoint, FailedRow, Run
+from django_runbook.pages.timeline import FailedRows
+
+
+def failed_rows_of(run: Run, step_ids: Collection[str], *, url_of: Callable[[str], str]) -> dict[str, FailedRows]:
+    """What failed, by the id of the step; ``url_of`` leads from a scope to the list of its rows.
+
+    A step is told by its checkpoint, which the next run of the same work takes over: what is found belongs to the
+    newest run of it.
+    """
+    begin = f"{run.id}:"
+    keys = Checkpoint.objects.filter(run_key__startswith=begin, failed_count__gt=0).values_list("run_key", "scope")
+    scopes = {key.removeprefix(begin): scope for key, scope in keys}
+    if not scopes:
+        return {}
+    counted = FailedRow.objects.filter(scope__in=set(scopes.values())).order_by().values("scope")
+    counts = dict(counted.annotate(count=Count("pk")).values_list("scope", "count"))
+    found = {step_id: scope for step_id in step_ids if (scope := scopes.get(step_id) or scopes.get(_digest(step_id)))}
+    return {
+        step_id: FailedRows(count=counts[scope], url=url_of(scope))
+        for step_id, scope in found.items()
+        if scope in counts
+    }
+
+
+def _digest(step_id: str) -> str:
+    """What stands for an id that is too long for the key."""
+    return hashlib.sha256(step_id.encode()).hexdigest()

@@ -1,0 +1,684 @@
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from django_runbook import admin
+from django_runbook.exceptions import InvalidUsage
+from django_runbook.locks.base import Holder
+from django_runbook.models import RUNNING, Checkpoint, FailedRow, Run, StepRun
+from tests import journal_data
+from tests.runner.support import run as run_runbook
+from tests.testapp.management.commands import count_rows
+from tests.testapp.models import Row
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/admin/django_runbook/run/"
+OURS = (Run, StepRun, Checkpoint, FailedRow)
+
+
+class FakeLock:
+    """A lock that somebody holds, or that nobody does."""
+
+    def __init__(self, name: str, *, is_free: bool) -> None:
+        self.name = name
+        self.is_free = is_free
+
+    def acquire(self) -> Holder | None:
+        return None if self.is_free else Holder(pid=1)
+
+    def is_held(self) -> bool:
+        return False
+
+    def release(self) -> None:
+        """Nothing was taken."""
+
+
+asked_for_real = admin.new_lock
+
+
+@pytest.fixture(autouse=True)
+def free_locks(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The ids of the runs whose process is gone; those of all others live."""
+    free = set[str]()
+    monkeypatch.setattr(admin, "new_lock", lambda: lambda name: FakeLock(name, is_free=name.split()[1] in free))
+    return free
+
+
+def client_of(*models: type[Any], is_staff: bool = True) -> Client:
+    """A client of a person who may view these models, and nothing else."""
+    user = User.objects.create_user(f"person-{User.objects.count()}", is_staff=is_staff)
+    codes = [f"view_{model._meta.model_name}" for model in models]
+    user.user_permissions.set(Permission.objects.filter(codename__in=codes))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def client() -> Client:
+    return client_of(*OURS)
+
+
+def url_of(run: Run) -> str:
+    return reverse("admin:django_runbook_run_change", args=(run.pk,))
+
+
+def live_of(run: Run) -> str:
+    return reverse("admin:django_runbook_run_live", args=(run.pk,))
+
+
+def step_url(run: Run, step_id: str, attempt: int = 1) -> str:
+    step = StepRun.objects.get(run=run, step_id=step_id, attempt=attempt)
+    return reverse("admin:django_runbook_steprun_change", args=(step.pk,))
+
+
+def html(client: Client, url: str) -> str:
+    response = client.get(url)
+    assert response.status_code == 200
+    text: str = response.content.decode()
+    return text
+
+
+def row_of(page: str, step_id: str) -> str:
+    """The row of a step whose name is its id."""
+    rows: list[str] = re.findall(r"<tr id=.*?</tr>", page)
+    return next(row for row in rows if f"<bdi>{step_id}</bdi>" in row)
+
+
+def statuses_of(page: str) -> list[str]:
+    found: list[str] = re.findall(r"</svg>([a-z ]+)</span>", page)
+    return found
+
+
+# -- the list -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_list_shows_what_ran_newest_first(client: Client) -> None:
+    journal_data.new_run(name="Old")
+    later = journal_data.BEGIN + datetime.timedelta(days=1)
+    journal_data.new_run(
+        name="New", started_at=later, finished_at=later + datetime.timedelta(seconds=185), status="failed", exit_code=3
+    )
+    page = html(client, LIST)
+    assert page.index("New") < page.index("Old")
+    assert statuses_of(page) == ["failed", "succeeded"]
+    assert "exit code 3" in page
+    assert "3m05s" in page
+    assert "2026-03-03 04:30:00" in page
+
+
+def test_the_duration_in_the_list_is_of_the_last_attempt(client: Client) -> None:
+    journal_data.resumed_run()
+    assert '<td class="field-duration">30s</td>' in html(client, LIST)
+
+
+def test_a_run_that_died_is_shown_and_found_as_interrupted(client: Client, free_locks: set[str]) -> None:
+    dead, alive = journal_data.running_run(), journal_data.running_run()
+    free_locks.add(dead.pk)
+    assert sorted(statuses_of(html(client, LIST))) == ["interrupted", "running"]
+    assert dead.pk in html(client, f"{LIST}?status=interrupted")
+    assert alive.pk not in html(client, f"{LIST}?status=interrupted")
+    assert alive.pk in html(client, f"{LIST}?status=running")
+    assert dead.pk not in html(client, f"{LIST}?status=running")
+
+
+def test_a_run_that_ends_while_it_is_asked_is_shown_as_it_ended(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = journal_data.running_run()
+
+    def end(name: str) -> FakeLock:
+        Run.objects.filter(pk=run.pk).update(status="succeeded", exit_code=0, finished_at=timezone.now())
+        return FakeLock(name, is_free=True)
+
+    monkeypatch.setattr(admin, "new_lock", lambda: end)
+    for page in (LIST, url_of(run), live_of(run)):
+        Run.objects.filter(pk=run.pk).update(status=RUNNING, exit_code=None, finished_at=None)
+        shown = html(client, page)
+        assert "rb-badge rb-succeeded" in shown
+        assert "rb-badge rb-interrupted" not in shown
+
+
+def test_dead_runs_take_one_more_query_however_many_they_are(
+    client: Client, free_locks: set[str], django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    free_locks.update(journal_data.running_run().pk for _ in range(9))
+    with django_assert_max_num_queries(9):
+        assert statuses_of(html(client, LIST)) == ["interrupted"] * 9
+
+
+def test_only_runs_that_say_that_they_are_running_are_asked_for_their_lock(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def new_lock(name: str) -> FakeLock:
+        asked.append(name)
+        return FakeLock(name, is_free=False)
+
+    monkeypatch.setattr(admin, "new_lock", lambda: new_lock)
+    journal_data.new_run()
+    running = journal_data.running_run()
+    html(client, LIST)
+    assert set(asked) == {running.lock_name}
+
+
+def test_locks_that_cannot_be_asked_leave_the_status_as_it_is(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> FakeLock:
+        raise InvalidUsage("no folder for locks")
+
+    monkeypatch.setattr(admin, "new_lock", lambda: refuse)
+    run = journal_data.running_run()
+    assert statuses_of(html(client, LIST)) == ["running"]
+    assert "cannot be told from here" in html(client, url_of(run))
+
+
+@pytest.mark.parametrize("setting", [{}, {"LOCK": "no such backend"}], ids=["right", "wrong"])
+def test_the_locks_of_the_settings_are_asked(
+    client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch, setting: dict[str, object]
+) -> None:
+    monkeypatch.setattr(admin, "new_lock", asked_for_real)
+    settings.RUNBOOK = {**settings.RUNBOOK, **setting}
+    journal_data.running_run()
+    # No process has ever taken its lock here.
+    assert statuses_of(html(client, LIST)) == ["running"]
+
+
+@pytest.mark.parametrize("status", ["succeeded", "failed", "warning"])
+def test_the_list_is_filtered_by_status(client: Client, status: str) -> None:
+    for one in ("succeeded", "failed", "warning"):
+        journal_data.new_run(status=one)
+    assert set(statuses_of(html(client, f"{LIST}?status={status}"))) == {status}
+
+
+@pytest.mark.parametrize("term", ["abc123", "invoices.yml", "Invoices"])
+def test_runs_are_found_by_id_runbook_and_name(client: Client, term: str) -> None:
+    found = journal_data.new_run(id="abc123" + "0" * 26, runbook="invoices.yml", name="Invoices")
+    other = journal_data.new_run()
+    page = html(client, f"{LIST}?q={term}")
+    assert found.pk in page
+    assert other.pk not in page
+
+
+def test_the_list_takes_as_many_queries_for_many_runs_as_for_few(
+    client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(60):
+        journal_data.new_run()
+    journal_data.running_run()
+    # Session, person, two for permissions; how many, the page of runs, and the runbooks to filter by.
+    with django_assert_max_num_queries(8) as queries:
+        html(client, LIST)
+    counted = [query for query in queries.captured_queries if "COUNT(*)" in query["sql"]]
+    assert len(counted) == 1
+
+
+def test_the_order_of_the_list_has_an_index(client: Client) -> None:
+    for _ in range(60):
+        journal_data.new_run()
+    with CaptureQueriesContext(connection) as queries:
+        html(client, LIST)
+    page = next(query["sql"] for query in queries if '"started_at" DESC' in query["sql"] and "LIMIT" in query["sql"])
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {page}")
+        plan = " ".join(str(line[3]) for line in cursor.fetchall())
+    assert "runbook_run_started" in plan
+
+
+# -- the page of a run ----------------------------------------------------------------------------------------------------
+
+
+def test_the_page_of_a_failed_run_tells_what_failed_and_how_to_go_on(client: Client) -> None:
+    run = journal_data.failed_run()
+    page = html(client, url_of(run))
+    assert f"python manage.py run_runbook nightly.yml --resume {run.pk}" in page
+    assert "10 succeeded, 1 failed, 1 failed but allowed, 1 skipped, 2 not run" in page
+    assert "TransportError: 429 Too Many Requests: the cluster is at its limit" in page
+    assert "deploy@ops-1" in page
+    assert run.git_commit[:12] in page
+    assert (
+        page.index("<bdi>migrate</bdi>") < page.index("<bdi>Search</bdi>") < page.index("<bdi>notify_operations</bdi>")
+    )
+
+
+def test_a_step_with_two_attempts_has_two_bars_to_scale(client: Client) -> None:
+    row = row_of(html(client, url_of(journal_data.failed_run())), "Import LGA")
+    bars = re.findall(r'rb-bar rb-(\w+)" x="([\d.]+)%" width="([\d.]+)%"', row)
+    assert [look for look, _, _ in bars] == ["failed", "succeeded"]
+    # The run took 122 s; the first attempt began at 17.6 s and took 6 s.
+    assert [float(number) for number in bars[0][1:]] == pytest.approx([14.43, 4.92], abs=0.01)
+    assert "2 attempts" in row
+
+
+def test_rows_of_a_loop_and_of_groups_stand_below_theirs(client: Client) -> None:
+    page = html(client, url_of(journal_data.failed_run()))
+    depths = {name: re.search(r"rb-d(\d)", row_of(page, name)) for name in ("migrate", "Take in data", "Import JFK")}
+    assert [match and match[1] for match in depths.values()] == ["0", "0", "2"]
+    assert "in <bdi>Import each airport</bdi>" in row_of(page, "Import JFK")
+
+
+def test_the_pause_before_a_run_was_resumed_is_cut_from_the_axis(client: Client) -> None:
+    run = journal_data.resumed_run()
+    page = html(client, url_of(run))
+    assert "resumed after 2d00h" in page
+    assert "--resume" not in page
+    # 30 s in the first attempt, 30 s in the second.
+    assert re.findall(r'x="([\d.]+)%" width="([\d.]+)%"', row_of(page, "migrate")) == [("0.00", "16.67")]
+    assert 'data-begin="30.100" data-end="55.000"' in row_of(page, "import")
+
+
+def test_a_dead_run_is_shown_as_interrupted_with_its_steps_and_can_be_resumed(
+    client: Client, free_locks: set[str]
+) -> None:
+    run = journal_data.running_run()
+    free_locks.add(run.pk)
+    page = html(client, url_of(run))
+    assert "ended without a word" in page
+    assert f"--resume {run.pk}" in page
+    assert set(statuses_of(page)) == {"interrupted", "succeeded"}
+    assert "run.js" not in page
+
+
+def test_a_running_batch_step_tells_how_far_it_is(client: Client) -> None:
+    page = html(client, url_of(journal_data.running_run()))
+    row = row_of(page, "Backfill delay classes")
+    assert "5,000 of 20,000 (25%)" in row
+    assert re.search(r"\d+/s, \d+(\.\d)?s left", row)
+    assert "run.js" in page
+    assert "1 succeeded, 1 running, 2 to come" in page
+
+
+def test_what_a_resumed_batch_had_done_before_says_nothing_about_its_rate(client: Client) -> None:
+    run = journal_data.new_run(status=RUNNING, attempt_count=2, resumed_at=timezone.now())
+    rows = journal_data.Writer(run)
+    rows.step("backfill", 0, 10, status="interrupted", done_count=9_000, total_count=10_000)
+    rows.step("backfill", None, None, status=RUNNING, run_attempt=2, done_count=9_000, total_count=10_000)
+    StepRun.objects.filter(attempt=2).update(started_at=timezone.now() - datetime.timedelta(seconds=5))
+    row = row_of(html(client, url_of(run)), "backfill")
+    assert "9,000 of 10,000" in row
+    assert not re.search(r"\d/s", row)
+
+
+def test_failed_rows_are_linked_from_their_step(client: Client) -> None:
+    run = journal_data.failed_run()
+    row = row_of(html(client, url_of(run)), "backfill_delay_class")
+    link = re.search(r'href="([^"]+)">3 failed rows<', row)
+    assert link
+    page = html(client, link[1])
+    assert "flight 2" in page
+    assert "ValueError: no departure" in page
+
+
+def test_a_thousand_steps_take_few_queries_and_no_output(
+    client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    run = journal_data.wide_run(1000)
+    with django_assert_max_num_queries(9) as queries:
+        page = html(client, url_of(run))
+    assert len(page) < 1_000_000
+    assert page.count("<tr id=") == 1000
+    assert not any(name in query["sql"] for query in queries.captured_queries for name in ("output_head", "traceback"))
+
+
+def test_more_attempts_than_a_page_can_hold_leave_out_what_went_well(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_runbook.pages.attempts.MAX_ATTEMPTS", 50)
+    run = journal_data.wide_run(60, status="failed")
+    journal_data.Writer(run).step("bad", 60, 61, status="failed")
+    page = html(client, url_of(run))
+    assert "60 that succeeded are left out" in page
+    assert "60 succeeded, 1 failed" in page
+    assert page.count("<tr id=") == 1
+
+
+def test_failures_that_are_too_many_to_show_are_told_of(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_runbook.pages.attempts.MAX_ATTEMPTS", 50)
+    run = journal_data.wide_run(70, status="failed")
+    StepRun.objects.filter(run=run, attempt=1).exclude(step_id__endswith="0").update(status="failed")
+    page = html(client, url_of(run))
+    assert "7 that succeeded and 13 others are left out" in page
+    assert "7 succeeded, 50 failed, 13 that are not counted" in page
+
+
+def test_a_run_that_was_resumed_while_its_page_was_made_is_drawn(client: Client) -> None:
+    run = journal_data.resumed_run()
+    Run.objects.filter(pk=run.pk).update(attempt_count=1)
+    assert "rb-bar" in html(client, url_of(run))
+
+
+def test_a_run_without_steps_is_shown(client: Client) -> None:
+    run = journal_data.new_run(status="failed", exit_code=75, reason="the lock is held", params={}, step_count=0)
+    page = html(client, url_of(run))
+    assert "No step has begun." in page
+    assert "the lock is held" in page
+
+
+def test_a_parameter_that_held_a_secret_is_said_not_to_be_recorded(client: Client) -> None:
+    run = journal_data.new_run(options={"withheld_params": ["key"], "only": []}, params={})
+    assert "not recorded, it held a secret" in html(client, url_of(run))
+
+
+def test_numbers_in_the_drawing_are_the_same_in_every_language(client: Client, settings: Settings) -> None:
+    settings.LANGUAGE_CODE, settings.USE_THOUSAND_SEPARATOR = "de", True
+    run = journal_data.failed_run()
+    StepRun.objects.filter(run=run, step_id="migrate").update(id=123_456)
+    page = html(client, url_of(run))
+    assert 'id="rb-123456"' in page
+    assert not re.search(r'(?:x|width)="\d+,\d', page)
+
+
+def test_the_pages_work_without_time_zones(client: Client, settings: Settings) -> None:
+    settings.USE_TZ = False
+    run = journal_data.failed_run(
+        started_at=datetime.datetime(2026, 3, 2, 4, 30),  # noqa: DTZ001 - as the columns have it then
+        finished_at=datetime.datetime(2026, 3, 2, 4, 33),  # noqa: DTZ001
+    )
+    assert "2026-03-02 04:30:00" in html(client, url_of(run))
+    assert "2026-03-02 04:30:00" in html(client, LIST)
+
+
+# -- live -----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_is_told_only_of_rows_that_may_have_changed(client: Client) -> None:
+    long_ago = timezone.now() - datetime.timedelta(minutes=5)
+    run = journal_data.running_run(started_at=long_ago)
+    rows = journal_data.Writer(run, attempts={"migrate": 1, "backfill": 1})
+    rows.step("later", 200, 201, line=100)
+    since = re.search(r'data-since="([^"]+)"', html(client, url_of(run)))
+    assert since
+    answer = client.get(live_of(run), {"since": since[1]}).json()
+    names = [re.search("<bdi>(.*?)</bdi>", row["html"]) for row in answer["rows"]]
+    # What is at work, and what ended a moment ago; not `migrate`.
+    assert [name and name[1] for name in names] == ["Take in data", "Backfill delay classes", "later"]
+    assert answer["is_finished"] is False
+    assert answer["counts"] == "2 succeeded, 1 running"
+
+
+def test_a_new_step_comes_with_the_row_to_put_it_after(client: Client) -> None:
+    run = journal_data.running_run()
+    since = client.get(live_of(run)).json()["cursor"]
+    StepRun.objects.filter(run=run, step_id="backfill").update(status="succeeded", finished_at=timezone.now())
+    new = journal_data.Writer(run).step("report", 21, None, status=RUNNING, line=100)
+    answer = client.get(live_of(run), {"since": since}).json()
+    last = answer["rows"][-1]
+    assert last["key"] == new.pk
+    assert last["after"] == StepRun.objects.get(run=run, step_id="backfill").pk
+    assert "succeeded" in answer["rows"][-2]["html"]
+
+
+def test_a_step_that_is_written_long_after_its_time_is_told_of(client: Client) -> None:
+    run = journal_data.running_run(started_at=timezone.now() - datetime.timedelta(minutes=5))
+    journal_data.Writer(run).step("recent", 290, 295)
+    since = client.get(live_of(run)).json()["cursor"]
+    skipped = journal_data.Writer(run).step("skipped", None, 6, status="skipped", exit_code=None)
+    assert skipped.pk in [row["key"] for row in client.get(live_of(run), {"since": since}).json()["rows"]]
+
+
+@pytest.mark.parametrize("since", ["", "nonsense", "1-2", "1-x-2", "9-1-1.0"])
+def test_a_page_that_knows_nothing_is_told_all(client: Client, since: str) -> None:
+    run = journal_data.running_run()
+    assert len(client.get(live_of(run), {"since": since}).json()["rows"]) == 3
+
+
+def test_the_last_answer_tells_all_rows_and_that_it_is_the_last(client: Client) -> None:
+    run = journal_data.failed_run()
+    answer = client.get(live_of(run), {"since": "1-999999999-9999999999.0"}).json()
+    assert answer["is_finished"] is True
+    assert len(answer["rows"]) == StepRun.objects.filter(run=run).values("step_id").distinct().count()
+
+
+# -- the page of a step ---------------------------------------------------------------------------------------------------
+
+
+def test_the_page_of_a_step_has_its_command_line_error_output_and_place(client: Client) -> None:
+    run = journal_data.failed_run()
+    page = html(client, step_url(run, "rebuild_index"))
+    assert "rebuild_index flights.Flight flights.Airport" in page
+    assert "<b>TransportError</b>: <bdi>429 Too Many Requests" in page
+    assert re.search(r"<details><summary>Traceback</summary><pre[^>]*>Traceback", page)
+    assert page.index("indexed 19000 rows") < page.index("1,234 lines were left out here") < page.index("giving up")
+    assert "runbooks/nightly.yml:" in page
+
+
+def test_the_attempts_of_a_step_lead_to_each_other(client: Client) -> None:
+    run = journal_data.failed_run()
+    first, second = step_url(run, "import[3]"), step_url(run, "import[3]", 2)
+    page = html(client, first)
+    assert f'href="{first}" aria-current="page"' in page
+    assert f'href="{second}"' in page
+    assert "OperationalError" in page
+    assert "OperationalError" not in html(client, second)
+
+
+def test_what_a_step_captured_is_shown_as_it_is(client: Client) -> None:
+    page = html(client, step_url(journal_data.failed_run(), "count_delays"))
+    assert "&quot;very_late&quot;: 31" in page
+
+
+def test_captured_output_is_shown_up_to_a_bound(client: Client) -> None:
+    run = journal_data.new_run()
+    journal_data.Writer(run).step("big", output=["x" * 300_000])
+    assert len(html(client, step_url(run, "big"))) < 100_000
+
+
+def test_a_captured_secret_is_said_not_to_be_stored(client: Client) -> None:
+    run = journal_data.new_run()
+    journal_data.Writer(run).step("get_token", is_output_secret=True)
+    assert "held a secret, and was not stored" in html(client, step_url(run, "get_token"))
+
+
+def test_the_list_of_steps_leads_to_the_runs(client: Client) -> None:
+    response = client.get("/admin/django_runbook/steprun/")
+    assert (response.status_code, response["Location"]) == (302, LIST)
+
+
+# -- what the journal itself writes ---------------------------------------------------------------------------------------
+
+REAL = """
+secrets: [HUSH]
+steps:
+  - {id: shaky, command: fail, retry: {attempts: 2, delay: 0}, continue_on_error: true}
+  - id: each
+    command: say
+    args: ["${{ item }} ${{ secrets.HUSH }}"]
+    for_each: [x, y]
+  - {id: count, command: count_rows --max-errors 1, continue_on_error: true}
+  - fail
+finally:
+  - say done
+"""
+
+
+def count_but_the_second(self: Any, rows: Any) -> None:
+    if rows.filter(pk=2).exists():
+        raise ValueError("the second is not to be counted")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_pages_read_what_the_journal_writes(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HUSH", "sesame-open")
+    monkeypatch.setattr(count_rows.Command, "process_batch", count_but_the_second)
+    Row.objects.bulk_create(Row(pk=pk) for pk in (1, 2, 3))
+    assert run_runbook(tmp_path, REAL).exit_code == 1
+
+    client = client_of(*OURS)
+    run = Run.objects.get()
+    page = html(client, url_of(run))
+    assert "3 succeeded, 1 failed, 2 failed but allowed" in page
+    assert [re.findall(r"rb-bar rb-(\w+)", row) for row in re.findall(r"<tr id=.*?</tr>", page)] == [
+        ["failed", "allowed"],
+        ["succeeded"],
+        ["succeeded"],
+        ["succeeded"],
+        ["allowed"],
+        ["failed"],
+        ["succeeded"],
+    ]
+    link = re.search(r'href="([^"]+)">1 failed row<', page)
+    assert link
+    assert "the second is not to be counted" in html(client, link[1])
+    pages = [page, html(client, step_url(run, "each[1]")), html(client, step_url(run, "fail"))]
+    assert "x ***" in pages[1]
+    assert not any("sesame-open" in text for text in pages)
+
+
+# -- hostile texts, and the policy ----------------------------------------------------------------------------------------
+
+HOSTILE = "<script>alert(1)</script>\u202e{{ 7|add:7 }}\"'><img src=x onerror=alert(1)>"
+
+
+def hostile_run() -> Run:
+    run = journal_data.new_run(
+        name=HOSTILE,
+        runbook=HOSTILE,
+        file=HOSTILE,
+        status="failed",
+        reason=HOSTILE,
+        params={HOSTILE: HOSTILE},
+        options={"only": [HOSTILE]},
+        user=HOSTILE[:100],
+    )
+    rows = journal_data.Writer(run)
+    rows.group("group", 0, 2, name=HOSTILE)
+    rows.step(
+        "step",
+        name=HOSTILE,
+        group_ids=["group"],
+        status="failed",
+        error_type=HOSTILE,
+        message=HOSTILE,
+        traceback=HOSTILE,
+        argv=["say", HOSTILE],
+        warnings=[HOSTILE],
+        output_head=HOSTILE,
+        output_tail=HOSTILE,
+        output=[HOSTILE],
+        definition=HOSTILE,
+        file=HOSTILE,
+    )
+    return run
+
+
+def all_pages(client: Client, run: Run) -> list[str]:
+    live = client.get(live_of(run)).json()
+    pieces = [live["summary"], live["axis"], *(row["html"] for row in live["rows"])]
+    step = StepRun.objects.filter(run=run).order_by("-pk")[0]
+    pages = (LIST, url_of(run), reverse("admin:django_runbook_steprun_change", args=(step.pk,)))
+    return [*(html(client, url) for url in pages), "".join(pieces)]
+
+
+def test_no_text_of_a_run_becomes_markup(client: Client) -> None:
+    for page in all_pages(client, hostile_run()):
+        assert "<script>alert" not in page
+        assert "<img src=x" not in page
+        # Of Django's own list, its filters are left to Django.
+        table = re.search(r'<table id="result_list">.*?</table>', page, flags=re.DOTALL)
+        ours = table[0] if table else page
+        # Marks that turn the direction of a text act in a hint, and within what holds them in, and nowhere else.
+        kept_in = re.compile(r'="[^"]*"|<bdi>.*?</bdi>|<pre[ >].*?</pre>', flags=re.DOTALL)
+        assert "\u202e" in ours
+        assert "\u202e" not in kept_in.sub("", ours)
+
+
+def test_no_page_needs_more_than_its_own_site(client: Client) -> None:
+    for page in all_pages(client, journal_data.failed_run()):
+        assert not re.search(r"<script(?![^>]*\bsrc=)(?![^>]*type=\"application/json\")", page)
+        assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", page)
+        assert not re.search(r'(?:src|href)="(?:https?:)?//', page)
+
+
+# -- permissions ----------------------------------------------------------------------------------------------------------
+
+
+def all_urls() -> list[str]:
+    run = journal_data.failed_run()
+    names = ("failedrow", "checkpoint")
+    rows = [reverse(f"admin:django_runbook_{name}_changelist") for name in names]
+    rows += [reverse("admin:django_runbook_failedrow_change", args=(FailedRow.objects.all()[0].pk,))]
+    return [LIST, url_of(run), live_of(run), step_url(run, "migrate"), *rows]
+
+
+def test_a_person_with_the_permissions_sees_every_page(client: Client) -> None:
+    assert [client.get(url).status_code for url in all_urls()] == [200] * 7
+
+
+def test_staff_without_permissions_see_nothing() -> None:
+    client = client_of()
+    assert [client.get(url).status_code for url in all_urls()] == [403] * 7
+    assert "Runbooks" not in html(client, "/admin/")
+
+
+@pytest.mark.parametrize("make", [Client, lambda: client_of(*OURS, is_staff=False)], ids=["nobody", "no staff"])
+def test_others_are_sent_to_the_login(make: Callable[[], Client]) -> None:
+    client = make()
+    assert [client.get(url).status_code for url in all_urls()] == [302] * 7
+
+
+def test_without_the_permission_for_steps_a_run_shows_none_of_them() -> None:
+    run = journal_data.failed_run()
+    client = client_of(Run)
+    page = html(client, url_of(run))
+    assert "You do not have the permission to view its steps." in page
+    assert "rebuild_index" not in page
+    assert client.get(live_of(run)).json()["rows"] == []
+    assert client.get(step_url(run, "rebuild_index")).status_code == 403
+
+
+def test_without_the_permission_for_runs_a_step_is_not_shown_either() -> None:
+    run = journal_data.failed_run()
+    assert client_of(StepRun).get(step_url(run, "rebuild_index")).status_code == 403
+
+
+def test_without_the_permission_for_failed_rows_they_are_not_counted() -> None:
+    page = html(client_of(Run, StepRun), url_of(journal_data.failed_run()))
+    assert "failed rows" not in page
+
+
+@pytest.mark.parametrize("model", OURS)
+def test_nobody_adds_changes_or_deletes_a_row(admin_client: Client, model: type[Any]) -> None:
+    run = journal_data.failed_run()
+    row = model.objects.all()[0]
+    name = f"admin:django_runbook_{model._meta.model_name}"
+    before = model.objects.count()
+    assert admin_client.post(reverse(f"{name}_add"), {}).status_code == 403
+    assert admin_client.post(reverse(f"{name}_delete", args=(row.pk,)), {"post": "yes"}).status_code == 403
+    change = admin_client.post(reverse(f"{name}_change", args=(row.pk,)), {"name": "changed", "status": "x"})
+    assert change.status_code in {200, 403}
+    delete = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+    admin_client.post(reverse(f"{name}_changelist"), delete)
+    assert model.objects.count() == before
+    run.refresh_from_db()
+    assert run.name == "Nightly maintenance"
+
+
+@pytest.mark.parametrize("path", ["run/nothing/change/", "run/nothing/live/", "steprun/0/change/", "steprun/x/change/"])
+def test_what_is_not_there_is_not_found(client: Client, path: str) -> None:
+    assert client.get(f"/admin/django_runbook/{path}").status_code == 404
+
+
+def test_answers_are_not_kept_by_anything_between(client: Client) -> None:
+    run = journal_data.failed_run()
+    for url in (url_of(run), live_of(run)):
+        assert "no-store" in client.get(url)["Cache-Control"]
+    assert json.loads(client.get(live_of(run)).content)["is_finished"]
