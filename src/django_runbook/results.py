@@ -119,10 +119,12 @@ class Past:
     """What an earlier attempt of a run leaves to the next one, by the ids of steps, with the numbers of their items.
 
     ``done`` is not run again; of what had ``started`` the conditions were decided then, and are not asked again.
+    ``succeeded_counts`` tells how often each step has succeeded, more than once where its group was tried again.
     """
 
     done: Mapping[str, PastStep] = field(default_factory=dict)
     started: frozenset[str] = frozenset()
+    succeeded_counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

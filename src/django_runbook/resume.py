@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -71,7 +72,7 @@ def find(runbook: str, asked: str, *, using: str) -> Run:
 
 def left_of(run: Run, definitions: Definitions, answers: Answers, *, using: str, ask: Ask | None, mask: Mask) -> Left:
     """What is left of a run; raises InvalidUsage where it cannot go on as things are."""
-    latest, attempts = _rows(run, using=using)
+    latest, attempts, counts = _rows(run, using=using)
     names = _Names(latest)
     names.check("--rerun", answers.rerun)
     names.check("--skip", answers.skip)
@@ -85,7 +86,8 @@ def left_of(run: Run, definitions: Definitions, answers: Answers, *, using: str,
     done = {step_id: _past(steps[step_id]) for step_id in judged.done if step_id not in again | around}
     _refuse_missing_outputs(steps, done, definitions)
     started = frozenset(step_id for step_id, row in steps.items() if row.started_at is not None)
-    return Left(past=Past(done=done, started=started), attempts=attempts, counted=tuple(judged.counted))
+    past = Past(done=done, started=started, succeeded_counts=counts)
+    return Left(past=past, attempts=attempts, counted=tuple(judged.counted))
 
 
 def take_over(run: Run, left: Left, *, using: str, at: Any) -> None:
@@ -115,16 +117,18 @@ def _newest(runbook: str, *, using: str) -> Run:
     return run
 
 
-def _rows(run: Run, *, using: str) -> tuple[dict[str, StepRun], dict[str, int]]:
-    """The last row of each step, in the order in which they began, and how many attempts each has had."""
+def _rows(run: Run, *, using: str) -> tuple[dict[str, StepRun], dict[str, int], dict[str, int]]:
+    """The last row of each step, in the order in which they began; how many attempts each has had, how many good."""
     rows = StepRun.objects.using(using).filter(run=run).order_by("pk")
     latest: dict[str, StepRun] = {}
     attempts: dict[str, int] = {}
+    succeeded = Counter[str]()
     for row in rows.defer("output_head", "output_tail"):
         if row.attempt > attempts.get(row.step_id, 0):
             attempts[row.step_id] = row.attempt
             latest[row.step_id] = row
-    return latest, attempts
+        succeeded[row.step_id] += row.status == _SUCCEEDED
+    return latest, attempts, succeeded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -335,3 +335,19 @@ def test_a_receiver_that_raises_is_told_of_and_ends_nothing(tmp_path: Path) -> N
         signals.step_finished.disconnect(break_down)
     assert (told.exit_code, told.status) == (0, "succeeded")
     assert told.errors.count("ValueError: the receiver is broken") == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_command_in_a_group_that_is_tried_again_works_again(tmp_path: Path) -> None:
+    Row.objects.bulk_create([Row() for _ in range(6)])
+    text = f"""
+steps:
+  - id: group
+    retry: {{attempts: 2, delay: 0}}
+    steps:
+      - {{id: rows, command: count_rows}}
+      - fail --counter {tmp_path}/n --until 2
+"""
+    assert run(tmp_path, text).exit_code == 0
+    assert set(Row.objects.values_list("count", flat=True)) == {2}
+    assert [row.attempt for row in StepRun.objects.filter(step_id="rows").order_by("attempt")] == [1, 2]

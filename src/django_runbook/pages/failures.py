@@ -19,7 +19,8 @@ def failed_rows_of(run: Run, step_ids: Collection[str], *, url_of: Callable[[str
     """
     begin = f"{run.id}:"
     keys = Checkpoint.objects.filter(run_key__startswith=begin, failed_count__gt=0).values_list("run_key", "scope")
-    scopes = {key.removeprefix(begin): scope for key, scope in keys}
+    # A step that was called again, in a group that was tried again, has a number behind its id.
+    scopes = {key.removeprefix(begin).partition(":")[0]: scope for key, scope in keys}
     if not scopes:
         return {}
     counted = FailedRow.objects.filter(scope__in=set(scopes.values())).order_by().values("scope")

@@ -46,6 +46,7 @@ class CommandRunner:
     run_id: str
     teller: Teller
     mask: Mask
+    succeeded_counts: dict[str, int]
 
     def run(self, step: CommandStep, scope: Scope, name: str, *, attempts: Callable[[Once], Outcome]) -> Outcome:
         """Tell that the command starts, and call it as often as ``attempts`` asks for."""
@@ -67,7 +68,10 @@ class CommandRunner:
                 result = replace(result, failure=hidden)
             if warnings:
                 result = replace(result, warnings=(*warnings, *result.warnings))
-            return self._captured(step, scope, result)
+            result, output = self._captured(step, scope, result)
+            if result.status is StepStatus.SUCCEEDED:
+                self.succeeded_counts[step_id] = self.succeeded_counts.get(step_id, 0) + 1
+            return result, output
 
         return attempts(functools.partial(self._atomically, step_id, whole) if step.atomic else whole)
 
@@ -102,7 +106,8 @@ class CommandRunner:
 
     def _call(self, step: CommandStep, scope: Scope, **call: Any) -> AttemptResult:
         call |= {"keeps_stdout": step.capture is not None, "halt": scope.halt}
-        call["run_key"] = run_key(self.run_id, scope.id(step))
+        step_id = scope.id(step)
+        call["run_key"] = run_key(self.run_id, step_id, number=self.succeeded_counts.get(step_id, 0) + 1)
         if step.atomic:
             return self.execute(**call, is_atomic=True)
         if not (scope.is_isolated or step.isolate or step.timeout_seconds is not None):
@@ -141,7 +146,11 @@ class CommandRunner:
         return result, output
 
 
-def run_key(run_id: str, step_id: str) -> str:
-    """What a batch command knows its call by, so that one which had ended when the run died is not done again."""
+def run_key(run_id: str, step_id: str, *, number: int) -> str:
+    """What a batch command knows its call by, so that one which had ended when the run died is not done again.
+
+    ``number`` is 1 until the step has succeeded: in a group that is tried again, it is called for another time.
+    """
     digest = hashlib.sha256(step_id.encode()).hexdigest()
-    return f"{run_id}:{step_id if len(step_id) < MAX_KEY else digest}"
+    key = f"{run_id}:{step_id if len(step_id) < MAX_KEY else digest}"
+    return key if number == 1 else f"{key}:{number}"

@@ -114,6 +114,7 @@ class _Run:
             atomically=around.atomically,
             keep_output=around.keep_output,
             run_id=str(plan.inputs.run.get("id", "")),
+            succeeded_counts=dict(settings.past.succeeded_counts),
             teller=self._teller,
             mask=around.mask,
         )
