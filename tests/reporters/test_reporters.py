@@ -14,9 +14,10 @@ from django_runbook import events, reporters
 from django_runbook.events import Event
 from django_runbook.reporters import jsonl, texts
 from django_runbook.reporters.fan_out import FanOut
+from django_runbook.reporters.github import GitHubReporter
 from django_runbook.reporters.plain import PlainReporter
 from django_runbook.results import Role, RunResult, RunStatus, StepStatus
-from tests.reporters.scenes import RUN, result
+from tests.reporters.scenes import AT, RUN, finished, result, tell
 
 
 def test_jsonl_is_one_flushed_object_a_line_with_a_version() -> None:
@@ -164,3 +165,22 @@ def test_a_pipe_that_nobody_reads_ends_the_reporter_and_not_the_run(name: str) -
     raw.close()
     assert errors.getvalue().count("BrokenPipeError") == 1
     assert good.getvalue().endswith("exit code 1\n")
+
+
+@pytest.mark.parametrize("name", ["plain", "github"])
+def test_a_line_break_in_a_name_begins_no_line(name: str) -> None:
+    forged = "Two\n::error::forged\r\nforged: nothing happened"
+    listed = [
+        events.RunStarted(at=AT, run_id="1", name=forged, file="daily.yml", step_count=1),
+        events.StepStarted(at=AT, step_id="group", name=forged),
+        events.LockAwaited(at=AT, step_id="two", name=forged, holder="nightly"),
+        events.StepStarted(at=AT, step_id="two", name=forged, argv=("say", "x\n::error::forged")),
+        finished("two", StepStatus.SKIPPED, name=forged, reason="when: true\n::error::forged"),
+        events.RunFinished(at=AT, result=RunResult(status=RunStatus.SUCCEEDED, exit_code=0)),
+    ]
+    stream = io.StringIO()
+    reporter = PlainReporter(stream, verbosity=2) if name == "plain" else GitHubReporter(stream, verbosity=2)
+    tell(reporter, listed)
+    reporter.close()
+    assert "forged" in stream.getvalue()
+    assert not [line for line in stream.getvalue().splitlines() if line.startswith(("::error", "forged"))]

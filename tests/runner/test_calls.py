@@ -49,6 +49,14 @@ steps:
     assert told.result("weekly/one")["file"].endswith("inner.yml")
 
 
+@pytest.mark.parametrize(("type_", "value"), [("date", "now"), ("datetime", "today")])
+def test_a_date_and_a_time_of_a_day_are_two_types(tmp_path: Path, type_: str, value: str) -> None:
+    (tmp_path / "inner.yml").write_text(f"params: {{when: {{type: {type_}}}}}\nsteps: [noop]")
+    text = f'steps: [{{runbook: inner.yml, params: {{when: "${{{{ {value} }}}}"}}}}]'
+    told = run(tmp_path, text)
+    assert told.exit_code == 2
+
+
 def test_parameters_can_come_from_an_output(tmp_path: Path) -> None:
     (tmp_path / "inner.yml").write_text(INNER)
     text = """

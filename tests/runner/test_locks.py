@@ -153,3 +153,13 @@ def test_the_lock_of_a_run_that_was_killed_is_free(tmp_path: Path, name: str) ->
     lock = lock_of(name)
     assert lock.acquire() is None
     lock.release()
+
+
+def test_a_lock_without_a_name_is_a_failure(tmp_path: Path) -> None:
+    text = """
+params: {place: ""}
+steps: [{command: noop, lock: "${{ params.place }}"}]
+"""
+    told = run(tmp_path, text)
+    assert (told.status, told.exit_code) == ("failed", 1)
+    assert told.result("noop")["failure"]["message"] == "line 3: the lock has an empty name"

@@ -180,3 +180,26 @@ def test_an_item_that_was_not_run_is_told_of_as_an_item(tmp_path: Path, max_para
     items = [told.result(f"one[{number}]") for number in (3, 4)]
     assert [(item["status"], item["is_group"]) for item in items] == [("not_run", False)] * 2
     assert items[0]["name"] == "fail (c)"
+
+
+def test_a_name_is_one_line_whatever_the_item_is(tmp_path: Path) -> None:
+    text = """
+steps:
+  - {name: "Say ${{ item }}", command: noop, for_each: ["a\\n::error::b"], id: one}
+"""
+    assert run(tmp_path, text).result("one[1]")["name"] == "Say a ::error::b"
+
+
+def test_until_of_a_group_names_what_is_in_it(tmp_path: Path) -> None:
+    text = f"""
+steps:
+  - id: polling
+    for_each: [a, b]
+    retry: {{attempts: 5, delay: 0, until: steps.ready.status == "succeeded" and steps.branch.output == item}}
+    steps:
+      - {{id: ready, command: "fail --counter {tmp_path}/${{{{ item }}}} --until 3", continue_on_error: true}}
+      - parallel: [{{id: branch, command: "say ${{{{ item }}}}", capture: text}}]
+"""
+    told = run(tmp_path, text)
+    assert [told.result(f"polling[{number}]")["attempt_count"] for number in (1, 2)] == [3, 3]
+    assert (told.status, told.exit_code) == ("succeeded", 0)

@@ -29,7 +29,8 @@ def check_names(step: Step) -> Iterator[Diagnostic]:
         for name in names:
             if isinstance(name, str) and find(name) is None:
                 message = f'"{key}" names the exception "{name}", which cannot be imported'
-                yield Diagnostic(code="RB417", message=message, span=step.span, help=_help(name))
+                span = step.error_spans.get((key, name), step.span)
+                yield Diagnostic(code="RB417", message=message, span=span, help=_help(name))
 
 
 @cache

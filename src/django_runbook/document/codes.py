@@ -34,6 +34,7 @@ CODES: Final = {
     "RB214": "a runbook that leads back to itself",
     "RB215": "a parameter that the runbook does not take",
     "RB216": "a lock that waits although it is not told to",
+    "RB217": "a bound on what does not run together",
     "RB301": "an expression that is not closed",
     "RB302": "braces inside a condition",
     "RB303": "an expression that cannot be read",

@@ -89,8 +89,10 @@ def convert(param: Param, value: object) -> object:
     """A native value of the file as the parameter's type; raises ParamError."""
     if param.type in {"date", "datetime"} and isinstance(value, str):
         return parse_text(param, value)
-    is_boolean = isinstance(value, bool)
-    if isinstance(value, _NATIVE[param.type]) and is_boolean == (param.type == "boolean"):
+    is_boolean, is_time = isinstance(value, bool), isinstance(value, datetime.datetime)
+    # To Python a boolean is a number, and a time of a day a date.
+    is_of_type = isinstance(value, _NATIVE[param.type]) and is_boolean == (param.type == "boolean")
+    if is_of_type and is_time == (param.type == "datetime"):
         return _check_choice(param, tuple(value) if isinstance(value, list) else value)
     raise ParamError(f'"{value}" is not of type {param.type}')
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from django_runbook.document.diagnostics import Span
 from django_runbook.document.expressions import Template
 from django_runbook.document.keys import EXPECTED, MAX_ATTEMPTS, MAX_ITEMS, Kind
-from django_runbook.document.nodes import Hole, Mapping, Node, Scalar
+from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, Sequence, span_of
 from django_runbook.document.reading import Keys, Reading
 from django_runbook.document.runbook import Located, LockSettings, Retry
 from django_runbook.document.scalars import resolve
@@ -37,6 +38,21 @@ def retry(keys: Keys, reading: Reading) -> Retry | None:
         typed["errors"] = tuple(typed["errors"])
     longest = max_delay if "max_delay" in fields else max(max_delay, delay)
     return Retry(delay_seconds=delay, max_delay_seconds=longest, until=until, **typed)
+
+
+def error_spans(keys: Keys) -> dict[tuple[str, str], Span]:
+    """Where the exceptions stand that ``errors`` and ``continue_on_error`` name."""
+    nodes = {key: keys[key][1] for key in ("continue_on_error",) if key in keys}
+    retry_node = keys["retry"][1] if "retry" in keys else None
+    if isinstance(retry_node, Mapping):
+        nodes |= {key.text: node for key, node in retry_node.entries if key.text == "errors"}
+    return {
+        (key, item.text): span_of(item)
+        for key, node in nodes.items()
+        if isinstance(node, Sequence)
+        for item in node.items
+        if isinstance(item, Scalar)
+    }
 
 
 def for_each(keys: Keys, reading: Reading) -> Located | None:

@@ -153,11 +153,13 @@ class Reading:
         if word in NOT_YET:
             self.report("RB203", f'"{word}" is not supported yet', key, help_text="leave it out until a later version")
             return
-        help_text = FOREIGN.get(word) or FOREIGN.get(word.replace("_", "-"))
-        owner = next((other.value for other in Kind if word in self.known_keys(other)), None)
+        owners = [other.value for other in Kind if word in self.known_keys(other) and other is not Kind.DEFAULTS]
+        help_text = FOREIGN.get(word) or (None if owners else FOREIGN.get(word.replace("_", "-")))
         near = nearest(word, sorted(known))
-        if help_text is None and owner is not None:
-            help_text = f'"{word}" is a key of {owner}'
+        if help_text is None and owners:
+            *others, last = owners
+            listed = f"{', '.join(others)} or {last}" if others else last
+            help_text = f'"{word}" is a key of {listed}'
         elif help_text is None:
             help_text = f'use "{near}"' if near else f"the keys of {kind.value} are: {', '.join(sorted(known))}"
         code = "RB202" if word in FOREIGN else "RB201"

@@ -66,7 +66,8 @@ class StepSettings:
     """The keys that all steps share.
 
     ``for_each`` is a list, a mapping of lists, or an expression that gives one of them; ``max_parallel`` is how many
-    of its items run at a time. ``timeout_seconds`` bounds one attempt.
+    of its items run at a time. ``timeout_seconds`` bounds one attempt. ``error_spans`` has the places of the exceptions
+    that ``errors`` and ``continue_on_error`` name, by the key and the name.
     """
 
     id: str
@@ -83,6 +84,7 @@ class StepSettings:
     max_parallel: int = 1
     timeout_seconds: float | None = None
     lock: LockSettings | None = None
+    error_spans: Mapping[tuple[str, str], Span] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,9 +110,6 @@ class _Walk:
         scope = self._here()
         for text in (step.name, step.lock.name if step.lock is not None else ""):
             yield from check(text, scope)
-        if step.retry is not None and step.retry.until is not None:
-            own = replace(scope, steps={**self.before, step.id: _facts(step, is_loop=False)})
-            yield from check_condition(step.retry.until, own)
         match step:
             case GroupStep():
                 yield from self.block(step.block)
@@ -122,6 +119,10 @@ class _Walk:
             case CommandStep():
                 for value in (*step.command, *step.args, *(option.value for option in step.options)):
                     yield from _check_value(value, scope)
+        if step.retry is not None and step.retry.until is not None:
+            # Decided after each attempt: what stands in a group has run by then.
+            own = {**self.before, step.id: _facts(step, is_loop=False)}
+            yield from check_condition(step.retry.until, replace(self._here(), steps=own))
 
     def _here(self) -> Scope:
         return replace(self.scope, steps=self.before, hidden=self.hidden, later_steps=self.later)

@@ -151,6 +151,7 @@ class StepReader:
         name = self._name_of(tokens) if tokens else "command"
         common = self._common(typed, keys, default_name=name)
         args, options = self._args(keys), self._mapping_of("options", keys, "a mapping of option names to values")
+        self._check_bound(keys)
         if not tokens:
             return None
         own_keys = {"capture", "idempotent", "atomic", "isolate"}
@@ -167,6 +168,8 @@ class StepReader:
         if is_parallel:
             # Here it bounds the branches; the items of a loop around them come one after the other.
             common.pop("max_parallel", None)
+        else:
+            self._check_bound(keys)
         return GroupStep(span=span_of(at), block=self.block(typed, keys, verb=at.text), **common)
 
     def _call(self, node: Mapping, *, at: Node) -> CallStep | None:
@@ -177,8 +180,15 @@ class StepReader:
             self.reading.expected("runbook", "the name of a file, without expressions", at)
             return None
         common = self._common(typed, keys, default_name=PurePath(at.text).stem or "runbook")
+        self._check_bound(keys)
         params = self._mapping_of("params", keys, "a mapping of parameters to values")
         return CallStep(span=span_of(at), runbook=self.reading.include(at, self.reading), params=params, **common)
+
+    def _check_bound(self, keys: Keys) -> None:
+        if "max_parallel" in keys and "for_each" not in keys:
+            message = '"max_parallel" has no meaning without "for_each"'
+            help_text = 'put steps that run together under "parallel", or leave it out'
+            self.reading.report("RB217", message, keys["max_parallel"][0], help_text=help_text)
 
     def _common(self, typed: Typed | None, keys: Keys, *, default_name: str) -> Typed:
         given = typed or {}
@@ -190,6 +200,8 @@ class StepReader:
             "timeout_seconds": policies.timeout(keys, self.reading),
             "lock": policies.lock(keys, self.reading, default=None),
         }
+        if "retry" in keys or "continue_on_error" in keys:
+            settings["error_spans"] = policies.error_spans(keys)
         if "when" in keys:
             settings["when"] = self.reading.condition(keys["when"][1], "when")
         if "confirm" in keys:

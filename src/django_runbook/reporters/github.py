@@ -200,7 +200,7 @@ class GitHubReporter:
         self._write(line.replace("##[", "# #["))
 
     def _write(self, line: str) -> None:
-        self._stream.write(texts.fitting(line, self._stream) + "\n")
+        self._stream.write(texts.fitting(texts.one_line(line), self._stream) + "\n")
         self._stream.flush()
 
 

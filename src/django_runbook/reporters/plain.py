@@ -178,7 +178,7 @@ class PlainReporter:
             self._write(line)
 
     def _write(self, line: str) -> None:
-        self._stream.write(texts.fitting(line, self._stream) + "\n")
+        self._stream.write(texts.fitting(texts.one_line(line), self._stream) + "\n")
         self._stream.flush()
 
 

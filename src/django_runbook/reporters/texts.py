@@ -117,3 +117,8 @@ def fitting(text: str, stream: IO[str]) -> str:
     """The text with what the encoding of the stream does not have written as ``\\xfc``."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks: what follows one in a name or an argument must not look like a line of ours."""
+    return " ".join(text.splitlines())

@@ -51,6 +51,8 @@ class Locker:
         """The scope under the lock, or the result of what cannot run without it."""
         try:
             name = tidy_text(str(render(settings.name, scope.context())), self.mask)
+            if not name.strip() and not isinstance(settings.name, str):
+                raise ExpressionError("the lock has an empty name", settings.name.expressions[0].span)
             # What is around the step holds it for the step too.
             lock = None if scope.holds(name) else self.new_lock(name)
             if lock is not None and settings.is_default:

@@ -356,7 +356,8 @@ class _Run:
         if step.for_each is not None and not label:
             return step.id, None
         try:
-            return tidy_text(str(render(step.name, scope.context())), self._around.mask), None
+            name = tidy_text(str(render(step.name, scope.context())), self._around.mask)
+            return " ".join(name.split("\n")), None
         except ExpressionError as error:
             failure = None if self._settings.is_dry_run else outcomes.of_expression(error, self._around.mask)
             return step.id, failure
