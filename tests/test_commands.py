@@ -33,7 +33,7 @@ def check(*names: str, **options: Any) -> tuple[str, int]:
 def folder(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "books" / "deep").mkdir(parents=True)
-    settings.RUNBOOK = {"DIRS": [tmp_path / "books"]}
+    settings.RUNBOOK = {**settings.RUNBOOK, "DIRS": [tmp_path / "books"]}
     return tmp_path / "books"
 
 

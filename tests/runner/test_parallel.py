@@ -18,7 +18,7 @@ from tests.services import require_postgres, running_statements
 
 @pytest.fixture(autouse=True)
 def _quick(settings: Any) -> None:
-    settings.RUNBOOK = {"STOP_TIMEOUT": 1.5}
+    settings.RUNBOOK = {**settings.RUNBOOK, "STOP_TIMEOUT": 1.5}
 
 
 def test_a_hundred_branches_two_at_a_time(tmp_path: Path) -> None:
