@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from django_runbook import conf
+from django_runbook.locks import factory
 from tests.runner.support import PATIENCE_SECONDS, start, wait_for
 from tests.services import require_postgres, running_statements
 
@@ -157,3 +159,35 @@ def test_a_process_that_does_not_end_is_ended_by_force(run: Run) -> None:
     wait_for(run.log.with_name("log.finally"), "started")
     code, _ = run.end()
     assert code == 143
+
+
+@pytest.mark.parametrize("steps", ["[{cleanup}]", "[{{parallel: [{cleanup}]}}]"])
+@pytest.mark.parametrize(
+    "cleanup",
+    [
+        "{id: cleanup, command: fail, retry: {attempts: 9, delay: 1h, jitter: false}}",
+        "{id: cleanup, command: noop, lock: {name: LOCK, on_conflict: wait}}",
+    ],
+)
+def test_a_second_signal_ends_the_waiting_in_finally_and_not_the_rest_of_it(
+    tmp_path: Path, steps: str, cleanup: str
+) -> None:
+    lock = factory.new_factory(conf.read(), what="a test")(f"test stop {tmp_path}")
+    assert lock.acquire() is None
+    cleanup = cleanup.replace("LOCK", lock.name)
+    text = f"steps: [noop]\nfinally:\n  - steps: {steps.format(cleanup=cleanup)}\n  - say the end of it"
+    process = start(tmp_path, text, "--format", "plain", "--verbosity", "2")
+    try:
+        assert process.stdout is not None
+        for expected in ("next in 1h" if "retry" in cleanup else "waiting", "stopping after"):
+            while expected not in process.stdout.readline():
+                assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+        stdout, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    finally:
+        process.kill()
+        process.communicate()
+        lock.release()
+    assert "| the end of it" in stdout
+    assert process.returncode == 143
+    assert "interrupted: " in stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,13 +23,25 @@ class Halt(Protocol):
 
 
 class Unhalted:
-    """What is around ``finally``: it runs to its end, also after a stop, and only the ladder ends it."""
+    """What is around ``finally``: it runs to its end, also after a stop, and only the ladder ends it.
+
+    ``is_immediate`` says that the ladder has come so far: then nothing is waited for, so that there is time for the
+    steps that are left.
+    """
 
     is_requested = False
 
+    def __init__(self, is_immediate: Callable[[], bool]) -> None:
+        self._is_immediate = is_immediate
+
     def wait(self, seconds: float) -> bool:
-        time.sleep(seconds)
-        return False
+        deadline = time.monotonic() + seconds
+        while not self._is_immediate():
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return False
+            time.sleep(min(remaining, _SLICE_SECONDS))
+        return True
 
 
 class Branch:
@@ -45,7 +58,7 @@ class Branch:
 
     def wait(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
-        while not self.is_requested:
+        while not (self.is_requested or self._around.wait(0)):
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return False

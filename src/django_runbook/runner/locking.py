@@ -77,7 +77,7 @@ class Locker:
         conflict = obtain(lock, settings, halt=scope.halt, limit=scope.limit, on_wait=on_wait)
         if conflict is None:
             return None
-        if scope.halt.is_requested:
+        if scope.halt.wait(0):
             return AttemptResult(status=StepStatus.INTERRUPTED, failure=outcomes.of_fault(LockHeld(conflict)))
         if settings.on_conflict == "skip":
             return AttemptResult(status=StepStatus.SKIPPED, reason=conflict)

@@ -300,7 +300,7 @@ class _Run:
             (Role.ON_FAILURE, block.on_failure, is_failed),
             (Role.FINALLY, block.finally_, True),
         ):
-            halt: Halt = Unhalted() if role is Role.FINALLY else scope.halt
+            halt: Halt = Unhalted(lambda: self._around.stop.is_immediate) if role is Role.FINALLY else scope.halt
             # What cleans up runs to its end, the items of a loop too, whatever else fails.
             inner = replace(scope, run_names=names, role=role, halt=halt, is_fail_fast=False)
             for step in steps:
