@@ -89,7 +89,7 @@ def in_order_of_lines(text: str) -> Iterator[str]:
         line = lines.pop(0)
         yield line
         words = line.split()
-        if len(words) > 1 and words[0] in {"loop", "group"} and words[1] in CONCURRENT:
+        if len(words) > 1 and words[0] in {"loop", "group"} and words[1].rstrip(":") in CONCURRENT:
             below = list(itertools.takewhile(lambda other: other.startswith("    "), lines))
             yield from sorted(below)
             del lines[: len(below)]
