@@ -10,7 +10,10 @@ import datetime
 import inspect
 import itertools
 import os
+import random
 import re
+import types
+import uuid
 from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
@@ -22,11 +25,14 @@ from django.core.management import load_command_class
 from django.core.management.base import BaseCommand
 from django.utils.module_loading import import_string
 
-from django_runbook import conf, events, results
+from django_runbook import conf, events, lookup, results
+from django_runbook.batch import BatchCommand
 from django_runbook.binding.errors import HOMES
 from django_runbook.document import codes, keys, names, sandbox, schema
 from django_runbook.document.keys import Kind
+from django_runbook.journal import beginning
 from django_runbook.locks.factory import BACKENDS
+from django_runbook.management.commands import run_runbook
 from django_runbook.reporters import REPORTERS
 from django_runbook.reporters.jsonl import name_of
 from flights.models import Flight
@@ -88,9 +94,16 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def desk(directory: Path, settings: Any) -> None:
-    """A Flight desk with three flights of the day that the pages report on, and files to import."""
+def desk(directory: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Flight desk with three flights of the day that the pages report on, files to import, and a journal."""
     settings.BASE_DIR = settings.VAR_DIR = directory
+    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
+    # Runs have the same ids each time, and the same process.
+    ids = random.Random(2013)
+    new_id = types.SimpleNamespace(uuid4=lambda: uuid.UUID(int=ids.getrandbits(128)))
+    monkeypatch.setattr(run_runbook, "uuid", new_id)
+    monkeypatch.setattr(lookup, "key_of", lambda path, configuration: path.name)
+    monkeypatch.setattr(beginning, "here", lambda: {"host": "desk-1", "pid": 4242, "user": "ops"})
     (directory / "data").mkdir()
     for name, text in FILES.items():
         (directory / name).write_text(text)
@@ -105,7 +118,7 @@ def hold(block: Block, text: str) -> None:
     if os.environ.get("UPDATE_DOCS") and without_times(text) != without_times(block.text):
         # Blocks above may have grown since the page was read.
         page, here = block.page.read_text(), blocks_of(block.page)[block.index]
-        block.page.write_text(page[: here.start] + text + page[here.end :])
+        block.page.write_text(page[: here.start] + without_times(text) + page[here.end :])
     assert without_times(text) == without_times(block.text)
 
 
@@ -221,10 +234,10 @@ def test_each_filter_test_and_method_is_listed() -> None:
 SHARED = {"--verbosity", "--no-color", "--force-color"}
 
 
-def options_of(command: str) -> set[str]:
+def options_of(command: BaseCommand) -> set[str]:
     """What the command takes beside what every command does."""
-    parser: ArgumentParser = load_command_class("django_runbook", command).create_parser("", command)
-    common: ArgumentParser = BaseCommand().create_parser("", command)
+    parser: ArgumentParser = command.create_parser("", "command")
+    common: ArgumentParser = BaseCommand().create_parser("", "command")
     shared = {flag for action in common._actions for flag in action.option_strings}
     return {action.option_strings[-1] for action in parser._actions if action.option_strings} - shared
 
@@ -234,13 +247,20 @@ def options_of(command: str) -> set[str]:
     [
         ("run_runbook", "command-line.md"),
         ("check_runbooks", "command-line.md"),
+        ("show_runs", "command-line.md"),
+        ("prune_runs", "command-line.md"),
         ("wait_for", "ready-made.md"),
         ("purge_rows", "ready-made.md"),
+        ("mail_run_report", "ready-made.md"),
     ],
 )
 def test_each_option_is_listed(command: str, page: str) -> None:
     listed = {name.split()[0] for name in names_in_table(section_of(REFERENCE / page, f"`{command}`"))}
-    assert {name for name in listed if name.startswith("--")} - SHARED == options_of(command)
+    known = options_of(load_command_class("django_runbook", command))
+    if command == "prune_runs":
+        # It refers to what every batch command has.
+        known -= options_of(BatchCommand())
+    assert {name for name in listed if name.startswith("--")} - SHARED == known
 
 
 def test_each_format_is_listed() -> None:
@@ -287,12 +307,32 @@ def test_each_setting_is_listed() -> None:
     assert sorted(headings) == sorted(conf._KEYS)
 
 
-@pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "python"], ids=lambda block: block.id)
+PYTHON = [block for block in BLOCKS if block.language == "python"]
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in PYTHON if block.text.startswith("RUNBOOK")], ids=lambda block: block.id
+)
 def test_the_examples_of_settings_are_accepted(block: Block, settings: Any) -> None:
     names: dict[str, Any] = {"BASE_DIR": DOCS.parent}
     exec(block.text, names)
     settings.RUNBOOK = names["RUNBOOK"]
     assert conf.read() != conf.Configuration()
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in PYTHON if not block.text.startswith("RUNBOOK")], ids=lambda block: block.id
+)
+def test_the_examples_of_commands_fit_the_library(block: Block) -> None:
+    names: dict[str, Any] = {"__name__": "flights.management.commands.example"}
+    exec(compile(block.text, block.id, "exec"), names)
+    made = [kind for kind in names.values() if isinstance(kind, type) and kind.__module__ == names["__name__"]]
+    for kind in made:
+        if not issubclass(kind, BaseCommand):
+            continue
+        own = {name for name in vars(kind) if not name.startswith("__")}
+        assert {name for name in own if not any(hasattr(base, name) for base in kind.__bases__)} == set()
+        kind().create_parser("", "example")
 
 
 def test_each_backend_of_locks_is_listed_with_its_options() -> None:
