@@ -5,6 +5,7 @@ With the variable UPDATE_DOCS set, what commands answer is written anew: read th
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import datetime
 import inspect
@@ -21,12 +22,15 @@ from typing import Any
 
 import pytest
 import yaml
+from django.apps import apps
 from django.core.management import load_command_class
 from django.core.management.base import BaseCommand
+from django.dispatch import Signal
 from django.utils.module_loading import import_string
 
-from django_runbook import conf, events, lookup, results
+from django_runbook import batch, conf, events, lookup, results, resume, signals
 from django_runbook.batch import BatchCommand
+from django_runbook.batch.progress import Progress
 from django_runbook.binding.errors import HOMES
 from django_runbook.document import codes, keys, names, sandbox, schema
 from django_runbook.document.keys import Kind
@@ -341,6 +345,75 @@ def test_each_backend_of_locks_is_listed_with_its_options() -> None:
     for name, options in rows[1:]:
         parameters = inspect.signature(import_string(BACKENDS[name])).parameters
         assert re.findall(r"`(\w+)`", options) == [option for option in parameters if option != "what"]
+
+
+# What a command has besides, for the library itself.
+INTERNAL = {"make_source", "describe_source", "show_progress"}
+CLASSES = [getattr(batch, name) for name in batch.__all__ if isinstance(getattr(batch, name), type)]
+
+
+def names_of(kind: type) -> set[str]:
+    """What the library adds to Django's command, under names that are public."""
+    own = [base for base in kind.__mro__ if base.__module__.startswith("django_runbook.")]
+    return {name for base in own for name in vars(base) if not name.startswith("_") and not hasattr(BaseCommand, name)}
+
+
+def listed_names(kind: type) -> set[str]:
+    names = names_in_table(section_of(REFERENCE / "library.md", f"`{kind.__name__}`"))
+    return {name.partition("(")[0] for name in names if not name.startswith("--")}
+
+
+@pytest.mark.parametrize("kind", [*CLASSES, Progress])
+def test_each_setting_and_hook_of_the_library_is_listed(kind: type) -> None:
+    assert {name for name in listed_names(kind) if not hasattr(kind, name)} == set()
+    sections = [other for other in (*CLASSES, Progress) if issubclass(kind, other)]
+    if issubclass(kind, batch.FileBatchCommand):
+        # Its section refers to that one.
+        sections.append(BatchCommand)
+    known = {name for other in sections for name in listed_names(other)}
+    assert names_of(kind) - INTERNAL - {"due_at"} - known == set()
+
+
+def test_the_defaults_of_the_library_are_those_of_the_code() -> None:
+    for kind in CLASSES:
+        section = section_of(REFERENCE / "library.md", f"`{kind.__name__}`")
+        settings = section.partition("| class setting |")[2].partition("| hook |")[0]
+        for name, default in re.findall(r"^\| `(\w+)` \| `?(.+?)`? \|", settings, re.MULTILINE):
+            assert getattr(kind, name) == ast.literal_eval(default), name
+
+
+def test_each_parameter_of_track_is_listed() -> None:
+    listed = names_in_table(section_of(REFERENCE / "library.md", "`track`"))
+    assert listed == list(inspect.signature(batch.track).parameters)
+
+
+def test_each_option_of_batch_commands_is_listed() -> None:
+    listed = {name.split()[0] for name in names_in_table(section_of(REFERENCE / "library.md", "Options of batch commands"))}
+    assert listed | {"--database", "--lock-wait"} == options_of(BatchCommand())
+    for kind in (batch.DatabaseCommand, batch.LockedCommand):
+        names = names_in_table(section_of(REFERENCE / "library.md", f"`{kind.__name__}`"))
+        assert {name for name in names if name.startswith("--")} == options_of(kind())
+
+
+def test_each_permission_of_the_admin_is_listed() -> None:
+    listed = names_in_table(section_of(DOCS / "guide" / "admin.md", "Who sees what"))
+    models = apps.get_app_config("django_runbook").get_models()
+    assert set(listed) == {f"view_{model._meta.model_name}" for model in models}
+
+
+def test_each_signal_is_listed() -> None:
+    listed = names_in_table(section_of(REFERENCE / "how-it-runs.md", "Signals"))
+    assert listed == [name for name, value in vars(signals).items() if isinstance(value, Signal)]
+
+
+def test_the_answers_to_a_step_in_doubt_are_told_as_the_guide_says() -> None:
+    assert resume._doubt("send_invoices") in (DOCS / "guide" / "resuming.md").read_text()
+
+
+def test_the_pictures_are_there() -> None:
+    for page in (*PAGES, DOCS.parent / "README.md"):
+        for picture in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text()):
+            assert (page.parent / picture).is_file(), page
 
 
 def test_the_modules_of_bare_exception_names_are_listed() -> None:
