@@ -54,7 +54,7 @@ class Block:
 
     @property
     def id(self) -> str:
-        return f"{self.page.relative_to(DOCS)}:{self.line}"
+        return f"{self.page.relative_to(DOCS.parent)}:{self.line}"
 
     @property
     def is_runbook(self) -> bool:

@@ -311,7 +311,8 @@ def test_each_setting_is_listed() -> None:
     assert sorted(headings) == sorted(conf._KEYS)
 
 
-PYTHON = [block for block in BLOCKS if block.language == "python"]
+README = DOCS.parent / "README.md"
+PYTHON = [block for block in (*BLOCKS, *blocks_of(README)) if block.language == "python"]
 
 
 @pytest.mark.parametrize(
@@ -388,7 +389,9 @@ def test_each_parameter_of_track_is_listed() -> None:
 
 
 def test_each_option_of_batch_commands_is_listed() -> None:
-    listed = {name.split()[0] for name in names_in_table(section_of(REFERENCE / "library.md", "Options of batch commands"))}
+    listed = {
+        name.split()[0] for name in names_in_table(section_of(REFERENCE / "library.md", "Options of batch commands"))
+    }
     assert listed | {"--database", "--lock-wait"} == options_of(BatchCommand())
     for kind in (batch.DatabaseCommand, batch.LockedCommand):
         names = names_in_table(section_of(REFERENCE / "library.md", f"`{kind.__name__}`"))
@@ -411,7 +414,7 @@ def test_the_answers_to_a_step_in_doubt_are_told_as_the_guide_says() -> None:
 
 
 def test_the_pictures_are_there() -> None:
-    for page in (*PAGES, DOCS.parent / "README.md"):
+    for page in (*PAGES, README):
         for picture in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text()):
             assert (page.parent / picture).is_file(), page
 
