@@ -405,7 +405,7 @@ def test_each_permission_of_the_admin_is_listed() -> None:
 
 
 def test_each_signal_is_listed() -> None:
-    listed = names_in_table(section_of(REFERENCE / "how-it-runs.md", "Signals"))
+    listed = names_in_table(section_of(REFERENCE / "how-it-runs.md", "Signals of Django"))
     assert listed == [name for name, value in vars(signals).items() if isinstance(value, Signal)]
 
 
