@@ -10,7 +10,8 @@ A block is marked by comments right above it, which the built page does not show
 
 A block of steps alone, and one of keys of a file without steps, is made whole. `# nightly.yml` in its first line names
 its file. In a console block, what follows `$ python manage.py …` is what that command writes, and what follows
-`$ echo $?` its exit code; the blocks above it are the files.
+`$ echo $?` its exit code; the blocks of its page are the files. `$ cp FILE FILE` and `$ sed -i s/old/new/ FILE` are done as well.
+A Python block whose first line is `# …/commands/name.py` is a command: those of its page can be called in its consoles.
 """
 
 from __future__ import annotations
@@ -18,19 +19,23 @@ from __future__ import annotations
 import io
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from django.core.management import CommandError, call_command
+from django.core.management import BaseCommand, CommandError, call_command
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
 _FENCE = re.compile(r"^(`{3,})(\S*)\n(.*?)^\1\n", re.DOTALL | re.MULTILINE)
 _MARKS = re.compile(r"(?:^% .*\n)+\Z", re.MULTILINE)
 _FILE = re.compile(r"# (?:\S*/)?([\w.-]+\.ya?ml)\b")
+_COMMAND = re.compile(r"# \S*/commands/(\w+)\.py\n")
 _HEADING = re.compile(r"^(#{1,6}) (.+)$", re.MULTILINE)
 _TIMES = re.compile(r"\b\d+\.\ds\b")
+_MOMENTS = re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b")
 _NO_FILE = "runbook.yml"
 
 
@@ -49,7 +54,7 @@ class Block:
 
     @property
     def id(self) -> str:
-        return f"{self.page.relative_to(DOCS)}:{self.line}"
+        return f"{self.page.relative_to(DOCS.parent)}:{self.line}"
 
     @property
     def is_runbook(self) -> bool:
@@ -150,11 +155,23 @@ def write_files(page: Path, directory: Path) -> None:
             (directory / block.file).write_text(block.whole())
 
 
-def call(*words: str) -> tuple[str, int]:
+def commands_of(page: Path) -> dict[str, type[BaseCommand]]:
+    """The commands that a page shows, by their names."""
+    found = {}
+    for block in blocks_of(page):
+        named = _COMMAND.match(block.text)
+        if block.language == "python" and named is not None:
+            names: dict[str, Any] = {"__name__": f"flights.management.commands.{named[1]}"}
+            exec(compile(block.text, block.id, "exec"), names)
+            found[named[1]] = names["Command"]
+    return found
+
+
+def call(name: str | BaseCommand, *words: str) -> tuple[str, int]:
     """What a command writes, as a terminal shows it, and its exit code."""
     shown, exit_code = io.StringIO(), 0
     try:
-        call_command(*words, stdout=shown, stderr=shown)
+        call_command(name, *words, stdout=shown, stderr=shown)
     except SystemExit as error:
         exit_code = int(error.code or 0)
     except CommandError as error:
@@ -173,6 +190,7 @@ def check(block: Block, directory: Path) -> str:
 def answered(block: Block) -> str:
     """A console block with what its commands write now."""
     text, exit_code = "", 0
+    commands = commands_of(block.page)
     assert block.text.startswith("$ "), f"{block.id} answers nothing"
     for line in block.text.splitlines():
         if not line.startswith("$ "):
@@ -180,10 +198,31 @@ def answered(block: Block) -> str:
         text += f"{line}\n"
         if line == "$ echo $?":
             text += f"{exit_code}\n"
+        elif (words := shlex.split(line.removeprefix("$ ")))[0] in _TOOLS:
+            _TOOLS[words[0]](words[1:])
         else:
-            shown, exit_code = call(*_words_of(line))
+            name, *more = _words_of(line)
+            shown, exit_code = call(commands[name]() if name in commands else name, *more)
             text += shown
     return text
+
+
+def _copy(words: list[str]) -> None:
+    source, target = words
+    shutil.copyfile(source, target)
+
+
+def _replace(words: list[str]) -> None:
+    option, script, file = words
+    assert option == "-i", script
+    _, old, new, _ = script.split("/")
+    text = Path(file).read_text()
+    assert old in text, f"{old} is not in {file}"
+    Path(file).write_text(text.replace(old, new))
+
+
+# What a person changes files with, the same on all systems.
+_TOOLS = {"cp": _copy, "sed": _replace}
 
 
 def _words_of(line: str) -> Iterator[str]:
@@ -193,5 +232,5 @@ def _words_of(line: str) -> Iterator[str]:
 
 
 def without_times(text: str) -> str:
-    """The text with all durations alike."""
-    return _TIMES.sub("0.0s", text)
+    """The text with all durations alike, and all times."""
+    return _MOMENTS.sub("2013-02-01 02:00:00", _TIMES.sub("0.0s", text))

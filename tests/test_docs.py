@@ -5,12 +5,16 @@ With the variable UPDATE_DOCS set, what commands answer is written anew: read th
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import datetime
 import inspect
 import itertools
 import os
+import random
 import re
+import types
+import uuid
 from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
@@ -18,15 +22,21 @@ from typing import Any
 
 import pytest
 import yaml
+from django.apps import apps
 from django.core.management import load_command_class
 from django.core.management.base import BaseCommand
+from django.dispatch import Signal
 from django.utils.module_loading import import_string
 
-from django_runbook import conf, events, results
+from django_runbook import batch, conf, events, lookup, results, resume, signals
+from django_runbook.batch import BatchCommand
+from django_runbook.batch.progress import Progress
 from django_runbook.binding.errors import HOMES
 from django_runbook.document import codes, keys, names, sandbox, schema
 from django_runbook.document.keys import Kind
+from django_runbook.journal import beginning
 from django_runbook.locks.factory import BACKENDS
+from django_runbook.management.commands import run_runbook
 from django_runbook.reporters import REPORTERS
 from django_runbook.reporters.jsonl import name_of
 from flights.models import Flight
@@ -88,9 +98,16 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def desk(directory: Path, settings: Any) -> None:
-    """A Flight desk with three flights of the day that the pages report on, and files to import."""
+def desk(directory: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Flight desk with three flights of the day that the pages report on, files to import, and a journal."""
     settings.BASE_DIR = settings.VAR_DIR = directory
+    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
+    # Runs have the same ids each time, and the same process.
+    ids = random.Random(2013)
+    new_id = types.SimpleNamespace(uuid4=lambda: uuid.UUID(int=ids.getrandbits(128)))
+    monkeypatch.setattr(run_runbook, "uuid", new_id)
+    monkeypatch.setattr(lookup, "key_of", lambda path, configuration: path.name)
+    monkeypatch.setattr(beginning, "here", lambda: {"host": "desk-1", "pid": 4242, "user": "ops"})
     (directory / "data").mkdir()
     for name, text in FILES.items():
         (directory / name).write_text(text)
@@ -105,7 +122,7 @@ def hold(block: Block, text: str) -> None:
     if os.environ.get("UPDATE_DOCS") and without_times(text) != without_times(block.text):
         # Blocks above may have grown since the page was read.
         page, here = block.page.read_text(), blocks_of(block.page)[block.index]
-        block.page.write_text(page[: here.start] + text + page[here.end :])
+        block.page.write_text(page[: here.start] + without_times(text) + page[here.end :])
     assert without_times(text) == without_times(block.text)
 
 
@@ -221,10 +238,10 @@ def test_each_filter_test_and_method_is_listed() -> None:
 SHARED = {"--verbosity", "--no-color", "--force-color"}
 
 
-def options_of(command: str) -> set[str]:
+def options_of(command: BaseCommand) -> set[str]:
     """What the command takes beside what every command does."""
-    parser: ArgumentParser = load_command_class("django_runbook", command).create_parser("", command)
-    common: ArgumentParser = BaseCommand().create_parser("", command)
+    parser: ArgumentParser = command.create_parser("", "command")
+    common: ArgumentParser = BaseCommand().create_parser("", "command")
     shared = {flag for action in common._actions for flag in action.option_strings}
     return {action.option_strings[-1] for action in parser._actions if action.option_strings} - shared
 
@@ -234,13 +251,20 @@ def options_of(command: str) -> set[str]:
     [
         ("run_runbook", "command-line.md"),
         ("check_runbooks", "command-line.md"),
+        ("show_runs", "command-line.md"),
+        ("prune_runs", "command-line.md"),
         ("wait_for", "ready-made.md"),
         ("purge_rows", "ready-made.md"),
+        ("mail_run_report", "ready-made.md"),
     ],
 )
 def test_each_option_is_listed(command: str, page: str) -> None:
     listed = {name.split()[0] for name in names_in_table(section_of(REFERENCE / page, f"`{command}`"))}
-    assert {name for name in listed if name.startswith("--")} - SHARED == options_of(command)
+    known = options_of(load_command_class("django_runbook", command))
+    if command == "prune_runs":
+        # It refers to what every batch command has.
+        known -= options_of(BatchCommand())
+    assert {name for name in listed if name.startswith("--")} - SHARED == known
 
 
 def test_each_format_is_listed() -> None:
@@ -287,12 +311,33 @@ def test_each_setting_is_listed() -> None:
     assert sorted(headings) == sorted(conf._KEYS)
 
 
-@pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "python"], ids=lambda block: block.id)
+README = DOCS.parent / "README.md"
+PYTHON = [block for block in (*BLOCKS, *blocks_of(README)) if block.language == "python"]
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in PYTHON if block.text.startswith("RUNBOOK")], ids=lambda block: block.id
+)
 def test_the_examples_of_settings_are_accepted(block: Block, settings: Any) -> None:
     names: dict[str, Any] = {"BASE_DIR": DOCS.parent}
     exec(block.text, names)
     settings.RUNBOOK = names["RUNBOOK"]
     assert conf.read() != conf.Configuration()
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in PYTHON if not block.text.startswith("RUNBOOK")], ids=lambda block: block.id
+)
+def test_the_examples_of_commands_fit_the_library(block: Block) -> None:
+    names: dict[str, Any] = {"__name__": "flights.management.commands.example"}
+    exec(compile(block.text, block.id, "exec"), names)
+    made = [kind for kind in names.values() if isinstance(kind, type) and kind.__module__ == names["__name__"]]
+    for kind in made:
+        if not issubclass(kind, BaseCommand):
+            continue
+        own = {name for name in vars(kind) if not name.startswith("__")}
+        assert {name for name in own if not any(hasattr(base, name) for base in kind.__bases__)} == set()
+        kind().create_parser("", "example")
 
 
 def test_each_backend_of_locks_is_listed_with_its_options() -> None:
@@ -301,6 +346,77 @@ def test_each_backend_of_locks_is_listed_with_its_options() -> None:
     for name, options in rows[1:]:
         parameters = inspect.signature(import_string(BACKENDS[name])).parameters
         assert re.findall(r"`(\w+)`", options) == [option for option in parameters if option != "what"]
+
+
+# What a command has besides, for the library itself.
+INTERNAL = {"make_source", "describe_source", "show_progress"}
+CLASSES = [getattr(batch, name) for name in batch.__all__ if isinstance(getattr(batch, name), type)]
+
+
+def names_of(kind: type) -> set[str]:
+    """What the library adds to Django's command, under names that are public."""
+    own = [base for base in kind.__mro__ if base.__module__.startswith("django_runbook.")]
+    return {name for base in own for name in vars(base) if not name.startswith("_") and not hasattr(BaseCommand, name)}
+
+
+def listed_names(kind: type) -> set[str]:
+    names = names_in_table(section_of(REFERENCE / "library.md", f"`{kind.__name__}`"))
+    return {name.partition("(")[0] for name in names if not name.startswith("--")}
+
+
+@pytest.mark.parametrize("kind", [*CLASSES, Progress])
+def test_each_setting_and_hook_of_the_library_is_listed(kind: type) -> None:
+    assert {name for name in listed_names(kind) if not hasattr(kind, name)} == set()
+    sections = [other for other in (*CLASSES, Progress) if issubclass(kind, other)]
+    if issubclass(kind, batch.FileBatchCommand):
+        # Its section refers to that one.
+        sections.append(BatchCommand)
+    known = {name for other in sections for name in listed_names(other)}
+    assert names_of(kind) - INTERNAL - {"due_at"} - known == set()
+
+
+def test_the_defaults_of_the_library_are_those_of_the_code() -> None:
+    for kind in CLASSES:
+        section = section_of(REFERENCE / "library.md", f"`{kind.__name__}`")
+        settings = section.partition("| class setting |")[2].partition("| hook |")[0]
+        for name, default in re.findall(r"^\| `(\w+)` \| `?(.+?)`? \|", settings, re.MULTILINE):
+            assert getattr(kind, name) == ast.literal_eval(default), name
+
+
+def test_each_parameter_of_track_is_listed() -> None:
+    listed = names_in_table(section_of(REFERENCE / "library.md", "`track`"))
+    assert listed == list(inspect.signature(batch.track).parameters)
+
+
+def test_each_option_of_batch_commands_is_listed() -> None:
+    listed = {
+        name.split()[0] for name in names_in_table(section_of(REFERENCE / "library.md", "Options of batch commands"))
+    }
+    assert listed | {"--database", "--lock-wait"} == options_of(BatchCommand())
+    for kind in (batch.DatabaseCommand, batch.LockedCommand):
+        names = names_in_table(section_of(REFERENCE / "library.md", f"`{kind.__name__}`"))
+        assert {name for name in names if name.startswith("--")} == options_of(kind())
+
+
+def test_each_permission_of_the_admin_is_listed() -> None:
+    listed = names_in_table(section_of(DOCS / "guide" / "admin.md", "Who sees what"))
+    models = apps.get_app_config("django_runbook").get_models()
+    assert set(listed) == {f"view_{model._meta.model_name}" for model in models}
+
+
+def test_each_signal_is_listed() -> None:
+    listed = names_in_table(section_of(REFERENCE / "how-it-runs.md", "Signals of Django"))
+    assert listed == [name for name, value in vars(signals).items() if isinstance(value, Signal)]
+
+
+def test_the_answers_to_a_step_in_doubt_are_told_as_the_guide_says() -> None:
+    assert resume._doubt("send_invoices") in (DOCS / "guide" / "resuming.md").read_text()
+
+
+def test_the_pictures_are_there() -> None:
+    for page in (*PAGES, README):
+        for picture in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text()):
+            assert (page.parent / picture).is_file(), page
 
 
 def test_the_modules_of_bare_exception_names_are_listed() -> None:
