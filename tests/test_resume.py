@@ -292,6 +292,20 @@ def test_skip_counts_it_as_done_for_ever(tmp_path: Path) -> None:
     assert effects(tmp_path) == ["zero", "one", "two", "two", "two"]
 
 
+def test_skip_counts_a_step_as_done_that_was_not_begun(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - {id: one, command: effect one --log log --fail-if broken}
+  - {id: two, command: effect two --log log}
+"""
+    run(tmp_path, text)
+    mend(tmp_path)
+    told = resume(tmp_path, skip=["two"])
+    assert (told.exit_code, told.statuses) == (0, {"one": "succeeded", "two": "skipped"})
+    assert effects(tmp_path) == ["one", "one"]
+
+
 @pytest.mark.parametrize(
     ("answer", "exit_code", "effects_after"),
     [("r", 0, ["one", "two", "two"]), ("s", 0, ["one", "two"]), ("", 2, ["one", "two"]), ("?", 2, ["one", "two"])],

@@ -231,8 +231,8 @@ class StepRun(models.Model):
         StepStatus.FAILED.value: (StepStatus.SKIPPED.value,),  # a person counts it as done
         StepStatus.TIMED_OUT.value: (StepStatus.SKIPPED.value,),  # a person counts it as done
         StepStatus.INTERRUPTED.value: (StepStatus.SKIPPED.value,),  # a person counts it as done
-        StepStatus.SKIPPED.value: (),  # it is decided
-        StepStatus.NOT_RUN.value: (),  # the next attempt is a row of its own
+        StepStatus.SKIPPED.value: (StepStatus.SKIPPED.value,),  # a stop came before it, and a person counts it as done
+        StepStatus.NOT_RUN.value: (StepStatus.SKIPPED.value,),  # a person counts it as done
     }
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps", db_index=False)

@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from django_runbook import conf
 from django_runbook.locks import factory
-from django_runbook.models import RUNNING, Run, StepRun
+from django_runbook.models import RUNNING, Checkpoint, Run, StepRun
 from tests.journal.support import die
 from tests.runner.support import run
 
@@ -186,3 +186,18 @@ def test_the_newest_run_is_reported_elsewhere(tmp_path: Path) -> None:
 def test_a_report_of_nothing_is_an_error() -> None:
     with pytest.raises(CommandError, match="there is no run"):
         call_command("mail_run_report", "--to", "ops@example.com")
+
+
+def test_checkpoints_that_runs_left_behind_are_pruned_with_them() -> None:
+    at = timezone.now()
+    for name, days in (("old", 100), ("new", 1)):
+        finished_at = at - datetime.timedelta(days=days)
+        Checkpoint.objects.create(scope=name, command=name, owner="x", holder="x", finished_at=finished_at)
+    Checkpoint.objects.create(scope="unfinished", command="x", owner="x", holder="x", started_at=at)
+    prune("--older-than", "90d", "--dry-run")
+    assert Checkpoint.objects.filter(scope="old").exists()
+    prune("--older-than", "90d")
+    assert set(Checkpoint.objects.exclude(command="prune_runs").values_list("scope", flat=True)) == {
+        "new",
+        "unfinished",
+    }

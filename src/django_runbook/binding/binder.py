@@ -46,6 +46,13 @@ class Binder:
                 self._seen[key] = binding
             return binding
 
+    def is_batch(self, step: CommandStep) -> bool:
+        """Whether the command commits batch by batch."""
+        try:
+            return self.catalog.get(str(step.command[0].value)).is_batch
+        except (UnknownCommandError, BrokenCommandError):
+            return False
+
     def _bind(self, invocation: Invocation) -> Binding:
         try:
             spec = self.catalog.get(invocation.name)

@@ -20,7 +20,8 @@ from django_runbook.binding.checking import CheckingParser
 class CommandSpec:
     """A command that can be called. ``parser`` is None where nothing can be checked; ``reason`` says why.
 
-    ``is_deferred`` means that a later look may be able to: a table was not there yet.
+    ``is_deferred`` means that a later look may be able to: a table was not there yet. ``is_batch`` tells a command that
+    commits batch by batch, and goes on after its last one.
     """
 
     name: str
@@ -29,6 +30,7 @@ class CommandSpec:
     stealth_options: tuple[str, ...] = ()
     reason: str = ""
     is_deferred: bool = False
+    is_batch: bool = False
 
 
 class UnknownCommandError(LookupError):
@@ -84,7 +86,11 @@ class Catalog:
         if not isinstance(parser, argparse.ArgumentParser):
             return CommandSpec(name=name, app=app, parser=None, reason="it has no argument parser of Django's kind")
         return CommandSpec(
-            name=name, app=app, parser=CheckingParser(parser), stealth_options=tuple(command.stealth_options)
+            name=name,
+            app=app,
+            parser=CheckingParser(parser),
+            stealth_options=tuple(command.stealth_options),
+            is_batch=bool(getattr(command, "continues_from_checkpoint", False)),
         )
 
 

@@ -146,6 +146,8 @@ class _Planner:
                     self._report(binding.diagnostics, place)
                 if step.atomic and (place.is_isolated or step.isolate or step.timeout_seconds is not None):
                     self._report((_not_atomic(step),), place)
+                if step.atomic and self.binder.is_batch(step):
+                    self._report((_batch_not_atomic(step),), place)
                 self._add(step, place, binding=binding, is_final=binding.is_checked and is_constant(step, place.inputs))
             case GroupStep():
                 inner = place.inside(self._add(step, place))
@@ -194,6 +196,12 @@ def _not_atomic(step: CommandStep) -> Diagnostic:
     message = "an atomic step runs in the transaction of this process, and this one runs in a process of its own"
     help_text = 'leave out "atomic", or what isolates the step: "isolate", "timeout" or "parallel", here or around it'
     return Diagnostic(code="RB419", message=message, span=step.span, help=help_text)
+
+
+def _batch_not_atomic(step: CommandStep) -> Diagnostic:
+    message = f'"{step.command[0].value}" commits batch by batch, and cannot do so in one transaction'
+    help_text = 'leave out "atomic": cut off anywhere, it goes on after its last batch'
+    return Diagnostic(code="RB420", message=message, span=step.span, help=help_text)
 
 
 def _is_call_constant(step: CallStep, inputs: Inputs) -> bool:

@@ -66,4 +66,5 @@ CODES: Final = {
     "RB417": "an exception that cannot be imported",
     "RB418": "too many steps",
     "RB419": "an atomic step in a process of its own",
+    "RB420": "an atomic step with a batch command",
 }

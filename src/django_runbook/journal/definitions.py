@@ -16,7 +16,9 @@ from django_runbook.document.runbook import Block, CallStep, Located, Option, Ru
 from django_runbook.runner.masking import Mask
 
 # How a step is called and described, and what stands in a group: those steps have definitions of their own.
-_LEFT_OUT = frozenset(("id", "name", "description", "tags", "span", "runbook", "steps", *Block.__annotations__)) - {
+_LEFT_OUT = frozenset(
+    ("id", "name", "description", "tags", "span", "error_spans", "runbook", "steps", *Block.__annotations__)
+) - {
     "is_parallel",
     "fail_fast",
     "max_parallel",

@@ -14,7 +14,7 @@ from django_runbook import conf
 from django_runbook.batch import BatchCommand, values
 from django_runbook.journal import liveness
 from django_runbook.locks import factory as locks
-from django_runbook.models import RUNNING, Run
+from django_runbook.models import RUNNING, Checkpoint, Run
 
 
 class Command(BatchCommand):
@@ -41,6 +41,9 @@ class Command(BatchCommand):
             _old(self.database, before=before, keep=options["keep"]) & ~Q(pk__in=list(self._at_work(before)))
         )
         super().handle(*args, **options)
+        if not (options["dry_run"] or self.stopping):
+            # A checkpoint that is finished is kept for a run that dies before it knows, and such a run is not this old.
+            Checkpoint.objects.using(self.database).filter(finished_at__lt=before).delete()
 
     def get_queryset(self) -> QuerySet[Run]:
         return self._rows.all()
