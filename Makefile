@@ -5,6 +5,8 @@
 PYTHON ?= python3.13 python3.12 python3.11 python3
 RUNBOOK ?= daily.yml
 ARGS ?=
+# Many tests wait for processes, so one more than the cores of a small machine; WORKERS= runs the tests in one process.
+WORKERS ?= --numprocesses=3 --dist=worksteal
 
 VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
@@ -32,7 +34,7 @@ demo: $(VENV)/.runtime-installed ## set up and run the example's runbook (RUNBOO
 test: $(VENV)/.development-installed ## set up and run the tests, with branch coverage (ARGS="-k yaml")
 	@$(VENV_PYTHON) -m coverage erase
 	@status=0; \
-	$(VENV_PYTHON) -m coverage run -m pytest $(ARGS) || status=$$?; \
+	$(VENV_PYTHON) -m coverage run -m pytest $(WORKERS) $(ARGS) || status=$$?; \
 	$(VENV_PYTHON) -m coverage combine --quiet && $(VENV_PYTHON) -m coverage report || [ $$status -ne 0 ] || status=1; \
 	exit $$status
 

@@ -16,6 +16,8 @@ DJANGOS = {  # with the Pythons that the release itself supports
 }
 PAIRS = [(python, django) for python in PYTHONS for django in DJANGOS if python in DJANGOS[django]]
 LOCK = "requirements/development.txt"
+# As in the Makefile.
+WORKERS = ("--numprocesses=3", "--dist=worksteal")
 
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "virtualenv"
@@ -81,7 +83,7 @@ def tests(session: nox.Session, django: str) -> None:
         session.skip(f"Python {session.python} with Django {django} has been tested already")
     session.install("--quiet", "--quiet", "--requirement", f"requirements/django{django.replace('.', '')}.txt")
     install_package(session)
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", *WORKERS, *session.posargs)
 
 
 @nox.session

@@ -68,10 +68,12 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if django.VERSION >= (6, 1):
     MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 
-# A folder of this test run's own, which the processes that it starts share: two at a time must not wait for each other.
-LOCK_DIR = os.environ.get("RUNBOOK_TEST_LOCKS")
+# A folder of this test run's own, or of each of its workers, which the processes that it starts share: two at a time
+# must not wait for each other.
+_NAME = f"RUNBOOK_TEST_LOCKS_{os.environ.get('PYTEST_XDIST_WORKER', '')}"
+LOCK_DIR = os.environ.get(_NAME)
 if LOCK_DIR is None:
-    LOCK_DIR = os.environ["RUNBOOK_TEST_LOCKS"] = tempfile.mkdtemp(prefix="runbook-locks-")
+    LOCK_DIR = os.environ[_NAME] = tempfile.mkdtemp(prefix="runbook-locks-")
     _OWNER, _MADE = os.getpid(), LOCK_DIR
 
     @atexit.register
