@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import signal
 import threading
 from pathlib import Path
@@ -10,7 +11,10 @@ import pytest
 
 from django_runbook import conf
 from django_runbook.locks import factory
-from django_runbook.locks.base import Lock
+from django_runbook.locks.base import Holder, Lock
+from django_runbook.runner.branches import Errands
+from django_runbook.runner.locking import Locker
+from django_runbook.runner.telling import Teller
 from tests.runner.support import run, start, wait_for
 
 
@@ -137,8 +141,48 @@ def test_a_lost_lock_ends_the_run(tmp_path: Path, name: str) -> None:
     path = getattr(lock, "path")  # noqa: B009 - of the file backend, which the tests use
     told = run(tmp_path, f"lock: {name}\nsteps: [remove_file {path}, say never]\nfinally: [say end]")
     assert told.exit_code == 75
-    assert "got lost" in told.result("say")["failure"]["message"]
+    assert "got lost: nobody else has it now" in told.result("say")["failure"]["message"]
     assert told.output("say-2") == ["end"]
+
+
+class FakeLock:
+    """A lock that got lost, and that somebody else may have now."""
+
+    name = "nightly"
+
+    def __init__(self, holder: Holder | None) -> None:
+        self.holder = holder
+        self.is_released = False
+
+    def acquire(self) -> Holder | None:
+        return self.holder
+
+    def is_held(self) -> bool:
+        return False
+
+    def release(self) -> None:
+        self.is_released = True
+
+
+def test_a_lost_lock_names_who_has_it_now() -> None:
+    lock = FakeLock(Holder(host="db1", pid=7, since="2013-01-31T06:00:00Z", what="run_runbook daily.yml"))
+    teller = Teller(lambda event: None, lambda: datetime.datetime.now(datetime.UTC), Errands())
+    failure = Locker(new_lock=lambda name: lock, teller=teller, mask=str).lost((lock,))
+    assert failure is not None
+    assert failure.message == (
+        'the lock "nightly" got lost: '
+        "it is held by run_runbook daily.yml, process 7 on db1, since 2013-01-31T06:00:00Z now"
+    )
+    assert failure.exit_code == 75
+
+
+def test_looking_who_has_a_lost_lock_does_not_keep_it() -> None:
+    lock = FakeLock(None)
+    teller = Teller(lambda event: None, lambda: datetime.datetime.now(datetime.UTC), Errands())
+    failure = Locker(new_lock=lambda name: lock, teller=teller, mask=str).lost((lock,))
+    assert failure is not None
+    assert "nobody else has it now" in failure.message
+    assert lock.is_released
 
 
 def test_the_lock_of_a_run_that_was_killed_is_free(tmp_path: Path, name: str) -> None:

@@ -203,3 +203,13 @@ steps:
     told = run(tmp_path, text)
     assert [told.result(f"polling[{number}]")["attempt_count"] for number in (1, 2)] == [3, 3]
     assert (told.status, told.exit_code) == ("succeeded", 0)
+
+
+def test_a_loop_without_items_has_been_through_all_of_them(tmp_path: Path) -> None:
+    text = """
+params: {none: {type: list, default: []}}
+steps:
+  - {id: each, command: "say ${{ item }}", for_each: "${{ params.none }}", capture: text}
+  - say ${{ steps.each.results | length }} ${{ steps.each.output | length }}
+"""
+    assert run(tmp_path, text).output("say") == ["0 0"]

@@ -22,7 +22,7 @@ def answered(directory: Path, text: str, *options: str, answers: str) -> tuple[i
     finally:
         os.close(ours)
         os.close(theirs)
-    events = [json.loads(line[line.index("{") :]) for line in shown.splitlines() if '{"version"' in line]
+    events = [json.loads(line[line.index('{"version"') :]) for line in shown.splitlines() if '{"version"' in line]
     steps = events[-1]["result"]["steps"] if events else []
     return process.returncode, {step["step_id"]: step["status"] for step in steps}, shown + errors
 
@@ -52,6 +52,13 @@ def test_what_runs_after_quitting_is_not_taken_for_interrupted(tmp_path: Path) -
     text = "steps: [{id: one, command: noop}]\nfinally: [{id: end, command: noop}]"
     code, found, shown = answered(tmp_path, text, "--step", answers="q\n")
     assert (code, found) == (130, {"one": "skipped", "end": "succeeded"}), shown
+
+
+def test_step_shows_what_is_about_to_run(tmp_path: Path) -> None:
+    text = "steps: [{id: one, command: say x, capture: text}, {name: Again, command: 'say ${{ steps.one.output }}'}]"
+    _, _, shown = answered(tmp_path, text, "--step", answers="y\ny\n")
+    assert "Run say x? [y]es" in shown
+    assert "Run Again (say ${{ steps.one.output }})? [y]es" in shown
 
 
 def test_step_without_a_terminal_is_refused(tmp_path: Path) -> None:

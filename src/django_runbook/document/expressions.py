@@ -57,6 +57,13 @@ class Template:
         return tuple(part for part in self.parts if isinstance(part, Expression))
 
 
+def as_written(value: str | Template) -> str:
+    """A text as the file has it, with its expressions."""
+    if isinstance(value, str):
+        return value
+    return "".join(f"${{{{ {part.source} }}}}" if isinstance(part, Expression) else part for part in value.parts)
+
+
 class ExpressionError(Exception):
     """An expression has no value; ``span`` is its place."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from django_runbook.binding.checking import UNKNOWN
 from django_runbook.binding.plan import Plan, PlannedStep
-from django_runbook.document.expressions import Expression, Template
+from django_runbook.document.expressions import as_written
 from django_runbook.document.loops import label_of
 from django_runbook.document.outline import Entry
 from django_runbook.document.runbook import CallStep, CommandStep, GroupStep, LockSettings, Step
@@ -48,7 +48,7 @@ def _plan_line(item: PlannedStep, left_out: Mapping[str, str], mask: Mask) -> st
     if item.key in left_out and not is_item:
         notes.append(f"left out by {left_out[item.key]}")
     if item.is_loop or not isinstance(step, CommandStep):
-        words = f"{_name(step.name)}:"
+        words = f"{as_written(step.name)}:"
     elif step.no_log:
         words = f"{step.command[0].value} {MASK}"
     else:
@@ -84,7 +84,7 @@ def _notes_of_item(step: Step) -> Iterator[str]:
 
 def _lock(settings: LockSettings) -> str:
     conflict = "" if settings.on_conflict == "fail" else f" or {settings.on_conflict}"
-    return f"lock {_name(settings.name)}{conflict}"
+    return f"lock {as_written(settings.name)}{conflict}"
 
 
 def _shown(token: str, mask: Mask) -> str:
@@ -94,7 +94,7 @@ def _shown(token: str, mask: Mask) -> str:
 
 def _list_line(entry: Entry, left_out: Mapping[str, str], *, width: int) -> str:
     label = "  " * len(entry.group_keys) + entry.key
-    name = _name(entry.step.name)
+    name = as_written(entry.step.name)
     parts = [name if name != entry.step.id else ""]
     if entry.role is not Role.STEP:
         parts.append(f"({entry.role})")
@@ -103,9 +103,3 @@ def _list_line(entry: Entry, left_out: Mapping[str, str], *, width: int) -> str:
     if entry.key in left_out:
         parts.append(f"left out by {left_out[entry.key]}")
     return f"{label:<{width}}  {'  '.join(part for part in parts if part)}".rstrip()
-
-
-def _name(name: str | Template) -> str:
-    if isinstance(name, str):
-        return name
-    return "".join(f"${{{{ {part.source} }}}}" if isinstance(part, Expression) else part for part in name.parts)

@@ -70,6 +70,24 @@ class Locker:
         finally:
             lock.release()
 
+    def lost(self, locks: tuple[Lock, ...]) -> Failure | None:
+        """The failure of whoever goes on without a lock that was taken from under it."""
+        for lock in locks:
+            if not lock.is_held():
+                return outcomes.of_fault(LockLost(f'the lock "{lock.name}" got lost: {self._who_has(lock.name)}'))
+        return None
+
+    def _who_has(self, name: str) -> str:
+        other = self.new_lock(name)
+        try:
+            holder = other.acquire()
+        except RunbookError as error:
+            return f"nobody can say who has it now ({error})"
+        if holder is not None:
+            return f"it is held by {holder} now"
+        other.release()
+        return "nobody else has it now, and somebody may have had it meanwhile"
+
     def _obtain(self, lock: Lock, settings: LockSettings, scope: Scope, *, step_id: str) -> AttemptResult | None:
         def on_wait(holder: Holder) -> None:
             self.teller.tell(events.LockAwaited, step_id=step_id, name=lock.name, holder=str(holder))
@@ -132,12 +150,3 @@ def obtain(
                 break
             holder = lock.acquire()
     return f'the lock "{lock.name}" is held by {holder}' if holder is not None else None
-
-
-def lost(locks: tuple[Lock, ...]) -> Failure | None:
-    """The failure of whoever goes on without a lock that was taken from under it."""
-    for lock in locks:
-        if not lock.is_held():
-            fault = LockLost(f'the lock "{lock.name}" got lost, so that another run may be at work')
-            return outcomes.of_fault(fault)
-    return None

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 from django_runbook import events
-from django_runbook.document.expressions import ExpressionError
-from django_runbook.document.runbook import Step
+from django_runbook.document.expressions import ExpressionError, Template, as_written
+from django_runbook.document.runbook import CommandStep, Step
 from django_runbook.runner.masking import Mask
 from django_runbook.runner.output import tidy_text
 from django_runbook.runner.stopping import Stop
@@ -49,11 +49,13 @@ class Questions:
         answer = self._put(f"{name}: {text} [y/N]", text, step_id=step_id)
         return "" if answer in {"y", "yes"} else "not confirmed"
 
-    def before_step(self, *, step_id: str, name: str) -> str:
+    def before_step(self, step: CommandStep, *, step_id: str, name: str) -> str:
         """Ask whether to run a step, with ``--step``; returns the reason to skip it, empty where it is to run."""
         if self._ask is None or not self._is_asking_before_steps or self._stop.is_requested:
             return ""
-        question = f"Run {name}? [y]es, [N]o, [c]ontinue without asking, [q]uit:"
+        words = " ".join(as_written(token.value) for token in step.command if isinstance(token.value, str | Template))
+        title = words if name == step.command[0].value else f"{name} ({words})"
+        question = f"Run {title}? [y]es, [N]o, [c]ontinue without asking, [q]uit:"
         while (answer := _STEP_ANSWERS.get(self._put(question, question, step_id=step_id))) is None:
             if self._stop.is_requested:
                 return "the run was stopped"

@@ -9,7 +9,7 @@ from django_runbook.document.outline import lists_of
 from django_runbook.document.runbook import Block, CallStep, GroupStep, Step
 from django_runbook.results import Past, PastStep, Role, StepResult, StepStatus
 from django_runbook.runner.scope import Scope
-from django_runbook.runner.telling import Teller
+from django_runbook.runner.telling import EMPTY, NO_ITEMS, Teller
 
 REASON = "finished before"
 
@@ -27,6 +27,8 @@ class Restorer:
         # An item of a loop has the same step; that it has no items of its own tells it from the loop.
         if step.for_each is not None and self._has_items(step, scope):
             seen |= self._items(step, scope)
+        elif ended.result.reason == NO_ITEMS:
+            seen |= EMPTY
         elif isinstance(step, GroupStep):
             self._block(step.block, scope.inside(scope.id(step)))
         elif isinstance(step, CallStep):

@@ -38,7 +38,7 @@ from django_runbook.runner.attempts import Outcome, attempt
 from django_runbook.runner.branches import Errands, together
 from django_runbook.runner.commands import Atomically, CommandRunner, Execute, KeepOutput, Once
 from django_runbook.runner.limits import Branch, Deadline, Halt, Unhalted
-from django_runbook.runner.locking import Locker, lost
+from django_runbook.runner.locking import Locker
 from django_runbook.runner.masking import Mask
 from django_runbook.runner.output import tidy_text
 from django_runbook.runner.questions import Ask, Questions
@@ -46,7 +46,7 @@ from django_runbook.runner.restoring import Restorer
 from django_runbook.runner.scope import Scope, Views, layered
 from django_runbook.runner.state import State
 from django_runbook.runner.stopping import Stop
-from django_runbook.runner.telling import Teller
+from django_runbook.runner.telling import NO_ITEMS, Teller
 
 # Each look-up in the class costs as much as a call, and a step has a dozen of them.
 _SUCCEEDED, _FAILED, _SKIPPED = StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.SKIPPED
@@ -326,7 +326,7 @@ class _Run:
             reason = self._reason_to_skip(step, scope, name)
             if not reason and step.for_each is not None:
                 items = items_of(step.for_each, scope.context())
-                reason = "" if items else "for_each: there are no items"
+                reason = "" if items else NO_ITEMS
         except ExpressionError as error:
             if self._settings.is_dry_run:
                 reason = self._around.mask(f"dry run: {error.message}")
@@ -335,7 +335,7 @@ class _Run:
         if failure is None and reason:
             return self._teller.leave(step, scope, _SKIPPED, reason=reason)
         if scope.locks and scope.role is Role.STEP:
-            failure = failure or lost(scope.locks)
+            failure = failure or self._locker.lost(scope.locks)
         if items is None or failure is not None:
             return self._once(step, scope, name=name, failure=failure)
         return self._loop(step, items, scope, name=name)
@@ -372,7 +372,7 @@ class _Run:
             if reason := self._questions.confirm(step, text, step_id=scope.id(step), name=name):
                 return reason
         if self._settings.asks_before_steps and isinstance(step, CommandStep):
-            return self._questions.before_step(step_id=scope.id(step), name=name)
+            return self._questions.before_step(step, step_id=scope.id(step), name=name)
         return ""
 
     def _loop(self, step: Step, items: tuple[object, ...], scope: Scope, *, name: str) -> StepResult:

@@ -6,7 +6,7 @@ import datetime
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from django_runbook import events
 from django_runbook.document.outline import lists_of
@@ -16,6 +16,10 @@ from django_runbook.results import StepResult, StepStatus
 from django_runbook.runner import outcomes
 from django_runbook.runner.branches import Errands
 from django_runbook.runner.scope import Scope
+
+NO_ITEMS: Final = "for_each: there are no items"
+# What a loop without items gives to expressions: it has been through all of them.
+EMPTY: Final[Mapping[str, object]] = {"results": [], "output": []}
 
 
 class Teller:
@@ -98,7 +102,7 @@ class Teller:
             file=scope.file,
             line=step.span.line,
         )
-        self.finish(step, scope, result, {}, is_told=is_told)
+        self.finish(step, scope, result, EMPTY if reason == NO_ITEMS else {}, is_told=is_told)
         if not is_loop:
             inner = scope.inside(result.step_id)
             if isinstance(step, GroupStep):
