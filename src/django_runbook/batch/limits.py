@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from django_runbook.batch import statements
 
 
 def limit_idle(connection: BaseDatabaseWrapper, seconds: float) -> None:
@@ -17,10 +18,10 @@ def limit_idle(connection: BaseDatabaseWrapper, seconds: float) -> None:
     to take over. SQLite has no server, and MySQL no such limit.
     """
     if connection.vendor == "postgresql":
-        _run(connection, f"SET LOCAL idle_in_transaction_session_timeout = {max(1, int(seconds * 1000))}")
+        statements.run(connection, f"SET LOCAL idle_in_transaction_session_timeout = {max(1, int(seconds * 1000))}")
     elif _is_mariadb(connection):
         # There is none for a transaction; unlimit_idle puts the session's back.
-        _run(connection, f"SET SESSION idle_transaction_timeout = {max(1, int(seconds))}")
+        statements.run(connection, f"SET SESSION idle_transaction_timeout = {max(1, int(seconds))}")
 
 
 def unlimit_idle(connection: BaseDatabaseWrapper) -> None:
@@ -28,37 +29,26 @@ def unlimit_idle(connection: BaseDatabaseWrapper) -> None:
     if _is_mariadb(connection) and connection.connection is not None and not connection.in_atomic_block:
         # A connection that is broken has nothing left to take back.
         with contextlib.suppress(DatabaseError):
-            _run(connection, "SET SESSION idle_transaction_timeout = DEFAULT")
+            statements.run(connection, "SET SESSION idle_transaction_timeout = DEFAULT")
 
 
 @contextlib.contextmanager
 def limited_wait(connection: BaseDatabaseWrapper, seconds: int) -> Iterator[None]:
     """In a transaction: wait no longer than this for a row that another one holds; SQLite's own timeout is left."""
     if connection.vendor == "postgresql":
-        _run(connection, f"SET LOCAL lock_timeout = {seconds * 1000}")
+        statements.run(connection, f"SET LOCAL lock_timeout = {seconds * 1000}")
         yield
     elif connection.vendor == "mysql":
-        before = _ask(connection, "SELECT @@SESSION.innodb_lock_wait_timeout")
-        _run(connection, f"SET SESSION innodb_lock_wait_timeout = {seconds}")
+        before = statements.ask(connection, "SELECT @@SESSION.innodb_lock_wait_timeout")
+        statements.run(connection, f"SET SESSION innodb_lock_wait_timeout = {seconds}")
         try:
             yield
         finally:
             with contextlib.suppress(DatabaseError):
-                _run(connection, f"SET SESSION innodb_lock_wait_timeout = {before}")
+                statements.run(connection, f"SET SESSION innodb_lock_wait_timeout = {before}")
     else:
         yield
 
 
 def _is_mariadb(connection: BaseDatabaseWrapper) -> bool:
     return connection.vendor == "mysql" and bool(getattr(connection, "mysql_is_mariadb", False))
-
-
-def _run(connection: BaseDatabaseWrapper, statement: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-
-
-def _ask(connection: BaseDatabaseWrapper, query: str) -> Any:
-    with connection.cursor() as cursor:
-        cursor.execute(query)
-        return cursor.fetchone()[0]

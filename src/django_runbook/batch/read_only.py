@@ -12,6 +12,8 @@ from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+from django_runbook.batch import statements
+
 Restore = Callable[[BaseDatabaseWrapper], None]
 
 
@@ -42,7 +44,7 @@ def read_only(alias: str) -> Iterator[None]:
 def _transaction(alias: str) -> Iterator[None]:
     # A savepoint where a transaction is open: PostgreSQL makes it read-only by itself and drops that with it.
     with transaction.atomic(using=alias):
-        _run(connections[alias], "SET TRANSACTION READ ONLY")
+        statements.run(connections[alias], "SET TRANSACTION READ ONLY")
         yield
 
 
@@ -79,8 +81,8 @@ def _nothing(connection: BaseDatabaseWrapper) -> None:
 
 
 def _refuse_on_postgresql(connection: BaseDatabaseWrapper) -> Restore:
-    before = _ask(connection, "SHOW default_transaction_read_only")
-    _run(connection, "SET default_transaction_read_only = on")
+    before = statements.ask(connection, "SHOW default_transaction_read_only")
+    statements.run(connection, "SET default_transaction_read_only = on")
     if not connection.get_autocommit():
         # With AUTOCOMMIT off a transaction is open already, and would take the setting with it when it is rolled back.
         connection.commit()
@@ -89,7 +91,7 @@ def _refuse_on_postgresql(connection: BaseDatabaseWrapper) -> Restore:
         # In a transaction that the command left open, what is set would be undone when it is rolled back.
         if connection.get_autocommit():
             with contextlib.suppress(DatabaseError):
-                _run(connection, f"SET default_transaction_read_only = {before}")
+                statements.run(connection, f"SET default_transaction_read_only = {before}")
                 return
         connection.close()
 
@@ -99,12 +101,12 @@ def _refuse_on_postgresql(connection: BaseDatabaseWrapper) -> Restore:
 def _refuse_on_mysql(connection: BaseDatabaseWrapper) -> Restore:
     # MariaDB knows the first name in all of its versions, MySQL 8 the second one only.
     is_mariadb = bool(getattr(connection, "mysql_is_mariadb", False))
-    before = _ask(connection, f"SELECT @@SESSION.{'tx_read_only' if is_mariadb else 'transaction_read_only'}")
-    _run(connection, "SET SESSION TRANSACTION READ ONLY")
+    before = statements.ask(connection, f"SELECT @@SESSION.{'tx_read_only' if is_mariadb else 'transaction_read_only'}")
+    statements.run(connection, "SET SESSION TRANSACTION READ ONLY")
 
     def restore(connection: BaseDatabaseWrapper) -> None:
         with contextlib.suppress(DatabaseError):
-            _run(connection, f"SET SESSION TRANSACTION READ {'ONLY' if before else 'WRITE'}")
+            statements.run(connection, f"SET SESSION TRANSACTION READ {'ONLY' if before else 'WRITE'}")
             return
         connection.close()
 
@@ -112,8 +114,8 @@ def _refuse_on_mysql(connection: BaseDatabaseWrapper) -> Restore:
 
 
 def _refuse_on_sqlite(connection: BaseDatabaseWrapper) -> Restore:
-    before = _ask(connection, "PRAGMA query_only")
-    _run(connection, "PRAGMA query_only = ON")
+    before = statements.ask(connection, "PRAGMA query_only")
+    statements.run(connection, "PRAGMA query_only = ON")
     # BEGIN IMMEDIATE asks for the write lock, which is refused as well: a transaction that reads begins without it.
     wrapper: Any = connection
     mode, wrapper.transaction_mode = wrapper.transaction_mode, None
@@ -121,20 +123,9 @@ def _refuse_on_sqlite(connection: BaseDatabaseWrapper) -> Restore:
     def restore(connection: BaseDatabaseWrapper) -> None:
         wrapper: Any = connection
         wrapper.transaction_mode = mode
-        _run(connection, f"PRAGMA query_only = {before:d}")
+        statements.run(connection, f"PRAGMA query_only = {before:d}")
 
     return restore
-
-
-def _run(connection: BaseDatabaseWrapper, statement: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-
-
-def _ask(connection: BaseDatabaseWrapper, query: str) -> Any:
-    with connection.cursor() as cursor:
-        cursor.execute(query)
-        return cursor.fetchone()[0]
 
 
 _REFUSE: Final[dict[str, Callable[[BaseDatabaseWrapper], Restore]]] = {
