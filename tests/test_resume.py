@@ -306,6 +306,23 @@ steps:
     assert effects(tmp_path) == ["one", "one"]
 
 
+def test_a_run_whose_lock_cannot_be_seen_goes_on_only_where_a_person_names_it(
+    tmp_path: Path, settings: Settings
+) -> None:
+    fail_now(tmp_path)
+    run(tmp_path, TWO)
+    dead = die("one")
+    # As another user, or another host, has it.
+    elsewhere = {"BACKEND": "file", "OPTIONS": {"directory": tmp_path / "locks"}}
+    settings.RUNBOOK = {**settings.RUNBOOK, "LOCK": elsewhere}
+    told = resume(tmp_path, rerun=["one"])
+    assert told.exit_code == 2
+    assert "has a lock that cannot be seen from here" in told.errors
+    assert f"--resume {dead.id}" in told.errors
+    mend(tmp_path)
+    assert resume(tmp_path, resume=dead.id, rerun=["one"]).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("answer", "exit_code", "effects_after"),
     [("r", 0, ["one", "two", "two"]), ("s", 0, ["one", "two"]), ("", 2, ["one", "two"]), ("?", 2, ["one", "two"])],

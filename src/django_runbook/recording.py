@@ -13,12 +13,12 @@ from django_runbook import checking, resume
 from django_runbook.binding.plan import Plan
 from django_runbook.document.inputs import Given
 from django_runbook.exceptions import InvalidUsage, LockHeld
-from django_runbook.journal import beginning
+from django_runbook.journal import beginning, liveness
 from django_runbook.journal.definitions import Definitions
 from django_runbook.journal.listener import Journal
 from django_runbook.journal.writer import Writer
 from django_runbook.locks.base import Lock
-from django_runbook.models import Run
+from django_runbook.models import RUNNING, Run
 from django_runbook.runner.masking import Mask
 from django_runbook.runner.selection import Selection
 
@@ -62,6 +62,12 @@ def hold(runbook: str, asked: str, *, new_lock: Callable[[str], Lock]) -> Resume
     """The run to resume, while no other process works on it; raises LockHeld where one does."""
     found = resume.find(runbook, asked, using=alias())
     lock = new_lock(found.lock_name)
+    if found.status == RUNNING and not asked and not liveness.can_be_told(lock):
+        who = f"process {found.pid} of {found.user or 'somebody'} on {found.host}"
+        raise InvalidUsage(
+            f"the run {found.id} may still be at work: {who} "
+            f"has a lock that cannot be seen from here; once that process is gone, give the id: --resume {found.id}"
+        )
     holder = lock.acquire()
     if holder is not None:
         raise LockHeld(f"the run {found.id} is at work: {holder}")

@@ -6,9 +6,8 @@ import enum
 from collections.abc import Callable, Sequence
 
 from django_runbook.exceptions import RunbookError
-from django_runbook.journal.liveness import is_alive
+from django_runbook.journal.liveness import can_be_told, is_alive
 from django_runbook.locks.base import Lock
-from django_runbook.locks.file import FileLock
 from django_runbook.models import RUNNING, Run
 from django_runbook.results import RunStatus
 
@@ -44,10 +43,7 @@ def _ask(run: Run, new_lock: Callable[[str], Lock]) -> Life:
     if run.status != RUNNING:
         return Life.ENDED
     try:
-        lock = new_lock(run.lock_name)
-        # The file of a lock stays when its process ends. Where it never was, the run took its lock on another host, or
-        # in the folder of another user, and that this one is free says nothing.
-        if isinstance(lock, FileLock) and not lock.path.exists():
+        if not can_be_told(new_lock(run.lock_name)):
             return Life.UNKNOWN
         return Life.AT_WORK if is_alive(run, new_lock) else Life.GONE
     except RunbookError:
