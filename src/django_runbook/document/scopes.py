@@ -51,8 +51,13 @@ class _Walk:
     def block(self, block: Block) -> Iterator[Diagnostic]:
         yield from self.branches(block.steps) if block.is_parallel else self.steps(block.steps)
         outer = self.scope
-        self.scope = replace(outer, run_names=HANDLER_RUN_NAMES)
-        for handlers in (block.on_success, block.on_failure, block.finally_):
+        for handlers, names in (
+            # Where nothing has failed there is no step that did.
+            (block.on_success, dict.fromkeys((*outer.run_names, "status"))),
+            (block.on_failure, HANDLER_RUN_NAMES),
+            (block.finally_, HANDLER_RUN_NAMES),
+        ):
+            self.scope = replace(outer, run_names=tuple(names))
             yield from self.steps(handlers)
         self.scope = outer
 
