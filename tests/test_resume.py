@@ -503,6 +503,26 @@ def test_a_lock_that_is_held_does_not_make_a_success_of_what_has_failed(tmp_path
     assert effects(tmp_path) == ["one", "one"]
 
 
+def test_other_items_that_only_the_run_knows_fail_the_loop(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - {id: source, command: show_file items, capture: lines}
+  - id: load
+    command: effect ${{ item }} --log log
+    options: {fail-if: "${{ 'broken' if item == 'b' else 'nothing' }}"}
+    for_each: ${{ steps.source.output }}
+"""
+    (tmp_path / "items").write_text("a\nb\n")
+    assert run(tmp_path, text).exit_code == 1
+    mend(tmp_path)
+    (tmp_path / "items").write_text("new\na\nb\n")
+    told = resume(tmp_path, rerun=["source"])
+    assert told.exit_code == 1
+    assert 'number 1 was "effect (a)" and is "effect (new)" now' in told.result("load")["failure"]["message"]
+    assert effects(tmp_path) == ["a", "b"]
+
+
 # -- answers for groups and handlers ---------------------------------------------------------------------------------------
 
 

@@ -342,6 +342,8 @@ class _Run:
             failure = failure or outcomes.of_expression(error, self._around.mask)
         if failure is None and reason:
             return self._teller.leave(step, scope, _SKIPPED, reason=reason)
+        if items is not None:
+            failure = failure or self._other_items(step, items, scope)
         if scope.locks and scope.role is Role.STEP:
             failure = failure or self._locker.lost(scope.locks)
         if items is None or failure is not None:
@@ -351,6 +353,27 @@ class _Run:
     def _past_of(self, step: Step, scope: Scope) -> PastStep | None:
         """How the step ended in an earlier attempt; handlers never count as done."""
         return self._settings.past.done.get(scope.id(step)) if scope.role is Role.STEP else None
+
+    def _other_items(self, step: Step, items: tuple[object, ...], scope: Scope) -> Failure | None:
+        """The failure of a loop that has other items than those that are done: a number is all that they are known by.
+
+        What only a run knows, such as the output of a step that has run again, nobody could look at before.
+        """
+        done = self._settings.past.done if scope.role is Role.STEP else {}
+        loop_id = scope.id(step)
+        for number, item in enumerate(items, start=1) if done else ():
+            inner = scope.for_item(number, item, loop_id=loop_id)
+            past = done.get(inner.id(step))
+            if past is None:
+                continue
+            name, failure = self._name_of(step, inner, label=self._around.mask(label_of(item)))
+            if failure is None and name != past.result.name:
+                message = (
+                    f'the items have changed: number {number} was "{past.result.name}" and is "{name}" now; '
+                    "what is done of the loop cannot be told: run the runbook anew"
+                )
+                return Failure(error_type="ItemsChanged", message=message, exit_code=1)
+        return None
 
     def _restore(self, step: Step, scope: Scope) -> StepResult | None:
         past = self._past_of(step, scope)
