@@ -523,6 +523,38 @@ steps:
     assert effects(tmp_path) == ["a", "b"]
 
 
+def test_a_parameter_that_is_new_in_the_file_is_given(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = "params: {old: 1}\nsteps: [effect one --log log --fail-if broken]\n"
+    run(tmp_path, text)
+    mend(tmp_path)
+    text = (
+        text.replace("old: 1", "old: 1, new: {type: string}")
+        .replace("one", '"${{ params.new }}"')
+        .replace("[effect", "['effect")
+        .replace("broken]", "broken']")
+    )
+    assert "--param new" in resume(tmp_path, text).errors
+    assert resume(tmp_path, text, param=["new=two"]).exit_code == 0
+    assert effects(tmp_path) == ["one", "two"]
+
+
+def test_an_item_that_was_left_out_has_no_name_to_be_known_by(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - id: load
+    name: Load ${{ item }}
+    command: effect ${{ item }} --log log
+    options: {fail-if: "${{ 'broken' if item == 'b' else 'nothing' }}"}
+    for_each: [a, b, c, d]
+"""
+    assert run(tmp_path, text).exit_code == 1
+    mend(tmp_path)
+    assert resume(tmp_path, skip=["load[3]"]).exit_code == 0
+    assert effects(tmp_path) == ["a", "b", "b", "d"]
+
+
 # -- answers for groups and handlers ---------------------------------------------------------------------------------------
 
 

@@ -304,7 +304,10 @@ def _refuse_other_items(rows: _Rows, plan: Plan, *, mask: Mask) -> None:
             continue
         for step_id, item in rows.latest.items():
             number = _number_below(row.step_id, step_id)
-            if number and (number > len(names) or names[number - 1] not in {None, item.name}):
+            # What was left out has no rendered name, and nothing of it is done.
+            is_known = number and item.started_at is not None and number <= len(names)
+            is_other = is_known and names[number - 1] not in {None, item.name}
+            if number > len(names) or is_other:
                 now = f'"{names[number - 1]}"' if number <= len(names) else "nothing"
                 raise InvalidUsage(
                     f'the items of "{row.step_id}" have changed: number {number} was "{item.name}" and is {now} now; '

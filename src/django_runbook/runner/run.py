@@ -364,10 +364,13 @@ class _Run:
         for number, item in enumerate(items, start=1) if done else ():
             inner = scope.for_item(number, item, loop_id=loop_id)
             past = done.get(inner.id(step))
-            if past is None:
+            # What was left out has no rendered name.
+            if past is None or past.result.status is _SKIPPED:
                 continue
             name, failure = self._name_of(step, inner, label=self._around.mask(label_of(item)))
-            if failure is None and name != past.result.name:
+            # As the journal stores it: not every character can be.
+            stored = name.encode(errors="backslashreplace").decode().replace("\0", "")
+            if failure is None and stored != past.result.name:
                 message = (
                     f'the items have changed: number {number} was "{past.result.name}" and is "{name}" now; '
                     "what is done of the loop cannot be told: run the runbook anew"
