@@ -434,6 +434,174 @@ def test_other_items_of_a_loop_are_refused(tmp_path: Path) -> None:
     assert 'number 1 was "effect (a)" and is "effect (x)" now' in told.errors
 
 
+# -- attempts that ended before they came to a step again -----------------------------------------------------------------
+
+FIRST_AND_GROUP = """\
+steps:
+  - {id: first, command: effect first --log log --fail-if first-broken --output 1, capture: json}
+  - id: group
+    steps:
+      - {id: one, command: effect one --log log}
+      - {id: two, command: effect two --log log --fail-if broken, when: steps.first.output == 1}
+"""
+FIRST_AND_LOOP = """\
+steps:
+  - {id: first, command: effect first --log log --fail-if first-broken}
+  - id: load
+    command: effect ${{ item }} --log log
+    options: {fail-if: "${{ 'broken' if item == 'b' else 'nothing' }}"}
+    for_each: [a, b, c]
+"""
+
+
+def fail_and_end_early(directory: Path, text: str) -> None:
+    """Fail in the last step, and in a second attempt before anything that stands behind the first one."""
+    fail_now(directory)
+    assert run(directory, text).exit_code == 1
+    mend(directory)
+    (directory / "first-broken").touch()
+    assert resume(directory, rerun=["first"]).exit_code == 1
+    (directory / "first-broken").unlink()
+
+
+def test_what_is_done_stays_done_where_an_attempt_did_not_come_to_it(tmp_path: Path) -> None:
+    fail_and_end_early(tmp_path, FIRST_AND_GROUP)
+    told = resume(tmp_path)
+    assert told.exit_code == 0
+    assert effects(tmp_path) == ["first", "one", "two", "first", "first", "two"]
+
+
+def test_what_succeeded_behind_a_failure_stays_done(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = "steps:\n  - {id: one, command: effect one --log log --fail-if broken}\n  - {id: two, command: effect two --log log}\n"
+    run(tmp_path, text, keep_going=True)
+    Run.objects.update(options={})
+    assert resume(tmp_path).statuses == {"one": "failed", "two": "succeeded"}
+    mend(tmp_path)
+    assert resume(tmp_path).exit_code == 0
+    assert effects(tmp_path) == ["one", "two", "one", "one"]
+
+
+def test_what_was_counted_as_done_stays_so_behind_a_failure(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = "steps:\n  - {id: one, command: effect one --log log --fail-if broken}\n  - {id: two, command: effect two --log log}\n"
+    run(tmp_path, text)
+    assert resume(tmp_path, skip=["two"]).exit_code == 1
+    mend(tmp_path)
+    assert resume(tmp_path).exit_code == 0
+    assert "two" not in effects(tmp_path)
+
+
+def test_a_condition_is_not_asked_again_after_an_attempt_that_did_not_come_to_it(tmp_path: Path) -> None:
+    fail_and_end_early(tmp_path, FIRST_AND_GROUP)
+    told = resume(tmp_path, FIRST_AND_GROUP.replace("output 1", "output 2"), accept_changes=True)
+    assert told.statuses["two"] == "succeeded"
+
+
+def test_other_items_are_refused_after_an_attempt_that_did_not_come_to_them(tmp_path: Path) -> None:
+    fail_and_end_early(tmp_path, FIRST_AND_LOOP)
+    told = resume(tmp_path, FIRST_AND_LOOP.replace("[a, b", "[x, b"), accept_changes=True)
+    assert told.exit_code == 2
+    assert "number 1 was" in told.errors
+
+
+def test_a_lock_that_is_held_does_not_make_a_success_of_what_has_failed(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = "lock: {name: theirs, on_conflict: skip}\nsteps:\n  - {id: one, command: effect one --log log --fail-if broken}\n"
+    run(tmp_path, text)
+    mend(tmp_path)
+    lock = factory.new_factory(conf.read(), what="the other one")("theirs")
+    assert lock.acquire() is None
+    try:
+        assert resume(tmp_path).exit_code == 75
+    finally:
+        lock.release()
+    assert resume(tmp_path).exit_code == 0
+    assert effects(tmp_path) == ["one", "one"]
+
+
+def test_other_items_that_only_the_run_knows_fail_the_loop(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - {id: source, command: show_file items, capture: lines}
+  - id: load
+    command: effect ${{ item }} --log log
+    options: {fail-if: "${{ 'broken' if item == 'b' else 'nothing' }}"}
+    for_each: ${{ steps.source.output }}
+"""
+    (tmp_path / "items").write_text("a\nb\n")
+    assert run(tmp_path, text).exit_code == 1
+    mend(tmp_path)
+    (tmp_path / "items").write_text("new\na\nb\n")
+    told = resume(tmp_path, rerun=["source"])
+    assert told.exit_code == 1
+    assert 'number 1 was "effect (a)" and is "effect (new)" now' in told.result("load")["failure"]["message"]
+    assert effects(tmp_path) == ["a", "b"]
+
+
+def test_a_parameter_that_is_new_in_the_file_is_given(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = "params: {old: 1}\nsteps: [effect one --log log --fail-if broken]\n"
+    run(tmp_path, text)
+    mend(tmp_path)
+    text = (
+        text.replace("old: 1", "old: 1, new: {type: string}")
+        .replace("one", '"${{ params.new }}"')
+        .replace("[effect", "['effect")
+        .replace("broken]", "broken']")
+    )
+    assert "--param new" in resume(tmp_path, text).errors
+    assert resume(tmp_path, text, param=["new=two"]).exit_code == 0
+    assert effects(tmp_path) == ["one", "two"]
+
+
+def test_an_item_that_was_left_out_has_no_name_to_be_known_by(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - id: load
+    name: Load ${{ item }}
+    command: effect ${{ item }} --log log
+    options: {fail-if: "${{ 'broken' if item == 'b' else 'nothing' }}"}
+    for_each: [a, b, c, d]
+"""
+    assert run(tmp_path, text).exit_code == 1
+    mend(tmp_path)
+    assert resume(tmp_path, skip=["load[3]"]).exit_code == 0
+    assert effects(tmp_path) == ["a", "b", "b", "d"]
+
+
+# -- answers for groups and handlers ---------------------------------------------------------------------------------------
+
+
+def test_rerun_of_a_group_runs_all_of_it(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - {id: group, steps: [effect a --log log, effect b --log log]}
+  - effect c --log log --fail-if broken
+"""
+    run(tmp_path, text)
+    mend(tmp_path)
+    assert resume(tmp_path, rerun=["group"]).exit_code == 0
+    assert effects(tmp_path) == ["a", "b", "c", "a", "b", "c"]
+
+
+@pytest.mark.parametrize("answer", [{"skip": ["group"]}, {"skip": ["clean"]}, {"rerun": ["clean"]}])
+def test_an_answer_that_would_mean_nothing_is_refused(tmp_path: Path, answer: dict[str, Any]) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - {id: group, steps: [effect a --log log --fail-if broken]}
+finally: [{id: clean, command: effect clean --log log}]
+"""
+    run(tmp_path, text)
+    told = resume(tmp_path, **answer)
+    assert told.exit_code == 2
+    assert "of this id" in told.errors
+
+
 # -- secrets ---------------------------------------------------------------------------------------------------------------
 
 

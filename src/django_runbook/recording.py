@@ -34,7 +34,8 @@ class Resumed:
         """What the run was given when it began; only what could not be recorded is given anew."""
         withheld = self.run.options.get("withheld_params", ())
         for name in params:
-            if name not in withheld:
+            # What it did not begin with is new in the file, and could come from nowhere else.
+            if name in self.run.params:
                 raise InvalidUsage(f"--param {name}: a run that is resumed keeps the parameters that it began with")
         for name in withheld:
             if name not in params:

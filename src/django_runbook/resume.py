@@ -72,22 +72,20 @@ def find(runbook: str, asked: str, *, using: str) -> Run:
 
 def left_of(run: Run, definitions: Definitions, answers: Answers, *, using: str, ask: Ask | None, mask: Mask) -> Left:
     """What is left of a run; raises InvalidUsage where it cannot go on as things are."""
-    latest, attempts, counts = _rows(run, using=using)
-    names = _Names(latest)
-    names.check("--rerun", answers.rerun)
-    names.check("--skip", answers.skip)
-    steps = {step_id: row for step_id, row in latest.items() if row.role == Role.STEP}
+    rows = _rows(run, using=using)
+    steps = rows.latest
+    _check_names("--rerun", answers.rerun, steps)
+    _check_names("--skip", answers.skip, {step_id: row for step_id, row in steps.items() if row.kind == "command"})
     if not answers.accepts_changes:
         _refuse_changes(steps.values(), definitions)
-    _refuse_other_items(steps, definitions.plan, mask=mask)
+    _refuse_other_items(rows, definitions.plan, mask=mask)
     judged = _Judge(steps, plan=definitions.plan, answers=answers, ask=ask).judge()
-    again = {step_id for step_id in steps if names.holds(step_id, answers.rerun)}
+    again = {step_id for step_id, row in steps.items() if _is_named(row, answers.rerun)}
     around = {group_id for step_id in again for group_id in steps[step_id].group_ids}
     done = {step_id: _past(steps[step_id]) for step_id in judged.done if step_id not in again | around}
     _refuse_missing_outputs(steps, done, definitions)
-    started = frozenset(step_id for step_id, row in steps.items() if row.started_at is not None)
-    past = Past(done=done, started=started, succeeded_counts=counts)
-    return Left(past=past, attempts=attempts, counted=tuple(judged.counted))
+    past = Past(done=done, started=frozenset(rows.started), succeeded_counts=rows.succeeded)
+    return Left(past=past, attempts=rows.attempts, counted=tuple(judged.counted))
 
 
 def take_over(run: Run, left: Left, *, using: str, at: Any) -> None:
@@ -117,18 +115,37 @@ def _newest(runbook: str, *, using: str) -> Run:
     return run
 
 
-def _rows(run: Run, *, using: str) -> tuple[dict[str, StepRun], dict[str, int], dict[str, int]]:
-    """The last row of each step, in the order in which they began; how many attempts each has had, how many good."""
-    rows = StepRun.objects.using(using).filter(run=run).order_by("pk")
-    latest: dict[str, StepRun] = {}
-    attempts: dict[str, int] = {}
-    succeeded = Counter[str]()
-    for row in rows.defer("output_head", "output_tail"):
-        if row.attempt > attempts.get(row.step_id, 0):
-            attempts[row.step_id] = row.attempt
-            latest[row.step_id] = row
-        succeeded[row.step_id] += row.status == _SUCCEEDED
-    return latest, attempts, succeeded
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    """What the rows of a run say of each step, besides the handlers: its last row, and what any of them says.
+
+    ``latest`` is in the order in which the steps began. ``attempts`` are those of the handlers too.
+    """
+
+    latest: dict[str, StepRun] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    succeeded: Counter[str] = field(default_factory=Counter)
+    # A later attempt of the run may have ended before it came to them again.
+    started: set[str] = field(default_factory=set)
+    loops: set[str] = field(default_factory=set)
+
+
+def _rows(run: Run, *, using: str) -> _Rows:
+    found = _Rows()
+    for row in StepRun.objects.using(using).filter(run=run).order_by("pk").defer("output_head", "output_tail"):
+        is_newer = row.attempt > found.attempts.get(row.step_id, 0)
+        if is_newer:
+            found.attempts[row.step_id] = row.attempt
+        found.succeeded[row.step_id] += row.status == _SUCCEEDED
+        if row.role != Role.STEP:
+            continue
+        if is_newer:
+            found.latest[row.step_id] = row
+        if row.started_at is not None:
+            found.started.add(row.step_id)
+            if row.kind == "loop":
+                found.loops.add(row.step_id)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,20 +154,19 @@ class _Judged:
     counted: list[int] = field(default_factory=list)
 
 
-class _Names:
-    """The ids that a person gives: those of steps, or of a loop for all of its items."""
+def _check_names(option: str, names: Sequence[str], rows: Mapping[str, StepRun]) -> None:
+    """Refuse the ids that a person gives for none of these: those of steps, or of a loop for all of its items."""
+    known = {*rows, *map(key_of, rows)}
+    for name in names:
+        if name not in known:
+            what = "step that calls a command" if option == "--skip" else "step"
+            raise InvalidUsage(f"{option} {name}: the run has no {what} of this id")
 
-    def __init__(self, latest: Mapping[str, StepRun]) -> None:
-        self._known = {*latest, *map(key_of, latest)}
 
-    def check(self, option: str, names: Sequence[str]) -> None:
-        unknown = [name for name in names if name not in self._known]
-        if unknown:
-            raise InvalidUsage(f"{option} {unknown[0]}: the run has no step of this id")
-
-    @staticmethod
-    def holds(step_id: str, names: Collection[str]) -> bool:
-        return step_id in names or key_of(step_id) in names
+def _is_named(row: StepRun, names: Collection[str]) -> bool:
+    """Whether a person means this step, or all of a loop, a group or a runbook that it stands in."""
+    ids = (row.step_id, key_of(row.step_id), *row.group_ids, *map(key_of, row.group_ids))
+    return any(one in names for one in ids)
 
 
 class _Judge:
@@ -166,9 +182,9 @@ class _Judge:
         for step_id, row in self._steps.items():
             if _is_done(row):
                 judged.done.append(step_id)
-            elif row.kind == "command" and _Names.holds(step_id, self._answers.skip):
+            elif row.kind == "command" and not {step_id, key_of(step_id)}.isdisjoint(self._answers.skip):
                 self._count(row, judged)
-            elif self._is_in_doubt(row) and not _Names.holds(step_id, self._answers.rerun):
+            elif self._is_in_doubt(row) and not _is_named(row, self._answers.rerun):
                 match self._asked(row):
                     case "done":
                         self._count(row, judged)
@@ -277,18 +293,21 @@ def _diff(key: str, before: str, now: str) -> Iterator[str]:
     )
 
 
-def _refuse_other_items(steps: Mapping[str, StepRun], plan: Plan, *, mask: Mask) -> None:
+def _refuse_other_items(rows: _Rows, plan: Plan, *, mask: Mask) -> None:
     """The number of an item is its id, so that other items would pass for those that are done."""
-    for row in steps.values():
+    for row in rows.latest.values():
         entry = plan.outline.get(key_of(row.step_id))
-        if row.kind != "loop" or entry is None or row.started_at is None:
+        if row.step_id not in rows.loops or entry is None:
             continue
         names = _names_of_items(entry.step, _inputs_of(row, plan), mask=mask)
         if names is None:
             continue
-        for step_id, item in steps.items():
+        for step_id, item in rows.latest.items():
             number = _number_below(row.step_id, step_id)
-            if number and (number > len(names) or names[number - 1] not in {None, item.name}):
+            # What was left out has no rendered name, and nothing of it is done.
+            is_known = number and item.started_at is not None and number <= len(names)
+            is_other = is_known and names[number - 1] not in {None, item.name}
+            if number > len(names) or is_other:
                 now = f'"{names[number - 1]}"' if number <= len(names) else "nothing"
                 raise InvalidUsage(
                     f'the items of "{row.step_id}" have changed: number {number} was "{item.name}" and is {now} now; '

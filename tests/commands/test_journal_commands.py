@@ -154,6 +154,11 @@ def test_a_dry_run_deletes_nothing() -> None:
     assert Run.objects.count() == 1
 
 
+def test_a_time_before_all_times_is_refused() -> None:
+    with pytest.raises(CommandError, match="older-than"):
+        prune("--older-than", "99999999d")
+
+
 # -- mail_run_report -------------------------------------------------------------------------------------------------------
 
 
@@ -181,6 +186,13 @@ def test_the_newest_run_is_reported_elsewhere(tmp_path: Path) -> None:
     run(tmp_path, "steps: [noop]")
     call_command("mail_run_report", "--to", "ops@example.com", stdout=io.StringIO())
     assert mail.outbox[0].subject == "[runbook] test: succeeded"
+
+
+def test_a_report_names_the_way_to_go_on_only_where_there_is_one(tmp_path: Path) -> None:
+    run(tmp_path, "steps: [{command: fail, continue_on_error: true}]")
+    call_command("mail_run_report", "--to", "ops@example.com", stdout=io.StringIO())
+    assert mail.outbox[0].subject == "[runbook] test: fail failed"
+    assert "--resume" not in mail.outbox[0].body
 
 
 def test_a_report_of_nothing_is_an_error() -> None:

@@ -53,11 +53,18 @@ def resume(
         return runner.run(plan(runbook, known, binder), runner.Settings(past=past or Past()), around)
 
 
-def past(*step_ids: str, started: tuple[str, ...] = (), outputs: Mapping[str, object] | None = None) -> Past:
-    outputs = outputs or {}
+def past(
+    *step_ids: str,
+    started: tuple[str, ...] = (),
+    outputs: Mapping[str, object] | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Past:
+    outputs, names = outputs or {}, names or {}
     done = {
         step_id: PastStep(
-            result=StepResult(step_id=step_id, name=step_id, status=StepStatus.SUCCEEDED, attempt_count=1),
+            result=StepResult(
+                step_id=step_id, name=names.get(step_id, step_id), status=StepStatus.SUCCEEDED, attempt_count=1
+            ),
             output=outputs.get(step_id),
             has_output=step_id in outputs,
         )
@@ -94,7 +101,7 @@ steps:
   - {id: one, command: "say ${{ item }}", for_each: [a, b, c], capture: text}
   - say ${{ steps.one.output | join("+") }}
 """
-    before = past(outputs={"one[1]": "A", "one[2]": "B"})
+    before = past(outputs={"one[1]": "A", "one[2]": "B"}, names={"one[1]": "say (a)", "one[2]": "say (b)"})
     resume(tmp_path, text, past=before, emit=told.append)
     assert said(told) == ["c", "A+B+c"]
 

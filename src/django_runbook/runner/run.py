@@ -121,6 +121,7 @@ class _Run:
         self._questions = Questions(around.ask, teller=self._teller, stop=around.stop, mask=around.mask)
         self._locker = Locker(new_lock=around.new_lock, teller=self._teller, mask=around.mask)
         self._restorer = Restorer(past=settings.past, teller=self._teller)
+        self._teller.restore = self._restore
         self._has_failed_handler = False
         # The branches of a parallel group end steps at the same time.
         self._lock = threading.Lock()
@@ -193,7 +194,11 @@ class _Run:
     def _runbook(self, runbook: Runbook, scope: Scope, *, owner: str) -> AttemptResult:
         """Run a whole file under its lock and its timeout; where the lock is not free, nothing of it is run."""
         step_id = scope.group_ids[-1] if scope.group_ids else ""
-        with self._held(runbook.lock, scope, step_id=step_id) as (inner, refused):
+        lock = runbook.lock
+        if lock is not None and lock.on_conflict == "skip" and not scope.group_ids and self._settings.past.started:
+            # To leave out the rest of a run that has begun would make a success of what has failed.
+            lock = replace(lock, on_conflict="fail")
+        with self._held(lock, scope, step_id=step_id) as (inner, refused):
             if refused is None:
                 state = self._block(runbook.block, inner, timeout_seconds=runbook.timeout_seconds, owner=owner)
                 return state.result()
@@ -228,13 +233,16 @@ class _Run:
 
     def _sequence(self, steps: tuple[Step, ...], scope: Scope, state: State) -> None:
         for step in steps:
-            reason = self._reason_to_end(state, scope)
+            reason = self._reason_to_end(step, state, scope)
             if reason:
                 self._note_end(state, self._teller.leave(step, scope, _NOT_RUN, reason=reason), scope)
             else:
                 state.add(self._step(step, scope))
 
-    def _reason_to_end(self, state: State, scope: Scope) -> str:
+    def _reason_to_end(self, step: Step, state: State, scope: Scope) -> str:
+        if self._past_of(step, scope) is not None:
+            # What is done stays done, also where nothing more is run: a next attempt would repeat it.
+            return ""
         if self._teller.fault is not None and scope.role is Role.STEP:
             return str(self._teller.fault)
         if scope.halt.is_requested or state.is_interrupted:
@@ -276,7 +284,7 @@ class _Run:
         *,
         label: str | None = None,
     ) -> None:
-        reason = self._reason_to_end(State(), scope)
+        reason = self._reason_to_end(step, State(), scope)
         result = self._teller.leave(step, scope, _NOT_RUN, reason=reason, label=label) if reason else run()
         with self._lock:
             if reason:
@@ -315,8 +323,8 @@ class _Run:
     # -- steps -------------------------------------------------------------------------------------------------------
 
     def _step(self, step: Step, scope: Scope) -> StepResult:
-        if (past := self._past_of(step, scope)) is not None:
-            return self._restorer.restore(step, scope, past)
+        if (past := self._restore(step, scope)) is not None:
+            return past
         reason = self._reason_to_leave_out(step, scope)
         if reason:
             return self._teller.leave(step, scope, _SKIPPED, reason=reason)
@@ -334,6 +342,8 @@ class _Run:
             failure = failure or outcomes.of_expression(error, self._around.mask)
         if failure is None and reason:
             return self._teller.leave(step, scope, _SKIPPED, reason=reason)
+        if items is not None:
+            failure = failure or self._other_items(step, items, scope)
         if scope.locks and scope.role is Role.STEP:
             failure = failure or self._locker.lost(scope.locks)
         if items is None or failure is not None:
@@ -343,6 +353,34 @@ class _Run:
     def _past_of(self, step: Step, scope: Scope) -> PastStep | None:
         """How the step ended in an earlier attempt; handlers never count as done."""
         return self._settings.past.done.get(scope.id(step)) if scope.role is Role.STEP else None
+
+    def _other_items(self, step: Step, items: tuple[object, ...], scope: Scope) -> Failure | None:
+        """The failure of a loop that has other items than those that are done: a number is all that they are known by.
+
+        What only a run knows, such as the output of a step that has run again, nobody could look at before.
+        """
+        done = self._settings.past.done if scope.role is Role.STEP else {}
+        loop_id = scope.id(step)
+        for number, item in enumerate(items, start=1) if done else ():
+            inner = scope.for_item(number, item, loop_id=loop_id)
+            past = done.get(inner.id(step))
+            # What was left out has no rendered name.
+            if past is None or past.result.status is _SKIPPED:
+                continue
+            name, failure = self._name_of(step, inner, label=self._around.mask(label_of(item)))
+            # As the journal stores it: not every character can be.
+            stored = name.encode(errors="backslashreplace").decode().replace("\0", "")
+            if failure is None and stored != past.result.name:
+                message = (
+                    f'the items have changed: number {number} was "{past.result.name}" and is "{name}" now; '
+                    "what is done of the loop cannot be told: run the runbook anew"
+                )
+                return Failure(error_type="ItemsChanged", message=message, exit_code=1)
+        return None
+
+    def _restore(self, step: Step, scope: Scope) -> StepResult | None:
+        past = self._past_of(step, scope)
+        return None if past is None else self._restorer.restore(step, scope, past)
 
     def _reason_to_leave_out(self, step: Step, scope: Scope) -> str:
         key = scope.key(step)
@@ -410,7 +448,7 @@ class _Run:
     def _items_in_order(self, step: Step, items: tuple[object, ...], scopes: list[Scope], state: State) -> None:
         for item, inner in zip(items, scopes, strict=True):
             label = self._around.mask(label_of(item))
-            reason = self._reason_to_end(state, inner)
+            reason = self._reason_to_end(step, state, inner)
             if reason:
                 self._note_end(state, self._teller.leave(step, inner, _NOT_RUN, reason=reason, label=label), inner)
                 continue
@@ -443,8 +481,8 @@ class _Run:
         return self._teller.finish(step, scope, result, extra)
 
     def _once(self, step: Step, scope: Scope, *, name: str, failure: Failure | None = None) -> StepResult:
-        if (past := self._past_of(step, scope)) is not None:
-            return self._restorer.restore(step, scope, past)
+        if (past := self._restore(step, scope)) is not None:
+            return past
         started = time.monotonic()
         if step.no_log:
             scope = replace(scope, is_hidden=True)

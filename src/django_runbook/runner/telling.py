@@ -25,12 +25,14 @@ EMPTY: Final[Mapping[str, object]] = {"results": [], "output": []}
 class Teller:
     """Keeps the results of a run, and emits everything that happens, on the thread of the run.
 
-    ``fault`` is what kept an event from being recorded: the run then comes to its end.
+    ``fault`` is what kept an event from being recorded: the run then comes to its end. ``restore`` finishes a step as
+    it ended in an earlier attempt of the run, where it did.
     """
 
     def __init__(self, emit: events.Listener, clock: Callable[[], datetime.datetime], errands: Errands) -> None:
         self.results: dict[str, StepResult] = {}
         self.fault: RunbookError | None = None
+        self.restore: Callable[[Step, Scope], StepResult | None] = lambda step, scope: None
         self._emit = emit
         self._clock = clock
         self._errands = errands
@@ -88,8 +90,10 @@ class Teller:
     ) -> StepResult:
         """Finish a step without running it, and all that stands in it; of a loop nobody knows the items.
 
-        ``label`` is that of an item.
+        What is done stays done. ``label`` is that of an item.
         """
+        if is_told and (past := self.restore(step, scope)) is not None:
+            return past
         name = step.name if isinstance(step.name, str) else step.id
         is_loop = step.for_each is not None and label is None
         result = StepResult(

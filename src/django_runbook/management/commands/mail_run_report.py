@@ -12,7 +12,8 @@ from django.db import DatabaseError
 
 from django_runbook import recording
 from django_runbook.journal import texts
-from django_runbook.models import RUNNING, Run, StepRun
+from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
+from django_runbook.pages import words
 
 
 class Command(BaseCommand):
@@ -64,6 +65,6 @@ def _body(run: Run, steps: list[StepRun], failed: list[StepRun]) -> list[str]:
     lines = list(texts.run_lines(run, run.status, steps))
     for step in failed:
         lines += ["", f"--- {step.step_id} {step.status}", *texts.output_lines(step)]
-    if run.status != "succeeded":
-        lines += ["", f"To go on: manage.py run_runbook {run.file} --resume {run.id}"]
+    if run.status in {RUNNING, *UNFINISHED}:
+        lines += ["", f"To go on: {words.resume_line(run)}"]
     return lines

@@ -36,7 +36,10 @@ class Command(BatchCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["keep"] < 0:
             raise CommandError("--keep cannot be less than 0", returncode=2)
-        before = timezone.now() - datetime.timedelta(seconds=options["older_than"])
+        try:
+            before = timezone.now() - datetime.timedelta(seconds=options["older_than"])
+        except OverflowError:
+            raise CommandError("--older-than is before the beginning of time", returncode=2) from None
         self._rows = Run.objects.using(self.database).filter(
             _old(self.database, before=before, keep=options["keep"]) & ~Q(pk__in=list(self._at_work(before)))
         )
