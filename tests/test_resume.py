@@ -323,6 +323,23 @@ def test_a_run_whose_lock_cannot_be_seen_goes_on_only_where_a_person_names_it(
     assert resume(tmp_path, resume=dead.id, rerun=["one"]).exit_code == 0
 
 
+def test_a_step_that_is_new_in_a_group_that_is_done_is_not_left_out_silently(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - {id: group, steps: [{id: a, command: effect a --log log}]}
+  - {id: after, command: effect after --log log --fail-if broken}
+"""
+    run(tmp_path, text)
+    mend(tmp_path)
+    more = text.replace("--log log}]", "--log log}, {id: new, command: effect new --log log}]")
+    told = resume(tmp_path, more)
+    assert told.exit_code == 2
+    assert "new is new, in a group that is done" in told.errors
+    assert resume(tmp_path, more, accept_changes=True).exit_code == 0
+    assert effects(tmp_path) == ["a", "after", "after"]
+
+
 @pytest.mark.parametrize(
     ("answer", "exit_code", "effects_after"),
     [("r", 0, ["one", "two", "two"]), ("s", 0, ["one", "two"]), ("", 2, ["one", "two"]), ("?", 2, ["one", "two"])],

@@ -277,11 +277,23 @@ def _refuse_changes(rows: Collection[StepRun], definitions: Definitions) -> None
         now = definitions.of(row.step_id)
         if now.digest != row.definition_hash:
             found[key] = "\n".join(_diff(key, row.definition, now.text))
+    found |= {key: f"{key} is new, in a group that is done" for key in _new_in_groups_that_are_done(rows, definitions)}
     if found:
         raise InvalidUsage(
             "steps that the run has finished, or begun, have changed since; --accept-changes goes on all the same\n"
             + "\n".join(found.values())
         )
+
+
+def _new_in_groups_that_are_done(rows: Collection[StepRun], definitions: Definitions) -> Iterator[str]:
+    """Steps that nobody would come to: what is done is not gone into again. Those of an empty loop have no rows."""
+    known = {key_of(row.step_id) for row in rows}
+    done = {key_of(row.step_id) for row in rows if row.kind != "command" and _is_done(row)}
+    loops = {key for key, entry in definitions.plan.outline.items() if entry.step.for_each is not None}
+    for key, entry in definitions.plan.outline.items():
+        around = set(entry.group_keys)
+        if entry.role is Role.STEP and key not in known and around & done and not around & loops:
+            yield key
 
 
 def _diff(key: str, before: str, now: str) -> Iterator[str]:
