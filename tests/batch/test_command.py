@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError, connections, transaction
+from django.db import IntegrityError, OperationalError, connections, transaction
 from django.db.models import F, Model, QuerySet
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -20,6 +21,7 @@ from django.utils import timezone
 from django_runbook.batch import BatchCommand
 from django_runbook.batch import checkpoint as checkpoints
 from django_runbook.batch.options import Shard
+from django_runbook.batch.spans import Span
 from django_runbook.models import Checkpoint, FailedRow
 from tests.batch.commands import CountBatches, CountItems, MarkItems
 from tests.batch.engines import Engine
@@ -661,6 +663,30 @@ def test_a_limit_counts_what_a_last_look_does_too(sqlite: Engine) -> None:
     assert sqlite.problems(4) == []
 
 
+def test_work_whose_checkpoint_stays_away_is_not_done_again_by_the_same_run(
+    without_table: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing_always(store: Any, old: Any, new: Any) -> bool:
+        raise OperationalError("the connection is lost")
+
+    monkeypatch.setattr(checkpoints.RowStore, "advance", failing_always)
+    monkeypatch.setattr(CountItems, "wait", lambda self, seconds: False)
+    without_table.fill(6)
+    with pytest.raises(CommandError, match="done, but its checkpoint could not be written"):
+        call(without_table, CountItems(), "--batch-size", 2)
+    assert Ledger.objects.using(without_table.alias).count() == 2
+
+
+def test_a_database_without_autocommit_is_refused(engine: Engine) -> None:
+    engine.fill(3)
+    engine.connection.ensure_connection()
+    engine.connection.set_autocommit(False)
+    with pytest.raises(CommandError, match="AUTOCOMMIT off"):
+        call(engine, CountItems())
+    engine.connection.close()
+    assert not Ledger.objects.using(engine.alias).exists()
+
+
 def test_a_command_that_is_one_transaction_keeps_no_checkpoint_elsewhere(without_table: Engine) -> None:
     without_table.fill(5)
     bad = pks(without_table)[3]
@@ -716,3 +742,115 @@ def test_an_end_whose_answer_is_lost_is_an_end(sqlite: Engine, monkeypatch: pyte
     assert call(sqlite, Watched())[0] == "2 done\n"
     assert is_lost[0]
     assert sqlite.problems(2) == []
+
+
+def swallow(engine: Engine) -> None:
+    with contextlib.suppress(IntegrityError):
+        Item(pk=pks(engine)[0]).save(force_insert=True, using=engine.alias)
+
+
+def close(engine: Engine) -> None:
+    engine.connection.close()
+
+
+@BOTH
+@pytest.mark.parametrize("spoil", [swallow, close])
+@pytest.mark.parametrize("at", [1, 4])
+def test_a_batch_that_cannot_be_committed_is_not_taken_for_done(
+    engine: Engine, command: type[CountItems], spoil: Callable[[Engine], None], at: int
+) -> None:
+    process = "process_item" if command is CountItems else "process_batch"
+
+    def spoiled(self: CountItems, work: Any) -> None:
+        getattr(command, process)(self, work)
+        if command is CountBatches or work.pk == bad:
+            spoil(engine)
+
+    engine.fill(5)
+    bad = pks(engine)[at]
+    with pytest.raises(CommandError, match=f"up to {bad}: TransactionManagementError"):
+        call(engine, type("Spoiled", (command,), {process: spoiled})(), "--batch-size", at + 1)
+    assert not Ledger.objects.using(engine.alias).exists()
+    call(engine, CountItems())
+    assert engine.problems(5) == []
+
+
+def test_a_failed_row_whose_transaction_cannot_be_committed_stays_recorded(sqlite: Engine) -> None:
+    sqlite.fill(3)
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, CountItems(failing(pks(sqlite)[2])), "--max-errors", 1)
+    with pytest.raises(CommandError, match="TransactionManagementError"):
+        call(sqlite, CountItems(lambda item: swallow(sqlite)), "--retry-failed")
+    assert FailedRow.objects.using(sqlite.alias).count() == 1
+    call(sqlite, CountItems(), "--retry-failed")
+    assert sqlite.problems(3) == []
+
+
+def test_a_last_look_counts_a_failed_row_once(sqlite: Engine) -> None:
+    sqlite.fill(6)
+    first, bad = pks(sqlite)[0], pks(sqlite)[3]
+    Item.objects.using(sqlite.alias).filter(pk=first).delete()
+
+    def look(item: Item) -> None:
+        failing(bad)(item)
+        if item.pk == first + 5:
+            Item.objects.using(sqlite.alias).create(pk=first)
+
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, MarkItems(look), "--batch-size", 2, "--max-errors", 1)
+    assert left(sqlite) is None
+    call(sqlite, MarkItems(), "--retry-failed")
+    assert sqlite.problems(6) == []
+
+
+def test_a_last_look_bears_many_failed_rows(sqlite: Engine) -> None:
+    sqlite.fill(1001)
+    with pytest.raises(CommandError, match="1,001 failed"):
+        call(sqlite, MarkItems(failing(*pks(sqlite))), "--batch-size", 500, "--max-errors", "100%")
+    assert left(sqlite) is None
+
+
+@BOTH
+def test_a_row_that_comes_into_the_span_of_a_bad_one_is_done(sqlite: Engine, command: type[CountItems]) -> None:
+    class Late(command):  # type: ignore[misc, valid-type]
+        def make_source(self) -> Any:
+            source = super().make_source()
+            find = source.next_span
+
+            def next_span(**limits: Any) -> Span | None:
+                span: Span | None = find(**limits)
+                Item.objects.using(sqlite.alias).get_or_create(pk=5)
+                return span
+
+            source.next_span = next_span
+            return source
+
+    Item.objects.using(sqlite.alias).create(pk=10)
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, Late(failing(10)), "--batch-size", 1, "--max-errors", 1)
+    call(sqlite, Late(), "--retry-failed")
+    assert sqlite.problems(2) == []
+
+
+def test_a_queryset_that_was_reversed_is_gone_through_once(sqlite: Engine) -> None:
+    class Reversed(CountItems):
+        def get_queryset(self) -> QuerySet[Item]:
+            return Item.objects.order_by("pk").reverse()
+
+    sqlite.fill(5)
+    call(sqlite, Reversed(), "--batch-size", 2)
+    assert sqlite.problems(5) == []
+
+
+def test_failed_rows_in_another_database_stay_until_they_are_done(without_table: Engine) -> None:
+    without_table.fill(3)
+    bad = failing(pks(without_table)[1])
+    with pytest.raises(CommandError, match="1 failed"):
+        call(without_table, CountItems(bad), "--max-errors", 1)
+    call(without_table, CountItems(), "--retry-failed", "--dry-run")
+    with pytest.raises(CommandError, match="1 failed"):
+        call(without_table, CountItems(bad), "--retry-failed")
+    assert FailedRow.objects.get().attempt_count == 2
+    call(without_table, CountItems(), "--retry-failed")
+    assert without_table.problems(3) == []
+    assert not FailedRow.objects.exists()

@@ -326,3 +326,10 @@ def _refuse_open_transaction(alias: str) -> None:
             f'a transaction is open on the database "{alias}", and a batch command commits its own: '
             "call it outside of atomic()"
         )
+    connection = connections[alias]
+    connection.ensure_connection()
+    if not connection.in_atomic_block and not connection.get_autocommit():
+        # atomic() commits nothing then, and all would be lost at the end.
+        raise CommandError(
+            f'the database "{alias}" has AUTOCOMMIT off, and a batch command commits each batch by itself: turn it on'
+        )

@@ -83,6 +83,9 @@ class Store(Protocol):
     def record(self, failures: Iterable[Failure]) -> None:
         """Keep what could not be done."""
 
+    def has_failed(self, key: str) -> bool:
+        """Whether that is kept of this one already."""
+
     def current(self) -> Position:
         """The position as it is kept; raises LockLost where somebody else has taken over."""
 
@@ -160,7 +163,7 @@ class RowStore:
     def record(self, failures: Iterable[Failure]) -> None:
         """Keep what could not be done, each row once."""
         for failure in failures:
-            digest = hashlib.sha256(failure.key.encode()).hexdigest()
+            digest = _digest(failure.key)
             known = self.failed_rows().filter(key_digest=digest).first()
             if known is not None:
                 known.fail_again(error=failure.error, traceback=failure.traceback)
@@ -175,6 +178,10 @@ class RowStore:
                 error=failure.error,
                 traceback=failure.traceback,
             )
+
+    def has_failed(self, key: str) -> bool:
+        """Whether this one is among what could not be done."""
+        return self.failed_rows().filter(key_digest=_digest(key)).exists()
 
     def failed_rows(self) -> QuerySet[FailedRow]:
         """What could not be done of this work, by all of its shards."""
@@ -338,6 +345,10 @@ class DryStore:
     def record(self, failures: Iterable[Failure]) -> None:
         """Nothing is recorded."""
 
+    def has_failed(self, key: str) -> bool:
+        """Nothing is known."""
+        return False
+
     def current(self) -> Position:
         """Where it began: no batch of a dry run was ever kept."""
         return self._position
@@ -384,6 +395,10 @@ def _has_table(alias: str) -> bool:
             raise
         return False
     return True
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def _position(row: Checkpoint) -> Position:

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from django_runbook.batch.checkpoint import RowStore
 from django_runbook.batch.errors import Failure, Kind, classify, message, origin
-from django_runbook.batch.loop import Host
+from django_runbook.batch.loop import Host, refuse_rollback
 from django_runbook.batch.options import BatchOptions
 from django_runbook.batch.spans import Outcome, Source, Span
 from django_runbook.models import FailedRow
@@ -53,12 +53,17 @@ def _retry(
     source: Source, span: Span, row: FailedRow, *, alias: str, is_kept: bool
 ) -> tuple[int, BaseException | None]:
     try:
-        with transaction.atomic(using=alias):
+        # The record may be in another database than the row.
+        with transaction.atomic(using=row._state.db):
             # First, as in a batch: who deletes the record may do the row.
             is_ours, _ = FailedRow.objects.using(row._state.db).filter(pk=row.pk).delete()
-            count = _done_count(source.process(span)) if is_ours else 0
+            with transaction.atomic(using=alias):
+                count = _done_count(source.process(span)) if is_ours else 0
+                refuse_rollback(alias)
+                if not is_kept:
+                    transaction.set_rollback(True, using=alias)
             if not is_kept:
-                transaction.set_rollback(True, using=alias)
+                transaction.set_rollback(True, using=row._state.db)
     except Exception as error:  # noqa: BLE001 - whatever the work raises is looked at
         cause = origin(error)
         if classify(cause) is Kind.ROW:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from django.core.management.base import CommandError
-from django.db import connections, transaction
+from django.db import Error, connections, transaction
 
 from django_runbook.batch.checkpoint import Position, Store
 from django_runbook.batch.errors import Failure, ItemError, Kind, classify, message, origin
@@ -54,8 +54,18 @@ class Transactions:
             if not self.is_whole:
                 limit_idle(connections[self.alias], self.idle_limit_seconds)
             yield
+            refuse_rollback(self.alias)
             if not is_kept:
                 transaction.set_rollback(True, using=self.alias)
+
+
+def refuse_rollback(alias: str) -> None:
+    """Raise where Django would roll a transaction back at its end without a word: the work in it would be lost."""
+    if connections[alias].needs_rollback:
+        raise transaction.TransactionManagementError(
+            "the work has caught an error of the database, or closed its connection, and the transaction cannot be "
+            "committed; an error may be caught around an atomic() of its own"
+        )
 
 
 class _Moved(Exception):
@@ -174,20 +184,29 @@ class BatchLoop:
         if kind is not Kind.ROW:
             raise CommandError(f"{self._source.name(span)}: {message(cause)}") from cause
         at = error if isinstance(error, ItemError) else None
-        if span.count > 1 and (at is None or self._may_fail(1)):
-            return self._source.split(span, at)
+        if at is None or self._may_go_past(at.key):
+            # Also of one: rows may have come into it since it was found.
+            pieces = self._source.split(span, at)
+            if len(pieces) > 1:
+                return pieces
         self._go_past(span, cause, at)
         return ()
 
     def _go_past(self, span: Span, error: BaseException, at: ItemError | None) -> None:
         """Record the one row of a span and leave it behind; raises where no more rows may fail."""
         key = at.key if at is not None else span.high
-        name = self._source.name(Span(low=span.low, high=key, count=1))
-        if not self._may_fail(1):
+        row = Span(low=span.low, high=key, count=1)
+        name = self._source.name(row)
+        if not self._may_go_past(key):
             raise CommandError(f"{name}: {message(error)}") from error
         failure = Failure.of(error, key=key, name=name)
-        self._host.tell(f"{name}: {failure.error}; recorded as failed")
-        self._commit(span, Outcome(high=span.high, done_count=0, failures=(failure,)))
+        is_known = self._store.has_failed(key)
+        self._host.tell(f"{name}: {failure.error}; {'failed again' if is_known else 'recorded as failed'}")
+        self._commit(row, Outcome(high=key, done_count=0, failures=() if is_known else (failure,)))
+
+    def _may_go_past(self, key: str) -> bool:
+        # A last look meets what has failed before, which counts once.
+        return self._may_fail(1) or self._store.has_failed(key)
 
     def _may_fail(self, count: int) -> bool:
         failed = self.position.failed_count + count
@@ -228,8 +247,14 @@ class BatchLoop:
                 self._store.record(outcome.failures)
         if not is_together:
             # The work is committed: it must not be done again because the other database is away for a moment.
-            self._store_patience.ask(partial(self._advance_after, old, new))
-            self._store_patience.ask(partial(self._store.record, outcome.failures))
+            try:
+                self._store_patience.ask(partial(self._advance_after, old, new))
+                self._store_patience.ask(partial(self._store.record, outcome.failures))
+            except Error as error:
+                raise CommandError(
+                    f"{self._source.name(span)}: done, but its checkpoint could not be written, so that the next run "
+                    f"does it again: {message(error)}"
+                ) from error
         return new
 
     def _advance(self, old: Position, new: Position) -> None:
