@@ -18,7 +18,7 @@ from django.db.models import F, Model, QuerySet
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_runbook.batch import BatchCommand
+from django_runbook.batch import BatchCommand, progress
 from django_runbook.batch import checkpoint as checkpoints
 from django_runbook.batch.options import Shard
 from django_runbook.batch.spans import Span
@@ -714,14 +714,41 @@ def test_the_work_is_not_done_again_because_the_other_database_is_away(
     assert without_table.problems(6) == []
 
 
-def test_rows_need_not_be_counted_before(sqlite: Engine) -> None:
-    class Uncounted(CountItems):
-        has_total = False
+class Uncounted(CountItems):
+    has_total = False
 
-    sqlite.fill(1)
+
+@pytest.mark.parametrize(
+    ("command", "interval_seconds", "arguments", "count"),
+    [
+        (CountItems, 60.0, (), 0),
+        (CountItems, 0.0, (), 1),
+        (CountItems, 60.0, ("--max-errors", "1%"), 1),
+        (Uncounted, 0.0, ("--max-errors", "1%"), 0),
+    ],
+)
+def test_rows_are_counted_when_somebody_needs_to_know(
+    sqlite: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    command: type[CountItems],
+    interval_seconds: float,
+    arguments: tuple[str, ...],
+    count: int,
+) -> None:
+    monkeypatch.setattr(progress._Runner, "interval_seconds", interval_seconds)
+    sqlite.fill(2)
     with CaptureQueriesContext(sqlite.connection) as captured:
-        call(sqlite, Uncounted(), "--batch-size", 1)
-    assert not [query for query in captured.captured_queries if "COUNT(" in query["sql"]]
+        call(sqlite, command(), "--batch-size", 1, *arguments, progress=lambda *counts: None)
+    assert len([query for query in captured.captured_queries if "COUNT(*)" in query["sql"]]) == count
+
+
+def test_what_is_counted_late_is_the_whole_work(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress._Runner, "interval_seconds", 0.0)
+    told: list[tuple[int, int | None, int]] = []
+    sqlite.fill(4)
+    call(sqlite, CountItems(), "--batch-size", 1, "--limit", 2)
+    call(sqlite, CountItems(), "--batch-size", 1, progress=lambda *counts: told.append(counts))
+    assert told == [(2, None, 0), (3, 4, 0), (4, 4, 0), (4, 4, 0)]
 
 
 def test_an_end_whose_answer_is_lost_is_an_end(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,38 @@ def test_nothing_at_all_has_its_two_lines() -> None:
 
 
 def test_what_has_no_length_is_counted_without_a_total() -> None:
-    assert lines_of(item for item in "ab")[1].startswith("2, ")
+    (line,) = lines_of(item for item in "ab")
+    assert line.startswith("2, ")
+
+
+def test_a_function_that_counts_is_asked_when_the_work_takes_a_while() -> None:
+    clock, seen, asked = Clock(), Seen(), list[float]()
+
+    def count() -> int:
+        asked.append(clock.now)
+        return 100
+
+    with Progress(total=count, outlet=seen, clock=clock) as progress:
+        for done_count in range(1, 30):
+            clock.now += 1
+            progress.update(done_count)
+    assert [standing.total_count for standing in seen.standings] == [None, 100, 100, 100]
+    assert len(asked) == 1
+
+
+def test_short_work_is_never_counted_and_has_its_total_at_its_end() -> None:
+    def count() -> int:
+        raise AssertionError
+
+    (line,) = lines_of((item for item in "ab"), total=count)
+    assert line.startswith("2 of 2 (100%), ")
+
+
+def test_short_work_that_was_left_has_no_total() -> None:
+    told: list[tuple[int, int | None, int]] = []
+    for _ in islice(track("abc", total=lambda: 3, report=lambda *counts: told.append(counts)), 2):
+        pass
+    assert told == [(0, None, 0), (1, None, 0)]
 
 
 def test_a_given_total_is_taken() -> None:

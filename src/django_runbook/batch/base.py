@@ -75,7 +75,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
     # What a resume asks of a command that was cut off: this one does nothing twice.
     continues_from_checkpoint: ClassVar[bool] = True
     is_todo: bool = False
-    # Whether the work is counted before it begins, for progress and for --max-errors with a share; it can take a while.
+    # Whether the work is counted, for progress where it takes a while, and for --max-errors with a share.
     has_total: ClassVar[bool] = True
     # What the command line gave, while the command runs.
     options: Mapping[str, Any] = MappingProxyType({})
@@ -182,10 +182,13 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
                 store.finish(position)
             return Result(done_count=0, failed_count=0)
         earlier_count = position.done_count
-        left_count = None
-        if self.has_total:
-            left_count = patience.ask(lambda: source.count(after=position.cursor, upto=position.upper))
-        total_count = None if left_count is None else position.done_count + position.failed_count + left_count
+
+        def count_total(now: Position) -> int | None:
+            left_count = patience.ask(lambda: source.count(after=now.cursor, upto=now.upper))
+            return None if left_count is None else now.done_count + now.failed_count + left_count
+
+        # A share of all needs their count before the first row fails, in the middle of a batch.
+        total_count = count_total(position) if self.has_total and chosen.max_errors.percent else None
         loop = BatchLoop(
             source,
             store,
@@ -201,14 +204,17 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
             else FixedSize(chosen.batch_size),
             total_count=total_count,
         )
+        total = (lambda: count_total(loop.position)) if self.has_total else None
         with self.progress(
-            total=total_count,
+            total=total_count or total,
             done_count=position.done_count + position.failed_count,
             failed_count=position.failed_count,
         ) as self._shown:
             is_complete = loop.run(position)
             if is_complete and self.is_todo and not chosen.dry_run:
                 is_complete = self._look_again(loop, source, rows, chosen)
+            if is_complete:
+                self._shown.finish()
         if is_complete:
             patience.ask(lambda: store.finish(loop.position))
         return Result(

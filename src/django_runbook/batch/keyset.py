@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -36,6 +37,8 @@ class Key:
         self.names = tuple("pk" if column is model._meta.pk else column.attname for column in columns)
         self._attnames = tuple(column.attname for column in columns)
         self._fields = tuple(_target(column) for column in columns)
+        # Each batch asks for the same few several times.
+        self._decoded = lru_cache(maxsize=8)(self._decode)
 
     @property
     def reverse_names(self) -> tuple[str, ...]:
@@ -55,6 +58,9 @@ class Key:
 
     def decode(self, cursor: str) -> tuple[Any, ...]:
         """The values of a cursor."""
+        return self._decoded(cursor)
+
+    def _decode(self, cursor: str) -> tuple[Any, ...]:
         return tuple(field.to_python(text) for field, text in zip(self._fields, json.loads(cursor), strict=True))
 
     def of(self, row: Model) -> str:
@@ -98,6 +104,8 @@ class QuerySetSource:
         searched = self._rows._chain()  # type: ignore[attr-defined]  # what every method of a queryset begins with
         searched.query.select_for_update = False
         self._searched: Rows = searched.values_list(*key.names)
+        # The end is the same for all batches of a run.
+        self._searched_upto = lru_cache(maxsize=1)(partial(key.between, self._searched, ""))
         self._work = work
         self._label = rows.model._meta.label
 
@@ -111,7 +119,7 @@ class QuerySetSource:
 
     def next_span(self, *, after: str, upto: str, size: int) -> Span | None:
         """The next rows, found before their transaction: a long search holds no locks."""
-        found = self._between(self._searched, after, upto)
+        found = self._between(self._searched_upto(upto), after, "")
         keys = list(found[size - 1 : size])
         if keys:
             return self._span(after, self.key.encode(keys[0]), size)

@@ -3,7 +3,7 @@
     class Command(ProgressCommand):
         def handle(self, *args, **options):
             flights = Flight.objects.filter(delay_class="")
-            for flight in self.track(flights.iterator(), total=flights.count(), description="Flights"):
+            for flight in self.track(flights.iterator(), total=flights.count, description="Flights"):
                 classify(flight)
 
 In a command that cannot inherit from `ProgressCommand` the loop is written
@@ -31,6 +31,8 @@ from django_runbook.batch.part import Part
 Item = TypeVar("Item")
 # What a runner gives as the stealth option ``progress``: it is told done_count, total_count and failed_count.
 Report = Callable[[int, "int | None", int], None]
+# How much there is; a function is asked when progress is shown the second time, so that short work is never counted.
+Total = int | Callable[[], "int | None"] | None
 _REPORT_SECONDS = 0.5
 _LINE_SECONDS = 10.0
 
@@ -79,20 +81,23 @@ class Outlet(Protocol):
 class Progress:
     """How far a piece of work is: `update` as often as there is news, and `close` at the end, or use it in ``with``.
 
-    ``done_count`` is what an earlier process did: it counts for where the work stands, not for its rate.
+    ``total`` is a number, or a function that counts all there is, done or not: `update` asks it when the work has taken
+    long enough to be shown twice. ``done_count`` is what an earlier process did: it counts for where the work stands,
+    not for its rate.
     """
 
     def __init__(
         self,
         *,
-        total: int | None = None,
+        total: Total = None,
         description: str = "",
         done_count: int = 0,
         failed_count: int = 0,
         outlet: Outlet | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._total_count = total
+        self._count_total = total if callable(total) else None
+        self._total_count = None if callable(total) else total
         self._description = description
         self._first_count = self._done_count = done_count
         self._failed_count = failed_count
@@ -107,7 +112,16 @@ class Progress:
         """Say how much is done so far, and how much of it failed."""
         self._done_count, self._failed_count = done_count, failed_count
         if self._clock() >= self.due_at:
+            if self._count_total is not None:
+                count_total, self._count_total = self._count_total, None
+                self._total_count = count_total()
             self._show()
+
+    def finish(self) -> None:
+        """All there was is done: show the last numbers, of which the total is known now without being counted."""
+        if self._count_total is not None:
+            self._total_count = self._done_count
+        self.close()
 
     def close(self) -> None:
         """Show the last numbers, once."""
@@ -139,28 +153,31 @@ class Progress:
 def track(
     iterable: Iterable[Item],
     *,
-    total: int | None = None,
+    total: Total = None,
     description: str = "",
     report: Report | None = None,
     stream: IO[str] | None = None,
 ) -> Iterator[Item]:
     """The same items, and progress: an item counts as done when the loop comes back for the next one.
-
-    ``total`` is found out where the iterable has a length. Progress goes to ``report`` where there is one (see
-    the module), else to ``stream``, which is standard error by default.
+    ``total`` is found out where the iterable has a length; a function, such as ``flights.count``, is asked once the
+    work has taken long enough to be shown twice. Progress goes to ``report`` where there is one (see the module), else
+    to ``stream``, which is standard error by default.
     """
     return _track(iterable, total, description, default_outlet(report=report, stream=stream))
 
 
-def _track(iterable: Iterable[Item], total: int | None, description: str, outlet: Outlet) -> Iterator[Item]:
-    length = operator.length_hint(iterable, -1) if total is None else total
+def _track(iterable: Iterable[Item], total: Total, description: str, outlet: Outlet) -> Iterator[Item]:
+    if total is None:
+        length = operator.length_hint(iterable, -1)
+        total = None if length < 0 else length
     done_count = 0
-    with Progress(total=None if length < 0 else length, description=description, outlet=outlet) as progress:
+    with Progress(total=total, description=description, outlet=outlet) as progress:
         update = progress.update
         for item in iterable:
             yield item
             done_count += 1
             update(done_count)
+        progress.finish()
 
 
 def default_outlet(
@@ -208,12 +225,12 @@ class ProgressCommand(Part):
         finally:
             del self._outlet
 
-    def track(self, iterable: Iterable[Item], *, total: int | None = None, description: str = "") -> Iterator[Item]:
+    def track(self, iterable: Iterable[Item], *, total: Total = None, description: str = "") -> Iterator[Item]:
         """The same items, and progress; see the function `track`."""
         return _track(iterable, total, description, self._outlet())
 
     def progress(
-        self, *, total: int | None = None, description: str = "", done_count: int = 0, failed_count: int = 0
+        self, *, total: Total = None, description: str = "", done_count: int = 0, failed_count: int = 0
     ) -> Progress:
         """Progress that is told by its `Progress.update`, for work that is no loop over items."""
         return Progress(
@@ -242,6 +259,8 @@ class _Lines:
         self._stream = stream
 
     def show(self, standing: Standing, *, is_last: bool) -> None:
+        if not standing.done_count and standing.total_count is None and not is_last:
+            return
         end = f"in {_clock_text(standing.elapsed_seconds)}" if is_last else ""
         text = ", ".join(part for part in (standing.count_text, standing.speed_text) if part)
         start = f"{standing.description}: " if standing.description else ""
