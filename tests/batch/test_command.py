@@ -355,6 +355,62 @@ def test_one_bad_row_in_ten_thousand_is_recorded_and_done_later(sqlite: Engine, 
     assert sqlite.problems(10_000) == []
 
 
+@BOTH
+def test_a_row_that_failed_is_recorded_although_the_database_is_away_for_a_moment(
+    sqlite: Engine, monkeypatch: pytest.MonkeyPatch, command: type[CountItems]
+) -> None:
+    record, has_failed = checkpoints.RowStore.record, checkpoints.RowStore.has_failed
+    failures = {record: iter([True]), has_failed: iter([True])}
+
+    def first_away(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call_it(*args: Any) -> Any:
+            # Batches without failures record nothing.
+            if args[-1] and next(failures[method], False):
+                raise OperationalError("the connection is lost")
+            return method(*args)
+
+        return call_it
+
+    monkeypatch.setattr(checkpoints.RowStore, "record", first_away(record))
+    monkeypatch.setattr(checkpoints.RowStore, "has_failed", first_away(has_failed))
+    monkeypatch.setattr(command, "wait", lambda self, seconds: False)
+    sqlite.fill(9)
+    bad = pks(sqlite)[4]
+    failing_command = command(failing(bad))
+    told: list[str] = []
+    monkeypatch.setattr(failing_command, "tell", told.append)
+    with pytest.raises(CommandError, match="1 failed; --retry-failed"):
+        call(sqlite, failing_command, "--max-errors", 5, "--batch-size", 4)
+    assert told.count(f"batchapp.Item {bad}: ValueError: {bad} is bad; recorded as failed") == 1
+    assert [next(rest, None) for rest in failures.values()] == [None, None]
+    assert FailedRow.objects.using(sqlite.alias).count() == 1
+    assert list(Item.objects.using(sqlite.alias).exclude(count=1).values_list("pk", flat=True)) == [bad]
+
+
+@BOTH
+def test_a_row_that_failed_is_told_once(
+    sqlite: Engine, monkeypatch: pytest.MonkeyPatch, command: type[CountItems]
+) -> None:
+    sqlite.fill(9)
+    failing_command = command(failing(pks(sqlite)[4]))
+    told: list[str] = []
+    monkeypatch.setattr(failing_command, "tell", told.append)
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, failing_command, "--max-errors", 1)
+    assert len(told) == 1
+
+
+@BOTH
+def test_a_failed_row_that_is_gone_is_not_done(sqlite: Engine, command: type[CountItems]) -> None:
+    sqlite.fill(4)
+    bad = pks(sqlite)[1]
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, command(failing(bad)), "--max-errors", 1)
+    Item.objects.using(sqlite.alias).filter(pk=bad).delete()
+    out, err = call(sqlite, command(), "--retry-failed")
+    assert (out, err) == ("0 done\n", f"batchapp.Item {bad} is not there any more, or is not to be done\n")
+
+
 @pytest.mark.parametrize(("limit", "is_enough"), [("2", False), ("3", True), ("29%", False), ("30%", True)])
 @BOTH
 def test_more_bad_rows_than_allowed_stop_the_run(
@@ -588,6 +644,16 @@ def test_a_router_decides_where_checkpoints_may_be(sqlite: Engine, settings: Any
     assert checkpoints.table_alias(sqlite.alias) == sqlite.alias
 
 
+def test_the_call_of_a_runner_begins_anew_once(sqlite: Engine) -> None:
+    sqlite.fill(3)
+    call(sqlite, CountItems(), "--limit", 1)
+    call(sqlite, CountItems(), "--restart", "--limit", 2, "--batch-size", 2, run_key="run 1, step 2")
+    assert call(sqlite, CountItems(), "--restart", run_key="run 1, step 2")[0] == "3 done (2 of them in earlier runs)\n"
+    assert call(sqlite, CountItems(), "--restart", run_key="run 1, step 2")[0] == "0 done\n"
+    assert [item.count for item in Item.objects.using(sqlite.alias).order_by("pk")] == [2, 1, 1]
+    assert call(sqlite, CountItems(), "--restart", run_key="run 2, step 2")[0] == "3 done\n"
+
+
 def test_a_missing_table_is_seen(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Checkpoint._meta, "db_table", "none_of_this_name")
     assert not checkpoints._has_table(sqlite.alias)
@@ -607,6 +673,28 @@ def test_shards_together_do_every_row_once(sqlite: Engine, command: type[CountIt
         call(sqlite, command(), "--shard", f"{number}/4", "--batch-size", 2)
     assert sqlite.problems(count) == []
     assert left(sqlite) is None
+
+
+@pytest.mark.parametrize(("shard", "count"), [("1/2", 5), ("2/2", 8)])
+def test_a_shard_that_begins_anew_beside_others_takes_in_what_was_added_behind_it(
+    sqlite: Engine, shard: str, count: int
+) -> None:
+    sqlite.fill(10)
+    call(sqlite, CountItems(), "--shard", shard, "--limit", 2, "--batch-size", 1)
+    sqlite.fill(3)
+    assert call(sqlite, CountItems(), "--shard", shard, "--restart")[0] == f"{count} done\n"
+
+
+def test_rows_that_are_deleted_while_shards_are_cut_are_no_end_of_one(
+    sqlite: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = QuerySet.count
+    monkeypatch.setattr(QuerySet, "count", lambda rows: count(rows) + 40)
+    sqlite.fill(10)
+    for number in (1, 2, 3, 4):
+        call(sqlite, CountItems(), "--shard", f"{number}/4", "--batch-size", 2)
+    monkeypatch.undo()
+    assert sqlite.problems(10) == []
 
 
 def test_a_shard_that_has_finished_waits_for_the_others(sqlite: Engine) -> None:

@@ -139,7 +139,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
             raise CommandError(str(error), returncode=error.exit_code) from error
         finally:
             unlimit_idle(connections[self.database])
-        if self.stopping:
+        if self.stopping and not result.is_complete:
             self.tell(f"stopped ({self.stop_reason}); {self.summary(result)}")
             return
         self.stdout.write(self.summary(result))
@@ -174,12 +174,15 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
 
     def _run(self, source: Source, store: Store, rows: RowStore | None, chosen: BatchOptions) -> Result:
         patience = Patience(alias=self.database, wait=self.wait)
-        position = patience.ask(
-            lambda: store.begin(bounds=lambda: _bounds(source, chosen), restart=chosen.restart),
-        )
+        store_patience = Patience(alias=store.alias or self.database, wait=self.wait)
+
+        def bounds() -> list[tuple[str, str]]:
+            return patience.ask(lambda: _bounds(source, chosen))
+
+        position = store_patience.ask(lambda: store.begin(bounds=bounds, restart=chosen.restart))
         if position is None or (chosen.shard.count > 1 and not position.upper):
             if position is not None:
-                store.finish(position)
+                store_patience.ask(lambda: store.finish(position))
             return Result(done_count=0, failed_count=0)
         earlier_count = position.done_count
 
@@ -216,7 +219,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
             if is_complete:
                 self._shown.finish()
         if is_complete:
-            patience.ask(lambda: store.finish(loop.position))
+            store_patience.ask(lambda: store.finish(loop.position))
         return Result(
             done_count=loop.position.done_count,
             failed_count=loop.position.failed_count,

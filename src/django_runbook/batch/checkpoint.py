@@ -124,17 +124,20 @@ class RowStore:
             mine = next((row for row in rows if row.shard == self._identity.shard), None)
             if rows and mine is None:
                 self._refuse_other_split(rows, restart=restart)
+            is_same_call = mine is not None and bool(mine.run_key) and mine.run_key == self._identity.run_key
+            # A call that was cut off has begun anew already.
+            is_restart = restart and not is_same_call
             try:
-                if mine is None or _is_new_run(rows, mine, identity=self._identity, restart=restart):
+                if mine is None or _is_new_run(rows, is_same_call=is_same_call, restart=is_restart):
                     return self._begin_anew(rows, bounds=bounds())
             except IntegrityError:
                 # Another shard has begun in the same moment, and has written the bounds of all.
                 continue
-            if mine.finished_at is not None and not restart:
+            if mine.finished_at is not None and not is_restart:
                 self._tell_finished(mine)
                 return None
             self._pk = mine.pk
-            self._take_over([mine], reset=mine if restart else None)
+            self._take_over([mine], new_upper=_upper_anew(mine, bounds) if is_restart else None)
             return self.current()
         raise LockHeld("others begin the same work again and again")
 
@@ -272,15 +275,18 @@ class RowStore:
     def _holder(self) -> str:
         return str(Holder.here(what=self._identity.command))[:300]
 
-    def _take_over(self, rows: Sequence[Checkpoint], *, reset: Checkpoint | None = None) -> None:
-        """Write our token, so that the one before us commits no more, after waiting for what it is in the middle of."""
+    def _take_over(self, rows: Sequence[Checkpoint], *, new_upper: str | None = None) -> None:
+        """Write our token, so that the one before us commits no more, after waiting for what it is in the middle of.
+
+        With ``new_upper`` the one row goes back to its start.
+        """
         if not rows:
             return None
         deadline = time.monotonic() + self._patience_seconds
         is_told = False
         while True:
             try:
-                return self._write_owner(rows, reset=reset)
+                return self._write_owner(rows, new_upper=new_upper)
             except Error as error:
                 if classify(error) is not Kind.TRANSIENT:
                     raise
@@ -297,7 +303,7 @@ class RowStore:
             if self._wait(0.2):
                 raise CommandError("stopped before it began", returncode=LockHeld.exit_code)
 
-    def _write_owner(self, rows: Sequence[Checkpoint], *, reset: Checkpoint | None) -> None:
+    def _write_owner(self, rows: Sequence[Checkpoint], *, new_upper: str | None) -> None:
         with (
             transaction.atomic(using=self.alias),
             limited_wait(connections[self.alias], _LOCK_WAIT_SECONDS),
@@ -305,12 +311,12 @@ class RowStore:
             Checkpoint.objects.using(self.alias).filter(pk__in=[row.pk for row in rows]).update(
                 owner=self._owner, holder=self._holder(), run_key=self._identity.run_key
             )
-            if reset is not None:
-                self._reset(reset)
+            if new_upper is not None:
+                self._reset(rows[0], upper=new_upper)
 
-    def _reset(self, row: Checkpoint) -> None:
+    def _reset(self, row: Checkpoint, *, upper: str) -> None:
         Checkpoint.objects.using(self.alias).filter(pk=row.pk).update(
-            cursor=row.start, done_count=0, failed_count=0, finished_at=None, started_at=timezone.now()
+            cursor=row.start, upper=upper, done_count=0, failed_count=0, finished_at=None, started_at=timezone.now()
         )
         self.failed_rows().filter(shard=row.shard).delete()
 
@@ -412,8 +418,13 @@ def _position(row: Checkpoint) -> Position:
     )
 
 
-def _is_new_run(rows: Sequence[Checkpoint], mine: Checkpoint, *, identity: Identity, restart: bool) -> bool:
+def _is_new_run(rows: Sequence[Checkpoint], *, is_same_call: bool, restart: bool) -> bool:
     if restart and len(rows) == 1:
         return True
-    is_same_call = bool(identity.run_key) and mine.run_key == identity.run_key
-    return all(row.finished_at is not None for row in rows) and (restart or not is_same_call)
+    return all(row.finished_at is not None for row in rows) and not is_same_call
+
+
+def _upper_anew(row: Checkpoint, bounds: Callable[[], Sequence[tuple[str, str]]]) -> str:
+    """Where a shard ends that begins anew while others are at work: the last one takes in what has been added."""
+    number, _, count = row.shard.partition("/")
+    return bounds()[-1][1] if number == count else row.upper

@@ -142,7 +142,8 @@ class QuerySetSource:
         """Do the rows of a span."""
         if span.is_alone:
             values = dict(zip(self.key.names, self.key.decode(span.high), strict=True))
-            return self._work(self._rows.filter(**values), span)
+            rows = self._rows.filter(**values)
+            return self._work(rows, span) if rows.exists() else Outcome(high=span.high, done_count=0)
         return self._work(self._between(self._rows, span.low, span.high), span)
 
     def find(self, cursors: Sequence[str]) -> Iterator[Span]:
@@ -166,7 +167,9 @@ class QuerySetSource:
     def shard_bounds(self, count: int) -> list[tuple[str, str]]:
         """The start and the end of so many parts of about the same size, which together hold every row once."""
         total = self._searched.count()
-        ends = [self._searched[total * number // count - 1] for number in range(1, count) if total * number // count]
+        indexes = [total * number // count - 1 for number in range(1, count) if total * number // count]
+        # Rows may have been deleted since they were counted.
+        ends = [end for index in indexes for end in self._searched[index : index + 1]]
         cuts = list(dict.fromkeys(self.key.encode(end) for end in ends))
         # With fewer rows than shards the last ones have nothing to do.
         last = self.last()

@@ -68,6 +68,15 @@ def refuse_rollback(alias: str) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    """A span to do, or, with its outcome, one to go past; ``note`` is told when that is committed."""
+
+    span: Span
+    outcome: Outcome | None = None
+    note: str = ""
+
+
 class _Moved(Exception):
     """The position was another one than ours, although nobody has taken over: a commit that we took for lost."""
 
@@ -157,56 +166,65 @@ class BatchLoop:
 
     def _do(self, span: Span) -> None:
         """Do a span, in pieces where it fails as a whole."""
-        spans = [span]
+        pieces = [_Piece(span=span)]
         failure_count = 0
-        while spans and not self._host.stopping:
-            current = spans.pop()
+        while pieces and not self._host.stopping:
+            piece = pieces.pop()
             try:
-                self._commit(current)
+                self._commit(piece.span, piece.outcome)
             except _Moved:
                 return
             except Exception as error:  # noqa: BLE001 - whatever the work raises is looked at
                 kind = classify(origin(error))
                 failure_count = failure_count + 1 if kind is Kind.TRANSIENT else 0
-                spans += reversed(self._after_error(current, error, kind=kind, failure_count=failure_count))
+                pieces += reversed(self._after_error(piece, error, kind=kind, failure_count=failure_count))
             else:
                 failure_count = 0
+                if piece.note:
+                    self._host.tell(piece.note)
 
-    def _after_error(self, span: Span, error: Exception, *, kind: Kind, failure_count: int) -> Sequence[Span]:
-        """What to do instead of a span that failed; raises where there is nothing."""
-        cause = origin(error)
+    def _after_error(self, piece: _Piece, error: Exception, *, kind: Kind, failure_count: int) -> Sequence[_Piece]:
+        """What to do instead of a piece that failed; raises where there is nothing."""
+        span, cause = piece.span, origin(error)
         if kind is Kind.TRANSIENT and failure_count <= RETRIES and not self._transactions.is_whole:
             self._host.tell(f"{self._source.name(span)}: {message(cause)}; trying again")
             self._host.wait(delay_seconds(failure_count))
-            return self._source.split(span, None)
+            if piece.outcome is not None:
+                return [piece]
+            return [_Piece(span=part) for part in self._patience.ask(lambda: self._source.split(span, None))]
         if isinstance(cause, CommandError | RunbookError):
             raise cause
-        if kind is not Kind.ROW:
+        if kind is not Kind.ROW or piece.outcome is not None:
             raise CommandError(f"{self._source.name(span)}: {message(cause)}") from cause
         at = error if isinstance(error, ItemError) else None
         if at is None or self._may_go_past(at.key):
             # Also of one: rows may have come into it since it was found.
-            pieces = self._source.split(span, at)
-            if len(pieces) > 1:
-                return pieces
-        self._go_past(span, cause, at)
-        return ()
+            parts = self._patience.ask(lambda: self._source.split(span, at))
+            if len(parts) > 1:
+                return [_Piece(span=part) for part in parts]
+        return [self._past(span, cause, at)]
 
-    def _go_past(self, span: Span, error: BaseException, at: ItemError | None) -> None:
-        """Record the one row of a span and leave it behind; raises where no more rows may fail."""
+    def _past(self, span: Span, error: BaseException, at: ItemError | None) -> _Piece:
+        """The one row of a span, to be recorded and left behind; raises where no more rows may fail."""
         key = at.key if at is not None else span.high
         row = Span(low=span.low, high=key, count=1)
         name = self._source.name(row)
         if not self._may_go_past(key):
             raise CommandError(f"{name}: {message(error)}") from error
         failure = Failure.of(error, key=key, name=name)
-        is_known = self._store.has_failed(key)
-        self._host.tell(f"{name}: {failure.error}; {'failed again' if is_known else 'recorded as failed'}")
-        self._commit(row, Outcome(high=key, done_count=0, failures=() if is_known else (failure,)))
+        is_known = self._has_failed(key)
+        return _Piece(
+            span=row,
+            outcome=Outcome(high=key, done_count=0, failures=() if is_known else (failure,)),
+            note=f"{name}: {failure.error}; failed again" if is_known else "",
+        )
 
     def _may_go_past(self, key: str) -> bool:
         # A last look meets what has failed before, which counts once.
-        return self._may_fail(1) or self._store.has_failed(key)
+        return self._may_fail(1) or self._has_failed(key)
+
+    def _has_failed(self, key: str) -> bool:
+        return self._store_patience.ask(lambda: self._store.has_failed(key))
 
     def _may_fail(self, count: int) -> bool:
         failed = self.position.failed_count + count
@@ -238,7 +256,8 @@ class BatchLoop:
                 self._advance(old, new)
             if outcome is None:
                 outcome = self._source.process(span)
-            self._look_at(outcome.failures)
+            if outcome.failures and not self._may_fail(len(outcome.failures)):
+                raise CommandError(f"{outcome.failures[0].name}: {outcome.failures[0].error}")
             is_as_planned = outcome.done_count == span.count and outcome.high == span.high and not outcome.failures
             if not is_as_planned:
                 new = old.moved(outcome.high, done_count=outcome.done_count, failed_count=len(outcome.failures))
@@ -255,6 +274,8 @@ class BatchLoop:
                     f"{self._source.name(span)}: done, but its checkpoint could not be written, so that the next run "
                     f"does it again: {message(error)}"
                 ) from error
+        for failure in outcome.failures:
+            self._host.tell(f"{failure.name}: {failure.error}; recorded as failed")
         return new
 
     def _advance(self, old: Position, new: Position) -> None:
@@ -267,10 +288,3 @@ class BatchLoop:
     def _advance_after(self, old: Position, new: Position) -> None:
         if not self._store.advance(old, new) and self._store.current().batch_count != new.batch_count:
             raise _Moved
-
-    def _look_at(self, failures: Sequence[Failure]) -> None:
-        """Raise where the source itself has met more bad rows than may fail."""
-        if failures and not self._may_fail(len(failures)):
-            raise CommandError(f"{failures[0].name}: {failures[0].error}")
-        for failure in failures:
-            self._host.tell(f"{failure.name}: {failure.error}; recorded as failed")

@@ -159,6 +159,7 @@ def track(
     stream: IO[str] | None = None,
 ) -> Iterator[Item]:
     """The same items, and progress: an item counts as done when the loop comes back for the next one.
+
     ``total`` is found out where the iterable has a length; a function, such as ``flights.count``, is asked once the
     work has taken long enough to be shown twice. Progress goes to ``report`` where there is one (see the module), else
     to ``stream``, which is standard error by default.
