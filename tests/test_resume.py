@@ -448,7 +448,40 @@ def test_other_items_of_a_loop_are_refused(tmp_path: Path) -> None:
     run(tmp_path, text)
     told = resume(tmp_path, text.replace("[a, b]", "[x, a, b]"), accept_changes=True)
     assert told.exit_code == 2
-    assert 'number 1 was "effect (a)" and is "effect (x)" now' in told.errors
+    assert 'number 1 was "effect (a)" and is "x" now' in told.errors
+
+
+def test_items_are_told_apart_behind_what_is_shown_of_them(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - id: load
+    command: effect ${{ item.day }} --log log --fail-if broken
+    for_each:
+      - {path: PATH, day: 1}
+      - {path: PATH, day: 2}
+""".replace("PATH", "x" * 80)
+    run(tmp_path, text)
+    told = resume(tmp_path, text.replace("day: 1", "day: 3"), accept_changes=True)
+    assert (told.exit_code, effects(tmp_path)) == (2, ["1"])
+    assert 'the items of "load" have changed: number 1' in told.errors
+
+
+@pytest.mark.parametrize("name", ["Load", "Load ${{ item }}"])
+def test_a_loop_may_be_renamed(tmp_path: Path, name: str) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - id: load
+    name: Take ${{ item }}
+    command: effect ${{ item }} --log log
+    options: {fail-if: "${{ 'broken' if item == 'b' else 'nothing' }}"}
+    for_each: [a, b]
+"""
+    run(tmp_path, text)
+    mend(tmp_path)
+    assert resume(tmp_path, text.replace("Take ${{ item }}", name)).exit_code == 0
+    assert effects(tmp_path) == ["a", "b", "b"]
 
 
 # -- attempts that ended before they came to a step again -----------------------------------------------------------------
@@ -537,6 +570,59 @@ def test_a_lock_that_is_held_does_not_make_a_success_of_what_has_failed(tmp_path
     assert effects(tmp_path) == ["one", "one"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        """\
+steps:
+  - id: group
+    lock: {name: theirs, on_conflict: skip}
+    steps: ["effect one --log log --fail-if broken"]
+""",
+        "steps: [{id: one, lock: {name: theirs, on_conflict: skip}, command: effect one --log log --fail-if broken}]\n",
+    ],
+    ids=["group", "step"],
+)
+def test_a_lock_of_a_step_that_is_held_does_not_make_a_success_of_what_has_failed(tmp_path: Path, text: str) -> None:
+    fail_now(tmp_path)
+    assert run(tmp_path, text).exit_code == 1
+    mend(tmp_path)
+    lock = factory.new_factory(conf.read(), what="the other one")("theirs")
+    assert lock.acquire() is None
+    try:
+        assert resume(tmp_path).exit_code == 75
+    finally:
+        lock.release()
+    assert resume(tmp_path).exit_code == 0
+    assert effects(tmp_path) == ["one", "one"]
+
+
+def test_a_look_at_a_dead_run_does_not_keep_it_from_being_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_now(tmp_path)
+    run(tmp_path, TWO)
+    mend(tmp_path)
+    lock = factory.new_factory(conf.read(), what="show_runs")(Run.objects.get().lock_name)
+    assert lock.acquire() is None
+    monkeypatch.setattr("time.sleep", lambda seconds: lock.release())
+    assert resume(tmp_path).exit_code == 0
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_a_run_that_has_ended_leaves_no_lock_file(tmp_path: Path, settings: Settings, *, is_broken: bool) -> None:
+    directory = tmp_path / "locks"
+    settings.RUNBOOK = {**settings.RUNBOOK, "LOCK": {"BACKEND": "file", "OPTIONS": {"directory": directory}}}
+    if is_broken:
+        fail_now(tmp_path)
+    assert run(tmp_path, TWO).exit_code == is_broken
+    assert [path for path in directory.iterdir() if Run.objects.get().id in path.name] == []
+    if is_broken:
+        mend(tmp_path)
+        assert resume(tmp_path).exit_code == 0
+        assert [path for path in directory.iterdir() if Run.objects.get().id in path.name] == []
+
+
 def test_other_items_that_only_the_run_knows_fail_the_loop(tmp_path: Path) -> None:
     fail_now(tmp_path)
     text = """\
@@ -553,7 +639,7 @@ steps:
     (tmp_path / "items").write_text("new\na\nb\n")
     told = resume(tmp_path, rerun=["source"])
     assert told.exit_code == 1
-    assert 'number 1 was "effect (a)" and is "effect (new)" now' in told.result("load")["failure"]["message"]
+    assert 'number 1 was "effect (a)" and is "new" now' in told.result("load")["failure"]["message"]
     assert effects(tmp_path) == ["a", "b"]
 
 
@@ -571,6 +657,19 @@ def test_a_parameter_that_is_new_in_the_file_is_given(tmp_path: Path) -> None:
     assert "--param new" in resume(tmp_path, text).errors
     assert resume(tmp_path, text, param=["new=two"]).exit_code == 0
     assert effects(tmp_path) == ["one", "two"]
+
+
+def test_a_parameter_that_is_gone_is_left_out_where_changes_are_accepted(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = "params: {old: 1, kept: 2}\nsteps: ['effect ${{ params.kept }} --log log --fail-if broken']\n"
+    run(tmp_path, text, param=["old=5", "kept=6"])
+    mend(tmp_path)
+    text = text.replace("old: 1, ", "")
+    told = resume(tmp_path, text)
+    assert told.exit_code == 2
+    assert 'no parameter "old" any more, which the run was given; --accept-changes' in told.errors
+    assert resume(tmp_path, text, accept_changes=True).exit_code == 0
+    assert effects(tmp_path) == ["6", "6"]
 
 
 def test_an_item_that_was_left_out_has_no_name_to_be_known_by(tmp_path: Path) -> None:

@@ -291,7 +291,7 @@ class CheckpointAdmin(ReadOnlyAdmin):
 
 def _life(run: Run) -> Life:
     """What `RunList` found."""
-    life: Life = run.life  # type: ignore[attr-defined]
+    life: Life = run.life  # type: ignore[attr-defined]  # an attribute that the list gives its rows
     return life
 
 

@@ -262,6 +262,7 @@ class StepRun(models.Model):
     failed_count = models.PositiveBigIntegerField(default=0)
     definition = models.TextField(blank=True)
     definition_hash = models.CharField(max_length=64, blank=True)
+    item_hash = models.CharField(max_length=64, blank=True, help_text="Of the loop's item, with its secrets masked.")
     file = models.TextField(blank=True)
     line = models.PositiveIntegerField(default=0)
     started_at = models.DateTimeField(null=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from django.db import router
 
@@ -22,6 +23,9 @@ from django_runbook.models import RUNNING, Run
 from django_runbook.runner.masking import Mask
 from django_runbook.runner.selection import Selection
 
+# Who looks whether a run lives, in show_runs or the admin, has its lock for a moment.
+_LOOK_SECONDS: Final = 0.5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed:
@@ -30,9 +34,26 @@ class Resumed:
     run: Run
     lock: Lock
 
-    def given(self, params: Mapping[str, str], *, environ: Mapping[str, str], names: Mapping[str, object]) -> Given:
-        """What the run was given when it began; only what could not be recorded is given anew."""
-        withheld = self.run.options.get("withheld_params", ())
+    def given(
+        self,
+        params: Mapping[str, str],
+        *,
+        environ: Mapping[str, str],
+        names: Mapping[str, object],
+        declared: Collection[str],
+        accepts_changes: bool,
+    ) -> Given:
+        """What the run was given when it began; only what could not be recorded is given anew.
+
+        ``declared`` are the parameters that the runbook has now.
+        """
+        gone = [name for name in self.run.params if name not in declared]
+        if gone and not accepts_changes:
+            raise InvalidUsage(
+                f'the runbook has no parameter "{gone[0]}" any more, which the run was given; '
+                "--accept-changes goes on without it"
+            )
+        withheld = [name for name in self.run.options.get("withheld_params", ()) if name in declared]
         for name in params:
             # What it did not begin with is new in the file, and could come from nowhere else.
             if name in self.run.params:
@@ -41,7 +62,8 @@ class Resumed:
             if name not in params:
                 raise InvalidUsage(f"--param {name}: its value held a secret and was not recorded: give it again")
         run = {**names, "id": self.run.id}
-        return Given(params=params, values=self.run.params, environ=environ, now=self.run.began(), run=run)
+        values = {name: value for name, value in self.run.params.items() if name in declared}
+        return Given(params=params, values=values, environ=environ, now=self.run.began(), run=run)
 
     @property
     def selection(self) -> Selection:
@@ -69,9 +91,11 @@ def hold(runbook: str, asked: str, *, new_lock: Callable[[str], Lock]) -> Resume
             f"the run {found.id} may still be at work: {who} "
             f"has a lock that cannot be seen from here; once that process is gone, give the id: --resume {found.id}"
         )
-    holder = lock.acquire()
-    if holder is not None:
-        raise LockHeld(f"the run {found.id} is at work: {holder}")
+    deadline = time.monotonic() + _LOOK_SECONDS
+    while (holder := lock.acquire()) is not None:
+        if time.monotonic() > deadline:
+            raise LockHeld(f"the run {found.id} is at work: {holder}")
+        time.sleep(_LOOK_SECONDS / 10)
     try:
         # What it says may have changed before its lock was ours.
         return Resumed(run=resume.find(runbook, found.id, using=alias()), lock=lock)

@@ -107,11 +107,15 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastStep:
-    """How a step ended in an earlier attempt of the run, and the output that later expressions see."""
+    """How a step ended in an earlier attempt of the run, and the output that later expressions see.
+
+    ``item_hash`` is that of the loop's item, where the step is one that began.
+    """
 
     result: StepResult
     output: object = None
     has_output: bool = False
+    item_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,9 @@ from django.db import DatabaseError, transaction
 
 from django_runbook.binding import catalog
 from django_runbook.binding.plan import Plan
-from django_runbook.document.expressions import ExpressionError, render
+from django_runbook.document.expressions import ExpressionError
 from django_runbook.document.inputs import Inputs, is_resolvable
-from django_runbook.document.loops import items_of, label_of
+from django_runbook.document.loops import digest_of, items_of, label_of
 from django_runbook.document.runbook import CommandStep, Step
 from django_runbook.exceptions import InvalidUsage, LockHeld
 from django_runbook.journal import beginning
@@ -259,7 +259,12 @@ def _past(row: StepRun) -> PastStep:
         line=row.line,
     )
     has_output = row.output is not None
-    return PastStep(result=result, output=row.output[0] if has_output else None, has_output=has_output)
+    return PastStep(
+        result=result,
+        output=row.output[0] if has_output else None,
+        has_output=has_output,
+        item_hash=row.item_hash,
+    )
 
 
 # -- changes -----------------------------------------------------------------------------------------------------------
@@ -311,18 +316,19 @@ def _refuse_other_items(rows: _Rows, plan: Plan, *, mask: Mask) -> None:
         entry = plan.outline.get(key_of(row.step_id))
         if row.step_id not in rows.loops or entry is None:
             continue
-        names = _names_of_items(entry.step, _inputs_of(row, plan), mask=mask)
-        if names is None:
+        items = _items_now(entry.step, _inputs_of(row, plan))
+        if items is None:
             continue
-        for step_id, item in rows.latest.items():
+        for step_id, known in rows.latest.items():
             number = _number_below(row.step_id, step_id)
-            # What was left out has no rendered name, and nothing of it is done.
-            is_known = number and item.started_at is not None and number <= len(names)
-            is_other = is_known and names[number - 1] not in {None, item.name}
-            if number > len(names) or is_other:
-                now = f'"{names[number - 1]}"' if number <= len(names) else "nothing"
+            # What never began has no hash, and nothing of it is done.
+            is_same = number <= len(items) and (
+                not number or known.item_hash in {"", digest_of(items[number - 1], mask=mask)}
+            )
+            if not is_same:
+                now = f'"{mask(label_of(items[number - 1]))}"' if number <= len(items) else "nothing"
                 raise InvalidUsage(
-                    f'the items of "{row.step_id}" have changed: number {number} was "{item.name}" and is {now} now; '
+                    f'the items of "{row.step_id}" have changed: number {number} was "{known.name}" and is {now} now; '
                     "what is done of the loop cannot be told: run the runbook anew"
                 )
 
@@ -343,23 +349,12 @@ def _inputs_of(row: StepRun, plan: Plan) -> Inputs | None:
     return planned.inputs if planned is not None and planned.is_final else None
 
 
-def _names_of_items(step: Step, inputs: Inputs | None, *, mask: Mask) -> list[str | None] | None:
-    """How the items are called now, None where only the run knows."""
+def _items_now(step: Step, inputs: Inputs | None) -> tuple[object, ...] | None:
+    """The items of a loop, None where only the run knows them."""
     if step.for_each is None or inputs is None or not is_resolvable(step.for_each, inputs):
         return None
     try:
-        items = items_of(step.for_each, inputs.context())
-    except ExpressionError:
-        return None
-    return [_name_of_item(step, item, inputs, mask=mask) for item in items]
-
-
-def _name_of_item(step: Step, item: object, inputs: Inputs, *, mask: Mask) -> str | None:
-    label = mask(label_of(item))
-    if isinstance(step.name, str):
-        return f"{step.name} ({label})" if label else step.name
-    try:
-        return mask(str(render(step.name, inputs.with_item(item).context())))
+        return items_of(step.for_each, inputs.context())
     except ExpressionError:
         return None
 

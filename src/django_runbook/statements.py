@@ -59,7 +59,8 @@ def _update(
     changed, asked = ([model._meta.get_field(name) for name in some] for some in names)
     set_to = ", ".join(f"{_quoted(one, connection)} = %s" for one in changed)
     where = " AND ".join(f"{_quoted(one, connection)} = %s" for one in asked)
-    statement = f"UPDATE {connection.ops.quote_name(model._meta.db_table)} SET {set_to} WHERE {where}"  # noqa: S608
+    table = connection.ops.quote_name(model._meta.db_table)
+    statement = f"UPDATE {table} SET {set_to} WHERE {where}"  # noqa: S608 - names of a model
     return statement, (*changed, *asked)
 
 

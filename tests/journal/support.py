@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from django_runbook import conf
+from django_runbook.locks.factory import new_factory
 from django_runbook.models import RUNNING, Run, StepRun
 from tests.runner.support import Told, run
 
@@ -22,6 +24,9 @@ def die(*step_ids: str) -> Run:
     StepRun.objects.filter(run=row, step_id__in=step_ids).update(status=RUNNING, finished_at=None)
     Run.objects.filter(pk=row.pk).update(status=RUNNING, finished_at=None, exit_code=None)
     row.refresh_from_db()
+    lock = new_factory(conf.read(), what="the run that dies")(row.lock_name)
+    assert lock.acquire() is None
+    lock.release()
     return row
 
 

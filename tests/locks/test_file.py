@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,46 @@ def test_a_file_that_is_removed_while_it_is_locked_is_not_taken_for_the_lock(
     assert holder_of(lock).pid == os.getpid()
     other.release()
     assert is_free(lock)
+
+
+def test_who_removes_the_lock_leaves_no_file(lock: FileLock) -> None:
+    assert lock.acquire() is None
+    lock.remove()
+    assert not lock.path.exists()
+    assert not lock.is_held()
+    assert lock.acquire() is None
+    lock.release()
+    lock.remove()
+    assert lock.path.exists()
+
+
+def test_the_file_of_somebody_else_is_not_removed(lock: FileLock, tmp_path: Path) -> None:
+    assert lock.acquire() is None
+    lock.path.unlink()
+    other = FileLock("import", directory=tmp_path)
+    assert other.acquire() is None
+    lock.remove()
+    assert other.is_held()
+    other.release()
+
+
+def test_locks_that_are_removed_exclude_each_other_all_the_time(tmp_path: Path) -> None:
+    inside: list[int] = []
+    seen: list[int] = []
+
+    def work(number: int) -> None:
+        for _ in range(200):
+            lock = FileLock("import", directory=tmp_path)
+            while lock.acquire() is not None:
+                pass
+            inside.append(number)
+            seen.append(len(inside))
+            inside.pop()
+            lock.remove()
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        list(pool.map(work, range(4)))
+    assert seen == [1] * 800
 
 
 def test_a_full_disk_leaves_the_holder_without_a_name_and_with_the_lock(

@@ -54,13 +54,14 @@ class Call:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a step, or the steps of a block, ended."""
+    """How a step, or the steps of a block, ended; ``is_cut`` where it ran out of the time of what is around it."""
 
     status: str
     failures: Failures = NONE
     tolerated: bool = False
     attempts: int = 0
     failed_ids: frozenset[str] = frozenset()
+    is_cut: bool = False
 
     @property
     def is_failure(self) -> bool:

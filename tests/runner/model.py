@@ -143,10 +143,9 @@ class Model:
         if self.is_halted(place) or any(result.status == "interrupted" for result in results):
             return replace(INTERRUPTED, failed_ids=ids)
         # Where a handler of the last step took the time that was left, all steps have ended.
-        is_cut = bool(failed) or any(result.status == "timed_out" for result in results)
-        if place.is_over and (is_cut or is_left):
-            # What may fail may not take the time of what is around it.
-            cut = frozenset(step_id for one in results if one.status == "timed_out" for step_id in one.failed_ids)
+        # What may fail may not take the time of what is around it.
+        cut = frozenset(step_id for result in results if result.is_cut for step_id in result.failed_ids)
+        if place.is_over and (failed or cut or is_left):
             return Ended("timed_out", frozenset((TIMEOUT,)), failed_ids=ids or cut)
         if not failed:
             return SUCCEEDED
@@ -257,8 +256,9 @@ class Model:
                 break
             place.trace.items.append(("retry", place.id(step), str(count)))
         tolerated = ended.status in FAILURES and matches(ended.failures, step.continue_on_error)
-        own = frozenset((place.id(step),))
-        return self.record(step, place, replace(ended, tolerated=tolerated, attempts=count, failed_ids=own))
+        own, is_cut = frozenset((place.id(step),)), ended.status == "timed_out" and place.is_over
+        ended = replace(ended, tolerated=tolerated, attempts=count, failed_ids=own, is_cut=is_cut)
+        return self.record(step, place, ended)
 
     def is_retried(self, step: Step, failures: Failures) -> bool:
         assert step.retry is not None

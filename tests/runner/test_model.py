@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.test import override_settings
-from hypothesis import HealthCheck, Phase, given, note, reject, settings
+from hypothesis import HealthCheck, Phase, example, given, note, reject, settings
 
 from tests.runner.accounts import Call, Together, Trace, UndeterminedError, ids_of
 from tests.runner.drawing import cases
@@ -18,7 +18,7 @@ from tests.runner.fakes import Called
 from tests.runner.model import Model
 from tests.runner.played import play
 from tests.runner.support import Told, run
-from tests.runner.trees import Case, Command, sketch, texts
+from tests.runner.trees import Block, Case, Command, File, Step, sketch, texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,28 @@ def foretold(case: Case) -> Model:
     return model
 
 
+def leaf(step_id: str, act: str, *, tells: tuple[str, ...] = (), **keys: Any) -> Step:
+    return Step(id=step_id, body=Command(scripts=((act,),), tells=tells), **keys)
+
+
+# What may run out of time takes that of the file, and what stands behind it is not run.
+CUT = Block(
+    steps=(leaf("c1", "hang", continue_on_error=(124,)), leaf("c2", "ok")),
+    on_failure=(leaf("c3", "ok", tells=("status", "failed_step")),),
+)
+# It runs out of its own, and a handler of the last step takes that of the file.
+OWN = Block(
+    steps=(
+        leaf("c1", "hang", timeout=2, continue_on_error=(124,)),
+        Step(id="g", body=Block(steps=(leaf("c2", "ok"),), on_success=(leaf("c3", "hang"),))),
+    ),
+    on_success=(leaf("c4", "ok", tells=("status",)),),
+)
+
+
 @given(cases())
+@example(Case(file=File(name="main.yml", block=CUT, timeout=5)))
+@example(Case(file=File(name="main.yml", block=OWN, timeout=5)))
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_random_runbooks_run_as_the_model_says(case: Case) -> None:
     model, played = foretold(case), play(case)

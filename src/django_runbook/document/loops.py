@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import itertools
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from django_runbook.document.expressions import ExpressionError
@@ -40,6 +42,24 @@ def label_of(item: object) -> str:
     parts = item.values() if isinstance(item, Mapping) else item if isinstance(item, tuple | list) else (item,)
     text = ", ".join(map(_text, parts))
     return text if len(text) <= _MAX_LABEL else text[: _MAX_LABEL - 1] + "…"
+
+
+def digest_of(item: object, *, mask: Callable[[str], str]) -> str:
+    """What tells an item from others, however long it is and whatever it is called, without the secrets in it."""
+    text = json.dumps(_plain(item), ensure_ascii=False)
+    return hashlib.sha256(mask(text).encode(errors="backslashreplace")).hexdigest()
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Mapping():
+            # In whatever order: keys need not be text.
+            return {"of": sorted(([_plain(name), _plain(one)] for name, one in value.items()), key=str)}
+        case list() | tuple():
+            return [_plain(one) for one in value]
+        case None | bool() | int() | float() | str():
+            return value
+    return str(value)
 
 
 def _text(value: object) -> str:

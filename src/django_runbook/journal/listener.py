@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django_runbook import events
+from django_runbook.document.loops import digest_of
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import LockLost
 from django_runbook.executors.atomic import atomically
@@ -17,6 +18,7 @@ from django_runbook.journal.definitions import Definitions, key_of
 from django_runbook.journal.output import KeptOutput, storable
 from django_runbook.journal.writer import Writer
 from django_runbook.locks.base import Lock
+from django_runbook.locks.file import FileLock
 from django_runbook.models import RUNNING, Run, StepRun, stored
 from django_runbook.results import AttemptResult, ExitCode, Failure, StepResult, StepStatus
 from django_runbook.runner.commands import HIDDEN
@@ -65,8 +67,10 @@ class Journal:
         self._open: dict[str, _Open] = {}
         self._ended: list[StepRun] = []
         self._captured: dict[str, object] = {}
+        self._item_hashes: dict[str, str] = {}
         self._thread = threading.get_ident()
         self._depth = 0
+        self._is_over = False
         self._noted_at = self._asked_at = time.monotonic()
         self._methods: dict[type[events.Event], Callable[[Any], None]] = {
             events.RunStarted: self._begin,
@@ -88,6 +92,10 @@ class Journal:
         """Take what ``capture`` made of a step's output, which is stored with the step's end."""
         self._captured[step_id] = output
 
+    def keep_item(self, step_id: str, item: object) -> None:
+        """Take the item that a step is for, which is stored with the step's beginning, as its hash."""
+        self._item_hashes[step_id] = digest_of(item, mask=self._mask)
+
     def atomically(self, step_id: str, call: Callable[[], AttemptResult]) -> AttemptResult:
         """Call in a transaction of the journal's database, in which the step's success is written too."""
         opened = self._open.get(step_id)
@@ -108,7 +116,11 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the lock, also where the run broke off."""
-        self._lock.release()
+        if isinstance(self._lock, FileLock) and self._is_over:
+            # One file for each run would be left behind. That of a run that died says that it was on this host.
+            self._lock.remove()
+        else:
+            self._lock.release()
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
@@ -126,6 +138,7 @@ class Journal:
         )
         if self._writer.is_waiting:
             self._tell("This run was not recorded: the tables of django_runbook are not there (migrate makes them).")
+        self._is_over = True
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
@@ -141,6 +154,7 @@ class Journal:
             group_ids=event.group_ids,
             argv=event.argv,
             started_at=stored(event.at),
+            item_hash=self._item_hashes.get(event.step_id, ""),
             file=event.file,
             line=event.line,
         )
@@ -184,7 +198,7 @@ class Journal:
 
     def _start_attempt(self, event: events.AttemptStarted) -> None:
         before = self._open[event.step_id].row
-        same = ("name", "role", "kind", "group_ids", "argv", "file", "line")
+        same = ("name", "role", "kind", "group_ids", "argv", "item_hash", "file", "line")
         row = self._new_row(
             event.step_id, started_at=stored(event.at), **{name: getattr(before, name) for name in same}
         )

@@ -31,7 +31,8 @@ _NAMELESS_SECONDS = 0.2
 class FileLock:
     """The lock of a name, in a folder that nobody else can write to.
 
-    The file stays when the lock is free: removing it would let two processes lock two files of the same name.
+    The file stays when the lock is free; only its holder may `remove` it. Who locks it looks afterwards whether it is
+    still the file of this name, so that two processes never lock two files of it.
     """
 
     def __init__(self, name: str, *, directory: Path, space: str = "", what: str = "") -> None:
@@ -59,6 +60,16 @@ class FileLock:
             forks.forget(descriptor)
             _write(descriptor, "")
             os.close(descriptor)
+
+    def remove(self) -> None:
+        """Release it for good, for a name that nobody will need again: its file goes too.
+
+        Who has opened the file meanwhile sees that it is not the one of this name any more, and makes a new one.
+        """
+        if self.is_held():
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+        self.release()
 
     def _try(self) -> Holder | None:
         while True:

@@ -18,7 +18,7 @@ from django_runbook.binding.plan import Plan, PlannedStep
 from django_runbook.document.diagnostics import Severity
 from django_runbook.document.expressions import ExpressionError, evaluate_condition, render
 from django_runbook.document.inputs import resolve_call
-from django_runbook.document.loops import items_of, label_of
+from django_runbook.document.loops import digest_of, items_of, label_of
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, LockSettings, Runbook, Step
 from django_runbook.locks.base import Lock
 from django_runbook.results import (
@@ -77,7 +77,8 @@ class Surroundings:
 
     ``execute`` calls a command in this process, ``atomically`` does so in one transaction, ``isolate`` calls it in a
     process of its own; ``new_lock`` makes the lock of a name. ``keep_output`` is told what ``capture`` made of a step's
-    output, before the step has ended; `HIDDEN` where nobody may keep it.
+    output, before the step has ended, `HIDDEN` where nobody may keep it; ``keep_item`` which item a step is, before it
+    begins.
     """
 
     execute: Execute
@@ -90,6 +91,7 @@ class Surroundings:
     mask: Mask
     ask: Ask | None = None
     keep_output: KeepOutput = lambda step_id, output: None
+    keep_item: Callable[[str, object], None] = lambda step_id, item: None
     clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC)
     rng: random.Random = field(default_factory=random.Random)
 
@@ -194,11 +196,7 @@ class _Run:
     def _runbook(self, runbook: Runbook, scope: Scope, *, owner: str) -> AttemptResult:
         """Run a whole file under its lock and its timeout; where the lock is not free, nothing of it is run."""
         step_id = scope.group_ids[-1] if scope.group_ids else ""
-        lock = runbook.lock
-        if lock is not None and lock.on_conflict == "skip" and not scope.group_ids and self._settings.past.started:
-            # To leave out the rest of a run that has begun would make a success of what has failed.
-            lock = replace(lock, on_conflict="fail")
-        with self._held(lock, scope, step_id=step_id) as (inner, refused):
+        with self._held(runbook.lock, scope, step_id=step_id) as (inner, refused):
             if refused is None:
                 state = self._block(runbook.block, inner, timeout_seconds=runbook.timeout_seconds, owner=owner)
                 return state.result()
@@ -214,6 +212,10 @@ class _Run:
         # A dry run leaves no trace, and takes no lock.
         if settings is None or self._settings.is_dry_run:
             return contextlib.nullcontext((scope, None))
+        started = self._settings.past.started if scope.role is Role.STEP else frozenset()
+        if settings.on_conflict == "skip" and (step_id in started or (started and not step_id)):
+            # To leave out the rest of what an earlier attempt has begun would make a success of what has failed.
+            settings = replace(settings, on_conflict="fail")
         return self._locker.held(settings, scope, step_id=step_id)
 
     def _block(self, block: Block, scope: Scope, *, timeout_seconds: float | None, owner: str) -> State:
@@ -237,7 +239,7 @@ class _Run:
             if reason:
                 self._note_end(state, self._teller.leave(step, scope, _NOT_RUN, reason=reason), scope)
             else:
-                state.add(self._step(step, scope))
+                state.add(self._step(step, scope), is_over=scope.limit.is_over)
 
     def _reason_to_end(self, step: Step, state: State, scope: Scope) -> str:
         if self._past_of(step, scope) is not None:
@@ -252,14 +254,14 @@ class _Run:
         return _over(scope.limit.first) if scope.limit.is_over else ""
 
     def _note_end(self, state: State, result: StepResult, scope: Scope) -> None:
-        """A step that was not run for want of time, or of a journal, is what the block failed at, unless one failed."""
+        """A step that is not run for want of time, or of a journal: what the block failed at, if none was before."""
         deadline, fault = scope.limit.first, self._teller.fault
         if state.failed is not None or state.is_interrupted:
             return
         if fault is not None:
             state.failed = replace(result, failure=outcomes.of_fault(fault))
         elif deadline is not None and scope.limit.is_over:
-            state.failed = replace(result, failure=outcomes.of_time(deadline, ""))
+            state.failed = state.cut or replace(result, failure=outcomes.of_time(deadline, ""))
 
     def _branches(self, block: Block, scope: Scope, state: State) -> None:
         branch = Branch(scope.halt)
@@ -290,7 +292,7 @@ class _Run:
             if reason:
                 self._note_end(state, result, scope)
             elif result.status is not _INTERRUPTED or not branch.reason:
-                state.add(result)
+                state.add(result, is_over=scope.limit.is_over)
             is_over = state.failed is not None and scope.is_fail_fast
         if is_over and not branch.reason and state.failed is not None:
             branch.cancel(f'"{state.failed.step_id}" failed')
@@ -364,16 +366,14 @@ class _Run:
         for number, item in enumerate(items, start=1) if done else ():
             inner = scope.for_item(number, item, loop_id=loop_id)
             past = done.get(inner.id(step))
-            # What was left out has no rendered name.
-            if past is None or past.result.status is _SKIPPED:
+            # What never began has none, and nothing of it is done.
+            if past is None or not past.item_hash:
                 continue
-            name, failure = self._name_of(step, inner, label=self._around.mask(label_of(item)))
-            # As the journal stores it: not every character can be.
-            stored = name.encode(errors="backslashreplace").decode().replace("\0", "")
-            if failure is None and stored != past.result.name:
+            if past.item_hash != digest_of(item, mask=self._around.mask):
                 message = (
-                    f'the items have changed: number {number} was "{past.result.name}" and is "{name}" now; '
-                    "what is done of the loop cannot be told: run the runbook anew"
+                    f'the items have changed: number {number} was "{past.result.name}" and is '
+                    f'"{self._around.mask(label_of(item))}" now; what is done of the loop cannot be told: '
+                    "run the runbook anew"
                 )
                 return Failure(error_type="ItemsChanged", message=message, exit_code=1)
         return None
@@ -425,6 +425,7 @@ class _Run:
         for number, item in enumerate(items, start=1):
             inner = scope.for_item(number, item, loop_id=loop_id)
             scopes.append(replace(inner, **changes) if changes else inner)
+            self._around.keep_item(inner.id(step), item)
             views.append(inner.views)
         results: dict[int, StepResult] = {}
 
@@ -453,7 +454,7 @@ class _Run:
                 self._note_end(state, self._teller.leave(step, inner, _NOT_RUN, reason=reason, label=label), inner)
                 continue
             name, failure = self._name_of(step, inner, label=label)
-            state.add(self._once(step, inner, name=name, failure=failure))
+            state.add(self._once(step, inner, name=name, failure=failure), is_over=inner.limit.is_over)
 
     def _finish_loop(
         self, step: Step, scope: Scope, state: State, views: list[Views], *, name: str, duration_seconds: float

@@ -13,28 +13,28 @@ from django_runbook.runner.limits import Deadline
 class State:
     """``failed`` is the first step whose failure is not tolerated, ``expired`` the deadline that cut the rest short.
 
-    ``tolerated`` is the first step that ran out of time and may: where the time was that of the block, it may not.
+    ``cut`` is the first step that may run out of time, and did when that of the block was over: then it may not.
     """
 
     failed: StepResult | None = None
-    tolerated: StepResult | None = None
+    cut: StepResult | None = None
     is_interrupted: bool = False
     expired: Deadline | None = None
 
-    def add(self, result: StepResult) -> None:
-        """Take the result of a step into account."""
+    def add(self, result: StepResult, *, is_over: bool) -> None:
+        """Take the result of a step into account; ``is_over`` says that the time of what is around it is."""
         if result.status is StepStatus.INTERRUPTED:
             self.is_interrupted = True
         if result.is_failure and not result.tolerated and self.failed is None:
             self.failed = result
-        if result.status is StepStatus.TIMED_OUT and result.tolerated and self.tolerated is None:
-            self.tolerated = result
+        if is_over and result.status is StepStatus.TIMED_OUT and not result.is_past:
+            self.cut = self.cut or result
 
     def expire(self, deadline: Deadline) -> None:
         """Take into account that a deadline of the block, or of what is around it, is over."""
         if self.is_interrupted:
             return
-        self.failed = self.failed or self.tolerated
+        self.failed = self.failed or self.cut
         if self.failed is not None:
             self.expired = deadline
 

@@ -134,7 +134,14 @@ class Command(BaseCommand):
         names = {"id": uuid.uuid4().hex, "name": runbook.name, "file": runbook.path}
         given = inputs.Given(params=params, environ=os.environ, now=checking.now(), run=names)
         if resumed is not None:
-            given = resumed.given(params, environ=os.environ, names=names)
+            declared = [param.name for param in runbook.params]
+            given = resumed.given(
+                params,
+                environ=os.environ,
+                names=names,
+                declared=declared,
+                accepts_changes=options["accept_changes"],
+            )
         known = inputs.resolve(runbook, given)
         verbosity = options["verbosity"]
         binder = checking.new_binder(verbosity=None if verbosity == 1 else verbosity)
@@ -241,7 +248,8 @@ class Command(BaseCommand):
                         execute=InlineExecutor(stop=stop, mask=mask, before=hygiene.take(connections)),
                         isolate=isolate,
                         atomically=_atomically if journal is None else journal.atomically,
-                        keep_output=_keep_no_output if journal is None else journal.keep_output,
+                        keep_output=_keep_nothing if journal is None else journal.keep_output,
+                        keep_item=_keep_nothing if journal is None else journal.keep_item,
                         new_lock=call.new_lock,
                         emit=emit,
                         binder=call.binder,
@@ -328,5 +336,5 @@ def _atomically(step_id: str, call: Callable[[], AttemptResult]) -> AttemptResul
     return atomically(call)
 
 
-def _keep_no_output(step_id: str, output: object) -> None:
+def _keep_nothing(step_id: str, output: object) -> None:
     """Nobody will ask for it."""

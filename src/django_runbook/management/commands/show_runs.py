@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from argparse import ArgumentTypeError
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
@@ -12,6 +13,9 @@ from django_runbook import conf, recording
 from django_runbook.journal import liveness, texts
 from django_runbook.locks import factory as locks
 from django_runbook.models import Run, StepRun
+
+# More than anybody reads, and no more than every database can count to.
+_MOST: Final = 10**9
 
 
 class Command(BaseCommand):
@@ -23,7 +27,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--run", metavar="ID", help="Show this run with its steps; the first characters do.")
         parser.add_argument("--step", metavar="ID", help="With --run: show what this step has written.")
-        parser.add_argument("--limit", type=int, default=20, metavar="N", help="At most so many runs. Default: 20.")
+        parser.add_argument(
+            "--limit", type=_limit, default=20, metavar="N", help="At most so many runs. Default: %(default)s."
+        )
         parser.add_argument("--format", choices=("text", "json"), default="text", help="Default: text.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -43,7 +49,7 @@ class Command(BaseCommand):
         runs = Run.objects.using(recording.alias()).newest_first()
         if runbook is not None:
             runs = runs.named(runbook)
-        shown = [(run, liveness.status_of(run, self._new_lock)) for run in runs[: max(limit, 0)]]
+        shown = [(run, liveness.status_of(run, self._new_lock)) for run in runs[:limit]]
         if self._is_json:
             self._write_json([texts.as_dict(run, status=status) for run, status in shown])
         elif shown:
@@ -52,6 +58,8 @@ class Command(BaseCommand):
             self.stdout.write("There are no runs.")
 
     def _show_run(self, asked: str, *, step_id: str | None) -> None:
+        if not asked:
+            raise CommandError("--run needs the id of a run, or its first characters", returncode=2)
         found = list(Run.objects.using(recording.alias()).filter(pk__startswith=asked).newest_first()[:2])
         if len(found) != 1:
             raise CommandError(f"{'several runs begin' if found else 'no run begins'} with {asked}", returncode=2)
@@ -76,3 +84,9 @@ class Command(BaseCommand):
 
     def _write_json(self, value: object) -> None:
         self.stdout.write(json.dumps(value, indent=2))
+
+
+def _limit(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > _MOST:
+        raise ArgumentTypeError(f"{text!r} is not a number of runs from 0 to {_MOST:,}")
+    return int(text)

@@ -19,7 +19,7 @@ class Command(GracefulCommand):
         "Ends with 1 and says what is missing when the time is over."
     )
     # A check may ask for the very database that is waited for.
-    requires_system_checks: ClassVar[list[str]] = []  # type: ignore[misc]
+    requires_system_checks: ClassVar[list[str]] = []  # type: ignore[misc]  # Django's stubs have it on the instance
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("targets", nargs="+", type=targets.word, metavar="TARGET", help="As in: database cache.")
