@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from django.core.exceptions import FieldDoesNotExist
 from django.core.management.base import CommandError
-from django.db.models import Field, Model, QuerySet
+from django.db.models import Expression, Field, Model, QuerySet
 from django.db.models.fields.tuple_lookups import (
     Tuple,
     TupleGreaterThan,
@@ -85,10 +85,55 @@ class Key:
                 tuples.append(TupleLessThanOrEqual(Tuple(*self.names), high))
         return rows.filter(*tuples, **columns) if columns else rows
 
+    @property
+    def single_field(self) -> Field[Any, Any] | None:
+        """The field of a key that is one column."""
+        return self._fields[0] if len(self._fields) == 1 else None
+
     def name(self, cursor: str) -> str:
         """A cursor for people."""
         texts = json.loads(cursor)
         return str(texts[0]) if len(texts) == 1 else f"({', '.join(map(str, texts))})"
+
+
+class _Low(Expression):
+    """The value that a search begins behind; it can be moved after the query has been built."""
+
+    def __init__(self, field: Field[Any, Any]) -> None:
+        super().__init__(output_field=field)
+        # The copies that a query makes share it.
+        self._values: list[Any] = [None]
+
+    def move(self, value: Any) -> None:
+        """Begin behind another value, in all queries that have been built with it."""
+        self._values[0] = value
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        """A parameter, as the field writes it."""
+        return "%s", (self.output_field.get_db_prep_value(self._values[0], connection),)
+
+
+class _Search:
+    """Finds the rows between two cursors, anew for each batch.
+
+    Its query is built once, which saves a tenth of what Django needs for a batch that is one statement: the end is the
+    same for all batches of a run, and the start is a value that moves. So what it gives is used before the next call.
+    """
+
+    def __init__(self, rows: Rows, key: Key) -> None:
+        self._key = key
+        self._upto = lru_cache(maxsize=1)(partial(key.between, rows, ""))
+        self._low = None if key.single_field is None else _Low(key.single_field)
+        self._built = lru_cache(maxsize=1)(self._build)
+
+    def __call__(self, after: str, upto: str) -> Rows:
+        if self._low is None or not after:
+            return self._key.between(self._upto(upto), after, "")
+        self._low.move(*self._key.decode(after))
+        return self._built(upto)
+
+    def _build(self, upto: str) -> Rows:
+        return self._upto(upto).filter(**{f"{self._key.names[0]}__gt": self._low})
 
 
 class QuerySetSource:
@@ -104,8 +149,7 @@ class QuerySetSource:
         searched = self._rows._chain()  # type: ignore[attr-defined]  # what every method of a queryset begins with
         searched.query.select_for_update = False
         self._searched: Rows = searched.values_list(*key.names)
-        # The end is the same for all batches of a run.
-        self._searched_upto = lru_cache(maxsize=1)(partial(key.between, self._searched, ""))
+        self._search = _Search(self._searched, key)
         self._work = work
         self._label = rows.model._meta.label
 
@@ -119,7 +163,7 @@ class QuerySetSource:
 
     def next_span(self, *, after: str, upto: str, size: int) -> Span | None:
         """The next rows, found before their transaction: a long search holds no locks."""
-        found = self._between(self._searched_upto(upto), after, "")
+        found = self._search(after, upto)
         keys = list(found[size - 1 : size])
         if keys:
             return self._span(after, self.key.encode(keys[0]), size)
