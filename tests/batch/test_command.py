@@ -14,7 +14,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError, OperationalError, connections, transaction
-from django.db.models import F, Model, QuerySet
+from django.db.models import Count, F, Model, QuerySet
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -126,6 +126,16 @@ def test_slices_of_a_filter_skip_rows_and_ours_do_not(sqlite: Engine) -> None:
     assert sqlite.problems(100) == []
     offsets = {query["sql"].split("OFFSET ")[1] for query in captured.captured_queries if "OFFSET" in query["sql"]}
     assert offsets == {"9"}
+
+
+def test_rows_that_a_query_groups_are_gone_through_once(engine: Engine) -> None:
+    class CountGrouped(CountItems):
+        def get_queryset(self) -> QuerySet[Item]:
+            return Item.objects.annotate(same_count=Count("pk")).filter(same_count=1)
+
+    engine.fill(7)
+    call(engine, CountGrouped(), "--batch-size", 2)
+    assert engine.problems(7) == []
 
 
 MOMENT = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)

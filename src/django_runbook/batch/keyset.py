@@ -112,6 +112,10 @@ class _Low(Expression):
         """A parameter, as the field writes it."""
         return "%s", (self.output_field.get_db_prep_value(self._values[0], connection),)
 
+    def get_group_by_cols(self) -> list[Any]:
+        """None, as for any value."""
+        return []
+
 
 class _Search:
     """Finds the rows between two cursors, anew for each batch.
