@@ -643,6 +643,46 @@ steps:
     assert effects(tmp_path) == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("text", "answers"),
+    [
+        (
+            """\
+steps:
+  - {id: source, command: show_file items, capture: lines}
+  - id: load
+    for_each: ${{ steps.source.output }}
+    steps: ["effect a-${{ item }} --log log", "effect b-${{ item }} --log log --fail-if broken"]
+""",
+            {},
+        ),
+        (
+            """\
+steps:
+  - {id: source, command: show_file items, capture: lines}
+  - {id: load, command: "effect ${{ item }} --log log --fail-if broken", for_each: "${{ steps.source.output }}"}
+""",
+            {"skip": ["load[2]"]},
+        ),
+    ],
+    ids=["done in a group that failed", "counted as done"],
+)
+def test_no_other_item_is_taken_for_one_of_which_something_is_done(
+    tmp_path: Path, text: str, answers: dict[str, Any]
+) -> None:
+    fail_now(tmp_path)
+    (tmp_path / "items").write_text("x\ny\nz\n")
+    assert run(tmp_path, text).exit_code == 1
+    if answers:
+        assert resume(tmp_path, **answers).exit_code == 1
+    mend(tmp_path)
+    before = effects(tmp_path)
+    (tmp_path / "items").write_text("x\nnew\ny\nz\n" if answers else "new\nx\ny\nz\n")
+    told = resume(tmp_path, rerun=["source"])
+    assert (told.exit_code, effects(tmp_path)) == (1, before)
+    assert "the items have changed" in told.result("load")["failure"]["message"]
+
+
 def test_a_parameter_that_is_new_in_the_file_is_given(tmp_path: Path) -> None:
     fail_now(tmp_path)
     text = "params: {old: 1}\nsteps: [effect one --log log --fail-if broken]\n"

@@ -86,6 +86,9 @@ def hold(runbook: str, asked: str, *, new_lock: Callable[[str], Lock]) -> Resume
     found = resume.find(runbook, asked, using=alias())
     lock = new_lock(found.lock_name)
     if found.status == RUNNING and not asked and not liveness.can_be_told(lock):
+        # It may have ended meanwhile, and have taken its lock away.
+        found = resume.find(runbook, found.id, using=alias())
+    if found.status == RUNNING and not asked and not liveness.can_be_told(lock):
         who = f"process {found.pid} of {found.user or 'somebody'} on {found.host}"
         raise InvalidUsage(
             f"the run {found.id} may still be at work: {who} "

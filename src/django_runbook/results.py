@@ -107,15 +107,19 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastStep:
-    """How a step ended in an earlier attempt of the run, and the output that later expressions see.
-
-    ``item_hash`` is that of the loop's item, where the step is one that began.
-    """
+    """How a step ended in an earlier attempt of the run, and the output that later expressions see."""
 
     result: StepResult
     output: object = None
     has_output: bool = False
-    item_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastItem:
+    """An item of a loop that an earlier attempt of the run had begun, or that counts as done."""
+
+    name: str
+    item_hash: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,11 +128,13 @@ class Past:
 
     ``done`` is not run again; of what had ``started`` the conditions were decided then, and are not asked again.
     ``succeeded_counts`` tells how often each step has succeeded, more than once where its group was tried again.
+    ``items`` are those of loops, by the ids of their steps.
     """
 
     done: Mapping[str, PastStep] = field(default_factory=dict)
     started: frozenset[str] = frozenset()
     succeeded_counts: Mapping[str, int] = field(default_factory=dict)
+    items: Mapping[str, PastItem] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

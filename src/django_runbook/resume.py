@@ -20,7 +20,7 @@ from django_runbook.exceptions import InvalidUsage, LockHeld
 from django_runbook.journal import beginning
 from django_runbook.journal.definitions import Definitions, expressions_of, key_of
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
-from django_runbook.results import Failure, Past, PastStep, Role, StepResult, StepStatus
+from django_runbook.results import Failure, Past, PastItem, PastStep, Role, StepResult, StepStatus
 from django_runbook.runner.masking import Mask
 
 # What a person at the terminal is asked, and the words that are understood.
@@ -84,7 +84,16 @@ def left_of(run: Run, definitions: Definitions, answers: Answers, *, using: str,
     around = {group_id for step_id in again for group_id in steps[step_id].group_ids}
     done = {step_id: _past(steps[step_id]) for step_id in judged.done if step_id not in again | around}
     _refuse_missing_outputs(steps, done, definitions)
-    past = Past(done=done, started=frozenset(rows.started), succeeded_counts=rows.succeeded)
+    past = Past(
+        done=done,
+        started=frozenset(rows.started),
+        succeeded_counts=rows.succeeded,
+        items={
+            step_id: PastItem(name=row.name, item_hash=row.item_hash)
+            for step_id, row in steps.items()
+            if _is_known_item(row) and step_id not in again
+        },
+    )
     return Left(past=past, attempts=rows.attempts, counted=tuple(judged.counted))
 
 
@@ -259,12 +268,7 @@ def _past(row: StepRun) -> PastStep:
         line=row.line,
     )
     has_output = row.output is not None
-    return PastStep(
-        result=result,
-        output=row.output[0] if has_output else None,
-        has_output=has_output,
-        item_hash=row.item_hash,
-    )
+    return PastStep(result=result, output=row.output[0] if has_output else None, has_output=has_output)
 
 
 # -- changes -----------------------------------------------------------------------------------------------------------
@@ -321,16 +325,22 @@ def _refuse_other_items(rows: _Rows, plan: Plan, *, mask: Mask) -> None:
             continue
         for step_id, known in rows.latest.items():
             number = _number_below(row.step_id, step_id)
-            # What never began has no hash, and nothing of it is done.
-            is_same = number <= len(items) and (
-                not number or known.item_hash in {"", digest_of(items[number - 1], mask=mask)}
+            is_other = (
+                0 < number <= len(items)
+                and _is_known_item(known)
+                and known.item_hash != digest_of(items[number - 1], mask=mask)
             )
-            if not is_same:
+            if number > len(items) or is_other:
                 now = f'"{mask(label_of(items[number - 1]))}"' if number <= len(items) else "nothing"
                 raise InvalidUsage(
                     f'the items of "{row.step_id}" have changed: number {number} was "{known.name}" and is {now} now; '
                     "what is done of the loop cannot be told: run the runbook anew"
                 )
+
+
+def _is_known_item(row: StepRun) -> bool:
+    """Whether a row is of an item that has begun, or counts as done: of others nothing is done."""
+    return bool(row.item_hash) and (row.started_at is not None or _is_done(row))
 
 
 def _number_below(loop_id: str, step_id: str) -> int:

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from django_runbook.batch import BatchCommand, progress
 from django_runbook.batch import checkpoint as checkpoints
+from django_runbook.batch import loop as loops
 from django_runbook.batch.options import Shard
 from django_runbook.batch.spans import Span
 from django_runbook.models import Checkpoint, FailedRow
@@ -662,6 +663,74 @@ def test_the_call_of_a_runner_begins_anew_once(sqlite: Engine) -> None:
     assert call(sqlite, CountItems(), "--restart", run_key="run 1, step 2")[0] == "0 done\n"
     assert [item.count for item in Item.objects.using(sqlite.alias).order_by("pk")] == [2, 1, 1]
     assert call(sqlite, CountItems(), "--restart", run_key="run 2, step 2")[0] == "3 done\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_told"),
+    [(OperationalError("database is locked"), False), (KeyboardInterrupt(), True)],
+    ids=["busy", "killed"],
+)
+@pytest.mark.parametrize(("first", "second"), [((), ()), (("--limit", 4, "--batch-size", 2), ("--restart",))])
+def test_a_call_that_fails_while_it_begins_anew_has_not_begun(
+    sqlite: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    is_told: bool,  # noqa: FBT001 - a parameter of the test
+    first: tuple[object, ...],
+    second: tuple[object, ...],
+) -> None:
+    create, errors = checkpoints.RowStore._create, iter([error])
+
+    def fail_once(store: Any, **values: Any) -> Any:
+        for one in errors:
+            raise one
+        return create(store, **values)
+
+    sqlite.fill(6)
+    call(sqlite, CountItems(), *first, run_key="run 1, step 2")
+    monkeypatch.setattr(checkpoints.RowStore, "_create", fail_once)
+    monkeypatch.setattr(CountItems, "wait", lambda self, seconds: False)
+    if is_told:
+        with pytest.raises(KeyboardInterrupt):
+            call(sqlite, CountItems(), *second, run_key="run 2, step 2")
+    assert call(sqlite, CountItems(), *second, run_key="run 2, step 2")[0] == "6 done\n"
+
+
+@BOTH
+@pytest.mark.parametrize("arguments", [(), ("--restart",)])
+def test_what_has_failed_has_failed_for_the_same_call_again(
+    sqlite: Engine, command: type[CountItems], arguments: tuple[str, ...]
+) -> None:
+    sqlite.fill(4)
+    bad = pks(sqlite)[1]
+    for _ in range(2):
+        with pytest.raises(CommandError, match="1 failed; --retry-failed"):
+            call(sqlite, command(failing(bad)), "--max-errors", 1, *arguments, run_key="run 1, step 2")
+    assert call(sqlite, command(), "--retry-failed")[0] == "1 done\n"
+    assert call(sqlite, command(), *arguments, run_key="run 1, step 2")[0] == "0 done\n"
+    assert sqlite.problems(4) == []
+
+
+def test_a_bad_row_that_came_into_a_piece_does_not_hide_the_one_behind_it(
+    sqlite: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, calls = loops.BatchLoop._commit, iter(range(100))
+
+    def disturbed(loop: Any, span: Span, outcome: Any = None) -> None:
+        match next(calls):
+            case 0:
+                raise OperationalError("database is locked")
+            case 1:
+                assert (span.high, span.count) == ('["20"]', 2)
+                Item.objects.using(sqlite.alias).create(pk=15)
+        commit(loop, span, outcome)
+
+    Item.objects.using(sqlite.alias).bulk_create([Item(pk=pk) for pk in (10, 20, 30, 40)])
+    monkeypatch.setattr(loops.BatchLoop, "_commit", disturbed)
+    monkeypatch.setattr(CountItems, "wait", lambda self, seconds: False)
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, CountItems(failing(15)), "--max-errors", 9, "--batch-size", 4)
+    assert dict(Item.objects.using(sqlite.alias).values_list("pk", "count")) == {10: 1, 15: 0, 20: 1, 30: 1, 40: 1}
 
 
 def test_a_missing_table_is_seen(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

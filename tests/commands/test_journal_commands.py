@@ -79,6 +79,13 @@ def test_runs_of_one_runbook(tmp_path: Path) -> None:
     assert len(json.loads(show("--limit", "1", "--format", "json"))) == 1
 
 
+@pytest.mark.parametrize("options", [{"limit": -1}, {"limit": 10**30}, {"run": ""}])
+def test_what_cannot_be_shown_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(CommandError) as caught:
+        call_command("show_runs", **options)
+    assert caught.value.returncode == 2
+
+
 def test_a_run_is_shown_with_its_steps(tmp_path: Path) -> None:
     run(tmp_path, FAILING)
     text = show("--run", Run.objects.get().pk[:6])

@@ -47,6 +47,7 @@ def test_to_ask_takes_no_lock(lock: FileLock, tmp_path: Path) -> None:
     lock.release()
 
 
+@pytest.mark.django_db
 def test_a_lock_that_was_never_taken_here_says_nothing_however_often_it_is_asked(tmp_path: Path) -> None:
     assert [life(RUN, tmp_path) for _ in range(2)] == [Life.UNKNOWN] * 2
     assert shown_status(RUN, Life.UNKNOWN) == RUNNING
@@ -60,6 +61,7 @@ def test_a_run_that_ended_is_not_asked() -> None:
     assert life_of(Run(id="abc", status="failed"), refuse) is Life.ENDED
 
 
+@pytest.mark.django_db
 def test_locks_that_cannot_be_asked_say_nothing() -> None:
     def refuse(name: str) -> Lock:
         raise InvalidUsage("no folder")

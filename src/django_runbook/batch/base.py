@@ -180,9 +180,12 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
             return patience.ask(lambda: _bounds(source, chosen))
 
         position = store_patience.ask(lambda: store.begin(bounds=bounds, restart=chosen.restart))
-        if position is None or (chosen.shard.count > 1 and not position.upper):
-            if position is not None:
-                store_patience.ask(lambda: store.finish(position))
+        if position is None:
+            # It has finished before; what failed then has still failed.
+            failed_count = 0 if rows is None else store_patience.ask(rows.failed_rows_of_shard().count)
+            return Result(done_count=0, failed_count=failed_count)
+        if chosen.shard.count > 1 and not position.upper:
+            store_patience.ask(lambda: store.finish(position))
             return Result(done_count=0, failed_count=0)
         earlier_count = position.done_count
 

@@ -137,7 +137,8 @@ class RowStore:
                 self._tell_finished(mine)
                 return None
             self._pk = mine.pk
-            self._take_over([mine], new_upper=_upper_anew(mine, bounds) if is_restart else None)
+            new_upper = _upper_anew(mine, bounds) if is_restart else None
+            self._take_over([mine], run_key=self._identity.run_key, new_upper=new_upper)
             return self.current()
         raise LockHeld("others begin the same work again and again")
 
@@ -189,6 +190,10 @@ class RowStore:
     def failed_rows(self) -> QuerySet[FailedRow]:
         """What could not be done of this work, by all of its shards."""
         return FailedRow.objects.using(self.alias).filter(scope=self._identity.scope)
+
+    def failed_rows_of_shard(self) -> QuerySet[FailedRow]:
+        """What this shard could not do."""
+        return self.failed_rows().filter(shard=self._identity.shard)
 
     def current(self) -> Position:
         """The position as it is kept."""
@@ -243,7 +248,8 @@ class RowStore:
             self._tell(f"shard {mine.shard} has finished; the run ends with its other shards")
 
     def _begin_anew(self, rows: Sequence[Checkpoint], *, bounds: Sequence[tuple[str, str]]) -> Position:
-        self._take_over(rows)
+        # Not yet in our call's name: where the rest fails, it has not begun.
+        self._take_over(rows, run_key="")
         with transaction.atomic(using=self.alias):
             # Just the known ones: where another shard has begun anew meanwhile, its rows are met by the constraint.
             self._rows().filter(pk__in=[row.pk for row in rows]).delete()
@@ -275,7 +281,7 @@ class RowStore:
     def _holder(self) -> str:
         return str(Holder.here(what=self._identity.command))[:300]
 
-    def _take_over(self, rows: Sequence[Checkpoint], *, new_upper: str | None = None) -> None:
+    def _take_over(self, rows: Sequence[Checkpoint], *, run_key: str, new_upper: str | None = None) -> None:
         """Write our token, so that the one before us commits no more, after waiting for what it is in the middle of.
 
         With ``new_upper`` the one row goes back to its start.
@@ -286,7 +292,7 @@ class RowStore:
         is_told = False
         while True:
             try:
-                return self._write_owner(rows, new_upper=new_upper)
+                return self._write_owner(rows, run_key=run_key, new_upper=new_upper)
             except Error as error:
                 if classify(error) is not Kind.TRANSIENT:
                     raise
@@ -303,13 +309,13 @@ class RowStore:
             if self._wait(0.2):
                 raise CommandError("stopped before it began", returncode=LockHeld.exit_code)
 
-    def _write_owner(self, rows: Sequence[Checkpoint], *, new_upper: str | None) -> None:
+    def _write_owner(self, rows: Sequence[Checkpoint], *, run_key: str, new_upper: str | None) -> None:
         with (
             transaction.atomic(using=self.alias),
             limited_wait(connections[self.alias], _LOCK_WAIT_SECONDS),
         ):
             Checkpoint.objects.using(self.alias).filter(pk__in=[row.pk for row in rows]).update(
-                owner=self._owner, holder=self._holder(), run_key=self._identity.run_key
+                owner=self._owner, holder=self._holder(), run_key=run_key
             )
             if new_upper is not None:
                 self._reset(rows[0], upper=new_upper)

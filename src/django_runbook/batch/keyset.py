@@ -177,10 +177,11 @@ class QuerySetSource:
     def split(self, span: Span, error: ItemError | None) -> Sequence[Span]:
         """The span around the row that failed, or in halves; itself where there is nothing to split."""
         if error is not None:
-            before = Span(low=span.low, high=error.before, count=error.index)
+            before = Span(low=span.low, high=error.before, count=max(1, error.index))
             row = Span(low=error.before, high=error.key, count=1)
-            rest = Span(low=error.key, high=span.high, count=span.count - error.index - 1)
-            return [part for part in (before, row, rest) if part.low != part.high and part.count > 0]
+            # Rows may have come into the span since it was counted.
+            rest = Span(low=error.key, high=span.high, count=max(1, span.count - error.index - 1))
+            return [part for part in (before, row, rest) if part.low != part.high]
         half = self.next_span(after=span.low, upto=span.high, size=max(1, span.count // 2))
         if half is None or half.high == span.high:
             return [Span(low=span.low, high=span.high, count=1)]

@@ -170,6 +170,9 @@ class BatchLoop:
         failure_count = 0
         while pieces and not self._host.stopping:
             piece = pieces.pop()
+            if piece.span.low != self.position.cursor:
+                # What lies between is searched again.
+                return
             try:
                 self._commit(piece.span, piece.outcome)
             except _Moved:

@@ -229,6 +229,7 @@ class Journal:
             role=result.role.value,
             kind="command" if not result.is_group else "loop" if is_command else "group",
             group_ids=event.group_ids,
+            item_hash=self._item_hashes.get(result.step_id, ""),
             status=result.status.value,
             file=result.file,
             line=result.line,

@@ -32,8 +32,9 @@ def is_alive(run: Run, new_lock: Callable[[str], Lock]) -> bool:
 
 def status_of(run: Run, new_lock: Callable[[str], Lock]) -> str:
     """The status as a person should see it: a run that died was interrupted."""
-    if run.status == RUNNING and can_be_told(new_lock(run.lock_name)) and not is_alive(run, new_lock):
-        # It may have ended well while it was asked.
-        run.refresh_from_db()
-        return RunStatus.INTERRUPTED.value if run.status == RUNNING else run.status
-    return run.status
+    if run.status != RUNNING:
+        return run.status
+    is_gone = can_be_told(new_lock(run.lock_name)) and not is_alive(run, new_lock)
+    # It may have ended well while it was asked, and have taken its lock away.
+    run.refresh_from_db()
+    return RunStatus.INTERRUPTED.value if is_gone and run.status == RUNNING else run.status

@@ -29,7 +29,7 @@ def life_of(run: Run, new_lock: Callable[[str], Lock]) -> Life:
 def lives_of(runs: Sequence[Run], new_lock: Callable[[str], Lock]) -> dict[str, Life]:
     """The same of many runs, by their ids. A run that ended while it was asked is read anew."""
     lives = {run.pk: _ask(run, new_lock) for run in runs}
-    free = [run for run in runs if lives[run.pk] is Life.GONE]
+    free = [run for run in runs if lives[run.pk] in {Life.GONE, Life.UNKNOWN}]
     ended = Run.objects.filter(pk__in=[run.pk for run in free]).exclude(status=RUNNING) if free else Run.objects.none()
     keys = set(ended.values_list("pk", flat=True))
     for run in free:

@@ -361,17 +361,18 @@ class _Run:
 
         What only a run knows, such as the output of a step that has run again, nobody could look at before.
         """
-        done = self._settings.past.done if scope.role is Role.STEP else {}
+        past = self._settings.past
+        known = past.items if scope.role is Role.STEP else {}
         loop_id = scope.id(step)
-        for number, item in enumerate(items, start=1) if done else ():
-            inner = scope.for_item(number, item, loop_id=loop_id)
-            past = done.get(inner.id(step))
-            # What never began has none, and nothing of it is done.
-            if past is None or not past.item_hash:
+        for number, item in enumerate(items, start=1) if known else ():
+            step_id = scope.for_item(number, item, loop_id=loop_id).id(step)
+            before = known.get(step_id)
+            # Of a command that failed nothing is done; of a group that did, some steps may be.
+            if before is None or (isinstance(step, CommandStep) and step_id not in past.done):
                 continue
-            if past.item_hash != digest_of(item, mask=self._around.mask):
+            if before.item_hash != digest_of(item, mask=self._around.mask):
                 message = (
-                    f'the items have changed: number {number} was "{past.result.name}" and is '
+                    f'the items have changed: number {number} was "{before.name}" and is '
                     f'"{self._around.mask(label_of(item))}" now; what is done of the loop cannot be told: '
                     "run the runbook anew"
                 )

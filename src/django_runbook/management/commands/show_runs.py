@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from argparse import ArgumentTypeError
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -28,13 +27,15 @@ class Command(BaseCommand):
         parser.add_argument("--run", metavar="ID", help="Show this run with its steps; the first characters do.")
         parser.add_argument("--step", metavar="ID", help="With --run: show what this step has written.")
         parser.add_argument(
-            "--limit", type=_limit, default=20, metavar="N", help="At most so many runs. Default: %(default)s."
+            "--limit", type=int, default=20, metavar="N", help="At most so many runs. Default: %(default)s."
         )
         parser.add_argument("--format", choices=("text", "json"), default="text", help="Default: text.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["step"] and not options["run"]:
             raise CommandError("--step needs --run", returncode=2)
+        if not 0 <= options["limit"] <= _MOST:
+            raise CommandError(f"--limit must be from 0 to {_MOST:,}", returncode=2)
         self._new_lock = locks.new_factory(conf.read(), what="show_runs")
         self._is_json = options["format"] == "json"
         try:
@@ -84,9 +85,3 @@ class Command(BaseCommand):
 
     def _write_json(self, value: object) -> None:
         self.stdout.write(json.dumps(value, indent=2))
-
-
-def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > _MOST:
-        raise ArgumentTypeError(f"{text!r} is not a number of runs from 0 to {_MOST:,}")
-    return int(text)
