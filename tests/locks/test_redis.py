@@ -54,6 +54,18 @@ def test_a_lock_is_held_longer_than_its_expiry(server: Server, lock: RedisLock, 
         assert 0 < client.pttl(key) <= EXPIRY_SECONDS * 1000
 
 
+def test_a_free_lock_leaves_no_connection_open_and_another_one_is_held(server: Server, name: str) -> None:
+    factory = locks("redis", url=f"redis://127.0.0.1:{server.port}", expiry_seconds=EXPIRY_SECONDS)
+    one, other = factory(name), factory(f"{name}, another")
+    assert (one.acquire(), other.acquire()) == (None, None)
+    one.release()
+    time.sleep(EXPIRY_SECONDS * 1.5)
+    assert other.is_held()
+    other.release()
+    with redis.Redis(port=server.port) as client:
+        assert eventually(lambda: len(client.client_list()) == 1)
+
+
 def test_a_lock_that_is_gone_is_lost(server: Server, lock: RedisLock, name: str) -> None:
     assert lock.acquire() is None
     with redis.Redis(port=server.port) as client:

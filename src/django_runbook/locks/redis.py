@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import threading
@@ -99,11 +100,11 @@ class _Held:
         self._is_over.set()
         # Else a renewal that is under way could come after the release.
         self._thread.join()
-        try:
+        # Where it is not ours any more, or Redis is away, it expires by itself.
+        with contextlib.suppress(redis.RedisError):
             self._lease.release()
-        except redis.RedisError:
-            # It is not ours any more, or it expires by itself.
-            return
+        # No open connection is left to whoever throws the client away; a lock that is still held connects again.
+        self._lease.redis.connection_pool.disconnect(inuse_connections=False)
 
     def _renew(self) -> None:
         import redis
