@@ -8,13 +8,13 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from django_runbook.batch import FileBatchCommand
+from django_runbook.batch import FileBatchCommand, records
 from django_runbook.models import Checkpoint, FailedRow
 from tests.batch.engines import KILLED, Engine
 from tests.batch.test_kill import dies_at
@@ -245,6 +245,60 @@ def test_a_stop_in_the_middle_keeps_what_is_whole(sqlite: Engine, tmp_path: Path
     with pytest.raises(CommandError, match="2 failed"):
         call(sqlite, ByRow(), path, "--max-errors", 2)
     assert keys(sqlite) == expected(10, without=[1, 5])
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[IO[bytes]]:
+    """The files that a command opens: whoever keeps the command or its error, they are to be closed."""
+    files: list[IO[bytes]] = []
+    really_open = records._opened
+
+    def opening(path: Path) -> IO[bytes]:
+        files.append(really_open(path))
+        return files[-1]
+
+    monkeypatch.setattr(records, "_opened", opening)
+    return files
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz"])
+def test_a_stop_in_the_middle_closes_the_file(
+    sqlite: Engine, tmp_path: Path, opened: list[IO[bytes]], name: str
+) -> None:
+    path = write(tmp_path / "rows.csv", 10)
+    if name == "rows.csv.gz":
+        data, path = path.read_bytes(), tmp_path / name
+        path.write_bytes(gzip.compress(data))
+    command = ByRow()
+    command.look = lambda key: command.request_stop("enough") if key == "key 3" else None
+    call(sqlite, command, path, "--batch-size", 2)
+    # The next run begins to read anew, from the start.
+    command.look = lambda key: command.request_stop("enough") if key == "key 5" else None
+    call(sqlite, command, path, "--batch-size", 2)
+    assert [file.closed for file in opened] == [True, True]
+
+
+def test_an_error_in_the_middle_closes_the_file(sqlite: Engine, tmp_path: Path, opened: list[IO[bytes]]) -> None:
+    path = write(tmp_path / "rows.csv", 10, bad=[3])
+    with pytest.raises(CommandError, match=r"rows\.csv:5") as first:
+        call(sqlite, ByRow(), path, "--batch-size", 2)
+    path.write_text(path.read_text().replace("key 0", "key zero"))
+    with pytest.raises(CommandError, match="is another file than before") as second:
+        call(sqlite, ByRow(), path)
+    assert [file.closed for file in opened] == [True, True], (first, second)
+
+
+def test_a_retry_in_the_middle_closes_the_file(sqlite: Engine, tmp_path: Path, opened: list[IO[bytes]]) -> None:
+    def refuse(key: str) -> None:
+        raise CommandError("enough")
+
+    path = write(tmp_path / "rows.csv", 10, bad=[3])
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, ByRow(), path, "--max-errors", 1)
+    write(path, 10)
+    with pytest.raises(CommandError, match="enough") as caught:
+        call(sqlite, ByRow(refuse), path, "--retry-failed")
+    assert [file.closed for file in opened] == [True, True], caught
 
 
 def test_a_file_whose_reader_is_killed_anywhere_is_read_once(engine: Engine, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -116,11 +117,11 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
 
     def make_source(self) -> Source:
         """Where the work comes from."""
-        raise NotImplementedError
+        raise NotImplementedError("a command on a source of its own needs make_source()")
 
     def describe_source(self) -> str:
         """What the cursor runs through, for people, and to tell unlike runs apart."""
-        raise NotImplementedError
+        raise NotImplementedError("a command on a source of its own needs describe_source()")
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """The command's parser, with the options of batches."""
@@ -134,7 +135,8 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
         self.options = MappingProxyType(options)
         chosen = BatchOptions.of(options, batch_size=self.batch_size, target_seconds=self.target_seconds)
         try:
-            result = self._handle(chosen)
+            with contextlib.closing(self.make_source()) as source:
+                result = self._handle(source, chosen)
         except (LockHeld, LockLost) as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
         finally:
@@ -157,8 +159,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
         if self._shown is not None:
             self._shown.update(position.done_count + position.failed_count, position.failed_count)
 
-    def _handle(self, chosen: BatchOptions) -> Result:
-        source = self.make_source()
+    def _handle(self, source: Source, chosen: BatchOptions) -> Result:
         rows = self._row_store(chosen)
         if chosen.retry_failed:
             return self._retry_failed(source, rows, chosen)
@@ -210,9 +211,9 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
             else FixedSize(chosen.batch_size),
             total_count=total_count,
         )
-        total = (lambda: count_total(loop.position)) if self.has_total else None
+        counts_later = self.has_total and total_count is None
         with self.progress(
-            total=total_count or total,
+            total=(lambda: count_total(loop.position)) if counts_later else total_count,
             done_count=position.done_count + position.failed_count,
             failed_count=position.failed_count,
         ) as self._shown:

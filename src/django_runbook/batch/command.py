@@ -48,7 +48,7 @@ class BatchCommand(SourceCommand):
 
         Returns how many rows were done, or None for all of them. By default it calls `process_item` for each.
         """
-        raise NotImplementedError
+        raise NotImplementedError("a batch command needs process_item() or process_batch()")
 
     def make_source(self) -> Source:
         """The rows of `get_queryset`, in the order of the key."""

@@ -60,7 +60,7 @@ class FileBatchCommand(SourceCommand):
 
     def process_batch(self, rows: Sequence[Any]) -> int | None:
         """Do the work of a batch. Returns how many rows were done, or None for all of them."""
-        raise NotImplementedError
+        raise NotImplementedError("a batch command needs process_item() or process_batch()")
 
     def make_source(self) -> Source:
         """The records of the file."""

@@ -29,14 +29,17 @@ class Done:
 
 
 class FileSource:
-    """Reads a file once, from the start to the end; ``work`` is given the values of a span."""
+    """Reads a file once, from the start to the end; ``work`` is given the values of a span.
+
+    From the first record on the file is open, up to its end or `close`.
+    """
 
     def __init__(self, path: Path, *, file_format: Format, parse: Parse, work: Work) -> None:
         self._path = path
         self._format = file_format
         self._parse = parse
         self._work = work
-        self._records = self._read()
+        self._records = read_records(path, file_format=file_format)
         self._cursor = ""
 
     def last(self) -> str:
@@ -94,7 +97,8 @@ class FileSource:
     def find(self, cursors: Sequence[str]) -> Iterator[Span]:
         """The records that are now at these lines."""
         wanted = {line_of(cursor): cursor for cursor in cursors}
-        for record in self._read():
+        self._begin()
+        for record in self._records:
             if record.line in wanted:
                 yield Span(low="", high=wanted[record.line], count=1, items=[record], is_alone=True)
 
@@ -110,14 +114,19 @@ class FileSource:
 
     def shard_bounds(self, count: int) -> list[tuple[str, str]]:
         """A file is read by one process."""
-        raise NotImplementedError
+        raise NotImplementedError("a file has no shards")
 
-    def _read(self) -> Iterator[Record]:
-        return read_records(self._path, file_format=self._format)
+    def close(self) -> None:
+        """Close the file."""
+        self._records.close()
+
+    def _begin(self) -> None:
+        self.close()
+        self._records = read_records(self._path, file_format=self._format)
 
     def _seek(self, cursor: str) -> None:
         """Read up to a cursor, and make sure that it is the file which the cursor was made in."""
-        self._records = self._read()
+        self._begin()
         self._cursor = cursor
         if not cursor:
             return

@@ -225,6 +225,9 @@ class QuerySetSource:
         cuts += [cuts[-1] if cuts else last] * (count - 1 - len(cuts))
         return list(zip(["", *cuts], [*cuts, last], strict=True))
 
+    def close(self) -> None:
+        """Nothing is open between two spans."""
+
     def _between(self, rows: Rows, after: str, upto: str) -> Rows:
         return self.key.between(rows, after, upto)
 

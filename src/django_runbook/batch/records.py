@@ -7,7 +7,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Literal
@@ -32,8 +32,11 @@ class Record:
     problem: str = ""
 
 
-def read_records(path: Path, *, file_format: Format) -> Iterator[Record]:
-    """The records of a file, one at a time; raises CommandError where the file as a whole cannot be read."""
+def read_records(path: Path, *, file_format: Format) -> Generator[Record, None, None]:
+    """The records of a file, one at a time; raises CommandError where the file as a whole cannot be read.
+
+    The file is open until its last record has been read, or ``close()`` is called.
+    """
     try:
         with _opened(path) as file:
             lines = _Lines(file)

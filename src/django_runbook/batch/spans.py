@@ -61,3 +61,6 @@ class Source(Protocol):
 
     def shard_bounds(self, count: int) -> list[tuple[str, str]]:
         """The start and the end of so many parts of about the same size, which together hold all once."""
+
+    def close(self) -> None:
+        """Let go of what is open; the source is not used after that."""
