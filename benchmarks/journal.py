@@ -93,13 +93,13 @@ def _database(vendor: str, directory: Path) -> Iterator[dict[str, Any]]:
     import psycopg
 
     name = f"benchmark_{uuid.uuid4().hex[:12]}"
-    access = {
+    access: dict[str, Any] = {
         "host": os.environ.get("PGHOST", "127.0.0.1"),
         "port": os.environ.get("PGPORT", "5432"),
         "user": os.environ.get("PGUSER", "postgres"),
         "password": os.environ.get("PGPASSWORD", ""),
     }
-    with psycopg.connect(**access, dbname=os.environ.get("PGDATABASE", "postgres"), autocommit=True) as server:  # type: ignore[arg-type]
+    with psycopg.connect(**access, dbname=os.environ.get("PGDATABASE", "postgres"), autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name}")
         try:
             settings = {key.upper(): value for key, value in access.items()}

@@ -387,7 +387,7 @@ def test_the_pages_work_without_time_zones(client: Client, settings: Settings) -
     settings.USE_TZ = False
     run = journal_data.failed_run(
         started_at=datetime.datetime(2026, 3, 2, 4, 30),  # noqa: DTZ001 - as the columns have it then
-        finished_at=datetime.datetime(2026, 3, 2, 4, 33),  # noqa: DTZ001
+        finished_at=datetime.datetime(2026, 3, 2, 4, 33),  # noqa: DTZ001 - likewise
     )
     assert "2026-03-02 04:30:00" in html(client, url_of(run))
     assert "2026-03-02 04:30:00" in html(client, LIST)

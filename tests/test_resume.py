@@ -555,21 +555,6 @@ def test_other_items_are_refused_after_an_attempt_that_did_not_come_to_them(tmp_
     assert "number 1 was" in told.errors
 
 
-def test_a_lock_that_is_held_does_not_make_a_success_of_what_has_failed(tmp_path: Path) -> None:
-    fail_now(tmp_path)
-    text = "lock: {name: theirs, on_conflict: skip}\nsteps:\n  - {id: one, command: effect one --log log --fail-if broken}\n"
-    run(tmp_path, text)
-    mend(tmp_path)
-    lock = factory.new_factory(conf.read(), what="the other one")("theirs")
-    assert lock.acquire() is None
-    try:
-        assert resume(tmp_path).exit_code == 75
-    finally:
-        lock.release()
-    assert resume(tmp_path).exit_code == 0
-    assert effects(tmp_path) == ["one", "one"]
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -580,10 +565,11 @@ steps:
     steps: ["effect one --log log --fail-if broken"]
 """,
         "steps: [{id: one, lock: {name: theirs, on_conflict: skip}, command: effect one --log log --fail-if broken}]\n",
+        "lock: {name: theirs, on_conflict: skip}\nsteps:\n  - {id: one, command: effect one --log log --fail-if broken}\n",
     ],
-    ids=["group", "step"],
+    ids=["group", "step", "file"],
 )
-def test_a_lock_of_a_step_that_is_held_does_not_make_a_success_of_what_has_failed(tmp_path: Path, text: str) -> None:
+def test_a_lock_that_is_held_does_not_make_a_success_of_what_has_failed(tmp_path: Path, text: str) -> None:
     fail_now(tmp_path)
     assert run(tmp_path, text).exit_code == 1
     mend(tmp_path)
@@ -680,7 +666,7 @@ def test_no_other_item_is_taken_for_one_of_which_something_is_done(
     (tmp_path / "items").write_text("x\nnew\ny\nz\n" if answers else "new\nx\ny\nz\n")
     told = resume(tmp_path, rerun=["source"])
     assert (told.exit_code, effects(tmp_path)) == (1, before)
-    assert "the items have changed" in told.result("load")["failure"]["message"]
+    assert 'the items of "load" have changed' in told.result("load")["failure"]["message"]
 
 
 def test_a_parameter_that_is_new_in_the_file_is_given(tmp_path: Path) -> None:

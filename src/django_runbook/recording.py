@@ -88,12 +88,12 @@ def hold(runbook: str, asked: str, *, new_lock: Callable[[str], Lock]) -> Resume
     if found.status == RUNNING and not asked and not liveness.can_be_told(lock):
         # It may have ended meanwhile, and have taken its lock away.
         found = resume.find(runbook, found.id, using=alias())
-    if found.status == RUNNING and not asked and not liveness.can_be_told(lock):
-        who = f"process {found.pid} of {found.user or 'somebody'} on {found.host}"
-        raise InvalidUsage(
-            f"the run {found.id} may still be at work: {who} "
-            f"has a lock that cannot be seen from here; once that process is gone, give the id: --resume {found.id}"
-        )
+        if found.status == RUNNING:
+            who = f"process {found.pid} of {found.user or 'somebody'} on {found.host}"
+            raise InvalidUsage(
+                f"the run {found.id} may still be at work: {who} "
+                f"has a lock that cannot be seen from here; once that process is gone, give the id: --resume {found.id}"
+            )
     deadline = time.monotonic() + _LOOK_SECONDS
     while (holder := lock.acquire()) is not None:
         if time.monotonic() > deadline:

@@ -14,7 +14,7 @@ from django_runbook.binding import catalog
 from django_runbook.binding.plan import Plan
 from django_runbook.document.expressions import ExpressionError
 from django_runbook.document.inputs import Inputs, is_resolvable
-from django_runbook.document.loops import digest_of, items_of, label_of
+from django_runbook.document.loops import digest_of, items_of, label_of, other_item
 from django_runbook.document.runbook import CommandStep, Step
 from django_runbook.exceptions import InvalidUsage, LockHeld
 from django_runbook.journal import beginning
@@ -331,11 +331,8 @@ def _refuse_other_items(rows: _Rows, plan: Plan, *, mask: Mask) -> None:
                 and known.item_hash != digest_of(items[number - 1], mask=mask)
             )
             if number > len(items) or is_other:
-                now = f'"{mask(label_of(items[number - 1]))}"' if number <= len(items) else "nothing"
-                raise InvalidUsage(
-                    f'the items of "{row.step_id}" have changed: number {number} was "{known.name}" and is {now} now; '
-                    "what is done of the loop cannot be told: run the runbook anew"
-                )
+                now = mask(label_of(items[number - 1])) if number <= len(items) else None
+                raise InvalidUsage(other_item(row.step_id, number, before=known.name, now=now))
 
 
 def _is_known_item(row: StepRun) -> bool:

@@ -1006,7 +1006,7 @@ def test_a_last_look_bears_many_failed_rows(sqlite: Engine) -> None:
 
 @BOTH
 def test_a_row_that_comes_into_the_span_of_a_bad_one_is_done(sqlite: Engine, command: type[CountItems]) -> None:
-    class Late(command):  # type: ignore[misc, valid-type]
+    class Late(command):  # type: ignore[misc, valid-type]  # a variable
         def make_source(self) -> Any:
             source = super().make_source()
             find = source.next_span

@@ -35,7 +35,7 @@ class Once(argparse.Action):
 
 class Opening(argparse.Action):
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        setattr(namespace, self.dest, open(values, "w"))  # noqa: PTH123, SIM115
+        setattr(namespace, self.dest, open(values, "w"))  # noqa: PTH123, SIM115 - as commands do
 
 
 def subcommands(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +63,7 @@ def ignoring_the_rest(parser: Any) -> None:
 
 
 def existing(text: str) -> str:
-    if not os.path.exists(text):  # noqa: PTH110
+    if not os.path.exists(text):  # noqa: PTH110 - as commands do
         raise argparse.ArgumentTypeError(f"{text} is not there")
     return text
 
@@ -98,9 +98,9 @@ def test_an_unknown_subcommand_keeps_its_options_for_later() -> None:
 
 
 def effects(path: Path) -> Iterable[tuple[Declare, str]]:
-    yield argument("--file", type=lambda text: open(text, "w")), "a lambda"  # noqa: PTH123, SIM115
+    yield argument("--file", type=lambda text: open(text, "w")), "a lambda"  # noqa: PTH123, SIM115 - as commands do
     yield argument("--file", type=functools.partial(open, mode="w")), "a partial"
-    yield argument("--file", type=lambda text: Path(text).open("w")), "a method"  # noqa: SIM115
+    yield argument("--file", type=lambda text: Path(text).open("w")), "a method"  # noqa: SIM115 - as commands do
     yield argument("--file", type=lambda text: Path(text).write_text("")), "a write"
     yield argument("--file", type=argparse.FileType("w")), "argparse's own"
     yield argument("--file", type=rewritten), "a helper"

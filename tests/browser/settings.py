@@ -2,7 +2,7 @@
 
 import os
 
-from tests.settings import *  # noqa: F403
+from tests.settings import *  # noqa: F403 - all of them
 from tests.settings import MIDDLEWARE as _MIDDLEWARE
 
 DATABASES = {

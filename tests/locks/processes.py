@@ -87,7 +87,7 @@ def _look(lock: Lock, *, until: Path) -> NoReturn:
 def crowd(name: str, *, count: int) -> None:
     """Runs in a process of its own: fork, wait until all are there, and run the command in each at the same time."""
     # What the command needs is imported once, so that all begin together.
-    from tests.testapp.management.commands import hold_lock  # noqa: F401
+    from tests.testapp.management.commands import hold_lock  # noqa: F401 - see above
 
     directory = Path(tempfile.mkdtemp())
     end = directory / "end"

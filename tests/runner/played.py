@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pytest import MonkeyPatch  # noqa: PT013
+import pytest
 
 from django_runbook import checking, conf, events
 from django_runbook.binding.plan import plan
@@ -46,7 +46,7 @@ class Played:
         self.events: list[events.Event] = []
         time, stop = FakeTime(), Stop()
         self.commands = FakeCommands(file=case.file, time=time, stop=stop, keep_going=case.keep_going)
-        with TemporaryDirectory() as directory, MonkeyPatch.context() as patch:
+        with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
             patch.setattr(limits, "time", time)
             patch.setattr("django_runbook.runner.run.together", time.together(branches.together))
             self.result = self._run(case, Path(directory), stop)

@@ -96,7 +96,7 @@ class Progress:
         outlet: Outlet | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._count_total = total if callable(total) else None
+        self._count = total if callable(total) else None
         self._total_count = None if callable(total) else total
         self._description = description
         self._first_count = self._done_count = done_count
@@ -112,14 +112,14 @@ class Progress:
         """Say how much is done so far, and how much of it failed."""
         self._done_count, self._failed_count = done_count, failed_count
         if self._clock() >= self.due_at:
-            if self._count_total is not None:
-                count_total, self._count_total = self._count_total, None
-                self._total_count = count_total()
+            if self._count is not None:
+                count, self._count = self._count, None
+                self._total_count = count()
             self._show()
 
     def finish(self) -> None:
         """All there was is done: show the last numbers, of which the total is known now without being counted."""
-        if self._count_total is not None:
+        if self._count is not None:
             self._total_count = self._done_count
         self.close()
 

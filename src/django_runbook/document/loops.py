@@ -50,6 +50,15 @@ def digest_of(item: object, *, mask: Callable[[str], str]) -> str:
     return hashlib.sha256(mask(text).encode(errors="backslashreplace")).hexdigest()
 
 
+def other_item(loop_id: str, number: int, *, before: str, now: str | None) -> str:
+    """What to say where a loop that is done in part has another item than before, or none, at a number."""
+    shown = "nothing" if now is None else f'"{now}"'
+    return (
+        f'the items of "{loop_id}" have changed: number {number} was "{before}" and is {shown} now; '
+        "what is done of the loop cannot be told: run the runbook anew"
+    )
+
+
 def _plain(value: object) -> object:
     match value:
         case Mapping():

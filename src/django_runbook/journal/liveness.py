@@ -34,7 +34,8 @@ def status_of(run: Run, new_lock: Callable[[str], Lock]) -> str:
     """The status as a person should see it: a run that died was interrupted."""
     if run.status != RUNNING:
         return run.status
-    is_gone = can_be_told(new_lock(run.lock_name)) and not is_alive(run, new_lock)
+    if not can_be_told(new_lock(run.lock_name)) or is_alive(run, new_lock):
+        return run.status
     # It may have ended well while it was asked, and have taken its lock away.
     run.refresh_from_db()
-    return RunStatus.INTERRUPTED.value if is_gone and run.status == RUNNING else run.status
+    return RunStatus.INTERRUPTED.value if run.status == RUNNING else run.status

@@ -18,7 +18,7 @@ from django_runbook.binding.plan import Plan, PlannedStep
 from django_runbook.document.diagnostics import Severity
 from django_runbook.document.expressions import ExpressionError, evaluate_condition, render
 from django_runbook.document.inputs import resolve_call
-from django_runbook.document.loops import digest_of, items_of, label_of
+from django_runbook.document.loops import digest_of, items_of, label_of, other_item
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, LockSettings, Runbook, Step
 from django_runbook.locks.base import Lock
 from django_runbook.results import (
@@ -371,11 +371,7 @@ class _Run:
             if before is None or (isinstance(step, CommandStep) and step_id not in past.done):
                 continue
             if before.item_hash != digest_of(item, mask=self._around.mask):
-                message = (
-                    f'the items have changed: number {number} was "{before.name}" and is '
-                    f'"{self._around.mask(label_of(item))}" now; what is done of the loop cannot be told: '
-                    "run the runbook anew"
-                )
+                message = other_item(loop_id, number, before=before.name, now=self._around.mask(label_of(item)))
                 return Failure(error_type="ItemsChanged", message=message, exit_code=1)
         return None
 
