@@ -366,7 +366,8 @@ def test_an_item_that_was_cut_off_is_named_by_its_number_or_by_its_loop(tmp_path
         die("load[2]", "load")
         assert "--rerun load[2]" in resume(tmp_path).errors
         assert resume(tmp_path, skip=[answer]).exit_code == 0
-    assert effects(tmp_path) == ["a", "b", "c", "c"] * 2
+    # The loop as a whole counts as done with what had not begun.
+    assert effects(tmp_path) == ["a", "b", "c", "c", "a", "b", "c"]
 
 
 @pytest.mark.parametrize("key", ["idempotent", "atomic"])
@@ -781,3 +782,314 @@ def test_a_parameter_with_a_secret_is_not_stored_and_is_given_again(
     mend(tmp_path)
     assert "--param url" in resume(tmp_path).errors
     assert resume(tmp_path, param=["url=http://s3cret-token@host"]).exit_code == 0
+
+
+# -- groups, and what has moved ---------------------------------------------------------------------------------------
+
+MOVED = """\
+steps:
+  - id: group
+    steps:
+      - {id: a, command: effect a --log log}
+  - {id: b, command: effect b --log log --fail-if broken}
+  - {id: c, command: effect c --log log}
+"""
+
+
+def test_a_step_that_was_moved_into_a_group_that_is_done_is_not_left_out(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    run(tmp_path, MOVED)
+    mend(tmp_path)
+    told = resume(
+        tmp_path, MOVED.replace("\n  - {id: b", "\n      - {id: b").replace("\n  - {id: c", "\n      - {id: c")
+    )
+    assert told.exit_code == 2
+    assert "b is new, in a group that is done\nc is new, in a group that is done" in told.errors
+    assert effects(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.parametrize("items", ["[x, y]", "${{ ['x', 'y'] }}"])
+def test_a_step_that_is_new_in_the_items_that_are_done_is_not_left_out(tmp_path: Path, items: str) -> None:
+    fail_now(tmp_path)
+    text = f"""\
+steps:
+  - id: group
+    for_each: "{items}"
+    steps:
+      - {{id: a, command: "effect a-${{{{ item }}}} --log log"}}
+      - {{id: none, for_each: [], steps: [noop]}}
+      - {{id: b, command: effect b --log log, options: {{fail-if: "${{{{ 'broken' if item == 'y' else 'no' }}}}"}}}}
+"""
+    if items.startswith("["):
+        text = text.replace(f'"{items}"', items)
+    run(tmp_path, text)
+    mend(tmp_path)
+    added = text + "      - {id: new, command: effect new --log log}\n"
+    told = resume(tmp_path, added)
+    assert (told.exit_code, "new is new, in a group that is done" in told.errors) == (2, True)
+    assert resume(tmp_path, added, accept_changes=True).exit_code == 0
+    assert effects(tmp_path) == ["a-x", "b", "a-y", "b", "b", "new"]
+
+
+@pytest.mark.parametrize(("before", "after"), [("", "for_each: [1, 2], "), ("for_each: [1, 2], ", "")])
+def test_a_step_that_is_done_does_not_move_into_a_loop_or_out_of_one(tmp_path: Path, before: str, after: str) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - {id: outer, %ssteps: [{id: inner, steps: [effect a --log log]}, {id: b, command: effect b --log log --fail-if broken}]}
+"""
+    run(tmp_path, text % before)
+    mend(tmp_path)
+    told = resume(tmp_path, text % after)
+    assert told.exit_code == 2
+    assert "outer" in told.errors
+    assert "inner stands in another loop, or in one no more" in told.errors
+    assert effects(tmp_path) == ["a", "b"]
+
+
+def test_a_group_whose_until_was_not_true_begins_anew(tmp_path: Path) -> None:
+    text = """\
+steps:
+  - id: group
+    retry: {attempts: 2, delay: 0s, until: steps.check.output == 2}
+    steps: [{id: check, command: show_file state, capture: json}]
+"""
+    (tmp_path / "state").write_text("1")
+    assert run(tmp_path, text).exit_code == 1
+    (tmp_path / "state").write_text("2")
+    assert resume(tmp_path).exit_code == 0
+    assert StepRun.objects.filter(step_id="check").count() == 3
+
+
+def test_a_called_runbook_whose_until_was_not_true_begins_anew(tmp_path: Path) -> None:
+    (tmp_path / "other.yml").write_text("steps: [effect a --log log]\n")
+    run(tmp_path, "steps: [{id: call, runbook: other.yml, retry: {attempts: 2, delay: 0s, until: 1 == 2}}]\n")
+    assert resume(tmp_path).exit_code == 1
+    assert effects(tmp_path) == ["a"] * 4
+
+
+def test_a_group_that_is_tried_again_in_a_resumed_run_begins_with_its_first_step(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - id: group
+    retry: {attempts: 2, delay: 0s}
+    steps:
+      - {id: prepare, command: effect prepare --log log}
+      - {id: work, command: effect work --log log --fail-if broken}
+"""
+    run(tmp_path, text)
+    assert effects(tmp_path) == ["prepare", "work"] * 2
+    resume(tmp_path)
+    # It goes on where it was, and is tried again from its start.
+    assert effects(tmp_path)[4:] == ["work", "prepare", "work"]
+    mend(tmp_path)
+    assert resume(tmp_path).exit_code == 0
+    assert effects(tmp_path)[7:] == ["work"]
+
+
+def test_what_was_done_before_a_group_was_tried_again_does_not_count(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - id: group
+    retry: {attempts: 2, delay: 0s}
+    steps:
+      - {id: prepare, command: effect prepare --log log, idempotent: true}
+      - {id: middle, command: effect middle --log log}
+      - {id: work, command: effect work --log log --fail-if broken}
+"""
+    run(tmp_path, text)
+    mend(tmp_path)
+    # Killed in the first step of the second attempt.
+    StepRun.objects.filter(step_id="middle", attempt=2).delete()
+    StepRun.objects.filter(step_id="work", attempt=2).delete()
+    StepRun.objects.filter(step_id="prepare", attempt=1).update(status="succeeded")
+    die("group", "prepare")
+    StepRun.objects.filter(attempt=1).exclude(step_id__in=["group"]).update(status="succeeded")
+    assert resume(tmp_path).exit_code == 0
+    assert effects(tmp_path)[-3:] == ["prepare", "middle", "work"]
+
+
+def test_what_failed_in_a_group_that_is_done_has_failed_after_a_resume_too(tmp_path: Path) -> None:
+    text = """\
+steps:
+  - {id: allowed, continue_on_error: true, steps: [{id: bad, command: fail}, {id: behind, command: noop}]}
+  - {id: late, command: effect late --log log --fail-if broken}
+  - {id: alarm, command: effect alarm --log log, when: steps.bad.status == 'failed' and steps.behind.status == 'not_run'}
+"""
+    whole = run(tmp_path, text)
+    fail_now(tmp_path)
+    run(tmp_path, text)
+    mend(tmp_path)
+    resumed = resume(tmp_path)
+    assert (whole.status, whole.statuses) == (resumed.status, resumed.statuses)
+    assert (resumed.status, resumed.statuses["bad"]) == ("warning", "failed")
+    assert effects(tmp_path).count("alarm") == 2
+
+
+@pytest.mark.parametrize(
+    ("handler", "status"),
+    [("fail", "warning"), ("{command: fail, continue_on_error: true}", "warning"), ("noop", "succeeded")],
+)
+def test_a_failed_handler_of_a_group_that_is_done_is_a_warning_after_a_resume_too(
+    tmp_path: Path, handler: str, status: str
+) -> None:
+    fail_now(tmp_path)
+    text = f"""\
+steps:
+  - {{id: group, steps: [noop], finally: [{handler}]}}
+  - {{id: late, command: effect late --log log --fail-if broken}}
+"""
+    run(tmp_path, text)
+    mend(tmp_path)
+    told = resume(tmp_path, strict=True)
+    assert (told.status, told.exit_code) == (status, int(status == "warning"))
+
+
+@pytest.mark.parametrize(("output", "count"), [(1, 1), (0, 2)])
+def test_the_until_of_an_atomic_step_is_asked_though_the_run_ended_before_it(
+    tmp_path: Path, output: int, count: int
+) -> None:
+    text = """\
+steps:
+  - id: one
+    command: effect one --log log --output 1
+    capture: json
+    atomic: true
+    retry: {attempts: 3, delay: 0s, until: steps.one.output == 1}
+"""
+    run(tmp_path, text)
+    die("one")
+    StepRun.objects.update(status="succeeded", output=[output])
+    assert resume(tmp_path).exit_code == 0
+    assert effects(tmp_path) == ["one"] * count
+
+
+# -- answers ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_narrower_of_two_answers_holds(tmp_path: Path) -> None:
+    text = "steps:\n  - {id: load, command: 'effect ${{ item }} --log log', for_each: [a, b, c]}\n"
+    run(tmp_path, text)
+    die("load[2]", "load")
+    told = resume(tmp_path, rerun=["load[2]"], skip=["load"])
+    assert (told.exit_code, "--rerun load[2]: --skip counts it as done" in told.errors) == (2, True)
+    assert resume(tmp_path, rerun=["load"], skip=["load[2]"]).exit_code == 0
+    assert effects(tmp_path) == ["a", "b", "c", "a", "c"]
+
+
+def test_an_answer_does_not_outlive_the_attempt_that_it_was_given_for(tmp_path: Path) -> None:
+    text = "steps:\n  - {id: first, command: effect first --log log}\n  - {id: one, command: effect one --log log}\n"
+    run(tmp_path, text)
+    die("one")
+    fail_now(tmp_path)
+    changed = text.replace("effect first --log log", "effect first --log log --fail-if broken")
+    assert resume(tmp_path, changed, rerun=["first", "one"], accept_changes=True).statuses["one"] == "not_run"
+    told = resume(tmp_path, changed)
+    assert (told.exit_code, "one was cut off" in told.errors) == (2, True)
+    mend(tmp_path)
+    assert resume(tmp_path, changed, rerun=["one"]).exit_code == 0
+    assert effects(tmp_path) == ["first", "one", "first", "first", "one"]
+
+
+def test_what_a_failed_try_wrote_is_no_output_of_a_step_that_counts_as_done(tmp_path: Path) -> None:
+    text = """\
+steps:
+  - {id: one, command: say 0, capture: json, retry: {attempts: 2, delay: 0s, until: "steps.one.output == 1"}}
+  - {id: late, command: effect late --log log, when: steps.one.output is defined}
+"""
+    assert run(tmp_path, text).exit_code == 1
+    assert resume(tmp_path, skip=["one"]).statuses == {"one": "skipped", "late": "skipped"}
+
+
+# -- what later expressions see -----------------------------------------------------------------------------------------
+
+
+def test_the_attempts_of_a_step_are_those_of_the_run_that_it_ended_in(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - {id: maybe, command: noop, when: 1 == 2}
+  - {id: empty, command: noop, for_each: []}
+  - {id: twice, command: effect twice --log log --fail-until 2, retry: {attempts: 3, delay: 0s}}
+  - {id: again, command: effect again --log log --fail-if broken}
+  - {id: late, command: effect late --log log --fail-if late}
+  - id: tell
+    command: say
+    args: ["${{ steps.maybe.attempts }} ${{ steps.empty.attempts }} ${{ steps.twice.attempts }} ${{ steps.again.attempts }}"]
+"""
+    run(tmp_path, text)
+    mend(tmp_path)
+    (tmp_path / "late").touch()
+    assert resume(tmp_path).statuses["again"] == "succeeded"
+    (tmp_path / "late").unlink()
+    assert resume(tmp_path).output("tell") == ["0 0 2 1"]
+
+
+def test_a_handler_of_a_group_that_is_done_needs_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "hunter2hunter2")
+    fail_now(tmp_path)
+    text = """\
+secrets: [TOKEN]
+steps:
+  - id: group
+    steps: [{id: a, command: effect a --log log --output hunter2hunter2, capture: text}]
+    finally: [{id: f, command: noop, when: "steps.a.output == 'x'"}]
+  - {id: b, command: effect b --log log --fail-if broken}
+"""
+    run(tmp_path, text)
+    mend(tmp_path)
+    assert resume(tmp_path).exit_code == 0
+
+
+# -- what was given -----------------------------------------------------------------------------------------------------
+
+
+def test_a_parameter_that_is_new_is_kept_from_the_first_resume_on(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = "steps:\n  - {id: a, command: effect a --log log --fail-if broken}\n"
+    run(tmp_path, text)
+    changed = """\
+params: {x: 1, y: 2}
+steps:
+  - {id: a, command: effect a --log log}
+  - {id: b, command: "effect b-${{ params.x }}-${{ params.y }} --log log --fail-if broken"}
+"""
+    assert resume(tmp_path, changed, param=["x=3"], strict=True).exit_code == 1
+    mend(tmp_path)
+    told = resume(tmp_path, changed.replace("y: 2", "y: 7"), param=["x=4"])
+    assert (told.exit_code, "keeps the parameters" in told.errors) == (2, True)
+    assert resume(tmp_path, changed.replace("y: 2", "y: 7")).exit_code == 0
+    assert effects(tmp_path) == ["a", "a", "b-3-2", "b-3-2"]
+    row = Run.objects.get()
+    assert (row.params, row.options["strict"], row.options["withheld_params"]) == ({"x": 3, "y": 2}, True, [])
+
+
+def test_the_defaults_of_a_runbook_that_is_called_belong_to_what_is_done(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    other = """\
+params: {n: 1, m: 1, unused: 1}
+vars: {both: "${{ params.n }}+${{ params.m }}"}
+steps:
+  - effect a-${{ vars.both }} --log log
+  - effect b --log log --fail-if broken
+"""
+    (tmp_path / "other.yml").write_text(other)
+    run(tmp_path, "steps: [{id: call, runbook: other.yml, params: {m: 5}}]\n")
+    mend(tmp_path)
+    (tmp_path / "other.yml").write_text(other.replace("n: 1", "n: 2"))
+    told = resume(tmp_path)
+    assert told.exit_code == 2
+    assert "-params.n: 1\n+params.n: 2" in told.errors
+    (tmp_path / "other.yml").write_text(other.replace("m: 1", "m: 2").replace("unused: 1", "unused: 2"))
+    assert resume(tmp_path).exit_code == 0
+    assert effects(tmp_path) == ["a-1+5", "b", "b"]
+
+
+def test_a_loop_of_which_nothing_is_done_may_be_mended(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = "steps:\n  - {id: load, command: 'effect ${{ item }} --log log --fail-if broken', for_each: [a, b]}\n"
+    run(tmp_path, text, keep_going=True)
+    assert resume(tmp_path, text.replace(" --fail-if broken", "")).exit_code == 0
+    assert effects(tmp_path) == ["a", "b", "a", "b"]

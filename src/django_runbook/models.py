@@ -182,10 +182,10 @@ class Run(models.Model):
         zone = str(at.tzinfo) if isinstance(at.tzinfo, zoneinfo.ZoneInfo) else ""
         self.now = f"{at.isoformat()} {zone}".strip()
 
-    def take_over(self, owner: str, *, using: str, at: datetime.datetime, host: str, pid: int, user: str) -> bool:
+    def take_over(self, owner: str, *, using: str, at: datetime.datetime, **more: Any) -> bool:
         """Make this process the one that writes about it; False where another one was faster.
 
-        What the one before left running was cut off.
+        What the one before left running was cut off. ``more`` is what else is new: who it is, and what was given.
         """
         before = Run.objects.using(using).filter(pk=self.pk, owner=self.owner, attempt_count=self.attempt_count)
         changes: dict[str, Any] = {
@@ -196,9 +196,7 @@ class Run(models.Model):
             "reason": "",
             "resumed_at": stored(at),
             "finished_at": None,
-            "host": host,
-            "pid": pid,
-            "user": user,
+            **more,
         }
         with transaction.atomic(using=using):
             if not before.filter(status__in=_before(self.MOVES, RUNNING)).update(**changes):

@@ -129,14 +129,18 @@ class Recorder:
         """What is left of a run that goes on."""
         return resume.left_of(resumed.run, self._definitions, answers, using=alias(), ask=ask, mask=self.mask)
 
-    def go_on(self, resumed: Resumed, left: resume.Left) -> Journal:
+    def go_on(
+        self, resumed: Resumed, left: resume.Left, *, given: Collection[str], options: Mapping[str, Any]
+    ) -> Journal:
         """The journal of a run that goes on; with its first event it takes the run over."""
+        run = resumed.run
+        columns = beginning.columns_to_go_on(run, self.plan, given=given, options=options, mask=self.mask)
 
         def take_over() -> None:
-            resume.take_over(resumed.run, left, using=alias(), at=checking.now())
+            resume.take_over(run, left, using=alias(), at=checking.now(), columns=columns)
 
-        writer = Writer(resumed.run, alias=alias(), take_over=take_over)
-        return self._journal(resumed.run, resumed.lock, writer=writer, attempts=left.attempts)
+        writer = Writer(run, alias=alias(), take_over=take_over)
+        return self._journal(run, resumed.lock, writer=writer, attempts=left.attempts)
 
     @property
     def _definitions(self) -> Definitions:

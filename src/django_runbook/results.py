@@ -107,11 +107,15 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastStep:
-    """How a step ended in an earlier attempt of the run, and the output that later expressions see."""
+    """How a step ended in an earlier attempt of the run, and the output that later expressions see.
+
+    With ``is_until_open`` its work was committed, and the run ended before `until` was asked.
+    """
 
     result: StepResult
     output: object = None
     has_output: bool = False
+    is_until_open: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,15 +130,17 @@ class PastItem:
 class Past:
     """What an earlier attempt of a run leaves to the next one, by the ids of steps, with the numbers of their items.
 
-    ``done`` is not run again; of what had ``started`` the conditions were decided then, and are not asked again.
-    ``succeeded_counts`` tells how often each step has succeeded, more than once where its group was tried again.
-    ``items`` are those of loops, by the ids of their steps.
+    ``done`` is not run again, nor what ended otherwise ``below`` a group that is done; of what had ``started`` the
+    conditions were decided then, and are not asked again. ``succeeded_counts`` tells how often each step has succeeded,
+    more than once where its group was tried again. ``items`` are those of loops, by the ids of their steps.
     """
 
     done: Mapping[str, PastStep] = field(default_factory=dict)
+    below: Mapping[str, PastStep] = field(default_factory=dict)
     started: frozenset[str] = frozenset()
     succeeded_counts: Mapping[str, int] = field(default_factory=dict)
     items: Mapping[str, PastItem] = field(default_factory=dict)
+    has_failed_handler: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

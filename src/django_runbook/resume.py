@@ -15,6 +15,7 @@ from django_runbook.binding.plan import Plan
 from django_runbook.document.expressions import ExpressionError
 from django_runbook.document.inputs import Inputs, is_resolvable
 from django_runbook.document.loops import digest_of, items_of, label_of, other_item
+from django_runbook.document.outline import Entry
 from django_runbook.document.runbook import CommandStep, Step
 from django_runbook.exceptions import InvalidUsage, LockHeld
 from django_runbook.journal import beginning
@@ -22,6 +23,7 @@ from django_runbook.journal.definitions import Definitions, expressions_of, key_
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.results import Failure, Past, PastItem, PastStep, Role, StepResult, StepStatus
 from django_runbook.runner.masking import Mask
+from django_runbook.runner.policy import UNTIL_NOT_MET
 
 # What a person at the terminal is asked, and the words that are understood.
 Ask = Callable[[str], str]
@@ -74,18 +76,21 @@ def left_of(run: Run, definitions: Definitions, answers: Answers, *, using: str,
     """What is left of a run; raises InvalidUsage where it cannot go on as things are."""
     rows = _rows(run, using=using)
     steps = rows.latest
-    _check_names("--rerun", answers.rerun, steps)
-    _check_names("--skip", answers.skip, {step_id: row for step_id, row in steps.items() if row.kind == "command"})
+    again = _named_again(rows, answers, definitions.plan)
     if not answers.accepts_changes:
         _refuse_changes(steps.values(), definitions)
     _refuse_other_items(rows, definitions.plan, mask=mask)
     judged = _Judge(steps, plan=definitions.plan, answers=answers, ask=ask).judge()
-    again = {step_id for step_id, row in steps.items() if _is_named(row, answers.rerun)}
     around = {group_id for step_id in again for group_id in steps[step_id].group_ids}
-    done = {step_id: _past(steps[step_id]) for step_id in judged.done if step_id not in again | around}
+    done = {step_id: rows.past(step_id) for step_id in judged.done if step_id not in again | around}
     _refuse_missing_outputs(steps, done, definitions)
     past = Past(
         done=done,
+        below={
+            step_id: rows.past(step_id)
+            for step_id, row in steps.items()
+            if step_id not in done and row.status != RUNNING and not done.keys().isdisjoint(row.group_ids)
+        },
         started=frozenset(rows.started),
         succeeded_counts=rows.succeeded,
         items={
@@ -93,14 +98,15 @@ def left_of(run: Run, definitions: Definitions, answers: Answers, *, using: str,
             for step_id, row in steps.items()
             if _is_known_item(row) and step_id not in again
         },
+        has_failed_handler=rows.has_failed_handler_in(done),
     )
     return Left(past=past, attempts=rows.attempts, counted=tuple(judged.counted))
 
 
-def take_over(run: Run, left: Left, *, using: str, at: Any) -> None:
-    """Make the run this process's; raises LockHeld where another one was faster."""
+def take_over(run: Run, left: Left, *, using: str, at: Any, columns: Mapping[str, Any]) -> None:
+    """Make the run this process's; raises LockHeld where another one was faster. ``columns`` are what is new of it."""
     with transaction.atomic(using=using):
-        if not run.take_over(beginning.new_owner(), using=using, at=at, **beginning.here()):
+        if not run.take_over(beginning.new_owner(), using=using, at=at, **columns):
             raise LockHeld(f"another process has resumed the run {run.id}")
         for row in StepRun.objects.using(using).filter(pk__in=left.counted).only("status"):
             row.finish(StepStatus.SKIPPED, using=using, reason=_COUNTED)
@@ -124,36 +130,75 @@ def _newest(runbook: str, *, using: str) -> Run:
     return run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Rows:
-    """What the rows of a run say of each step, besides the handlers: its last row, and what any of them says.
+    """What the rows of a run say of each step: its last row, and what any of them says.
 
-    ``latest`` is in the order in which the steps began. ``attempts`` are those of the handlers too.
+    ``latest`` are in the order in which the steps began, without those in a group that begins anew; ``kinds`` has all.
+    ``handlers`` stand apart, as they never count as done. ``attempts`` are those of the handlers too, ``calls`` those
+    of the last attempt of the run.
     """
 
     latest: dict[str, StepRun] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    handlers: dict[str, StepRun] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=dict)
     succeeded: Counter[str] = field(default_factory=Counter)
     # A later attempt of the run may have ended before it came to them again.
     started: set[str] = field(default_factory=set)
     loops: set[str] = field(default_factory=set)
 
+    def add(self, row: StepRun) -> None:
+        """Take the next row, in the order in which they were written."""
+        step_id, before = row.step_id, self.latest.get(row.step_id)
+        self.attempts[step_id] = row.attempt
+        self.succeeded[step_id] += row.status == _SUCCEEDED
+        if row.role != Role.STEP:
+            self.handlers[step_id] = row
+            return
+        self.kinds[step_id] = row.kind
+        is_same_run_attempt = before is not None and before.run_attempt == row.run_attempt
+        if row.kind != "command" and is_same_run_attempt:
+            # It was tried again, which begins with its first step.
+            self.forget_inside(step_id)
+        is_called = row.started_at is not None
+        if is_called:
+            self.started.add(step_id)
+            if row.kind == "loop":
+                self.loops.add(step_id)
+        elif before is not None and _is_cut_off(before):
+            # That the run did not come to it again does not say how much it had done.
+            return
+        self.calls[step_id] = (self.calls.get(step_id, 0) if is_same_run_attempt else 0) + is_called
+        self.latest[step_id] = row
+
+    def forget_inside(self, group_id: str) -> None:
+        """Leave out what stands in a group that begins anew."""
+        for step_id in [one for one, row in self.latest.items() if group_id in row.group_ids]:
+            del self.latest[step_id]
+            self.started.discard(step_id)
+            self.loops.discard(step_id)
+
+    def past(self, step_id: str) -> PastStep:
+        """How a step has ended."""
+        return _past(self.latest[step_id], attempt_count=self.calls[step_id])
+
+    def has_failed_handler_in(self, group_ids: Collection[str]) -> bool:
+        """Whether a handler of one of these groups has failed: that is a warning, also where it may."""
+        return any(
+            row.status in _FAILED and not set(row.group_ids).isdisjoint(group_ids) for row in self.handlers.values()
+        )
+
 
 def _rows(run: Run, *, using: str) -> _Rows:
     found = _Rows()
     for row in StepRun.objects.using(using).filter(run=run).order_by("pk").defer("output_head", "output_tail"):
-        is_newer = row.attempt > found.attempts.get(row.step_id, 0)
-        if is_newer:
-            found.attempts[row.step_id] = row.attempt
-        found.succeeded[row.step_id] += row.status == _SUCCEEDED
-        if row.role != Role.STEP:
-            continue
-        if is_newer:
-            found.latest[row.step_id] = row
-        if row.started_at is not None:
-            found.started.add(row.step_id)
-            if row.kind == "loop":
-                found.loops.add(row.step_id)
+        found.add(row)
+    for step_id, row in tuple(found.latest.items()):
+        if row.kind != "command" and row.error_type == UNTIL_NOT_MET and not _is_done(row):
+            # What its steps came to is what it was not to be.
+            found.forget_inside(step_id)
     return found
 
 
@@ -163,13 +208,39 @@ class _Judged:
     counted: list[int] = field(default_factory=list)
 
 
-def _check_names(option: str, names: Sequence[str], rows: Mapping[str, StepRun]) -> None:
-    """Refuse the ids that a person gives for none of these: those of steps, or of a loop for all of its items."""
-    known = {*rows, *map(key_of, rows)}
+def _named_again(rows: _Rows, answers: Answers, plan: Plan) -> set[str]:
+    """The steps that a person wants to run again, and not to count as done; raises InvalidUsage for other names."""
+    commands = [
+        step_id
+        for step_id, kind in rows.kinds.items()
+        if kind == "command" or _is_command(plan.outline.get(key_of(step_id)))
+    ]
+    _check_names("--rerun", answers.rerun, rows.kinds, what="step")
+    _check_names("--skip", answers.skip, commands, what="step that calls a command")
+    again: set[str] = set()
+    for name in answers.rerun:
+        named = {step_id for step_id, row in rows.latest.items() if _is_named(row, [name])}
+        wanted = {step_id for step_id in named if not _counts_as_done(rows.latest[step_id], answers)}
+        if named and not wanted:
+            raise InvalidUsage(f"--rerun {name}: --skip counts it as done; give one of the two")
+        again |= wanted
+    return again
+
+
+def _check_names(option: str, names: Sequence[str], step_ids: Collection[str], *, what: str) -> None:
+    """Refuse what is the id of none of these, nor of a loop for all of its items."""
+    known = {*step_ids, *map(key_of, step_ids)}
     for name in names:
         if name not in known:
-            what = "step that calls a command" if option == "--skip" else "step"
             raise InvalidUsage(f"{option} {name}: the run has no {what} of this id")
+
+
+def _is_command(entry: Entry | None) -> bool:
+    return entry is not None and isinstance(entry.step, CommandStep)
+
+
+def _counts_as_done(row: StepRun, answers: Answers) -> bool:
+    return not {row.step_id, key_of(row.step_id)}.isdisjoint(answers.skip)
 
 
 def _is_named(row: StepRun, names: Collection[str]) -> bool:
@@ -191,7 +262,7 @@ class _Judge:
         for step_id, row in self._steps.items():
             if _is_done(row):
                 judged.done.append(step_id)
-            elif row.kind == "command" and not {step_id, key_of(step_id)}.isdisjoint(self._answers.skip):
+            elif _counts_as_done(row, self._answers):
                 self._count(row, judged)
             elif self._is_in_doubt(row) and not _is_named(row, self._answers.rerun):
                 match self._asked(row):
@@ -209,7 +280,7 @@ class _Judge:
         judged.counted.append(row.pk)
 
     def _is_in_doubt(self, row: StepRun) -> bool:
-        if row.kind != "command" or row.status not in _CUT_OFF or row.started_at is None:
+        if row.kind != "command" or not _is_cut_off(row):
             return False
         entry = self._plan.outline.get(key_of(row.step_id))
         step = entry.step if entry is not None else None
@@ -244,13 +315,17 @@ def _continues(step: CommandStep) -> bool:
     return bool(getattr(command, "continues_from_checkpoint", False))
 
 
+def _is_cut_off(row: StepRun) -> bool:
+    return row.status in _CUT_OFF and row.started_at is not None
+
+
 def _is_done(row: StepRun) -> bool:
     if row.status == _SKIPPED:
         return row.reason != _STOPPED
     return row.status == _SUCCEEDED or (row.status in _FAILED and row.tolerated)
 
 
-def _past(row: StepRun) -> PastStep:
+def _past(row: StepRun, *, attempt_count: int) -> PastStep:
     failure = None
     if row.status in _FAILED:
         failure = Failure(error_type=row.error_type, message=row.message, exit_code=row.exit_code or 1)
@@ -259,7 +334,7 @@ def _past(row: StepRun) -> PastStep:
         name=row.name,
         status=StepStatus(row.status),
         tolerated=row.tolerated,
-        attempt_count=row.attempt,
+        attempt_count=attempt_count,
         failure=failure,
         reason=row.reason,
         warnings=tuple(row.warnings),
@@ -267,8 +342,14 @@ def _past(row: StepRun) -> PastStep:
         file=row.file,
         line=row.line,
     )
-    has_output = row.output is not None
-    return PastStep(result=result, output=row.output[0] if has_output else None, has_output=has_output)
+    # A try that failed may have left one, which is not the step's.
+    has_output = row.output is not None and row.status == _SUCCEEDED
+    return PastStep(
+        result=result,
+        output=row.output[0] if has_output else None,
+        has_output=has_output,
+        is_until_open=row.status == _SUCCEEDED and row.finished_at is None,
+    )
 
 
 # -- changes -----------------------------------------------------------------------------------------------------------
@@ -276,33 +357,66 @@ def _past(row: StepRun) -> PastStep:
 
 def _refuse_changes(rows: Collection[StepRun], definitions: Definitions) -> None:
     """Refuse where a step has changed that will not be run from its start, with what has changed."""
+    outline = definitions.plan.outline
     found: dict[str, str] = {}
     for row in rows:
         key = key_of(row.step_id)
-        # What has failed runs again from its start: to mend it is what a person changes the file for.
-        is_over = _is_done(row) or row.kind != "command" or row.status in _CUT_OFF
+        entry = outline.get(key)
+        # What has failed runs again from its start: to mend it is what a person changes the file for. The items of a
+        # loop speak for themselves.
+        is_command = row.kind == "command" or _is_command(entry)
+        is_over = _is_done(row) or not is_command or row.status in _CUT_OFF
         if key in found or not is_over or (row.started_at is None and not _is_done(row)):
             continue
         now = definitions.of(row.step_id)
         if now.digest != row.definition_hash:
             found[key] = "\n".join(_diff(key, row.definition, now.text))
-    found |= {key: f"{key} is new, in a group that is done" for key in _new_in_groups_that_are_done(rows, definitions)}
+        elif entry is not None and _stands_in_other_loops(row, entry, outline):
+            found[key] = f"{key} stands in another loop, or in one no more"
+    found |= {key: f"{key} is new, in a group that is done" for key in _new_in_groups_that_are_done(rows, outline)}
     if found:
         raise InvalidUsage(
-            "steps that the run has finished, or begun, have changed since; --accept-changes goes on all the same\n"
-            + "\n".join(found.values())
+            "steps that the run has finished, begun or left out have changed since; --accept-changes goes on all the "
+            "same\n" + "\n".join(found.values())
         )
 
 
-def _new_in_groups_that_are_done(rows: Collection[StepRun], definitions: Definitions) -> Iterator[str]:
-    """Steps that nobody would come to: what is done is not gone into again. Those of an empty loop have no rows."""
-    known = {key_of(row.step_id) for row in rows}
-    done = {key_of(row.step_id) for row in rows if row.kind != "command" and _is_done(row)}
-    loops = {key for key, entry in definitions.plan.outline.items() if entry.step.for_each is not None}
-    for key, entry in definitions.plan.outline.items():
-        around = set(entry.group_keys)
-        if entry.role is Role.STEP and key not in known and around & done and not around & loops:
-            yield key
+def _stands_in_other_loops(row: StepRun, entry: Entry, outline: Mapping[str, Entry]) -> bool:
+    """Whether the numbers in its id are not those of the loops that are around it now."""
+    loop_count = sum(outline[key].step.for_each is not None for key in entry.group_keys)
+    # The items of a loop have one more than the loop itself.
+    return len(_numbers(row.step_id)) - loop_count not in ((0, 1) if entry.step.for_each is not None else (0,))
+
+
+def _numbers(step_id: str) -> list[str]:
+    _, bracket, rest = step_id.partition("[")
+    return rest.removesuffix("]").split(",") if bracket else []
+
+
+def _new_in_groups_that_are_done(rows: Collection[StepRun], outline: Mapping[str, Entry]) -> Iterator[str]:
+    """Steps that nobody would come to: what is done is not gone into again. Of a loop without items none has a row."""
+    inside: dict[str, set[str]] = {}
+    empty = [row for row in rows if row.status == _SKIPPED and _is_loop(row, outline)]
+    for row in rows:
+        for group_id in row.group_ids:
+            inside.setdefault(group_id, set()).add(key_of(row.step_id))
+    for row in rows:
+        if row.kind == "command" or not _is_done(row):
+            continue
+        known = inside.get(row.step_id, set())
+        without = {key_of(one.step_id) for one in empty if row.step_id in (one.step_id, *one.group_ids)}
+        for key, entry in outline.items():
+            is_inside = entry.role is Role.STEP and key_of(row.step_id) in entry.group_keys
+            if is_inside and key not in known and without.isdisjoint(entry.group_keys):
+                yield key
+
+
+def _is_loop(row: StepRun, outline: Mapping[str, Entry]) -> bool:
+    """Whether a row is that of a whole loop, and not of one of its items."""
+    entry = outline.get(key_of(row.step_id))
+    if entry is None or entry.step.for_each is None:
+        return False
+    return len(_numbers(row.step_id)) == sum(outline[key].step.for_each is not None for key in entry.group_keys)
 
 
 def _diff(key: str, before: str, now: str) -> Iterator[str]:
@@ -377,7 +491,7 @@ def _refuse_missing_outputs(
     if not secret:
         return
     for key, entry in outline.items():
-        if key in done:
+        if not done.keys().isdisjoint((key, *entry.group_keys)):
             continue
         prefix = key.rpartition("/")[0]
         for expression in expressions_of(entry.step):

@@ -27,9 +27,7 @@ def new_run(
 ) -> Run:
     """The row of a new run, not stored yet. ``runbook`` is its name over releases, ``given`` are the names of the
     parameters that the caller gave."""
-    params = {name: plain for name, value in plan.inputs.params.items() if (plain := _plain(value)) is not None}
-    shown = {name: value for name, value in params.items() if mask(str(value)) == str(value)}
-    withheld = sorted(name for name in given if name not in shown)
+    params, withheld = _split(plan, given, mask=mask)
     run = Run(
         id=str(plan.inputs.run["id"]),
         runbook=runbook,
@@ -37,13 +35,33 @@ def new_run(
         file=plan.runbook.path,
         file_hash=hashlib.sha256(path.read_bytes()).hexdigest(),
         git_commit=_commit_of(path),
-        params=shown,
+        params=params,
         options={**options, "withheld_params": withheld},
         owner=new_owner(),
         **here(),
     )
     run.begin(plan.inputs.now)
     return run
+
+
+def columns_to_go_on(
+    run: Run, plan: Plan, *, given: Collection[str], options: Mapping[str, Any], mask: Mask
+) -> dict[str, Any]:
+    """What a run that goes on was given: as it began, and what is new since then."""
+    params, withheld = _split(plan, given, mask=mask)
+    withheld = sorted({*run.options.get("withheld_params", ()), *withheld})
+    return {
+        **here(),
+        "params": params | run.params,
+        "options": {**run.options, **options, "withheld_params": withheld},
+    }
+
+
+def _split(plan: Plan, given: Collection[str], *, mask: Mask) -> tuple[dict[str, object], list[str]]:
+    """The parameters that can be recorded, and the names of those that were given and cannot."""
+    params = {name: plain for name, value in plan.inputs.params.items() if (plain := _plain(value)) is not None}
+    shown = {name: value for name, value in params.items() if mask(str(value)) == str(value)}
+    return shown, sorted(name for name in given if name not in shown)
 
 
 def new_owner() -> str:

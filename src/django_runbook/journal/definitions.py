@@ -12,7 +12,7 @@ from typing import Any
 
 from django_runbook.binding.plan import Plan
 from django_runbook.document.expressions import Expression, Template
-from django_runbook.document.runbook import Block, CallStep, Located, Option, Runbook, Step
+from django_runbook.document.runbook import Block, CallStep, Located, Option, Step
 from django_runbook.runner.masking import Mask
 
 # How a step is called and described, and what stands in a group: those steps have definitions of their own.
@@ -46,18 +46,26 @@ class Definitions:
         key = key_of(step_id)
         if key not in self._made:
             entry = self.plan.outline.get(key)
-            lines = () if entry is None else _lines(entry.step, self._runbooks[key.rpartition("/")[0]].vars)
+            lines = () if entry is None else _lines(entry.step, self._values_around[key.rpartition("/")[0]])
             text = self.mask("\n".join(lines))
             self._made[key] = Definition(text=text, digest=hashlib.sha256(text.encode()).hexdigest() if text else "")
         return self._made[key]
 
     @cached_property
-    def _runbooks(self) -> Mapping[str, Runbook]:
-        """The runbook that a step stands in, by what stands before the step's own id in its key."""
-        called = {
-            key: entry.step.runbook for key, entry in self.plan.outline.items() if isinstance(entry.step, CallStep)
-        }
-        return {"": self.plan.runbook, **called}
+    def _values_around(self) -> Mapping[str, Mapping[str, Mapping[str, Located]]]:
+        """What a step can name of the runbook that it stands in, by what stands before its own id in its key.
+
+        The parameters of the run are kept with it; those of a runbook that is called may have other defaults by now.
+        """
+        found: dict[str, Mapping[str, Mapping[str, Located]]] = {"": {"vars": self.plan.runbook.vars}}
+        for key, entry in self.plan.outline.items():
+            if isinstance(entry.step, CallStep):
+                runbook, given = entry.step.runbook, {option.name for option in entry.step.params}
+                defaults = {
+                    one.name: one.default for one in runbook.params if one.default is not None and one.name not in given
+                }
+                found[key] = {"vars": runbook.vars, "params": defaults}
+        return found
 
 
 def key_of(step_id: str) -> str:
@@ -88,11 +96,11 @@ def _expressions_in(value: object) -> Iterator[Expression]:
             yield from _expressions_in(getattr(value, one.name))
 
 
-def _lines(step: Step, variables: Mapping[str, Located]) -> Iterator[str]:
+def _lines(step: Step, around: Mapping[str, Mapping[str, Located]]) -> Iterator[str]:
     fields = list(_fields(step))
     yield from (f"{name}: {value}" for name, value in _parts(step, fields))
-    for name in _variables_in([value for _, value in fields], variables) if variables else ():
-        yield f"vars.{name}: {_plain(variables[name])}"
+    for root, name in _named_in([value for _, value in fields], around) if any(around.values()) else ():
+        yield f"{root}.{name}: {_plain(around[root][name])}"
 
 
 def _parts(step: Step, fields: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -116,19 +124,19 @@ def _fields(step: Step) -> Iterator[tuple[str, Any]]:
                 yield one.name, value
 
 
-def _variables_in(value: object, variables: Mapping[str, Located]) -> list[str]:
-    """The vars that a value names, and those that they name in turn."""
-    found: dict[str, None] = {}
+def _named_in(value: object, around: Mapping[str, Mapping[str, Located]]) -> list[tuple[str, str]]:
+    """The vars and parameters that a value names, and those that they name in turn, each with its root."""
+    found: dict[tuple[str, str], None] = {}
     waiting: list[object] = [value]
     while waiting:
         for expression in _expressions_in(waiting.pop()):
             for reference in expression.references:
+                values = around.get(reference.root, {})
                 # A name that is not constant could be any of them.
-                names = reference.path[:1] or tuple(variables)
-                for name in names if reference.root == "vars" else ():
-                    if name in variables and name not in found:
-                        found[name] = None
-                        waiting.append(variables[name])
+                for name in reference.path[:1] or tuple(values):
+                    if name in values and (reference.root, name) not in found:
+                        found[reference.root, name] = None
+                        waiting.append(values[name])
     return list(found)
 
 

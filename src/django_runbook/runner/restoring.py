@@ -62,7 +62,8 @@ class Restorer:
         for role, steps in lists_of(block, scope.role):
             inner = replace(scope, role=role)
             for step in steps:
-                ended = self.past.done.get(inner.id(step)) if role is Role.STEP else None
+                step_id = inner.id(step)
+                ended = (self.past.done.get(step_id) or self.past.below.get(step_id)) if role is Role.STEP else None
                 if ended is not None:
                     self.restore(step, inner, ended)
                 else:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from django_runbook import events
 from django_runbook.binding.binder import Binder
@@ -49,6 +49,7 @@ from django_runbook.runner.stopping import Stop
 from django_runbook.runner.telling import NO_ITEMS, Teller
 
 # Each look-up in the class costs as much as a call, and a step has a dozen of them.
+_NO_PAST: Final = Past()
 _SUCCEEDED, _FAILED, _SKIPPED = StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.SKIPPED
 _INTERRUPTED, _NOT_RUN, _TIMED_OUT = StepStatus.INTERRUPTED, StepStatus.NOT_RUN, StepStatus.TIMED_OUT
 
@@ -124,7 +125,7 @@ class _Run:
         self._locker = Locker(new_lock=around.new_lock, teller=self._teller, mask=around.mask)
         self._restorer = Restorer(past=settings.past, teller=self._teller)
         self._teller.restore = self._restore
-        self._has_failed_handler = False
+        self._has_failed_handler = settings.past.has_failed_handler
         # The branches of a parallel group end steps at the same time.
         self._lock = threading.Lock()
 
@@ -212,7 +213,7 @@ class _Run:
         # A dry run leaves no trace, and takes no lock.
         if settings is None or self._settings.is_dry_run:
             return contextlib.nullcontext((scope, None))
-        started = self._settings.past.started if scope.role is Role.STEP else frozenset()
+        started = self._past(scope).started
         if settings.on_conflict == "skip" and (step_id in started or (started and not step_id)):
             # To leave out the rest of what an earlier attempt has begun would make a success of what has failed.
             settings = replace(settings, on_conflict="fail")
@@ -352,21 +353,27 @@ class _Run:
             return self._once(step, scope, name=name, failure=failure)
         return self._loop(step, items, scope, name=name)
 
+    def _past(self, scope: Scope) -> Past:
+        """What earlier attempts have done here; handlers never count as done."""
+        return self._settings.past if scope.role is Role.STEP and not scope.is_anew else _NO_PAST
+
     def _past_of(self, step: Step, scope: Scope) -> PastStep | None:
-        """How the step ended in an earlier attempt; handlers never count as done."""
-        return self._settings.past.done.get(scope.id(step)) if scope.role is Role.STEP else None
+        past = self._past(scope).done.get(scope.id(step))
+        if past is not None and past.is_until_open:
+            asked = self._check_until(step, scope, AttemptResult(status=_SUCCEEDED), past.output)
+            return past if asked.status is _SUCCEEDED else None
+        return past
 
     def _other_items(self, step: Step, items: tuple[object, ...], scope: Scope) -> Failure | None:
         """The failure of a loop that has other items than those that are done: a number is all that they are known by.
 
         What only a run knows, such as the output of a step that has run again, nobody could look at before.
         """
-        past = self._settings.past
-        known = past.items if scope.role is Role.STEP else {}
+        past = self._past(scope)
         loop_id = scope.id(step)
-        for number, item in enumerate(items, start=1) if known else ():
+        for number, item in enumerate(items, start=1) if past.items else ():
             step_id = scope.for_item(number, item, loop_id=loop_id).id(step)
-            before = known.get(step_id)
+            before = past.items.get(step_id)
             # Of a command that failed nothing is done; of a group that did, some steps may be.
             if before is None or (isinstance(step, CommandStep) and step_id not in past.done):
                 continue
@@ -398,7 +405,7 @@ class _Run:
             return step.id, failure
 
     def _reason_to_skip(self, step: Step, scope: Scope, name: str) -> str:
-        is_decided = scope.role is Role.STEP and scope.id(step) in self._settings.past.started
+        is_decided = scope.id(step) in self._past(scope).started
         if step.when is not None and not is_decided and not evaluate_condition(step.when, scope.context()):
             return f"when: {step.when.source}"
         is_asked = step.confirm is not None and not self._settings.answers_yes and not self._settings.is_dry_run
@@ -521,10 +528,10 @@ class _Run:
 
     def _group(self, step: GroupStep, scope: Scope, name: str) -> Outcome:
         self._teller.start(step, scope, name)
-        inner = scope.inside(scope.id(step))
+        scopes = _of_attempts(scope)
 
         def once() -> tuple[AttemptResult, object]:
-            owner = f'"{step.id}"'
+            inner, owner = next(scopes).inside(scope.id(step)), f'"{step.id}"'
             state = self._block(step.block, inner, timeout_seconds=step.timeout_seconds, owner=owner)
             return state.result(), None
 
@@ -533,6 +540,7 @@ class _Run:
     def _call(self, step: CallStep, scope: Scope, name: str) -> Outcome:
         self._teller.start(step, scope, name)
         planned = self._plan.steps.get(scope.id(step))
+        scopes = _of_attempts(scope)
 
         def once() -> tuple[AttemptResult, object]:
             inputs = planned.inputs if planned is not None and planned.is_final else None
@@ -543,7 +551,7 @@ class _Run:
             errors = [item for item in inputs.diagnostics if item.severity is Severity.ERROR]
             if errors:
                 return outcomes.failed(outcomes.of_diagnostics(errors, self._around.mask)).result, None
-            inner = scope.inside(
+            inner = next(scopes).inside(
                 scope.id(step),
                 inputs=inputs,
                 views={},
@@ -598,6 +606,14 @@ class _Run:
         except ExpressionError as error:
             failure = outcomes.of_expression(error, self._around.mask)
         return replace(result, status=_FAILED, failure=failure)
+
+
+def _of_attempts(scope: Scope) -> Iterator[Scope]:
+    """The scope of each attempt of a group: a run that was resumed goes on in the first, and each other begins anew."""
+    yield scope
+    anew = replace(scope, is_anew=True)
+    while True:
+        yield anew
 
 
 def _captures(step: Step) -> bool:

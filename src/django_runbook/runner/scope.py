@@ -24,6 +24,7 @@ class Scope:
 
     ``is_isolated`` says that commands run in processes of their own, ``is_concurrent`` that other steps run at the same
     time, ``is_hidden`` that output is not shown, and ``is_fail_fast`` that the items of a loop end at a failure.
+    ``is_anew`` says that a group around it is tried again: what an earlier attempt of the run did there counts no more.
     """
 
     inputs: Inputs
@@ -41,6 +42,7 @@ class Scope:
     is_concurrent: bool = False
     is_hidden: bool = False
     is_fail_fast: bool = True
+    is_anew: bool = False
 
     def context(self) -> Mapping[str, object]:
         """The names of an expression."""

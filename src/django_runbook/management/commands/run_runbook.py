@@ -180,7 +180,7 @@ class Command(BaseCommand):
             )
             left = recorder.left_of(resumed, answers, ask=_asker(sys.stdin, getattr(self.stdout, "_out", sys.stdout)))
             settings = dataclasses.replace(settings, past=left.past)
-            journal = recorder.go_on(resumed, left)
+            journal = recorder.go_on(resumed, left, given=tuple(params), options=kept)
         elif configuration.has_journal and not options["no_journal"] and not options["dry_run"]:
             recorded = beginning.options_of(selected, **kept)
             journal = recorder.begin(path=path, runbook=key, given=tuple(params), options=recorded)
