@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "recording": {"journal", "resume", "models", "checking", "document", "binding", "locks", "runner"},
     "signals": set[str](),
     "pages": {"models", "journal", "locks", "reporters"},
-    "admin": {"pages", "models", "locks", "conf"},
+    "admin": {"pages", "journal", "models", "locks", "conf"},
     "migrations": {"fields"},
     "results": set[str](),
     "exceptions": set[str](),

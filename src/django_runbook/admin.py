@@ -21,11 +21,11 @@ from django.utils.safestring import SafeString
 
 from django_runbook import conf
 from django_runbook.exceptions import RunbookError
+from django_runbook.journal.liveness import Life, life_of, lives_of, shown_status
 from django_runbook.locks.base import Lock
 from django_runbook.locks.factory import new_factory
 from django_runbook.models import RUNNING, Checkpoint, FailedRow, Run, StepRun
 from django_runbook.pages import words
-from django_runbook.pages.liveness import Life, life_of, lives_of, shown_status
 from django_runbook.pages.run import Cursor, RunPage, Urls, run_page, took
 from django_runbook.pages.step import step_page
 from django_runbook.results import RunStatus

@@ -17,6 +17,7 @@ from django_runbook.exceptions import InvalidUsage, LockHeld
 from django_runbook.journal import beginning, liveness
 from django_runbook.journal.definitions import Definitions
 from django_runbook.journal.listener import Journal
+from django_runbook.journal.output import storable
 from django_runbook.journal.writer import Writer
 from django_runbook.locks.base import Lock
 from django_runbook.models import RUNNING, Run
@@ -79,6 +80,16 @@ class Resumed:
 def alias() -> str:
     """The database of the journal."""
     return router.db_for_write(Run)
+
+
+def find(asked: str) -> Run:
+    """The run whose id begins with this; raises InvalidUsage where that is none, or not one alone."""
+    if not asked:
+        raise InvalidUsage("--run needs the id of a run, or its first characters")
+    found = list(Run.objects.using(alias()).filter(pk__startswith=storable(asked)).newest_first()[:2])
+    if len(found) != 1:
+        raise InvalidUsage(f"{'several runs begin' if found else 'no run begins'} with {asked}")
+    return found[0]
 
 
 def hold(runbook: str, asked: str, *, new_lock: Callable[[str], Lock]) -> Resumed:

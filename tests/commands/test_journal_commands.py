@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.core.management import CommandError, call_command
+from django.db.models import QuerySet
 from django.utils import timezone
 from pytest_django import Settings
 
 from django_runbook import conf
 from django_runbook.locks import factory
+from django_runbook.management.commands import prune_runs
 from django_runbook.models import RUNNING, Checkpoint, Run, StepRun
 from tests.journal.support import die
 from tests.runner.support import run
@@ -125,6 +127,29 @@ def test_what_is_not_there_is_told(words: tuple[str, ...]) -> None:
     assert caught.value.returncode == 2
 
 
+@pytest.mark.parametrize(
+    "lock",
+    [
+        {"BACKEND": "redis", "OPTIONS": {"url": "redis://127.0.0.1:1/0"}},
+        {"BACKEND": "file", "OPTIONS": {"directory": "/proc/none"}},
+    ],
+    ids=["no Redis", "no folder"],
+)
+def test_where_no_lock_can_be_asked_a_run_is_what_it_says(settings: Settings, lock: dict[str, Any]) -> None:
+    row = made("a.yml", days=1, status=RUNNING)
+    settings.RUNBOOK = {"LOCK": lock}
+    assert "running" in show()
+    assert "  status    running" in show("--run", row.pk)
+
+
+@pytest.mark.parametrize("words", [("show_runs",), ("prune_runs", "--dry-run")], ids=["show_runs", "prune_runs"])
+def test_a_setting_that_is_wrong_is_told(settings: Settings, words: tuple[str, ...]) -> None:
+    settings.RUNBOOK = {"LOCK": "nonsense"}
+    with pytest.raises(CommandError, match="nonsense") as caught:
+        call_command(*words)
+    assert caught.value.returncode == 2
+
+
 # -- prune_runs ------------------------------------------------------------------------------------------------------------
 
 
@@ -144,8 +169,10 @@ def test_by_default_a_hundred_of_each_stay() -> None:
 
 
 def test_a_run_that_is_at_work_stays() -> None:
-    row, dead = (made("a.yml", days=100, status=RUNNING) for _ in range(2))
-    lock = factory.new_factory(conf.read(), what="")(row.lock_name)
+    row, dead = (made("a.yml", days=100, status=RUNNING, owner=owner) for owner in ("a", "b"))
+    lock, other = (factory.new_factory(conf.read(), what="")(each.lock_name) for each in (row, dead))
+    other.acquire()
+    other.release()
     lock.acquire()
     try:
         prune("--keep", "0")
@@ -153,6 +180,41 @@ def test_a_run_that_is_at_work_stays() -> None:
         lock.release()
     assert list(Run.objects.all()) == [row]
     assert not StepRun.objects.filter(run=dead).exists()
+
+
+def test_a_run_whose_lock_is_out_of_sight_stays_and_is_not_taken_for_dead(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = made("a.yml", days=100, status=RUNNING)
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    settings.RUNBOOK = {"LOCK": {"BACKEND": "file", "OPTIONS": {"directory": str(tmp_path / "elsewhere")}}}
+    for keep in ("100", "0"):
+        prune("--keep", keep, "--verbosity", "2")
+        assert f"the run {row.pk} stays" in capsys.readouterr().err
+    assert Run.objects.get() == row
+    assert "running" in show()
+
+
+def test_a_run_that_is_resumed_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    resumed, dead, failed = (
+        made("a.yml", days=100, status=status, owner=owner)
+        for status, owner in ((RUNNING, "a"), (RUNNING, "b"), ("failed", "c"))
+    )
+    for row in (resumed, dead):
+        lock = factory.new_factory(conf.read(), what="")(row.lock_name)
+        lock.acquire()
+        lock.release()
+    delete = prune_runs.Command.process_batch
+
+    def resume_first(command: prune_runs.Command, rows: QuerySet[Run]) -> int:
+        for row in (resumed, failed):
+            row.take_over("new", using="default", at=timezone.now(), host="here", pid=1, user="")
+        return delete(command, rows)
+
+    monkeypatch.setattr(prune_runs.Command, "process_batch", resume_first)
+    assert prune("--keep", "0") == "1 done\n"
+    assert set(Run.objects.all()) == {resumed, failed}
+    assert StepRun.objects.count() == 2
 
 
 def test_a_dry_run_deletes_nothing() -> None:

@@ -1,13 +1,24 @@
-"""A run that says that it is running to whether its process lives: it does as long as it holds its lock."""
+"""A run that says that it is running to whether its process is there: it is as long as it holds its lock."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import enum
+from collections.abc import Callable, Sequence
 
+from django_runbook.exceptions import RunbookError
 from django_runbook.locks.base import Lock
 from django_runbook.locks.file import FileLock
 from django_runbook.models import RUNNING, Run
 from django_runbook.results import RunStatus
+
+
+class Life(enum.Enum):
+    """``UNKNOWN`` is a run whose lock is kept where this process cannot see it, or cannot be asked now."""
+
+    ENDED = "ended"
+    AT_WORK = "at work"
+    GONE = "gone"
+    UNKNOWN = "unknown"
 
 
 def can_be_told(lock: Lock) -> bool:
@@ -19,23 +30,42 @@ def can_be_told(lock: Lock) -> bool:
     return not isinstance(lock, FileLock) or lock.path.exists()
 
 
-def is_alive(run: Run, new_lock: Callable[[str], Lock]) -> bool:
-    """Whether the process of a run is at work."""
-    if run.status != RUNNING:
-        return False
-    lock = new_lock(run.lock_name)
-    if lock.acquire() is not None:
-        return True
-    lock.release()
-    return False
+def life_of(run: Run, new_lock: Callable[[str], Lock]) -> Life:
+    """Whether the process of a run is at work, asked only of a run that says so."""
+    return lives_of([run], new_lock)[run.pk]
 
 
-def status_of(run: Run, new_lock: Callable[[str], Lock]) -> str:
+def lives_of(runs: Sequence[Run], new_lock: Callable[[str], Lock]) -> dict[str, Life]:
+    """The same of many runs, by their ids. A run that ended while it was asked is read anew."""
+    lives = {run.pk: _ask(run, new_lock) for run in runs}
+    free = [run for run in runs if lives[run.pk] in {Life.GONE, Life.UNKNOWN}]
+    if not free:
+        return lives
+    ended = Run.objects.using(free[0]._state.db).filter(pk__in=[run.pk for run in free]).exclude(status=RUNNING)
+    keys = set(ended.values_list("pk", flat=True))
+    for run in free:
+        if run.pk in keys:
+            run.refresh_from_db()
+            lives[run.pk] = Life.ENDED
+    return lives
+
+
+def shown_status(run: Run, life: Life) -> str:
     """The status as a person should see it: a run that died was interrupted."""
+    return RunStatus.INTERRUPTED.value if life is Life.GONE else run.status
+
+
+def _ask(run: Run, new_lock: Callable[[str], Lock]) -> Life:
     if run.status != RUNNING:
-        return run.status
-    if not can_be_told(new_lock(run.lock_name)) or is_alive(run, new_lock):
-        return run.status
-    # It may have ended well while it was asked, and have taken its lock away.
-    run.refresh_from_db()
-    return RunStatus.INTERRUPTED.value if run.status == RUNNING else run.status
+        return Life.ENDED
+    try:
+        lock = new_lock(run.lock_name)
+        # Before it is taken, which would make its file, and everybody would hold the run for gone.
+        if not can_be_told(lock):
+            return Life.UNKNOWN
+        if lock.acquire() is not None:
+            return Life.AT_WORK
+        lock.release()
+    except RunbookError:
+        return Life.UNKNOWN
+    return Life.GONE

@@ -10,12 +10,12 @@ from typing import Self
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from django_runbook.journal.liveness import Life, life_of, shown_status
 from django_runbook.locks.base import Lock
 from django_runbook.models import RUNNING, UNFINISHED, Run
 from django_runbook.pages import words
 from django_runbook.pages.attempts import Attempts, attempts_of
 from django_runbook.pages.failures import failed_rows_of
-from django_runbook.pages.liveness import Life, life_of, shown_status
 from django_runbook.pages.timeline import Frame, Row, Share, Timeline, shares, timeline_of
 from django_runbook.reporters.texts import duration
 

@@ -8,10 +8,10 @@ from typing import Final
 
 from django.utils.safestring import SafeString
 
+from django_runbook.journal.liveness import Life
 from django_runbook.models import StepRun
 from django_runbook.pages import words
 from django_runbook.pages.attempts import Attempt, attempts_at
-from django_runbook.pages.liveness import Life
 from django_runbook.pages.progress import Progress
 
 # An expression may see more than a page should hold.

@@ -12,7 +12,9 @@ from django.utils import timezone
 
 from django_runbook import conf
 from django_runbook.batch import BatchCommand, values
+from django_runbook.exceptions import RunbookError
 from django_runbook.journal import liveness
+from django_runbook.journal.liveness import Life
 from django_runbook.locks import factory as locks
 from django_runbook.models import RUNNING, Checkpoint, Run
 
@@ -40,8 +42,9 @@ class Command(BatchCommand):
             before = timezone.now() - datetime.timedelta(seconds=options["older_than"])
         except OverflowError:
             raise CommandError("--older-than is before the beginning of time", returncode=2) from None
+        self._is_verbose = options["verbosity"] > 1
         self._rows = Run.objects.using(self.database).filter(
-            _old(self.database, before=before, keep=options["keep"]) & ~Q(pk__in=list(self._at_work(before)))
+            _old(self.database, before=before, keep=options["keep"]) & self._over(before)
         )
         super().handle(*args, **options)
         if not (options["dry_run"] or self.stopping):
@@ -52,14 +55,26 @@ class Command(BatchCommand):
         return self._rows.all()
 
     def process_batch(self, rows: QuerySet[Run]) -> int:
-        found = list(rows.values_list("pk", flat=True))
+        asked = self._rows.filter(pk__in=list(rows.values_list("pk", flat=True)))
+        # Whoever resumes one now waits for its row, and finds it gone; who was faster has taken it out of the rows.
+        found = list(asked.select_for_update().values_list("pk", flat=True))
         Run.objects.using(self.database).filter(pk__in=found).delete()
         return len(found)
 
-    def _at_work(self, before: datetime.datetime) -> list[str]:
-        new_lock = locks.new_factory(conf.read(), what="prune_runs")
-        running = Run.objects.using(self.database).filter(status=RUNNING, started_at__lt=before)
-        return [run.pk for run in running if liveness.is_alive(run, new_lock)]
+    def _over(self, before: datetime.datetime) -> Q:
+        """The runs that nobody works on: those that ended, and those whose process is gone.
+
+        These are known by the token of that process: whoever resumes one meanwhile gives it another.
+        """
+        claims = list(Run.objects.using(self.database).filter(status=RUNNING, started_at__lt=before))
+        try:
+            lives = liveness.lives_of(claims, locks.new_factory(conf.read(), what="prune_runs"))
+        except RunbookError as error:
+            raise CommandError(str(error), returncode=error.exit_code) from error
+        unknown = [run for run in claims if lives[run.pk] is Life.UNKNOWN]
+        for run in unknown if self._is_verbose else ():
+            self.tell(f"the run {run.pk} stays: whether it is at work cannot be seen from here")
+        return ~Q(status=RUNNING) | Q(owner__in=[run.owner for run in claims if lives[run.pk] is Life.GONE])
 
 
 def _old(alias: str, *, before: datetime.datetime, keep: int) -> Q:

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from django_runbook import conf, recording
+from django_runbook.exceptions import RunbookError
 from django_runbook.journal import liveness, texts
 from django_runbook.locks import factory as locks
 from django_runbook.models import Run, StepRun
@@ -36,21 +37,25 @@ class Command(BaseCommand):
             raise CommandError("--step needs --run", returncode=2)
         if not 0 <= options["limit"] <= _MOST:
             raise CommandError(f"--limit must be from 0 to {_MOST:,}", returncode=2)
-        self._new_lock = locks.new_factory(conf.read(), what="show_runs")
         self._is_json = options["format"] == "json"
         try:
+            self._new_lock = locks.new_factory(conf.read(), what="show_runs")
             if options["run"] is None:
                 self._show_runs(options["runbook"], limit=options["limit"])
             else:
                 self._show_run(options["run"], step_id=options["step"])
         except DatabaseError as error:
             raise CommandError(f"the journal cannot be read: {error}") from error
+        except RunbookError as error:
+            raise CommandError(str(error), returncode=error.exit_code) from error
 
     def _show_runs(self, runbook: str | None, *, limit: int) -> None:
         runs = Run.objects.using(recording.alias()).newest_first()
         if runbook is not None:
             runs = runs.named(runbook)
-        shown = [(run, liveness.status_of(run, self._new_lock)) for run in runs[:limit]]
+        found = list(runs[:limit])
+        lives = liveness.lives_of(found, self._new_lock)
+        shown = [(run, liveness.shown_status(run, lives[run.pk])) for run in found]
         if self._is_json:
             self._write_json([texts.as_dict(run, status=status) for run, status in shown])
         elif shown:
@@ -59,16 +64,11 @@ class Command(BaseCommand):
             self.stdout.write("There are no runs.")
 
     def _show_run(self, asked: str, *, step_id: str | None) -> None:
-        if not asked:
-            raise CommandError("--run needs the id of a run, or its first characters", returncode=2)
-        found = list(Run.objects.using(recording.alias()).filter(pk__startswith=asked).newest_first()[:2])
-        if len(found) != 1:
-            raise CommandError(f"{'several runs begin' if found else 'no run begins'} with {asked}", returncode=2)
-        run = found[0]
+        run = recording.find(asked)
         steps = StepRun.objects.using(recording.alias()).filter(run=run).order_by("pk")
         if step_id is not None:
             return self._show_step(steps.filter(step_id=step_id).last(), step_id)
-        status = liveness.status_of(run, self._new_lock)
+        status = liveness.shown_status(run, liveness.life_of(run, self._new_lock))
         if self._is_json:
             return self._write_json(texts.as_dict(run, status=status, steps=[texts.as_dict(step) for step in steps]))
         shown = steps.defer("output_head", "output_tail", "traceback", "output", "definition")

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from django_runbook.exceptions import InvalidUsage
+from django_runbook.journal.liveness import Life, life_of, shown_status
 from django_runbook.locks.base import Lock
 from django_runbook.locks.file import FileLock
 from django_runbook.models import RUNNING, Run
-from django_runbook.pages.liveness import Life, life_of, shown_status
 
 RUN = Run(id="abc", status=RUNNING)
 
