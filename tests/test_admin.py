@@ -472,6 +472,15 @@ def test_what_a_step_captured_is_shown_as_it_is(client: Client) -> None:
     assert "&quot;very_late&quot;: 31" in page
 
 
+def test_halves_of_characters_are_shown_as_they_are_written(client: Client) -> None:
+    run = journal_data.new_run(params={"word": "\udcff"})
+    journal_data.Writer(run).step("say", argv=["say", "\udcff"], output=["\ud800"])
+    assert r"<bdi>\udcff</bdi>" in html(client, url_of(run))
+    page = html(client, step_url(run, "say"))
+    assert r"\udcff&#x27;</pre>" in page
+    assert r"\ud800" in page
+
+
 def test_captured_output_is_shown_up_to_a_bound(client: Client) -> None:
     run = journal_data.new_run()
     journal_data.Writer(run).step("big", output=["x" * 300_000])

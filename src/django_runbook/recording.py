@@ -94,6 +94,7 @@ def find(asked: str) -> Run:
 
 def hold(runbook: str, asked: str, *, new_lock: Callable[[str], Lock]) -> Resumed:
     """The run to resume, while no other process works on it; raises LockHeld where one does."""
+    runbook = storable(runbook)
     found = resume.find(runbook, asked, using=alias())
     lock = new_lock(found.lock_name)
     if found.status == RUNNING and not asked and not liveness.can_be_told(lock):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from django.dispatch import Signal
 from django_runbook import signals
 from django_runbook.executors.atomic import atomically
 from django_runbook.journal import writer
+from django_runbook.journal.output import storable
 from django_runbook.models import Run, StepRun
 from django_runbook.results import StepStatus
 from tests.journal.support import effects, resume
@@ -150,6 +152,24 @@ def test_progress_can_be_seen_while_nobody_is_in_a_transaction(tmp_path: Path, m
 def test_what_no_database_takes_is_left_out(tmp_path: Path) -> None:
     run(tmp_path, "steps: [{id: odd, command: misbehave surrogate}]")
     assert row("odd").output_head == "half of a character: \\udc80"
+
+
+def test_no_text_is_stored_that_a_database_refuses(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/half \xff"))
+    folder.mkdir()
+    text = """\
+name: "a\\0b"
+steps:
+  - {id: a, name: "a\\0b", command: say, args: ["a\\0b"]}
+  - {id: b, command: noop, when: "'a\\0' == 'b'"}
+  - {id: c, command: fail}
+"""
+    assert run(folder, text).statuses == {"a": "succeeded", "b": "skipped", "c": "failed"}
+    assert resume(folder).result("a")["reason"] == "finished before"
+    rows = [*Run.objects.values(), *StepRun.objects.values()]
+    texts = [value for row in rows for value in row.values() if isinstance(value, str)]
+    assert [text for text in texts if storable(text) != text] == []
+    assert Run.objects.get().name == "ab"
 
 
 def test_a_run_that_goes_on_is_the_same_run(tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ def test_every_status_has_a_word(status: str) -> None:
         ([1, "é"], '[1, "é"]'),
         (None, "null"),
         (True, "true"),
+        ("half \udcff", r"half \udcff"),
+        (["\ud800", "b"], r"\ud800, b"),
+        ({"a": "\ud800"}, r'{"a": "\ud800"}'),
     ],
 )
 def test_stored_values_are_shown_as_text(value: object, text: str) -> None:

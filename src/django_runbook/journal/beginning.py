@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from django_runbook.binding.plan import Plan
+from django_runbook.journal.output import storable
 from django_runbook.models import Run
 from django_runbook.runner.masking import Mask
 from django_runbook.runner.selection import Selection
@@ -30,9 +31,9 @@ def new_run(
     params, withheld = _split(plan, given, mask=mask)
     run = Run(
         id=str(plan.inputs.run["id"]),
-        runbook=runbook,
-        name=plan.runbook.name,
-        file=plan.runbook.path,
+        runbook=storable(runbook),
+        name=storable(plan.runbook.name),
+        file=storable(plan.runbook.path),
         file_hash=hashlib.sha256(path.read_bytes()).hexdigest(),
         git_commit=_commit_of(path),
         params=params,
@@ -76,7 +77,7 @@ def here() -> dict[str, Any]:
     except (KeyError, OSError):
         # A container's user often has no name.
         user = str(os.getuid())
-    return {"host": socket.gethostname()[:255], "pid": os.getpid(), "user": user[:150]}
+    return {"host": socket.gethostname()[:255], "pid": os.getpid(), "user": storable(user)[:150]}
 
 
 def options_of(selection: Selection, **more: Any) -> dict[str, Any]:

@@ -155,7 +155,7 @@ class Journal:
             argv=event.argv,
             started_at=stored(event.at),
             item_hash=self._item_hashes.get(event.step_id, ""),
-            file=event.file,
+            file=storable(event.file),
             line=event.line,
         )
         self._writer.insert(row)
@@ -231,7 +231,7 @@ class Journal:
             group_ids=event.group_ids,
             item_hash=self._item_hashes.get(result.step_id, ""),
             status=result.status.value,
-            file=result.file,
+            file=storable(result.file),
             line=result.line,
             finished_at=stored(event.at),
             **_columns_of_result(result),
@@ -246,7 +246,7 @@ class Journal:
             step_id=step_id,
             attempt=attempt,
             run_attempt=self._run.attempt_count,
-            definition=definition.text,
+            definition=storable(definition.text),
             definition_hash=definition.digest,
             **columns,
         )
@@ -284,7 +284,7 @@ def _columns_of_result(result: StepResult) -> dict[str, Any]:
     if result.reason:
         columns["reason"] = storable(result.reason)
     if result.warnings:
-        columns["warnings"] = result.warnings
+        columns["warnings"] = [storable(warning) for warning in result.warnings]
     if result.failure is not None:
         # A group's failure is that of a step inside, where its traceback stands.
         columns |= _columns_of(result.failure, has_traceback=not result.is_group)
@@ -296,7 +296,7 @@ def _columns_of_result(result: StepResult) -> dict[str, Any]:
 def _columns_of(failure: Failure, *, has_traceback: bool = True) -> dict[str, Any]:
     return {
         "exit_code": int(failure.exit_code),
-        "error_type": failure.error_type,
+        "error_type": storable(failure.error_type),
         "message": storable(failure.message),
         "traceback": storable(failure.traceback) if has_traceback else "",
     }

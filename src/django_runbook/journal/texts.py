@@ -8,9 +8,11 @@ from typing import Any
 
 from django.utils import timezone
 
+from django_runbook.journal.output import storable
 from django_runbook.models import Run, StepRun
 from django_runbook.results import StepStatus
 from django_runbook.runner.outcomes import duration
+from django_runbook.runner.output import tidy_text
 
 _SYMBOLS = {"succeeded": "✓", "skipped": "-", "not_run": "-", "running": "…"}
 _FAILED = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value, StepStatus.INTERRUPTED.value))
@@ -21,7 +23,7 @@ def table(runs: Sequence[tuple[Run, str]]) -> Iterator[str]:
     """Runs, each with the status that it has in truth, one a line."""
     head = ("RUN", "RUNBOOK", "STATUS", "STARTED", "TOOK", "ATTEMPTS")
     rows = [
-        (run.id[:_ID_LENGTH], run.runbook, status, _time(run.started_at), _took(run), str(run.attempt_count))
+        (run.id[:_ID_LENGTH], _line(run.runbook), status, _time(run.started_at), _took(run), str(run.attempt_count))
         for run, status in runs
     ]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
@@ -31,11 +33,11 @@ def table(runs: Sequence[tuple[Run, str]]) -> Iterator[str]:
 
 def run_lines(run: Run, status: str, steps: Iterable[StepRun]) -> Iterator[str]:
     """One run, with its steps in the order in which they began."""
-    yield f"{run.name} ({run.file})"
+    yield f"{_line(run.name)} ({_line(run.file)})"
     yield f"  run       {run.id}"
     yield f"  status    {status}" + (f", exit code {run.exit_code}" if run.exit_code is not None else "")
     if run.reason:
-        yield f"  reason    {run.reason}"
+        yield f"  reason    {_line(run.reason)}"
     yield f"  started   {_time(run.started_at)} by {run.user} on {run.host}, process {run.pid}"
     if run.finished_at is not None:
         yield f"  finished  {_time(run.finished_at)}, after {_took(run)}"
@@ -44,7 +46,7 @@ def run_lines(run: Run, status: str, steps: Iterable[StepRun]) -> Iterator[str]:
     if run.git_commit:
         yield f"  commit    {run.git_commit[:12]}"
     for name, value in run.params.items():
-        yield f"  param     {name} = {value}"
+        yield f"  param     {name} = {_line(value)}"
     for step in steps:
         yield step_line(step)
 
@@ -61,7 +63,7 @@ def step_line(step: StepRun) -> str:
     if step.done_count is not None:
         notes.append(f"{step.done_count} of {step.total_count}" if step.total_count else f"{step.done_count} done")
     why = step.reason or " ".join(step.message.split("\n", 1)[:1])
-    return f"{indent}{symbol} {step.step_id}: {', '.join(notes)}" + (f": {why}" if why else "")
+    return f"{indent}{symbol} {step.step_id}: {', '.join(notes)}" + (f": {_line(why)}" if why else "")
 
 
 def output_lines(step: StepRun) -> Iterator[str]:
@@ -89,6 +91,11 @@ def as_dict(row: Run | StepRun, **more: Any) -> dict[str, Any]:
         one.attname: getattr(row, one.attname) for one in row._meta.concrete_fields if one.attname not in left_out
     }
     return {name: _plain(value) for name, value in {**values, **more}.items()}
+
+
+def _line(value: object) -> str:
+    """As one line that moves no cursor, and that every stream and every mail takes."""
+    return storable(" ".join(tidy_text(str(value), str).splitlines()))
 
 
 def _plain(value: Any) -> Any:

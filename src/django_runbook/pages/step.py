@@ -9,6 +9,7 @@ from typing import Final
 from django.utils.safestring import SafeString
 
 from django_runbook.journal.liveness import Life
+from django_runbook.journal.output import storable
 from django_runbook.models import StepRun
 from django_runbook.pages import words
 from django_runbook.pages.attempts import Attempt, attempts_at
@@ -95,7 +96,7 @@ class StepPage:
         """What ``capture`` made of its output, which expressions see."""
         if not self.step.output:
             return ""
-        text = json.dumps(self.step.output[0], indent=2, ensure_ascii=False)
+        text = storable(json.dumps(self.step.output[0], indent=2, ensure_ascii=False))
         return text if len(text) <= _MAX_CAPTURED else f"{text[:_MAX_CAPTURED]} …"
 
     def _look(self, attempt: Attempt | StepRun) -> str:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from django_runbook.journal.output import storable
 from django_runbook.models import RUNNING, Run
 from django_runbook.reporters.texts import duration
 from django_runbook.results import Role, RunStatus, StepStatus
@@ -101,13 +102,13 @@ def number(value: int) -> str:
 def plain(value: object) -> str:
     """A stored value as text: a text as it is, texts with commas, the rest as JSON."""
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-        return ", ".join(value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return storable(", ".join(value))
+    return storable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def command_line(argv: Sequence[str]) -> str:
     """The tokens as they are typed into a shell."""
-    return shlex.join(argv)
+    return storable(shlex.join(argv))
 
 
 def resume_line(run: Run) -> str:

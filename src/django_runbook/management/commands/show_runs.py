@@ -11,6 +11,7 @@ from django.db import DatabaseError
 from django_runbook import conf, recording
 from django_runbook.exceptions import RunbookError
 from django_runbook.journal import liveness, texts
+from django_runbook.journal.output import storable
 from django_runbook.locks import factory as locks
 from django_runbook.models import Run, StepRun
 
@@ -52,7 +53,7 @@ class Command(BaseCommand):
     def _show_runs(self, runbook: str | None, *, limit: int) -> None:
         runs = Run.objects.using(recording.alias()).newest_first()
         if runbook is not None:
-            runs = runs.named(runbook)
+            runs = runs.named(storable(runbook))
         found = list(runs[:limit])
         lives = liveness.lives_of(found, self._new_lock)
         shown = [(run, liveness.shown_status(run, lives[run.pk])) for run in found]
