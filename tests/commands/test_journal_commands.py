@@ -3,6 +3,8 @@ from __future__ import annotations
 import datetime
 import io
 import json
+import os
+import socket
 import uuid
 from pathlib import Path
 from typing import Any
@@ -52,8 +54,16 @@ def prune(*words: str) -> str:
 
 def made(runbook: str, *, days: int, **columns: Any) -> Run:
     at = timezone.now() - datetime.timedelta(days=days)
-    values = {"status": "succeeded", "pid": 1, "host": "here", "owner": "x", "started_at": at, "now": at.isoformat()}
-    row = Run.objects.create(id=uuid.uuid4().hex, runbook=runbook, name=runbook, **{**values, **columns})
+    values = {
+        "id": uuid.uuid4().hex,
+        "status": "succeeded",
+        "pid": 1,
+        "host": "here",
+        "owner": "x",
+        "started_at": at,
+        "now": at.isoformat(),
+    }
+    row = Run.objects.create(runbook=runbook, name=runbook, **{**values, **columns})
     StepRun.objects.create(run=row, step_id="one", name="one", role="step", kind="command", status="succeeded")
     return row
 
@@ -249,6 +259,60 @@ def test_a_failed_run_is_reported_by_its_handler(tmp_path: Path, monkeypatch: py
     assert "- three: not_run" in message.body
     assert "--resume " in message.body
     assert "s3cret" not in message.body
+
+
+def test_a_run_that_is_not_recorded_is_not_reported_as_another_one(tmp_path: Path) -> None:
+    made("other.yml", days=0, status=RUNNING, host=socket.gethostname(), pid=os.getpid())
+    told = run(tmp_path, "steps: [mail_run_report --to ops@example.com]", no_journal=True)
+    assert "this run is not recorded" in told.result("mail_run_report")["failure"]["message"]
+    assert mail.outbox == []
+
+
+def test_one_of_two_runs_on_a_host_reports_itself(tmp_path: Path) -> None:
+    made("other.yml", days=-1, status=RUNNING, host=socket.gethostname(), pid=os.getpid())
+    run(tmp_path, "steps: [mail_run_report --to ops@example.com]")
+    assert mail.outbox[0].subject == "[runbook] test: running"
+
+
+@pytest.mark.parametrize("asked", ["", "abc", "x"], ids=["empty", "of several", "of none"])
+def test_a_report_of_no_one_run_is_refused(asked: str) -> None:
+    for run_id in ("abc1", "abc2"):
+        made("a.yml", days=1, id=run_id)
+    with pytest.raises(CommandError, match="run") as caught:
+        call_command("mail_run_report", "--to", "ops@example.com", "--run", asked)
+    assert caught.value.returncode == 2
+    assert mail.outbox == []
+
+
+@pytest.mark.parametrize("address", ["", "nonsense", "@", "a@", "a\nb@example.com", "a@b\udcff.example", "Ops"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    for options in (("--to", address), ("--to", "ops@example.com", "--from", address)):
+        with pytest.raises(CommandError, match="no address of mail"):
+            call_command("mail_run_report", *options)
+
+
+@pytest.mark.parametrize("address", ["ops@example.com", "Ops <ops@example.com>", "root@localhost", "ops@mail-1"])
+def test_addresses_are_those_that_mail_takes(address: str) -> None:
+    made("a.yml", days=1)
+    call_command("mail_run_report", "--to", address, stdout=io.StringIO())
+    assert mail.outbox[0].to == [address]
+
+
+def test_a_mail_that_cannot_be_sent_is_told_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(message: object) -> None:
+        raise ConnectionRefusedError("nobody listens")
+
+    made("a.yml", days=1)
+    monkeypatch.setattr(mail.EmailMessage, "send", refuse)
+    with pytest.raises(CommandError, match=r"could not mail the report of a.yml to ops@.*: nobody listens"):
+        call_command("mail_run_report", "--to", "ops@example.com")
+
+
+def test_what_no_terminal_and_no_mail_takes_is_written_out(tmp_path: Path) -> None:
+    run(tmp_path, "params: {word: x}\nsteps: [fail]\n", param=["word=\udcff\x1b[31m\nred"])
+    assert "  param     word = \\udcff red\n" in show("--run", Run.objects.get().pk)
+    call_command("mail_run_report", "--to", "ops@example.com", stdout=io.StringIO())
+    assert b"param" in mail.outbox[0].message().as_bytes()
 
 
 def test_the_newest_run_is_reported_elsewhere(tmp_path: Path) -> None:

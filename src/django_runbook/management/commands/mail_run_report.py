@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import socket
+from argparse import ArgumentTypeError
+from email.utils import parseaddr
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.validators import EmailValidator
 from django.db import DatabaseError
 
 from django_runbook import recording
+from django_runbook.exceptions import InvalidUsage, RunbookError
 from django_runbook.journal import texts
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.pages import words
@@ -18,18 +21,25 @@ from django_runbook.pages import words
 
 class Command(BaseCommand):
     help = "Mail the report of a run: inside a runbook of the current one, else of the newest."
+    stealth_options = ("run_key",)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--to", action="append", required=True, metavar="ADDRESS", help="May be repeated.")
-        parser.add_argument("--from", dest="sender", metavar="ADDRESS", help="Default: DEFAULT_FROM_EMAIL.")
-        parser.add_argument("--run", metavar="ID", help="The report of this run.")
+        parser.add_argument(
+            "--to", action="append", required=True, type=_address, metavar="ADDRESS", help="May be repeated."
+        )
+        parser.add_argument(
+            "--from", dest="sender", type=_address, metavar="ADDRESS", help="Default: DEFAULT_FROM_EMAIL."
+        )
+        parser.add_argument("--run", metavar="ID", help="The report of this run; the first characters do.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            run = _asked(options["run"])
+            run = _asked(options["run"], run_key=options.get("run_key") or "")
             steps = list(StepRun.objects.using(recording.alias()).filter(run=run).order_by("pk"))
         except DatabaseError as error:
             raise CommandError(f"the journal cannot be read: {error}") from error
+        except RunbookError as error:
+            raise CommandError(str(error), returncode=error.exit_code) from error
         failed = texts.failures(steps)
         message = EmailMessage(
             subject=_subject(run, failed),
@@ -37,20 +47,37 @@ class Command(BaseCommand):
             from_email=options["sender"],
             to=options["to"],
         )
-        message.send()
-        self.stdout.write(f"mailed the report of {run.name} to {', '.join(options['to'])}")
+        what = f"the report of {run.name} to {', '.join(options['to'])}"
+        try:
+            message.send()
+        except Exception as error:  # each backend of mail has errors of its own
+            reason = f"{type(error).__name__}: {error}".rstrip(": ")
+            raise CommandError(f"could not mail {what}: {reason}") from error
+        self.stdout.write(f"mailed {what}")
 
 
-def _asked(asked: str | None) -> Run:
-    runs = Run.objects.using(recording.alias()).newest_first()
+def _address(text: str) -> str:
+    address = parseaddr(text)[1]
+    host = address.rpartition("@")[2]
+    # Of a host in one's own network, the name has no dot.
+    validate = EmailValidator(allowlist=[host] if host.replace("-", "").isalnum() else None)
+    try:
+        # What is left out of the address, as the name before it is, must not end a header either.
+        validate(address if text.isprintable() else "")
+    except ValidationError:
+        raise ArgumentTypeError(f'"{text}" is no address of mail; write it as in ops@example.com') from None
+    return text
+
+
+def _asked(asked: str | None, *, run_key: str) -> Run:
     if asked is not None:
-        run = runs.filter(pk__startswith=asked).first()
-    else:
-        # The command runs in the process of the run, or in a child of its own, which has another number.
-        here = runs.filter(status=RUNNING, host=socket.gethostname()[:255])
-        run = here.filter(pid=os.getpid()).first() or here.first() or runs.first()
+        return recording.find(asked)
+    # The runner's name for the call begins with the id of the run.
+    run_id = run_key.partition(":")[0]
+    runs = Run.objects.using(recording.alias()).newest_first()
+    run = runs.filter(pk=run_id).first() if run_id else runs.first()
     if run is None:
-        raise CommandError("there is no run to report of: it is not recorded, or its id is another one", returncode=2)
+        raise InvalidUsage("this run is not recorded" if run_id else "there is no run to report on")
     return run
 
 
