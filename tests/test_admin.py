@@ -632,6 +632,28 @@ def test_a_person_with_the_permissions_sees_every_page(client: Client) -> None:
     assert [client.get(url).status_code for url in all_urls()] == [200] * 7
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("run/%00/change/", 404),
+        ("run/%00/live/", 404),
+        ("run/?runbook=%00", 200),
+        ("failedrow/?scope=%00", 200),
+    ],
+)
+def test_no_database_is_asked_for_a_text_that_none_has(client: Client, path: str, status: int) -> None:
+    journal_data.failed_run()
+    asked: list[object] = []
+
+    def note(execute: Callable[..., object], sql: str, params: Any, *more: Any) -> object:
+        asked.extend(params or ())
+        return execute(sql, params, *more)
+
+    with connection.execute_wrapper(note):
+        assert client.get(f"/admin/django_runbook/{path}").status_code == status
+    assert [value for value in asked if "\0" in str(value)] == []
+
+
 def test_staff_without_permissions_see_nothing() -> None:
     client = client_of()
     assert [client.get(url).status_code for url in all_urls()] == [403] * 7
