@@ -118,6 +118,13 @@ def test_the_output_of_a_step_is_shown(tmp_path: Path) -> None:
     assert json.loads(show("--run", run_id, "--step", "two", "--format", "json"))["error_type"] == "ValueError"
 
 
+def test_numbers_that_json_does_not_have_are_texts(tmp_path: Path) -> None:
+    run(tmp_path, """steps: [{id: odd, command: 'say "{\\"a\\": [NaN, -Infinity, 1.5]}"', capture: json}]""")
+    words = ("--run", Run.objects.get().pk, "--step", "odd", "--format", "json")
+    shown = json.loads(show(*words), parse_constant=pytest.fail)
+    assert shown["output"] == [{"a": ["NaN", "-Infinity", 1.5]}]
+
+
 def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path) -> None:
     run(tmp_path, FAILING)
     row = die("one")

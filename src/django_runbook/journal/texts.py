@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -85,7 +87,7 @@ def failures(steps: Iterable[StepRun]) -> list[StepRun]:
 
 
 def as_dict(row: Run | StepRun, **more: Any) -> dict[str, Any]:
-    """All columns of a row, but for the token of its process."""
+    """All columns of a row as plain data, but for the token of its process."""
     left_out = {"owner"}
     values = {
         one.attname: getattr(row, one.attname) for one in row._meta.concrete_fields if one.attname not in left_out
@@ -99,6 +101,13 @@ def _line(value: object) -> str:
 
 
 def _plain(value: Any) -> Any:
+    """As every reader of JSON takes it: Python reads and writes numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return json.dumps(value)
     return value.isoformat() if isinstance(value, datetime.datetime) else value
 
 
