@@ -215,6 +215,21 @@ def test_inside_a_transaction_writes_are_refused_and_allowed_again(
         assert read(alias) == 3
 
 
+@pytest.mark.parametrize("vendor", ["sqlite", "postgresql"])
+def test_a_write_that_spoils_the_transaction_is_told_and_leaves_a_connection_that_writes(
+    vendor: str, tmp_path: Path, django_db_blocker: Any
+) -> None:
+    def work(command: Command) -> None:
+        # As Model.save() does.
+        with transaction.atomic(using=alias, savepoint=False):
+            run(alias, f"DELETE FROM {alias}")
+
+    with django_db_blocker.unblock(), alias_on(vendor, tmp_path) as alias:
+        with pytest.raises(DatabaseError, match=r"read-?only"), transaction.atomic(using=alias):
+            call_command(ReadOnly(work), database=alias)
+        assert write(alias)
+
+
 def test_inside_a_transaction_mariadb_cannot_and_says_so(tmp_path: Path, django_db_blocker: Any) -> None:
     with django_db_blocker.unblock(), alias_on("mariadb", tmp_path) as alias, transaction.atomic(using=alias):
         with pytest.raises(CommandError, match="a transaction is open"):
