@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from django_runbook.exceptions import InvalidUsage
+from django_runbook.exceptions import InvalidUsage, LockUnavailable
 from django_runbook.locks.redis import RedisLock
 from tests.batch.support import read_line
 from tests.locks.backends import EXPIRY_SECONDS, backend_of, eventually, holder_of, is_free, locks
@@ -141,6 +141,22 @@ def test_a_lock_that_cannot_be_released_is_left_to_expire(server: Server, lock: 
     server.stop()
     lock.release()
     assert not lock.is_held()
+
+
+def test_a_lock_is_free_again_whose_answer_got_lost(
+    server: Server, lock: RedisLock, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = redis.Redis.set
+
+    def lose(client: redis.Redis, *values: Any, **options: Any) -> None:
+        answer(client, *values, **options)
+        raise redis.ConnectionError("the connection is gone")
+
+    monkeypatch.setattr(redis.Redis, "set", lose)
+    with pytest.raises(LockUnavailable, match="the connection is gone"):
+        lock.acquire()
+    monkeypatch.undo()
+    assert is_free(lock_on(server, name))
 
 
 def test_a_client_that_gives_texts_names_the_holder_too(server: Server, lock: RedisLock, name: str) -> None:

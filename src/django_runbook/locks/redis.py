@@ -57,6 +57,9 @@ class RedisLock:
                 # It was freed, or it expired, between the two questions.
                 asked_at = time.monotonic()
         except redis.RedisError as error:
+            # It may be ours, and just the answer was lost: nobody would renew it, and nobody else could have it.
+            with contextlib.suppress(redis.RedisError):
+                lease.do_release(token)
             raise LockUnavailable(f"the locks in Redis cannot be used: {error}") from error
         self._held = _Held(lease, expiry_seconds=self._expiry_seconds, renewed_at=asked_at)
         return None
