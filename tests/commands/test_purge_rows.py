@@ -24,6 +24,7 @@ from django_runbook.batch import conditions
 from django_runbook.management.commands import purge_rows
 from django_runbook.models import Checkpoint
 from flights.models import Compensation, Flight
+from tests.testapp.models import Node
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -183,6 +184,17 @@ def test_a_dry_run_counts_the_same_and_leaves_all_and_sends_nothing() -> None:
     assert (User.objects.count(), LogEntry.objects.count(), Session.objects.count()) == (1, 3, 1)
 
 
+def test_a_dry_run_counts_a_row_once_that_goes_with_another_one_too() -> None:
+    old, new = timezone.now() - timedelta(days=9), timezone.now()
+    for _ in range(3):
+        root = Node.objects.create(made_at=old)
+        for made_at in (old, new):
+            Node.objects.create(parent=root, made_at=made_at)
+    tokens = ("testapp.Node", "--field=made_at", "--older-than=1d", "--batch-size=1")
+    assert purge(*tokens, "--dry-run") == "would delete 9 testapp.Node\n"
+    assert purge(*tokens) == "deleted 9 testapp.Node\n"
+
+
 @pytest.fixture
 def _is_protected(monkeypatch: pytest.MonkeyPatch) -> None:
     relation: Any = Compensation._meta.get_field("flight").remote_field
@@ -258,6 +270,8 @@ def test_conditions_reach_over_to_the_row_that_is_pointed_to() -> None:
         pytest.param("auth.User --field=logentry", "auth.User.logentry is no column of auth.User", id="reverse"),
         pytest.param("admin.LogEntry --field=user__date_joined", "is no field of admin.LogEntry itself", id="related"),
         pytest.param("auth.User --older-than=0d", "must be longer than 0s", id="no time"),
+        pytest.param("auth.User --older-than=900000d", "--older-than is before the beginning of time", id="too long"),
+        pytest.param("auth.User --older-than=99999999999d", "is before the beginning of time", id="far too long"),
         pytest.param("auth.User --older-than=ages", '"ages" is no duration', id="no duration"),
         pytest.param("auth.User --where=is_active", '"is_active" is no condition', id="no value"),
         pytest.param("auth.User --where==3", '"=3" is no condition', id="no name"),

@@ -21,3 +21,13 @@ class Row(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pk}: {self.count}"
+
+
+class Node(models.Model):
+    """A row of a tree, which goes with the row above it."""
+
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True)
+    made_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return str(self.pk)

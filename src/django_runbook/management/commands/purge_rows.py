@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import IntegrityError, transaction
 from django.db.models import Model, ProtectedError, Q, QuerySet, RestrictedError
 from django.db.models.deletion import Collector
@@ -15,6 +15,9 @@ from django.utils import timezone
 from django_runbook.batch import conditions, values
 from django_runbook.batch.base import Result
 from django_runbook.batch.command import BatchCommand
+
+# As many as every database takes in one condition.
+_KEYS_AT_ONCE: Final = 500
 
 
 class Command(BatchCommand):
@@ -43,9 +46,12 @@ class Command(BatchCommand):
         self._is_dry_run: bool = options["dry_run"]
         self._deleted = Counter[str]()
         # Once for the whole run, so that it ends.
-        self._condition: Q = conditions.older_than(
-            self._model, options["field"], seconds=options["older_than"], now=timezone.now()
-        )
+        try:
+            self._condition: Q = conditions.older_than(
+                self._model, options["field"], seconds=options["older_than"], now=timezone.now()
+            )
+        except OverflowError:
+            raise CommandError("--older-than is before the beginning of time", returncode=2) from None
         for text in options["where"]:
             self._condition &= conditions.where(self._model, text)
         super().handle(*args, **options)
@@ -81,8 +87,19 @@ class Command(BatchCommand):
         counts = Counter({model._meta.label: len(instances) for model, instances in collector.data.items()})
         for fast in collector.fast_deletes:
             counts[fast.model._meta.label] += fast.count()
+        counts[self._model._meta.label] -= self._count_elsewhere(collector, rows)
         self._deleted.update(counts)
         return counts[self._model._meta.label]
+
+    def _count_elsewhere(self, collector: Collector, rows: QuerySet[Any]) -> int:
+        """How many rows go with those of this batch, and are counted in a batch of their own: here, both stay."""
+        collected = {row.pk for row in collector.data.get(self._model, ())}
+        keys = list(collected.difference(row.pk for row in rows)) if collected else []
+        found = self.get_queryset().using(self.database)
+        return sum(
+            found.filter(pk__in=keys[first : first + _KEYS_AT_ONCE]).count()
+            for first in range(0, len(keys), _KEYS_AT_ONCE)
+        )
 
     def summary(self, result: Result) -> str:
         label = self._model._meta.label
