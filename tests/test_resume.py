@@ -979,6 +979,17 @@ def test_the_narrower_of_two_answers_holds(tmp_path: Path) -> None:
     assert effects(tmp_path) == ["a", "b", "c", "a", "c"]
 
 
+def test_a_step_that_the_run_began_without_is_not_run_again(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    run(
+        tmp_path,
+        "steps:\n  - {id: a, command: noop}\n  - {id: b, command: effect b --log log --fail-if broken}\n",
+        skip=["a"],
+    )
+    told = resume(tmp_path, rerun=["a"])
+    assert (told.exit_code, "--rerun a: the run began without it (--skip)" in told.errors) == (2, True), told.errors
+
+
 def test_an_answer_does_not_outlive_the_attempt_that_it_was_given_for(tmp_path: Path) -> None:
     text = "steps:\n  - {id: first, command: effect first --log log}\n  - {id: one, command: effect one --log log}\n"
     run(tmp_path, text)

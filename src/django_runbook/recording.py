@@ -137,9 +137,19 @@ class Recorder:
             raise LockHeld(f"the run {run.id} is at work: {holder}")
         return self._journal(run, lock, writer=Writer(run, alias=alias()))
 
-    def left_of(self, resumed: Resumed, answers: resume.Answers, *, ask: resume.Ask | None) -> resume.Left:
-        """What is left of a run that goes on."""
-        return resume.left_of(resumed.run, self._definitions, answers, using=alias(), ask=ask, mask=self.mask)
+    def left_of(
+        self, resumed: Resumed, answers: resume.Answers, *, left_out: Mapping[str, str], ask: resume.Ask | None
+    ) -> resume.Left:
+        """What is left of a run that goes on; ``left_out`` are the steps that its selection leaves out."""
+        return resume.left_of(
+            resumed.run,
+            self._definitions,
+            answers,
+            left_out=left_out,
+            using=alias(),
+            ask=ask,
+            mask=self.mask,
+        )
 
     def go_on(
         self, resumed: Resumed, left: resume.Left, *, given: Collection[str], options: Mapping[str, Any]

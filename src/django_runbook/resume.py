@@ -72,8 +72,23 @@ def find(runbook: str, asked: str, *, using: str) -> Run:
     raise InvalidUsage(message)
 
 
-def left_of(run: Run, definitions: Definitions, answers: Answers, *, using: str, ask: Ask | None, mask: Mask) -> Left:
-    """What is left of a run; raises InvalidUsage where it cannot go on as things are."""
+def left_of(
+    run: Run,
+    definitions: Definitions,
+    answers: Answers,
+    *,
+    left_out: Mapping[str, str],
+    using: str,
+    ask: Ask | None,
+    mask: Mask,
+) -> Left:
+    """What is left of a run; raises InvalidUsage where it cannot go on as things are.
+
+    ``left_out`` are the keys of the steps that its selection leaves out, each with the reason.
+    """
+    for name in answers.rerun:
+        if reason := left_out.get(key_of(name)):
+            raise InvalidUsage(f"--rerun {name}: the run began without it ({reason})")
     rows = _rows(run, using=using)
     steps = rows.latest
     again = _named_again(rows, answers, definitions.plan)

@@ -184,6 +184,12 @@ def test_a_dry_run_counts_the_same_and_leaves_all_and_sends_nothing() -> None:
     assert (User.objects.count(), LogEntry.objects.count(), Session.objects.count()) == (1, 3, 1)
 
 
+def test_the_help_says_what_a_dry_run_does() -> None:
+    text = purge_rows.Command().create_parser("manage.py", "purge_rows").format_help()
+    assert "Count what would be deleted, and delete nothing." in text
+    assert "roll each transaction back" not in text
+
+
 def test_a_dry_run_counts_a_row_once_that_goes_with_another_one_too() -> None:
     old, new = timezone.now() - timedelta(days=9), timezone.now()
     for _ in range(3):

@@ -41,6 +41,13 @@ class Command(BatchCommand):
             help="Only rows for which this is true as well, as in state=done. May be repeated.",
         )
 
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """The command's parser; unlike other batch commands, a dry run does not do the work and roll it back."""
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        (dry_run,) = (action for action in parser._actions if action.dest == "dry_run")
+        dry_run.help = "Count what would be deleted, and delete nothing."
+        return parser
+
     def handle(self, *args: Any, **options: Any) -> None:
         self._model: type[Model] = options["model"]
         self._is_dry_run: bool = options["dry_run"]

@@ -178,7 +178,8 @@ class Command(BaseCommand):
             answers = resume.Answers(
                 rerun=_split(options["rerun"]), skip=_split(options["skip"]), accepts_changes=options["accept_changes"]
             )
-            left = recorder.left_of(resumed, answers, ask=_asker(sys.stdin, getattr(self.stdout, "_out", sys.stdout)))
+            terminal = _asker(sys.stdin, getattr(self.stdout, "_out", sys.stdout))
+            left = recorder.left_of(resumed, answers, left_out=chosen, ask=terminal)
             settings = dataclasses.replace(settings, past=left.past)
             journal = recorder.go_on(resumed, left, given=tuple(params), options=kept)
         elif configuration.has_journal and not options["no_journal"] and not options["dry_run"]:
