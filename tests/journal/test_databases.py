@@ -80,6 +80,28 @@ def test_a_step_that_wipes_the_journal_ends_the_run(call: Manage, tmp_path: Path
     assert (tmp_path / "log").read_text() == "begin clean\nend clean\n"
 
 
+@pytest.mark.parametrize("options", [(), ("--no-journal",)], ids=["journal", "no-journal"])
+def test_an_atomic_step_whose_transaction_is_lost_fails(
+    call: Manage, database: Any, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    call("migrate", "--run-syncdb", "--verbosity", "0")
+    ways = ["swallow_error", "set_rollback", "close_connection"]
+    if database["ENGINE"].endswith("postgresql"):
+        ways.append("swallow_raw_error")
+    steps = [f"  - {{id: {way}, command: misbehave {way}, atomic: true}}\n" for way in ways]
+    last = "finally: [effect clean --log log]\n"
+    (tmp_path / "spoil.yml").write_text("".join(["steps:\n", *steps, "  - {id: last, command: noop}\n", last]))
+    done = call("run_runbook", "spoil.yml", "--keep-going", "--format", "jsonl", *options)
+    assert done.returncode == 1, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])["result"]
+    found = {step["step_id"]: step["status"] for step in result["steps"]}
+    assert found == {**dict.fromkeys(ways, "failed"), "last": "succeeded", "effect": "succeeded"}
+    assert all("could not be committed" in step["failure"]["message"] for step in result["steps"] if step["failure"])
+    if not options:
+        (row,) = runs(call)
+        assert {step_id: status for step_id, status, _ in statuses(call, row["id"])} == found
+
+
 def test_a_run_that_was_killed_is_shown_as_interrupted_and_goes_on_once(
     call: Manage, database: Any, tmp_path: Path
 ) -> None:

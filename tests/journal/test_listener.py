@@ -240,6 +240,25 @@ def test_an_atomic_step_whose_commit_is_in_doubt_is_what_its_row_says(
     assert Run.objects.get().status == "succeeded"
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("step", ["take_over", "take_over --wipe"])
+def test_a_journal_that_gets_lost_in_an_atomic_step_ends_the_run(tmp_path: Path, step: str) -> None:
+    text = f"""\
+steps:
+  - {{id: one, command: {step}, atomic: true, retry: {{attempts: 3, delay: 0s}}}}
+  - effect two --log log
+on_failure: [effect repair --log log, {{command: effect mark --log log --mark, atomic: true}}]
+finally: [effect clean --log log]
+"""
+    told = run(tmp_path, text)
+    assert (told.exit_code, told.status) == (1, "failed")
+    assert told.statuses["one"] == "failed"
+    assert told.result("one")["attempt_count"] == 1
+    assert "journal lost" in told.events[-1]["result"]["reason"]
+    assert effects(tmp_path) == ["repair", "mark", "clean"]
+    assert Mark.objects.get().name == "mark"
+
+
 # -- faults ----------------------------------------------------------------------------------------------------------------
 
 
@@ -272,6 +291,24 @@ def test_another_error_ends_the_run_and_finally_runs(
     assert told.exit_code == 1
     assert f"journal lost: {error}" in told.errors + str(told.events[-1])
     assert effects(tmp_path) == ["clean"]
+
+
+@pytest.mark.parametrize("event", ["finish", "insert"])
+def test_no_other_attempt_is_made_of_which_nobody_would_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, event: str
+) -> None:
+    real = getattr(StepRun, event)
+
+    def write(self: StepRun, *args: Any, **more: Any) -> Any:
+        if event == "finish" or self.attempt > 1:
+            raise OperationalError("disk I/O error")
+        return real(self, *args, **more)
+
+    monkeypatch.setattr(StepRun, event, write)
+    text = "steps:\n  - {command: effect one --log log --fail-until 9, retry: {attempts: 3, delay: 0.01s}}\nfinally: [effect clean --log log]\n"
+    told = run(tmp_path, text)
+    assert (told.exit_code, effects(tmp_path)) == (1, ["one", "clean"])
+    assert told.events[-1]["result"]["reason"] == "journal lost: disk I/O error"
 
 
 @pytest.mark.django_db(transaction=True)

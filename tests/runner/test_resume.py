@@ -203,6 +203,18 @@ def test_an_atomic_step_whose_record_fails_is_rolled_back(tmp_path: Path) -> Non
     assert not Site.objects.filter(domain="both").exists()
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("how", ["swallow_error", "set_rollback"])
+def test_an_atomic_step_that_cannot_be_committed_fails(tmp_path: Path, how: str) -> None:
+    text = f"steps: [{{command: misbehave {how}, atomic: true}}, noop]"
+    result = resume(tmp_path, text, on_success=lambda: pytest.fail("it is told as a success"))
+    assert [step.status for step in result.steps] == ["failed", "not_run"]
+    failure = result.steps[0].failure
+    assert failure is not None
+    assert "an error may be caught around an atomic() of its own" in failure.message
+    assert "TransactionManagementError" in failure.error_names
+
+
 @pytest.mark.parametrize("key", ["isolate: true", "timeout: 1m"])
 def test_an_atomic_step_cannot_be_isolated(tmp_path: Path, key: str) -> None:
     assert _codes(f"steps: [{{command: noop, atomic: true, {key}}}]") == ["RB419"]

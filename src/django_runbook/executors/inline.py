@@ -20,6 +20,7 @@ from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner.hygiene import Snapshot
 from django_runbook.runner.limits import Halt
 from django_runbook.runner.masking import Mask
+from django_runbook.runner.outcomes import names_of
 from django_runbook.runner.output import StreamToLines, WriteLine, captured, tidy_text
 from django_runbook.runner.stopping import Stop
 
@@ -161,13 +162,12 @@ def _after_exit(error: SystemExit, mask: Mask) -> AttemptResult:
 
 
 def _failure(error: BaseException, exit_code: int, mask: Mask, *, message: str | None = None) -> Failure:
-    kinds = [kind for kind in type(error).__mro__ if kind not in {object, BaseException}]
     text = _safe_str(error) if message is None else message
     return Failure(
         error_type=type(error).__name__,
         message=tidy_text(text, mask) or type(error).__name__,
         exit_code=exit_code,
-        error_names=tuple(name for kind in kinds for name in (kind.__name__, f"{kind.__module__}.{kind.__qualname__}")),
+        error_names=names_of(type(error)),
         traceback=tidy_text("".join(traceback.format_exception(error)), mask),
     )
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from django_runbook import events
 from django_runbook.document.loops import digest_of
 from django_runbook.document.runbook import CommandStep
-from django_runbook.exceptions import LockLost
+from django_runbook.exceptions import JournalLost, LockLost
 from django_runbook.executors.atomic import atomically
 from django_runbook.journal.definitions import Definitions, key_of
 from django_runbook.journal.output import KeptOutput, storable
@@ -71,6 +71,7 @@ class Journal:
         self._thread = threading.get_ident()
         self._depth = 0
         self._is_over = False
+        self._lost: JournalLost | None = None
         self._noted_at = self._asked_at = time.monotonic()
         self._methods: dict[type[events.Event], Callable[[Any], None]] = {
             events.RunStarted: self._begin,
@@ -84,6 +85,8 @@ class Journal:
         }
 
     def __call__(self, event: events.Event) -> None:
+        if self._lost is not None:
+            raise self._lost
         method = self._methods.get(type(event))
         if method is not None:
             method(event)
@@ -97,10 +100,20 @@ class Journal:
         self._item_hashes[step_id] = digest_of(item, mask=self._mask)
 
     def atomically(self, step_id: str, call: Callable[[], AttemptResult]) -> AttemptResult:
-        """Call in a transaction of the journal's database, in which the step's success is written too."""
+        """Call in a transaction of the journal's database, in which the step's success is written too.
+
+        Raises JournalLost where it cannot be written, or nobody knows whether it was: nothing is written any more then.
+        """
         opened = self._open.get(step_id)
         if opened is None or self._writer.is_waiting:
             return atomically(call, using=self._writer.alias)
+        try:
+            return self._atomically(step_id, opened, call)
+        except JournalLost as error:
+            self._lost = error
+            raise
+
+    def _atomically(self, step_id: str, opened: _Open, call: Callable[[], AttemptResult]) -> AttemptResult:
         before = opened.row.status
 
         def write() -> None:

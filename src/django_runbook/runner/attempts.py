@@ -23,37 +23,44 @@ class Outcome:
     output: object = None
 
 
-def attempt(
+def attempt(  # noqa: PLR0913 - all that ends the attempts, and who is told of them
     once: Callable[[], tuple[AttemptResult, object]],
     *,
     retry: Retry | None,
     halt: Halt,
     limit: Limit,
+    is_lost: Callable[[], bool],
     on_started: Callable[[int], None],
     on_failed: Callable[[int, float, Failure], None],
     rng: random.Random,
 ) -> Outcome:
-    """Call ``once`` until it succeeds, at most as often as ``retry`` says; a stop or the limit ends the waiting."""
+    """Call ``once`` until it succeeds, at most as often as ``retry`` says; a stop or the limit ends the waiting.
+
+    ``is_lost`` says that what happens cannot be recorded any more: then there is no other attempt.
+    """
     count = 0
     while True:
         count += 1
-        if count > 1:
-            on_started(count)
         result, output = once()
         failure = result.failure
         is_last = retry is None or count >= retry.attempts
         is_failed = result.status in {StepStatus.FAILED, StepStatus.TIMED_OUT}
-        if not is_failed or failure is None or is_last or halt.is_requested or limit.is_over:
+        if not is_failed or failure is None or is_last or halt.is_requested or limit.is_over or is_lost():
             return Outcome(result=result, attempt_count=count, output=output)
         assert retry is not None
         if not policy.is_retried(failure, retry):
             return Outcome(result=result, attempt_count=count, output=output)
         delay = policy.delay_seconds(retry, attempt=count, rng=rng)
         on_failed(count, delay, failure)
+        if is_lost():
+            return Outcome(result=result, attempt_count=count, output=output)
         if halt.wait(min(delay, limit.remaining_seconds)):
             interrupted = replace(result, status=StepStatus.INTERRUPTED)
             return Outcome(result=interrupted, attempt_count=count, output=output)
         if limit.is_over:
+            return Outcome(result=result, attempt_count=count, output=output)
+        on_started(count + 1)
+        if is_lost():
             return Outcome(result=result, attempt_count=count, output=output)
 
 

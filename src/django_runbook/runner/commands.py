@@ -13,7 +13,8 @@ from django_runbook.binding.binder import Binder
 from django_runbook.binding.plan import PlannedStep
 from django_runbook.document.diagnostics import Severity
 from django_runbook.document.runbook import CommandStep
-from django_runbook.results import AttemptResult, Failure, Role, StepStatus
+from django_runbook.exceptions import RunbookError
+from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import outcomes
 from django_runbook.runner.attempts import Outcome, read_output
 from django_runbook.runner.masking import MASK, Mask
@@ -55,9 +56,8 @@ class CommandRunner:
         argv = (MASK,) if scope.is_hidden else tuple(self.mask(token) for token in tokens)
         command = str(step.command[0].value)
         self.teller.start(step, scope, name, argv=(command, *argv))
-        if self.teller.fault is not None and scope.role is Role.STEP:
-            # Nobody would know of a command that was called now.
-            failure = outcomes.of_fault(self.teller.fault)
+        if (fault := self.teller.fault_before(scope)) is not None:
+            failure = outcomes.of_fault(fault)
         if failure is not None:
             return outcomes.failed(failure)
 
@@ -84,7 +84,11 @@ class CommandRunner:
             result, output = whole()
             return result
 
-        return self.atomically(step_id, call), output
+        try:
+            return self.atomically(step_id, call), output
+        except RunbookError as error:
+            self.teller.lose(error)
+            return outcomes.failed(outcomes.of_fault(error)).result, None
 
     def _ways(self, step_id: str, scope: Scope) -> dict[str, Any]:
         """What comes from a command while it runs to events."""

@@ -64,13 +64,18 @@ def duration(seconds: float) -> str:
 
 def of_fault(fault: RunbookError) -> Failure:
     """The failure of what could not be recorded, or not locked."""
-    bases = [base for base in type(fault).__mro__ if issubclass(base, Exception)]
     return Failure(
         error_type=type(fault).__name__,
         message=str(fault),
         exit_code=fault.exit_code,
-        error_names=tuple(name for base in bases for name in (base.__name__, f"{base.__module__}.{base.__name__}")),
+        error_names=names_of(type(fault)),
     )
+
+
+def names_of(kind: type[BaseException]) -> tuple[str, ...]:
+    """The names that a list of errors may call an exception by: those of its class and of its bases, in two forms."""
+    bases = [base for base in kind.__mro__ if base not in {object, BaseException}]
+    return tuple(name for base in bases for name in (base.__name__, f"{base.__module__}.{base.__qualname__}"))
 
 
 def of_expression(error: ExpressionError, mask: Mask) -> Failure:

@@ -246,8 +246,8 @@ class _Run:
         if self._past_of(step, scope) is not None:
             # What is done stays done, also where nothing more is run: a next attempt would repeat it.
             return ""
-        if self._teller.fault is not None and scope.role is Role.STEP:
-            return str(self._teller.fault)
+        if (fault := self._teller.fault_before(scope)) is not None:
+            return str(fault)
         if scope.halt.is_requested or state.is_interrupted:
             return getattr(scope.halt, "reason", "") or "the run was stopped"
         if state.failed is not None and scope.is_fail_fast:
@@ -587,6 +587,7 @@ class _Run:
             retry=step.retry,
             halt=scope.halt,
             limit=scope.limit,
+            is_lost=lambda: self._teller.fault_before(scope) is not None,
             on_started=on_started,
             on_failed=on_failed,
             rng=self._around.rng,

@@ -12,7 +12,7 @@ from django_runbook import events
 from django_runbook.document.outline import lists_of
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Step
 from django_runbook.exceptions import RunbookError
-from django_runbook.results import StepResult, StepStatus
+from django_runbook.results import Role, StepResult, StepStatus
 from django_runbook.runner import outcomes
 from django_runbook.runner.branches import Errands
 from django_runbook.runner.scope import Scope
@@ -45,7 +45,15 @@ class Teller:
         try:
             self._errands.do(lambda: self._emit(event))
         except RunbookError as error:
-            self.fault = self.fault or error
+            self.lose(error)
+
+    def lose(self, error: RunbookError) -> None:
+        """Note what keeps the run from being recorded; the first such error stays."""
+        self.fault = self.fault or error
+
+    def fault_before(self, scope: Scope) -> RunbookError | None:
+        """What keeps a step from being run, of which nobody would know; what cleans up runs all the same."""
+        return self.fault if scope.role is Role.STEP else None
 
     def start(self, step: Step, scope: Scope, name: str, **more: Any) -> None:
         """A step begins to run."""

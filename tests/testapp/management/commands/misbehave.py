@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import signal
@@ -12,8 +13,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone, translation
+
+from tests.testapp.models import Mark
 
 
 def ask() -> None:
@@ -61,6 +64,23 @@ def replace_streams() -> None:
 
 def close_connection() -> None:
     connection.close()
+
+
+def swallow_error() -> None:
+    mark = Mark.objects.create(name="swallowed")
+    with contextlib.suppress(DatabaseError):
+        Mark(pk=mark.pk, name="again").save(force_insert=True)
+
+
+def swallow_raw_error() -> None:
+    Mark.objects.create(name="swallowed")
+    with contextlib.suppress(DatabaseError), connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM nowhere")
+
+
+def set_rollback() -> None:
+    Mark.objects.create(name="rolled back")
+    transaction.set_rollback(True)
 
 
 def open_transaction() -> None:
@@ -124,6 +144,9 @@ HOW = {
         change_umask,
         replace_streams,
         close_connection,
+        swallow_error,
+        swallow_raw_error,
+        set_rollback,
         open_transaction,
         raw_transaction,
         autocommit_off,
