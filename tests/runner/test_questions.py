@@ -5,11 +5,44 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.runner.support import PATIENCE_SECONDS, run, start
+
+
+def wait_until_asked(process: subprocess.Popen[str], end: str) -> str:
+    """All that was shown when the question that ends so is there; a test that waits in vain fails."""
+    assert process.stdout is not None
+    shown, deadline = "", time.monotonic() + PATIENCE_SECONDS
+    while end not in shown:
+        ready, _, _ = select.select([process.stdout], [], [], deadline - time.monotonic())
+        data = os.read(process.stdout.fileno(), 4096) if ready else b""
+        assert data, f"{end} was never asked: {shown}"
+        shown += data.decode()
+    return shown
+
+
+def ended_at_question(directory: Path, text: str, *options: str, how: str, end: str) -> tuple[int, dict[str, str], str]:
+    """The exit code, the statuses and the errors of a run whose first question is answered by a signal, or never."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "wb") as terminal:
+        process = start(directory, text, "--format", "jsonl", *options, stdin=theirs)
+        os.close(theirs)
+        shown = wait_until_asked(process, end)
+        if how == "hangup":
+            terminal.close()
+        else:
+            process.send_signal(signal.Signals[how])
+        rest, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    lines = (shown + rest).splitlines()
+    steps = json.loads(lines[-1])["result"]["steps"] if lines else []
+    return process.returncode, {step["step_id"]: step["status"] for step in steps}, shown + rest + errors
 
 
 def answered(directory: Path, text: str, *options: str, answers: str) -> tuple[int, dict[str, str], str]:
@@ -34,7 +67,7 @@ def answered(directory: Path, text: str, *options: str, answers: str) -> tuple[i
         ("c\n", 0, ["succeeded", "succeeded", "succeeded"]),
         ("\n\n\n", 0, ["skipped", "skipped", "skipped"]),
         ("what\ny\nc\n", 0, ["succeeded", "succeeded", "succeeded"]),
-        ("y\nq\n", 130, ["succeeded", "skipped", "not_run"]),
+        ("y\nq\n", 130, ["succeeded", "not_run", "not_run"]),
     ],
     ids=["yes-no", "continue", "enter", "not-understood", "quit"],
 )
@@ -51,7 +84,7 @@ def test_step_asks_before_each_command(tmp_path: Path, answers: str, exit_code: 
 def test_what_runs_after_quitting_is_not_taken_for_interrupted(tmp_path: Path) -> None:
     text = "steps: [{id: one, command: noop}]\nfinally: [{id: end, command: noop}]"
     code, found, shown = answered(tmp_path, text, "--step", answers="q\n")
-    assert (code, found) == (130, {"one": "skipped", "end": "succeeded"}), shown
+    assert (code, found) == (130, {"one": "not_run", "end": "succeeded"}), shown
 
 
 def test_step_shows_what_is_about_to_run(tmp_path: Path) -> None:
@@ -66,6 +99,31 @@ def test_step_without_a_terminal_is_refused(tmp_path: Path) -> None:
     assert told.exit_code == 2
     assert "there is no terminal to ask at" in told.errors
     assert told.events == []
+
+
+@pytest.mark.parametrize(
+    ("option", "how", "exit_code", "status"),
+    [
+        ("--no-color", "SIGINT", 130, "not_run"),
+        ("--no-color", "SIGTERM", 143, "not_run"),
+        ("--no-color", "hangup", 1, "failed"),
+        ("--step", "SIGINT", 130, "not_run"),
+        ("--step", "hangup", 129, "not_run"),
+    ],
+)
+def test_a_question_that_nobody_answers_loses_no_step(
+    tmp_path: Path, option: str, how: str, exit_code: int, status: str
+) -> None:
+    confirm, end = ("", "[q]uit: ") if option == "--step" else (", confirm: Sure?", "[y/N] ")
+    text = f"steps: [{{id: one, command: noop{confirm}}}]\nfinally: [{{id: end, command: noop}}]\n"
+    code, found, shown = ended_at_question(tmp_path, text, option, how=how, end=end)
+    assert (code, found) == (exit_code, {"one": status, "end": "succeeded"}), shown
+    assert ("needs an answer" if status == "failed" else "the run was stopped") in shown
+
+
+def test_an_end_of_file_is_no_answer(tmp_path: Path) -> None:
+    code, found, shown = answered(tmp_path, "steps: [{command: noop, confirm: Sure?}]", answers="\x04")
+    assert (code, found) == (1, {"noop": "failed"}), shown
 
 
 @pytest.mark.parametrize(("answer", "status"), [("y", "succeeded"), ("n", "skipped"), ("", "skipped")])

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import threading
-from collections.abc import Callable
-from typing import Final
+from typing import IO, Final, Protocol
 
 from django_runbook import events
 from django_runbook.document.expressions import ExpressionError, Template, as_written
 from django_runbook.document.runbook import CommandStep, Step
+from django_runbook.runner.limits import Halt
 from django_runbook.runner.masking import Mask
 from django_runbook.runner.output import tidy_text
 from django_runbook.runner.stopping import Stop
 from django_runbook.runner.telling import Teller
 
-# A text to the answer, in lower case; an answer that is not understood is asked for again.
-Ask = Callable[[str], str]
+STOPPED: Final = "the run was stopped"
+_LOOK_SECONDS: Final = 0.1
 _STEP_ANSWERS: Final = {
     "": "no",
     "y": "yes",
@@ -28,6 +29,34 @@ _STEP_ANSWERS: Final = {
     "q": "quit",
     "quit": "quit",
 }
+
+
+class Ask(Protocol):
+    """A text to the answer, in lower case: None where nobody is there any more, or ``halt`` comes before it."""
+
+    def __call__(self, text: str, halt: Halt | None = None) -> str | None: ...
+
+
+def at_terminal(answers: IO[str] | None, stream: IO[str]) -> Ask | None:
+    """Asks a person on ``stream``, and reads the answers; None where there is no terminal."""
+    if answers is None or not answers.isatty():
+        return None
+
+    def ask(text: str, halt: Halt | None = None) -> str | None:
+        try:
+            stream.write(f"{text} ")
+            stream.flush()
+            while halt is not None and not select.select([answers], [], [], _LOOK_SECONDS)[0]:
+                if halt.wait(0):
+                    stream.write("\n")
+                    return None
+            line = answers.readline()
+        except OSError:
+            # The terminal is gone.
+            return None
+        return line.strip().lower() if line else None
+
+    return ask
 
 
 class Questions:
@@ -42,35 +71,46 @@ class Questions:
         # Branches come to their questions at the same time.
         self._lock = threading.Lock()
 
-    def confirm(self, step: Step, text: str, *, step_id: str, name: str) -> str:
+    def confirm(self, step: Step, text: str, *, step_id: str, name: str, halt: Halt) -> str:
         """Ask what ``confirm`` says; returns the reason to skip the step, empty where it is to run."""
-        if self._ask is None:
+        answer = self._put(f"{name}: {text} [y/N]", text, step_id=step_id, halt=halt)
+        if answer is None and halt.wait(0):
+            return STOPPED
+        if answer is None:
             raise ExpressionError(f'"{text}" needs an answer; run it at a terminal, or give --yes', step.span)
-        answer = self._put(f"{name}: {text} [y/N]", text, step_id=step_id)
         return "" if answer in {"y", "yes"} else "not confirmed"
 
     def before_step(self, step: CommandStep, *, step_id: str, name: str) -> str:
-        """Ask whether to run a step, with ``--step``; returns the reason to skip it, empty where it is to run."""
+        """Ask whether to run a step, with ``--step``; returns the reason to skip it, empty where it is to run.
+
+        What still runs after a stop, runs unasked.
+        """
         if self._ask is None or not self._is_asking_before_steps or self._stop.is_requested:
             return ""
         words = " ".join(as_written(token.value) for token in step.command if isinstance(token.value, str | Template))
         title = words if name == step.command[0].value else f"{name} ({words})"
         question = f"Run {title}? [y]es, [N]o, [c]ontinue without asking, [q]uit:"
-        while (answer := _STEP_ANSWERS.get(self._put(question, question, step_id=step_id))) is None:
-            if self._stop.is_requested:
-                return "the run was stopped"
-        match answer:
+        meaning = None
+        while meaning is None:
+            answer = self._put(question, question, step_id=step_id, halt=self._stop)
+            if answer is None:
+                # Nobody is there who could be asked before the next step.
+                self._stop.request(signal.SIGHUP)
+                return ""
+            meaning = _STEP_ANSWERS.get(answer)
+        match meaning:
             case "continue":
                 self._is_asking_before_steps = False
             case "no":
                 return "not wanted"
             case "quit":
                 self._stop.request(signal.SIGINT)
-                return "the run was stopped"
+                return STOPPED
         return ""
 
-    def _put(self, question: str, text: str, *, step_id: str) -> str:
-        assert self._ask is not None
+    def _put(self, question: str, text: str, *, step_id: str, halt: Halt) -> str | None:
         with self._lock:
+            if self._ask is None or halt.wait(0):
+                return None
             self._teller.tell(events.ConfirmationRequested, step_id=step_id, text=tidy_text(text, self._mask))
-            return self._ask(tidy_text(question, self._mask))
+            return self._ask(tidy_text(question, self._mask), halt)

@@ -41,7 +41,7 @@ from django_runbook.runner.limits import Branch, Deadline, Halt, Unhalted
 from django_runbook.runner.locking import Locker
 from django_runbook.runner.masking import Mask
 from django_runbook.runner.output import tidy_text
-from django_runbook.runner.questions import Ask, Questions
+from django_runbook.runner.questions import STOPPED, Ask, Questions
 from django_runbook.runner.restoring import Restorer
 from django_runbook.runner.scope import Scope, Views, layered
 from django_runbook.runner.state import State
@@ -249,7 +249,7 @@ class _Run:
         if (fault := self._teller.fault_before(scope)) is not None:
             return str(fault)
         if scope.halt.is_requested or state.is_interrupted:
-            return getattr(scope.halt, "reason", "") or "the run was stopped"
+            return _reason_of(scope.halt)
         if state.failed is not None and scope.is_fail_fast:
             return f'"{state.failed.step_id}" failed'
         return _over(scope.limit.first) if scope.limit.is_over else ""
@@ -343,6 +343,9 @@ class _Run:
                 reason = self._around.mask(f"dry run: {error.message}")
                 return self._teller.leave(step, scope, _SKIPPED, reason=reason)
             failure = failure or outcomes.of_expression(error, self._around.mask)
+        if failure is None and scope.halt.is_requested:
+            # It came while a person was asked, and whatever the answer was: who goes on later is asked again.
+            return self._teller.leave(step, scope, _NOT_RUN, reason=_reason_of(scope.halt))
         if failure is None and reason:
             return self._teller.leave(step, scope, _SKIPPED, reason=reason)
         if items is not None:
@@ -411,7 +414,7 @@ class _Run:
         is_asked = step.confirm is not None and not self._settings.answers_yes and not self._settings.is_dry_run
         if is_asked and step.confirm is not None:
             text = str(render(step.confirm, scope.context()))
-            if reason := self._questions.confirm(step, text, step_id=scope.id(step), name=name):
+            if reason := self._questions.confirm(step, text, step_id=scope.id(step), name=name, halt=scope.halt):
                 return reason
         if self._settings.asks_before_steps and isinstance(step, CommandStep):
             return self._questions.before_step(step, step_id=scope.id(step), name=name)
@@ -619,6 +622,10 @@ def _of_attempts(scope: Scope) -> Iterator[Scope]:
 
 def _captures(step: Step) -> bool:
     return isinstance(step, CommandStep) and step.capture is not None
+
+
+def _reason_of(halt: Halt) -> str:
+    return getattr(halt, "reason", "") or STOPPED
 
 
 def _over(deadline: Deadline | None) -> str:

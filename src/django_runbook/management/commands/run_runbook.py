@@ -30,7 +30,7 @@ from django_runbook.locks import factory as locks
 from django_runbook.locks.base import Lock
 from django_runbook.reporters.fan_out import FanOut
 from django_runbook.results import AttemptResult, ExitCode, RunResult
-from django_runbook.runner import dry_run, hygiene, listing, masking, selection
+from django_runbook.runner import dry_run, hygiene, listing, masking, questions, selection
 from django_runbook.runner import run as runner
 from django_runbook.runner.cancelling import KnownConnections
 from django_runbook.runner.heap import frozen_heap
@@ -178,8 +178,10 @@ class Command(BaseCommand):
             answers = resume.Answers(
                 rerun=_split(options["rerun"]), skip=_split(options["skip"]), accepts_changes=options["accept_changes"]
             )
-            terminal = _asker(sys.stdin, getattr(self.stdout, "_out", sys.stdout))
-            left = recorder.left_of(resumed, answers, left_out=chosen, ask=terminal)
+            ask = questions.at_terminal(sys.stdin, getattr(self.stdout, "_out", sys.stdout))
+            # No answer is none of the two: then the command says what they are.
+            asked = None if ask is None else lambda text: ask(text) or ""
+            left = recorder.left_of(resumed, answers, left_out=chosen, ask=asked)
             settings = dataclasses.replace(settings, past=left.past)
             journal = recorder.go_on(resumed, left, given=tuple(params), options=kept)
         elif configuration.has_journal and not options["no_journal"] and not options["dry_run"]:
@@ -235,7 +237,7 @@ class Command(BaseCommand):
         try:
             with KnownConnections() as connections, empty_input() as original, stop:
                 stop.cancel = connections.cancel_statements
-                ask = _asker(original, stream)
+                ask = questions.at_terminal(original, stream)
                 if call.settings.asks_before_steps and ask is None:
                     raise InvalidUsage("--step asks before each step, and there is no terminal to ask at")
                 with ProcessExecutor(
@@ -268,22 +270,10 @@ def _settle(stream: IO[str]) -> None:
     """Where nobody reads any more, keep Python from failing at its end: the exit code belongs to the run."""
     try:
         stream.flush()
-    except BrokenPipeError:
+    except OSError:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
         os.close(null)
-
-
-def _asker(answers: IO[str] | None, stream: IO[str]) -> Callable[[str], str] | None:
-    if answers is None or not answers.isatty():
-        return None
-
-    def ask(text: str) -> str:
-        stream.write(f"{text} ")
-        stream.flush()
-        return answers.readline().strip().lower()
-
-    return ask
 
 
 def _params(texts: list[str]) -> dict[str, str]:
