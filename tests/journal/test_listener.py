@@ -136,6 +136,22 @@ steps:
     assert (row("four").output, row("four").is_output_secret) == (None, True)
 
 
+@pytest.mark.parametrize("depth", [100, 480])
+def test_an_output_as_deep_as_can_be_is_recorded_and_seen_again(tmp_path: Path, depth: int) -> None:
+    (tmp_path / "deep").write_text("[" * depth + "1" + "]" * depth)
+    text = """\
+steps:
+  - {id: one, command: show_file deep, capture: json}
+  - {id: two, command: "effect ${{ steps.one.output | string | length }} --log log --fail-if broken", for_each: "${{ steps.one.output }}"}
+"""
+    (tmp_path / "broken").touch()
+    told = run(tmp_path, text)
+    assert told.statuses["one"] == ("succeeded" if depth == 100 else "failed")
+    (tmp_path / "broken").unlink()
+    told = resume(tmp_path)
+    assert told.exit_code == (0 if depth == 100 else 1), told.errors
+
+
 def test_progress_is_recorded(tmp_path: Path) -> None:
     Row.objects.bulk_create(Row() for _ in range(5))
     run(tmp_path, "steps: [{id: rows, command: count_rows}]")

@@ -275,6 +275,22 @@ def test_no_log_hides_output_arguments_and_message_and_keeps_the_type(tmp_path: 
     assert told.result("fail")["failure"]["error_type"] == "IntegrityError"
 
 
+@pytest.mark.parametrize(("code", "exit_code"), [(3, 3), (256, 1), (3_000_000_007, 7), (10**20, 1), (-5, 251)])
+def test_the_exit_code_of_a_command_is_one_byte(tmp_path: Path, code: int, exit_code: int) -> None:
+    for kind in ("command", "exit"):
+        told = run(tmp_path, f"steps: [fail --kind {kind} --code={code}]")
+        assert told.result("fail")["failure"]["exit_code"] == exit_code
+
+
+@pytest.mark.parametrize("depth", [101, 480, 100_000])
+def test_json_that_is_nested_too_deep_fails_its_step(tmp_path: Path, depth: int) -> None:
+    (tmp_path / "deep").write_text("[" * depth + "]" * depth)
+    told = run(tmp_path, f"steps: [{{id: one, command: show_file {tmp_path}/deep, capture: json}}]")
+    assert told.exit_code == 1
+    message = told.result("one")["failure"]["message"]
+    assert message == "capture: json: the output is nested more than 100 levels deep"
+
+
 def test_confirm_without_a_terminal_fails_and_says_what_to_do(tmp_path: Path) -> None:
     told = run(tmp_path, "steps: [{command: say x, confirm: Sure?}]")
     assert "--yes" in told.result("say")["failure"]["message"]

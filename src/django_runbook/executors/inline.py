@@ -142,7 +142,7 @@ def _after_error(error: BaseException, mask: Mask) -> AttemptResult:
         case KeyboardInterrupt():
             exit_code = _INTERRUPTED
         case CommandError():
-            exit_code = error.returncode
+            exit_code = _exit_code(error.returncode)
         case _:
             exit_code = 1
     return AttemptResult(status=StepStatus.FAILED, failure=_failure(error, exit_code, mask))
@@ -152,13 +152,14 @@ def _after_exit(error: SystemExit, mask: Mask) -> AttemptResult:
     code = error.code
     if code is None or code == 0:
         return AttemptResult(status=StepStatus.SUCCEEDED)
-    if isinstance(code, int):
-        # The system keeps one byte of an exit code; 256 must not pass for success.
-        exit_code, message = (code % 256) or 1, f"the command ended with exit code {code}"
-    else:
-        exit_code, message = 1, str(code)
-    failure = _failure(error, exit_code, mask, message=message)
+    message = f"the command ended with exit code {code}" if isinstance(code, int) else str(code)
+    failure = _failure(error, _exit_code(code), mask, message=message)
     return AttemptResult(status=StepStatus.FAILED, failure=failure)
+
+
+def _exit_code(code: object) -> int:
+    """What the system makes of it, which keeps one byte; 256 must not pass for success."""
+    return (code % 256) or 1 if isinstance(code, int) else 1
 
 
 def _failure(error: BaseException, exit_code: int, mask: Mask, *, message: str | None = None) -> Failure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -315,10 +315,14 @@ def _columns_of(failure: Failure, *, has_traceback: bool = True) -> dict[str, An
     }
 
 
-def _texts(value: object) -> list[str]:
+def _texts(value: object) -> Iterator[str]:
     """All texts in plain data, as they are without the escapes of JSON."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict):
-        return [text for pair in value.items() for item in pair for text in _texts(item)]
-    return [text for item in value for text in _texts(item)] if isinstance(value, list) else []
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            waiting += (*one, *one.values())
+        elif isinstance(one, list):
+            waiting += one

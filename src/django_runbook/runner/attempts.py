@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from django_runbook.document.runbook import Retry
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import policy
 from django_runbook.runner.limits import Halt, Limit
+
+# Of what is captured: whoever goes through a value, expressions and the journal among them, may call itself so often.
+MAX_DEPTH: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +69,26 @@ def attempt(  # noqa: PLR0913 - all that ends the attempts, and who is told of t
 
 
 def read_output(stdout: str, capture: str | None) -> Any:
-    """What ``capture`` makes of a command's output; raises ValueError."""
+    """What ``capture`` makes of a command's output; raises ValueError, and RecursionError where it is too deep."""
     match capture:
         case "text":
             return stdout.rstrip("\r\n")
         case "lines":
             return stdout.splitlines()
         case "json":
-            return json.loads(stdout)
+            value = json.loads(stdout)
+            if _is_deeper(value, MAX_DEPTH):
+                raise RecursionError
+            return value
     return None
+
+
+def _is_deeper(value: object, depth: int) -> bool:
+    """Whether lists and mappings stand in each other more often than this; by levels, which nothing is too deep for."""
+    level: list[Any] = [value]
+    for _ in range(depth + 1):
+        inside = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        if not inside:
+            return False
+        level = list(itertools.chain.from_iterable(inside))
+    return True

@@ -16,7 +16,7 @@ from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import RunbookError
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import outcomes
-from django_runbook.runner.attempts import Outcome, read_output
+from django_runbook.runner.attempts import MAX_DEPTH, Outcome, read_output
 from django_runbook.runner.masking import MASK, Mask
 from django_runbook.runner.output import tidy_text
 from django_runbook.runner.scope import Scope
@@ -143,8 +143,14 @@ class CommandRunner:
         try:
             output = read_output(result.stdout, step.capture)
         except (ValueError, RecursionError) as error:
-            text = tidy_text(f"capture: {step.capture}: the output is not JSON: {error}", self.mask)
-            failure = Failure(error_type=type(error).__name__, message=text, exit_code=1)
+            is_deep = isinstance(error, RecursionError)
+            why = f"is nested more than {MAX_DEPTH} levels deep" if is_deep else f"is not JSON: {error}"
+            failure = Failure(
+                error_type=type(error).__name__,
+                message=tidy_text(f"capture: {step.capture}: the output {why}", self.mask),
+                exit_code=1,
+                error_names=outcomes.names_of(type(error)),
+            )
             return replace(result, status=StepStatus.FAILED, failure=failure), None
         self.keep_output(scope.id(step), HIDDEN if scope.is_hidden else output)
         return result, output
