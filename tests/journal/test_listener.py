@@ -136,6 +136,19 @@ steps:
     assert (row("four").output, row("four").is_output_secret) == (None, True)
 
 
+def test_no_value_of_a_step_with_no_log_is_stored(tmp_path: Path) -> None:
+    text = """\
+steps:
+  - {id: one, command: say hidden-value, capture: text, no_log: true}
+  - {id: two, command: effect two --log log, options: {pause: "${{ steps.one.output }}"}, no_log: true, continue_on_error: true}
+  - {id: three, command: fail, for_each: ["${{ steps.one.output }}", "${{ steps.one.output }}"], no_log: true}
+"""
+    run(tmp_path, text)
+    stored = [*Run.objects.values(), *StepRun.objects.defer("definition").values()]
+    assert "hidden-value" not in repr([{**one, "definition": ""} for one in stored])
+    assert [row(f"three[{number}]").name for number in (1, 2)] == ["fail (1)", "fail (2)"]
+
+
 @pytest.mark.parametrize("depth", [100, 480])
 def test_an_output_as_deep_as_can_be_is_recorded_and_seen_again(tmp_path: Path, depth: int) -> None:
     (tmp_path / "deep").write_text("[" * depth + "1" + "]" * depth)

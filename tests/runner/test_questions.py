@@ -94,6 +94,12 @@ def test_step_shows_what_is_about_to_run(tmp_path: Path) -> None:
     assert "Run Again (say ${{ steps.one.output }})? [y]es" in shown
 
 
+def test_step_shows_no_arguments_under_no_log(tmp_path: Path) -> None:
+    _, _, shown = answered(tmp_path, "steps: [{no_log: true, steps: [say hidden]}]", "--step", answers="y\n")
+    assert "Run say ***? [y]es" in shown
+    assert "hidden" not in shown
+
+
 def test_step_without_a_terminal_is_refused(tmp_path: Path) -> None:
     told = run(tmp_path, "steps: [noop]", step=True)
     assert told.exit_code == 2

@@ -275,6 +275,54 @@ def test_no_log_hides_output_arguments_and_message_and_keeps_the_type(tmp_path: 
     assert told.result("fail")["failure"]["error_type"] == "IntegrityError"
 
 
+def test_no_secret_of_a_condition_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "s3cret-token")
+    text = """\
+secrets: [TOKEN]
+steps:
+  - {id: one, command: noop, when: secrets.TOKEN != "s3cret-token"}
+  - {id: two, command: noop, retry: {attempts: 2, delay: 0s, until: secrets.TOKEN != "s3cret-token"}}
+"""
+    told = run(tmp_path, text)
+    assert told.statuses == {"one": "skipped", "two": "failed"}
+    assert "s3cret" not in str(told.events)
+    assert told.result("one")["reason"] == 'when: secrets.TOKEN != "***"'
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{id: x, command: effect x --log log, options: {pause: '${{ steps.a.output }}'}, no_log: true}",
+        "{id: x, no_log: true, steps: [{id: y, command: effect x --log log, options: {pause: '${{ steps.a.output }}'}}]}",
+        "{id: x, command: noop, for_each: ['${{ steps.a.output }}'], no_log: true}",
+        "{id: x, command: noop, for_each: ['${{ steps.a.output }}'], max_parallel: 2, no_log: true}",
+        "{id: x, no_log: true, steps: [{id: y, command: fail, for_each: ['${{ steps.a.output }}', '${{ steps.a.output }}']}]}",
+        "{id: x, command: noop, when: '[765433, steps.a.output] | first', no_log: true}",
+        "{id: x, command: noop, for_each: '${{ (steps.a.output | length) + 765421 }}', no_log: true}",
+    ],
+    ids=["argument", "group", "loop", "parallel", "items", "when", "for_each"],
+)
+def test_no_log_hides_the_values_of_a_step_in_its_name_and_its_errors(tmp_path: Path, step: str) -> None:
+    text = f"steps:\n  - {{id: a, command: say hidden-value, capture: text, no_log: true}}\n  - {step}\n"
+    for output_format in ("jsonl", "plain", "rich", "github"):
+        told = run(tmp_path, text, format=output_format, junit=str(tmp_path / "report.xml"))
+        written = "\n".join(told.shown) + told.errors + (tmp_path / "report.xml").read_text()
+        assert told.exit_code != 2
+        assert "hidden-value" not in written
+        assert "765433" not in written
+
+
+def test_an_item_of_a_step_with_no_log_is_called_by_its_number(tmp_path: Path) -> None:
+    told = run(tmp_path, "steps: [{id: x, command: fail, for_each: [a, b], no_log: true}]")
+    assert [told.result(f"x[{number}]")["name"] for number in (1, 2)] == ["fail (1)", "fail (2)"]
+
+
+def test_a_plan_shows_no_arguments_in_a_group_with_no_log(tmp_path: Path) -> None:
+    told = run(tmp_path, "steps: [{no_log: true, steps: [{steps: [say hidden]}]}]", plan=True)
+    assert "say ***" in "\n".join(told.shown)
+    assert "hidden" not in "\n".join(told.shown)
+
+
 @pytest.mark.parametrize(("code", "exit_code"), [(3, 3), (256, 1), (3_000_000_007, 7), (10**20, 1), (-5, 251)])
 def test_the_exit_code_of_a_command_is_one_byte(tmp_path: Path, code: int, exit_code: int) -> None:
     for kind in ("command", "exit"):

@@ -63,11 +63,11 @@ class CommandRunner:
 
         def whole() -> tuple[AttemptResult, object]:
             result = self._call(step, scope, command=command, tokens=tokens, **self._ways(step_id, scope))
-            if scope.is_hidden and result.failure is not None:
-                hidden = replace(result.failure, message="(hidden by no_log)", traceback="")
-                result = replace(result, failure=hidden)
             if warnings:
                 result = replace(result, warnings=(*warnings, *result.warnings))
+            if scope.is_hidden:
+                failure = None if result.failure is None else outcomes.hidden(result.failure)
+                result = replace(result, failure=failure, warnings=(outcomes.HIDDEN,) if result.warnings else ())
             result, output = self._captured(step, scope, result)
             if result.status is StepStatus.SUCCEEDED:
                 self.succeeded_counts[step_id] = self.succeeded_counts.get(step_id, 0) + 1
@@ -135,7 +135,7 @@ class CommandRunner:
         warnings = tuple(item.message for item in binding.diagnostics if item.severity is Severity.WARNING)
         if not errors:
             return binding.tokens, warnings, None
-        return (), warnings, outcomes.of_diagnostics(errors, self.mask)
+        return (), warnings, outcomes.of_diagnostics(errors, self.mask, is_hidden=scope.is_hidden)
 
     def _captured(self, step: CommandStep, scope: Scope, result: AttemptResult) -> tuple[AttemptResult, object]:
         if step.capture is None or result.status is not StepStatus.SUCCEEDED:

@@ -38,10 +38,11 @@ def _plan_lines(planned: Plan, left_out: Mapping[str, str], mask: Mask) -> Itera
         if item.role is not around and before != (item.group_ids, item.role):
             yield f"{'  ' * len(item.group_ids)}{item.role}:"
         before = (item.group_ids, item.role)
-        yield mask(_plan_line(item, left_out, mask))
+        is_hidden = item.step.no_log or any(planned.steps[group_id].step.no_log for group_id in item.group_ids)
+        yield mask(_plan_line(item, left_out, mask, is_hidden=is_hidden))
 
 
-def _plan_line(item: PlannedStep, left_out: Mapping[str, str], mask: Mask) -> str:
+def _plan_line(item: PlannedStep, left_out: Mapping[str, str], mask: Mask, *, is_hidden: bool) -> str:
     indent, step = "  " * (len(item.group_ids) + 1), item.step
     is_item = step.for_each is not None and not item.is_loop
     notes = list(_notes_of_item(step) if is_item else _notes(item))
@@ -49,7 +50,7 @@ def _plan_line(item: PlannedStep, left_out: Mapping[str, str], mask: Mask) -> st
         notes.append(f"left out by {left_out[item.key]}")
     if item.is_loop or not isinstance(step, CommandStep):
         words = f"{as_written(step.name)}:"
-    elif step.no_log:
+    elif is_hidden:
         words = f"{step.command[0].value} {MASK}"
     else:
         words = " ".join((str(step.command[0].value), *(_shown(token, mask) for token in item.binding.tokens)))

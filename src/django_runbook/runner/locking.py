@@ -59,7 +59,10 @@ class Locker:
                 lock = _SharedLock(lock, self._shared, self._guard)
             refused = self._obtain(lock, settings, scope, step_id=step_id) if lock is not None else None
         except ExpressionError as error:
-            lock, refused = None, outcomes.failed(outcomes.of_expression(error, self.mask)).result
+            lock, refused = (
+                None,
+                outcomes.failed(outcomes.of_expression(error, self.mask, is_hidden=scope.is_hidden)).result,
+            )
         except RunbookError as error:
             lock, refused = None, outcomes.failed(outcomes.of_fault(error)).result
         if lock is None or refused is not None:

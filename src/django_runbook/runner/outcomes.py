@@ -16,6 +16,7 @@ from django_runbook.runner.limits import Deadline
 from django_runbook.runner.masking import Mask
 from django_runbook.runner.output import tidy_text
 
+HIDDEN = "(hidden by no_log)"
 FAILURES = frozenset((StepStatus.FAILED, StepStatus.TIMED_OUT))
 
 
@@ -78,15 +79,20 @@ def names_of(kind: type[BaseException]) -> tuple[str, ...]:
     return tuple(name for base in bases for name in (base.__name__, f"{base.__module__}.{base.__qualname__}"))
 
 
-def of_expression(error: ExpressionError, mask: Mask) -> Failure:
-    """The failure of a step whose expression has no value."""
-    message = tidy_text(f"line {error.span.line}: {error.message}", mask)
+def hidden(failure: Failure) -> Failure:
+    """The same failure without what ``no_log`` hides."""
+    return replace(failure, message=HIDDEN, traceback="")
+
+
+def of_expression(error: ExpressionError, mask: Mask, *, is_hidden: bool) -> Failure:
+    """The failure of a step whose expression has no value; ``is_hidden`` says that no value may be shown."""
+    message = tidy_text(f"line {error.span.line}: {HIDDEN if is_hidden else error.message}", mask)
     return Failure(error_type="ExpressionError", message=message, exit_code=ExitCode.INVALID)
 
 
-def of_diagnostics(errors: list[Diagnostic], mask: Mask) -> Failure:
+def of_diagnostics(errors: list[Diagnostic], mask: Mask, *, is_hidden: bool) -> Failure:
     """The failure of a step whose arguments turned out to be wrong when all values were known."""
-    message = "; ".join(_as_sentence(error) for error in errors)
+    message = HIDDEN if is_hidden else "; ".join(_as_sentence(error) for error in errors)
     return Failure(error_type="BindingError", message=tidy_text(message, mask), exit_code=ExitCode.INVALID)
 
 

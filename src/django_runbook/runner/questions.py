@@ -11,7 +11,7 @@ from django_runbook import events
 from django_runbook.document.expressions import ExpressionError, Template, as_written
 from django_runbook.document.runbook import CommandStep, Step
 from django_runbook.runner.limits import Halt
-from django_runbook.runner.masking import Mask
+from django_runbook.runner.masking import MASK, Mask
 from django_runbook.runner.output import tidy_text
 from django_runbook.runner.stopping import Stop
 from django_runbook.runner.telling import Teller
@@ -80,7 +80,7 @@ class Questions:
             raise ExpressionError(f'"{text}" needs an answer; run it at a terminal, or give --yes', step.span)
         return "" if answer in {"y", "yes"} else "not confirmed"
 
-    def before_step(self, step: CommandStep, *, step_id: str, name: str) -> str:
+    def before_step(self, step: CommandStep, *, step_id: str, name: str, is_hidden: bool) -> str:
         """Ask whether to run a step, with ``--step``; returns the reason to skip it, empty where it is to run.
 
         What still runs after a stop, runs unasked.
@@ -88,6 +88,8 @@ class Questions:
         if self._ask is None or not self._is_asking_before_steps or self._stop.is_requested:
             return ""
         words = " ".join(as_written(token.value) for token in step.command if isinstance(token.value, str | Template))
+        if is_hidden:
+            words = f"{step.command[0].value} {MASK}"
         title = words if name == step.command[0].value else f"{name} ({words})"
         question = f"Run {title}? [y]es, [N]o, [c]ontinue without asking, [q]uit:"
         meaning = None

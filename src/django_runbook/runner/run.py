@@ -328,6 +328,8 @@ class _Run:
     def _step(self, step: Step, scope: Scope) -> StepResult:
         if (past := self._restore(step, scope)) is not None:
             return past
+        if step.no_log:
+            scope = replace(scope, is_hidden=True)
         reason = self._reason_to_leave_out(step, scope)
         if reason:
             return self._teller.leave(step, scope, _SKIPPED, reason=reason)
@@ -340,9 +342,9 @@ class _Run:
                 reason = "" if items else NO_ITEMS
         except ExpressionError as error:
             if self._settings.is_dry_run:
-                reason = self._around.mask(f"dry run: {error.message}")
+                reason = self._around.mask(f"dry run: {outcomes.HIDDEN if scope.is_hidden else error.message}")
                 return self._teller.leave(step, scope, _SKIPPED, reason=reason)
-            failure = failure or outcomes.of_expression(error, self._around.mask)
+            failure = failure or self._of_expression(error, scope)
         if failure is None and scope.halt.is_requested:
             # It came while a person was asked, and whatever the answer was: who goes on later is asked again.
             return self._teller.leave(step, scope, _NOT_RUN, reason=_reason_of(scope.halt))
@@ -375,13 +377,14 @@ class _Run:
         past = self._past(scope)
         loop_id = scope.id(step)
         for number, item in enumerate(items, start=1) if past.items else ():
-            step_id = scope.for_item(number, item, loop_id=loop_id).id(step)
+            inner = scope.for_item(number, item, loop_id=loop_id)
+            step_id = inner.id(step)
             before = past.items.get(step_id)
             # Of a command that failed nothing is done; of a group that did, some steps may be.
             if before is None or (isinstance(step, CommandStep) and step_id not in past.done):
                 continue
             if before.item_hash != digest_of(item, mask=self._around.mask):
-                message = other_item(loop_id, number, before=before.name, now=self._around.mask(label_of(item)))
+                message = other_item(loop_id, number, before=before.name, now=self._label_of(item, inner))
                 return Failure(error_type="ItemsChanged", message=message, exit_code=1)
         return None
 
@@ -404,20 +407,27 @@ class _Run:
             name = tidy_text(str(render(step.name, scope.context())), self._around.mask)
             return " ".join(name.split("\n")), None
         except ExpressionError as error:
-            failure = None if self._settings.is_dry_run else outcomes.of_expression(error, self._around.mask)
+            failure = None if self._settings.is_dry_run else self._of_expression(error, scope)
             return step.id, failure
+
+    def _label_of(self, item: object, scope: Scope) -> str:
+        """How an item is called in the scope that is its own."""
+        return str(scope.indexes[-1]) if scope.is_hidden else self._around.mask(label_of(item))
+
+    def _of_expression(self, error: ExpressionError, scope: Scope) -> Failure:
+        return outcomes.of_expression(error, self._around.mask, is_hidden=scope.is_hidden)
 
     def _reason_to_skip(self, step: Step, scope: Scope, name: str) -> str:
         is_decided = scope.id(step) in self._past(scope).started
         if step.when is not None and not is_decided and not evaluate_condition(step.when, scope.context()):
-            return f"when: {step.when.source}"
+            return self._around.mask(f"when: {step.when.source}")
         is_asked = step.confirm is not None and not self._settings.answers_yes and not self._settings.is_dry_run
         if is_asked and step.confirm is not None:
             text = str(render(step.confirm, scope.context()))
             if reason := self._questions.confirm(step, text, step_id=scope.id(step), name=name, halt=scope.halt):
                 return reason
         if self._settings.asks_before_steps and isinstance(step, CommandStep):
-            return self._questions.before_step(step, step_id=scope.id(step), name=name)
+            return self._questions.before_step(step, step_id=scope.id(step), name=name, is_hidden=scope.is_hidden)
         return ""
 
     def _loop(self, step: Step, items: tuple[object, ...], scope: Scope, *, name: str) -> StepResult:
@@ -438,7 +448,7 @@ class _Run:
 
         def run(index: int) -> None:
             inner = scopes[index]
-            label = self._around.mask(label_of(items[index]))
+            label = self._label_of(items[index], inner)
 
             def once() -> StepResult:
                 name, failure = self._name_of(step, inner, label=label)
@@ -455,7 +465,7 @@ class _Run:
 
     def _items_in_order(self, step: Step, items: tuple[object, ...], scopes: list[Scope], state: State) -> None:
         for item, inner in zip(items, scopes, strict=True):
-            label = self._around.mask(label_of(item))
+            label = self._label_of(item, inner)
             reason = self._reason_to_end(step, state, inner)
             if reason:
                 self._note_end(state, self._teller.leave(step, inner, _NOT_RUN, reason=reason, label=label), inner)
@@ -492,8 +502,6 @@ class _Run:
         if (past := self._restore(step, scope)) is not None:
             return past
         started = time.monotonic()
-        if step.no_log:
-            scope = replace(scope, is_hidden=True)
         if failure is not None:
             outcome = outcomes.failed(failure)
         elif step.lock is not None:
@@ -550,10 +558,11 @@ class _Run:
             try:
                 inputs = inputs or resolve_call(step, scope.inputs, scope.context())
             except ExpressionError as error:
-                return outcomes.failed(outcomes.of_expression(error, self._around.mask)).result, None
+                return outcomes.failed(self._of_expression(error, scope)).result, None
             errors = [item for item in inputs.diagnostics if item.severity is Severity.ERROR]
             if errors:
-                return outcomes.failed(outcomes.of_diagnostics(errors, self._around.mask)).result, None
+                failure = outcomes.of_diagnostics(errors, self._around.mask, is_hidden=scope.is_hidden)
+                return outcomes.failed(failure).result, None
             inner = next(scopes).inside(
                 scope.id(step),
                 inputs=inputs,
@@ -605,10 +614,10 @@ class _Run:
         try:
             if evaluate_condition(retry.until, scope.context()):
                 return result
-            message = f"until: {retry.until.source} is not true yet"
+            message = self._around.mask(f"until: {retry.until.source} is not true yet")
             failure = Failure(error_type=policy.UNTIL_NOT_MET, message=message, exit_code=1)
         except ExpressionError as error:
-            failure = outcomes.of_expression(error, self._around.mask)
+            failure = self._of_expression(error, scope)
         return replace(result, status=_FAILED, failure=failure)
 
 
