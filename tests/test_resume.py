@@ -14,6 +14,7 @@ from django_runbook.locks import factory
 from django_runbook.models import Run, StepRun
 from tests.journal.support import die, effects, resume
 from tests.runner.support import run
+from tests.testapp.models import Row
 
 pytestmark = pytest.mark.django_db
 
@@ -382,6 +383,34 @@ def test_a_batch_command_continues(tmp_path: Path) -> None:
     run(tmp_path, "steps:\n  - {id: rows, command: prune_runs}\n")
     die("rows")
     assert resume(tmp_path).exit_code == 0
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("until", "attempts", "is_killed", "count"),
+    [
+        ("steps.seen.output.ready", 1, False, 2),
+        ("steps.seen.output.other", 1, False, 2),
+        ("steps.seen.output.ready", 3, True, 5),
+    ],
+    ids=["not-met", "no-value", "killed-behind-the-last-call"],
+)
+def test_a_batch_command_that_waits_for_a_condition_does_each_of_its_calls_once(
+    tmp_path: Path, until: str, attempts: int, count: int, *, is_killed: bool
+) -> None:
+    Row.objects.bulk_create([Row() for _ in range(6)])
+    text = f"""\
+steps:
+  - {{id: seen, command: show_file seen, capture: json}}
+  - {{id: rows, command: count_rows, retry: {{attempts: {attempts}, delay: 0s, until: {until}}}}}
+"""
+    (tmp_path / "seen").write_text('{"ready": false}')
+    run(tmp_path, text)
+    if is_killed:
+        die("rows")
+        StepRun.objects.filter(attempt__lt=attempts).update(status="failed")
+    assert resume(tmp_path).exit_code == 1
+    assert set(Row.objects.values_list("count", flat=True)) == {count}
 
 
 @pytest.mark.parametrize("option", ["rerun", "skip"])

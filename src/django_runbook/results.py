@@ -131,8 +131,8 @@ class Past:
     """What an earlier attempt of a run leaves to the next one, by the ids of steps, with the numbers of their items.
 
     ``done`` is not run again, nor what ended otherwise ``below`` a group that is done; of what had ``started`` the
-    conditions were decided then, and are not asked again. ``succeeded_counts`` tells how often each step has succeeded,
-    more than once where its group was tried again. ``items`` are those of loops, by the ids of their steps.
+    conditions were decided then, and are not asked again. ``succeeded_counts`` tells how often the command of each step
+    has succeeded, more than once where its group was tried again. ``items`` are those of loops, by the ids of their steps.
     """
 
     done: Mapping[str, PastStep] = field(default_factory=dict)

@@ -33,6 +33,8 @@ _COUNTED: Final = "counted as done by --skip"
 _STOPPED: Final = "the run was stopped"
 _SUCCEEDED, _SKIPPED = StepStatus.SUCCEEDED.value, StepStatus.SKIPPED.value
 _FAILED = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value))
+# Why a step failed whose command had succeeded: what it waits for is not true yet, or has no value.
+_WAITING = frozenset((UNTIL_NOT_MET, ExpressionError.__name__))
 _CUT_OFF = frozenset((RUNNING, StepStatus.INTERRUPTED.value))
 
 
@@ -168,7 +170,8 @@ class _Rows:
         """Take the next row, in the order in which they were written."""
         step_id, before = row.step_id, self.latest.get(row.step_id)
         self.attempts[step_id] = row.attempt
-        self.succeeded[step_id] += row.status == _SUCCEEDED
+        is_waiting = row.status in _FAILED and row.error_type in _WAITING
+        self.succeeded[step_id] += row.status == _SUCCEEDED or is_waiting
         if row.role != Role.STEP:
             self.handlers[step_id] = row
             return

@@ -159,7 +159,8 @@ class CommandRunner:
 def run_key(run_id: str, step_id: str, *, number: int) -> str:
     """What a batch command knows its call by, so that one which had ended when the run died is not done again.
 
-    ``number`` is 1 until the step has succeeded: in a group that is tried again, it is called for another time.
+    ``number`` is 1 until the command has succeeded: in a group that is tried again, or where ``until`` is not true yet,
+    it is called for another time.
     """
     digest = hashlib.sha256(step_id.encode()).hexdigest()
     key = f"{run_id}:{step_id if len(step_id) < MAX_KEY else digest}"
