@@ -481,6 +481,15 @@ def test_other_items_of_a_loop_are_refused(tmp_path: Path) -> None:
     assert 'number 1 was "effect (a)" and is "x" now' in told.errors
 
 
+@pytest.mark.parametrize("items", ["[hidden-c]", "[]"])
+def test_other_items_of_a_loop_with_no_log_are_refused_by_their_numbers(tmp_path: Path, items: str) -> None:
+    text = "steps: [{no_log: true, steps: [{id: load, command: fail, for_each: [hidden-a]}]}]"
+    run(tmp_path, text)
+    told = resume(tmp_path, text.replace("[hidden-a]", items), accept_changes=True)
+    assert 'number 1 was "fail (1)"' in told.errors
+    assert "hidden" not in told.errors
+
+
 def test_items_are_told_apart_behind_what_is_shown_of_them(tmp_path: Path) -> None:
     fail_now(tmp_path)
     text = """\

@@ -463,7 +463,10 @@ def _refuse_other_items(rows: _Rows, plan: Plan, *, mask: Mask) -> None:
                 and known.item_hash != digest_of(items[number - 1], mask=mask)
             )
             if number > len(items) or is_other:
-                now = mask(label_of(items[number - 1])) if number <= len(items) else None
+                is_hidden = any(plan.outline[key].step.no_log for key in (entry.key, *entry.group_keys))
+                now = None
+                if is_other:
+                    now = str(number) if is_hidden else mask(label_of(items[number - 1]))
                 raise InvalidUsage(other_item(row.step_id, number, before=known.name, now=now))
 
 
