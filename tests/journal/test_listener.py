@@ -181,6 +181,8 @@ def test_progress_can_be_seen_while_nobody_is_in_a_transaction(tmp_path: Path, m
 def test_what_no_database_takes_is_left_out(tmp_path: Path) -> None:
     run(tmp_path, "steps: [{id: odd, command: misbehave surrogate}]")
     assert row("odd").output_head == "half of a character: \\udc80"
+    run(tmp_path, 'steps: [{id: nul, command: say, args: ["a\\0b"]}]')
+    assert row("nul").definition == "command: say\nargs: ab"
 
 
 def test_no_text_is_stored_that_a_database_refuses(tmp_path: Path) -> None:
