@@ -132,7 +132,7 @@ class Past:
 
     ``done`` is not run again, nor what ended otherwise ``below`` a group that is done; of what had ``started`` the
     conditions were decided then, and are not asked again. ``succeeded_counts`` tells how often the command of each step
-    has succeeded, more than once where its group was tried again. ``items`` are those of loops, by the ids of their steps.
+    has succeeded, more than once where its group was tried again. ``items`` are those of loops, by their steps' ids.
     """
 
     done: Mapping[str, PastStep] = field(default_factory=dict)
