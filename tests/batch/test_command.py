@@ -183,6 +183,55 @@ def test_any_key_is_gone_through_once(engine: Engine, model: Any, rows: list[dic
     assert list(model.objects.using(engine.alias).values_list("count", flat=True)) == [3] * 7
 
 
+def copy(row: Model) -> None:
+    row.pk = None if isinstance(row.pk, int) else f"copy of {row.pk}"
+    row._state.adding = True
+    row.count = 1  # type: ignore[attr-defined]  # a Keyed
+    row.save()
+
+
+@pytest.mark.parametrize(
+    ("model", "make"),
+    [
+        pytest.param(Item, lambda number: Item(), id="integer"),
+        pytest.param(WithText, lambda number: WithText(id=f"k{number}"), id="text"),
+    ],
+)
+@pytest.mark.parametrize("work", [copy, lambda row: row.delete()], ids=["copy", "delete"])
+def test_work_that_changes_the_key_of_its_item_does_each_row_once(
+    sqlite: Engine, model: Any, make: Callable[[int], Model], work: Callable[[Model], None]
+) -> None:
+    rows = model.objects.using(sqlite.alias)
+    rows.bulk_create([make(number) for number in range(7)])
+    originals = list(rows.order_by("pk").values_list("pk", flat=True))
+    done: list[Any] = []
+
+    class Work(Unlocked):
+        is_mended = False
+
+        def get_queryset(self) -> QuerySet[Any]:
+            return model.objects.filter(count=0)  # type: ignore[no-any-return]  # a parameter
+
+        def process_item(self, row: Any) -> None:
+            pk = row.pk
+            work(row)
+            if pk == originals[4] and not self.is_mended:
+                raise ValueError("bad")
+            done.append(pk)
+            if pk == originals[2]:
+                self.request_stop("enough")
+
+    call(sqlite, Work(), "--batch-size", 7)
+    with pytest.raises(CommandError, match=f"{originals[4]}: ValueError: bad"):
+        call(sqlite, Work(), "--batch-size", 7)
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, Work(), "--batch-size", 7, "--max-errors", 1)
+    Work.is_mended = True
+    assert call(sqlite, Work(), "--retry-failed")[0] == "1 done\n"
+    assert sorted(set(done)) == originals
+    assert rows.filter(count=1).count() == (7 if work is copy else 0)
+
+
 def test_a_key_that_links_to_a_parent_is_gone_through_once(sqlite: Engine) -> None:
     for number in range(5):
         WithParent.objects.using(sqlite.alias).create(id=number)

@@ -72,11 +72,13 @@ class BatchCommand(SourceCommand):
         if len(rows.query.alias_map) > 1:
             # A join can give a row several times.
             items = list({item.pk: item for item in items}.values())
+        # The work may change what an item holds: delete() takes its key off, and so does who makes a copy of it.
+        keys = [key.values_of(item) for item in items]
         count, error = do_each(items, self.process_item, is_stopping=lambda: self.stopping)
         if error is not None:
-            before = key.of(items[count - 1]) if count else span.low
-            raise ItemError(before=before, key=key.of(items[count]), index=count) from error
-        return Outcome(high=span.high if count == len(items) else key.of(items[count - 1]), done_count=count)
+            before = key.encode(keys[count - 1]) if count else span.low
+            raise ItemError(before=before, key=key.encode(keys[count]), index=count) from error
+        return Outcome(high=span.high if count == len(items) else key.encode(keys[count - 1]), done_count=count)
 
     def _all_at_once(self, rows: QuerySet[Any], span: Span) -> Outcome:
         count = self.process_batch(rows)

@@ -63,9 +63,9 @@ class Key:
     def _decode(self, cursor: str) -> tuple[Any, ...]:
         return tuple(field.to_python(text) for field, text in zip(self._fields, json.loads(cursor), strict=True))
 
-    def of(self, row: Model) -> str:
-        """The cursor of a row that has been read."""
-        return self.encode([getattr(row, attname) for attname in self._attnames])
+    def values_of(self, row: Model) -> list[Any]:
+        """What a row that has been read has in these columns."""
+        return [getattr(row, attname) for attname in self._attnames]
 
     def between(self, rows: Rows, after: str, upto: str) -> Rows:
         """The rows beyond a cursor, up to and with another one; an empty one is no limit."""
