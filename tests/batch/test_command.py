@@ -14,7 +14,8 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError, OperationalError, connections, transaction
-from django.db.models import Count, F, Model, QuerySet
+from django.db.models import Count, F, Model, Q, QuerySet, Window
+from django.db.models.functions import RowNumber
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -281,12 +282,19 @@ def test_a_key_that_would_leave_rows_out_is_refused_at_the_start(
         call(sqlite, Bad())
 
 
+NUMBER = Window(RowNumber(), partition_by="value", order_by="pk")
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
         pytest.param(lambda: Item.objects.all()[:5], "must not slice", id="slice"),
         pytest.param(lambda: Item.objects.all().union(Item.objects.all()), "must not be a union", id="union"),
         pytest.param(lambda: Item.objects.values("pk"), "model instances", id="values"),
+        pytest.param(lambda: Item.objects.alias(next=NUMBER + 1).filter(~Q(next=2)), "window function", id="window"),
+        pytest.param(lambda: Item.objects.annotate(number=NUMBER), "window function", id="window-to-read"),
+        pytest.param(lambda: Item.objects.distinct("value"), "distinct", id="distinct"),
+        pytest.param(lambda: Item.objects.select_for_update(skip_locked=True), "is_todo = True", id="skip-locked"),
     ],
 )
 def test_a_queryset_that_has_no_ranges_is_refused(sqlite: Engine, rows: Callable[[], Any], words: str) -> None:
@@ -296,6 +304,17 @@ def test_a_queryset_that_has_no_ranges_is_refused(sqlite: Engine, rows: Callable
 
     with pytest.raises(CommandError, match=words):
         call(sqlite, Bad())
+
+
+def test_a_queryset_may_ask_another_one_that_has_no_ranges(engine: Engine) -> None:
+    class FirstOfEach(CountItems):
+        def get_queryset(self) -> QuerySet[Item]:
+            return Item.objects.filter(pk__in=Item.objects.alias(number=NUMBER).filter(number=1))
+
+    for value in "abc":
+        engine.fill(3, value=value)
+    call(engine, FirstOfEach(), "--batch-size", 1)
+    assert list(Item.objects.using(engine.alias).order_by("pk").values_list("count", flat=True)) == [1, 0, 0] * 3
 
 
 def test_a_command_without_work_is_told(sqlite: Engine) -> None:
@@ -523,6 +542,54 @@ def test_a_last_look_does_what_was_committed_behind_the_cursor(sqlite: Engine) -
 
     assert call(sqlite, MarkItems(commit_late), "--batch-size", 3)[0] == "10 done\n"
     assert sqlite.problems(10) == []
+
+
+def test_a_last_look_of_a_join_does_not_take_one_failed_row_for_all_that_is_left(sqlite: Engine) -> None:
+    def add(pk: int, count: int) -> None:
+        Item.objects.using(sqlite.alias).create(pk=pk)
+        WithColumns.objects.using(sqlite.alias).bulk_create([WithColumns(parent_id=pk) for _ in range(count)])
+
+    def look(item: Item) -> None:
+        failing(10)(item)
+        if item.pk == 100:
+            add(50, 1)
+
+    class Joined(MarkItems):
+        def get_queryset(self) -> QuerySet[Item]:
+            return Item.objects.filter(is_done=False, withcolumns__count=0)
+
+    add(10, 3)
+    add(100, 1)
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, Joined(look), "--max-errors", 1, "--batch-size", 1)
+    assert list(Item.objects.using(sqlite.alias).filter(is_done=False).values_list("pk", flat=True)) == [10]
+
+
+class Skipping(MarkItems):
+    def get_queryset(self) -> QuerySet[Item]:
+        return super().get_queryset().select_for_update(skip_locked=True)
+
+
+def test_a_failed_row_is_waited_for_by_a_command_that_skips_what_is_locked(postgresql: Engine) -> None:
+    postgresql.fill(3)
+    with pytest.raises(CommandError, match="1 failed"):
+        call(postgresql, Skipping(failing(pks(postgresql)[1])), "--max-errors", 1)
+    with CaptureQueriesContext(postgresql.connection) as captured:
+        call(postgresql, Skipping(), "--retry-failed")
+    locking = [query["sql"] for query in captured.captured_queries if "FOR UPDATE" in query["sql"]]
+    assert locking
+    assert not [sql for sql in locking if "SKIP LOCKED" in sql]
+
+
+def test_a_last_look_does_what_was_locked_by_somebody_else(postgresql: Engine) -> None:
+    postgresql.fill(5)
+    other = postgresql.connection.copy()
+    other.set_autocommit(False)  # type: ignore[no-untyped-call]
+    with contextlib.closing(other), other.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM batchapp_item WHERE id = %s FOR UPDATE", [pks(postgresql)[2]])
+        last = pks(postgresql)[-1]
+        call(postgresql, Skipping(lambda item: other.rollback() if item.pk == last else None), "--batch-size", 2)
+    assert postgresql.problems(5) == []
 
 
 def test_a_last_look_leaves_failed_rows_alone(sqlite: Engine) -> None:

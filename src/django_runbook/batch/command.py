@@ -61,7 +61,8 @@ class BatchCommand(SourceCommand):
         def one_by_one(rows: QuerySet[Any], span: Span) -> Outcome:
             return self._one_by_one(rows, span, key)
 
-        return QuerySetSource(rows, key=key, work=one_by_one if by_item else self._all_at_once)
+        work = one_by_one if by_item else self._all_at_once
+        return QuerySetSource(rows, key=key, work=work, is_todo=self.is_todo)
 
     def describe_source(self) -> str:
         """The model and the key."""

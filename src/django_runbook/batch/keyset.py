@@ -143,8 +143,8 @@ class _Search:
 class QuerySetSource:
     """Rows of a queryset; ``work`` is given those of a span, re-read in its transaction, in order of the key."""
 
-    def __init__(self, rows: Rows, *, key: Key, work: Work) -> None:
-        _refuse(rows)
+    def __init__(self, rows: Rows, *, key: Key, work: Work, is_todo: bool = False) -> None:
+        _refuse(rows, is_todo=is_todo)
         self.key = key
         self._rows = rows.order_by(*key.names)
         # A queryset that was reversed would stay so.
@@ -192,6 +192,8 @@ class QuerySetSource:
         if span.is_alone:
             values = dict(zip(self.key.names, self.key.decode(span.high), strict=True))
             rows = self._rows.filter(**values)
+            # The one row that is asked for is waited for.
+            rows.query.select_for_update_skip_locked = False
             return self._work(rows, span) if rows.exists() else Outcome(high=span.high, done_count=0)
         return self._work(self._between(self._rows, span.low, span.high), span)
 
@@ -203,8 +205,11 @@ class QuerySetSource:
         """Whether rows are left, besides those that could not be done."""
         # No condition for each: an engine takes so many of them, and a share of all rows may have failed.
         failed = frozenset(without)
-        left = self._between(self._searched, after, upto)[: len(failed) + 1]
-        return any(self.key.encode(values) not in failed for values in left)
+        left = self._between(self._searched, after, upto)
+        if len(left.query.alias_map) > 1:
+            # A join can give a row several times.
+            left = left.distinct()
+        return any(self.key.encode(values) not in failed for values in left[: len(failed) + 1])
 
     def name(self, span: Span) -> str:
         """``flights.Flight 17``, or the first and the last of several."""
@@ -273,7 +278,7 @@ def _target(column: Any) -> Field[Any, Any]:
     return column  # type: ignore[no-any-return]  # what it is was looked at
 
 
-def _refuse(rows: Rows) -> None:
+def _refuse(rows: Rows, *, is_todo: bool) -> None:
     query: Any = rows.query
     if query.is_sliced:
         raise CommandError("get_queryset() must not slice: --limit says how many rows are done")
@@ -281,3 +286,19 @@ def _refuse(rows: Rows) -> None:
         raise CommandError("get_queryset() must not be a union: a range of keys cannot be taken of it")
     if getattr(rows, "_fields", None) is not None:
         raise CommandError("get_queryset() must give model instances, not values()")
+    selected = query.annotation_select.values()
+    if query.where.contains_over_clause or any(annotation.contains_over_clause for annotation in selected):
+        raise CommandError(
+            "get_queryset() must not use a window function, which would see the rows of one batch at a time; "
+            "to work on the rows that it finds, filter by their primary keys: filter(pk__in=found)"
+        )
+    if query.distinct_fields:
+        raise CommandError(
+            "get_queryset() must not be distinct() by fields, since each batch would have first rows of its own; "
+            "to work on the rows that it finds, filter by their primary keys: filter(pk__in=found)"
+        )
+    if query.select_for_update_skip_locked and not is_todo:
+        raise CommandError(
+            "get_queryset() must not skip rows that are locked, which would be left out: lock without skip_locked, or "
+            "say is_todo = True where rows leave it when they are done, so that a last look finds them"
+        )
