@@ -584,7 +584,7 @@ def test_a_failed_row_is_waited_for_by_a_command_that_skips_what_is_locked(postg
 def test_a_last_look_does_what_was_locked_by_somebody_else(postgresql: Engine) -> None:
     postgresql.fill(5)
     other = postgresql.connection.copy()
-    other.set_autocommit(False)  # type: ignore[no-untyped-call]
+    other.set_autocommit(False)
     with contextlib.closing(other), other.cursor() as cursor:
         cursor.execute("SELECT 1 FROM batchapp_item WHERE id = %s FOR UPDATE", [pks(postgresql)[2]])
         last = pks(postgresql)[-1]

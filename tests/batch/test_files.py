@@ -123,6 +123,15 @@ def test_a_file_that_has_grown_is_gone_on_with(sqlite: Engine, tmp_path: Path) -
     assert keys(sqlite) == expected(20)
 
 
+def test_a_file_is_the_same_by_whatever_path(sqlite: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "link.csv").symlink_to(write(tmp_path / "rows.csv", 10))
+    for place, name in [(tmp_path, "rows.csv"), (tmp_path / "inner", "../rows.csv"), (tmp_path, "link.csv")]:
+        monkeypatch.chdir(place)
+        call(sqlite, ByRow(), name, "--limit", 3)
+    assert keys(sqlite) == expected(9)
+
+
 @pytest.mark.parametrize(
     "damage",
     [

@@ -75,8 +75,8 @@ class FileBatchCommand(SourceCommand):
         )
 
     def describe_source(self) -> str:
-        """The file, wherever the command is called."""
-        return str(self.get_path().absolute())
+        """The file, wherever the command is called, and by whatever link."""
+        return str(self.get_path().resolve())
 
     def cursor_options(self) -> Mapping[str, Any]:
         """All options of the command, with the file by its whole path."""
