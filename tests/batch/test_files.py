@@ -123,6 +123,19 @@ def test_a_file_that_has_grown_is_gone_on_with(sqlite: Engine, tmp_path: Path) -
     assert keys(sqlite) == expected(20)
 
 
+@pytest.mark.parametrize("line_break", ["\n", "\r\n"])
+def test_a_last_line_that_had_no_line_break_is_the_same_with_one(
+    sqlite: Engine, tmp_path: Path, line_break: str
+) -> None:
+    path = tmp_path / "rows.csv"
+    text = write(path, 10).read_text().replace("\n", line_break)
+    path.write_bytes(text.encode().removesuffix(line_break.encode()))
+    call(sqlite, ByRow(), path, "--limit", 10)
+    path.write_bytes((text + f"key 10,10{line_break}").encode())
+    assert call(sqlite, ByRow(), path)[0] == "11 done (10 of them in earlier runs)\n"
+    assert keys(sqlite) == expected(11)
+
+
 def test_a_file_is_the_same_by_whatever_path(sqlite: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "inner").mkdir()
     (tmp_path / "link.csv").symlink_to(write(tmp_path / "rows.csv", 10))
@@ -217,6 +230,53 @@ def test_what_is_no_row_is_told_by_its_line(sqlite: Engine, tmp_path: Path, cont
     (tmp_path / "rows.csv").write_bytes(content)
     with pytest.raises(CommandError, match=words):
         call(sqlite, ByRow(), tmp_path / "rows.csv")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param('key 2,2\nkey 3,"3\nkey 4,4\n"key 5",5\nkey 6,6\n', id="up-to-another-quote"),
+        pytest.param('key 2,2\nkey 3,"3\nkey 4,4\n', id="up-to-the-end"),
+        pytest.param('key 2,2\nkey 3,"3', id="cut-off"),
+        pytest.param('key 2,2\n"key\n3"x,3\nkey 4,4\n', id="not-doubled"),
+        pytest.param('key 2,2\n"key' + "\n" * 140_000 + '",3\nkey 4,4\n', id="huge"),
+    ],
+)
+@pytest.mark.parametrize("is_packed", [False, True], ids=["plain", "gzip"])
+def test_a_quote_that_takes_in_other_lines_ends_the_run_and_is_named(
+    sqlite: Engine,
+    tmp_path: Path,
+    rows: str,
+    is_packed: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    path = tmp_path / ("rows.csv.gz" if is_packed else "rows.csv")
+    data = f"key,number\nkey 1,1\n{rows}".encode()
+    path.write_bytes(gzip.compress(data) if is_packed else data)
+    with pytest.raises(CommandError, match=r":4: the record that begins here .* look for a quote"):
+        call(sqlite, ByRow(), path, "--max-errors", 10)
+    assert not FailedRow.objects.using(sqlite.alias).exists()
+
+
+def test_a_header_that_does_not_end_is_told(sqlite: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('key,"number\na,1\n')
+    with pytest.raises(CommandError, match=":1: the record that begins here"):
+        call(sqlite, ByRow(), path)
+
+
+def test_a_quote_that_harms_its_own_line_makes_a_bad_line(sqlite: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('key,number\n"a"b,1\nkey 1,1\n')
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, ByRow(), path, "--max-errors", 1)
+    assert keys(sqlite) == ["key 1"]
+
+
+def test_quotes_that_are_right_pass(sqlite: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b'key,number\r\n5" disk,1\r\n"a ""b""",2\r\n"c\r\nd\n\ne",3\r\n\r\n"f,g","4"')
+    call(sqlite, ByRow(), path)
+    assert keys(sqlite) == sorted(['5" disk', 'a "b"', "c\r\nd\n\ne", "f,g"])
 
 
 @pytest.mark.parametrize("line", ["{bad", "[1]", "null", "[" * 100_000])

@@ -16,6 +16,7 @@ from django.core.management.base import CommandError
 
 Format = Literal["csv", "jsonl"]
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_LINE_BREAK: Final = ord("\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +25,19 @@ class Record:
 
     ``line`` is the number of its last line, from 1, and ``checksum`` that of the file up to there: it tells whether
     what was done once is still what the file begins with, whether or not something was added to its end since.
+    ``raw`` are its lines as they are in the file.
     """
 
     line: int
     checksum: int
+    raw: bytes = b""
     value: Any = None
     problem: str = ""
+
+    @property
+    def own_checksum(self) -> int:
+        """That of the record alone."""
+        return zlib.crc32(self.raw.rstrip(b"\r\n"))
 
 
 def read_records(path: Path, *, file_format: Format) -> Generator[Record, None, None]:
@@ -53,41 +61,53 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 class _Lines:
-    """The lines as text; counts them, sums them up, and notes the first that is no UTF-8 since it was asked last."""
+    """The lines as text; counts them, sums them up, and keeps what came since it was asked, with its first problem."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.count = 0
         self.checksum = 0
+        self.is_at_end = False
         self._file = file
+        self._raw: list[bytes] = []
         self._problem = ""
 
     def __iter__(self) -> Iterator[str]:
-        checksum = zlib.crc32
+        checksum, line_break = zlib.crc32, b"\n"
         for line in self._file:
             self.count += 1
+            if line[-1] != _LINE_BREAK:
+                # The last line gets its break when the file grows, and is the same line then.
+                line += line_break  # noqa: PLW2901 - the same line
             self.checksum = checksum(line, self.checksum)
+            self._raw.append(line)
             if self.count == 1:
+                line_break = b"\r\n" if line.endswith(b"\r\n") else b"\n"
                 line = line.removeprefix(_BYTE_ORDER_MARK)  # noqa: PLW2901 - the same line
             try:
                 yield line.decode()
             except UnicodeDecodeError as error:
                 self._problem = self._problem or f"cannot be read as UTF-8: {error.reason}"
                 yield line.decode(errors="replace")
+        self.is_at_end = True
 
-    def take_problem(self) -> str:
-        problem, self._problem = self._problem, ""
-        return problem
+    def take(self) -> tuple[bytes, str]:
+        raw, problem, self._raw, self._problem = self._raw, self._problem, [], ""
+        return b"".join(raw), problem
 
 
 def _csv(lines: _Lines, path: Path) -> Iterator[Record]:
-    reader = csv.reader(iter(lines))
+    reader = csv.reader(iter(lines), strict=True)
     header = _header(reader, lines, path)
     while True:
+        first = lines.count + 1
         try:
             row = next(reader, None)
-            problem = lines.take_problem()
+            raw, problem = lines.take()
         except csv.Error as error:
-            row, problem = [""], lines.take_problem() or str(error)
+            _refuse_several_lines(error, lines, f"{path}:{first}", first=first)
+            row = [""]
+            raw, problem = lines.take()
+            problem = problem or str(error)
         if row is None:
             return
         # DictReader goes past empty lines as well.
@@ -95,16 +115,28 @@ def _csv(lines: _Lines, path: Path) -> Iterator[Record]:
             continue
         if not problem and len(row) > len(header):
             problem = f"{len(row)} values, and the first line names {len(header)} columns"
-        # A short row has no value in its last columns.
-        value = None if problem else dict(zip(header, row + [None] * (len(header) - len(row)), strict=True))
-        yield Record(line=lines.count, checksum=lines.checksum, value=value, problem=problem)
+        value: dict[str, str | None] | None = None if problem else dict(zip(header, row, strict=False))
+        if value is not None and len(row) < len(header):
+            # A short row has no value in its last columns.
+            value |= dict.fromkeys(header[len(row) :])
+        yield Record(line=lines.count, checksum=lines.checksum, raw=raw, value=value, problem=problem)
+
+
+def _refuse_several_lines(error: csv.Error, lines: _Lines, name: str, *, first: int) -> None:
+    """Where a quote has taken in the lines that follow, nobody knows which of them are records."""
+    if lines.count > first or lines.is_at_end:
+        raise CommandError(
+            f"{name}: the record that begins here does not end as one, up to line {lines.count}: {error}; look for a "
+            "quote that opens a value and is never closed, or one inside a value that is not doubled"
+        ) from error
 
 
 def _header(reader: Iterator[list[str]], lines: _Lines, path: Path) -> list[str]:
     try:
         header = next(reader, None)
-        problem = lines.take_problem()
+        _, problem = lines.take()
     except csv.Error as error:
+        _refuse_several_lines(error, lines, f"{path}:1", first=1)
         header, problem = [], str(error)
     if not header and not problem:
         problem = "no header: the first line names the columns"
@@ -116,13 +148,13 @@ def _header(reader: Iterator[list[str]], lines: _Lines, path: Path) -> list[str]
 
 def _json(lines: _Lines) -> Iterator[Record]:
     for line in lines:
-        problem = lines.take_problem()
+        raw, problem = lines.take()
         if not problem and not line.strip():
             continue
         value = None
         if not problem:
             value, problem = _json_value(line)
-        yield Record(line=lines.count, checksum=lines.checksum, value=value, problem=problem)
+        yield Record(line=lines.count, checksum=lines.checksum, raw=raw, value=value, problem=problem)
 
 
 def _json_value(line: str) -> tuple[Any, str]:
