@@ -1,13 +1,20 @@
-"""The records of a file to spans, and positions in the file to cursors."""
+"""The records of a file to spans, and positions in the file to cursors.
+
+A cursor is a line number, the checksum of the file up to there, and those of the few records that follow, each alone:
+what failed is done later by its number, once it is mended, and what follows it tells whether it is still the same line.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice, pairwise
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise, takewhile
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from django.core.management.base import CommandError
 
@@ -17,6 +24,16 @@ from django_runbook.batch.spans import Outcome, Span
 
 Work = Callable[[Sequence[Any]], "Done"]
 Parse = Callable[[Any], Any]
+# Those of records, in their order; None for the end of the file.
+Checksums = Sequence[int | None]
+
+_FOLLOWER_COUNT: Final = 10
+# A record, and what follows it where so many lines were inserted before.
+_WINDOW: Final = 1 + 2 * _FOLLOWER_COUNT
+_MISPLACED: Final = (
+    "not done, since other lines follow it than when it failed, so that it may be another one itself: "
+    "mend a bad line in its place, and delete or insert none"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +43,49 @@ class Done:
     count: int
     seen_count: int
     error: Exception | None = None
+
+
+class _Reading:
+    """The records of a file in turn; those that follow the ones taken last are known in advance."""
+
+    def __init__(self, records: Generator[Record, None, None]) -> None:
+        self.records = records
+        self._known: list[Record] = []
+        self._taken_count = 0
+
+    def take(self, count: int) -> list[Record]:
+        """The next so many, fewer at the end."""
+        ahead = self._known[self._taken_count :]
+        ahead += islice(self.records, max(0, count + _FOLLOWER_COUNT - len(ahead)))
+        self._known = ahead
+        self._taken_count = min(count, len(ahead))
+        return ahead[: self._taken_count]
+
+    def followers(self, record: Record) -> Checksums:
+        """What follows one of those that were taken last."""
+        start = bisect_right(self._known, record.line, key=attrgetter("line"))
+        return _checksums(self._known[start : start + _FOLLOWER_COUNT], _FOLLOWER_COUNT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """What is in the line of a record that failed: ``is_certain`` where what follows tells that it is the same one."""
+
+    line: int
+    next_line: int
+    is_certain: bool
+
+    @classmethod
+    def of(cls, window: Sequence[Record], *, wanted: Mapping[int, str]) -> _Place:
+        record, *followers = window
+        _, checksum, *then = json.loads(wanted[record.line])
+        is_unchanged = record.checksum == checksum
+        failed_count = sum(follower.line in wanted for follower in followers[: len(then)])
+        return cls(
+            line=record.line,
+            next_line=followers[0].line if followers else 0,
+            is_certain=is_unchanged or _fits(then, _checksums(window, _WINDOW), failed_count=failed_count),
+        )
 
 
 class FileSource:
@@ -39,7 +99,7 @@ class FileSource:
         self._format = file_format
         self._parse = parse
         self._work = work
-        self._records = read_records(path, file_format=file_format)
+        self._reading = _Reading(read_records(path, file_format=file_format))
         self._cursor = ""
 
     def last(self) -> str:
@@ -54,10 +114,10 @@ class FileSource:
         """The next records; they are kept as long as their batch."""
         if after != self._cursor:
             self._seek(after)
-        items = list(islice(self._records, size))
+        items = self._reading.take(size)
         if not items:
             return None
-        high = _cursor(items[-1])
+        high = self._cursor_of(items[-1])
         self._cursor = high
         return Span(low=after, high=high, count=len(items), items=items)
 
@@ -66,41 +126,44 @@ class FileSource:
         cuts = [error.index, error.index + 1] if error is not None else [len(span.items) // 2]
         edges = sorted({0, *cuts, len(span.items)})
         pieces = [span.items[first:end] for first, end in pairwise(edges)]
-        lows = [span.low, *(_cursor(piece[-1]) for piece in pieces[:-1])]
+        highs = [*(self._cursor_of(piece[-1]) for piece in pieces[:-1]), span.high]
         return [
-            Span(low=low, high=_cursor(piece[-1]), count=len(piece), items=piece)
-            for low, piece in zip(lows, pieces, strict=True)
+            Span(low=low, high=high, count=len(piece), items=piece)
+            for low, high, piece in zip([span.low, *highs], highs, pieces, strict=False)
         ]
 
     def process(self, span: Span) -> Outcome:
         """Do the records of a span; those whose line is wrong are failures, whatever the work does."""
-        good: list[tuple[Record, Any]] = []
+        good: list[tuple[int, Any]] = []
         failures: list[Failure] = []
-        for record in span.items:
+        for index, record in enumerate(span.items):
             value, problem = self._parsed(record)
             if problem:
-                failures.append(Failure(key=_cursor(record), name=self._name(record), error=problem))
+                failures.append(Failure(key=self._cursor_in(span, index), name=self._name(record), error=problem))
             else:
-                good.append((record, value))
+                good.append((index, value))
         done = self._work([value for _, value in good])
         if done.error is not None:
-            index = span.items.index(good[done.seen_count][0])
-            before = _cursor(span.items[index - 1]) if index else span.low
-            raise ItemError(before=before, key=_cursor(span.items[index]), index=index) from done.error
+            index = good[done.seen_count][0]
+            before = self._cursor_in(span, index - 1) if index else span.low
+            raise ItemError(before=before, key=self._cursor_in(span, index), index=index) from done.error
         if done.seen_count == len(good):
             return Outcome(high=span.high, done_count=done.count, failures=tuple(failures))
         # A wish to stop came in the middle: what is wrong behind that is for the next run.
-        last = good[done.seen_count - 1][0]
-        seen = tuple(failure for failure in failures if line_of(failure.key) < last.line)
-        return Outcome(high=_cursor(last), done_count=done.count, failures=seen)
+        high = self._cursor_in(span, good[done.seen_count - 1][0])
+        seen = tuple(failure for failure in failures if line_of(failure.key) < line_of(high))
+        return Outcome(high=high, done_count=done.count, failures=seen)
 
     def find(self, cursors: Sequence[str]) -> Iterator[Span]:
-        """The records that are now at these lines."""
+        """The records that are now at these lines; where it may be another one than before, that is its problem."""
         wanted = {line_of(cursor): cursor for cursor in cursors}
+        last = max(wanted, default=0)
+        in_place = self._in_place(wanted, last=last)
         self._begin()
-        for record in self._records:
+        for record in takewhile(lambda record: record.line <= last, self._reading.records):
             if record.line in wanted:
-                yield Span(low="", high=wanted[record.line], count=1, items=[record], is_alone=True)
+                item = record if record.line in in_place else replace(record, problem=_MISPLACED)
+                yield Span(low="", high=wanted[record.line], count=1, items=[item], is_alone=True)
 
     def are_left(self, *, after: str, upto: str, without: Sequence[str]) -> bool:
         """A file has been read to its end when it has been read."""
@@ -118,11 +181,29 @@ class FileSource:
 
     def close(self) -> None:
         """Close the file."""
-        self._records.close()
+        self._reading.records.close()
 
     def _begin(self) -> None:
         self.close()
-        self._records = read_records(self._path, file_format=self._format)
+        self._reading = _Reading(read_records(self._path, file_format=self._format))
+
+    def _cursor_of(self, record: Record) -> str:
+        return json.dumps([record.line, record.checksum, *self._reading.followers(record)])
+
+    def _cursor_in(self, span: Span, index: int) -> str:
+        return span.high if index == len(span.items) - 1 else self._cursor_of(span.items[index])
+
+    def _in_place(self, wanted: Mapping[int, str], *, last: int) -> set[int]:
+        """The lines that surely are those that failed, changed or not."""
+        self._begin()
+        windows = takewhile(lambda window: window[0].line <= last, _windows(self._reading.records))
+        places = [_Place.of(window, wanted=wanted) for window in windows if window[0].line in wanted]
+        found: set[int] = set()
+        # All of a block of bad lines may have been mended: what follows the last of them speaks for those before.
+        for place in reversed(places):
+            if place.is_certain or place.next_line in found:
+                found.add(place.line)
+        return found
 
     def _seek(self, cursor: str) -> None:
         """Read up to a cursor, and make sure that it is the file which the cursor was made in."""
@@ -130,14 +211,15 @@ class FileSource:
         self._cursor = cursor
         if not cursor:
             return
-        for record in self._records:
-            if record.line >= line_of(cursor):
+        line, checksum, *_ = json.loads(cursor)
+        for record in self._reading.records:
+            if record.line >= line:
                 break
         else:
             record = Record(line=0, checksum=0)
-        if _cursor(record) != cursor:
+        if (record.line, record.checksum) != (line, checksum):
             raise CommandError(
-                f"{self._path} is another file than before: its first {line_of(cursor):,} lines, which are done, have "
+                f"{self._path} is another file than before: its first {line:,} lines, which are done, have "
                 "changed; --restart begins anew"
             )
 
@@ -160,5 +242,32 @@ def line_of(cursor: str) -> int:
     return int(json.loads(cursor)[0])
 
 
-def _cursor(record: Record) -> str:
-    return json.dumps([record.line, record.checksum])
+def _checksums(records: Iterable[Record], count: int) -> Checksums:
+    found: list[int | None] = [record.own_checksum for record in islice(records, count)]
+    return found if len(found) == count else [*found, None]
+
+
+def _windows(records: Iterator[Record]) -> Iterator[Sequence[Record]]:
+    """Each record with those that follow it, fewer at the end."""
+    window = deque(islice(records, _WINDOW))
+    while window:
+        yield window
+        window.popleft()
+        window.extend(islice(records, 1))
+
+
+def _fits(then: Checksums, now: Checksums, *, failed_count: int) -> bool:
+    """Whether most of what followed a record is where it was, and not as well further up or down.
+
+    ``now`` begins with the record itself. Of what follows so many have failed too, and may have been mended.
+    """
+
+    def count(shift: int) -> int:
+        return sum(
+            checksum == now[place + shift]
+            for place, checksum in enumerate(then, start=1)
+            if 0 <= place + shift < len(now)
+        )
+
+    elsewhere = max(count(shift) for shift in range(-len(then), len(then) + 1) if shift)
+    return count(0) > max(elsewhere, (len(then) - failed_count) // 2)
