@@ -466,6 +466,15 @@ def test_a_line_among_many_alike_is_done_only_where_it_is_sure_to_be_the_one(sql
     assert keys(sqlite) == ["same"] * 33
 
 
+def test_a_line_that_was_mended_is_done_also_where_the_file_has_grown(sqlite: Engine, tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.csv", 5, bad=[3])
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, ByRow(), path, "--max-errors", 1)
+    write(path, 7)
+    call(sqlite, ByRow(), path, "--retry-failed")
+    assert keys(sqlite) == expected(5)
+
+
 def test_a_row_of_several_lines_is_done_when_it_is_mended(sqlite: Engine, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text('key,number\n"a\nb",1\n"c\nd",x\n"e\nf",x\n"g\nh",4\n')

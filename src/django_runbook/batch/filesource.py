@@ -28,8 +28,6 @@ Parse = Callable[[Any], Any]
 Checksums = Sequence[int | None]
 
 _FOLLOWER_COUNT: Final = 10
-# A record, and what follows it where so many lines were inserted before.
-_WINDOW: Final = 1 + 2 * _FOLLOWER_COUNT
 _MISPLACED: Final = (
     "not done, since other lines follow it than when it failed, so that it may be another one itself: "
     "mend a bad line in its place, and delete or insert none"
@@ -65,27 +63,6 @@ class _Reading:
         """What follows one of those that were taken last."""
         start = bisect_right(self._known, record.line, key=attrgetter("line"))
         return _checksums(self._known[start : start + _FOLLOWER_COUNT], _FOLLOWER_COUNT)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """What is in the line of a record that failed: ``is_certain`` where what follows tells that it is the same one."""
-
-    line: int
-    next_line: int
-    is_certain: bool
-
-    @classmethod
-    def of(cls, window: Sequence[Record], *, wanted: Mapping[int, str]) -> _Place:
-        record, *followers = window
-        _, checksum, *then = json.loads(wanted[record.line])
-        is_unchanged = record.checksum == checksum
-        failed_count = sum(follower.line in wanted for follower in followers[: len(then)])
-        return cls(
-            line=record.line,
-            next_line=followers[0].line if followers else 0,
-            is_certain=is_unchanged or _fits(then, _checksums(window, _WINDOW), failed_count=failed_count),
-        )
 
 
 class FileSource:
@@ -194,15 +171,19 @@ class FileSource:
         return span.high if index == len(span.items) - 1 else self._cursor_of(span.items[index])
 
     def _in_place(self, wanted: Mapping[int, str], *, last: int) -> set[int]:
-        """The lines that surely are those that failed, changed or not."""
+        """The lines that surely are those that failed, mended or not."""
         self._begin()
         windows = takewhile(lambda window: window[0].line <= last, _windows(self._reading.records))
-        places = [_Place.of(window, wanted=wanted) for window in windows if window[0].line in wanted]
+        places = [
+            (record.line, followers[0].line if followers else 0, _is_in_place(wanted, record, followers))
+            for record, *followers in windows
+            if record.line in wanted
+        ]
         found: set[int] = set()
         # All of a block of bad lines may have been mended: what follows the last of them speaks for those before.
-        for place in reversed(places):
-            if place.is_certain or place.next_line in found:
-                found.add(place.line)
+        for line, next_line, is_certain in reversed(places):
+            if is_certain or next_line in found:
+                found.add(line)
         return found
 
     def _seek(self, cursor: str) -> None:
@@ -249,25 +230,28 @@ def _checksums(records: Iterable[Record], count: int) -> Checksums:
 
 def _windows(records: Iterator[Record]) -> Iterator[Sequence[Record]]:
     """Each record with those that follow it, fewer at the end."""
-    window = deque(islice(records, _WINDOW))
+    window = deque(islice(records, 1 + _FOLLOWER_COUNT))
     while window:
         yield window
         window.popleft()
         window.extend(islice(records, 1))
 
 
-def _fits(then: Checksums, now: Checksums, *, failed_count: int) -> bool:
-    """Whether most of what followed a record is where it was, and not as well further up or down.
-
-    ``now`` begins with the record itself. Of what follows so many have failed too, and may have been mended.
-    """
-
-    def count(shift: int) -> int:
-        return sum(
-            checksum == now[place + shift]
-            for place, checksum in enumerate(then, start=1)
-            if 0 <= place + shift < len(now)
-        )
-
-    elsewhere = max(count(shift) for shift in range(-len(then), len(then) + 1) if shift)
-    return count(0) > max(elsewhere, (len(then) - failed_count) // 2)
+def _is_in_place(wanted: Mapping[int, str], record: Record, followers: Sequence[Record]) -> bool:
+    """Whether a line is the one that failed: most of what followed it does so still, besides lines that failed too."""
+    _, checksum, *then = json.loads(wanted[record.line])
+    if record.checksum == checksum:
+        return True
+    now = _checksums(followers, _FOLLOWER_COUNT)
+    if set(now) == {record.own_checksum}:
+        # Among nothing but its like nobody can tell one from another.
+        return False
+    lines = [*(one.line for one in followers), 0]
+    are_same = [
+        before == after
+        for before, after, line in zip(then, now, lines, strict=False)
+        # Where the file ended, it may have grown.
+        if line not in wanted and (before is not None or after is None)
+    ]
+    # Others may have been mended and done since.
+    return sum(are_same) > len(are_same) / 2
