@@ -745,6 +745,39 @@ def test_failed_rows_are_recorded_in_another_database_as_well(without_table: Eng
     assert without_table.problems(3) == []
 
 
+@pytest.mark.parametrize(
+    ("error", "caught", "words"),
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt, None),
+        (OperationalError("the connection is lost"), CommandError, "done, but its checkpoint could not be written"),
+    ],
+    ids=["killed", "away"],
+)
+@BOTH
+def test_a_row_whose_failure_is_not_recorded_elsewhere_is_not_gone_past(
+    without_table: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    command: type[CountItems],
+    error: BaseException,
+    caught: type[BaseException],
+    words: str | None,
+) -> None:
+    def fail(store: Any, failures: Any) -> None:
+        if failures:
+            raise error
+
+    without_table.fill(5)
+    bad = pks(without_table)[1]
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints.RowStore, "record", fail)
+        patched.setattr(CountItems, "wait", lambda self, seconds: False)
+        with pytest.raises(caught, match=words):
+            call(without_table, command(failing(bad)), "--max-errors", 1, "--batch-size", 1)
+    assert Checkpoint.objects.get().done_count == 1
+    call(without_table, command(), "--batch-size", 1)
+    assert without_table.problems(5) == []
+
+
 def test_without_any_table_a_run_says_that_it_begins_again(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "_has_table", lambda alias: False)
     sqlite.fill(5)

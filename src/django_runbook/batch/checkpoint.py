@@ -83,6 +83,9 @@ class Store(Protocol):
     def record(self, failures: Iterable[Failure]) -> None:
         """Keep what could not be done."""
 
+    def advance_after(self, old: Position, new: Position, failures: Iterable[Failure]) -> bool:
+        """Move on and record, both or neither, where that is not done in the transaction of the rows."""
+
     def has_failed(self, key: str) -> bool:
         """Whether that is kept of this one already."""
 
@@ -182,6 +185,14 @@ class RowStore:
                 error=failure.error,
                 traceback=failure.traceback,
             )
+
+    def advance_after(self, old: Position, new: Position, failures: Iterable[Failure]) -> bool:
+        """Move on and record in a transaction of their own: a row that is gone past is done, or recorded as failed."""
+        with transaction.atomic(using=self.alias):
+            if not self.advance(old, new):
+                return False
+            self.record(failures)
+        return True
 
     def has_failed(self, key: str) -> bool:
         """Whether this one is among what could not be done."""
@@ -356,6 +367,10 @@ class DryStore:
 
     def record(self, failures: Iterable[Failure]) -> None:
         """Nothing is recorded."""
+
+    def advance_after(self, old: Position, new: Position, failures: Iterable[Failure]) -> bool:
+        """Nothing moves."""
+        return True
 
     def has_failed(self, key: str) -> bool:
         """Nothing is known."""

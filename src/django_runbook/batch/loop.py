@@ -270,8 +270,7 @@ class BatchLoop:
         if not is_together:
             # The work is committed: it must not be done again because the other database is away for a moment.
             try:
-                self._store_patience.ask(partial(self._advance_after, old, new))
-                self._store_patience.ask(partial(self._store.record, outcome.failures))
+                self._store_patience.ask(partial(self._advance_after, old, new, outcome.failures))
             except Error as error:
                 raise CommandError(
                     f"{self._source.name(span)}: done, but its checkpoint could not be written, so that the next run "
@@ -288,6 +287,7 @@ class BatchLoop:
         self.position = self._store.current()
         raise _Moved
 
-    def _advance_after(self, old: Position, new: Position) -> None:
-        if not self._store.advance(old, new) and self._store.current().batch_count != new.batch_count:
+    def _advance_after(self, old: Position, new: Position, failures: Sequence[Failure]) -> None:
+        is_moved = self._store.advance_after(old, new, failures)
+        if not is_moved and self._store.current().batch_count != new.batch_count:
             raise _Moved
