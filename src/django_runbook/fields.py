@@ -1,4 +1,4 @@
-"""Plain data to a column that gives it back exactly, on every database."""
+"""Plain data to a column that gives it back exactly, and any text to one that every database takes."""
 
 from __future__ import annotations
 
@@ -27,3 +27,14 @@ class JSONText(models.TextField):  # type: ignore[type-arg]  # said below, as th
 
     def value_to_string(self, obj: models.Model) -> str:
         return json.dumps(self.value_from_object(obj))
+
+
+def storable(text: str) -> str:
+    """The text without what no database takes: halves of characters, and NUL."""
+    if "\0" in text:
+        text = text.replace("\0", "")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="backslashreplace").decode()
+    return text

@@ -72,13 +72,6 @@ class FailedRow(models.Model):
     def __str__(self) -> str:
         return f"{self.command}: {self.name}"
 
-    def fail_again(self, *, error: str, traceback: str) -> None:
-        """Note one more failure of the row."""
-        self.error, self.traceback = error, traceback
-        self.attempt_count += 1
-        self.failed_at = timezone.now()
-        self.save(update_fields=["error", "traceback", "attempt_count", "failed_at"])
-
 
 def stored(at: datetime.datetime) -> datetime.datetime:
     """An aware time as this project's columns take it: without ``USE_TZ`` they have no zone."""

@@ -14,10 +14,10 @@ from django_runbook import checking, resume
 from django_runbook.binding.plan import Plan
 from django_runbook.document.inputs import Given
 from django_runbook.exceptions import InvalidUsage, LockHeld
+from django_runbook.fields import storable
 from django_runbook.journal import beginning, liveness
 from django_runbook.journal.definitions import Definitions
 from django_runbook.journal.listener import Journal
-from django_runbook.journal.output import storable
 from django_runbook.journal.writer import Writer
 from django_runbook.locks.base import Lock
 from django_runbook.models import RUNNING, Run

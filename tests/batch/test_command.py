@@ -513,6 +513,44 @@ def test_bisecting_takes_few_transactions(sqlite: Engine) -> None:
     assert len(transactions) < 30
 
 
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [("a NUL\0.", "a NUL."), ("a half \ud800", "a half \\ud800"), (1000 * "hunter2", 1000 * "***")],
+    ids=["nul", "surrogate", "secret"],
+)
+def test_of_any_error_what_may_be_stored_is_recorded(engine: Engine, text: str, stored: str) -> None:
+    def refuse(item: Item) -> None:
+        if item.pk == bad:
+            raise ValueError(f"no {text}")
+
+    def mask(text: str) -> str:
+        return text.replace("hunter2", "***")
+
+    engine.fill(3)
+    bad = pks(engine)[1]
+    for tokens in (("--max-errors", 1), ("--retry-failed",)):
+        with pytest.raises(CommandError, match="1 failed"):
+            call(engine, CountItems(refuse), *tokens, mask_secrets=mask)
+        row = FailedRow.objects.using(engine.alias).get()
+        assert row.error == f"ValueError: no {stored}"
+        assert row.traceback.endswith(f"ValueError: no {stored}\n")
+    assert row.attempt_count == 2
+
+
+def test_a_record_that_is_gone_when_its_row_fails_again_is_not_missed(
+    sqlite: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sqlite.fill(3)
+    bad = failing(pks(sqlite)[0])
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, CountItems(bad), "--max-errors", 1)
+    raced = CountItems(bad)
+    monkeypatch.setattr(raced, "tell", lambda text: FailedRow.objects.using(sqlite.alias).all().delete())
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, raced, "--retry-failed")
+    assert not FailedRow.objects.using(sqlite.alias).exists()
+
+
 def test_a_run_from_the_start_forgets_what_failed_in_the_last_one(sqlite: Engine) -> None:
     sqlite.fill(3)
     with pytest.raises(CommandError):

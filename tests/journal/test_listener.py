@@ -12,12 +12,13 @@ from django.dispatch import Signal
 
 from django_runbook import signals
 from django_runbook.executors.atomic import atomically
+from django_runbook.fields import storable
 from django_runbook.journal import writer
-from django_runbook.journal.output import storable
-from django_runbook.models import Run, StepRun
+from django_runbook.models import FailedRow, Run, StepRun
 from django_runbook.results import StepStatus
 from tests.journal.support import effects, resume
 from tests.runner.support import run
+from tests.testapp.management.commands import count_rows
 from tests.testapp.models import Mark, Row
 
 pytestmark = pytest.mark.django_db
@@ -163,6 +164,19 @@ steps:
     (tmp_path / "broken").unlink()
     told = resume(tmp_path)
     assert told.exit_code == (0 if depth == 100 else 1), told.errors
+
+
+def test_no_secret_is_stored_of_rows_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: count_rows.Command, rows: Any) -> None:
+        raise ValueError("no access with s3cret-token")
+
+    monkeypatch.setenv("TOKEN", "s3cret-token")
+    monkeypatch.setattr(count_rows.Command, "process_batch", refuse)
+    Row.objects.create()
+    run(tmp_path, "secrets: [TOKEN]\nsteps: [count_rows --max-errors 1]")
+    failed = FailedRow.objects.get()
+    assert failed.error == "ValueError: no access with ***"
+    assert "s3cret" not in failed.traceback
 
 
 def test_progress_is_recorded(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
     ``transaction_per = "command"`` all batches are one transaction, which a stop rolls back: for small work.
     """
 
-    stealth_options = ("run_key",)
+    stealth_options = ("run_key", "mask_secrets")
 
     batch_size: ClassVar[int | None] = None
     target_seconds: ClassVar[float] = 0.5
@@ -263,6 +263,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
             idle_limit_seconds=self.idle_limit_seconds,
             tell=self.tell,
             wait=self.wait,
+            mask=self.options.get("mask_secrets") or str,
         )
 
     def _store(self, rows: RowStore | None, chosen: BatchOptions) -> Store:

@@ -8,21 +8,23 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from django.core.management.base import CommandError
 from django.db import DatabaseError, Error, IntegrityError, connections, router, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from django_runbook.batch.errors import Failure, Kind, classify
 from django_runbook.batch.limits import limited_wait
 from django_runbook.exceptions import LockHeld, LockLost
+from django_runbook.fields import storable
 from django_runbook.locks.base import Holder
 from django_runbook.models import Checkpoint, FailedRow
 
 _LOCK_WAIT_SECONDS: Final = 5
 _LOOKS: Final = 3
+_TRACEBACK_LENGTH: Final = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,7 @@ class RowStore:
         idle_limit_seconds: float = 60.0,
         tell: Callable[[str], None] = lambda text: None,
         wait: Callable[[float], bool] = lambda seconds: False,
+        mask: Callable[[str], str] = lambda text: text,
     ) -> None:
         self.alias = alias
         self.is_together = is_together
@@ -119,6 +122,7 @@ class RowStore:
         self._idle_limit_seconds = idle_limit_seconds
         self._tell = tell
         self._wait = wait
+        self._mask = mask
 
     def begin(self, *, bounds: Callable[[], Sequence[tuple[str, str]]], restart: bool) -> Position | None:
         """Take the work over from whoever had it, or begin it."""
@@ -170,21 +174,23 @@ class RowStore:
     def record(self, failures: Iterable[Failure]) -> None:
         """Keep what could not be done, each row once."""
         for failure in failures:
-            digest = _digest(failure.key)
-            known = self.failed_rows().filter(key_digest=digest).first()
-            if known is not None:
-                known.fail_again(error=failure.error, traceback=failure.traceback)
+            if self.fail_again(failure):
                 continue
             FailedRow.objects.using(self.alias).create(
                 scope=self._identity.scope,
                 shard=self._identity.shard,
                 command=self._identity.command,
-                key_digest=digest,
+                key_digest=_digest(failure.key),
                 key=failure.key,
-                name=failure.name,
-                error=failure.error,
-                traceback=failure.traceback,
+                name=self._text(failure.name),
+                **self._texts(failure),
             )
+
+    def fail_again(self, failure: Failure) -> bool:
+        """Note one more failure of a row; False where none is recorded, or somebody else has done the row since."""
+        known = self.failed_rows().filter(key_digest=_digest(failure.key))
+        changes = {"attempt_count": F("attempt_count") + 1, "failed_at": timezone.now(), **self._texts(failure)}
+        return bool(known.update(**changes))
 
     def advance_after(self, old: Position, new: Position, failures: Iterable[Failure]) -> bool:
         """Move on and record in a transaction of their own: a row that is gone past is done, or recorded as failed."""
@@ -242,6 +248,13 @@ class RowStore:
         row = self._rows().filter(shard=self._identity.shard, finished_at=None).first()
         return Position() if row is None else _position(row)
 
+    def _text(self, text: str) -> str:
+        return storable(self._mask(text))
+
+    def _texts(self, failure: Failure) -> dict[str, Any]:
+        # Shortened at last: of a secret that is cut in two, the mask would not find the rest.
+        return {"error": self._text(failure.error), "traceback": self._text(failure.traceback)[-_TRACEBACK_LENGTH:]}
+
     def _rows(self) -> QuerySet[Checkpoint]:
         return Checkpoint.objects.using(self.alias).filter(scope=self._identity.scope)
 
@@ -280,7 +293,7 @@ class RowStore:
             scope=self._identity.scope,
             shard=shard,
             command=self._identity.command,
-            description=self._identity.description,
+            description=self._text(self._identity.description),
             run_key=self._identity.run_key,
             owner=self._owner if is_mine else "",
             holder=self._holder() if is_mine else "nobody yet",

@@ -20,8 +20,6 @@ from django.db import (
 
 from django_runbook.exceptions import RunbookError
 
-_TRACEBACK_LENGTH: Final = 4000
-
 
 class Kind(enum.Enum):
     """TRANSIENT goes away by itself, ROW is a fault of a row, and FATAL would meet every row."""
@@ -52,9 +50,9 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException, *, key: str, name: str) -> Failure:
-        """The failure of a row, with the end of its traceback."""
+        """The failure of a row."""
         text = "".join(traceback.format_exception(error))
-        return cls(key=key, name=name, error=message(error), traceback=text[-_TRACEBACK_LENGTH:])
+        return cls(key=key, name=name, error=message(error), traceback=text)
 
 
 def message(error: BaseException) -> str:

@@ -43,7 +43,7 @@ def retry_failed(source: Source, store: RowStore, *, host: Host, alias: str, opt
         failure = Failure.of(error, key=row.key, name=row.name)
         host.tell(f"{row.name}: {failure.error}")
         if not options.dry_run:
-            row.fail_again(error=failure.error, traceback=failure.traceback)
+            store.fail_again(failure)
     for key in known.keys() - found if not host.stopping else ():
         host.tell(f"{known[key].name} is not there any more")
     return Retried(done_count=done_count, failed_count=failed_count)

@@ -84,6 +84,7 @@ NAMES = frozenset(
         "batch_size",
         "dry_run",
         "limit",
+        "mask_secrets",
         "max_errors",
         "pause",
         "restart",

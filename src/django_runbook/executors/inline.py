@@ -37,11 +37,17 @@ class _Ways:
     halt: Halt
     report_progress: ReportProgress
     run_key: str
+    mask: Mask
     was_told: bool = False
 
     def for_command(self, command: BaseCommand) -> dict[str, Any]:
         # Stealth options, as Django's own commands have: the one way into a command that needs no global.
-        ways = {"stopping": self._is_stopping, "progress": self.report_progress, "run_key": self.run_key}
+        ways: dict[str, Any] = {
+            "stopping": self._is_stopping,
+            "progress": self.report_progress,
+            "run_key": self.run_key,
+            "mask_secrets": self.mask,
+        }
         return {name: way for name, way in ways.items() if name in command.stealth_options}
 
     def _is_stopping(self) -> bool:
@@ -74,12 +80,13 @@ class InlineExecutor:
         the transaction that is open is the caller's.
 
         A command that can stop by itself is told what ``halt`` says, one that knows how far it is has
-        ``report_progress`` to say so, and one that can tell its calls apart knows this one by ``run_key``.
+        ``report_progress`` to say so, one that can tell its calls apart knows this one by ``run_key``, and one that
+        stores what went wrong is given the mask for it.
         """
         stop, warnings = self.stop, list[str]()
         before = self.before.in_transaction() if is_atomic else self.before
         write_line = _shielded(write_line, stop)
-        ways = _Ways(halt=halt, report_progress=_shielded(report_progress, stop), run_key=run_key)
+        ways = _Ways(halt=halt, report_progress=_shielded(report_progress, stop), run_key=run_key, mask=self.mask)
         own_pid = os.getpid()
         with captured(write_line=write_line, mask=self.mask, is_kept=keeps_stdout) as (out, err):
             # In a context of its own, which takes the active language and time zone with it when it ends.

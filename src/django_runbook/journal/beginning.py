@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from django_runbook.binding.plan import Plan
-from django_runbook.journal.output import storable
+from django_runbook.fields import storable
 from django_runbook.models import Run
 from django_runbook.runner.masking import Mask
 from django_runbook.runner.selection import Selection

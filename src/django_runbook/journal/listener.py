@@ -14,8 +14,9 @@ from django_runbook.document.loops import digest_of
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import JournalLost, LockLost
 from django_runbook.executors.atomic import atomically
+from django_runbook.fields import storable
 from django_runbook.journal.definitions import Definitions, key_of
-from django_runbook.journal.output import KeptOutput, storable
+from django_runbook.journal.output import KeptOutput
 from django_runbook.journal.writer import Writer
 from django_runbook.locks.base import Lock
 from django_runbook.locks.file import FileLock

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from django_runbook.fields import storable
+
 HEAD_LINES: Final = 200
 TAIL_LINES: Final = 800
 MAX_CHARACTERS: Final = 64 * 1024
@@ -49,14 +51,3 @@ class KeptOutput:
         if self._tail:
             columns |= {"output_tail": storable("\n".join(self._tail)), "left_out_count": self.left_out_count}
         return columns
-
-
-def storable(text: str) -> str:
-    """The text without what no database takes: halves of characters, and NUL."""
-    if "\0" in text:
-        text = text.replace("\0", "")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode(errors="backslashreplace").decode()
-    return text

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from django_runbook.journal.output import storable
+from django_runbook.fields import storable
 from django_runbook.models import Run, StepRun
 from django_runbook.results import StepStatus
 from django_runbook.runner.outcomes import duration

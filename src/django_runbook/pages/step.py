@@ -8,8 +8,8 @@ from typing import Final
 
 from django.utils.safestring import SafeString
 
+from django_runbook.fields import storable
 from django_runbook.journal.liveness import Life
-from django_runbook.journal.output import storable
 from django_runbook.models import StepRun
 from django_runbook.pages import words
 from django_runbook.pages.attempts import Attempt, attempts_at

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from django_runbook.journal.output import storable
+from django_runbook.fields import storable
 from django_runbook.models import RUNNING, Run
 from django_runbook.reporters.texts import duration
 from django_runbook.results import Role, RunStatus, StepStatus

@@ -10,8 +10,8 @@ from django.db import DatabaseError
 
 from django_runbook import conf, recording
 from django_runbook.exceptions import RunbookError
+from django_runbook.fields import storable
 from django_runbook.journal import liveness, texts
-from django_runbook.journal.output import storable
 from django_runbook.locks import factory as locks
 from django_runbook.models import Run, StepRun
 
