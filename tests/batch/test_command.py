@@ -569,6 +569,23 @@ def test_a_failed_row_that_is_gone_is_told(sqlite: Engine) -> None:
     assert not FailedRow.objects.using(sqlite.alias).exists()
 
 
+def test_a_retry_that_ends_early_says_how_many_are_left(sqlite: Engine) -> None:
+    sqlite.fill(5)
+    bad = pks(sqlite)[:3]
+    with pytest.raises(CommandError, match="3 failed"):
+        call(sqlite, CountItems(failing(*bad)), "--max-errors", 3)
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, CountItems(failing(*bad)), "--retry-failed", "--limit", 1)
+    out, _ = call(sqlite, CountItems(), "--retry-failed", "--limit", 1)
+    assert out == "1 done; 2 of those that failed are left; --retry-failed goes on with them\n"
+    stopped = CountItems()
+    stopped.look = lambda item: stopped.request_stop("enough")
+    _, err = call(sqlite, stopped, "--retry-failed")
+    assert err == "stopped (enough); 1 done; 1 of those that failed are left; --retry-failed goes on with them\n"
+    assert call(sqlite, CountItems(), "--retry-failed")[0] == "1 done\n"
+    assert sqlite.problems(5) == []
+
+
 def test_a_last_look_does_what_was_committed_behind_the_cursor(sqlite: Engine) -> None:
     sqlite.fill(10)
     first = pks(sqlite)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import signal
 import threading
@@ -19,8 +20,8 @@ from django.db import OperationalError, connections, transaction
 from django.db.models import QuerySet
 
 from django_runbook.batch import checkpoint as checkpoints
-from django_runbook.models import Checkpoint
-from tests.batch.commands import CountBatches, CountItems
+from django_runbook.models import Checkpoint, FailedRow
+from tests.batch.commands import CountBatches, CountItems, MarkItems
 from tests.batch.engines import Engine, wait_until
 from tests.batchapp.models import Item, Ledger
 from tests.services import REDIS_URL, require_redis
@@ -364,6 +365,118 @@ def test_a_deadlock_with_somebody_else_is_got_over(postgresql: Engine) -> None:
     call(postgresql, CountItems(once(begin, at=2)), "--batch-size", 10)
     other.join()
     assert postgresql.problems(10) == []
+
+
+class Late(MarkItems):
+    """Commits a row behind its cursor, and cannot do one."""
+
+    def process_item(self, item: Item) -> None:
+        if item.value == "bad":
+            raise ValueError("bad")
+        super().process_item(item)
+        if item.pk == 17:
+            Item.objects.using(self.database).get_or_create(pk=1)
+
+    def wait(self, seconds: float) -> bool:
+        return False
+
+
+def _run_with_a_busy_statement(engine: Engine, number: int, *tokens: object, is_executed: bool) -> bool:
+    """Whether there was a statement of that number, which met a busy database."""
+    seen_count, has_met = 0, False
+
+    def execute(execute: Any, sql: str, *given: Any) -> Any:
+        nonlocal seen_count, has_met
+        seen_count += not sql.startswith(("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK"))
+        if seen_count != number or has_met:
+            return execute(sql, *given)
+        has_met = True
+        if is_executed:
+            execute(sql, *given)
+        raise OperationalError("database is locked")
+
+    with engine.connection.execute_wrapper(execute), contextlib.suppress(CommandError):
+        call(engine, Late(), "--batch-size", 3, *tokens)
+    return has_met
+
+
+@pytest.mark.parametrize("is_executed", [False, True])
+@pytest.mark.parametrize("is_retry", [False, True])
+def test_a_database_that_is_busy_at_any_statement_is_asked_again(
+    sqlite: Engine, *, is_executed: bool, is_retry: bool
+) -> None:
+    for number in itertools.count(1):
+        sqlite.clear()
+        Item.objects.using(sqlite.alias).bulk_create(
+            [Item(pk=pk, value="bad" if pk == 14 else "") for pk in range(11, 18)]
+        )
+        if is_retry:
+            with pytest.raises(CommandError, match="1 failed"):
+                call(sqlite, Late(), "--max-errors", 1)
+            Item.objects.using(sqlite.alias).filter(pk=14).update(value="")
+        tokens = ("--retry-failed",) if is_retry else ("--max-errors", 1)
+        has_met = _run_with_a_busy_statement(sqlite, number, *tokens, is_executed=is_executed)
+        if not is_retry:
+            Item.objects.using(sqlite.alias).filter(pk=14).update(value="")
+            call(sqlite, Late(), "--retry-failed")
+        assert sqlite.problems(8) == [], f"at statement {number}"
+        assert not Checkpoint.objects.using(sqlite.alias).exists()
+        if not has_met:
+            return
+
+
+def _is_waiting(engine: Engine) -> bool:
+    """Whether a session waits for a lock of another one."""
+    with another(engine) as cursor:
+        if engine.vendor == "postgresql":
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+        else:
+            cursor.execute("SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'")
+        return bool(cursor.fetchone()[0])
+
+
+class Mended(MarkItems):
+    """Can do row 50 once row 60 is done, when a row behind its cursor makes it look again."""
+
+    engine: Engine
+    directory: Path
+    is_retry = False
+
+    def process_item(self, item: Item) -> None:
+        if item.pk == 50 and not (self.directory / "mended").exists():
+            raise ValueError("bad")
+        super().process_item(item)
+        if self.is_retry:
+            (self.directory / "retrying").touch()
+            wait_until(lambda: _is_waiting(self.engine), what="the last look")
+
+    def throttle(self) -> None:
+        if not (self.directory / "mended").exists() and Item.objects.using(self.database).get(pk=60).is_done:
+            Item.objects.using(self.database).create(pk=45)
+            (self.directory / "mended").touch()
+            wait_until((self.directory / "retrying").exists, what="the retry")
+
+
+@pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])
+def test_a_failed_row_that_a_last_look_meets_while_it_is_retried_is_done_once(
+    request: pytest.FixtureRequest, vendor: str, tmp_path: Path
+) -> None:
+    engine: Engine = request.getfixturevalue(vendor)
+    Item.objects.using(engine.alias).bulk_create([Item(pk=pk) for pk in (10, 20, 30, 40, 50, 60)])
+    run, retry = Mended(), Mended()
+    run.engine = retry.engine = engine
+    run.directory = retry.directory = tmp_path
+    retry.is_retry = True
+    options = ("--batch-size", 1, "--max-errors", 1)
+    assert engine.run(run, "--shard", "1/2", *options) == 0
+    with engine.forked(engine.work(run, "--shard", "2/2", *options)) as child:
+        wait_until((tmp_path / "mended").exists, what="the last row")
+        assert engine.run(retry, "--retry-failed") == 0
+        child.wait()
+    assert engine.problems(7) == []
+    assert not FailedRow.objects.using(engine.alias).exists()
 
 
 def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(sqlite: Engine) -> None:

@@ -50,11 +50,15 @@ _COMMON: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a run has come to; ``earlier_count`` of the rows were done before it, by one that was interrupted."""
+    """What a run has come to; ``earlier_count`` of the rows were done before it, by one that was interrupted.
+
+    ``left_count`` is for ``--retry-failed``: so many of the rows that had failed were not tried again.
+    """
 
     done_count: int
     failed_count: int
     earlier_count: int = 0
+    left_count: int = 0
     is_complete: bool = True
     is_dry_run: bool = False
 
@@ -108,6 +112,8 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
             text += f", {result.failed_count:,} {'would fail' if result.is_dry_run else 'failed'}"
         if result.earlier_count:
             text += f" ({result.earlier_count:,} of them in earlier runs)"
+        if result.left_count:
+            return f"{text}; {result.left_count:,} of those that failed are left; --retry-failed goes on with them"
         return text if result.is_complete else f"{text}; the next run goes on from there"
 
     def cursor_options(self) -> Mapping[str, Any]:
@@ -235,10 +241,11 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
     def _look_again(self, loop: BatchLoop, source: Source, rows: RowStore | None, chosen: BatchOptions) -> bool:
         """Do what was committed behind the cursor meanwhile; returns whether all is done."""
         is_last_shard = chosen.shard.number == chosen.shard.count
+        patience = Patience(alias=self.database, wait=self.wait)
         for _ in range(_LOOKS):
             if not self._are_left(loop.position, source, rows, is_open=is_last_shard):
                 return True
-            loop.look_again(upper=source.last() if is_last_shard else loop.position.upper)
+            loop.look_again(upper=patience.ask(source.last) if is_last_shard else loop.position.upper)
             if not loop.run(loop.position):
                 return False
         if self._are_left(loop.position, source, rows, is_open=False):
@@ -249,11 +256,17 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
         return True
 
     def _are_left(self, position: Position, source: Source, rows: RowStore | None, *, is_open: bool) -> bool:
-        without = [] if rows is None else list(rows.failed_rows().values_list("key", flat=True))
-        return source.are_left(after=position.start, upto="" if is_open else position.upper, without=without)
+        without = list[str]()
+        if rows is not None:
+            failed = rows.failed_rows()
+            patience = Patience(alias=rows.alias, wait=self.wait)
+            without = patience.ask(lambda: list(failed.values_list("key", flat=True)))
+        upto = "" if is_open else position.upper
+        patience = Patience(alias=self.database, wait=self.wait)
+        return patience.ask(lambda: source.are_left(after=position.start, upto=upto, without=without))
 
     def _row_store(self, chosen: BatchOptions) -> RowStore | None:
-        alias = table_alias(self.database)
+        alias = table_alias(self.database, wait=self.wait)
         if alias is None:
             return None
         return RowStore(
@@ -308,8 +321,15 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
     def _retry_failed(self, source: Source, rows: RowStore | None, chosen: BatchOptions) -> Result:
         if rows is None:
             raise CommandError("--retry-failed needs the table of checkpoints: migrate django_runbook")
-        retried = retry_failed(source, rows, host=self, alias=self.database, options=chosen)
-        return Result(done_count=retried.done_count, failed_count=retried.failed_count, is_dry_run=chosen.dry_run)
+        transactions = Transactions(alias=self.database, idle_limit_seconds=self.idle_limit_seconds)
+        retried = retry_failed(source, rows, host=self, transactions=transactions, options=chosen)
+        return Result(
+            done_count=retried.done_count,
+            failed_count=retried.failed_count,
+            left_count=retried.left_count,
+            is_complete=not retried.left_count,
+            is_dry_run=chosen.dry_run,
+        )
 
 
 def do_each(

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final, Protocol
 
 from django.core.management.base import CommandError
@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from django_runbook.batch.errors import Failure, Kind, classify
 from django_runbook.batch.limits import limited_wait
+from django_runbook.batch.patience import Patience
 from django_runbook.exceptions import LockHeld, LockLost
 from django_runbook.fields import storable
 from django_runbook.locks.base import Holder
@@ -203,6 +204,18 @@ class RowStore:
     def has_failed(self, key: str) -> bool:
         """Whether this one is among what could not be done."""
         return self.failed_rows().filter(key_digest=_digest(key)).exists()
+
+    def take(self, row: FailedRow) -> bool:
+        """Begin the transaction that does a failed row: no batch of the same work commits beside it, and its record is
+        deleted; False where that is gone, because somebody else has done the row.
+
+        A batch moves its checkpoint before it reads its rows, so it waits here, and then sees the row as we leave it. A
+        write, and no lock alone: SQLite has none, and PostgreSQL would let a batch go on with what it saw before, where
+        it isolates by REPEATABLE READ.
+        """
+        self._rows().update(holder=F("holder"))
+        count, _ = self.failed_rows().filter(pk=row.pk).delete()
+        return bool(count)
 
     def failed_rows(self) -> QuerySet[FailedRow]:
         """What could not be done of this work, by all of its shards."""
@@ -416,10 +429,11 @@ def _advance_statement(alias: str) -> str:
     return f"UPDATE {quote(Checkpoint._meta.db_table)} SET {changes} WHERE {conditions}"  # noqa: S608 - names of ours
 
 
-def table_alias(alias: str) -> str | None:
+def table_alias(alias: str, *, wait: Callable[[float], bool] = lambda seconds: False) -> str | None:
     """The database that has the table of checkpoints for rows of this one: itself, else the default one, else none."""
     for candidate in dict.fromkeys((alias, router.db_for_write(Checkpoint))):
-        if router.allow_migrate_model(candidate, Checkpoint) and _has_table(candidate):
+        has_table = partial(Patience(alias=candidate, wait=wait).ask, partial(_has_table, candidate))
+        if router.allow_migrate_model(candidate, Checkpoint) and has_table():
             return candidate
     return None
 

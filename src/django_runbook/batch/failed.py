@@ -2,76 +2,110 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 from django.core.management.base import CommandError
-from django.db import transaction
+from django.db import connections
 
 from django_runbook.batch.checkpoint import RowStore
 from django_runbook.batch.errors import Failure, Kind, classify, message, origin
-from django_runbook.batch.loop import Host, refuse_rollback
+from django_runbook.batch.limits import unlimit_idle
+from django_runbook.batch.loop import Host, Transactions
 from django_runbook.batch.options import BatchOptions
+from django_runbook.batch.patience import RETRIES, Patience, delay_seconds
 from django_runbook.batch.spans import Outcome, Source, Span
 from django_runbook.models import FailedRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retried:
-    """What came of the rows that had failed."""
+    """What came of the rows that had failed; ``left_count`` of them were not tried."""
 
     done_count: int
     failed_count: int
+    left_count: int
 
 
-def retry_failed(source: Source, store: RowStore, *, host: Host, alias: str, options: BatchOptions) -> Retried:
+def retry_failed(
+    source: Source, store: RowStore, *, host: Host, transactions: Transactions, options: BatchOptions
+) -> Retried:
     """Do the rows that are recorded as failed, and no others."""
-    known = {row.key: row for row in store.failed_rows().order_by("pk")[: options.limit]}
-    done_count = failed_count = 0
-    found = set[str]()
-    for span in source.find(list(known)):
-        if host.stopping:
-            break
-        row = known[span.high]
-        found.add(span.high)
-        count, error = _retry(source, span, row, alias=alias, is_kept=not options.dry_run)
-        done_count += count
-        if error is None and not count:
-            host.tell(f"{row.name} is not there any more, or is not to be done")
-        if error is None:
-            continue
-        failed_count += 1
-        failure = Failure.of(error, key=row.key, name=row.name)
-        host.tell(f"{row.name}: {failure.error}")
-        if not options.dry_run:
-            store.fail_again(failure)
-    for key in known.keys() - found if not host.stopping else ():
-        host.tell(f"{known[key].name} is not there any more")
-    return Retried(done_count=done_count, failed_count=failed_count)
-
-
-def _retry(
-    source: Source, span: Span, row: FailedRow, *, alias: str, is_kept: bool
-) -> tuple[int, BaseException | None]:
+    retry = _Retry(source=source, store=store, host=host, transactions=transactions, is_kept=not options.dry_run)
     try:
-        # The record may be in another database than the row.
-        with transaction.atomic(using=row._state.db):
-            # First, as in a batch: who deletes the record may do the row.
-            is_ours, _ = FailedRow.objects.using(row._state.db).filter(pk=row.pk).delete()
-            with transaction.atomic(using=alias):
-                count = _done_count(source.process(span)) if is_ours else 0
-                refuse_rollback(alias)
-                if not is_kept:
-                    transaction.set_rollback(True, using=alias)
-            if not is_kept:
-                transaction.set_rollback(True, using=row._state.db)
-    except Exception as error:  # noqa: BLE001 - whatever the work raises is looked at
-        cause = origin(error)
-        if classify(cause) is Kind.ROW:
-            return 0, cause
-        if isinstance(cause, CommandError):
-            raise cause from None
-        raise CommandError(f"{row.name}: {message(cause)}") from cause
-    return count, None
+        return retry.all(limit=options.limit)
+    finally:
+        unlimit_idle(connections[store.alias])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Retry:
+    source: Source
+    store: RowStore
+    host: Host
+    transactions: Transactions
+    is_kept: bool
+
+    def all(self, *, limit: int | None) -> Retried:
+        patience = Patience(alias=self.store.alias, wait=self.host.wait)
+        # With a limit, those come first that were tried less often.
+        rows = patience.ask(lambda: list(self.store.failed_rows().order_by("attempt_count", "pk")))
+        known = {row.key: row for row in rows[:limit]}
+        done_count = failed_count = 0
+        waiting = dict(known)
+        for span in self.source.find(list(known)):
+            if self.host.stopping:
+                break
+            row = waiting.pop(span.high)
+            count, error = self._do(span, row)
+            done_count += count
+            if error is None:
+                continue
+            failed_count += 1
+            failure = Failure.of(error, key=row.key, name=row.name)
+            self.host.tell(f"{row.name}: {failure.error}")
+            if self.is_kept:
+                patience.ask(lambda failure=failure: self.store.fail_again(failure))
+        else:
+            for row in waiting.values():
+                self.host.tell(f"{row.name} is not there any more")
+            waiting.clear()
+        left_count = len(rows) - len(known) + len(waiting)
+        return Retried(done_count=done_count, failed_count=failed_count, left_count=left_count)
+
+    def _do(self, span: Span, row: FailedRow) -> tuple[int, BaseException | None]:
+        """Whether the row is done now, as a count, and what it failed with."""
+        failure_count = 0
+        while True:
+            try:
+                count = self._transact(span, row)
+            except Exception as error:  # noqa: BLE001 - whatever the work raises is looked at
+                cause = origin(error)
+                kind = classify(cause)
+                if kind is Kind.ROW:
+                    return 0, cause
+                failure_count += 1
+                if kind is Kind.FATAL or failure_count > RETRIES:
+                    if isinstance(cause, CommandError):
+                        raise cause from None
+                    raise CommandError(f"{row.name}: {message(cause)}") from cause
+                self.host.tell(f"{row.name}: {message(cause)}; trying again")
+                self.host.wait(delay_seconds(failure_count))
+                continue
+            if count is None and failure_count:
+                # Gone since we tried: it was our own commit, whose answer was lost.
+                return 1, None
+            if not count:
+                self.host.tell(f"{row.name} is not there any more, or is not to be done")
+            return count or 0, None
+
+    def _transact(self, span: Span, row: FailedRow) -> int | None:
+        """How many rows were done; None where the record is gone."""
+        # The record may be in another database than the row: it goes last, so that it is never lost before its time.
+        with contextlib.ExitStack() as stack:
+            for one in dict.fromkeys((self.transactions.on(self.store.alias), self.transactions)):
+                stack.enter_context(one.batch(is_kept=self.is_kept))
+            return _done_count(self.source.process(span)) if self.store.take(row) else None
 
 
 def _done_count(outcome: Outcome) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
 
@@ -46,6 +46,10 @@ class Transactions:
     alias: str
     is_whole: bool = False
     idle_limit_seconds: float = 60.0
+
+    def on(self, alias: str) -> Transactions:
+        """The same in another database."""
+        return replace(self, alias=alias)
 
     @contextlib.contextmanager
     def batch(self, *, is_kept: bool) -> Iterator[None]:
