@@ -681,8 +681,36 @@ def test_the_call_of_a_runner_that_has_finished_is_not_done_again(sqlite: Engine
     assert call(sqlite, CountItems(), run_key="run 1, step 2")[0] == "0 done\n"
     assert sqlite.problems(3) == []
     assert call(sqlite, CountItems(), run_key="run 2, step 2")[0] == "3 done\n"
-    assert call(sqlite, CountItems())[0] == "3 done\n"
-    assert left(sqlite) is None
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "count"),
+    [([()], 1), ([("--restart",)], 2), ([(), ()], 2), ([("--limit", 2), ()], 1), ([(), ("--limit", 2), ()], 2)],
+    ids=["finished", "begun anew", "done again", "in two runs", "done again in two runs"],
+)
+@pytest.mark.parametrize("tokens", [(), ("--shard", "1/1")])
+def test_the_call_of_a_runner_that_somebody_finishes_by_hand_is_not_done_again(
+    sqlite: Engine, by_hand: list[tuple[object, ...]], count: int, tokens: tuple[str, ...]
+) -> None:
+    sqlite.fill(6)
+    first = pks(sqlite)[0]
+    call(sqlite, CountItems(), "--limit", 1, *tokens, run_key="run 1, step 2")
+    for options in by_hand:
+        call(sqlite, CountItems(), *options)
+    assert call(sqlite, CountItems(), *tokens, run_key="run 1, step 2")[0] == "0 done\n"
+    assert Item.objects.using(sqlite.alias).get(pk=first).count == count
+    # The next call takes the place of the old one, and leaves one row as well.
+    assert call(sqlite, CountItems(), run_key="run 2, step 2")[0] == "6 done\n"
+    assert Checkpoint.objects.using(sqlite.alias).get().run_key == "run 2, step 2"
+
+
+def test_shards_that_somebody_finishes_by_hand_are_not_done_again(sqlite: Engine) -> None:
+    sqlite.fill(10)
+    call(sqlite, CountItems(), "--shard", "1/2", "--limit", 2, run_key="run 1, shards[0]")
+    for shard in ("2/2", "1/2"):
+        call(sqlite, CountItems(), "--shard", shard)
+    assert call(sqlite, CountItems(), "--shard", "1/2", run_key="run 1, shards[0]")[0] == "0 done\n"
+    assert sqlite.problems(10) == []
 
 
 def test_a_transaction_of_somebody_else_is_refused(sqlite: Engine) -> None:
@@ -966,6 +994,24 @@ def test_a_shard_that_begins_anew_beside_others_takes_in_what_was_added_behind_i
     call(sqlite, CountItems(), "--shard", shard, "--limit", 2, "--batch-size", 1)
     sqlite.fill(3)
     assert call(sqlite, CountItems(), "--shard", shard, "--restart")[0] == f"{count} done\n"
+
+
+def test_a_dry_run_of_a_shard_looks_at_what_a_run_of_it_would_do(sqlite: Engine) -> None:
+    def dry_run(*tokens: object) -> str:
+        return call(sqlite, MarkItems(), *tokens, "--dry-run")[0]
+
+    sqlite.fill(20)
+    assert dry_run("--shard", "1/2") == "10 would be done\n"
+    call(sqlite, MarkItems(), "--shard", "1/2")
+    assert dry_run("--shard", "1/2") == "0 would be done\n"
+    assert dry_run("--shard", "2/2") == "10 would be done\n"
+    with pytest.raises(CommandError, match="unfinished with other shards"):
+        dry_run("--shard", "1/3")
+    assert dry_run("--shard", "1/2", "--restart") == "0 would be done\n"
+    Item.objects.using(sqlite.alias).update(is_done=False)
+    assert dry_run("--shard", "1/2", "--restart") == "10 would be done\n"
+    assert call(sqlite, MarkItems(), "--shard", "2/2")[0] == "10 done\n"
+    assert Checkpoint.objects.using(sqlite.alias).count() == 0
 
 
 def test_rows_that_are_deleted_while_shards_are_cut_are_no_end_of_one(

@@ -189,11 +189,11 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
         position = store_patience.ask(lambda: store.begin(bounds=bounds, restart=chosen.restart))
         if position is None:
             # It has finished before; what failed then has still failed.
-            failed_count = 0 if rows is None else store_patience.ask(rows.failed_rows_of_shard().count)
-            return Result(done_count=0, failed_count=failed_count)
+            failed_count = store_patience.ask(rows.failed_rows_of_shard().count) if rows and rows is store else 0
+            return Result(done_count=0, failed_count=failed_count, is_dry_run=chosen.dry_run)
         if chosen.shard.count > 1 and not position.upper:
             store_patience.ask(lambda: store.finish(position))
-            return Result(done_count=0, failed_count=0)
+            return Result(done_count=0, failed_count=0, is_dry_run=chosen.dry_run)
         earlier_count = position.done_count
 
         def count_total(now: Position) -> int | None:

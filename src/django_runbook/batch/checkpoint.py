@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from django.core.management.base import CommandError
 from django.db import DatabaseError, Error, IntegrityError, connections, router, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from django_runbook.batch.errors import Failure, Kind, classify
@@ -129,14 +129,9 @@ class RowStore:
         """Take the work over from whoever had it, or begin it."""
         for _ in range(_LOOKS):
             rows = list(self._rows())
-            mine = next((row for row in rows if row.shard == self._identity.shard), None)
-            if rows and mine is None:
-                self._refuse_other_split(rows, restart=restart)
-            is_same_call = mine is not None and bool(mine.run_key) and mine.run_key == self._identity.run_key
-            # A call that was cut off has begun anew already.
-            is_restart = restart and not is_same_call
+            mine, is_restart = self._to_go_on_with(rows, restart=restart)
             try:
-                if mine is None or _is_new_run(rows, is_same_call=is_same_call, restart=is_restart):
+                if mine is None:
                     return self._begin_anew(rows, bounds=bounds())
             except IntegrityError:
                 # Another shard has begun in the same moment, and has written the bounds of all.
@@ -243,7 +238,8 @@ class RowStore:
     def finish(self, position: Position) -> None:
         """Let the next run begin anew, once all shards are done.
 
-        A row with a ``run_key`` stays: a runner that is killed before it has noted our end will call us again.
+        A row with a ``run_key`` stays, until the work is begun in the name of another call, or ``prune_runs`` deletes
+        it: a runner that was killed before it had noted the end will make its call again.
         """
         is_asked_again, self._is_finishing = self._is_finishing, True
         with transaction.atomic(using=self.alias):
@@ -253,13 +249,22 @@ class RowStore:
                     # It went through the first time, and just its answer was lost.
                     return
                 self.current()
-            if not self._identity.run_key and not self._rows().filter(finished_at=None).exists():
+            if not self._rows().filter(Q(finished_at=None) | ~Q(run_key="")).exists():
                 self._rows().delete()
 
-    def peek(self) -> Position:
-        """Where a run would begin, for a dry run, which takes nothing over."""
-        row = self._rows().filter(shard=self._identity.shard, finished_at=None).first()
-        return Position() if row is None else _position(row)
+    def peek(
+        self, fresh: Callable[[], Position], *, bounds: Callable[[], Sequence[tuple[str, str]]], restart: bool
+    ) -> Position | None:
+        """Where `begin` would, for a dry run, which takes nothing over."""
+        mine, is_restart = self._to_go_on_with(list(self._rows()), restart=restart)
+        if mine is None:
+            return fresh()
+        if is_restart:
+            return Position(start=mine.start, cursor=mine.start, upper=_upper_anew(mine, bounds))
+        if mine.finished_at is not None:
+            self._tell_finished(mine)
+            return None
+        return _position(mine)
 
     def _text(self, text: str) -> str:
         return storable(self._mask(text))
@@ -270,6 +275,17 @@ class RowStore:
 
     def _rows(self) -> QuerySet[Checkpoint]:
         return Checkpoint.objects.using(self.alias).filter(scope=self._identity.scope)
+
+    def _to_go_on_with(self, rows: Sequence[Checkpoint], *, restart: bool) -> tuple[Checkpoint | None, bool]:
+        """Our row, where the work is not begun anew as a whole, and whether it goes back to its start."""
+        mine = next((row for row in rows if row.shard == self._identity.shard), None)
+        if rows and mine is None:
+            self._refuse_other_split(rows, restart=restart)
+        is_same_call = mine is not None and bool(mine.run_key) and mine.run_key == self._identity.run_key
+        # A call that was cut off has begun anew already.
+        is_restart = restart and not is_same_call
+        is_new = _is_new_run(rows, is_same_call=is_same_call, restart=is_restart)
+        return None if is_new else mine, is_restart
 
     def _refuse_other_split(self, rows: Sequence[Checkpoint], *, restart: bool) -> None:
         if restart or all(row.finished_at is not None for row in rows):
@@ -286,28 +302,29 @@ class RowStore:
 
     def _begin_anew(self, rows: Sequence[Checkpoint], *, bounds: Sequence[tuple[str, str]]) -> Position:
         # Not yet in our call's name: where the rest fails, it has not begun.
-        self._take_over(rows, run_key="")
+        self._take_over(rows)
+        run_keys = {row.shard: row.run_key for row in rows}
         with transaction.atomic(using=self.alias):
             # Just the known ones: where another shard has begun anew meanwhile, its rows are met by the constraint.
             self._rows().filter(pk__in=[row.pk for row in rows]).delete()
             # A run from the start does those rows too.
             self.failed_rows().delete()
             made = [
-                self._create(shard=f"{number}/{len(bounds)}" if len(bounds) > 1 else "", start=start, upper=upper)
-                for number, (start, upper) in enumerate(bounds, start=1)
+                self._create(shard=shard, start=start, upper=upper, run_key=run_keys.get(shard, ""))
+                for shard, (start, upper) in zip(_shards(len(bounds)), bounds, strict=True)
             ]
         (mine,) = (row for row in made if row.shard == self._identity.shard)
         self._pk = mine.pk
         return _position(mine)
 
-    def _create(self, *, shard: str, start: str, upper: str) -> Checkpoint:
+    def _create(self, *, shard: str, start: str, upper: str, run_key: str) -> Checkpoint:
         is_mine = shard == self._identity.shard
         return Checkpoint.objects.using(self.alias).create(
             scope=self._identity.scope,
             shard=shard,
             command=self._identity.command,
             description=self._text(self._identity.description),
-            run_key=self._identity.run_key,
+            run_key=(self._identity.run_key if is_mine else "") or run_key,
             owner=self._owner if is_mine else "",
             holder=self._holder() if is_mine else "nobody yet",
             start=start,
@@ -318,10 +335,11 @@ class RowStore:
     def _holder(self) -> str:
         return str(Holder.here(what=self._identity.command))[:300]
 
-    def _take_over(self, rows: Sequence[Checkpoint], *, run_key: str, new_upper: str | None = None) -> None:
+    def _take_over(self, rows: Sequence[Checkpoint], *, run_key: str = "", new_upper: str | None = None) -> None:
         """Write our token, so that the one before us commits no more, after waiting for what it is in the middle of.
 
-        With ``new_upper`` the one row goes back to its start.
+        Without a ``run_key`` that of a runner stays: who does the work by hand does it for the runner too. With
+        ``new_upper`` the one row goes back to its start.
         """
         if not rows:
             return None
@@ -351,9 +369,8 @@ class RowStore:
             transaction.atomic(using=self.alias),
             limited_wait(connections[self.alias], _LOCK_WAIT_SECONDS),
         ):
-            Checkpoint.objects.using(self.alias).filter(pk__in=[row.pk for row in rows]).update(
-                owner=self._owner, holder=self._holder(), run_key=run_key
-            )
+            changes = {"owner": self._owner, "holder": self._holder()} | ({"run_key": run_key} if run_key else {})
+            Checkpoint.objects.using(self.alias).filter(pk__in=[row.pk for row in rows]).update(**changes)
             if new_upper is not None:
                 self._reset(rows[0], upper=new_upper)
 
@@ -376,12 +393,17 @@ class DryStore:
         self._position = Position()
 
     def begin(self, *, bounds: Callable[[], Sequence[tuple[str, str]]], restart: bool) -> Position | None:
-        """The position of the run that would be continued, or the start of one."""
-        found = self._store.peek() if self._store and not restart else Position()
-        if not found.batch_count:
+        """The position of the run that would be continued, or the start of one; None where it has finished."""
+
+        def fresh() -> Position:
             start, upper = bounds()[self._shard_index]
-            found = Position(start=start, cursor=start, upper=upper)
-        self._position = found
+            return Position(start=start, cursor=start, upper=upper)
+
+        if self._store is None:
+            found: Position | None = fresh()
+        else:
+            found = self._store.peek(fresh, bounds=bounds, restart=restart)
+        self._position = found or Position()
         return found
 
     def advance(self, old: Position, new: Position) -> bool:
@@ -449,6 +471,10 @@ def _has_table(alias: str) -> bool:
             raise
         return False
     return True
+
+
+def _shards(count: int) -> list[str]:
+    return [f"{number}/{count}" if count > 1 else "" for number in range(1, count + 1)]
 
 
 def _digest(key: str) -> str:
