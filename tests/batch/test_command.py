@@ -1059,10 +1059,51 @@ def test_an_option_that_cannot_be_is_refused(tokens: list[str], words: str) -> N
         call_command(CountItems(), *tokens)
 
 
+@pytest.mark.parametrize(
+    ("options", "out"),
+    [
+        ({"limit": "3", "batch_size": 1, "pause": "0.001"}, "3 done; the next run goes on from there\n"),
+        ({"max_errors": 5, "target_time": 2, "lock_wait": "10m"}, "4 done\n"),
+        ({"max_errors": "20%", "lock_wait": 2.5}, "4 done\n"),
+        ({"shard": "1/2", "batch_size": "2"}, "2 done\n"),
+    ],
+)
+def test_the_values_of_a_call_from_code_are_read_as_those_of_the_command_line(
+    sqlite: Engine, options: dict[str, Any], out: str
+) -> None:
+    sqlite.fill(4)
+    command = CountItems()
+    command.lock_name = f"test {sqlite.alias}"
+    assert call(sqlite, command, **options)[0] == out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"limit": 0}, "--limit: '0' is not a whole number from 1 on"),
+        ({"max_errors": "many"}, "--max-errors: 'many' is neither"),
+        ({"shard": "3/2"}, "--shard: '3/2' is not a shard"),
+        ({"batch_size": True}, "--batch-size: 'True' is not"),
+        ({"target_time": "soon"}, "--target-time: 'soon' is not"),
+        ({"pause": -1}, "--pause: '-1' is not"),
+        ({"lock_wait": "soon"}, '--lock-wait: "soon" is no duration'),
+    ],
+)
+def test_a_value_of_a_call_from_code_that_cannot_be_is_refused(
+    sqlite: Engine, options: dict[str, Any], words: str
+) -> None:
+    command = CountItems()
+    command.lock_name = f"test {sqlite.alias}"
+    with pytest.raises(CommandError, match=words):
+        call(sqlite, command, **options)
+
+
 def test_shards_and_dry_runs_have_locks_of_their_own() -> None:
     command = BatchCommand()
     assert command.get_lock_name() == "command command"
     assert command.get_lock_name(shard=Shard(number=1, count=8)) == "command command, shard 1/8"
+    assert command.get_lock_name(shard="1/8") == "command command, shard 1/8"
+    assert command.get_lock_name(shard=Shard(number=1, count=1)) == "command command"
     assert command.get_lock_name(dry_run=True) is None
 
 

@@ -125,6 +125,14 @@ def test_a_share_of_errors_is_taken_of_what_is_known() -> None:
     assert not limit.allows(6, of=500)
 
 
+@pytest.mark.parametrize("percent", range(101))
+def test_a_share_of_a_hundred_is_exact(percent: int) -> None:
+    limit = ErrorLimit(percent=float(percent))
+    assert limit.allows(percent, of=100)
+    assert not limit.allows(percent + 1, of=100)
+    assert ErrorLimit(percent=percent / 100).allows(percent, of=10_000)
+
+
 def test_a_key_that_loses_something_in_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.batch.test_command import MOMENT
 

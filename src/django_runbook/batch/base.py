@@ -20,7 +20,7 @@ from django_runbook.batch.graceful import GracefulCommand
 from django_runbook.batch.limits import unlimit_idle
 from django_runbook.batch.locked import LockedCommand
 from django_runbook.batch.loop import BatchLoop, Transactions
-from django_runbook.batch.options import NAMES, BatchOptions, add_options
+from django_runbook.batch.options import NAMES, BatchOptions, ErrorLimit, add_options, shard_of
 from django_runbook.batch.patience import Patience
 from django_runbook.batch.progress import Progress, ProgressCommand
 from django_runbook.batch.sizing import AdaptiveSize, FixedSize
@@ -98,7 +98,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
         """
         if options.get("dry_run"):
             return None
-        name, shard = super().get_lock_name(**options), options.get("shard")
+        name, shard = super().get_lock_name(**options), str(shard_of(options))
         return f"{name}, shard {shard}" if name and shard else name
 
     def throttle(self) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 
 from django.core.management.base import CommandError
 from django.db import connections
@@ -65,7 +66,7 @@ class _Retry:
             failure = Failure.of(error, key=row.key, name=row.name)
             self.host.tell(f"{row.name}: {failure.error}")
             if self.is_kept:
-                patience.ask(lambda failure=failure: self.store.fail_again(failure))
+                patience.ask(partial(self.store.fail_again, failure))
         else:
             for row in waiting.values():
                 self.host.tell(f"{row.name} is not there any more")

@@ -66,7 +66,8 @@ class LockedCommand(Part):
             return super().execute(*args, **options)
         try:
             lock = new_factory(conf.read(), what=f"manage.py {self._name}")(name)
-            self._obtain(lock, wait_seconds=options.get("lock_wait") or 0.0, asks=options.get("stopping"))
+            wait_seconds = values.given(options, "lock_wait", values.duration) or 0.0
+            self._obtain(lock, wait_seconds=wait_seconds, asks=options.get("stopping"))
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
         self.lock = lock

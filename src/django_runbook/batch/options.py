@@ -7,9 +7,12 @@ import re
 from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Self
 
 from django.core.management.base import CommandParser
+
+from django_runbook.batch.values import given
 
 # What a percentage is taken of as long as nobody knows how much there is.
 _LEAST_COUNT = 1000
@@ -24,7 +27,7 @@ class ErrorLimit:
 
     def allows(self, failed_count: int, *, of: int) -> bool:
         """Whether so many failures of so many rows are within it."""
-        return failed_count <= max(self.count, math.floor(self.percent / 100 * of))
+        return failed_count <= max(self.count, math.floor(Fraction(str(self.percent)) * of / 100))
 
     def base(self, *, total_count: int | None, seen_count: int) -> int:
         """The number of rows that a percentage is taken of."""
@@ -60,20 +63,21 @@ class BatchOptions:
     @classmethod
     def of(cls, options: Mapping[str, Any], *, batch_size: int | None, target_seconds: float) -> Self:
         """The values of the command line, else those that the command has of its own."""
-        if options.get("batch_size") is not None:
-            batch_size = options["batch_size"]
-        elif options.get("target_time") is not None:
-            batch_size, target_seconds = None, options["target_time"]
+        given_size, given_time = given(options, "batch_size", _positive), given(options, "target_time", _seconds)
+        if given_size is not None:
+            batch_size = given_size
+        elif given_time is not None:
+            batch_size, target_seconds = None, given_time
         return cls(
             batch_size=batch_size,
             target_seconds=target_seconds,
-            limit=options.get("limit"),
-            max_errors=options.get("max_errors") or ErrorLimit(),
+            limit=given(options, "limit", _positive),
+            max_errors=given(options, "max_errors", _error_limit) or ErrorLimit(),
             retry_failed=bool(options.get("retry_failed")),
-            pause_seconds=options.get("pause") or 0.0,
+            pause_seconds=given(options, "pause", _seconds) or 0.0,
             restart=bool(options.get("restart")),
             dry_run=bool(options.get("dry_run")),
-            shard=options.get("shard") or Shard(number=1, count=1),
+            shard=shard_of(options),
             run_key=options.get("run_key") or "",
         )
 
@@ -94,6 +98,11 @@ NAMES = frozenset(
         "target_time",
     }
 )
+
+
+def shard_of(options: Mapping[str, Any]) -> Shard:
+    """The shard that the options ask for: without any, the one that is all."""
+    return given(options, "shard", _shard) or Shard(number=1, count=1)
 
 
 def add_options(parser: CommandParser, *, has_shards: bool) -> None:

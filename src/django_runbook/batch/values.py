@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from django.core.management.base import CommandError
 
 from django_runbook.document.scalars import parse_duration
+
+T = TypeVar("T")
+
+
+def given(options: Mapping[str, Any], name: str, parse: Callable[[str], T]) -> T | None:
+    """The value of an option, which ``call_command(…, name=value)`` hands over as it is, past the parser."""
+    value = options.get(name)
+    if value is None or not isinstance(value, str | int | float):
+        # None, or what the parser has made of it.
+        return value
+    try:
+        return parse(str(value))
+    except ArgumentTypeError as error:
+        raise CommandError(f"--{name.replace('_', '-')}: {error}") from error
 
 
 def duration(text: str) -> float:
