@@ -765,6 +765,20 @@ def test_a_stop_keeps_what_is_whole(engine: Engine, command: type[CountItems]) -
     assert engine.problems(10) == []
 
 
+def test_the_limit_of_a_takeover_does_not_outlive_it(postgresql: Engine) -> None:
+    timeouts = []
+
+    def look(item: Item) -> None:
+        with postgresql.connection.cursor() as cursor:
+            cursor.execute("SHOW lock_timeout")
+            timeouts.append(cursor.fetchone())
+
+    postgresql.fill(4)
+    call(postgresql, Whole(look), "--limit", 2)
+    call(postgresql, Whole(look), "--limit", 2)
+    assert timeouts == 4 * [("0",)]
+
+
 def test_a_pause_and_a_throttle_come_between_transactions(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([0.5, 60, None, 0, None])
     waits: list[tuple[float, bool]] = []

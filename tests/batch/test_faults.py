@@ -6,6 +6,7 @@ import contextlib
 import io
 import itertools
 import os
+import re
 import signal
 import threading
 import time
@@ -159,13 +160,60 @@ def test_a_takeover_waits_for_a_process_stopped_in_its_transaction_as_long_as_th
         _, status = os.waitpid(zombie.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
         err = call(engine, Stopping())
-        assert f"waiting for test_faults, process {zombie.pid} on " in err
+        assert f"the last one at work on it was test_faults, process {zombie.pid} on " in err
         assert engine.problems(10) == []
         engine.connection.close()
         zombie.kill(signal.SIGCONT)
         assert zombie.wait() == 75
     assert engine.problems(10) == []
     assert "this process stops" in capfd.readouterr().err
+
+
+HELD = {
+    "sqlite": ("BEGIN IMMEDIATE", r"holds the database; the last one at work on it was test_faults, process \d+ .*\n"),
+    "postgresql": (
+        "BEGIN; UPDATE django_runbook_checkpoint SET holder = holder",
+        "holds the checkpoint; .*ends a batch",
+    ),
+    "mariadb": ("UPDATE django_runbook_checkpoint SET holder = 'x'", "holds the checkpoint; .*ends a batch"),
+}
+
+
+def test_what_a_takeover_waits_for_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    statement, words = HELD[engine.vendor]
+    monkeypatch.setattr(checkpoints, "_LOCK_WAIT_SECONDS", 1)
+    engine.fill(4)
+    call(engine, Patient(), "--limit", 1)
+    engine.connection.close()
+    if engine.vendor == "sqlite":
+        monkeypatch.setitem(engine.connection.settings_dict["OPTIONS"], "timeout", 0)
+    with another(engine) as cursor:
+
+        class Waiting(Patient):
+            def wait(self, seconds: float) -> bool:
+                cursor.execute("ROLLBACK")
+                return False
+
+        cursor.execute("SET autocommit = 0") if engine.vendor == "mariadb" else None
+        cursor.execute(statement)
+        err = call(engine, Waiting())
+    assert re.fullmatch(f"waiting: an open transaction {words}.*", err, re.DOTALL)
+    assert engine.problems(4) == []
+    engine.connection.close()
+
+
+def test_sigterm_while_it_waits_for_the_checkpoint_is_heard(
+    postgresql: Engine, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    monkeypatch.setattr(checkpoints, "_LOCK_WAIT_SECONDS", 1)
+    postgresql.fill(4)
+    call(postgresql, Patient(), "--limit", 1)
+    with another(postgresql) as cursor, postgresql.forked(postgresql.work(Patient())) as child:
+        cursor.execute("BEGIN; UPDATE django_runbook_checkpoint SET holder = holder")
+        wait_until(lambda: _is_waiting(postgresql), what="the takeover")
+        child.kill(signal.SIGTERM)
+        assert child.wait() == 128 + signal.SIGTERM
+    assert "stopped (SIGTERM); 0 done; the next run goes on from there" in capfd.readouterr().err
 
 
 def test_the_limit_on_idling_does_not_outlive_the_command(engine: Engine) -> None:

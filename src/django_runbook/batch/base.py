@@ -13,7 +13,16 @@ from typing import Any, ClassVar, Final, Literal
 from django.core.management.base import CommandError, CommandParser
 from django.db import connections, transaction
 
-from django_runbook.batch.checkpoint import DryStore, Identity, NoStore, Position, RowStore, Store, table_alias
+from django_runbook.batch.checkpoint import (
+    DryStore,
+    Identity,
+    NoStore,
+    Position,
+    RowStore,
+    StopAsked,
+    Store,
+    table_alias,
+)
 from django_runbook.batch.database import DatabaseCommand
 from django_runbook.batch.failed import retry_failed
 from django_runbook.batch.graceful import GracefulCommand
@@ -186,7 +195,10 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
         def bounds() -> list[tuple[str, str]]:
             return patience.ask(lambda: _bounds(source, chosen))
 
-        position = store_patience.ask(lambda: store.begin(bounds=bounds, restart=chosen.restart))
+        try:
+            position = store_patience.ask(lambda: store.begin(bounds=bounds, restart=chosen.restart))
+        except StopAsked:
+            return Result(done_count=0, failed_count=0, is_complete=False)
         if position is None:
             # It has finished before; what failed then has still failed.
             failed_count = store_patience.ask(rows.failed_rows_of_shard().count) if rows and rows is store else 0

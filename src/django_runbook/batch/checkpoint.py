@@ -16,7 +16,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from django_runbook.batch.errors import Failure, Kind, classify
-from django_runbook.batch.limits import limited_wait
+from django_runbook.batch.limits import is_idle_limited, limited_wait
 from django_runbook.batch.patience import Patience
 from django_runbook.exceptions import LockHeld, LockLost
 from django_runbook.fields import storable
@@ -62,6 +62,10 @@ class Identity:
     scope: str
     shard: str = ""
     run_key: str = ""
+
+
+class StopAsked(Exception):
+    """A stop was asked for while the work could not be taken over yet."""
 
 
 class Store(Protocol):
@@ -352,17 +356,22 @@ class RowStore:
                 if classify(error) is not Kind.TRANSIENT:
                     raise
                 if time.monotonic() > deadline:
-                    raise LockHeld(
-                        f"{rows[0].holder} holds the checkpoint in a transaction that does not end"
-                    ) from error
+                    raise LockHeld(f"{self._obstacle(rows[0])}; that transaction does not end") from error
                 if not is_told:
-                    self._tell(
-                        f"waiting for {rows[0].holder}, which holds the checkpoint in an open transaction; "
-                        f"the database ends that when nothing happens in it for {self._idle_limit_seconds:.0f} s"
-                    )
+                    self._tell(f"waiting: {self._obstacle(rows[0])}{self._way_out()}")
                     is_told = True
             if self._wait(0.2):
-                raise CommandError("stopped before it began", returncode=LockHeld.exit_code)
+                raise StopAsked
+
+    def _obstacle(self, row: Checkpoint) -> str:
+        is_sqlite = connections[self.alias].vendor == "sqlite"
+        text = f"an open transaction holds the {'database' if is_sqlite else 'checkpoint'}"
+        return f"{text}; the last one at work on it was {row.holder}" if row.owner else text
+
+    def _way_out(self) -> str:
+        if not is_idle_limited(connections[self.alias]):
+            return ""
+        return f"; the database ends a batch in which nothing happens for {self._idle_limit_seconds:.0f} s"
 
     def _write_owner(self, rows: Sequence[Checkpoint], *, run_key: str, new_upper: str | None) -> None:
         with (

@@ -24,6 +24,11 @@ def limit_idle(connection: BaseDatabaseWrapper, seconds: float) -> None:
         statements.run(connection, f"SET SESSION idle_transaction_timeout = {max(1, int(seconds))}")
 
 
+def is_idle_limited(connection: BaseDatabaseWrapper) -> bool:
+    """Whether there is such a limit."""
+    return connection.vendor == "postgresql" or _is_mariadb(connection)
+
+
 def unlimit_idle(connection: BaseDatabaseWrapper) -> None:
     """Take back what outlives the transactions."""
     if _is_mariadb(connection) and connection.connection is not None and not connection.in_atomic_block:
@@ -36,8 +41,11 @@ def unlimit_idle(connection: BaseDatabaseWrapper) -> None:
 def limited_wait(connection: BaseDatabaseWrapper, seconds: int) -> Iterator[None]:
     """In a transaction: wait no longer than this for a row that another one holds; SQLite's own timeout is left."""
     if connection.vendor == "postgresql":
+        before = statements.ask(connection, "SHOW lock_timeout")
         statements.run(connection, f"SET LOCAL lock_timeout = {seconds * 1000}")
         yield
+        # An error takes it back with the transaction, or the savepoint.
+        statements.run(connection, f"SET LOCAL lock_timeout = '{before}'")
     elif connection.vendor == "mysql":
         before = statements.ask(connection, "SELECT @@SESSION.innodb_lock_wait_timeout")
         statements.run(connection, f"SET SESSION innodb_lock_wait_timeout = {seconds}")
