@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -361,6 +362,21 @@ def test_a_limit_ends_a_run_and_the_next_one_goes_on(sqlite: Engine) -> None:
     assert sqlite.problems(10) == []
 
 
+def test_a_limit_counts_rows_that_the_work_does_not_count(sqlite: Engine) -> None:
+    looked: list[Item] = []
+
+    class Idle(CountBatches):
+        def process_batch(self, rows: QuerySet[Item]) -> int | None:
+            super().process_batch(rows)
+            return 0
+
+    sqlite.fill(20)
+    call(sqlite, Idle(looked.append), "--limit", 7, "--batch-size", 5)
+    assert len(looked) == 7
+    call(sqlite, Idle(looked.append), "--limit", 7, "--batch-size", 5)
+    assert len(looked) == 14
+
+
 def test_a_restart_begins_anew(sqlite: Engine) -> None:
     sqlite.fill(4)
     call(sqlite, CountItems(), "--limit", 2)
@@ -390,6 +406,17 @@ def test_a_dry_run_does_the_work_and_leaves_nothing(engine: Engine, command: typ
     with pytest.raises(CommandError, match="1 would fail"):
         call(engine, command(failing(pks(engine)[3])), "--dry-run", "--batch-size", 2, "--max-errors", 1)
     assert not FailedRow.objects.using(engine.alias).exists()
+
+
+def test_a_transaction_of_a_dry_run_begins_with_a_write(sqlite: Engine) -> None:
+    """One that begins with a read fails on SQLite where another process is writing."""
+    sqlite.fill(4)
+    with CaptureQueriesContext(sqlite.connection) as captured:
+        call(sqlite, CountItems(), "--dry-run", "--batch-size", 2)
+    statements = [query["sql"] for query in captured.captured_queries]
+    first = [after for before, after in pairwise(statements) if before == "BEGIN" and after != "SAVEPOINT"]
+    batches = [sql for sql in first if "UPDATE" in sql]
+    assert len(batches) == 2
 
 
 def test_a_dry_run_looks_at_what_a_run_would_do_next(sqlite: Engine) -> None:
@@ -739,6 +766,24 @@ def test_a_command_can_be_one_transaction(engine: Engine) -> None:
     with pytest.raises(CommandError, match="1 failed"):
         call(engine, Whole(failing(bad)), "--batch-size", 2, "--max-errors", 1)
     assert Item.objects.using(engine.alias).filter(count=1).count() == 4
+
+
+@pytest.mark.parametrize(
+    ("command", "tokens", "words"),
+    [(CountItems, (), "recorded as failed"), (Whole, (), "failed"), (CountItems, ("--dry-run",), "would fail")],
+    ids=["a batch", "one transaction", "a dry run"],
+)
+def test_what_becomes_of_a_failed_row_is_told(
+    sqlite: Engine, monkeypatch: pytest.MonkeyPatch, command: type[CountItems], tokens: tuple[str, ...], words: str
+) -> None:
+    sqlite.fill(3)
+    bad = pks(sqlite)[1]
+    failing_command = command(failing(bad))
+    told: list[str] = []
+    monkeypatch.setattr(failing_command, "tell", told.append)
+    with pytest.raises(CommandError, match=r"1 failed|1 would fail"):
+        call(sqlite, failing_command, "--max-errors", 1, *tokens)
+    assert told == [f"batchapp.Item {bad}: ValueError: {bad} is bad; {words}"]
 
 
 def test_a_stop_rolls_back_a_command_that_is_one_transaction(sqlite: Engine) -> None:

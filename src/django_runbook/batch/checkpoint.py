@@ -416,7 +416,10 @@ class DryStore:
         return found
 
     def advance(self, old: Position, new: Position) -> bool:
-        """Nothing moves."""
+        """Nothing moves. On SQLite a transaction that begins with a read fails where another process writes, and one
+        that begins with a write waits: so there is one, which meets no row."""
+        if self._store is not None and self._store.is_together and connections[self._store.alias].vendor == "sqlite":
+            self._store.advance(old, new)
         return True
 
     def correct(self, position: Position) -> None:

@@ -107,15 +107,13 @@ class BatchLoop:
         self._transactions = transactions
         self._size = size
         self._total_count = total_count
-        self._first_count: int | None = None
+        self._seen_count = 0
         self._patience = Patience(alias=transactions.alias, wait=host.wait)
         self._store_patience = Patience(alias=store.alias or transactions.alias, wait=host.wait)
 
     def run(self, position: Position) -> bool:
         """Do the work after a position; returns whether all of it is done."""
         self.position = position
-        if self._first_count is None:
-            self._first_count = position.done_count + position.failed_count
         while not self._host.stopping:
             size = self._size.next()
             if self._options.limit is not None:
@@ -130,11 +128,6 @@ class BatchLoop:
 
     def _next_span(self, size: int) -> Span | None:
         return self._source.next_span(after=self.position.cursor, upto=self.position.upper, size=size)
-
-    @property
-    def _seen_count(self) -> int:
-        """How many rows this run has done or gone past."""
-        return self.position.done_count + self.position.failed_count - (self._first_count or 0)
 
     def look_again(self, *, upper: str) -> None:
         """Go back to the start, in a transaction that is fenced like a batch."""
@@ -177,18 +170,27 @@ class BatchLoop:
             if piece.span.low != self.position.cursor:
                 # What lies between is searched again.
                 return
+            before = self.position
             try:
                 self._commit(piece.span, piece.outcome)
             except _Moved:
+                self._note_seen(piece.span, before)
                 return
             except Exception as error:  # noqa: BLE001 - whatever the work raises is looked at
                 kind = classify(origin(error))
                 failure_count = failure_count + 1 if kind is Kind.TRANSIENT else 0
                 pieces += reversed(self._after_error(piece, error, kind=kind, failure_count=failure_count))
             else:
+                self._note_seen(piece.span, before)
                 failure_count = 0
                 if piece.note:
                     self._host.tell(piece.note)
+
+    def _note_seen(self, span: Span, before: Position) -> None:
+        """How many rows were gone through: what the work counts as done may be less."""
+        now = self.position
+        moved_count = now.done_count + now.failed_count - before.done_count - before.failed_count
+        self._seen_count += span.count if now.cursor == span.high else moved_count
 
     def _after_error(self, piece: _Piece, error: Exception, *, kind: Kind, failure_count: int) -> Sequence[_Piece]:
         """What to do instead of a piece that failed; raises where there is nothing."""
@@ -281,8 +283,15 @@ class BatchLoop:
                     f"does it again: {message(error)}"
                 ) from error
         for failure in outcome.failures:
-            self._host.tell(f"{failure.name}: {failure.error}; recorded as failed")
+            self._host.tell(f"{failure.name}: {failure.error}; {self._fate}")
         return new
+
+    @property
+    def _fate(self) -> str:
+        if self._options.dry_run:
+            return "would fail"
+        # What is one transaction can still be rolled back, and its records with it.
+        return "failed" if self._transactions.is_whole else "recorded as failed"
 
     def _advance(self, old: Position, new: Position) -> None:
         if self._store.advance(old, new):
