@@ -393,6 +393,29 @@ def test_an_option_that_changes_the_rows_does_not_go_on_where_another_run_was(sq
     assert sqlite.problems(4) == []
 
 
+class Chosen(CountItems):
+    """Has an option of any value."""
+
+    def cursor_options(self) -> dict[str, Any]:
+        return {"chosen": self.options["chosen"]}
+
+    def add_arguments(self, parser: Any) -> None:
+        parser.add_argument("--chosen")
+
+
+def test_an_option_that_is_a_set_is_the_same_in_any_order(sqlite: Engine) -> None:
+    one, same = {8, 0}, {0, 8}
+    assert list(one) != list(same)
+    sqlite.fill(4)
+    call(sqlite, Chosen(), "--limit", 2, chosen=[one, frozenset(("a", 1))])
+    assert call(sqlite, Chosen(), chosen=[same, frozenset((1, "a"))])[0] == "4 done (2 of them in earlier runs)\n"
+
+
+def test_an_option_that_is_another_one_in_each_process_is_refused(sqlite: Engine) -> None:
+    with pytest.raises(CommandError, match=r'the option "chosen" has the value <object .*cursor_options\(\) can'):
+        call(sqlite, Chosen(), chosen=[object()])
+
+
 @BOTH
 def test_a_dry_run_does_the_work_and_leaves_nothing(engine: Engine, command: type[CountItems]) -> None:
     engine.fill(5)
@@ -578,6 +601,15 @@ def test_a_record_that_is_gone_when_its_row_fails_again_is_not_missed(
     assert not FailedRow.objects.using(sqlite.alias).exists()
 
 
+def test_a_row_that_was_retried_meanwhile_has_not_failed(sqlite: Engine) -> None:
+    sqlite.fill(6)
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, CountItems(failing(pks(sqlite)[0])), "--max-errors", 1, "--limit", 3)
+    call(sqlite, CountItems(), "--retry-failed")
+    assert call(sqlite, CountItems(), "--max-errors", 1)[0] == "5 done (2 of them in earlier runs)\n"
+    assert sqlite.problems(6) == []
+
+
 def test_a_run_from_the_start_forgets_what_failed_in_the_last_one(sqlite: Engine) -> None:
     sqlite.fill(3)
     with pytest.raises(CommandError):
@@ -743,6 +775,11 @@ def test_shards_that_somebody_finishes_by_hand_are_not_done_again(sqlite: Engine
 def test_a_transaction_of_somebody_else_is_refused(sqlite: Engine) -> None:
     with transaction.atomic(using=sqlite.alias), pytest.raises(CommandError, match="a transaction is open on"):
         call(sqlite, CountItems())
+
+
+def test_a_transaction_that_holds_the_checkpoints_elsewhere_is_refused(without_table: Engine) -> None:
+    with transaction.atomic(), pytest.raises(CommandError, match='a transaction is open on the database "default"'):
+        call(without_table, CountItems())
 
 
 @pytest.mark.django_db
@@ -930,6 +967,9 @@ def test_without_any_table_a_run_says_that_it_begins_again(sqlite: Engine, monke
         call(sqlite, CountItems(), "--retry-failed")
     with pytest.raises(CommandError, match="needs the table"):
         call(sqlite, CountItems(), "--shard", "1/2")
+    with pytest.raises(CommandError, match=r"--max-errors records .*no database has the tables"):
+        call(sqlite, CountItems(), "--max-errors", 1)
+    assert call(sqlite, CountItems(), "--max-errors", 0)[0] == "5 done\n"
 
 
 class Forbidding:
@@ -1207,6 +1247,10 @@ def test_a_database_without_autocommit_is_refused(engine: Engine) -> None:
 def test_a_command_that_is_one_transaction_keeps_no_checkpoint_elsewhere(without_table: Engine) -> None:
     without_table.fill(5)
     bad = pks(without_table)[3]
+    with pytest.raises(CommandError, match=r"--max-errors records .* in the database .* migrate django_runbook there"):
+        call(without_table, Whole(), "--max-errors", "1%")
+    with pytest.raises(CommandError, match="1 would fail"):
+        call(without_table, Whole(failing(bad)), "--max-errors", 1, "--dry-run")
     with pytest.raises(CommandError, match=f"Item {bad}"):
         call(without_table, Whole(failing(bad)), "--batch-size", 2)
     assert not Checkpoint.objects.exists()
@@ -1266,6 +1310,37 @@ def test_what_is_counted_late_is_the_whole_work(sqlite: Engine, monkeypatch: pyt
     call(sqlite, CountItems(), "--batch-size", 1, "--limit", 2)
     call(sqlite, CountItems(), "--batch-size", 1, progress=lambda *counts: told.append(counts))
     assert told == [(2, None, 0), (3, 4, 0), (4, 4, 0), (4, 4, 0)]
+
+
+class Uncountable(CountItems):
+    """A table that cannot be counted, for its size say."""
+
+    def make_source(self) -> Any:
+        source: Any = super().make_source()
+
+        def count(**limits: str) -> int:
+            with self.connection.cursor() as cursor:
+                cursor.execute("SELECT count(*) FROM no_table_of_this_name")
+                return int(cursor.fetchone()[0])
+
+        source.count = count
+        return source
+
+
+@pytest.mark.parametrize("transaction_per", ["batch", "command"])
+def test_work_that_cannot_be_counted_is_done(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, transaction_per: str
+) -> None:
+    monkeypatch.setattr(progress._Runner, "interval_seconds", 0.0)
+    monkeypatch.setattr(Uncountable, "transaction_per", transaction_per)
+    told: list[tuple[int, int | None, int]] = []
+    engine.fill(4)
+    with pytest.raises(CommandError, match="the rows cannot be counted, which a share in --max-errors"):
+        call(engine, Uncountable(), "--max-errors", "1%")
+    _, err = call(engine, Uncountable(), "--batch-size", 2, progress=lambda *counts: told.append(counts))
+    assert engine.problems(4) == []
+    assert err.count("the rows could not be counted") == 1
+    assert told[1:3] == [(2, None, 0), (4, None, 0)]
 
 
 def test_an_end_whose_answer_is_lost_is_an_end(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

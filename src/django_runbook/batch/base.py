@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import connections, transaction
+from django.db import Error, connections, transaction
 
 from django_runbook.batch.checkpoint import (
     DryStore,
@@ -24,6 +24,7 @@ from django_runbook.batch.checkpoint import (
     table_alias,
 )
 from django_runbook.batch.database import DatabaseCommand
+from django_runbook.batch.errors import message
 from django_runbook.batch.failed import retry_failed
 from django_runbook.batch.graceful import GracefulCommand
 from django_runbook.batch.limits import unlimit_idle
@@ -176,6 +177,8 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
 
     def _handle(self, source: Source, chosen: BatchOptions) -> Result:
         rows = self._row_store(chosen)
+        if rows is not None and not rows.is_together:
+            _refuse_open_transaction(rows.alias)
         if chosen.retry_failed:
             return self._retry_failed(source, rows, chosen)
         store = self._store(rows, chosen)
@@ -208,12 +211,8 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
             return Result(done_count=0, failed_count=0, is_dry_run=chosen.dry_run)
         earlier_count = position.done_count
 
-        def count_total(now: Position) -> int | None:
-            left_count = patience.ask(lambda: source.count(after=now.cursor, upto=now.upper))
-            return None if left_count is None else now.done_count + now.failed_count + left_count
-
         # A share of all needs their count before the first row fails, in the middle of a batch.
-        total_count = count_total(position) if self.has_total and chosen.max_errors.percent else None
+        total_count = self._count_first(source, position) if self.has_total and chosen.max_errors.percent else None
         loop = BatchLoop(
             source,
             store,
@@ -231,7 +230,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
         )
         counts_later = self.has_total and total_count is None
         with self.progress(
-            total=(lambda: count_total(loop.position)) if counts_later else total_count,
+            total=(lambda: self._count_late(source, loop.position)) if counts_later else total_count,
             done_count=position.done_count + position.failed_count,
             failed_count=position.failed_count,
         ) as self._shown:
@@ -242,13 +241,36 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
                 self._shown.finish()
         if is_complete:
             store_patience.ask(lambda: store.finish(loop.position))
+        failed_count = loop.position.failed_count
+        if failed_count and rows is not None and rows is store:
+            # Some may have been done since, by --retry-failed.
+            failed_count = store_patience.ask(rows.failed_rows_of_shard().count)
         return Result(
             done_count=loop.position.done_count,
-            failed_count=loop.position.failed_count,
+            failed_count=failed_count,
             earlier_count=earlier_count,
             is_complete=is_complete,
             is_dry_run=chosen.dry_run,
         )
+
+    def _count_first(self, source: Source, position: Position) -> int | None:
+        patience = Patience(alias=self.database, wait=self.wait)
+        try:
+            return patience.ask(lambda: _total(source, position))
+        except Error as error:
+            raise CommandError(
+                f"the rows cannot be counted, which a share in --max-errors is taken of: {message(error)}; "
+                "give a number of rows instead"
+            ) from error
+
+    def _count_late(self, source: Source, position: Position) -> int | None:
+        try:
+            # What a failed count spoils ends with it, also where one transaction holds all.
+            with transaction.atomic(using=self.database):
+                return _total(source, position)
+        except Error as error:
+            self.tell(f"the rows could not be counted, so it is not shown how many there are: {message(error)}")
+            return None
 
     def _look_again(self, loop: BatchLoop, source: Source, rows: RowStore | None, chosen: BatchOptions) -> bool:
         """Do what was committed behind the cursor meanwhile; returns whether all is done."""
@@ -297,6 +319,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
         if rows is None:
             if chosen.shard.count > 1:
                 raise CommandError("--shard needs the table of checkpoints: migrate django_runbook")
+            self._refuse_max_errors(chosen, "no database has the tables for them", where="")
             self.tell(
                 "at least once: no database has the table of checkpoints for this one, so a run that is interrupted "
                 "begins again from the start (migrate django_runbook there)"
@@ -304,6 +327,12 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
             return NoStore()
         if not rows.is_together and self.transaction_per == "command":
             # What is rolled back as a whole has no position to keep, and one elsewhere would not be rolled back.
+            self._refuse_max_errors(
+                chosen,
+                f'a command that is one transaction has to do it in the database "{self.database}", which has no '
+                "tables for them",
+                where=" there",
+            )
             return NoStore()
         if not rows.is_together:
             self.tell(
@@ -312,6 +341,13 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
             )
         return rows
 
+    def _refuse_max_errors(self, chosen: BatchOptions, why: str, *, where: str) -> None:
+        if chosen.max_errors != ErrorLimit():
+            raise CommandError(
+                f"--max-errors records the rows that fail, and {why}: migrate django_runbook{where}, or leave the "
+                "option out"
+            )
+
     def _identity(self, chosen: BatchOptions) -> Identity:
         command = type(self).__module__
         description = self.describe_source()
@@ -319,9 +355,9 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
             "command": command,
             "database": self.database,
             "source": description,
-            "options": dict(self.cursor_options()),
+            "options": {name: _lasting_text(name, value) for name, value in self.cursor_options().items()},
         }
-        text = json.dumps(meaning, sort_keys=True, default=str)
+        text = json.dumps(meaning, sort_keys=True)
         return Identity(
             command=self._name[:150],
             description=description,
@@ -358,6 +394,28 @@ def do_each(
     except Exception as error:  # noqa: BLE001 - the caller says what becomes of it
         return count, error
     return count, None
+
+
+def _lasting_text(name: str, value: Any) -> str:
+    """The value of an option as text which is the same in every process."""
+
+    def plain(part: Any) -> Any:
+        if isinstance(part, set | frozenset):
+            return sorted(json.dumps(one, sort_keys=True, default=plain) for one in part)
+        text = str(part)
+        if " at 0x" in text:
+            raise CommandError(
+                f'the option "{name}" has the value {text}, which is another one in each process, so that no run could '
+                "go on where another one was interrupted: cursor_options() can leave it out, or say what it means"
+            )
+        return text
+
+    return json.dumps(value, sort_keys=True, default=plain)
+
+
+def _total(source: Source, position: Position) -> int | None:
+    left_count = source.count(after=position.cursor, upto=position.upper)
+    return None if left_count is None else position.done_count + position.failed_count + left_count
 
 
 def _bounds(source: Source, chosen: BatchOptions) -> list[tuple[str, str]]:
