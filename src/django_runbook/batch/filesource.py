@@ -247,7 +247,7 @@ def _is_in_place(wanted: Mapping[int, str], record: Record, followers: Sequence[
         # Among nothing but its like nobody can tell one from another.
         return False
     lines = [*(one.line for one in followers), 0]
-    are_same = [
+    are_same: list[bool] = [
         before == after
         for before, after, line in zip(then, now, lines, strict=False)
         # Where the file ended, it may have grown.
