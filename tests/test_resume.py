@@ -899,6 +899,53 @@ steps:
     assert StepRun.objects.filter(step_id="check").count() == 3
 
 
+INNER = "{id: b, command: effect b --log log --output no, capture: text, retry: {attempts: 1, until: steps.b.output == 'yes'}}"
+
+LOOPED = """\
+steps:
+  - id: g
+    for_each: [a, b]
+    command: effect ${{ item }} --log log
+    retry: {attempts: 1, until: item == 'a'}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "after"),
+    [
+        (f"steps: [{{id: g, steps: [effect a --log log, {INNER}]}}]\n", ["a", "b"], ["b"]),
+        ("steps: [{id: g, runbook: other.yml}]\n", ["a", "b"], ["b"]),
+        (LOOPED, ["a", "b"], ["b"]),
+    ],
+    ids=["group", "call", "loop"],
+)
+def test_the_until_of_a_step_does_not_have_the_groups_around_it_begin_anew(
+    tmp_path: Path, text: str, before: list[str], after: list[str]
+) -> None:
+    (tmp_path / "other.yml").write_text(f"steps: [effect a --log log, {INNER}]\n")
+    run(tmp_path, text)
+    assert resume(tmp_path).exit_code == 1
+    assert effects(tmp_path) == before + after
+
+
+def test_a_group_that_begins_anew_does_so_after_every_attempt_of_the_run(tmp_path: Path) -> None:
+    text = """\
+steps:
+  - id: g
+    retry: {attempts: 1, until: steps.two.output == 'yes'}
+    steps:
+      - {id: one, command: effect one --log log, idempotent: true}
+      - {id: two, command: effect two --log log --output no, capture: text}
+"""
+    run(tmp_path, text)
+    resume(tmp_path)
+    die("g", "one")
+    StepRun.objects.filter(run_attempt=1, step_id="one").update(status="succeeded")
+    StepRun.objects.filter(run_attempt=1, step_id="g").update(status="failed")
+    resume(tmp_path)
+    assert effects(tmp_path) == ["one", "two"] * 3
+
+
 def test_a_called_runbook_whose_until_was_not_true_begins_anew(tmp_path: Path) -> None:
     (tmp_path / "other.yml").write_text("steps: [effect a --log log]\n")
     run(tmp_path, "steps: [{id: call, runbook: other.yml, retry: {attempts: 2, delay: 0s, until: 1 == 2}}]\n")
@@ -995,6 +1042,67 @@ steps:
     StepRun.objects.update(status="succeeded", output=[output])
     assert resume(tmp_path).exit_code == 0
     assert effects(tmp_path) == ["one"] * count
+
+
+def test_a_loop_in_a_group_that_is_done_has_its_items_after_a_resume_too(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - id: allowed
+    continue_on_error: true
+    steps:
+      - {id: load, command: "effect ${{ item }} --log log", for_each: [a, b, c], options: {fail-if: "${{ 'broken' if item == 'b' else 'no' }}"}}
+  - {id: late, command: "effect ${{ steps.load.results | map(attribute='status') | join('+') }} --log log --fail-if broken"}
+"""
+    run(tmp_path, text)
+    mend(tmp_path)
+    assert resume(tmp_path).exit_code == 0
+    assert effects(tmp_path)[-2:] == ["succeeded+failed+not_run"] * 2
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "steps: [{id: bad, command: fail}, {id: l, for_each: [x, y], steps: [noop]}]",
+        "for_each: '${{ steps.o.output.nothing }}', steps: [noop]",
+        "lock: held, steps: [noop]",
+        "when: steps.o.output.nothing, steps: [noop]",
+        "parallel: [{id: quick, command: fail}, {id: slow, command: effect slow --log log --until never}]",
+    ],
+    ids=["loop", "items", "lock", "condition", "branch"],
+)
+def test_what_was_never_gone_into_is_no_reason_to_refuse_a_resume(tmp_path: Path, inside: str) -> None:
+    fail_now(tmp_path)
+    text = f"""\
+steps:
+  - {{id: o, command: "say 1", capture: json}}
+  - {{id: g, continue_on_error: true, {inside}}}
+  - {{id: late, command: effect late --log log --fail-if broken}}
+"""
+    lock = factory.new_factory(conf.read(), what="the other one")("held")
+    assert lock.acquire() is None
+    try:
+        assert run(tmp_path, text).statuses["late"] == "failed"
+    finally:
+        lock.release()
+    mend(tmp_path)
+    told = resume(tmp_path)
+    assert told.exit_code == 0, told.errors
+
+
+def test_what_a_group_leaves_out_is_recorded_before_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "steps: [{id: g, steps: [noop, {id: t, command: noop, tags: [t]}]}, {id: late, command: noop}]\n"
+    seen: list[list[str]] = []
+    finish = StepRun.finish
+
+    def look(row: StepRun, status: Any, **more: Any) -> bool:
+        if row.step_id == "g":
+            seen.append(list(StepRun.objects.values_list("step_id", flat=True)))
+        return finish(row, status, **more)
+
+    monkeypatch.setattr(StepRun, "finish", look)
+    assert run(tmp_path, text, skip_tags=["t"]).exit_code == 0
+    assert seen == [["g", "noop", "t"]]
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------
@@ -1106,6 +1214,20 @@ steps:
     assert effects(tmp_path) == ["a", "a", "b-3-2", "b-3-2"]
     row = Run.objects.get()
     assert (row.params, row.options["strict"], row.options["withheld_params"]) == ({"x": 3, "y": 2}, True, [])
+
+
+def test_a_parameter_that_held_a_secret_is_not_stored_when_the_secret_is_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_now(tmp_path)
+    text = "secrets: [TOKEN]\nparams: {url: none}\nsteps: [effect a --log log --fail-if broken]\n"
+    for secret in ("first-secret", "second-secret"):
+        monkeypatch.setenv("TOKEN", secret)
+        options = {} if secret.startswith("first") else {"resume": ""}
+        assert run(tmp_path, text, param=["url=http://first-secret@host"], **options).exit_code == 1
+        assert (Run.objects.get().params, Run.objects.get().options["withheld_params"]) == ({}, ["url"])
+    mend(tmp_path)
+    assert resume(tmp_path, param=["url=http://first-secret@host"]).exit_code == 0
 
 
 def test_the_defaults_of_a_runbook_that_is_called_belong_to_what_is_done(tmp_path: Path) -> None:

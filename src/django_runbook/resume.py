@@ -23,7 +23,7 @@ from django_runbook.journal.definitions import Definitions, expressions_of, key_
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.results import Failure, Past, PastItem, PastStep, Role, StepResult, StepStatus
 from django_runbook.runner.masking import Mask
-from django_runbook.runner.policy import UNTIL_NOT_MET
+from django_runbook.runner.policy import UNTIL, UNTIL_NOT_MET
 
 # What a person at the terminal is asked, and the words that are understood.
 Ask = Callable[[str], str]
@@ -97,9 +97,9 @@ def left_of(
     if not answers.accepts_changes:
         _refuse_changes(steps.values(), definitions)
     _refuse_other_items(rows, definitions.plan, mask=mask)
-    judged = _Judge(steps, plan=definitions.plan, answers=answers, ask=ask).judge()
-    around = {group_id for step_id in again for group_id in steps[step_id].group_ids}
-    done = {step_id: rows.past(step_id) for step_id in judged.done if step_id not in again | around}
+    opened = again | {group_id for step_id in again for group_id in steps[step_id].group_ids}
+    judged = _Judge(steps, plan=definitions.plan, answers=answers, ask=ask).judge(opened)
+    done = {step_id: rows.past(step_id) for step_id in judged.done if step_id not in opened}
     _refuse_missing_outputs(steps, done, definitions)
     past = Past(
         done=done,
@@ -177,7 +177,7 @@ class _Rows:
             return
         self.kinds[step_id] = row.kind
         is_same_run_attempt = before is not None and before.run_attempt == row.run_attempt
-        if row.kind != "command" and is_same_run_attempt:
+        if row.kind != "command" and (is_same_run_attempt or (before is not None and _begins_anew(before))):
             # It was tried again, which begins with its first step.
             self.forget_inside(step_id)
         is_called = row.started_at is not None
@@ -209,13 +209,18 @@ class _Rows:
         )
 
 
+def _begins_anew(row: StepRun) -> bool:
+    """Whether a row is of a group whose own ``until`` was not true in the end: its steps came to what was not to be."""
+    is_own = row.error_type == UNTIL_NOT_MET and row.message.startswith(UNTIL)
+    return row.kind != "command" and is_own and not _is_done(row)
+
+
 def _rows(run: Run, *, using: str) -> _Rows:
     found = _Rows()
     for row in StepRun.objects.using(using).filter(run=run).order_by("pk").defer("output_head", "output_tail"):
         found.add(row)
     for step_id, row in tuple(found.latest.items()):
-        if row.kind != "command" and row.error_type == UNTIL_NOT_MET and not _is_done(row):
-            # What its steps came to is what it was not to be.
+        if _begins_anew(row):
             found.forget_inside(step_id)
     return found
 
@@ -274,14 +279,19 @@ class _Judge:
         self._answers = answers
         self._ask = ask
 
-    def judge(self) -> _Judged:
+    def judge(self, opened: Collection[str]) -> _Judged:
+        """What is done, but for what is gone into again all the same; raises InvalidUsage where a step is in doubt."""
         judged = _Judged()
         in_doubt: list[str] = []
+        closed = {step_id for step_id, row in self._steps.items() if _is_done(row) and step_id not in opened}
         for step_id, row in self._steps.items():
             if _is_done(row):
                 judged.done.append(step_id)
             elif _counts_as_done(row, self._answers):
                 self._count(row, judged)
+            elif not closed.isdisjoint(row.group_ids):
+                # What stands in a group that is done is not run.
+                continue
             elif self._is_in_doubt(row) and not _is_named(row, self._answers.rerun):
                 match self._asked(row):
                     case "done":
@@ -412,12 +422,13 @@ def _numbers(step_id: str) -> list[str]:
 
 
 def _new_in_groups_that_are_done(rows: Collection[StepRun], outline: Mapping[str, Entry]) -> Iterator[str]:
-    """Steps that nobody would come to: what is done is not gone into again. Of a loop without items none has a row."""
+    """Steps that nobody would come to: what is done is not gone into again."""
     inside: dict[str, set[str]] = {}
-    empty = [row for row in rows if row.status == _SKIPPED and _is_loop(row, outline)]
     for row in rows:
         for group_id in row.group_ids:
             inside.setdefault(group_id, set()).add(key_of(row.step_id))
+    # What was never gone into, such as a loop without items, has no rows of any of its steps.
+    empty = [row for row in rows if row.kind != "command" and row.step_id not in inside]
     for row in rows:
         if row.kind == "command" or not _is_done(row):
             continue
@@ -427,14 +438,6 @@ def _new_in_groups_that_are_done(rows: Collection[StepRun], outline: Mapping[str
             is_inside = entry.role is Role.STEP and key_of(row.step_id) in entry.group_keys
             if is_inside and key not in known and without.isdisjoint(entry.group_keys):
                 yield key
-
-
-def _is_loop(row: StepRun, outline: Mapping[str, Entry]) -> bool:
-    """Whether a row is that of a whole loop, and not of one of its items."""
-    entry = outline.get(key_of(row.step_id))
-    if entry is None or entry.step.for_each is None:
-        return False
-    return len(_numbers(row.step_id)) == sum(outline[key].step.for_each is not None for key in entry.group_keys)
 
 
 def _diff(key: str, before: str, now: str) -> Iterator[str]:

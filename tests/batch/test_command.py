@@ -336,8 +336,28 @@ def test_rows_of_a_join_are_done_once_each(sqlite: Engine) -> None:
         def get_queryset(self) -> QuerySet[Item]:
             return Item.objects.filter(withcolumns__count=0)
 
-    assert call(sqlite, Joined(), "--batch-size", 10)[0] == "3 done\n"
+    # A limit counts rows, and not how often the join gives them.
+    assert call(sqlite, Joined(), "--batch-size", 10, "--limit", 3)[0].startswith("3 done")
     assert sqlite.problems(3) == []
+
+
+@pytest.mark.parametrize("method", ["only", "defer"])
+def test_a_key_that_the_queryset_leaves_out_is_read_with_the_rows(sqlite: Engine, method: str) -> None:
+    WithColumns.objects.using(sqlite.alias).bulk_create([WithColumns() for _ in range(50)])
+
+    class ByMoment(Unlocked):
+        key_fields = ("seen_at",)
+
+        def get_queryset(self) -> QuerySet[WithColumns]:
+            rows = WithColumns.objects.all()
+            return rows.only("count") if method == "only" else rows.defer("seen_at", "rank")
+
+        def process_item(self, item: WithColumns) -> None:
+            assert "rank" in item.get_deferred_fields()
+
+    with CaptureQueriesContext(sqlite.connection) as captured:
+        assert call(sqlite, ByMoment(), "--batch-size", 50)[0] == "50 done\n"
+    assert len(captured) < 50
 
 
 def test_rows_can_be_locked_as_they_are_read(postgresql: Engine) -> None:
@@ -915,6 +935,29 @@ def test_checkpoints_in_another_database_are_at_least_once_and_said_to_be(withou
     assert not Checkpoint.objects.exists()
 
 
+def test_a_transaction_there_is_none_of_a_dry_run_which_writes_nothing(without_table: Engine) -> None:
+    without_table.fill(3)
+    with transaction.atomic():
+        assert call(without_table, CountItems(), "--dry-run")[0].startswith("3 would be done")
+
+
+def test_a_row_whose_record_cannot_be_deleted_is_not_tried_again_at_once(
+    without_table: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_table.fill(3)
+    with pytest.raises(CommandError, match="1 failed"):
+        call(without_table, CountItems(failing(pks(without_table)[1])), "--max-errors", 1)
+
+    def break_off() -> None:
+        raise OperationalError("the connection is lost")
+
+    with monkeypatch.context() as patched:
+        retried = CountItems(lambda item: patched.setattr(connections["default"], "_commit", break_off))
+        with pytest.raises(CommandError, match="done, but its record could not be deleted"):
+            call(without_table, retried, "--retry-failed")
+    assert without_table.problems(3) == []
+
+
 def test_failed_rows_are_recorded_in_another_database_as_well(without_table: Engine) -> None:
     without_table.fill(3)
     with pytest.raises(CommandError, match="1 failed"):
@@ -1165,6 +1208,7 @@ def test_an_option_that_cannot_be_is_refused(tokens: list[str], words: str) -> N
         ({"max_errors": 5, "target_time": 2, "lock_wait": "10m"}, "4 done\n"),
         ({"max_errors": "20%", "lock_wait": 2.5}, "4 done\n"),
         ({"shard": "1/2", "batch_size": "2"}, "2 done\n"),
+        ({"pause": 0, "shard": "", "max_errors": "", "lock_wait": "", "limit": None}, "4 done\n"),
     ],
 )
 def test_the_values_of_a_call_from_code_are_read_as_those_of_the_command_line(
@@ -1195,6 +1239,31 @@ def test_a_value_of_a_call_from_code_that_cannot_be_is_refused(
     command.lock_name = f"test {sqlite.alias}"
     with pytest.raises(CommandError, match=words):
         call(sqlite, command, **options)
+
+
+def test_an_option_that_is_a_function_means_the_same_in_each_process(sqlite: Engine) -> None:
+    class Chosen(CountItems):
+        def add_arguments(self, parser: Any) -> None:
+            parser.set_defaults(method=self.get_queryset, kind=Item)
+
+    sqlite.fill(4)
+    for command in (Chosen(), Chosen()):
+        call(sqlite, command, "--limit", 2)
+    assert sqlite.problems(4) == []
+
+
+def test_a_dry_run_reads_a_database_that_nobody_can_write_to(sqlite: Engine) -> None:
+    class Look(CountItems):
+        def process_batch(self, rows: QuerySet[Item]) -> int:
+            return rows.count()
+
+    sqlite.fill(4)
+    cursor = sqlite.connection.cursor()
+    cursor.execute("PRAGMA query_only = ON")
+    try:
+        assert call(sqlite, Look(), "--dry-run")[0].startswith("4 would be done")
+    finally:
+        cursor.execute("PRAGMA query_only = OFF")
 
 
 def test_shards_and_dry_runs_have_locks_of_their_own() -> None:

@@ -137,13 +137,27 @@ def test_a_last_line_that_had_no_line_break_is_the_same_with_one(
     assert keys(sqlite) == expected(11)
 
 
-def test_a_file_is_the_same_by_whatever_path(sqlite: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_the_same_from_another_folder(
+    sqlite: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "inner").mkdir()
-    (tmp_path / "link.csv").symlink_to(write(tmp_path / "rows.csv", 10))
-    for place, name in [(tmp_path, "rows.csv"), (tmp_path / "inner", "../rows.csv"), (tmp_path, "link.csv")]:
+    write(tmp_path / "rows.csv", 10)
+    for place, name in [(tmp_path, "rows.csv"), (tmp_path / "inner", "../rows.csv"), (tmp_path, tmp_path / "rows.csv")]:
         monkeypatch.chdir(place)
         call(sqlite, ByRow(), name, "--limit", 3)
     assert keys(sqlite) == expected(9)
+
+
+def test_a_file_behind_a_link_that_moves_is_gone_on_with_where_it_says_the_same(sqlite: Engine, tmp_path: Path) -> None:
+    link = tmp_path / "current"
+    for number, count in enumerate([10, 12, 3]):
+        (tmp_path / f"release {number}").mkdir()
+        write(tmp_path / f"release {number}" / "rows.csv", count)
+        link.unlink(missing_ok=True)
+        link.symlink_to(tmp_path / f"release {number}")
+        with pytest.raises(CommandError, match="another file") if count == 3 else contextlib.nullcontext():
+            call(sqlite, ByRow(), link / "rows.csv", "--limit", 4)
+    assert keys(sqlite) == expected(8)
 
 
 @pytest.mark.parametrize(
@@ -446,6 +460,33 @@ def test_bad_lines_that_are_all_mended_can_be_done_a_few_at_a_time(sqlite: Engin
     left = [f"1 done; {count} of those that failed are left; --retry-failed goes on with them\n" for count in (2, 1)]
     assert told == [*left, "1 done\n"]
     assert keys(sqlite) == expected(20)
+
+
+@pytest.mark.parametrize("count", [7, 15])
+def test_a_block_of_bad_lines_may_be_mended_in_any_order_and_done_a_few_at_a_time(
+    sqlite: Engine, tmp_path: Path, count: int
+) -> None:
+    path = write(tmp_path / "rows.csv", 30, bad=range(3, 3 + count))
+    with pytest.raises(CommandError, match=f"{count} failed"):
+        call(sqlite, ByRow(), path, "--max-errors", count)
+    # All but the first are mended, and done; then the first is.
+    write(path, 30, bad=[3])
+    with pytest.raises(CommandError, match="1 failed"):
+        call(sqlite, ByRow(), path, "--retry-failed")
+    assert keys(sqlite) == expected(30, without=[3])
+    write(path, 30)
+    call(sqlite, ByRow(), path, "--retry-failed")
+    assert keys(sqlite) == expected(30)
+
+
+def test_a_block_of_mended_lines_is_done_two_at_a_time(sqlite: Engine, tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.csv", 30, bad=range(3, 23))
+    with pytest.raises(CommandError, match="20 failed"):
+        call(sqlite, ByRow(), path, "--max-errors", 20)
+    write(path, 30)
+    for _ in range(10):
+        call(sqlite, ByRow(), path, "--retry-failed", "--limit", 2)
+    assert keys(sqlite) == expected(30)
 
 
 def test_a_line_among_many_alike_is_done_only_where_it_is_sure_to_be_the_one(sqlite: Engine, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -177,11 +178,11 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
 
     def _handle(self, source: Source, chosen: BatchOptions) -> Result:
         rows = self._row_store(chosen)
-        if rows is not None and not rows.is_together:
-            _refuse_open_transaction(rows.alias)
         if chosen.retry_failed:
             return self._retry_failed(source, rows, chosen)
         store = self._store(rows, chosen)
+        if rows is store and not store.is_together:
+            _refuse_open_transaction(store.alias)
         if self.transaction_per == "batch":
             return self._run(source, store, rows, chosen)
         with transaction.atomic(using=self.database, durable=True):
@@ -369,6 +370,8 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
     def _retry_failed(self, source: Source, rows: RowStore | None, chosen: BatchOptions) -> Result:
         if rows is None:
             raise CommandError("--retry-failed needs the table of checkpoints: migrate django_runbook")
+        if not rows.is_together:
+            _refuse_open_transaction(rows.alias)
         transactions = Transactions(alias=self.database, idle_limit_seconds=self.idle_limit_seconds)
         retried = retry_failed(source, rows, host=self, transactions=transactions, options=chosen)
         return Result(
@@ -402,8 +405,10 @@ def _lasting_text(name: str, value: Any) -> str:
     def plain(part: Any) -> Any:
         if isinstance(part, set | frozenset):
             return sorted(json.dumps(one, sort_keys=True, default=plain) for one in part)
+        if callable(part) and hasattr(part, "__qualname__"):
+            return f"{part.__module__}.{part.__qualname__}"
         text = str(part)
-        if " at 0x" in text:
+        if " at 0x" in text and not isinstance(part, os.PathLike):
             raise CommandError(
                 f'the option "{name}" has the value {text}, which is another one in each process, so that no run could '
                 "go on where another one was interrupted: cursor_options() can leave it out, or say what it means"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -186,11 +187,14 @@ class RowStore:
                 **self._texts(failure),
             )
 
-    def fail_again(self, failure: Failure) -> bool:
-        """Note one more failure of a row; False where none is recorded, or somebody else has done the row since."""
-        known = self.failed_rows().filter(key_digest=_digest(failure.key))
+    def fail_again(self, failure: Failure, *, known_as: str = "") -> bool:
+        """Note one more failure of a row; False where none is recorded, or somebody else has done the row since.
+
+        ``known_as`` is the key that it is recorded by, where that was another one.
+        """
+        known = self.failed_rows().filter(key_digest=_digest(known_as or failure.key))
         changes = {"attempt_count": F("attempt_count") + 1, "failed_at": timezone.now(), **self._texts(failure)}
-        return bool(known.update(**changes))
+        return bool(known.update(key=failure.key, key_digest=_digest(failure.key), **changes))
 
     def advance_after(self, old: Position, new: Position, failures: Iterable[Failure]) -> bool:
         """Move on and record in a transaction of their own: a row that is gone past is done, or recorded as failed."""
@@ -212,7 +216,7 @@ class RowStore:
         write, and no lock alone: SQLite has none, and PostgreSQL would let a batch go on with what it saw before, where
         it isolates by REPEATABLE READ.
         """
-        self._rows().update(holder=F("holder"))
+        self._rows().filter(shard=row.shard).update(holder=F("holder"))
         count, _ = self.failed_rows().filter(pk=row.pk).delete()
         return bool(count)
 
@@ -418,8 +422,14 @@ class DryStore:
     def advance(self, old: Position, new: Position) -> bool:
         """Nothing moves. On SQLite a transaction that begins with a read fails where another process writes, and one
         that begins with a write waits: so there is one, which meets no row."""
-        if self._store is not None and self._store.is_together and connections[self._store.alias].vendor == "sqlite":
-            self._store.advance(old, new)
+        store = self._store
+        if store is not None and store.is_together and connections[store.alias].vendor == "sqlite":
+            try:
+                store.advance(old, new)
+            except DatabaseError as error:
+                # Where nobody can write, there is nobody to wait for.
+                if getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_READONLY:
+                    raise
         return True
 
     def correct(self, position: Position) -> None:

@@ -79,7 +79,8 @@ class BatchCommand(SourceCommand):
         if error is not None:
             before = key.encode(keys[count - 1]) if count else span.low
             raise ItemError(before=before, key=key.encode(keys[count]), index=count) from error
-        return Outcome(high=span.high if count == len(items) else key.encode(keys[count - 1]), done_count=count)
+        high = span.high if count == len(items) else key.encode(keys[count - 1])
+        return Outcome(high=high, done_count=count, seen_count=count)
 
     def _all_at_once(self, rows: QuerySet[Any], span: Span) -> Outcome:
         count = self.process_batch(rows)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from functools import partial
 
 from django.core.management.base import CommandError
-from django.db import connections
+from django.db import Error, transaction
 
 from django_runbook.batch.checkpoint import RowStore
 from django_runbook.batch.errors import Failure, Kind, classify, message, origin
-from django_runbook.batch.limits import unlimit_idle
 from django_runbook.batch.loop import Host, Transactions
 from django_runbook.batch.options import BatchOptions
 from django_runbook.batch.patience import RETRIES, Patience, delay_seconds
@@ -33,10 +31,7 @@ def retry_failed(
 ) -> Retried:
     """Do the rows that are recorded as failed, and no others."""
     retry = _Retry(source=source, store=store, host=host, transactions=transactions, is_kept=not options.dry_run)
-    try:
-        return retry.all(limit=options.limit)
-    finally:
-        unlimit_idle(connections[store.alias])
+    return retry.all(limit=options.limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,19 +49,22 @@ class _Retry:
         known = {row.key: row for row in rows[:limit]}
         done_count = failed_count = 0
         waiting = dict(known)
-        for span in self.source.find(list(known)):
+        # Of all, as one may tell where another one is.
+        for span in self.source.find([row.key for row in rows]):
             if self.host.stopping:
                 break
+            if span.high not in waiting:
+                continue
             row = waiting.pop(span.high)
             count, error = self._do(span, row)
             done_count += count
             if error is None:
                 continue
             failed_count += 1
-            failure = Failure.of(error, key=row.key, name=row.name)
+            failure = Failure.of(error, key=span.next_key or row.key, name=row.name)
             self.host.tell(f"{row.name}: {failure.error}")
             if self.is_kept:
-                patience.ask(partial(self.store.fail_again, failure))
+                patience.ask(partial(self.store.fail_again, failure, known_as=row.key))
         else:
             for row in waiting.values():
                 self.host.tell(f"{row.name} is not there any more")
@@ -102,11 +100,27 @@ class _Retry:
 
     def _transact(self, span: Span, row: FailedRow) -> int | None:
         """How many rows were done; None where the record is gone."""
-        # The record may be in another database than the row: it goes last, so that it is never lost before its time.
-        with contextlib.ExitStack() as stack:
-            for one in dict.fromkeys((self.transactions.on(self.store.alias), self.transactions)):
-                stack.enter_context(one.batch(is_kept=self.is_kept))
-            return _done_count(self.source.process(span)) if self.store.take(row) else None
+        if self.store.is_together:
+            with self.transactions.batch(is_kept=self.is_kept):
+                return _done_count(self.source.process(span)) if self.store.take(row) else None
+        is_done = False
+        try:
+            with transaction.atomic(using=self.store.alias):
+                if not self.store.take(row):
+                    return None
+                with self.transactions.batch(is_kept=self.is_kept):
+                    count = _done_count(self.source.process(span))
+                is_done = self.is_kept
+                if not self.is_kept:
+                    transaction.set_rollback(True, using=self.store.alias)
+            return count
+        except Error as error:
+            if not is_done:
+                raise
+            raise CommandError(
+                f"{row.name}: done, but its record could not be deleted, so that the next --retry-failed does it "
+                f"again: {message(error)}"
+            ) from error
 
 
 def _done_count(outcome: Outcome) -> int:

@@ -15,6 +15,7 @@ lines that are no flights, which it names.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -75,8 +76,8 @@ class FileBatchCommand(SourceCommand):
         )
 
     def describe_source(self) -> str:
-        """The file, wherever the command is called, and by whatever link."""
-        return str(self.get_path().resolve())
+        """The file, wherever the command is called. A link stays one: what it points to is compared when it is read."""
+        return os.path.abspath(self.get_path())  # noqa: PTH100 - resolve() would follow it
 
     def cursor_options(self) -> Mapping[str, Any]:
         """All options of the command, with the file by its whole path."""

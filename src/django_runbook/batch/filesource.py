@@ -137,9 +137,15 @@ class FileSource:
         last = max(wanted, default=0)
         in_place = self._in_place(wanted, last=last)
         self._begin()
-        for record in takewhile(lambda record: record.line <= last, self._reading.records):
-            if record.line in wanted:
-                item = record if record.line in in_place else replace(record, problem=_MISPLACED)
+        for record, *followers in _windows(self._reading.records):
+            if record.line > last:
+                break
+            if record.line in in_place:
+                # Those that follow may have been mended, and are to be known when it fails again.
+                key = json.dumps([record.line, record.checksum, *_checksums(followers, _FOLLOWER_COUNT)])
+                yield Span(low="", high=wanted[record.line], count=1, items=[record], is_alone=True, next_key=key)
+            elif record.line in wanted:
+                item = replace(record, problem=_MISPLACED)
                 yield Span(low="", high=wanted[record.line], count=1, items=[item], is_alone=True)
 
     def are_left(self, *, after: str, upto: str, without: Sequence[str]) -> bool:

@@ -32,7 +32,7 @@ class Key:
     """The columns that rows are taken in the order of: they tell any two rows apart, and none of them is ever NULL."""
 
     def __init__(self, model: type[Model], names: Sequence[str] = PRIMARY_KEY) -> None:
-        columns = [_column(model, name) for name in _names(model, names)]
+        self._columns = columns = [_column(model, name) for name in _names(model, names)]
         # The column of a foreign key: its name would order by the table that it points to.
         self.names = tuple("pk" if column is model._meta.pk else column.attname for column in columns)
         self._attnames = tuple(column.attname for column in columns)
@@ -66,6 +66,17 @@ class Key:
     def values_of(self, row: Model) -> list[Any]:
         """What a row that has been read has in these columns."""
         return [getattr(row, attname) for attname in self._attnames]
+
+    def loaded(self, rows: Rows) -> Rows:
+        """The same rows, which are read with their keys, also where only() or defer() leaves those out."""
+        names, is_deferred = rows.query.deferred_loading
+        own = {name for field in self._columns for name in (field.name, field.attname)}
+        found = rows._chain()  # type: ignore[attr-defined]  # what every method of a queryset begins with
+        if names and is_deferred:
+            found.query.deferred_loading = (frozenset(names) - own, True)
+        elif names:
+            found.query.deferred_loading = (frozenset(names) | {field.name for field in self._columns}, False)
+        return found  # type: ignore[no-any-return]  # what it is was said above
 
     def between(self, rows: Rows, after: str, upto: str) -> Rows:
         """The rows beyond a cursor, up to and with another one; an empty one is no limit."""
@@ -146,7 +157,7 @@ class QuerySetSource:
     def __init__(self, rows: Rows, *, key: Key, work: Work, is_todo: bool = False) -> None:
         _refuse(rows, is_todo=is_todo)
         self.key = key
-        self._rows = rows.order_by(*key.names)
+        self._rows = key.loaded(rows).order_by(*key.names)
         # A queryset that was reversed would stay so.
         self._rows.query.standard_ordering = True
         # Outside of a transaction nothing can be locked.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
@@ -46,10 +46,6 @@ class Transactions:
     alias: str
     is_whole: bool = False
     idle_limit_seconds: float = 60.0
-
-    def on(self, alias: str) -> Transactions:
-        """The same in another database."""
-        return replace(self, alias=alias)
 
     @contextlib.contextmanager
     def batch(self, *, is_kept: bool) -> Iterator[None]:
@@ -170,27 +166,18 @@ class BatchLoop:
             if piece.span.low != self.position.cursor:
                 # What lies between is searched again.
                 return
-            before = self.position
             try:
                 self._commit(piece.span, piece.outcome)
             except _Moved:
-                self._note_seen(piece.span, before)
                 return
             except Exception as error:  # noqa: BLE001 - whatever the work raises is looked at
                 kind = classify(origin(error))
                 failure_count = failure_count + 1 if kind is Kind.TRANSIENT else 0
                 pieces += reversed(self._after_error(piece, error, kind=kind, failure_count=failure_count))
             else:
-                self._note_seen(piece.span, before)
                 failure_count = 0
                 if piece.note:
                     self._host.tell(piece.note)
-
-    def _note_seen(self, span: Span, before: Position) -> None:
-        """How many rows were gone through: what the work counts as done may be less."""
-        now = self.position
-        moved_count = now.done_count + now.failed_count - before.done_count - before.failed_count
-        self._seen_count += span.count if now.cursor == span.high else moved_count
 
     def _after_error(self, piece: _Piece, error: Exception, *, kind: Kind, failure_count: int) -> Sequence[_Piece]:
         """What to do instead of a piece that failed; raises where there is nothing."""
@@ -224,7 +211,9 @@ class BatchLoop:
         is_known = self._has_failed(key)
         return _Piece(
             span=row,
-            outcome=Outcome(high=key, done_count=0, failures=() if is_known else (failure,)),
+            outcome=Outcome(
+                high=key, done_count=0, failures=() if is_known else (failure,), seen_count=0 if is_known else 1
+            ),
             note=f"{name}: {failure.error}; failed again" if is_known else "",
         )
 
@@ -254,6 +243,7 @@ class BatchLoop:
             self.position = self._store_patience.ask(self._store.current)
             if self.position.batch_count == old.batch_count:
                 raise
+            self._seen_count += span.count
             if self.position.cursor != span.high:
                 raise _Moved from None
 
@@ -284,6 +274,7 @@ class BatchLoop:
                 ) from error
         for failure in outcome.failures:
             self._host.tell(f"{failure.name}: {failure.error}; {self._fate}")
+        self._seen_count += span.count if outcome.seen_count is None else outcome.seen_count
         return new
 
     @property

@@ -74,7 +74,7 @@ class BatchOptions:
             limit=given(options, "limit", _positive),
             max_errors=given(options, "max_errors", _error_limit) or ErrorLimit(),
             retry_failed=bool(options.get("retry_failed")),
-            pause_seconds=given(options, "pause", _seconds) or 0.0,
+            pause_seconds=given(options, "pause", _seconds) or 0.0 if options.get("pause") else 0.0,
             restart=bool(options.get("restart")),
             dry_run=bool(options.get("dry_run")),
             shard=shard_of(options),

@@ -13,7 +13,8 @@ from django_runbook.batch.errors import Failure, ItemError
 class Span:
     """The work that comes after the cursor ``low``, up to and with ``high``; ``items`` where it is in memory already.
 
-    With ``is_alone`` it is the one piece at ``high``, wherever ``low`` is.
+    With ``is_alone`` it is the one piece at ``high``, wherever ``low`` is; ``next_key`` is what it is found by from now
+    on, where that is not ``high``.
     """
 
     low: str
@@ -21,15 +22,20 @@ class Span:
     count: int
     items: Sequence[Any] = ()
     is_alone: bool = False
+    next_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What was done of a span: up to and with ``high``, which lies before the span's own after a wish to stop."""
+    """What was done of a span: up to and with ``high``, which lies before the span's own after a wish to stop.
+
+    ``seen_count`` is how many rows were gone through, done or not; None for as many as the span counts.
+    """
 
     high: str
     done_count: int
     failures: tuple[Failure, ...] = ()
+    seen_count: int | None = None
 
 
 class Source(Protocol):

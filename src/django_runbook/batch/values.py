@@ -16,9 +16,11 @@ T = TypeVar("T")
 def given(options: Mapping[str, Any], name: str, parse: Callable[[str], T]) -> T | None:
     """The value of an option, which ``call_command(…, name=value)`` hands over as it is, past the parser."""
     value = options.get(name)
-    if value is None or not isinstance(value, str | int | float):
-        # None, or what the parser has made of it.
-        return value
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str | int | float):
+        parsed: T = value
+        return parsed
     try:
         return parse(str(value))
     except ArgumentTypeError as error:

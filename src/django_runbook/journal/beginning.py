@@ -51,9 +51,12 @@ def columns_to_go_on(
     """What a run that goes on was given: as it began, and what is new since then."""
     params, withheld = _split(plan, given, mask=mask)
     withheld = sorted({*run.options.get("withheld_params", ()), *withheld})
+    # What held a secret once is not stored when the secret is another one.
+    new = {name: value for name, value in params.items() if name not in withheld}
+    kept = {name: value for name, value in run.params.items() if name in plan.inputs.params}
     return {
         **here(),
-        "params": params | run.params,
+        "params": new | kept,
         "options": {**run.options, **options, "withheld_params": withheld},
     }
 

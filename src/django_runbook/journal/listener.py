@@ -227,6 +227,9 @@ class Journal:
         if opened is None:
             self._ended.append(self._ended_row(event))
         elif opened.row.status in {RUNNING, StepStatus.SUCCEEDED}:
+            if result.is_group:
+                # Where it says that it is done, nobody looks for the steps in it again.
+                self._flush()
             changes = {"finished_at": stored(event.at), **self._columns_of_end(result.step_id, opened)}
             self._writer.finish(opened.row, result.status, changes | _columns_of_result(result))
         # Else it was interrupted while it waited for another attempt: the last one has failed, and says so.

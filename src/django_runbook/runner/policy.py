@@ -9,6 +9,8 @@ from django_runbook.document.runbook import Retry
 from django_runbook.results import Failure
 
 UNTIL_NOT_MET = "UntilNotMet"
+# What the message of a step begins with whose own ``until`` is not true; those of the groups around it name the step.
+UNTIL = "until: "
 
 
 def matches(failure: Failure, errors: tuple[str | int, ...]) -> bool:

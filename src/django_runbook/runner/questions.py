@@ -51,8 +51,8 @@ def at_terminal(answers: IO[str] | None, stream: IO[str]) -> Ask | None:
                     stream.write("\n")
                     return None
             line = answers.readline()
-        except OSError:
-            # The terminal is gone.
+        except (OSError, ValueError):
+            # The terminal is gone, or its number is beyond what can be waited for.
             return None
         return line.strip().lower() if line else None
 

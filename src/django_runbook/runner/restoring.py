@@ -38,8 +38,11 @@ class Restorer:
         result = replace(ended.result, is_past=True, reason=reason, role=scope.role)
         return self.teller.finish(step, scope, result, seen)
 
+    def _ended(self, step_id: str) -> PastStep | None:
+        return self.past.done.get(step_id) or self.past.below.get(step_id)
+
     def _has_items(self, step: Step, scope: Scope) -> bool:
-        return scope.for_item(1, None, loop_id="").id(step) in self.past.done
+        return self._ended(scope.for_item(1, None, loop_id="").id(step)) is not None
 
     def _items(self, step: Step, scope: Scope) -> dict[str, object]:
         """The results of a loop's items, and their outputs where each has one."""
@@ -47,7 +50,7 @@ class Restorer:
         number = 1
         while True:
             inner = scope.for_item(number, None, loop_id=scope.id(step))
-            ended = self.past.done.get(inner.id(step))
+            ended = self._ended(inner.id(step))
             if ended is None:
                 break
             self.restore(step, inner, ended)
@@ -62,8 +65,7 @@ class Restorer:
         for role, steps in lists_of(block, scope.role):
             inner = replace(scope, role=role)
             for step in steps:
-                step_id = inner.id(step)
-                ended = (self.past.done.get(step_id) or self.past.below.get(step_id)) if role is Role.STEP else None
+                ended = self._ended(inner.id(step)) if role is Role.STEP else None
                 if ended is not None:
                     self.restore(step, inner, ended)
                 else:

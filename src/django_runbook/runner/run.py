@@ -614,7 +614,7 @@ class _Run:
         try:
             if evaluate_condition(retry.until, scope.context()):
                 return result
-            message = self._around.mask(f"until: {retry.until.source} is not true yet")
+            message = self._around.mask(f"{policy.UNTIL}{retry.until.source} is not true yet")
             failure = Failure(error_type=policy.UNTIL_NOT_MET, message=message, exit_code=1)
         except ExpressionError as error:
             failure = self._of_expression(error, scope)
