@@ -1044,6 +1044,27 @@ steps:
     assert effects(tmp_path) == ["one"] * count
 
 
+def test_a_group_whose_until_failed_stays_as_it_was_in_a_group_that_is_done(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - id: outer
+    continue_on_error: true
+    steps:
+      - id: sub
+        retry: {attempts: 1, until: 1 == 2}
+        steps:
+          - {id: x, command: effect x --log log --output hello, capture: text}
+  - {id: late, command: "effect ${{ steps.x.output }} --log log --fail-if broken"}
+"""
+    run(tmp_path, text)
+    mend(tmp_path)
+    new = "          - {id: z, command: noop}\n  - {id: late"
+    assert resume(tmp_path, text.replace("  - {id: late", new)).exit_code == 2
+    assert resume(tmp_path, text).exit_code == 0
+    assert effects(tmp_path) == ["x", "hello", "hello"]
+
+
 def test_a_loop_in_a_group_that_is_done_has_its_items_after_a_resume_too(tmp_path: Path) -> None:
     fail_now(tmp_path)
     text = """\

@@ -219,8 +219,9 @@ def _rows(run: Run, *, using: str) -> _Rows:
     found = _Rows()
     for row in StepRun.objects.using(using).filter(run=run).order_by("pk").defer("output_head", "output_tail"):
         found.add(row)
+    closed = {step_id for step_id, row in found.latest.items() if _is_done(row)}
     for step_id, row in tuple(found.latest.items()):
-        if _begins_anew(row):
+        if _begins_anew(row) and closed.isdisjoint(row.group_ids):
             found.forget_inside(step_id)
     return found
 

@@ -1252,6 +1252,20 @@ def test_an_option_that_is_a_function_means_the_same_in_each_process(sqlite: Eng
     assert sqlite.problems(4) == []
 
 
+def test_a_function_without_an_importable_name_is_refused(sqlite: Engine) -> None:
+    class Chosen(CountItems):
+        chosen: Any = staticmethod(str.upper)
+
+        def add_arguments(self, parser: Any) -> None:
+            parser.set_defaults(method=self.chosen)
+
+    sqlite.fill(4)
+    call(sqlite, Chosen(), "--limit", 2)
+    Chosen.chosen = staticmethod(lambda: None)
+    with pytest.raises(CommandError, match="another one in each process"):
+        call(sqlite, Chosen())
+
+
 def test_a_dry_run_reads_a_database_that_nobody_can_write_to(sqlite: Engine) -> None:
     class Look(CountItems):
         def process_batch(self, rows: QuerySet[Item]) -> int:

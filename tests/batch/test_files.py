@@ -479,6 +479,18 @@ def test_a_block_of_bad_lines_may_be_mended_in_any_order_and_done_a_few_at_a_tim
     assert keys(sqlite) == expected(30)
 
 
+def test_lines_beyond_the_limit_are_known_again_when_those_behind_them_are_done(sqlite: Engine, tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.csv", 40, bad=range(3, 23))
+    for tokens in (["--max-errors", 20], ["--retry-failed", "--limit", 2]):
+        with pytest.raises(CommandError, match="failed"):
+            call(sqlite, ByRow(), path, *tokens)
+    write(path, 40, bad=[3, 4])
+    call(sqlite, ByRow(), path, "--retry-failed", "--limit", 18)
+    write(path, 40)
+    call(sqlite, ByRow(), path, "--retry-failed")
+    assert keys(sqlite) == expected(40)
+
+
 def test_a_block_of_mended_lines_is_done_two_at_a_time(sqlite: Engine, tmp_path: Path) -> None:
     path = write(tmp_path / "rows.csv", 30, bad=range(3, 23))
     with pytest.raises(CommandError, match="20 failed"):

@@ -405,8 +405,10 @@ def _lasting_text(name: str, value: Any) -> str:
     def plain(part: Any) -> Any:
         if isinstance(part, set | frozenset):
             return sorted(json.dumps(one, sort_keys=True, default=plain) for one in part)
-        if callable(part) and hasattr(part, "__qualname__"):
-            return f"{part.__module__}.{part.__qualname__}"
+        module, qualified = getattr(part, "__module__", None), getattr(part, "__qualname__", "")
+        # A lambda or a closure has no importable name, so it differs in each process.
+        if callable(part) and module and qualified and "<" not in qualified:
+            return f"{module}.{qualified}"
         text = str(part)
         if " at 0x" in text and not isinstance(part, os.PathLike):
             raise CommandError(

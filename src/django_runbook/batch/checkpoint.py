@@ -196,6 +196,11 @@ class RowStore:
         changes = {"attempt_count": F("attempt_count") + 1, "failed_at": timezone.now(), **self._texts(failure)}
         return bool(known.update(key=failure.key, key_digest=_digest(failure.key), **changes))
 
+    def rename_failed(self, key: str, new_key: str) -> None:
+        """Have a row that failed known by another key."""
+        known = self.failed_rows().filter(key_digest=_digest(key))
+        known.update(key=new_key, key_digest=_digest(new_key))
+
     def advance_after(self, old: Position, new: Position, failures: Iterable[Failure]) -> bool:
         """Move on and record in a transaction of their own: a row that is gone past is done, or recorded as failed."""
         with transaction.atomic(using=self.alias):

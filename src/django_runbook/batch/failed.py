@@ -54,6 +54,9 @@ class _Retry:
             if self.host.stopping:
                 break
             if span.high not in waiting:
+                if self.is_kept and span.next_key:
+                    # Those that follow may be done now, and would not be known again.
+                    patience.ask(partial(self.store.rename_failed, span.high, span.next_key))
                 continue
             row = waiting.pop(span.high)
             count, error = self._do(span, row)

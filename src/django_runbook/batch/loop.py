@@ -243,9 +243,11 @@ class BatchLoop:
             self.position = self._store_patience.ask(self._store.current)
             if self.position.batch_count == old.batch_count:
                 raise
-            self._seen_count += span.count
             if self.position.cursor != span.high:
+                now_count = self.position.done_count + self.position.failed_count
+                self._seen_count += now_count - old.done_count - old.failed_count
                 raise _Moved from None
+            self._seen_count += span.count
 
     def _transact(self, old: Position, span: Span, outcome: Outcome | None) -> Position:
         new = old.moved(span.high, done_count=span.count)

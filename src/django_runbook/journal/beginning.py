@@ -53,7 +53,7 @@ def columns_to_go_on(
     withheld = sorted({*run.options.get("withheld_params", ()), *withheld})
     # What held a secret once is not stored when the secret is another one.
     new = {name: value for name, value in params.items() if name not in withheld}
-    kept = {name: value for name, value in run.params.items() if name in plan.inputs.params}
+    kept = {name: value for name, value in run.params.items() if name in plan.inputs.params and name not in withheld}
     return {
         **here(),
         "params": new | kept,
