@@ -58,3 +58,9 @@ class Stopped(BaseException):
 
     It derives from BaseException because commands catch Exception and would go on.
     """
+
+
+def names_of(kind: type[BaseException]) -> tuple[str, ...]:
+    """List the names of an exception class and its bases, each bare and qualified, as lists of errors write them."""
+    bases = [base for base in kind.__mro__ if base not in {object, BaseException}]
+    return tuple(name for base in bases for name in (base.__name__, f"{base.__module__}.{base.__qualname__}"))

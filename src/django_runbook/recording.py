@@ -21,7 +21,7 @@ from django_runbook.journal.listener import Journal
 from django_runbook.journal.writer import Writer
 from django_runbook.locks.base import Lock
 from django_runbook.models import RUNNING, Run
-from django_runbook.runner.masking import Mask
+from django_runbook.process.masking import Mask
 from django_runbook.runner.selection import Selection
 
 # Who looks whether a run lives, in show_runs or the admin, has its lock for a moment.

@@ -21,8 +21,8 @@ from django_runbook.exceptions import InvalidUsage, LockHeld
 from django_runbook.journal import beginning
 from django_runbook.journal.definitions import Definitions, expressions_of, key_of
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
+from django_runbook.process.masking import Mask
 from django_runbook.results import Failure, Past, PastItem, PastStep, Role, StepResult, StepStatus
-from django_runbook.runner.masking import Mask
 from django_runbook.runner.policy import UNTIL, UNTIL_NOT_MET
 
 # What a person at the terminal is asked, and the words that are understood.

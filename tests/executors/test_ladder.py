@@ -12,8 +12,8 @@ import pytest
 from django_runbook.executors import call as messages
 from django_runbook.executors.channel import Channel
 from django_runbook.executors.ladder import Bounds, Cause, Ladder
-from django_runbook.runner.limits import Branch
-from django_runbook.runner.stopping import Stop
+from django_runbook.process.deadlines import Branch
+from django_runbook.process.stopping import Stop
 
 PID = 4242
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from django_runbook.executors.lines import LineReader
-from django_runbook.runner.masking import masker
+from django_runbook.process.masking import masker
 
 SECRET = "hunter-2000"
 

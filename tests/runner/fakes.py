@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from django_runbook.process.deadlines import Halt
+from django_runbook.process.stopping import Stop
 from django_runbook.results import AttemptResult, Failure, StepStatus
-from django_runbook.runner.limits import Halt
-from django_runbook.runner.stopping import Stop
 from tests.runner.trees import Block, Command, File, Step
 
 _PATIENCE_SECONDS = 10.0

@@ -10,10 +10,11 @@ import pytest
 from django_runbook import checking, conf, events
 from django_runbook.binding.plan import plan
 from django_runbook.document import inputs
+from django_runbook.process import deadlines
+from django_runbook.process.stopping import Stop
 from django_runbook.results import RunResult
-from django_runbook.runner import branches, limits, selection
+from django_runbook.runner import branches, selection
 from django_runbook.runner import run as runner
-from django_runbook.runner.stopping import Stop
 from tests.runner.fakes import FakeCommands, FakeTime
 from tests.runner.trees import Case, texts
 
@@ -47,7 +48,7 @@ class Played:
         time, stop = FakeTime(), Stop()
         self.commands = FakeCommands(file=case.file, time=time, stop=stop, keep_going=case.keep_going)
         with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(limits, "time", time)
+            patch.setattr(deadlines, "time", time)
             patch.setattr("django_runbook.runner.run.together", time.together(branches.together))
             self.result = self._run(case, Path(directory), stop)
 

@@ -18,11 +18,11 @@ from django_runbook.exceptions import RunbookError
 from django_runbook.executors.atomic import atomically
 from django_runbook.executors.inline import InlineExecutor
 from django_runbook.locks.file import FileLock
+from django_runbook.process import snapshot
+from django_runbook.process.connections import KnownConnections
+from django_runbook.process.stopping import Stop
 from django_runbook.results import AttemptResult, Past, PastStep, RunResult, StepResult, StepStatus
-from django_runbook.runner import hygiene
 from django_runbook.runner import run as runner
-from django_runbook.runner.cancelling import KnownConnections
-from django_runbook.runner.stopping import Stop
 
 
 def resume(
@@ -41,7 +41,7 @@ def resume(
     stop = Stop()
     with KnownConnections() as known_connections:
         around = runner.Surroundings(
-            execute=InlineExecutor(stop=stop, mask=str, before=hygiene.take(known_connections)),
+            execute=InlineExecutor(stop=stop, mask=str, before=snapshot.take(known_connections)),
             isolate=lambda **call: AttemptResult(status=StepStatus.FAILED),
             atomically=lambda step_id, call: atomically(call, on_success=on_success),
             new_lock=lambda name: FileLock(name, directory=directory),

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 
+from django_runbook.exceptions import names_of
 from django_runbook.results import AttemptResult, Failure, StepStatus
-from django_runbook.runner.outcomes import names_of
 
 
 def atomically(

@@ -17,9 +17,9 @@ from django_runbook.executors import call as messages
 from django_runbook.executors.call import Call
 from django_runbook.executors.channel import Channel
 from django_runbook.executors.inline import InlineExecutor
-from django_runbook.runner import hygiene, masking
-from django_runbook.runner.cancelling import KnownConnections
-from django_runbook.runner.stopping import Stop
+from django_runbook.process import masking, snapshot
+from django_runbook.process.connections import KnownConnections
+from django_runbook.process.stopping import Stop
 
 _PART_OF_GRACE: Final = 0.75
 
@@ -39,7 +39,7 @@ def run(channel: Channel) -> None:
         channel.send(messages.Started(is_listening=is_listening))
         threading.Thread(target=_obey, args=(channel, stop), name="runbook-obey", daemon=True).start()
         stop.cancel = known.cancel_statements
-        execute = InlineExecutor(stop=stop, mask=masking.masker(call.secrets), before=hygiene.take(known))
+        execute = InlineExecutor(stop=stop, mask=masking.masker(call.secrets), before=snapshot.take(known))
         own_pid = os.getpid()
 
         def write_line(stream: str, line: str) -> None:

@@ -15,14 +15,13 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from django_runbook.binding import catalog
-from django_runbook.exceptions import Stopped
+from django_runbook.exceptions import Stopped, names_of
+from django_runbook.process.deadlines import Halt
+from django_runbook.process.masking import Mask
+from django_runbook.process.snapshot import Snapshot
+from django_runbook.process.stopping import Stop
+from django_runbook.process.streams import StreamToLines, WriteLine, captured, tidy_text
 from django_runbook.results import AttemptResult, Failure, StepStatus
-from django_runbook.runner.hygiene import Snapshot
-from django_runbook.runner.limits import Halt
-from django_runbook.runner.masking import Mask
-from django_runbook.runner.outcomes import names_of
-from django_runbook.runner.output import StreamToLines, WriteLine, captured, tidy_text
-from django_runbook.runner.stopping import Stop
 
 _INTERRUPTED = 130
 _Arguments = ParamSpec("_Arguments")

@@ -12,8 +12,8 @@ from typing import Final
 
 from django_runbook.executors import call as messages
 from django_runbook.executors.channel import Channel
-from django_runbook.runner.limits import Halt
-from django_runbook.runner.stopping import Stop
+from django_runbook.process.deadlines import Halt
+from django_runbook.process.stopping import Stop
 
 # After a second signal the process of the run itself has two seconds left.
 _HURRY_SECONDS: Final = 1.0

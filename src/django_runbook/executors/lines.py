@@ -6,8 +6,8 @@ import codecs
 import os
 from typing import Final
 
-from django_runbook.runner.masking import Mask
-from django_runbook.runner.output import LineSplitter, WriteLine
+from django_runbook.process.masking import Mask
+from django_runbook.process.streams import LineSplitter, WriteLine
 
 _CHUNK: Final = 64 * 1024
 

@@ -20,11 +20,11 @@ from django_runbook.executors.inline import ReportProgress
 from django_runbook.executors.ladder import Bounds, Ladder
 from django_runbook.executors.lines import LineReader
 from django_runbook.executors.watching import WatchedProcess, failed
+from django_runbook.process.deadlines import Halt
+from django_runbook.process.masking import Mask
+from django_runbook.process.stopping import Stop
+from django_runbook.process.streams import WriteLine, tidy_text
 from django_runbook.results import AttemptResult
-from django_runbook.runner.limits import Halt
-from django_runbook.runner.masking import Mask
-from django_runbook.runner.output import WriteLine, tidy_text
-from django_runbook.runner.stopping import Stop
 
 _SERVER_SECONDS: Final = 5.0
 

@@ -15,8 +15,8 @@ from django_runbook.executors.channel import Channel
 from django_runbook.executors.inline import ReportProgress
 from django_runbook.executors.ladder import Cause, Ladder
 from django_runbook.executors.lines import LineReader
+from django_runbook.process.streams import WriteLine
 from django_runbook.results import AttemptResult, ExitCode, Failure, StepStatus
-from django_runbook.runner.output import WriteLine
 
 _SLICE_SECONDS: Final = 0.05
 # A pipe holds 64 KiB, and at most 1 MiB where somebody made it larger.

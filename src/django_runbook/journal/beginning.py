@@ -17,7 +17,7 @@ from typing import Any, Final
 from django_runbook.binding.plan import Plan
 from django_runbook.fields import storable
 from django_runbook.models import Run
-from django_runbook.runner.masking import Mask
+from django_runbook.process.masking import Mask
 from django_runbook.runner.selection import Selection
 
 _GIT_SECONDS: Final = 2.0

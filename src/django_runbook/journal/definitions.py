@@ -13,7 +13,7 @@ from typing import Any
 from django_runbook.binding.plan import Plan
 from django_runbook.document.expressions import Expression, Template
 from django_runbook.document.runbook import Block, CallStep, Located, Option, Step
-from django_runbook.runner.masking import Mask
+from django_runbook.process.masking import Mask
 
 # How a step is called and described, and what stands in a group: those steps have definitions of their own.
 _LEFT_OUT = frozenset(

@@ -21,9 +21,9 @@ from django_runbook.journal.writer import Writer
 from django_runbook.locks.base import Lock
 from django_runbook.locks.file import FileLock
 from django_runbook.models import RUNNING, Run, StepRun, stored
+from django_runbook.process.masking import Mask
 from django_runbook.results import AttemptResult, ExitCode, Failure, StepResult, StepStatus
 from django_runbook.runner.commands import HIDDEN
-from django_runbook.runner.masking import Mask
 
 # How often the progress of a step is written, and how often it is asked whether the lock is still held.
 _PROGRESS_SECONDS: Final = 1.0

@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from django_runbook.fields import storable
 from django_runbook.models import Run, StepRun
+from django_runbook.process.streams import tidy_text
 from django_runbook.results import StepStatus
 from django_runbook.runner.outcomes import duration
-from django_runbook.runner.output import tidy_text
 
 _SYMBOLS = {"succeeded": "✓", "skipped": "-", "not_run": "-", "running": "…"}
 _FAILED = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value, StepStatus.INTERRUPTED.value))

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django_runbook.document.runbook import Retry
+from django_runbook.process.deadlines import Halt, Limit
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import policy
-from django_runbook.runner.limits import Halt, Limit
 
 # Of what is captured: whoever goes through a value, expressions and the journal among them, may call itself so often.
 MAX_DEPTH: Final = 100

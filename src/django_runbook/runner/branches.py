@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 from django.db import connections
 
-from django_runbook.runner.limits import Branch
+from django_runbook.process.deadlines import Branch
 
 
 class Errands:

@@ -13,12 +13,12 @@ from django_runbook.binding.binder import Binder
 from django_runbook.binding.plan import PlannedStep
 from django_runbook.document.diagnostics import Severity
 from django_runbook.document.runbook import CommandStep
-from django_runbook.exceptions import RunbookError
+from django_runbook.exceptions import RunbookError, names_of
+from django_runbook.process.masking import MASK, Mask
+from django_runbook.process.streams import tidy_text
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import outcomes
 from django_runbook.runner.attempts import MAX_DEPTH, Outcome, read_output
-from django_runbook.runner.masking import MASK, Mask
-from django_runbook.runner.output import tidy_text
 from django_runbook.runner.scope import Scope
 from django_runbook.runner.telling import Teller
 
@@ -149,7 +149,7 @@ class CommandRunner:
                 error_type=type(error).__name__,
                 message=tidy_text(f"capture: {step.capture}: the output {why}", self.mask),
                 exit_code=1,
-                error_names=outcomes.names_of(type(error)),
+                error_names=names_of(type(error)),
             )
             return replace(result, status=StepStatus.FAILED, failure=failure), None
         self.keep_output(scope.id(step), HIDDEN if scope.is_hidden else output)

@@ -14,11 +14,11 @@ from django_runbook.document.expressions import ExpressionError, render
 from django_runbook.document.runbook import LockSettings
 from django_runbook.exceptions import LockHeld, LockLost, RunbookError
 from django_runbook.locks.base import Holder, Lock
+from django_runbook.process.deadlines import Halt, Limit
+from django_runbook.process.masking import Mask
+from django_runbook.process.streams import tidy_text
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import outcomes
-from django_runbook.runner.limits import Halt, Limit
-from django_runbook.runner.masking import Mask
-from django_runbook.runner.output import tidy_text
 from django_runbook.runner.scope import Scope
 from django_runbook.runner.telling import Teller
 

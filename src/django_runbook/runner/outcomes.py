@@ -8,13 +8,13 @@ from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.expressions import ExpressionError
 from django_runbook.document.runbook import Step
 from django_runbook.document.views import StepView
-from django_runbook.exceptions import RunbookError
+from django_runbook.exceptions import RunbookError, names_of
+from django_runbook.process.deadlines import Deadline
+from django_runbook.process.masking import Mask
+from django_runbook.process.streams import tidy_text
 from django_runbook.results import AttemptResult, ExitCode, Failure, StepResult, StepStatus
 from django_runbook.runner import policy
 from django_runbook.runner.attempts import Outcome
-from django_runbook.runner.limits import Deadline
-from django_runbook.runner.masking import Mask
-from django_runbook.runner.output import tidy_text
 
 HIDDEN = "(hidden by no_log)"
 FAILURES = frozenset((StepStatus.FAILED, StepStatus.TIMED_OUT))
@@ -71,12 +71,6 @@ def of_fault(fault: RunbookError) -> Failure:
         exit_code=fault.exit_code,
         error_names=names_of(type(fault)),
     )
-
-
-def names_of(kind: type[BaseException]) -> tuple[str, ...]:
-    """The names that a list of errors may call an exception by: those of its class and of its bases, in two forms."""
-    bases = [base for base in kind.__mro__ if base not in {object, BaseException}]
-    return tuple(name for base in bases for name in (base.__name__, f"{base.__module__}.{base.__qualname__}"))
 
 
 def hidden(failure: Failure) -> Failure:

@@ -10,10 +10,10 @@ from typing import IO, Final, Protocol
 from django_runbook import events
 from django_runbook.document.expressions import ExpressionError, Template, as_written
 from django_runbook.document.runbook import CommandStep, Step
-from django_runbook.runner.limits import Halt
-from django_runbook.runner.masking import MASK, Mask
-from django_runbook.runner.output import tidy_text
-from django_runbook.runner.stopping import Stop
+from django_runbook.process.deadlines import Halt
+from django_runbook.process.masking import MASK, Mask
+from django_runbook.process.stopping import Stop
+from django_runbook.process.streams import tidy_text
 from django_runbook.runner.telling import Teller
 
 STOPPED: Final = "the run was stopped"

@@ -21,6 +21,10 @@ from django_runbook.document.inputs import resolve_call
 from django_runbook.document.loops import digest_of, items_of, label_of, other_item
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, LockSettings, Runbook, Step
 from django_runbook.locks.base import Lock
+from django_runbook.process.deadlines import Branch, Deadline, Halt, Unhalted
+from django_runbook.process.masking import Mask
+from django_runbook.process.stopping import Stop
+from django_runbook.process.streams import tidy_text
 from django_runbook.results import (
     AttemptResult,
     ExitCode,
@@ -37,15 +41,11 @@ from django_runbook.runner import outcomes, policy
 from django_runbook.runner.attempts import Outcome, attempt
 from django_runbook.runner.branches import Errands, together
 from django_runbook.runner.commands import Atomically, CommandRunner, Execute, KeepOutput, Once
-from django_runbook.runner.limits import Branch, Deadline, Halt, Unhalted
 from django_runbook.runner.locking import Locker
-from django_runbook.runner.masking import Mask
-from django_runbook.runner.output import tidy_text
 from django_runbook.runner.questions import STOPPED, Ask, Questions
 from django_runbook.runner.restoring import Restorer
 from django_runbook.runner.scope import Scope, Views, layered
 from django_runbook.runner.state import State
-from django_runbook.runner.stopping import Stop
 from django_runbook.runner.telling import NO_ITEMS, Teller
 
 # Each look-up in the class costs as much as a call, and a step has a dozen of them.

@@ -12,8 +12,8 @@ from django_runbook.document.inputs import Inputs
 from django_runbook.document.runbook import Step
 from django_runbook.document.views import StepView
 from django_runbook.locks.base import Lock
+from django_runbook.process.deadlines import Halt, Limit
 from django_runbook.results import Role
-from django_runbook.runner.limits import Halt, Limit
 
 Views = MutableMapping[str, StepView]
 

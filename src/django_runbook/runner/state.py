@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django_runbook.process.deadlines import Deadline
 from django_runbook.results import AttemptResult, RunStatus, StepResult, StepStatus
 from django_runbook.runner import outcomes
-from django_runbook.runner.limits import Deadline
 
 
 @dataclass(slots=True)

@@ -28,14 +28,15 @@ from django_runbook.journal import beginning
 from django_runbook.journal.listener import Journal
 from django_runbook.locks import factory as locks
 from django_runbook.locks.base import Lock
+from django_runbook.process import masking, snapshot
+from django_runbook.process.connections import KnownConnections
+from django_runbook.process.frozen_gc import frozen_heap
+from django_runbook.process.stopping import Stop
+from django_runbook.process.streams import empty_input
 from django_runbook.reporters.fan_out import FanOut
 from django_runbook.results import AttemptResult, ExitCode, RunResult
-from django_runbook.runner import dry_run, hygiene, listing, masking, questions, selection
+from django_runbook.runner import dry_run, listing, questions, selection
 from django_runbook.runner import run as runner
-from django_runbook.runner.cancelling import KnownConnections
-from django_runbook.runner.heap import frozen_heap
-from django_runbook.runner.output import empty_input
-from django_runbook.runner.stopping import Stop
 from django_runbook.signals import SignalSender
 
 
@@ -248,7 +249,7 @@ class Command(BaseCommand):
                     grace_seconds=call.stop_timeout_seconds,
                 ) as isolate:
                     around = runner.Surroundings(
-                        execute=InlineExecutor(stop=stop, mask=mask, before=hygiene.take(connections)),
+                        execute=InlineExecutor(stop=stop, mask=mask, before=snapshot.take(connections)),
                         isolate=isolate,
                         atomically=_atomically if journal is None else journal.atomically,
                         keep_output=_keep_nothing if journal is None else journal.keep_output,

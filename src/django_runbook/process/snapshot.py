@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_runbook.runner.cancelling import KnownConnections
+from django_runbook.process.connections import KnownConnections
 
 # What signal.getsignal wraps to make an enum of each answer, which costs more than all else here together.
 _getsignal: Callable[[int], Any] = getattr(signal, "_signal").getsignal  # noqa: B009 - it has no public name

@@ -15,8 +15,8 @@ from django.db import connection, connections
 from django.utils import timezone, translation
 from pytest_django import DjangoDbBlocker
 
-from django_runbook.runner.cancelling import KnownConnections
-from django_runbook.runner.hygiene import take
+from django_runbook.process.connections import KnownConnections
+from django_runbook.process.snapshot import take
 from tests.batch.databases import alias_on
 from tests.runner.support import run
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import IO, Any
 
-from django_runbook.runner.masking import Mask
+from django_runbook.process.masking import Mask
 
 MAX_KEPT_CHARACTERS = 16 * 1024 * 1024
 _MAX_LINE = 64 * 1024

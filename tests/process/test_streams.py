@@ -11,9 +11,9 @@ from urllib.parse import quote
 import pytest
 
 from django_runbook.document.runbook import Retry
+from django_runbook.process.masking import masker
+from django_runbook.process.streams import captured, tidy
 from django_runbook.runner import policy
-from django_runbook.runner.masking import masker
-from django_runbook.runner.output import captured, tidy
 
 
 def nothing(text: str) -> str:

@@ -1,0 +1,1 @@
+"""Isolates what a step does to its process: streams, state, signals, deadlines, masking."""
