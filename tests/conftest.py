@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from django_runbook.process import isolation
 from tests.executors import processes
 
 settings.register_profile("default", deadline=None)
@@ -26,9 +27,12 @@ PATIENCE_SECONDS = 5.0
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """After each test that runs runbooks no process that it started is alive, and no lock is held."""
-    if request.path.parent.name not in {"runner", "executors"}:
+    if request.path.parent.name not in {"runner", "executors", "process"}:
         yield
         return
+    if "fresh_interpreter" not in request.fixturenames:
+        # The process of the tests may be forked, though it has threads of its own: they hold no lock that a step needs.
+        monkeypatch.setattr(isolation, "can_fork", lambda *, owns_process: True)
     # Each program that a test starts inherits the mark, whatever becomes of who started it.
     mark = f"{os.getpid()}-{time.monotonic_ns()}"
     monkeypatch.setenv("MARK_OF_TEST", mark)
@@ -37,3 +41,13 @@ def nothing_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.M
     while (left := [*processes.marked(mark), *processes.held_locks()]) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert left == []
+
+
+@pytest.fixture
+def fresh_interpreter() -> None:
+    """Has steps forked from a fresh interpreter, as in a host, and not from the process of the tests."""
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """Keep the name of the database: each worker has a folder of its own."""

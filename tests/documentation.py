@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError, call_command
+from django.core.management import BaseCommand, CommandError, call_command, get_commands, load_command_class
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
@@ -170,8 +170,11 @@ def commands_of(page: Path) -> dict[str, type[BaseCommand]]:
 def call(name: str | BaseCommand, *words: str) -> tuple[str, int]:
     """What a command writes, as a terminal shows it, and its exit code."""
     shown, exit_code = io.StringIO(), 0
+    command: Any = load_command_class(get_commands()[name], name) if isinstance(name, str) else name
+    # As on a command line, where the exit code says what an exception says to a caller.
+    command._called_from_command_line = name in {"run_runbook", "check_runbooks"}
     try:
-        call_command(name, *words, stdout=shown, stderr=shown)
+        call_command(command, *words, stdout=shown, stderr=shown)
     except SystemExit as error:
         exit_code = int(error.code or 0)
     except CommandError as error:

@@ -1,10 +1,11 @@
-"""Settings of the test project: SQLite in memory, with a replica that mirrors it."""
+"""Configures the test project: SQLite in a file, with a replica that mirrors it."""
 
 import atexit
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import django
 
@@ -17,15 +18,6 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 ROOT_URLCONF = "tests.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-
-DATABASES = {
-    "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
-    "replica": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": ":memory:",
-        "TEST": {"MIRROR": "default"},
-    },
-}
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -83,7 +75,26 @@ if LOCK_DIR is None:
             shutil.rmtree(_MADE, ignore_errors=True)
 
 
-# Most tests have no database; those of the journal turn it on.
-RUNBOOK: dict[str, object] = {"JOURNAL": False, "LOCK": {"BACKEND": "file", "OPTIONS": {"directory": LOCK_DIR}}}
+# A file, since steps in processes of their own cannot see a database in memory. It is the same for the tests and for
+# the processes that they start: its name tells the locks of projects apart.
+DATABASES: dict[str, Any] = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": f"{LOCK_DIR}/test.sqlite3",
+        "TEST": {"NAME": f"{LOCK_DIR}/test.sqlite3"},
+    },
+    "replica": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": f"{LOCK_DIR}/test.sqlite3",
+        "TEST": {"MIRROR": "default"},
+    },
+}
+
+# Most tests have no database; those of the journal turn it on. Where steps run is said by whoever starts a process.
+RUNBOOK: dict[str, object] = {
+    "JOURNAL": False,
+    "ISOLATE": os.environ.get("RUNBOOK_TEST_ISOLATE") == "1",
+    "LOCK": {"BACKEND": "file", "OPTIONS": {"directory": LOCK_DIR}},
+}
 if "STOP_TIMEOUT" in os.environ:
     RUNBOOK["STOP_TIMEOUT"] = float(os.environ["STOP_TIMEOUT"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.core import checks
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils import timezone
 
 from django_runbook import conf, lookup
@@ -40,9 +40,14 @@ class Loaded:
     diagnostics: list[Diagnostic]
 
 
-def new_binder(*, verbosity: int | None = None, catalog: Catalog | None = None) -> Binder:
-    """A binder over the commands and the databases of this project."""
-    return Binder(catalog=catalog or Catalog(), databases=tuple(connections), verbosity=verbosity)
+def new_binder(*, is_recorded: bool = False, verbosity: int | None = None, catalog: Catalog | None = None) -> Binder:
+    """Make a binder over the commands and the databases of this project."""
+    return Binder(
+        catalog=catalog or Catalog(),
+        databases=tuple(connections),
+        verbosity=verbosity,
+        atomic_alias=conf.journal_alias() if is_recorded else DEFAULT_DB_ALIAS,
+    )
 
 
 def now() -> datetime.datetime:
@@ -79,7 +84,7 @@ def messages() -> list[checks.CheckMessage]:
         files = lookup.find_all(configuration)
     except InvalidUsage as error:
         return [checks.Error(str(error), id="django_runbook.E001")]
-    binder = new_binder()
+    binder = new_binder(is_recorded=configuration.has_journal)
     return [
         message for path in files for message in _messages_of(check(path, binder=binder, configuration=configuration))
     ]

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
+from django.apps import apps
 from django.conf import settings
+from django.db import router
 
 from django_runbook.document.diagnostics import nearest
 from django_runbook.exceptions import InvalidUsage
 
-_KEYS = ("DIRS", "JOURNAL", "LOCK", "STOP_TIMEOUT")
+_KEYS = ("DIRS", "ISOLATE", "JOURNAL", "LOCK", "STOP_TIMEOUT")
 _LOCK_KEYS = ("BACKEND", "OPTIONS")
 DEFAULT_STOP_TIMEOUT_SECONDS = 8.0
 
@@ -26,10 +29,15 @@ class LockBackend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """``dirs`` are searched for runbooks after the working directory; ``has_journal`` says that runs are recorded."""
+    """Holds the settings.
+
+    ``dirs`` are searched for runbooks after the working directory; ``has_journal`` says that runs are recorded.
+    ``isolates`` gives each step a process of its own; None leaves that to the platform.
+    """
 
     dirs: tuple[Path, ...] = ()
     has_journal: bool = True
+    isolates: bool | None = None
     lock: LockBackend = LockBackend()
     stop_timeout_seconds: float = DEFAULT_STOP_TIMEOUT_SECONDS
 
@@ -42,10 +50,16 @@ def read() -> Configuration:
     _refuse_other_keys(values, _KEYS, where="the setting RUNBOOK")
     return Configuration(
         dirs=_dirs(values),
-        has_journal=_has_journal(values),
+        has_journal=_boolean(values, "JOURNAL", default=True),
+        isolates=_boolean(values, "ISOLATE", default=None),
         lock=_lock(values),
         stop_timeout_seconds=_stop_timeout(values),
     )
+
+
+def journal_alias() -> str:
+    """Return the database of the history, as the routers of the project have it."""
+    return router.db_for_write(apps.get_model("django_runbook", "Run"))
 
 
 def _refuse_other_keys(values: Mapping[str, object], keys: tuple[str, ...], *, where: str) -> None:
@@ -63,11 +77,14 @@ def _dirs(values: Mapping[str, object]) -> tuple[Path, ...]:
     return tuple(Path(directory) for directory in dirs)
 
 
-def _has_journal(values: Mapping[str, object]) -> bool:
-    has_journal = values.get("JOURNAL", True)
-    if not isinstance(has_journal, bool):
-        raise InvalidUsage('RUNBOOK["JOURNAL"] must be True or False')
-    return has_journal
+_Default = TypeVar("_Default", bool, None)
+
+
+def _boolean(values: Mapping[str, object], name: str, *, default: _Default) -> bool | _Default:
+    value = values.get(name, default)
+    if value is not default and not isinstance(value, bool):
+        raise InvalidUsage(f'RUNBOOK["{name}"] must be True or False')
+    return value
 
 
 def _lock(values: Mapping[str, object]) -> LockBackend:

@@ -21,13 +21,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Event):
-    """``step_count`` counts the commands of the file that are selected, without those of handlers."""
+    """``step_count`` counts the commands of the file that are selected, without those of handlers.
+
+    ``inline_reason`` says why all steps run in the process of the run, and is empty where they do not.
+    """
 
     run_id: str
     name: str
     file: str
     step_count: int
     dry_run: bool = False
+    inline_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

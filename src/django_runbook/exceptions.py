@@ -30,7 +30,7 @@ class LockHeld(RunbookError):
 
 
 class LockLost(RunbookError):
-    """The lock that was held is held no more, so another run may be at work."""
+    """The lock was lost during the run, so another run may have started."""
 
     exit_code = ExitCode.LOCK_HELD
 
@@ -39,9 +39,10 @@ class JournalLost(RunbookError):
     """What happens cannot be recorded any more, so that nobody could tell what was done: the run stops."""
 
     exit_code = ExitCode.FAILED
+    PREFIX = "journal lost: "
 
     def __init__(self, why: str) -> None:
-        super().__init__(f"journal lost: {why}")
+        super().__init__(f"{self.PREFIX}{why}")
 
 
 class LockUnavailable(RunbookError):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from django.db import router
+from django.db import connections
 
-from django_runbook import checking, resume
+from django_runbook import checking, conf, resume
 from django_runbook.binding.plan import Plan
 from django_runbook.document.inputs import Given
 from django_runbook.exceptions import InvalidUsage, LockHeld
@@ -18,9 +18,11 @@ from django_runbook.fields import storable
 from django_runbook.journal import beginning, liveness
 from django_runbook.journal.definitions import Definitions
 from django_runbook.journal.listener import Journal
+from django_runbook.journal.thread import ImmediateWrites, ThreadedWrites
 from django_runbook.journal.writer import Writer
 from django_runbook.locks.base import Lock
 from django_runbook.models import RUNNING, Run
+from django_runbook.process.connections import is_in_memory
 from django_runbook.process.masking import Mask
 from django_runbook.runner.selection import Selection
 
@@ -79,7 +81,12 @@ class Resumed:
 
 def alias() -> str:
     """The database of the journal."""
-    return router.db_for_write(Run)
+    return conf.journal_alias()
+
+
+def is_connection_shared(using: str) -> bool:
+    """Whether only the connection of this thread sees what is written: in a transaction, or a database in memory."""
+    return connections[using].in_atomic_block or is_in_memory(using)
 
 
 def find(asked: str) -> Run:
@@ -176,9 +183,13 @@ class Recorder:
         writer: Writer,
         attempts: Mapping[str, int] | None = None,
     ) -> Journal:
+        is_shared = is_connection_shared(writer.alias)
+        if is_shared:
+            writer.share_connection()
         return Journal(
             run,
             writer=writer,
+            writes=ImmediateWrites() if is_shared else ThreadedWrites(),
             definitions=self._definitions,
             lock=lock,
             mask=self.mask,

@@ -58,6 +58,7 @@ def test_what_is_no_message_ends_nothing_but_the_step(tmp_path: Path, how: str, 
     assert told.statuses == {"it": status, "say": "succeeded"}
 
 
+@pytest.mark.usefixtures("fresh_interpreter")
 def test_a_program_is_given_no_descriptor_of_ours(tmp_path: Path) -> None:
     (line,) = isolated(tmp_path, "attack show_descriptors").output("it")
     # The one that lists them has one more, for the folder.
@@ -117,11 +118,12 @@ def test_the_process_is_one_of_the_same_interpreter_with_the_same_modules(tmp_pa
     done = manage(tmp_path, "-O", "-W", "error", "-X", "dev")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{tmp_path / 'elsewhere'} 1 " in done.stdout
-    assert "'error'] run_runbook True" in done.stdout
+    assert "'error'] attack True" in done.stdout
     assert "Warning" not in done.stderr
 
 
-def test_a_project_that_cannot_be_set_up_again_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("fresh_interpreter")
+def test_a_project_that_cannot_be_set_up_again_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.no_such_settings")
     told = isolated(tmp_path, "noop")
     assert told.statuses == {"it": "failed"}

@@ -1,18 +1,18 @@
-"""The ladder by value: which rung is due, and what is sent, also where there is no process yet."""
+"""Tries the ladder by value: which step is due, and what is sent, also where there is no process yet."""
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from django_runbook.executors import call as messages
-from django_runbook.executors.channel import Channel
+from django_runbook.executors import messages
+from django_runbook.executors.channel import Channel, socket_pair
 from django_runbook.executors.ladder import Bounds, Cause, Ladder
-from django_runbook.process.deadlines import Branch
+from django_runbook.process.deadlines import Branch, Limit
 from django_runbook.process.stopping import Stop
 
 PID = 4242
@@ -24,16 +24,22 @@ class Scene:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sent: list[signal.Signals] = []
         monkeypatch.setattr(os, "killpg", lambda pid, number: self.sent.append(number))
-        ours, theirs = socket.socketpair()
+        ours, theirs = socket_pair()
         self.ours, self.theirs = Channel(ours), Channel(theirs)
         self.stop = Stop()
-        self.branch = Branch(self.stop)
+        self.branch = Branch(self.stop, grace_seconds=60.0)
 
-    def ladder(self, *, deadline_at: float | None = None, grace_seconds: float = 60.0) -> Ladder:
-        return Ladder(
-            self.ours,
-            Bounds(stop=self.stop, halt=self.branch, deadline_at=deadline_at, grace_seconds=grace_seconds),
+    def ladder(self, *, is_over: bool = False, grace_seconds: float = 60.0) -> Ladder:
+        limit = Limit().within(0.0, owner="a test") if is_over else Limit()
+        bounds = Bounds(
+            stop=self.stop,
+            halt=self.branch,
+            limit=limit,
+            timeout_seconds=None,
+            owner="a test",
+            grace_seconds=grace_seconds,
         )
+        return Ladder(self.ours, bounds)
 
     @property
     def told(self) -> list[object]:
@@ -64,46 +70,94 @@ def test_a_stop_is_told_once_and_ends_nobody(scene: Scene) -> None:
     scene.stop.request()
     ladder.climb()
     ladder.climb()
-    assert (ladder.cause, scene.sent, scene.told) == (None, [], [messages.Stop()])
+    assert (ladder.cause, scene.sent, scene.told) == (None, [], [messages.Stop(number=signal.SIGTERM)])
 
 
 def test_after_the_deadline_comes_sigterm_and_after_the_grace_sigkill(scene: Scene) -> None:
-    ladder = scene.ladder(deadline_at=0.0, grace_seconds=0.0)
+    ladder = scene.ladder(is_over=True, grace_seconds=0.0)
     ladder.begin(PID)
     ladder.climb()
-    assert (ladder.cause, scene.sent, scene.told) == (Cause.TIMEOUT, [signal.SIGTERM], [messages.Stop()])
+    assert (ladder.cause, scene.sent, scene.told) == (
+        Cause.TIMEOUT,
+        [signal.SIGTERM],
+        [messages.End(number=signal.SIGTERM)],
+    )
     ladder.climb()
     ladder.climb()
     assert scene.sent == [signal.SIGTERM, signal.SIGKILL]
 
 
 def test_within_the_grace_there_is_no_sigkill(scene: Scene) -> None:
-    ladder = scene.ladder(deadline_at=0.0)
+    ladder = scene.ladder(is_over=True)
     ladder.begin(PID)
     ladder.climb()
     ladder.climb()
     assert scene.sent == [signal.SIGTERM]
 
 
-def test_a_command_that_listens_gets_the_signal_for_its_word(scene: Scene) -> None:
+def test_a_command_that_listens_is_asked_before_it_is_ended(scene: Scene) -> None:
+    ladder = scene.ladder(is_over=True, grace_seconds=0.2)
+    ladder.begin(PID)
+    ladder.start_clock(is_listening=True)
+    ladder.climb()
+    assert (ladder.cause, scene.sent, scene.told) == (Cause.TIMEOUT, [], [messages.Stop(number=signal.SIGTERM)])
+    time.sleep(0.16)
+    ladder.climb()
+    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.End(number=signal.SIGTERM)])
+    time.sleep(0.05)
+    ladder.climb()
+    assert scene.sent == [signal.SIGTERM, signal.SIGKILL]
+
+
+def test_a_canceled_branch_ends_its_command(scene: Scene) -> None:
     ladder = scene.ladder()
     ladder.begin(PID)
-    ladder.is_listening = True
     scene.branch.cancel("another branch failed")
     ladder.climb()
-    assert (ladder.cause, scene.sent, scene.told) == (Cause.HALT, [signal.SIGTERM], [])
+    assert (ladder.cause, scene.sent) == (Cause.HALT, [signal.SIGTERM])
+
+
+def test_the_timeout_of_a_step_counts_from_its_start(scene: Scene) -> None:
+    bounds = Bounds(
+        stop=scene.stop, halt=scene.stop, limit=Limit(), timeout_seconds=0.0, owner="a test", grace_seconds=60.0
+    )
+    ladder = Ladder(scene.ours, bounds)
+    ladder.begin(PID)
+    ladder.climb()
+    assert ladder.cause is None
+    ladder.start_clock(is_listening=False)
+    ladder.climb()
+    assert ladder.cause is Cause.TIMEOUT
+
+
+def test_a_second_request_ends_the_command_with_the_signal_that_came(scene: Scene) -> None:
+    ladder = scene.ladder()
+    ladder.begin(PID)
+    scene.stop.request(signal.SIGINT)
+    scene.stop.end()
+    ladder.climb()
+    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.End(number=signal.SIGINT)])
+
+
+def test_a_process_that_does_not_end_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    ladder = scene.ladder()
+    ladder.begin(PID)
+    ladder.kill()
+    assert not ladder.is_at_end
+    monkeypatch.setattr("django_runbook.executors.ladder.GIVE_UP_SECONDS", 0.0)
+    assert ladder.is_at_end
 
 
 def test_what_was_due_before_there_was_a_process_it_gets_as_soon_as_it_is_there(scene: Scene) -> None:
-    ladder = scene.ladder(deadline_at=0.0)
+    ladder = scene.ladder(is_over=True)
     ladder.climb()
     assert (scene.sent, scene.told) == ([], [])
     ladder.begin(PID)
-    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.Stop()])
+    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.End(number=signal.SIGTERM)])
 
 
 def test_the_last_rung_without_a_process_is_the_end(scene: Scene) -> None:
-    ladder = scene.ladder(deadline_at=0.0, grace_seconds=0.0)
+    ladder = scene.ladder(is_over=True, grace_seconds=0.0)
     ladder.climb()
     assert not ladder.is_at_end
     ladder.climb()

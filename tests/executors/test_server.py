@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from django_runbook.executors import server
-from tests.executors.processes import living, of_groups, wait_until
+from django_runbook.executors import listing
+from tests.executors.processes import of_groups, wait_until
 from tests.executors.test_process import failure, isolated
-from tests.runner.support import PATIENCE_SECONDS, start, wait_for
+from tests.runner.support import PATIENCE_SECONDS, environ, start, wait_for
 
 # The first step starts the server, so that the time of the second is its own.
 STEPS = """
@@ -113,17 +115,8 @@ def test_a_killed_server_fails_its_step_and_the_next_has_another(run: Run, then:
     run.wait_until_gone()
 
 
-def test_a_process_that_leaves_the_group_holds_up_nobody(run: Run) -> None:
-    run.start("session", "leave")
-    code, told = run.end()
-    assert code == 0, told
-    # A daemon that was meant to be one is let alone.
-    assert int(run.log.with_suffix(".escaped").read_text()) in living()
-    assert not of_groups({run.group, run.server})
-
-
-@pytest.mark.parametrize("child", ["plain", "stubborn", "double"])
-def test_what_a_command_leaves_behind_is_ended_and_told_of(run: Run, child: str) -> None:
+@pytest.mark.parametrize("child", ["plain", "stubborn", "double", "session"])
+def test_what_a_command_leaves_behind_is_ended_and_named(run: Run, child: str) -> None:
     run.start(child, "leave")
     code, told = run.end()
     assert code == 0, told
@@ -141,32 +134,37 @@ def test_a_timeout_ends_what_the_command_started(run: Run, child: str, then: str
 
 
 def test_processes_are_found_without_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(server, "_PROC", tmp_path / "none")
+    monkeypatch.setattr(listing, "_PROC", tmp_path / "none")
     child = subprocess.Popen(["sleep", "60"], process_group=0)
     try:
         other = subprocess.Popen(["sleep", "60"], process_group=child.pid)
         try:
-            assert list(server._members(child.pid)) == [(other.pid, "sleep")]
+            found = set(listing.descendants(os.getpid(), group=child.pid))
+            assert found == {(child.pid, "sleep"), (other.pid, "sleep")}
+            assert {child.pid, other.pid} <= set(listing.children(os.getpid()))
         finally:
             other.kill()
             other.wait()
-        assert list(server._members(child.pid)) == []
+        assert list(listing.descendants(os.getpid(), group=child.pid)) == [(child.pid, "sleep")]
     finally:
         child.kill()
         child.wait()
 
 
-def test_the_end_of_a_child_is_found_without_waitid(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_are_found_where_the_kernel_lists_no_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "_children_by_kernel", lambda pid: None)
+    child = subprocess.Popen(["sh", "-c", "sleep 60 & wait"])
+    try:
+        wait_until(lambda: len(list(listing.descendants(child.pid, group=0))) == 1, what="the shell has a child")
+    finally:
+        for pid, _ in listing.descendants(os.getpid(), group=0):
+            os.kill(pid, signal.SIGKILL)
+        child.wait()
+
+
+def test_the_end_of_a_step_is_found_without_waitid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "waitid")
-    child = server._Child(pid=os.fork(), status=None)  # type: ignore[arg-type]  # nothing is told here
-    if child.pid == 0:
-        signal.pause()
-        os._exit(0)
-    assert not server._has_ended(child)
-    os.kill(child.pid, signal.SIGKILL)
-    wait_until(lambda: server._has_ended(child), what="its end is seen")
-    assert child.wait_status is not None
-    assert os.waitstatus_to_exitcode(child.wait_status) == -signal.SIGKILL
+    assert failure(isolated(tmp_path, "crash leave_with_7"))[1] == 7
 
 
 def test_a_signal_that_the_run_blocks_is_not_blocked_in_the_server(tmp_path: Path) -> None:
@@ -178,16 +176,33 @@ def test_a_signal_that_the_run_blocks_is_not_blocked_in_the_server(tmp_path: Pat
     assert failure(told)[1] == 7
 
 
-def test_a_server_that_cannot_open_or_fork_fails_the_step_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fork = server._BEGIN.replace("main(end", "import os, errno\nos.fork = {fork}\nmain(end")
-    monkeypatch.setattr(
-        server, "_BEGIN", fork.replace("{fork}", "lambda: (_ for _ in ()).throw(BlockingIOError(11, 'no more'))")
-    )
-    told = isolated(tmp_path, "noop", more="  - say hello\nfail_fast: false\n")
+def test_a_server_that_cannot_fork_fails_the_step_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork, parent, seen = os.fork, os.getpid(), itertools.count()
+
+    def fork_once() -> int:
+        # The server itself, and its second step.
+        if os.getpid() == parent or next(seen):
+            return fork()
+        raise BlockingIOError(11, "no more")
+
+    monkeypatch.setattr(os, "fork", fork_once)
+    told = isolated(tmp_path, "noop", more="  - {command: say hello, isolate: true}\nfail_fast: false\n")
     assert told.statuses == {"it": "failed", "say": "succeeded"}
     assert failure(told)[2] == "a process of its own could not be made: no more"
-    limit = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (7, 7))\nmain(end"
-    monkeypatch.setattr(
-        server, "_BEGIN", server._BEGIN.partition("import os, errno")[0] + limit + ", tuple(commands))\n"
+
+
+def test_a_run_without_free_descriptors_fails_the_step_only(tmp_path: Path) -> None:
+    text = "steps: [{command: noop, isolate: true}]\nfinally: [say cleaned up]"
+    program = "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (9, 9)); "
+    program += "from django.core.management import execute_from_command_line as main; main(sys.argv)"
+    (tmp_path / "test.yml").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-c", program, "run_runbook", str(tmp_path / "test.yml")],
+        env=environ(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
     )
-    assert isolated(tmp_path, "noop").statuses == {"it": "failed"}
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Too many open files" in done.stdout

@@ -279,7 +279,7 @@ def test_an_atomic_step_whose_commit_is_in_doubt_is_what_its_row_says(
     def lose_the_answer(call: Any, **more: Any) -> Any:
         return replace(atomically(call, **more), status=StepStatus.FAILED)
 
-    monkeypatch.setattr("django_runbook.journal.listener.atomically", lose_the_answer)
+    monkeypatch.setattr("django_runbook.executors.inline.atomically", lose_the_answer)
     run(tmp_path, "steps:\n  - {id: one, command: effect one --log log --mark, atomic: true}\n")
     assert row("one").status == "succeeded"
     assert Run.objects.get().status == "succeeded"

@@ -15,6 +15,9 @@ from django_runbook.locks import factory
 from tests.runner.support import PATIENCE_SECONDS, start, wait_for
 from tests.services import require_postgres, running_statements
 
+# Signals that are closer together count as one.
+GAP_SECONDS = 0.6
+
 RUNBOOK = """
 steps:
   - command: work --log {log} --how {how}
@@ -42,12 +45,13 @@ class Run:
         self.process.send_signal(number)
 
     def signal_twice(self) -> None:
-        """The second signal once the first was seen: the system makes one of two that come together."""
+        """Send the second signal so long after the first that the two count as two."""
         assert self.process is not None
         assert self.process.stdout is not None
         self.signal(signal.SIGTERM)
         while "stopping after" not in self.process.stdout.readline():
             assert self.process.poll() is None
+        time.sleep(GAP_SECONDS)
         self.signal(signal.SIGTERM)
 
     def wait_for_statement(self) -> None:
@@ -148,17 +152,57 @@ def test_a_command_with_a_handler_of_its_own_is_interrupted(run: Run) -> None:
     assert run.ran_finally
 
 
-def test_a_process_that_does_not_end_is_ended_by_force(run: Run) -> None:
+def test_a_step_of_finally_has_a_stop_timeout_of_its_own(run: Run) -> None:
+    run.start("plain", last="plain", STOP_TIMEOUT="1")
+    run.signal(signal.SIGTERM)
+    code, told = run.end()
+    assert code == 143, told
+    assert run.ran_finally
+    # The summary is printed, and the step of finally was ended.
+    assert "interrupted: " in told
+    assert told.count("INTERRUPTED work") == 2
+
+
+def test_a_third_signal_ends_the_step_of_finally(run: Run) -> None:
     run.start("plain", last="plain")
-    for _ in range(2):
-        run.signal(signal.SIGTERM)
-        assert run.process is not None
-        assert run.process.stdout is not None
-        while "SIGTERM" not in run.process.stdout.readline():
-            assert run.process.poll() is None
+    run.signal_twice()
     wait_for(run.log.with_name("log.finally"), "started")
-    code, _ = run.end()
-    assert code == 143
+    time.sleep(GAP_SECONDS * 2)
+    run.signal(signal.SIGTERM)
+    code, told = run.end()
+    assert code == 143, told
+    assert "interrupted: " in told
+
+
+def test_signals_close_together_are_one_and_a_storm_is_two(run: Run) -> None:
+    run.start("items", last="short")
+    for _ in range(3):
+        run.signal(signal.SIGTERM)
+        time.sleep(0.05)
+    code, told = run.end()
+    assert code == 143, told
+    assert "stopped before" in run.log.read_text()
+    assert "ending the current command" not in told
+
+
+def test_a_storm_ends_the_command_and_not_the_run(run: Run) -> None:
+    run.start("plain")
+    for _ in range(20):
+        run.signal(signal.SIGTERM)
+        time.sleep(0.05)
+    code, told = run.end()
+    assert code == 143, told
+    assert run.ran_finally
+    assert "interrupted: " in told
+
+
+def test_a_command_that_ignores_everything_is_killed_and_the_run_goes_on_to_its_end(run: Run) -> None:
+    run.start("stubborn", STOP_TIMEOUT="1")
+    run.signal(signal.SIGTERM)
+    code, told = run.end()
+    assert code == 143, told
+    assert run.ran_finally
+    assert "interrupted: " in told
 
 
 @pytest.mark.parametrize("steps", ["[{cleanup}]", "[{{parallel: [{cleanup}]}}]"])
@@ -182,6 +226,7 @@ def test_a_second_signal_ends_the_waiting_in_finally_and_not_the_rest_of_it(
         for expected in ("next in 1h" if "retry" in cleanup else "waiting", "stopping after"):
             while expected not in process.stdout.readline():
                 assert process.poll() is None
+            time.sleep(GAP_SECONDS)
             process.send_signal(signal.SIGTERM)
         stdout, _ = process.communicate(timeout=PATIENCE_SECONDS)
     finally:

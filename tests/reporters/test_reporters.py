@@ -39,7 +39,7 @@ def test_jsonl_has_the_names_of_each_event() -> None:
         for kind in events.Event.__subclasses__()
     }
     assert names == {
-        "run_started": ["run_id", "name", "file", "step_count", "dry_run"],
+        "run_started": ["run_id", "name", "file", "step_count", "dry_run", "inline_reason"],
         "step_started": [
             "step_id",
             "name",

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from django_runbook.process.deadlines import Halt
+from django_runbook.executors.base import Invocation
+from django_runbook.process.deadlines import Deadline, Halt
 from django_runbook.process.stopping import Stop
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from tests.runner.trees import Block, Command, File, Step
@@ -80,16 +81,15 @@ class FakeCommands:
     def __post_init__(self) -> None:
         self._commands = dict(_commands_of(self.file.block))
 
-    def execute(self, *, halt: Halt, **call: Any) -> AttemptResult:
-        return self._call(tuple(call["tokens"]), halt=halt, deadline_at=None, is_isolated=False)
+    def execute(self, invocation: Invocation) -> AttemptResult:
+        return self._call(invocation, deadline=None, is_isolated=False)
 
-    def isolate(self, *, halt: Halt, deadline_at: float | None, **call: Any) -> AttemptResult:
-        return self._call(tuple(call["tokens"]), halt=halt, deadline_at=deadline_at, is_isolated=True)
+    def isolate(self, invocation: Invocation) -> AttemptResult:
+        limit = invocation.limit.within(invocation.timeout_seconds, owner=invocation.owner)
+        return self._call(invocation, deadline=limit.first, is_isolated=True)
 
-    def _call(
-        self, tokens: tuple[str, ...], *, halt: Halt, deadline_at: float | None, is_isolated: bool
-    ) -> AttemptResult:
-        step_id, at, *told = (token for token in tokens if token != "--")
+    def _call(self, invocation: Invocation, *, deadline: Deadline | None, is_isolated: bool) -> AttemptResult:
+        step_id, at, *told = (token for token in invocation.tokens if token != "--")
         command = self._commands[step_id]
         with self._changed:
             call = sum(1 for one in self.calls if (one.step_id, one.at) == (step_id, at))
@@ -97,17 +97,17 @@ class FakeCommands:
             item = int(last) - 1 if "." in at and last.isdigit() else 0
             act = command.act(item=item, call=call)
             self.calls.append(Called(step_id=step_id, at=at, act=act, is_isolated=is_isolated, told=tuple(told)))
-        return self._play(act, at=at, halt=halt, deadline_at=deadline_at)
+        return self._play(act, at=at, halt=invocation.halt, deadline=deadline)
 
-    def _play(self, act: str, *, at: str, halt: Halt, deadline_at: float | None) -> AttemptResult:
+    def _play(self, act: str, *, at: str, halt: Halt, deadline: Deadline | None) -> AttemptResult:
         match act.split():
             case ["hang"]:
-                assert deadline_at is not None, "nothing would ever end it"
-                return self._until(deadline_at)
+                assert deadline is not None, "nothing would ever end it"
+                return self._until(deadline)
             case ["slow", seconds]:
                 end = self.time.monotonic() + float(seconds)
-                if deadline_at is not None and deadline_at < end:
-                    return self._until(deadline_at)
+                if deadline is not None and deadline.at < end:
+                    return self._until(deadline)
                 self.time.set(end)
             case ["exit", code]:
                 return _failed("CommandError", int(code))
@@ -122,9 +122,9 @@ class FakeCommands:
                 return _failed(name, 1)
         return AttemptResult(status=StepStatus.SUCCEEDED, stdout="waiting\n" if act == "wait" else "ready\n")
 
-    def _until(self, deadline_at: float) -> AttemptResult:
-        self.time.set(deadline_at)
-        return AttemptResult(status=StepStatus.TIMED_OUT)
+    def _until(self, deadline: Deadline) -> AttemptResult:
+        self.time.set(deadline.at)
+        return AttemptResult(status=StepStatus.TIMED_OUT, failure=deadline.failure())
 
     def _block(self, race: str, halt: Halt) -> AttemptResult:
         with self._changed:

@@ -11,6 +11,7 @@ from django_runbook import checking, conf, events
 from django_runbook.binding.plan import plan
 from django_runbook.document import inputs
 from django_runbook.process import deadlines
+from django_runbook.process.isolation import Isolation
 from django_runbook.process.stopping import Stop
 from django_runbook.results import RunResult
 from django_runbook.runner import branches, selection
@@ -67,7 +68,7 @@ class Played:
         around = runner.Surroundings(
             execute=self.commands.execute,
             isolate=self.commands.isolate,
-            atomically=lambda step_id, call: call(),
+            isolation=Isolation(is_default=False),
             new_lock=FreeLock,
             emit=self.events.append,
             binder=binder,

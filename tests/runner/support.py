@@ -69,6 +69,16 @@ def run(directory: Path, text: str, **options: Any) -> Told:
     )
 
 
+def environ() -> dict[str, str]:
+    """Make the environment of a program that runs runbooks as this process would, each step in its own process."""
+    paths = os.pathsep.join(str(path) for path in (ROOT / "src", ROOT, ROOT / "example_project"))
+    return os.environ | {
+        "PYTHONPATH": paths,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "RUNBOOK_TEST_ISOLATE": "1",
+    }
+
+
 def start(
     directory: Path,
     text: str,
@@ -78,19 +88,20 @@ def start(
 ) -> subprocess.Popen[str]:
     """Start a run in a process of its own, without a terminal but for ``stdin`` where it is one."""
     (directory / "test.yml").write_text(text)
-    command = [sys.executable, "-m", "django", "run_runbook", str(directory / "test.yml"), *options]
-    paths = os.pathsep.join(str(path) for path in (ROOT / "src", ROOT, ROOT / "example_project"))
-    env = {**os.environ, "PYTHONPATH": paths, "DJANGO_SETTINGS_MODULE": "tests.settings", **(environ or {})}
     return subprocess.Popen(
-        command,
+        [sys.executable, "-m", "django", "run_runbook", str(directory / "test.yml"), *options],
         preexec_fn=_default_signals,  # noqa: PLW1509 - there are no threads here
         cwd=directory,
-        env=env,
+        env=_environ() | dict(environ or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=stdin,
         text=True,
     )
+
+
+# The parameter of `start` has its name.
+_environ = environ
 
 
 def _default_signals() -> None:

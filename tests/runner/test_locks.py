@@ -12,7 +12,6 @@ import pytest
 from django_runbook import conf
 from django_runbook.locks import factory
 from django_runbook.locks.base import Holder, Lock
-from django_runbook.runner.branches import Errands
 from django_runbook.runner.locking import Locker
 from django_runbook.runner.telling import Teller
 from tests.runner.support import run, start, wait_for
@@ -166,7 +165,7 @@ class FakeLock:
 
 def test_a_lost_lock_names_who_has_it_now() -> None:
     lock = FakeLock(Holder(host="db1", pid=7, since="2013-01-31T06:00:00Z", what="run_runbook daily.yml"))
-    teller = Teller(lambda event: None, lambda: datetime.datetime.now(datetime.UTC), Errands())
+    teller = Teller(lambda event: None, lambda: datetime.datetime.now(datetime.UTC))
     failure = Locker(new_lock=lambda name: lock, teller=teller, mask=str).lost((lock,))
     assert failure is not None
     assert failure.message == (
@@ -178,7 +177,7 @@ def test_a_lost_lock_names_who_has_it_now() -> None:
 
 def test_looking_who_has_a_lost_lock_does_not_keep_it() -> None:
     lock = FakeLock(None)
-    teller = Teller(lambda event: None, lambda: datetime.datetime.now(datetime.UTC), Errands())
+    teller = Teller(lambda event: None, lambda: datetime.datetime.now(datetime.UTC))
     failure = Locker(new_lock=lambda name: lock, teller=teller, mask=str).lost((lock,))
     assert failure is not None
     assert "nobody else has it now" in failure.message

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.contrib.sites.models import Site
 
 from tests.executors.processes import wait_until
 from tests.runner.support import PATIENCE_SECONDS, run, start, wait_for
@@ -175,13 +175,9 @@ def test_a_signal_during_a_parallel_group(tmp_path: Path, number: signal.Signals
     assert "not run  say" in stdout
 
 
-def test_a_command_in_a_test_finds_the_database_of_the_test(tmp_path: Path, settings: Any) -> None:
-    real = connection.settings_dict["NAME"]
-    connection.settings_dict["NAME"] = str(tmp_path / "test.sqlite3")
-    try:
-        told = run(tmp_path, "steps: [{command: misbehave open_transaction, isolate: true}]")
-    finally:
-        connection.settings_dict["NAME"] = real
-    assert told.statuses == {"misbehave": "failed"}
-    assert "left a transaction open" in told.result("misbehave")["failure"]["message"]
-    assert (tmp_path / "test.sqlite3").exists()
+@pytest.mark.django_db(transaction=True)
+def test_a_command_in_a_test_finds_the_database_of_the_test(tmp_path: Path) -> None:
+    told = run(tmp_path, "steps: [{command: make_site made, isolate: true}]")
+    assert told.statuses == {"make_site": "succeeded"}
+    assert told.events[0]["inline_reason"] == ""
+    assert Site.objects.filter(domain="made").exists()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.contrib.sites.models import Site
@@ -15,14 +14,26 @@ from django_runbook import checking, events
 from django_runbook.binding.plan import plan
 from django_runbook.document import inputs, source, validate
 from django_runbook.exceptions import RunbookError
-from django_runbook.executors.atomic import atomically
 from django_runbook.executors.inline import InlineExecutor
+from django_runbook.executors.messages import Commit
 from django_runbook.locks.file import FileLock
 from django_runbook.process import snapshot
 from django_runbook.process.connections import KnownConnections
+from django_runbook.process.isolation import Isolation
 from django_runbook.process.stopping import Stop
 from django_runbook.results import AttemptResult, Past, PastStep, RunResult, StepResult, StepStatus
 from django_runbook.runner import run as runner
+from django_runbook.runner.recording import NoRecorder
+
+
+class WritingRecorder(NoRecorder):
+    """Records nothing but what an atomic step writes with its commit."""
+
+    def __init__(self, write: Callable[[], None]) -> None:
+        self._write = write
+
+    def commit(self, step_id: str) -> Commit:
+        return Commit(write=self._write)
 
 
 def resume(
@@ -42,8 +53,9 @@ def resume(
     with KnownConnections() as known_connections:
         around = runner.Surroundings(
             execute=InlineExecutor(stop=stop, mask=str, before=snapshot.take(known_connections)),
-            isolate=lambda **call: AttemptResult(status=StepStatus.FAILED),
-            atomically=lambda step_id, call: atomically(call, on_success=on_success),
+            isolate=lambda invocation: AttemptResult(status=StepStatus.FAILED),
+            isolation=Isolation(is_default=False),
+            recorder=WritingRecorder(on_success),
             new_lock=lambda name: FileLock(name, directory=directory),
             emit=emit,
             binder=binder,
@@ -213,29 +225,3 @@ def test_an_atomic_step_that_cannot_be_committed_fails(tmp_path: Path, how: str)
     assert failure is not None
     assert "an error may be caught around an atomic() of its own" in failure.message
     assert "TransactionManagementError" in failure.error_names
-
-
-@pytest.mark.parametrize("key", ["isolate: true", "timeout: 1m"])
-def test_an_atomic_step_cannot_be_isolated(tmp_path: Path, key: str) -> None:
-    assert _codes(f"steps: [{{command: noop, atomic: true, {key}}}]") == ["RB419"]
-
-
-@pytest.mark.parametrize(
-    "around",
-    [
-        "parallel: [{command: noop, atomic: true}]",
-        "{timeout: 1m, steps: [{command: noop, atomic: true}]}",
-        "{command: noop, atomic: true, for_each: [1, 2], max_parallel: 2}",
-    ],
-)
-def test_what_is_around_an_atomic_step_cannot_isolate_it(around: str) -> None:
-    assert set(_codes(f"steps: [{around}]".replace("[parallel", "[{parallel").replace("}]]", "}]}]"))) == {"RB419"}
-
-
-def _codes(text: str) -> list[str]:
-    runbook, diagnostics = validate.load(source.Source(path="test.yml", text=text))
-    assert runbook is not None
-    assert diagnostics == []
-    known = inputs.resolve(runbook, inputs.Given(now=datetime.datetime(2013, 1, 31, tzinfo=datetime.UTC)))
-    found: Any = plan(runbook, known, checking.new_binder()).diagnostics
-    return [item.code for item in found]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -258,7 +258,7 @@ on_failure:
     for output_format in ("jsonl", "plain", "rich"):
         stdout = io.StringIO()
         (tmp_path / "x.yml").write_text(text)
-        with pytest.raises(SystemExit):
+        with pytest.raises(CommandError):
             call_command("run_runbook", str(tmp_path / "x.yml"), format=output_format, stdout=stdout, verbosity=2)
         written = stdout.getvalue() + "".join(capfd.readouterr())
         assert "***" in written

@@ -25,6 +25,7 @@ from typing import Any, Final, Self
 
 from django_runbook.batch.part import Part
 from django_runbook.exceptions import Stopped
+from django_runbook.process import forks
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOOK_SECONDS: Final = 0.05
@@ -130,12 +131,14 @@ class _Listener:
                 owner = getattr(handler, "__self__", None)
                 self._outer = owner if isinstance(owner, _Listener) else self._outer
                 self._previous[number] = signal.signal(number, self._handle)
+        forks.reset_in_children(self._handle)
         self._is_active = True
         return self
 
     def __exit__(self, *error: object) -> None:
         # From here on a raise would leave a handler behind.
         self._is_active = False
+        forks.keep_in_children(self._handle)
         for number, handler in self._previous.items():
             # A command that put a handler of its own in our place keeps it no longer than ours.
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)

@@ -20,11 +20,16 @@ _ENTRY_POINTS = frozenset(("manage.py", "./manage.py", "python", "python3", "dja
 
 @dataclass(slots=True, kw_only=True)
 class Binder:
-    """Binds steps to tokens. ``databases`` are the aliases that there are; ``verbosity`` goes to silent steps."""
+    """Binds steps to tokens.
+
+    ``databases`` are the known aliases; ``verbosity`` goes to silent steps. ``atomic_alias`` is the database in
+    whose transactions atomic steps run.
+    """
 
     catalog: Catalog
     databases: Collection[str] = ()
     verbosity: int | None = None
+    atomic_alias: str = "default"
     _seen: dict[object, Binding] = field(default_factory=dict)
     # A parser remembers what it is asked, and the branches of a parallel group ask at the same time.
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -67,7 +67,7 @@ def plan(runbook: Runbook, inputs: Inputs, binder: Binder) -> Plan:
     """Bind every step of a runbook, and collect all that stands against running it."""
     planner = _Planner(binder=binder, diagnostics=list(inputs.diagnostics))
     try:
-        planner.block(runbook.block, _Place(inputs=inputs, is_isolated=runbook.timeout_seconds is not None))
+        planner.block(runbook.block, _Place(inputs=inputs))
     except _TooManyStepsError as error:
         planner.diagnostics.append(error.diagnostic)
     return Plan(
@@ -95,7 +95,6 @@ class _Place:
     prefix: str = ""
     indexes: tuple[int | str, ...] = ()
     group_ids: tuple[str, ...] = ()
-    is_isolated: bool = False
 
     def inside(self, group_id: str, **changes: Any) -> _Place:
         return replace(self, group_ids=(*self.group_ids, group_id), **changes)
@@ -115,8 +114,6 @@ class _Planner:
     def _step(self, step: Step, place: _Place) -> None:
         if step.retry is not None or not isinstance(step.continue_on_error, bool):
             self._report(errors.check_names(step), place)
-        if step.max_parallel > 1 or (step.timeout_seconds is not None and not isinstance(step, CommandStep)):
-            place = replace(place, is_isolated=True)
         if step.for_each is None:
             self._once(step, place)
             return
@@ -144,14 +141,13 @@ class _Planner:
                 binding = self.binder.bind(step, inputs=place.inputs)
                 if binding.diagnostics:
                     self._report(binding.diagnostics, place)
-                if step.atomic and (place.is_isolated or step.isolate or step.timeout_seconds is not None):
-                    self._report((_not_atomic(step),), place)
                 if step.atomic and self.binder.is_batch(step):
                     self._report((_batch_not_atomic(step),), place)
+                elif step.atomic:
+                    self._report(_elsewhere(step, binding, alias=self.binder.atomic_alias), place)
                 self._add(step, place, binding=binding, is_final=binding.is_checked and is_constant(step, place.inputs))
             case GroupStep():
-                inner = place.inside(self._add(step, place))
-                self.block(step.block, replace(inner, is_isolated=place.is_isolated or step.block.is_parallel))
+                self.block(step.block, place.inside(self._add(step, place)))
             case CallStep():
                 self._call(step, place)
 
@@ -168,7 +164,6 @@ class _Planner:
             inputs=inputs,
             prefix=f"{place.prefix}{step.id}/",
             path=step.runbook.path,
-            is_isolated=place.is_isolated or step.runbook.timeout_seconds is not None,
         )
         self.block(step.runbook.block, inner)
 
@@ -192,10 +187,23 @@ class _Planner:
         self._report((Diagnostic(code="RB320", message=error.message, span=error.span),), place)
 
 
-def _not_atomic(step: CommandStep) -> Diagnostic:
-    message = "an atomic step runs in the transaction of this process, and this one runs in a process of its own"
-    help_text = 'leave out "atomic", or what isolates the step: "isolate", "timeout" or "parallel", here or around it'
-    return Diagnostic(code="RB419", message=message, span=step.span, help=help_text)
+def _elsewhere(step: CommandStep, binding: Binding, *, alias: str) -> Iterator[Diagnostic]:
+    """Report an atomic step whose work and whose history cannot be in one transaction."""
+    used = _database_of(binding.tokens)
+    if used == alias:
+        return
+    message = f'the step commits together with its history, which is in the database "{alias}", and works on "{used}"'
+    help_text = 'remove "atomic", or keep the history in the database that the command writes to'
+    yield Diagnostic(code="RB419", message=message, span=step.span, help=help_text)
+
+
+def _database_of(tokens: tuple[str, ...]) -> str:
+    """Return the database that a command line names, as Django's commands understand it."""
+    for index, token in enumerate(tokens):
+        name, separator, value = token.partition("=")
+        if name == "--database":
+            return value if separator else tokens[index + 1] if index + 1 < len(tokens) else ""
+    return "default"
 
 
 def _batch_not_atomic(step: CommandStep) -> Diagnostic:

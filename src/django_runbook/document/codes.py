@@ -65,6 +65,6 @@ CODES: Final = {
     "RB416": "an unknown database alias",
     "RB417": "an exception that cannot be imported",
     "RB418": "too many steps",
-    "RB419": "an atomic step in a process of its own",
+    "RB419": "an atomic step whose history is in another database",
     "RB420": "an atomic step with a batch command",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django_runbook.document.runbook import Block, CallStep, GroupStep, Runbook, Step
+from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Runbook, Step
 from django_runbook.results import Role
 
 
@@ -47,3 +47,23 @@ def lists_of(block: Block, role: Role) -> tuple[tuple[Role, tuple[Step, ...]], .
         (Role.ON_FAILURE, block.on_failure),
         (Role.FINALLY, block.finally_),
     )
+
+
+def may_isolate(runbook: Runbook, *, is_default: bool) -> bool:
+    """Whether a step may run in a process of its own; with ``is_default``, those do that say nothing themselves."""
+    if runbook.timeout_seconds is not None:
+        return True
+    return any(_may_isolate(entry.step, is_default=is_default) for entry in outline(runbook).values())
+
+
+def _may_isolate(step: Step, *, is_default: bool) -> bool:
+    if step.timeout_seconds is not None or step.max_parallel > 1:
+        return True
+    match step:
+        case CommandStep():
+            return is_default if step.isolate is None else step.isolate
+        case GroupStep():
+            return step.block.is_parallel
+        case CallStep():
+            return step.runbook.timeout_seconds is not None
+    return False

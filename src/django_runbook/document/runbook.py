@@ -97,7 +97,7 @@ class CommandStep(StepSettings):
     capture: str | None = None
     idempotent: bool = False
     atomic: bool = False
-    isolate: bool = False
+    isolate: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ class DefaultsModel(_Model):
     capture: Literal["text", "lines", "json"] | None = None
     idempotent: bool = False
     atomic: bool = False
-    isolate: bool = False
+    isolate: bool | None = None
 
 
 class CommandModel(DefaultsModel):

@@ -1,4 +1,4 @@
-"""A call of a command to the same call in one transaction, together with what is written about it."""
+"""Calls a command in one transaction, together with what is written about it."""
 
 from __future__ import annotations
 
@@ -7,36 +7,55 @@ from dataclasses import replace
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 
-from django_runbook.exceptions import names_of
+from django_runbook.exceptions import RunbookError, names_of
+from django_runbook.executors.messages import Commit, RollBack
 from django_runbook.results import AttemptResult, Failure, StepStatus
+
+# Decides what becomes of a command that succeeded, before its transaction ends.
+OnFinished = Callable[[AttemptResult], Commit | RollBack]
 
 
 def atomically(
-    call: Callable[[], AttemptResult], *, using: str = DEFAULT_DB_ALIAS, on_success: Callable[[], None] = lambda: None
+    call: Callable[[], AttemptResult],
+    *,
+    on_finished: OnFinished = lambda result: Commit(),
+    using: str = DEFAULT_DB_ALIAS,
 ) -> AttemptResult:
-    """Call, and commit only what succeeded; ``on_success`` writes in the same transaction, right before its end."""
+    """Call, and commit only what succeeded and what ``on_finished`` allows to be committed.
+
+    What it writes may fail with a RunbookError, which is the failure of the call then.
+    """
     result: AttemptResult | None = None
     try:
         with transaction.atomic(using=using):
             result = call()
-            if result.status is StepStatus.SUCCEEDED:
-                _refuse_rollback(using)
-                on_success()
-            else:
+            if result.status is not StepStatus.SUCCEEDED:
                 transaction.set_rollback(True, using=using)
+                return result
+            _refuse_rollback(using)
+            match on_finished(result):
+                case Commit(write=write) if write is not None:
+                    write()
+                case RollBack():
+                    transaction.set_rollback(True, using=using)
     except DatabaseError as error:
         if result is None:
             raise
-        message = f"its transaction could not be committed: {error}"
-        failure = Failure(
-            error_type=type(error).__name__, message=message, exit_code=1, error_names=names_of(type(error))
-        )
-        return replace(result, status=StepStatus.FAILED, failure=failure)
+        return _failed(result, error, f"its transaction could not be committed: {error}")
+    except RunbookError as error:
+        if result is None:
+            raise
+        return _failed(result, error, str(error))
     return result
 
 
+def _failed(result: AttemptResult, error: Exception, message: str) -> AttemptResult:
+    failure = Failure(error_type=type(error).__name__, message=message, exit_code=1, error_names=names_of(type(error)))
+    return replace(result, status=StepStatus.FAILED, failure=failure)
+
+
 def _refuse_rollback(using: str) -> None:
-    """Raise where the end of the transaction would undo it without a word: Django rolls it back, or PostgreSQL does."""
+    """Raise if the end of the transaction would undo it silently: Django rolls it back, or PostgreSQL does."""
     connection = connections[using]
     if connection.needs_rollback or not connection.is_usable():
         raise transaction.TransactionManagementError(

@@ -1,4 +1,4 @@
-"""Messages between the process of a run and that of a step: values of ours, whole or not at all."""
+"""Sends messages between the process of a run and that of a step: values of ours, whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import contextlib
 import errno
 import os
 import pickle
-import socket
 import struct
 import threading
+
+# Not the public module: gevent and eventlet replace its class, and theirs do not block.
+from _socket import MSG_DONTWAIT, socket, socketpair
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -16,42 +18,55 @@ _LENGTH: Final = struct.Struct("!Q")
 _CHUNK: Final = 256 * 1024
 
 
-class Channel:
-    """One end of a pair of sockets. Both ends run code of the same project, so that what they pickle can be trusted."""
+def socket_pair() -> tuple[socket, socket]:
+    """Make two connected sockets that block, whatever the default timeout of the process is."""
+    pair = socketpair()
+    for end in pair:
+        end.settimeout(None)
+    return pair
 
-    def __init__(self, end: socket.socket) -> None:
+
+class Channel:
+    """Sends and receives over one end of a pair of sockets.
+
+    Both ends run code of the same project, so that what they pickle can be trusted. The sockets block: a default
+    timeout, which may be set at any time, has no effect on them.
+    """
+
+    def __init__(self, end: socket) -> None:
+        end.settimeout(None)
         self._socket = end
-        # A command can close our descriptor and get its number for a file of its own.
+        # A command can close our descriptor, and its number may become that of a file of its own.
         self._identity = _identity(end.fileno())
         self._waiting = bytearray()
-        # The threads of a command write lines at the same time.
+        # The threads of a command report at the same time.
         self._lock = threading.Lock()
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def send(self, message: object) -> None:
-        """Hand a message over, and wait while the other end is behind; raises OSError where it is gone."""
+        """Send a message, and wait while the other end is slow; raise OSError if it is gone."""
         data = pickle.dumps(message)
         with self._lock:
             self._check()
             self._socket.sendall(_LENGTH.pack(len(data)) + data)
 
     def receive(self) -> Any:
-        """Wait for the next message; raises EOFError where the other end is gone."""
+        """Wait for the next message; raise EOFError if the other end is gone."""
         while True:
             for message in self._whole():
                 return message
             self._read()
 
     def receive_waiting(self) -> Iterator[Any]:
-        """The messages that are whole, after one look that does not wait; raises EOFError after the last one.
+        """Yield the messages that are complete, without waiting; raise EOFError after the last one.
 
-        Whoever waits with `select` calls this: a process that was halted in the middle of a message holds up nobody.
+        For callers that wait with `select`: a process that was halted in the middle of a message blocks nobody.
         """
         is_over = False
         try:
-            self._read(socket.MSG_DONTWAIT)
+            self._read(MSG_DONTWAIT)
         except BlockingIOError:
             pass
         except EOFError:
@@ -94,7 +109,7 @@ class Channel:
                 return
             data = bytes(self._waiting[_LENGTH.size : end])
             del self._waiting[:end]
-            # A program that the command gave our descriptor to may write what is no message, which says nothing.
+            # A program that the command gave our descriptor to may write something else, which is ignored.
             try:
                 message = pickle.loads(data)  # noqa: S301 - see the class
             except Exception:  # noqa: BLE001, S112 - each class can fail in its own way

@@ -1,99 +1,206 @@
-"""The process of one step: calls its command as the run itself would, and answers over the channel."""
+"""Is the process of one step: calls its command as `manage.py` would, and answers over the channel."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import getpass
+import io
+import logging
+import math
 import os
 import signal
 import sys
 import threading
+import weakref
+from dataclasses import replace
 from typing import Final
 
 from django.db import connections
 
 from django_runbook.binding import catalog
-from django_runbook.executors import call as messages
-from django_runbook.executors.call import Call
+from django_runbook.executors import messages
+from django_runbook.executors.atomic import atomically
+from django_runbook.executors.calling import Callbacks, PassedChecks, call, leave_copy
 from django_runbook.executors.channel import Channel
-from django_runbook.executors.inline import InlineExecutor
-from django_runbook.process import masking, snapshot
+from django_runbook.executors.messages import Call, Commit, RollBack
+from django_runbook.process import masking, unpatched
+from django_runbook.process import snapshot as process_state
 from django_runbook.process.connections import KnownConnections
 from django_runbook.process.stopping import Stop
+from django_runbook.process.streams import refuse_password
+from django_runbook.results import AttemptResult, Failure, StepStatus
 
-_PART_OF_GRACE: Final = 0.75
+_ERRORS: Final = "backslashreplace"
 
 
 def run(channel: Channel) -> None:
-    """Do what is asked for over the channel, once."""
-    call: Call = channel.receive()
-    for alias, name in call.database_names.items():
-        # What the process of the run has added to its databases is not known here.
+    """Do what the run asks for over the channel, once."""
+    request: Call = channel.receive()
+    for alias, name in request.database_names.items():
+        # A database that the process of the run has added is unknown here.
         if alias in connections.settings:
             connections[alias].settings_dict["NAME"] = name
-    is_listening = _is_listening(call.command)
-    # A command that does not stop by itself is ended by an exception, before the run sends SIGKILL.
-    grace_seconds = call.stop_timeout_seconds * (_PART_OF_GRACE if is_listening else 1)
-    stop = Stop(timeout_seconds=grace_seconds)
+    sys.argv[1:] = [request.command, *request.tokens]
+    _replace_streams()
+    # The run keeps the time, and says when it is over.
+    stop = Stop(timeout_seconds=math.inf)
+    answers = _Answers(channel, stop)
     with KnownConnections() as known, stop:
-        channel.send(messages.Started(is_listening=is_listening))
-        threading.Thread(target=_obey, args=(channel, stop), name="runbook-obey", daemon=True).start()
         stop.cancel = known.cancel_statements
-        execute = InlineExecutor(stop=stop, mask=masking.masker(call.secrets), before=snapshot.take(known))
-        own_pid = os.getpid()
+        stop.on_stop = answers.report_signal
+        channel.send(messages.Started(is_listening=_is_listening(request.command)))
+        unpatched.start_thread(answers.listen, name="runbook-listen")
+        _Step(request, channel, stop=stop, answers=answers).run(known)
 
-        def write_line(stream: str, line: str) -> None:
-            if os.getpid() == own_pid:
-                channel.send(messages.Line(stream=stream, text=line))
-            else:
-                # A process that the command forked has the channel too, and would tear our messages apart.
-                os.write(1 if stream == "stdout" else 2, f"{line}\n".encode())
 
-        def report_progress(done_count: int, total_count: int | None, failed_count: int) -> None:
-            if os.getpid() == own_pid:
-                # Plain numbers: a class that only the command knows could not be read at the other end.
-                total = None if total_count is None else int(total_count)
-                channel.send(
-                    messages.Progress(done_count=int(done_count), total_count=total, failed_count=int(failed_count))
-                )
+class _Answers:
+    """Receives what the run says while the command runs."""
 
-        attempt = execute(
-            command=call.command,
-            tokens=call.tokens,
-            keeps_stdout=call.keeps_stdout,
-            write_line=write_line,
-            report_progress=report_progress,
-            halt=stop,
-            run_key=call.run_key,
-        )
+    def __init__(self, channel: Channel, stop: Stop) -> None:
+        self._channel = channel
+        self._stop = stop
+        self._pid = os.getpid()
+        self._is_told = False
+        self._has_answer = threading.Event()
+        self._answer: Commit | RollBack = RollBack()
+
+    def listen(self) -> None:
+        try:
+            while True:
+                match self._channel.receive():
+                    case messages.Stop(number=number):
+                        self._is_told = True
+                        self._stop.pass_on(number)
+                    case messages.End(number=number):
+                        self._is_told = True
+                        self._stop.end(number)
+                    case Commit() | RollBack() as answer:
+                        self._answer = answer
+                        self._has_answer.set()
+        except (EOFError, OSError):
+            # The run is gone, or the command has closed our end: nobody is left to answer to.
+            if self._channel.is_ours:
+                os.killpg(0, signal.SIGKILL)
+
+    def report_signal(self, name: str, is_immediate: bool) -> None:  # noqa: FBT001 - as Stop calls it
+        """Report a signal that the run did not send."""
+        if not self._is_told and not is_immediate and os.getpid() == self._pid:
+            with contextlib.suppress(OSError):
+                self._channel.send(messages.Signaled(number=signal.Signals[name].value))
+
+    def ask_to_commit(self) -> Commit | RollBack:
+        self._channel.send(messages.Finished())
+        self._has_answer.wait()
+        return self._answer
+
+
+class _Step:
+    def __init__(self, request: Call, channel: Channel, *, stop: Stop, answers: _Answers) -> None:
+        self._request = request
+        self._channel = channel
+        self._stop = stop
+        self._answers = answers
+        self._checks = PassedChecks(set(request.checks_passed))
+        self._pid = os.getpid()
+
+    def run(self, known: KnownConnections) -> None:
+        result = self._result(known)
         _finish()
-        channel.send(messages.Result(attempt=attempt))
+        self._channel.send(messages.Result(attempt=result, checks_passed=tuple(self._checks.keys)))
+
+    def _result(self, known: KnownConnections) -> AttemptResult:
+        alias = self._request.atomic_alias
+        before = process_state.take(known)
+        if alias is None:
+            return self._call(before)
+
+        def on_finished(result: AttemptResult) -> Commit | RollBack:
+            _flush()
+            return self._answers.ask_to_commit()
+
+        return atomically(lambda: self._call(before.in_transaction()), on_finished=on_finished, using=alias)
+
+    def _call(self, before: process_state.Snapshot) -> AttemptResult:
+        request = self._request
+        callbacks = Callbacks(
+            halt=self._stop,
+            report_progress=self._report_progress,
+            run_key=request.run_key,
+            mask=masking.masker(request.secrets),
+        )
+        result = call(
+            request.command,
+            request.tokens,
+            callbacks=callbacks,
+            checks=self._checks,
+            stop=self._stop,
+            streams=(sys.stdout, sys.stderr),
+        )
+        if os.getpid() != self._pid:
+            _flush()
+            leave_copy(result)
+        problems = before.restore_connections()
+        if problems and result.status is StepStatus.SUCCEEDED:
+            failure = Failure(error_type="StateError", message="; ".join(problems), exit_code=1)
+            return replace(result, status=StepStatus.FAILED, failure=failure)
+        return replace(result, warnings=(*result.warnings, *problems))
+
+    def _report_progress(self, done_count: int, total_count: int | None, failed_count: int, /) -> None:
+        # A process that the command forked has the channel too, and would tear our messages apart.
+        if os.getpid() != self._pid:
+            return
+        # Plain numbers: a class that only the command knows could not be read at the other end.
+        total = None if total_count is None else int(total_count)
+        with self._stop.shielded():
+            self._channel.send(
+                messages.Progress(done_count=int(done_count), total_count=total, failed_count=int(failed_count))
+            )
+
+
+def drop_exit_callbacks() -> None:
+    """Forget what the parent has registered for its own end, such as the removal of its temporary folders."""
+    atexit._clear()
+    for info in weakref.finalize._registry.values():  # type: ignore[attr-defined]  # no public name
+        info.atexit = False
+    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]  # no public name
+    # These end what belongs to the process itself.
+    atexit.register(logging.shutdown)
+    if "multiprocessing.util" in sys.modules:
+        atexit.register(sys.modules["multiprocessing.util"]._exit_function)
+
+
+def _replace_streams() -> None:
+    """Give the command streams over the descriptors of this process, which are pipes to the run."""
+    _flush()
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        raw = os.fdopen(number, "wb", closefd=False)
+        stream = io.TextIOWrapper(raw, encoding="utf-8", errors=_ERRORS, line_buffering=True)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    nothing = open(0, encoding="utf-8", errors=_ERRORS, closefd=False)  # noqa: SIM115 - it is there until the end
+    setattr(sys, "__stdin__", nothing)  # noqa: B010 - for mypy the name is final
+    sys.stdin, getpass.getpass = nothing, refuse_password
 
 
 def _is_listening(command: str) -> bool:
     try:
         return "stopping" in catalog.load(command).stealth_options
-    except Exception:  # noqa: BLE001 - the call itself tells of it
+    except Exception:  # noqa: BLE001 - the call itself reports it
         return False
 
 
-def _obey(channel: Channel, stop: Stop) -> None:
-    try:
-        while True:
-            channel.receive()
-            stop.signal(signal.SIGTERM)
-    except EOFError:
-        # The run is gone, in whatever way: nobody is left to answer to.
-        os.killpg(0, signal.SIGKILL)
-
-
 def _finish() -> None:
-    """End as a process of Python does: threads come to their end, and what was registered for it runs."""
+    """End as a process of Python does: threads come to their end, and registered callbacks run."""
     # As multiprocessing does it; a pool's threads are told to end here, and would be waited for in vain without.
     threading._shutdown()  # type: ignore[attr-defined]  # it has no public name
     with contextlib.suppress(Exception):
         connections.close_all()
     atexit._run_exitfuncs()
+    _flush()
+
+
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()

@@ -1,4 +1,4 @@
-"""The ladder that ends the process of a step: a word to those who listen, SIGTERM, a grace, SIGKILL to the group."""
+"""Ends the process of a step by degrees: a request to those who listen, SIGTERM, a grace period, SIGKILL."""
 
 from __future__ import annotations
 
@@ -10,103 +10,153 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from django_runbook.executors import call as messages
+from django_runbook.executors import messages
 from django_runbook.executors.channel import Channel
-from django_runbook.process.deadlines import Halt
+from django_runbook.process.deadlines import Deadline, Halt, Limit
 from django_runbook.process.stopping import Stop
 
-# After a second signal the process of the run itself has two seconds left.
-_HURRY_SECONDS: Final = 1.0
+# A command that listens has this part of the grace period before it is ended by an exception.
+_LISTENING_PART: Final = 0.75
+# A process that is still there so long after SIGKILL waits for a device, and nothing ends it.
+GIVE_UP_SECONDS: Final = 10.0
 
 
 class Cause(enum.Enum):
-    """Why a process was ended by force."""
+    """Says why a process was ended by force."""
 
     TIMEOUT = "its time was over"
     HALT = "its branch was ended"
-    STOP = "the run was stopped"
+    OUTPUT = "it wrote too much"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What ends a call from outside. ``deadline_at`` is by the monotonic clock; ``halt`` is a branch, or the stop."""
+    """Says what ends a call from outside.
+
+    ``limit`` holds the deadlines around the step; ``timeout_seconds`` begin when the command does, and are those of
+    ``owner``. After a timeout a command has ``grace_seconds`` before SIGKILL.
+    """
 
     stop: Stop
     halt: Halt
-    deadline_at: float | None
+    limit: Limit
+    timeout_seconds: float | None
+    owner: str
     grace_seconds: float
 
 
 class Ladder:
-    """Goes one rung further whenever it is due; ``cause`` and ``last_signal`` say what was done."""
+    """Takes one step further whenever it is due; ``cause`` and ``last_signal`` say what was done.
+
+    ``deadline`` is the one that has passed.
+    """
 
     def __init__(self, channel: Channel, bounds: Bounds) -> None:
-        self.is_listening = False
         self.cause: Cause | None = None
+        self.deadline: Deadline | None = None
         self.last_signal: signal.Signals | None = None
         self._pid: int | None = None
         self._channel = channel
         self._bounds = bounds
-        # What a stop has ended already is another step: this one may clean up.
-        self._was_immediate = bounds.stop.is_immediate
+        self._limit = bounds.limit
+        self._is_listening = False
         self._is_told = False
-        self._kill_at = 0.0
+        self._is_told_to_end = False
+        self._end_at = self._kill_at = 0.0
 
     @property
     def is_at_end(self) -> bool:
-        """Whether the last rung was taken before there was a process: the one that is to make it does not answer."""
-        return self._pid is None and self.last_signal is signal.SIGKILL
+        """Whether nothing more can be done: there is no process that could be killed, or it does not end."""
+        if self.last_signal is not signal.SIGKILL:
+            return False
+        return self._pid is None or time.monotonic() >= self._kill_at + GIVE_UP_SECONDS
+
+    @property
+    def has_started(self) -> bool:
+        return self._pid is not None
 
     def begin(self, pid: int) -> None:
-        """The process is there; what it should have got before, it gets now."""
+        """Take note of the process; what it should have got before, it gets now."""
         self._pid = pid
-        if self._is_told:
-            self._send_stop()
+        if self._is_told_to_end:
+            self._send(messages.End(number=self._number))
+        elif self._is_told:
+            self._send(messages.Stop(number=self._number))
         if self.last_signal is not None:
             self._signal(self.last_signal)
 
+    def start_clock(self, *, is_listening: bool) -> None:
+        """Start the timeout: the command is about to be called."""
+        self._is_listening = is_listening
+        self._limit = self._bounds.limit.within(self._bounds.timeout_seconds, owner=self._bounds.owner)
+
     def climb(self) -> None:
-        """Take the rung that is due, if one is."""
+        """Take the step that is due, if one is."""
+        now = time.monotonic()
         if self.cause is None:
             self.cause = self._due()
             if self.cause is not None:
-                self._terminate()
+                self._begin_to_end(self.cause)
             elif self._bounds.halt.is_requested:
                 self._tell()
-        elif self.last_signal is signal.SIGTERM and time.monotonic() >= self._kill_at:
-            self._signal(signal.SIGKILL)
+            return
+        if self._bounds.halt.is_immediate:
+            # A stop does not wait for the grace period of a timeout.
+            self._kill_at = min(self._kill_at, now + self._bounds.halt.grace_seconds)
+        if not self._is_told_to_end and now >= self._end_at:
+            self._end()
+        if self.last_signal is signal.SIGTERM and now >= self._kill_at:
+            self.kill()
+
+    def end_for_output(self) -> None:
+        """End a command that writes more than can be kept."""
+        if self.cause is None:
+            self.cause = Cause.OUTPUT
+            self._begin_to_end(self.cause)
 
     def kill(self) -> None:
-        """Skip all rungs but the last."""
+        """Skip all steps but the last."""
+        self._kill_at = time.monotonic()
         self._signal(signal.SIGKILL)
 
     def _due(self) -> Cause | None:
-        bounds = self._bounds
-        if bounds.stop.is_immediate and not self._was_immediate:
-            return Cause.STOP
-        if bounds.halt.is_requested and not bounds.stop.is_requested:
+        if self._bounds.halt.is_immediate:
             return Cause.HALT
-        if bounds.deadline_at is not None and time.monotonic() >= bounds.deadline_at:
+        if self._limit.is_over:
+            self.deadline = self._limit.first
             return Cause.TIMEOUT
         return None
 
-    def _terminate(self) -> None:
-        # In the process the word is one rung and the signal another: a command that does not listen is ended at once.
-        if not self.is_listening:
+    def _begin_to_end(self, cause: Cause) -> None:
+        is_of_run = cause is Cause.HALT and self._bounds.stop.is_requested
+        grace = self._bounds.halt.grace_seconds if cause is Cause.HALT else self._bounds.grace_seconds
+        now = time.monotonic()
+        self._kill_at = self._end_at = now + grace
+        if self._is_listening and not is_of_run:
             self._tell()
-        grace = _HURRY_SECONDS if self.cause is Cause.STOP else self._bounds.grace_seconds
-        self._kill_at = time.monotonic() + grace
+            self._end_at = now + grace * _LISTENING_PART
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        self._is_told = self._is_told_to_end = True
+        self._send(messages.End(number=self._number))
+        # The processes that the command has started learn of it this way.
         self._signal(signal.SIGTERM)
 
     def _tell(self) -> None:
         if not self._is_told:
             self._is_told = True
-            if self._pid is not None:
-                self._send_stop()
+            self._send(messages.Stop(number=self._number))
 
-    def _send_stop(self) -> None:
-        with contextlib.suppress(OSError):
-            self._channel.send(messages.Stop())
+    @property
+    def _number(self) -> int:
+        return self._bounds.stop.signal_number or signal.SIGTERM
+
+    def _send(self, message: object) -> None:
+        if self._pid is not None:
+            with contextlib.suppress(OSError):
+                self._channel.send(message)
 
     def _signal(self, number: signal.Signals) -> None:
         self.last_signal = number
@@ -119,5 +169,5 @@ class Ladder:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(self._pid, number)
         except PermissionError:
-            # So says macOS of a group of which all have ended.
+            # macOS says so of a group of which all processes have ended.
             pass

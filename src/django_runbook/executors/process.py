@@ -1,159 +1,127 @@
-"""One invocation to its result, in a process of its own: in a group that is ended as a whole when it has to be."""
+"""Runs each call in a process of its own, in a group that is ended as a whole when it has to be."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import socket
-import subprocess
-import threading
+from _socket import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Self
+from typing import Self
 
 from django.db import connections
 
-from django_runbook.executors import memory, server
-from django_runbook.executors.call import Call
-from django_runbook.executors.channel import Channel
-from django_runbook.executors.inline import ReportProgress
+from django_runbook.executors import oom
+from django_runbook.executors.base import Invocation
+from django_runbook.executors.calling import PassedChecks
+from django_runbook.executors.channel import Channel, socket_pair
 from django_runbook.executors.ladder import Bounds, Ladder
-from django_runbook.executors.lines import LineReader
-from django_runbook.executors.watching import WatchedProcess, failed
-from django_runbook.process.deadlines import Halt
+from django_runbook.executors.messages import Call
+from django_runbook.executors.pipes import PipeReader
+from django_runbook.executors.spawner import Spawner
+from django_runbook.executors.watcher import WatchedProcess, failed
 from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import Stop
-from django_runbook.process.streams import WriteLine, tidy_text
+from django_runbook.process.streams import tidy_text
 from django_runbook.results import AttemptResult
-
-_SERVER_SECONDS: Final = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
 class ProcessExecutor:
-    """Calls commands in processes that a `server` forks; as a context manager, all of them are gone when it ends.
+    """Calls commands in processes that a `Spawner` makes; as a context manager, all of them are gone when it ends.
 
-    ``commands`` are those that the server imports beforehand, ``secrets`` what ``mask`` hides. The server is started
-    with the first call.
+    ``commands`` are imported beforehand, ``secrets`` are what ``mask`` hides.
     """
 
     stop: Stop
     mask: Mask
+    spawner: Spawner
     secrets: Sequence[str] = ()
     commands: Sequence[str] = ()
     grace_seconds: float
-
-    # Branches ask for processes at the same time.
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _server: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+    checks: PassedChecks = field(default_factory=PassedChecks)
 
     def __enter__(self) -> Self:
+        self.spawner.prepare(self.commands)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._end_server()
+        self.spawner.close()
 
-    def __call__(  # noqa: PLR0913 - all that there is to a call
-        self,
-        *,
-        command: str,
-        tokens: tuple[str, ...],
-        keeps_stdout: bool,
-        write_line: WriteLine,
-        report_progress: ReportProgress,
-        halt: Halt,
-        run_key: str = "",
-        deadline_at: float | None,
-    ) -> AttemptResult:
-        """Call the command; it is ended at the deadline (monotonic clock) and when ``halt`` asks for it."""
-        call = Call(
-            command=command,
-            tokens=tokens,
-            keeps_stdout=keeps_stdout,
-            run_key=run_key,
-            secrets=tuple(self.secrets),
-            stop_timeout_seconds=self.grace_seconds,
-            database_names={alias: connections[alias].settings_dict["NAME"] for alias in connections},
-        )
-        bounds = Bounds(stop=self.stop, halt=halt, deadline_at=deadline_at, grace_seconds=self.grace_seconds)
-        kill_counts = memory.kill_counts()
+    def __call__(self, invocation: Invocation) -> AttemptResult:
+        """Call the command of an invocation, and end it where its bounds ask for that."""
+        kill_counts = oom.kill_counts()
         try:
-            process = self._fork(call, bounds=bounds, write_line=write_line)
+            process = self._start(invocation)
         except OSError as error:
             return failed(f"a process of its own could not be made: {error.strerror or error}", exit_code=1)
         with process:
-            process.watch(write_line=write_line, report_progress=report_progress)
-        result = process.result(is_memory_short=memory.kill_counts() != kill_counts)
+            process.watch()
+        if process.result_of_call is not None:
+            self.checks.keys.update(process.result_of_call.checks_passed)
+        result = process.result(is_memory_short=oom.kill_counts() != kill_counts)
         if result.failure is None:
             return result
-        # What the process itself told is masked already; what was told of it may come from the project's settings.
+        # What the process itself reported is masked already; what others say of it may come from the settings.
         return replace(result, failure=replace(result.failure, message=tidy_text(result.failure.message, self.mask)))
 
-    def _fork(self, call: Call, *, bounds: Bounds, write_line: WriteLine) -> WatchedProcess:
+    def _start(self, invocation: Invocation) -> WatchedProcess:
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             channel, status = (_pair(ours, theirs) for _ in range(2))
             out, err = (_pipe(ours, theirs) for _ in range(2))
-            given = [channel[1].fileno(), status[1].fileno(), out[1], err[1]]
-            with self._lock:
-                try:
-                    socket.send_fds(self._served(), [server.FORK], given)
-                except BrokenPipeError:
-                    # It was ended in this moment; a new one is not.
-                    self._end_server()
-                    socket.send_fds(self._served(), [server.FORK], given)
+            given = [channel[1].fileno(), status[1].fileno(), out[1], err[1], *invocation.descriptors]
+            with invocation.limit.clock.paused():
+                self.spawner.spawn(given, halt=invocation.halt)
             talk = Channel(channel[0])
             process = WatchedProcess(
-                call=call,
+                call=self._call(invocation),
                 channel=talk,
                 status=Channel(status[0]),
-                readers=tuple(
-                    LineReader(end, name, write_line=write_line, mask=self.mask)
+                readers=[
+                    PipeReader(
+                        end,
+                        name,
+                        write_line=invocation.write_line,
+                        mask=self.mask,
+                        is_kept=invocation.keeps_stdout and name == "stdout",
+                    )
                     for name, (end, _) in (("stdout", out), ("stderr", err))
-                ),
-                ladder=Ladder(talk, bounds),
+                ],
+                ladder=Ladder(talk, self._bounds(invocation)),
+                stop=self.stop,
+                report_progress=invocation.report_progress,
+                on_finished=invocation.on_finished,
             )
             ours.pop_all()
             return process
 
-    def _served(self) -> socket.socket:
-        if self._server is not None and self._server[0].poll() is not None:
-            self._end_server()
-        if self._server is None:
-            self._server = self._start()
-        return self._server[1]
+    def _call(self, invocation: Invocation) -> Call:
+        return Call(
+            command=invocation.command,
+            tokens=invocation.tokens,
+            run_key=invocation.run_key,
+            secrets=tuple(self.secrets),
+            database_names={alias: connections[alias].settings_dict["NAME"] for alias in connections},
+            atomic_alias=invocation.atomic_alias if invocation.on_finished is not None else None,
+            checks_passed=tuple(self.checks.keys),
+        )
 
-    def _start(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
-        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
-            mine, other = _pair(ours, theirs)
-            process = subprocess.Popen(
-                server.command_line(other.fileno()),
-                pass_fds=[other.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                process_group=0,
-            )
-            ours.pop_all()
-        # Where it cannot be read, nobody is there to fork either.
-        with contextlib.suppress(BrokenPipeError):
-            mine.sendall(server.preparation(tuple(self.commands)))
-        return process, mine
-
-    def _end_server(self) -> None:
-        if self._server is None:
-            return
-        (process, end), self._server = self._server, None
-        end.close()
-        try:
-            process.wait(_SERVER_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    def _bounds(self, invocation: Invocation) -> Bounds:
+        return Bounds(
+            stop=self.stop,
+            halt=invocation.halt,
+            limit=invocation.limit,
+            timeout_seconds=invocation.timeout_seconds,
+            owner=invocation.owner,
+            grace_seconds=self.grace_seconds,
+        )
 
 
-def _pair(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
-    one, other = socket.socketpair()
-    return ours.enter_context(one), theirs.enter_context(other)
+def _pair(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[socket, socket]:
+    one, other = socket_pair()
+    ours.callback(one.close)
+    theirs.callback(other.close)
+    return one, other
 
 
 def _pipe(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int, int]:

@@ -1,9 +1,9 @@
-"""The events of a run to its rows: a step's row says that it is running before its command is called."""
+"""Records the events of a run as rows: a step's row says that it is running before its command is called."""
 
 from __future__ import annotations
 
+import functools
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,46 +12,52 @@ from typing import Any, Final
 from django_runbook import events
 from django_runbook.document.loops import digest_of
 from django_runbook.document.runbook import CommandStep
-from django_runbook.exceptions import JournalLost, LockLost
-from django_runbook.executors.atomic import atomically
+from django_runbook.exceptions import LockLost
+from django_runbook.executors.messages import Commit
 from django_runbook.fields import storable
+from django_runbook.journal.commit import RowOfSuccess
 from django_runbook.journal.definitions import Definitions, key_of
 from django_runbook.journal.output import KeptOutput
+from django_runbook.journal.thread import Writes
 from django_runbook.journal.writer import Writer
 from django_runbook.locks.base import Lock
 from django_runbook.locks.file import FileLock
 from django_runbook.models import RUNNING, Run, StepRun, stored
 from django_runbook.process.masking import Mask
-from django_runbook.results import AttemptResult, ExitCode, Failure, StepResult, StepStatus
-from django_runbook.runner.commands import HIDDEN
+from django_runbook.results import ExitCode, Failure, StepResult, StepStatus
+from django_runbook.runner.recording import HIDDEN
 
 # How often the progress of a step is written, and how often it is asked whether the lock is still held.
 _PROGRESS_SECONDS: Final = 1.0
 _LOCK_SECONDS: Final = 1.0
+_NOT_RECORDED: Final = "this run was not recorded: the tables of django_runbook do not exist (migrate creates them)"
 
 
 @dataclass(slots=True)
 class _Open:
-    """A step that has begun: the row of its current attempt, and what is to be written with its end."""
+    """A step that has started: the row of its current attempt, what it says, and what is written with its end."""
 
     row: StepRun
+    status: str = RUNNING
     output: KeptOutput = field(default_factory=KeptOutput)
     progress: dict[str, int | None] = field(default_factory=dict)
     is_noted: bool = True
 
 
 class Journal:
-    """Listens to one run and writes what happens, each time before the run goes on.
+    """Listens to one run and records what happens.
 
+    It is called from any thread, one at a time, and passes its writes to ``writes``; `wait` returns when they are done.
     ``attempts`` are the numbers that earlier attempts of the run have used for its steps. ``lock`` is held from before
     the run says that it is running until `close`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what there is to a run and its history
         self,
         run: Run,
         *,
         writer: Writer,
+        writes: Writes,
         definitions: Definitions,
         lock: Lock,
         mask: Mask,
@@ -60,6 +66,7 @@ class Journal:
     ) -> None:
         self._run = run
         self._writer = writer
+        self._writes = writes
         self._definitions = definitions
         self._lock = lock
         self._mask = mask
@@ -69,10 +76,9 @@ class Journal:
         self._ended: list[StepRun] = []
         self._captured: dict[str, object] = {}
         self._item_hashes: dict[str, str] = {}
-        self._thread = threading.get_ident()
-        self._depth = 0
         self._is_over = False
-        self._lost: JournalLost | None = None
+        self._lock_error: LockLost | None = None
+        self._is_note_waiting = False
         self._noted_at = self._asked_at = time.monotonic()
         self._methods: dict[type[events.Event], Callable[[Any], None]] = {
             events.RunStarted: self._begin,
@@ -86,50 +92,55 @@ class Journal:
         }
 
     def __call__(self, event: events.Event) -> None:
-        if self._lost is not None:
-            raise self._lost
         method = self._methods.get(type(event))
-        if method is not None:
+        if method is not None and self._writes.error is None:
             method(event)
 
+    # -- what the runner asks for ------------------------------------------------------------------------------------
+
+    @property
+    def alias(self) -> str:
+        return self._writer.alias
+
+    def wait(self) -> None:
+        self._writes.wait()
+        if self._lock_error is not None:
+            raise self._lock_error
+
     def keep_output(self, step_id: str, output: object) -> None:
-        """Take what ``capture`` made of a step's output, which is stored with the step's end."""
         self._captured[step_id] = output
 
     def keep_item(self, step_id: str, item: object) -> None:
-        """Take the item that a step is for, which is stored with the step's beginning, as its hash."""
         self._item_hashes[step_id] = digest_of(item, mask=self._mask)
 
-    def atomically(self, step_id: str, call: Callable[[], AttemptResult]) -> AttemptResult:
-        """Call in a transaction of the journal's database, in which the step's success is written too.
-
-        Raises JournalLost where it cannot be written, or nobody knows whether it was: nothing is written any more then.
-        """
+    def commit(self, step_id: str) -> Commit:
         opened = self._open.get(step_id)
+        self._writes.wait()
         if opened is None or self._writer.is_waiting:
-            return atomically(call, using=self._writer.alias)
-        try:
-            return self._atomically(step_id, opened, call)
-        except JournalLost as error:
-            self._lost = error
-            raise
+            return Commit()
+        changes = self._columns_of_end(step_id, opened)
+        return Commit(write=RowOfSuccess(pk=opened.row.pk, status=opened.status, using=self.alias, changes=changes))
 
-    def _atomically(self, step_id: str, opened: _Open, call: Callable[[], AttemptResult]) -> AttemptResult:
-        before = opened.row.status
+    def is_committed(self, step_id: str) -> bool:
+        opened = self._open.get(step_id)
+        found: list[bool] = []
 
-        def write() -> None:
-            self._writer.finish(opened.row, StepStatus.SUCCEEDED, self._columns_of_end(step_id, opened))
+        def look(row: StepRun) -> None:
+            found.append(self._writer.committed(row, StepStatus.SUCCEEDED))
 
-        result = atomically(call, using=self._writer.alias, on_success=write)
-        if result.status is not StepStatus.SUCCEEDED and opened.row.status != before:
-            # An error at the commit does not say whether it happened; the row does.
-            if self._writer.committed(opened.row, StepStatus.SUCCEEDED):
-                return AttemptResult(status=StepStatus.SUCCEEDED, stdout=result.stdout, warnings=result.warnings)
-            opened.row.status = before
-        return result
+        if opened is not None and not self._writer.is_waiting:
+            self._writes.add(functools.partial(look, opened.row))
+            self._writes.wait()
+        return any(found)
+
+    def confirm_commit(self, step_id: str) -> None:
+        opened = self._open.get(step_id)
+        if opened is not None and not self._writer.is_waiting:
+            opened.status = StepStatus.SUCCEEDED.value
 
     def close(self) -> None:
-        """Let go of the lock, also where the run broke off."""
+        """Do the writes that are left, and release the lock, even if the run ended early."""
+        self._writes.close()
         if isinstance(self._lock, FileLock) and self._is_over:
             # One file for each run would be left behind. That of a run that died says that it was on this host.
             self._lock.remove()
@@ -139,20 +150,22 @@ class Journal:
     # -- the run -----------------------------------------------------------------------------------------------------
 
     def _begin(self, event: events.RunStarted) -> None:
-        self._depth = len(self._writer.connection.atomic_blocks)
         self._run.step_count = self._run.step_count or event.step_count
-        self._writer.begin()
+        self._writes.add(self._writer.begin)
 
     def _end(self, event: events.RunFinished) -> None:
         self._flush()
         result = event.result
-        self._writer.look_for_tables()
-        self._writer.finish_run(
-            at=event.at, status=result.status, exit_code=result.exit_code, reason=storable(result.reason)
-        )
-        if self._writer.is_waiting:
-            self._tell("This run was not recorded: the tables of django_runbook are not there (migrate makes them).")
+        reason = storable(result.reason)
         self._is_over = True
+
+        def end() -> None:
+            self._writer.look_for_tables()
+            self._writer.finish_run(at=event.at, status=result.status, exit_code=result.exit_code, reason=reason)
+            if self._writer.is_waiting:
+                self._tell(_NOT_RECORDED)
+
+        self._writes.add(end)
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
@@ -172,8 +185,21 @@ class Journal:
             file=storable(event.file),
             line=event.line,
         )
-        self._writer.insert(row)
-        self._open[event.step_id] = _Open(row)
+        self._insert(event.step_id, row)
+
+    def _insert(self, step_id: str, row: StepRun) -> None:
+        self._open[step_id] = _Open(row)
+        self._writes.add(lambda: self._writer.insert(row))
+
+    def _write_end(self, opened: _Open, status: StepStatus, changes: dict[str, Any]) -> None:
+        before, row = opened.status, opened.row
+        opened.status = status.value
+
+        def finish() -> None:
+            row.status = before
+            self._writer.finish(row, status, changes)
+
+        self._writes.add(finish)
 
     def _keep_line(self, event: events.StepOutputWritten) -> None:
         opened = self._open.get(event.step_id)
@@ -191,16 +217,21 @@ class Journal:
         }
         opened.is_noted = False
         now = time.monotonic()
-        # A command may tell it from a thread of its own, whose connection is not ours.
-        if now - self._noted_at < _PROGRESS_SECONDS or threading.get_ident() != self._thread:
+        # A database that is slow gets one note at a time.
+        if now - self._noted_at < _PROGRESS_SECONDS or self._is_note_waiting or not self._writer.can_note():
             return
         self._noted_at = now
-        if self._writer.is_in_transaction(depth=self._depth):
-            return
-        for one in tuple(self._open.values()):
-            if not one.is_noted:
-                self._writer.note(one.row, one.progress)
-                one.is_noted = True
+        self._is_note_waiting = True
+        notes = [(one.row, one.progress) for one in self._open.values() if not one.is_noted]
+        for one in self._open.values():
+            one.is_noted = True
+
+        def note() -> None:
+            self._is_note_waiting = False
+            for row, progress in notes:
+                self._writer.note(row, progress)
+
+        self._writes.add(note)
 
     def _fail_attempt(self, event: events.AttemptFailed) -> None:
         opened = self._open[event.step_id]
@@ -208,7 +239,7 @@ class Journal:
         is_of_time = failure.exit_code == ExitCode.TIMED_OUT and failure.error_type == "TimeoutError"
         status = StepStatus.TIMED_OUT if is_of_time else StepStatus.FAILED
         changes = {"finished_at": stored(event.at), **self._columns_of_end(event.step_id, opened)}
-        self._writer.finish(opened.row, status, changes | _columns_of(failure))
+        self._write_end(opened, status, changes | _columns_of(failure))
 
     def _start_attempt(self, event: events.AttemptStarted) -> None:
         before = self._open[event.step_id].row
@@ -216,8 +247,7 @@ class Journal:
         row = self._new_row(
             event.step_id, started_at=stored(event.at), **{name: getattr(before, name) for name in same}
         )
-        self._writer.insert(row)
-        self._open[event.step_id] = _Open(row)
+        self._insert(event.step_id, row)
 
     def _finish(self, event: events.StepFinished) -> None:
         result = event.result
@@ -226,15 +256,15 @@ class Journal:
         opened = self._open.pop(result.step_id, None)
         if opened is None:
             self._ended.append(self._ended_row(event))
-        elif opened.row.status in {RUNNING, StepStatus.SUCCEEDED}:
+        elif opened.status in {RUNNING, StepStatus.SUCCEEDED}:
             if result.is_group:
                 # Where it says that it is done, nobody looks for the steps in it again.
                 self._flush()
             changes = {"finished_at": stored(event.at), **self._columns_of_end(result.step_id, opened)}
-            self._writer.finish(opened.row, result.status, changes | _columns_of_result(result))
+            self._write_end(opened, result.status, changes | _columns_of_result(result))
         # Else it was interrupted while it waited for another attempt: the last one has failed, and says so.
         if self._writer.is_waiting:
-            self._writer.look_for_tables()
+            self._writes.add(self._writer.look_for_tables)
 
     def _ended_row(self, event: events.StepFinished) -> StepRun:
         result = event.result
@@ -269,7 +299,7 @@ class Journal:
         )
 
     def _columns_of_end(self, step_id: str, opened: _Open) -> dict[str, Any]:
-        """What came from the command itself."""
+        """Return what came from the command itself."""
         columns: dict[str, Any] = {**opened.output.columns(), **opened.progress}
         if step_id in self._captured:
             columns |= self._columns_of_output(self._captured.pop(step_id))
@@ -281,17 +311,19 @@ class Journal:
         return {"output": [output]}
 
     def _flush(self) -> None:
-        """Write the steps that ended without having begun, before anything else begins."""
+        """Write the steps that ended without having started, before anything else starts."""
         if self._ended:
-            self._writer.insert_all(self._ended)
-            self._ended = []
+            ended, self._ended = self._ended, []
+            self._writes.add(lambda: self._writer.insert_all(ended))
 
     def _check_lock(self) -> None:
         now = time.monotonic()
-        if now - self._asked_at >= _LOCK_SECONDS:
+        if now - self._asked_at >= _LOCK_SECONDS and self._lock_error is None:
             self._asked_at = now
             if not self._lock.is_held():
-                raise LockLost(f'the lock "{self._lock.name}" got lost, so that another process may resume the run')
+                self._lock_error = LockLost(
+                    f'the lock "{self._lock.name}" was lost, so another process may resume the run'
+                )
 
 
 def _columns_of_result(result: StepResult) -> dict[str, Any]:

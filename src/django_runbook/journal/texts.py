@@ -14,7 +14,7 @@ from django_runbook.fields import storable
 from django_runbook.models import Run, StepRun
 from django_runbook.process.streams import tidy_text
 from django_runbook.results import StepStatus
-from django_runbook.runner.outcomes import duration
+from django_runbook.wording import exact_duration
 
 _SYMBOLS = {"succeeded": "✓", "skipped": "-", "not_run": "-", "running": "…"}
 _FAILED = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value, StepStatus.INTERRUPTED.value))
@@ -122,4 +122,4 @@ def _took(run: Run) -> str:
 
 def _seconds(span: datetime.timedelta) -> str:
     seconds = span.total_seconds()
-    return duration(round(seconds)) if seconds >= 10 else f"{seconds:.1f}s"
+    return exact_duration(round(seconds)) if seconds >= 10 else f"{seconds:.1f}s"

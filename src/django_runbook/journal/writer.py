@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
@@ -22,7 +23,7 @@ _NAP_SECONDS: Final = 0.05
 _MYSQL_BUSY: Final = frozenset((1205, 1213))
 _ROWS_AT_ONCE: Final = 500
 _Value = TypeVar("_Value")
-_GONE = "the rows of the run are gone, or another process has taken the run over"
+GONE = "the rows of the run are gone, or another process has taken the run over"
 
 
 class Writer:
@@ -45,6 +46,13 @@ class Writer:
         self._take_over = take_over
         self._patience_seconds = patience_seconds
         self._kept: list[StepRun] = []
+        # Of the transaction around the run, where commands share its connection.
+        self._depth: int | None = None
+        self._thread = threading.get_ident()
+
+    def share_connection(self) -> None:
+        """Take note that commands use the connection of this writer."""
+        self._depth = len(self.connection.atomic_blocks)
 
     def begin(self) -> None:
         """Write that the run is running, or find that there is no table for it."""
@@ -89,7 +97,7 @@ class Writer:
         def finish(is_again: bool) -> None:  # noqa: FBT001 - `_write` calls it
             row.status = before
             if not row.finish(status, using=self.alias, **changes) and not (is_again and self._is(row, status.value)):
-                raise JournalLost(_GONE)
+                raise JournalLost(GONE)
 
         self._write(finish)
 
@@ -107,7 +115,7 @@ class Writer:
             run = self._run
             run.status = "running"
             if not run.finish(using=self.alias, **result) and not (is_again and self._is(run, run.status)):
-                raise JournalLost(_GONE)
+                raise JournalLost(GONE)
 
         self._write(finish)
 
@@ -130,12 +138,12 @@ class Writer:
             row.pk = keys[row.step_id, row.attempt]
         self.is_waiting, self._kept = False, []
 
-    def is_in_transaction(self, *, depth: int) -> bool:
-        """Whether somebody is in the middle of something: with the transaction, it could be taken back."""
-        connection = self.connection
-        if connection.connection is None or connection.in_atomic_block:
-            return len(connection.atomic_blocks) > depth
-        return not connection.autocommit or _has_begun(connection.connection)
+    def can_note(self) -> bool:
+        """Whether progress may be written now: inside a command's transaction it could be rolled back with it."""
+        if self._depth is None:
+            return True
+        # A command may report it from a thread of its own, whose connection is another one.
+        return threading.get_ident() == self._thread and len(self.connection.atomic_blocks) <= self._depth
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
@@ -187,7 +195,7 @@ class Writer:
 
     def _why(self, error: DatabaseError) -> str:
         if isinstance(error, IntegrityError):
-            return f"{_GONE} ({_why(error)})"
+            return f"{GONE} ({_why(error)})"
         with contextlib.suppress(JournalLost):
             if not self._has_tables():
                 return "its tables are gone"
@@ -225,7 +233,7 @@ class Writer:
 
     def _found(self, is_found: bool) -> None:  # noqa: FBT001 - what a write returned
         if not is_found:
-            raise JournalLost(_GONE)
+            raise JournalLost(GONE)
 
     def committed(self, row: StepRun, status: StepStatus) -> bool:
         """Whether the row says so by now, whatever the error said that came instead of an answer."""
@@ -246,11 +254,6 @@ def _is_usable(connection: BaseDatabaseWrapper) -> bool:
     except DatabaseError as error:
         raise JournalLost(f"{_why(error)} (--no-journal runs without it)") from error
     return True
-
-
-def _has_begun(raw: Any) -> bool:
-    """Whether a transaction was begun behind Django's back, where the driver knows: SQLite's does, and psycopg."""
-    return bool(getattr(raw, "in_transaction", False) or getattr(getattr(raw, "info", None), "transaction_status", 0))
 
 
 def _is_busy(error: DatabaseError) -> bool:

@@ -30,6 +30,12 @@ class KnownConnections:
     def __exit__(self, *error: object) -> None:
         connection_created.disconnect(dispatch_uid=id(self))
 
+    def forget(self, connection: BaseDatabaseWrapper) -> None:
+        """Have Django make a new object for the next use of this connection."""
+        self._connections.pop(id(connection), None)
+        if connections[connection.alias] is connection:
+            del connections[connection.alias]
+
     def __iter__(self) -> Iterator[BaseDatabaseWrapper]:
         return iter(tuple(self._connections.values()))
 
@@ -71,3 +77,11 @@ def _kill_query(connection: BaseDatabaseWrapper, thread_id: int) -> None:
             cursor.execute(f"KILL QUERY {int(thread_id)}")
     finally:
         other.close()
+
+
+def is_in_memory(alias: str) -> bool:
+    """Whether a database is one that no other process can see."""
+    database = connections.settings[alias]
+    name = str(database.get("NAME") or "")
+    is_sqlite = database["ENGINE"].endswith(("sqlite3", "spatialite"))
+    return is_sqlite and (name == ":memory:" or "mode=memory" in name)

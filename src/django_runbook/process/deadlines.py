@@ -1,60 +1,78 @@
-"""What bounds a step from outside: a stop, the end of its branch, and the deadlines of the groups around it."""
+"""Bounds a step from outside: the stop of a run, the end of its branch, and the deadlines of the groups around it."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from django_runbook.results import ExitCode, Failure
+from django_runbook.wording import exact_duration
 
 _SLICE_SECONDS = 0.1
 
 
 class Halt(Protocol):
-    """Says whether to come to an end."""
+    """Tells a step to end.
+
+    ``is_requested`` asks for an end after the current item, ``is_immediate`` for one at once; ``grace_seconds`` is the
+    time between SIGTERM and SIGKILL then. ``reason`` says why, for people.
+    """
 
     @property
     def is_requested(self) -> bool: ...
 
-    def wait(self, seconds: float) -> bool:
-        """Sleep; returns True at once when the end is asked for."""
+    @property
+    def is_immediate(self) -> bool: ...
 
+    @property
+    def grace_seconds(self) -> float: ...
 
-class Unhalted:
-    """What is around ``finally``: it runs to its end, also after a stop, and only the ladder ends it.
-
-    ``is_immediate`` says that the ladder has come so far: then nothing is waited for, so that there is time for the
-    steps that are left.
-    """
-
-    is_requested = False
-
-    def __init__(self, is_immediate: Callable[[], bool]) -> None:
-        self._is_immediate = is_immediate
+    @property
+    def reason(self) -> str: ...
 
     def wait(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while not self._is_immediate():
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                return False
-            time.sleep(min(remaining, _SLICE_SECONDS))
-        return True
+        """Sleep; return True at once when the end is requested."""
+
+    def for_step(self) -> Halt:
+        """Return what one step inside hears of it."""
 
 
 class Branch:
-    """A part of a run that can be halted by itself, and is with the run. ``reason`` says why it was."""
+    """Halts one part of a run, or with the run around it.
 
-    def __init__(self, around: Halt) -> None:
-        self.reason = ""
+    A canceled branch ends its command at once, with ``grace_seconds`` before SIGKILL.
+    """
+
+    def __init__(self, around: Halt, *, grace_seconds: float, part_of: Branch | None = None) -> None:
         self._around = around
-        self._event = threading.Event()
+        self._grace_seconds = grace_seconds
+        self._event: threading.Event = threading.Event() if part_of is None else part_of._event
+        self._reasons: list[str] = [] if part_of is None else part_of._reasons
+
+    @property
+    def is_canceled(self) -> bool:
+        return self._event.is_set()
 
     @property
     def is_requested(self) -> bool:
         return self._event.is_set() or self._around.is_requested
+
+    @property
+    def is_immediate(self) -> bool:
+        return self._event.is_set() or self._around.is_immediate
+
+    @property
+    def grace_seconds(self) -> float:
+        return self._grace_seconds if self._event.is_set() else self._around.grace_seconds
+
+    @property
+    def reason(self) -> str:
+        return self._reasons[0] if self._reasons else self._around.reason
 
     def wait(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -65,31 +83,75 @@ class Branch:
             self._event.wait(min(remaining, _SLICE_SECONDS))
         return True
 
+    def for_step(self) -> Halt:
+        return Branch(self._around.for_step(), grace_seconds=self._grace_seconds, part_of=self)
+
     def cancel(self, reason: str) -> None:
-        """Halt this branch; the first reason stays."""
-        if not self._event.is_set():
-            self.reason = reason
-            self._event.set()
+        """Halt this branch; the first reason is kept."""
+        self._reasons.append(reason)
+        self._event.set()
+
+
+class RunClock:
+    """Counts the seconds of a run, without those in which it waits for a process that can run steps."""
+
+    def __init__(self) -> None:
+        self._paused_seconds = 0.0
+        self._waiting_count = 0
+        self._waits_since = 0.0
+        # Parallel branches wait at the same time.
+        self._guard = threading.Lock()
+
+    def now(self) -> float:
+        with self._guard:
+            at = self._waits_since if self._waiting_count else time.monotonic()
+            return at - self._paused_seconds
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the clock for the time of the block."""
+        with self._guard:
+            if not self._waiting_count:
+                self._waits_since = time.monotonic()
+            self._waiting_count += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._waiting_count -= 1
+                if not self._waiting_count:
+                    self._paused_seconds += time.monotonic() - self._waits_since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadline:
-    """When something must have ended, by the monotonic clock, and what said so."""
+    """Names the moment at which something must have ended, by the clock of the run, and its owner."""
 
     at: float
     seconds: float
     owner: str
 
+    def failure(self, message: str = "") -> Failure:
+        """Return the failure of something that did not end before this deadline."""
+        text = f"the timeout of {self.owner} is over ({exact_duration(self.seconds)})"
+        return Failure(
+            error_type="TimeoutError",
+            message=f"{text}; {message}" if message else text,
+            exit_code=ExitCode.TIMED_OUT,
+            error_names=("TimeoutError", "builtins.TimeoutError"),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """The deadlines of all that is around a step."""
+    """Holds the deadlines of everything around a step."""
 
     deadlines: tuple[Deadline, ...] = ()
+    clock: RunClock = field(default_factory=RunClock)
 
     @property
     def first(self) -> Deadline | None:
-        """The one that comes first."""
+        """The deadline that comes first."""
         return min(self.deadlines, key=lambda deadline: deadline.at, default=None)
 
     @property
@@ -99,16 +161,16 @@ class Limit:
     @property
     def remaining_seconds(self) -> float:
         first = self.first
-        return math.inf if first is None else first.at - time.monotonic()
+        return math.inf if first is None else first.at - self.clock.now()
 
     def within(self, seconds: float | None, *, owner: str) -> Limit:
-        """The same with one deadline more, which begins now."""
+        """Add a deadline that starts now."""
         if seconds is None:
             return self
-        deadline = Deadline(at=time.monotonic() + seconds, seconds=seconds, owner=owner)
-        return Limit(deadlines=(*self.deadlines, deadline))
+        deadline = Deadline(at=self.clock.now() + seconds, seconds=seconds, owner=owner)
+        return Limit(deadlines=(*self.deadlines, deadline), clock=self.clock)
 
     def without_expired(self) -> Limit:
-        """What still bounds the steps that clean up: a deadline that is over has had its effect."""
-        now = time.monotonic()
-        return Limit(deadlines=tuple(deadline for deadline in self.deadlines if deadline.at > now))
+        """Drop the deadlines that have passed, for the steps that clean up after them."""
+        now = self.clock.now()
+        return Limit(deadlines=tuple(deadline for deadline in self.deadlines if deadline.at > now), clock=self.clock)

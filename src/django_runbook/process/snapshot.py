@@ -1,97 +1,228 @@
-"""The state of the process before a run to the same state after each step, with what the step left behind."""
+"""Remembers the state of this process before a run, and restores it after each inline step."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import locale
+import logging
 import os
 import signal
+import socket
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_runbook.process.connections import KnownConnections
+from django_runbook.process.connections import KnownConnections, is_in_memory
 
-# What signal.getsignal wraps to make an enum of each answer, which costs more than all else here together.
+# What signal.getsignal wraps to make an enum of each answer, which costs more than everything else here together.
 _getsignal: Callable[[int], Any] = getattr(signal, "_signal").getsignal  # noqa: B009 - it has no public name
-_YOUNG_SECONDS: Final = 10.0
 _SIGNALS: Final = tuple(sorted(int(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
+_TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What a command can change for those that come after it; taken once, put back after each step."""
+    """Holds what a command can change for those after it; it is taken once, and restored after each step."""
 
     directory: str | None
     environ: dict[Any, Any]
     umask: int
+    users: tuple[int, ...]
     signals: tuple[Any, ...]
-    connections: KnownConnections
+    timers: tuple[tuple[float, float], ...]
+    interpreter: _Interpreter
+    logging: _Logging
+    databases: _Databases
     depths: dict[str, int]
-    autocommits: dict[str, bool]
 
     def in_transaction(self) -> Snapshot:
-        """The same inside of the transactions that are open now, which are not the command's to leave open."""
-        return replace(self, depths={one.alias: len(one.atomic_blocks) for one in self.connections})
+        """Return the same inside the transactions that are open now, which are not the command's to leave open."""
+        return replace(self, depths={one.alias: len(one.atomic_blocks) for one in self.databases.known})
 
     def restore(self) -> list[str]:
-        """Put everything back; returns what must not be passed over: transactions that were left open."""
+        """Restore everything; return what must not be passed over, such as a transaction that was left open."""
         problems: list[str] = []
         for restore in (
-            self._restore_connections,
+            self.restore_connections,
             self._restore_signals,
             self._restore_directory,
             self._restore_environ,
+            self.interpreter.restore,
+            self.logging.restore,
+            self._restore_users,
         ):
             try:
-                problems += restore()
-            except Exception as error:  # noqa: BLE001 - one thing that cannot be put back must not keep the others from it
+                problems += restore() or ()
+            except Exception as error:  # noqa: BLE001 - one thing that cannot be restored must not keep the others from it
                 problems.append(f"{restore.__name__.strip('_').replace('_', ' ')}: {type(error).__name__}: {error}")
         return problems
 
-    def _restore_connections(self) -> list[str]:
-        problems: list[str] = []
-        for connection in self.connections:
-            depth, autocommit = self.depths.get(connection.alias, 0), self.autocommits.get(connection.alias, True)
-            try:
-                problems += _repair(connection, depth=depth, autocommit=autocommit)
-            except Exception as error:  # noqa: BLE001 - drivers fail in ways of their own
-                # What cannot be repaired, such as a connection that was cut off inside a statement, is given up.
-                connection.close()
-                problems.append(f'its connection to "{connection.alias}" was closed: {type(error).__name__}: {error}')
-        return problems
+    def restore_connections(self) -> list[str]:
+        """Close the connections that the command has used; return the transactions that it left open."""
+        return self.databases.restore(self.depths)
 
-    def _restore_signals(self) -> list[str]:
+    def _restore_signals(self) -> None:
         if self.signals:
             handlers = _handlers()
             if handlers != self.signals:
                 for number, before, now in zip(_SIGNALS, self.signals, handlers, strict=True):
                     if before is not None and now is not before:
                         signal.signal(number, before)
-        return []
+        for timer, before in zip(_TIMERS, self.timers, strict=True):
+            if signal.getitimer(timer) != before:
+                signal.setitimer(timer, *before)
 
-    def _restore_directory(self) -> list[str]:
+    def _restore_directory(self) -> None:
         os.umask(self.umask)
         if self.directory is not None and _directory() != self.directory:
             os.chdir(self.directory)
-        return []
 
-    def _restore_environ(self) -> list[str]:
+    def _restore_environ(self) -> None:
         if _environ() == self.environ:
-            return []
+            return
         now, before = dict(os.environ), {os.fsdecode(key): os.fsdecode(value) for key, value in self.environ.items()}
         for name in now.keys() - before.keys():
             del os.environ[name]
         for name, value in before.items():
             if now.get(name) != value:
                 os.environ[name] = value
-        return []
+
+    def _restore_users(self) -> list[str]:
+        if _users() == self.users:
+            return []
+        user, group = self.users[1], self.users[3]
+        with contextlib.suppress(OSError):
+            os.seteuid(user)
+            os.setegid(group)
+        what = "it changed the user of the process"
+        return [what if _users() == self.users else f"{what}, which cannot be restored"]
 
 
-def take(connections: KnownConnections) -> Snapshot:
-    """The state as it is now."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Interpreter:
+    """Holds what the standard library keeps for the whole process."""
+
+    locale: str
+    zone: tuple[Any, ...]
+    socket_timeout: float | None
+    warning_filters: tuple[Any, ...]
+    show_warning: Any
+    recursion_limit: int
+    is_collecting: bool
+    path: tuple[str, ...]
+    arguments: tuple[str, ...]
+
+    @classmethod
+    def now(cls) -> _Interpreter:
+        return cls(
+            locale=locale.setlocale(locale.LC_ALL),
+            zone=_zone(),
+            socket_timeout=socket.getdefaulttimeout(),
+            warning_filters=tuple(warnings.filters),
+            show_warning=warnings.showwarning,
+            recursion_limit=sys.getrecursionlimit(),
+            is_collecting=gc.isenabled(),
+            path=tuple(sys.path),
+            arguments=tuple(sys.argv),
+        )
+
+    def restore(self) -> None:
+        if locale.setlocale(locale.LC_ALL) != self.locale:
+            locale.setlocale(locale.LC_ALL, self.locale)
+        if _zone() != self.zone:
+            time.tzset()
+        if socket.getdefaulttimeout() != self.socket_timeout:
+            socket.setdefaulttimeout(self.socket_timeout)
+        if tuple(warnings.filters) != self.warning_filters:
+            warnings.filters[:] = self.warning_filters  # type: ignore[index]  # it is a list, whatever typeshed says
+            warnings._filters_mutated()  # type: ignore[attr-defined]  # as catch_warnings does
+        warnings.showwarning = self.show_warning
+        sys.setrecursionlimit(self.recursion_limit)
+        (gc.enable if self.is_collecting else gc.disable)()
+        if tuple(sys.path) != self.path:
+            sys.path[:] = self.path
+        if tuple(sys.argv) != self.arguments:
+            sys.argv[:] = self.arguments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Logging:
+    """Holds the configuration of the loggers: their handlers, filters and levels."""
+
+    loggers: dict[str, tuple[Any, ...]]
+    levels: dict[logging.Handler, int]
+    disabled_level: int
+
+    @classmethod
+    def now(cls) -> _Logging:
+        found = {logger.name: _state_of(logger) for logger in _loggers()}
+        handlers = {handler for state in found.values() for handler in state[3]}
+        return cls(
+            loggers=found,
+            levels={handler: handler.level for handler in handlers},
+            disabled_level=logging.root.manager.disable,
+        )
+
+    def restore(self) -> None:
+        if logging.root.manager.disable != self.disabled_level:
+            logging.disable(self.disabled_level)
+        is_changed = False
+        for logger in _loggers():
+            state = _state_of(logger)
+            before = self.loggers.get(logger.name) or _new_state(state)
+            if state != before:
+                is_changed = True
+                logger.level, logger.propagate, logger.disabled = before[:3]
+                for handler in set(state[3]) - set(before[3]):
+                    handler.close()
+                logger.handlers[:], logger.filters[:] = before[3], before[4]
+        for handler, level in self.levels.items():
+            handler.level = level
+        if is_changed:
+            logging.root.manager._clear_cache()  # type: ignore[attr-defined]  # setLevel does it for one
+
+
+class _Databases:
+    """Holds the connections of a thread, and what their objects looked like."""
+
+    def __init__(self, known: KnownConnections) -> None:
+        self.known = known
+        self._states = {one.alias: _copied(vars(one)) for one in known}
+
+    def restore(self, depths: dict[str, int]) -> list[str]:
+        problems: list[str] = []
+        for connection in self.known:
+            try:
+                problems += self._restore(connection, depth=depths.get(connection.alias, 0))
+            except Exception as error:  # noqa: BLE001 - drivers fail in ways of their own
+                # What cannot be repaired, such as a connection that was closed inside a statement, is given up.
+                _discard(connection)
+                problems.append(f'its connection to "{connection.alias}" was closed: {type(error).__name__}: {error}')
+        return problems
+
+    def _restore(self, connection: BaseDatabaseWrapper, *, depth: int) -> Iterator[str]:
+        yield from _roll_back(connection, depth=depth)
+        if connection.in_atomic_block or is_in_memory(connection.alias):
+            return
+        _discard(connection)
+        # What a project keeps on the object, such as the schema of a tenant, belongs to the session too.
+        state = self._states.get(connection.alias)
+        if state is not None:
+            vars(connection).clear()
+            vars(connection).update(_copied(state), connection=None)
+        else:
+            self.known.forget(connection)
+
+
+def take(known: KnownConnections) -> Snapshot:
+    """Take a snapshot of the state as it is now."""
     is_main = threading.current_thread() is threading.main_thread()
     umask = os.umask(0)
     os.umask(umask)
@@ -99,15 +230,47 @@ def take(connections: KnownConnections) -> Snapshot:
         directory=_directory(),
         environ=_environ(),
         umask=umask,
+        users=_users(),
         signals=_handlers() if is_main else (),
-        connections=connections,
-        depths={connection.alias: len(connection.atomic_blocks) for connection in connections},
-        autocommits={connection.alias: connection.autocommit for connection in connections if connection.connection},
+        timers=tuple(signal.getitimer(timer) for timer in _TIMERS),
+        interpreter=_Interpreter.now(),
+        logging=_Logging.now(),
+        databases=_Databases(known),
+        depths={connection.alias: len(connection.atomic_blocks) for connection in known},
     )
 
 
 def _handlers() -> tuple[Any, ...]:
     return tuple(map(_getsignal, _SIGNALS))
+
+
+def _users() -> tuple[int, ...]:
+    return os.getuid(), os.geteuid(), os.getgid(), os.getegid()
+
+
+def _zone() -> tuple[Any, ...]:
+    return time.tzname, time.timezone, time.altzone
+
+
+def _loggers() -> list[logging.Logger]:
+    # A logger that was only named for its children is a placeholder.
+    known = logging.root.manager.loggerDict.values()
+    return [logging.root, *(one for one in tuple(known) if isinstance(one, logging.Logger))]
+
+
+def _state_of(logger: logging.Logger) -> tuple[Any, ...]:
+    return logger.level, logger.propagate, logger.disabled, tuple(logger.handlers), tuple(logger.filters)
+
+
+def _new_state(state: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the state of a logger that the step has made: libraries give theirs a handler that writes nothing."""
+    silent = tuple(handler for handler in state[3] if isinstance(handler, logging.NullHandler))
+    return logging.NOTSET, True, False, silent, ()
+
+
+def _copied(state: dict[str, Any]) -> dict[str, Any]:
+    kinds = (list, dict, set)
+    return {name: value.copy() if type(value) in kinds else value for name, value in state.items()}
 
 
 def _directory() -> str | None:
@@ -125,7 +288,8 @@ def _environ() -> dict[Any, Any]:
     )
 
 
-def _repair(connection: BaseDatabaseWrapper, *, depth: int, autocommit: bool) -> Iterator[str]:
+def _roll_back(connection: BaseDatabaseWrapper, *, depth: int) -> Iterator[str]:
+    """Roll back the transactions that the command has left open."""
     left_open = f'it left a transaction open on the database "{connection.alias}"; it was rolled back'
     if len(connection.atomic_blocks) > depth:
         yield left_open
@@ -137,29 +301,25 @@ def _repair(connection: BaseDatabaseWrapper, *, depth: int, autocommit: bool) ->
     if _is_in_transaction(connection):
         yield left_open
         connection.connection.rollback()
-    if autocommit and not connection.autocommit:
+    if not connection.autocommit and connection.settings_dict["AUTOCOMMIT"]:
         connection.rollback()
-        connection.set_autocommit(True)
         yield f'it switched autocommit off on the database "{connection.alias}"; what was not committed was rolled back'
-    _close_if_obsolete(connection)
 
 
-def _close_if_obsolete(connection: BaseDatabaseWrapper) -> None:
-    # Django's close_if_unusable_or_obsolete begins by asking for a connection, which a test without a database forbids.
-    connection.health_check_done = False  # type: ignore[attr-defined]  # the stubs leave it out
-    if connection.errors_occurred:
-        connection.close_if_unusable_or_obsolete()
-    elif connection.close_at is not None and time.monotonic() >= connection.close_at + _grace_seconds(connection):
+def _discard(connection: BaseDatabaseWrapper) -> None:
+    """Close a connection for good: one that goes back to a pool would keep its session."""
+    raw: Any = connection.connection
+    if raw is not None and getattr(connection, "pool", None) is not None:
+        with contextlib.suppress(Exception):
+            raw.close()
+    with contextlib.suppress(Exception):
         connection.close()
-
-
-def _grace_seconds(connection: BaseDatabaseWrapper) -> float:
-    # Without an age every step would connect anew, which costs more than most steps; one that is older may be stale.
-    return 0.0 if connection.settings_dict["CONN_MAX_AGE"] else _YOUNG_SECONDS
+    # Drivers that fail to close a broken connection leave it in place.
+    connection.connection = None
 
 
 def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Whether a transaction was begun behind Django's back, where the driver can tell without asking the server."""
+    """Whether a transaction was started without Django, where the driver can tell without asking the server."""
     if not connection.autocommit:
         return False
     raw: Any = connection.connection

@@ -1,16 +1,16 @@
-"""Signals to the wish to stop: first the current item is finished, then the command is ended, then the process.
+"""Turns signals into requests to stop: the current item is finished first, then the command is ended.
 
-A signal handler never raises while a command does its work on a first signal: of transactions that were cut off by a
-raise, a third had committed while the client saw a failure. Signals are read from a file descriptor by a thread, so
-that they are seen also where a command holds the main thread or has put a handler of its own.
+A signal handler never raises while a command works on a first signal: of transactions that were interrupted by a
+raise, a third had committed while the client saw a failure. A thread reads the signals from a file descriptor, so that
+they are noticed while a command holds the main thread or has replaced our handler.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
-import select
 import signal
 import stat
 import threading
@@ -20,14 +20,22 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from django_runbook.exceptions import Stopped
+from django_runbook.process import forks, unpatched
+from django_runbook.process.deadlines import Halt
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOPPED: Final = "the run was stopped"
+# Supervisors signal a whole group, and terminals send SIGHUP and SIGTERM together: this close, signals count as one.
+_SAME_SECONDS: Final = 0.5
+# Twenty signals within a second are a second request, and not a third.
+_LATER_SECONDS: Final = 1.0
 _KICK_SECONDS: Final = 0.2
 _CANCEL_SECONDS: Final = 0.6
-# No signal has this number.
+# No signal has these numbers.
 _END: Final = b"\0"
+_WAKE: Final = b"\xff"
 _LOGGER = logging.getLogger(__name__)
-Told = Callable[[str, bool], None]
+OnStop = Callable[[str, bool], None]
 
 
 class _Section:
@@ -55,89 +63,162 @@ class _Shield(_Section):
 
 
 class Stop:
-    """The wish to stop, and the ladder of DESIGN section 4 that enforces it.
+    """Collects requests to stop, and ends a command in this process that does not stop by itself.
 
-    As a context manager around a run it listens to SIGINT, SIGTERM and SIGHUP, in the main thread only; elsewhere
-    `request` is the only way in. ``on_stop`` is told each step of the ladder, and ``cancel`` ends the statements that
-    the command waits for and says how many there may have been; both are called from another thread.
+    As a context manager it listens to SIGINT, SIGTERM and SIGHUP, in the main thread only; elsewhere `request` is the
+    only way in. The first request asks for an end. The second one, or ``timeout_seconds`` after the first, ends the
+    current command at once. ``on_stop`` is called with the name of the signal at each of the two, and ``cancel`` ends
+    the running SQL statements of this process and returns how many there may have been; both are called from another
+    thread. With ``exits``, the process exits where a command is still running ``force_seconds`` after that.
     """
 
-    def __init__(self, *, timeout_seconds: float = 8.0, force_seconds: float = 2.0) -> None:
+    def __init__(self, *, timeout_seconds: float = 8.0, force_seconds: float = 2.0, exits: bool = False) -> None:
         self.signal_number: int | None = None
-        self.on_stop: Told | None = None
-        self._timeout_seconds = timeout_seconds
+        self.on_stop: OnStop | None = None
+        self.cancel: Callable[[], int] | None = None
+        self.timeout_seconds = timeout_seconds
+        self.request_count = 0
         self._force_seconds = force_seconds
+        self._exits = exits
+        self._requested_at = math.inf
+        self._counted_at = -math.inf
+        self._ends_at_once = False
+        self._is_immediate_told = False
         self._event = threading.Event()
+        self._received: list[int] = []
+        self._section_at: float | None = None
+        self._section_requests = 0
         self._is_ending = False
-        self._section = 0
-        self._ending_section: int | None = None
-        self._is_inside = False
         self._is_handled = False
         self._shields = 0
-        self.cancel: Callable[[], int] | None = None
-        self._kick_at = math.inf
+        self._kick_at = self._exit_at = math.inf
         self._previous: dict[int, Any] = {}
         self._read_end = self._write_end = -1
         self._previous_wakeup = -1
-        self._watchdog: threading.Thread | None = None
+        self._watcher: unpatched.Thread | None = None
+
+    # -- the halt of a run -------------------------------------------------------------------------------------------
 
     @property
     def is_requested(self) -> bool:
-        return self._event.is_set()
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether the current command is being ended by force."""
-        return self._is_ending and self._section == self._ending_section
+        return self.request_count > 0
 
     @property
     def is_immediate(self) -> bool:
-        """Whether the ladder has come to where commands are ended by force, whichever it was."""
+        return self.is_due(since=-math.inf, request_count=0)
+
+    @property
+    def grace_seconds(self) -> float:
+        return self._force_seconds
+
+    @property
+    def reason(self) -> str:
+        return STOPPED
+
+    @property
+    def exit_code(self) -> int:
+        """What a stopped process ends with: 128 plus the number of the signal."""
+        return 128 + (self.signal_number or signal.SIGINT)
+
+    @property
+    def signal_name(self) -> str:
+        return signal.Signals(self.signal_number or signal.SIGTERM).name
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep; return True at once when a stop is requested."""
+        return self._event.wait(seconds)
+
+    def for_step(self) -> Halt:
+        return self
+
+    def is_due(self, *, since: float, request_count: int) -> bool:
+        """Whether something that began at ``since`` (monotonic), after so many requests, must end at once."""
+        if not self.is_requested:
+            return False
+        is_asked_again = self._ends_at_once or self.request_count > max(1, request_count)
+        return is_asked_again or time.monotonic() >= max(self._requested_at, since) + self.timeout_seconds
+
+    # -- requests ----------------------------------------------------------------------------------------------------
+
+    def request(self, number: int = signal.SIGTERM) -> None:
+        """Request a stop, as a first signal does; later calls change nothing."""
+        # A command cannot have taken what did not come as a signal.
+        self._is_handled = True
+        if not self.is_requested:
+            self._count(number)
+        self._wake()
+
+    def pass_on(self, number: int) -> None:
+        """Request a stop on behalf of another process; a handler that the command has installed gets the signal."""
+        if number in self._previous and signal.getsignal(number) != self._handle:
+            self._count(number)
+            os.kill(os.getpid(), number)
+        else:
+            self.request(number)
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """Request that the current command ends at once."""
+        self.request(number)
+        self._ends_at_once = True
+        self._wake()
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        """Count a signal that came to another process; without effect outside of the context."""
+        if self._watcher is not None:
+            self._is_handled = True
+            self._write(bytes((number,)))
+
+    def _count(self, number: int) -> None:
+        """Count a signal, unless it belongs to the one before."""
+        now = time.monotonic()
+        gap_seconds = _SAME_SECONDS if self.request_count < 2 else _LATER_SECONDS
+        if now - self._counted_at < gap_seconds:
+            return
+        self._counted_at = now
+        self.request_count += 1
+        if self.request_count == 1:
+            self.signal_number = number
+            self._requested_at = now
+            self._event.set()
+            self._tell(is_immediate=False)
+
+    # -- commands in this process ------------------------------------------------------------------------------------
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the current command is being ended."""
         return self._is_ending
 
     @property
     def was_taken_by_command(self) -> bool:
-        """Whether a handler that the command had put in our place got the signal."""
+        """Whether a handler that the current command had installed in place of ours got the signal."""
         return self.is_requested and bool(self._previous) and not self._is_handled
 
-    @property
-    def exit_code(self) -> int:
-        """What the process ends with when it was stopped: 128 and the number of the signal."""
-        return 128 + (self.signal_number or signal.SIGINT)
-
-    def wait(self, seconds: float) -> bool:
-        """Sleep; returns True at once when a stop is asked for."""
-        return self._event.wait(seconds)
-
-    def request(self, number: int = signal.SIGTERM) -> None:
-        """Ask to stop, as a first signal does."""
-        # No command can have taken what did not come as a signal.
-        self._is_handled = True
-        self._begin(number)
-
-    def signal(self, number: int = signal.SIGTERM) -> None:
-        """Take one rung of the ladder, as if this signal had come; without effect outside of the context."""
-        if self._watchdog is not None:
-            self._is_handled = True
-            os.write(self._write_end, bytes((number,)))
-
     def interruptible(self) -> _Section:
-        """Around a command: here, and nowhere else, the ladder may raise `Stopped`."""
+        """Enclose a command: here, and only here, `Stopped` may be raised."""
         return _Section(self)
 
     def shielded(self) -> _Shield:
-        """Around our own work inside a command's call, such as telling of its output."""
+        """Enclose our own work during a command, such as reporting its output."""
         return _Shield(self)
 
     def enter_section(self) -> None:
-        self._section += 1
-        self._is_inside = True
+        self._section_requests = self.request_count
+        self._is_ending = False
+        self._section_at = time.monotonic()
+        if self.is_requested:
+            # What runs after a stop has a time of its own. A handler of an earlier command is no concern of this one.
+            self._is_handled = True
+            self._wake()
 
     def leave_section(self) -> None:
-        self._is_inside = False
+        self._section_at = None
+        self._kick_at = self._exit_at = math.inf
 
     def shield(self, by: int) -> None:
         self._shields += by
+
+    # -- listening ---------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
@@ -150,39 +231,46 @@ class Stop:
             # nohup and background jobs ignore some signals on purpose.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, self._handle)
-        self._watchdog = threading.Thread(target=self._watch, name="runbook-stop", daemon=True)
-        self._watchdog.start()
+        forks.reset_in_children(self._handle)
+        self._watcher = unpatched.start_thread(self._watch, name="runbook-stop")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._watchdog is None:
+        if self._watcher is None:
             return
         for number, handler in self._previous.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        forks.keep_in_children(self._handle)
         signal.set_wakeup_fd(self._previous_wakeup)
-        watchdog, self._watchdog = self._watchdog, None
-        # A process that a command forked may hold this end of the pipe too, so that closing it alone says nothing.
-        if stat.S_ISFIFO(os.fstat(self._write_end).st_mode):
-            os.write(self._write_end, _END)
+        watcher, self._watcher = self._watcher, None
+        # A forked process may hold this end of the pipe too, so that closing it alone says nothing.
+        self._write(_END)
         os.close(self._write_end)
-        watchdog.join()
+        watcher.join()
         os.close(self._read_end)
+
+    def hand_back(self) -> None:
+        """Pass the signals that were received on to the handlers that were there before; call it after the context.
+
+        The host of a run is told to stop this way. A handler may raise, as that of Ctrl-C does.
+        """
+        received, self._received = dict.fromkeys(self._received), []
+        for number in received:
+            if callable(signal.getsignal(number)):
+                signal.raise_signal(number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._is_handled = True
-        if self._is_current and not self._shields and time.monotonic() >= self._kick_at:
-            raise Stopped(f"ended by {signal.Signals(number).name}")
+        if self._is_ending and not self._shields and time.monotonic() >= self._kick_at:
+            raise Stopped(f"ended by {self.signal_name}")
 
     def _watch(self) -> None:
-        deadline: float | None = None
         kicked_count = 0
+        select = unpatched.original("select", "select")
         while True:
-            timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if self._is_ending and self._is_current:
-                timeout = min(timeout or 0.0, _KICK_SECONDS)
-            ready, _, _ = select.select([self._read_end], [], [], timeout)
+            ready, _, _ = select([self._read_end], [], [], self._wait_seconds())
             data = os.read(self._read_end, 64) if ready else b""
             if ready and (not data or _END in data):
                 return
@@ -190,39 +278,46 @@ class Stop:
                 if number in self._previous and kicked_count:
                     kicked_count -= 1
                 elif number in self._previous:
-                    deadline = self._advance(number, deadline)
-            if deadline is not None and time.monotonic() >= deadline:
-                deadline = self._advance(self.signal_number or signal.SIGTERM, deadline)
-            if self._is_ending and self._is_current:
-                kicked_count += self._kick() if time.monotonic() >= self._kick_at else 0
+                    self._received.append(number)
+                    self._count(number)
+            kicked_count += self._enforce()
 
-    @property
-    def _is_current(self) -> bool:
-        return self._is_inside and self._section == self._ending_section
-
-    def _begin(self, number: int) -> None:
+    def _wait_seconds(self) -> float | None:
+        """How long nothing can be due."""
         if not self.is_requested:
-            self.signal_number = number
-            self._event.set()
-            self._tell(is_immediate=False)
+            return None
+        if self._is_ending:
+            return _KICK_SECONDS
+        since = self._section_at
+        starts = [since] if since is not None else []
+        if not self._is_immediate_told:
+            starts.append(self._requested_at)
+        if not starts or math.isinf(self.timeout_seconds):
+            return None
+        return max(0.0, max(self._requested_at, min(starts)) + self.timeout_seconds - time.monotonic())
 
-    def _advance(self, number: int, deadline: float | None) -> float:
-        """One rung further; returns when the next one is due."""
-        if not self.is_requested or deadline is None:
-            self._begin(number)
-            return time.monotonic() + self._timeout_seconds
-        if not self._is_ending:
-            self._ending_section = self._section
-            self._is_ending = True
+    def _enforce(self) -> int:
+        """End the current command where that is due; return how many signals were sent to this process."""
+        if not self._is_immediate_told and self.is_immediate:
+            self._is_immediate_told = True
             self._tell(is_immediate=True)
+        since = self._section_at
+        if since is None or not self.is_due(since=since, request_count=self._section_requests):
+            return 0
+        now = time.monotonic()
+        if not self._is_ending:
             # A statement that ends by itself leaves a connection that works; a raise inside of it does not.
-            is_cancelled = self._is_inside and self.cancel is not None and self.cancel() > 0
-            self._kick_at = time.monotonic() + (_CANCEL_SECONDS if is_cancelled else 0.0)
-            return time.monotonic() + self._force_seconds
-        os._exit(self.exit_code)
+            is_canceled = self.cancel is not None and self.cancel() > 0
+            self._kick_at = now + (_CANCEL_SECONDS if is_canceled else 0.0)
+            self._exit_at = now + self._force_seconds
+            self._is_ending = self._section_at is since
+        if self._exits and now >= self._exit_at:
+            os.write(2, b"the command did not end: the process exits\n")
+            os._exit(self.exit_code)
+        return self._kick() if self._is_ending and now >= self._kick_at else 0
 
     def _kick(self) -> int:
-        """Wake the main thread, so that our handler runs there; returns how many signals we sent to ourselves."""
+        """Wake the main thread, so that our handler runs there; return how many signals were sent."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if number in self._previous and signal.getsignal(number) == self._handle:
                 main = threading.main_thread().ident
@@ -231,16 +326,85 @@ class Stop:
                 return 1
         return 0
 
+    def _wake(self) -> None:
+        if self._watcher is not None:
+            self._write(_WAKE)
+
+    def _write(self, data: bytes) -> None:
+        # A command may have closed our descriptor, and its number may be another file's now.
+        with contextlib.suppress(OSError):
+            if stat.S_ISFIFO(os.fstat(self._write_end).st_mode):
+                os.write(self._write_end, data)
+
     def _tell(self, *, is_immediate: bool) -> None:
         if self.on_stop is None:
             return
-        # In a thread of its own: a listener that hangs, on a pipe that nobody reads, must not hold up the ladder.
-        name = signal.Signals(self.signal_number or signal.SIGTERM).name
-        threading.Thread(target=_tell, args=(self.on_stop, name, is_immediate), daemon=True).start()
+        # In a thread of its own: a listener that hangs, on a pipe that nobody reads, must not delay the stop.
+        threading.Thread(target=_call, args=(self.on_stop, self.signal_name, is_immediate), daemon=True).start()
 
 
-def _tell(on_stop: Told, name: str, is_immediate: bool) -> None:  # noqa: FBT001 - the arguments of a thread
+class CleanUp:
+    """Lets one step of ``finally`` run to its end; only a further signal, or its own stop timeout, ends it."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self._since = time.monotonic()
+        self._request_count = stop.request_count
+
+    @property
+    def is_requested(self) -> bool:
+        return self._stop.is_due(since=self._since, request_count=self._request_count)
+
+    @property
+    def is_immediate(self) -> bool:
+        return self.is_requested
+
+    @property
+    def grace_seconds(self) -> float:
+        return self._stop.grace_seconds
+
+    @property
+    def reason(self) -> str:
+        return self._stop.reason
+
+    def wait(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not self.is_requested:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return False
+            time.sleep(min(remaining, _KICK_SECONDS / 2))
+        return True
+
+    def for_step(self) -> Halt:
+        return self
+
+
+class CleanUps:
+    """Is the halt of ``finally`` as a whole: all of its steps run, and each of them has its own `CleanUp`."""
+
+    is_requested = is_immediate = False
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+
+    @property
+    def grace_seconds(self) -> float:
+        return self._stop.grace_seconds
+
+    @property
+    def reason(self) -> str:
+        return self._stop.reason
+
+    def wait(self, seconds: float) -> bool:
+        return self.for_step().wait(seconds)
+
+    def for_step(self) -> Halt:
+        return CleanUp(self._stop)
+
+
+def _call(on_stop: OnStop, name: str, is_immediate: bool) -> None:  # noqa: FBT001 - the arguments of a thread
     try:
         on_stop(name, is_immediate)
     except Exception:
-        _LOGGER.exception("The stop could not be told of")
+        _LOGGER.exception("The stop could not be reported")

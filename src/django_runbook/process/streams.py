@@ -13,7 +13,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import IO, Any
+from pathlib import Path
+from typing import IO, Any, Final
 
 from django_runbook.process.masking import Mask
 
@@ -26,11 +27,17 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u
 WriteLine = Callable[[str, str], None]
 
 
+NO_INPUT: Final = (
+    "the command asked for input, and its standard input (stdin) is empty: pass its --no-input option, or its own "
+    "option for the answer"
+)
+
+
 class NoInputError(EOFError):
-    """A command asked for input that a runbook does not have."""
+    """Says that a command asked for a password, which nobody can type in a runbook."""
 
     def __init__(self) -> None:
-        super().__init__("the command asked for input, which a runbook step does not have; use its --no-input option")
+        super().__init__(NO_INPUT)
 
 
 class TooMuchOutputError(Exception):
@@ -71,23 +78,63 @@ class LineSplitter:
             self._partial = shown[-_MAX_LINE:]
         return lines
 
+    def take_partial(self) -> str:
+        """Take out what is not a full line yet."""
+        partial, self._partial = self._partial, ""
+        return partial
+
     def finish(self) -> list[str]:
         """What is left, as the last line."""
         last, self._partial = self._partial, ""
         return [tidy(last, self._mask)] if last else []
 
 
-class StreamToLines(io.TextIOBase):
-    """A text stream that hands each full line on; ``kept`` is the text as it was written."""
+class KeptText:
+    """Keeps what was written, up to `MAX_KEPT_CHARACTERS`."""
 
-    def __init__(self, name: str, *, write_line: WriteLine, mask: Mask, is_kept: bool, fallback: IO[str]) -> None:
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._length = 0
+
+    @property
+    def is_too_long(self) -> bool:
+        return self._length > MAX_KEPT_CHARACTERS
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+    def add(self, text: str) -> None:
+        self._length += len(text)
+        if not self.is_too_long:
+            self._pieces.append(text)
+
+
+class StreamToLines(io.TextIOBase):
+    """Passes on each full line that is written to it; ``kept`` is the text as it was written.
+
+    After `finish`, writes go to ``fallback``. With ``shows_prompts``, an incomplete line that is flushed goes there at
+    once, since somebody may wait for it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        write_line: WriteLine,
+        mask: Mask,
+        is_kept: bool,
+        fallback: IO[str] | None,
+        shows_prompts: bool = False,
+    ) -> None:
         super().__init__()
         self.stream_name = name
         self._write_line = write_line
         self._lines = LineSplitter(mask)
+        self._mask = mask
         self._fallback = fallback
-        self._kept: list[str] | None = [] if is_kept else None
-        self._kept_length = 0
+        self._shows_prompts = shows_prompts
+        self._kept = KeptText() if is_kept else None
         self._lock = threading.RLock()
         self._is_over = False
 
@@ -103,27 +150,34 @@ class StreamToLines(io.TextIOBase):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         with self._lock:
             if self._is_over:
-                # A thread that outlived its step: its words belong to no other step.
-                return self._fallback.write(text)
+                # A thread that outlived its step: its output belongs to no other step.
+                return self._fallback.write(text) if self._fallback is not None else len(text)
             self._keep(text)
             for line in self._lines.feed(text):
                 self._write_line(self.stream_name, line)
         return len(text)
 
-    def _keep(self, text: str) -> None:
-        if self._kept is None:
+    def flush(self) -> None:
+        """Show an incomplete line where somebody may wait for it; full lines are passed on already."""
+        if not self._shows_prompts or self._fallback is None:
             return
-        self._kept_length += len(text)
-        if self._kept_length > MAX_KEPT_CHARACTERS:
-            raise TooMuchOutputError(f"the step captured more than {MAX_KEPT_CHARACTERS} characters")
-        self._kept.append(text)
+        with self._lock:
+            if prompt := self._lines.take_partial():
+                self._fallback.write(tidy(prompt, self._mask))
+                self._fallback.flush()
+
+    def _keep(self, text: str) -> None:
+        if self._kept is not None:
+            self._kept.add(text)
+            if self._kept.is_too_long:
+                raise TooMuchOutputError(f"the step captured more than {MAX_KEPT_CHARACTERS} characters")
 
     @property
     def kept(self) -> str:
-        return "".join(self._kept or ())
+        return self._kept.text if self._kept is not None else ""
 
     def finish(self) -> None:
-        """Hand on what is left; later writes go to the stream that was there before."""
+        """Pass on the rest; later writes go to the stream that was there before."""
         with self._lock:
             for line in self._lines.finish():
                 self._write_line(self.stream_name, line)
@@ -139,6 +193,8 @@ class StreamToLines(io.TextIOBase):
         """Accepted, as a real standard stream does, and without effect: lines go out as they come."""
 
     def fileno(self) -> int:
+        if self._fallback is None:
+            raise io.UnsupportedOperation("fileno")
         return self._fallback.fileno()
 
 
@@ -156,48 +212,44 @@ class _Bytes(io.RawIOBase):
         return True
 
 
-class _NoInput(io.TextIOBase):
-    encoding = "utf-8"
-
-    def read(self, size: int | None = -1) -> str:
-        raise NoInputError
-
-    def readline(self, size: int | None = -1) -> str:  # type: ignore[override]  # the base wants int alone
-        raise NoInputError
-
-    def __next__(self) -> str:  # type: ignore[override]  # typeshed has bytes for all streams
-        raise NoInputError
-
-    def readable(self) -> bool:
-        return True
-
-    def isatty(self) -> bool:
-        return False
-
-    def fileno(self) -> int:
-        return 0
-
-
 @contextlib.contextmanager
-def captured(*, write_line: WriteLine, mask: Mask, is_kept: bool) -> Iterator[tuple[StreamToLines, StreamToLines]]:
-    """Replace the standard streams, and what loggers hold of them, around one call of a command."""
+def captured(
+    *, write_line: WriteLine, mask: Mask, is_kept: bool, keeps_terminal: bool = False
+) -> Iterator[tuple[StreamToLines, StreamToLines]]:
+    """Replace the standard streams, and what loggers hold of them, around one call of a command.
+
+    With ``keeps_terminal`` standard input stays, and a prompt is shown before its line is complete.
+    """
     before = sys.stdin, sys.stdout, sys.stderr, getpass.getpass
-    out = StreamToLines("stdout", write_line=write_line, mask=mask, is_kept=is_kept, fallback=sys.stdout)
-    err = StreamToLines("stderr", write_line=write_line, mask=mask, is_kept=False, fallback=sys.stderr)
+    out, err = (
+        StreamToLines(
+            name,
+            write_line=write_line,
+            mask=mask,
+            is_kept=is_kept and name == "stdout",
+            fallback=stream,
+            shows_prompts=keeps_terminal,
+        )
+        for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr))
+    )
     handlers = list(_retarget({id(sys.stdout): out, id(sys.stderr): err}))
-    sys.stdin, sys.stdout, sys.stderr = _NoInput(), out, err
-    getpass.getpass = _refuse_password
+    sys.stdout, sys.stderr = out, err
+    nothing = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - closed below
+    if not keeps_terminal:
+        sys.stdin, getpass.getpass = nothing, refuse_password
     try:
         yield out, err
     finally:
         sys.stdin, sys.stdout, sys.stderr, getpass.getpass = before
+        nothing.close()
         for handler, stream in handlers:
             handler.stream = stream
         out.finish()
         err.finish()
 
 
-def _refuse_password(prompt: str = "", stream: object = None) -> str:
+def refuse_password(prompt: str = "", stream: object = None, **more: object) -> str:
+    """Stand in for `getpass.getpass`, which would ask at the terminal."""
     raise NoInputError
 
 
@@ -214,11 +266,14 @@ def _retarget(streams: dict[int, StreamToLines]) -> Iterator[tuple[logging.Strea
 
 
 @contextlib.contextmanager
-def empty_input() -> Iterator[IO[str] | None]:
-    """Give file descriptor 0 an end of file for a whole run, for child processes and for C code.
+def empty_input(*, is_kept: bool = False) -> Iterator[IO[str] | None]:
+    """Empty file descriptor 0 for a whole run, for child processes and for C code, unless ``is_kept``.
 
-    Yields the input as it was, for questions to a person; None where there was none.
+    Yield the input as it was, for questions to a person; None where there was none.
     """
+    if is_kept:
+        yield sys.stdin
+        return
     try:
         saved = os.dup(0)
     except OSError:

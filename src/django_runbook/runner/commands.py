@@ -1,132 +1,85 @@
-"""A command step to its outcome: its tokens with all values known, its attempts, and what it gives to expressions."""
+"""Runs command steps: fills in their tokens, calls them as often as needed, and reads their output."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from django_runbook import events
 from django_runbook.binding.binder import Binder
 from django_runbook.binding.plan import PlannedStep
 from django_runbook.document.diagnostics import Severity
 from django_runbook.document.runbook import CommandStep
-from django_runbook.exceptions import RunbookError, names_of
+from django_runbook.exceptions import JournalLost, RunbookError, names_of
+from django_runbook.executors.base import Execute, Invocation
+from django_runbook.executors.messages import Commit, RollBack
+from django_runbook.process.deadlines import Limit
+from django_runbook.process.isolation import Isolation
 from django_runbook.process.masking import MASK, Mask
 from django_runbook.process.streams import tidy_text
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import outcomes
 from django_runbook.runner.attempts import MAX_DEPTH, Outcome, read_output
+from django_runbook.runner.recording import HIDDEN, Recorder
 from django_runbook.runner.scope import Scope
 from django_runbook.runner.telling import Teller
 
-Execute = Callable[..., AttemptResult]
-# What stands for an output that nobody may keep.
-HIDDEN: Final = object()
 MAX_KEY: Final = 160
-# The id of a step and its call to the result of the same call in one transaction.
-Atomically = Callable[[str, Callable[[], AttemptResult]], AttemptResult]
-# The id of a step and the value that it gives to expressions.
-KeepOutput = Callable[[str, object], None]
 # One attempt to its result and the output for expressions.
 Once = Callable[[], tuple[AttemptResult, object]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRunner:
-    """Calls commands: with ``execute`` in this process, there ``atomically``, with ``isolate`` in one of their own."""
+    """Calls commands, with ``execute`` in this process and with ``isolate`` in one of their own."""
 
     planned: Mapping[str, PlannedStep]
     binder: Binder
     execute: Execute
     isolate: Execute
-    atomically: Atomically
-    keep_output: KeepOutput
+    isolation: Isolation
+    recorder: Recorder
     run_id: str
     teller: Teller
     mask: Mask
     succeeded_counts: dict[str, int]
 
     def run(self, step: CommandStep, scope: Scope, name: str, *, attempts: Callable[[Once], Outcome]) -> Outcome:
-        """Tell that the command starts, and call it as often as ``attempts`` asks for."""
+        """Report that the command starts, and call it as often as ``attempts`` asks for."""
         step_id = scope.id(step)
         tokens, warnings, failure = self._tokens(step, scope, step_id)
         argv = (MASK,) if scope.is_hidden else tuple(self.mask(token) for token in tokens)
         command = str(step.command[0].value)
         self.teller.start(step, scope, name, argv=(command, *argv))
+        self.teller.wait()
         if (fault := self.teller.fault_before(scope)) is not None:
             failure = outcomes.of_fault(fault)
         if failure is not None:
             return outcomes.failed(failure)
 
-        def whole() -> tuple[AttemptResult, object]:
-            result = self._call(step, scope, command=command, tokens=tokens, **self._ways(step_id, scope))
-            if warnings:
-                result = replace(result, warnings=(*warnings, *result.warnings))
-            if scope.is_hidden:
-                failure = None if result.failure is None else outcomes.hidden(result.failure)
-                result = replace(result, failure=failure, warnings=(outcomes.HIDDEN,) if result.warnings else ())
-            result, output = self._captured(step, scope, result)
+        def once() -> tuple[AttemptResult, object]:
+            call = _Call(self, step, scope, warnings=warnings)
+            result = call.run(command, tokens)
             if result.status is StepStatus.SUCCEEDED:
                 self.succeeded_counts[step_id] = self.succeeded_counts.get(step_id, 0) + 1
-            return result, output
+            return result, call.output
 
-        return attempts(functools.partial(self._atomically, step_id, whole) if step.atomic else whole)
+        return attempts(once)
 
-    def _atomically(self, step_id: str, whole: Once) -> tuple[AttemptResult, object]:
-        """One attempt in a transaction, which is not kept where its output cannot be read."""
-        output: object = None
-
-        def call() -> AttemptResult:
-            nonlocal output
-            result, output = whole()
-            return result
-
-        try:
-            return self.atomically(step_id, call), output
-        except RunbookError as error:
-            self.teller.lose(error)
-            return outcomes.failed(outcomes.of_fault(error)).result, None
-
-    def _ways(self, step_id: str, scope: Scope) -> dict[str, Any]:
-        """What comes from a command while it runs to events."""
-
-        def write_line(stream: str, line: str) -> None:
-            if not scope.is_hidden:
-                self.teller.tell(events.StepOutputWritten, step_id=step_id, stream=stream, line=line)
-
-        def report_progress(done_count: int, total_count: int | None, failed_count: int) -> None:
-            self.teller.tell(
-                events.StepProgress,
-                step_id=step_id,
-                done_count=done_count,
-                total_count=total_count,
-                failed_count=failed_count,
-            )
-
-        return {"write_line": write_line, "report_progress": report_progress}
-
-    def _call(self, step: CommandStep, scope: Scope, **call: Any) -> AttemptResult:
-        call |= {"keeps_stdout": step.capture is not None, "halt": scope.halt}
-        step_id = scope.id(step)
-        call["run_key"] = run_key(self.run_id, step_id, number=self.succeeded_counts.get(step_id, 0) + 1)
-        if step.atomic:
-            return self.execute(**call, is_atomic=True)
-        if not (scope.is_isolated or step.isolate or step.timeout_seconds is not None):
-            return self.execute(**call)
-        deadline = scope.limit.within(step.timeout_seconds, owner=f'"{step.id}"').first
-        result = self.isolate(**call, deadline_at=None if deadline is None else deadline.at)
-        if result.status is not StepStatus.TIMED_OUT or deadline is None:
-            return result
-        message = result.failure.message if result.failure is not None else ""
-        return replace(result, failure=outcomes.of_time(deadline, message))
+    def is_isolated(self, step: CommandStep, scope: Scope) -> bool:
+        """Whether a step runs in a process of its own."""
+        if not self.isolation.is_possible:
+            return False
+        if scope.is_isolated or step.timeout_seconds is not None:
+            return True
+        return self.isolation.is_default if step.isolate is None else step.isolate
 
     def _tokens(
         self, step: CommandStep, scope: Scope, step_id: str
     ) -> tuple[tuple[str, ...], tuple[str, ...], Failure | None]:
-        """The tokens with all values known, the warnings and the errors of a last check."""
+        """Return the tokens with all values known, and the warnings and errors of a last check."""
         planned = self.planned.get(step_id)
         if planned is not None and planned.is_final:
             return planned.binding.tokens, (), None
@@ -137,30 +90,141 @@ class CommandRunner:
             return binding.tokens, warnings, None
         return (), warnings, outcomes.of_diagnostics(errors, self.mask, is_hidden=scope.is_hidden)
 
-    def _captured(self, step: CommandStep, scope: Scope, result: AttemptResult) -> tuple[AttemptResult, object]:
-        if step.capture is None or result.status is not StepStatus.SUCCEEDED:
-            return result, None
+
+@dataclass(slots=True)
+class _Call:
+    """One call of a command; ``output`` is what it gives to expressions."""
+
+    runner: CommandRunner
+    step: CommandStep
+    scope: Scope
+    warnings: tuple[str, ...] = field(kw_only=True)
+    output: object = field(default=None, init=False)
+    _limit: Limit | None = field(default=None, init=False)
+    _refused: AttemptResult | None = field(default=None, init=False)
+    _is_commit_told: bool = field(default=False, init=False)
+
+    def run(self, command: str, tokens: tuple[str, ...]) -> AttemptResult:
+        runner, step, scope = self.runner, self.step, self.scope
+        invocation = self._invocation(command, tokens)
+        if runner.is_isolated(step, scope):
+            result = runner.isolate(invocation)
+        else:
+            if runner.isolation.judges_timeouts:
+                self._limit = scope.limit.within(step.timeout_seconds, owner=invocation.owner)
+            result = self._judge(runner.execute(invocation))
+        result = self._after_transaction(result) if step.atomic else self._read(result)
+        result = replace(result, stdout="", warnings=(*self.warnings, *result.warnings))
+        if scope.is_hidden:
+            failure = None if result.failure is None else outcomes.hidden(result.failure)
+            result = replace(result, failure=failure, warnings=(outcomes.HIDDEN,) if result.warnings else ())
+        return result
+
+    def _invocation(self, command: str, tokens: tuple[str, ...]) -> Invocation:
+        runner, step, scope = self.runner, self.step, self.scope
+        step_id = scope.id(step)
+
+        def write_line(stream: str, line: str) -> None:
+            if not scope.is_hidden:
+                runner.teller.tell(events.StepOutputWritten, step_id=step_id, stream=stream, line=line)
+
+        def report_progress(done_count: int, total_count: int | None, failed_count: int, /) -> None:
+            runner.teller.tell(
+                events.StepProgress,
+                step_id=step_id,
+                done_count=done_count,
+                total_count=total_count,
+                failed_count=failed_count,
+            )
+
+        return Invocation(
+            command=command,
+            tokens=tokens,
+            keeps_stdout=step.capture is not None,
+            write_line=write_line,
+            report_progress=report_progress,
+            halt=scope.halt,
+            limit=scope.limit,
+            owner=f'"{step.id}"',
+            timeout_seconds=step.timeout_seconds,
+            run_key=run_key(runner.run_id, step_id, number=runner.succeeded_counts.get(step_id, 0) + 1),
+            on_finished=self._decide if step.atomic else None,
+            atomic_alias=runner.recorder.alias if step.atomic else None,
+        )
+
+    def _decide(self, result: AttemptResult) -> Commit | RollBack:
+        """Decide whether an atomic command commits: not if its output cannot be read."""
+        read = self._judge(self._read(result))
+        if read.status is not StepStatus.SUCCEEDED:
+            self._refused = read
+            return RollBack()
         try:
-            output = read_output(result.stdout, step.capture)
+            commit = self.runner.recorder.commit(self.scope.id(self.step))
+        except RunbookError as error:
+            self.runner.teller.lose(error)
+            self._refused = outcomes.failed(outcomes.of_fault(error)).result
+            return RollBack()
+        self._is_commit_told = True
+        return commit
+
+    def _judge(self, result: AttemptResult) -> AttemptResult:
+        """Fail what took too long in this process, where nothing could end it."""
+        limit = self._limit
+        if limit is None or limit.first is None or not limit.is_over or self._is_commit_told:
+            return result
+        return replace(result, status=StepStatus.TIMED_OUT, failure=limit.first.failure())
+
+    def _after_transaction(self, result: AttemptResult) -> AttemptResult:
+        recorder, step_id = self.runner.recorder, self.scope.id(self.step)
+        if self._refused is not None and result.status is StepStatus.SUCCEEDED:
+            return self._refused
+        if not self._is_commit_told:
+            return result
+        if result.status is StepStatus.SUCCEEDED:
+            recorder.confirm_commit(step_id)
+            return result
+        if result.failure is not None and result.failure.error_type == JournalLost.__name__:
+            self.runner.teller.lose(JournalLost(result.failure.message.removeprefix(JournalLost.PREFIX)))
+        # An error at the commit, or the end of the process, does not say whether it happened; the row does.
+        elif self._was_committed():
+            recorder.confirm_commit(step_id)
+            return AttemptResult(status=StepStatus.SUCCEEDED, warnings=result.warnings)
+        self.output = None
+        return result
+
+    def _was_committed(self) -> bool:
+        try:
+            return self.runner.recorder.is_committed(self.scope.id(self.step))
+        except RunbookError as error:
+            self.runner.teller.lose(error)
+            return False
+
+    def _read(self, result: AttemptResult) -> AttemptResult:
+        """Take the output that ``capture`` asks for."""
+        capture = self.step.capture
+        if capture is None or result.status is not StepStatus.SUCCEEDED:
+            return result
+        try:
+            self.output = read_output(result.stdout, capture)
         except (ValueError, RecursionError) as error:
             is_deep = isinstance(error, RecursionError)
             why = f"is nested more than {MAX_DEPTH} levels deep" if is_deep else f"is not JSON: {error}"
             failure = Failure(
                 error_type=type(error).__name__,
-                message=tidy_text(f"capture: {step.capture}: the output {why}", self.mask),
+                message=tidy_text(f"capture: {capture}: the output {why}", self.runner.mask),
                 exit_code=1,
                 error_names=names_of(type(error)),
             )
-            return replace(result, status=StepStatus.FAILED, failure=failure), None
-        self.keep_output(scope.id(step), HIDDEN if scope.is_hidden else output)
-        return result, output
+            return replace(result, status=StepStatus.FAILED, failure=failure)
+        self.runner.recorder.keep_output(self.scope.id(self.step), HIDDEN if self.scope.is_hidden else self.output)
+        return result
 
 
 def run_key(run_id: str, step_id: str, *, number: int) -> str:
-    """What a batch command knows its call by, so that one which had ended when the run died is not done again.
+    """Return the name by which a batch command knows its call, so that it is not done again after the run died.
 
-    ``number`` is 1 until the command has succeeded: in a group that is tried again, or where ``until`` is not true yet,
-    it is called for another time.
+    ``number`` is 1 until the command has succeeded: in a group that is retried, or where ``until`` is not true yet, it
+    is called for another time.
     """
     digest = hashlib.sha256(step_id.encode()).hexdigest()
     key = f"{run_id}:{step_id if len(step_id) < MAX_KEY else digest}"

@@ -13,7 +13,7 @@ from django_runbook.document.outline import Entry
 from django_runbook.document.runbook import CallStep, CommandStep, GroupStep, LockSettings, Step
 from django_runbook.process.masking import MASK, Mask
 from django_runbook.results import Role
-from django_runbook.runner.outcomes import duration
+from django_runbook.wording import exact_duration
 
 
 def plan(planned: Plan, left_out: Mapping[str, str], *, mask: Mask) -> str:
@@ -78,7 +78,7 @@ def _notes_of_item(step: Step) -> Iterator[str]:
     if step.lock is not None:
         yield _lock(step.lock)
     if step.timeout_seconds is not None:
-        yield f"timeout {duration(step.timeout_seconds)}"
+        yield f"timeout {exact_duration(step.timeout_seconds)}"
     elif isinstance(step, CommandStep) and step.isolate:
         yield "isolated"
 

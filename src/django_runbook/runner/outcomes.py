@@ -9,10 +9,9 @@ from django_runbook.document.expressions import ExpressionError
 from django_runbook.document.runbook import Step
 from django_runbook.document.views import StepView
 from django_runbook.exceptions import RunbookError, names_of
-from django_runbook.process.deadlines import Deadline
 from django_runbook.process.masking import Mask
 from django_runbook.process.streams import tidy_text
-from django_runbook.results import AttemptResult, ExitCode, Failure, StepResult, StepStatus
+from django_runbook.results import AttemptResult, ExitCode, Failure, RunResult, StepResult, StepStatus
 from django_runbook.runner import policy
 from django_runbook.runner.attempts import Outcome
 
@@ -39,28 +38,6 @@ def below(first: StepResult) -> Failure | None:
     if first.failure is None:
         return None
     return replace(first.failure, message=f'step "{first.step_id}": {first.failure.message}')
-
-
-def of_time(deadline: Deadline, message: str) -> Failure:
-    """The failure of what did not end before its deadline."""
-    text = f"the timeout of {deadline.owner} is over ({duration(deadline.seconds)})"
-    return Failure(
-        error_type="TimeoutError",
-        message=f"{text}; {message}" if message else text,
-        exit_code=ExitCode.TIMED_OUT,
-        error_names=("TimeoutError", "builtins.TimeoutError"),
-    )
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a file writes them: ``0.5s``, ``10m``, ``1h30m``."""
-    whole = round(seconds)
-    if whole != seconds or whole < 60:
-        return f"{seconds:g}s"
-    hours, rest = divmod(whole, 3600)
-    minutes, left = divmod(rest, 60)
-    parts = ((hours, "h"), (minutes, "m"), (left, "s"))
-    return "".join(f"{number}{unit}" for number, unit in parts if number)
 
 
 def of_fault(fault: RunbookError) -> Failure:
@@ -104,3 +81,14 @@ def view_of(step_id: str, *, status: StepStatus, result: StepResult | None = Non
         elif status is StepStatus.SUCCEEDED:
             view["exit_code"] = 0
     return view
+
+
+def in_one_line(result: RunResult) -> str:
+    """Say why a run failed, for a caller that gets no report."""
+    if result.reason:
+        return result.reason
+    for step in result.steps:
+        if step.is_failure and not step.tolerated and not step.is_group:
+            what = step.failure.message if step.failure is not None else str(step.status)
+            return f'the run {result.status}: step "{step.step_id}": {what}'
+    return f"the run {result.status}"

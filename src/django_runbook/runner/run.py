@@ -20,10 +20,12 @@ from django_runbook.document.expressions import ExpressionError, evaluate_condit
 from django_runbook.document.inputs import resolve_call
 from django_runbook.document.loops import digest_of, items_of, label_of, other_item
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, LockSettings, Runbook, Step
+from django_runbook.executors.base import Execute
 from django_runbook.locks.base import Lock
-from django_runbook.process.deadlines import Branch, Deadline, Halt, Unhalted
+from django_runbook.process.deadlines import Branch, Deadline, Halt
+from django_runbook.process.isolation import Isolation
 from django_runbook.process.masking import Mask
-from django_runbook.process.stopping import Stop
+from django_runbook.process.stopping import CleanUps, Stop
 from django_runbook.process.streams import tidy_text
 from django_runbook.results import (
     AttemptResult,
@@ -39,10 +41,11 @@ from django_runbook.results import (
 )
 from django_runbook.runner import outcomes, policy
 from django_runbook.runner.attempts import Outcome, attempt
-from django_runbook.runner.branches import Errands, together
-from django_runbook.runner.commands import Atomically, CommandRunner, Execute, KeepOutput, Once
+from django_runbook.runner.branches import in_turn, together
+from django_runbook.runner.commands import CommandRunner, Once
 from django_runbook.runner.locking import Locker
-from django_runbook.runner.questions import STOPPED, Ask, Questions
+from django_runbook.runner.questions import Ask, Questions
+from django_runbook.runner.recording import NoRecorder, Recorder
 from django_runbook.runner.restoring import Restorer
 from django_runbook.runner.scope import Scope, Views, layered
 from django_runbook.runner.state import State
@@ -76,23 +79,20 @@ class Settings:
 class Surroundings:
     """What the runner asks of the world.
 
-    ``execute`` calls a command in this process, ``atomically`` does so in one transaction, ``isolate`` calls it in a
-    process of its own; ``new_lock`` makes the lock of a name. ``keep_output`` is told what ``capture`` made of a step's
-    output, before the step has ended, `HIDDEN` where nobody may keep it; ``keep_item`` which item a step is, before it
-    begins.
+    ``execute`` calls a command in this process, ``isolate`` in a process of its own, and ``isolation`` decides which of
+    the two; ``new_lock`` makes the lock of a name.
     """
 
     execute: Execute
     isolate: Execute
-    atomically: Atomically
+    isolation: Isolation
     new_lock: Callable[[str], Lock]
     emit: events.Listener
     binder: Binder
     stop: Stop
     mask: Mask
     ask: Ask | None = None
-    keep_output: KeepOutput = lambda step_id, output: None
-    keep_item: Callable[[str, object], None] = lambda step_id, item: None
+    recorder: Recorder = field(default_factory=NoRecorder)
     clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC)
     rng: random.Random = field(default_factory=random.Random)
 
@@ -107,15 +107,14 @@ class _Run:
         self._plan = plan
         self._settings = settings
         self._around = around
-        self._errands = Errands()
-        self._teller = Teller(around.emit, around.clock, self._errands)
+        self._teller = Teller(around.emit, around.clock, around.recorder)
         self._commands = CommandRunner(
             planned=plan.steps,
             binder=around.binder,
             execute=around.execute,
             isolate=around.isolate,
-            atomically=around.atomically,
-            keep_output=around.keep_output,
+            isolation=around.isolation,
+            recorder=around.recorder,
             run_id=str(plan.inputs.run.get("id", "")),
             succeeded_counts=dict(settings.past.succeeded_counts),
             teller=self._teller,
@@ -139,7 +138,9 @@ class _Run:
             file=runbook.path,
             step_count=sum(1 for _ in self._selected_commands()),
             dry_run=self._settings.is_dry_run,
+            inline_reason=self._around.isolation.reason,
         )
+        self._teller.wait()
         self._raise_fault()
         scope = Scope(inputs=self._plan.inputs, run_names=self._plan.inputs.run, halt=stop, file=runbook.path)
         outcome = self._runbook(runbook, scope, owner="the run")
@@ -152,6 +153,7 @@ class _Run:
             reason=str(fault) if fault is not None else outcome.reason,
         )
         self._teller.tell(events.RunFinished, result=result)
+        self._teller.wait()
         if fault is None:
             self._raise_fault()
         return result
@@ -249,7 +251,7 @@ class _Run:
         if (fault := self._teller.fault_before(scope)) is not None:
             return str(fault)
         if scope.halt.is_requested or state.is_interrupted:
-            return _reason_of(scope.halt)
+            return scope.halt.reason
         if state.failed is not None and scope.is_fail_fast:
             return f'"{state.failed.step_id}" failed'
         return _over(scope.limit.first) if scope.limit.is_over else ""
@@ -262,10 +264,10 @@ class _Run:
         if fault is not None:
             state.failed = replace(result, failure=outcomes.of_fault(fault))
         elif deadline is not None and scope.limit.is_over:
-            state.failed = state.cut or replace(result, failure=outcomes.of_time(deadline, ""))
+            state.failed = state.cut or replace(result, failure=deadline.failure())
 
     def _branches(self, block: Block, scope: Scope, state: State) -> None:
-        branch = Branch(scope.halt)
+        branch = self._branch(scope)
         views: list[Views] = [layered(scope.views) for _ in block.steps]
 
         def run(index: int) -> None:
@@ -273,7 +275,7 @@ class _Run:
             inner = replace(scope, halt=branch, views=views[index], is_isolated=True, is_concurrent=True)
             self._add_concurrent(state, branch, inner, lambda: self._step(step, inner), step)
 
-        together(run, count=len(block.steps), at_once=block.max_parallel, halt=branch, errands=self._errands)
+        self._together(run, count=len(block.steps), at_once=block.max_parallel, halt=branch)
         for view in views:
             scope.views.update(getattr(view, "maps", [view])[0])
 
@@ -292,11 +294,22 @@ class _Run:
         with self._lock:
             if reason:
                 self._note_end(state, result, scope)
-            elif result.status is not _INTERRUPTED or not branch.reason:
+            elif result.status is not _INTERRUPTED or not branch.is_canceled:
                 state.add(result, is_over=scope.limit.is_over)
             is_over = state.failed is not None and scope.is_fail_fast
-        if is_over and not branch.reason and state.failed is not None:
+        # After a stop, the others end by themselves.
+        if is_over and state.failed is not None and not branch.is_requested:
             branch.cancel(f'"{state.failed.step_id}" failed')
+
+    def _branch(self, scope: Scope) -> Branch:
+        return Branch(scope.halt, grace_seconds=self._around.stop.timeout_seconds)
+
+    def _together(self, run: Callable[[int], None], *, count: int, at_once: int | None, halt: Branch) -> None:
+        """Run branches at the same time, or one after another where all share this process."""
+        if self._around.isolation.is_possible:
+            together(run, count=count, at_once=at_once, halt=halt)
+        else:
+            in_turn(run, count=count)
 
     def _handlers(self, block: Block, state: State, scope: Scope) -> None:
         if not (block.on_success or block.on_failure or block.finally_):
@@ -311,7 +324,7 @@ class _Run:
             (Role.ON_FAILURE, block.on_failure, is_failed),
             (Role.FINALLY, block.finally_, True),
         ):
-            halt: Halt = Unhalted(lambda: self._around.stop.is_immediate) if role is Role.FINALLY else scope.halt
+            halt: Halt = CleanUps(self._around.stop) if role is Role.FINALLY else scope.halt
             # What cleans up runs to its end, the items of a loop too, whatever else fails.
             inner = replace(scope, run_names=names, role=role, halt=halt, is_fail_fast=False)
             for step in steps:
@@ -347,7 +360,7 @@ class _Run:
             failure = failure or self._of_expression(error, scope)
         if failure is None and scope.halt.is_requested:
             # It came while a person was asked, and whatever the answer was: who goes on later is asked again.
-            return self._teller.leave(step, scope, _NOT_RUN, reason=_reason_of(scope.halt))
+            return self._teller.leave(step, scope, _NOT_RUN, reason=scope.halt.reason)
         if failure is None and reason:
             return self._teller.leave(step, scope, _SKIPPED, reason=reason)
         if items is not None:
@@ -435,14 +448,14 @@ class _Run:
         loop_id = scope.id(step)
         self._teller.start(step, scope, name, item_count=len(items))
         state, views = State(), list[Views]()
-        branch = Branch(scope.halt)
+        branch = self._branch(scope)
         is_concurrent = step.max_parallel > 1
         changes: dict[str, Any] = {"halt": branch, "is_isolated": True, "is_concurrent": True} if is_concurrent else {}
         scopes = []
         for number, item in enumerate(items, start=1):
             inner = scope.for_item(number, item, loop_id=loop_id)
             scopes.append(replace(inner, **changes) if changes else inner)
-            self._around.keep_item(inner.id(step), item)
+            self._around.recorder.keep_item(inner.id(step), item)
             views.append(inner.views)
         results: dict[int, StepResult] = {}
 
@@ -458,7 +471,7 @@ class _Run:
             self._add_concurrent(state, branch, inner, once, step, label=label)
 
         if is_concurrent:
-            together(run, count=len(items), at_once=step.max_parallel, halt=branch, errands=self._errands)
+            self._together(run, count=len(items), at_once=step.max_parallel, halt=branch)
         else:
             self._items_in_order(step, items, scopes, state)
         return self._finish_loop(step, scope, state, views, name=name, duration_seconds=time.monotonic() - started)
@@ -502,6 +515,8 @@ class _Run:
         if (past := self._restore(step, scope)) is not None:
             return past
         started = time.monotonic()
+        if isinstance(step, CommandStep):
+            scope = replace(scope, halt=scope.halt.for_step())
         if failure is not None:
             outcome = outcomes.failed(failure)
         elif step.lock is not None:
@@ -583,6 +598,7 @@ class _Run:
 
         def on_started(count: int) -> None:
             self._teller.tell(events.AttemptStarted, step_id=scope.id(step), attempt=count)
+            self._teller.wait()
 
         def on_failed(count: int, delay_seconds: float, failure: Failure) -> None:
             self._teller.tell(
@@ -631,10 +647,6 @@ def _of_attempts(scope: Scope) -> Iterator[Scope]:
 
 def _captures(step: Step) -> bool:
     return isinstance(step, CommandStep) and step.capture is not None
-
-
-def _reason_of(halt: Halt) -> str:
-    return getattr(halt, "reason", "") or STOPPED
 
 
 def _over(deadline: Deadline | None) -> str:

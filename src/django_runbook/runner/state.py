@@ -43,7 +43,7 @@ class State:
         if self.is_interrupted:
             return AttemptResult(status=StepStatus.INTERRUPTED)
         if self.expired is not None:
-            return AttemptResult(status=StepStatus.TIMED_OUT, failure=outcomes.of_time(self.expired, self._culprit()))
+            return AttemptResult(status=StepStatus.TIMED_OUT, failure=self.expired.failure(self._culprit()))
         if self.failed is None:
             return AttemptResult(status=StepStatus.SUCCEEDED)
         return AttemptResult(status=StepStatus.FAILED, failure=outcomes.below(self.failed))

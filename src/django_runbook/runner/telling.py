@@ -14,7 +14,7 @@ from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupS
 from django_runbook.exceptions import RunbookError
 from django_runbook.results import Role, StepResult, StepStatus
 from django_runbook.runner import outcomes
-from django_runbook.runner.branches import Errands
+from django_runbook.runner.recording import NoRecorder, Recorder
 from django_runbook.runner.scope import Scope
 
 NO_ITEMS: Final = "for_each: there are no items"
@@ -23,27 +23,35 @@ EMPTY: Final[Mapping[str, object]] = {"results": [], "output": []}
 
 
 class Teller:
-    """Keeps the results of a run, and emits everything that happens, on the thread of the run.
+    """Keeps the results of a run, and emits everything that happens, from any thread.
 
     ``fault`` is what kept an event from being recorded: the run then comes to its end. ``restore`` finishes a step as
     it ended in an earlier attempt of the run, where it did.
     """
 
-    def __init__(self, emit: events.Listener, clock: Callable[[], datetime.datetime], errands: Errands) -> None:
+    def __init__(
+        self, emit: events.Listener, clock: Callable[[], datetime.datetime], recorder: Recorder | None = None
+    ) -> None:
         self.results: dict[str, StepResult] = {}
         self.fault: RunbookError | None = None
         self.restore: Callable[[Step, Scope], StepResult | None] = lambda step, scope: None
         self._emit = emit
         self._clock = clock
-        self._errands = errands
+        self._recorder = recorder or NoRecorder()
         # The branches of a parallel group end steps at the same time.
         self._lock = threading.Lock()
 
     def tell(self, kind: type[events.Event], **values: Any) -> None:
         """Emit an event of this kind, which happens now."""
-        event = kind(at=self._clock(), **values)
         try:
-            self._errands.do(lambda: self._emit(event))
+            self._emit(kind(at=self._clock(), **values))
+        except RunbookError as error:
+            self.lose(error)
+
+    def wait(self) -> None:
+        """Wait until everything so far is recorded."""
+        try:
+            self._recorder.wait()
         except RunbookError as error:
             self.lose(error)
 

@@ -40,7 +40,7 @@ class Command(BaseCommand):
                 'There is no runbook in RUNBOOK["DIRS"] or in a "runbooks" folder of an app.',
                 returncode=ExitCode.INVALID,
             )
-        binder = new_binder()
+        binder = new_binder(is_recorded=configuration.has_journal)
         results = [check(Path(path), binder=binder, configuration=configuration) for path in paths]
         self.stdout.write(self._render(results, options), ending="")
         if any(has_errors(result.diagnostics) for result in results):

@@ -14,29 +14,37 @@ from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
 
 from django_runbook import checking, conf, events, lookup, recording, reporters, resume
 from django_runbook.binding.binder import Binder
 from django_runbook.binding.plan import Plan, plan
+from django_runbook.conf import DEFAULT_STOP_TIMEOUT_SECONDS
 from django_runbook.document import inputs, render
 from django_runbook.document.diagnostics import Diagnostic, has_errors, in_order
+from django_runbook.document.outline import may_isolate
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage, RunbookError
-from django_runbook.executors.atomic import atomically
+from django_runbook.executors import descriptors
+from django_runbook.executors.calling import PassedChecks
 from django_runbook.executors.inline import InlineExecutor
 from django_runbook.executors.process import ProcessExecutor
+from django_runbook.executors.spawner import Spawner
 from django_runbook.journal import beginning
 from django_runbook.journal.listener import Journal
 from django_runbook.locks import factory as locks
 from django_runbook.locks.base import Lock
+from django_runbook.process import isolation as process_isolation
 from django_runbook.process import masking, snapshot
 from django_runbook.process.connections import KnownConnections
 from django_runbook.process.frozen_gc import frozen_heap
+from django_runbook.process.isolation import Isolation
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import empty_input
 from django_runbook.reporters.fan_out import FanOut
-from django_runbook.results import AttemptResult, ExitCode, RunResult
-from django_runbook.runner import dry_run, listing, questions, selection
+from django_runbook.results import ExitCode, RunResult
+from django_runbook.runner import dry_run, listing, outcomes, questions, selection
 from django_runbook.runner import run as runner
+from django_runbook.runner.recording import NoRecorder
 from django_runbook.signals import SignalSender
 
 
@@ -48,7 +56,9 @@ class _Call:
     mask: masking.Mask
     new_lock: Callable[[str], Lock]
     journal: Journal | None
-    stop_timeout_seconds: float
+    isolation: Isolation
+    spawner: Spawner
+    stop: Stop
 
 
 class Command(BaseCommand):
@@ -99,38 +109,70 @@ class Command(BaseCommand):
         parser.add_argument("--junit", metavar="FILE", help="Write a JUnit report, whole, at the end.")
         parser.add_argument("--log-dir", metavar="DIR", help="Write the whole output of each command as it comes.")
 
+        parser.add_argument(
+            "--inline", action="store_true", help="Run all steps in this process, for a debugger; timeouts do nothing."
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
+        stop = Stop(timeout_seconds=DEFAULT_STOP_TIMEOUT_SECONDS, exits=self._owns_process)
         try:
-            with frozen_heap():
-                exit_code = self._run(options)
+            exit_code, message = self._run(options, stop)
+        finally:
+            # The host of this run, which had the signals before, learns of them now.
+            if not self._owns_process:
+                stop.hand_back()
+        if exit_code == ExitCode.SUCCEEDED:
+            return
+        if self._owns_process:
+            sys.exit(exit_code)
+        raise CommandError(message, returncode=exit_code)
+
+    def _run(self, options: dict[str, Any], stop: Stop) -> tuple[int, str]:
+        """Run a runbook; return the exit code, and what a caller should read where it is not 0."""
+        try:
+            with frozen_heap(), contextlib.ExitStack() as stack:
+                result = self._run_within(stack, options, stop)
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
-        except Exception:  # noqa: BLE001 - a fault of ours has an exit code of its own
+        except Exception:  # noqa: BLE001 - an internal error has an exit code of its own
             self.stderr.write(traceback.format_exc(), style_func=str)
-            self.stderr.write("This is a fault of django-runbook: please report it with the lines above.")
-            exit_code = ExitCode.FAULT
-        if exit_code != ExitCode.SUCCEEDED:
-            sys.exit(exit_code)
+            self.stderr.write("This is an internal error of django-runbook: please report it with the lines above.")
+            return ExitCode.FAULT, "internal error of django-runbook: its traceback was written to standard error"
+        return (ExitCode.SUCCEEDED, "") if result is None else (result.exit_code, outcomes.in_one_line(result))
 
-    def _run(self, options: dict[str, Any]) -> int:
-        with contextlib.ExitStack() as stack:
-            return self._run_within(stack, options)
+    @property
+    def _owns_process(self) -> bool:
+        """Whether this process was started for this run: then it may be forked, and ends with the run."""
+        return bool(getattr(self, "_called_from_command_line", False))
 
-    def _run_within(self, stack: contextlib.ExitStack, options: dict[str, Any]) -> int:
+    def _run_within(self, stack: contextlib.ExitStack, options: dict[str, Any], stop: Stop) -> RunResult | None:
+        if self._owns_process:
+            descriptors.fill_standard()
         configuration = conf.read()
+        stop.timeout_seconds = configuration.stop_timeout_seconds
         path, name = lookup.find(options["file"], configuration)
         _check_resume(options, configuration)
         key = lookup.key_of(path, configuration)
         new_lock = locks.new_factory(configuration, what=f"run_runbook {name}")
-        resumed: recording.Resumed | None = None
-        if options["resume"] is not None:
-            resumed = recording.hold(key, options["resume"], new_lock=new_lock)
-            stack.callback(resumed.lock.release)
         loaded = checking.load(path, name=name, configuration=configuration)
         if loaded.runbook is None:
             self._tell(loaded, loaded.diagnostics, options, mask=masking.masker(()))
             raise InvalidRunbook(f"{loaded.path}: nothing was run.")
         runbook = loaded.runbook
+        is_shown = options["plan"] or options["list"]
+        is_forkable = process_isolation.can_fork(owns_process=self._owns_process)
+        isolation = process_isolation.choose(
+            is_inline=options["inline"], is_default=configuration.isolates, is_forkable=is_forkable
+        )
+        spawner = Spawner(can_be_set_up=process_isolation.can_be_set_up())
+        stack.callback(spawner.close)
+        if not is_shown and isolation.is_possible and may_isolate(runbook, is_default=isolation.is_default):
+            # Before anything connects to a database.
+            _start_server(spawner, is_forkable=is_forkable)
+        resumed: recording.Resumed | None = None
+        if options["resume"] is not None:
+            resumed = recording.hold(key, options["resume"], new_lock=new_lock)
+            stack.callback(resumed.lock.release)
         params = _params(options["param"])
         names = {"id": uuid.uuid4().hex, "name": runbook.name, "file": runbook.path}
         given = inputs.Given(params=params, environ=os.environ, now=checking.now(), run=names)
@@ -145,14 +187,14 @@ class Command(BaseCommand):
             )
         known = inputs.resolve(runbook, given)
         verbosity = options["verbosity"]
-        binder = checking.new_binder(verbosity=None if verbosity == 1 else verbosity)
+        is_recorded = configuration.has_journal and not options["no_journal"] and not options["dry_run"]
+        binder = checking.new_binder(is_recorded=is_recorded, verbosity=None if verbosity == 1 else verbosity)
         lacking: frozenset[str] = frozenset()
         if options["dry_run"]:
             runbook, lacking = dry_run.prepare(runbook, binder.catalog)
         planned = plan(runbook, known, binder)
         mask = masking.masker(known.all_secrets.values())
         self._tell(loaded, [*loaded.diagnostics, *planned.diagnostics], options, mask=mask)
-        is_shown = options["plan"] or options["list"]
         problems = [problem for problem in known.problems if not (is_shown and problem.kind == "secret")]
         if problems:
             raise InvalidUsage("\n".join(map(str, problems)))
@@ -161,7 +203,7 @@ class Command(BaseCommand):
         if is_shown:
             show = listing.steps if options["list"] else listing.plan
             self.stdout.write(show(planned, chosen, mask=mask), ending="")
-            return ExitCode.SUCCEEDED
+            return None
         before = {} if resumed is None else resumed.options
         kept = {name: options[name] or bool(before.get(name)) for name in ("keep_going", "strict")}
         settings = runner.Settings(
@@ -185,7 +227,7 @@ class Command(BaseCommand):
             left = recorder.left_of(resumed, answers, left_out=chosen, ask=asked)
             settings = dataclasses.replace(settings, past=left.past)
             journal = recorder.go_on(resumed, left, given=tuple(params), options=kept)
-        elif configuration.has_journal and not options["no_journal"] and not options["dry_run"]:
+        elif is_recorded:
             recorded = beginning.options_of(selected, **kept)
             journal = recorder.begin(path=path, runbook=key, given=tuple(params), options=recorded)
         if journal is not None:
@@ -197,9 +239,11 @@ class Command(BaseCommand):
             mask=mask,
             new_lock=new_lock,
             journal=journal,
-            stop_timeout_seconds=configuration.stop_timeout_seconds,
+            isolation=isolation,
+            spawner=spawner,
+            stop=stop,
         )
-        return self._execute(call, options).exit_code
+        return self._execute(call, options)
 
     def _warn(self, text: str) -> None:
         self.stderr.write(text, style_func=str)
@@ -231,29 +275,38 @@ class Command(BaseCommand):
         errors = getattr(self.stderr, "_out", sys.stderr)
         critical = () if journal is None else (journal,)
         emit = FanOut([reporter, *files, SignalSender(errors=errors)], critical=critical, errors=errors)
-        stop = Stop(timeout_seconds=call.stop_timeout_seconds)
+        stop = call.stop
         stop.on_stop = lambda name, is_immediate: emit.report(
             events.StopRequested(at=checking.now(), signal_name=name, is_immediate=is_immediate)
         )
+        keeps_terminal = options["inline"]
         try:
-            with KnownConnections() as connections, empty_input() as original, stop:
-                stop.cancel = connections.cancel_statements
+            with KnownConnections() as known, empty_input(is_kept=keeps_terminal) as original, stop:
+                stop.cancel = known.cancel_statements
                 ask = questions.at_terminal(original, stream)
                 if call.settings.asks_before_steps and ask is None:
                     raise InvalidUsage("--step asks before each step, and there is no terminal to ask at")
+                checks = PassedChecks()
                 with ProcessExecutor(
                     stop=stop,
                     mask=mask,
+                    spawner=call.spawner,
                     secrets=tuple(call.plan.inputs.all_secrets.values()),
                     commands=call.plan.commands,
-                    grace_seconds=call.stop_timeout_seconds,
+                    grace_seconds=stop.timeout_seconds,
+                    checks=checks,
                 ) as isolate:
                     around = runner.Surroundings(
-                        execute=InlineExecutor(stop=stop, mask=mask, before=snapshot.take(connections)),
+                        execute=InlineExecutor(
+                            stop=stop,
+                            mask=mask,
+                            before=snapshot.take(known),
+                            keeps_terminal=keeps_terminal,
+                            checks=checks,
+                        ),
                         isolate=isolate,
-                        atomically=_atomically if journal is None else journal.atomically,
-                        keep_output=_keep_nothing if journal is None else journal.keep_output,
-                        keep_item=_keep_nothing if journal is None else journal.keep_item,
+                        isolation=call.isolation,
+                        recorder=NoRecorder() if journal is None else journal,
                         new_lock=call.new_lock,
                         emit=emit,
                         binder=call.binder,
@@ -265,6 +318,16 @@ class Command(BaseCommand):
         finally:
             emit.close()
             _settle(stream)
+
+
+def _start_server(spawner: Spawner, *, is_forkable: bool) -> None:
+    """Start what forks the steps, while the run is still being checked."""
+    if not is_forkable:
+        spawner.start_server()
+        return
+    # An app may have asked the database when it became ready.
+    connections.close_all()
+    spawner.fork_server()
 
 
 def _settle(stream: IO[str]) -> None:
@@ -322,11 +385,3 @@ def _check_resume(options: dict[str, Any], configuration: conf.Configuration) ->
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
-
-
-def _atomically(step_id: str, call: Callable[[], AttemptResult]) -> AttemptResult:
-    return atomically(call)
-
-
-def _keep_nothing(step_id: str, output: object) -> None:
-    """Nobody will ask for it."""

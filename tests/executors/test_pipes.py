@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from django_runbook.executors.lines import LineReader
+from django_runbook.executors.pipes import PipeReader
 from django_runbook.process.masking import masker
 
 SECRET = "hunter-2000"
@@ -19,7 +19,7 @@ class Pipe:
     def __init__(self) -> None:
         read, self._write = os.pipe()
         self.lines: list[str] = []
-        self.reader = LineReader(
+        self.reader = PipeReader(
             read, "stdout", write_line=lambda stream, line: self.lines.append(line), mask=masker([SECRET])
         )
 

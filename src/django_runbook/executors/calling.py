@@ -1,0 +1,236 @@
+"""Calls a command in this process, and turns everything that can happen in it into an AttemptResult."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from django_runbook.binding import catalog
+from django_runbook.exceptions import Stopped, names_of
+from django_runbook.process import stopping
+from django_runbook.process.deadlines import Halt
+from django_runbook.process.masking import Mask
+from django_runbook.process.stopping import Stop
+from django_runbook.process.streams import NO_INPUT, NoInputError, tidy_text
+from django_runbook.results import AttemptResult, Failure, StepStatus
+
+_INTERRUPTED: Final = 130
+# What the built-in input() raises at the end of standard input.
+_END_OF_INPUT: Final = "EOF when reading a line"
+
+
+class Writable(Protocol):
+    """A text stream, as a command takes it for its standard output."""
+
+    def write(self, text: str, /) -> int: ...
+
+
+class ReportProgress(Protocol):
+    """Reports how many items are done, of how many where that is known, and how many of them failed."""
+
+    def __call__(self, done_count: int, total_count: int | None, failed_count: int, /) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Callbacks:
+    """Connects a run with the command that it calls, through stealth options of the command.
+
+    A command that can stop by itself is told what ``halt`` says, one that knows how far it is reports it, one that can
+    tell its calls apart knows this one by ``run_key``, and one that stores errors masks them. ``was_told`` says that
+    the command has heard that it should stop.
+    """
+
+    halt: Halt
+    report_progress: ReportProgress
+    run_key: str
+    mask: Mask
+    was_told: bool = False
+
+    def for_command(self, command: BaseCommand) -> dict[str, Any]:
+        """Return the options that this command takes."""
+        options: dict[str, Any] = {
+            "stopping": self._is_stopping,
+            "progress": self.report_progress,
+            "run_key": self.run_key,
+            "mask_secrets": self.mask,
+        }
+        return {name: value for name, value in options.items() if name in command.stealth_options}
+
+    def _is_stopping(self) -> bool:
+        is_requested = self.halt.is_requested
+        self.was_told |= is_requested
+        return is_requested
+
+
+@dataclass(slots=True)
+class PassedChecks:
+    """Remembers which system checks have passed: they run once in a run, and not for each step that asks for them."""
+
+    keys: set[str] = field(default_factory=set)
+
+    def run_once(self, command: BaseCommand) -> None:
+        """Leave out the checks that `BaseCommand.execute` asks for where they have passed already."""
+        check = command.check
+
+        def check_once(**options: Any) -> None:
+            # Only the first call is that of execute(): what handle() checks is its own work.
+            command.check = check  # type: ignore[method-assign]  # of this one instance
+            key = repr(sorted((name, str(value)) for name, value in options.items()))
+            if key not in self.keys:
+                check(**options)
+                self.keys.add(key)
+
+        command.check = check_once  # type: ignore[method-assign, assignment]  # of this one instance
+
+
+def call(
+    name: str,
+    tokens: tuple[str, ...],
+    *,
+    callbacks: Callbacks,
+    checks: PassedChecks,
+    stop: Stop,
+    streams: tuple[Writable, Writable],
+) -> AttemptResult:
+    """Call the command of this name with the tokens of a command line; ``streams`` are its standard streams."""
+    warnings: list[str] = []
+
+    def invoke() -> bool:
+        return _invoke(name, tokens, callbacks=callbacks, checks=checks, streams=streams, warnings=warnings)
+
+    # In a context of its own, which takes the active language and time zone with it when it ends.
+    result = contextvars.copy_context().run(_attempt, invoke, stop=stop, mask=callbacks.mask)
+    return AttemptResult(status=result.status, failure=result.failure, warnings=tuple(warnings))
+
+
+def leave_copy(result: AttemptResult) -> None:
+    """End a copy of this process that the command forked and let return: the run is not its own."""
+    text = result.failure.traceback if result.failure is not None else ""
+    with contextlib.suppress(OSError):
+        os.write(2, text.encode(errors="backslashreplace"))
+    os._exit(result.failure.exit_code if result.failure is not None else 0)
+
+
+def _attempt(invoke: Callable[[], bool], *, stop: Stop, mask: Mask) -> AttemptResult:
+    try:
+        with stop.interruptible():
+            is_cut_short = invoke()
+    except Stopped as error:
+        return AttemptResult(status=StepStatus.INTERRUPTED, failure=_failure(error, stop.exit_code, mask))
+    except BaseException as error:  # noqa: BLE001 - whatever a command does, it is a result
+        if stop.is_ending or stop.was_taken_by_command:
+            # A canceled statement reaches the command as a database error.
+            return AttemptResult(status=StepStatus.INTERRUPTED, failure=_failure(error, stop.exit_code, mask))
+        return _after_error(error, mask)
+    is_interrupted = is_cut_short or stop.was_taken_by_command
+    return AttemptResult(status=StepStatus.INTERRUPTED if is_interrupted else StepStatus.SUCCEEDED)
+
+
+def _after_error(error: BaseException, mask: Mask) -> AttemptResult:
+    message: str | None = None
+    match error:
+        case SystemExit():
+            return _after_exit(error, mask)
+        case KeyboardInterrupt():
+            exit_code = _INTERRUPTED
+        case CommandError():
+            exit_code = _exit_code(error.returncode)
+        case EOFError() if isinstance(error, NoInputError) or str(error) == _END_OF_INPUT:
+            exit_code, message = 1, NO_INPUT
+        case _:
+            exit_code = 1
+    return AttemptResult(status=StepStatus.FAILED, failure=_failure(error, exit_code, mask, message=message))
+
+
+def _after_exit(error: SystemExit, mask: Mask) -> AttemptResult:
+    code = error.code
+    if code is None or code == 0:
+        return AttemptResult(status=StepStatus.SUCCEEDED)
+    message = f"the command ended with exit code {code}" if isinstance(code, int) else str(code)
+    failure = _failure(error, _exit_code(code), mask, message=message)
+    return AttemptResult(status=StepStatus.FAILED, failure=failure)
+
+
+def _exit_code(code: object) -> int:
+    """Return what the system makes of an exit code, which keeps one byte; 256 must not pass for success."""
+    return (code % 256) or 1 if isinstance(code, int) else 1
+
+
+def _failure(error: BaseException, exit_code: int, mask: Mask, *, message: str | None = None) -> Failure:
+    text = _safe_str(error) if message is None else message
+    return Failure(
+        error_type=type(error).__name__,
+        message=tidy_text(text, mask) or type(error).__name__,
+        exit_code=exit_code,
+        error_names=names_of(type(error)),
+        traceback=tidy_text("".join(_traceback(error)), mask),
+    )
+
+
+def _traceback(error: BaseException) -> Iterator[str]:
+    """Format an error; the frame in which `Stopped` is raised is ours, and the line before it is what was running."""
+    found = traceback.TracebackException.from_exception(error)
+    if isinstance(error, Stopped):
+        while len(found.stack) > 1 and found.stack[-1].filename == stopping.__file__:
+            del found.stack[-1]
+    return found.format()
+
+
+def _safe_str(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failure:  # noqa: BLE001 - an exception's own __str__ may be what is broken
+        return f"(its message cannot be shown: {type(failure).__name__})"
+
+
+def _invoke(
+    name: str,
+    tokens: tuple[str, ...],
+    *,
+    callbacks: Callbacks,
+    checks: PassedChecks,
+    streams: tuple[Writable, Writable],
+    warnings: list[str],
+) -> bool:
+    """Call the command; return whether it was told to stop and so may have left work undone."""
+    command = catalog.load(name)
+    if not _has_django_parser(command):
+        # The commands of django-click take no stdout, and find sys.stdout by themselves.
+        call_command(command, *tokens)
+        return False
+    _keep_text_results(command, warnings)
+    options: dict[str, Any] = {"stdout": streams[0], "stderr": streams[1], **callbacks.for_command(command)}
+    # call_command leaves the system checks out, unlike manage.py.
+    if command.requires_system_checks and "--skip-checks" not in tokens:
+        options["skip_checks"] = False
+        checks.run_once(command)
+    call_command(command, *tokens, **options)
+    return callbacks.was_told
+
+
+def _has_django_parser(command: BaseCommand) -> bool:
+    method = getattr(type(command), "create_parser", None)
+    module = getattr(method, "__module__", "")
+    return not module.startswith("djclick")
+
+
+def _keep_text_results(command: BaseCommand, warnings: list[str]) -> None:
+    """Turn a result that is not text into a warning: BaseCommand.execute would crash on it after the work is done."""
+    handle = command.handle
+
+    def handle_and_check(*args: Any, **options: Any) -> str | None:
+        result: Any = handle(*args, **options)
+        if result and not isinstance(result, str):
+            warnings.append(f"handle() returned {type(result).__name__}, not text: it is ignored")
+            return None
+        return result  # type: ignore[no-any-return]  # its type was checked
+
+    command.handle = handle_and_check  # type: ignore[method-assign]  # of this one instance

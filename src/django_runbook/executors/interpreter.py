@@ -1,0 +1,34 @@
+"""Is a fresh interpreter for one step, because threads that start while Django is set up rule a fork out."""
+
+from __future__ import annotations
+
+import os
+import signal
+from _socket import socket
+from typing import NoReturn
+
+from django_runbook.executors import descriptors, keeper, server
+from django_runbook.executors.channel import Channel
+
+
+def main(end: socket) -> NoReturn:
+    """Keep one step, whose descriptors come over this socket, and set Django up in its process."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    try:
+        kind, given = descriptors.receive(end, server.MAX_GIVEN_COUNT)
+        if kind != server.FORK or len(given) < server.GIVEN_COUNT:
+            os._exit(1)
+        talk, tell, out, err, *_ = given
+
+        def step() -> None:
+            problem: BaseException | None = None
+            end.close()
+            try:
+                server.set_up_django()
+            except BaseException as error:  # noqa: BLE001 - the step reports it
+                problem = error
+            server.become_step(talk, out, err, problem=problem)
+
+        keeper.keep(step, status=Channel(socket(fileno=tell)), parent_end=end.fileno())
+    finally:
+        os._exit(1)

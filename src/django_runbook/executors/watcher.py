@@ -1,0 +1,250 @@
+"""Watches the process of a step: passes on its output, answers it, ends it where that is due, and builds its result."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import selectors
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self
+
+from django_runbook.executors import messages
+from django_runbook.executors.atomic import OnFinished
+from django_runbook.executors.calling import ReportProgress
+from django_runbook.executors.channel import Channel
+from django_runbook.executors.ladder import Cause, Ladder
+from django_runbook.executors.pipes import PipeReader
+from django_runbook.process.stopping import Stop
+from django_runbook.process.streams import MAX_KEPT_CHARACTERS
+from django_runbook.results import AttemptResult, Failure, StepStatus
+
+_SLICE_SECONDS: Final = 0.05
+# A pipe holds 64 KiB, and at most 1 MiB where somebody made it larger.
+_READS_OF_A_PIPE: Final = 17
+
+
+@dataclass(slots=True, kw_only=True)
+class WatchedProcess:
+    """Watches a process that was asked for; as a context manager, the process is gone when the context ends.
+
+    A signal that somebody else has sent to it stops the run, as if the run had got it.
+    """
+
+    call: messages.Call
+    channel: Channel
+    status: Channel
+    readers: Sequence[PipeReader]
+    ladder: Ladder
+    stop: Stop
+    report_progress: ReportProgress
+    on_finished: OnFinished | None = None
+    result_of_call: messages.Result | None = None
+    _ended: messages.Ended | None = None
+    _refused: messages.Refused | None = None
+    _is_over: bool = False
+    _open: set[Any] = field(default_factory=set)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if not self._is_over:
+            # What the process reports could not be passed on: its result would be lost.
+            self.ladder.kill()
+            with contextlib.suppress(EOFError):
+                while not (self._is_over or self.ladder.is_at_end):
+                    self._receive_status(self.status.receive())
+        for one in self._sources:
+            one.close()
+
+    @property
+    def _sources(self) -> tuple[Channel | PipeReader, ...]:
+        # Standard output first: an error comes after what led to it.
+        return (*self.readers, self.channel, self.status)
+
+    def watch(self) -> None:
+        """Pass on what the process writes and reports until it has ended, and end it where that is due."""
+        self._open = set(self._sources)
+        with selectors.DefaultSelector() as selector:
+            for one in self._sources:
+                selector.register(one, selectors.EVENT_READ)
+            while not (self._is_over or self.ladder.is_at_end):
+                ready = {key.fileobj for key, _ in selector.select(_SLICE_SECONDS)}
+                for one in self._sources:
+                    if one in ready and not self._read(one):
+                        selector.unregister(one)
+                        self._open.discard(one)
+                self.ladder.climb()
+        self._read_rest()
+
+    def _read(self, source: Channel | PipeReader) -> bool:
+        """Take what is there; return whether more can come."""
+        if isinstance(source, PipeReader):
+            is_open = source.read()
+            if source.kept is not None and source.kept.is_too_long:
+                self.ladder.end_for_output()
+            return is_open
+        if source is self.channel:
+            return self._listen()
+        try:
+            for message in self.status.receive_waiting():
+                self._receive_status(message)
+        except EOFError:
+            if not self._is_over:
+                # The keeper is gone, and nobody else can tell how the process ends.
+                self.ladder.kill()
+                self._is_over = True
+            return False
+        return True
+
+    def _receive_status(self, message: Any) -> None:
+        match message:
+            case messages.Forked():
+                # Only now: nobody reads a call that is longer than what the system buffers before there is a process.
+                with contextlib.suppress(OSError):
+                    self.channel.send(self.call)
+                self.ladder.begin(message.pid)
+            case messages.Refused():
+                self._refused, self._is_over = message, True
+            case messages.Ended():
+                self._ended, self._is_over = message, True
+
+    def _listen(self) -> bool:
+        try:
+            for message in self.channel.receive_waiting():
+                match message:
+                    case messages.Progress():
+                        self.report_progress(message.done_count, message.total_count, message.failed_count)
+                    case messages.Started():
+                        self.ladder.start_clock(is_listening=message.is_listening)
+                    case messages.Finished():
+                        self._answer()
+                    case messages.Signaled() if self.ladder.last_signal is None:
+                        self.stop.signal(message.number)
+                    case messages.Result():
+                        self.result_of_call = message
+                    case messages.Refused():
+                        self._refused = message
+        except EOFError:
+            return False
+        return True
+
+    def _answer(self) -> None:
+        """Tell an atomic command whether to commit, by what it has written so far."""
+        answer: messages.Commit | messages.RollBack = messages.RollBack()
+        if self.on_finished is not None and self.ladder.cause is None:
+            self._drain()
+            answer = self.on_finished(AttemptResult(status=StepStatus.SUCCEEDED, stdout=self._stdout))
+        with contextlib.suppress(OSError):
+            self.channel.send(answer)
+
+    def _drain(self) -> None:
+        """Read the pipes as far as they are filled now."""
+        for reader in self.readers:
+            for _ in range(_READS_OF_A_PIPE):
+                if reader not in self._open or not _has_more(reader):
+                    break
+                if not reader.read():
+                    self._open.discard(reader)
+
+    def _read_rest(self) -> None:
+        """Read what was written before the end, and no more: a process that was not ended may hold the other ends."""
+        while _has_more(self.channel) and self._listen():
+            pass
+        self._drain()
+        for reader in self.readers:
+            reader.finish()
+
+    @property
+    def _stdout(self) -> str:
+        kept = self.readers[0].kept
+        return "" if kept is None else kept.text
+
+    def result(self, *, is_memory_short: bool) -> AttemptResult:
+        """Build the result; ``is_memory_short`` says that the system ended a process because memory ran out."""
+        told = self.result_of_call.attempt if self.result_of_call is not None else None
+        attempt = replace(told or self._without_result(is_memory_short=is_memory_short), stdout=self._stdout)
+        if self.ladder.cause is Cause.OUTPUT:
+            message = f"it wrote more than {MAX_KEPT_CHARACTERS:,} characters, which is all that can be captured"
+            return replace(attempt, status=StepStatus.FAILED, stdout="", failure=_failure(message, exit_code=1))
+        if attempt.status is StepStatus.SUCCEEDED or self.ladder.cause is None:
+            return replace(attempt, warnings=(*attempt.warnings, *self._warnings()))
+        is_timeout = self.ladder.cause is Cause.TIMEOUT
+        message = "; ".join((self._how(), *self._warnings()))
+        failure = attempt.failure
+        if self.ladder.deadline is not None:
+            failure = self.ladder.deadline.failure(message)
+        elif failure is None or told is None:
+            failure = _failure(message, exit_code=self._exit_code)
+        status = StepStatus.TIMED_OUT if is_timeout else StepStatus.INTERRUPTED
+        return replace(attempt, status=status, failure=failure)
+
+    def _how(self) -> str:
+        if not self.ladder.has_started:
+            return "its process had not started"
+        if self._ended is None and self.ladder.is_at_end:
+            return "its process does not end after SIGKILL"
+        name = self.stop.signal_name if self._is_of_stop else "SIGTERM"
+        is_killed = self.ladder.last_signal is signal.SIGKILL
+        return f"SIGKILL ended it, after {name}" if is_killed else f"{name} ended it"
+
+    @property
+    def _is_of_stop(self) -> bool:
+        return self.ladder.cause is Cause.HALT and self.stop.is_requested
+
+    @property
+    def _exit_code(self) -> int:
+        return self.stop.exit_code if self._is_of_stop else 128 + signal.SIGTERM
+
+    def _warnings(self) -> Iterator[str]:
+        names = self._ended.left_behind if self._ended is not None else ()
+        if names:
+            were = "a process" if len(names) == 1 else f"{len(names)} processes"
+            yield f"{were} that it had started and left behind, {', '.join(names)}, had to be ended"
+
+    def _without_result(self, *, is_memory_short: bool) -> AttemptResult:
+        if self._refused is not None:
+            return failed(self._refused.reason, exit_code=1)
+        if self._ended is None:
+            return failed("the process that watches over it was ended", exit_code=1)
+        code = self._ended.exit_code
+        if code == messages.CHANNEL_CLOSED:
+            return failed("the command closed the connection to its run: how it ended is unknown", exit_code=1)
+        if code >= 0:
+            return failed(f"its process ended with exit code {code} before the command did", exit_code=code or 1)
+        name = _name_of(-code)
+        if -code == signal.SIGKILL and is_memory_short:
+            text = f"the system ended its process ({name}): there was not enough memory"
+            return failed(text, exit_code=128 - code, kind=MemoryError)
+        return failed(f"its process was ended by {name}, which this run did not send", exit_code=128 - code)
+
+
+def _has_more(source: Channel | PipeReader) -> bool:
+    # Not select: a run with many branches has more descriptors than it can take.
+    poll = select.poll()
+    poll.register(source, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def failed(message: str, *, exit_code: int, kind: type[Exception] = ChildProcessError) -> AttemptResult:
+    """Return the result of a call whose process cannot report one."""
+    return AttemptResult(status=StepStatus.FAILED, failure=_failure(message, exit_code=exit_code, kind=kind))
+
+
+def _failure(message: str, *, exit_code: int, kind: type[Exception] = ChildProcessError) -> Failure:
+    names = [base.__name__ for base in kind.__mro__ if issubclass(base, Exception)]
+    return Failure(
+        error_type=kind.__name__,
+        message=message,
+        exit_code=exit_code,
+        error_names=tuple(name for bare in names for name in (bare, f"builtins.{bare}")),
+    )
+
+
+def _name_of(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

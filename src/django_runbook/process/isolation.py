@@ -1,0 +1,80 @@
+"""Decides whether steps run in processes of their own, or in this one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import LazySettings, UserSettingsHolder, settings
+from django.db import connections
+
+from django_runbook.process import threads
+from django_runbook.process.connections import is_in_memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Isolation:
+    """Says where steps run.
+
+    ``is_default`` isolates steps that say nothing themselves. With ``reason``, every step runs in this process, and
+    this is why. ``judges_timeouts`` makes a step fail that took too long in this process.
+    """
+
+    is_default: bool = True
+    reason: str = ""
+    judges_timeouts: bool = True
+
+    @property
+    def is_possible(self) -> bool:
+        return not self.reason
+
+
+def choose(*, is_inline: bool, is_default: bool | None, is_forkable: bool) -> Isolation:
+    """Decide for one run.
+
+    ``is_inline`` asks for this process, ``is_default`` is the setting, and ``is_forkable`` is what `can_fork` says.
+    """
+    if is_inline:
+        return Isolation(reason="--inline", judges_timeouts=False)
+    for reason in _obstacles(is_default=is_default, is_forkable=is_forkable):
+        return Isolation(reason=reason)
+    # On macOS, system libraries do not survive a fork.
+    return Isolation(is_default=sys.platform != "darwin" if is_default is None else is_default)
+
+
+def _obstacles(*, is_default: bool | None, is_forkable: bool) -> Iterator[str]:
+    """Yield the reasons for which steps must run in this process."""
+    for connection in connections.all(initialized_only=True):
+        if connection.in_atomic_block:
+            yield f'inside a transaction of the database "{connection.alias}"'
+    for alias in filter(is_in_memory, connections):
+        yield f'the database "{alias}" is in memory'
+    if is_in_test() and is_default is None:
+        yield "in a test"
+    if not can_be_set_up() and not is_forkable:
+        yield "the settings exist only in this process"
+
+
+def is_in_test() -> bool:
+    """Whether Django's settings are those of a test run, which no other process would have."""
+    # Not imported: it is large, and where tests run it is there.
+    utils: Any = sys.modules.get("django.test.utils")
+    return utils is not None and hasattr(utils._TestState, "saved_data")
+
+
+def can_fork(*, owns_process: bool) -> bool:
+    """Whether this process can be forked: it belongs to the run, and has no threads."""
+    return owns_process and threads.count() == 1
+
+
+def can_be_set_up() -> bool:
+    """Whether a fresh interpreter finds the settings of this process in their module."""
+    return _module_of(settings) is not None
+
+
+def _module_of(lazy: LazySettings) -> str | None:
+    """Return the module that all settings come from; None where some were made or changed in this process."""
+    wrapped = lazy.__dict__["_wrapped"]
+    return None if isinstance(wrapped, UserSettingsHolder) else getattr(wrapped, "SETTINGS_MODULE", None)

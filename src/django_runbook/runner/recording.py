@@ -1,0 +1,64 @@
+"""Defines what the runner needs from whoever records a run."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from django.db import DEFAULT_DB_ALIAS
+
+from django_runbook.executors.messages import Commit
+
+# An output that must not be kept.
+HIDDEN: Final = object()
+
+
+class Recorder(Protocol):
+    """Records what must be stored before the run continues; its events come another way.
+
+    ``alias`` is the database in which an atomic step commits together with its row.
+    """
+
+    @property
+    def alias(self) -> str: ...
+
+    def wait(self) -> None:
+        """Wait until all events so far are stored; raise RunbookError if they cannot be."""
+
+    def keep_output(self, step_id: str, output: object) -> None:
+        """Take what ``capture`` made of a step's output, before the step ends; `HIDDEN` must not be kept."""
+
+    def keep_item(self, step_id: str, item: object) -> None:
+        """Take the item that a step is for, before the step starts."""
+
+    def commit(self, step_id: str) -> Commit:
+        """Return what an atomic step writes with its commit."""
+
+    def is_committed(self, step_id: str) -> bool:
+        """Whether what `commit` returned was written, where the step could not report it."""
+
+    def confirm_commit(self, step_id: str) -> None:
+        """Take note that what `commit` returned was written."""
+
+
+class NoRecorder:
+    """Records nothing."""
+
+    alias = DEFAULT_DB_ALIAS
+
+    def wait(self) -> None:
+        """There is nothing to wait for."""
+
+    def keep_output(self, step_id: str, output: object) -> None:
+        """Nobody will ask for it."""
+
+    def keep_item(self, step_id: str, item: object) -> None:
+        """Nobody will ask for it."""
+
+    def commit(self, step_id: str) -> Commit:
+        return Commit()
+
+    def is_committed(self, step_id: str) -> bool:
+        return False
+
+    def confirm_commit(self, step_id: str) -> None:
+        """Nobody will ask for it."""
