@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import os
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -14,13 +13,13 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from django_runbook.binding import catalog
-from django_runbook.exceptions import Stopped, names_of
-from django_runbook.process import stopping
+from django_runbook.exceptions import Stopped
 from django_runbook.process.deadlines import Halt
+from django_runbook.process.failures import failure_of
 from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import Stop
-from django_runbook.process.streams import NO_INPUT, NoInputError, tidy_text
-from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.process.streams import NO_INPUT, NoInputError
+from django_runbook.results import AttemptResult, StepStatus
 
 _INTERRUPTED: Final = 130
 # What the built-in input() raises at the end of standard input.
@@ -124,14 +123,19 @@ def _attempt(invoke: Callable[[], bool], *, stop: Stop, mask: Mask) -> AttemptRe
         with stop.interruptible():
             is_cut_short = invoke()
     except Stopped as error:
-        return AttemptResult(status=StepStatus.INTERRUPTED, failure=_failure(error, stop.exit_code, mask))
+        return _interrupted(error, stop, mask)
     except BaseException as error:  # noqa: BLE001 - whatever a command does, it is a result
         if stop.is_ending or stop.was_taken_by_command:
             # A canceled statement reaches the command as a database error.
-            return AttemptResult(status=StepStatus.INTERRUPTED, failure=_failure(error, stop.exit_code, mask))
+            return _interrupted(error, stop, mask)
         return _after_error(error, mask)
     is_interrupted = is_cut_short or stop.was_taken_by_command
     return AttemptResult(status=StepStatus.INTERRUPTED if is_interrupted else StepStatus.SUCCEEDED)
+
+
+def _interrupted(error: BaseException, stop: Stop, mask: Mask) -> AttemptResult:
+    failure = failure_of(error, mask, exit_code=stop.exit_code)
+    return AttemptResult(status=StepStatus.INTERRUPTED, failure=failure)
 
 
 def _after_error(error: BaseException, mask: Mask) -> AttemptResult:
@@ -147,7 +151,8 @@ def _after_error(error: BaseException, mask: Mask) -> AttemptResult:
             exit_code, message = 1, NO_INPUT
         case _:
             exit_code = 1
-    return AttemptResult(status=StepStatus.FAILED, failure=_failure(error, exit_code, mask, message=message))
+    failure = failure_of(error, mask, exit_code=exit_code, message=message)
+    return AttemptResult(status=StepStatus.FAILED, failure=failure)
 
 
 def _after_exit(error: SystemExit, mask: Mask) -> AttemptResult:
@@ -155,40 +160,13 @@ def _after_exit(error: SystemExit, mask: Mask) -> AttemptResult:
     if code is None or code == 0:
         return AttemptResult(status=StepStatus.SUCCEEDED)
     message = f"the command ended with exit code {code}" if isinstance(code, int) else str(code)
-    failure = _failure(error, _exit_code(code), mask, message=message)
+    failure = failure_of(error, mask, exit_code=_exit_code(code), message=message)
     return AttemptResult(status=StepStatus.FAILED, failure=failure)
 
 
 def _exit_code(code: object) -> int:
     """Return what the system makes of an exit code, which keeps one byte; 256 must not pass for success."""
     return (code % 256) or 1 if isinstance(code, int) else 1
-
-
-def _failure(error: BaseException, exit_code: int, mask: Mask, *, message: str | None = None) -> Failure:
-    text = _safe_str(error) if message is None else message
-    return Failure(
-        error_type=type(error).__name__,
-        message=tidy_text(text, mask) or type(error).__name__,
-        exit_code=exit_code,
-        error_names=names_of(type(error)),
-        traceback=tidy_text("".join(_traceback(error)), mask),
-    )
-
-
-def _traceback(error: BaseException) -> Iterator[str]:
-    """Format an error; the frame in which `Stopped` is raised is ours, and the line before it is what was running."""
-    found = traceback.TracebackException.from_exception(error)
-    if isinstance(error, Stopped):
-        while len(found.stack) > 1 and found.stack[-1].filename == stopping.__file__:
-            del found.stack[-1]
-    return found.format()
-
-
-def _safe_str(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as failure:  # noqa: BLE001 - an exception's own __str__ may be what is broken
-        return f"(its message cannot be shown: {type(failure).__name__})"
 
 
 def _invoke(

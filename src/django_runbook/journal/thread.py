@@ -14,7 +14,7 @@ from typing import Protocol
 
 from django.db import connections
 
-from django_runbook.exceptions import RunbookError
+from django_runbook.exceptions import JournalLost, RunbookError
 from django_runbook.process import unpatched
 
 Write = Callable[[], None]
@@ -63,7 +63,6 @@ class ThreadedWrites:
 
     def __init__(self) -> None:
         self.error: RunbookError | None = None
-        self._bug: BaseException | None = None
         self._queue: queue.SimpleQueue[Write | Future[None] | None] = queue.SimpleQueue()
         self._thread: unpatched.Thread | None = None
         self._guard = threading.Lock()
@@ -81,8 +80,6 @@ class ThreadedWrites:
             done: Future[None] = Future()
             self._queue.put(done)
             done.result()
-        if self._bug is not None:
-            raise self._bug
         if self.error is not None:
             raise self.error
 
@@ -98,7 +95,7 @@ class ThreadedWrites:
             while (item := self._queue.get()) is not None:
                 if isinstance(item, Future):
                     item.set_result(None)
-                elif self.error is None and self._bug is None:
+                elif self.error is None:
                     self._do(item)
         finally:
             connections.close_all()
@@ -108,5 +105,5 @@ class ThreadedWrites:
             write()
         except RunbookError as error:
             self.error = error
-        except BaseException as error:  # noqa: BLE001 - an internal error: it is raised where somebody waits
-            self._bug = error
+        except Exception as error:  # noqa: BLE001 - an internal error: nothing is recorded after it
+            self.error = JournalLost(f"internal error: {type(error).__name__}: {error}")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import IO
 
 from django_runbook.events import Event, Listener
+from django_runbook.exceptions import RunbookError
 from django_runbook.reporters import Reporter
 
 
@@ -25,7 +26,7 @@ class FanOut:
             try:
                 for listener in tuple(self._critical):
                     listener(event)
-            except Exception:
+            except RunbookError:
                 # What follows would not fit to what is missing.
                 self._critical = ()
                 raise

@@ -20,9 +20,11 @@ from django_runbook.document.expressions import ExpressionError, evaluate_condit
 from django_runbook.document.inputs import resolve_call
 from django_runbook.document.loops import digest_of, items_of, label_of, other_item
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, LockSettings, Runbook, Step
+from django_runbook.exceptions import JournalLost
 from django_runbook.executors.base import Execute
 from django_runbook.locks.base import Lock
 from django_runbook.process.deadlines import Branch, Deadline, Halt
+from django_runbook.process.failures import failure_of
 from django_runbook.process.isolation import Isolation
 from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import CleanUps, Stop
@@ -143,7 +145,14 @@ class _Run:
         self._teller.wait()
         self._raise_fault()
         scope = Scope(inputs=self._plan.inputs, run_names=self._plan.inputs.run, halt=stop, file=runbook.path)
-        outcome = self._runbook(runbook, scope, owner="the run")
+        bug: Exception | None = None
+        try:
+            outcome = self._runbook(runbook, scope, owner="the run")
+        except Exception as error:  # noqa: BLE001 - outside of all steps; it is raised once the run is closed
+            bug = error
+            failure = failure_of(error, self._around.mask, exit_code=ExitCode.FAULT)
+            reason = f"internal error: {failure.error_type}: {failure.message}"
+            outcome = AttemptResult(status=_FAILED, failure=failure, reason=reason)
         status, fault = self._status_of_run(outcome), self._teller.fault
         result = RunResult(
             status=RunStatus.FAILED if fault is not None else status,
@@ -154,6 +163,8 @@ class _Run:
         )
         self._teller.tell(events.RunFinished, result=result)
         self._teller.wait()
+        if bug is not None:
+            raise bug
         if fault is None:
             self._raise_fault()
         return result
@@ -339,6 +350,38 @@ class _Run:
     # -- steps -------------------------------------------------------------------------------------------------------
 
     def _step(self, step: Step, scope: Scope) -> StepResult:
+        """Run a step. Whatever fails around its command is its failure: data that nothing takes, or a bug of ours."""
+        return self._guarded(step, scope, lambda: self._step_within(step, scope))
+
+    def _guarded(self, step: Step, scope: Scope, run: Callable[[], StepResult]) -> StepResult:
+        try:
+            return run()
+        except Exception as error:  # noqa: BLE001 - see `_step`
+            failure = failure_of(error, self._around.mask)
+            if scope.is_hidden or step.no_log:
+                failure = outcomes.hidden(failure)
+            return self._fail(step, scope, failure)
+
+    def _fail(self, step: Step, scope: Scope, failure: Failure) -> StepResult:
+        ended = AttemptResult(status=_FAILED, failure=failure)
+        result = StepResult(
+            step_id=scope.id(step),
+            name=step.name if isinstance(step.name, str) else step.id,
+            status=_FAILED,
+            role=scope.role,
+            tolerated=outcomes.is_tolerated(step, ended),
+            failure=failure,
+            is_group=not isinstance(step, CommandStep),
+            file=scope.file,
+            line=step.span.line,
+        )
+        try:
+            return self._teller.finish(step, scope, result, {})
+        except Exception as error:  # noqa: BLE001 - what cannot be recorded even so must not go on unseen
+            self._teller.lose(JournalLost(f"internal error: {type(error).__name__}: {error}"))
+            return result
+
+    def _step_within(self, step: Step, scope: Scope) -> StepResult:
         if (past := self._restore(step, scope)) is not None:
             return past
         if step.no_log:
@@ -457,18 +500,11 @@ class _Run:
             scopes.append(replace(inner, **changes) if changes else inner)
             self._around.recorder.keep_item(inner.id(step), item)
             views.append(inner.views)
-        results: dict[int, StepResult] = {}
 
         def run(index: int) -> None:
-            inner = scopes[index]
-            label = self._label_of(items[index], inner)
-
-            def once() -> StepResult:
-                name, failure = self._name_of(step, inner, label=label)
-                results[index] = self._once(step, inner, name=name, failure=failure)
-                return results[index]
-
-            self._add_concurrent(state, branch, inner, once, step, label=label)
+            inner, item = scopes[index], items[index]
+            label = self._safe_label(item, inner)
+            self._add_concurrent(state, branch, inner, lambda: self._item(step, item, inner), step, label=label)
 
         if is_concurrent:
             self._together(run, count=len(items), at_once=step.max_parallel, halt=branch)
@@ -478,13 +514,27 @@ class _Run:
 
     def _items_in_order(self, step: Step, items: tuple[object, ...], scopes: list[Scope], state: State) -> None:
         for item, inner in zip(items, scopes, strict=True):
-            label = self._label_of(item, inner)
             reason = self._reason_to_end(step, state, inner)
             if reason:
+                label = self._safe_label(item, inner)
                 self._note_end(state, self._teller.leave(step, inner, _NOT_RUN, reason=reason, label=label), inner)
-                continue
-            name, failure = self._name_of(step, inner, label=label)
-            state.add(self._once(step, inner, name=name, failure=failure), is_over=inner.limit.is_over)
+            else:
+                state.add(self._item(step, item, inner), is_over=inner.limit.is_over)
+
+    def _item(self, step: Step, item: object, scope: Scope) -> StepResult:
+        """Run a step for one item of its loop."""
+
+        def run() -> StepResult:
+            name, failure = self._name_of(step, scope, label=self._label_of(item, scope))
+            return self._once(step, scope, name=name, failure=failure)
+
+        return self._guarded(step, scope, run)
+
+    def _safe_label(self, item: object, scope: Scope) -> str:
+        try:
+            return self._label_of(item, scope)
+        except Exception:  # noqa: BLE001 - it is for a step that is not run, which does not fail
+            return str(scope.indexes[-1])
 
     def _finish_loop(
         self, step: Step, scope: Scope, state: State, views: list[Views], *, name: str, duration_seconds: float

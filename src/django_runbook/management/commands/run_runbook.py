@@ -39,7 +39,7 @@ from django_runbook.process.connections import KnownConnections
 from django_runbook.process.frozen_gc import frozen_heap
 from django_runbook.process.isolation import Isolation
 from django_runbook.process.stopping import Stop
-from django_runbook.process.streams import empty_input
+from django_runbook.process.streams import empty_input, tidy_text
 from django_runbook.reporters.fan_out import FanOut
 from django_runbook.results import ExitCode, RunResult
 from django_runbook.runner import dry_run, listing, outcomes, questions, selection
@@ -64,6 +64,8 @@ class _Call:
 class Command(BaseCommand):
     help = "Run the management commands of a runbook in order, after all of them have been checked."
     requires_system_checks = ()
+    # Of the secrets, as soon as they are known.
+    _mask: masking.Mask = staticmethod(str)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE", help="The runbook.")
@@ -135,7 +137,7 @@ class Command(BaseCommand):
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
         except Exception:  # noqa: BLE001 - an internal error has an exit code of its own
-            self.stderr.write(traceback.format_exc(), style_func=str)
+            self.stderr.write(tidy_text(traceback.format_exc(), self._mask), style_func=str)
             self.stderr.write("This is an internal error of django-runbook: please report it with the lines above.")
             return ExitCode.FAULT, "internal error of django-runbook: its traceback was written to standard error"
         return (ExitCode.SUCCEEDED, "") if result is None else (result.exit_code, outcomes.in_one_line(result))
@@ -193,7 +195,7 @@ class Command(BaseCommand):
         if options["dry_run"]:
             runbook, lacking = dry_run.prepare(runbook, binder.catalog)
         planned = plan(runbook, known, binder)
-        mask = masking.masker(known.all_secrets.values())
+        mask = self._mask = masking.masker(known.all_secrets.values())
         self._tell(loaded, [*loaded.diagnostics, *planned.diagnostics], options, mask=mask)
         problems = [problem for problem in known.problems if not (is_shown and problem.kind == "secret")]
         if problems:

@@ -1,0 +1,40 @@
+"""Turns an exception into the failure of a step."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+
+from django_runbook.exceptions import Stopped, names_of
+from django_runbook.process import stopping
+from django_runbook.process.masking import Mask
+from django_runbook.process.streams import tidy_text
+from django_runbook.results import Failure
+
+
+def failure_of(error: BaseException, mask: Mask, *, exit_code: int = 1, message: str | None = None) -> Failure:
+    """Return the failure that an exception means, without secrets and control characters."""
+    text = _safe_str(error) if message is None else message
+    return Failure(
+        error_type=type(error).__name__,
+        message=tidy_text(text, mask) or type(error).__name__,
+        exit_code=exit_code,
+        error_names=names_of(type(error)),
+        traceback=tidy_text("".join(_traceback(error)), mask),
+    )
+
+
+def _traceback(error: BaseException) -> Iterator[str]:
+    """Format an error; the frame in which `Stopped` is raised is ours, and the line before it is what was running."""
+    found = traceback.TracebackException.from_exception(error)
+    if isinstance(error, Stopped):
+        while len(found.stack) > 1 and found.stack[-1].filename == stopping.__file__:
+            del found.stack[-1]
+    return found.format()
+
+
+def _safe_str(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failure:  # noqa: BLE001 - an exception's own __str__ may be what is broken
+        return f"(its message cannot be shown: {type(failure).__name__})"
