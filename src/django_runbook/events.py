@@ -71,6 +71,13 @@ class LockAwaited(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryAwaited(Event):
+    """The database of the history is away or busy, and is waited for."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepOutputWritten(Event):
     """One line of a step's output; ``stream`` is ``stdout`` or ``stderr``."""
 

@@ -18,8 +18,8 @@ from django_runbook.fields import storable
 from django_runbook.journal import beginning, liveness
 from django_runbook.journal.definitions import Definitions
 from django_runbook.journal.listener import Journal
-from django_runbook.journal.thread import ImmediateWrites, ThreadedWrites
-from django_runbook.journal.writer import Writer
+from django_runbook.journal.thread import ImmediateWrites, ThreadedWrites, Writes
+from django_runbook.journal.writer import PATIENCE_SECONDS, Writer
 from django_runbook.locks.base import Lock
 from django_runbook.models import RUNNING, Run
 from django_runbook.process.connections import is_in_memory
@@ -82,6 +82,15 @@ class Resumed:
 def alias() -> str:
     """The database of the journal."""
     return conf.journal_alias()
+
+
+def _writes_of(writer: Writer) -> Writes:
+    if is_connection_shared(writer.alias):
+        writer.share_connection()
+        return ImmediateWrites()
+    writes = ThreadedWrites(patience_seconds=2 * PATIENCE_SECONDS)
+    writer.on_answer = writes.note_answer
+    return writes
 
 
 def is_connection_shared(using: str) -> bool:
@@ -183,13 +192,10 @@ class Recorder:
         writer: Writer,
         attempts: Mapping[str, int] | None = None,
     ) -> Journal:
-        is_shared = is_connection_shared(writer.alias)
-        if is_shared:
-            writer.share_connection()
         return Journal(
             run,
             writer=writer,
-            writes=ImmediateWrites() if is_shared else ThreadedWrites(),
+            writes=_writes_of(writer),
             definitions=self._definitions,
             lock=lock,
             mask=self.mask,

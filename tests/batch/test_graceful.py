@@ -48,10 +48,14 @@ def handlers_are_left_as_they_were() -> Any:
 
 
 def exit_code_of(command: GracefulCommand, **options: Any) -> Any:
+    """Call a command as `manage.py` does, where a stop ends the process."""
+    command._called_from_command_line = True  # type: ignore[attr-defined]  # run_from_argv sets it
     try:
         call_command(command, **options)
     except SystemExit as error:
         return error.code
+    except CommandError as error:
+        return error.returncode
     return 0
 
 
@@ -65,6 +69,30 @@ def test_a_signal_becomes_the_flag_and_then_the_exit_code(number: signal.Signals
     command = Command(work)
     assert exit_code_of(command) == 128 + number
     assert command.seen == [(False, True, number.name)]
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=NAMES.get)
+def test_a_caller_gets_an_exception_and_the_signal(number: signal.Signals) -> None:
+    heard: list[int] = []
+    signal.signal(number, lambda number, frame: heard.append(number))
+    command = Command(lambda command: raise_signal(number))
+    with pytest.raises(CommandError, match=f"stopped by {number.name}") as caught:
+        call_command(command)
+    assert (caught.value.returncode, heard) == (128 + number, [number])
+    signal.signal(number, signal.SIG_DFL)
+
+
+def test_a_process_that_the_command_forks_has_no_handler_of_ours() -> None:
+    def work(command: Command) -> int:
+        pid = os.fork()
+        if pid == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    command = Command(work)
+    call_command(command)
+    assert command.seen == [-signal.SIGTERM]
 
 
 def test_without_a_signal_nothing_happens() -> None:

@@ -371,7 +371,7 @@ def test_a_write_whose_answer_got_lost_is_not_taken_for_a_lost_journal(
         return real(self, *args, **more)
 
     monkeypatch.setattr(StepRun, "finish", finish)
-    monkeypatch.setattr(writer.Writer, "_is_disconnected", lambda self, error: True)
+    monkeypatch.setattr(writer.Writer, "_is_transient", lambda self, error: True)
     assert run(tmp_path, "steps: [noop]").exit_code == 0
     assert row("noop").status == "succeeded"
     assert len(calls) == 2

@@ -23,9 +23,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final, Self
 
+from django.core.management.base import CommandError
+
 from django_runbook.batch.part import Part
 from django_runbook.exceptions import Stopped
-from django_runbook.process import forks
+from django_runbook.process import forks, stopping
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOOK_SECONDS: Final = 0.05
@@ -100,9 +102,14 @@ class GracefulCommand(Part):
                 output = None
             finally:
                 self._listener = None
-        if listener.signal_number is not None:
-            sys.exit(128 + listener.signal_number)
-        return output
+        number = listener.signal_number
+        if number is None:
+            return output
+        if getattr(self, "_called_from_command_line", False):
+            sys.exit(128 + number)
+        # The host of this command had the signals before, and learns of them now.
+        stopping.hand_back(listener.received)
+        raise CommandError(f"stopped by {signal.Signals(number).name}", returncode=128 + number)
 
 
 class _Listener:
@@ -113,6 +120,7 @@ class _Listener:
 
     def __init__(self) -> None:
         self._number: int | None = None
+        self.received: list[int] = []
         self._outer: _Listener | None = None
         self._previous: dict[int, Any] = {}
         self._is_active = False
@@ -152,5 +160,6 @@ class _Listener:
         return is_first
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.received.append(number)
         if not self.hear(number) and self._is_active:
             raise Stopped(f"ended at once by a second signal, {signal.Signals(number).name}")

@@ -79,6 +79,7 @@ class Journal:
         self._is_over = False
         self._lock_error: LockLost | None = None
         self._is_note_waiting = False
+        writer.is_step_running = lambda: any(one.row.kind == "command" for one in tuple(self._open.values()))
         self._noted_at = self._asked_at = time.monotonic()
         self._methods: dict[type[events.Event], Callable[[Any], None]] = {
             events.RunStarted: self._begin,
@@ -101,6 +102,10 @@ class Journal:
     @property
     def alias(self) -> str:
         return self._writer.alias
+
+    def report_waiting(self, report: Callable[[str], None]) -> None:
+        """Have a database that is waited for reported, once for each time."""
+        self._writer.on_wait = report
 
     def wait(self) -> None:
         self._writes.wait()

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Protocol
+from typing import Final, Protocol
 
 from django.db import connections
 
@@ -18,6 +19,7 @@ from django_runbook.exceptions import JournalLost, RunbookError
 from django_runbook.process import unpatched
 
 Write = Callable[[], None]
+_SLICE_SECONDS: Final = 0.5
 
 
 class Writes(Protocol):
@@ -59,38 +61,58 @@ class ImmediateWrites:
 
 
 class ThreadedWrites:
-    """Does the writes in a thread of their own, which starts with the first."""
+    """Does the writes in a thread of their own, which starts with the first.
 
-    def __init__(self) -> None:
+    ``patience_seconds`` is the time after which a database that gives no answer at all is given up.
+    """
+
+    def __init__(self, *, patience_seconds: float) -> None:
         self.error: RunbookError | None = None
+        self._patience_seconds = patience_seconds
         self._queue: queue.SimpleQueue[Write | Future[None] | None] = queue.SimpleQueue()
-        self._thread: unpatched.Thread | None = None
+        self._began_at: float | None = None
+        self._ended: Future[None] | None = None
         self._guard = threading.Lock()
 
     def add(self, write: Write) -> None:
         with self._guard:
-            if self._thread is None:
-                self._thread = unpatched.start_thread(self._run, name="runbook-history")
+            if self._ended is None:
+                self._ended = Future()
+                unpatched.start_thread(self._run, name="runbook-history")
         self._queue.put(write)
 
     def wait(self) -> None:
-        with self._guard:
-            thread = self._thread
-        if thread is not None:
+        if self._ended is not None and self.error is None:
             done: Future[None] = Future()
             self._queue.put(done)
-            done.result()
+            while not self._is_over(done) and self.error is None:
+                began_at = self._began_at
+                if began_at is not None and time.monotonic() - began_at > self._patience_seconds:
+                    self.error = JournalLost(f"the database gave no answer for {self._patience_seconds:.0f} s")
         if self.error is not None:
             raise self.error
 
+    def note_answer(self) -> None:
+        """Take note that the database has answered, even if it refused."""
+        self._began_at = time.monotonic()
+
     def close(self) -> None:
-        with self._guard:
-            thread, self._thread = self._thread, None
-        if thread is not None:
+        ended = self._ended
+        if ended is not None:
             self._queue.put(None)
-            thread.join()
+            # A thread that hangs in the driver is left behind.
+            while not self._is_over(ended) and not isinstance(self.error, JournalLost):
+                pass
+
+    def _is_over(self, future: Future[None]) -> bool:
+        try:
+            future.result(_SLICE_SECONDS)
+        except TimeoutError:
+            return False
+        return True
 
     def _run(self) -> None:
+        assert self._ended is not None
         try:
             while (item := self._queue.get()) is not None:
                 if isinstance(item, Future):
@@ -99,11 +121,15 @@ class ThreadedWrites:
                     self._do(item)
         finally:
             connections.close_all()
+            self._ended.set_result(None)
 
     def _do(self, write: Write) -> None:
+        self._began_at = time.monotonic()
         try:
             write()
         except RunbookError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - an internal error: nothing is recorded after it
             self.error = JournalLost(f"internal error: {type(error).__name__}: {error}")
+        finally:
+            self._began_at = None

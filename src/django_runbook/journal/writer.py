@@ -1,4 +1,4 @@
-"""What the journal writes to its tables: with patience, never twice, and never without noticing that they are gone."""
+"""Writes the rows of a run: waits for a database that is away, writes nothing twice, and notices lost tables."""
 
 from __future__ import annotations
 
@@ -19,8 +19,12 @@ from django_runbook.results import StepStatus
 
 PATIENCE_SECONDS: Final = 60.0
 _NAP_SECONDS: Final = 0.05
-# MySQL's words for a lock that was waited for in vain, and for a deadlock.
+# Waiting is reported after this time.
+_REPORT_SECONDS: Final = 1.0
+# MySQL's codes for a lock that was not released in time, and for a deadlock.
 _MYSQL_BUSY: Final = frozenset((1205, 1213))
+# PostgreSQL's code for a server that is read-only, as a standby is until it takes over.
+_FAILOVER: Final = frozenset(("25006",))
 _ROWS_AT_ONCE: Final = 500
 _Value = TypeVar("_Value")
 GONE = "the rows of the run are gone, or another process has taken the run over"
@@ -41,6 +45,11 @@ class Writer:
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self.is_waiting = False
+        # Called once with the reason, when a write has to wait for the database.
+        self.on_wait: Callable[[str], None] = lambda reason: None
+        # Called after each call that the database has refused.
+        self.on_answer: Callable[[], None] = lambda: None
+        self.is_step_running: Callable[[], bool] = lambda: False
         self.alias = alias
         self._run = run
         self._take_over = take_over
@@ -167,31 +176,50 @@ class Writer:
         return True
 
     def _write(self, write: Callable[[bool], _Value]) -> _Value:
-        """Call until it is done; it is told whether an earlier call may have done it, unheard."""
+        """Call until it is done; it is told whether an earlier call may have done it, although no answer came."""
         deadline = time.monotonic() + self._patience_seconds
-        is_again = False
+        is_again = is_reported = False
         while True:
             try:
                 with self._own_block():
                     return write(is_again)
             except DatabaseError as error:
-                if _is_busy(error) and time.monotonic() < deadline:
-                    time.sleep(_NAP_SECONDS)
-                elif not is_again and self._is_disconnected(error):
-                    self.connection.close()
-                    is_again = True
-                else:
+                self.on_answer()
+                is_late = time.monotonic() >= deadline and not self._is_blocked_by_own_step(error)
+                if is_late or not self._is_transient(error):
                     raise JournalLost(self._why(error)) from error
+                if not self.connection.in_atomic_block and not _is_busy(error):
+                    # Whatever the driver thinks of it, the next call gets a new one.
+                    self._close()
+                    is_again = True
+                if not is_reported and time.monotonic() >= deadline - self._patience_seconds + _REPORT_SECONDS:
+                    is_reported = True
+                    self.on_wait(_why(error))
+                time.sleep(_NAP_SECONDS)
+
+    def _is_transient(self, error: DatabaseError) -> bool:
+        """Whether the database may take the same statement a moment later."""
+        if _is_busy(error):
+            return True
+        if self.connection.in_atomic_block or self.connection.vendor == "sqlite":
+            return False
+        if isinstance(error, OperationalError | InterfaceError):
+            return True
+        return getattr(error.__cause__, "sqlstate", None) in _FAILOVER
+
+    def _is_blocked_by_own_step(self, error: DatabaseError) -> bool:
+        """Whether a step of this run may hold the lock that is waited for: SQLite has one for the whole database."""
+        return self.connection.vendor == "sqlite" and _is_busy(error) and self.is_step_running()
+
+    def _close(self) -> None:
+        connection = self.connection
+        with contextlib.suppress(Exception):
+            connection.close()
+        connection.connection = None
 
     def _own_block(self) -> contextlib.AbstractContextManager[None]:
         """Where we stand in a transaction, as in a test, an error of ours does not spoil it."""
         return transaction.atomic(using=self.alias) if self.connection.in_atomic_block else contextlib.nullcontext()
-
-    def _is_disconnected(self, error: DatabaseError) -> bool:
-        connection = self.connection
-        if not isinstance(error, OperationalError | InterfaceError) or connection.in_atomic_block:
-            return False
-        return connection.connection is not None and not connection.is_usable()
 
     def _why(self, error: DatabaseError) -> str:
         if isinstance(error, IntegrityError):

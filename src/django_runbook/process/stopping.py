@@ -15,7 +15,7 @@ import signal
 import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
@@ -256,10 +256,8 @@ class Stop:
 
         The host of a run is told to stop this way. A handler may raise, as that of Ctrl-C does.
         """
-        received, self._received = dict.fromkeys(self._received), []
-        for number in received:
-            if callable(signal.getsignal(number)):
-                signal.raise_signal(number)
+        received, self._received = self._received, []
+        hand_back(received)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._is_handled = True
@@ -401,6 +399,15 @@ class CleanUps:
 
     def for_step(self) -> Halt:
         return CleanUp(self._stop)
+
+
+def hand_back(numbers: Iterable[int]) -> None:
+    """Pass signals on to their handlers, each once. What only has a default action was asked to end, and is left."""
+    for number in dict.fromkeys(numbers):
+        handler = signal.getsignal(number)
+        # A run of ours has noticed it by itself.
+        if callable(handler) and not isinstance(getattr(handler, "__self__", None), Stop):
+            signal.raise_signal(number)
 
 
 def _call(on_stop: OnStop, name: str, is_immediate: bool) -> None:  # noqa: FBT001 - the arguments of a thread

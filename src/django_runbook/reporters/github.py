@@ -81,8 +81,12 @@ class GitHubReporter:
             case events.RunStarted():
                 self._name = event.name
                 self._say(f"runbook: {event.name}{', dry run' if event.dry_run else ''} ({event.file})")
+                if event.inline_reason:
+                    self._say(texts.inline(event))
             case events.StepStarted():
                 self._start(event)
+            case events.HistoryAwaited():
+                self._say(f"waiting: {texts.waiting(event)}")
             case events.LockAwaited():
                 self._say(f"waiting: {event.step_id}{': ' if event.step_id else ''}{texts.waiting(event)}")
             case events.StepOutputWritten():

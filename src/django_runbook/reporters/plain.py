@@ -71,8 +71,12 @@ class PlainReporter:
             case events.RunStarted():
                 steps = f"{event.step_count} step{'' if event.step_count == 1 else 's'}"
                 self._say(f"{event.name}: {steps}{', dry run' if event.dry_run else ''} ({event.file})")
+                if event.inline_reason:
+                    self._say(f"  {texts.inline(event)}")
             case events.StepStarted():
                 self._start(event)
+            case events.HistoryAwaited():
+                self._write(f"  waiting  {texts.waiting(event)}")
             case events.LockAwaited():
                 whose = f"{event.step_id}: " if event.step_id else ""
                 self._say(f"  waiting  {whose}{texts.waiting(event)}")

@@ -59,6 +59,8 @@ class RichReporter:
             case events.RunStarted():
                 dry_run = Text("  dry run", style="yellow") if event.dry_run else Text()
                 self._print(Text(event.name, style="bold") + Text(f"  {event.file}", style="dim") + dry_run)
+                if event.inline_reason:
+                    self._print(Text(f"  {texts.inline(event)}", style="dim"))
                 self._now.step_count = event.step_count
                 self._go_on()
             case events.StepStarted():
@@ -68,6 +70,8 @@ class RichReporter:
                 if not self._asking:
                     self._hide()
                 self._asking.add(event.step_id)
+            case events.HistoryAwaited():
+                self._print(Text(f"  ⧗ {texts.waiting(event)}", style="yellow"))
             case events.LockAwaited():
                 self._go_on(event.step_id)
                 self._now.wait(event)

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import IO
 
-from django_runbook.events import AttemptFailed, LockAwaited, StopRequested
+from django_runbook.events import AttemptFailed, HistoryAwaited, LockAwaited, RunStarted, StopRequested
 from django_runbook.results import Failure, RunResult, StepResult, StepStatus
 
 
@@ -97,9 +97,16 @@ def items(count: int) -> str:
     return f"{count} item{'' if count == 1 else 's'}"
 
 
-def waiting(event: LockAwaited) -> str:
-    """Which lock is waited for."""
+def waiting(event: LockAwaited | HistoryAwaited) -> str:
+    """Say what is waited for."""
+    if isinstance(event, HistoryAwaited):
+        return f"the database of the history: {event.reason}"
     return f'the lock "{event.name}" is held by {event.holder}'
+
+
+def inline(event: RunStarted) -> str:
+    """Say why steps have no processes of their own."""
+    return f"all steps run in this process: {event.inline_reason}"
 
 
 def stopping(event: StopRequested) -> str:

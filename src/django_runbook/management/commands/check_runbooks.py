@@ -43,8 +43,13 @@ class Command(BaseCommand):
         binder = new_binder(is_recorded=configuration.has_journal)
         results = [check(Path(path), binder=binder, configuration=configuration) for path in paths]
         self.stdout.write(self._render(results, options), ending="")
-        if any(has_errors(result.diagnostics) for result in results):
+        bad = [result.path for result in results if has_errors(result.diagnostics)]
+        if not bad:
+            return
+        # A caller gets an exception; only a command line ends the process.
+        if getattr(self, "_called_from_command_line", False):
             sys.exit(ExitCode.INVALID)
+        raise CommandError(f"errors in {', '.join(bad)}", returncode=ExitCode.INVALID)
 
     def _render(self, results: list[Checked], options: dict[str, Any]) -> str:
         if options["format"] == "json":

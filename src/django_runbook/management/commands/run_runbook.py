@@ -281,6 +281,10 @@ class Command(BaseCommand):
         stop.on_stop = lambda name, is_immediate: emit.report(
             events.StopRequested(at=checking.now(), signal_name=name, is_immediate=is_immediate)
         )
+        if journal is not None:
+            journal.report_waiting(
+                lambda reason: emit.report(events.HistoryAwaited(at=checking.now(), reason=tidy_text(reason, mask)))
+            )
         keeps_terminal = options["inline"]
         try:
             with KnownConnections() as known, empty_input(is_kept=keeps_terminal) as original, stop:
