@@ -24,8 +24,11 @@ def check(*names: str, **options: Any) -> tuple[str, int]:
     stdout = io.StringIO()
     try:
         call_command("check_runbooks", *names, stdout=stdout, **options)
-    except SystemExit as error:
-        return stdout.getvalue(), int(error.code or 0)
+    except CommandError as error:
+        # What could not be checked at all has no report.
+        if not stdout.getvalue():
+            raise
+        return stdout.getvalue(), error.returncode
     return stdout.getvalue(), 0
 
 
@@ -116,7 +119,7 @@ def test_the_exit_code_is_the_runs_where_nobody_reads(tmp_path: Path) -> None:
     with process.stderr:
         errors = process.stderr.read()
     assert process.wait(20) == 1
-    assert errors.count("tells no more") == 1
+    assert errors.count("was disabled") == 1
     assert "Traceback" not in errors
 
 
@@ -182,3 +185,14 @@ def test_plan_and_list(tmp_path: Path) -> None:
         ["two", "say"],
         ["say", "(finally)"],
     ]
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--strict",), 1)], ids=["plain", "strict"])
+def test_a_report_that_cannot_be_written_is_a_warning_of_the_run(
+    tmp_path: Path, options: tuple[str, ...], code: int
+) -> None:
+    process = start(tmp_path, "steps: [noop]", "--junit", "/dev/full/report.xml", "--format", "plain", *options)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == code, stdout + stderr
+    assert "warning: --junit could not be written: " in stdout
+    assert "warning: 1 succeeded" in stdout

@@ -147,7 +147,8 @@ class Past:
 class RunResult:
     """How a run ended; ``steps`` holds every step once, in the order in which they ended.
 
-    In a loop that is once for each item. ``reason`` says why nothing was run, where the lock was held.
+    In a loop that is once for each item. ``reason`` says why nothing was run, where the lock was held. ``warnings`` are
+    about the run as a whole, such as a report that could not be written.
     """
 
     status: RunStatus
@@ -155,3 +156,4 @@ class RunResult:
     steps: tuple[StepResult, ...] = ()
     duration_seconds: float = 0.0
     reason: str = ""
+    warnings: tuple[str, ...] = ()

@@ -13,8 +13,8 @@ from django_runbook import events
 from django_runbook.reporters import log_dir
 from django_runbook.reporters.fan_out import FanOut
 from django_runbook.reporters.plain import PlainReporter
-from django_runbook.results import StepStatus
-from tests.reporters.scenes import AT, BUG, CONCURRENT, RUN, finished, started, tell, wrote
+from django_runbook.results import RunStatus, StepStatus
+from tests.reporters.scenes import AT, BUG, CONCURRENT, RUN, ended, finished, started, tell, wrote
 
 FOLDER = "20130131T060000Z-7f"
 START = "=== 2013-01-31T06:00:00.000Z "
@@ -113,29 +113,33 @@ def test_the_folder_of_another_run_is_never_written_to(tmp_path: Path) -> None:
         log_dir.build(tmp_path)(CONCURRENT[0])
 
 
-def test_a_directory_that_cannot_be_made_is_told_once_and_the_run_goes_on(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_a_warning_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     errors, good = io.StringIO(), io.StringIO()
-    fan_out = FanOut([log_dir.build(tmp_path / "file" / "logs"), PlainReporter(good)], errors=errors)
+    reporter = log_dir.build(tmp_path / "file" / "logs")
+    fan_out = FanOut([PlainReporter(good)], files={"--log-dir": reporter}, errors=errors)
     tell(fan_out, RUN)
+    (warning,) = fan_out.write_files(ended(RUN, RunStatus.FAILED))
     fan_out.close()
-    assert errors.getvalue().startswith("LogDirReporter failed and tells no more: NotADirectoryError: ")
-    assert errors.getvalue().count("\n") == 1
+    assert warning.startswith("--log-dir could not be written: NotADirectoryError: ")
+    assert errors.getvalue() == ""
     assert good.getvalue().endswith("exit code 1\n")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_full_disk_is_told_once_and_every_file_is_closed(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_warning_of_the_run_and_every_file_is_closed(tmp_path: Path) -> None:
     errors, good = io.StringIO(), io.StringIO()
     reporter = log_dir.build(tmp_path)
-    fan_out = FanOut([reporter, PlainReporter(good)], errors=errors)
+    fan_out = FanOut([PlainReporter(good)], files={"--log-dir": reporter}, errors=errors)
     tell(fan_out, CONCURRENT[:4])
     opened = dict(reporter._files)
     full = Path("/dev/full").open("w", buffering=1)  # noqa: SIM115 - the reporter closes it
     reporter._files["import[1]"] = opened["full"] = full
     tell(fan_out, CONCURRENT[4:])
+    warnings = fan_out.write_files(ended(RUN, RunStatus.FAILED))
     fan_out.close()
     opened["import[1]"].close()
     assert all(file.closed for file in opened.values())
-    assert errors.getvalue() == "LogDirReporter failed and tells no more: OSError: [Errno 28] No space left on device\n"
+    assert warnings == ("--log-dir could not be written: OSError: [Errno 28] No space left on device",)
+    assert errors.getvalue() == ""
     assert good.getvalue().endswith("exit code 1\n")

@@ -134,7 +134,7 @@ def test_a_reporter_that_fails_is_told_of_once_closed_and_dropped() -> None:
         fan_out(event)
     fan_out.close()
     assert broken.closed_count == 1
-    assert errors.getvalue() == "Broken failed and tells no more: BrokenPipeError: nobody reads\n"
+    assert errors.getvalue() == "Broken failed and was disabled: BrokenPipeError: nobody reads\n"
     assert "failed: " in good.getvalue()
 
 

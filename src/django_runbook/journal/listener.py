@@ -161,7 +161,7 @@ class Journal:
     def _end(self, event: events.RunFinished) -> None:
         self._flush()
         result = event.result
-        reason = storable(result.reason)
+        reason = storable("; ".join((*filter(None, (result.reason,)), *result.warnings)))
         self._is_over = True
 
         def end() -> None:

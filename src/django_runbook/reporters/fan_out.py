@@ -1,22 +1,36 @@
-"""One event to all who listen: a reporter that fails is told of once and dropped, and the run goes on."""
+"""Dispatches events to critical listeners, then to reporters; one that fails is reported once and dropped."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO
 
-from django_runbook.events import Event, Listener
+from django_runbook.events import Event, Listener, RunFinished
 from django_runbook.exceptions import RunbookError
 from django_runbook.reporters import Reporter
 
 
 class FanOut:
-    """Calls the critical listeners first, whose failure is the caller's and ends their listening, then reporters."""
+    """Calls the critical listeners first, whose RunbookError is the caller's and ends their listening, then reporters.
 
-    def __init__(self, reporters: Sequence[Reporter], *, critical: Sequence[Listener] = (), errors: IO[str]) -> None:
-        self._reporters = list(reporters)
+    ``files`` are the reporters that write a file, by the options that ask for them: what they could not write is a
+    warning of the run.
+    """
+
+    def __init__(
+        self,
+        reporters: Sequence[Reporter],
+        *,
+        files: Mapping[str, Reporter] | None = None,
+        critical: Sequence[Listener] = (),
+        errors: IO[str],
+    ) -> None:
+        self._files = dict(files or {})
+        self._reporters = [*reporters, *self._files.values()]
+        self._names = {id(reporter): name for name, reporter in self._files.items()}
+        self._warnings: list[str] = []
         self._critical = tuple(critical)
         self._errors = errors
         self._lock = threading.RLock()
@@ -34,30 +48,52 @@ class FanOut:
                 self.report(event)
 
     def report(self, event: Event) -> None:
-        """Tell an event to the reporters alone, which may be called from any thread."""
+        """Report an event to the reporters alone, from any thread."""
         with self._lock:
             for reporter in tuple(self._reporters):
-                try:
-                    reporter(event)
-                except Exception as error:  # noqa: BLE001 - no reporter may end a run
-                    self._drop(reporter, error)
-                    # It gives back its files and its hold on the terminal, as far as it can; why it failed is told.
-                    with contextlib.suppress(Exception):
-                        reporter.close()
+                self._call(reporter, event)
+
+    def write_files(self, event: RunFinished) -> tuple[str, ...]:
+        """Have the files written, before the end of the run is reported; return what could not be written."""
+        with self._lock:
+            for reporter in self._files.values():
+                if reporter in self._reporters:
+                    self._call(reporter, event)
+                if reporter in self._reporters:
+                    self._close(reporter)
+            return tuple(self._warnings)
 
     def close(self) -> None:
         """Close all reporters that are left."""
         with self._lock:
             for reporter in tuple(self._reporters):
-                try:
-                    reporter.close()
-                except Exception as error:  # noqa: BLE001 - no reporter may end a run
-                    self._drop(reporter, error)
+                self._close(reporter)
+
+    def _call(self, reporter: Reporter, event: Event) -> None:
+        try:
+            reporter(event)
+        except Exception as error:  # noqa: BLE001 - no reporter may end a run
+            self._drop(reporter, error)
+            # It gives back its files and its hold on the terminal, as far as it can; why it failed is reported.
+            with contextlib.suppress(Exception):
+                reporter.close()
+
+    def _close(self, reporter: Reporter) -> None:
+        try:
+            reporter.close()
+        except Exception as error:  # noqa: BLE001 - no reporter may end a run
+            self._drop(reporter, error)
+        else:
+            self._reporters.remove(reporter)
 
     def _drop(self, reporter: Reporter, error: Exception) -> None:
         self._reporters.remove(reporter)
+        what = f"{type(error).__name__}: {error}"
+        if name := self._names.get(id(reporter)):
+            self._warnings.append(f"{name} could not be written: {what}")
+            return
         try:
-            self._errors.write(f"{type(reporter).__name__} failed and tells no more: {type(error).__name__}: {error}\n")
+            self._errors.write(f"{type(reporter).__name__} failed and was disabled: {what}\n")
         except (OSError, ValueError):
-            # Nobody is left to tell: standard error is gone too.
+            # Standard error is gone too.
             return

@@ -173,6 +173,8 @@ class GitHubReporter:
         if result.reason:
             kind = "error" if result.exit_code else "warning"
             self._command(kind, result.reason, title=f"{self._name}: nothing was run")
+        for warning in result.warnings:
+            self._command("warning", warning, title=self._name)
         self._say(f"{result.status}: {texts.summary(result)}")
         if self._summary is not None:
             # Other programs of the same job have written to it.

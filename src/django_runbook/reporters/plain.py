@@ -91,6 +91,8 @@ class PlainReporter:
             case events.StopRequested():
                 self._write(texts.stopping(event))
             case events.RunFinished() if self._verbosity > 0 or event.result.status is not RunStatus.SUCCEEDED:
+                for warning in event.result.warnings:
+                    self._write(f"warning: {warning}")
                 self._write(f"{event.result.status}: {texts.summary(event.result)}")
 
     def close(self) -> None:

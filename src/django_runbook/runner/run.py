@@ -82,7 +82,8 @@ class Surroundings:
     """What the runner asks of the world.
 
     ``execute`` calls a command in this process, ``isolate`` in a process of its own, and ``isolation`` decides which of
-    the two; ``new_lock`` makes the lock of a name.
+    the two; ``new_lock`` makes the lock of a name. ``write_files`` writes the reports that are files, and returns what
+    could not be written.
     """
 
     execute: Execute
@@ -94,6 +95,7 @@ class Surroundings:
     stop: Stop
     mask: Mask
     ask: Ask | None = None
+    write_files: Callable[[events.RunFinished], tuple[str, ...]] = lambda event: ()
     recorder: Recorder = field(default_factory=NoRecorder)
     clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC)
     rng: random.Random = field(default_factory=random.Random)
@@ -161,6 +163,7 @@ class _Run:
             duration_seconds=time.monotonic() - started,
             reason=str(fault) if fault is not None else outcome.reason,
         )
+        result = self._with_warnings(result)
         self._teller.tell(events.RunFinished, result=result)
         self._teller.wait()
         if bug is not None:
@@ -168,6 +171,17 @@ class _Run:
         if fault is None:
             self._raise_fault()
         return result
+
+    def _with_warnings(self, result: RunResult) -> RunResult:
+        """Write the reports that are files; what could not be written is a warning of the run."""
+        found = self._around.write_files(events.RunFinished(at=self._around.clock(), result=result))
+        if not found:
+            return result
+        warnings = tuple(tidy_text(text, self._around.mask) for text in found)
+        if result.status is not RunStatus.SUCCEEDED:
+            return replace(result, warnings=warnings)
+        exit_code = ExitCode.FAILED if self._settings.is_strict else result.exit_code
+        return replace(result, status=RunStatus.WARNING, exit_code=exit_code, warnings=warnings)
 
     def _raise_fault(self) -> None:
         if self._teller.fault is not None:

@@ -273,10 +273,10 @@ class Command(BaseCommand):
             no_color=options["no_color"],
             force_color=options["force_color"],
         )
-        files = [reporters.build_file(name, options[name]) for name in reporters.FILES if options[name]]
+        files = {_flag(name): reporters.build_file(name, options[name]) for name in reporters.FILES if options[name]}
         errors = getattr(self.stderr, "_out", sys.stderr)
         critical = () if journal is None else (journal,)
-        emit = FanOut([reporter, *files, SignalSender(errors=errors)], critical=critical, errors=errors)
+        emit = FanOut([reporter, SignalSender(errors=errors)], files=files, critical=critical, errors=errors)
         stop = call.stop
         stop.on_stop = lambda name, is_immediate: emit.report(
             events.StopRequested(at=checking.now(), signal_name=name, is_immediate=is_immediate)
@@ -315,6 +315,7 @@ class Command(BaseCommand):
                         recorder=NoRecorder() if journal is None else journal,
                         new_lock=call.new_lock,
                         emit=emit,
+                        write_files=emit.write_files,
                         binder=call.binder,
                         stop=stop,
                         mask=mask,
