@@ -59,12 +59,12 @@ class _Keeper:
             signal.signal(number, signal.SIG_IGN)
         for end in (self._wakeup_read, self._wakeup_write):
             os.set_blocking(end, False)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        unpatched.original("signal", "signal")(signal.SIGCHLD, lambda number, frame: None)
         signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
         for end in (self._wakeup_read, self._parent_end):
             self._poll.register(end, _READABLE)
         try:
-            self._pid = os.fork()
+            self._pid = unpatched.fork()
         except OSError as error:
             self._send(Refused(reason=f"a process of its own could not be made: {error.strerror}"))
             return
@@ -79,13 +79,14 @@ class _Keeper:
         try:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_DFL)
+                unpatched.original("signal", "signal")(number, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             # A session, and so a process group, of its own: one signal reaches everything that it starts.
             os.setsid()
             for end in (self._wakeup_read, self._wakeup_write, self._parent_end):
                 os.close(end)
             self._status.close()
+            unpatched.start_loop_after_fork()
             self._step()
             exit_code = 0
         except SystemExit as error:

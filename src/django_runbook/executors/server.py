@@ -69,7 +69,7 @@ class _Server:
 
     def serve(self) -> None:
         """Fork when asked to."""
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        unpatched.original("signal", "signal")(signal.SIGCHLD, lambda number, frame: None)
         signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
         poll: Any = unpatched.original("select", "poll")()
         for source in (self._end.fileno(), self._wakeup_read):
@@ -120,7 +120,7 @@ class _Server:
         talk, tell, *_ = given
         status = Channel(socket(fileno=tell))
         try:
-            pid = os.fork()
+            pid = unpatched.fork()
         except OSError as error:
             with contextlib.suppress(OSError):
                 status.send(Refused(reason=f"a process of its own could not be made: {error.strerror}"))

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from django_runbook.executors import descriptors, server
 from django_runbook.executors.channel import Channel, socket_pair
 from django_runbook.executors.messages import Ready
+from django_runbook.process import unpatched
 from django_runbook.process.deadlines import Halt
 
 _END_SECONDS: Final = 5.0
@@ -93,7 +94,7 @@ class _Server:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()
-        pid = os.fork()
+        pid = unpatched.fork()
         if pid == 0:
             try:
                 mine.close()

@@ -16,7 +16,6 @@ from typing import Final, Protocol
 from django.db import connections
 
 from django_runbook.exceptions import JournalLost, RunbookError
-from django_runbook.process import unpatched
 
 Write = Callable[[], None]
 _SLICE_SECONDS: Final = 0.5
@@ -78,7 +77,7 @@ class ThreadedWrites:
         with self._guard:
             if self._ended is None:
                 self._ended = Future()
-                unpatched.start_thread(self._run, name="runbook-history")
+                threading.Thread(target=self._run, name="runbook-history", daemon=True).start()
         self._queue.put(write)
 
     def wait(self) -> None:

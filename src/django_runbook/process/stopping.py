@@ -95,6 +95,7 @@ class Stop:
         self._previous: dict[int, Any] = {}
         self._read_end = self._write_end = -1
         self._previous_wakeup = -1
+        self._main_thread = 0
         self._watcher: unpatched.Thread | None = None
 
     # -- the halt of a run -------------------------------------------------------------------------------------------
@@ -223,6 +224,8 @@ class Stop:
     def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
             return self
+        # Where threads are replaced by greenlets, their module has other numbers.
+        self._main_thread = unpatched.original("_thread", "get_ident")()
         self._read_end, self._write_end = os.pipe()
         os.set_blocking(self._write_end, False)
         os.set_blocking(self._read_end, False)
@@ -318,9 +321,7 @@ class Stop:
         """Wake the main thread, so that our handler runs there; return how many signals were sent."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if number in self._previous and signal.getsignal(number) == self._handle:
-                main = threading.main_thread().ident
-                assert main is not None
-                signal.pthread_kill(main, number)
+                signal.pthread_kill(self._main_thread, number)
                 return 1
         return 0
 

@@ -39,6 +39,19 @@ def start_thread(target: Callable[[], None], *, name: str) -> Thread:
     return _NativeThread(target, start)
 
 
+def fork() -> int:
+    """Fork this process, and leave signals alone: gevent's own fork takes SIGCHLD."""
+    pid: int = original("os", "fork")()
+    return pid
+
+
+def start_loop_after_fork() -> None:
+    """Give a forked process an event loop of its own, where commands may use one."""
+    gevent: Any = sys.modules.get("gevent")
+    if gevent is not None:
+        gevent.reinit()
+
+
 class _NativeThread:
     def __init__(self, target: Callable[[], None], start: Callable[..., int]) -> None:
         self._is_over = original("_thread", "allocate_lock")()
