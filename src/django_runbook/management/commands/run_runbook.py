@@ -11,6 +11,7 @@ import traceback
 import uuid
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -116,9 +117,14 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if self._owns_process:
+            descriptors.fill_standard()
         stop = Stop(timeout_seconds=DEFAULT_STOP_TIMEOUT_SECONDS, exits=self._owns_process)
         try:
-            exit_code, message = self._run(options, stop)
+            with contextlib.ExitStack() as stack:
+                for wrapper in (self.stdout, self.stderr):
+                    _open_if_closed(wrapper, stack)
+                exit_code, message = self._run(options, stop)
         finally:
             # The host of this run, which had the signals before, learns of them now.
             if not self._owns_process:
@@ -148,8 +154,6 @@ class Command(BaseCommand):
         return bool(getattr(self, "_called_from_command_line", False))
 
     def _run_within(self, stack: contextlib.ExitStack, options: dict[str, Any], stop: Stop) -> RunResult | None:
-        if self._owns_process:
-            descriptors.fill_standard()
         configuration = conf.read()
         stop.timeout_seconds = configuration.stop_timeout_seconds
         path, name = lookup.find(options["file"], configuration)
@@ -325,6 +329,13 @@ class Command(BaseCommand):
         finally:
             emit.close()
             _settle(stream)
+
+
+def _open_if_closed(wrapper: Any, stack: contextlib.ExitStack) -> None:
+    """Give a run that was started without a standard stream one that goes nowhere."""
+    if getattr(wrapper, "_out", wrapper) is None:
+        nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - the stack closes it
+        wrapper._out = stack.enter_context(nowhere)
 
 
 def _start_server(spawner: Spawner, *, is_forkable: bool) -> None:
