@@ -5,8 +5,9 @@ All text in an event is masked already and free of control characters, so that a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django_runbook.results import Failure, Role, RunResult, StepResult
@@ -14,9 +15,13 @@ from django_runbook.results import Failure, Role, RunResult, StepResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """``at`` is the time of the event, aware, in UTC."""
+    """``at`` is the time of the event, aware, in UTC.
+
+    ``clock_seconds`` is what the monotonic clock says then: durations are differences of it, since ``at`` may go back.
+    """
 
     at: datetime
+    clock_seconds: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

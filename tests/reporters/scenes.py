@@ -62,7 +62,7 @@ RUN: list[Event] = [
 
 
 def started(step_id: str, *, seconds: float = 0, **more: object) -> events.StepStarted:
-    values = {"argv": (step_id,), **more}
+    values = {"argv": (step_id,), "clock_seconds": seconds, **more}
     return events.StepStarted(at=after(seconds), step_id=step_id, name=step_id.title(), **values)  # type: ignore[arg-type]  # as above
 
 
@@ -76,8 +76,14 @@ def finished(step_id: str, status: StepStatus = StepStatus.SUCCEEDED, **more: ob
 
 
 def progressed(step_id: str, done: int, total: int | None, *, seconds: float, failed: int = 0) -> events.StepProgress:
+    """The clock on the wall goes back all the while."""
     return events.StepProgress(
-        at=after(seconds), step_id=step_id, done_count=done, total_count=total, failed_count=failed
+        at=after(-seconds),
+        clock_seconds=seconds,
+        step_id=step_id,
+        done_count=done,
+        total_count=total,
+        failed_count=failed,
     )
 
 

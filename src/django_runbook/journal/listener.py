@@ -31,6 +31,7 @@ from django_runbook.runner.recording import HIDDEN
 _PROGRESS_SECONDS: Final = 1.0
 _LOCK_SECONDS: Final = 1.0
 _NOT_RECORDED: Final = "this run was not recorded: the tables of django_runbook do not exist (migrate creates them)"
+_AGAIN: Final = "; to continue, run the file again"
 
 
 @dataclass(slots=True)
@@ -168,7 +169,7 @@ class Journal:
             self._writer.look_for_tables()
             self._writer.finish_run(at=event.at, status=result.status, exit_code=result.exit_code, reason=reason)
             if self._writer.is_waiting:
-                self._tell(_NOT_RECORDED)
+                self._tell(_NOT_RECORDED + (_AGAIN if result.exit_code else ""))
 
         self._writes.add(end)
 

@@ -33,6 +33,8 @@ def as_dict(event: Event) -> dict[str, Any]:
     """An event as plain data."""
     values = dataclasses.asdict(event)
     at = values.pop("at")
+    # It means nothing outside of this process.
+    del values["clock_seconds"]
     return {"version": VERSION, "event": name_of(type(event)), "at": _plain(at), **values}
 
 

@@ -20,7 +20,7 @@ class Pace:
 
     def add(self, event: StepProgress) -> None:
         self._seen.append(event)
-        while len(self._seen) > 2 and (event.at - self._seen[1].at).total_seconds() >= _WINDOW_SECONDS:
+        while len(self._seen) > 2 and event.clock_seconds - self._seen[1].clock_seconds >= _WINDOW_SECONDS:
             self._seen.popleft()
 
     @property
@@ -29,7 +29,7 @@ class Pace:
         if not self._seen:
             return 0.0
         first, last = self._seen[0], self._seen[-1]
-        seconds = (last.at - first.at).total_seconds()
+        seconds = last.clock_seconds - first.clock_seconds
         return max(last.done_count - first.done_count, 0) / seconds if seconds > 0 else 0.0
 
     def words(self) -> str:

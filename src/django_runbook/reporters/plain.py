@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import IO, Final
@@ -15,7 +14,7 @@ from django_runbook.reporters.pace import Pace
 from django_runbook.results import RunStatus, StepResult, StepStatus
 
 _HEAD, _TAIL = 20, 40
-_PROGRESS_EVERY: Final = datetime.timedelta(seconds=10)
+_PROGRESS_SECONDS: Final = 10.0
 _LABELS: Final = {
     StepStatus.SUCCEEDED: "ok",
     StepStatus.FAILED: "FAILED",
@@ -35,7 +34,7 @@ class _Running:
 
     name: str
     kept: Kept | None
-    told_at: datetime.datetime
+    told_at: float
     pace: Pace = field(default_factory=Pace)
     mark: str = ""
 
@@ -111,7 +110,9 @@ class PlainReporter:
         elif event.argv is None:
             self._say(f"{indent}  group    {event.name}")
         else:
-            self._running[event.step_id] = _Running(name=event.name, kept=self._new_kept(event), told_at=event.at)
+            self._running[event.step_id] = _Running(
+                name=event.name, kept=self._new_kept(event), told_at=event.clock_seconds
+            )
             if self._verbosity > 1:
                 self._write(f"{indent}  run      {' '.join(event.argv)}")
 
@@ -132,8 +133,8 @@ class PlainReporter:
         if running is None:
             return
         running.pace.add(event)
-        if event.at - running.told_at >= _PROGRESS_EVERY:
-            running.told_at = event.at
+        if event.clock_seconds - running.told_at >= _PROGRESS_SECONDS:
+            running.told_at = event.clock_seconds
             self._say(f"  progress {event.step_id}: {running.pace.words()}")
 
     def _retry(self, event: events.AttemptFailed) -> None:
