@@ -7,14 +7,15 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from django.conf import settings
+from hypothesis import settings as hypothesis_settings
 
 from django_runbook.process import isolation
 from tests.executors import processes
 
-settings.register_profile("default", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+hypothesis_settings.register_profile("default", deadline=None)
+hypothesis_settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # The commands that tests start would write for the log of GitHub's runner, as they do for users.
 for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
@@ -24,15 +25,42 @@ for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
 PATIENCE_SECONDS = 5.0
 
 
+# The behaviour of a run does not depend on where its steps run, but for what the docs list.
+BOTH_WAYS = {
+    "tests.journal.test_listener",
+    "tests.process.test_stopping",
+    "tests.runner.test_calls",
+    "tests.runner.test_handlers",
+    "tests.runner.test_locks",
+    "tests.runner.test_loops",
+    "tests.runner.test_questions",
+    "tests.runner.test_run",
+    "tests.test_resume",
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.module.__name__ in BOTH_WAYS and not metafunc.definition.get_closest_marker("inline_only"):
+        metafunc.parametrize("way", ["inline", "isolated"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run the steps of the test in the process of the run, or each in one of its own."""
+    chosen: str = getattr(request, "param", "inline")
+    monkeypatch.setitem(settings.RUNBOOK, "ISOLATE", chosen == "isolated")
+    if "fresh_interpreter" not in request.fixturenames:
+        # The process of the tests may be forked, though it has threads of its own: they hold no lock that a step needs.
+        monkeypatch.setattr(isolation, "can_fork", lambda *, owns_process: True)
+    return chosen
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """After each test that runs runbooks no process that it started is alive, and no lock is held."""
     if request.path.parent.name not in {"runner", "executors", "process"}:
         yield
         return
-    if "fresh_interpreter" not in request.fixturenames:
-        # The process of the tests may be forked, though it has threads of its own: they hold no lock that a step needs.
-        monkeypatch.setattr(isolation, "can_fork", lambda *, owns_process: True)
     # Each program that a test starts inherits the mark, whatever becomes of who started it.
     mark = f"{os.getpid()}-{time.monotonic_ns()}"
     monkeypatch.setenv("MARK_OF_TEST", mark)

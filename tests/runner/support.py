@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
 ROOT = Path(__file__).parent.parent.parent
@@ -75,7 +76,7 @@ def environ() -> dict[str, str]:
     return os.environ | {
         "PYTHONPATH": paths,
         "DJANGO_SETTINGS_MODULE": "tests.settings",
-        "RUNBOOK_TEST_ISOLATE": "1",
+        "RUNBOOK_TEST_ISOLATE": str(int(bool(settings.RUNBOOK["ISOLATE"]))),
     }
 
 
