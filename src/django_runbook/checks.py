@@ -1,4 +1,4 @@
-"""Invalid runbooks and settings to messages of ``manage.py check``."""
+"""Report invalid runbooks and settings to ``manage.py check``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.core import checks
 
 @checks.register("runbooks")
 def check_runbooks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Errors and warnings of all runbooks of the project.
+    """Return the errors and warnings of all runbooks of the project.
 
     Django runs its checks before most commands too; reading every runbook there would slow all of them down, so only
     ``manage.py check`` and what calls it get the answer.
@@ -26,7 +26,7 @@ def check_runbooks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[che
 
 @checks.register("runbooks")
 def check_locks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """What stands against the locks that ``RUNBOOK["LOCK"]`` asks for; nothing is connected to."""
+    """Return what stands against the locks that ``RUNBOOK["LOCK"]`` asks for; nothing is connected to."""
     if app_configs is not None or "django.core.management.commands.check" not in sys.modules:
         return []
     from django_runbook import conf
@@ -36,12 +36,9 @@ def check_locks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks
     try:
         configuration = conf.read()
     except InvalidUsage:
-        # Told by the check of the runbooks.
+        # Reported by the check of the runbooks.
         return []
     try:
-        backend = new_factory(configuration, what="manage.py check")
+        return list(new_factory(configuration, what="manage.py check").check())
     except InvalidUsage as error:
         return [checks.Error(str(error), id="django_runbook.E002")]
-    # A backend may have more to say, as Django's own do.
-    check = getattr(backend, "check", None)
-    return list(check()) if callable(check) else []

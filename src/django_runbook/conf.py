@@ -1,4 +1,4 @@
-"""The setting ``RUNBOOK`` to checked values: the one place that reads Django's settings for us."""
+"""Read the setting ``RUNBOOK`` into checked values; no other module reads settings of ours."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from django.conf import settings
 from django_runbook.document.diagnostics import nearest
 from django_runbook.exceptions import InvalidUsage
 
-_KEYS = ("DIRS", "JOURNAL", "LOCK", "STOP_TIMEOUT")
+_KEYS = ("DIRS", "IDEMPOTENT", "JOURNAL", "LOCK", "STOP_TIMEOUT")
 _LOCK_KEYS = ("BACKEND", "OPTIONS")
 DEFAULT_STOP_TIMEOUT_SECONDS = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockBackend:
-    """What makes the locks: a short name or an import path, with the options of its own."""
+    """Names what makes the locks: a short name or an import path, with options of its own."""
 
     backend: str = "auto"
     options: Mapping[str, object] = field(default_factory=dict)
@@ -26,22 +26,28 @@ class LockBackend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """``dirs`` are searched for runbooks after the working directory; ``has_journal`` says that runs are recorded."""
+    """Holds the checked values of the setting.
+
+    ``dirs`` are searched for runbooks after the working directory; ``idempotent`` are commands that are safe to repeat;
+    ``has_journal`` says that runs are recorded.
+    """
 
     dirs: tuple[Path, ...] = ()
+    idempotent: frozenset[str] = frozenset()
     has_journal: bool = True
     lock: LockBackend = LockBackend()
     stop_timeout_seconds: float = DEFAULT_STOP_TIMEOUT_SECONDS
 
 
 def read() -> Configuration:
-    """The project's configuration; raises InvalidUsage for what it cannot mean."""
+    """Return the project's configuration; raises InvalidUsage for values that mean nothing."""
     values = getattr(settings, "RUNBOOK", {})
     if not isinstance(values, Mapping):
         raise InvalidUsage("the setting RUNBOOK must be a dictionary")
     _refuse_other_keys(values, _KEYS, where="the setting RUNBOOK")
     return Configuration(
         dirs=_dirs(values),
+        idempotent=_idempotent(values),
         has_journal=_has_journal(values),
         lock=_lock(values),
         stop_timeout_seconds=_stop_timeout(values),
@@ -52,7 +58,7 @@ def _refuse_other_keys(values: Mapping[str, object], keys: tuple[str, ...], *, w
     for key in values:
         if key not in keys:
             near = nearest(str(key), keys)
-            hint = f'"{near}" is near' if near else f"its keys are: {', '.join(keys)}"
+            hint = f'did you mean "{near}"?' if near else f"its keys are: {', '.join(keys)}"
             raise InvalidUsage(f'{where} has no key "{key}"; {hint}')
 
 
@@ -61,6 +67,13 @@ def _dirs(values: Mapping[str, object]) -> tuple[Path, ...]:
     if not isinstance(dirs, list | tuple):
         raise InvalidUsage('RUNBOOK["DIRS"] must be a list of directories')
     return tuple(Path(directory) for directory in dirs)
+
+
+def _idempotent(values: Mapping[str, object]) -> frozenset[str]:
+    names = values.get("IDEMPOTENT", ())
+    if not isinstance(names, list | tuple | set | frozenset) or not all(isinstance(name, str) for name in names):
+        raise InvalidUsage('RUNBOOK["IDEMPOTENT"] must be a list of names of commands')
+    return frozenset(names)
 
 
 def _has_journal(values: Mapping[str, object]) -> bool:

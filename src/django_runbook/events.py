@@ -67,6 +67,13 @@ class LockAwaited(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockRetaken(Event):
+    """A lock of the run was lost, for example with its connection, and acquired again before anybody else had it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepOutputWritten(Event):
     """One line of a step's output; ``stream`` is ``stdout`` or ``stderr``."""
 

@@ -22,7 +22,8 @@ from django_runbook.journal import beginning
 from django_runbook.journal.definitions import Definitions, expressions_of, key_of
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.process.masking import Mask
-from django_runbook.results import Failure, Past, PastItem, PastStep, Role, StepResult, StepStatus
+from django_runbook.repeating import Repeatable
+from django_runbook.results import Failure, Past, PastItem, PastStep, Role, RunStatus, StepResult, StepStatus
 from django_runbook.runner.policy import UNTIL, UNTIL_NOT_MET
 
 # What a person at the terminal is asked, and the words that are understood.
@@ -31,6 +32,8 @@ _AGAIN, _DONE = ("r", "rerun"), ("s", "skip")
 _SHOWN_RUNS: Final = 5
 _COUNTED: Final = "counted as done by --skip"
 _STOPPED: Final = "the run was stopped"
+_NEW_RUN: Final = "start a new run, without --resume"
+_ENDS: Final = {RunStatus.WARNING.value: "ended with a warning"}
 _SUCCEEDED, _SKIPPED = StepStatus.SUCCEEDED.value, StepStatus.SKIPPED.value
 _FAILED = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value))
 # Why a step failed whose command had succeeded: what it waits for is not true yet, or has no value.
@@ -59,22 +62,40 @@ class Left:
     counted: tuple[int, ...] = ()
 
 
-def find(runbook: str, asked: str, *, using: str) -> Run:
-    """The run that is to be resumed: the one whose id begins with ``asked``, else the newest of the runbook."""
+def find(runbook: str, asked: str, *, using: str, is_ours: bool = False) -> Run:
+    """Find the run to resume: the one whose id begins with ``asked``, else the newest of the runbook that had begun.
+
+    ``is_ours`` says that its lock is held, so that no process of it is about to begin.
+    """
     try:
         run = _asked(runbook, asked, using=using) if asked else _newest(runbook, using=using)
+        _refuse_finished(run, names_older=not asked, using=using)
+        if is_ours or run.status != RUNNING:
+            _refuse_not_begun(run, using=using)
     except DatabaseError as error:
         raise InvalidUsage(f"there is no run to resume: the journal cannot be read: {error}") from error
+    return run
+
+
+def _refuse_finished(run: Run, *, names_older: bool, using: str) -> None:
+    if run.status == RunStatus.REFUSED:
+        raise InvalidUsage(f"the run {run.id} was refused, and nothing of it was run: {_NEW_RUN} ({run.reason})")
     if run.status in {RUNNING, *UNFINISHED}:
-        return run
-    message = f"the run {run.id} has {run.status}: there is nothing to resume"
-    older = Run.objects.using(using).of(runbook).unfinished().newest_first()[:_SHOWN_RUNS]
-    if not asked and older:
+        return
+    message = f"the run {run.id} has {_ENDS.get(run.status, run.status)}: there is nothing to resume"
+    older = Run.objects.using(using).of(run.runbook).unfinished().newest_first()[:_SHOWN_RUNS]
+    if names_older and older:
         message += "; older runs are unfinished: " + ", ".join(f"--resume {one.id}" for one in older)
     raise InvalidUsage(message)
 
 
-def left_of(
+def _refuse_not_begun(run: Run, *, using: str) -> None:
+    if not Run.objects.using(using).begun().filter(pk=run.pk).exists():
+        why = f" ({run.reason})" if run.reason else ""
+        raise InvalidUsage(f"the run {run.id} had not begun when it ended, and nothing of it was run: {_NEW_RUN}{why}")
+
+
+def left_of(  # noqa: PLR0913 - all that decides about a step
     run: Run,
     definitions: Definitions,
     answers: Answers,
@@ -83,8 +104,9 @@ def left_of(
     using: str,
     ask: Ask | None,
     mask: Mask,
+    repeatable: Repeatable,
 ) -> Left:
-    """What is left of a run; raises InvalidUsage where it cannot go on as things are.
+    """Judge what is left of a run; raises InvalidUsage if it cannot be resumed as things are.
 
     ``left_out`` are the keys of the steps that its selection leaves out, each with the reason.
     """
@@ -98,7 +120,7 @@ def left_of(
         _refuse_changes(steps.values(), definitions)
     _refuse_other_items(rows, definitions.plan, mask=mask)
     opened = again | {group_id for step_id in again for group_id in steps[step_id].group_ids}
-    judged = _Judge(steps, plan=definitions.plan, answers=answers, ask=ask).judge(opened)
+    judged = _Judge(steps, plan=definitions.plan, answers=answers, ask=ask, repeatable=repeatable).judge(opened)
     done = {step_id: rows.past(step_id) for step_id in judged.done if step_id not in opened}
     _refuse_missing_outputs(steps, done, definitions)
     past = Past(
@@ -141,10 +163,15 @@ def _asked(runbook: str, asked: str, *, using: str) -> Run:
 
 
 def _newest(runbook: str, *, using: str) -> Run:
-    run = Run.objects.using(using).of(runbook).newest_first().first()
-    if run is None:
+    runs = Run.objects.using(using).of(runbook).newest_first()
+    run = runs.begun().first()
+    if run is not None:
+        return run
+    last = runs.first()
+    if last is None:
         raise InvalidUsage(f"there is no run of {runbook} to resume")
-    return run
+    state = "was refused" if last.status == RunStatus.REFUSED else "had not begun"
+    raise InvalidUsage(f"there is no run of {runbook} to resume: the newest one, {last.id}, {state}; {_NEW_RUN}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -274,11 +301,14 @@ def _is_named(row: StepRun, names: Collection[str]) -> bool:
 
 
 class _Judge:
-    def __init__(self, steps: Mapping[str, StepRun], *, plan: Plan, answers: Answers, ask: Ask | None) -> None:
+    def __init__(
+        self, steps: Mapping[str, StepRun], *, plan: Plan, answers: Answers, ask: Ask | None, repeatable: Repeatable
+    ) -> None:
         self._steps = steps
         self._plan = plan
         self._answers = answers
         self._ask = ask
+        self._repeatable = repeatable
 
     def judge(self, opened: Collection[str]) -> _Judged:
         """What is done, but for what is gone into again all the same; raises InvalidUsage where a step is in doubt."""
@@ -315,7 +345,10 @@ class _Judge:
         step = entry.step if entry is not None else None
         if not isinstance(step, CommandStep):
             return True
-        return not (step.idempotent or step.atomic or _continues(step))
+        if step.idempotent is not None:
+            # What the file says is stronger than what is known of the command.
+            return not (step.idempotent or step.atomic)
+        return not (step.atomic or _continues(step) or self._repeatable.is_safe(_name_of(step), row.argv or ()))
 
     def _asked(self, row: StepRun) -> str:
         if self._ask is None:
@@ -335,10 +368,14 @@ def _doubt(step_id: str) -> str:
     )
 
 
+def _name_of(step: CommandStep) -> str:
+    return str(step.command[0].value)
+
+
 def _continues(step: CommandStep) -> bool:
-    """Whether the command goes on after its last checkpoint by itself."""
+    """Return whether the command continues from its last checkpoint by itself."""
     try:
-        command = catalog.load(str(step.command[0].value))
+        command = catalog.load(_name_of(step))
     except Exception:  # noqa: BLE001 - a command that cannot be loaded was told of when the file was checked
         return False
     return bool(getattr(command, "continues_from_checkpoint", False))

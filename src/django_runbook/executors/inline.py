@@ -44,7 +44,7 @@ class _Ways:
         ways: dict[str, Any] = {
             "stopping": self._is_stopping,
             "progress": self.report_progress,
-            "run_key": self.run_key,
+            "call_key": self.run_key,
             "mask_secrets": self.mask,
         }
         return {name: way for name, way in ways.items() if name in command.stealth_options}

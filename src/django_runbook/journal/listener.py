@@ -18,8 +18,8 @@ from django_runbook.fields import storable
 from django_runbook.journal.definitions import Definitions, key_of
 from django_runbook.journal.output import KeptOutput
 from django_runbook.journal.writer import Writer
-from django_runbook.locks.base import Lock
-from django_runbook.locks.file import FileLock
+from django_runbook.locks.base import Kept, Lock
+from django_runbook.locks.watching import retaken, settle
 from django_runbook.models import RUNNING, Run, StepRun, stored
 from django_runbook.process.masking import Mask
 from django_runbook.results import AttemptResult, ExitCode, Failure, StepResult, StepStatus
@@ -130,10 +130,10 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the lock, also where the run broke off."""
-        if isinstance(self._lock, FileLock) and self._is_over:
-            # One file for each run would be left behind. That of a run that died says that it was on this host.
-            self._lock.remove()
+        if self._is_over:
+            self._lock.discard()
         else:
+            # What it leaves says that the run died here.
             self._lock.release()
 
     # -- the run -----------------------------------------------------------------------------------------------------
@@ -148,7 +148,11 @@ class Journal:
         result = event.result
         self._writer.look_for_tables()
         self._writer.finish_run(
-            at=event.at, status=result.status, exit_code=result.exit_code, reason=storable(result.reason)
+            at=event.at,
+            status=result.status,
+            exit_code=result.exit_code,
+            reason=storable(result.reason),
+            duration_seconds=result.duration_seconds,
         )
         if self._writer.is_waiting:
             self._tell("This run was not recorded: the tables of django_runbook are not there (migrate makes them).")
@@ -230,7 +234,8 @@ class Journal:
             if result.is_group:
                 # Where it says that it is done, nobody looks for the steps in it again.
                 self._flush()
-            changes = {"finished_at": stored(event.at), **self._columns_of_end(result.step_id, opened)}
+            ended = {"finished_at": stored(event.at), "duration_seconds": result.duration_seconds}
+            changes = {**ended, **self._columns_of_end(result.step_id, opened)}
             self._writer.finish(opened.row, result.status, changes | _columns_of_result(result))
         # Else it was interrupted while it waited for another attempt: the last one has failed, and says so.
         if self._writer.is_waiting:
@@ -290,8 +295,11 @@ class Journal:
         now = time.monotonic()
         if now - self._asked_at >= _LOCK_SECONDS:
             self._asked_at = now
-            if not self._lock.is_held():
-                raise LockLost(f'the lock "{self._lock.name}" got lost, so that another process may resume the run')
+            match settle(self._lock):
+                case Kept.RETAKEN:
+                    self._tell(retaken(self._lock.name))
+                case Kept.LOST:
+                    raise LockLost(f'the lock "{self._lock.name}" was lost, so another process may resume the run')
 
 
 def _columns_of_result(result: StepResult) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The settings of a project to what makes the names of its locks differ from those of other projects."""
+"""Tell the locks of one project apart from those of others, by its settings."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 
 def on_this_host() -> str:
-    """What the locks guard is the data: the default database, and where it is."""
+    """Return the default database and where it is: the locks guard the data."""
     database = connections.settings[DEFAULT_DB_ALIAS]
-    if not _name():
+    name = _name()
+    if not name:
         module = sys.modules.get(os.environ.get("DJANGO_SETTINGS_MODULE", ""))
         return str(getattr(module, "__file__", None) or settings.SECRET_KEY)
-    return "|".join(str(database.get(part) or "") for part in ("ENGINE", "HOST", "PORT", "NAME"))
+    if connections[DEFAULT_DB_ALIAS].vendor == "sqlite" and not name.startswith("file:"):
+        # One file has many names: by way of a link to the present release, or from another working directory.
+        name = os.path.realpath(name)
+    return "|".join((*(str(database.get(part) or "") for part in ("ENGINE", "HOST", "PORT")), name))
 
 
 def on_any_host() -> str:
-    """The same without the way to it: hosts reach one database by different addresses and ports."""
+    """Return the same without the way to it: hosts reach one database by different addresses and ports."""
     return _name()
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from django.db.models import QuerySet
 from django.db.models.functions import Left
 
-from django_runbook.models import Run, StepRun
+from django_runbook.models import RUNNING, Run, StepRun, seconds_between, seconds_taken
 from django_runbook.results import StepStatus
 
 # Of a run with more attempts than that, those that went well are left out.
@@ -42,6 +43,14 @@ class Attempt:
     line: int
     started_at: datetime.datetime | None
     finished_at: datetime.datetime | None
+    duration_seconds: float | None
+
+    def took_seconds(self, *, is_retry: bool, now: datetime.datetime | None = None) -> float | None:
+        """Return how long it took, or takes, alone: with a retry, the time of the whole step is stored."""
+        if self.finished_at is None:
+            return seconds_between(self.started_at, now if self.status == RUNNING else None)
+        measured = None if is_retry else self.duration_seconds
+        return seconds_taken(self.started_at, self.finished_at, measured=measured)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +61,12 @@ class Attempts:
     rows: tuple[Attempt, ...]
     succeeded_count: int = 0
     cut_count: int = 0
+
+
+def retries(attempts: Sequence[Attempt]) -> list[bool]:
+    """Return of each attempt of a step whether it followed another one in the same attempt of the run."""
+    called = [attempt.run_attempt if attempt.started_at is not None else None for attempt in attempts]
+    return [number is not None and number in called[:index] for index, number in enumerate(called)]
 
 
 def attempts_of(run: Run) -> Attempts:

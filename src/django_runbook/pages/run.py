@@ -11,8 +11,8 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from django_runbook.journal.liveness import Life, life_of, shown_status
-from django_runbook.locks.base import Lock
-from django_runbook.models import RUNNING, UNFINISHED, Run
+from django_runbook.locks.factory import Locks
+from django_runbook.models import RUNNING, UNFINISHED, Run, seconds_between
 from django_runbook.pages import words
 from django_runbook.pages.attempts import Attempts, attempts_of
 from django_runbook.pages.failures import failed_rows_of
@@ -198,13 +198,13 @@ class RunPage:
 
 
 def took(run: Run, life: Life) -> str:
-    """How long the last attempt of a run took, or takes."""
-    begin = run.resumed_at or run.started_at
-    end = run.finished_at or (None if life is Life.GONE else timezone.now())
-    return words.took(begin, end)
+    """Write how long the last attempt of a run took, or takes."""
+    if run.finished_at is None and life is not Life.GONE:
+        return words.took(seconds_between(run.resumed_at or run.started_at, timezone.now()))
+    return words.took(run.took_seconds)
 
 
-def run_page(run: Run, *, new_lock: Callable[[str], Lock], urls: Urls | None) -> RunPage:
+def run_page(run: Run, *, new_lock: Locks, urls: Urls | None) -> RunPage:
     """The page of a run; ``urls`` is None for a person who may not see its steps."""
     life = life_of(run, new_lock)
     if urls is None:

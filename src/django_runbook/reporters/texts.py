@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import IO
 
-from django_runbook.events import AttemptFailed, LockAwaited, StopRequested
+from django_runbook.events import AttemptFailed, LockAwaited, LockRetaken, StopRequested
 from django_runbook.results import Failure, RunResult, StepResult, StepStatus
 
 
@@ -100,6 +100,11 @@ def items(count: int) -> str:
 def waiting(event: LockAwaited) -> str:
     """Which lock is waited for."""
     return f'the lock "{event.name}" is held by {event.holder}'
+
+
+def retaken(event: LockRetaken) -> str:
+    """Say which lock was lost for a moment."""
+    return f'the lock "{event.name}" was lost and acquired again; as far as is known, nobody else had it meanwhile'
 
 
 def stopping(event: StopRequested) -> str:

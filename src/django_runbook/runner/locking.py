@@ -1,4 +1,4 @@
-"""A lock of a runbook or a step to the right to go on, or to who has it instead."""
+"""Acquire the locks of runbooks and steps, or say who holds them instead."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from django_runbook import events
 from django_runbook.document.expressions import ExpressionError, render
 from django_runbook.document.runbook import LockSettings
 from django_runbook.exceptions import LockHeld, LockLost, RunbookError
-from django_runbook.locks.base import Holder, Lock
+from django_runbook.locks.base import Holder, Kept, Lock, Probe
+from django_runbook.locks.watching import settle
 from django_runbook.process.deadlines import Halt, Limit
 from django_runbook.process.masking import Mask
 from django_runbook.process.streams import tidy_text
@@ -27,7 +28,7 @@ _POLL_SECONDS = 0.2
 
 @dataclass(slots=True)
 class _Shared:
-    """A lock that several calls of a runbook hold for the run, with how many they are."""
+    """Counts the calls of a runbook that hold one lock together."""
 
     lock: Lock
     count: int = 0
@@ -35,7 +36,7 @@ class _Shared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locker:
-    """Takes the locks of a run, with ``new_lock`` from a name to its lock."""
+    """Acquires the locks of a run, with ``new_lock`` from a name to its lock."""
 
     new_lock: Callable[[str], Lock]
     teller: Teller
@@ -48,7 +49,7 @@ class Locker:
     def held(
         self, settings: LockSettings, scope: Scope, *, step_id: str
     ) -> Iterator[tuple[Scope, AttemptResult | None]]:
-        """The scope under the lock, or the result of what cannot run without it."""
+        """Yield the scope under the lock, or the result of what cannot run without it."""
         try:
             name = tidy_text(str(render(settings.name, scope.context())), self.mask)
             if not name.strip() and not isinstance(settings.name, str):
@@ -73,23 +74,29 @@ class Locker:
         finally:
             lock.release()
 
-    def lost(self, locks: tuple[Lock, ...]) -> Failure | None:
-        """The failure of whoever goes on without a lock that was taken from under it."""
+    def lost(self, locks: tuple[Lock, ...], *, halt: Halt) -> Failure | None:
+        """Return the failure of whoever continues without a lock that was lost; waits until that is known.
+
+        A stop ends the waiting, and with it the run.
+        """
         for lock in locks:
-            if not lock.is_held():
-                return outcomes.of_fault(LockLost(f'the lock "{lock.name}" got lost: {self._who_has(lock.name)}'))
+            match settle(lock, is_stopping=lambda: halt.is_requested):
+                case Kept.RETAKEN:
+                    self.teller.tell(events.LockRetaken, name=lock.name)
+                case Kept.LOST:
+                    return outcomes.of_fault(LockLost(f'the lock "{lock.name}" was lost: {self._who_has(lock.name)}'))
         return None
 
     def _who_has(self, name: str) -> str:
-        other = self.new_lock(name)
         try:
+            other = self.new_lock(name)
             holder = other.acquire()
         except RunbookError as error:
-            return f"nobody can say who has it now ({error})"
+            return f"its holder is unknown ({error})"
         if holder is not None:
             return f"it is held by {holder} now"
         other.release()
-        return "nobody else has it now, and somebody may have had it meanwhile"
+        return "nobody holds it now, but somebody may have held it meanwhile"
 
     def _obtain(self, lock: Lock, settings: LockSettings, scope: Scope, *, step_id: str) -> AttemptResult | None:
         def on_wait(holder: Holder) -> None:
@@ -106,7 +113,7 @@ class Locker:
 
 
 class _SharedLock:
-    """What a call of a runbook sees of the lock that the run holds for all of them."""
+    """Shows a call of a runbook the lock that the run holds for all of its calls."""
 
     def __init__(self, lock: Lock, shared: dict[str, _Shared], guard: threading.Lock) -> None:
         self.name = lock.name
@@ -126,8 +133,13 @@ class _SharedLock:
             return None
 
     def is_held(self) -> bool:
-        with self._guard:
-            return self._shared[self.name].lock.is_held()
+        return self._held.is_held()
+
+    def keep(self) -> Kept:
+        return self._held.keep()
+
+    def probe(self) -> Probe:
+        return self._lock.probe()
 
     def release(self) -> None:
         with self._guard:
@@ -137,11 +149,20 @@ class _SharedLock:
                 del self._shared[self.name]
                 shared.lock.release()
 
+    def discard(self) -> None:
+        self.release()
+
+    @property
+    def _held(self) -> Lock:
+        with self._guard:
+            shared = self._shared.get(self.name)
+            return self._lock if shared is None else shared.lock
+
 
 def obtain(
     lock: Lock, settings: LockSettings, *, halt: Halt, limit: Limit, on_wait: Callable[[Holder], None]
 ) -> str | None:
-    """Take the lock, as long as ``on_conflict`` waits for it; returns who has it instead, None when it was taken."""
+    """Acquire the lock, waiting as ``on_conflict`` says; returns who holds it instead, None if it was acquired."""
     holder = lock.acquire()
     if holder is not None and settings.on_conflict == "wait":
         on_wait(holder)

@@ -20,6 +20,7 @@ from django_runbook.document.expressions import ExpressionError, evaluate_condit
 from django_runbook.document.inputs import resolve_call
 from django_runbook.document.loops import digest_of, items_of, label_of, other_item
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, LockSettings, Runbook, Step
+from django_runbook.exceptions import LockHeld
 from django_runbook.locks.base import Lock
 from django_runbook.process.deadlines import Branch, Deadline, Halt, Unhalted
 from django_runbook.process.masking import Mask
@@ -167,6 +168,8 @@ class _Run:
                 yield planned
 
     def _status_of_run(self, outcome: AttemptResult) -> RunStatus:
+        if _is_refused(outcome) and not self._settings.past.started:
+            return RunStatus.REFUSED
         statuses = {result.status for result in self._teller.results.values()}
         if self._around.stop.is_requested and (statuses & {_INTERRUPTED, _NOT_RUN} or outcome.status is _INTERRUPTED):
             return RunStatus.INTERRUPTED
@@ -183,13 +186,13 @@ class _Run:
                 return self._around.stop.exit_code
             case RunStatus.WARNING if self._settings.is_strict:
                 return ExitCode.FAILED
-            case RunStatus.FAILED:
+            case RunStatus.FAILED | RunStatus.REFUSED:
                 if outcome.status is _TIMED_OUT:
                     return ExitCode.TIMED_OUT
-                failure = outcome.failure
-                is_of_lock = failure is not None and failure.error_type in {"LockHeld", "LockLost"}
-                # Where the run's own lock was refused nothing was run, for a reason that has a code of its own.
-                return failure.exit_code if failure is not None and (is_of_lock or outcome.reason) else ExitCode.FAILED
+                if outcome.status is _SKIPPED:
+                    return ExitCode.SUCCEEDED
+                # If the run's own lock was refused, nothing was run, for a reason that has a code of its own.
+                return outcome.failure.exit_code if outcome.failure is not None and outcome.reason else ExitCode.FAILED
         return ExitCode.SUCCEEDED
 
     # -- runbooks and blocks -----------------------------------------------------------------------------------------
@@ -353,7 +356,7 @@ class _Run:
         if items is not None:
             failure = failure or self._other_items(step, items, scope)
         if scope.locks and scope.role is Role.STEP:
-            failure = failure or self._locker.lost(scope.locks)
+            failure = failure or self._locker.lost(scope.locks, halt=scope.halt)
         if items is None or failure is not None:
             return self._once(step, scope, name=name, failure=failure)
         return self._loop(step, items, scope, name=name)
@@ -627,6 +630,12 @@ def _of_attempts(scope: Scope) -> Iterator[Scope]:
     anew = replace(scope, is_anew=True)
     while True:
         yield anew
+
+
+def _is_refused(outcome: AttemptResult) -> bool:
+    """Return whether the run's own lock is held by another run: only then its steps are left with a reason."""
+    is_held = outcome.failure is not None and outcome.failure.error_type == LockHeld.__name__
+    return outcome.status is _SKIPPED or (outcome.status is _FAILED and is_held and bool(outcome.reason))
 
 
 def _captures(step: Step) -> bool:

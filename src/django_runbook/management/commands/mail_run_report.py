@@ -21,7 +21,7 @@ from django_runbook.pages import words
 
 class Command(BaseCommand):
     help = "Mail the report of a run: inside a runbook of the current one, else of the newest."
-    stealth_options = ("run_key",)
+    stealth_options = ("call_key",)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -34,7 +34,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            run = _asked(options["run"], run_key=options.get("run_key") or "")
+            run = _asked(options["run"], call_key=options.get("call_key") or "")
             steps = list(StepRun.objects.using(recording.alias()).filter(run=run).order_by("pk"))
         except DatabaseError as error:
             raise CommandError(f"the journal cannot be read: {error}") from error
@@ -69,11 +69,11 @@ def _address(text: str) -> str:
     return text
 
 
-def _asked(asked: str | None, *, run_key: str) -> Run:
+def _asked(asked: str | None, *, call_key: str) -> Run:
     if asked is not None:
         return recording.find(asked)
     # The runner's name for the call begins with the id of the run.
-    run_id = run_key.partition(":")[0]
+    run_id = call_key.partition(":")[0]
     runs = Run.objects.using(recording.alias()).newest_first()
     run = runs.filter(pk=run_id).first() if run_id else runs.first()
     if run is None:
