@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import pwd
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ from django.core import checks
 from django.db import connections
 
 from django_runbook.checks import check_locks
+from django_runbook.locks.base import Holder
+from django_runbook.locks.file import FileLock
 from tests.locks.backends import alias_on
 
 
@@ -22,6 +26,30 @@ class Own:
 
     def check(self) -> list[checks.CheckMessage]:
         return [checks.Warning(f"asked by {self.what}", id="own.W001")]
+
+    def __call__(self, name: str) -> FileLock:
+        return FileLock(name, directory=Path("/nonexistent"))
+
+
+class Least:
+    """A lock of a project, and what makes it, that can do only the least."""
+
+    name = ""
+
+    def __init__(self, *, what: str) -> None:
+        self.what = what
+
+    def __call__(self, name: str) -> Least:
+        return self
+
+    def acquire(self) -> Holder | None:
+        return None
+
+    def is_held(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        """Has nothing to give back."""
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +138,32 @@ def test_redis_locks_that_clearing_a_cache_would_free_are_a_warning(
 
 def test_a_backend_of_a_projects_own_has_its_say(settings: Any) -> None:
     assert found(settings, "tests.test_checks.Own") == [("own.W001", "asked by manage.py check")]
+
+
+def test_a_backend_that_can_do_only_the_least_is_a_warning(settings: Any) -> None:
+    ((code, text),) = found(settings, "tests.test_checks.Least")
+    assert code == "django_runbook.W003"
+    assert text.startswith(
+        'The locks of the backend "tests.test_checks.Least" have no keep() and no probe() and no discard()'
+    )
+
+
+@pytest.mark.parametrize("value", ["auto", "file"])
+def test_file_locks_without_a_home_are_an_error(settings: Any, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    ((code, text),) = found(settings, value)
+    assert code == "django_runbook.E002"
+    assert 'set RUNBOOK["LOCK"]["OPTIONS"]["directory"]' in text
+    assert found(settings, {"BACKEND": "file", "OPTIONS": {"directory": "/tmp/a folder of the project"}}) == []
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(settings: Any) -> None:
+    ((code, text),) = found(settings, {"BACKEND": "file", "OPTIONS": {"directory": "/dev/null/locks"}})
+    assert code == "django_runbook.E002"
+    assert "/dev/null/locks cannot be made" in text
 
 
 def test_a_setting_that_cannot_be_read_is_told_of_once(settings: Any) -> None:

@@ -99,7 +99,7 @@ def test_killed_at_random_every_row_is_done_once(engine: Engine, settings: Any) 
         while code == KILLED:
             # As a runner calls it: once more after its end does nothing.
             tokens = ("--batch-size", chance.choice([1, 7, 50]), "--lock-wait", lock_wait)
-            work = engine.work(command, *tokens, run_key=f"run {run_count}")
+            work = engine.work(command, *tokens, call_key=f"run {run_count}")
             with engine.forked(work) as child:
                 if kill_count < KILL_ROUNDS:
                     time.sleep(chance.uniform(0.01, 0.15))

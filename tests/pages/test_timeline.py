@@ -22,7 +22,7 @@ def attempt(pk: int, step_id: str, begin: float | None = 0, end: float | None = 
     values: dict[str, Any] = {
         "attempt": 1, "run_attempt": 1, "name": step_id, "role": "step", "kind": "command", "group_ids": [],
         "status": "succeeded", "tolerated": False, "reason": "", "error_type": "", "message": "", "done_count": None,
-        "total_count": None, "failed_count": 0, "file": "a.yml", "line": pk,
+        "total_count": None, "failed_count": 0, "file": "a.yml", "line": pk, "duration_seconds": None,
     }  # fmt: skip
     begun, ended = (None if seconds is None else at(seconds) for seconds in (begin, end))
     return Attempt(**{**values, "pk": pk, "step_id": step_id, "started_at": begun, "finished_at": ended, **more})

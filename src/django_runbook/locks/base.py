@@ -62,6 +62,11 @@ def since_text(epoch_seconds: int) -> str:
     return datetime.datetime.fromtimestamp(epoch_seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def name_bytes(name: str) -> bytes:
+    """Encode the name of a lock; the path of a file may hold what is not UTF-8."""
+    return name.encode(errors="surrogatepass")
+
+
 class Kept(enum.Enum):
     """Says whether a lock is still ours, once `Lock.keep` has done what it can."""
 

@@ -22,7 +22,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from django_runbook.exceptions import InvalidUsage, LockUnavailable, RunbookError
 from django_runbook.locks import folder, forks, space
-from django_runbook.locks.base import Holder, Kept, Patience, Probe
+from django_runbook.locks.base import Holder, Kept, Patience, Probe, name_bytes
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 _MAX_STEM = 60
@@ -50,7 +50,7 @@ class FileLock:
         make_directory: Callable[[], object] | None = None,
     ) -> None:
         self.name = name
-        self.path = directory / f"{_stem(name)}-{hashlib.sha256(f'{space}:{name}'.encode()).hexdigest()[:16]}.lock"
+        self.path = directory / f"{_stem(name)}-{hashlib.sha256(name_bytes(f'{space}:{name}')).hexdigest()[:16]}.lock"
         self._what = what
         self._make_directory = make_directory or (lambda: None)
         self._held: _Held | None = None

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from django_runbook.exceptions import LockUnavailable
-from django_runbook.locks.base import Holder, since_text
+from django_runbook.locks.base import Holder, name_bytes, since_text
 from django_runbook.locks.session import Session, SessionLock
 
 _PID_BITS = 22  # Linux has no larger ones
@@ -73,7 +73,7 @@ class MySQLLock(SessionLock):
     def _name_key(self, session: Session) -> int:
         """Name the lock after its database too, as locks are those of the whole server; returns our connection."""
         database, connection_id = session.ask("SELECT DATABASE(), CONNECTION_ID()") or ("", 0)
-        self.key = "runbook-" + hashlib.sha256(f"{database}:{self.name}".encode()).hexdigest()[:32]
+        self.key = "runbook-" + hashlib.sha256(name_bytes(f"{database}:{self.name}")).hexdigest()[:32]
         return int(connection_id)
 
     def _is_used(self, session: Session) -> bool:

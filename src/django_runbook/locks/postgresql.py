@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from django_runbook.locks.base import Holder
+from django_runbook.locks.base import Holder, name_bytes
 from django_runbook.locks.session import Session, SessionLock
 
 # First of all, as the role may allow a statement no more than a moment.
@@ -61,7 +61,7 @@ class PostgreSQLLock(SessionLock):
     @property
     def key(self) -> int:
         """Return the number that PostgreSQL has for the name."""
-        digest = hashlib.sha256(f"django_runbook:{self.name}".encode()).digest()
+        digest = hashlib.sha256(name_bytes(f"django_runbook:{self.name}")).digest()
         return int.from_bytes(digest[:8], "big", signed=True)
 
     def _try(self, session: Session) -> bool:

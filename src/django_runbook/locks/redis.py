@@ -16,7 +16,7 @@ from django.core import checks
 
 from django_runbook.exceptions import InvalidUsage, LockUnavailable
 from django_runbook.locks import space
-from django_runbook.locks.base import PATIENCE_SECONDS, Holder, Kept, Patience, Probe
+from django_runbook.locks.base import PATIENCE_SECONDS, Holder, Kept, Patience, Probe, name_bytes
 
 if TYPE_CHECKING:
     import redis
@@ -36,9 +36,9 @@ class RedisLock:
     Beside the lock, ``trace_key`` says who was the last to acquire it.
     """
 
-    def __init__(self, name: str, *, client: redis.Redis, key: str, expiry_seconds: float, what: str = "") -> None:
+    def __init__(self, name: str, *, client: redis.Redis, key: bytes, expiry_seconds: float, what: str = "") -> None:
         self.name = name
-        self.trace_key = f"{key}:last"
+        self.trace_key = key + b":last"
         self._client = client
         self._key = key
         self._expiry_seconds = expiry_seconds
@@ -268,7 +268,7 @@ class RedisLocks:
         return RedisLock(
             name,
             client=self._client,
-            key=f"{self._whole_prefix}:{name}",
+            key=name_bytes(f"{self._whole_prefix}:{name}"),
             expiry_seconds=self._expiry_seconds,
             what=self._what,
         )
