@@ -16,11 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from django.db import connections
 
 from django_runbook.exceptions import InvalidUsage, LockUnavailable
 from django_runbook.locks import folder
 from django_runbook.locks.base import PATIENCE_SECONDS, Holder, Kept, Probe
 from django_runbook.locks.file import FileLock
+from django_runbook.locks.folder import Place
 from tests.locks.backends import holder_of, is_free, locks
 
 
@@ -95,7 +97,9 @@ def test_a_removed_file_is_made_again(lock: FileLock, tmp_path: Path) -> None:
 
 
 def test_a_removed_folder_is_made_again(tmp_path: Path) -> None:
-    lock = FileLock("import", directory=tmp_path / "locks", make_directory=lambda: folder.make(tmp_path / "locks"))
+    lock = FileLock(
+        "import", directory=tmp_path / "locks", make_directory=lambda: folder.make(Place(given=tmp_path / "locks"))
+    )
     assert lock.acquire() is None
     shutil.rmtree(tmp_path / "locks")
     assert lock.keep() is Kept.RETAKEN
@@ -346,9 +350,9 @@ def test_names_and_spaces_have_files_of_their_own(tmp_path: Path) -> None:
 
 
 def test_the_folder_is_made_and_private(tmp_path: Path) -> None:
-    made = folder.make(tmp_path / "of" / "locks")
+    made = folder.make(Place(given=tmp_path / "of" / "locks"))
     assert (made.is_dir(), stat.S_IMODE(made.stat().st_mode)) == (True, 0o700)
-    assert folder.make(made) == made
+    assert folder.make(Place(given=made)) == made
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702], ids=oct)
@@ -356,16 +360,16 @@ def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path, mode: int)
     tmp_path.chmod(mode)
     for use in (folder.make, folder.check):
         with pytest.raises(InvalidUsage, match=f"others can write to the folder of lock files {tmp_path}; set RUNBOOK"):
-            use(tmp_path)
+            use(Place(given=tmp_path))
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "locks").touch()
     for use in (folder.make, folder.check):
         with pytest.raises(InvalidUsage, match=f"{tmp_path}/locks is not a folder"):
-            use(tmp_path / "locks")
+            use(Place(given=tmp_path / "locks"))
         with pytest.raises(InvalidUsage, match=f"{tmp_path}/locks/below cannot be made: Not a directory; set RUNBOOK"):
-            use(tmp_path / "locks" / "below")
+            use(Place(given=tmp_path / "locks" / "below"))
 
 
 def test_a_disk_that_is_full_is_no_wrong_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,7 +378,7 @@ def test_a_disk_that_is_full_is_no_wrong_setting(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(os, "mkdir", fail)
     with pytest.raises(LockUnavailable, match=r"cannot be made: No space left on device$"):
-        folder.make(tmp_path / "locks")
+        folder.make(Place(given=tmp_path / "locks"))
 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.EPERM])
@@ -417,9 +421,9 @@ def test_without_a_given_folder_it_is_one_in_the_home_of_the_user(
     home_of(monkeypatch, tmp_path)
     for name in ("HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "TMPDIR"):
         monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
-    folder.check()
+    folder.check(Place())
     assert list(tmp_path.iterdir()) == []
-    assert folder.make() == folder.find() == tmp_path / ".local" / "state" / "django-runbook" / "locks"
+    assert folder.make(Place()) == folder.find(Place()) == tmp_path / ".local" / "state" / "django-runbook" / "locks"
 
 
 @pytest.mark.parametrize(
@@ -436,7 +440,7 @@ def test_a_user_without_a_home_is_told_which_setting_to_make(
     home_of(monkeypatch, home)
     for use in (folder.find, folder.make, folder.check):
         with pytest.raises(InvalidUsage, match=f'{problem}; set RUNBOOK.*"directory"'):
-            use()
+            use(Place())
 
 
 def test_a_home_that_refuses_is_not_replaced_by_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -444,24 +448,67 @@ def test_a_home_that_refuses_is_not_replaced_by_another_folder(tmp_path: Path, m
     home_of(monkeypatch, tmp_path)
     for use in (folder.make, folder.check):
         with pytest.raises(InvalidUsage, match="cannot be made: Not a directory; set RUNBOOK"):
-            use()
+            use(Place())
 
 
 def test_the_own_folder_is_private_and_belongs_to_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home_of(monkeypatch, tmp_path)
-    own = folder.make()
+    own = folder.make(Place())
     own.chmod(0o720)
     with pytest.raises(InvalidUsage, match="others can write to"):
-        folder.make()
-    own.rmdir()
+        folder.make(Place())
+    shutil.rmtree(own)
     own.symlink_to(tmp_path)
     with pytest.raises(InvalidUsage, match="is not a folder"):
-        folder.make()
+        folder.make(Place())
     own.unlink()
-    folder.make()
+    folder.make(Place())
     monkeypatch.setattr(os, "geteuid", lambda: 4321)
     with pytest.raises(InvalidUsage, match=f"belongs to {folder.name_of_user(os.getuid())}; set RUNBOOK"):
-        folder.make()
+        folder.make(Place())
+
+
+def test_beside_a_database_that_is_a_file_it_depends_on_no_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home_of(monkeypatch, None)
+    place = Place(database=tmp_path / "desk.sqlite3")
+    folder.check(place)
+    assert list(tmp_path.iterdir()) == []
+    assert folder.make(place) == tmp_path / "desk.sqlite3-runbook-locks"
+    assert stat.S_IMODE((tmp_path / "desk.sqlite3-runbook-locks").stat().st_mode) == 0o700
+    (tmp_path / "desk.sqlite3-runbook-locks").chmod(0o770)
+    with pytest.raises(InvalidUsage, match="others can write to"):
+        folder.make(place)
+    with pytest.raises(InvalidUsage, match="sqlite3-runbook-locks cannot be made: No such file or directory; set"):
+        folder.make(Place(database=tmp_path / "not there" / "desk.sqlite3"))
+
+
+def test_a_database_has_one_folder_by_whatever_name_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "release").mkdir()
+    (tmp_path / "current").symlink_to("release")
+    monkeypatch.chdir(tmp_path / "release")
+    names = [
+        "db.sqlite3",
+        f"{tmp_path}/current/db.sqlite3",
+        f"file:{tmp_path}/release/db.sqlite3?mode=rwc",
+        Path("db.sqlite3"),
+    ]
+    found = set()
+    for name in names:
+        monkeypatch.setitem(connections.settings["default"], "NAME", name)
+        lock = locks("file")("import")
+        assert isinstance(lock, FileLock)
+        found.add(lock.path)
+    assert len(found) == 1
+    assert found.pop().parent == tmp_path / "release" / "db.sqlite3-runbook-locks"
+    for name in (":memory:", "file:memorydb?mode=memory&cache=shared"):
+        monkeypatch.setitem(connections.settings["default"], "NAME", name)
+        home_of(monkeypatch, tmp_path / "home")
+        with pytest.raises(InvalidUsage, match="the home directory"):
+            locks("file")("import")
 
 
 def test_a_home_in_memory_may_be_one_of_this_process_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -473,13 +520,13 @@ def test_a_home_in_memory_may_be_one_of_this_process_alone(tmp_path: Path, monke
     line = f"36 35 {number} / {{point}} rw,noatime master:1 - {{kind}} none rw\n"
     for kind, point in (("ext4", "/home"), ("tmpfs", "/"), ("overlay", "/")):
         mounts.write_text(line.format(kind=kind, point=point) + "nonsense\n")
-        folder.check()
+        folder.check(Place())
     for kind in ("tmpfs", "ramfs"):
         mounts.write_text(line.format(kind=kind, point="/home"))
         with pytest.raises(InvalidUsage, match=f"the home directory {tmp_path} is kept in memory .*; set RUNBOOK"):
-            folder.find()
+            folder.find(Place())
         # A folder that somebody has chosen is one that all processes see.
-        folder.check(tmp_path / "given")
+        folder.check(Place(given=tmp_path / "given"))
 
 
 def test_a_user_without_a_name_is_a_number() -> None:
@@ -491,3 +538,5 @@ def test_no_folder_is_made_before_the_first_lock(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     assert is_free(new_lock("import"))
     assert [path.name for path in tmp_path.iterdir()] == ["locks"]
+    # It is no part of a working tree.
+    assert (tmp_path / "locks" / ".gitignore").read_text() == "*\n"

@@ -262,7 +262,8 @@ class FileLocks:
     def __init__(self, *, what: str = "", directory: object = None) -> None:
         if directory is not None and not isinstance(directory, str | os.PathLike):
             raise InvalidUsage('the option "directory" of the file locks must be a path')
-        self._given = None if directory is None else Path(directory)
+        given = None if directory is None else Path(directory)
+        self._place = folder.Place(given=given, database=space.database_file())
         self._what = what
 
     def __call__(self, name: str) -> FileLock:
@@ -272,7 +273,7 @@ class FileLocks:
             space=space.on_this_host(),
             what=self._what,
             # Only with the first lock: a run that takes none needs no folder.
-            make_directory=lambda: folder.make(self._given),
+            make_directory=lambda: folder.make(self._place),
         )
 
     @property
@@ -286,11 +287,11 @@ class FileLocks:
 
     @cached_property
     def _directory(self) -> Path:
-        return folder.find(self._given)
+        return folder.find(self._place)
 
     def _check_folder(self) -> Sequence[checks.CheckMessage]:
         try:
-            folder.check(self._given)
+            folder.check(self._place)
         except InvalidUsage as error:
             return [checks.Error(str(error), id="django_runbook.E002")]
         return []

@@ -1,11 +1,13 @@
-"""Find the folder of a user's lock files, which nobody else can write to."""
+"""Find the folder of the lock files, to which nobody but their user can write."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import pwd
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,15 +25,28 @@ _MOUNTS: Final = Path("/proc/self/mountinfo")
 _IN_MEMORY: Final = frozenset(("tmpfs", "ramfs"))
 
 
-def find(given: Path | None = None) -> Path:
-    """Return the given folder, or else the one in the home of this user; makes nothing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Says where the folder is: as ``given``, else beside the ``database``, which is a file, else in the user's home.
 
-    The home comes from the user database, not from HOME or XDG variables, which differ between cron, a deploy and a
-    login. A home that is not the same for all processes of the user is refused with InvalidUsage: two processes with
-    two folders would both hold the lock.
+    It must be the same for all processes that work on one database, whatever their environment is: cron, a deploy, a
+    login, a service with temporary files or a home of its own. Two processes with two folders would both hold a lock.
     """
-    if given is not None:
-        return given.resolve()
+
+    given: Path | None = None
+    database: Path | None = None
+
+
+def find(place: Place) -> Path:
+    """Return the path of the folder, without making it; raises InvalidUsage if there is none.
+
+    The home comes from the user database, not from HOME or XDG variables.
+    """
+    if place.given is not None:
+        return place.given.resolve()
+    if place.database is not None:
+        # Whoever can write to an SQLite database can write to its folder, as it has its journal there.
+        return place.database.with_name(f"{place.database.name}-runbook-locks")
     home = _home()
     if _is_private_memory(home):
         raise InvalidUsage(
@@ -41,24 +56,30 @@ def find(given: Path | None = None) -> Path:
     return home / ".local" / "state" / "django-runbook" / "locks"
 
 
-def make(given: Path | None = None) -> Path:
+def make(place: Place) -> Path:
     """Return the folder, made if it is not there; raises InvalidUsage if others could put files into it."""
-    path = find(given)
+    path = find(place)
+    is_beside_database = place.given is None and place.database is not None
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The folder of the database is not ours to make.
+        path.mkdir(mode=0o700, parents=not is_beside_database)
     except FileExistsError:
-        pass  # a file, or a link to nothing, which is refused below
+        pass  # perhaps a file, or a link to nothing, which is refused below
     except OSError as error:
         raise unusable(f"the folder of lock files {path} cannot be made", error) from error
-    _check(path, is_own=given is None)
+    else:
+        # A database in a working tree is often ignored by its own name.
+        with contextlib.suppress(OSError):
+            (path / ".gitignore").write_text("*\n")
+    _check(path, is_own=place.given is None)
     return path
 
 
-def check(given: Path | None = None) -> None:
+def check(place: Place) -> None:
     """Raise what `make` would raise, as far as that is known without making anything."""
-    path = find(given)
+    path = find(place)
     if os.path.lexists(path):
-        _check(path, is_own=given is None)
+        _check(path, is_own=place.given is None)
         _check_writable(path, f"the folder of lock files {path} cannot be written to")
         return
     above = next(folder for folder in path.parents if os.path.lexists(folder))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -16,10 +18,19 @@ def on_this_host() -> str:
     if not name:
         module = sys.modules.get(os.environ.get("DJANGO_SETTINGS_MODULE", ""))
         return str(getattr(module, "__file__", None) or settings.SECRET_KEY)
-    if connections[DEFAULT_DB_ALIAS].vendor == "sqlite" and not name.startswith("file:"):
-        # One file has many names: by way of a link to the present release, or from another working directory.
-        name = os.path.realpath(name)
+    # One file has many names: by way of a link to the present release, or from another working directory.
+    name = str(database_file() or name)
     return "|".join((*(str(database.get(part) or "") for part in ("ENGINE", "HOST", "PORT")), name))
+
+
+def database_file() -> Path | None:
+    """Return the file of the default database, by its real path; None if it is not a file."""
+    name = _name()
+    if not name or connections[DEFAULT_DB_ALIAS].vendor != "sqlite":
+        return None
+    if name.startswith("file:"):
+        name = unquote(urlsplit(name).path)
+    return Path(os.path.realpath(name)) if name else None
 
 
 def on_any_host() -> str:
