@@ -584,6 +584,42 @@ def test_a_step_that_says_so_runs_again(tmp_path: Path, key: str) -> None:
     assert effects(tmp_path) == ["one", "one"]
 
 
+def test_a_command_that_django_makes_safe_to_repeat_runs_again_without_a_question(tmp_path: Path) -> None:
+    run(tmp_path, "steps: [{id: one, command: clearsessions}, {id: two, command: check, tags: [a]}]")
+    die("one", "two")
+    told = resume(tmp_path)
+    assert (told.exit_code, told.result("one")["is_past"], told.result("one")["status"]) == (0, False, "succeeded")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "steps: [{id: one, command: clearsessions, idempotent: false}]",
+        "defaults: {idempotent: false}\nsteps: [{id: one, command: clearsessions}]",
+        "steps: [{id: one, command: prune_runs, idempotent: false}]",
+    ],
+    ids=["step", "defaults", "batch command"],
+)
+def test_what_a_step_says_is_stronger_than_what_is_known_of_its_command(tmp_path: Path, text: str) -> None:
+    run(tmp_path, text)
+    die("one")
+    told = resume(tmp_path)
+    assert told.exit_code == 2
+    assert "--rerun one" in told.errors
+    assert resume(tmp_path, rerun=["one"]).exit_code == 0
+
+
+@pytest.mark.parametrize(("step", "code"), [("", 0), (", idempotent: false", 2), (", idempotent: true", 0)])
+def test_a_project_names_commands_that_are_safe_to_repeat(
+    tmp_path: Path, settings: Settings, step: str, code: int
+) -> None:
+    run(tmp_path, f"steps:\n  - {{id: one, command: effect one --log log{step}}}\n")
+    die("one")
+    settings.RUNBOOK = {**settings.RUNBOOK, "IDEMPOTENT": ["effect"]}
+    assert resume(tmp_path).exit_code == code
+    assert effects(tmp_path) == ["one"] * (1 if code else 2)
+
+
 def test_a_batch_command_continues(tmp_path: Path) -> None:
     run(tmp_path, "steps:\n  - {id: rows, command: prune_runs}\n")
     die("rows")

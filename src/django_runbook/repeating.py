@@ -70,6 +70,7 @@ VERDICTS: Final[Mapping[str, Mapping[str, Verdict]]] = {
         "remove_stale_contenttypes": _safe("deletes only content types without a model, which are gone then"),
     },
     "django.contrib.gis": {
+        "inspectdb": _safe("only reads"),
         "ogrinspect": _safe("only reads"),
     },
     "django.contrib.sessions": {
