@@ -375,9 +375,49 @@ def test_more_attempts_than_a_page_can_hold_leave_out_what_went_well(
     run = journal_data.wide_run(60, status="failed")
     journal_data.Writer(run).step("bad", 60, 61, status="failed")
     page = html(client, url_of(run))
-    assert "60 that succeeded are left out" in page
+    # What failed is shown, and the first ones of those that went well.
+    assert "11 that succeeded are left out" in page
     assert "60 succeeded, 1 failed" in page
-    assert page.count("<tr id=") == 1
+    assert re.findall(r"<bdi>Step (\d+)</bdi>", page) == [str(number) for number in range(49)]
+    assert page.count("<tr id=") == 50
+
+
+def test_a_step_that_succeeded_in_the_end_is_not_shown_as_failed_for_want_of_room(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_runbook.pages.attempts.MAX_ATTEMPTS", 50)
+    run = journal_data.wide_run(60)
+    rows = journal_data.Writer(run)
+    rows.step("retried", 60, 61, status="failed")
+    rows.step("retried", 62, 63)
+    page = html(client, url_of(run))
+    assert "61 succeeded" in page
+    assert "failed" not in page[page.index("rb-steps") :]
+
+
+def test_a_step_that_goes_well_leaves_a_page_that_is_full(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_runbook.pages.attempts.MAX_ATTEMPTS", 50)
+    run = journal_data.wide_run(60, status=RUNNING)
+    step = journal_data.Writer(run).step("last", 60, None, status=RUNNING)
+    answer = json.loads(html(client, live_of(run)))
+    assert (len(answer["keys"]), step.pk in answer["keys"]) == (50, True)
+    StepRun.objects.filter(pk=step.pk).update(status="succeeded", finished_at=timezone.now())
+    answer = json.loads(html(client, live_of(run)))
+    assert (len(answer["keys"]), step.pk in answer["keys"]) == (50, False)
+    other = journal_data.running_run()
+    assert json.loads(html(client, live_of(other)))["keys"] is None
+
+
+def test_fifty_thousand_steps_take_few_queries_and_show_the_first_ones(
+    client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    run = journal_data.wide_run(50_000)
+    with django_assert_max_num_queries(14):
+        page = html(client, url_of(run))
+    assert page.count("<tr id=") == 2000
+    assert "<bdi>Step 0</bdi>" in page
+    assert "48,000 that succeeded are left out" in page
+    assert len(page) < 2_000_000
 
 
 def test_failures_that_are_too_many_to_show_are_told_of(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -204,6 +204,8 @@ class RunAdmin(ReadOnlyAdmin):
             "summary": get_template("django_runbook/includes/summary.html").render({"page": page}),
             "axis": get_template("django_runbook/includes/axis.html").render({"page": page}),
             "rows": rows,
+            # Of a run with very many steps, what goes well leaves the page.
+            "keys": [row.key for row in page.timeline.rows] if page.timeline and page.left_out else None,
         }
         return JsonResponse(answer)
 

@@ -51,7 +51,7 @@ def test_a_lock_is_held_longer_than_its_expiry(server: Server, lock: RedisLock, 
     assert holder_of(lock_on(server, name)).pid == os.getpid()
     with redis.Redis(port=server.port) as client:
         # Renewing adds nothing to what is left, or a holder that is killed would leave the lock behind for longer.
-        (key,) = (key for key in client.scan_iter() if key != lock.trace_key)
+        (key,) = (key for key in client.scan_iter() if key != lock.trace_key.encode())
         assert 0 < client.pttl(key) <= EXPIRY_SECONDS * 1000
 
 
@@ -125,7 +125,7 @@ def test_a_lock_that_somebody_else_has_acquired_meanwhile_is_lost(
     assert lock.acquire() is None
     if loss == "expired":
         with redis.Redis(port=server.port) as client:
-            client.delete(next(key for key in client.scan_iter() if key != lock.trace_key))
+            client.delete(next(key for key in client.scan_iter() if key != lock.trace_key.encode()))
     else:
         forget(server)
     other = lock_on(server, name)

@@ -16,7 +16,7 @@ from django.core import checks
 
 from django_runbook.exceptions import InvalidUsage, LockUnavailable
 from django_runbook.locks import space
-from django_runbook.locks.base import PATIENCE_SECONDS, Holder, Kept, Patience, Probe, name_bytes
+from django_runbook.locks.base import PATIENCE_SECONDS, Holder, Kept, Patience, Probe
 
 if TYPE_CHECKING:
     import redis
@@ -36,9 +36,9 @@ class RedisLock:
     Beside the lock, ``trace_key`` says who was the last to acquire it.
     """
 
-    def __init__(self, name: str, *, client: redis.Redis, key: bytes, expiry_seconds: float, what: str = "") -> None:
+    def __init__(self, name: str, *, client: redis.Redis, key: str, expiry_seconds: float, what: str = "") -> None:
         self.name = name
-        self.trace_key = key + b":last"
+        self.trace_key = f"{key}:last"
         self._client = client
         self._key = key
         self._expiry_seconds = expiry_seconds
@@ -268,7 +268,8 @@ class RedisLocks:
         return RedisLock(
             name,
             client=self._client,
-            key=name_bytes(f"{self._whole_prefix}:{name}"),
+            # The path of a file may hold what is not UTF-8.
+            key=f"{self._whole_prefix}:{name}".encode(errors="backslashreplace").decode(),
             expiry_seconds=self._expiry_seconds,
             what=self._what,
         )

@@ -41,6 +41,10 @@ class Migration(migrations.Migration):
             name='duration_seconds',
             field=models.FloatField(help_text='How long the step took, by a clock that is never set: with all of its retries, in the last of them.', null=True),
         ),
+        migrations.AddIndex(
+            model_name='steprun',
+            index=models.Index(fields=['run', 'id'], name='runbook_step_order'),
+        ),
         migrations.CreateModel(
             name='FinishedKey',
             fields=[
