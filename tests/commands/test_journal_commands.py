@@ -18,7 +18,7 @@ from pytest_django import Settings
 
 from django_runbook import conf
 from django_runbook.locks import factory
-from django_runbook.management.commands import prune_runs
+from django_runbook.management.commands import mail_run_report, prune_runs
 from django_runbook.models import RUNNING, Checkpoint, FinishedKey, Run, StepRun
 from tests.journal.support import die
 from tests.runner.support import run
@@ -306,6 +306,22 @@ def test_a_failed_run_is_reported_by_its_handler(tmp_path: Path, monkeypatch: py
     assert "- three: not_run" in message.body
     assert "--resume " in message.body
     assert "s3cret" not in message.body
+
+
+def test_a_report_of_very_many_steps_is_no_book(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mail_run_report, "_MAX_STEPS", 10)
+    monkeypatch.setattr(mail_run_report, "_MAX_FAILURES", 3)
+    row = made("a.yml", days=1, status="failed")
+    StepRun.objects.bulk_create(
+        StepRun(run=row, step_id=f"s{number}", role="step", kind="command", status="failed", output_head="broken")
+        for number in range(30)
+    )
+    call_command("mail_run_report", "--to", "ops@example.com", stdout=io.StringIO())
+    (message,) = mail.outbox
+    assert message.subject == "[runbook] a.yml: s0 failed (and 29 more)"
+    assert f"… and 21 more: show_runs --run {row.pk} shows them" in message.body
+    assert message.body.count("broken") == 3
+    assert "--- and 27 more" in message.body
 
 
 def test_a_run_that_is_not_recorded_is_not_reported_as_another_one(tmp_path: Path) -> None:

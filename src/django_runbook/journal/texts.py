@@ -19,6 +19,8 @@ from django_runbook.runner.outcomes import duration
 _SYMBOLS = {"succeeded": "✓", "skipped": "-", "not_run": "-", "running": "…"}
 _FAILED = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value, StepStatus.INTERRUPTED.value))
 _ID_LENGTH = 8
+# What a line about a step does not need.
+LONG_COLUMNS = ("output_head", "output_tail", "traceback", "output", "definition")
 
 
 def table(runs: Sequence[tuple[Run, str]]) -> Iterator[str]:

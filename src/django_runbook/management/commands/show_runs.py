@@ -78,8 +78,8 @@ class Command(BaseCommand):
         status = liveness.shown_status(run, liveness.life_of(run, self._new_lock))
         if self._is_json:
             return self._write_json(texts.as_dict(run, status=status, steps=[texts.as_dict(step) for step in steps]))
-        shown = steps.defer("output_head", "output_tail", "traceback", "output", "definition")
-        self.stdout.write("\n".join(texts.run_lines(run, status, shown)))
+        for line in texts.run_lines(run, status, steps.defer(*texts.LONG_COLUMNS).iterator()):
+            self.stdout.write(line)
         return None
 
     def _show_step(self, step: StepRun | None, step_id: str) -> None:
