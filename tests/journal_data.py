@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from django_runbook.models import RUNNING, Checkpoint, FailedRow, Run, StepRun
+from django_runbook.models import RUNNING, Checkpoint, FailedRow, FinishedKey, Run, StepRun
 
 # What keeps the locks of these runs, unless they say otherwise.
 LOCKS = "the locks of the tests"
@@ -138,6 +138,9 @@ def failed_run(**columns: Any) -> Run:
         done_count=336_773,
         failed_count=3,
         finished_at=timezone.now(),
+    )
+    FinishedKey.objects.create(
+        scope=f"backfill of {run.pk}", command="backfill_delay_class", run_key="2013-01-31", key_digest=run.pk
     )
     for number in range(3):
         FailedRow.objects.create(

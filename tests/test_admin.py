@@ -19,7 +19,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from django_runbook import admin
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.locks.base import Probe
-from django_runbook.models import RUNNING, Checkpoint, FailedRow, Run, StepRun
+from django_runbook.models import RUNNING, Checkpoint, FailedRow, FinishedKey, Run, StepRun
 from tests import journal_data
 from tests.runner.support import run as run_runbook
 from tests.testapp.management.commands import count_rows
@@ -28,7 +28,7 @@ from tests.testapp.models import Row
 pytestmark = pytest.mark.django_db
 
 LIST = "/admin/django_runbook/run/"
-OURS = (Run, StepRun, Checkpoint, FailedRow)
+OURS = (Run, StepRun, Checkpoint, FailedRow, FinishedKey)
 
 
 class FakeLocks:

@@ -23,7 +23,7 @@ from django_runbook.exceptions import RunbookError
 from django_runbook.journal.liveness import Life, life_of, lives_of, shown_status, with_status
 from django_runbook.locks.base import Lock
 from django_runbook.locks.factory import Locks, new_factory
-from django_runbook.models import RUNNING, Checkpoint, FailedRow, Run, StepRun
+from django_runbook.models import RUNNING, Checkpoint, FailedRow, FinishedKey, Run, StepRun
 from django_runbook.pages import words
 from django_runbook.pages.run import Cursor, RunPage, Urls, run_page, took
 from django_runbook.pages.step import step_page
@@ -292,7 +292,18 @@ class CheckpointAdmin(ReadOnlyAdmin):
     list_filter = ("finished_at", "command")
     search_fields = ("command", "description")
     ordering = ("-pk",)
-    exclude = ("scope", "owner")
+    exclude = ("scope", "owner", "key_digest")
+
+
+@admin.register(FinishedKey)
+class FinishedKeyAdmin(ReadOnlyAdmin):
+    """Shows the run keys under which work has finished, newest first."""
+
+    list_display = ("command", "run_key", "shard", "done_count", "failed_count", "finished_at")
+    list_filter = ("finished_at", "command")
+    search_fields = ("command", "run_key")
+    ordering = ("-pk",)
+    exclude = ("scope", "key_digest")
 
 
 def _life(run: Run) -> Life:
