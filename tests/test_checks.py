@@ -12,7 +12,7 @@ import pytest
 from django.core import checks
 from django.db import connections
 
-from django_runbook.checks import check_locks
+from django_runbook.checks import check_idempotent, check_locks
 from django_runbook.locks.base import Holder
 from django_runbook.locks.file import FileLock
 from tests.locks.backends import alias_on
@@ -164,6 +164,16 @@ def test_a_folder_that_cannot_be_made_is_an_error(settings: Any) -> None:
     ((code, text),) = found(settings, {"BACKEND": "file", "OPTIONS": {"directory": "/dev/null/locks"}})
     assert code == "django_runbook.E002"
     assert "/dev/null/locks cannot be made" in text
+
+
+def test_a_command_that_is_not_there_is_not_idempotent(settings: Any) -> None:
+    settings.RUNBOOK = {"IDEMPOTENT": ["say", "clearsesions"]}
+    (message,) = check_idempotent(None)
+    assert (message.id, message.hint) == ("django_runbook.W004", 'Did you mean "clearsessions"?')
+    assert 'names "clearsesions", and there is no such command' in message.msg
+    assert check_idempotent([]) == []
+    settings.RUNBOOK = {"IDEMPOTENT": 5}
+    assert check_idempotent(None) == []
 
 
 def test_a_setting_that_cannot_be_read_is_told_of_once(settings: Any) -> None:

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "conf": {"document"},
     "lookup": {"conf", "document"},
     "checking": {"conf", "lookup", "binding", "document"},
-    "checks": {"checking", "conf", "locks"},
+    "checks": {"checking", "conf", "document", "locks"},
     "apps": {"checks"},
     "fields": set[str](),
     "statements": set[str](),

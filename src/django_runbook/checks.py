@@ -42,3 +42,30 @@ def check_locks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks
         return list(new_factory(configuration, what="manage.py check").check())
     except InvalidUsage as error:
         return [checks.Error(str(error), id="django_runbook.E002")]
+
+
+@checks.register("runbooks")
+def check_idempotent(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Return a warning for each name in ``RUNBOOK["IDEMPOTENT"]`` that is not a command."""
+    if app_configs is not None or "django.core.management.commands.check" not in sys.modules:
+        return []
+    from django.core.management import get_commands
+
+    from django_runbook import conf
+    from django_runbook.document.diagnostics import nearest
+    from django_runbook.exceptions import InvalidUsage
+
+    try:
+        names = conf.read().idempotent
+    except InvalidUsage:
+        # Reported by the check of the runbooks.
+        return []
+    known = sorted(get_commands())
+    return [
+        checks.Warning(
+            f'RUNBOOK["IDEMPOTENT"] names "{name}", and there is no such command.',
+            hint=f'Did you mean "{near}"?' if (near := nearest(name, known)) else None,
+            id="django_runbook.W004",
+        )
+        for name in sorted(names - set(known))
+    ]

@@ -13,10 +13,13 @@ from django.core.management import call_command
 from django.db import DatabaseError, OperationalError
 from django.dispatch import Signal
 
-from django_runbook import signals
+from django_runbook import conf, signals
 from django_runbook.executors.atomic import atomically
 from django_runbook.fields import storable
-from django_runbook.journal import writer
+from django_runbook.journal import listener, writer
+from django_runbook.locks.base import Kept
+from django_runbook.locks.factory import new_factory
+from django_runbook.locks.file import FileLock
 from django_runbook.models import FailedRow, Run, StepRun
 from django_runbook.results import StepStatus
 from tests.journal.support import effects, resume
@@ -270,6 +273,35 @@ steps:
     texts = [value for row in rows for value in row.values() if isinstance(value, str)]
     assert [text for text in texts if storable(text) != text] == []
     assert Run.objects.get().name == "ab"
+
+
+@pytest.mark.parametrize(
+    ("kept", "status", "said"),
+    [
+        (Kept.RETAKEN, "succeeded", 'the lock "run {id}" was lost and acquired again'),
+        (Kept.LOST, "failed", 'the lock "run {id}" was lost, so another process may resume the run'),
+    ],
+)
+def test_the_lock_that_says_that_a_run_lives_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: Kept, status: str, said: str
+) -> None:
+    keep = FileLock.keep
+    monkeypatch.setattr(listener, "_LOCK_SECONDS", 0.0)
+    monkeypatch.setattr(FileLock, "keep", lambda lock: kept if lock.name.startswith("run ") else keep(lock))
+    told = run(tmp_path, "steps: [noop, {id: two, command: effect two --log log}]")
+    recorded = Run.objects.get()
+    assert told.status == status
+    # 75 would say that nothing was run.
+    assert told.exit_code == (0 if status == "succeeded" else 1)
+    assert said.format(id=recorded.pk) in told.errors
+    if status == "failed":
+        # It writes no more, since the run may be another process's by now; whoever asks finds its lock free.
+        assert (effects(tmp_path), recorded.status) == ([], "running")
+
+
+def test_a_run_remembers_what_keeps_its_lock(tmp_path: Path) -> None:
+    run(tmp_path, "steps: [noop]")
+    assert Run.objects.get().lock_backend == new_factory(conf.read(), what="a test").identity != ""
 
 
 def test_a_run_that_goes_on_is_the_same_run(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_a_free_lock_proves_something_only_where_it_was_held(lock: FileLock, tmp
     assert probe() is Probe.UNKNOWN
 
 
-@pytest.mark.parametrize("make", [link_to_a_file, link_to_nothing, second_name, os.mkfifo, Path.mkdir], ids=repr)
+@pytest.mark.parametrize("make", [link_to_a_file, link_to_nothing, second_name, os.mkfifo, Path.mkdir])
 def test_what_is_no_lock_file_answers_no_question(lock: FileLock, make: Callable[[Path], object]) -> None:
     make(lock.path)
     with pytest.raises(LockUnavailable):

@@ -102,7 +102,7 @@ class RunPage:
 
     @property
     def resume_line(self) -> str:
-        """What to type to go on with it; empty where it cannot be."""
+        """Return the command line that resumes it; empty if it cannot be resumed."""
         return words.resume_line(self.run) if self.look in UNFINISHED else ""
 
     @property
@@ -179,6 +179,7 @@ class RunPage:
             Fact(label="Started by", value=f"{run.user}@{run.host}" if run.user else run.host),
             Fact(label="Process", value=str(run.pid)),
             Fact(label="Value of now", value=run.now, is_code=True),
+            Fact(label="Lock kept by", value=run.lock_backend, is_code=True),
         ]
         facts += [
             Fact(label=name.replace("_", "-"), value=words.plain(value), is_code=True)

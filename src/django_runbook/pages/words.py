@@ -110,5 +110,5 @@ def command_line(argv: Sequence[str]) -> str:
 
 
 def resume_line(run: Run) -> str:
-    """What to type to go on with a run."""
+    """Return the command line that resumes a run."""
     return shlex.join(["python", "manage.py", "run_runbook", run.runbook, "--resume", run.id])
