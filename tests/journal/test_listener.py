@@ -293,7 +293,7 @@ def test_the_lock_that_says_that_a_run_lives_is_kept(
     assert told.status == status
     # 75 would say that nothing was run.
     assert told.exit_code == (0 if status == "succeeded" else 1)
-    assert said.format(id=recorded.pk) in told.errors
+    assert said.format(id=recorded.pk) in told.errors + told.events[-1]["result"]["reason"]
     if status == "failed":
         # It writes no more, since the run may be another process's by now; whoever asks finds its lock free.
         assert (effects(tmp_path), recorded.status) == ([], "running")
