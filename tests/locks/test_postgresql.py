@@ -166,6 +166,7 @@ def test_a_probe_takes_nothing(server: psycopg.Connection[Any], lock: Lock, name
         {"statement_timeout": "1ms", "lock_timeout": "1ms", "idle_in_transaction_session_timeout": "50ms"},
         {"default_transaction_read_only": "on", "default_transaction_deferrable": "on"},
         {"default_transaction_isolation": "'repeatable read'"},
+        {"default_transaction_isolation": "serializable", "lock_timeout": "1ms"},
     ],
     ids=" and ".join,
 )
@@ -219,6 +220,8 @@ def test_nothing_else_is_locked(server: psycopg.Connection[Any], lock: Lock, nam
         pytest.param({"options": "-c statement_timeout=100"}, id="a limit for statements"),
         pytest.param({"pool": {"max_size": 1}}, id="a pool of Django's"),
         pytest.param({"server_side_binding": True}, id="binding by the server"),
+        pytest.param({"prepare_threshold": 0}, id="prepared statements"),
+        pytest.param({"server_side_binding": True, "prepare_threshold": 0}, id="both"),
     ],
 )
 def test_the_settings_of_the_project_do_not_touch_the_lock(

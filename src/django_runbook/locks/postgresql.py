@@ -10,13 +10,17 @@ from typing import Any, ClassVar
 from django_runbook.locks.base import Holder, name_bytes
 from django_runbook.locks.session import Session, SessionLock
 
-# First of all, as the role may allow a statement no more than a moment.
-_NO_LIMIT = "SET LOCAL statement_timeout = 0"
+# One message to the server, as the role may allow a transaction no more than a moment of silence. READ COMMITTED, since
+# a serializable transaction would keep its first snapshot.
+_BEGIN = """
+    BEGIN ISOLATION LEVEL READ COMMITTED;
+    SET LOCAL statement_timeout = 0;
+    SET LOCAL lock_timeout = 0;
+    SET LOCAL idle_in_transaction_session_timeout = 0
+"""
 # The transaction is open for as long as the lock is held; its name is what everybody may see of the holder.
 _SETTINGS = """
-    SELECT set_config('lock_timeout', '0', true),
-      set_config('idle_in_transaction_session_timeout', '0', true),
-      CASE WHEN current_setting('server_version_num')::integer >= 170000
+    SELECT CASE WHEN current_setting('server_version_num')::integer >= 170000
         THEN set_config('transaction_timeout', '0', true) END,
       set_config('application_name', %s, true)
 """
@@ -65,9 +69,7 @@ class PostgreSQLLock(SessionLock):
         return int.from_bytes(digest[:8], "big", signed=True)
 
     def _try(self, session: Session) -> bool:
-        session.ask(_NO_LIMIT)
-        # Where the project's transactions are serializable, this one would keep its first snapshot.
-        session.ask("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        session.ask(_BEGIN)
         # Before the lock, so that whoever finds it held can tell by whom.
         session.ask(_SETTINGS, [_as_name(Holder.here(what=self._what))])
         if session.ask("SELECT pg_try_advisory_xact_lock(%s)", [self.key]) != (True,):
@@ -76,12 +78,11 @@ class PostgreSQLLock(SessionLock):
         return True
 
     def _find_holder(self, session: Session) -> Holder | None:
-        session.ask(_NO_LIMIT)
         row = session.ask(_HOLDER, self._halves)
         return None if row is None else _of_name(row[0])
 
     def _is_used(self, session: Session) -> bool:
-        session.ask(_NO_LIMIT)
+        session.ask(_BEGIN)
         return session.ask(_IS_USED, self._halves) is not None
 
     def _is_ours(self, session: Session) -> bool:
@@ -91,7 +92,7 @@ class PostgreSQLLock(SessionLock):
         session.rollback()
 
     def _ends_own(self, session: Session) -> bool:
-        session.ask(_NO_LIMIT)
+        session.ask(_BEGIN)
         return session.ask(_END, [*self._halves, *(self._identity or (0, None))]) is not None
 
     def _uptime_seconds(self, session: Session) -> float:

@@ -38,9 +38,16 @@ class Session:
         self._guard = threading.Lock()
         self._error: type[Exception] = wrapper.Database.Error
         try:
-            self._connection = wrapper.get_new_connection({**parameters, **wrapper.get_connection_params()})
+            self._connection = wrapper.connection = wrapper.get_new_connection(
+                {**parameters, **wrapper.get_connection_params()}
+            )
+            # Transactions are begun by statements, together with what removes their limits.
+            wrapper._set_autocommit(autocommit=True)
         except self._error as error:
             raise self._unavailable(error) from error
+        # Several statements in one cannot be prepared.
+        if hasattr(self._connection, "prepare_threshold"):
+            self._connection.prepare_threshold = None
         self._descriptor = _descriptor_of(self._connection)
         if self._descriptor is not None:
             forks.keep_from_children(self._descriptor)
