@@ -455,7 +455,7 @@ def test_the_selection_stays_as_it_was(tmp_path: Path) -> None:
     assert effects(tmp_path) == ["two", "two"]
 
 
-# -- what was cut off ------------------------------------------------------------------------------------------------------
+# -- what was interrupted ------------------------------------------------------------------------------------------------------
 
 
 def test_a_step_that_was_cut_off_is_in_doubt(tmp_path: Path) -> None:
@@ -1126,7 +1126,7 @@ steps:
     told = resume(tmp_path, text % after)
     assert told.exit_code == 2
     assert "outer" in told.errors
-    assert "inner stands in another loop, or in one no more" in told.errors
+    assert "inner is in another loop now, or in none any more" in told.errors
     assert effects(tmp_path) == ["a", "b"]
 
 
@@ -1403,7 +1403,7 @@ def test_an_answer_does_not_outlive_the_attempt_that_it_was_given_for(tmp_path: 
     changed = text.replace("effect first --log log", "effect first --log log --fail-if broken")
     assert resume(tmp_path, changed, rerun=["first", "one"], accept_changes=True).statuses["one"] == "not_run"
     told = resume(tmp_path, changed)
-    assert (told.exit_code, "one was cut off" in told.errors) == (2, True)
+    assert (told.exit_code, "one was interrupted" in told.errors) == (2, True)
     mend(tmp_path)
     assert resume(tmp_path, changed, rerun=["one"]).exit_code == 0
     assert effects(tmp_path) == ["first", "one", "first", "first", "one"]
