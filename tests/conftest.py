@@ -40,8 +40,9 @@ BOTH_WAYS = {
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if metafunc.module.__name__ in BOTH_WAYS and not metafunc.definition.get_closest_marker("inline_only"):
-        metafunc.parametrize("way", ["inline", "isolated"], indirect=True)
+    if metafunc.module.__name__ in BOTH_WAYS:
+        only = metafunc.definition.get_closest_marker("only")
+        metafunc.parametrize("way", ["inline", "isolated"] if only is None else only.args, indirect=True)
 
 
 @pytest.fixture(autouse=True)

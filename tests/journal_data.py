@@ -10,8 +10,10 @@ from typing import Any
 
 from django.utils import timezone
 
-from django_runbook.models import RUNNING, Checkpoint, FailedRow, Run, StepRun
+from django_runbook.models import RUNNING, Checkpoint, FailedRow, FinishedKey, Run, StepRun
 
+# What keeps the locks of these runs, unless they say otherwise.
+LOCKS = "the locks of the tests"
 BEGIN = datetime.datetime(2026, 3, 2, 4, 30, tzinfo=datetime.UTC)
 
 
@@ -37,6 +39,7 @@ def new_run(**columns: Any) -> Run:
         "pid": 4711,
         "user": "deploy",
         "owner": uuid.uuid4().hex,
+        "lock_backend": LOCKS,
     }
     if columns.get("status") == RUNNING:
         values |= {"exit_code": None, "finished_at": None}
@@ -129,12 +132,15 @@ def failed_run(**columns: Any) -> Run:
         scope=f"backfill of {run.pk}",
         command="backfill_delay_class",
         description="flights.Flight",
-        run_key=f"{run.id}:backfill_delay_class",
+        call_key=f"{run.id}:backfill_delay_class",
         owner="x",
         holder="ops-1",
         done_count=336_773,
         failed_count=3,
         finished_at=timezone.now(),
+    )
+    FinishedKey.objects.create(
+        scope=f"backfill of {run.pk}", command="backfill_delay_class", run_key="2013-01-31", key_digest=run.pk
     )
     for number in range(3):
         FailedRow.objects.create(

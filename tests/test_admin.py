@@ -18,8 +18,8 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from django_runbook import admin
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.locks.base import Holder
-from django_runbook.models import RUNNING, Checkpoint, FailedRow, Run, StepRun
+from django_runbook.locks.base import Probe
+from django_runbook.models import RUNNING, Checkpoint, FailedRow, FinishedKey, Run, StepRun
 from tests import journal_data
 from tests.runner.support import run as run_runbook
 from tests.testapp.management.commands import count_rows
@@ -28,24 +28,30 @@ from tests.testapp.models import Row
 pytestmark = pytest.mark.django_db
 
 LIST = "/admin/django_runbook/run/"
-OURS = (Run, StepRun, Checkpoint, FailedRow)
+OURS = (Run, StepRun, Checkpoint, FailedRow, FinishedKey)
+
+
+class FakeLocks:
+    """The locks of the runs that these tests store; ``probe`` says of each name whether it is held."""
+
+    identity = journal_data.LOCKS
+
+    def __init__(self, probe: Callable[[str], Probe]) -> None:
+        self._probe = probe
+
+    def __call__(self, name: str) -> FakeLock:
+        return FakeLock(name, self._probe)
 
 
 class FakeLock:
-    """A lock that somebody holds, or that nobody does."""
+    """A lock that can be asked about, and no more."""
 
-    def __init__(self, name: str, *, is_free: bool) -> None:
+    def __init__(self, name: str, probe: Callable[[str], Probe]) -> None:
         self.name = name
-        self.is_free = is_free
+        self._probe = probe
 
-    def acquire(self) -> Holder | None:
-        return None if self.is_free else Holder(pid=1)
-
-    def is_held(self) -> bool:
-        return False
-
-    def release(self) -> None:
-        """Nothing was taken."""
+    def probe(self) -> Probe:
+        return self._probe(self.name)
 
 
 asked_for_real = admin.new_lock
@@ -55,8 +61,13 @@ asked_for_real = admin.new_lock
 def free_locks(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The ids of the runs whose process is gone; those of all others live."""
     free = set[str]()
-    monkeypatch.setattr(admin, "new_lock", lambda: lambda name: FakeLock(name, is_free=name.split()[1] in free))
+    use(monkeypatch, lambda name: Probe.FREE if name.split()[1] in free else Probe.HELD)
     return free
+
+
+def use(monkeypatch: pytest.MonkeyPatch, probe: Callable[[str], Probe]) -> None:
+    """Have the admin ask these locks."""
+    monkeypatch.setattr(admin, "new_lock", lambda: FakeLocks(probe))
 
 
 def client_of(*models: type[Any], is_staff: bool = True) -> Client:
@@ -122,6 +133,27 @@ def test_the_list_shows_what_ran_newest_first(client: Client) -> None:
     assert "2026-03-03 04:30:00" in page
 
 
+def test_a_run_under_other_locks_is_not_asked_for_and_not_dead(client: Client, free_locks: set[str]) -> None:
+    run = journal_data.running_run(lock_backend="the locks of another release")
+    free_locks.add(run.pk)
+    assert statuses_of(html(client, LIST)) == ["running"]
+    assert "cannot be told from here" in html(client, url_of(run))
+    assert run.pk not in html(client, f"{LIST}?status=interrupted")
+
+
+def test_a_refused_run_has_a_status_and_a_filter_of_its_own(client: Client) -> None:
+    refused = journal_data.new_run(status="refused", exit_code=75, reason='the lock "nightly" is held by process 7')
+    failed = journal_data.new_run(status="failed", exit_code=1)
+    assert sorted(statuses_of(html(client, LIST))) == ["failed", "refused"]
+    page = html(client, f"{LIST}?status=refused")
+    assert (refused.pk in page, failed.pk in page) == (True, False)
+    assert "?status=refused" in page
+    page = html(client, url_of(refused))
+    assert "the lock &quot;nightly&quot; is held by process 7" in page
+    assert "--resume" not in page
+    assert 'id="rb-i-refused"' in page
+
+
 def test_the_duration_in_the_list_is_of_the_last_attempt(client: Client) -> None:
     journal_data.resumed_run()
     assert '<td class="field-duration">30s</td>' in html(client, LIST)
@@ -142,11 +174,11 @@ def test_a_run_that_ends_while_it_is_asked_is_shown_as_it_ended(
 ) -> None:
     run = journal_data.running_run()
 
-    def end(name: str) -> FakeLock:
+    def end(name: str) -> Probe:
         Run.objects.filter(pk=run.pk).update(status="succeeded", exit_code=0, finished_at=timezone.now())
-        return FakeLock(name, is_free=True)
+        return Probe.FREE
 
-    monkeypatch.setattr(admin, "new_lock", lambda: end)
+    use(monkeypatch, end)
     for page in (LIST, url_of(run), live_of(run)):
         Run.objects.filter(pk=run.pk).update(status=RUNNING, exit_code=None, finished_at=None)
         shown = html(client, page)
@@ -167,11 +199,11 @@ def test_only_runs_that_say_that_they_are_running_are_asked_for_their_lock(
 ) -> None:
     asked: list[str] = []
 
-    def new_lock(name: str) -> FakeLock:
+    def probe(name: str) -> Probe:
         asked.append(name)
-        return FakeLock(name, is_free=False)
+        return Probe.HELD
 
-    monkeypatch.setattr(admin, "new_lock", lambda: new_lock)
+    use(monkeypatch, probe)
     journal_data.new_run()
     running = journal_data.running_run()
     html(client, LIST)
@@ -179,10 +211,10 @@ def test_only_runs_that_say_that_they_are_running_are_asked_for_their_lock(
 
 
 def test_locks_that_cannot_be_asked_leave_the_status_as_it_is(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(name: str) -> FakeLock:
+    def refuse(name: str) -> Probe:
         raise InvalidUsage("no folder for locks")
 
-    monkeypatch.setattr(admin, "new_lock", lambda: refuse)
+    use(monkeypatch, refuse)
     run = journal_data.running_run()
     assert statuses_of(html(client, LIST)) == ["running"]
     assert "cannot be told from here" in html(client, url_of(run))
@@ -193,8 +225,9 @@ def test_the_locks_of_the_settings_are_asked(
     client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch, setting: dict[str, object]
 ) -> None:
     monkeypatch.setattr(admin, "new_lock", asked_for_real)
+    identity = asked_for_real().identity
     settings.RUNBOOK = {**settings.RUNBOOK, **setting}
-    journal_data.running_run()
+    journal_data.running_run(lock_backend=identity)
     # No process has ever taken its lock here.
     assert statuses_of(html(client, LIST)) == ["running"]
 
@@ -342,9 +375,49 @@ def test_more_attempts_than_a_page_can_hold_leave_out_what_went_well(
     run = journal_data.wide_run(60, status="failed")
     journal_data.Writer(run).step("bad", 60, 61, status="failed")
     page = html(client, url_of(run))
-    assert "60 that succeeded are left out" in page
+    # What failed is shown, and the first ones of those that went well.
+    assert "11 that succeeded are left out" in page
     assert "60 succeeded, 1 failed" in page
-    assert page.count("<tr id=") == 1
+    assert re.findall(r"<bdi>Step (\d+)</bdi>", page) == [str(number) for number in range(49)]
+    assert page.count("<tr id=") == 50
+
+
+def test_a_step_that_succeeded_in_the_end_is_not_shown_as_failed_for_want_of_room(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_runbook.pages.attempts.MAX_ATTEMPTS", 50)
+    run = journal_data.wide_run(60)
+    rows = journal_data.Writer(run)
+    rows.step("retried", 60, 61, status="failed")
+    rows.step("retried", 62, 63)
+    page = html(client, url_of(run))
+    assert "61 succeeded" in page
+    assert "failed" not in page[page.index("rb-steps") :]
+
+
+def test_a_step_that_goes_well_leaves_a_page_that_is_full(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_runbook.pages.attempts.MAX_ATTEMPTS", 50)
+    run = journal_data.wide_run(60, status=RUNNING)
+    step = journal_data.Writer(run).step("last", 60, None, status=RUNNING)
+    answer = json.loads(html(client, live_of(run)))
+    assert (len(answer["keys"]), step.pk in answer["keys"]) == (50, True)
+    StepRun.objects.filter(pk=step.pk).update(status="succeeded", finished_at=timezone.now())
+    answer = json.loads(html(client, live_of(run)))
+    assert (len(answer["keys"]), step.pk in answer["keys"]) == (50, False)
+    other = journal_data.running_run()
+    assert json.loads(html(client, live_of(other)))["keys"] is None
+
+
+def test_fifty_thousand_steps_take_few_queries_and_show_the_first_ones(
+    client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    run = journal_data.wide_run(50_000)
+    with django_assert_max_num_queries(14):
+        page = html(client, url_of(run))
+    assert page.count("<tr id=") == 2000
+    assert "<bdi>Step 0</bdi>" in page
+    assert "48,000 that succeeded are left out" in page
+    assert len(page) < 2_000_000
 
 
 def test_failures_that_are_too_many_to_show_are_told_of(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import pwd
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core import checks
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, SystemCheckError
 from django.db import connections
 
-from django_runbook.checks import check_locks
+from django_runbook import checks as checks_of_ours
+from django_runbook.checks import check_idempotent, check_isolation, check_locks
+from django_runbook.locks.base import Holder
+from django_runbook.locks.file import FileLock
 from tests.locks.backends import alias_on
 
 
@@ -23,10 +30,34 @@ class Own:
     def check(self) -> list[checks.CheckMessage]:
         return [checks.Warning(f"asked by {self.what}", id="own.W001")]
 
+    def __call__(self, name: str) -> FileLock:
+        return FileLock(name, directory=Path("/nonexistent"))
+
+
+class Least:
+    """A lock of a project, and what makes it, that can do only the least."""
+
+    name = ""
+
+    def __init__(self, *, what: str) -> None:
+        self.what = what
+
+    def __call__(self, name: str) -> Least:
+        return self
+
+    def acquire(self) -> Holder | None:
+        return None
+
+    def is_held(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        """Has nothing to give back."""
+
 
 @pytest.fixture(autouse=True)
-def the_command_check_is_at_work() -> None:
-    importlib.import_module("django.core.management.commands.check")
+def the_command_check_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks_of_ours, "_is_asked_by_check", lambda: True)
 
 
 def found(settings: Any, value: object) -> list[tuple[str, str]]:
@@ -112,6 +143,44 @@ def test_a_backend_of_a_projects_own_has_its_say(settings: Any) -> None:
     assert found(settings, "tests.test_checks.Own") == [("own.W001", "asked by manage.py check")]
 
 
+def test_a_backend_that_can_do_only_the_least_is_a_warning(settings: Any) -> None:
+    ((code, text),) = found(settings, "tests.test_checks.Least")
+    assert code == "django_runbook.W003"
+    assert text.startswith(
+        'The locks of the backend "tests.test_checks.Least" have no keep() and no probe() and no discard()'
+    )
+
+
+@pytest.mark.parametrize("value", ["auto", "file"])
+def test_file_locks_without_a_home_are_an_error(settings: Any, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    # Those of a database in a file are beside it.
+    monkeypatch.setitem(connections.settings["default"], "NAME", ":memory:")
+    ((code, text),) = found(settings, value)
+    assert code == "django_runbook.E002"
+    assert 'set RUNBOOK["LOCK"]["OPTIONS"]["directory"]' in text
+    assert found(settings, {"BACKEND": "file", "OPTIONS": {"directory": "/tmp/a folder of the project"}}) == []
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(settings: Any) -> None:
+    ((code, text),) = found(settings, {"BACKEND": "file", "OPTIONS": {"directory": "/dev/null/locks"}})
+    assert code == "django_runbook.E002"
+    assert "/dev/null/locks cannot be made" in text
+
+
+def test_a_command_that_is_not_there_is_not_idempotent(settings: Any) -> None:
+    settings.RUNBOOK = {"IDEMPOTENT": ["say", "clearsesions"]}
+    (message,) = check_idempotent(None)
+    assert (message.id, message.hint) == ("django_runbook.W004", 'Did you mean "clearsessions"?')
+    assert 'names "clearsesions", and there is no such command' in message.msg
+    assert check_idempotent([]) == []
+    settings.RUNBOOK = {"IDEMPOTENT": 5}
+    assert check_idempotent(None) == []
+
+
 def test_a_setting_that_cannot_be_read_is_told_of_once(settings: Any) -> None:
     settings.RUNBOOK = {"LOCKS": "file"}
     assert check_locks(None) == []
@@ -122,5 +191,27 @@ def test_other_commands_and_checks_of_single_apps_are_not_slowed_down(
 ) -> None:
     settings.RUNBOOK = {"LOCK": "nowhere.Locks"}
     assert check_locks([]) == []
-    monkeypatch.delitem(sys.modules, "django.core.management.commands.check")
+    monkeypatch.undo()
+    # Some step of this process may have imported it.
+    importlib.import_module("django.core.management.commands.check")
     assert check_locks(None) == []
+
+
+def test_the_command_check_asks_and_others_do_not(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    settings.RUNBOOK = {"LOCK": "nowhere.Locks"}
+    with pytest.raises(SystemCheckError, match="E002"):
+        call_command("check")
+
+    class Other(BaseCommand):
+        def handle(self, *args: Any, **options: Any) -> None:
+            """Has its checks run, as each command."""
+
+    call_command(Other(), skip_checks=False)
+
+
+def test_a_database_in_memory_keeps_steps_in_the_process_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_isolation(None) == []
+    monkeypatch.setitem(connections.settings["replica"], "NAME", ":memory:")
+    (message,) = check_isolation(None)
+    assert (message.id, 'the database "replica" is in memory' in message.msg) == ("django_runbook.I002", True)

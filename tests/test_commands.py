@@ -82,7 +82,7 @@ def test_no_runbook_anywhere_is_an_error(folder: Path) -> None:
     ("value", "words"),
     [
         ([], "must be a dictionary"),
-        ({"DIR": []}, '"DIRS" is near'),
+        ({"DIR": []}, 'did you mean "DIRS"\\?'),
         ({"DIRS": "x"}, "must be a list"),
         ({"STOP_TIMEOUT": "8"}, "must be a number"),
     ],

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from pytest_django import Settings
 
 from django_runbook import conf
 from django_runbook.locks import factory
+from django_runbook.locks.file import FileLocks
 from django_runbook.models import Run, StepRun
 from tests.journal.support import die, effects, resume
 from tests.runner.support import run
@@ -187,6 +190,208 @@ def test_older_runs_that_are_unfinished_are_named(tmp_path: Path) -> None:
     assert effects(tmp_path) == ["one", "two", "one", "two", "two"]
 
 
+@contextlib.contextmanager
+def held(name: str) -> Iterator[None]:
+    """While somebody else has the lock of this name."""
+    lock = factory.new_factory(conf.read(), what="the other one")(name)
+    assert lock.acquire() is None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+LOCKED = f"lock: theirs\n{TWO}"
+
+
+def refuse(directory: Path, *, on_conflict: str = "fail") -> Run:
+    """Have a run refused by its own lock."""
+    with held("theirs"):
+        told = run(
+            directory, f"lock: {{name: theirs, on_conflict: {on_conflict}}}\n{TWO}finally: [effect last --log log]"
+        )
+    assert (told.status, told.exit_code) == ("refused", 75 if on_conflict == "fail" else 0)
+    return Run.objects.newest_first()[0]
+
+
+@pytest.mark.parametrize("on_conflict", ["fail", "skip"])
+def test_a_refused_run_is_recorded_hides_no_other_and_is_never_resumed(tmp_path: Path, on_conflict: str) -> None:
+    fail_now(tmp_path)
+    run(tmp_path, LOCKED)
+    older = Run.objects.get()
+    mend(tmp_path)
+    refused = refuse(tmp_path, on_conflict=on_conflict)
+    assert (refused.status, refused.attempt_count) == ("refused", 1)
+    assert refused.reason.startswith('the lock "theirs" is held by the other one, process ')
+    told = resume(tmp_path, LOCKED, resume=refused.pk)
+    assert told.exit_code == 2
+    assert (
+        f"the run {refused.pk} was refused, and nothing of it was run: start a new run, without --resume" in told.errors
+    )
+    assert resume(tmp_path, LOCKED).exit_code == 0
+    assert effects(tmp_path) == ["one", "two", "two"]
+    assert [row.status for row in Run.objects.newest_first()] == ["refused", "succeeded"]
+    older.refresh_from_db()
+    assert older.attempt_count == 2
+
+
+def test_where_nothing_had_begun_there_is_nothing_to_resume(tmp_path: Path) -> None:
+    refused = refuse(tmp_path)
+    told = resume(tmp_path, LOCKED)
+    assert told.exit_code == 2
+    assert f"the newest one, {refused.pk}, was refused; start a new run, without --resume" in told.errors
+    Run.objects.update(status="interrupted")
+    told = resume(tmp_path, LOCKED)
+    assert f"the newest one, {refused.pk}, had not begun; start a new run" in told.errors
+
+
+def stop_before_the_first_step(directory: Path) -> None:
+    """Leave what a run leaves that was stopped while it waited for its lock, or before its first step."""
+    row = refuse(directory)
+    Run.objects.filter(pk=row.pk).update(status="interrupted", exit_code=143, reason="the run was stopped")
+
+
+def stop_with_finally(directory: Path) -> None:
+    stop_before_the_first_step(directory)
+    row = Run.objects.newest_first()[0]
+    StepRun.objects.create(
+        run=row, step_id="last", role="finally", kind="command", status="succeeded", started_at=row.started_at
+    )
+
+
+def stop_in_a_group(directory: Path) -> None:
+    stop_before_the_first_step(directory)
+    row = Run.objects.newest_first()[0]
+    for status in ("interrupted", "skipped", "not_run"):
+        StepRun.objects.create(
+            run=row, step_id=status, role="step", kind="group", status=status, started_at=row.started_at
+        )
+
+
+def die_before_the_first_step(directory: Path) -> None:
+    row = refuse(directory)
+    StepRun.objects.filter(run=row).delete()
+    Run.objects.filter(pk=row.pk).update(status="running", exit_code=None, finished_at=None, reason="")
+    with held(row.lock_name):
+        """Its process takes its lock, and dies."""
+
+
+def fail_for_want_of_locks(directory: Path) -> None:
+    lock = factory.new_factory(conf.read(), what="")("theirs")
+    path: Path = getattr(lock, "path")  # noqa: B009 - of the file backend, which the tests use
+    path.unlink()
+    path.mkdir()
+    try:
+        assert run(directory, LOCKED).exit_code == 1
+    finally:
+        path.rmdir()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        stop_before_the_first_step,
+        stop_with_finally,
+        stop_in_a_group,
+        die_before_the_first_step,
+        fail_for_want_of_locks,
+    ],
+    ids=lambda end: end.__name__,
+)
+def test_a_run_that_ended_before_it_began_hides_no_other(tmp_path: Path, end: Callable[[Path], None]) -> None:
+    fail_now(tmp_path)
+    run(tmp_path, LOCKED)
+    older = Run.objects.get()
+    end(tmp_path)
+    mend(tmp_path)
+    newer = Run.objects.newest_first()[0]
+    assert newer != older
+    told = resume(tmp_path, LOCKED, resume=newer.pk)
+    assert told.exit_code == 2
+    assert f"the run {newer.pk} had not begun when it ended, and nothing of it was run: start a new run" in told.errors
+    assert resume(tmp_path, LOCKED).exit_code == 0
+    older.refresh_from_db()
+    assert (older.status, older.attempt_count) == ("succeeded", 2)
+    assert effects(tmp_path) == ["one", "two", "two"]
+
+
+@pytest.mark.parametrize("status", ["succeeded", "failed", "timed_out"])
+def test_a_run_of_which_a_step_has_ended_had_begun(tmp_path: Path, status: str) -> None:
+    row = refuse(tmp_path)
+    Run.objects.update(status="failed")
+    for other in ("skipped", "not_run", "interrupted"):
+        StepRun.objects.create(run=row, step_id=other, role="step", kind="command", status=other)
+    assert not Run.objects.begun().exists()
+    StepRun.objects.create(run=row, step_id="x", role="step", kind="command", status=status)
+    assert Run.objects.begun().get() == row
+
+
+@pytest.mark.parametrize("status", ["running", "interrupted"])
+def test_a_run_of_which_a_command_was_called_had_begun(tmp_path: Path, status: str) -> None:
+    row = refuse(tmp_path)
+    step = {"step_id": "x", "role": "step", "kind": "command", "started_at": row.started_at}
+    StepRun.objects.create(run=row, status=status, **step)
+    assert Run.objects.begun().get() == row
+
+
+def test_only_runs_that_had_begun_are_named_as_unfinished(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    run(tmp_path, LOCKED)
+    older = Run.objects.get()
+    stop_before_the_first_step(tmp_path)
+    stopped = Run.objects.newest_first()[0]
+    mend(tmp_path)
+    run(tmp_path, LOCKED)
+    told = resume(tmp_path, LOCKED)
+    assert told.exit_code == 2
+    assert f"there is nothing to resume; older runs are unfinished: --resume {older.pk}" in told.errors
+    assert stopped.pk not in told.errors
+
+
+def test_a_run_that_waits_for_its_lock_hides_no_other(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    run(tmp_path, LOCKED)
+    mend(tmp_path)
+    die_before_the_first_step(tmp_path)
+    waiting = Run.objects.newest_first()[0]
+    with held(waiting.lock_name):
+        assert resume(tmp_path, LOCKED, resume=waiting.pk).exit_code == 75
+        assert resume(tmp_path, LOCKED).exit_code == 0
+    assert effects(tmp_path) == ["one", "two", "two"]
+
+
+@pytest.mark.parametrize("change", ["other folder", "other backend"])
+def test_a_run_under_other_locks_is_resumed_only_where_a_person_says_that_it_is_dead(
+    tmp_path: Path, settings: Settings, change: str
+) -> None:
+    run(tmp_path, TWO)
+    row = die("two")
+    before = row.lock_backend
+    if change == "other folder":
+        settings.RUNBOOK = {**settings.RUNBOOK, "LOCK": {"BACKEND": "file", "OPTIONS": {"directory": tmp_path / "new"}}}
+        # A file of an earlier attempt, which somebody ran with these locks, proves nothing.
+        with held(row.lock_name):
+            pass
+    else:
+        settings.RUNBOOK = {**settings.RUNBOOK, "LOCK": "tests.test_resume.OwnLocks"}
+    told = resume(tmp_path, rerun=["two"])
+    assert told.exit_code == 2
+    assert f"the run {row.pk} may still be running: process {row.pid} of " in told.errors
+    assert f'since it is kept by "{before}" and not by "' in told.errors
+    assert f"once that process is gone, give the id: --resume {row.pk}" in told.errors
+    assert resume(tmp_path, resume=row.pk, rerun=["two"]).exit_code == 0
+    row.refresh_from_db()
+    # From now on, these are its locks.
+    assert row.lock_backend == factory.new_factory(conf.read(), what="").identity != before
+
+
+class OwnLocks(FileLocks):
+    """The locks of a project, which are files in another place."""
+
+    def __init__(self, *, what: str) -> None:
+        super().__init__(what=what, directory=Path.cwd() / "own-locks")
+
+
 def test_there_must_be_a_run(tmp_path: Path) -> None:
     assert "there is no run of" in resume(tmp_path, TWO).errors
     assert "no run whose id begins with 123" in resume(tmp_path, TWO, resume="123").errors
@@ -250,7 +455,7 @@ def test_the_selection_stays_as_it_was(tmp_path: Path) -> None:
     assert effects(tmp_path) == ["two", "two"]
 
 
-# -- what was cut off ------------------------------------------------------------------------------------------------------
+# -- what was interrupted ------------------------------------------------------------------------------------------------------
 
 
 def test_a_step_that_was_cut_off_is_in_doubt(tmp_path: Path) -> None:
@@ -377,6 +582,42 @@ def test_a_step_that_says_so_runs_again(tmp_path: Path, key: str) -> None:
     die("one")
     assert resume(tmp_path).exit_code == 0
     assert effects(tmp_path) == ["one", "one"]
+
+
+def test_a_command_that_django_makes_safe_to_repeat_runs_again_without_a_question(tmp_path: Path) -> None:
+    run(tmp_path, "steps: [{id: one, command: clearsessions}, {id: two, command: check, tags: [a]}]")
+    die("one", "two")
+    told = resume(tmp_path)
+    assert (told.exit_code, told.result("one")["is_past"], told.result("one")["status"]) == (0, False, "succeeded")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "steps: [{id: one, command: clearsessions, idempotent: false}]",
+        "defaults: {idempotent: false}\nsteps: [{id: one, command: clearsessions}]",
+        "steps: [{id: one, command: prune_runs, idempotent: false}]",
+    ],
+    ids=["step", "defaults", "batch command"],
+)
+def test_what_a_step_says_is_stronger_than_what_is_known_of_its_command(tmp_path: Path, text: str) -> None:
+    run(tmp_path, text)
+    die("one")
+    told = resume(tmp_path)
+    assert told.exit_code == 2
+    assert "--rerun one" in told.errors
+    assert resume(tmp_path, rerun=["one"]).exit_code == 0
+
+
+@pytest.mark.parametrize(("step", "code"), [("", 0), (", idempotent: false", 2), (", idempotent: true", 0)])
+def test_a_project_names_commands_that_are_safe_to_repeat(
+    tmp_path: Path, settings: Settings, step: str, code: int
+) -> None:
+    run(tmp_path, f"steps:\n  - {{id: one, command: effect one --log log{step}}}\n")
+    die("one")
+    settings.RUNBOOK = {**settings.RUNBOOK, "IDEMPOTENT": ["effect"]}
+    assert resume(tmp_path).exit_code == code
+    assert effects(tmp_path) == ["one"] * (1 if code else 2)
 
 
 def test_a_batch_command_continues(tmp_path: Path) -> None:
@@ -615,9 +856,13 @@ def test_a_lock_that_is_held_does_not_make_a_success_of_what_has_failed(tmp_path
     lock = factory.new_factory(conf.read(), what="the other one")("theirs")
     assert lock.acquire() is None
     try:
-        assert resume(tmp_path).exit_code == 75
+        told = resume(tmp_path)
     finally:
         lock.release()
+    # The lock of the run: nothing was run. That of a step: the run had begun.
+    assert told.exit_code == (75 if text.startswith("lock") else 1)
+    # It had begun in an earlier attempt, so it is not "refused", and can be resumed.
+    assert Run.objects.get().status == "failed"
     assert resume(tmp_path).exit_code == 0
     assert effects(tmp_path) == ["one", "one"]
 
@@ -881,7 +1126,7 @@ steps:
     told = resume(tmp_path, text % after)
     assert told.exit_code == 2
     assert "outer" in told.errors
-    assert "inner stands in another loop, or in one no more" in told.errors
+    assert "inner is in another loop now, or in none any more" in told.errors
     assert effects(tmp_path) == ["a", "b"]
 
 
@@ -1158,7 +1403,7 @@ def test_an_answer_does_not_outlive_the_attempt_that_it_was_given_for(tmp_path: 
     changed = text.replace("effect first --log log", "effect first --log log --fail-if broken")
     assert resume(tmp_path, changed, rerun=["first", "one"], accept_changes=True).statuses["one"] == "not_run"
     told = resume(tmp_path, changed)
-    assert (told.exit_code, "one was cut off" in told.errors) == (2, True)
+    assert (told.exit_code, "one was interrupted" in told.errors) == (2, True)
     mend(tmp_path)
     assert resume(tmp_path, changed, rerun=["one"]).exit_code == 0
     assert effects(tmp_path) == ["first", "one", "first", "first", "one"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
@@ -11,7 +10,7 @@ from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.loader import get_template
 from django.template.response import TemplateResponse
@@ -21,30 +20,34 @@ from django.utils.safestring import SafeString
 
 from django_runbook import conf
 from django_runbook.exceptions import RunbookError
-from django_runbook.journal.liveness import Life, life_of, lives_of, shown_status
+from django_runbook.journal.liveness import Life, life_of, lives_of, shown_status, with_status
 from django_runbook.locks.base import Lock
-from django_runbook.locks.factory import new_factory
-from django_runbook.models import RUNNING, Checkpoint, FailedRow, Run, StepRun
+from django_runbook.locks.factory import Locks, new_factory
+from django_runbook.models import RUNNING, Checkpoint, FailedRow, FinishedKey, Run, StepRun
 from django_runbook.pages import words
 from django_runbook.pages.run import Cursor, RunPage, Urls, run_page, took
 from django_runbook.pages.step import step_page
 from django_runbook.results import RunStatus
 
-# Of so many runs that say that they are running it is asked whether they are, for a filter.
-_MAX_ASKED: Final = 200
 
-
-def new_lock() -> Callable[[str], Lock]:
-    """From the name of a lock to the lock, to see whether it is free."""
+def new_lock() -> Locks:
+    """Return the locks of the project, to see which of them are free."""
     try:
         return new_factory(conf.read(), what="the admin, to see whether a run is at work")
     except RunbookError as error:
-        wrong = error
+        return Locks(_Refusing(error), name="unknown", options={})
 
-        def refuse(name: str) -> Lock:
-            raise wrong
 
-        return refuse
+class _Refusing:
+    """Stands for locks whose settings are wrong: whoever asks them is told so."""
+
+    identity = ""
+
+    def __init__(self, error: RunbookError) -> None:
+        self._error = error
+
+    def __call__(self, name: str) -> Lock:
+        raise self._error
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # ModelAdmin takes no parameter at run time
@@ -105,13 +108,7 @@ class StatusFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
         status = self.value()
-        if status not in {RUNNING, RunStatus.INTERRUPTED.value}:
-            return queryset.filter(status=status) if status else queryset
-        claims = list(Run.objects.filter(status=RUNNING).newest_first()[:_MAX_ASKED])
-        gone = [pk for pk, life in lives_of(claims, new_lock()).items() if life is Life.GONE]
-        if status == RUNNING:
-            return queryset.filter(status=RUNNING).exclude(pk__in=gone)
-        return queryset.filter(Q(status=status) | Q(pk__in=gone))
+        return with_status(queryset, status, new_lock()) if status else queryset
 
 
 class RunList(ChangeList):
@@ -207,6 +204,8 @@ class RunAdmin(ReadOnlyAdmin):
             "summary": get_template("django_runbook/includes/summary.html").render({"page": page}),
             "axis": get_template("django_runbook/includes/axis.html").render({"page": page}),
             "rows": rows,
+            # Of a run with very many steps, what goes well leaves the page.
+            "keys": [row.key for row in page.timeline.rows] if page.timeline and page.left_out else None,
         }
         return JsonResponse(answer)
 
@@ -293,7 +292,18 @@ class CheckpointAdmin(ReadOnlyAdmin):
     list_filter = ("finished_at", "command")
     search_fields = ("command", "description")
     ordering = ("-pk",)
-    exclude = ("scope", "owner")
+    exclude = ("scope", "owner", "key_digest")
+
+
+@admin.register(FinishedKey)
+class FinishedKeyAdmin(ReadOnlyAdmin):
+    """Shows the run keys under which work has finished, newest first."""
+
+    list_display = ("command", "run_key", "shard", "done_count", "failed_count", "finished_at")
+    list_filter = ("finished_at", "command")
+    search_fields = ("command", "run_key")
+    ordering = ("-pk",)
+    exclude = ("scope", "key_digest")
 
 
 def _life(run: Run) -> Life:

@@ -1,4 +1,4 @@
-"""Invalid runbooks and settings to messages of ``manage.py check``."""
+"""Report invalid runbooks and settings to ``manage.py check``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,24 @@ from typing import Any
 from django.core import checks
 
 
+def _is_asked_by_check() -> bool:
+    """Whether the command `check` asks, and not the start of another command, which may have imported it."""
+    frame = sys._getframe()
+    while (caller := frame.f_back) is not None:
+        frame = caller
+        if frame.f_globals.get("__name__") == "django.core.management.commands.check":
+            return True
+    return False
+
+
 @checks.register("runbooks")
 def check_runbooks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Errors and warnings of all runbooks of the project.
+    """Return the errors and warnings of all runbooks of the project.
 
     Django runs its checks before most commands too; reading every runbook there would slow all of them down, so only
     ``manage.py check`` and what calls it get the answer.
     """
-    if app_configs is not None or "django.core.management.commands.check" not in sys.modules:
+    if app_configs is not None or not _is_asked_by_check():
         return []
     # Only now: what a runbook needs is imported by no other command.
     from django_runbook.checking import messages
@@ -26,8 +36,8 @@ def check_runbooks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[che
 
 @checks.register("runbooks")
 def check_locks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """What stands against the locks that ``RUNBOOK["LOCK"]`` asks for; nothing is connected to."""
-    if app_configs is not None or "django.core.management.commands.check" not in sys.modules:
+    """Return what stands against the locks that ``RUNBOOK["LOCK"]`` asks for; nothing is connected to."""
+    if app_configs is not None or not _is_asked_by_check():
         return []
     from django_runbook import conf
     from django_runbook.exceptions import InvalidUsage
@@ -36,12 +46,51 @@ def check_locks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks
     try:
         configuration = conf.read()
     except InvalidUsage:
-        # Told by the check of the runbooks.
+        # Reported by the check of the runbooks.
         return []
     try:
-        backend = new_factory(configuration, what="manage.py check")
+        return list(new_factory(configuration, what="manage.py check").check())
     except InvalidUsage as error:
         return [checks.Error(str(error), id="django_runbook.E002")]
-    # A backend may have more to say, as Django's own do.
-    check = getattr(backend, "check", None)
-    return list(check()) if callable(check) else []
+
+
+@checks.register("runbooks")
+def check_idempotent(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Return a warning for each name in ``RUNBOOK["IDEMPOTENT"]`` that is not a command."""
+    if app_configs is not None or not _is_asked_by_check():
+        return []
+    from django.core.management import get_commands
+
+    from django_runbook import conf
+    from django_runbook.document.diagnostics import nearest
+    from django_runbook.exceptions import InvalidUsage
+
+    try:
+        names = conf.read().idempotent
+    except InvalidUsage:
+        # Reported by the check of the runbooks.
+        return []
+    known = sorted(get_commands())
+    return [
+        checks.Warning(
+            f'RUNBOOK["IDEMPOTENT"] names "{name}", and there is no such command.',
+            hint=f'Did you mean "{near}"?' if (near := nearest(name, known)) else None,
+            id="django_runbook.W004",
+        )
+        for name in sorted(names - set(known))
+    ]
+
+
+@checks.register("runbooks")
+def check_isolation(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Return why steps cannot have processes of their own, if that is so."""
+    if app_configs is not None or not _is_asked_by_check():
+        return []
+    from django_runbook.process import isolation
+
+    reason = isolation.lasting_obstacle()
+    if not reason:
+        return []
+    message = f"All steps of runbooks run in the process of their run, one after another: {reason}."
+    hint = "What a step changes in the process may reach the next one, and timeouts cannot end a step."
+    return [checks.Info(message, hint=hint, id="django_runbook.I002")]

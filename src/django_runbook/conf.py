@@ -1,4 +1,4 @@
-"""The setting ``RUNBOOK`` to checked values: the one place that reads Django's settings for us."""
+"""Read the setting ``RUNBOOK`` into checked values; no other module reads settings of ours."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from django.db import router
 from django_runbook.document.diagnostics import nearest
 from django_runbook.exceptions import InvalidUsage
 
-_KEYS = ("DIRS", "ISOLATE", "JOURNAL", "LOCK", "STOP_TIMEOUT")
+_KEYS = ("DIRS", "IDEMPOTENT", "ISOLATE", "JOURNAL", "LOCK", "STOP_TIMEOUT")
 _LOCK_KEYS = ("BACKEND", "OPTIONS")
 DEFAULT_STOP_TIMEOUT_SECONDS = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockBackend:
-    """What makes the locks: a short name or an import path, with the options of its own."""
+    """Names what makes the locks: a short name or an import path, with options of its own."""
 
     backend: str = "auto"
     options: Mapping[str, object] = field(default_factory=dict)
@@ -29,13 +29,15 @@ class LockBackend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """Holds the settings.
+    """Holds the checked values of the setting.
 
-    ``dirs`` are searched for runbooks after the working directory; ``has_journal`` says that runs are recorded.
-    ``isolates`` gives each step a process of its own; None leaves that to the platform.
+    ``dirs`` are searched for runbooks after the working directory; ``idempotent`` are commands that are safe to repeat;
+    ``has_journal`` says that runs are recorded. ``isolates`` gives each step a process of its own; None leaves that to
+    the platform.
     """
 
     dirs: tuple[Path, ...] = ()
+    idempotent: frozenset[str] = frozenset()
     has_journal: bool = True
     isolates: bool | None = None
     lock: LockBackend = LockBackend()
@@ -43,13 +45,14 @@ class Configuration:
 
 
 def read() -> Configuration:
-    """The project's configuration; raises InvalidUsage for what it cannot mean."""
+    """Return the project's configuration; raises InvalidUsage for values that mean nothing."""
     values = getattr(settings, "RUNBOOK", {})
     if not isinstance(values, Mapping):
         raise InvalidUsage("the setting RUNBOOK must be a dictionary")
     _refuse_other_keys(values, _KEYS, where="the setting RUNBOOK")
     return Configuration(
         dirs=_dirs(values),
+        idempotent=_idempotent(values),
         has_journal=_boolean(values, "JOURNAL", default=True),
         isolates=_boolean(values, "ISOLATE", default=None),
         lock=_lock(values),
@@ -66,7 +69,7 @@ def _refuse_other_keys(values: Mapping[str, object], keys: tuple[str, ...], *, w
     for key in values:
         if key not in keys:
             near = nearest(str(key), keys)
-            hint = f'"{near}" is near' if near else f"its keys are: {', '.join(keys)}"
+            hint = f'did you mean "{near}"?' if near else f"its keys are: {', '.join(keys)}"
             raise InvalidUsage(f'{where} has no key "{key}"; {hint}')
 
 
@@ -75,6 +78,13 @@ def _dirs(values: Mapping[str, object]) -> tuple[Path, ...]:
     if not isinstance(dirs, list | tuple):
         raise InvalidUsage('RUNBOOK["DIRS"] must be a list of directories')
     return tuple(Path(directory) for directory in dirs)
+
+
+def _idempotent(values: Mapping[str, object]) -> frozenset[str]:
+    names = values.get("IDEMPOTENT", ())
+    if not isinstance(names, list | tuple | set | frozenset) or not all(isinstance(name, str) for name in names):
+        raise InvalidUsage('RUNBOOK["IDEMPOTENT"] must be a list of names of commands')
+    return frozenset(names)
 
 
 _Default = TypeVar("_Default", bool, None)

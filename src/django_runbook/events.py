@@ -83,6 +83,13 @@ class HistoryAwaited(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockRetaken(Event):
+    """A lock of the run was lost, for example with its connection, and acquired again before anybody else had it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepOutputWritten(Event):
     """One line of a step's output; ``stream`` is ``stdout`` or ``stderr``."""
 

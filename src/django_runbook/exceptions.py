@@ -24,15 +24,18 @@ class InvalidUsage(RunbookError):
 
 
 class LockHeld(RunbookError):
-    """Another run holds the lock; the message says who, and since when."""
+    """Another run holds the lock, so nothing was run; the message says who, and since when."""
 
     exit_code = ExitCode.LOCK_HELD
 
 
 class LockLost(RunbookError):
-    """The lock was lost during the run, so another run may have started."""
+    """The lock was lost while it was held, so another run may be at work.
 
-    exit_code = ExitCode.LOCK_HELD
+    Not 75, which means that nothing was run: a scheduler would take it for that.
+    """
+
+    exit_code = ExitCode.FAILED
 
 
 class JournalLost(RunbookError):

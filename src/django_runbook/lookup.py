@@ -51,8 +51,12 @@ def find_beside(name: str, caller: str, configuration: Configuration) -> tuple[P
 
 
 def includes(path: Path, configuration: Configuration) -> Includes:
-    """How the runbooks that the one at ``path`` names are found and read."""
-    return Includes(find=lambda name, caller: find_beside(name, caller, configuration), root=path)
+    """Return how the runbooks that the one at ``path`` names are found and read."""
+    return Includes(
+        find=lambda name, caller: find_beside(name, caller, configuration),
+        key_of=lambda label: key_of(Path(label), configuration),
+        root=path,
+    )
 
 
 def find_all(configuration: Configuration) -> list[Path]:
@@ -67,14 +71,20 @@ def find_all(configuration: Configuration) -> list[Path]:
 
 
 def key_of(path: Path, configuration: Configuration) -> str:
-    """What a runbook is called over releases, which may stand in other folders: its path below the folder in which it
-    is looked for."""
+    """Return the name of a runbook in all releases of the project, which may be in other folders.
+
+    That is its path below the folder in which it is looked for. Of two files with one path below two folders, only the
+    first has that name; the second keeps its whole path.
+    """
     absolute = path.resolve()
-    for directory in _directories(configuration):
-        if absolute.is_relative_to(directory.resolve()):
-            return absolute.relative_to(directory.resolve()).as_posix()[-MAX_KEY_LENGTH:]
+    directories = [directory.resolve() for directory in _directories(configuration)]
+    for directory in directories:
+        if absolute.is_relative_to(directory):
+            relative = absolute.relative_to(directory)
+            if next((place for place in directories if os.path.lexists(place / relative)), directory) == directory:
+                return relative.as_posix()[-MAX_KEY_LENGTH:]
     # Not resolved: a link such as "current" stays when what it leads to changes.
-    return str(path.absolute())[-MAX_KEY_LENGTH:]
+    return os.path.abspath(path)[-MAX_KEY_LENGTH:]  # noqa: PTH100 - Path.absolute() would keep the ".."
 
 
 def label(path: Path) -> str:

@@ -21,6 +21,7 @@ class RunStatus(enum.StrEnum):
     WARNING = "warning"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    REFUSED = "refused"
 
 
 class ExitCode(enum.IntEnum):

@@ -1,4 +1,4 @@
-"""The rows of a run to what is left of it: what is done, what runs again, and what nobody can know."""
+"""Judge what is left of a run by its rows: what is done, what runs again, and what is in doubt."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from django_runbook.journal import beginning
 from django_runbook.journal.definitions import Definitions, expressions_of, key_of
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.process.masking import Mask
-from django_runbook.results import Failure, Past, PastItem, PastStep, Role, StepResult, StepStatus
+from django_runbook.repeating import Repeatable
+from django_runbook.results import Failure, Past, PastItem, PastStep, Role, RunStatus, StepResult, StepStatus
 from django_runbook.runner.policy import UNTIL, UNTIL_NOT_MET
 
 # What a person at the terminal is asked, and the words that are understood.
@@ -31,6 +32,8 @@ _AGAIN, _DONE = ("r", "rerun"), ("s", "skip")
 _SHOWN_RUNS: Final = 5
 _COUNTED: Final = "counted as done by --skip"
 _STOPPED: Final = "the run was stopped"
+_NEW_RUN: Final = "start a new run, without --resume"
+_ENDS: Final = {RunStatus.WARNING.value: "ended with a warning"}
 _SUCCEEDED, _SKIPPED = StepStatus.SUCCEEDED.value, StepStatus.SKIPPED.value
 _FAILED = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value))
 # Why a step failed whose command had succeeded: what it waits for is not true yet, or has no value.
@@ -40,7 +43,7 @@ _CUT_OFF = frozenset((RUNNING, StepStatus.INTERRUPTED.value))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What a person says to the steps that were cut off: ``rerun`` runs them again, ``skip`` counts them as done."""
+    """Holds the answers to steps that were interrupted: ``rerun`` runs them again, ``skip`` counts them as done."""
 
     rerun: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
@@ -49,7 +52,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """What an earlier attempt leaves to the runner, and to the journal: the numbers of attempts that are used.
+    """Holds what an earlier attempt leaves to the runner, and to the journal: the numbers of attempts that are used.
 
     ``counted`` are the keys of the rows that a person counts as done.
     """
@@ -59,22 +62,40 @@ class Left:
     counted: tuple[int, ...] = ()
 
 
-def find(runbook: str, asked: str, *, using: str) -> Run:
-    """The run that is to be resumed: the one whose id begins with ``asked``, else the newest of the runbook."""
+def find(runbook: str, asked: str, *, using: str, is_ours: bool = False) -> Run:
+    """Find the run to resume: the one whose id begins with ``asked``, else the newest of the runbook that had begun.
+
+    ``is_ours`` says that its lock is held, so that no process of it is about to begin.
+    """
     try:
         run = _asked(runbook, asked, using=using) if asked else _newest(runbook, using=using)
+        _refuse_finished(run, names_older=not asked, using=using)
+        if is_ours or run.status != RUNNING:
+            _refuse_not_begun(run, using=using)
     except DatabaseError as error:
         raise InvalidUsage(f"there is no run to resume: the journal cannot be read: {error}") from error
+    return run
+
+
+def _refuse_finished(run: Run, *, names_older: bool, using: str) -> None:
+    if run.status == RunStatus.REFUSED:
+        raise InvalidUsage(f"the run {run.id} was refused, and nothing of it was run: {_NEW_RUN} ({run.reason})")
     if run.status in {RUNNING, *UNFINISHED}:
-        return run
-    message = f"the run {run.id} has {run.status}: there is nothing to resume"
-    older = Run.objects.using(using).of(runbook).unfinished().newest_first()[:_SHOWN_RUNS]
-    if not asked and older:
+        return
+    message = f"the run {run.id} has {_ENDS.get(run.status, run.status)}: there is nothing to resume"
+    older = Run.objects.using(using).of(run.runbook).unfinished().newest_first()[:_SHOWN_RUNS]
+    if names_older and older:
         message += "; older runs are unfinished: " + ", ".join(f"--resume {one.id}" for one in older)
     raise InvalidUsage(message)
 
 
-def left_of(
+def _refuse_not_begun(run: Run, *, using: str) -> None:
+    if not Run.objects.using(using).begun().filter(pk=run.pk).exists():
+        why = f" ({run.reason})" if run.reason else ""
+        raise InvalidUsage(f"the run {run.id} had not begun when it ended, and nothing of it was run: {_NEW_RUN}{why}")
+
+
+def left_of(  # noqa: PLR0913 - all that decides about a step
     run: Run,
     definitions: Definitions,
     answers: Answers,
@@ -83,8 +104,9 @@ def left_of(
     using: str,
     ask: Ask | None,
     mask: Mask,
+    repeatable: Repeatable,
 ) -> Left:
-    """What is left of a run; raises InvalidUsage where it cannot go on as things are.
+    """Judge what is left of a run; raises InvalidUsage if it cannot be resumed as things are.
 
     ``left_out`` are the keys of the steps that its selection leaves out, each with the reason.
     """
@@ -98,7 +120,7 @@ def left_of(
         _refuse_changes(steps.values(), definitions)
     _refuse_other_items(rows, definitions.plan, mask=mask)
     opened = again | {group_id for step_id in again for group_id in steps[step_id].group_ids}
-    judged = _Judge(steps, plan=definitions.plan, answers=answers, ask=ask).judge(opened)
+    judged = _Judge(steps, plan=definitions.plan, answers=answers, ask=ask, repeatable=repeatable).judge(opened)
     done = {step_id: rows.past(step_id) for step_id in judged.done if step_id not in opened}
     _refuse_missing_outputs(steps, done, definitions)
     past = Past(
@@ -121,7 +143,7 @@ def left_of(
 
 
 def take_over(run: Run, left: Left, *, using: str, at: Any, columns: Mapping[str, Any]) -> None:
-    """Make the run this process's; raises LockHeld where another one was faster. ``columns`` are what is new of it."""
+    """Make the run this process's; raises LockHeld if another one was faster. ``columns`` are what is new in it."""
     with transaction.atomic(using=using):
         if not run.take_over(beginning.new_owner(), using=using, at=at, **columns):
             raise LockHeld(f"another process has resumed the run {run.id}")
@@ -141,19 +163,24 @@ def _asked(runbook: str, asked: str, *, using: str) -> Run:
 
 
 def _newest(runbook: str, *, using: str) -> Run:
-    run = Run.objects.using(using).of(runbook).newest_first().first()
-    if run is None:
+    runs = Run.objects.using(using).of(runbook).newest_first()
+    run = runs.begun().first()
+    if run is not None:
+        return run
+    last = runs.first()
+    if last is None:
         raise InvalidUsage(f"there is no run of {runbook} to resume")
-    return run
+    state = "was refused" if last.status == RunStatus.REFUSED else "had not begun"
+    raise InvalidUsage(f"there is no run of {runbook} to resume: the newest one, {last.id}, {state}; {_NEW_RUN}")
 
 
 @dataclass(slots=True, kw_only=True)
 class _Rows:
-    """What the rows of a run say of each step: its last row, and what any of them says.
+    """Collects what the rows of a run say of each step: its last row, and what any of them says.
 
-    ``latest`` are in the order in which the steps began, without those in a group that begins anew; ``kinds`` has all.
-    ``handlers`` stand apart, as they never count as done. ``attempts`` are those of the handlers too, ``calls`` those
-    of the last attempt of the run.
+    ``latest`` are in the order in which the steps began, without those in a group that starts over; ``kinds`` has all.
+    ``handlers`` are kept apart, as they never count as done. ``attempts`` are those of the handlers too, ``calls``
+    those of the last attempt of the run.
     """
 
     latest: dict[str, StepRun] = field(default_factory=dict)
@@ -192,25 +219,25 @@ class _Rows:
         self.latest[step_id] = row
 
     def forget_inside(self, group_id: str) -> None:
-        """Leave out what stands in a group that begins anew."""
+        """Leave out what is in a group that starts over."""
         for step_id in [one for one, row in self.latest.items() if group_id in row.group_ids]:
             del self.latest[step_id]
             self.started.discard(step_id)
             self.loops.discard(step_id)
 
     def past(self, step_id: str) -> PastStep:
-        """How a step has ended."""
+        """Return how a step has ended."""
         return _past(self.latest[step_id], attempt_count=self.calls[step_id])
 
     def has_failed_handler_in(self, group_ids: Collection[str]) -> bool:
-        """Whether a handler of one of these groups has failed: that is a warning, also where it may."""
+        """Return whether a handler of one of these groups has failed: that is a warning, also if it may."""
         return any(
             row.status in _FAILED and not set(row.group_ids).isdisjoint(group_ids) for row in self.handlers.values()
         )
 
 
 def _begins_anew(row: StepRun) -> bool:
-    """Whether a row is of a group whose own ``until`` was not true in the end: its steps came to what was not to be."""
+    """Return whether a row is of a group whose own ``until`` was not true in the end, so that its steps are void."""
     is_own = row.error_type == UNTIL_NOT_MET and row.message.startswith(UNTIL)
     return row.kind != "command" and is_own and not _is_done(row)
 
@@ -233,7 +260,7 @@ class _Judged:
 
 
 def _named_again(rows: _Rows, answers: Answers, plan: Plan) -> set[str]:
-    """The steps that a person wants to run again, and not to count as done; raises InvalidUsage for other names."""
+    """Return the steps that a person wants to run again and not to count as done; refuses names of no step."""
     commands = [
         step_id
         for step_id, kind in rows.kinds.items()
@@ -268,20 +295,23 @@ def _counts_as_done(row: StepRun, answers: Answers) -> bool:
 
 
 def _is_named(row: StepRun, names: Collection[str]) -> bool:
-    """Whether a person means this step, or all of a loop, a group or a runbook that it stands in."""
+    """Return whether a person means this step, or all of a loop, a group or a runbook around it."""
     ids = (row.step_id, key_of(row.step_id), *row.group_ids, *map(key_of, row.group_ids))
     return any(one in names for one in ids)
 
 
 class _Judge:
-    def __init__(self, steps: Mapping[str, StepRun], *, plan: Plan, answers: Answers, ask: Ask | None) -> None:
+    def __init__(
+        self, steps: Mapping[str, StepRun], *, plan: Plan, answers: Answers, ask: Ask | None, repeatable: Repeatable
+    ) -> None:
         self._steps = steps
         self._plan = plan
         self._answers = answers
         self._ask = ask
+        self._repeatable = repeatable
 
     def judge(self, opened: Collection[str]) -> _Judged:
-        """What is done, but for what is gone into again all the same; raises InvalidUsage where a step is in doubt."""
+        """Return what is done, without ``opened``, which is entered again; raises InvalidUsage for a step in doubt."""
         judged = _Judged()
         in_doubt: list[str] = []
         closed = {step_id for step_id, row in self._steps.items() if _is_done(row) and step_id not in opened}
@@ -291,7 +321,7 @@ class _Judge:
             elif _counts_as_done(row, self._answers):
                 self._count(row, judged)
             elif not closed.isdisjoint(row.group_ids):
-                # What stands in a group that is done is not run.
+                # What is in a group that is done is not run.
                 continue
             elif self._is_in_doubt(row) and not _is_named(row, self._answers.rerun):
                 match self._asked(row):
@@ -315,13 +345,16 @@ class _Judge:
         step = entry.step if entry is not None else None
         if not isinstance(step, CommandStep):
             return True
-        return not (step.idempotent or step.atomic or _continues(step))
+        if step.idempotent is not None:
+            # What the file says is stronger than what is known of the command.
+            return not (step.idempotent or step.atomic)
+        return not (step.atomic or _continues(step) or self._repeatable.is_safe(_name_of(step), row.argv or ()))
 
     def _asked(self, row: StepRun) -> str:
         if self._ask is None:
             return ""
         question = (
-            f"{row.step_id} was cut off, and nobody can know how much it did: "
+            f"{row.step_id} was interrupted, and it is unknown how much it did: "
             "[r]un it again, [s]kip it as done, or stop here [N]?"
         )
         answer = self._ask(question)
@@ -330,16 +363,20 @@ class _Judge:
 
 def _doubt(step_id: str) -> str:
     return (
-        f"{step_id} was cut off, and nobody can know how much it did: "
+        f"{step_id} was interrupted, and it is unknown how much it did: "
         f"--rerun {step_id} runs it again, --skip {step_id} counts it as done"
     )
 
 
+def _name_of(step: CommandStep) -> str:
+    return str(step.command[0].value)
+
+
 def _continues(step: CommandStep) -> bool:
-    """Whether the command goes on after its last checkpoint by itself."""
+    """Return whether the command continues from its last checkpoint by itself."""
     try:
-        command = catalog.load(str(step.command[0].value))
-    except Exception:  # noqa: BLE001 - a command that cannot be loaded was told of when the file was checked
+        command = catalog.load(_name_of(step))
+    except Exception:  # noqa: BLE001 - a command that cannot be loaded was reported when the file was checked
         return False
     return bool(getattr(command, "continues_from_checkpoint", False))
 
@@ -385,14 +422,14 @@ def _past(row: StepRun, *, attempt_count: int) -> PastStep:
 
 
 def _refuse_changes(rows: Collection[StepRun], definitions: Definitions) -> None:
-    """Refuse where a step has changed that will not be run from its start, with what has changed."""
+    """Refuse if a step has changed that will not be run from its start, with what has changed."""
     outline = definitions.plan.outline
     found: dict[str, str] = {}
     for row in rows:
         key = key_of(row.step_id)
         entry = outline.get(key)
-        # What has failed runs again from its start: to mend it is what a person changes the file for. The items of a
-        # loop speak for themselves.
+        # What has failed runs again from its start: to fix it is what a person changes the file for. The items of a
+        # loop have hashes of their own.
         is_command = row.kind == "command" or _is_command(entry)
         is_over = _is_done(row) or not is_command or row.status in _CUT_OFF
         if key in found or not is_over or (row.started_at is None and not _is_done(row)):
@@ -401,17 +438,17 @@ def _refuse_changes(rows: Collection[StepRun], definitions: Definitions) -> None
         if now.digest != row.definition_hash:
             found[key] = "\n".join(_diff(key, row.definition, now.text))
         elif entry is not None and _stands_in_other_loops(row, entry, outline):
-            found[key] = f"{key} stands in another loop, or in one no more"
+            found[key] = f"{key} is in another loop now, or in none any more"
     found |= {key: f"{key} is new, in a group that is done" for key in _new_in_groups_that_are_done(rows, outline)}
     if found:
         raise InvalidUsage(
-            "steps that the run has finished, begun or left out have changed since; --accept-changes goes on all the "
-            "same\n" + "\n".join(found.values())
+            "steps that the run has finished, begun or left out have changed since; --accept-changes continues "
+            "nevertheless\n" + "\n".join(found.values())
         )
 
 
 def _stands_in_other_loops(row: StepRun, entry: Entry, outline: Mapping[str, Entry]) -> bool:
-    """Whether the numbers in its id are not those of the loops that are around it now."""
+    """Return whether the numbers in its id are not those of the loops that are around it now."""
     loop_count = sum(outline[key].step.for_each is not None for key in entry.group_keys)
     # The items of a loop have one more than the loop itself.
     return len(_numbers(row.step_id)) - loop_count not in ((0, 1) if entry.step.for_each is not None else (0,))
@@ -423,12 +460,12 @@ def _numbers(step_id: str) -> list[str]:
 
 
 def _new_in_groups_that_are_done(rows: Collection[StepRun], outline: Mapping[str, Entry]) -> Iterator[str]:
-    """Steps that nobody would come to: what is done is not gone into again."""
+    """Yield steps that would never be reached: what is done is not entered again."""
     inside: dict[str, set[str]] = {}
     for row in rows:
         for group_id in row.group_ids:
             inside.setdefault(group_id, set()).add(key_of(row.step_id))
-    # What was never gone into, such as a loop without items, has no rows of any of its steps.
+    # What was never entered, such as a loop without items, has no rows of any of its steps.
     empty = [row for row in rows if row.kind != "command" and row.step_id not in inside]
     for row in rows:
         if row.kind == "command" or not _is_done(row):
@@ -451,7 +488,7 @@ def _diff(key: str, before: str, now: str) -> Iterator[str]:
 
 
 def _refuse_other_items(rows: _Rows, plan: Plan, *, mask: Mask) -> None:
-    """The number of an item is its id, so that other items would pass for those that are done."""
+    """Refuse other items of a loop: they have only a number as their id, and would pass for those that are done."""
     for row in rows.latest.values():
         entry = plan.outline.get(key_of(row.step_id))
         if row.step_id not in rows.loops or entry is None:
@@ -475,19 +512,19 @@ def _refuse_other_items(rows: _Rows, plan: Plan, *, mask: Mask) -> None:
 
 
 def _is_known_item(row: StepRun) -> bool:
-    """Whether a row is of an item that has begun, or counts as done: of others nothing is done."""
+    """Return whether a row is of an item that has begun, or counts as done: of others nothing is done."""
     return bool(row.item_hash) and (row.started_at is not None or _is_done(row))
 
 
 def _number_below(loop_id: str, step_id: str) -> int:
-    """The number of the item that a step is, of this loop; 0 where it is none."""
+    """Return the number of the item of this loop that a step is; 0 if it is none."""
     start = f"{loop_id[:-1]}," if loop_id.endswith("]") else f"{loop_id}["
     rest = step_id.removeprefix(start).removesuffix("]")
     return int(rest) if step_id.startswith(start) and rest.isdecimal() else 0
 
 
 def _inputs_of(row: StepRun, plan: Plan) -> Inputs | None:
-    """What is known of the values at a loop: the file's, or those of the runbook that is called around it."""
+    """Return the known values at a loop: the file's, or those of the called runbook around it."""
     path = key_of(row.step_id).rpartition("/")[0]
     if not path:
         return plan.inputs
@@ -496,7 +533,7 @@ def _inputs_of(row: StepRun, plan: Plan) -> Inputs | None:
 
 
 def _items_now(step: Step, inputs: Inputs | None) -> tuple[object, ...] | None:
-    """The items of a loop, None where only the run knows them."""
+    """Return the items of a loop, None if only the run knows them."""
     if step.for_each is None or inputs is None or not is_resolvable(step.for_each, inputs):
         return None
     try:

@@ -22,13 +22,13 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_runbook.models import Checkpoint, FailedRow
+from django_runbook.models import Checkpoint, FailedRow, FinishedKey
 from tests.batchapp.models import KEYED, Item, Ledger
 from tests.postgres_settings import POSTGRES
 
 VENDORS = ("sqlite", "postgresql", "mariadb")
 PATIENCE_SECONDS = 60.0
-TABLES = (Item, Ledger, *KEYED, Checkpoint, FailedRow)
+TABLES = (Item, Ledger, *KEYED, Checkpoint, FailedRow, FinishedKey)
 KILLED = -signal.SIGKILL
 
 

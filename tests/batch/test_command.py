@@ -756,10 +756,10 @@ def test_rows_that_the_work_itself_adds_do_not_keep_it_going_for_ever(sqlite: En
 
 def test_the_call_of_a_runner_that_has_finished_is_not_done_again(sqlite: Engine) -> None:
     sqlite.fill(3)
-    assert call(sqlite, CountItems(), run_key="run 1, step 2")[0] == "3 done\n"
-    assert call(sqlite, CountItems(), run_key="run 1, step 2")[0] == "0 done\n"
+    assert call(sqlite, CountItems(), call_key="run 1, step 2")[0] == "3 done\n"
+    assert call(sqlite, CountItems(), call_key="run 1, step 2")[0] == "0 done\n"
     assert sqlite.problems(3) == []
-    assert call(sqlite, CountItems(), run_key="run 2, step 2")[0] == "3 done\n"
+    assert call(sqlite, CountItems(), call_key="run 2, step 2")[0] == "3 done\n"
 
 
 @pytest.mark.parametrize(
@@ -773,22 +773,22 @@ def test_the_call_of_a_runner_that_somebody_finishes_by_hand_is_not_done_again(
 ) -> None:
     sqlite.fill(6)
     first = pks(sqlite)[0]
-    call(sqlite, CountItems(), "--limit", 1, *tokens, run_key="run 1, step 2")
+    call(sqlite, CountItems(), "--limit", 1, *tokens, call_key="run 1, step 2")
     for options in by_hand:
         call(sqlite, CountItems(), *options)
-    assert call(sqlite, CountItems(), *tokens, run_key="run 1, step 2")[0] == "0 done\n"
+    assert call(sqlite, CountItems(), *tokens, call_key="run 1, step 2")[0] == "0 done\n"
     assert Item.objects.using(sqlite.alias).get(pk=first).count == count
     # The next call takes the place of the old one, and leaves one row as well.
-    assert call(sqlite, CountItems(), run_key="run 2, step 2")[0] == "6 done\n"
-    assert Checkpoint.objects.using(sqlite.alias).get().run_key == "run 2, step 2"
+    assert call(sqlite, CountItems(), call_key="run 2, step 2")[0] == "6 done\n"
+    assert Checkpoint.objects.using(sqlite.alias).get().call_key == "run 2, step 2"
 
 
 def test_shards_that_somebody_finishes_by_hand_are_not_done_again(sqlite: Engine) -> None:
     sqlite.fill(10)
-    call(sqlite, CountItems(), "--shard", "1/2", "--limit", 2, run_key="run 1, shards[0]")
+    call(sqlite, CountItems(), "--shard", "1/2", "--limit", 2, call_key="run 1, shards[0]")
     for shard in ("2/2", "1/2"):
         call(sqlite, CountItems(), "--shard", shard)
-    assert call(sqlite, CountItems(), "--shard", "1/2", run_key="run 1, shards[0]")[0] == "0 done\n"
+    assert call(sqlite, CountItems(), "--shard", "1/2", call_key="run 1, shards[0]")[0] == "0 done\n"
     assert sqlite.problems(10) == []
 
 
@@ -1032,11 +1032,13 @@ def test_a_router_decides_where_checkpoints_may_be(sqlite: Engine, settings: Any
 def test_the_call_of_a_runner_begins_anew_once(sqlite: Engine) -> None:
     sqlite.fill(3)
     call(sqlite, CountItems(), "--limit", 1)
-    call(sqlite, CountItems(), "--restart", "--limit", 2, "--batch-size", 2, run_key="run 1, step 2")
-    assert call(sqlite, CountItems(), "--restart", run_key="run 1, step 2")[0] == "3 done (2 of them in earlier runs)\n"
-    assert call(sqlite, CountItems(), "--restart", run_key="run 1, step 2")[0] == "0 done\n"
+    call(sqlite, CountItems(), "--restart", "--limit", 2, "--batch-size", 2, call_key="run 1, step 2")
+    assert (
+        call(sqlite, CountItems(), "--restart", call_key="run 1, step 2")[0] == "3 done (2 of them in earlier runs)\n"
+    )
+    assert call(sqlite, CountItems(), "--restart", call_key="run 1, step 2")[0] == "0 done\n"
     assert [item.count for item in Item.objects.using(sqlite.alias).order_by("pk")] == [2, 1, 1]
-    assert call(sqlite, CountItems(), "--restart", run_key="run 2, step 2")[0] == "3 done\n"
+    assert call(sqlite, CountItems(), "--restart", call_key="run 2, step 2")[0] == "3 done\n"
 
 
 @pytest.mark.parametrize(
@@ -1061,13 +1063,13 @@ def test_a_call_that_fails_while_it_begins_anew_has_not_begun(
         return create(store, **values)
 
     sqlite.fill(6)
-    call(sqlite, CountItems(), *first, run_key="run 1, step 2")
+    call(sqlite, CountItems(), *first, call_key="run 1, step 2")
     monkeypatch.setattr(checkpoints.RowStore, "_create", fail_once)
     monkeypatch.setattr(CountItems, "wait", lambda self, seconds: False)
     if is_told:
         with pytest.raises(KeyboardInterrupt):
-            call(sqlite, CountItems(), *second, run_key="run 2, step 2")
-    assert call(sqlite, CountItems(), *second, run_key="run 2, step 2")[0] == "6 done\n"
+            call(sqlite, CountItems(), *second, call_key="run 2, step 2")
+    assert call(sqlite, CountItems(), *second, call_key="run 2, step 2")[0] == "6 done\n"
 
 
 @BOTH
@@ -1079,9 +1081,9 @@ def test_what_has_failed_has_failed_for_the_same_call_again(
     bad = pks(sqlite)[1]
     for _ in range(2):
         with pytest.raises(CommandError, match="1 failed; --retry-failed"):
-            call(sqlite, command(failing(bad)), "--max-errors", 1, *arguments, run_key="run 1, step 2")
+            call(sqlite, command(failing(bad)), "--max-errors", 1, *arguments, call_key="run 1, step 2")
     assert call(sqlite, command(), "--retry-failed")[0] == "1 done\n"
-    assert call(sqlite, command(), *arguments, run_key="run 1, step 2")[0] == "0 done\n"
+    assert call(sqlite, command(), *arguments, call_key="run 1, step 2")[0] == "0 done\n"
     assert sqlite.problems(4) == []
 
 

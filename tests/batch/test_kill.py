@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from django_runbook.models import Checkpoint
+from django_runbook.models import Checkpoint, FinishedKey
 from tests.batch.commands import CountBatches, CountItems, MarkItems
 from tests.batch.engines import KILLED, VENDORS, Engine
 
@@ -80,6 +80,28 @@ def test_killed_at_each_statement_every_row_is_done_once(engine: Engine, command
     assert number > 15
 
 
+@pytest.mark.parametrize(("engine", "command"), EACH, indirect=["engine"])
+def test_under_a_run_key_every_row_is_done_once_also_where_it_was_killed_after_its_last_commit(
+    engine: Engine, command: type[CountItems]
+) -> None:
+    tokens = ("--batch-size", 2, "--run-key", "2026-01-31")
+    number, code, finished_count = 0, KILLED, 0
+    while code == KILLED:
+        number += 1
+        engine.clear()
+        engine.fill(3)
+        with engine.forked(dies_at(number, engine, engine.work(command(), *tokens))) as child:
+            code = child.wait()
+        assert code in {0, KILLED}
+        finished_count += code == KILLED and engine.is_finished()
+        # A job that was killed is repeated as it was.
+        assert engine.run(command(), *tokens) == 0
+        assert engine.problems(3) == [], f"at point {number}"
+        assert not Checkpoint.objects.using(engine.alias).exists()
+        assert FinishedKey.objects.using(engine.alias).get().done_count == 3
+    assert (number > 15, finished_count > 0) == (True, True)
+
+
 def test_killed_at_random_every_row_is_done_once(engine: Engine, settings: Any) -> None:
     command = CountItems()
     # A lock that is left behind ends the next start with 75.
@@ -99,7 +121,7 @@ def test_killed_at_random_every_row_is_done_once(engine: Engine, settings: Any) 
         while code == KILLED:
             # As a runner calls it: once more after its end does nothing.
             tokens = ("--batch-size", chance.choice([1, 7, 50]), "--lock-wait", lock_wait)
-            work = engine.work(command, *tokens, run_key=f"run {run_count}")
+            work = engine.work(command, *tokens, call_key=f"run {run_count}")
             with engine.forked(work) as child:
                 if kill_count < KILL_ROUNDS:
                     time.sleep(chance.uniform(0.01, 0.15))

@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from django_runbook import conf
 from django_runbook.batch.graceful import GracefulCommand
 from django_runbook.batch.locked import LockedCommand
 from django_runbook.exceptions import LockHeld, LockLost, LockUnavailable, Stopped
+from django_runbook.locks import watching
 from django_runbook.locks.base import Lock
 from django_runbook.locks.factory import new_factory
 from django_runbook.locks.file import FileLock
@@ -47,7 +49,8 @@ class GracefulOutside(GracefulCommand, Command):
 
 
 @pytest.fixture(autouse=True)
-def locks_of_one_test(settings: Any, tmp_path: Path) -> None:
+def locks_of_one_test(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "INTERVAL_SECONDS", 0.05)
     settings.RUNBOOK = {"LOCK": {"BACKEND": "file", "OPTIONS": {"directory": tmp_path / "locks"}}}
 
 
@@ -143,25 +146,54 @@ def test_a_duration_that_is_none_is_refused(text: str) -> None:
         call_command(Command(), f"--lock-wait={text}")
 
 
-def test_a_lock_that_got_lost_is_a_failure_although_the_work_is_done() -> None:
+def test_a_lock_that_nobody_else_had_is_acquired_again_and_reported_once() -> None:
+    def lose(command: Any) -> bool:
+        command.lock.path.unlink()
+        time.sleep(0.3)
+        return is_taken(NAME)
+
+    command = Command(lose)
+    call_command(command)
+    assert command.seen == [True]
+    told = f'the lock "{NAME}" was lost and acquired again; as far as is known, nobody else had it meanwhile\n'
+    assert command.stderr.getvalue() == told
+
+
+def test_a_lock_that_is_lost_at_the_very_end_is_acquired_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "INTERVAL_SECONDS", 60.0)
     command = Command(lambda command: command.lock.path.unlink())
-    with pytest.raises(CommandError, match=f'the lock "{NAME}" got lost, so that another run may be at work') as caught:
-        call_command(command)
-    assert caught.value.returncode == 75
+    call_command(command)
+    assert "was lost and acquired again" in command.stderr.getvalue()
+    assert not is_taken(NAME)
+
+
+def take_away(command: Any) -> None:
+    """Let another one have the lock, and free it again."""
+    command.lock.path.unlink()
+    other = lock_of(NAME)
+    assert other.acquire() is None
+    other.release()
+
+
+def test_a_lost_lock_is_a_failure_although_the_work_is_done() -> None:
+    with pytest.raises(CommandError, match=f'the lock "{NAME}" was lost, so another run may be at work') as caught:
+        call_command(Command(take_away))
+    # Not 75, which says that nothing was run.
+    assert caught.value.returncode == 1
     assert isinstance(caught.value.__cause__, LockLost)
 
 
 @pytest.mark.parametrize("kind", [GracefulInside, GracefulOutside])
-def test_a_lock_that_gets_lost_stops_a_graceful_command(kind: type[Command]) -> None:
+def test_a_lost_lock_stops_a_graceful_command(kind: type[Command]) -> None:
     def lose(command: Any) -> tuple[bool, str]:
-        command.lock.path.unlink()
+        take_away(command)
         return command.wait(20), command.stop_reason
 
     command = kind(lose)
-    with pytest.raises(CommandError, match="got lost") as caught:
+    with pytest.raises(CommandError, match="was lost") as caught:
         call_command(command)
-    assert caught.value.returncode == 75
-    assert command.seen == [(True, f'the lock "{NAME}" got lost, so that another run may be at work')]
+    assert caught.value.returncode == 1
+    assert command.seen == [(True, f'the lock "{NAME}" was lost, so another run may be at work')]
 
 
 @pytest.mark.parametrize("kind", [GracefulInside, GracefulOutside])
@@ -205,7 +237,8 @@ Command(stderr=sys.stdout).run_from_argv(["manage.py", "wait", "--lock-wait=20s"
 
 
 def test_locks_that_cannot_be_used_are_a_failure_and_not_a_held_lock(tmp_path: Path) -> None:
-    lock_of(NAME).path.mkdir()
+    lock_of(NAME).path.mkdir(parents=True, mode=0o700)
+    (tmp_path / "locks").chmod(0o700)
     with pytest.raises(CommandError, match="is not a regular file") as caught:
         call_command(Command())
     assert caught.value.returncode == 1

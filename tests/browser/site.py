@@ -36,15 +36,31 @@ def main() -> None:
         _answer(getattr(calls, name)(**arguments))
 
 
+class _Own:
+    """The locks of the runs of this site."""
+
+    def __init__(self, directory: Path) -> None:
+        from tests.journal_data import LOCKS
+
+        self.identity = LOCKS
+        self._directory = directory
+
+    def __call__(self, name: str) -> FileLock:
+        from django_runbook.locks.file import FileLock
+
+        return FileLock(name, directory=self._directory)
+
+
 class Calls:
     """What the site can be told to do."""
 
     def __init__(self, directory: Path) -> None:
         from django_runbook import admin
+        from django_runbook.locks.factory import Locks
 
         self._directory = directory
         self._locks: dict[str, FileLock] = {}
-        admin.new_lock = lambda: self._lock
+        admin.new_lock = lambda: Locks(_Own(directory), name="own", options={})
 
     def make(self, kind: str) -> str:
         """Store a run; one that is running holds its lock."""
@@ -53,7 +69,7 @@ class Calls:
 
         run: Run = getattr(journal_data, kind)()
         if run.status == RUNNING:
-            lock = self._locks[run.pk] = self._lock(run.lock_name)
+            lock = self._locks[run.pk] = _Own(self._directory)(run.lock_name)
             lock.acquire()
         return run.pk
 
@@ -87,11 +103,6 @@ class Calls:
     def die(self, run: str) -> None:
         """Let go of the lock of a run, as its process does when it is killed."""
         self._locks.pop(run).release()
-
-    def _lock(self, name: str) -> FileLock:
-        from django_runbook.locks.file import FileLock
-
-        return FileLock(name, directory=self._directory)
 
     def _steps(self, run: str) -> Any:
         from django_runbook.models import StepRun

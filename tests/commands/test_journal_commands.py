@@ -18,8 +18,8 @@ from pytest_django import Settings
 
 from django_runbook import conf
 from django_runbook.locks import factory
-from django_runbook.management.commands import prune_runs
-from django_runbook.models import RUNNING, Checkpoint, Run, StepRun
+from django_runbook.management.commands import mail_run_report, prune_runs
+from django_runbook.models import RUNNING, Checkpoint, FinishedKey, Run, StepRun
 from tests.journal.support import die
 from tests.runner.support import run
 
@@ -62,6 +62,7 @@ def made(runbook: str, *, days: int, **columns: Any) -> Run:
         "owner": "x",
         "started_at": at,
         "now": at.isoformat(),
+        "lock_backend": factory.new_factory(conf.read(), what="").identity,
     }
     row = Run.objects.create(runbook=runbook, name=runbook, **{**values, **columns})
     StepRun.objects.create(run=row, step_id="one", name="one", role="step", kind="command", status="succeeded")
@@ -137,6 +138,29 @@ def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path) -> None:
         lock.release()
 
 
+def test_a_run_that_took_another_lock_may_be_running(tmp_path: Path, settings: Settings) -> None:
+    run(tmp_path, FAILING)
+    die("one")
+    folder = tmp_path / "elsewhere"
+    settings.RUNBOOK = {**settings.RUNBOOK, "LOCK": {"BACKEND": "file", "OPTIONS": {"directory": str(folder)}}}
+    # That there is a file for it, from an attempt of the run in earlier days, proves nothing.
+    lock = factory.new_factory(conf.read(), what="")(Run.objects.get().lock_name)
+    lock.acquire()
+    lock.release()
+    assert "running" in show()
+
+
+def test_runs_are_listed_by_the_status_that_is_shown(tmp_path: Path) -> None:
+    for status in ("succeeded", "refused", "failed"):
+        made(f"{status}.yml", days=1, status=status)
+        assert [line.split()[1] for line in show("--status", status).splitlines()[1:]] == [f"{status}.yml"]
+    assert show("--status", "warning") == "There are no runs.\n"
+    run(tmp_path, FAILING)
+    row = die("one")
+    assert row.pk[:8] in show("--status", "interrupted")
+    assert show("--status", "running") == "There are no runs.\n"
+
+
 @pytest.mark.parametrize("words", [("--run", "x"), ("--step", "one")], ids=["run", "step"])
 def test_what_is_not_there_is_told(words: tuple[str, ...]) -> None:
     with pytest.raises(CommandError) as caught:
@@ -177,6 +201,22 @@ def test_old_runs_are_deleted_with_their_steps_and_the_newest_stay() -> None:
     assert prune("--older-than", "90d", "--keep", "2") == "2 done\n"
     assert set(Run.objects.all()) == {new, old[0], other}
     assert set(StepRun.objects.values_list("run", flat=True)) == {new.pk, old[0].pk, other.pk}
+
+
+def test_a_refused_run_takes_the_place_of_no_other() -> None:
+    old = [made("a.yml", days=100 + number) for number in range(3)]
+    refused = [made("a.yml", days=days, status="refused") for days in (200, 101, 95, 1)]
+    made("b.yml", days=100, status="refused")
+    prune("--older-than", "90d", "--keep", "2")
+    assert set(Run.objects.all()) == {old[0], old[1], refused[3]}
+
+
+def test_keys_of_finished_work_are_forgotten_with_the_runs_of_their_time() -> None:
+    for days in (100, 1):
+        at = timezone.now() - datetime.timedelta(days=days)
+        FinishedKey.objects.create(scope="a", key_digest=str(days), run_key=str(days), command="x", finished_at=at)
+    prune("--older-than", "90d")
+    assert FinishedKey.objects.get().run_key == "1"
 
 
 def test_by_default_a_hundred_of_each_stay() -> None:
@@ -266,6 +306,22 @@ def test_a_failed_run_is_reported_by_its_handler(tmp_path: Path, monkeypatch: py
     assert "- three: not_run" in message.body
     assert "--resume " in message.body
     assert "s3cret" not in message.body
+
+
+def test_a_report_of_very_many_steps_is_no_book(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mail_run_report, "_MAX_STEPS", 10)
+    monkeypatch.setattr(mail_run_report, "_MAX_FAILURES", 3)
+    row = made("a.yml", days=1, status="failed")
+    StepRun.objects.bulk_create(
+        StepRun(run=row, step_id=f"s{number}", role="step", kind="command", status="failed", output_head="broken")
+        for number in range(30)
+    )
+    call_command("mail_run_report", "--to", "ops@example.com", stdout=io.StringIO())
+    (message,) = mail.outbox
+    assert message.subject == "[runbook] a.yml: s0 failed (and 29 more)"
+    assert f"… and 21 more: show_runs --run {row.pk} shows them" in message.body
+    assert message.body.count("broken") == 3
+    assert "--- and 27 more" in message.body
 
 
 def test_a_run_that_is_not_recorded_is_not_reported_as_another_one(tmp_path: Path) -> None:

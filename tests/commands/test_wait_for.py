@@ -233,9 +233,10 @@ def test_what_cannot_be_meant_is_refused(words: str, message: str) -> None:
     assert message in str(caught.value)
 
 
-def test_a_signal_ends_the_waiting() -> None:
+def test_a_signal_ends_the_waiting(tmp_path: Path) -> None:
     code = "from django.core.management import execute_from_command_line as run\nrun(['manage.py', 'wait_for', 'migrations'])"
-    with started(code, PYTHONUNBUFFERED="1") as process:
+    database = {"DJANGO_SETTINGS_MODULE": "tests.state_settings", "STATE_DATABASE": str(tmp_path / "db.sqlite3")}
+    with started(code, PYTHONUNBUFFERED="1", **database) as process:
         assert read_line(process).startswith('migrations "default" is not there yet')
         process.terminate()
         out, errors = process.communicate()

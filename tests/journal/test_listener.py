@@ -1,19 +1,25 @@
 from __future__ import annotations
 
+import datetime
 import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import DatabaseError, OperationalError
 from django.dispatch import Signal
 
-from django_runbook import signals
+from django_runbook import conf, signals
 from django_runbook.executors.atomic import atomically
 from django_runbook.fields import storable
 from django_runbook.journal import writer
+from django_runbook.locks.base import Kept
+from django_runbook.locks.factory import new_factory
+from django_runbook.locks.file import FileLock
 from django_runbook.models import FailedRow, Run, StepRun
 from django_runbook.results import StepStatus
 from tests.journal.support import effects, resume
@@ -34,6 +40,58 @@ def row(step_id: str, **more: Any) -> StepRun:
 
 
 # -- rows ------------------------------------------------------------------------------------------------------------------
+
+
+def test_durations_are_measured_by_a_clock_that_is_never_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hours = iter(range(10**6))
+    now = datetime.datetime.now(datetime.UTC)
+
+    def set_back(zone: datetime.tzinfo) -> datetime.datetime:
+        return (now - datetime.timedelta(hours=next(hours))).astimezone(zone)
+
+    text = """\
+steps:
+  - {id: slow, command: effect slow --log log --pause 0.2}
+  - {id: tried, command: effect tried --log log --fail-until 3, retry: {attempts: 3, delay: 0.3s, backoff: 1, jitter: false}}
+  - {id: group, steps: [noop]}
+"""
+    clock = SimpleNamespace(datetime=SimpleNamespace(now=set_back), UTC=datetime.UTC)
+    monkeypatch.setattr("django_runbook.runner.run.datetime", clock)
+    assert run(tmp_path, text).exit_code == 0
+    monkeypatch.undo()
+    recorded = Run.objects.get()
+    assert recorded.finished_at is not None
+    assert recorded.finished_at < recorded.started_at
+    took = {step.step_id: step.took_seconds or 0.0 for step in StepRun.objects.order_by("pk")}
+    assert 0.2 <= took["slow"] < 5
+    # With its retries, and the pauses before them.
+    assert 0.6 <= took["tried"] < 5
+    assert took["slow"] + took["tried"] <= (recorded.took_seconds or 0.0) < 10
+    for step in StepRun.objects.filter(attempt__lt=3, step_id="tried"):
+        assert step.took_seconds is not None
+        assert step.took_seconds >= 0
+    call_command("show_runs")
+    call_command("show_runs", "--run", recorded.pk)
+    assert "-" not in "".join(re.findall(r"[-\d.]+s\b", capsys.readouterr().out))
+
+
+def test_the_duration_of_a_resumed_run_is_that_of_its_last_attempt(tmp_path: Path) -> None:
+    (tmp_path / "broken").touch()
+    run(tmp_path, "steps: [{id: one, command: effect one --log log --pause 0.3 --fail-if broken}, noop]")
+    first = Run.objects.get()
+    assert first.duration_seconds is not None
+    assert first.duration_seconds >= 0.3
+    (tmp_path / "broken").unlink()
+    resume(tmp_path)
+    second = Run.objects.get()
+    assert second.duration_seconds is not None
+    assert 0.3 <= second.duration_seconds < 10
+    assert second.duration_seconds != first.duration_seconds
+    noop = StepRun.objects.get(step_id="noop", run_attempt=1)
+    # It was not called.
+    assert (noop.duration_seconds, noop.took_seconds) == (None, None)
 
 
 def test_a_run_is_recorded_with_what_it_was_given(tmp_path: Path) -> None:
@@ -215,6 +273,40 @@ steps:
     texts = [value for row in rows for value in row.values() if isinstance(value, str)]
     assert [text for text in texts if storable(text) != text] == []
     assert Run.objects.get().name == "ab"
+
+
+@pytest.mark.parametrize(
+    ("kept", "status", "said"),
+    [
+        (Kept.RETAKEN, "succeeded", 'the lock "run {id}" was lost and acquired again'),
+        (Kept.LOST, "failed", 'the lock "run {id}" was lost, so another process may resume the run'),
+    ],
+)
+def test_the_lock_that_says_that_a_run_lives_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: Kept, status: str, said: str
+) -> None:
+    keep = FileLock.keep
+    monkeypatch.setattr("django_runbook.locks.watching.INTERVAL_SECONDS", 0.05)
+    monkeypatch.setattr(FileLock, "keep", lambda lock: kept if lock.name.startswith("run ") else keep(lock))
+    told = run(
+        tmp_path, f"steps: [work --how short --log {tmp_path / 'work'}, {{id: two, command: effect two --log log}}]"
+    )
+    recorded = Run.objects.get()
+    assert told.status == status
+    # 75 would say that nothing was run.
+    assert told.exit_code == (0 if status == "succeeded" else 1)
+    assert said.format(id=recorded.pk) in told.errors + told.events[-1]["result"]["reason"]
+    assert recorded.status == status
+    if status == "failed":
+        assert effects(tmp_path) == []
+        assert said.format(id=recorded.pk) in recorded.reason
+        monkeypatch.setattr(FileLock, "keep", keep)
+        assert (resume(tmp_path).exit_code, effects(tmp_path)) == (0, ["two"])
+
+
+def test_a_run_remembers_what_keeps_its_lock(tmp_path: Path) -> None:
+    run(tmp_path, "steps: [noop]")
+    assert Run.objects.get().lock_backend == new_factory(conf.read(), what="a test").identity != ""
 
 
 def test_a_run_that_goes_on_is_the_same_run(tmp_path: Path) -> None:

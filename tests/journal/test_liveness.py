@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.journal.liveness import Life, life_of, shown_status
-from django_runbook.locks.base import Lock
+from django_runbook.locks.base import Holder
+from django_runbook.locks.factory import Locks
 from django_runbook.locks.file import FileLock
 from django_runbook.models import RUNNING, Run
 
-RUN = Run(id="abc", status=RUNNING)
+HERE = "the locks of this test"
+RUN = Run(id="abc", status=RUNNING, lock_backend=HERE)
 
 
 @pytest.fixture
@@ -18,8 +21,23 @@ def lock(tmp_path: Path) -> FileLock:
     return FileLock(RUN.lock_name, directory=tmp_path)
 
 
+class Own:
+    """A backend whose locks are in one folder."""
+
+    def __init__(self, directory: Path, *, identity: str = HERE) -> None:
+        self.identity = identity
+        self._directory = directory
+
+    def __call__(self, name: str) -> FileLock:
+        return FileLock(name, directory=self._directory)
+
+
+def locks_by(backend: Any) -> Locks:
+    return Locks(backend, name="own", options={})
+
+
 def life(run: Run, tmp_path: Path) -> Life:
-    return life_of(run, lambda name: FileLock(name, directory=tmp_path))
+    return life_of(run, locks_by(Own(tmp_path)))
 
 
 def test_a_run_whose_lock_is_held_is_at_work(lock: FileLock, tmp_path: Path) -> None:
@@ -54,16 +72,66 @@ def test_a_lock_that_was_never_taken_here_says_nothing_however_often_it_is_asked
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_that_ended_is_not_asked() -> None:
-    def refuse(name: str) -> Lock:
-        raise AssertionError(name)
+@pytest.mark.django_db
+def test_a_lock_that_is_free_under_another_backend_says_nothing(lock: FileLock, tmp_path: Path) -> None:
+    lock.acquire()
+    lock.release()
+    for identity in ("another backend", ""):
+        assert life_of(RUN, locks_by(Own(tmp_path, identity=identity))) is Life.UNKNOWN
+    lock.acquire()
+    try:
+        assert life_of(RUN, locks_by(Own(tmp_path, identity="another backend"))) is Life.UNKNOWN
+    finally:
+        lock.release()
 
-    assert life_of(Run(id="abc", status="failed"), refuse) is Life.ENDED
+
+class Refusing:
+    """A backend that cannot be used."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __call__(self, name: str) -> Any:
+        raise self._error
+
+
+class Nameless(Refusing):
+    """A backend whose folder is not known either."""
+
+    @property
+    def identity(self) -> str:
+        raise self._error
+
+
+def test_a_run_that_ended_is_not_asked() -> None:
+    for status in ("failed", "refused"):
+        assert life_of(Run(id="abc", status=status), locks_by(Nameless(AssertionError()))) is Life.ENDED
 
 
 @pytest.mark.django_db
-def test_locks_that_cannot_be_asked_say_nothing() -> None:
-    def refuse(name: str) -> Lock:
-        raise InvalidUsage("no folder")
+@pytest.mark.parametrize("kind", [Refusing, Nameless])
+def test_locks_that_cannot_be_asked_say_nothing(kind: type[Refusing]) -> None:
+    locks = locks_by(kind(InvalidUsage("no folder")))
+    run = Run(id="abc", status=RUNNING, lock_backend=locks.identity if kind is Refusing else HERE)
+    assert life_of(run, locks) is Life.UNKNOWN
 
-    assert life_of(RUN, refuse) is Life.UNKNOWN
+
+class Basic:
+    """A lock of a project that can do only the least, and is free."""
+
+    name = ""
+
+    def acquire(self) -> Holder | None:
+        return None
+
+    def is_held(self) -> bool:
+        return False
+
+    def release(self) -> None:
+        """Has nothing to give back."""
+
+
+@pytest.mark.django_db
+def test_a_free_lock_of_a_kind_that_cannot_tell_proves_nothing() -> None:
+    locks = locks_by(lambda name: Basic())
+    assert life_of(Run(id="abc", status=RUNNING, lock_backend=locks.identity), locks) is Life.UNKNOWN

@@ -14,7 +14,7 @@ from django.db import connections
 
 from django_runbook.conf import Configuration, LockBackend
 from django_runbook.locks.base import Holder, Lock
-from django_runbook.locks.factory import new_factory
+from django_runbook.locks.factory import Locks, new_factory
 from tests.postgres_settings import POSTGRES
 from tests.services import REDIS_URL, require_mariadb, require_postgres, require_redis
 
@@ -37,7 +37,7 @@ class Backend:
         return locks(self.here.backend, **self.here.options)(name)
 
 
-def locks(backend: str, **options: object) -> Callable[[str], Lock]:
+def locks(backend: str, **options: object) -> Locks:
     """The locks of a backend with these options."""
     configuration = Configuration(lock=LockBackend(backend=backend, options=options))
     return new_factory(configuration, what="a test")

@@ -32,7 +32,17 @@ def test_a_lock_is_held_once_and_says_by_whom(backend: Backend, name: str) -> No
 
 def test_locks_of_different_names_do_not_know_each_other(backend: Backend, name: str) -> None:
     # Names that a careless backend would fold, cut or quote into one.
-    names = [name, name.upper(), f"{name} ", f"{name}'%s", name * 10, name * 10 + "!", f"{name} ü", f"{name} u"]
+    names = [
+        name,
+        name.upper(),
+        f"{name} ",
+        f"{name}'%s",
+        name * 10,
+        name * 10 + "!",
+        f"{name} ü",
+        f"{name} u",
+        f"{name} \udcff",
+    ]
     locks = [backend.lock(other) for other in names]
     assert [lock.acquire() for lock in locks] == [None] * len(names)
     assert all(lock.is_held() for lock in locks)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.db import connections
@@ -11,7 +12,7 @@ from django.db import connections
 from django_runbook import conf
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.locks import space
-from django_runbook.locks.base import Holder, Lock
+from django_runbook.locks.base import Holder, Kept, Lock, Probe, complete
 from django_runbook.locks.factory import new_factory
 from django_runbook.locks.file import FileLock
 from django_runbook.locks.redis import RedisLock
@@ -21,13 +22,18 @@ from tests.postgres_settings import POSTGRES
 
 
 class OwnLock:
-    """A backend of a project's own, and the lock that it gives."""
+    """A backend of a project's own, and the lock that it gives, which can do only the least."""
+
+    told: ClassVar[tuple[str, str]] = ("", "")
+    answer: ClassVar[bool] = True
+    released: ClassVar[list[str]] = []
 
     def __init__(self, *, what: str, colour: str) -> None:
-        self.told = (what, colour)
+        OwnLock.told = (what, colour)
+        OwnLock.released = []
         self.name = ""
 
-    def __call__(self, name: str) -> Lock:
+    def __call__(self, name: str) -> Any:
         self.name = name
         return self
 
@@ -35,10 +41,10 @@ class OwnLock:
         return None
 
     def is_held(self) -> bool:
-        return True
+        return self.answer
 
     def release(self) -> None:
-        """Has nothing to give back."""
+        self.released.append(self.name)
 
 
 NO_BACKEND = "not to be called"
@@ -61,8 +67,91 @@ def test_a_name_or_an_import_path_gives_the_backend(settings: Any, tmp_path: Pat
 def test_a_backend_of_a_projects_own_gets_its_options(settings: Any) -> None:
     own = {"BACKEND": "tests.locks.test_factory.OwnLock", "OPTIONS": {"colour": "red"}}
     lock = lock_by(settings, own)
-    assert isinstance(lock, OwnLock)
-    assert (lock.name, lock.told) == ("import", ("a test", "red"))
+    assert (lock.name, OwnLock.told) == ("import", ("a test", "red"))
+
+
+@pytest.mark.parametrize(("is_held", "kept"), [(True, Kept.HELD), (False, Kept.LOST)])
+def test_a_backend_that_can_do_only_the_least_gets_safe_answers(settings: Any, is_held: bool, kept: Kept) -> None:  # noqa: FBT001 - a parameter of the test
+    lock = lock_by(settings, {"BACKEND": "tests.locks.test_factory.OwnLock", "OPTIONS": {"colour": "red"}})
+    OwnLock.answer = is_held
+    assert lock.acquire() is None
+    assert (lock.is_held(), lock.keep(), lock.probe()) == (is_held, kept, Probe.UNKNOWN)
+    lock.discard()
+    assert OwnLock.released == ["import"]
+
+
+class Forwarding:
+    """A lock of a project that hands on what it does not know."""
+
+    def __init__(self, lock: Lock) -> None:
+        self.lock = lock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.lock, name)
+
+
+def test_a_lock_that_forwards_what_it_does_not_know_has_the_answers_of_the_other(tmp_path: Path) -> None:
+    lock = complete(Forwarding(FileLock("import", directory=tmp_path)))
+    assert isinstance(lock, Forwarding)
+    assert lock.probe() is Probe.UNKNOWN
+    assert lock.acquire() is None
+    assert (lock.probe(), lock.keep()) == (Probe.HELD, Kept.HELD)
+    lock.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- what keeps the locks ----------------------------------------------------------------------------------------------
+
+
+def identity(backend: str, **options: object) -> str:
+    return locks(backend, **options).identity
+
+
+def test_other_folders_hosts_databases_and_servers_are_other_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [identity("file", directory=tmp_path), identity("file", directory=tmp_path / "other")]
+    monkeypatch.setattr(socket, "gethostname", lambda: "another-host")
+    found.append(identity("file", directory=tmp_path))
+    urls = ("redis://one:6379/0", "redis://one:6379/1", "redis://one:6380/0", "redis://two:6379/0", "unix:///a")
+    found += [identity("redis", url=url) for url in urls]
+    found.append(identity("redis", url="redis://one:6379/0", prefix="desk"))
+    with alias_on("postgresql") as one, alias_on("postgresql", NAME="other") as two, alias_on("mariadb") as three:
+        found += [identity("database", alias=alias) for alias in (one, two, three)]
+    assert len(set(found)) == len(found), found
+    assert str(tmp_path) in found[0]
+
+
+def test_making_an_identity_makes_nothing(tmp_path: Path) -> None:
+    assert identity("file", directory=tmp_path / "locks")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_password_is_no_part_of_what_keeps_the_locks() -> None:
+    plain = identity("redis", url="redis://one:6379/0")
+    assert identity("redis", url="redis://desk:hunter2@one:6379/0") == plain
+    own = "tests.locks.test_factory.AnyLock"
+    assert identity(own, url="x://u:one@h", password="a") == identity(own, url="x://u:two@h", password="b")
+    assert identity(own, url="x://u:one@h") != identity(own, url="x://u:one@other")
+    assert identity(own, nested={"api_key": "a", "hosts": ["x"]}) == identity(own, nested={"hosts": ["x"]})
+    assert identity(own).startswith(own)
+
+
+class AnyLock(OwnLock):
+    """A backend that takes any options."""
+
+    def __init__(self, *, what: str, **options: object) -> None:
+        super().__init__(what=what, colour="any")
+
+
+class NamedLock(AnyLock):
+    """A backend that says itself what keeps its locks."""
+
+    identity = "the safe in the cellar"
+
+
+def test_a_backend_may_say_itself_what_keeps_its_locks() -> None:
+    assert identity("tests.locks.test_factory.NamedLock", colour="red") == "the safe in the cellar"
 
 
 @pytest.mark.parametrize(
@@ -91,15 +180,15 @@ print(type(new_factory(conf.read(), what="a test")("import")).__name__)
     ("value", "problem"),
     [
         (None, "must be the name of a backend, or a dictionary with BACKEND and OPTIONS"),
-        ("databse", 'there is no backend "databse"; "database" is near'),
+        ("databse", 'there is no backend "databse"; did you mean "database"'),
         ("zookeeper", 'there is no backend "zookeeper"; there are: auto, file, database, redis, and import paths'),
         ("nowhere.Locks", 'the backend "nowhere.Locks" cannot be imported: '),
         ("tests.locks.test_factory.Absent", 'the backend "tests.locks.test_factory.Absent" cannot be imported: '),
-        ("tests.locks.test_factory.NO_BACKEND", "is no backend: it cannot be called"),
+        ("tests.locks.test_factory.NO_BACKEND", "is not a backend: it cannot be called"),
         ("database", r'the database "default" \(SQLite\) has no locks, .* can be "file" instead'),
         ("redis", 'need the option "url"'),
         ({}, r'\["BACKEND"\] must be the name or the import path of a backend'),
-        ({"BACKEND": "file", "OPTION": {}}, r'RUNBOOK\["LOCK"\] has no key "OPTION"; "OPTIONS" is near'),
+        ({"BACKEND": "file", "OPTION": {}}, r'RUNBOOK\["LOCK"\] has no key "OPTION"; did you mean "OPTIONS"'),
         ({"BACKEND": "file", "OPTIONS": []}, r'\["OPTIONS"\] must be a dictionary from names to values'),
         ({"BACKEND": "file", "OPTIONS": {1: 2}}, r'\["OPTIONS"\] must be a dictionary from names to values'),
         ({"BACKEND": "file", "OPTIONS": {"folder": "/x"}}, 'the OPTIONS do not fit "file": .*folder'),
@@ -108,7 +197,7 @@ print(type(new_factory(conf.read(), what="a test")("import")).__name__)
         ({"BACKEND": "auto", "OPTIONS": {"directory": "/x"}}, '"auto" has no OPTIONS'),
         (
             {"BACKEND": "database", "OPTIONS": {"alias": "other"}},
-            '"alias" .* is no alias of DATABASES; there are: default',
+            '"alias" .* is not in DATABASES, which has: default',
         ),
     ],
 )

@@ -5,20 +5,24 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import pwd
+import shutil
 import stat
 import subprocess
 import sys
-import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from django.db import connections
 
 from django_runbook.exceptions import InvalidUsage, LockUnavailable
 from django_runbook.locks import folder
-from django_runbook.locks.base import Holder
+from django_runbook.locks.base import PATIENCE_SECONDS, Holder, Kept, Probe
 from django_runbook.locks.file import FileLock
+from django_runbook.locks.folder import Place
 from tests.locks.backends import holder_of, is_free, locks
 
 
@@ -80,6 +84,139 @@ def test_the_file_stays_and_names_nobody_when_the_lock_is_free(lock: FileLock) -
     assert lock.path.read_text() == ""
 
 
+def test_a_removed_file_is_made_again(lock: FileLock, tmp_path: Path) -> None:
+    assert lock.acquire() is None
+    assert lock.keep() is Kept.HELD
+    lock.path.unlink()
+    assert not lock.is_held()
+    assert [lock.keep(), lock.keep()] == [Kept.RETAKEN, Kept.HELD]
+    assert lock.is_held()
+    assert holder_of(FileLock("import", directory=tmp_path)).what == "a test"
+    lock.release()
+    assert is_free(FileLock("import", directory=tmp_path))
+
+
+def test_a_removed_folder_is_made_again(tmp_path: Path) -> None:
+    lock = FileLock(
+        "import", directory=tmp_path / "locks", make_directory=lambda: folder.make(Place(given=tmp_path / "locks"))
+    )
+    assert lock.acquire() is None
+    shutil.rmtree(tmp_path / "locks")
+    assert lock.keep() is Kept.RETAKEN
+    assert stat.S_IMODE((tmp_path / "locks").stat().st_mode) == 0o700
+    lock.release()
+
+
+@pytest.mark.parametrize("is_released", [False, True], ids=["held", "released since"])
+def test_a_file_that_somebody_else_has_made_meanwhile_is_a_lost_lock(
+    lock: FileLock,
+    tmp_path: Path,
+    is_released: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    assert lock.acquire() is None
+    lock.path.unlink()
+    other = FileLock("import", directory=tmp_path)
+    assert other.acquire() is None
+    if is_released:
+        other.release()
+    assert lock.keep() is Kept.LOST
+    other.release()
+    other.path.unlink()
+    # What is lost stays lost, whatever becomes of the file.
+    assert lock.keep() is Kept.LOST
+    assert not lock.is_held()
+    lock.release()
+    assert lock.acquire() is None
+    assert lock.keep() is Kept.HELD
+    lock.release()
+
+
+@pytest.mark.parametrize("meanwhile", ["nobody", "held", "released"])
+def test_a_descriptor_that_a_command_closed_is_noticed(lock: FileLock, tmp_path: Path, meanwhile: str) -> None:
+    assert lock.acquire() is None
+    number = descriptor_of(lock)
+    os.close(number)
+    assert not lock.is_held()
+    # Else the descriptor of the other lock would have the number of ours.
+    assert os.open(os.devnull, os.O_RDONLY) == number
+    other = FileLock("import", directory=tmp_path)
+    if meanwhile != "nobody":
+        assert other.acquire() is None
+    if meanwhile == "released":
+        other.release()
+    assert lock.keep() is (Kept.RETAKEN if meanwhile == "nobody" else Kept.LOST)
+    lock.release()
+    other.release()
+    assert is_free(other)
+    os.close(number)
+
+
+def test_a_descriptor_that_is_now_another_file_is_left_alone(lock: FileLock, tmp_path: Path) -> None:
+    assert lock.acquire() is None
+    descriptor = descriptor_of(lock)
+    with (tmp_path / "precious").open("w+") as precious:
+        precious.write("text")
+        precious.flush()
+        os.dup2(precious.fileno(), descriptor)
+        assert lock.keep() is Kept.RETAKEN
+        lock.release()
+        assert (tmp_path / "precious").read_text() == "text"
+        os.fstat(descriptor)
+        os.close(descriptor)
+
+
+def test_a_file_system_that_is_away_is_waited_for(lock: FileLock, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lock.acquire() is None
+
+    def fail(path: Path) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    clock = time.monotonic
+    monkeypatch.setattr(Path, "lstat", fail)
+    assert lock.keep() is Kept.UNKNOWN
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + PATIENCE_SECONDS - 5)
+    assert lock.keep() is Kept.UNKNOWN
+    monkeypatch.undo()
+    assert lock.keep() is Kept.HELD
+    monkeypatch.setattr(Path, "lstat", fail)
+    # It begins again: what came back was held all the time.
+    assert lock.keep() is Kept.UNKNOWN
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + PATIENCE_SECONDS + 5)
+    assert lock.keep() is Kept.LOST
+    monkeypatch.undo()
+    assert lock.keep() is Kept.LOST
+    lock.release()
+
+
+def descriptor_of(lock: FileLock) -> int:
+    """The descriptor that a command closes with all others."""
+    (found,) = [
+        int(entry.name) for entry in Path("/proc/self/fd").iterdir() if entry.exists() and entry.readlink() == lock.path
+    ]
+    return found
+
+
+def test_a_free_lock_proves_something_only_where_it_was_held(lock: FileLock, tmp_path: Path) -> None:
+    probe = FileLock("import", directory=tmp_path).probe
+    assert probe() is Probe.UNKNOWN
+    assert list(tmp_path.iterdir()) == []
+    assert lock.acquire() is None
+    assert [probe(), lock.probe()] == [Probe.HELD] * 2
+    lock.release()
+    assert [probe(), probe()] == [Probe.FREE] * 2
+    # To ask leaves the lock free and the file as it was.
+    assert lock.acquire() is None
+    lock.discard()
+    assert probe() is Probe.UNKNOWN
+
+
+@pytest.mark.parametrize("make", [link_to_a_file, link_to_nothing, second_name, os.mkfifo, Path.mkdir])
+def test_what_is_no_lock_file_answers_no_question(lock: FileLock, make: Callable[[Path], object]) -> None:
+    make(lock.path)
+    with pytest.raises(LockUnavailable):
+        lock.probe()
+
+
 def test_a_removed_file_is_noticed(lock: FileLock, tmp_path: Path) -> None:
     assert lock.acquire() is None
     lock.path.unlink()
@@ -112,12 +249,12 @@ def test_a_file_that_is_removed_while_it_is_locked_is_not_taken_for_the_lock(
 
 def test_who_removes_the_lock_leaves_no_file(lock: FileLock) -> None:
     assert lock.acquire() is None
-    lock.remove()
+    lock.discard()
     assert not lock.path.exists()
     assert not lock.is_held()
     assert lock.acquire() is None
     lock.release()
-    lock.remove()
+    lock.discard()
     assert lock.path.exists()
 
 
@@ -126,7 +263,7 @@ def test_the_file_of_somebody_else_is_not_removed(lock: FileLock, tmp_path: Path
     lock.path.unlink()
     other = FileLock("import", directory=tmp_path)
     assert other.acquire() is None
-    lock.remove()
+    lock.discard()
     assert other.is_held()
     other.release()
 
@@ -143,7 +280,7 @@ def test_locks_that_are_removed_exclude_each_other_all_the_time(tmp_path: Path) 
             inside.append(number)
             seen.append(len(inside))
             inside.pop()
-            lock.remove()
+            lock.discard()
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         list(pool.map(work, range(4)))
@@ -213,66 +350,183 @@ def test_names_and_spaces_have_files_of_their_own(tmp_path: Path) -> None:
 
 
 def test_the_folder_is_made_and_private(tmp_path: Path) -> None:
-    made = folder.private(tmp_path / "of" / "locks")
+    made = folder.make(Place(given=tmp_path / "of" / "locks"))
     assert (made.is_dir(), stat.S_IMODE(made.stat().st_mode)) == (True, 0o700)
-    assert folder.private(made) == made
+    assert folder.make(Place(given=made)) == made
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702], ids=oct)
 def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path, mode: int) -> None:
     tmp_path.chmod(mode)
-    with pytest.raises(InvalidUsage, match=f"others can write to the folder of lock files {tmp_path}; name one with"):
-        folder.private(tmp_path)
+    for use in (folder.make, folder.check):
+        with pytest.raises(InvalidUsage, match=f"others can write to the folder of lock files {tmp_path}; set RUNBOOK"):
+            use(Place(given=tmp_path))
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "locks").touch()
-    with pytest.raises(InvalidUsage, match=f"{tmp_path}/locks is not a folder"):
-        folder.private(tmp_path / "locks")
-    with pytest.raises(LockUnavailable, match=f"{tmp_path}/locks/below cannot be made: Not a directory"):
-        folder.private(tmp_path / "locks" / "below")
+    for use in (folder.make, folder.check):
+        with pytest.raises(InvalidUsage, match=f"{tmp_path}/locks is not a folder"):
+            use(Place(given=tmp_path / "locks"))
+        with pytest.raises(InvalidUsage, match=f"{tmp_path}/locks/below cannot be made: Not a directory; set RUNBOOK"):
+            use(Place(given=tmp_path / "locks" / "below"))
 
 
-def home_of(monkeypatch: pytest.MonkeyPatch, home: Path | None) -> None:
-    monkeypatch.setattr(folder, "_home", lambda: home)
+def test_a_disk_that_is_full_is_no_wrong_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "mkdir", fail)
+    with pytest.raises(LockUnavailable, match=r"cannot be made: No space left on device$"):
+        folder.make(Place(given=tmp_path / "locks"))
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.EPERM])
+def test_a_file_that_cannot_be_opened_for_good_names_the_setting(
+    lock: FileLock, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def fail(*args: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(
+        InvalidUsage, match=r'cannot be opened: .*; set RUNBOOK\["LOCK"\]\["OPTIONS"\]\["directory"\] to'
+    ):
+        lock.acquire()
+
+
+# -- without a given folder --------------------------------------------------------------------------------------------
+
+
+class Nobody:
+    """A user as the user database has it."""
+
+    def __init__(self, home: object) -> None:
+        self.pw_dir = str(home)
+        self.pw_name = "desk"
+
+
+def home_of(monkeypatch: pytest.MonkeyPatch, home: object) -> None:
+    def look_up(uid: int) -> Nobody:
+        if home is None:
+            raise KeyError(uid)
+        return Nobody(home)
+
+    monkeypatch.setattr(pwd, "getpwuid", look_up)
 
 
 def test_without_a_given_folder_it_is_one_in_the_home_of_the_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home_of(monkeypatch, tmp_path)
-    assert folder.private() == tmp_path / ".local" / "state" / "django-runbook" / "locks"
+    for name in ("HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "TMPDIR"):
+        monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
+    folder.check(Place())
+    assert list(tmp_path.iterdir()) == []
+    assert folder.make(Place()) == folder.find(Place()) == tmp_path / ".local" / "state" / "django-runbook" / "locks"
 
 
-def test_without_a_home_it_is_one_of_the_user_among_the_temporary_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("home", "problem"),
+    [
+        (None, "has no home directory for lock files"),
+        ("/nonexistent", "the home directory /nonexistent of desk, for lock files, is not there"),
+        ("/dev/null", "the home directory /dev/null of desk, for lock files, is not there"),
+    ],
+)
+def test_a_user_without_a_home_is_told_which_setting_to_make(
+    monkeypatch: pytest.MonkeyPatch, home: object, problem: str
 ) -> None:
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-    home_of(monkeypatch, None)
-    own = tmp_path / f"django-runbook-{os.geteuid()}"
-    assert folder.private() == own
-    own.chmod(0o720)
-    with pytest.raises(InvalidUsage, match="others can write to"):
-        folder.private()
-    own.rmdir()
-    own.symlink_to(tmp_path)
-    with pytest.raises(InvalidUsage, match="is not a folder"):
-        folder.private()
+    home_of(monkeypatch, home)
+    for use in (folder.find, folder.make, folder.check):
+        with pytest.raises(InvalidUsage, match=f'{problem}; set RUNBOOK.*"directory"'):
+            use(Place())
 
 
-def test_a_home_that_refuses_is_passed_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+def test_a_home_that_refuses_is_not_replaced_by_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".local").touch()
     home_of(monkeypatch, tmp_path)
-    assert folder.private() == tmp_path / f"django-runbook-{os.geteuid()}"
+    for use in (folder.make, folder.check):
+        with pytest.raises(InvalidUsage, match="cannot be made: Not a directory; set RUNBOOK"):
+            use(Place())
 
 
-def test_the_own_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-    home_of(monkeypatch, None)
+def test_the_own_folder_is_private_and_belongs_to_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home_of(monkeypatch, tmp_path)
+    own = folder.make(Place())
+    own.chmod(0o720)
+    with pytest.raises(InvalidUsage, match="others can write to"):
+        folder.make(Place())
+    shutil.rmtree(own)
+    own.symlink_to(tmp_path)
+    with pytest.raises(InvalidUsage, match="is not a folder"):
+        folder.make(Place())
+    own.unlink()
+    folder.make(Place())
     monkeypatch.setattr(os, "geteuid", lambda: 4321)
-    with pytest.raises(InvalidUsage, match=f"belongs to {folder.name_of_user(os.getuid())}; name one with"):
-        folder.private()
+    with pytest.raises(InvalidUsage, match=f"belongs to {folder.name_of_user(os.getuid())}; set RUNBOOK"):
+        folder.make(Place())
+
+
+def test_beside_a_database_that_is_a_file_it_depends_on_no_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home_of(monkeypatch, None)
+    place = Place(database=tmp_path / "desk.sqlite3")
+    folder.check(place)
+    assert list(tmp_path.iterdir()) == []
+    assert folder.make(place) == tmp_path / "desk.sqlite3-runbook-locks"
+    assert stat.S_IMODE((tmp_path / "desk.sqlite3-runbook-locks").stat().st_mode) == 0o700
+    (tmp_path / "desk.sqlite3-runbook-locks").chmod(0o770)
+    with pytest.raises(InvalidUsage, match="others can write to"):
+        folder.make(place)
+    with pytest.raises(InvalidUsage, match="sqlite3-runbook-locks cannot be made: No such file or directory; set"):
+        folder.make(Place(database=tmp_path / "not there" / "desk.sqlite3"))
+
+
+def test_a_database_has_one_folder_by_whatever_name_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "release").mkdir()
+    (tmp_path / "current").symlink_to("release")
+    monkeypatch.chdir(tmp_path / "release")
+    names = [
+        "db.sqlite3",
+        f"{tmp_path}/current/db.sqlite3",
+        f"file:{tmp_path}/release/db.sqlite3?mode=rwc",
+        Path("db.sqlite3"),
+    ]
+    found = set()
+    for name in names:
+        monkeypatch.setitem(connections.settings["default"], "NAME", name)
+        lock = locks("file")("import")
+        assert isinstance(lock, FileLock)
+        found.add(lock.path)
+    assert len(found) == 1
+    assert found.pop().parent == tmp_path / "release" / "db.sqlite3-runbook-locks"
+    for name in (":memory:", "file:memorydb?mode=memory&cache=shared"):
+        monkeypatch.setitem(connections.settings["default"], "NAME", name)
+        home_of(monkeypatch, tmp_path / "home")
+        with pytest.raises(InvalidUsage, match="the home directory"):
+            locks("file")("import")
+
+
+def test_a_home_in_memory_may_be_one_of_this_process_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = tmp_path.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    mounts = tmp_path / "mountinfo"
+    monkeypatch.setattr(folder, "_MOUNTS", mounts)
+    home_of(monkeypatch, tmp_path)
+    line = f"36 35 {number} / {{point}} rw,noatime master:1 - {{kind}} none rw\n"
+    for kind, point in (("ext4", "/home"), ("tmpfs", "/"), ("overlay", "/")):
+        mounts.write_text(line.format(kind=kind, point=point) + "nonsense\n")
+        folder.check(Place())
+    for kind in ("tmpfs", "ramfs"):
+        mounts.write_text(line.format(kind=kind, point="/home"))
+        with pytest.raises(InvalidUsage, match=f"the home directory {tmp_path} is kept in memory .*; set RUNBOOK"):
+            folder.find(Place())
+        # A folder that somebody has chosen is one that all processes see.
+        folder.check(Place(given=tmp_path / "given"))
 
 
 def test_a_user_without_a_name_is_a_number() -> None:
@@ -284,3 +538,5 @@ def test_no_folder_is_made_before_the_first_lock(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     assert is_free(new_lock("import"))
     assert [path.name for path in tmp_path.iterdir()] == ["locks"]
+    # It is no part of a working tree.
+    assert (tmp_path / "locks" / ".gitignore").read_text() == "*\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,7 @@ import pymysql
 import pytest
 
 from django_runbook.exceptions import LockUnavailable
-from django_runbook.locks.base import Lock
+from django_runbook.locks.base import PATIENCE_SECONDS, Kept, Lock, Probe
 from django_runbook.locks.mysql import MySQLLock
 from django_runbook.locks.session import Session
 from tests.locks.backends import alias_on, eventually, holder_of, is_free, locks
@@ -49,6 +50,90 @@ def test_a_connection_that_is_killed_has_lost_the_lock(lock: MySQLLock, name: st
     assert lock.is_held()
 
 
+def kill(lock: MySQLLock) -> int:
+    """End the connection that holds the lock, and return its number."""
+    number = int(ask("SELECT IS_USED_LOCK(%s)", lock.key))
+    ask(f"KILL {number}")
+    return number
+
+
+def test_a_connection_that_is_killed_is_replaced(lock: MySQLLock, name: str) -> None:
+    assert lock.acquire() is None
+    assert lock.keep() is Kept.HELD
+    before = kill(lock)
+    assert eventually(lambda: not lock.is_held())
+    assert [lock.keep(), lock.keep()] == [Kept.RETAKEN, Kept.HELD]
+    assert ask("SELECT IS_USED_LOCK(%s)", lock.key) not in {None, before}
+    with alias_on("mariadb") as alias:
+        assert holder_of(locks("database", alias=alias)(name)).pid == os.getpid()
+    lock.release()
+    assert ask("SELECT IS_USED_LOCK(%s)", lock.key) is None
+
+
+def test_a_lock_that_somebody_else_has_by_now_is_lost(lock: MySQLLock, name: str) -> None:
+    assert lock.acquire() is None
+    kill(lock)
+    assert eventually(lambda: ask("SELECT IS_USED_LOCK(%s)", lock.key) is None)
+    with alias_on("mariadb") as alias:
+        other = locks("database", alias=alias)(name)
+        assert other.acquire() is None
+        assert lock.keep() is Kept.LOST
+        other.release()
+        assert lock.keep() is Kept.LOST
+    lock.release()
+    assert lock.acquire() is None
+    assert lock.keep() is Kept.HELD
+
+
+def test_a_connection_that_only_we_know_to_be_broken_is_ended(lock: MySQLLock, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken: list[Session] = []
+    ask_server, close = Session.ask, Session.close
+
+    def lose(session: Session, *args: Any) -> Any:
+        if session in broken:
+            raise LockUnavailable("Lost connection to MySQL server during query")
+        return ask_server(session, *args)
+
+    assert lock.acquire() is None
+    before = ask("SELECT IS_USED_LOCK(%s)", lock.key)
+    broken.append(vars(lock)["_session"])
+    monkeypatch.setattr(Session, "ask", lose)
+    monkeypatch.setattr(Session, "close", lambda session: None if session in broken else close(session))
+    assert lock.keep() is Kept.UNKNOWN
+    assert eventually(lambda: lock.keep() is Kept.RETAKEN)
+    assert ask("SELECT IS_USED_LOCK(%s)", lock.key) not in {None, before}
+    close(broken[0])
+
+
+def test_a_server_that_stays_away_for_longer_than_a_minute_has_lost_the_lock(
+    lock: MySQLLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise LockUnavailable("Can't connect to MySQL server")
+
+    assert lock.acquire() is None
+    clock = time.monotonic
+    kill(lock)
+    monkeypatch.setattr(Session, "__init__", refuse)
+    assert eventually(lambda: lock.keep() is Kept.UNKNOWN)
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + PATIENCE_SECONDS + 5)
+    assert lock.keep() is Kept.LOST
+
+
+def test_a_free_lock_proves_that_its_holder_is_dead_unless_the_server_was_just_started(
+    lock: MySQLLock, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lock.probe() is Probe.FREE
+    assert lock.acquire() is None
+    with alias_on("mariadb") as alias:
+        probe = locks("database", alias=alias)(name).probe
+        assert [lock.probe(), probe()] == [Probe.HELD] * 2
+        lock.discard()
+        assert probe() is Probe.FREE
+    monkeypatch.setattr(MySQLLock, "_uptime_seconds", lambda lock, session: PATIENCE_SECONDS - 1)
+    assert lock.probe() is Probe.UNKNOWN
+
+
 def test_a_lock_that_its_own_connection_gave_back_is_lost(lock: MySQLLock) -> None:
     sessions: list[Session] = []
 
@@ -65,8 +150,17 @@ def test_a_lock_that_its_own_connection_gave_back_is_lost(lock: MySQLLock) -> No
     assert not lock.is_held()
 
 
-def test_a_limit_for_silent_connections_does_not_touch_the_lock(name: str) -> None:
-    with alias_on("mariadb", OPTIONS={"init_command": "SET SESSION wait_timeout = 1"}) as alias:
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "wait_timeout = 1",
+        "idle_transaction_timeout = 1",
+        "idle_readonly_transaction_timeout = 1",
+        "max_statement_time = 1",
+    ],
+)
+def test_a_limit_for_silent_connections_does_not_touch_the_lock(name: str, limit: str) -> None:
+    with alias_on("mariadb", OPTIONS={"init_command": f"SET SESSION {limit}"}) as alias:
         lock = locks("database", alias=alias)(name)
         assert lock.acquire() is None
         time.sleep(1.5)

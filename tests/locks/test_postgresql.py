@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
 from django.db import connections
 
-from django_runbook.locks.base import Holder, Lock
+from django_runbook.exceptions import LockUnavailable
+from django_runbook.locks.base import PATIENCE_SECONDS, Holder, Kept, Lock, Probe
 from django_runbook.locks.postgresql import PostgreSQLLock
+from django_runbook.locks.session import Session
 from tests.locks.backends import alias_on, eventually, holder_of, is_free, locks
 from tests.locks.looking import key_of, pid_of
 from tests.postgres_settings import POSTGRES
@@ -37,6 +41,156 @@ def test_a_connection_that_is_terminated_has_lost_the_lock(
     lock.release()
     assert lock.acquire() is None
     assert lock.is_held()
+
+
+def test_a_connection_that_is_terminated_is_replaced(server: psycopg.Connection[Any], lock: Lock, name: str) -> None:
+    assert lock.acquire() is None
+    assert lock.keep() is Kept.HELD
+    before = pid_of(server, name)
+    server.execute("SELECT pg_terminate_backend(%s)", [before])
+    assert eventually(lambda: not lock.is_held())
+    assert [lock.keep(), lock.keep()] == [Kept.RETAKEN, Kept.HELD]
+    assert pid_of(server, name) not in {None, before}
+    with alias_on("postgresql") as alias:
+        assert holder_of(locks("database", alias=alias)(name)).pid == os.getpid()
+    lock.release()
+    assert pid_of(server, name) is None
+
+
+def test_a_connection_is_replaced_from_any_thread_while_others_ask(
+    server: psycopg.Connection[Any], lock: Lock, name: str
+) -> None:
+    assert lock.acquire() is None
+    with ThreadPoolExecutor(4) as threads:
+        answers = []
+        for _ in range(3):
+            server.execute("SELECT pg_terminate_backend(%s)", [pid_of(server, name)])
+            assert eventually(lambda: not lock.is_held())
+            answers.append(sorted(kept.value for kept in threads.map(lambda _: lock.keep(), range(8))))
+    assert answers == [["held"] * 7 + ["retaken"]] * 3
+    assert lock.is_held()
+
+
+def test_a_lock_that_somebody_else_has_by_now_is_lost(server: psycopg.Connection[Any], lock: Lock, name: str) -> None:
+    assert lock.acquire() is None
+    server.execute("SELECT pg_terminate_backend(%s)", [pid_of(server, name)])
+    assert eventually(lambda: pid_of(server, name) is None)
+    with alias_on("postgresql") as alias:
+        other = locks("database", alias=alias)(name)
+        assert other.acquire() is None
+        assert lock.keep() is Kept.LOST
+        other.release()
+        assert lock.keep() is Kept.LOST
+    assert not lock.is_held()
+    lock.release()
+    assert lock.acquire() is None
+    assert lock.keep() is Kept.HELD
+
+
+def test_a_server_that_restarts_is_waited_for(
+    server: psycopg.Connection[Any], lock: Lock, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise LockUnavailable("the database system is shutting down")
+
+    assert lock.acquire() is None
+    clock, begin = time.monotonic, Session.__init__
+    monkeypatch.setattr(Session, "__init__", refuse)
+    server.execute("SELECT pg_terminate_backend(%s)", [pid_of(server, name)])
+    assert eventually(lambda: lock.keep() is Kept.UNKNOWN)
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + PATIENCE_SECONDS - 5)
+    assert lock.keep() is Kept.UNKNOWN
+    assert not lock.is_held()
+    monkeypatch.setattr(Session, "__init__", begin)
+    assert lock.keep() is Kept.RETAKEN
+    assert (lock.is_held(), pid_of(server, name) is None) == (True, False)
+    monkeypatch.setattr(Session, "__init__", refuse)
+    server.execute("SELECT pg_terminate_backend(%s)", [pid_of(server, name)])
+    assert eventually(lambda: lock.keep() is Kept.UNKNOWN)
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + 3 * PATIENCE_SECONDS)
+    assert [lock.keep(), lock.keep()] == [Kept.LOST] * 2
+
+
+def test_a_connection_that_only_we_know_to_be_broken_is_ended(
+    server: psycopg.Connection[Any], lock: Lock, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that forgets a connection tells neither of its ends."""
+    broken: list[Session] = []
+    ask, close = Session.ask, Session.close
+
+    def lose(session: Session, *args: Any) -> Any:
+        if session in broken:
+            raise LockUnavailable("could not receive data from server: Connection timed out")
+        return ask(session, *args)
+
+    assert lock.acquire() is None
+    before = pid_of(server, name)
+    broken.append(vars(lock)["_session"])
+    monkeypatch.setattr(Session, "ask", lose)
+    monkeypatch.setattr(Session, "close", lambda session: None if session in broken else close(session))
+    assert lock.keep() is Kept.UNKNOWN
+    assert eventually(lambda: lock.keep() is Kept.RETAKEN)
+    assert pid_of(server, name) not in {None, before}
+    close(broken[0])
+
+
+def test_a_free_lock_proves_that_its_holder_is_dead_unless_the_server_was_just_started(
+    server: psycopg.Connection[Any], lock: Lock, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lock.probe() is Probe.FREE
+    assert lock.acquire() is None
+    assert lock.probe() is Probe.HELD
+    lock.discard()
+    assert lock.probe() is Probe.FREE
+    server.execute("SELECT pg_advisory_lock(%s)", [key_of(name)])
+    assert lock.probe() is Probe.HELD
+    server.execute("SELECT pg_advisory_unlock(%s)", [key_of(name)])
+    monkeypatch.setattr(PostgreSQLLock, "_uptime_seconds", lambda lock, session: PATIENCE_SECONDS - 1)
+    assert lock.probe() is Probe.UNKNOWN
+
+
+def test_a_probe_takes_nothing(server: psycopg.Connection[Any], lock: Lock, name: str) -> None:
+    count = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'runbook%'"
+    before = server.execute(count).fetchone()
+    assert lock.probe() is Probe.FREE
+    assert eventually(lambda: server.execute(count).fetchone() == before)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"statement_timeout": "1ms"},
+        {"lock_timeout": "1ms"},
+        {"idle_in_transaction_session_timeout": "50ms"},
+        {"idle_session_timeout": "50ms"},
+        {"statement_timeout": "1ms", "lock_timeout": "1ms", "idle_in_transaction_session_timeout": "50ms"},
+        {"default_transaction_read_only": "on", "default_transaction_deferrable": "on"},
+        {"default_transaction_isolation": "'repeatable read'"},
+        {"default_transaction_isolation": "serializable", "lock_timeout": "1ms"},
+    ],
+    ids=" and ".join,
+)
+def test_the_limits_of_a_role_do_not_touch_the_lock(
+    server: psycopg.Connection[Any], name: str, limits: dict[str, str]
+) -> None:
+    role = f"role_{uuid.uuid4().hex[:12]}"
+    server.execute(f"CREATE ROLE {role} LOGIN")
+    try:
+        for limit, value in limits.items():
+            server.execute(f"ALTER ROLE {role} SET {limit} = {value if value[0] == chr(39) else repr(value)}")
+        with alias_on("postgresql", USER=role) as alias:
+            new_lock = locks("database", alias=alias)
+            for _ in range(5):
+                lock, other = new_lock(name), new_lock(name)
+                assert lock.acquire() is None
+                assert holder_of(other).pid == os.getpid()
+                assert other.probe() is Probe.HELD
+                time.sleep(0.1)
+                assert (lock.is_held(), lock.keep()) == (True, Kept.HELD)
+                lock.release()
+                assert other.probe() is Probe.FREE
+    finally:
+        server.execute(f"DROP ROLE {role}")
 
 
 def test_vacuum_is_not_held_back(server: psycopg.Connection[Any], lock: Lock, name: str) -> None:
@@ -66,6 +220,8 @@ def test_nothing_else_is_locked(server: psycopg.Connection[Any], lock: Lock, nam
         pytest.param({"options": "-c statement_timeout=100"}, id="a limit for statements"),
         pytest.param({"pool": {"max_size": 1}}, id="a pool of Django's"),
         pytest.param({"server_side_binding": True}, id="binding by the server"),
+        pytest.param({"prepare_threshold": 0}, id="prepared statements"),
+        pytest.param({"server_side_binding": True, "prepare_threshold": 0}, id="both"),
     ],
 )
 def test_the_settings_of_the_project_do_not_touch_the_lock(

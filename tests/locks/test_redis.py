@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from django_runbook.exceptions import InvalidUsage, LockUnavailable
+from django_runbook.locks.base import PATIENCE_SECONDS, Kept, Probe
 from django_runbook.locks.redis import RedisLock
 from tests.batch.support import read_line
 from tests.locks.backends import EXPIRY_SECONDS, backend_of, eventually, holder_of, is_free, locks
@@ -50,7 +51,7 @@ def test_a_lock_is_held_longer_than_its_expiry(server: Server, lock: RedisLock, 
     assert holder_of(lock_on(server, name)).pid == os.getpid()
     with redis.Redis(port=server.port) as client:
         # Renewing adds nothing to what is left, or a holder that is killed would leave the lock behind for longer.
-        (key,) = client.keys()
+        (key,) = (key for key in client.scan_iter() if key != lock.trace_key.encode())
         assert 0 < client.pttl(key) <= EXPIRY_SECONDS * 1000
 
 
@@ -88,6 +89,122 @@ def test_a_redis_that_comes_back_without_its_keys_has_lost_the_lock(server: Serv
     server.start()
     assert eventually(lambda: not lock.is_held())
     assert is_free(lock_on(server, name))
+
+
+def forget(server: Server) -> None:
+    with redis.Redis(port=server.port) as client:
+        client.flushall()
+
+
+def test_a_lock_that_nobody_has_acquired_meanwhile_is_acquired_again(
+    server: Server, lock: RedisLock, name: str
+) -> None:
+    assert lock.acquire() is None
+    assert lock.keep() is Kept.HELD
+    forget(server)
+    assert eventually(lambda: not lock.is_held())
+    assert [lock.keep(), lock.keep()] == [Kept.RETAKEN, Kept.HELD]
+    assert holder_of(lock_on(server, name)).pid == os.getpid()
+    # The new lease is renewed as the old one was.
+    time.sleep(EXPIRY_SECONDS * 1.5)
+    assert (lock.is_held(), lock.keep()) == (True, Kept.HELD)
+    lock.release()
+    assert is_free(lock_on(server, name))
+
+
+@pytest.mark.parametrize("is_released", [False, True], ids=["held", "released since"])
+@pytest.mark.parametrize("loss", ["expired", "data lost"])
+def test_a_lock_that_somebody_else_has_acquired_meanwhile_is_lost(
+    server: Server,
+    lock: RedisLock,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    is_released: bool,  # noqa: FBT001 - a parameter of the test
+    loss: str,
+) -> None:
+    assert lock.acquire() is None
+    if loss == "expired":
+        with redis.Redis(port=server.port) as client:
+            client.delete(next(key for key in client.scan_iter() if key != lock.trace_key.encode()))
+    else:
+        forget(server)
+    other = lock_on(server, name)
+    assert other.acquire() is None
+    if is_released:
+        other.release()
+    assert eventually(lambda: not lock.is_held())
+    assert [lock.keep(), lock.keep()] == [Kept.LOST] * 2
+    assert other.is_held() is not is_released
+    lock.release()
+    other.release()
+    assert is_free(lock_on(server, name))
+
+
+def test_a_redis_that_was_away_for_longer_than_the_lease_gives_the_lock_back(
+    server: Server, lock: RedisLock, name: str
+) -> None:
+    assert lock.acquire() is None
+    server.stop()
+    assert eventually(lambda: lock.keep() is Kept.UNKNOWN)
+    assert not lock.is_held()
+    server.start()
+    assert lock.keep() is Kept.RETAKEN
+    assert (lock.is_held(), holder_of(lock_on(server, name)).pid) == (True, os.getpid())
+
+
+def test_a_redis_that_hung_for_longer_than_the_lease_gives_the_lock_back(server: Server, name: str) -> None:
+    lock = lock_on(server, name)
+    assert lock.acquire() is None
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        assert eventually(lambda: lock.keep() is Kept.UNKNOWN)
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    assert eventually(lambda: lock.keep() is Kept.RETAKEN)
+    lock.release()
+
+
+def test_a_redis_that_stays_away_for_longer_than_a_minute_has_lost_the_lock(
+    server: Server, lock: RedisLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lock.acquire() is None
+    server.stop()
+    assert eventually(lambda: lock.keep() is Kept.UNKNOWN)
+    clock = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + PATIENCE_SECONDS)
+    assert lock.keep() is Kept.LOST
+    server.start()
+    assert lock.keep() is Kept.LOST
+
+
+def test_a_process_that_stood_still_asks_whether_somebody_had_the_lock(
+    server: Server, lock: RedisLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lock.acquire() is None
+    clock = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + EXPIRY_SECONDS)
+    # Redis still has the key: nobody else can have had it.
+    assert lock.keep() is Kept.RETAKEN
+    assert lock.is_held()
+
+
+def test_a_free_lock_of_a_redis_that_was_just_started_proves_nothing(
+    server: Server, lock: RedisLock, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lock.probe() is Probe.UNKNOWN
+    assert lock.acquire() is None
+    assert lock_on(server, name).probe() is Probe.HELD
+    lock.discard()
+    with redis.Redis(port=server.port) as client:
+        assert client.keys() == []
+        assert eventually(lambda: len(client.client_list()) == 1)
+        since = client.info("server")
+    answer = {**since, "uptime_in_seconds": int(PATIENCE_SECONDS) + 1}
+    monkeypatch.setattr(redis.Redis, "info", lambda client, section: answer)
+    assert lock.probe() is Probe.FREE
+    server.stop()
+    with pytest.raises(LockUnavailable):
+        lock.probe()
 
 
 def test_a_redis_that_is_away_for_a_moment_changes_nothing(server: Server, name: str) -> None:
@@ -180,7 +297,7 @@ def test_prefixes_keep_projects_apart(server: Server, lock: RedisLock, name: str
         ({"url": "redis://127.0.0.1", "expiry_seconds": True}, "must be a number of seconds, at least 1"),
         ({"url": "redis://127.0.0.1", "expiry_seconds": 0.5}, "must be a number of seconds, at least 1"),
         ({"url": "redis://127.0.0.1", "expiry_seconds": float("nan")}, "must be a number of seconds, at least 1"),
-        ({"url": "redis://127.0.0.1", "prefix": 1}, 'the option "prefix" of the redis locks must be a text'),
+        ({"url": "redis://127.0.0.1", "prefix": 1}, 'the option "prefix" of the redis locks must be a string'),
     ],
 )
 def test_options_that_cannot_work_are_refused_before_anything_is_connected_to(

@@ -22,7 +22,7 @@ def attempt(pk: int, step_id: str, begin: float | None = 0, end: float | None = 
     values: dict[str, Any] = {
         "attempt": 1, "run_attempt": 1, "name": step_id, "role": "step", "kind": "command", "group_ids": [],
         "status": "succeeded", "tolerated": False, "reason": "", "error_type": "", "message": "", "done_count": None,
-        "total_count": None, "failed_count": 0, "file": "a.yml", "line": pk,
+        "total_count": None, "failed_count": 0, "file": "a.yml", "line": pk, "duration_seconds": None,
     }  # fmt: skip
     begun, ended = (None if seconds is None else at(seconds) for seconds in (begin, end))
     return Attempt(**{**values, "pk": pk, "step_id": step_id, "started_at": begun, "finished_at": ended, **more})
@@ -92,6 +92,47 @@ def test_the_shortest_bar_can_be_seen_and_stays_on_the_axis() -> None:
 def test_a_clock_that_goes_back_breaks_nothing() -> None:
     rows = timeline(run_of(10), attempt(1, "odd", 5, 3), attempt(2, "before", -5, -3)).rows
     assert [row.duration for row in rows] == ["0.0s", "2.0s"]
+    assert all(float(bar.stretch.begin) <= float(bar.stretch.end) for row in rows for bar in row.bars)
+
+
+def test_what_was_measured_is_shown_whatever_the_clock_on_the_wall_says() -> None:
+    back = attempt(1, "back", 50, -3550, duration_seconds=12.0)
+    ahead = attempt(2, "ahead", 20, 3625, duration_seconds=5.0)
+    rows = timeline(run_of(-3500, duration_seconds=100.0), back, ahead)
+    assert [row.duration for row in rows.rows] == ["12s", "5.0s"]
+    assert rows.axis.seconds == 100
+    bars = [row.bars[0] for row in rows.rows]
+    assert [(bar.stretch.begin, bar.stretch.end) for bar in bars] == [("50.000", "62.000"), ("20.000", "25.000")]
+    assert [bar.text for bar in bars] == ["attempt 1: succeeded, 12s", "attempt 1: succeeded, 5.0s"]
+
+
+def test_a_retried_step_shows_its_whole_duration_and_each_attempt_its_own() -> None:
+    tried = [
+        attempt(1, "load", 0, 10, status="failed"),
+        attempt(2, "load", 40, 45, attempt=2, status="failed"),
+        attempt(3, "load", 75, 90, attempt=3, duration_seconds=90.2),
+    ]
+    (row,) = timeline(run_of(), *tried).rows
+    assert (row.duration, row.tries) == ("1m30s", "3 attempts")
+    assert [bar.text.rpartition(", ")[2] for bar in row.bars] == ["10s", "5.0s", "15s"]
+    # Of an attempt of the run that died nothing was measured.
+    (row,) = timeline(run_of(), *tried[:2]).rows
+    assert row.duration == "45s"
+
+
+def test_a_step_that_is_retried_just_now_has_taken_as_long_as_all_of_its_attempts() -> None:
+    tried = [attempt(1, "load", 0, 10, status="failed"), attempt(2, "load", 40, None, attempt=2, status=RUNNING)]
+    (row,) = timeline(run_of(None, status=RUNNING), *tried, now=100).rows
+    assert row.duration == "1m40s"
+    assert row.bars[1].text == "attempt 2: running, 1m00s"
+
+
+def test_a_resumed_step_shows_the_duration_of_its_last_attempt_of_the_run() -> None:
+    first = attempt(1, "load", 0, 10, status="interrupted")
+    second = attempt(2, "load", 1000, 1030, attempt=2, run_attempt=2, duration_seconds=31.0)
+    (row,) = timeline(run_of(1030, attempt_count=2, resumed_at=at(1000)), first, second).rows
+    assert row.duration == "31s"
+    assert [bar.text.rpartition(", ")[2] for bar in row.bars] == ["10s", "31s"]
 
 
 @pytest.mark.parametrize("seconds", [0, 0.0005, 0.03, 7, 61, 3599, 90_000, 40_000_000])

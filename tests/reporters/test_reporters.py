@@ -56,6 +56,7 @@ def test_jsonl_has_the_names_of_each_event() -> None:
         "confirmation_requested": ["step_id", "text"],
         "lock_awaited": ["step_id", "name", "holder"],
         "history_awaited": ["reason"],
+        "lock_retaken": ["name"],
         "step_output_written": ["step_id", "stream", "line"],
         "step_progress": ["step_id", "done_count", "total_count", "failed_count"],
         "attempt_started": ["step_id", "attempt"],

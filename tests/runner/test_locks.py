@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import io
+import os
 import signal
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
-from django_runbook import conf
-from django_runbook.locks import factory
-from django_runbook.locks.base import Holder, Lock
+from django_runbook import conf, events
+from django_runbook.executors import listing
+from django_runbook.locks import factory, presence, space
+from django_runbook.locks.base import Holder, Kept, Lock, Probe
+from django_runbook.locks.held import HeldLock
+from django_runbook.process.deadlines import Branch, Halt
+from django_runbook.process.stopping import Stop
+from django_runbook.results import Failure
 from django_runbook.runner.locking import Locker
 from django_runbook.runner.telling import Teller
-from tests.runner.support import run, start, wait_for
+from tests.runner.support import PATIENCE_SECONDS, run, start, wait_for
 
 
 def lock_of(name: str) -> Lock:
@@ -33,24 +46,104 @@ def test_a_held_lock_ends_the_run_before_anything_runs_and_names_the_holder(tmp_
         told = run(tmp_path, f"lock: {name}\nsteps: [noop]\nfinally: [noop]")
     finally:
         lock.release()
-    assert (told.status, told.exit_code) == ("failed", 75)
+    assert (told.status, told.exit_code) == ("refused", 75)
     assert told.statuses == {"noop": "not_run", "noop-2": "not_run"}
     reason = told.events[-1]["result"]["reason"]
     assert f'the lock "{name}" is held by a test, process ' in reason
     assert ", since 2" in reason
 
 
-def test_the_lock_of_a_file_is_on_by_default_and_named_after_the_runbook(tmp_path: Path, name: str) -> None:
+@contextlib.contextmanager
+def held(name: str) -> Iterator[None]:
+    """While somebody else has the lock of this name."""
     lock = lock_of(name)
     assert lock.acquire() is None
     try:
-        assert run(tmp_path, f"name: {name}\nsteps: [noop]").exit_code == 75
-        assert run(tmp_path, f"name: {name}\nlock: false\nsteps: [noop]").exit_code == 0
-        assert run(tmp_path, f"name: {name}\nlock: {name} too\nsteps: [noop]").exit_code == 0
-        assert run(tmp_path, f"name: {name}\nsteps: [makemigrations]", dry_run=True, list=True).exit_code == 0
+        yield
     finally:
         lock.release()
-    assert run(tmp_path, f"name: {name}\nsteps: [noop]").exit_code == 0
+
+
+def test_the_lock_of_a_file_is_on_by_default_and_named_after_the_file(tmp_path: Path, name: str) -> None:
+    with held(f"runbook {tmp_path}/test.yml"):
+        told = run(tmp_path, "name: Nightly\nsteps: [noop]")
+        assert told.exit_code == 75
+        assert f'the lock "runbook {tmp_path}/test.yml" is held by' in told.events[-1]["result"]["reason"]
+        assert run(tmp_path, "name: Nightly\nlock: true\nsteps: [noop]").exit_code == 75
+        assert run(tmp_path, "name: Nightly\nlock: {on_conflict: fail}\nsteps: [noop]").exit_code == 75
+        assert run(tmp_path, "name: Nightly\nlock: false\nsteps: [noop]").exit_code == 0
+        assert run(tmp_path, f"name: Nightly\nlock: {name}\nsteps: [noop]").exit_code == 0
+        assert run(tmp_path, "name: Nightly\nsteps: [makemigrations]", dry_run=True, list=True).exit_code == 0
+    assert run(tmp_path, "name: Nightly\nsteps: [noop]").exit_code == 0
+
+
+def test_files_of_one_display_name_do_not_exclude_each_other(tmp_path: Path) -> None:
+    with held("Nightly"), held("test"), held(f"runbook {tmp_path}/other.yml"), held("runbook Nightly"):
+        assert run(tmp_path, "name: Nightly\nsteps: [noop]").exit_code == 0
+
+
+def test_one_file_has_one_lock_however_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    jobs = tmp_path / "release" / "jobs"
+    jobs.mkdir(parents=True)
+    (tmp_path / "current").symlink_to("release")
+    (jobs / "a.yml").write_text("steps: [noop]")
+    settings.RUNBOOK = {**settings.RUNBOOK, "DIRS": [tmp_path / "current" / "jobs"]}
+    monkeypatch.chdir(jobs)
+    with held("runbook a.yml"):
+        for named in ("a.yml", "../jobs/a.yml", f"{jobs}/a.yml", f"{tmp_path}/current/jobs/a.yml"):
+            assert code_of(named) == 75, named
+    settings.RUNBOOK = {**settings.RUNBOOK, "DIRS": []}
+    with held(f"runbook {jobs}/a.yml"):
+        for named in ("a.yml", "../jobs/a.yml", f"{jobs}/a.yml"):
+            assert code_of(named) == 75, named
+
+
+def test_files_of_one_path_below_two_folders_do_not_exclude_each_other(tmp_path: Path, settings: Settings) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "a.yml").write_text("steps: [noop]")
+    settings.RUNBOOK = {**settings.RUNBOOK, "DIRS": folders}
+    with held("runbook a.yml"):
+        assert [code_of(f"{folder}/a.yml") for folder in folders] == [75, 0]
+
+
+def code_of(runbook: str) -> int:
+    try:
+        call_command("run_runbook", runbook, stdout=io.StringIO(), stderr=io.StringIO(), format="plain")
+    except SystemExit as error:
+        return int(error.code or 0)
+    except CommandError as error:
+        return error.returncode
+    return 0
+
+
+def test_a_called_runbook_has_the_lock_of_its_own_file(tmp_path: Path) -> None:
+    (tmp_path / "called.yml").write_text("name: Nightly\nsteps: [noop]")
+    text = "name: Nightly\nsteps: [{runbook: called.yml}]"
+    assert run(tmp_path, text).exit_code == 0
+    with held(f"runbook {tmp_path}/called.yml"):
+        told = run(tmp_path, text)
+    # The run had begun: 75 would say that nothing was run.
+    assert (told.status, told.exit_code, told.statuses["called"]) == ("failed", 1, "failed")
+    assert told.result("called")["failure"]["exit_code"] == 75
+
+
+@pytest.mark.parametrize("lock", ["", "lock: true\n", "lock: {on_conflict: wait}\n"])
+def test_calls_of_one_runbook_share_its_own_lock(tmp_path: Path, lock: str) -> None:
+    (tmp_path / "called.yml").write_text(f"{lock}steps: [noop]")
+    branches = "{id: a, runbook: called.yml}, {id: b, runbook: called.yml}"
+    assert run(tmp_path, f"steps: [{{parallel: [{branches}]}}]").exit_code == 0
+
+
+def test_a_written_name_is_the_lock_of_another_runbook_only_where_it_says_so(tmp_path: Path) -> None:
+    text = "lock: {name}\nsteps: [noop]"
+    with held(f"runbook {tmp_path}/other.yml"):
+        assert run(tmp_path, text.format(name=f"{tmp_path}/other.yml")).exit_code == 0
+        assert run(tmp_path, text.format(name="other.yml")).exit_code == 0
+        assert run(tmp_path, text.format(name=f"runbook {tmp_path}/other.yml")).exit_code == 75
 
 
 def test_skip_ends_the_run_well(tmp_path: Path, name: str) -> None:
@@ -60,7 +153,7 @@ def test_skip_ends_the_run_well(tmp_path: Path, name: str) -> None:
         told = run(tmp_path, f"lock: {{name: {name}, on_conflict: skip}}\nsteps: [noop]")
     finally:
         lock.release()
-    assert (told.status, told.exit_code, told.statuses) == ("succeeded", 0, {"noop": "skipped"})
+    assert (told.status, told.exit_code, told.statuses) == ("refused", 0, {"noop": "skipped"})
     assert "is held by" in told.result("noop")["reason"]
 
 
@@ -114,7 +207,16 @@ def test_the_lock_of_a_step(tmp_path: Path, name: str, on_conflict: str, status:
     finally:
         lock.release()
     assert told.statuses["say"] == status
-    assert told.exit_code == (75 if status == "failed" else 0)
+    assert (told.status, told.exit_code) == (("failed", 1) if status == "failed" else ("succeeded", 0))
+    if status == "failed":
+        assert told.result("say")["failure"]["exit_code"] == 75
+
+
+def test_a_step_can_expect_that_its_lock_is_held(tmp_path: Path, name: str) -> None:
+    text = f"steps: [{{command: say x, lock: {name}, continue_on_error: [75]}}, noop]"
+    with held(name):
+        told = run(tmp_path, text)
+    assert (told.status, told.exit_code, told.statuses["noop"]) == ("warning", 0, "succeeded")
 
 
 def test_what_is_around_a_step_holds_the_lock_for_it_too(tmp_path: Path, name: str) -> None:
@@ -135,22 +237,34 @@ steps:
     assert calls[1:5] == ["step_started", "step_finished", "step_started", "step_finished"]
 
 
+def path_of(name: str) -> Path:
+    lock: Any = lock_of(name)
+    path: Path = lock.path
+    return path
+
+
+def test_a_lock_that_nobody_else_had_is_acquired_again_and_the_run_says_so(tmp_path: Path, name: str) -> None:
+    told = run(tmp_path, f"lock: {name}\nsteps: [remove_file {path_of(name)}, say more, say end]")
+    assert (told.status, told.exit_code) == ("succeeded", 0)
+    assert [event["name"] for event in told.events if event["event"] == "lock_retaken"] == [name]
+
+
 def test_a_lost_lock_ends_the_run(tmp_path: Path, name: str) -> None:
-    lock = lock_of(name)
-    path = getattr(lock, "path")  # noqa: B009 - of the file backend, which the tests use
-    told = run(tmp_path, f"lock: {name}\nsteps: [remove_file {path}, say never]\nfinally: [say end]")
-    assert told.exit_code == 75
-    assert "got lost: nobody else has it now" in told.result("say")["failure"]["message"]
+    told = run(tmp_path, f"lock: {name}\nsteps: [remove_file {path_of(name)} --again, say never]\nfinally: [say end]")
+    # The run had begun: 75 would say that nothing was run.
+    assert (told.status, told.exit_code) == ("failed", 1)
+    assert "was lost: nobody holds it now, but somebody may have held it" in told.result("say")["failure"]["message"]
     assert told.output("say-2") == ["end"]
 
 
 class FakeLock:
-    """A lock that got lost, and that somebody else may have now."""
+    """A lock that was lost, and that somebody else may have now."""
 
     name = "nightly"
 
-    def __init__(self, holder: Holder | None) -> None:
+    def __init__(self, holder: Holder | None, *answers: Kept) -> None:
         self.holder = holder
+        self.answers = iter(answers)
         self.is_released = False
 
     def acquire(self) -> Holder | None:
@@ -159,28 +273,62 @@ class FakeLock:
     def is_held(self) -> bool:
         return False
 
+    def keep(self) -> Kept:
+        return next(self.answers, Kept.LOST)
+
+    def probe(self) -> Probe:
+        return Probe.UNKNOWN
+
     def release(self) -> None:
         self.is_released = True
+
+    discard = release
+
+
+def lost(lock: FakeLock, emit: events.Listener = lambda event: None, *, halt: Halt | None = None) -> Failure | None:
+    teller = Teller(emit, lambda: datetime.datetime.now(datetime.UTC))
+    around = halt or Stop()
+    mark = presence.claim("nightly", space="a test")
+    assert mark is not None
+    held = HeldLock(lock, mark)
+    try:
+        return Locker(new_lock=lambda name: lock, teller=teller, mask=str).lost((held,), halt=around)
+    finally:
+        mark.close()
+
+
+def test_a_lock_that_cannot_be_asked_for_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    told: list[events.Event] = []
+    assert lost(FakeLock(None, Kept.UNKNOWN, Kept.UNKNOWN, Kept.HELD), told.append) is None
+    assert told == []
+    assert lost(FakeLock(None, Kept.UNKNOWN, Kept.RETAKEN), told.append) is None
+    assert [type(event) for event in told] == [events.LockRetaken]
+    assert lost(FakeLock(None, Kept.UNKNOWN, Kept.LOST)) is not None
+
+
+def test_a_stop_ends_the_waiting_for_a_lock_that_cannot_be_asked_for() -> None:
+    branch = Branch(Stop(), grace_seconds=1)
+    branch.cancel("stopped")
+    assert lost(FakeLock(None, *[Kept.UNKNOWN] * 9), halt=branch) is None
 
 
 def test_a_lost_lock_names_who_has_it_now() -> None:
     lock = FakeLock(Holder(host="db1", pid=7, since="2013-01-31T06:00:00Z", what="run_runbook daily.yml"))
-    teller = Teller(lambda event: None, lambda: datetime.datetime.now(datetime.UTC))
-    failure = Locker(new_lock=lambda name: lock, teller=teller, mask=str).lost((lock,))
+    failure = lost(lock)
     assert failure is not None
     assert failure.message == (
-        'the lock "nightly" got lost: '
+        'the lock "nightly" was lost: '
         "it is held by run_runbook daily.yml, process 7 on db1, since 2013-01-31T06:00:00Z now"
     )
-    assert failure.exit_code == 75
+    assert failure.exit_code == 1
 
 
 def test_looking_who_has_a_lost_lock_does_not_keep_it() -> None:
     lock = FakeLock(None)
-    teller = Teller(lambda event: None, lambda: datetime.datetime.now(datetime.UTC))
-    failure = Locker(new_lock=lambda name: lock, teller=teller, mask=str).lost((lock,))
+    failure = lost(lock)
     assert failure is not None
-    assert "nobody else has it now" in failure.message
+    assert "nobody holds it now" in failure.message
     assert lock.is_released
 
 
@@ -206,3 +354,43 @@ steps: [{command: noop, lock: "${{ params.place }}"}]
     told = run(tmp_path, text)
     assert (told.status, told.exit_code) == ("failed", 1)
     assert told.result("noop")["failure"]["message"] == "line 3: the lock has an empty name"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the mark of a process that is at work")
+@pytest.mark.only("isolated")
+def test_a_run_waits_for_the_processes_of_one_that_was_killed(tmp_path: Path, name: str) -> None:
+    log = tmp_path / "log"
+    text = f"lock: {name}\nsteps: [work --how plain --log {log}]"
+    first = start(tmp_path, text)
+    below: list[int] = []
+    try:
+        wait_for(log, "started")
+        below = [pid for pid, _ in listing.descendants(first.pid, group=0)]
+        # The server, the keeper and the step: none of them can end the others.
+        assert len(below) == 3
+        for pid in below:
+            os.kill(pid, signal.SIGSTOP)
+        first.kill()
+        first.communicate()
+        second = start(tmp_path, f"lock: {name}\nsteps: [say mine]", "--format", "plain", "--verbosity", "2")
+        assert second.stdout is not None
+        assert "test" in second.stdout.readline()
+        assert "processes of a run that was killed" in second.stdout.readline()
+        assert second.poll() is None
+    finally:
+        for pid in below:
+            os.kill(pid, signal.SIGKILL)
+    stdout, stderr = second.communicate(timeout=PATIENCE_SECONDS)
+    assert second.returncode == 0, stdout + stderr
+    assert "| mine" in stdout
+
+
+def test_processes_that_stay_refuse_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(presence, "PATIENCE_SECONDS", 0.1)
+    left = presence.claim(name, space=space.on_this_host())
+    assert left is not None
+    told = run(tmp_path, f"lock: {name}\nsteps: [say never]")
+    assert told.exit_code == 75
+    assert "processes of a run that was killed" in told.events[-1]["result"]["reason"]
+    left.close()
+    assert run(tmp_path, f"lock: {name}\nsteps: [say now]").exit_code == 0

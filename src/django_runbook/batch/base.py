@@ -81,7 +81,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
     ``transaction_per = "command"`` all batches are one transaction, which a stop rolls back: for small work.
     """
 
-    stealth_options = ("run_key", "mask_secrets")
+    stealth_options = ("call_key", "mask_secrets")
 
     batch_size: ClassVar[int | None] = None
     target_seconds: ClassVar[float] = 0.5
@@ -205,7 +205,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
             return Result(done_count=0, failed_count=0, is_complete=False)
         if position is None:
             # It has finished before; what failed then has still failed.
-            failed_count = store_patience.ask(rows.failed_rows_of_shard().count) if rows and rows is store else 0
+            failed_count = store_patience.ask(rows.failed_count) if rows and rows is store else 0
             return Result(done_count=0, failed_count=failed_count, is_dry_run=chosen.dry_run)
         if chosen.shard.count > 1 and not position.upper:
             store_patience.ask(lambda: store.finish(position))
@@ -318,8 +318,9 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
         if chosen.dry_run:
             return DryStore(rows, shard_index=chosen.shard.number - 1)
         if rows is None:
-            if chosen.shard.count > 1:
-                raise CommandError("--shard needs the table of checkpoints: migrate django_runbook")
+            for option, is_given in (("--shard", chosen.shard.count > 1), ("--run-key", chosen.run_key)):
+                if is_given:
+                    raise CommandError(f"{option} needs the table of checkpoints: migrate django_runbook")
             self._refuse_max_errors(chosen, "no database has the tables for them", where="")
             self.tell(
                 "at least once: no database has the table of checkpoints for this one, so a run that is interrupted "
@@ -334,6 +335,11 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
                 "tables for them",
                 where=" there",
             )
+            if chosen.run_key:
+                raise CommandError(
+                    f'--run-key needs the table of checkpoints in the database "{self.database}", in which the command '
+                    "is one transaction: migrate django_runbook there"
+                )
             return NoStore()
         if not rows.is_together:
             self.tell(
@@ -365,6 +371,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
             scope=hashlib.sha256(text.encode()).hexdigest(),
             shard=str(chosen.shard),
             run_key=chosen.run_key,
+            call_key=chosen.call_key,
         )
 
     def _retry_failed(self, source: Source, rows: RowStore | None, chosen: BatchOptions) -> Result:

@@ -1,4 +1,4 @@
-"""How far a piece of work is, kept where it outlives the process, and who may move it on."""
+"""Keep how far a piece of work is where that outlives the process, and say who may move it on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any, Final, Protocol
@@ -22,7 +22,7 @@ from django_runbook.batch.patience import Patience
 from django_runbook.exceptions import LockHeld, LockLost
 from django_runbook.fields import storable
 from django_runbook.locks.base import Holder
-from django_runbook.models import Checkpoint, FailedRow
+from django_runbook.models import MAX_RUN_KEY_LENGTH, Checkpoint, FailedRow, FinishedKey
 
 _LOCK_WAIT_SECONDS: Final = 5
 _LOOKS: Final = 3
@@ -53,16 +53,25 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Which piece of work: ``scope`` is a digest of all that the meaning of a cursor depends on, but for the shard.
+    """Tells pieces of work apart.
 
-    ``run_key`` is the runner's name for the call: one with the same key that has finished is not done again.
+    ``scope`` is a digest of all that the meaning of a cursor depends on, but for the shard.
+    ``call_key`` is the runner's name for the call, ``run_key`` the name that the command line gives the work. Work that
+    has finished under the same one is not done again. Unfinished work is continued by any call, but only under its
+    own ``run_key``.
     """
 
     command: str
     description: str
     scope: str
     shard: str = ""
+    call_key: str = ""
     run_key: str = ""
+
+    @property
+    def key_digest(self) -> str:
+        """Return what stands for the run key where keys are compared; empty without one."""
+        return _digest(self.run_key) if self.run_key else ""
 
 
 class StopAsked(Exception):
@@ -121,6 +130,7 @@ class RowStore:
         self.alias = alias
         self.is_together = is_together
         self._is_finishing = False
+        self._finished: FinishedKey | None = None
         self._identity = identity
         self._owner = uuid.uuid4().hex
         self._pk = 0
@@ -134,7 +144,10 @@ class RowStore:
         """Take the work over from whoever had it, or begin it."""
         for _ in range(_LOOKS):
             rows = list(self._rows())
-            mine, is_restart = self._to_go_on_with(rows, restart=restart)
+            # After the rows are read: whoever finishes the work meanwhile has remembered its key by then.
+            if self._has_finished():
+                return None
+            mine, is_restart = self._to_continue(rows, restart=restart)
             try:
                 if mine is None:
                     return self._begin_anew(rows, bounds=bounds())
@@ -146,7 +159,7 @@ class RowStore:
                 return None
             self._pk = mine.pk
             new_upper = _upper_anew(mine, bounds) if is_restart else None
-            self._take_over([mine], run_key=self._identity.run_key, new_upper=new_upper)
+            self._take_over([mine], keys=self._keys, new_upper=new_upper)
             return self.current()
         raise LockHeld("others begin the same work again and again")
 
@@ -249,10 +262,11 @@ class RowStore:
         return _position(row)
 
     def finish(self, position: Position) -> None:
-        """Let the next run begin anew, once all shards are done.
+        """Let the next run start from the beginning, once all shards are done.
 
-        A row with a ``run_key`` stays, until the work is begun in the name of another call, or ``prune_runs`` deletes
-        it: a runner that was killed before it had noted the end will make its call again.
+        The key of the work is remembered in the same transaction. A row with a ``call_key`` stays, until the work is
+        begun in the name of another call, or ``prune_runs`` deletes it: a runner that was killed before it had noted
+        the end will make its call again.
         """
         is_asked_again, self._is_finishing = self._is_finishing, True
         with transaction.atomic(using=self.alias):
@@ -262,14 +276,26 @@ class RowStore:
                     # It went through the first time, and just its answer was lost.
                     return
                 self.current()
-            if not self._rows().filter(Q(finished_at=None) | ~Q(run_key="")).exists():
+            self._remember_key(mine.get())
+            if not self._rows().filter(Q(finished_at=None) | ~Q(call_key="")).exists():
                 self._rows().delete()
+
+    def failed_count(self) -> int:
+        """Return how many rows of this shard failed when it finished, without those that were done since."""
+        finished = self._finished
+        if finished is not None and self._rows().exclude(key_digest=finished.key_digest).exists():
+            # Another run has begun since, with failures of its own.
+            return finished.failed_count
+        return self.failed_rows_of_shard().count()
 
     def peek(
         self, fresh: Callable[[], Position], *, bounds: Callable[[], Sequence[tuple[str, str]]], restart: bool
     ) -> Position | None:
         """Where `begin` would, for a dry run, which takes nothing over."""
-        mine, is_restart = self._to_go_on_with(list(self._rows()), restart=restart)
+        rows = list(self._rows())
+        if self._has_finished():
+            return None
+        mine, is_restart = self._to_continue(rows, restart=restart)
         if mine is None:
             return fresh()
         if is_restart:
@@ -289,16 +315,93 @@ class RowStore:
     def _rows(self) -> QuerySet[Checkpoint]:
         return Checkpoint.objects.using(self.alias).filter(scope=self._identity.scope)
 
-    def _to_go_on_with(self, rows: Sequence[Checkpoint], *, restart: bool) -> tuple[Checkpoint | None, bool]:
-        """Our row, where the work is not begun anew as a whole, and whether it goes back to its start."""
+    @property
+    def _keys(self) -> dict[str, str]:
+        """The columns that name the work; one without a value leaves what is there."""
+        names = {
+            "call_key": self._identity.call_key,
+            "run_key": self._text(self._identity.run_key)[:MAX_RUN_KEY_LENGTH],
+            "key_digest": self._identity.key_digest,
+        }
+        return {name: value for name, value in names.items() if value}
+
+    def _has_finished(self) -> bool:
+        """Return whether the work has finished under its run key, and say so."""
+        self._finished = self._find_finished()
+        if self._finished is None:
+            return False
+        self._tell(
+            f'it has finished under the run key "{self._finished.run_key}" before, at '
+            f"{self._finished.finished_at:%Y-%m-%d %H:%M:%S}, and is not done again"
+        )
+        return True
+
+    def _find_finished(self) -> FinishedKey | None:
+        if not self._identity.run_key:
+            return None
+        asked = FinishedKey.objects.using(self.alias)
+        known = {
+            one.shard: one for one in asked.filter(scope=self._identity.scope, key_digest=self._identity.key_digest)
+        }
+        if self._identity.shard in known:
+            return known[self._identity.shard]
+        splits = {_count_of(shard) for shard in known} - {_count_of(self._identity.shard)}
+        for count in splits:
+            if all(shard in known for shard in _shards(count)):
+                return known[_shards(count)[0]]
+        if splits:
+            raise CommandError(
+                f"{self._identity.command} is unfinished under this run key with other shards ({', '.join(known)} "
+                "finished); finish it with those"
+            )
+        return None
+
+    def _remember_key(self, row: Checkpoint) -> None:
+        """Remember the key of the work, which may be that of an earlier call that was continued without one."""
+        if row.key_digest:
+            FinishedKey.objects.using(self.alias).get_or_create(
+                scope=row.scope,
+                key_digest=row.key_digest,
+                shard=row.shard,
+                defaults={
+                    "command": row.command,
+                    "run_key": row.run_key,
+                    "done_count": row.done_count,
+                    "failed_count": row.failed_count,
+                },
+            )
+
+    def _to_continue(self, rows: Sequence[Checkpoint], *, restart: bool) -> tuple[Checkpoint | None, bool]:
+        """Return our row, unless the work is begun again as a whole, and whether it goes back to its start."""
         mine = next((row for row in rows if row.shard == self._identity.shard), None)
         if rows and mine is None:
             self._refuse_other_split(rows, restart=restart)
-        is_same_call = mine is not None and bool(mine.run_key) and mine.run_key == self._identity.run_key
-        # A call that was cut off has begun anew already.
-        is_restart = restart and not is_same_call
+        is_same_call = mine is not None and self._is_same_call(mine)
+        # A call that was interrupted has started over already.
+        is_restart = restart and not (is_same_call or (mine is not None and self._is_same_key(mine)))
+        if not is_restart:
+            self._refuse_other_key(rows)
         is_new = _is_new_run(rows, is_same_call=is_same_call, restart=is_restart)
         return None if is_new else mine, is_restart
+
+    def _is_same_call(self, row: Checkpoint) -> bool:
+        return bool(row.call_key) and row.call_key == self._identity.call_key
+
+    def _is_same_key(self, row: Checkpoint) -> bool:
+        return bool(row.key_digest) and row.key_digest == self._identity.key_digest
+
+    def _refuse_other_key(self, rows: Sequence[Checkpoint]) -> None:
+        """Refuse to continue under one key what was begun under another: a part of it would be done for neither."""
+        if not self._identity.run_key:
+            return
+        others = [row for row in rows if row.finished_at is None and not self._is_same_key(row)]
+        if others:
+            key = others[0].run_key
+            begun = f'--run-key "{key}"' if key else "no --run-key"
+            raise CommandError(
+                f"{self._identity.command} is unfinished, and was begun with {begun}; finish it with "
+                f"{'that' if key else 'none'}, or start over with --restart"
+            )
 
     def _refuse_other_split(self, rows: Sequence[Checkpoint], *, restart: bool) -> None:
         if restart or all(row.finished_at is not None for row in rows):
@@ -306,38 +409,42 @@ class RowStore:
         shards = ", ".join(row.shard or "one without --shard" for row in rows if row.finished_at is None)
         raise CommandError(
             f"{self._identity.command} is unfinished with other shards ({shards}); "
-            "finish it with those, or begin anew with --restart"
+            "finish it with those, or start over with --restart"
         )
 
     def _tell_finished(self, mine: Checkpoint) -> None:
-        if mine.shard and not (self._identity.run_key and mine.run_key == self._identity.run_key):
+        if mine.shard and not self._is_same_call(mine):
             self._tell(f"shard {mine.shard} has finished; the run ends with its other shards")
 
     def _begin_anew(self, rows: Sequence[Checkpoint], *, bounds: Sequence[tuple[str, str]]) -> Position:
-        # Not yet in our call's name: where the rest fails, it has not begun.
+        # Not yet in our call's name: if the rest fails, it has not begun.
         self._take_over(rows)
-        run_keys = {row.shard: row.run_key for row in rows}
+        call_keys = {row.shard: row.call_key for row in rows}
         with transaction.atomic(using=self.alias):
             # Just the known ones: where another shard has begun anew meanwhile, its rows are met by the constraint.
             self._rows().filter(pk__in=[row.pk for row in rows]).delete()
             # A run from the start does those rows too.
             self.failed_rows().delete()
             made = [
-                self._create(shard=shard, start=start, upper=upper, run_key=run_keys.get(shard, ""))
+                self._create(shard=shard, start=start, upper=upper, call_key=call_keys.get(shard, ""))
                 for shard, (start, upper) in zip(_shards(len(bounds)), bounds, strict=True)
             ]
         (mine,) = (row for row in made if row.shard == self._identity.shard)
         self._pk = mine.pk
         return _position(mine)
 
-    def _create(self, *, shard: str, start: str, upper: str, run_key: str) -> Checkpoint:
+    def _create(self, *, shard: str, start: str, upper: str, call_key: str) -> Checkpoint:
         is_mine = shard == self._identity.shard
+        # The shards of one run have one run key, and each a call of its own.
+        keys = {"call_key": call_key} | self._keys
+        if not is_mine:
+            keys["call_key"] = call_key
         return Checkpoint.objects.using(self.alias).create(
             scope=self._identity.scope,
             shard=shard,
             command=self._identity.command,
             description=self._text(self._identity.description),
-            run_key=(self._identity.run_key if is_mine else "") or run_key,
+            **keys,
             owner=self._owner if is_mine else "",
             holder=self._holder() if is_mine else "nobody yet",
             start=start,
@@ -348,11 +455,13 @@ class RowStore:
     def _holder(self) -> str:
         return str(Holder.here(what=self._identity.command))[:300]
 
-    def _take_over(self, rows: Sequence[Checkpoint], *, run_key: str = "", new_upper: str | None = None) -> None:
+    def _take_over(
+        self, rows: Sequence[Checkpoint], *, keys: Mapping[str, str] | None = None, new_upper: str | None = None
+    ) -> None:
         """Write our token, so that the one before us commits no more, after waiting for what it is in the middle of.
 
-        Without a ``run_key`` that of a runner stays: who does the work by hand does it for the runner too. With
-        ``new_upper`` the one row goes back to its start.
+        Keys that are not given stay: whoever does the work by hand does it for a runner, and under its run key, too.
+        With ``new_upper`` the one row goes back to its start.
         """
         if not rows:
             return None
@@ -360,7 +469,7 @@ class RowStore:
         is_told = False
         while True:
             try:
-                return self._write_owner(rows, run_key=run_key, new_upper=new_upper)
+                return self._write_owner(rows, keys=keys or {}, new_upper=new_upper)
             except Error as error:
                 if classify(error) is not Kind.TRANSIENT:
                     raise
@@ -382,12 +491,12 @@ class RowStore:
             return ""
         return f"; the database ends a batch in which nothing happens for {self._idle_limit_seconds:.0f} s"
 
-    def _write_owner(self, rows: Sequence[Checkpoint], *, run_key: str, new_upper: str | None) -> None:
+    def _write_owner(self, rows: Sequence[Checkpoint], *, keys: Mapping[str, str], new_upper: str | None) -> None:
         with (
             transaction.atomic(using=self.alias),
             limited_wait(connections[self.alias], _LOCK_WAIT_SECONDS),
         ):
-            changes = {"owner": self._owner, "holder": self._holder()} | ({"run_key": run_key} if run_key else {})
+            changes = {"owner": self._owner, "holder": self._holder(), **keys}
             Checkpoint.objects.using(self.alias).filter(pk__in=[row.pk for row in rows]).update(**changes)
             if new_upper is not None:
                 self._reset(rows[0], upper=new_upper)
@@ -493,6 +602,7 @@ def _has_table(alias: str) -> bool:
         with transaction.atomic(using=alias):
             Checkpoint.objects.using(alias).only("pk").first()
             FailedRow.objects.using(alias).only("pk").first()
+            FinishedKey.objects.using(alias).only("pk").first()
     except DatabaseError as error:
         if classify(error) is Kind.TRANSIENT:
             raise
@@ -502,6 +612,11 @@ def _has_table(alias: str) -> bool:
 
 def _shards(count: int) -> list[str]:
     return [f"{number}/{count}" if count > 1 else "" for number in range(1, count + 1)]
+
+
+def _count_of(shard: str) -> int:
+    """Return how many shards there are with this one."""
+    return int(shard.partition("/")[2] or 1)
 
 
 def _digest(key: str) -> str:

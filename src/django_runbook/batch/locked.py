@@ -1,4 +1,4 @@
-"""A command of which one runs at a time: a second one leaves, with 75, and says who holds the lock.
+"""Run a command one at a time: a second one ends with 75, and says who holds the lock.
 
     class Command(LockedCommand):
         help = "Pay the compensations that are due."
@@ -12,10 +12,8 @@ With ``--lock-wait 10m`` the second one waits for its turn. ``RUNBOOK["LOCK"]`` 
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 from django.core.management.base import CommandError, CommandParser
@@ -24,38 +22,38 @@ from django_runbook import conf
 from django_runbook.batch import values
 from django_runbook.batch.part import Part
 from django_runbook.exceptions import LockHeld, LockLost, RunbookError, Stopped
-from django_runbook.locks.base import Holder, Lock
+from django_runbook.locks.base import Holder, Kept, Lock
 from django_runbook.locks.factory import new_factory
+from django_runbook.locks.watching import lost, retaken, settle, watched
 
-_LOOK_SECONDS: Final = 0.2
-_WATCH_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 0.2
 
 
 class LockedCommand(Part):
-    """A command that holds a lock as long as it runs.
+    """Holds a lock as long as it runs.
 
-    Where the lock gets lost meanwhile, because its file or its connection does, the command ends with 75 as well.
-    With GracefulCommand it is stopped: ``stopping`` turns true.
+    A lock that is lost meanwhile, as its file or its connection is, is acquired again, unless another one had it: then
+    the command ends with 1. If it is a GracefulCommand, it is stopped: ``stopping`` turns true.
     """
 
     lock: Lock | None = None
 
     def get_lock_name(self, **options: Any) -> str | None:
-        """The name of the lock, by default the command's; None to run without.
+        """Return the name of the lock, by default the command's; None to run without.
 
         A part of the options in it, a database for example, lets those with different ones run at the same time.
         """
         return f"command {self._name}"
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """The command's parser, with ``--lock-wait``."""
+        """Make the command's parser, with ``--lock-wait``."""
         parser = super().create_parser(prog_name, subcommand, **kwargs)
         parser.add_argument(
             "--lock-wait",
             type=values.duration,
             default=0.0,
             metavar="DURATION",
-            help="How long to wait for another run of it to end, as in 10m. Default: not at all.",
+            help="Wait at most DURATION, as in 10m, for another run to end. Default: do not wait.",
         )
         return parser
 
@@ -72,11 +70,14 @@ class LockedCommand(Part):
             raise CommandError(str(error), returncode=error.exit_code) from error
         self.lock = lock
         try:
-            with _watched(self, lock):
+            with watched(lock, on_retaken=self._report_retaken, on_lost=self._stop_without_lock):
                 output = super().execute(*args, **options)
-            if not lock.is_held():
-                fault = LockLost(_lost(lock))
-                raise CommandError(str(fault), returncode=fault.exit_code) from fault
+            match settle(lock):
+                case Kept.RETAKEN:
+                    self._report_retaken()
+                case Kept.LOST:
+                    cause = LockLost(lost(lock.name))
+                    raise CommandError(str(cause), returncode=cause.exit_code) from cause
             return output
         finally:
             self.lock = None
@@ -85,6 +86,16 @@ class LockedCommand(Part):
     @property
     def _name(self) -> str:
         return type(self).__module__.rpartition(".")[2]
+
+    def _report_retaken(self) -> None:
+        if self.lock is not None:
+            self.stderr.write(retaken(self.lock.name), lambda line: line)
+
+    def _stop_without_lock(self) -> None:
+        # Only a GracefulCommand can be asked to stop.
+        request_stop: Callable[[str], None] | None = getattr(self, "request_stop", None)
+        if request_stop is not None and self.lock is not None:
+            request_stop(lost(self.lock.name))
 
     def _obtain(self, lock: Lock, *, wait_seconds: float, asks: Callable[[], bool] | None) -> None:
         deadline = time.monotonic() + wait_seconds
@@ -98,37 +109,9 @@ class LockedCommand(Part):
             # Only a GracefulCommand can be asked to stop, by signals where it has begun, and by a runner.
             if getattr(self, "stopping", False) or (asks is not None and asks()):
                 raise Stopped(f"stopped while it waited: {_held(lock, holder)}")
-            time.sleep(min(left, _LOOK_SECONDS))
+            time.sleep(min(left, _POLL_SECONDS))
             holder = lock.acquire()
-
-
-@contextlib.contextmanager
-def _watched(command: LockedCommand, lock: Lock) -> Iterator[None]:
-    """Asks from time to time whether the lock is still there, for a command that can be asked to stop."""
-    request_stop: Callable[[str], None] | None = getattr(command, "request_stop", None)
-    if request_stop is None:
-        yield
-        return
-    is_over = threading.Event()
-
-    def look() -> None:
-        while not is_over.wait(_WATCH_SECONDS):
-            if not lock.is_held():
-                request_stop(_lost(lock))
-                return
-
-    thread = threading.Thread(target=look, name="runbook-lock-watch", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
 
 
 def _held(lock: Lock, holder: Holder) -> str:
     return f'the lock "{lock.name}" is held by {holder}'
-
-
-def _lost(lock: Lock) -> str:
-    return f'the lock "{lock.name}" got lost, so that another run may be at work'

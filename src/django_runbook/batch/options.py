@@ -1,4 +1,4 @@
-"""The options of a batch command, from argparse to checked values."""
+"""Read the options of a batch command into checked values."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Self
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from django_runbook.batch.values import given
+from django_runbook.models import MAX_RUN_KEY_LENGTH
 
 # What a percentage is taken of as long as nobody knows how much there is.
 _LEAST_COUNT = 1000
@@ -47,7 +48,10 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOptions:
-    """What the command line says of how the work is done; ``batch_size`` is None where it adapts."""
+    """Says how the work is done; ``batch_size`` is None where it adapts.
+
+    ``run_key`` is what the command line names the work, ``call_key`` the runner's name for the call.
+    """
 
     batch_size: int | None
     target_seconds: float
@@ -59,26 +63,34 @@ class BatchOptions:
     dry_run: bool = False
     shard: Shard = Shard(number=1, count=1)
     run_key: str = ""
+    call_key: str = ""
 
     @classmethod
     def of(cls, options: Mapping[str, Any], *, batch_size: int | None, target_seconds: float) -> Self:
-        """The values of the command line, else those that the command has of its own."""
+        """Take the values of the command line, else those that the command has of its own."""
         given_size, given_time = given(options, "batch_size", _positive), given(options, "target_time", _seconds)
         if given_size is not None:
             batch_size = given_size
         elif given_time is not None:
             batch_size, target_seconds = None, given_time
+        retry_failed, run_key = bool(options.get("retry_failed")), _given_run_key(options)
+        if retry_failed and run_key:
+            raise CommandError(
+                "--run-key has no meaning with --retry-failed: a recorded row that was done is not recorded any more",
+                returncode=2,
+            )
         return cls(
             batch_size=batch_size,
             target_seconds=target_seconds,
             limit=given(options, "limit", _positive),
             max_errors=given(options, "max_errors", _error_limit) or ErrorLimit(),
-            retry_failed=bool(options.get("retry_failed")),
+            retry_failed=retry_failed,
             pause_seconds=given(options, "pause", _seconds) or 0.0 if options.get("pause") else 0.0,
             restart=bool(options.get("restart")),
             dry_run=bool(options.get("dry_run")),
             shard=shard_of(options),
-            run_key=options.get("run_key") or "",
+            run_key=run_key,
+            call_key=options.get("call_key") or "",
         )
 
 
@@ -86,6 +98,7 @@ class BatchOptions:
 NAMES = frozenset(
     {
         "batch_size",
+        "call_key",
         "dry_run",
         "limit",
         "mask_secrets",
@@ -101,7 +114,7 @@ NAMES = frozenset(
 
 
 def shard_of(options: Mapping[str, Any]) -> Shard:
-    """The shard that the options ask for: without any, the one that is all."""
+    """Return the shard that the options ask for: without any, the one that is all."""
     return given(options, "shard", _shard) or Shard(number=1, count=1)
 
 
@@ -109,29 +122,42 @@ def add_options(parser: CommandParser, *, has_shards: bool) -> None:
     """Add the options to a command's parser."""
     group = parser.add_argument_group("batches")
     size = group.add_mutually_exclusive_group()
-    size.add_argument("--batch-size", type=_positive, metavar="N", help="Exactly so many rows in each transaction.")
+    size.add_argument("--batch-size", type=_positive, metavar="N", help="Put exactly N rows into each transaction.")
     size.add_argument(
-        "--target-time", type=_seconds, metavar="SECONDS", help="As many rows as take so long, for each transaction."
+        "--target-time",
+        type=_seconds,
+        metavar="SECONDS",
+        help="Put as many rows into each transaction as take SECONDS. Default: 0.5.",
     )
-    group.add_argument("--limit", type=_positive, metavar="N", help="End after so many rows; the next run goes on.")
+    group.add_argument(
+        "--limit", type=_positive, metavar="N", help="End after N rows; the next run continues after them."
+    )
     group.add_argument(
         "--max-errors",
         type=_error_limit,
         metavar="N",
-        help="Record rows that fail and go on, up to so many, or a share such as 1%%. Default: 0.",
+        help="Record rows that fail and continue, up to N rows, or a share such as 1%%. Default: 0.",
     )
-    group.add_argument("--pause", type=_seconds, metavar="SECONDS", help="Wait so long between two transactions.")
+    group.add_argument("--pause", type=_seconds, metavar="SECONDS", help="Wait SECONDS between two transactions.")
     group.add_argument("--dry-run", action="store_true", help="Do the work and roll each transaction back.")
     if has_shards:
         group.add_argument(
             "--shard",
             type=_shard,
             metavar="I/N",
-            help="Do one of N parts, which run at the same time, each with its number.",
+            help="Do part I of N parts, which can run at the same time.",
         )
+    group.add_argument(
+        "--run-key",
+        type=_run_key,
+        metavar="KEY",
+        help="Name the work, as in 2026-01-31: what has finished under KEY is not done again.",
+    )
     start = group.add_mutually_exclusive_group()
-    start.add_argument("--restart", action="store_true", help="Begin anew instead of going on after the last batch.")
-    start.add_argument("--retry-failed", action="store_true", help="Do just the rows that failed and were recorded.")
+    start.add_argument(
+        "--restart", action="store_true", help="Start from the beginning instead of continuing after the last batch."
+    )
+    start.add_argument("--retry-failed", action="store_true", help="Do only the rows that failed and were recorded.")
 
 
 def _positive(text: str) -> int:
@@ -162,6 +188,25 @@ def _error_limit(text: str) -> ErrorLimit:
     if not text.isascii() or not text.isdigit():
         raise ArgumentTypeError(f"{text!r} is neither a number of rows nor a share such as 1%")
     return ErrorLimit(count=int(text))
+
+
+def _given_run_key(options: Mapping[str, Any]) -> str:
+    # An empty one is refused too: it comes from a variable that is not set.
+    key = options.get("run_key")
+    try:
+        return "" if key is None else _run_key(str(key))
+    except ArgumentTypeError as error:
+        raise CommandError(f"--run-key: {error}", returncode=2) from error
+
+
+def _run_key(text: str) -> str:
+    if not text.strip():
+        raise ArgumentTypeError("the key is empty")
+    if not text.isprintable():
+        raise ArgumentTypeError(f"{text!r} has characters that cannot be printed")
+    if len(text) > MAX_RUN_KEY_LENGTH:
+        raise ArgumentTypeError(f"the key has {len(text)} characters, and {MAX_RUN_KEY_LENGTH} are allowed")
+    return text
 
 
 def _shard(text: str) -> Shard:

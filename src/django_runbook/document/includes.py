@@ -44,9 +44,13 @@ def _find_nothing(name: str, caller: str) -> Refused:
 
 @dataclass(slots=True, kw_only=True)
 class Includes:
-    """The files of one run or check; ``root`` is the one that was asked for."""
+    """The files of one run or check; ``root`` is the one that was asked for.
+
+    ``key_of`` gives the name that a file has in all releases, from how a person calls it.
+    """
 
     find: Find = _find_nothing
+    key_of: Callable[[str], str] = str
     root: Path | None = None
     _files: dict[Path, Included] = field(default_factory=dict)
     _open: list[Path] = field(default_factory=list)

@@ -117,7 +117,7 @@ def timeout(keys: Keys, reading: Reading) -> float | None:
 
 
 def lock(keys: Keys, reading: Reading, *, default: str | None) -> LockSettings | None:
-    """The lock of a step or, with its name as the default, of the file, where it is on unless it says false."""
+    """Read the lock of a step, or of the file, whose own lock is named ``default`` and is on unless it says false."""
     if "lock" not in keys:
         return LockSettings(name=default, is_default=True) if default is not None else None
     node = keys["lock"][1]
@@ -129,7 +129,7 @@ def lock(keys: Keys, reading: Reading, *, default: str | None) -> LockSettings |
     if isinstance(value, str | Template) and value:
         return LockSettings(name=value)
     if value is True and default is not None:
-        return LockSettings(name=default)
+        return LockSettings(name=default, is_default=True)
     reading.expected("lock", "a name, a mapping with name, on_conflict and wait, or false", node)
     return None
 
@@ -145,4 +145,4 @@ def _lock_of(node: Mapping, reading: Reading, *, default: str | None) -> LockSet
     if wait is not None and on_conflict != "wait" and typed is not None:
         message = f'"wait" has no meaning with "on_conflict: {on_conflict or "fail"}"'
         reading.report("RB216", message, keys["wait"][0], help_text='add "on_conflict: wait", or leave it out')
-    return LockSettings(name=name, on_conflict=on_conflict or "fail", wait_seconds=wait)
+    return LockSettings(name=name, is_default="name" not in keys, on_conflict=on_conflict or "fail", wait_seconds=wait)

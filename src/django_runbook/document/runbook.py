@@ -51,8 +51,8 @@ class Retry:
 class LockSettings:
     """A lock to hold; ``on_conflict`` is fail, wait or skip, and ``wait_seconds`` of None waits without end.
 
-    ``is_default`` marks what a file has without saying so: the runs of a runbook exclude each other, and not the calls
-    of it in one run.
+    ``is_default`` marks the own lock of a file, whose name it does not say: the runs of a runbook exclude each other,
+    and not the calls of it in one run.
     """
 
     name: str | Template
@@ -89,13 +89,16 @@ class StepSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandStep(StepSettings):
-    """One call of a management command; ``command`` holds the tokens of the command line, name first."""
+    """One call of a management command; ``command`` holds the tokens of the command line, name first.
+
+    ``idempotent`` is None where the file does not say it.
+    """
 
     command: tuple[Located, ...]
     args: tuple[Located, ...] = ()
     options: tuple[Option, ...] = ()
     capture: str | None = None
-    idempotent: bool = False
+    idempotent: bool | None = None
     atomic: bool = False
     isolate: bool | None = None
 

@@ -49,7 +49,7 @@ def load(source: Source, *, includes: Includes | None = None) -> tuple[Runbook |
 
     parsed = parse(source)
     reading = Reading(source=source, left_out=parsed.left_out, include=include, diagnostics=list(parsed.diagnostics))
-    runbook = _validate(parsed, reading)
+    runbook = _validate(parsed, reading, own_lock=f"runbook {includes.key_of(source.path)}")
     return runbook, in_order(reading.diagnostics)
 
 
@@ -58,7 +58,7 @@ def _nothing(path: str) -> Runbook:
     return Runbook(path=path, name=PurePath(path).stem, block=Block(steps=()))
 
 
-def _validate(parsed: Parsed, reading: Reading) -> Runbook | None:
+def _validate(parsed: Parsed, reading: Reading, *, own_lock: str) -> Runbook | None:
     root = parsed.root
     if root is None or (isinstance(root, Scalar) and not root.text):
         if not reading.diagnostics:
@@ -69,10 +69,10 @@ def _validate(parsed: Parsed, reading: Reading) -> Runbook | None:
             help_text = 'put the list under "steps:"' if not isinstance(root, Scalar) else 'begin with "steps:"'
             reading.report("RB200", "a runbook must be a mapping", root, help_text=help_text)
         return None
-    return _file(root, reading)
+    return _file(root, reading, own_lock=own_lock)
 
 
-def _file(root: Mapping, reading: Reading) -> Runbook:
+def _file(root: Mapping, reading: Reading, *, own_lock: str) -> Runbook:
     typed, keys = reading.fields(root, Kind.FILE)
     given = typed or {}
     if "steps" not in keys:
@@ -89,7 +89,7 @@ def _file(root: Mapping, reading: Reading) -> Runbook:
         secrets=tuple(given.get("secrets", ())),
         block=steps.block(typed, keys),
         timeout_seconds=policies.timeout(keys, reading),
-        lock=policies.lock(keys, reading, default=name),
+        lock=policies.lock(keys, reading, default=own_lock),
     )
     reading.diagnostics.extend(check_names(runbook, left_out=reading.left_out))
     return runbook

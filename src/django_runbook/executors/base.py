@@ -30,7 +30,7 @@ class Invocation:
     limit: Limit
     owner: str = ""
     timeout_seconds: float | None = None
-    run_key: str = ""
+    call_key: str = ""
     on_finished: OnFinished | None = None
     atomic_alias: str | None = None
     descriptors: tuple[int, ...] = ()

@@ -43,13 +43,13 @@ class Callbacks:
     """Connects a run with the command that it calls, through stealth options of the command.
 
     A command that can stop by itself is told what ``halt`` says, one that knows how far it is reports it, one that can
-    tell its calls apart knows this one by ``run_key``, and one that stores errors masks them. ``was_told`` says that
+    tell its calls apart knows this one by ``call_key``, and one that stores errors masks them. ``was_told`` says that
     the command has heard that it should stop.
     """
 
     halt: Halt
     report_progress: ReportProgress
-    run_key: str
+    call_key: str
     mask: Mask
     was_told: bool = False
 
@@ -58,7 +58,7 @@ class Callbacks:
         options: dict[str, Any] = {
             "stopping": self._is_stopping,
             "progress": self.report_progress,
-            "run_key": self.run_key,
+            "call_key": self.call_key,
             "mask_secrets": self.mask,
         }
         return {name: value for name, value in options.items() if name in command.stealth_options}

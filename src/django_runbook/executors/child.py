@@ -126,7 +126,7 @@ class _Step:
         callbacks = Callbacks(
             halt=self._stop,
             report_progress=self._report_progress,
-            run_key=request.run_key,
+            call_key=request.call_key,
             mask=masking.masker(request.secrets),
         )
         result = call(

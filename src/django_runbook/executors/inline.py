@@ -50,7 +50,7 @@ class InlineExecutor:
         callbacks = Callbacks(
             halt=invocation.halt,
             report_progress=_shielded(invocation.report_progress, stop),
-            run_key=invocation.run_key,
+            call_key=invocation.call_key,
             mask=self.mask,
         )
         with captured(

@@ -18,7 +18,7 @@ def main(end: socket) -> NoReturn:
         kind, given = descriptors.receive(end, server.MAX_GIVEN_COUNT)
         if kind != server.FORK or len(given) < server.GIVEN_COUNT:
             os._exit(1)
-        talk, tell, out, err, *_ = given
+        talk, tell, out, err, *marks = given
 
         def step() -> None:
             problem: BaseException | None = None
@@ -29,6 +29,7 @@ def main(end: socket) -> NoReturn:
                 problem = error
             server.become_step(talk, out, err, problem=problem)
 
-        keeper.keep(step, status=Channel(socket(fileno=tell)), parent_end=end.fileno())
+        status = Channel(socket(fileno=tell))
+        keeper.keep(step, status=status, parent_end=end.fileno(), of_step=(talk, out, err), marks=marks)
     finally:
         os._exit(1)

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NoReturn
 
 from django_runbook.executors import listing
@@ -30,20 +30,33 @@ _READABLE: Final = 1  # POLLIN; the end of the other side is reported in any cas
 _SUBREAPER: Final = 36  # PR_SET_CHILD_SUBREAPER of <linux/prctl.h>
 
 
-def keep(step: Callable[[], None], *, status: Channel, parent_end: int) -> NoReturn:
+def keep(
+    step: Callable[[], None], *, status: Channel, parent_end: int, of_step: Sequence[int], marks: Sequence[int]
+) -> NoReturn:
     """Run ``step`` in a child, and report over ``status``; never returns.
 
     ``parent_end`` becomes readable when the parent is gone: then the step is ended at once, with all its descendants.
+    The descriptors ``of_step`` are for the step alone; ``marks`` stay open until it is gone.
     """
     try:
-        _Keeper(step, status, parent_end).serve()
+        _Keeper(step, status, parent_end, of_step=of_step, marks=marks).serve()
     finally:
         os._exit(0)
 
 
 class _Keeper:
-    def __init__(self, step: Callable[[], None], status: Channel, parent_end: int) -> None:
+    def __init__(
+        self,
+        step: Callable[[], None],
+        status: Channel,
+        parent_end: int,
+        *,
+        of_step: Sequence[int],
+        marks: Sequence[int],
+    ) -> None:
         self._step = step
+        self._of_step = of_step
+        self._marks = marks
         self._status = status
         self._parent_end = parent_end
         self._parent = os.getppid()
@@ -70,8 +83,13 @@ class _Keeper:
             return
         if self._pid == 0:
             self._become_step()
+        for descriptor in self._of_step:
+            os.close(descriptor)
         self._send(Forked(pid=self._pid))
         exit_code, left_behind = self._watch()
+        # The run continues with the message, and may take the same lock for the next step.
+        for descriptor in self._marks:
+            os.close(descriptor)
         self._send(Ended(exit_code=exit_code, left_behind=left_behind))
 
     def _become_step(self) -> NoReturn:

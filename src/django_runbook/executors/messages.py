@@ -23,7 +23,7 @@ class Call:
 
     command: str
     tokens: tuple[str, ...]
-    run_key: str
+    call_key: str
     secrets: tuple[str, ...]
     database_names: Mapping[str, object]
     atomic_alias: str | None = None

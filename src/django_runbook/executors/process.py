@@ -99,7 +99,7 @@ class ProcessExecutor:
         return Call(
             command=invocation.command,
             tokens=invocation.tokens,
-            run_key=invocation.run_key,
+            call_key=invocation.call_key,
             secrets=tuple(self.secrets),
             database_names={alias: connections[alias].settings_dict["NAME"] for alias in connections},
             atomic_alias=invocation.atomic_alias if invocation.on_finished is not None else None,

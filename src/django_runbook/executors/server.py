@@ -134,7 +134,7 @@ class _Server:
     def _become_keeper(self, given: list[int], status: Channel) -> NoReturn:
         try:
             signal.set_wakeup_fd(-1)
-            talk, _, out, err, *_ = given
+            talk, _, out, err, *marks = given
             self._end.close()
             for one in (self._alive_write, self._wakeup_read, self._wakeup_write):
                 os.close(one)
@@ -146,7 +146,7 @@ class _Server:
                 child.drop_exit_callbacks()
                 become_step(talk, out, err, problem=problem)
 
-            keeper.keep(step, status=status, parent_end=self._alive_read)
+            keeper.keep(step, status=status, parent_end=self._alive_read, of_step=(talk, out, err), marks=marks)
         finally:
             os._exit(1)
 

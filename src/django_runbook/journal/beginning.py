@@ -1,4 +1,4 @@
-"""A Plan that is about to run to the row of its run, and to what of it can be given to a later attempt."""
+"""Make the row of a run that is about to start, with what of it can be given to a later attempt."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ _GIT_SECONDS: Final = 2.0
 def new_run(
     plan: Plan, *, path: Path, runbook: str, given: Collection[str], options: Mapping[str, Any], mask: Mask
 ) -> Run:
-    """The row of a new run, not stored yet. ``runbook`` is its name over releases, ``given`` are the names of the
-    parameters that the caller gave."""
+    """Make the row of a new run, without storing it.
+
+    ``runbook`` is its name over releases, ``given`` are the names of the parameters that the caller gave.
+    """
     params, withheld = _split(plan, given, mask=mask)
     run = Run(
         id=str(plan.inputs.run["id"]),
@@ -45,10 +47,10 @@ def new_run(
     return run
 
 
-def columns_to_go_on(
+def columns_to_resume(
     run: Run, plan: Plan, *, given: Collection[str], options: Mapping[str, Any], mask: Mask
 ) -> dict[str, Any]:
-    """What a run that goes on was given: as it began, and what is new since then."""
+    """Return what a resumed run was given: as it began, and what is new since then."""
     params, withheld = _split(plan, given, mask=mask)
     withheld = sorted({*run.options.get("withheld_params", ()), *withheld})
     # What held a secret once is not stored when the secret is another one.
@@ -62,19 +64,19 @@ def columns_to_go_on(
 
 
 def _split(plan: Plan, given: Collection[str], *, mask: Mask) -> tuple[dict[str, object], list[str]]:
-    """The parameters that can be recorded, and the names of those that were given and cannot."""
+    """Return the parameters that can be recorded, and the names of those that were given and cannot."""
     params = {name: plain for name, value in plan.inputs.params.items() if (plain := _plain(value)) is not None}
     shown = {name: value for name, value in params.items() if mask(str(value)) == str(value)}
     return shown, sorted(name for name in given if name not in shown)
 
 
 def new_owner() -> str:
-    """A token that no other process has."""
+    """Return a token that no other process has."""
     return uuid.uuid4().hex
 
 
 def here() -> dict[str, Any]:
-    """This process, by the names of the columns."""
+    """Return this process, by the names of the columns."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
@@ -84,13 +86,13 @@ def here() -> dict[str, Any]:
 
 
 def options_of(selection: Selection, **more: Any) -> dict[str, Any]:
-    """What a selection was, for `selection_of`."""
+    """Return a selection as plain data, for `selection_of`."""
     names = ("only", "skip", "start_at", "tags", "skip_tags")
     return {**{name: getattr(selection, name) for name in names}, **more}
 
 
 def selection_of(run: Run) -> Selection:
-    """The selection that a run began with."""
+    """Return the selection that a run began with."""
     options = run.options
     return Selection(
         only=tuple(options.get("only", ())),
@@ -102,7 +104,7 @@ def selection_of(run: Run) -> Selection:
 
 
 def _plain(value: object) -> object:
-    """A parameter as JSON has it; None where that could not be given back."""
+    """Return a parameter as JSON has it; None if that could not be given back."""
     if isinstance(value, datetime.date):
         return value.isoformat()
     try:
@@ -113,7 +115,7 @@ def _plain(value: object) -> object:
 
 
 def _commit_of(path: Path) -> str:
-    """The commit of the checkout that the file stands in; empty where there is none."""
+    """Return the commit of the checkout that has the file; empty if there is none."""
     folder = path.resolve().parent
     if not any((place / ".git").exists() for place in (folder, *folder.parents)):
         return ""

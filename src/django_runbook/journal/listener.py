@@ -20,16 +20,14 @@ from django_runbook.journal.definitions import Definitions, key_of
 from django_runbook.journal.output import KeptOutput
 from django_runbook.journal.thread import Writes
 from django_runbook.journal.writer import Writer
-from django_runbook.locks.base import Lock
-from django_runbook.locks.file import FileLock
+from django_runbook.locks.held import HeldLock
 from django_runbook.models import RUNNING, Run, StepRun, stored
 from django_runbook.process.masking import Mask
 from django_runbook.results import ExitCode, Failure, StepResult, StepStatus
 from django_runbook.runner.recording import HIDDEN
 
-# How often the progress of a step is written, and how often it is asked whether the lock is still held.
+# How often the progress of a step is written.
 _PROGRESS_SECONDS: Final = 1.0
-_LOCK_SECONDS: Final = 1.0
 _NOT_RECORDED: Final = "this run was not recorded: the tables of django_runbook do not exist (migrate creates them)"
 _AGAIN: Final = "; to continue, run the file again"
 
@@ -60,7 +58,7 @@ class Journal:
         writer: Writer,
         writes: Writes,
         definitions: Definitions,
-        lock: Lock,
+        lock: HeldLock,
         mask: Mask,
         tell: Callable[[str], None],
         attempts: Mapping[str, int] | None = None,
@@ -78,10 +76,9 @@ class Journal:
         self._captured: dict[str, object] = {}
         self._item_hashes: dict[str, str] = {}
         self._is_over = False
-        self._lock_error: LockLost | None = None
         self._is_note_waiting = False
         writer.is_step_running = lambda: any(one.row.kind == "command" for one in tuple(self._open.values()))
-        self._noted_at = self._asked_at = time.monotonic()
+        self._noted_at = time.monotonic()
         self._methods: dict[type[events.Event], Callable[[Any], None]] = {
             events.RunStarted: self._begin,
             events.StepStarted: self._start,
@@ -104,14 +101,18 @@ class Journal:
     def alias(self) -> str:
         return self._writer.alias
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        return (self._lock.presence.descriptor,)
+
     def report_waiting(self, report: Callable[[str], None]) -> None:
         """Have a database that is waited for reported, once for each time."""
         self._writer.on_wait = report
 
     def wait(self) -> None:
         self._writes.wait()
-        if self._lock_error is not None:
-            raise self._lock_error
+        if self._lock.is_lost:
+            raise LockLost(f'the lock "{self._lock.name}" was lost, so another process may resume the run')
 
     def keep_output(self, step_id: str, output: object) -> None:
         self._captured[step_id] = output
@@ -147,11 +148,8 @@ class Journal:
     def close(self) -> None:
         """Do the writes that are left, and release the lock, even if the run ended early."""
         self._writes.close()
-        if isinstance(self._lock, FileLock) and self._is_over:
-            # One file for each run would be left behind. That of a run that died says that it was on this host.
-            self._lock.remove()
-        else:
-            self._lock.release()
+        # What a lock leaves says that the run died here.
+        self._lock.close(is_over=self._is_over)
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
@@ -167,7 +165,13 @@ class Journal:
 
         def end() -> None:
             self._writer.look_for_tables()
-            self._writer.finish_run(at=event.at, status=result.status, exit_code=result.exit_code, reason=reason)
+            self._writer.finish_run(
+                at=event.at,
+                status=result.status,
+                exit_code=result.exit_code,
+                reason=reason,
+                duration_seconds=result.duration_seconds,
+            )
             if self._writer.is_waiting:
                 self._tell(_NOT_RECORDED + (_AGAIN if result.exit_code else ""))
 
@@ -177,7 +181,6 @@ class Journal:
 
     def _start(self, event: events.StepStarted) -> None:
         self._flush()
-        self._check_lock()
         is_command = event.argv is not None
         row = self._new_row(
             event.step_id,
@@ -266,7 +269,8 @@ class Journal:
             if result.is_group:
                 # Where it says that it is done, nobody looks for the steps in it again.
                 self._flush()
-            changes = {"finished_at": stored(event.at), **self._columns_of_end(result.step_id, opened)}
+            ended = {"finished_at": stored(event.at), "duration_seconds": result.duration_seconds}
+            changes = {**ended, **self._columns_of_end(result.step_id, opened)}
             self._write_end(opened, result.status, changes | _columns_of_result(result))
         # Else it was interrupted while it waited for another attempt: the last one has failed, and says so.
         if self._writer.is_waiting:
@@ -321,15 +325,6 @@ class Journal:
         if self._ended:
             ended, self._ended = self._ended, []
             self._writes.add(lambda: self._writer.insert_all(ended))
-
-    def _check_lock(self) -> None:
-        now = time.monotonic()
-        if now - self._asked_at >= _LOCK_SECONDS and self._lock_error is None:
-            self._asked_at = now
-            if not self._lock.is_held():
-                self._lock_error = LockLost(
-                    f'the lock "{self._lock.name}" was lost, so another process may resume the run'
-                )
 
 
 def _columns_of_result(result: StepResult) -> dict[str, Any]:

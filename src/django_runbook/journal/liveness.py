@@ -1,19 +1,28 @@
-"""A run that says that it is running to whether its process is there: it is as long as it holds its lock."""
+"""Tell whether the process of a run that says that it is running is there: it is as long as it holds its lock."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+
+from django.db.models import Q, QuerySet
 
 from django_runbook.exceptions import RunbookError
-from django_runbook.locks.base import Lock
-from django_runbook.locks.file import FileLock
+from django_runbook.fields import storable
+from django_runbook.locks.base import Probe
+from django_runbook.locks.factory import Locks
 from django_runbook.models import RUNNING, Run
 from django_runbook.results import RunStatus
 
+# At most so many runs that say that they are running are asked about for a filter.
+_MAX_ASKED = 200
+
 
 class Life(enum.Enum):
-    """``UNKNOWN`` is a run whose lock is kept where this process cannot see it, or cannot be asked now."""
+    """Says whether the process of a run is there.
+
+    ``UNKNOWN`` is a run whose lock is kept where this process cannot see it, or cannot be asked about now.
+    """
 
     ENDED = "ended"
     AT_WORK = "at work"
@@ -21,23 +30,17 @@ class Life(enum.Enum):
     UNKNOWN = "unknown"
 
 
-def can_be_told(lock: Lock) -> bool:
-    """Whether a free lock says that its process is gone.
-
-    The file of a lock stays when its process ends. Where it never was, the run took its lock on another host, or in the
-    folder of another user, and that this one is free says nothing.
-    """
-    return not isinstance(lock, FileLock) or lock.path.exists()
+_LIVES = {Probe.HELD: Life.AT_WORK, Probe.FREE: Life.GONE, Probe.UNKNOWN: Life.UNKNOWN}
 
 
-def life_of(run: Run, new_lock: Callable[[str], Lock]) -> Life:
-    """Whether the process of a run is at work, asked only of a run that says so."""
-    return lives_of([run], new_lock)[run.pk]
+def life_of(run: Run, locks: Locks) -> Life:
+    """Return whether the process of a run is at work, asked only if the run says so."""
+    return lives_of([run], locks)[run.pk]
 
 
-def lives_of(runs: Sequence[Run], new_lock: Callable[[str], Lock]) -> dict[str, Life]:
-    """The same of many runs, by their ids. A run that ended while it was asked is read anew."""
-    lives = {run.pk: _ask(run, new_lock) for run in runs}
+def lives_of(runs: Sequence[Run], locks: Locks) -> dict[str, Life]:
+    """Return the same of many runs, by their ids. A run that ended while it was asked about is read again."""
+    lives = {run.pk: _ask(run, locks) for run in runs}
     free = [run for run in runs if lives[run.pk] in {Life.GONE, Life.UNKNOWN}]
     if not free:
         return lives
@@ -50,22 +53,31 @@ def lives_of(runs: Sequence[Run], new_lock: Callable[[str], Lock]) -> dict[str, 
     return lives
 
 
+def is_seen_from_here(run: Run, locks: Locks) -> bool:
+    """Return whether these locks are those that the run uses: others are free, whether it lives or not."""
+    return run.lock_backend == storable(locks.identity)
+
+
 def shown_status(run: Run, life: Life) -> str:
-    """The status as a person should see it: a run that died was interrupted."""
+    """Return the status as a person should see it: a run that died was interrupted."""
     return RunStatus.INTERRUPTED.value if life is Life.GONE else run.status
 
 
-def _ask(run: Run, new_lock: Callable[[str], Lock]) -> Life:
+def with_status(runs: QuerySet[Run], status: str, locks: Locks) -> QuerySet[Run]:
+    """Keep the runs that are shown with this status."""
+    if status not in {RUNNING, RunStatus.INTERRUPTED.value}:
+        return runs.filter(status=status)
+    claims = list(Run.objects.using(runs.db).filter(status=RUNNING).newest_first()[:_MAX_ASKED])
+    gone = [pk for pk, life in lives_of(claims, locks).items() if life is Life.GONE]
+    if status == RUNNING:
+        return runs.filter(status=RUNNING).exclude(pk__in=gone)
+    return runs.filter(Q(status=status) | Q(pk__in=gone))
+
+
+def _ask(run: Run, locks: Locks) -> Life:
     if run.status != RUNNING:
         return Life.ENDED
     try:
-        lock = new_lock(run.lock_name)
-        # Before it is taken, which would make its file, and everybody would hold the run for gone.
-        if not can_be_told(lock):
-            return Life.UNKNOWN
-        if lock.acquire() is not None:
-            return Life.AT_WORK
-        lock.release()
+        return _LIVES[locks(run.lock_name).probe()] if is_seen_from_here(run, locks) else Life.UNKNOWN
     except RunbookError:
         return Life.UNKNOWN
-    return Life.GONE

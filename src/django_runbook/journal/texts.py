@@ -1,4 +1,4 @@
-"""Rows to what a person reads of them: a table of runs, one run with its steps, the output of a step."""
+"""Write rows for people: a table of runs, one run with its steps, the output of a step."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from django_runbook.wording import exact_duration
 _SYMBOLS = {"succeeded": "✓", "skipped": "-", "not_run": "-", "running": "…"}
 _FAILED = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value, StepStatus.INTERRUPTED.value))
 _ID_LENGTH = 8
+# What a line about a step does not need.
+LONG_COLUMNS = ("output_head", "output_tail", "traceback", "output", "definition")
 
 
 def table(runs: Sequence[tuple[Run, str]]) -> Iterator[str]:
-    """Runs, each with the status that it has in truth, one a line."""
+    """Yield the lines of a table of runs, each with the status that it has in truth."""
     head = ("RUN", "RUNBOOK", "STATUS", "STARTED", "TOOK", "ATTEMPTS")
     rows = [
         (run.id[:_ID_LENGTH], _line(run.runbook), status, _time(run.started_at), _took(run), str(run.attempt_count))
@@ -34,7 +36,7 @@ def table(runs: Sequence[tuple[Run, str]]) -> Iterator[str]:
 
 
 def run_lines(run: Run, status: str, steps: Iterable[StepRun]) -> Iterator[str]:
-    """One run, with its steps in the order in which they began."""
+    """Yield the lines of one run, with its steps in the order in which they began."""
     yield f"{_line(run.name)} ({_line(run.file)})"
     yield f"  run       {run.id}"
     yield f"  status    {status}" + (f", exit code {run.exit_code}" if run.exit_code is not None else "")
@@ -54,12 +56,12 @@ def run_lines(run: Run, status: str, steps: Iterable[StepRun]) -> Iterator[str]:
 
 
 def step_line(step: StepRun) -> str:
-    """One attempt of a step."""
+    """Write one attempt of a step as a line."""
     indent = "  " * (len(step.group_ids) + 1)
     symbol = "!" if step.tolerated else _SYMBOLS.get(step.status, "✗")
     notes = [step.status]
-    if step.started_at is not None and step.finished_at is not None:
-        notes.append(_seconds(step.finished_at - step.started_at))
+    if step.took_seconds is not None:
+        notes.append(_seconds(step.took_seconds))
     if step.attempt > 1:
         notes.append(f"attempt {step.attempt}")
     if step.done_count is not None:
@@ -69,7 +71,7 @@ def step_line(step: StepRun) -> str:
 
 
 def output_lines(step: StepRun) -> Iterator[str]:
-    """What a step has written, as far as it was kept, and its error."""
+    """Yield what a step has written, as far as it was kept, and its error."""
     if step.output_head:
         yield step.output_head
     if step.left_out_count:
@@ -81,13 +83,13 @@ def output_lines(step: StepRun) -> Iterator[str]:
 
 
 def failures(steps: Iterable[StepRun]) -> list[StepRun]:
-    """The last attempts of the steps that failed, without the groups around them."""
+    """Return the last attempts of the steps that failed, without the groups around them."""
     latest = {step.step_id: step for step in steps if step.kind == "command"}
     return [step for step in latest.values() if step.status in _FAILED]
 
 
 def as_dict(row: Run | StepRun, **more: Any) -> dict[str, Any]:
-    """All columns of a row as plain data, but for the token of its process."""
+    """Return all columns of a row as plain data, but for the token of its process."""
     left_out = {"owner"}
     values = {
         one.attname: getattr(row, one.attname) for one in row._meta.concrete_fields if one.attname not in left_out
@@ -96,12 +98,12 @@ def as_dict(row: Run | StepRun, **more: Any) -> dict[str, Any]:
 
 
 def _line(value: object) -> str:
-    """As one line that moves no cursor, and that every stream and every mail takes."""
+    """Write a value as one line that moves no cursor, and that every stream and every mail takes."""
     return storable(" ".join(tidy_text(str(value), str).splitlines()))
 
 
 def _plain(value: Any) -> Any:
-    """As every reader of JSON takes it: Python reads and writes numbers that JSON does not have."""
+    """Return a value as every reader of JSON takes it: Python reads and writes numbers that JSON does not have."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -117,9 +119,8 @@ def _time(at: datetime.datetime) -> str:
 
 
 def _took(run: Run) -> str:
-    return "" if run.finished_at is None else _seconds(run.finished_at - run.started_at)
+    return "" if run.took_seconds is None else _seconds(run.took_seconds)
 
 
-def _seconds(span: datetime.timedelta) -> str:
-    seconds = span.total_seconds()
+def _seconds(seconds: float) -> str:
     return exact_duration(round(seconds)) if seconds >= 10 else f"{seconds:.1f}s"

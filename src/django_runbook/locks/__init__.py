@@ -1,1 +1,1 @@
-"""A name to a lock that one process at a time holds."""
+"""Exclude other processes by a name."""

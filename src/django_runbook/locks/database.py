@@ -1,4 +1,4 @@
-"""The backend ``database``: locks that all processes share which work on one database, from whatever host."""
+"""Keep locks in a database, shared by all processes that work on it, from whatever host."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _KINDS: dict[str, type[PostgreSQLLock | MySQLLock]] = {"postgresql": PostgreSQLL
 
 
 class DatabaseLocks:
-    """Each held lock is one open connection, beside those that the work itself uses.
+    """Makes locks that are one open connection each while they are held, beside those that the work itself uses.
 
-    On PostgreSQL it also holds through PgBouncer, however that pools, where it takes one connection to the server.
+    On PostgreSQL a lock also holds through PgBouncer, however that pools, and takes one of its server connections.
     """
 
     def __init__(self, *, what: str = "", alias: object = DEFAULT_DB_ALIAS) -> None:
         if not isinstance(alias, str) or alias not in connections.settings:
             known = ", ".join(connections.settings)
-            raise InvalidUsage(f'the option "alias" of the database locks is no alias of DATABASES; there are: {known}')
+            raise InvalidUsage(f'the option "alias" of the database locks is not in DATABASES, which has: {known}')
         if not is_supported(alias):
             raise InvalidUsage(
                 f'the database "{alias}" ({connections[alias].display_name}) has no locks, which PostgreSQL, MySQL and '
@@ -36,8 +36,14 @@ class DatabaseLocks:
     def __call__(self, name: str) -> Lock:
         return _KINDS[connections[self._alias].vendor](name, alias=self._alias, what=self._what)
 
+    @property
+    def identity(self) -> str:
+        """Tell these locks apart from others. Without the way to the database: hosts reach it by different ones."""
+        name = connections.settings[self._alias].get("NAME")
+        return f"database {self._alias}: {connections[self._alias].vendor} {name}"
+
     def check(self) -> Sequence[checks.CheckMessage]:
-        """What a project should know about these locks."""
+        """Return what a project should know about these locks."""
         database = connections.settings[self._alias]
         if connections[self._alias].vendor != "postgresql" or not database.get("DISABLE_SERVER_SIDE_CURSORS"):
             return []
@@ -50,5 +56,5 @@ class DatabaseLocks:
 
 
 def is_supported(alias: str) -> bool:
-    """Whether this database has locks."""
+    """Return whether this database has locks."""
     return connections[alias].vendor in _KINDS

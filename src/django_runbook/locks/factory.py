@@ -1,32 +1,79 @@
-"""The setting ``RUNBOOK["LOCK"]`` to a function from the name of a lock to the lock."""
+"""Make the locks that the setting ``RUNBOOK["LOCK"]`` asks for."""
 
 from __future__ import annotations
 
+import hashlib
 import inspect
-from collections.abc import Callable
-from typing import Any
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Final
 
+from django.core import checks
 from django.db import DEFAULT_DB_ALIAS
 from django.utils.module_loading import import_string
 
 from django_runbook.conf import Configuration
 from django_runbook.document.diagnostics import nearest
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.locks.base import Lock
+from django_runbook.locks.base import BasicLock, Lock, complete, missing_methods
 
-# Short names; any other backend is an import path: of what is called with ``what`` and the options, and returns a
+# Short names; any other backend is an import path, of what is called with ``what`` and the options and returns a
 # function from a name to a lock.
 BACKENDS = {
     "file": "django_runbook.locks.file.FileLocks",
     "database": "django_runbook.locks.database.DatabaseLocks",
     "redis": "django_runbook.locks.redis.RedisLocks",
 }
+_SECRET: Final = re.compile("secret|pass|token|key|auth|credential|signature", re.IGNORECASE)
+_USER_OF_URL: Final = re.compile(r"//[^/@\s]*@")
 
 
-def new_factory(configuration: Configuration, *, what: str) -> Callable[[str], Lock]:
-    """A function from the name of a lock to the lock; ``what`` tells others what holds it.
+class Locks:
+    """Makes locks by their names, with a backend of ours or of the project."""
 
-    Raises InvalidUsage where the settings cannot work; nothing is connected to before the first lock is taken.
+    def __init__(self, backend: Callable[[str], BasicLock], *, name: str, options: Mapping[str, object]) -> None:
+        self._backend = backend
+        self._name = name
+        self._options = options
+
+    def __call__(self, name: str) -> Lock:
+        return complete(self._backend(name))
+
+    @cached_property
+    def identity(self) -> str:
+        """Tell apart what keeps the locks: one that is free here proves nothing about one that was acquired elsewhere.
+
+        A backend may have an ``identity`` of its own; of others it is the import path with a digest of the options,
+        without secrets, which may change while the locks stay the same.
+        """
+        own = getattr(self._backend, "identity", None)
+        return own if isinstance(own, str) else f"{self._name} {_digest(self._options)}"
+
+    def check(self) -> Sequence[checks.CheckMessage]:
+        """Return what stands against these locks; nothing is connected to."""
+        # A backend may have more to say, as Django's own do.
+        check = getattr(self._backend, "check", None)
+        found = list(check()) if callable(check) else []
+        if any(message.is_serious() for message in found):
+            return found
+        missing = missing_methods(self._backend("manage.py check"))
+        if missing:
+            message = (
+                f'The locks of the backend "{self._name}" have no {" and no ".join(f"{name}()" for name in missing)}: '
+                "whether a run whose process is gone has died cannot be told, and a lock that was lost is not acquired "
+                "again."
+            )
+            hint = "Add the methods that django_runbook.locks.base.Lock describes."
+            found.append(checks.Warning(message, hint=hint, id="django_runbook.W003"))
+        return found
+
+
+def new_factory(configuration: Configuration, *, what: str) -> Locks:
+    """Return what makes locks by their names; ``what`` tells others what holds them.
+
+    Raises InvalidUsage if the settings cannot work; nothing is connected to before the first lock is acquired.
     """
     name, options = configuration.lock.backend, configuration.lock.options
     if name == "auto" and options:
@@ -36,12 +83,11 @@ def new_factory(configuration: Configuration, *, what: str) -> Callable[[str], L
         inspect.signature(backend).bind(what=what, **options)
     except TypeError as error:
         raise InvalidUsage(f'RUNBOOK["LOCK"]: the OPTIONS do not fit "{name}": {error}') from error
-    new_lock: Callable[[str], Lock] = backend(what=what, **options)
-    return new_lock
+    return Locks(backend(what=what, **options), name=name, options=options)
 
 
 def _chosen() -> str:
-    """The database's locks where it has some: only they are seen by other hosts without more to set up."""
+    """Choose the database's locks if it has some: only they are seen by other hosts without more to set up."""
     from django_runbook.locks.database import is_supported
 
     return "database" if is_supported(DEFAULT_DB_ALIAS) else "file"
@@ -51,12 +97,25 @@ def _load(name: str) -> Callable[..., Any]:
     if "." not in name and name not in BACKENDS:
         names = ("auto", *BACKENDS)
         near = nearest(name, names)
-        hint = f'"{near}" is near' if near else f"there are: {', '.join(names)}, and import paths"
+        hint = f'did you mean "{near}"?' if near else f"there are: {', '.join(names)}, and import paths"
         raise InvalidUsage(f'RUNBOOK["LOCK"]: there is no backend "{name}"; {hint}')
     try:
         backend: Callable[..., Any] = import_string(BACKENDS.get(name, name))
     except ImportError as error:
         raise InvalidUsage(f'RUNBOOK["LOCK"]: the backend "{name}" cannot be imported: {error}') from error
     if not callable(backend):
-        raise InvalidUsage(f'RUNBOOK["LOCK"]: "{name}" is no backend: it cannot be called')
+        raise InvalidUsage(f'RUNBOOK["LOCK"]: "{name}" is not a backend: it cannot be called')
     return backend
+
+
+def _digest(options: Mapping[str, object]) -> str:
+    text = json.dumps(_without_secrets(options), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _without_secrets(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(name): _without_secrets(one) for name, one in value.items() if not _SECRET.search(str(name))}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(one) for one in value]
+    return _USER_OF_URL.sub("//", value) if isinstance(value, str) else value

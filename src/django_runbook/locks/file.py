@@ -1,4 +1,4 @@
-"""A lock as a file that is locked with ``flock``: the system frees it when its process ends, in whatever way."""
+"""Lock a file with ``flock``: the system frees it when its process ends, in whatever way."""
 
 from __future__ import annotations
 
@@ -10,100 +10,250 @@ import os
 import re
 import socket
 import stat
+import threading
 import time
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from django.core import checks
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from django_runbook.exceptions import InvalidUsage, LockUnavailable
+from django_runbook.exceptions import InvalidUsage, LockUnavailable, RunbookError
 from django_runbook.locks import folder, forks, space
-from django_runbook.locks.base import Holder
+from django_runbook.locks.base import Holder, Kept, Patience, Probe, name_bytes
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 _MAX_STEM = 60
-# Between its locking the file and its writing into it, a holder has no name.
+_MAX_TEXT_BYTES = 16 * 1024
+# A holder has no name between locking the file and writing into it.
 _NAMELESS_SECONDS = 0.2
+_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+_HELD_BY_ANOTHER = frozenset((errno.EWOULDBLOCK, errno.EACCES))
 
 
 class FileLock:
-    """The lock of a name, in a folder that nobody else can write to.
+    """Holds the lock of a name as a file in a folder that nobody else can write to.
 
-    The file stays when the lock is free; only its holder may `remove` it. Who locks it looks afterwards whether it is
-    still the file of this name, so that two processes never lock two files of it.
+    The file stays when the lock is free; only its holder may `discard` it. Whoever locks the file checks afterwards
+    that it is still the file of this name, so two processes never lock two files of one name.
     """
 
-    def __init__(self, name: str, *, directory: Path, space: str = "", what: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        directory: Path,
+        space: str = "",
+        what: str = "",
+        make_directory: Callable[[], object] | None = None,
+    ) -> None:
         self.name = name
-        self.path = directory / f"{_stem(name)}-{hashlib.sha256(f'{space}:{name}'.encode()).hexdigest()[:16]}.lock"
+        self.path = directory / f"{_stem(name)}-{hashlib.sha256(name_bytes(f'{space}:{name}')).hexdigest()[:16]}.lock"
         self._what = what
-        self._descriptor: int | None = None
+        self._make_directory = make_directory or (lambda: None)
+        self._held: _Held | None = None
+        self._pid = 0
+        self._is_lost = False
+        self._patience = Patience()
+        # A watcher keeps the lock while the thread that holds it may release it.
+        self._guard = threading.RLock()
 
     def acquire(self) -> Holder | None:
-        if self._descriptor is not None:
-            raise RuntimeError(f'the lock "{self.name}" is held already')
-        deadline = time.monotonic() + _NAMELESS_SECONDS
-        while True:
-            holder = self._try()
-            if holder is None or holder.pid or time.monotonic() > deadline:
-                return holder
-            time.sleep(0.01)
+        with self._guard:
+            if self._held is not None:
+                raise RuntimeError(f'the lock "{self.name}" is held already')
+            self._make_directory()
+            deadline = time.monotonic() + _NAMELESS_SECONDS
+            while True:
+                holder = self._try()
+                if holder is None or holder.pid or time.monotonic() > deadline:
+                    return holder
+                time.sleep(0.01)
 
     def is_held(self) -> bool:
-        return self._descriptor is not None and _is_same(self._descriptor, self.path)
+        if self._is_of_a_parent:
+            return False
+        with self._guard:
+            if self._held is None or self._is_lost:
+                return False
+            try:
+                return self._held.is_open and _identity_at(self.path) == self._held.identity
+            except OSError:
+                return False
+
+    def keep(self) -> Kept:
+        if self._is_of_a_parent:
+            return Kept.LOST
+        with self._guard:
+            if self._held is None or self._is_lost:
+                return Kept.LOST
+            try:
+                kept = self._keep(self._held)
+            except (OSError, LockUnavailable):
+                # The file system is away, or refuses: the lock is not known to be lost.
+                self._patience.begin()
+                kept = self._patience.answer
+            if kept in {Kept.HELD, Kept.RETAKEN}:
+                self._patience.end()
+            self._is_lost = kept is Kept.LOST
+            return kept
+
+    def probe(self) -> Probe:
+        with self._guard:
+            descriptor = self._open(_FLAGS)
+            if descriptor is None:
+                # The file of a lock stays. Without it, the lock was acquired on another host, or in another folder.
+                return Probe.UNKNOWN
+            try:
+                # Shared, so that many can probe at once.
+                return Probe.FREE if self._lock(descriptor, fcntl.LOCK_SH) else Probe.HELD
+            finally:
+                os.close(descriptor)
 
     def release(self) -> None:
-        if self._descriptor is not None:
-            descriptor, self._descriptor = self._descriptor, None
-            forks.forget(descriptor)
-            _write(descriptor, "")
-            os.close(descriptor)
+        if self._is_of_a_parent:
+            return
+        with self._guard:
+            if self._held is not None:
+                held, self._held = self._held, None
+                self._pid = 0
+                self._is_lost = False
+                self._patience.end()
+                held.close()
 
-    def remove(self) -> None:
-        """Release it for good, for a name that nobody will need again: its file goes too.
+    def discard(self) -> None:
+        """Release it and remove its file.
 
-        Who has opened the file meanwhile sees that it is not the one of this name any more, and makes a new one.
+        Whoever has opened the file meanwhile sees that it is not the one of this name any more, and makes a new one.
         """
-        if self.is_held():
-            with contextlib.suppress(OSError):
-                self.path.unlink()
-        self.release()
+        if self._is_of_a_parent:
+            return
+        with self._guard:
+            if self.is_held():
+                with contextlib.suppress(OSError):
+                    self.path.unlink()
+            self.release()
+
+    @property
+    def _is_of_a_parent(self) -> bool:
+        """Whether this process was forked from the holder; it must not wait for a guard that nobody releases there."""
+        return self._pid not in {0, os.getpid()}
 
     def _try(self) -> Holder | None:
         while True:
-            descriptor = self._open()
+            descriptor = self._open(_FLAGS | os.O_CREAT)
+            if descriptor is None:
+                raise LockUnavailable(f"the folder of the lock file {self.path} was removed")
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+                is_locked = self._lock(descriptor, fcntl.LOCK_EX)
+            except LockUnavailable:
+                os.close(descriptor)
+                raise
+            if not is_locked:
                 holder = Holder.of_json(_read(descriptor))
                 os.close(descriptor)
-                if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
-                    return holder
-                raise LockUnavailable(f"{self.path} cannot be locked: {error.strerror}") from error
-            if _is_same(descriptor, self.path):
-                break
+                return holder
+            if _identity_at(self.path) == _identity(descriptor):
+                self._take(descriptor)
+                return None
             # Somebody removed the file between our opening and our locking it.
             os.close(descriptor)
-        self._descriptor = descriptor
-        forks.keep_from_children(descriptor)
-        _write(descriptor, Holder.here(what=self._what).as_json())
-        return None
 
-    def _open(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    def _take(self, descriptor: int) -> None:
+        text = Holder.here(what=self._what).as_json()
+        self._held = _Held(descriptor=descriptor, identity=_identity(descriptor), text=text)
+        self._pid = os.getpid()
+        forks.keep_from_children(descriptor)
+        _write(descriptor, text)
+
+    def _keep(self, held: _Held) -> Kept:
+        there = _identity_at(self.path)
+        if held.is_open and there == held.identity:
+            return Kept.HELD
+        if there is None:
+            # Whoever acquired the lock since its file was removed would have left one.
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return self._retake(held, _FLAGS | os.O_CREAT | os.O_EXCL, text="")
+        if there == held.identity:
+            # Somebody closed our descriptor, which freed the lock; whoever acquired it since has written into it.
+            return self._retake(held, _FLAGS, text=held.text)
+        return Kept.LOST
+
+    def _retake(self, held: _Held, flags: int, *, text: str) -> Kept:
+        """Lock the file of this name, unless it says by another text that somebody else did."""
         try:
             descriptor = os.open(self.path, flags, 0o600)
+        except FileExistsError:
+            return Kept.LOST
+        try:
+            is_locked = self._lock(descriptor, fcntl.LOCK_EX)
+            is_ours = is_locked and _read(descriptor) == text and _identity_at(self.path) == _identity(descriptor)
+        except (OSError, LockUnavailable):
+            os.close(descriptor)
+            raise
+        if not is_ours:
+            os.close(descriptor)
+            return Kept.LOST
+        self._take(descriptor)
+        held.close()
+        return Kept.RETAKEN
+
+    def _open(self, flags: int) -> int | None:
+        """Open the file; returns None if it is not there."""
+        try:
+            descriptor = os.open(self.path, flags, 0o600)
+        except FileNotFoundError:
+            return None
         except OSError as error:
-            if error.errno in {errno.ELOOP, errno.EISDIR, errno.ENXIO}:
-                raise LockUnavailable(f"the lock file {self.path} is not a regular file") from error
-            raise LockUnavailable(f"the lock file {self.path} cannot be opened: {error.strerror}") from error
+            raise self._unusable(error) from error
         problem = _problem(os.fstat(descriptor))
         if problem:
             os.close(descriptor)
             raise LockUnavailable(f"the lock file {self.path} {problem}")
         return descriptor
+
+    def _lock(self, descriptor: int, operation: int) -> bool:
+        """Lock the file; returns False if it is locked by another process."""
+        try:
+            fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _HELD_BY_ANOTHER:
+                return False
+            raise LockUnavailable(f"{self.path} cannot be locked: {error.strerror}") from error
+        return True
+
+    def _unusable(self, error: OSError) -> RunbookError:
+        if error.errno in {errno.ELOOP, errno.EISDIR, errno.ENXIO}:
+            return LockUnavailable(f"the lock file {self.path} is not a regular file")
+        with contextlib.suppress(OSError):
+            if problem := _problem(self.path.lstat()):
+                return LockUnavailable(f"the lock file {self.path} {problem}")
+        return folder.unusable(f"the lock file {self.path} cannot be opened", error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    """A locked file, with what tells it apart from others, and what was written into it."""
+
+    descriptor: int
+    identity: tuple[int, int]
+    text: str
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the descriptor is still that of the file: in a forked process, or once it was closed, it is not."""
+        try:
+            return _identity(self.descriptor) == self.identity
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        forks.forget(self.descriptor)
+        if self.is_open:
+            _write(self.descriptor, "")
+            os.close(self.descriptor)
 
 
 class FileLocks:
@@ -113,15 +263,40 @@ class FileLocks:
         if directory is not None and not isinstance(directory, str | os.PathLike):
             raise InvalidUsage('the option "directory" of the file locks must be a path')
         given = None if directory is None else Path(directory)
-        # Only with the first lock: a run that takes none needs no folder.
-        self._directory = cache(lambda: folder.private(given))
+        self._place = folder.Place(given=given, database=space.database_file())
         self._what = what
 
     def __call__(self, name: str) -> FileLock:
-        return FileLock(name, directory=self._directory(), space=space.on_this_host(), what=self._what)
+        return FileLock(
+            name,
+            directory=self._directory,
+            space=space.on_this_host(),
+            what=self._what,
+            # Only with the first lock: a run that takes none needs no folder.
+            make_directory=lambda: folder.make(self._place),
+        )
+
+    @property
+    def identity(self) -> str:
+        """Tell these locks apart from others: the same folder on another host is another one."""
+        return f"file on {socket.gethostname()} in {self._directory}"
 
     def check(self) -> Sequence[checks.CheckMessage]:
-        """What a project should know about these locks."""
+        """Return what a project should know about these locks."""
+        return [*self._check_folder(), *self._check_host()]
+
+    @cached_property
+    def _directory(self) -> Path:
+        return folder.find(self._place)
+
+    def _check_folder(self) -> Sequence[checks.CheckMessage]:
+        try:
+            folder.check(self._place)
+        except InvalidUsage as error:
+            return [checks.Error(str(error), id="django_runbook.E002")]
+        return []
+
+    def _check_host(self) -> Sequence[checks.CheckMessage]:
         host = str(connections.settings[DEFAULT_DB_ALIAS].get("HOST") or "")
         if not host or host.startswith(("/", "127.")) or host in {"localhost", "::1", socket.gethostname()}:
             return []
@@ -129,7 +304,7 @@ class FileLocks:
             f'RUNBOOK["LOCK"] is "file", and the default database is on another host, "{host}": hosts that share it '
             "do not see the file locks of each other."
         )
-        hint = 'Take "database" or "redis", unless only one host runs commands; file locks are also those of one user.'
+        hint = 'Use "database" or "redis", unless only one host runs commands; file locks are also those of one user.'
         return [checks.Warning(message, hint=hint, id="django_runbook.W001")]
 
 
@@ -138,11 +313,11 @@ def _stem(name: str) -> str:
 
 
 def _read(descriptor: int) -> str:
-    return os.pread(descriptor, 4096, 0).decode(errors="replace")
+    return os.pread(descriptor, _MAX_TEXT_BYTES, 0).decode(errors="replace")
 
 
 def _write(descriptor: int, text: str) -> None:
-    # What keeps the lock is the system, not the text: on a full disk the holder is only not named.
+    # The system keeps the lock, not the text: on a full disk the holder only has no name.
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, text.encode(), 0)
@@ -159,11 +334,15 @@ def _problem(status: os.stat_result) -> str:
     return ""
 
 
-def _is_same(descriptor: int, path: Path) -> bool:
-    """Whether the file that we locked is still the one of this name."""
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
+def _identity_at(path: Path) -> tuple[int, int] | None:
+    """Tell files of one name apart; returns None if there is none."""
     try:
-        there = path.lstat()
-        ours = os.fstat(descriptor)
-    except OSError:
-        return False
-    return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_dev, status.st_ino

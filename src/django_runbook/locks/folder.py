@@ -1,77 +1,154 @@
-"""A user to the folder of the lock files, which nobody else can write to."""
+"""Find the folder of the lock files, to which nobody but their user can write."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import pwd
 import stat
-import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from django_runbook.exceptions import InvalidUsage, LockUnavailable
+from django_runbook.exceptions import InvalidUsage, LockUnavailable, RunbookError
 
-_HINT = 'name one with the option "directory" of RUNBOOK["LOCK"]'
+HINT: Final = (
+    'set RUNBOOK["LOCK"]["OPTIONS"]["directory"] to a folder that all processes of the project see, '
+    'with "BACKEND": "file"'
+)
+# Errors that stay until somebody changes a setting or a permission; others, such as a full disk, pass.
+_LASTING: Final = frozenset(
+    (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+)
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+_IN_MEMORY: Final = frozenset(("tmpfs", "ramfs"))
 
 
-def private(given: Path | None = None) -> Path:
-    """The given folder, or one of this user's own, made where it is not there.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Says where the folder is: as ``given``, else beside the ``database``, which is a file, else in the user's home.
 
-    It is the same for cron, a deploy and a login, which have different environments: it comes from the user database
-    and not from HOME or XDG variables. Raises InvalidUsage where others could put files into it.
+    It must be the same for all processes that work on one database, whatever their environment is: cron, a deploy, a
+    login, a service with temporary files or a home of its own. Two processes with two folders would both hold a lock.
     """
-    if given is not None:
-        # Its group may be meant to look at it, or to remove a file by hand.
-        return _checked(_made(given.resolve()), others=stat.S_IWOTH)
+
+    given: Path | None = None
+    database: Path | None = None
+
+
+def find(place: Place) -> Path:
+    """Return the path of the folder, without making it; raises InvalidUsage if there is none.
+
+    The home comes from the user database, not from HOME or XDG variables.
+    """
+    if place.given is not None:
+        return place.given.resolve()
+    if place.database is not None:
+        # Whoever can write to an SQLite database can write to its folder, as it has its journal there.
+        return place.database.with_name(f"{place.database.name}-runbook-locks")
     home = _home()
-    if home is not None:
-        try:
-            return _own(home / ".local" / "state" / "django-runbook" / "locks")
-        except LockUnavailable:
-            # The home of a system user often cannot be written to.
-            pass
-    return _own(Path(tempfile.gettempdir()) / f"django-runbook-{os.geteuid()}")
+    if _is_private_memory(home):
+        raise InvalidUsage(
+            f"the home directory {home} is kept in memory (tmpfs), so other processes may see another one, "
+            f"and not these lock files; {HINT}"
+        )
+    return home / ".local" / "state" / "django-runbook" / "locks"
+
+
+def make(place: Place) -> Path:
+    """Return the folder, made if it is not there; raises InvalidUsage if others could put files into it."""
+    path = find(place)
+    is_beside_database = place.given is None and place.database is not None
+    try:
+        # The folder of the database is not ours to make.
+        path.mkdir(mode=0o700, parents=not is_beside_database)
+    except FileExistsError:
+        pass  # perhaps a file, or a link to nothing, which is refused below
+    except OSError as error:
+        raise unusable(f"the folder of lock files {path} cannot be made", error) from error
+    else:
+        # A database in a working tree is often ignored by its own name.
+        with contextlib.suppress(OSError):
+            (path / ".gitignore").write_text("*\n")
+    _check(path, is_own=place.given is None)
+    return path
+
+
+def check(place: Place) -> None:
+    """Raise what `make` would raise, as far as that is known without making anything."""
+    path = find(place)
+    if os.path.lexists(path):
+        _check(path, is_own=place.given is None)
+        _check_writable(path, f"the folder of lock files {path} cannot be written to")
+        return
+    above = next(folder for folder in path.parents if os.path.lexists(folder))
+    message = f"the folder of lock files {path} cannot be made"
+    if not above.is_dir():
+        raise unusable(message, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
+    _check_writable(above, message)
+
+
+def unusable(message: str, error: OSError) -> RunbookError:
+    """Return the error for a folder or a file that the system refuses."""
+    if error.errno in _LASTING:
+        return InvalidUsage(f"{message}: {error.strerror}; {HINT}")
+    return LockUnavailable(f"{message}: {error.strerror}")
 
 
 def name_of_user(uid: int) -> str:
-    """The user's name; the number where it has none, as in many containers."""
+    """Return the name of the user, or its number if it has none, as in many containers."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"the user {uid}"
 
 
-def _own(path: Path) -> Path:
-    path = _made(path)
-    owner = path.lstat().st_uid
-    if owner != os.geteuid():
-        raise InvalidUsage(f"the folder of lock files {path} belongs to {name_of_user(owner)}; {_HINT}")
-    return _checked(path, others=stat.S_IWGRP | stat.S_IWOTH)
-
-
-def _made(path: Path) -> Path:
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except FileExistsError:
-        # A link to nothing, or a file: told below.
-        pass
-    except OSError as error:
-        message = f"the folder of lock files {path} cannot be made: {error.strerror}; {_HINT}"
-        raise LockUnavailable(message) from error
-    return path
-
-
-def _checked(path: Path, *, others: int) -> Path:
+def _check(path: Path, *, is_own: bool) -> None:
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode):
-        raise InvalidUsage(f"the folder of lock files {path} is not a folder; {_HINT}")
+        raise InvalidUsage(f"the folder of lock files {path} is not a folder; {HINT}")
+    if is_own and found.st_uid != os.geteuid():
+        raise InvalidUsage(f"the folder of lock files {path} belongs to {name_of_user(found.st_uid)}; {HINT}")
+    # The group of a given folder may be meant to read it, or to remove a file by hand.
+    others = stat.S_IWGRP | stat.S_IWOTH if is_own else stat.S_IWOTH
     if found.st_mode & others:
-        raise InvalidUsage(f"others can write to the folder of lock files {path}; {_HINT}")
-    return path
+        raise InvalidUsage(f"others can write to the folder of lock files {path}; {HINT}")
 
 
-def _home() -> Path | None:
+def _check_writable(folder: Path, message: str) -> None:
+    # A read-only file system refuses root too, which may write to any folder.
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        raise unusable(message, OSError(errno.EROFS, os.strerror(errno.EROFS)))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise unusable(message, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
+def _home() -> Path:
+    uid = os.geteuid()
     try:
-        home = Path(pwd.getpwuid(os.geteuid()).pw_dir)
+        home = Path(pwd.getpwuid(uid).pw_dir)
     except KeyError:
-        return None
-    return home if home.is_dir() and os.access(home, os.W_OK) else None
+        raise InvalidUsage(f"{name_of_user(uid)} has no home directory for lock files; {HINT}") from None
+    if not home.is_dir():
+        raise InvalidUsage(f"the home directory {home} of {name_of_user(uid)}, for lock files, is not there; {HINT}")
+    return home
+
+
+def _is_private_memory(folder: Path) -> bool:
+    """Return whether a folder is on a file system in memory, which a service manager may mount for one process."""
+    try:
+        device = folder.stat().st_dev
+        lines = _MOUNTS.read_text().splitlines()
+    except OSError:
+        # Only Linux has the list, and mounts of one process.
+        return False
+    number = f"{os.major(device)}:{os.minor(device)}"
+    # Device and mount point are the third and the fifth word, and the type follows a dash.
+    mounts = [(before.split(), after.split()) for before, _, after in (line.partition(" - ") for line in lines)]
+    points = [
+        words[4]
+        for words, (kind, *_) in ((words, after) for words, after in mounts if len(words) > 4 and after)
+        if words[2] == number and kind in _IN_MEMORY
+    ]
+    return bool(points) and "/" not in points

@@ -1,4 +1,4 @@
-"""A lock as an advisory lock of PostgreSQL's."""
+"""Hold a lock as an advisory lock of PostgreSQL."""
 
 from __future__ import annotations
 
@@ -7,31 +7,41 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from django_runbook.locks.base import Holder
+from django_runbook.locks.base import Holder, name_bytes
 from django_runbook.locks.session import Session, SessionLock
 
-# No limit on how long the transaction is open; its name is what everybody may see of the holder.
+# One message to the server, as the role may allow a transaction no more than a moment of silence. READ COMMITTED, since
+# a serializable transaction would keep its first snapshot.
+_BEGIN = """
+    BEGIN ISOLATION LEVEL READ COMMITTED;
+    SET LOCAL statement_timeout = 0;
+    SET LOCAL lock_timeout = 0;
+    SET LOCAL idle_in_transaction_session_timeout = 0
+"""
+# The transaction is open for as long as the lock is held; its name is what everybody may see of the holder.
 _SETTINGS = """
-    SELECT set_config('idle_in_transaction_session_timeout', '0', true),
-      CASE WHEN current_setting('server_version_num')::integer >= 170000
+    SELECT CASE WHEN current_setting('server_version_num')::integer >= 170000
         THEN set_config('transaction_timeout', '0', true) END,
       set_config('application_name', %s, true)
 """
-_HOLDER = """
-    SELECT activity.application_name
+_OWNER = """
     FROM pg_locks AS lock JOIN pg_stat_activity AS activity USING (pid)
     WHERE lock.locktype = 'advisory' AND lock.granted AND lock.objsubid = 1
       AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND lock.classid::bigint = %s AND lock.objid::bigint = %s
 """
-# Both together are those of no other transaction: a pooler may give us another connection after ours was lost.
+_IS_USED = f"SELECT 1 {_OWNER}"
+_HOLDER = f"SELECT activity.application_name {_OWNER}"
+# pid and start together are those of no other transaction: a pooler may give us another connection after ours is lost.
 _IDENTITY = "SELECT pg_backend_pid(), transaction_timestamp()"
+_END = f"SELECT pg_terminate_backend(activity.pid) {_OWNER} AND activity.pid = %s AND activity.xact_start = %s"
+_UPTIME = "SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())"
 _MAX_NAME_BYTES = 63
 _MARK = "runbook"
 
 
 class PostgreSQLLock(SessionLock):
-    """The lock of a name in one database.
+    """Holds the lock of a name in one database.
 
     It belongs to a transaction that stays open: behind a pooler that hands each transaction to another connection, a
     lock of the session would get lost, or never be freed. The transaction keeps no snapshot, so it holds back no
@@ -45,6 +55,8 @@ class PostgreSQLLock(SessionLock):
             "keepalives_idle": 60,
             "keepalives_interval": 10,
             "keepalives_count": 6,
+            # A question that does not reach the server fails after so many milliseconds.
+            "tcp_user_timeout": 30_000,
         }
     )
 
@@ -52,14 +64,13 @@ class PostgreSQLLock(SessionLock):
 
     @property
     def key(self) -> int:
-        """The number that PostgreSQL has for the name."""
-        digest = hashlib.sha256(f"django_runbook:{self.name}".encode()).digest()
+        """Return the number that PostgreSQL has for the name."""
+        digest = hashlib.sha256(name_bytes(f"django_runbook:{self.name}")).digest()
         return int.from_bytes(digest[:8], "big", signed=True)
 
     def _try(self, session: Session) -> bool:
-        # Where the project's transactions are serializable, this one would keep its first snapshot.
-        session.ask("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        # Before the lock, so that who finds it held can tell by whom.
+        session.ask(_BEGIN)
+        # Before the lock, so that whoever finds it held can tell by whom.
         session.ask(_SETTINGS, [_as_name(Holder.here(what=self._what))])
         if session.ask("SELECT pg_try_advisory_xact_lock(%s)", [self.key]) != (True,):
             return False
@@ -67,8 +78,12 @@ class PostgreSQLLock(SessionLock):
         return True
 
     def _find_holder(self, session: Session) -> Holder | None:
-        row = session.ask(_HOLDER, [(self.key >> 32) & 0xFFFFFFFF, self.key & 0xFFFFFFFF])
+        row = session.ask(_HOLDER, self._halves)
         return None if row is None else _of_name(row[0])
+
+    def _is_used(self, session: Session) -> bool:
+        session.ask(_BEGIN)
+        return session.ask(_IS_USED, self._halves) is not None
 
     def _is_ours(self, session: Session) -> bool:
         return session.ask(_IDENTITY) == self._identity
@@ -76,9 +91,21 @@ class PostgreSQLLock(SessionLock):
     def _free(self, session: Session) -> None:
         session.rollback()
 
+    def _ends_own(self, session: Session) -> bool:
+        session.ask(_BEGIN)
+        return session.ask(_END, [*self._halves, *(self._identity or (0, None))]) is not None
+
+    def _uptime_seconds(self, session: Session) -> float:
+        (seconds,) = session.ask(_UPTIME) or (0,)
+        return float(seconds)
+
+    @property
+    def _halves(self) -> list[int]:
+        return [(self.key >> 32) & 0xFFFFFFFF, self.key & 0xFFFFFFFF]
+
 
 def _as_name(holder: Holder) -> str:
-    """As much of a holder as there is room for: ``runbook 4711 2026-01-31T02:00:00Z web-1 import_flights``."""
+    """Write as much of a holder as there is room for: ``runbook 4711 2026-01-31T02:00:00Z web-1 import_flights``."""
     text = f"{_MARK} {holder.pid} {holder.since} {holder.host} {holder.what}".rstrip()
     # The server writes anything else as a question mark, or as several.
     return "".join(c if " " <= c <= "~" else "?" for c in text)[:_MAX_NAME_BYTES]

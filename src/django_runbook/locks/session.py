@@ -1,4 +1,4 @@
-"""An alias of DATABASES to a connection of a lock's own, which nothing else closes, commits or takes from a pool."""
+"""Hold a lock by a database connection of its own, which nothing else closes, commits or takes from a pool."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -16,15 +16,15 @@ from django.db.utils import load_backend
 
 from django_runbook.exceptions import LockUnavailable
 from django_runbook.locks import forks
-from django_runbook.locks.base import Holder
+from django_runbook.locks.base import PATIENCE_SECONDS, Holder, Kept, Patience, Probe
 
 _TRIES = 5
 
 
 class Session:
-    """A connection of the database's driver, for one thread at a time, in the process that opened it only.
+    """Wraps a connection of the database's driver, for one thread at a time, in the process that opened it.
 
-    It passes Django's own wrapper by: signals, instrumentation, checks of threads and what tests do to connections
+    It bypasses Django's own wrapper: signals, instrumentation, checks of threads and what tests do to connections
     are about the work, and so is the runner's cancelling of statements.
     """
 
@@ -38,17 +38,28 @@ class Session:
         self._guard = threading.Lock()
         self._error: type[Exception] = wrapper.Database.Error
         try:
-            self._connection = wrapper.get_new_connection({**parameters, **wrapper.get_connection_params()})
+            self._connection = wrapper.connection = wrapper.get_new_connection(
+                {**parameters, **wrapper.get_connection_params()}
+            )
+            # Transactions are begun by statements, together with what removes their limits.
+            wrapper._set_autocommit(autocommit=True)
         except self._error as error:
             raise self._unavailable(error) from error
+        # Several statements in one cannot be prepared.
+        if hasattr(self._connection, "prepare_threshold"):
+            self._connection.prepare_threshold = None
         self._descriptor = _descriptor_of(self._connection)
         if self._descriptor is not None:
             forks.keep_from_children(self._descriptor)
 
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether this process opened it: two processes that speak over one connection confuse each other."""
+        return os.getpid() == self._pid
+
     def ask(self, statement: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
-        """The first row of what the statement returns; raises LockUnavailable where the database fails."""
-        if os.getpid() != self._pid:
-            # Two processes that speak over one connection confuse each other.
+        """Return the first row of what the statement gives; raises LockUnavailable if the database fails."""
+        if not self.is_of_this_process:
             raise LockUnavailable("the lock belongs to the process that this one was forked from")
         try:
             with self._guard, self._connection.cursor() as cursor:
@@ -63,8 +74,8 @@ class Session:
         self.ask("ROLLBACK")
 
     def close(self) -> None:
-        """End the connection; one that is lost already is left so."""
-        if os.getpid() == self._pid:
+        """End the connection, unless it is lost already."""
+        if self.is_of_this_process:
             if self._descriptor is not None:
                 forks.forget(self._descriptor)
             with self._guard, contextlib.suppress(self._error):
@@ -82,7 +93,7 @@ def _descriptor_of(connection: Any) -> int | None:
 
 
 class SessionLock(ABC):
-    """A lock that the server frees when the connection of its holder ends; its kinds know the server's words for it."""
+    """Holds a lock that the server frees when the connection of its holder ends; subclasses know the server's SQL."""
 
     parameters: ClassVar[Mapping[str, object]] = MappingProxyType({})
 
@@ -91,37 +102,104 @@ class SessionLock(ABC):
         self._alias = alias
         self._what = what
         self._session: Session | None = None
+        self._pid = 0
+        self._is_broken = self._is_lost = False
+        self._patience = Patience()
+        # A watcher keeps the lock while the thread that holds it may release it.
+        self._guard = threading.RLock()
 
     def acquire(self) -> Holder | None:
-        if self._session is not None:
-            raise RuntimeError(f'the lock "{self.name}" is held already')
-        session = Session(self._alias, self.parameters)
-        try:
-            holder = self._acquire(session)
-        except BaseException:
-            session.close()
-            raise
-        if holder is None:
-            self._session = session
-        else:
-            session.close()
-        return holder
+        with self._guard:
+            if self._session is not None:
+                raise RuntimeError(f'the lock "{self.name}" is held already')
+            with self._new_session() as session:
+                holder = self._acquire(session)
+                if holder is None:
+                    self._session, self._pid = session, os.getpid()
+                return holder
 
     def is_held(self) -> bool:
-        if self._session is None:
+        if self._is_of_a_parent:
             return False
-        try:
-            return self._is_ours(self._session)
-        except LockUnavailable:
-            return False
+        with self._guard:
+            if self._session is None or self._is_broken or self._is_lost:
+                return False
+            try:
+                return self._is_ours(self._session)
+            except LockUnavailable:
+                return False
+
+    def keep(self) -> Kept:
+        if self._is_of_a_parent:
+            return Kept.LOST
+        with self._guard:
+            if self._session is None or self._is_lost:
+                return Kept.LOST
+            if self.is_held():
+                return Kept.HELD
+            if not self._is_broken:
+                self._is_broken = True
+                self._patience.begin()
+                self._session.close()
+            try:
+                kept = self._retake()
+            except LockUnavailable:
+                # The server is away, perhaps because it restarts.
+                kept = self._patience.answer
+            if kept is Kept.RETAKEN:
+                self._is_broken = False
+                self._patience.end()
+            self._is_lost = kept is Kept.LOST
+            return kept
+
+    def probe(self) -> Probe:
+        with self._new_session() as session:
+            if self._is_used(session):
+                return Probe.HELD
+            # A server that was restarted has forgotten all locks, and those who held them are about to get them back.
+            return Probe.FREE if self._uptime_seconds(session) > PATIENCE_SECONDS else Probe.UNKNOWN
 
     def release(self) -> None:
-        if self._session is not None:
-            session, self._session = self._session, None
-            # The server may take its time to notice the end of a connection, and the lock is to be free by then.
-            with contextlib.suppress(LockUnavailable):
-                self._free(session)
-            session.close()
+        if self._is_of_a_parent:
+            return
+        with self._guard:
+            if self._session is not None:
+                session, self._session, self._pid = self._session, None, 0
+                if not (self._is_broken or self._is_lost):
+                    # The server may take its time to notice the end of a connection; the lock is to be free by then.
+                    with contextlib.suppress(LockUnavailable):
+                        self._free(session)
+                session.close()
+                self._is_broken = self._is_lost = False
+                self._patience.end()
+
+    def discard(self) -> None:
+        """Release it: nothing is left of a free lock."""
+        self.release()
+
+    @property
+    def _is_of_a_parent(self) -> bool:
+        """Whether this process was forked from the holder; it must not wait for a guard that nobody releases there."""
+        return self._pid not in {0, os.getpid()}
+
+    @contextlib.contextmanager
+    def _new_session(self) -> Iterator[Session]:
+        """Open a connection, and close it again unless the lock is held by it."""
+        session = Session(self._alias, self.parameters)
+        try:
+            yield session
+        finally:
+            if session is not self._session:
+                session.close()
+
+    def _retake(self) -> Kept:
+        with self._new_session() as session:
+            if self._acquire(session) is None:
+                self._session = session
+                return Kept.RETAKEN
+            if not self._ends_own(session):
+                return Kept.LOST
+        return self._patience.answer
 
     def _acquire(self, session: Session) -> Holder | None:
         for _ in range(_TRIES):
@@ -136,15 +214,30 @@ class SessionLock(ABC):
 
     @abstractmethod
     def _try(self, session: Session) -> bool:
-        """Take the lock, if nobody else has it."""
+        """Acquire the lock, if nobody else has it."""
 
     @abstractmethod
     def _find_holder(self, session: Session) -> Holder | None:
-        """Who has it; None where nobody has it any more."""
+        """Return who has it, None if nobody has it any more."""
+
+    @abstractmethod
+    def _is_used(self, session: Session) -> bool:
+        """Return whether anybody has it."""
 
     @abstractmethod
     def _is_ours(self, session: Session) -> bool: ...
 
     @abstractmethod
     def _free(self, session: Session) -> None:
-        """Give back all that the session took."""
+        """Give back all that the session has acquired."""
+
+    @abstractmethod
+    def _ends_own(self, session: Session) -> bool:
+        """End the connection by which we held the lock, if the server has not noticed that it is broken.
+
+        Returns False if somebody else holds the lock.
+        """
+
+    @abstractmethod
+    def _uptime_seconds(self, session: Session) -> float:
+        """Return for how long the server has been running."""

@@ -144,6 +144,9 @@ def _bounds(
         begin = run.started_at
     elif number == run.attempt_count:
         begin = run.resumed_at or begin
-    last = run.finished_at or now if number == run.attempt_count else None
+    is_last = number == run.attempt_count
+    if is_last and begin is not None and run.duration_seconds is not None:
+        return begin, begin + datetime.timedelta(seconds=run.duration_seconds)
+    last = run.finished_at or now if is_last else None
     ends = [*known, *([last] if last else []), *([begin] if begin else [])]
     return begin, max(ends, default=run.started_at)

@@ -18,7 +18,7 @@ def failed_rows_of(run: Run, step_ids: Collection[str], *, url_of: Callable[[str
     newest run of it.
     """
     begin = f"{run.id}:"
-    keys = Checkpoint.objects.filter(run_key__startswith=begin, failed_count__gt=0).values_list("run_key", "scope")
+    keys = Checkpoint.objects.filter(call_key__startswith=begin, failed_count__gt=0).values_list("call_key", "scope")
     # A step that was called again, in a group that was tried again, has a number behind its id.
     scopes = {key.removeprefix(begin).partition(":")[0]: scope for key, scope in keys}
     if not scopes:

@@ -11,8 +11,8 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from django_runbook.journal.liveness import Life, life_of, shown_status
-from django_runbook.locks.base import Lock
-from django_runbook.models import RUNNING, UNFINISHED, Run
+from django_runbook.locks.factory import Locks
+from django_runbook.models import RUNNING, UNFINISHED, Run, seconds_between
 from django_runbook.pages import words
 from django_runbook.pages.attempts import Attempts, attempts_of
 from django_runbook.pages.failures import failed_rows_of
@@ -102,7 +102,7 @@ class RunPage:
 
     @property
     def resume_line(self) -> str:
-        """What to type to go on with it; empty where it cannot be."""
+        """Return the command line that resumes it; empty if it cannot be resumed."""
         return words.resume_line(self.run) if self.look in UNFINISHED else ""
 
     @property
@@ -179,6 +179,7 @@ class RunPage:
             Fact(label="Started by", value=f"{run.user}@{run.host}" if run.user else run.host),
             Fact(label="Process", value=str(run.pid)),
             Fact(label="Value of now", value=run.now, is_code=True),
+            Fact(label="Lock kept by", value=run.lock_backend, is_code=True),
         ]
         facts += [
             Fact(label=name.replace("_", "-"), value=words.plain(value), is_code=True)
@@ -198,13 +199,13 @@ class RunPage:
 
 
 def took(run: Run, life: Life) -> str:
-    """How long the last attempt of a run took, or takes."""
-    begin = run.resumed_at or run.started_at
-    end = run.finished_at or (None if life is Life.GONE else timezone.now())
-    return words.took(begin, end)
+    """Write how long the last attempt of a run took, or takes."""
+    if run.finished_at is None and life is not Life.GONE:
+        return words.took(seconds_between(run.resumed_at or run.started_at, timezone.now()))
+    return words.took(run.took_seconds)
 
 
-def run_page(run: Run, *, new_lock: Callable[[str], Lock], urls: Urls | None) -> RunPage:
+def run_page(run: Run, *, new_lock: Locks, urls: Urls | None) -> RunPage:
     """The page of a run; ``urls`` is None for a person who may not see its steps."""
     life = life_of(run, new_lock)
     if urls is None:

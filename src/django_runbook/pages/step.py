@@ -1,4 +1,4 @@
-"""One attempt of a step to all that its page shows."""
+"""Make the page of one attempt of a step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django_runbook.fields import storable
 from django_runbook.journal.liveness import Life
 from django_runbook.models import StepRun
 from django_runbook.pages import words
-from django_runbook.pages.attempts import Attempt, attempts_at
+from django_runbook.pages.attempts import Attempt, attempts_at, retries
 from django_runbook.pages.progress import Progress
 
 # An expression may see more than a page should hold.
@@ -45,22 +45,22 @@ class StepPage:
 
     @property
     def others(self) -> list[OtherAttempt]:
-        """All attempts, this one among them."""
+        """Return all attempts, this one among them."""
         return [
             OtherAttempt(
                 pk=attempt.pk,
                 number=attempt.attempt,
                 run_attempt=attempt.run_attempt,
                 badge=words.badge(self._look(attempt)),
-                duration=words.took(attempt.started_at, attempt.finished_at),
+                duration=words.took(attempt.took_seconds(is_retry=is_retry)),
                 is_this=attempt.pk == self.step.pk,
             )
-            for attempt in self.attempts
+            for attempt, is_retry in zip(self.attempts, retries(self.attempts), strict=True)
         ]
 
     @property
     def duration(self) -> str:
-        return words.took(self.step.started_at, self.step.finished_at)
+        return words.took(self.step.took_seconds)
 
     @property
     def command_line(self) -> str:

@@ -11,9 +11,9 @@ from typing import Final
 
 from django.utils.safestring import SafeString
 
-from django_runbook.models import RUNNING, Run
+from django_runbook.models import RUNNING, Run, seconds_between
 from django_runbook.pages import words
-from django_runbook.pages.attempts import Attempt
+from django_runbook.pages.attempts import Attempt, retries
 from django_runbook.pages.axis import Axis, Stretch, percent
 from django_runbook.pages.progress import Progress, progress_of
 from django_runbook.results import Role, StepStatus
@@ -183,10 +183,13 @@ def _row(
         inside=inside,
         role=words.ROLES.get(last.role, last.role) if is_first_of_role else "",
         note=_note(last),
-        duration=_took(last, frame),
+        duration=_took(attempts, frame),
         tries=f"{words.number(len(tried))} attempts" if len(tried) > 1 else "",
         progress=progress_of(attempts, now=frame.now),
-        bars=tuple(_bar(attempt, frame, axis) for attempt in tried),
+        bars=tuple(
+            _bar(attempt, frame, axis, is_retry=is_retry)
+            for attempt, is_retry in zip(tried, retries(tried), strict=True)
+        ),
         is_command=last.kind == "command",
         changed_at=last.finished_at or last.started_at,
         url=frame.url_of(last.pk),
@@ -206,16 +209,25 @@ def _note(attempt: Attempt) -> str:
     return attempt.reason
 
 
-def _took(attempt: Attempt, frame: Frame) -> str:
-    return words.took(attempt.started_at, attempt.finished_at or (frame.now if attempt.status == RUNNING else None))
+def _took(attempts: Sequence[Attempt], frame: Frame) -> str:
+    """Write how long a step took in the last attempt of the run, with its retries and the pauses between them."""
+    last = attempts[-1]
+    if last.duration_seconds is not None:
+        return words.took(last.duration_seconds)
+    begins = [one.started_at for one in attempts if one.run_attempt == last.run_attempt and one.started_at is not None]
+    end = last.finished_at or (frame.now if last.status == RUNNING else None)
+    return words.took(seconds_between(begins[0] if begins else None, end))
 
 
-def _bar(attempt: Attempt, frame: Frame, axis: Axis) -> Bar:
+def _bar(attempt: Attempt, frame: Frame, axis: Axis, *, is_retry: bool) -> Bar:
     assert attempt.started_at is not None
     look = _look(attempt, frame)
-    took = _took(attempt, frame)
+    seconds = attempt.took_seconds(is_retry=is_retry, now=frame.now)
+    # An end that is earlier than its begin is that of a clock which was set back.
+    end = None if seconds is None else attempt.started_at + datetime.timedelta(seconds=seconds)
+    took = words.took(seconds)
     return Bar(
         look=look,
-        stretch=axis.stretch(attempt.started_at, attempt.finished_at, attempt.run_attempt),
+        stretch=axis.stretch(attempt.started_at, end, attempt.run_attempt),
         text=f"attempt {attempt.attempt}: {words.LABELS.get(look, look)}{f', {took}' if took else ''}",
     )

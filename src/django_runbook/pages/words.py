@@ -29,6 +29,7 @@ LABELS: Final = {
     StepStatus.TIMED_OUT.value: "timed out",
     StepStatus.INTERRUPTED.value: "interrupted",
     RUNNING: "running",
+    RunStatus.REFUSED.value: "refused",
     StepStatus.SKIPPED.value: "skipped",
     StepStatus.NOT_RUN.value: "not run",
 }
@@ -59,12 +60,9 @@ def badge(look: str) -> SafeString:
     )
 
 
-def took(begin: datetime.datetime | None, end: datetime.datetime | None) -> str:
-    """How long it took; empty where that is not known."""
-    if begin is None or end is None:
-        return ""
-    # The clocks of two hosts may differ.
-    return duration(max(0.0, (end - begin).total_seconds()))
+def took(seconds: float | None) -> str:
+    """Write how long it took; empty if that is not known."""
+    return "" if seconds is None else duration(seconds)
 
 
 def pause(seconds: float) -> str:
@@ -112,5 +110,5 @@ def command_line(argv: Sequence[str]) -> str:
 
 
 def resume_line(run: Run) -> str:
-    """What to type to go on with a run."""
+    """Return the command line that resumes a run."""
     return shlex.join(["python", "manage.py", "run_runbook", run.runbook, "--resume", run.id])

@@ -49,12 +49,22 @@ def _obstacles(*, is_default: bool | None, is_forkable: bool) -> Iterator[str]:
     for connection in connections.all(initialized_only=True):
         if connection.in_atomic_block:
             yield f'inside a transaction of the database "{connection.alias}"'
-    for alias in filter(is_in_memory, connections):
-        yield f'the database "{alias}" is in memory'
+    yield from _lasting_obstacles(is_forkable=is_forkable)
     if is_in_test() and is_default is None:
         yield "in a test"
-    if not can_be_set_up() and not is_forkable:
-        yield "the settings exist only in this process"
+
+
+def _lasting_obstacles(*, is_forkable: bool) -> Iterator[str]:
+    """Yield the reasons that lie in the settings."""
+    for alias in filter(is_in_memory, connections):
+        yield f'the database "{alias}" is in memory'
+    if not is_forkable and not can_be_set_up():
+        yield "the settings exist only in this process, and its threads rule a fork out"
+
+
+def lasting_obstacle() -> str:
+    """Return why every run of this project is inline; an empty string if it need not be."""
+    return next(_lasting_obstacles(is_forkable=can_fork(owns_process=True)), "")
 
 
 def is_in_test() -> bool:

@@ -89,6 +89,8 @@ class GitHubReporter:
                 self._say(f"waiting: {texts.waiting(event)}")
             case events.LockAwaited():
                 self._say(f"waiting: {event.step_id}{': ' if event.step_id else ''}{texts.waiting(event)}")
+            case events.LockRetaken():
+                self._command("warning", texts.retaken(event), title=self._name)
             case events.StepOutputWritten():
                 self._output(event.step_id, event.line)
             case events.StepProgress():

@@ -119,7 +119,10 @@ class JUnitReporter:
                 continue
             yield self._case(step, is_allowed=causes.get(step.step_id, False))
         is_told = any(not is_allowed for is_allowed in causes.values())
-        if result.status in {RunStatus.FAILED, RunStatus.INTERRUPTED} and (result.reason or not is_told):
+        # A run that was left out because of its lock, as its file says, is no failure.
+        is_refused = result.status is RunStatus.REFUSED and result.exit_code
+        is_bad = result.status in {RunStatus.FAILED, RunStatus.INTERRUPTED} or is_refused
+        if is_bad and (result.reason or not is_told):
             name = self._run.name if self._run is not None else ""
             of_run = StepResult(step_id="", name=name, status=StepStatus.FAILED, reason=result.reason)
             message = result.reason or f"the run ended as {result.status}"

@@ -79,6 +79,8 @@ class PlainReporter:
             case events.LockAwaited():
                 whose = f"{event.step_id}: " if event.step_id else ""
                 self._say(f"  waiting  {whose}{texts.waiting(event)}")
+            case events.LockRetaken():
+                self._write(f"! warning  {texts.retaken(event)}")
             case events.StepOutputWritten():
                 self._output(event)
             case events.StepProgress():

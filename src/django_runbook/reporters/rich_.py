@@ -31,6 +31,7 @@ _RUN_STYLES: Final = {
     RunStatus.WARNING: "bold yellow",
     RunStatus.FAILED: "bold red",
     RunStatus.INTERRUPTED: "bold magenta",
+    RunStatus.REFUSED: "bold cyan",
 }
 
 
@@ -76,6 +77,8 @@ class RichReporter:
                 self._go_on(event.step_id)
                 self._now.wait(event)
                 self._print(Text(f"  ⧗ {texts.waiting(event)}", style="yellow"))
+            case events.LockRetaken():
+                self._print(Text(f"! {texts.retaken(event)}", style="bold yellow"))
             case events.StepOutputWritten():
                 self._output(event)
             case events.StepProgress():

@@ -6,7 +6,14 @@ from collections import Counter
 from dataclasses import replace
 from typing import IO
 
-from django_runbook.events import AttemptFailed, HistoryAwaited, LockAwaited, RunStarted, StopRequested
+from django_runbook.events import (
+    AttemptFailed,
+    HistoryAwaited,
+    LockAwaited,
+    LockRetaken,
+    RunStarted,
+    StopRequested,
+)
 from django_runbook.results import Failure, RunResult, StepResult, StepStatus
 
 
@@ -107,6 +114,11 @@ def waiting(event: LockAwaited | HistoryAwaited) -> str:
 def inline(event: RunStarted) -> str:
     """Say why steps have no processes of their own."""
     return f"all steps run in this process: {event.inline_reason}"
+
+
+def retaken(event: LockRetaken) -> str:
+    """Say which lock was lost for a moment."""
+    return f'the lock "{event.name}" was lost and acquired again; as far as is known, nobody else had it meanwhile'
 
 
 def stopping(event: StopRequested) -> str:

@@ -147,9 +147,10 @@ class _Call:
             limit=scope.limit,
             owner=f'"{step.id}"',
             timeout_seconds=step.timeout_seconds,
-            run_key=run_key(runner.run_id, step_id, number=runner.succeeded_counts.get(step_id, 0) + 1),
+            call_key=call_key(runner.run_id, step_id, number=runner.succeeded_counts.get(step_id, 0) + 1),
             on_finished=self._decide if step.atomic else None,
             atomic_alias=runner.recorder.alias if step.atomic else None,
+            descriptors=(*(held.presence.descriptor for held in scope.locks), *runner.recorder.descriptors),
         )
 
     def _decide(self, result: AttemptResult) -> Commit | RollBack:
@@ -220,7 +221,7 @@ class _Call:
         return result
 
 
-def run_key(run_id: str, step_id: str, *, number: int) -> str:
+def call_key(run_id: str, step_id: str, *, number: int) -> str:
     """Return the name by which a batch command knows its call, so that it is not done again after the run died.
 
     ``number`` is 1 until the command has succeeded: in a group that is retried, or where ``until`` is not true yet, it

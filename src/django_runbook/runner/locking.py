@@ -1,4 +1,4 @@
-"""A lock of a runbook or a step to the right to go on, or to who has it instead."""
+"""Acquire the locks of runbooks and steps, or say who holds them instead."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from django_runbook import events
 from django_runbook.document.expressions import ExpressionError, render
 from django_runbook.document.runbook import LockSettings
 from django_runbook.exceptions import LockHeld, LockLost, RunbookError
-from django_runbook.locks.base import Holder, Lock
+from django_runbook.locks import held as held_locks
+from django_runbook.locks.base import Holder, Kept, Lock
+from django_runbook.locks.held import HeldLock
+from django_runbook.locks.watching import settle
 from django_runbook.process.deadlines import Halt, Limit
 from django_runbook.process.masking import Mask
 from django_runbook.process.streams import tidy_text
@@ -25,22 +28,61 @@ from django_runbook.runner.telling import Teller
 _POLL_SECONDS = 0.2
 
 
-@dataclass(slots=True)
-class _Shared:
-    """A lock that several calls of a runbook hold for the run, with how many they are."""
+class UnderLocks:
+    """Halts a step whose lock is lost, besides what halts it otherwise."""
 
-    lock: Lock
-    count: int = 0
+    def __init__(self, around: Halt, locks: tuple[HeldLock, ...], *, grace_seconds: float) -> None:
+        self._around = around
+        self._locks = locks
+        self._grace_seconds = grace_seconds
+
+    @property
+    def is_lost(self) -> bool:
+        return any(held.is_lost for held in self._locks)
+
+    @property
+    def is_requested(self) -> bool:
+        return self.is_lost or self._around.is_requested
+
+    @property
+    def is_immediate(self) -> bool:
+        return self.is_lost or self._around.is_immediate
+
+    @property
+    def grace_seconds(self) -> float:
+        return self._grace_seconds if self.is_lost else self._around.grace_seconds
+
+    @property
+    def reason(self) -> str:
+        return self._around.reason
+
+    def wait(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not self.is_requested:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return False
+            self._around.wait(min(remaining, _POLL_SECONDS))
+        return True
+
+    def for_step(self) -> Halt:
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locker:
-    """Takes the locks of a run, with ``new_lock`` from a name to its lock."""
+    """Acquires the locks of a run, with ``new_lock`` from a name to its lock, and watches over them.
+
+    ``space`` keeps the marks of this project apart from those of others.
+    """
 
     new_lock: Callable[[str], Lock]
     teller: Teller
     mask: Mask
-    _shared: dict[str, _Shared] = field(default_factory=dict)
+    space: str = ""
+    # Those that several calls of a runbook share, and whose turn it is to acquire them.
+    _shared: dict[str, HeldLock] = field(default_factory=dict)
+    _turns: dict[str, threading.Lock] = field(default_factory=dict)
     # Branches come to their locks at the same time.
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -48,48 +90,106 @@ class Locker:
     def held(
         self, settings: LockSettings, scope: Scope, *, step_id: str
     ) -> Iterator[tuple[Scope, AttemptResult | None]]:
-        """The scope under the lock, or the result of what cannot run without it."""
+        """Yield the scope under the lock, or the result of what cannot run without it."""
+        held: HeldLock | None = None
+        refused: AttemptResult | None = None
         try:
             name = tidy_text(str(render(settings.name, scope.context())), self.mask)
             if not name.strip() and not isinstance(settings.name, str):
                 raise ExpressionError("the lock has an empty name", settings.name.expressions[0].span)
             # What is around the step holds it for the step too.
-            lock = None if scope.holds(name) else self.new_lock(name)
-            if lock is not None and settings.is_default:
-                lock = _SharedLock(lock, self._shared, self._guard)
-            refused = self._obtain(lock, settings, scope, step_id=step_id) if lock is not None else None
+            if not scope.holds(name):
+                held, refused = self._hold(name, settings, scope, step_id=step_id)
         except ExpressionError as error:
-            lock, refused = (
-                None,
-                outcomes.failed(outcomes.of_expression(error, self.mask, is_hidden=scope.is_hidden)).result,
-            )
+            refused = outcomes.failed(outcomes.of_expression(error, self.mask, is_hidden=scope.is_hidden)).result
         except RunbookError as error:
-            lock, refused = None, outcomes.failed(outcomes.of_fault(error)).result
-        if lock is None or refused is not None:
+            refused = outcomes.failed(outcomes.of_fault(error)).result
+        if held is None:
             yield scope, refused
             return
         try:
-            yield replace(scope, locks=(*scope.locks, lock)), None
+            yield replace(scope, locks=(*scope.locks, held)), None
         finally:
-            lock.release()
+            self._release(held)
 
-    def lost(self, locks: tuple[Lock, ...]) -> Failure | None:
-        """The failure of whoever goes on without a lock that was taken from under it."""
-        for lock in locks:
-            if not lock.is_held():
-                return outcomes.of_fault(LockLost(f'the lock "{lock.name}" got lost: {self._who_has(lock.name)}'))
+    def lost(self, locks: tuple[HeldLock, ...], *, halt: Halt) -> Failure | None:
+        """Return the failure of whoever continues without a lock that was lost; waits until that is known.
+
+        A stop ends the waiting, and with it the run.
+        """
+        for held in locks:
+            kept = Kept.LOST if held.is_lost else settle(held.lock, is_stopping=lambda: halt.is_requested)
+            match kept:
+                case Kept.RETAKEN:
+                    self.teller.tell(events.LockRetaken, name=held.name)
+                case Kept.LOST:
+                    return outcomes.of_fault(LockLost(f'the lock "{held.name}" was lost: {self._who_has(held.name)}'))
         return None
 
-    def _who_has(self, name: str) -> str:
-        other = self.new_lock(name)
+    def _hold(
+        self, name: str, settings: LockSettings, scope: Scope, *, step_id: str
+    ) -> tuple[HeldLock | None, AttemptResult | None]:
+        if not settings.is_default:
+            return self._acquire(name, settings, scope, step_id=step_id)
+        with self._guard:
+            turn = self._turns.setdefault(name, threading.Lock())
+        while not turn.acquire(timeout=_POLL_SECONDS):
+            if scope.halt.is_requested:
+                return None, AttemptResult(status=StepStatus.INTERRUPTED)
         try:
+            with self._guard:
+                shared = self._shared.get(name)
+                if shared is not None:
+                    shared.count += 1
+                    return shared, None
+            held, refused = self._acquire(name, settings, scope, step_id=step_id)
+            if held is not None:
+                with self._guard:
+                    self._shared[name] = held
+            return held, refused
+        finally:
+            turn.release()
+
+    def _acquire(
+        self, name: str, settings: LockSettings, scope: Scope, *, step_id: str
+    ) -> tuple[HeldLock | None, AttemptResult | None]:
+        lock = self.new_lock(name)
+        refused = self._obtain(lock, settings, scope, step_id=step_id)
+        if refused is not None:
+            return None, refused
+        return self._keep(lock, scope, step_id=step_id), None
+
+    def _keep(self, lock: Lock, scope: Scope, *, step_id: str) -> HeldLock:
+        def on_wait(holder: str) -> None:
+            self.teller.tell(events.LockAwaited, step_id=step_id, name=lock.name, holder=holder)
+
+        return held_locks.hold(
+            lock,
+            space=self.space,
+            on_retaken=lambda: self.teller.tell(events.LockRetaken, name=lock.name),
+            is_stopping=lambda: scope.halt.is_requested,
+            on_wait=on_wait,
+        )
+
+    def _release(self, held: HeldLock) -> None:
+        with self._guard:
+            held.count -= 1
+            if held.count:
+                return
+            if self._shared.get(held.name) is held:
+                del self._shared[held.name]
+        held.close()
+
+    def _who_has(self, name: str) -> str:
+        try:
+            other = self.new_lock(name)
             holder = other.acquire()
         except RunbookError as error:
-            return f"nobody can say who has it now ({error})"
+            return f"its holder is unknown ({error})"
         if holder is not None:
             return f"it is held by {holder} now"
         other.release()
-        return "nobody else has it now, and somebody may have had it meanwhile"
+        return "nobody holds it now, but somebody may have held it meanwhile"
 
     def _obtain(self, lock: Lock, settings: LockSettings, scope: Scope, *, step_id: str) -> AttemptResult | None:
         def on_wait(holder: Holder) -> None:
@@ -105,43 +205,10 @@ class Locker:
         return AttemptResult(status=StepStatus.FAILED, failure=outcomes.of_fault(LockHeld(conflict)))
 
 
-class _SharedLock:
-    """What a call of a runbook sees of the lock that the run holds for all of them."""
-
-    def __init__(self, lock: Lock, shared: dict[str, _Shared], guard: threading.Lock) -> None:
-        self.name = lock.name
-        self._lock = lock
-        self._shared = shared
-        self._guard = guard
-
-    def acquire(self) -> Holder | None:
-        with self._guard:
-            shared = self._shared.get(self.name)
-            if shared is None:
-                holder = self._lock.acquire()
-                if holder is not None:
-                    return holder
-                shared = self._shared[self.name] = _Shared(self._lock)
-            shared.count += 1
-            return None
-
-    def is_held(self) -> bool:
-        with self._guard:
-            return self._shared[self.name].lock.is_held()
-
-    def release(self) -> None:
-        with self._guard:
-            shared = self._shared[self.name]
-            shared.count -= 1
-            if shared.count == 0:
-                del self._shared[self.name]
-                shared.lock.release()
-
-
 def obtain(
     lock: Lock, settings: LockSettings, *, halt: Halt, limit: Limit, on_wait: Callable[[Holder], None]
 ) -> str | None:
-    """Take the lock, as long as ``on_conflict`` waits for it; returns who has it instead, None when it was taken."""
+    """Acquire the lock, waiting as ``on_conflict`` says; returns who holds it instead, None if it was acquired."""
     holder = lock.acquire()
     if holder is not None and settings.on_conflict == "wait":
         on_wait(holder)

@@ -21,6 +21,10 @@ class Recorder(Protocol):
     @property
     def alias(self) -> str: ...
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What the processes of steps keep open, so that others know that the run is at work."""
+
     def wait(self) -> None:
         """Wait until all events so far are stored; raise RunbookError if they cannot be."""
 
@@ -44,6 +48,7 @@ class NoRecorder:
     """Records nothing."""
 
     alias = DEFAULT_DB_ALIAS
+    descriptors: tuple[int, ...] = ()
 
     def wait(self) -> None:
         """There is nothing to wait for."""

@@ -20,7 +20,7 @@ from django_runbook.document.expressions import ExpressionError, evaluate_condit
 from django_runbook.document.inputs import resolve_call
 from django_runbook.document.loops import digest_of, items_of, label_of, other_item
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, LockSettings, Runbook, Step
-from django_runbook.exceptions import JournalLost
+from django_runbook.exceptions import JournalLost, LockHeld
 from django_runbook.executors.base import Execute
 from django_runbook.locks.base import Lock
 from django_runbook.process.deadlines import Branch, Deadline, Halt
@@ -45,7 +45,7 @@ from django_runbook.runner import outcomes, policy
 from django_runbook.runner.attempts import Outcome, attempt
 from django_runbook.runner.branches import in_turn, together
 from django_runbook.runner.commands import CommandRunner, Once
-from django_runbook.runner.locking import Locker
+from django_runbook.runner.locking import Locker, UnderLocks
 from django_runbook.runner.questions import Ask, Questions
 from django_runbook.runner.recording import NoRecorder, Recorder
 from django_runbook.runner.restoring import Restorer
@@ -82,14 +82,15 @@ class Surroundings:
     """What the runner asks of the world.
 
     ``execute`` calls a command in this process, ``isolate`` in a process of its own, and ``isolation`` decides which of
-    the two; ``new_lock`` makes the lock of a name. ``write_files`` writes the reports that are files, and returns what
-    could not be written.
+    the two. ``new_lock`` makes the lock of a name, and ``space`` keeps this project's locks apart. ``write_files``
+    writes the reports that are files, and returns what could not be written.
     """
 
     execute: Execute
     isolate: Execute
     isolation: Isolation
     new_lock: Callable[[str], Lock]
+    space: str = ""
     emit: events.Listener
     binder: Binder
     stop: Stop
@@ -125,7 +126,7 @@ class _Run:
             mask=around.mask,
         )
         self._questions = Questions(around.ask, teller=self._teller, stop=around.stop, mask=around.mask)
-        self._locker = Locker(new_lock=around.new_lock, teller=self._teller, mask=around.mask)
+        self._locker = Locker(new_lock=around.new_lock, teller=self._teller, mask=around.mask, space=around.space)
         self._restorer = Restorer(past=settings.past, teller=self._teller)
         self._teller.restore = self._restore
         self._has_failed_handler = settings.past.has_failed_handler
@@ -194,6 +195,8 @@ class _Run:
                 yield planned
 
     def _status_of_run(self, outcome: AttemptResult) -> RunStatus:
+        if _is_refused(outcome) and not self._settings.past.started:
+            return RunStatus.REFUSED
         statuses = {result.status for result in self._teller.results.values()}
         if self._around.stop.is_requested and (statuses & {_INTERRUPTED, _NOT_RUN} or outcome.status is _INTERRUPTED):
             return RunStatus.INTERRUPTED
@@ -210,13 +213,13 @@ class _Run:
                 return self._around.stop.exit_code
             case RunStatus.WARNING if self._settings.is_strict:
                 return ExitCode.FAILED
-            case RunStatus.FAILED:
+            case RunStatus.FAILED | RunStatus.REFUSED:
                 if outcome.status is _TIMED_OUT:
                     return ExitCode.TIMED_OUT
-                failure = outcome.failure
-                is_of_lock = failure is not None and failure.error_type in {"LockHeld", "LockLost"}
-                # Where the run's own lock was refused nothing was run, for a reason that has a code of its own.
-                return failure.exit_code if failure is not None and (is_of_lock or outcome.reason) else ExitCode.FAILED
+                if outcome.status is _SKIPPED:
+                    return ExitCode.SUCCEEDED
+                # If the run's own lock was refused, nothing was run, for a reason that has a code of its own.
+                return outcome.failure.exit_code if outcome.failure is not None and outcome.reason else ExitCode.FAILED
         return ExitCode.SUCCEEDED
 
     # -- runbooks and blocks -----------------------------------------------------------------------------------------
@@ -423,7 +426,7 @@ class _Run:
         if items is not None:
             failure = failure or self._other_items(step, items, scope)
         if scope.locks and scope.role is Role.STEP:
-            failure = failure or self._locker.lost(scope.locks)
+            failure = failure or self._locker.lost(scope.locks, halt=scope.halt)
         if items is None or failure is not None:
             return self._once(step, scope, name=name, failure=failure)
         return self._loop(step, items, scope, name=name)
@@ -580,7 +583,7 @@ class _Run:
             return past
         started = time.monotonic()
         if isinstance(step, CommandStep):
-            scope = replace(scope, halt=scope.halt.for_step())
+            scope = replace(scope, halt=self._halt_of_step(scope))
         if failure is not None:
             outcome = outcomes.failed(failure)
         elif step.lock is not None:
@@ -588,7 +591,7 @@ class _Run:
                 outcome = self._run(step, inner, name) if refused is None else Outcome(result=refused, attempt_count=0)
         else:
             outcome = self._run(step, scope, name)
-        ended = outcome.result
+        ended = self._without_lock(outcome.result, scope)
         result = StepResult(
             step_id=scope.id(step),
             name=name,
@@ -606,6 +609,20 @@ class _Run:
         )
         has_output = _captures(step) and ended.status is _SUCCEEDED
         return self._teller.finish(step, scope, result, {"output": outcome.output} if has_output else {})
+
+    def _halt_of_step(self, scope: Scope) -> Halt:
+        """Return what ends a command: besides a stop, the loss of a lock that it works under."""
+        halt = scope.halt.for_step()
+        if not scope.locks or scope.role is not Role.STEP:
+            return halt
+        return UnderLocks(halt, scope.locks, grace_seconds=self._around.stop.timeout_seconds)
+
+    def _without_lock(self, ended: AttemptResult, scope: Scope) -> AttemptResult:
+        """Fail what was ended because its lock was lost."""
+        if ended.status is not _INTERRUPTED or not any(held.is_lost for held in scope.locks):
+            return ended
+        failure = self._locker.lost(scope.locks, halt=scope.halt)
+        return ended if failure is None else replace(ended, status=_FAILED, failure=failure)
 
     def _run(self, step: Step, scope: Scope, name: str) -> Outcome:
         match step:
@@ -707,6 +724,12 @@ def _of_attempts(scope: Scope) -> Iterator[Scope]:
     anew = replace(scope, is_anew=True)
     while True:
         yield anew
+
+
+def _is_refused(outcome: AttemptResult) -> bool:
+    """Return whether the run's own lock is held by another run: only then its steps are left with a reason."""
+    is_held = outcome.failure is not None and outcome.failure.error_type == LockHeld.__name__
+    return outcome.status is _SKIPPED or (outcome.status is _FAILED and is_held and bool(outcome.reason))
 
 
 def _captures(step: Step) -> bool:

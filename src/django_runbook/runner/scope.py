@@ -11,7 +11,7 @@ from django_runbook.binding.plan import instance_id
 from django_runbook.document.inputs import Inputs
 from django_runbook.document.runbook import Step
 from django_runbook.document.views import StepView
-from django_runbook.locks.base import Lock
+from django_runbook.locks.held import HeldLock
 from django_runbook.process.deadlines import Halt, Limit
 from django_runbook.results import Role
 
@@ -32,7 +32,7 @@ class Scope:
     halt: Halt
     views: Views = field(default_factory=dict)
     limit: Limit = field(default_factory=Limit)
-    locks: tuple[Lock, ...] = ()
+    locks: tuple[HeldLock, ...] = ()
     role: Role = Role.STEP
     file: str = ""
     prefix: str = ""

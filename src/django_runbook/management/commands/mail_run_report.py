@@ -1,10 +1,12 @@
-"""``manage.py mail_run_report``: mails how a run went; ready-made for ``on_failure``."""
+"""Mail how a run went: ``manage.py mail_run_report``, ready-made for ``on_failure``."""
 
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
+from collections.abc import Iterator
+from dataclasses import dataclass
 from email.utils import parseaddr
-from typing import Any
+from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
@@ -18,10 +20,13 @@ from django_runbook.journal import texts
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.pages import words
 
+_MAX_STEPS: Final = 1000
+_MAX_FAILURES: Final = 20
+
 
 class Command(BaseCommand):
     help = "Mail the report of a run: inside a runbook of the current one, else of the newest."
-    stealth_options = ("run_key",)
+    stealth_options = ("call_key",)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -34,16 +39,15 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            run = _asked(options["run"], run_key=options.get("run_key") or "")
-            steps = list(StepRun.objects.using(recording.alias()).filter(run=run).order_by("pk"))
+            run = _asked(options["run"], call_key=options.get("call_key") or "")
+            report = _report(run)
         except DatabaseError as error:
             raise CommandError(f"the journal cannot be read: {error}") from error
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
-        failed = texts.failures(steps)
         message = EmailMessage(
-            subject=_subject(run, failed),
-            body="\n".join(_body(run, steps, failed)),
+            subject=_subject(report),
+            body="\n".join(_body(report)),
             from_email=options["sender"],
             to=options["to"],
         )
@@ -69,11 +73,11 @@ def _address(text: str) -> str:
     return text
 
 
-def _asked(asked: str | None, *, run_key: str) -> Run:
+def _asked(asked: str | None, *, call_key: str) -> Run:
     if asked is not None:
         return recording.find(asked)
     # The runner's name for the call begins with the id of the run.
-    run_id = run_key.partition(":")[0]
+    run_id = call_key.partition(":")[0]
     runs = Run.objects.using(recording.alias()).newest_first()
     run = runs.filter(pk=run_id).first() if run_id else runs.first()
     if run is None:
@@ -81,17 +85,45 @@ def _asked(asked: str | None, *, run_key: str) -> Run:
     return run
 
 
-def _subject(run: Run, failed: list[StepRun]) -> str:
-    what = f"{failed[0].step_id} {failed[0].status}" if failed else run.status
-    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Report:
+    """Holds as much of a run as a mail should: its first steps, and the first failed ones with their output."""
+
+    run: Run
+    steps: list[StepRun]
+    failed: list[StepRun]
+    step_count: int
+    failed_count: int
+
+
+def _report(run: Run) -> _Report:
+    rows = StepRun.objects.using(recording.alias()).filter(run=run).order_by("pk")
+    failed = [row.pk for row in texts.failures(rows.only("step_id", "status", "kind").iterator())]
+    return _Report(
+        run=run,
+        steps=list(rows.defer(*texts.LONG_COLUMNS)[:_MAX_STEPS]),
+        failed=list(rows.filter(pk__in=failed[:_MAX_FAILURES])),
+        step_count=rows.count(),
+        failed_count=len(failed),
+    )
+
+
+def _subject(report: _Report) -> str:
+    run, first = report.run, next(iter(report.failed), None)
+    what = f"{first.step_id} {first.status}" if first is not None else run.status
+    more = f" (and {report.failed_count - 1} more)" if report.failed_count > 1 else ""
     # A name could hold what ends a header.
     return " ".join(f"[runbook] {run.name}: {what}{more}".split())
 
 
-def _body(run: Run, steps: list[StepRun], failed: list[StepRun]) -> list[str]:
-    lines = list(texts.run_lines(run, run.status, steps))
-    for step in failed:
-        lines += ["", f"--- {step.step_id} {step.status}", *texts.output_lines(step)]
+def _body(report: _Report) -> Iterator[str]:
+    run = report.run
+    yield from texts.run_lines(run, run.status, report.steps)
+    if report.step_count > len(report.steps):
+        yield f"  … and {report.step_count - len(report.steps)} more: show_runs --run {run.pk} shows them"
+    for step in report.failed:
+        yield from ("", f"--- {step.step_id} {step.status}", *texts.output_lines(step))
+    if report.failed_count > len(report.failed):
+        yield from ("", f"--- and {report.failed_count - len(report.failed)} more")
     if run.status in {RUNNING, *UNFINISHED}:
-        lines += ["", f"To go on: {words.resume_line(run)}"]
-    return lines
+        yield from ("", f"To resume: {words.resume_line(run)}")

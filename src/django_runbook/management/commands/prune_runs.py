@@ -1,4 +1,4 @@
-"""``manage.py prune_runs``: takes old runs out of the journal."""
+"""Delete old runs from the history: ``manage.py prune_runs``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from django_runbook.exceptions import RunbookError
 from django_runbook.journal import liveness
 from django_runbook.journal.liveness import Life
 from django_runbook.locks import factory as locks
-from django_runbook.models import RUNNING, Checkpoint, Run
+from django_runbook.models import RUNNING, Checkpoint, FinishedKey, Run
+from django_runbook.results import RunStatus
 
 
 class Command(BatchCommand):
@@ -50,6 +51,8 @@ class Command(BatchCommand):
         if not (options["dry_run"] or self.stopping):
             # A checkpoint that is finished is kept for a run that dies before it knows, and such a run is not this old.
             Checkpoint.objects.using(self.database).filter(finished_at__lt=before).delete()
+            # Who repeats a call that is this old means it.
+            FinishedKey.objects.using(self.database).filter(finished_at__lt=before).delete()
 
     def get_queryset(self) -> QuerySet[Run]:
         return self._rows.all()
@@ -78,9 +81,9 @@ class Command(BatchCommand):
 
 
 def _old(alias: str, *, before: datetime.datetime, keep: int) -> Q:
-    """The runs before a time, without the newest ones of each runbook."""
-    runs = Run.objects.using(alias)
-    found = Q(pk__in=())
+    """Match the runs before a time, without the newest ones of each runbook that were not refused."""
+    runs = Run.objects.using(alias).exclude(status=RunStatus.REFUSED)
+    found = Q(status=RunStatus.REFUSED, started_at__lt=before)
     for runbook in runs.order_by().values_list("runbook", flat=True).distinct():
         newest = runs.of(runbook).newest_first().values_list("started_at", flat=True)
         oldest_kept = newest[keep - 1 : keep].first() if keep else before

@@ -33,7 +33,9 @@ from django_runbook.executors.spawner import Spawner
 from django_runbook.journal import beginning
 from django_runbook.journal.listener import Journal
 from django_runbook.locks import factory as locks
+from django_runbook.locks import space
 from django_runbook.locks.base import Lock
+from django_runbook.locks.watching import retaken
 from django_runbook.process import isolation as process_isolation
 from django_runbook.process import masking, snapshot
 from django_runbook.process.connections import KnownConnections
@@ -177,8 +179,14 @@ class Command(BaseCommand):
             _start_server(spawner, is_forkable=is_forkable)
         resumed: recording.Resumed | None = None
         if options["resume"] is not None:
-            resumed = recording.hold(key, options["resume"], new_lock=new_lock)
-            stack.callback(resumed.lock.release)
+            resumed = recording.hold(
+                key,
+                options["resume"],
+                new_lock=new_lock,
+                on_retaken=lambda name: self._warn(retaken(name)),
+                on_wait=lambda holder: self._warn(f"waiting for {holder}"),
+            )
+            stack.callback(resumed.lock.close)
         params = _params(options["param"])
         names = {"id": uuid.uuid4().hex, "name": runbook.name, "file": runbook.path}
         given = inputs.Given(params=params, environ=os.environ, now=checking.now(), run=names)
@@ -318,6 +326,7 @@ class Command(BaseCommand):
                         isolation=call.isolation,
                         recorder=NoRecorder() if journal is None else journal,
                         new_lock=call.new_lock,
+                        space=space.on_this_host(),
                         emit=emit,
                         write_files=emit.write_files,
                         binder=call.binder,

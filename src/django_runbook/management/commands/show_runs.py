@@ -1,4 +1,4 @@
-"""``manage.py show_runs``: what ran, how it ended, and what it wrote."""
+"""Show what ran, how it ended, and what it wrote: ``manage.py show_runs``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from django_runbook.exceptions import RunbookError
 from django_runbook.fields import storable
 from django_runbook.journal import liveness, texts
 from django_runbook.locks import factory as locks
-from django_runbook.models import Run, StepRun
+from django_runbook.models import RUNNING, Run, StepRun
+from django_runbook.results import RunStatus
 
 # More than anybody reads, and no more than every database can count to.
 _MOST: Final = 10**9
@@ -29,7 +30,12 @@ class Command(BaseCommand):
         parser.add_argument("--run", metavar="ID", help="Show this run with its steps; the first characters do.")
         parser.add_argument("--step", metavar="ID", help="With --run: show what this step has written.")
         parser.add_argument(
-            "--limit", type=int, default=20, metavar="N", help="At most so many runs. Default: %(default)s."
+            "--status",
+            choices=[RUNNING, *(status.value for status in RunStatus)],
+            help="Show only runs with this status; a run whose process is gone is interrupted.",
+        )
+        parser.add_argument(
+            "--limit", type=int, default=20, metavar="N", help="Show at most N runs. Default: %(default)s."
         )
         parser.add_argument("--format", choices=("text", "json"), default="text", help="Default: text.")
 
@@ -42,7 +48,7 @@ class Command(BaseCommand):
         try:
             self._new_lock = locks.new_factory(conf.read(), what="show_runs")
             if options["run"] is None:
-                self._show_runs(options["runbook"], limit=options["limit"])
+                self._show_runs(options["runbook"], status=options["status"], limit=options["limit"])
             else:
                 self._show_run(options["run"], step_id=options["step"])
         except DatabaseError as error:
@@ -50,11 +56,11 @@ class Command(BaseCommand):
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
 
-    def _show_runs(self, runbook: str | None, *, limit: int) -> None:
+    def _show_runs(self, runbook: str | None, *, status: str | None, limit: int) -> None:
         runs = Run.objects.using(recording.alias()).newest_first()
         if runbook is not None:
             runs = runs.named(storable(runbook))
-        found = list(runs[:limit])
+        found = list((liveness.with_status(runs, status, self._new_lock) if status else runs)[:limit])
         lives = liveness.lives_of(found, self._new_lock)
         shown = [(run, liveness.shown_status(run, lives[run.pk])) for run in found]
         if self._is_json:
@@ -72,8 +78,8 @@ class Command(BaseCommand):
         status = liveness.shown_status(run, liveness.life_of(run, self._new_lock))
         if self._is_json:
             return self._write_json(texts.as_dict(run, status=status, steps=[texts.as_dict(step) for step in steps]))
-        shown = steps.defer("output_head", "output_tail", "traceback", "output", "definition")
-        self.stdout.write("\n".join(texts.run_lines(run, status, shown)))
+        for line in texts.run_lines(run, status, steps.defer(*texts.LONG_COLUMNS).iterator()):
+            self.stdout.write(line)
         return None
 
     def _show_step(self, step: StepRun | None, step_id: str) -> None:

@@ -71,6 +71,10 @@
         replace(document.getElementById("rb-summary"), answer.summary);
         replace(document.getElementById("rb-axis"), answer.axis);
         answer.rows.forEach(putRow);
+        if (answer.keys) {
+            const kept = new Set(answer.keys.map((key) => `rb-${key}`));
+            [...body.children].filter((row) => !kept.has(row.id)).forEach((row) => row.remove());
+        }
         stretch(answer.seconds);
         say(`${answer.status}: ${answer.counts}`);
         since = answer.cursor;

@@ -9,9 +9,18 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import time
 from _socket import AF_UNIX, SOCK_STREAM, socket
+from collections.abc import Callable
+from typing import Final
 
-_MAX_NAME = 64
+from django_runbook.exceptions import LockHeld
+
+_MAX_NAME: Final = 64
+# The processes of a killed run end within a second; one that waits for a device may take longer.
+PATIENCE_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.01
+_REPORT_SECONDS: Final = 0.5
 
 
 class Presence:
@@ -44,3 +53,31 @@ def claim(name: str, *, space: str) -> Presence | None:
             end.close()
             return None
     return Presence(end)
+
+
+def claim_when_free(
+    name: str,
+    *,
+    space: str,
+    is_stopping: Callable[[], bool] = lambda: False,
+    on_wait: Callable[[str], None] = lambda holder: None,
+) -> Presence:
+    """Take the mark of a name once the processes of an earlier holder are gone; raise LockHeld if they stay.
+
+    ``on_wait`` is called with who holds it, if that takes a while.
+    """
+    began_at = time.monotonic()
+    is_reported = False
+    while (presence := claim(name, space=space)) is None:
+        seconds = time.monotonic() - began_at
+        if seconds > PATIENCE_SECONDS or is_stopping():
+            raise LockHeld(f'the lock "{name}" is held by {HOLDER}')
+        if seconds > _REPORT_SECONDS and not is_reported:
+            is_reported = True
+            on_wait(HOLDER)
+        time.sleep(_POLL_SECONDS)
+    return presence
+
+
+# Whoever they belonged to is gone.
+HOLDER: Final = "processes of a run that was killed, which are still ending"

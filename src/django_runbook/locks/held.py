@@ -1,0 +1,66 @@
+"""Keeps a lock that is held: watches it, and marks that processes are at work under it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from django_runbook.locks.base import Lock
+from django_runbook.locks.presence import Presence, claim_when_free
+from django_runbook.locks.watching import watched
+
+
+class HeldLock:
+    """A lock that the run holds, with the mark that tells others that its processes are at work.
+
+    ``is_lost`` is set from a watcher. ``count`` is the number of blocks that share it.
+    """
+
+    def __init__(self, lock: Lock, presence: Presence) -> None:
+        self.lock = lock
+        self.presence = presence
+        self.is_lost = False
+        self.count = 1
+        self._watching = contextlib.ExitStack()
+
+    @property
+    def name(self) -> str:
+        return self.lock.name
+
+    def watch(self, *, on_retaken: Callable[[], None]) -> None:
+        """Have a thread keep the lock, and note its loss."""
+        self._watching.enter_context(watched(self.lock, on_retaken=on_retaken, on_lost=self._note_loss))
+
+    def close(self, *, is_over: bool = False) -> None:
+        """Release the lock; with ``is_over``, nobody will need its name again."""
+        self._watching.close()
+        self.presence.close()
+        if is_over:
+            self.lock.discard()
+        else:
+            self.lock.release()
+
+    def _note_loss(self) -> None:
+        self.is_lost = True
+
+
+def hold(
+    lock: Lock,
+    *,
+    space: str,
+    on_retaken: Callable[[], None],
+    is_stopping: Callable[[], bool] = lambda: False,
+    on_wait: Callable[[str], None] = lambda holder: None,
+) -> HeldLock:
+    """Keep a lock that was acquired; if the processes of its last holder are still there, wait until they are gone.
+
+    Raises LockHeld, and releases the lock, if they stay.
+    """
+    try:
+        presence = claim_when_free(lock.name, space=space, is_stopping=is_stopping, on_wait=on_wait)
+    except BaseException:
+        lock.release()
+        raise
+    held = HeldLock(lock, presence)
+    held.watch(on_retaken=on_retaken)
+    return held

@@ -1,0 +1,63 @@
+"""Keep locks from a thread of their own, as long as they are held."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from django_runbook.locks.base import Kept, Lock
+
+INTERVAL_SECONDS: Final = 1.0
+_NAP_SECONDS: Final = 0.2
+
+
+@contextmanager
+def watched(
+    lock: Lock, *, on_retaken: Callable[[], None], on_lost: Callable[[], None], interval_seconds: float | None = None
+) -> Iterator[None]:
+    """Call `Lock.keep` about once a second while the block runs, and report what has happened, each from the watcher.
+
+    The watcher ends when the lock is lost.
+    """
+    is_over = threading.Event()
+    interval = INTERVAL_SECONDS if interval_seconds is None else interval_seconds
+
+    def watch() -> None:
+        while not is_over.wait(interval):
+            match lock.keep():
+                case Kept.RETAKEN:
+                    on_retaken()
+                case Kept.LOST:
+                    on_lost()
+                    return
+
+    thread = threading.Thread(target=watch, name="runbook-lock-watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def settle(lock: Lock, *, is_stopping: Callable[[], bool] = lambda: False) -> Kept:
+    """Keep the lock until it is known whether it is ours, which takes `PATIENCE_SECONDS` at most.
+
+    Returns UNKNOWN only where a stop is asked for meanwhile.
+    """
+    while (kept := lock.keep()) is Kept.UNKNOWN and not is_stopping():
+        time.sleep(_NAP_SECONDS)
+    return kept
+
+
+def retaken(name: str) -> str:
+    """Return what to report of a lock that was acquired again."""
+    return f'the lock "{name}" was lost and acquired again; as far as is known, nobody else had it meanwhile'
+
+
+def lost(name: str) -> str:
+    """Return what to report of a lock that is lost."""
+    return f'the lock "{name}" was lost, so another run may be at work'
