@@ -190,7 +190,10 @@ def evaluate(expression: Expression, context: Mapping[str, object]) -> object:
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())[:_MAX_REASON]
+    try:
+        text = " ".join(str(error).split())[:_MAX_REASON]
+    except Exception:  # noqa: BLE001 - it may be made of the data that it complains of
+        text = ""
     return text if text and isinstance(error, OperationError | ArithmeticError) else f"{type(error).__name__}: {text}"
 
 

@@ -34,6 +34,7 @@ _BREAKS: Final = "\n\r\x85\u2028\u2029"
 _LINE_END: Final = re.compile(f"[{_BREAKS}]")
 _END_OF_BLOCK_VALUE: Final = re.compile(rf"[{_BREAKS}]|[ \t]#|:(?=[ \t{_BREAKS}]|$)")
 _END_OF_FLOW_VALUE: Final = re.compile(rf"[{_BREAKS},\[\]}}]|[ \t]#|:(?=[ \t{_BREAKS}]|$)")
+_BRACKET: Final = re.compile(r"[\[{]")
 _NEXT_ENTRY: Final = re.compile(rf"[{_BREAKS}][ \t]*(?:-[ \t]|[\w-]+:[ \t{_BREAKS}])")
 _BARE_BRACES: Final = re.compile(r"(?<!\$)\{\{")
 _CONDITION: Final = re.compile(r"(?:^|[\s{,-])(when|until):[ \t]*$")
@@ -139,7 +140,10 @@ class _Scan:
         if is_plain and since >= line_start and since <= braces:
             return self._region(before.start_mark, braces=braces)
         start = braces - self._text.startswith(OPEN, max(braces - 1, 0))
-        return self._extended(start, braces=braces, line=mark.line, column=start - line_start)
+        # A bracket that is kept with the rest counts too.
+        is_flow = self._depth > 0 or _BRACKET.search(self._text, since, start) is not None
+        column = start - line_start
+        return self._extended(start, braces=braces, line=mark.line, column=column, is_flow=is_flow)
 
     def _end_of(self, braces: int) -> int | None:
         end = end_of_expression(self._text, braces + len(_BRACES))
@@ -147,12 +151,13 @@ class _Scan:
         return None if end is None or _NEXT_ENTRY.search(self._text, braces, end) else end
 
     def _region(self, start: Any, *, braces: int) -> _Region:
-        return self._extended(start.index, braces=braces, line=start.line, column=start.column)
+        is_flow = self._depth > 0
+        return self._extended(start.index, braces=braces, line=start.line, column=start.column, is_flow=is_flow)
 
-    def _extended(self, start: int, *, braces: int, line: int, column: int) -> _Region:
+    def _extended(self, start: int, *, braces: int, line: int, column: int, is_flow: bool) -> _Region:
         """Return the region up to the end of the value, which may have more expressions in it."""
         text, position = self._text, braces
-        ends = _END_OF_FLOW_VALUE if self._depth else _END_OF_BLOCK_VALUE
+        ends = _END_OF_FLOW_VALUE if is_flow else _END_OF_BLOCK_VALUE
         while position >= 0:
             end = self._end_of(position)
             found = _LINE_END.search(text, position) if end is None else ends.search(text, end + len(CLOSE))
