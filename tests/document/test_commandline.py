@@ -77,7 +77,7 @@ def test_an_escape_writes_the_braces() -> None:
         ("say \u2800", "the command line has a BRAILLE PATTERN BLANK (U+2800)", 5),
     ],
 )
-def test_problems_are_told_at_their_character(text: str, message: str, column: int) -> None:
+def test_problems_are_reported_at_their_character(text: str, message: str, column: int) -> None:
     _, (problem,) = split(text, locate)
     assert (problem.message, problem.span.column) == (message, column)
 

@@ -235,7 +235,7 @@ def test_values_of_a_caller_are_values_or_problems(values: dict[str, object]) ->
 
 
 class Broken(dict[str, object]):
-    """A mapping that breaks whoever touches it."""
+    """Fails at every access."""
 
     def __getitem__(self, key: str) -> object:
         raise MemoryError

@@ -1,4 +1,4 @@
-"""Whatever YAML makes of an expression without quotes, the answer is where it is and how to quote it."""
+"""An expression without quotes is reported at its place, with its quoted form, whatever YAML makes of it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def problems_of(text: str) -> list[Diagnostic]:
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
 @pytest.mark.parametrize("opening", ["{{", "${{"])
-def test_an_expression_without_quotes_is_told_at_its_place(place: str, opening: str, expression: str) -> None:
+def test_an_expression_without_quotes_is_reported_at_its_place(place: str, opening: str, expression: str) -> None:
     before, after = "params: {a: 1}\nsteps:\n", "  - command: say\n    nme: last\n"
     written = f"{opening} {expression} }}}}"
     text = before + place.format(written) + after
@@ -86,7 +86,7 @@ def test_the_hint_is_what_yaml_reads_as_that_text(expression: str) -> None:
     assert problems_of(f"{{a: [{quoted}]}}") == []
 
 
-def test_each_of_several_is_told() -> None:
+def test_each_of_several_is_reported() -> None:
     text = "a: {b: {{ x }}, c: [${{ y }}, {{ z | join(', ') }}], d: w-${{ w }}}\ne: {{ v }} and {{ u }}\n"
     found = problems_of(text)
     assert [(item.span.line, item.span.column) for item in found] == [(1, 8), (1, 21), (1, 31), (1, 57), (2, 4)]
@@ -141,7 +141,7 @@ def test_nothing_with_braces_gives_a_traceback_or_hides_a_problem(parts: list[st
 
 
 @pytest.mark.parametrize("number", range(0xFDD0, 0xFDF0))
-def test_an_escape_never_stands_for_something_of_ours(number: int) -> None:
+def test_an_escape_is_data_whatever_its_character(number: int) -> None:
     text = f'steps:\n  - "say \\u{number:04X} ${{{{ 1 }}}} \\u{number:04X}"\n  - "\\u{number:04X}"\n'
     runbook, found = validate.load(source.Source(path="a.yml", text=text))
     assert found == []

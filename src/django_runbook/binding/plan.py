@@ -21,7 +21,7 @@ from django_runbook.results import Role
 MAX_STEPS = 10_000
 # What is said of the names in a step that is known to be skipped; of its values, nothing is.
 _ABOUT_NAMES: Final = frozenset(
-    ("RB215", "RB401", "RB403", "RB405", "RB406", "RB407", "RB409", "RB411", "RB415", "RB417", "RB419", "RB420")
+    ("RB215", "RB401", "RB403", "RB405", "RB406", "RB407", "RB409", "RB411", "RB415", "RB417", "RB420")
 )
 
 

@@ -1,4 +1,4 @@
-"""Names characters that nobody sees in a file, and that are not what they look like."""
+"""Finds and names invisible characters, which look like a space or like nothing."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def as_written(value: str | Template) -> str:
 
 
 def unreadable(span: Span) -> Template:
-    """Return what stands for a value that could not be read: an expression of which nothing is known."""
+    """Return a template for a value that could not be read: an expression whose value is unknown."""
     return Template(parts=(Expression(source="…", span=span, references=(Reference(root="", path=(), span=span),)),))
 
 

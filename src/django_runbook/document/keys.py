@@ -68,7 +68,7 @@ EXPECTED: Final = {
     "type": "one of string, integer, number, boolean, date, datetime or list",
 }
 
-# What the value of each key looks like, for whoever wrote another one.
+# An example of each key's value, for the help of an error.
 EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "args": ("[data/flights.csv]",),
     "options": ("{batch-size: 500}",),

@@ -40,7 +40,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFacts:
-    """What an expression can ask of a step: only what it captures, and only of a loop the result of each item.
+    """Describes what an expression can ask of a step: the output of one that captures, the results of a loop.
 
     ``is_own`` marks the step whose ``until`` asks.
     """

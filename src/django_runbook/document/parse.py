@@ -123,7 +123,7 @@ class _Builder:
         if event.anchor is not None or event.tag is not None:
             self._refuse_properties(event)
         value = event.value
-        # By the text of the file, which has none: an escape in it may stand for any character.
+        # Look at the text of the file, which cannot contain it: an escape can give any character.
         if self._has_holes and HOLE in self._text[event.start_mark.index : event.end_mark.index]:
             self._add(Hole(event.start_mark, event.end_mark))
             return

@@ -17,7 +17,7 @@ from django_runbook.document.evaluation.operators import calculate, is_true
 from django_runbook.document.evaluation.tests import TESTS
 from django_runbook.document.evaluation.values import Missing, OperationError, is_number, kind_of, present, text_of
 
-# Any: an expression may give a filter whatever it wants, and each filter finds out what it was given.
+# Any: an expression may pass any value to a filter, and each filter checks what it got.
 Filter: TypeAlias = Callable[..., object]
 Names: TypeAlias = str | int | None
 # Python takes a minute for a text of a million digits, and can be configured to refuse one of 640.
@@ -378,7 +378,7 @@ def _unique(budget: Budget, value: object, case_sensitive: object = False, attri
 
 
 def _hashed(key: object) -> object:
-    """Return what stands for a key in a set. Anybody can choose numbers whose hashes are all the same; not texts."""
+    """Return a stand-in for a key in a set: numbers can be chosen so that all have one hash, texts cannot."""
     match key:
         case list() | tuple():
             return ("list", *map(_hashed, key))

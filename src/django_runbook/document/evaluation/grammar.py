@@ -23,7 +23,7 @@ _HELP_FOR_OPERATOR: Final = {
     "&": 'use "and"',
     "!": 'use "not", or "!=" to compare',
     "?": 'write "a if condition else b"',
-    "$": "leave the $ out: inside an expression a name stands alone",
+    "$": "remove the $: inside an expression, write the name alone",
 }
 
 

@@ -12,7 +12,7 @@ from django_runbook.document.evaluation.budget import Budget
 from django_runbook.document.evaluation.values import Missing, OperationError, kind_of, present
 from django_runbook.document.views import StepView
 
-# Any: an expression may give a method whatever it wants, and its type is what Python finds wrong about it.
+# Any: an expression may pass any value to a method, and Python checks what it got.
 Method: TypeAlias = Callable[..., object]
 _MAX_FORMAT: Final = 200
 _MAX_PATH: Final = 1000

@@ -14,9 +14,9 @@ class OperationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Stands for a value that is absent; only ``defined``, ``undefined`` and ``default`` accept it.
+    """Represents an absent value; only ``defined``, ``undefined`` and ``default`` accept it.
 
-    ``explain`` gives the reason: nobody asks for it where thousands of items lack a name and a default takes its place.
+    ``explain`` computes the reason when it is needed: a list may have thousands of absent values with a default.
     """
 
     explain: Callable[[], str]
