@@ -48,7 +48,7 @@ CODES: Final = {
     "RB309": "a step that cannot be named at this place",
     "RB310": "a condition that is neither true nor false",
     "RB311": "a command line that cannot be split",
-    "RB312": "an invisible character in a command line",
+    "RB312": "an invisible character in a command line or a key",
     "RB320": "an expression without a value",
     "RB401": "an unknown command",
     "RB402": "arguments that cannot be checked yet",

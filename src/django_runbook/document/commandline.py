@@ -143,7 +143,7 @@ class _Splitter:
         self.diagnostics.append(
             Diagnostic(
                 code="RB312",
-                message=f"the command line has a {characters.name_of(character)}",
+                message=f"the command line has a character that cannot be seen: {characters.name_of(character)}",
                 span=self._locate(start, start + 1),
                 help=f"{way_out}, or put it in quotes if it is meant",
             )

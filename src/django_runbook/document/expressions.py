@@ -5,6 +5,7 @@ Jinja2 is imported with the first expression (see `evaluation`): a runbook witho
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -234,6 +235,8 @@ def as_text(value: object, expression: Expression) -> str:
         return text_of(value)
     except OperationError:
         message = f'"{expression.source}" is {kind_of(value)}, which cannot be part of a text'
+        if isinstance(value, datetime.timedelta):
+            message += ": write .days or .total_seconds()"
         raise ExpressionError(message, expression.span) from None
 
 

@@ -22,6 +22,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
+from django_runbook.document import characters
 from django_runbook.document.diagnostics import Diagnostic, Span
 from django_runbook.document.expressions import OPEN
 from django_runbook.document.nodes import Hole, Mapping, Mark, Node, Scalar, Sequence, span_of
@@ -165,6 +166,9 @@ class _Builder:
                 self.has_braces = True
             if not isinstance(key, Scalar) or not isinstance(resolve(key), str):
                 self._refuse_key(key)
+            elif key.is_plain and (hidden := characters.first_hidden(key.text)) is not None:
+                message = f"the key has a character that cannot be seen: {characters.name_of(hidden)}"
+                self._report("RB312", message, span_of(key), help_text="write the key again")
             elif OPEN in key.text:
                 self._report("RB111", "an expression cannot be a key", span_of(key), help_text="write the key out")
             elif key.text == "<<" and key.is_plain:

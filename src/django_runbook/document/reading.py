@@ -192,8 +192,6 @@ class Reading:
             return
         owners = [other.value for other in Kind if word in self.known_keys(other) and other is not Kind.DEFAULTS]
         help_text = FOREIGN.get(word) or (None if owners else FOREIGN.get(word.replace("_", "-")))
-        if (hidden := characters.first_hidden(word)) is not None:
-            help_text = f"it has a {characters.name_of(hidden)}: write it again"
         if help_text is None and owners:
             *others, last = owners
             listed = f"{', '.join(others)} or {last}" if others else last

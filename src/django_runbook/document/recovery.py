@@ -140,6 +140,8 @@ def _explain(error: yaml.MarkedYAMLError, lines: list[str]) -> Diagnostic:
         message, help_text = f'text cannot begin with "{text[column : column + 1]}"', "quote the text"
     else:
         message, help_text = _MESSAGES.get(problem, (f"not valid YAML: {context} {problem}".replace("  ", " "), ""))
+    if " #" in text[column:] and "is not closed" in message:
+        help_text = f'quote a text that has " #", which begins a comment; else {help_text}'
     end = column + max(1, len(text[column:].split(" ", 1)[0]))
     return Diagnostic(code="RB105", message=message, span=Span(line + 1, column + 1, line + 1, end + 1), help=help_text)
 

@@ -12,7 +12,7 @@ from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.expressions import Expression, Template
 from django_runbook.document.includes import Includes, Refused
 from django_runbook.document.keys import Kind
-from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, span_of
+from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, has_hole, span_of
 from django_runbook.document.parse import Parsed, parse
 from django_runbook.document.reading import Keys, Reading
 from django_runbook.document.runbook import Block, Located, Param, Runbook
@@ -137,8 +137,8 @@ def _is_name(key: Scalar, reading: Reading) -> bool:
 
 def _param(key: Scalar, node: Node, reading: Reading) -> Param | None:
     span = span_of(key)
-    if isinstance(node, Hole):
-        # What could not be read is reported already, and nothing is known of its values.
+    if not isinstance(node, Mapping) and has_hole(node):
+        # It is reported already, and nothing is known of its values.
         return Param(name=key.text, type="", span=span)
     if not isinstance(node, Mapping):
         default = reading.value(node)
@@ -146,8 +146,8 @@ def _param(key: Scalar, node: Node, reading: Reading) -> Param | None:
             name=key.text, type=parameters.type_of(_plain(default)), span=span, default=_typed(default, key, reading)
         )
     typed, fields = reading.fields(node, Kind.PARAM)
-    if typed is None or any(isinstance(one, Hole) for _, one in node.entries):
-        # The type is wrong, or a value; without them nothing more can be said.
+    if typed is None or has_hole(node):
+        # Without its type and its values, nothing more can be said about it.
         return Param(name=key.text, type="", span=span)
     given = reading.value(fields["default"][1]) if "default" in fields else None
     choices = _choices(fields, reading)

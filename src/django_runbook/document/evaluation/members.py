@@ -17,7 +17,7 @@ Method: TypeAlias = Callable[..., object]
 _MAX_FORMAT: Final = 200
 _MAX_PATH: Final = 1000
 _MAX_SHOWN: Final = 60
-_MAX_KEYS: Final = 500
+_MAX_KEYS: Final = 100
 
 
 def attribute(obj: object, name: str) -> object:

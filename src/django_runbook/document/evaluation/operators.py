@@ -204,4 +204,7 @@ def _unfit(sign: str, left: object, right: object) -> OperationError:
     if isinstance(left, datetime.datetime) and isinstance(right, datetime.datetime):
         zones = ("without a time zone" if value.tzinfo is None else "in a time zone" for value in (left, right))
         one, other = (f"{one} {zone}" for zone in zones)
-    return OperationError(f'"{sign}" cannot be applied to {one} and {other}')
+    hint = ""
+    if sign in {"+", "-"} and isinstance(left, datetime.date) and is_number(right):
+        hint = ": write days(n) to move it"
+    return OperationError(f'"{sign}" cannot be applied to {one} and {other}{hint}')
