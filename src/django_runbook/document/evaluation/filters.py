@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import heapq
-import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from django_runbook.document.evaluation import members
+from django_runbook.document.evaluation import members, ordering
 from django_runbook.document.evaluation.budget import Budget, check_number
 from django_runbook.document.evaluation.operators import calculate, is_true
 from django_runbook.document.evaluation.tests import TESTS
@@ -23,9 +21,6 @@ Names: TypeAlias = str | int | None
 # Python takes a minute for a text of a million digits, and can be configured to refuse one of 640.
 _MAX_DIGITS: Final = 600
 _MAX_PRECISION: Final = 300
-# One call that sorts this many items takes less than a tenth of a second; longer lists are merged in Python.
-_SORTED_AT_ONCE: Final = 50_000
-_EXACT: Final = 2**53
 _WORD: Final = re.compile(r"[^-\s({\[<]+")
 
 
@@ -93,7 +88,7 @@ def _dictsort(
     budget.spend(items=len(value))
     pairs = list(value.items())
     keys = [pair[by == "value"] for pair in pairs]
-    return _sorted(budget, pairs, keys, is_reversed=bool(reverse), is_exact=bool(case_sensitive))
+    return ordering.in_order(budget, pairs, keys, is_reversed=bool(reverse), is_exact=bool(case_sensitive))
 
 
 def _first(budget: Budget, value: object) -> object:
@@ -196,11 +191,8 @@ def _extreme(
     budget: Budget, value: object, function: Callable[..., Any], *, is_exact: bool, attribute: Names
 ) -> object:
     items = _items_of(budget, value)
-    keys = _keys(budget, [members.path(budget, one, attribute) for one in items], is_exact=is_exact)
-    try:
-        index = function(range(len(items)), key=keys.__getitem__, default=None)
-    except TypeError:
-        raise _unordered(keys) from None
+    keys = [members.path(budget, one, attribute) for one in items]
+    index = ordering.extreme(budget, keys, function, is_exact=is_exact)
     return Missing(lambda: "there is no item") if index is None else items[index]
 
 
@@ -278,43 +270,7 @@ def _sort(
         members.path(budget, one, paths[0]) if len(paths) == 1 else [members.path(budget, one, path) for path in paths]
         for one in items
     ]
-    return _sorted(budget, items, keys, is_reversed=bool(reverse), is_exact=bool(case_sensitive))
-
-
-def _sorted(
-    budget: Budget, items: Sequence[Any], keys: list[object], *, is_reversed: bool, is_exact: bool
-) -> list[Any]:
-    keys = _keys(budget, keys, is_exact=is_exact)
-    budget.spend(items=len(keys) * len(keys).bit_length() // 8)
-    try:
-        return [items[index] for index in _in_order(keys, is_reversed=is_reversed)]
-    except TypeError:
-        raise _unordered(keys) from None
-
-
-def _in_order(keys: list[Any], *, is_reversed: bool) -> Iterator[int]:
-    pieces: list[Iterable[int]] = [
-        sorted(range(start, min(start + _SORTED_AT_ONCE, len(keys))), key=keys.__getitem__, reverse=is_reversed)
-        for start in range(0, len(keys), _SORTED_AT_ONCE)
-    ]
-    return heapq.merge(*pieces, key=keys.__getitem__, reverse=is_reversed)
-
-
-def _keys(budget: Budget, keys: list[object], *, is_exact: bool) -> list[object]:
-    """Return what items are compared by: complete values, and texts of one case unless it counts."""
-    budget.walk(keys)
-    return keys if is_exact else [_without_case(key) for key in keys]
-
-
-def _without_case(key: object) -> object:
-    if isinstance(key, list):
-        return [_without_case(one) for one in key]
-    return key.lower() if isinstance(key, str) else key
-
-
-def _unordered(keys: Sequence[object]) -> OperationError:
-    kinds = list(itertools.islice(dict.fromkeys(kind_of(key) for key in keys), 3))
-    return OperationError(f"{' and '.join(kinds)} have no order")
+    return ordering.in_order(budget, items, keys, is_reversed=bool(reverse), is_exact=bool(case_sensitive))
 
 
 def _string(budget: Budget, value: object) -> str:
@@ -367,26 +323,8 @@ def _json_form(value: object) -> object:
 
 def _unique(budget: Budget, value: object, case_sensitive: object = False, attribute: Names = None) -> list[object]:  # noqa: FBT002 - as in Jinja2
     items = _items_of(budget, value)
-    keys = _keys(budget, [members.path(budget, one, attribute) for one in items], is_exact=bool(case_sensitive))
-    seen = set()
-    found = []
-    for one, key in zip(items, map(_hashed, keys), strict=True):
-        if key not in seen:
-            seen.add(key)
-            found.append(one)
-    return found
-
-
-def _hashed(key: object) -> object:
-    """Return a stand-in for a key in a set: numbers can be chosen so that all have one hash, texts cannot."""
-    match key:
-        case list() | tuple():
-            return ("list", *map(_hashed, key))
-        case Mapping():
-            return ("mapping", frozenset((name, _hashed(one)) for name, one in key.items()))
-        case int() | float() if not -_EXACT < key < _EXACT and math.isfinite(key):
-            return ("number", hex(int(key)))
-    return key
+    keys = [members.path(budget, one, attribute) for one in items]
+    return ordering.distinct(budget, items, keys, is_exact=bool(case_sensitive))
 
 
 # Those that take an absent value; all others refuse it.
