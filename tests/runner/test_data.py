@@ -97,6 +97,11 @@ def test_odd_text_goes_through(
     assert told.exit_code == 0, told.errors or told.shown
 
 
+def test_a_name_is_short_whatever_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = told_of(tmp_path, monkeypatch, "  - {id: it, command: say, name: '${{ steps.data.output.large | join }}'}\n")
+    assert told.result("it")["name"] == "x" * 199 + "…"
+
+
 def test_confirm_takes_odd_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     step = "  - {id: it, command: say, confirm: 'Delete ${{ steps.data.output.surrogate }}?'}\n"
     told = told_of(tmp_path, monkeypatch, step)

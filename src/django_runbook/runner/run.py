@@ -51,6 +51,8 @@ from django_runbook.runner.telling import NO_ITEMS, Teller
 
 # Each look-up in the class costs as much as a call, and a step has a dozen of them.
 _NO_PAST: Final = Past()
+# A name may be an output, and is drawn on a screen many times.
+_MAX_NAME: Final = 200
 _SUCCEEDED, _FAILED, _SKIPPED = StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.SKIPPED
 _INTERRUPTED, _NOT_RUN, _TIMED_OUT = StepStatus.INTERRUPTED, StepStatus.NOT_RUN, StepStatus.TIMED_OUT
 
@@ -407,7 +409,8 @@ class _Run:
             return step.id, None
         try:
             name = tidy_text(render_text(step.name, scope.context()), self._around.mask)
-            return " ".join(name.split("\n")), None
+            name = " ".join(name.split("\n"))
+            return (name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"), None
         except ExpressionError as error:
             failure = None if self._settings.is_dry_run else self._of_expression(error, scope)
             return step.id, failure
