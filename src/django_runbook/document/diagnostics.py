@@ -12,6 +12,7 @@ from typing import Final
 from django_runbook.wording import did_you_mean
 
 _MAX_WORD: Final = 100
+_MAX_KNOWN: Final = 200
 _SHORT: Final = 4
 
 
@@ -53,6 +54,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     if len(word) > _MAX_WORD:
         return None
     words = [one for one in known if len(one) <= _MAX_WORD]
+    if len(words) > _MAX_KNOWN:
+        words = [one for one in words if one[:1] == word[:1]][:_MAX_KNOWN]
     matches = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     return matches[0] if matches else None
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from django_runbook.document.diagnostics import Diagnostic, suggestion
 from django_runbook.document.expressions import Expression, Reference, Template
+from django_runbook.wording import MAX_NAMES
 
 ROOTS = ("params", "vars", "secrets", "steps", "run", "item", "today", "now")
 # What the ``until`` of a step sees of the step itself, after an attempt that succeeded.
@@ -139,7 +141,7 @@ def _check_member(reference: Reference, known: Collection[str], scope: Scope) ->
     if name in known or (root != "run" and name in scope.left_out):
         return
     kinds = {"params": "parameter", "vars": "variable", "secrets": "secret", "run": "name in run"}
-    listed = ", ".join(known) or "none"
+    listed = _first_names(known) or "none"
     help_text = suggestion(name, known) or f"declared here: {listed}"
     yield _unknown(reference, f'there is no {kinds[root]} "{name}"', help_text)
 
@@ -189,7 +191,12 @@ def _check_step_name(reference: Reference, scope: Scope) -> Iterator[Diagnostic]
 
 
 def _listed(scope: Scope) -> str:
-    return ", ".join(scope.steps) or "none"
+    return _first_names(scope.steps) or "none"
+
+
+def _first_names(names: Collection[str]) -> str:
+    shown = ", ".join(itertools.islice(names, MAX_NAMES))
+    return f"{shown}, …" if len(names) > MAX_NAMES else shown
 
 
 def _unknown(reference: Reference, message: str, help_text: str) -> Diagnostic:

@@ -26,6 +26,7 @@ _BRACES: Final = "{{"
 _MAX_ROUNDS: Final = 50
 _MAX_CHARACTERS: Final = 8 * 1024 * 1024
 _MAX_SHOWN: Final = 80
+_MAX_KEY: Final = 40
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _OPENING: Final = (FlowMappingStartToken, FlowSequenceStartToken)
 _CLOSING: Final = (FlowMappingEndToken, FlowSequenceEndToken)
@@ -172,7 +173,7 @@ def _describe(text: str, region: _Region) -> Diagnostic:
     first_line, shown = _LINE_END.split(value, maxsplit=1)[0], " ".join(value.split())
     line, column = region.line + 1, region.column + 1
     code, message = "RB113", "the expression is not in quotes, so that YAML reads its braces as a mapping"
-    condition = _CONDITION.search(text[region.start - region.column : region.start])
+    condition = _CONDITION.search(text[region.start - min(region.column, _MAX_KEY) : region.start])
     if condition is not None:
         help_text = f"write the condition without braces: {condition[1]}: {_bare(shown)}"
     elif region.is_key:
