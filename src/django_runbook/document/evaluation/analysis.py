@@ -193,10 +193,14 @@ class _Analysis:
         named: Sequence[nodes.Keyword | nodes.Pair],
         token: Token,
     ) -> None:
+        signature = inspect.signature(function)
         try:
-            inspect.signature(function).bind(*arguments, **{str(one.key): None for one in named})
-        except TypeError as error:
-            self._report("RB304", f'"{name}" has wrong arguments: {error}', token, _HELP_FOR_ARGUMENTS.get(name, ""))
+            signature.bind(*arguments, **{str(one.key): None for one in named})
+        except TypeError:
+            own = [one for one in signature.parameters.values() if one.name not in {"budget", "value"}]
+            listed = ", ".join(one.name for one in own if one.kind not in {one.VAR_POSITIONAL, one.VAR_KEYWORD})
+            help_text = _HELP_FOR_ARGUMENTS.get(name) or (f"it takes: {listed}" if listed else "it takes none")
+            self._report("RB304", f'"{name}" is given wrong arguments', token, help_text)
 
     def _check_stars(self, node: nodes.Call | nodes.Filter | nodes.Test) -> None:
         if node.dyn_args is not None or node.dyn_kwargs is not None:
