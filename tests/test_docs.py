@@ -32,7 +32,9 @@ from django_runbook import batch, conf, events, lookup, results, resume, signals
 from django_runbook.batch import BatchCommand
 from django_runbook.batch.progress import Progress
 from django_runbook.binding.errors import HOMES
-from django_runbook.document import codes, keys, names, sandbox, schema
+from django_runbook.document import codes, expressions, foreign, keys, names, schema
+from django_runbook.document.evaluation import budget, filters, grammar, members, tests
+from django_runbook.document.evaluation.functions import FUNCTIONS
 from django_runbook.document.keys import Kind
 from django_runbook.journal import beginning
 from django_runbook.locks.factory import BACKENDS
@@ -223,15 +225,30 @@ def test_each_name_of_expressions_is_listed() -> None:
     assert names_in_table(section_of(page, "What a run has")) == [f"run.{name}" for name in names.HANDLER_RUN_NAMES]
 
 
-def test_each_filter_test_and_method_is_listed() -> None:
+def test_each_filter_test_function_and_method_is_listed() -> None:
     page = REFERENCE / "expressions.md"
-    environment = sandbox._SANDBOX
-    assert set(names_in_table(section_of(page, "Filters"))) == set(environment.filters)
-    assert set(names_in_table(section_of(page, "Tests"))) == {name for name in environment.tests if name.isalpha()}
-    for kind, methods in sandbox._METHODS.items():
+    assert set(names_in_table(section_of(page, "Filters"))) == set(filters.FILTERS)
+    assert set(names_in_table(section_of(page, "Tests"))) == {name for name in tests.TESTS if name.isalpha()}
+    functions = {name.partition("(")[0] for name in names_in_table(section_of(page, "Dates"))}
+    assert functions == set(FUNCTIONS)
+    for kind in {*members.METHODS, *members.ATTRIBUTES}:
         row = re.search(rf"^\| {kind.__name__} \| (.+) \|$", section_of(page, "Methods"), re.MULTILINE)
         assert row is not None, kind
-        assert set(re.findall(r"`(\w+)`", row[1])) == methods
+        names = {*members.METHODS.get(kind, ()), *members.ATTRIBUTES.get(kind, ())}
+        assert set(re.findall(r"`(\w+)`", row[1])) == names
+
+
+def test_the_limits_of_expressions_are_those_of_the_code() -> None:
+    said = section_of(REFERENCE / "expressions.md", "Limits")
+    for limit in (
+        f"{expressions.MAX_LENGTH} characters, {grammar.MAX_TOKENS} words and signs, {grammar.MAX_DEPTH} operations",
+        f"{budget.MAX_ITEMS // 1_000_000} million operations",
+        f"{budget.MAX_CHARACTERS // 1024**2} Mi characters",
+        f"{budget.MAX_BITS} bits",
+        f"{budget.MAX_DEPTH} levels",
+        f"| {keys.MAX_ITEMS} |",
+    ):
+        assert limit in said, limit
 
 
 # What every command of Django has, where there is more to say of it.
@@ -426,5 +443,5 @@ def test_the_modules_of_bare_exception_names_are_listed() -> None:
 
 def test_the_words_of_other_tools_are_those_of_the_code() -> None:
     listed = names_in_table(section_of(DOCS / "coming-from.md", "Words"))
-    assert set(listed) <= set(keys.FOREIGN)
+    assert set(listed) <= set(foreign.FOREIGN)
     assert len(listed) > 20

@@ -71,7 +71,7 @@ def check(path: Path, *, binder: Binder, configuration: conf.Configuration) -> C
     loaded = load(path, name=lookup.label(path), configuration=configuration)
     runbook, diagnostics = loaded.runbook, loaded.diagnostics
     if runbook is not None:
-        given = inputs.Given(now=now(), run={"id": "", "name": runbook.name, "file": runbook.path})
+        given = inputs.Given(now=now(), run={"name": runbook.name, "file": runbook.path})
         planned = plan(runbook, inputs.resolve(runbook, given), binder)
         diagnostics = in_order([*diagnostics, *planned.diagnostics])
     return Checked(path=loaded.path, lines=loaded.lines, diagnostics=diagnostics)

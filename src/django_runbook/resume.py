@@ -507,7 +507,7 @@ def _refuse_other_items(rows: _Rows, plan: Plan, *, mask: Mask) -> None:
                 is_hidden = any(plan.outline[key].step.no_log for key in (entry.key, *entry.group_keys))
                 now = None
                 if is_other:
-                    now = str(number) if is_hidden else mask(label_of(items[number - 1]))
+                    now = str(number) if is_hidden else label_of(items[number - 1], mask=mask)
                 raise InvalidUsage(other_item(row.step_id, number, before=known.name, now=now))
 
 

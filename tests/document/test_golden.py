@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from django_runbook.document.codes import CODES
 
@@ -21,8 +21,8 @@ def check(path: Path) -> tuple[str, int]:
     stdout, exit_code = io.StringIO(), 0
     try:
         call_command("check_runbooks", path.name, stdout=stdout)
-    except SystemExit as error:
-        exit_code = int(error.code or 0)
+    except CommandError as error:
+        exit_code = error.returncode
     return stdout.getvalue(), exit_code
 
 

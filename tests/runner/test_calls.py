@@ -101,7 +101,7 @@ def test_the_same_file_can_be_called_twice(tmp_path: Path) -> None:
     [
         (INNER, "{}", "test.yml:1:19", 'the parameter "day" has no value'),
         (INNER, "{day: soon}", "test.yml:1:44", '"soon" is not a date'),
-        (INNER, "{day: 2013-01-31, lowd: true}", "test.yml:1:56", 'has no parameter "lowd"; "loud" is near'),
+        (INNER, "{day: 2013-01-31, lowd: true}", "test.yml:1:56", 'has no parameter "lowd"; did you mean "loud"?'),
         ("steps: [nope]", "{}", "inner.yml:1:9", 'no management command "nope"'),
         (
             "steps: [{runbook: test.yml}]",

@@ -1,16 +1,17 @@
-"""A Runbook with its inputs to a Plan: the argv of every step, checked as far as it can be before the run."""
+"""Plans a Runbook with its inputs: the argv of every step, checked as far as it can be before the run."""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from django_runbook.binding import errors
 from django_runbook.binding.argv import Binding
 from django_runbook.binding.binder import Binder
-from django_runbook.document.diagnostics import Diagnostic, in_order
-from django_runbook.document.expressions import ExpressionError, Template, is_known
+from django_runbook.document.diagnostics import Diagnostic, has_errors, in_order
+from django_runbook.document.expressions import ExpressionError, Template, evaluate_condition, is_known
 from django_runbook.document.inputs import Inputs, is_resolvable, resolve_call
 from django_runbook.document.loops import items_of
 from django_runbook.document.outline import Entry, lists_of, outline
@@ -18,6 +19,10 @@ from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupS
 from django_runbook.results import Role
 
 MAX_STEPS = 10_000
+# What is said of the names in a step that is known to be skipped; of its values, nothing is.
+_ABOUT_NAMES: Final = frozenset(
+    ("RB215", "RB401", "RB403", "RB405", "RB406", "RB407", "RB409", "RB411", "RB415", "RB417", "RB420")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +90,17 @@ class _TooManyStepsError(Exception):
         self.diagnostic = diagnostic
 
 
+class _Skip(enum.Enum):
+    """Whether a condition, of a step or around it, is known to skip the step.
+
+    One that depends on the time will be true another day: what the file itself says in the step is judged then.
+    """
+
+    NO = "no"
+    TODAY = "today"
+    ALWAYS = "always"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
     """Where a step stands: in which file, list and groups, and for which items of the loops around it."""
@@ -95,6 +111,7 @@ class _Place:
     prefix: str = ""
     indexes: tuple[int | str, ...] = ()
     group_ids: tuple[str, ...] = ()
+    skip: _Skip = _Skip.NO
 
     def inside(self, group_id: str, **changes: Any) -> _Place:
         return replace(self, group_ids=(*self.group_ids, group_id), **changes)
@@ -114,6 +131,7 @@ class _Planner:
     def _step(self, step: Step, place: _Place) -> None:
         if step.retry is not None or not isinstance(step.continue_on_error, bool):
             self._report(errors.check_names(step), place)
+        place = replace(place, skip=self._skip(step, place))
         if step.for_each is None:
             self._once(step, place)
             return
@@ -126,39 +144,62 @@ class _Planner:
             inputs = place.inputs.with_item(item)
             self._once(step, place.inside(loop_id, inputs=inputs, indexes=(*place.indexes, number)))
 
+    def _skip(self, step: Step, place: _Place) -> _Skip:
+        """Find out whether the step is known to be skipped, before the items of its loop."""
+        if step.when is None or place.skip is not _Skip.NO or not is_known(step.when, place.inputs.knows):
+            return place.skip
+        try:
+            if evaluate_condition(step.when, place.inputs.context()):
+                return _Skip.NO
+        except ExpressionError as error:
+            self._report_error(error, place)
+            return _Skip.NO
+        return _Skip.TODAY if place.inputs.is_timed(step.when) else _Skip.ALWAYS
+
     def _items(self, for_each: Located, place: _Place) -> tuple[object, ...] | None:
         if not is_resolvable(for_each, place.inputs):
             return None
         try:
             return items_of(for_each, place.inputs.context())
         except ExpressionError as error:
-            self._report_error(error, place)
+            if place.skip is _Skip.NO:
+                self._report_error(error, place)
             return None
 
     def _once(self, step: Step, place: _Place) -> None:
         match step:
             case CommandStep():
                 binding = self.binder.bind(step, inputs=place.inputs)
-                if binding.diagnostics:
-                    self._report(binding.diagnostics, place)
+                is_judged = place.skip is _Skip.NO or not has_errors(binding.diagnostics)
+                if not is_judged:
+                    binding = self.binder.bind(step, inputs=place.inputs.without_values())
+                self._report(binding.diagnostics, place)
                 if step.atomic and self.binder.is_batch(step):
                     self._report((_batch_not_atomic(step),), place)
                 elif step.atomic:
                     self._report(_elsewhere(step, binding, alias=self.binder.atomic_alias), place)
-                self._add(step, place, binding=binding, is_final=binding.is_checked and is_constant(step, place.inputs))
+                is_final = is_judged and binding.is_checked and is_constant(step, place.inputs)
+                self._add(step, place, binding=binding, is_final=is_final)
             case GroupStep():
                 self.block(step.block, place.inside(self._add(step, place)))
             case CallStep():
                 self._call(step, place)
 
     def _call(self, step: CallStep, place: _Place) -> None:
+        known = place.inputs
         try:
-            inputs = resolve_call(step, place.inputs)
+            inputs = resolve_call(step, known)
+            is_judged = place.skip is _Skip.NO or not has_errors(inputs.diagnostics)
         except ExpressionError as error:
-            self._report_error(error, place)
-            return
+            if place.skip is _Skip.NO:
+                self._report_error(error, place)
+                return
+            is_judged = False
+        if not is_judged:
+            known = known.without_values()
+            inputs = resolve_call(step, known)
         self._report(inputs.diagnostics, place)
-        call_id = self._add(step, place, inputs=inputs, is_final=_is_call_constant(step, place.inputs))
+        call_id = self._add(step, place, inputs=inputs, is_final=_is_call_constant(step, known))
         inner = place.inside(
             call_id,
             inputs=inputs,
@@ -181,7 +222,8 @@ class _Planner:
         return step_id
 
     def _report(self, found: Iterable[Diagnostic], place: _Place) -> None:
-        self.diagnostics += (item if item.path else replace(item, path=place.path) for item in found)
+        judged = (item for item in found if place.skip is not _Skip.ALWAYS or item.code in _ABOUT_NAMES)
+        self.diagnostics += (item if item.path else replace(item, path=place.path) for item in judged)
 
     def _report_error(self, error: ExpressionError, place: _Place) -> None:
         self._report((Diagnostic(code="RB320", message=error.message, span=error.span),), place)

@@ -1,4 +1,4 @@
-"""The codes of all diagnostics, each with what it is about: the table that documentation and tests go by."""
+"""Lists the codes of all diagnostics, each with what it is about; documentation and tests go by this table."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ CODES: Final = {
     "RB110": "too many levels",
     "RB111": "a key that is not text",
     "RB112": "a number that YAML versions read in different ways, or that is too long",
+    "RB113": "an expression that needs quotes",
     "RB200": "not a runbook",
     "RB201": "an unknown key",
     "RB202": "a key of another tool",
@@ -35,10 +36,11 @@ CODES: Final = {
     "RB215": "a parameter that the runbook does not take",
     "RB216": "a lock that waits although it is not told to",
     "RB217": "a bound on what does not run together",
+    "RB218": "a value that a parameter does not take",
     "RB301": "an expression that is not closed",
     "RB302": "braces inside a condition",
     "RB303": "an expression that cannot be read",
-    "RB304": "an unknown filter or test",
+    "RB304": "an unknown filter, test, function or method, or its arguments",
     "RB305": "an undefined name",
     "RB306": "an unknown step",
     "RB307": "the output of a later step",
@@ -46,6 +48,7 @@ CODES: Final = {
     "RB309": "a step that cannot be named at this place",
     "RB310": "a condition that is neither true nor false",
     "RB311": "a command line that cannot be split",
+    "RB312": "an invisible character in a command line or a key",
     "RB320": "an expression without a value",
     "RB401": "an unknown command",
     "RB402": "arguments that cannot be checked yet",

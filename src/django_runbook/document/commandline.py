@@ -1,12 +1,14 @@
-"""A command line to tokens, split as a shell would before any expression has a value: a value can never add a token."""
+"""Splits a command line into tokens as a shell would, before any expression has a value: no value can add a token."""
 
 from __future__ import annotations
 
-import io
+import itertools
 import re
-import shlex
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
 
+from django_runbook.document import characters
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.expressions import (
     OPEN,
@@ -19,79 +21,140 @@ from django_runbook.document.expressions import (
 )
 from django_runbook.document.runbook import Located
 
-# Non-characters stand for what shlex must not look into, one for each character, so that offsets stay true.
-_MARKS = ("\ufdd2", "\ufdd3")
-_ESCAPE = "\ufdd4"
-_NOT_SPACE = re.compile(r"[^ \t\r\n]")
-_MARKED = re.compile(f"{_MARKS[0]}+|{_MARKS[1]}+|{_ESCAPE}+")
+_SPACES: Final = frozenset(" \t\r\n")
+_QUOTES: Final = frozenset("'\"")
+_PLAIN_TOKEN: Final = re.compile(r"[^ \t\r\n]+")
 
 
 def split(text: str, locate: Locate) -> tuple[tuple[Located, ...], list[Diagnostic]]:
-    """The tokens of a command line with their places."""
-    if OPEN not in text and not any(character in text for character in "'\"\\"):
+    """Return the tokens of a command line with their places, and what is wrong in it."""
+    if text.isascii() and OPEN not in text and not any(character in text for character in "'\"\\"):
         return _split_plain(text, locate), []
-    masked, expressions, diagnostics = _mask(text, locate)
-    remaining = iter(expressions)
-    tokens: list[Located] = []
-    try:
-        for token, start, end in _tokens(masked):
-            tokens.append(Located(value=_unmask(token, remaining), span=locate(start, end), text=text[start:end]))
-    except ValueError as error:
-        message = "the quote is not closed" if "quotation" in str(error) else "a backslash ends the line"
-        span = locate(len(text) - 1, len(text))
-        diagnostics.append(Diagnostic(code="RB311", message=message, span=span, help="quote it as for a shell"))
-    return tuple(tokens), diagnostics
+    splitter = _Splitter(text, locate)
+    return tuple(splitter.tokens()), splitter.diagnostics
 
 
 def _split_plain(text: str, locate: Locate) -> tuple[Located, ...]:
     return tuple(
         Located(value=match[0], span=locate(match.start(), match.end()), text=match[0])
-        for match in re.finditer(r"[^ \t\r\n]+", text)
+        for match in _PLAIN_TOKEN.finditer(text)
     )
 
 
-def _mask(text: str, locate: Locate) -> tuple[str, list[Expression | None], list[Diagnostic]]:
-    masked = ""
-    expressions: list[Expression | None] = []
-    diagnostics: list[Diagnostic] = []
-    for kind, start, end in segments(text):
-        if kind == "text":
-            masked += text[start:end]
-        elif kind == "escape":
-            masked += _ESCAPE * (end - start)
-        elif kind == "unclosed":
-            diagnostics.append(unclosed(locate(start, start + len(OPEN))))
+@dataclass(slots=True)
+class _Token:
+    """A token as far as it is read: single characters and expressions, of None where one cannot be read."""
+
+    start: int
+    atoms: list[str | Expression | None] = field(default_factory=list)
+
+    def value(self) -> str | Template:
+        parts: list[str | Expression] = []
+        for is_text, several in itertools.groupby(self.atoms, key=lambda atom: isinstance(atom, str)):
+            if is_text:
+                parts += filter(None, ["".join(str(atom) for atom in several)])
+            else:
+                parts += (atom for atom in several if isinstance(atom, Expression))
+        texts = [part for part in parts if isinstance(part, str)]
+        return "".join(texts) if len(texts) == len(parts) else Template(parts=tuple(parts))
+
+
+class _Splitter:
+    """Follows the quotes and backslashes of a POSIX shell; an expression is one character to them."""
+
+    def __init__(self, text: str, locate: Locate) -> None:
+        self.diagnostics: list[Diagnostic] = []
+        self._text = text
+        self._locate = locate
+        self._token: _Token | None = None
+        self._quote = ""
+        self._quoted_at = 0
+        self._is_escaped = False
+        self._is_cut = False
+
+    def tokens(self) -> Iterator[Located]:
+        for start, part in self._atoms():
+            if self._is_escaped:
+                self._take_escaped(part, start)
+            elif self._quote:
+                self._take_quoted(part, start)
+            elif isinstance(part, str) and characters.is_hidden(part):
+                self._report_hidden(part, start)
+                if characters.is_blank(part):
+                    yield from self._finished(start)
+            elif part in _SPACES:
+                yield from self._finished(start)
+            else:
+                self._take(part, start)
+        if self._is_cut:
+            # A quote may be closed in what is not read.
+            return
+        if self._quote:
+            self._report(self._quoted_at, "the quote is not closed", "quote it as for a shell")
+        elif self._is_escaped:
+            self._report(len(self._text) - 1, "a backslash ends the line", "quote it as for a shell")
         else:
-            expression, found = parse_expression(text, locate, start=start, end=end)
-            masked += _MARKS[len(expressions) % 2] * (end - start)
-            expressions.append(expression)
-            diagnostics += found
-    return masked, expressions, diagnostics
+            yield from self._finished(len(self._text))
 
+    def _atoms(self) -> Iterator[tuple[int, str | Expression | None]]:
+        for kind, start, end in segments(self._text):
+            if kind == "text":
+                yield from ((index, self._text[index]) for index in range(start, end))
+            elif kind == "escape":
+                yield start, OPEN
+            elif kind == "unclosed":
+                self.diagnostics.append(unclosed(self._locate(start, start + len(OPEN))))
+                self._is_cut = True
+            else:
+                expression, found = parse_expression(self._text, self._locate, start=start, end=end)
+                self.diagnostics += found
+                yield start, expression
 
-def _tokens(masked: str) -> Iterator[tuple[str, int, int]]:
-    stream = io.StringIO(masked)
-    lexer = shlex.shlex(stream, posix=True)
-    lexer.whitespace_split, lexer.commenters = True, ""
-    start = 0
-    while (token := lexer.get_token()) is not None:
-        position = stream.tell()
-        end = position if position == len(masked) and not masked[-1:].isspace() else position - 1
-        first = _NOT_SPACE.search(masked, start)
-        start = first.start() if first else start
-        yield token, start, end
-        start = end
+    def _take(self, part: str | Expression | None, start: int) -> None:
+        if part == "\\":
+            self._is_escaped = True
+            part = ""
+        elif isinstance(part, str) and part in _QUOTES:
+            self._quote, self._quoted_at = part, start
+            part = ""
+        self._add(part, start)
 
+    def _take_quoted(self, part: str | Expression | None, start: int) -> None:
+        if part == self._quote:
+            self._quote = ""
+        elif part == "\\" and self._quote == '"':
+            self._is_escaped = True
+        else:
+            self._add(part, start)
 
-def _unmask(token: str, expressions: Iterator[Expression | None]) -> str | Template:
-    parts: list[str | Expression] = []
-    position = 0
-    for match in _MARKED.finditer(token):
-        literal = token[position : match.start()] + (OPEN if match[0][0] == _ESCAPE else "")
-        expression = None if match[0][0] == _ESCAPE else next(expressions)
-        parts += [part for part in (literal, expression) if part]
-        position = match.end()
-    if position < len(token):
-        parts.append(token[position:])
-    texts = [part for part in parts if isinstance(part, str)]
-    return "".join(texts) if len(texts) == len(parts) else Template(parts=tuple(parts))
+    def _take_escaped(self, part: str | Expression | None, start: int) -> None:
+        if self._quote and part not in {"\\", self._quote}:
+            # In quotes, a backslash is one before a quote or another backslash only.
+            self._add("\\", start)
+        self._is_escaped = False
+        self._add(part, start)
+
+    def _add(self, part: str | Expression | None, start: int) -> None:
+        self._token = self._token or _Token(start)
+        self._token.atoms.append(part)
+
+    def _report_hidden(self, character: str, start: int) -> None:
+        way_out = "write a plain space" if characters.is_blank(character) else "remove it"
+        self.diagnostics.append(
+            Diagnostic(
+                code="RB312",
+                message=f"the command line has a character that cannot be seen: {characters.name_of(character)}",
+                span=self._locate(start, start + 1),
+                help=f"{way_out}, or put it in quotes if it is meant",
+            )
+        )
+
+    def _finished(self, end: int) -> Iterator[Located]:
+        if self._token is not None:
+            token, self._token = self._token, None
+            span = self._locate(token.start, end)
+            yield Located(value=token.value(), span=span, text=self._text[token.start : end])
+
+    def _report(self, at: int, message: str, help_text: str) -> None:
+        span = self._locate(at, at + 1)
+        self.diagnostics.append(Diagnostic(code="RB311", message=message, span=span, help=help_text))

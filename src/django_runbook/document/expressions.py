@@ -1,24 +1,28 @@
-"""``${{ … }}`` in a text to a Template, and a Template with its names to a value.
+"""Finds ``${{ … }}`` in texts, and gives Templates and conditions their values.
 
-Jinja2 is imported with the first expression (see `sandbox`): a runbook without one does not pay for it.
+Jinja2 is imported with the first expression (see `evaluation`): a runbook without one does not pay for it.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from django_runbook.document.diagnostics import Diagnostic, Span
-
-if TYPE_CHECKING:
-    from types import ModuleType
+from django_runbook.document.evaluation.budget import MAX_CHARACTERS
+from django_runbook.document.evaluation.values import OperationError, kind_of, text_of
 
 OPEN = "${{"
 CLOSE = "}}"
 MAX_LENGTH = 4000
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
+_QUOTED_OR_BRACES: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?P<braces>\$?\{\{)""", re.DOTALL)
+_BRACES: Final = re.compile(r"\$?\{\{|\}\}")
+_MAX_SHOWN: Final = 200
+_MAX_REASON: Final = 500
 Locate: TypeAlias = Callable[[int, int], Span]
 
 
@@ -64,6 +68,11 @@ def as_written(value: str | Template) -> str:
     return "".join(f"${{{{ {part.source} }}}}" if isinstance(part, Expression) else part for part in value.parts)
 
 
+def unreadable(span: Span) -> Template:
+    """Return a template for a value that could not be read: an expression whose value is unknown."""
+    return Template(parts=(Expression(source="…", span=span, references=(Reference(root="", path=(), span=span),)),))
+
+
 class ExpressionError(Exception):
     """An expression has no value; ``span`` is its place."""
 
@@ -93,7 +102,7 @@ def segments(text: str) -> Iterator[Segment]:
             position = start + len(OPEN)
             yield Segment("escape", first, position)
             continue
-        end = _end_of_expression(text, start + len(OPEN))
+        end = end_of_expression(text, start + len(OPEN))
         if end is None:
             yield Segment("unclosed", start, len(text))
             return
@@ -141,74 +150,94 @@ def _joined(last: list[str | Expression], literal: str) -> list[str | Expression
 
 
 def parse_condition(text: str, locate: Locate) -> tuple[Expression | None, list[Diagnostic]]:
-    """The bare expression of a ``when`` or an ``until``."""
-    if OPEN in text:
-        start = text.index(OPEN)
-        message = '"${{" inside a condition'
-        help_text = "write the condition bare, without ${{ }}"
-        return None, [Diagnostic(code="RB302", message=message, span=locate(start, start + 3), help=help_text)]
-    return _parse(text, locate, offset=0)
+    """Return the bare expression of a ``when`` or an ``until``."""
+    start = _braces_in(text)
+    if start is None:
+        return _parse(text, locate, offset=0)
+    width = len(OPEN) if text.startswith(OPEN, start) else 2
+    help_text = f"leave out the braces: {_without_braces(text)}"
+    span = locate(start, start + width)
+    message = f'"{text[start : start + width]}" inside a condition, which is an expression as a whole'
+    return None, [Diagnostic(code="RB302", message=message, span=span, help=help_text)]
+
+
+def _braces_in(text: str) -> int | None:
+    """Return where braces begin that are not part of a text in the condition; no value has two of them together."""
+    found = (match.start() for match in _QUOTED_OR_BRACES.finditer(text) if match["braces"])
+    return next(found, None)
+
+
+def _without_braces(text: str) -> str:
+    return " ".join(_BRACES.sub(" ", text).split())[:_MAX_SHOWN]
 
 
 def is_known(expression: Expression, known: Callable[[Reference], bool]) -> bool:
-    """Whether all that the expression names has a value already."""
+    """Tell whether all that the expression names has a value already."""
     return all(known(reference) for reference in expression.references)
 
 
 def evaluate(expression: Expression, context: Mapping[str, object]) -> object:
-    """The value of an expression; raises ExpressionError."""
-    return _sandbox().evaluate(expression, context)
+    """Return the value of an expression: plain data, complete and of a bounded size. Raise ExpressionError otherwise.
+
+    Whatever goes wrong in it, an ExpressionError says so at its place.
+    """
+    # Jinja2 costs 20 ms to import, a third of what a whole start may cost.
+    from django_runbook.document.evaluation import evaluator
+
+    try:
+        return evaluator.evaluate(expression.source, context)
+    except Exception as error:  # data may make an operation fail in as many ways as Python has
+        raise ExpressionError(f'"{expression.source}" has no value: {_reason(error)}', expression.span) from error
+
+
+def _reason(error: Exception) -> str:
+    try:
+        text = " ".join(str(error).split())[:_MAX_REASON]
+    except Exception:  # noqa: BLE001 - it may be made of the data that it complains of
+        text = ""
+    return text if text and isinstance(error, OperationError | ArithmeticError) else f"{type(error).__name__}: {text}"
 
 
 def evaluate_condition(expression: Expression, context: Mapping[str, object]) -> bool:
-    """The value of a condition, which must be true or false; raises ExpressionError."""
+    """Return the value of a condition, which must be true or false; raise ExpressionError."""
     value = evaluate(expression, context)
     if isinstance(value, bool):
         return value
-    raise ExpressionError(f'"{expression.source}" gives {_describe(value)}, not true or false', expression.span)
+    raise ExpressionError(f'"{expression.source}" gives {kind_of(value)}, not true or false', expression.span)
 
 
 def render(template: str | Template, context: Mapping[str, object]) -> object:
-    """The value of a template: of its own type where it is one expression, else text; raises ExpressionError."""
+    """Return the value of a template: of its own type if it is one expression, else text; raise ExpressionError."""
+    if isinstance(template, Template) and template.whole is not None:
+        return evaluate(template.whole, context)
+    return render_text(template, context)
+
+
+def render_text(template: str | Template, context: Mapping[str, object]) -> str:
+    """Return the text of a template; raise ExpressionError."""
     if isinstance(template, str):
         return template
-    if template.whole is not None:
-        return evaluate(template.whole, context)
-    return "".join(part if isinstance(part, str) else as_text(evaluate(part, context), part) for part in template.parts)
+    texts = [part if isinstance(part, str) else as_text(evaluate(part, context), part) for part in template.parts]
+    return joined(texts, template)
+
+
+def joined(texts: Sequence[str], template: Template) -> str:
+    """Return the texts of the parts of a template as one; raise ExpressionError if it is too long."""
+    if sum(map(len, texts)) > MAX_CHARACTERS:
+        message = f"the text is longer than {MAX_CHARACTERS} characters"
+        raise ExpressionError(message, template.expressions[0].span)
+    return "".join(texts)
 
 
 def as_text(value: object, expression: Expression) -> str:
-    """How a value looks inside text; nothing, lists and mappings have no look."""
-    match value:
-        case str():
-            return value
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return str(value)
-        case datetime.date():
-            return value.isoformat()
-    raise ExpressionError(f'"{expression.source}" is {_describe(value)}, which cannot stand in text', expression.span)
-
-
-def _describe(value: object) -> str:
-    match value:
-        case None:
-            return "nothing (null)"
-        case str():
-            return "text"
-        case Mapping():
-            return "a mapping"
-        case list() | tuple():
-            return "a list"
-    return f"{value!r}"
-
-
-def _sandbox() -> ModuleType:
-    # Jinja2 costs 20 ms to import, a third of what a whole start may cost.
-    from django_runbook.document import sandbox
-
-    return sandbox
+    """Return how a value looks inside text; raise ExpressionError for nothing, a list or a mapping."""
+    try:
+        return text_of(value)
+    except OperationError:
+        message = f'"{expression.source}" is {kind_of(value)}, which cannot be part of a text'
+        if isinstance(value, datetime.timedelta):
+            message += ": write .days or .total_seconds()"
+        raise ExpressionError(message, expression.span) from None
 
 
 def _simplify(parts: list[str | Expression]) -> str | Template:
@@ -230,19 +259,27 @@ def _parse(source: str, locate: Locate, *, offset: int) -> tuple[Expression | No
     if len(stripped) > MAX_LENGTH:
         message = f"the expression is longer than {MAX_LENGTH} characters"
         return None, [Diagnostic(code="RB303", message=message, span=locate(start, start + 1))]
-    references, problem = _sandbox().analyse(stripped)
-    if problem is not None:
-        at = locate(start + problem.start, start + problem.end)
-        return None, [Diagnostic(code=problem.code, message=problem.message, span=at, help=problem.help)]
-    placed = tuple(
-        Reference(root=root, path=path, span=locate(start + first, start + last))
-        for root, path, first, last in references
+    from django_runbook.document.evaluation import analysis
+
+    names, problems = analysis.analyse(stripped)
+    if problems:
+        return None, [
+            Diagnostic(
+                code=problem.code,
+                message=problem.message,
+                span=locate(start + problem.start, start + problem.end),
+                help=problem.help,
+            )
+            for problem in problems
+        ]
+    references = tuple(
+        Reference(root=one.root, path=one.path, span=locate(start + one.start, start + one.end)) for one in names
     )
-    return Expression(source=stripped, span=span, references=placed), []
+    return Expression(source=stripped, span=span, references=references), []
 
 
-def _end_of_expression(text: str, start: int) -> int | None:
-    """Where the closing braces stand, not counting those inside quotes and brackets."""
+def end_of_expression(text: str, start: int) -> int | None:
+    """Return where the braces close that opened before ``start``, not counting those inside quotes and brackets."""
     stack: list[str] = []
     quote = ""
     position, limit = start, min(len(text), start + MAX_LENGTH + 100)

@@ -1,4 +1,4 @@
-"""What a run is given, its parameters, secrets and start time, to the values that expressions see."""
+"""Resolves what a run is given, its parameters, secrets and start time, into the values that expressions see."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from django_runbook.document import params as parameters
-from django_runbook.document.diagnostics import Diagnostic, Span, nearest
-from django_runbook.document.expressions import ExpressionError, Reference, Template, is_known, render
+from django_runbook.document.diagnostics import Diagnostic, Span, suggestion
+from django_runbook.document.expressions import Expression, ExpressionError, Reference, Template, is_known, render
 from django_runbook.document.outline import outline
 from django_runbook.document.params import ParamError
 from django_runbook.document.runbook import CallStep, Located, Param, Runbook
@@ -22,12 +22,14 @@ _ABSENT: Final = object()
 class Given:
     """What the caller gives: the texts of ``--param``, the environment, and when and as what the run started.
 
-    A runbook that calls another one gives ``values`` instead of texts; those in ``unknown`` come with the run.
+    A runbook that calls another one gives ``values`` instead of texts; those in ``unknown`` come with the run, those in
+    ``timed`` depend on when it starts.
     """
 
     params: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, object] = field(default_factory=dict)
     unknown: Collection[str] = ()
+    timed: Collection[str] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
     now: datetime.datetime
     run: Mapping[str, object] = field(default_factory=dict)
@@ -52,6 +54,7 @@ class Inputs:
     """The values that are known before the first step. What is missing in a mapping has no value yet.
 
     ``item`` is that of the loop around a step; ``all_secrets`` are those of the runbooks that this one calls too.
+    ``timed`` holds the names, such as ``("params", "day")``, whose values depend on when the run starts.
     """
 
     params: Mapping[str, object]
@@ -61,6 +64,7 @@ class Inputs:
     run: Mapping[str, object]
     item: object = _ABSENT
     all_secrets: Mapping[str, str] = field(default_factory=dict)
+    timed: Collection[tuple[str, str]] = ()
     problems: tuple[Problem, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
 
@@ -88,6 +92,14 @@ class Inputs:
             return reference.root in {"today", "now"}
         return bool(reference.path) and reference.path[0] in known
 
+    def is_timed(self, located: Located | Expression) -> bool:
+        """Tell whether a value or a condition depends on when the run starts."""
+        return any(
+            reference.root in {"today", "now"} or (reference.root, *reference.path[:1]) in self.timed
+            for expression in _expressions(located)
+            for reference in expression.references
+        )
+
     def with_item(self, item: object) -> Inputs:
         """The same for one item of a loop."""
         return replace(self, item=item)
@@ -95,6 +107,10 @@ class Inputs:
     def without_item(self) -> Inputs:
         """The same where the items of a loop are not known yet."""
         return replace(self, item=_ABSENT)
+
+    def without_values(self) -> Inputs:
+        """Return inputs that know no value, for what is not judged by its values."""
+        return replace(self, params={}, vars={}, secrets={}, run={}, item=_ABSENT)
 
 
 def resolve(runbook: Runbook, given: Given) -> Inputs:
@@ -115,12 +131,13 @@ def resolve_call(step: CallStep, outer: Inputs, context: Mapping[str, object] | 
     """
     values: dict[str, object] = {}
     unknown: list[str] = []
+    timed = [option.name for option in step.params if outer.is_timed(option.value)]
     for option in step.params:
         if context is None and not is_resolvable(option.value, outer):
             unknown.append(option.name)
         else:
             values[option.name] = resolve_value(option.value, context if context is not None else outer.context())
-    given = Given(values=values, unknown=unknown, now=outer.now, run=outer.run)
+    given = Given(values=values, unknown=unknown, timed=timed, now=outer.now, run=outer.run)
     known = _resolve(step.runbook, given, all_secrets=outer.all_secrets)
     inside = tuple(replace(item, path=item.path or step.runbook.path) for item in known.diagnostics)
     return replace(known, diagnostics=(*_of_call(step, known.problems), *inside))
@@ -133,7 +150,8 @@ def _of_call(step: CallStep, problems: Collection[Problem]) -> Iterator[Diagnost
         span = step.span if option is None else option.name_span if problem.kind == "unknown" else option.value.span
         message = f'the parameter "{problem.name}": {problem.message}' if problem.kind == "value" else problem.message
         help_text = 'give it under "params"' if problem.kind == "missing" else problem.help
-        yield Diagnostic(code="RB215", message=message, span=span, help=help_text)
+        code = "RB218" if problem.kind == "value" else "RB215"
+        yield Diagnostic(code=code, message=message, span=span, help=help_text)
 
 
 def _resolve(runbook: Runbook, given: Given, *, all_secrets: Mapping[str, str]) -> Inputs:
@@ -141,7 +159,15 @@ def _resolve(runbook: Runbook, given: Given, *, all_secrets: Mapping[str, str]) 
     diagnostics: list[Diagnostic] = []
     partial = Inputs(params={}, vars={}, secrets={}, now=given.now, run=given.run)
     params: dict[str, object] = {}
+    timed = {("params", name) for name in given.timed}
     for param in runbook.params:
+        if (
+            param.name not in given.params
+            and param.name not in given.values
+            and param.default
+            and partial.is_timed(param.default)
+        ):
+            timed.add(("params", param.name))
         if not param.type or param.name in given.unknown:
             # A declaration that is wrong is told already.
             continue
@@ -163,7 +189,9 @@ def _resolve(runbook: Runbook, given: Given, *, all_secrets: Mapping[str, str]) 
     secrets = {name: all_secrets[name] for name in runbook.secrets if name in all_secrets}
     values: dict[str, object] = {}
     for name, located in runbook.vars.items():
-        inputs = Inputs(params=params, vars=dict(values), secrets=secrets, now=given.now, run=given.run)
+        inputs = Inputs(params=params, vars=dict(values), secrets=secrets, now=given.now, run=given.run, timed=timed)
+        if inputs.is_timed(located):
+            timed.add(("vars", name))
         if not is_resolvable(located, inputs):
             continue
         try:
@@ -177,20 +205,25 @@ def _resolve(runbook: Runbook, given: Given, *, all_secrets: Mapping[str, str]) 
         all_secrets=all_secrets,
         now=given.now,
         run=given.run,
+        timed=frozenset(timed),
         problems=tuple(problems),
         diagnostics=tuple(diagnostics),
     )
 
 
 def _value_of(param: Param, given: Given, partial: Inputs) -> object:
-    """The value of a parameter; `_ABSENT` where it has none, or none yet."""
+    """Return the value of a parameter: None if it is not given and need not be, `_ABSENT` if it has none, or none yet.
+
+    A null that a calling runbook gives is as if it gave nothing.
+    """
     if param.name in given.params:
         return parameters.parse_text(param, given.params[param.name])
-    if param.name in given.values:
-        return parameters.convert(param, given.values[param.name])
-    if param.default is None or not is_resolvable(param.default, partial):
-        return _ABSENT
-    return parameters.convert(param, resolve_value(param.default, partial.context()))
+    value = given.values.get(param.name)
+    if value is None:
+        if param.default is None or not is_resolvable(param.default, partial):
+            return _ABSENT
+        value = resolve_value(param.default, partial.context())
+    return None if value is None else parameters.convert(param, value)
 
 
 def _missing(param: Param) -> Problem:
@@ -216,20 +249,27 @@ def resolve_value(located: Located, context: Mapping[str, object]) -> object:
 
 
 def is_resolvable(located: Located, inputs: Inputs) -> bool:
-    """Whether all that a value of the file names has its value before the first step."""
+    """Tell whether all that a value of the file names has its value before the first step."""
+    return all(is_known(expression, inputs.knows) for expression in _expressions(located))
+
+
+def _expressions(located: Located | Expression) -> Iterator[Expression]:
+    if isinstance(located, Expression):
+        yield located
+        return
     value = located.value
     if isinstance(value, Template):
-        return all(is_known(expression, inputs.knows) for expression in value.expressions)
-    items = value if isinstance(value, tuple) else value.values() if isinstance(value, Mapping) else ()
-    return all(is_resolvable(item, inputs) for item in items)
+        yield from value.expressions
+    elif isinstance(value, tuple | Mapping):
+        for item in value if isinstance(value, tuple) else value.values():
+            yield from _expressions(item)
 
 
 def _unknown_params(runbook: Runbook, given: Given) -> Iterator[Problem]:
     names = [param.name for param in runbook.params]
     for name in (*given.params, *given.values, *given.unknown):
         if name not in names:
-            near = nearest(name, names)
-            declared = f'"{near}" is near' if near else f"its parameters are: {', '.join(names) or 'none'}"
+            declared = suggestion(name, names) or f"its parameters are: {', '.join(names) or 'none'}"
             yield Problem(kind="unknown", name=name, message=f'the runbook has no parameter "{name}"', help=declared)
 
 

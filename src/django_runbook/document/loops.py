@@ -1,4 +1,4 @@
-"""The value of ``for_each`` to the items that a step is run for."""
+"""Turns the value of ``for_each`` into the items that a step is run for, each with a label."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ import datetime
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from django_runbook.document.evaluation.budget import Budget
+from django_runbook.document.evaluation.values import OperationError, kind_of, text_of
 from django_runbook.document.expressions import ExpressionError
 from django_runbook.document.inputs import resolve_value
 from django_runbook.document.keys import MAX_ITEMS
 from django_runbook.document.runbook import Located
 
 _MAX_LABEL: Final = 60
+# Longer than any secret, and than the white space that is shortened to one space.
+_MAX_TEXT: Final = 64 * 1024
 
 
 def items_of(for_each: Located, context: Mapping[str, object]) -> tuple[object, ...]:
-    """The items, of a mapping of lists the product, first list slowest; raises ExpressionError."""
+    """Return the items, of a mapping of lists the product, first list slowest; raise ExpressionError."""
     value = resolve_value(for_each, context)
     match value:
         case list() | tuple():
@@ -26,22 +30,65 @@ def items_of(for_each: Located, context: Mapping[str, object]) -> tuple[object, 
         case Mapping():
             for name, several in value.items():
                 if not isinstance(several, list | tuple):
-                    raise ExpressionError(f'"for_each" needs a list for "{name}", not {_kind(several)}', for_each.span)
+                    message = f'"for_each" needs a list for "{name}", not {kind_of(several)}'
+                    raise ExpressionError(message, for_each.span)
             product = (dict(zip(value, chosen, strict=True)) for chosen in itertools.product(*value.values()))
             items = tuple(itertools.islice(product, MAX_ITEMS + 1)) if value else ()
         case _:
-            message = f'"for_each" needs a list or a mapping of lists, not {_kind(value)}'
+            message = f'"for_each" needs a list or a mapping of lists, not {kind_of(value)}'
             raise ExpressionError(message, for_each.span)
     if len(items) > MAX_ITEMS:
         raise ExpressionError(f'"for_each" has more than {MAX_ITEMS} items', for_each.span)
+    try:
+        # Each item has its value for itself, is compared with the one of an earlier attempt, and may be a long list.
+        Budget().walk(items)
+    except OperationError as error:
+        raise ExpressionError(f'"for_each" has items that are too large: {error}', for_each.span) from error
     return items
 
 
-def label_of(item: object) -> str:
-    """How an item is called where a step's own name does not tell it from the others: ``EWR, full``."""
-    parts = item.values() if isinstance(item, Mapping) else item if isinstance(item, tuple | list) else (item,)
-    text = ", ".join(map(_text, parts))
+def label_of(item: object, *, mask: Callable[[str], str]) -> str:
+    """Return what an item is called where the name of its step does not tell it from the others: ``EWR, full``.
+
+    Secrets are masked before the label is shortened: nothing would find a part of one.
+    """
+    pieces = itertools.islice(_pieces_of_label(item), _MAX_LABEL)
+    text = " ".join(mask("".join(pieces)).split())
     return text if len(text) <= _MAX_LABEL else text[: _MAX_LABEL - 1] + "…"
+
+
+def _pieces_of_label(item: object) -> Iterator[str]:
+    parts = item.values() if isinstance(item, Mapping) else item if isinstance(item, tuple | list) else (item,)
+    for number, part in enumerate(parts):
+        yield ", " if number else ""
+        yield from _pieces(part)
+
+
+def _pieces(value: object) -> Iterator[str]:
+    """Write a value in pieces, of which a label needs the first ones only: a value may be very large."""
+    match value:
+        case Mapping():
+            yield "{"
+            for number, (name, one) in enumerate(value.items()):
+                yield ", " if number else ""
+                yield from _pieces(name)
+                yield ": "
+                yield from _pieces(one)
+            yield "}"
+        case list() | tuple():
+            yield "["
+            for number, one in enumerate(value):
+                yield ", " if number else ""
+                yield from _pieces(one)
+            yield "]"
+        case None:
+            yield "null"
+        case str():
+            yield value[:_MAX_TEXT]
+        case datetime.timedelta():
+            yield str(value)
+        case _:
+            yield text_of(value)
 
 
 def digest_of(item: object, *, mask: Callable[[str], str]) -> str:
@@ -69,25 +116,3 @@ def _plain(value: object) -> object:
         case None | bool() | int() | float() | str():
             return value
     return str(value)
-
-
-def _text(value: object) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case datetime.date():
-            return value.isoformat()
-    return " ".join(str(value).split())
-
-
-def _kind(value: object) -> str:
-    match value:
-        case None:
-            return "nothing (null)"
-        case str():
-            return "text"
-        case bool() | int() | float():
-            return f"{_text(value)}"
-        case Mapping():
-            return "a mapping"
-    return type(value).__name__

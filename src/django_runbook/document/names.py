@@ -1,17 +1,34 @@
-"""An expression and what may be named at its place to Diagnostics: every name is checked before anything runs."""
+"""Checks the names of an expression against what may be named at its place, before anything runs."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
-from django_runbook.document.diagnostics import Diagnostic, nearest
+from django_runbook.document.diagnostics import Diagnostic, suggestion
 from django_runbook.document.expressions import Expression, Reference, Template
+from django_runbook.wording import MAX_NAMES
 
 ROOTS = ("params", "vars", "secrets", "steps", "run", "item", "today", "now")
+# What the ``until`` of a step sees of the step itself, after an attempt that succeeded.
+UNTIL_NAMES = ("id", "status", "exit_code", "attempts", "output")
 STEP_NAMES = ("id", "name", "status", "tolerated", "exit_code", "attempts", "error", "output", "results")
 RUN_NAMES = ("id", "name", "file")
 HANDLER_RUN_NAMES = (*RUN_NAMES, "status", "failed_step", "error")
+# What other languages call it.
+_FOREIGN: Final = {
+    "null": 'write "none"',
+    "nil": 'write "none"',
+    "inputs": 'write "params"',
+    "matrix": 'write "item"',
+    "loop": 'write "item"',
+    "env": 'name an environment variable in "secrets", and write "secrets.NAME"',
+    "datetime": 'write "now" or "today", and days(n), hours(n), … to move them',
+    "date": 'write "today"',
+    "timedelta": "write days(n), hours(n), …",
+}
 _KINDS = {
     "string": "text",
     "integer": "a number",
@@ -25,10 +42,14 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFacts:
-    """What an expression can ask of a step: only what it captures, and only of a loop the result of each item."""
+    """Describes what an expression can ask of a step: the output of one that captures, the results of a loop.
+
+    ``is_own`` marks the step whose ``until`` asks.
+    """
 
     captures: bool = False
     is_loop: bool = False
+    is_own: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +88,9 @@ def check_condition(expression: Expression, scope: Scope) -> Iterator[Diagnostic
     yield from found
     if found:
         return
-    from django_runbook.document import sandbox
+    from django_runbook.document.evaluation import kinds
 
-    kind = sandbox.kind_other_than_boolean(expression.source, lambda root, name: _kind_of(scope, root, name))
+    kind = kinds.kind_other_than_boolean(expression.source, lambda root, name: _kind_of(scope, root, name))
     if kind is not None:
         message = f"the condition is {kind}, not true or false"
         yield Diagnostic(code="RB310", message=message, span=expression.span, help="compare it with something")
@@ -87,18 +108,22 @@ def _kind_of(scope: Scope, root: str, name: str) -> str | None:
 
 def _check_reference(reference: Reference, scope: Scope) -> Iterator[Diagnostic]:
     root, path = reference.root, reference.path
+    if not root:
+        # What could not be read is reported already.
+        return
     if root == "item" and "item" not in scope.roots:
         help_text = (
             'it belongs to a step with "for_each", whose "when" and "confirm" are decided once, before the items'
         )
         yield _unknown(reference, "there is no item here", help_text)
     elif root not in scope.roots:
-        near = nearest(root, scope.roots)
         names = ", ".join(name for name in ROOTS if name in scope.roots)
         if root in ROOTS:
             yield _unknown(reference, f'"{root}" cannot be used here', f"the names here are: {names}")
         else:
-            help_text = f'"{near}" is near' if near else f"the names here are: {names}"
+            near = suggestion(root, scope.roots)
+            text_hint = "" if path else f"write a text in quotes, as in '{root}'; "
+            help_text = _FOREIGN.get(root) or near or f"{text_hint}the names here are: {names}"
             yield _unknown(reference, f'"{root}" is not defined', help_text)
     elif not path:
         return
@@ -115,17 +140,15 @@ def _check_member(reference: Reference, known: Collection[str], scope: Scope) ->
     root, name = reference.root, reference.path[0]
     if name in known or (root != "run" and name in scope.left_out):
         return
-    near = nearest(name, known)
     kinds = {"params": "parameter", "vars": "variable", "secrets": "secret", "run": "name in run"}
-    listed = ", ".join(known) or "none"
-    help_text = f'"{near}" is near' if near else f"declared here: {listed}"
+    listed = _first_names(known) or "none"
+    help_text = suggestion(name, known) or f"declared here: {listed}"
     yield _unknown(reference, f'there is no {kinds[root]} "{name}"', help_text)
 
 
 def _check_item(reference: Reference, scope: Scope) -> Iterator[Diagnostic]:
     if scope.item_names is not None and reference.path[0] not in scope.item_names:
-        near = nearest(reference.path[0], scope.item_names)
-        help_text = f'"{near}" is near' if near else f"an item has: {', '.join(scope.item_names)}"
+        help_text = suggestion(reference.path[0], scope.item_names) or f"an item has: {', '.join(scope.item_names)}"
         yield _unknown(reference, f'the item has no "{reference.path[0]}"', help_text)
 
 
@@ -138,12 +161,12 @@ def _check_step(reference: Reference, scope: Scope) -> Iterator[Diagnostic]:
         yield Diagnostic(code="RB309", message=message, span=reference.span, help=help_text)
     elif step_id in scope.later_steps:
         message = f'step "{step_id}" has not run yet at this place'
-        help_text = "move this step behind it, or name one of the steps before this one: " + _listed(scope)
+        help_text = "move this step after it, or name one of the steps before this one: " + _listed(scope)
         yield Diagnostic(code="RB307", message=message, span=reference.span, help=help_text)
     elif step_id not in scope.left_out:
-        near = nearest(step_id, (*scope.steps, *scope.later_steps))
-        help_text = f'"{near}" is near; ' if near else ""
+        near = suggestion(step_id, (*scope.steps, *scope.later_steps))
         message = f'there is no step "{step_id}"'
+        help_text = f"{near} " if near else ""
         help_text += f"steps before this one: {_listed(scope)}"
         yield Diagnostic(code="RB306", message=message, span=reference.span, help=help_text)
 
@@ -152,20 +175,28 @@ def _check_step_name(reference: Reference, scope: Scope) -> Iterator[Diagnostic]
     step_id, names = reference.path[0], reference.path[1:]
     if not names:
         return
-    if names[0] not in STEP_NAMES:
-        near = nearest(names[0], STEP_NAMES)
-        help_text = f'"{near}" is near' if near else f"a step has: {', '.join(STEP_NAMES)}"
-        yield _unknown(reference, f'a step has no "{names[0]}"', help_text)
-    elif names[0] == "results" and not scope.steps[step_id].is_loop:
+    facts = scope.steps[step_id]
+    known = UNTIL_NAMES if facts.is_own else STEP_NAMES
+    if names[0] not in known:
+        is_early = names[0] in STEP_NAMES
+        message = f'"until" cannot ask for "{names[0]}" of its own step' if is_early else f'a step has no "{names[0]}"'
+        near = "" if is_early else suggestion(names[0], known)
+        yield _unknown(reference, message, near or f"it has here: {', '.join(known)}")
+    elif names[0] == "results" and not facts.is_loop:
         yield _unknown(reference, f'step "{step_id}" has no results', 'only a step with "for_each" has them')
-    elif names[0] == "output" and not scope.steps[step_id].captures:
+    elif names[0] == "output" and not facts.captures:
         message = f'step "{step_id}" does not capture its output'
         help_text = f'add "capture: text" (or lines, or json) to step "{step_id}"'
         yield Diagnostic(code="RB308", message=message, span=reference.span, help=help_text)
 
 
 def _listed(scope: Scope) -> str:
-    return ", ".join(scope.steps) or "none"
+    return _first_names(scope.steps) or "none"
+
+
+def _first_names(names: Collection[str]) -> str:
+    shown = ", ".join(itertools.islice(names, MAX_NAMES))
+    return f"{shown}, …" if len(names) > MAX_NAMES else shown
 
 
 def _unknown(reference: Reference, message: str, help_text: str) -> Diagnostic:

@@ -1,4 +1,4 @@
-"""What YAML says before anyone gives it a meaning: scalars, sequences and mappings that know their place."""
+"""Defines the nodes of a file before anything gives them a meaning: scalars, sequences and mappings with places."""
 
 from __future__ import annotations
 
@@ -45,6 +45,16 @@ class Hole(NamedTuple):
 
 
 Node: TypeAlias = Scalar | Sequence | Mapping | Hole
+
+
+def has_hole(node: Node) -> bool:
+    """Tell whether a part of the node could not be read."""
+    match node:
+        case Sequence():
+            return any(has_hole(item) for item in node.items)
+        case Mapping():
+            return any(has_hole(value) for _, value in node.entries)
+    return isinstance(node, Hole)
 
 
 def span_of(node: Node) -> Span:

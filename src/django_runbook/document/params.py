@@ -1,4 +1,4 @@
-"""Texts from a command line, and values from a file, to the typed values of a runbook's parameters."""
+"""Turns texts from a command line, and values from a file, into the typed values of a runbook's parameters."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from django_runbook.document.diagnostics import nearest
+from django_runbook.document.diagnostics import suggestion
+from django_runbook.document.evaluation.values import kind_of
 from django_runbook.document.runbook import Param
 
 _BOOLEANS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_MAX_SHOWN: Final = 100
 _INTEGER = re.compile(r"[-+]?\d{1,40}")
 
 
@@ -21,7 +23,7 @@ class ParamError(ValueError):
 
 def _parse_integer(text: str) -> int:
     if _INTEGER.fullmatch(text.strip()) is None:
-        raise ParamError(f'"{text}" is not an integer')
+        raise ParamError(f"{_shown(text)} is not an integer")
     return int(text)
 
 
@@ -29,9 +31,9 @@ def _parse_number(text: str) -> float:
     try:
         number = float(text)
     except ValueError:
-        raise ParamError(f'"{text}" is not a number') from None
+        raise ParamError(f"{_shown(text)} is not a number") from None
     if not math.isfinite(number):
-        raise ParamError(f'"{text}" is not a finite number')
+        raise ParamError(f"{_shown(text)} is not a finite number")
     return number
 
 
@@ -39,21 +41,21 @@ def _parse_boolean(text: str) -> bool:
     try:
         return _BOOLEANS[text.strip().lower()]
     except KeyError:
-        raise ParamError(f'"{text}" is neither true nor false') from None
+        raise ParamError(f"{_shown(text)} is neither true nor false") from None
 
 
 def _parse_date(text: str) -> datetime.date:
     try:
         return datetime.date.fromisoformat(text)
     except ValueError:
-        raise ParamError(f'"{text}" is not a date, as in 2013-01-31') from None
+        raise ParamError(f"{_shown(text)} is not a date, as in 2013-01-31") from None
 
 
 def _parse_datetime(text: str) -> datetime.datetime:
     try:
         return datetime.datetime.fromisoformat(text)
     except ValueError:
-        raise ParamError(f'"{text}" is not a date and time, as in 2013-01-31T06:00:00+00:00') from None
+        raise ParamError(f"{_shown(text)} is not a date and time, as in 2013-01-31T06:00:00+00:00") from None
 
 
 def _parse_list(text: str) -> tuple[str, ...]:
@@ -81,20 +83,28 @@ _NATIVE: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 def parse_text(param: Param, text: str) -> object:
-    """The value of ``--param name=text``; a list is split at commas. Raises ParamError."""
+    """Return the value of ``--param name=text``; a list is split at commas. Raise ParamError.
+
+    Without a text, a parameter whose default is null is not given; but a text is empty then, and so is a list.
+    """
+    can_be_empty = param.type in {"string", "list"} and not param.choices
+    if not text and param.is_nullable and not can_be_empty:
+        return None
     return _check_choice(param, _PARSERS[param.type](text))
 
 
 def convert(param: Param, value: object) -> object:
-    """A native value of the file as the parameter's type; raises ParamError."""
+    """Return a native value of the file as the parameter's type; raise ParamError."""
     if param.type in {"date", "datetime"} and isinstance(value, str):
-        return parse_text(param, value)
+        return _check_choice(param, _PARSERS[param.type](value))
     is_boolean, is_time = isinstance(value, bool), isinstance(value, datetime.datetime)
     # To Python a boolean is a number, and a time of a day a date.
     is_of_type = isinstance(value, _NATIVE[param.type]) and is_boolean == (param.type == "boolean")
+    if isinstance(value, float) and not math.isfinite(value):
+        is_of_type = False
     if is_of_type and is_time == (param.type == "datetime"):
         return _check_choice(param, tuple(value) if isinstance(value, list) else value)
-    raise ParamError(f'"{value}" is not of type {param.type}')
+    raise ParamError(f"{_shown(value)} is not of type {param.type}")
 
 
 def type_of(value: object) -> str:
@@ -111,7 +121,14 @@ def _check_choice(param: Param, value: object) -> object:
     for item in chosen:
         if param.choices and item not in param.choices:
             names = [str(choice) for choice in param.choices]
-            near = nearest(str(item), names)
-            hint = f'; "{near}" is near' if near else ""
-            raise ParamError(f'"{item}" is not one of {", ".join(names)}{hint}')
+            near = suggestion(item, names) if isinstance(item, str) else ""
+            raise ParamError(f"{_shown(item)} is not one of {', '.join(names)}" + (f"; {near}" if near else ""))
     return value
+
+
+def _shown(value: object) -> str:
+    """Return a value for a message, which no value makes long."""
+    if isinstance(value, str | bool | int | float | datetime.date):
+        text = str(value)
+        return f'"{text}"' if len(text) <= _MAX_SHOWN else f'"{text[:_MAX_SHOWN]}…"'
+    return kind_of(value)

@@ -1,6 +1,6 @@
-"""Source to nodes: one pass over the events of PyYAML's C parser, which keep every position.
+"""Parses a Source into nodes: one pass over the events of PyYAML's C parser, which keep every position.
 
-Nodes are built here and not by ``yaml.compose`` because composing loses where an anchor stood, resolves aliases,
+Nodes are built here and not by ``yaml.compose`` because composing loses the place of an anchor, resolves aliases,
 recurses, and stops at the first problem.
 """
 
@@ -22,9 +22,12 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
+from django_runbook.document import characters
 from django_runbook.document.diagnostics import Diagnostic, Span
+from django_runbook.document.expressions import OPEN
 from django_runbook.document.nodes import Hole, Mapping, Mark, Node, Scalar, Sequence, span_of
-from django_runbook.document.recovery import HOLE, Recovery, tab_diagnostic
+from django_runbook.document.quoting import HOLE
+from django_runbook.document.recovery import Recovery, tab_diagnostic
 from django_runbook.document.scalars import describe, problem_of, resolve
 from django_runbook.document.source import Source
 
@@ -43,25 +46,27 @@ class Parsed:
 
 
 def parse(source: Source) -> Parsed:
-    """The nodes of the file and all that YAML says against it.
+    """Return the nodes of the file and all that YAML says against it.
 
     What cannot be read is left out as a Hole, so that the rest of the file is still checked.
     """
     diagnostics: list[Diagnostic] = []
     recovery = Recovery(source)
-    while True:
-        builder = _Builder()
+    while not recovery.is_exhausted:
+        builder = _Builder(recovery.text)
         try:
-            root = builder.build(recovery.text)
+            root = builder.build()
         except yaml.MarkedYAMLError as error:
-            diagnostics += recovery.leave_out(error)
-            if recovery.is_exhausted:
-                return Parsed(root=None, diagnostics=diagnostics)
+            diagnostics += recovery.leave_out_unquoted() or recovery.leave_out(error)
             continue
         except yaml.YAMLError as error:
             return Parsed(root=None, diagnostics=[*diagnostics, _unplaced(error)])
+        if builder.has_braces and (unquoted := recovery.leave_out_unquoted()):
+            diagnostics += unquoted
+            continue
         found = [*diagnostics, *builder.diagnostics, *_find_tabs(recovery.text, builder.scalars)]
         return Parsed(root=root, diagnostics=found, left_out="\n".join(recovery.left_out))
+    return Parsed(root=None, diagnostics=diagnostics)
 
 
 def _unplaced(error: yaml.YAMLError) -> Diagnostic:
@@ -80,16 +85,21 @@ class _StopError(Exception):
 
 
 class _Builder:
-    def __init__(self) -> None:
+    """Builds nodes; ``has_braces`` says that braces of an expression were read as those of a mapping."""
+
+    def __init__(self, text: str) -> None:
+        self.has_braces = False
+        self._text = text
+        self._has_holes = HOLE in text
         self.diagnostics: list[Diagnostic] = []
         self.scalars: list[Scalar] = []
         self._stack: list[_Open] = []
         self._root: Node | None = None
         self._document_count = 0
 
-    def build(self, text: str) -> Node | None:
+    def build(self) -> Node | None:
         try:
-            for event in yaml.parse(text, Loader=_LOADER):
+            for event in yaml.parse(self._text, Loader=_LOADER):
                 self._take(event)
         except _StopError:
             pass
@@ -114,7 +124,8 @@ class _Builder:
         if event.anchor is not None or event.tag is not None:
             self._refuse_properties(event)
         value = event.value
-        if value == HOLE:
+        # Look at the text of the file, which cannot contain it: an escape can give any character.
+        if self._has_holes and HOLE in self._text[event.start_mark.index : event.end_mark.index]:
             self._add(Hole(event.start_mark, event.end_mark))
             return
         scalar = Scalar(value, event.implicit[0], event.start_mark, event.end_mark)
@@ -127,6 +138,8 @@ class _Builder:
     def _open(self, event: Any, *, is_mapping: bool) -> None:
         if event.anchor is not None or event.tag is not None:
             self._refuse_properties(event)
+        if is_mapping and self._text.startswith("{{", event.start_mark.index):
+            self.has_braces = True
         if len(self._stack) >= MAX_DEPTH:
             message = f"more than {MAX_DEPTH} levels of lists and mappings"
             self._report("RB110", message, _first_character(event.start_mark), help_text="a runbook is a flat list")
@@ -149,8 +162,15 @@ class _Builder:
     def _entries(self, nodes: list[Node]) -> Iterator[tuple[Scalar, Node]]:
         seen: dict[str, Scalar] = {}
         for key, value in zip(nodes[::2], nodes[1::2], strict=True):
+            if isinstance(key, Scalar) and key.is_plain and "{{" in key.text:
+                self.has_braces = True
             if not isinstance(key, Scalar) or not isinstance(resolve(key), str):
                 self._refuse_key(key)
+            elif key.is_plain and (hidden := characters.first_hidden(key.text)) is not None:
+                message = f"the key has a character that cannot be seen: {characters.name_of(hidden)}"
+                self._report("RB312", message, span_of(key), help_text="write the key again")
+            elif OPEN in key.text:
+                self._report("RB111", "an expression cannot be a key", span_of(key), help_text="write the key out")
             elif key.text == "<<" and key.is_plain:
                 self._report(
                     "RB109", "merge keys are not part of a runbook", span_of(key), help_text="write the keys out"
@@ -163,18 +183,18 @@ class _Builder:
 
     def _refuse_key(self, key: Node) -> None:
         if not isinstance(key, Hole):
-            help_text = "quote it" if isinstance(key, Scalar) else ""
+            help_text = "quote it" if isinstance(key, Scalar) else "write a text in its place"
             self._report("RB111", f"a key must be text, not {describe(key)}", span_of(key), help_text=help_text)
 
     def _refuse_duplicate(self, key: Scalar, first: Scalar) -> None:
         self.diagnostics.append(
             Diagnostic(
                 code="RB106",
-                message=f'the key "{key.text}" stands twice in this mapping',
+                message=f'the key "{key.text}" is given twice in this mapping',
                 span=span_of(key),
                 help="keep one of the two",
                 related=span_of(first),
-                related_message="it stands here first",
+                related_message="it is given here first",
             )
         )
 

@@ -1,4 +1,4 @@
-"""Nodes of the keys that say when, how often, how long and under which lock a step runs to their values."""
+"""Reads the keys that say when, how often, how long and under which lock a step runs."""
 
 from __future__ import annotations
 

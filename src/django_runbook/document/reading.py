@@ -1,25 +1,41 @@
-"""A node to a value or to the fields of a model, with what is wrong about it."""
+"""Reads nodes as values or as the fields of a model, and collects what is wrong about them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
-from django_runbook.document import commandline
-from django_runbook.document.diagnostics import Diagnostic, Span, nearest
-from django_runbook.document.expressions import OPEN, Expression, Template, parse_condition, parse_template
-from django_runbook.document.keys import EXPECTED, FOREIGN, NODE_KEYS, NOT_YET, Kind
+from django_runbook.document import characters, commandline, quoting
+from django_runbook.document.diagnostics import Diagnostic, Span, typo_of
+from django_runbook.document.expressions import (
+    OPEN,
+    Expression,
+    Template,
+    parse_condition,
+    parse_template,
+    unreadable,
+)
+from django_runbook.document.foreign import FOREIGN
+from django_runbook.document.keys import EXAMPLES, EXPECTED, HANDLERS, LISTS, NODE_KEYS, NOT_YET, Kind
 from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, Sequence, span_of
 from django_runbook.document.positions import Locate, locator
 from django_runbook.document.runbook import Located, Runbook
 from django_runbook.document.scalars import describe, parse_duration, resolve
 from django_runbook.document.source import Source
+from django_runbook.wording import did_you_mean
 
 Keys = dict[str, tuple[Scalar, Node]]
 # Any: the values of typed keys go straight into the fields of a dataclass.
 Typed = dict[str, Any]
+# What YAML 1.1 called booleans.
+_BOOLEANS: Final = {**dict.fromkeys(("yes", "y", "on", "1"), "true"), **dict.fromkeys(("no", "n", "off", "0"), "false")}
+_WORD: Final = re.compile(r"[\w./@-]{1,40}")
+_COMMENT: Final = re.compile(r"[ \t]+#")
+# What is said of an expression or a quote that does not end.
+_UNCLOSED: Final = frozenset(("RB301", "RB303", "RB311"))
 # The name of a runbook, at its place, to that runbook; what keeps it from being read is reported to the Reading.
 Include = Callable[[Scalar, "Reading"], Runbook]
 
@@ -51,14 +67,14 @@ class Reading:
                 return Located(value=tuple(self.value(item) for item in node.items), span=span)
             case Mapping():
                 return Located(value={key.text: self.value(value) for key, value in node.entries}, span=span)
-        return Located(value=None, span=span)
+        return Located(value=unreadable(span), span=span)
 
     def _scalar(self, node: Scalar, span: Span) -> Located:
         value = resolve(node)
         if not isinstance(value, str) or OPEN not in value:
             return Located(value=value, span=span, text=node.text)
         template, found = parse_template(value, self.locate(node))
-        self.diagnostics.extend(found)
+        self.diagnostics.extend(self._explained(node, found))
         return Located(value=template, span=span, text=node.text)
 
     def template(self, node: Node, key: str) -> str | Template:
@@ -72,10 +88,10 @@ class Reading:
     def condition(self, node: Node, key: str) -> Expression | None:
         """The bare expression of ``when`` or ``until``."""
         if not isinstance(node, Scalar) or not node.text:
-            self.expected(key, "an expression, as in \"params.mode == 'full'\"", node)
+            self.expected(key, "an expression", node)
             return None
         expression, found = parse_condition(node.text, self.locate(node))
-        self.diagnostics.extend(found)
+        self.diagnostics.extend(self._explained(node, found))
         return expression
 
     def command_line(self, node: Node, key: str) -> tuple[Located, ...]:
@@ -86,12 +102,31 @@ class Reading:
             self.expected(key, "a command line", node)
             return ()
         tokens, found = commandline.split(node.text, self.locate(node))
-        self.diagnostics.extend(found)
+        # What the file writes as an escape, it means.
+        meant = (item for item in found if item.code != "RB312" or self._is_seen(item.span))
+        self.diagnostics.extend(self._explained(node, meant))
         return tokens
+
+    def _is_seen(self, span: Span) -> bool:
+        character = self.source.lines[span.line - 1][span.column - 1 : span.column]
+        return characters.is_hidden(character)
+
+    def _explained(self, node: Scalar, found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
+        """Say of a text that something in it is not closed because YAML took the rest for a comment."""
+        line = self.source.lines[node.end.line] if node.end.line < len(self.source.lines) else ""
+        is_cut = node.is_plain and _COMMENT.match(line, node.end.column) is not None
+        is_open = is_cut and (node.text.count('"') % 2 or node.text.count("'") % 2 or node.text.count(OPEN) > 0)
+        whole = line[node.start.column :].rstrip() if node.start.line == node.end.line else "the whole text"
+        for item in found:
+            if is_open and item.code in _UNCLOSED:
+                help_text = f'YAML ends a text without quotes at " #"; quote all of it: {quoting.quoted(whole)}'
+                yield replace(item, help=help_text)
+            else:
+                yield item
 
     def duration(self, node: Node | None, key: str, *, default: float) -> float:
         """Seconds."""
-        if node is None:
+        if node is None or isinstance(node, Hole):
             return default
         seconds = parse_duration(node.text) if isinstance(node, Scalar) else None
         if seconds is not None:
@@ -103,7 +138,9 @@ class Reading:
 
     def expected(self, key: str, what: str, node: Node) -> None:
         if not isinstance(node, Hole):
-            help_text = "quote it to make it text" if what == "text" and isinstance(node, Scalar) and node.text else ""
+            help_text = _example(key, node)
+            if what == "text" and isinstance(node, Scalar) and node.text:
+                help_text = "quote it to make it text"
             self.report("RB205", f'"{key}" must be {what}, not {describe(node)}', node, help_text=help_text)
 
     def fields(self, node: Mapping, kind: Kind) -> tuple[Typed | None, Keys]:
@@ -155,13 +192,13 @@ class Reading:
             return
         owners = [other.value for other in Kind if word in self.known_keys(other) and other is not Kind.DEFAULTS]
         help_text = FOREIGN.get(word) or (None if owners else FOREIGN.get(word.replace("_", "-")))
-        near = nearest(word, sorted(known))
         if help_text is None and owners:
             *others, last = owners
             listed = f"{', '.join(others)} or {last}" if others else last
             help_text = f'"{word}" is a key of {listed}'
         elif help_text is None:
-            help_text = f'use "{near}"' if near else f"the keys of {kind.value} are: {', '.join(sorted(known))}"
+            near = typo_of(word, sorted(known))
+            help_text = did_you_mean(near) if near else f"the keys of {kind.value} are: {', '.join(sorted(known))}"
         code = "RB202" if word in FOREIGN else "RB201"
         self.report(code, f'unknown key "{word}" in {kind.value}', key, help_text=help_text)
 
@@ -172,12 +209,23 @@ class Reading:
         if isinstance(node, Hole):
             return
         shown = f'"{node.text}"' if isinstance(node, Scalar) and isinstance(resolve(node), str) else describe(node)
-        help_text = ""
+        help_text = _example(key, node)
         if isinstance(node, Scalar) and OPEN in node.text:
             help_text = "this key takes no expression"
+        elif isinstance(node, Scalar) and node.text.lower() in _BOOLEANS and "true or false" in EXPECTED[key]:
+            help_text = f"write {_BOOLEANS[node.text.lower()]}"
         elif key == "attempts":
-            help_text = "it counts all attempts, the first one too"
+            help_text = f"it counts all attempts, the first one too; {help_text}"
         self.report("RB205", f'"{key}" must be {EXPECTED[key]}, not {shown}', node, help_text=help_text)
+
+
+def _example(key: str, node: Node) -> str:
+    if key in {"steps", "parallel", *HANDLERS}:
+        return 'begin each step with "- "'
+    if key in LISTS and isinstance(node, Scalar) and _WORD.fullmatch(node.text):
+        return f'write "{key}: [{node.text}]"'
+    examples = " or ".join(f'"{key}: {example}"' for example in EXAMPLES.get(key, ()))
+    return f"write it as in {examples}" if examples else ""
 
 
 def _first_of(node: Mapping) -> Node:

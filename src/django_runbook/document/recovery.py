@@ -1,4 +1,4 @@
-"""A syntax error to a diagnostic, and the text without the entry that holds it, so that the rest is still checked."""
+"""Turns a syntax error into a diagnostic, and leaves its entry out of the text, so that the rest is still checked."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import re
 import yaml
 
 from django_runbook.document.diagnostics import Diagnostic, Span
-from django_runbook.document.source import Source
+from django_runbook.document.quoting import HOLE, leave_out_unquoted
+from django_runbook.document.source import LINE_BREAK, Source
 
-# A non-character: a file that holds it is refused before it is parsed.
-HOLE = "\ufdd1"
 _MAX_ROUNDS = 50
 _MAX_CHARACTERS = 8 * 1024 * 1024
 _KEY = re.compile(r"[^\s#:'\"\[{][^:]*:(?=\s|$)")
@@ -41,8 +40,7 @@ class Recovery:
     def __init__(self, source: Source) -> None:
         self.text = source.text
         self.left_out: list[str] = []
-        self._source = source
-        self._lines = source.lines
+        self._lines = list(source.lines)
         self._last_chunk: tuple[int, int] | None = None
         self._round_count = 0
 
@@ -50,10 +48,17 @@ class Recovery:
     def is_exhausted(self) -> bool:
         return self._round_count > min(_MAX_ROUNDS, _MAX_CHARACTERS // max(len(self.text), 1))
 
+    def leave_out_unquoted(self) -> list[Diagnostic]:
+        """Take expressions that need quotes out of ``text``, and say so of each."""
+        text, diagnostics = leave_out_unquoted(self.text)
+        if diagnostics:
+            self._round_count += 1
+            self.text = text
+            self._lines = LINE_BREAK.split(text)
+        return diagnostics
+
     def leave_out(self, error: yaml.MarkedYAMLError) -> list[Diagnostic]:
         """Take the entry around the error out of ``text``; nothing is said where the cause was told already."""
-        if self._round_count == 0:
-            self._lines = list(self._source.lines)
         self._round_count += 1
         diagnostic = _explain(error, self._lines)
         line = min(diagnostic.span.line - 1, len(self._lines) - 1)
@@ -135,6 +140,8 @@ def _explain(error: yaml.MarkedYAMLError, lines: list[str]) -> Diagnostic:
         message, help_text = f'text cannot begin with "{text[column : column + 1]}"', "quote the text"
     else:
         message, help_text = _MESSAGES.get(problem, (f"not valid YAML: {context} {problem}".replace("  ", " "), ""))
+    if " #" in text[column:] and "is not closed" in message:
+        help_text = f'quote a text that has " #", which begins a comment; else {help_text}'
     end = column + max(1, len(text[column:].split(" ", 1)[0]))
     return Diagnostic(code="RB105", message=message, span=Span(line + 1, column + 1, line + 1, end + 1), help=help_text)
 

@@ -139,7 +139,7 @@ Step: TypeAlias = "CommandStep | GroupStep | CallStep"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Param:
-    """A typed input. ``default`` of None means that a value must be given."""
+    """A typed input. Without a ``default`` a value must be given; a default of null says that none need be."""
 
     name: str
     type: str
@@ -147,6 +147,11 @@ class Param:
     default: Located | None = None
     choices: tuple[object, ...] = ()
     help: str = ""
+
+    @property
+    def is_nullable(self) -> bool:
+        """Tell whether the default is null: the parameter may be left out, and has no value then."""
+        return self.default is not None and self.default.value is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

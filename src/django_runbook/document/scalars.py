@@ -1,4 +1,4 @@
-"""Plain scalars to values, by the core schema of YAML 1.2 (section 10.3.2), and durations to seconds."""
+"""Resolves plain scalars by the core schema of YAML 1.2 (section 10.3.2), and durations to seconds."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 _MAX_DIGITS = 40
+_MAX_SHOWN = 40
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 _BARE_SECONDS = re.compile(r"\d+(\.\d+)?")
 _UNIT_SECONDS = (86400, 3600, 60, 1)
@@ -90,4 +91,4 @@ def _describe_value(value: Value, *, text: str) -> str:
             return f"the boolean {text}"
         case int() | float():
             return f"the number {text}"
-    return "text"
+    return f'the text "{text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"}"'

@@ -1,4 +1,4 @@
-"""A Runbook to the Diagnostics of its names: each expression is checked against what is known at its place."""
+"""Checks the names of all expressions of a Runbook, each against what is known at its place."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class _Walk:
                     yield from _check_value(value, scope)
         if step.retry is not None and step.retry.until is not None:
             # Decided after each attempt: what stands in a group has run by then.
-            own = {**self.before, step.id: _facts(step, is_loop=False)}
+            own = {**self.before, step.id: replace(_facts(step, is_loop=False), is_own=True)}
             yield from check_condition(step.retry.until, replace(self._here(), steps=own))
 
     def _here(self) -> Scope:

@@ -1,4 +1,4 @@
-"""A path to the text of a runbook, or to the reason why it is not one."""
+"""Reads the text of a runbook, or finds the reason why a file is not one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django_runbook.document.diagnostics import Diagnostic, Span
 
 MAX_BYTES = 1024 * 1024
 # What libyaml breaks lines at, so that its line numbers and ours agree.
-_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 # YAML 1.2 section 5.1: characters that a file may hold, without the non-characters that stand for us inside values.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]|\ufeff")
 _UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
@@ -30,7 +30,7 @@ class Source:
 
     @cached_property
     def lines(self) -> list[str]:
-        return _LINE_BREAK.split(self.text)
+        return LINE_BREAK.split(self.text)
 
 
 def read(path: Path, *, name: str | None = None) -> tuple[Source, list[Diagnostic]]:
@@ -93,6 +93,6 @@ def _unreadable(code: str, message: str, help_text: str) -> Diagnostic:
 
 
 def _at_offset(code: str, message: str, before: str, help_text: str) -> Diagnostic:
-    lines = _LINE_BREAK.split(before)
+    lines = LINE_BREAK.split(before)
     line, column = len(lines), len(lines[-1]) + 1
     return Diagnostic(code=code, message=message, span=Span(line, column, line, column + 1), help=help_text)

@@ -1,4 +1,4 @@
-"""Nodes of step lists to Steps."""
+"""Reads the steps of a file from its nodes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from django_runbook.document import policies
-from django_runbook.document.diagnostics import Diagnostic, nearest
+from django_runbook.document.diagnostics import Diagnostic, typo_of
 from django_runbook.document.expressions import OPEN
-from django_runbook.document.keys import (
-    FOREIGN,
-    HANDLERS,
-    NOT_YET,
-    VERBS,
-    Kind,
-)
+from django_runbook.document.foreign import FOREIGN
+from django_runbook.document.keys import HANDLERS, NOT_YET, VERBS, Kind
 from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, Sequence, span_of
 from django_runbook.document.reading import Keys, Reading, Typed
 from django_runbook.document.runbook import (
@@ -135,7 +130,7 @@ class StepReader:
         unknown = [key for key, _ in node.entries if key.text not in known]
         for key in unknown:
             self.reading.unknown_key(key, Kind.COMMAND)
-        is_verb = any(nearest(key.text, VERBS) or _names_a_verb(key.text) for key in unknown)
+        is_verb = any(typo_of(key.text, VERBS) or _names_a_verb(key.text) for key in unknown)
         if not is_verb:
             where = node.entries[0][0] if node.entries else node
             verbs = ", ".join(f'"{verb}"' for verb in VERBS[:-1])
@@ -219,7 +214,7 @@ class StepReader:
             return ()
         node = keys["args"][1]
         if isinstance(node, Sequence):
-            return tuple(self.reading.value(item) for item in node.items if not isinstance(item, Hole))
+            return tuple(self.reading.value(item) for item in node.items)
         self.reading.expected("args", "a list of values", node)
         return ()
 

@@ -1,4 +1,4 @@
-"""Nodes to a Runbook: every key, type and name of a file is checked, and all that is wrong is told at once."""
+"""Validates nodes as a Runbook: checks every key, type and name of a file, and reports all that is wrong at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.expressions import Expression, Template
 from django_runbook.document.includes import Includes, Refused
 from django_runbook.document.keys import Kind
-from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, span_of
+from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, has_hole, span_of
 from django_runbook.document.parse import Parsed, parse
 from django_runbook.document.reading import Keys, Reading
 from django_runbook.document.runbook import Block, Located, Param, Runbook
@@ -137,14 +137,17 @@ def _is_name(key: Scalar, reading: Reading) -> bool:
 
 def _param(key: Scalar, node: Node, reading: Reading) -> Param | None:
     span = span_of(key)
+    if not isinstance(node, Mapping) and has_hole(node):
+        # It is reported already, and nothing is known of its values.
+        return Param(name=key.text, type="", span=span)
     if not isinstance(node, Mapping):
         default = reading.value(node)
         return Param(
             name=key.text, type=parameters.type_of(_plain(default)), span=span, default=_typed(default, key, reading)
         )
     typed, fields = reading.fields(node, Kind.PARAM)
-    if typed is None:
-        # The type is wrong; without it nothing more can be said about the values.
+    if typed is None or has_hole(node):
+        # Without its type and its values, nothing more can be said about it.
         return Param(name=key.text, type="", span=span)
     given = reading.value(fields["default"][1]) if "default" in fields else None
     choices = _choices(fields, reading)
@@ -162,7 +165,8 @@ def _param(key: Scalar, node: Node, reading: Reading) -> Param | None:
 def _typed(default: Located, key: Scalar, reading: Reading) -> Located:
     if default.value is None:
         message = f'the parameter "{key.text}" has no value'
-        reading.report("RB205", message, key, help_text="give it a default, or a mapping with its type")
+        help_text = "give it a default, or a mapping with its type; {type: integer, default: null} need not be given"
+        reading.report("RB205", message, key, help_text=help_text)
     return default
 
 
@@ -187,7 +191,7 @@ def _checked(param: Param, choices: tuple[object, ...], fields: Keys, reading: R
         name=param.name, type=param.type, span=param.span, default=param.default, choices=typed, help=param.help
     )
     default = param.default
-    if default is not None and not _has_expression(default):
+    if default is not None and default.value is not None and not _has_expression(default):
         try:
             parameters.convert(checked, _plain(default))
         except parameters.ParamError as error:

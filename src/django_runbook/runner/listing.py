@@ -31,7 +31,7 @@ def steps(planned: Plan, left_out: Mapping[str, str], *, mask: Mask) -> str:
 def _plan_lines(planned: Plan, left_out: Mapping[str, str], mask: Mask) -> Iterator[str]:
     yield f"{planned.runbook.name} ({planned.runbook.path})"
     for name, value in planned.inputs.params.items():
-        yield f"  {name} = {mask(label_of(value))}"
+        yield f"  {name} = {label_of(value, mask=mask)}"
     before: tuple[tuple[str, ...], Role] | None = None
     for item in planned.steps.values():
         around = planned.steps[item.group_ids[-1]].role if item.group_ids else Role.STEP

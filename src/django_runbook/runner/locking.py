@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from django_runbook import events
-from django_runbook.document.expressions import ExpressionError, render
+from django_runbook.document.expressions import ExpressionError, render_text
 from django_runbook.document.runbook import LockSettings
 from django_runbook.exceptions import LockHeld, LockLost, RunbookError
 from django_runbook.locks import held as held_locks
@@ -94,7 +94,9 @@ class Locker:
         held: HeldLock | None = None
         refused: AttemptResult | None = None
         try:
-            name = tidy_text(str(render(settings.name, scope.context())), self.mask)
+            # Half of a surrogate pair is text to Python, but to no file system and no database.
+            text = render_text(settings.name, scope.context()).encode(errors="backslashreplace").decode()
+            name = tidy_text(text, self.mask)
             if not name.strip() and not isinstance(settings.name, str):
                 raise ExpressionError("the lock has an empty name", settings.name.expressions[0].span)
             # What is around the step holds it for the step too.

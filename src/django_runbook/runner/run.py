@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import functools
+import itertools
 import random
 import threading
 import time
@@ -16,7 +17,7 @@ from django_runbook import events
 from django_runbook.binding.binder import Binder
 from django_runbook.binding.plan import Plan, PlannedStep
 from django_runbook.document.diagnostics import Severity
-from django_runbook.document.expressions import ExpressionError, evaluate_condition, render
+from django_runbook.document.expressions import ExpressionError, evaluate_condition, render_text
 from django_runbook.document.inputs import resolve_call
 from django_runbook.document.loops import digest_of, items_of, label_of, other_item
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, LockSettings, Runbook, Step
@@ -55,6 +56,8 @@ from django_runbook.runner.telling import NO_ITEMS, Teller
 
 # Each look-up in the class costs as much as a call, and a step has a dozen of them.
 _NO_PAST: Final = Past()
+# A name may be an output, and is drawn on a screen many times.
+_MAX_NAME: Final = 200
 _SUCCEEDED, _FAILED, _SKIPPED = StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.SKIPPED
 _INTERRUPTED, _NOT_RUN, _TIMED_OUT = StepStatus.INTERRUPTED, StepStatus.NOT_RUN, StepStatus.TIMED_OUT
 
@@ -438,7 +441,8 @@ class _Run:
     def _past_of(self, step: Step, scope: Scope) -> PastStep | None:
         past = self._past(scope).done.get(scope.id(step))
         if past is not None and past.is_until_open:
-            asked = self._check_until(step, scope, AttemptResult(status=_SUCCEEDED), past.output)
+            ended = AttemptResult(status=_SUCCEEDED)
+            asked = self._check_until(step, scope, ended, past.output, attempt_count=past.result.attempt_count)
             return past if asked.status is _SUCCEEDED else None
         return past
 
@@ -477,15 +481,16 @@ class _Run:
         if step.for_each is not None and not label:
             return step.id, None
         try:
-            name = tidy_text(str(render(step.name, scope.context())), self._around.mask)
-            return " ".join(name.split("\n")), None
+            name = tidy_text(render_text(step.name, scope.context()), self._around.mask)
+            name = " ".join(name.split("\n"))
+            return (name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"), None
         except ExpressionError as error:
             failure = None if self._settings.is_dry_run else self._of_expression(error, scope)
             return step.id, failure
 
     def _label_of(self, item: object, scope: Scope) -> str:
         """How an item is called in the scope that is its own."""
-        return str(scope.indexes[-1]) if scope.is_hidden else self._around.mask(label_of(item))
+        return str(scope.indexes[-1]) if scope.is_hidden else label_of(item, mask=self._around.mask)
 
     def _of_expression(self, error: ExpressionError, scope: Scope) -> Failure:
         return outcomes.of_expression(error, self._around.mask, is_hidden=scope.is_hidden)
@@ -496,7 +501,7 @@ class _Run:
             return self._around.mask(f"when: {step.when.source}")
         is_asked = step.confirm is not None and not self._settings.answers_yes and not self._settings.is_dry_run
         if is_asked and step.confirm is not None:
-            text = str(render(step.confirm, scope.context()))
+            text = render_text(step.confirm, scope.context())
             if reason := self._questions.confirm(step, text, step_id=scope.id(step), name=name, halt=scope.halt):
                 return reason
         if self._settings.asks_before_steps and isinstance(step, CommandStep):
@@ -673,9 +678,11 @@ class _Run:
         return self._attempts(step, scope, once)
 
     def _attempts(self, step: Step, scope: Scope, once: Once) -> Outcome:
+        counts = itertools.count(1)
+
         def once_and_look() -> tuple[AttemptResult, object]:
             result, output = once()
-            return self._check_until(step, scope, result, output), output
+            return self._check_until(step, scope, result, output, attempt_count=next(counts)), output
 
         def on_started(count: int) -> None:
             self._teller.tell(events.AttemptStarted, step_id=scope.id(step), attempt=count)
@@ -702,11 +709,14 @@ class _Run:
             rng=self._around.rng,
         )
 
-    def _check_until(self, step: Step, scope: Scope, result: AttemptResult, output: object) -> AttemptResult:
+    def _check_until(
+        self, step: Step, scope: Scope, result: AttemptResult, output: object, *, attempt_count: int
+    ) -> AttemptResult:
         retry = step.retry
         if retry is None or retry.until is None or result.status is not _SUCCEEDED:
             return result
         seen: dict[str, Any] = {"output": output} if _captures(step) else {}
+        seen |= {"exit_code": 0, "attempts": attempt_count}
         scope.views[step.id] = outcomes.view_of(scope.id(step), status=_SUCCEEDED, **seen)
         try:
             if evaluate_condition(retry.until, scope.context()):

@@ -1,0 +1,83 @@
+"""Defines what expressions work on: plain data, its kinds by name, and values that are absent."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+class OperationError(Exception):
+    """An operation has no value; the message says why, without the expression."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Represents an absent value; only ``defined``, ``undefined`` and ``default`` accept it.
+
+    ``explain`` computes the reason when it is needed: a list may have thousands of absent values with a default.
+    """
+
+    explain: Callable[[], str]
+
+    @property
+    def reason(self) -> str:
+        return self.explain()
+
+
+# The order matters: a boolean is a number to Python, and a date with a time is a date.
+_KINDS: Final[tuple[tuple[type, str], ...]] = (
+    (str, "text"),
+    (int, "a number"),
+    (float, "a number"),
+    (datetime.datetime, "a date and time"),
+    (datetime.date, "a date"),
+    (datetime.time, "a time"),
+    (datetime.timedelta, "a duration (timedelta)"),
+    (datetime.tzinfo, "a time zone (tzinfo)"),
+    (Mapping, "a mapping"),
+    (list, "a list"),
+    (tuple, "a list"),
+)
+
+
+def kind_of(value: object) -> str:
+    """Return what a person would call the value."""
+    match value:
+        case None:
+            return "nothing (null)"
+        case bool():
+            return "true" if value else "false"
+        case Missing():
+            return "absent"
+    return next((name for kind, name in _KINDS if isinstance(value, kind)), f"an object of type {type(value).__name__}")
+
+
+def is_number(value: object) -> bool:
+    """Tell whether Python can calculate with the value; a boolean counts as 0 or 1."""
+    return isinstance(value, int | float)
+
+
+# Any: the caller finds out what kind of value it is.
+def present(value: Any) -> Any:
+    """Return the value; raise OperationError if it is absent."""
+    if isinstance(value, Missing):
+        raise OperationError(value.reason)
+    return value
+
+
+def text_of(value: object) -> str:
+    """Return how the value looks inside text; nothing, lists and mappings have no look."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return str(value)
+        case datetime.date() | datetime.time():
+            return value.isoformat()
+        case Missing():
+            raise OperationError(value.reason)
+    raise OperationError(f"{kind_of(value)} has no text form")

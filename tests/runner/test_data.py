@@ -1,0 +1,154 @@
+"""Data cannot hurt a run: what an expression makes of it fails its step, and handlers and `finally` run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.runner.support import run
+
+DATA = {
+    "absent": [{"name": "x"}, {"nam": "y"}],
+    "mixed": [7, "x", 9],
+    "surrogate": "\udcff\ud800",
+    "nul": "a\0b",
+    "control": "\x1b]0;x\x07\u202e",
+    "huge": 10**4000,
+    "braces": "${{ steps }}",
+    "deep": json.loads("[" * 90 + "]" * 90),
+    "null": None,
+    "large": ["x" * 1000] * 1000,
+}
+HEAD = """
+steps:
+  - {id: data, command: show_file data.json, capture: json}
+"""
+TAIL = """
+  - {id: next, command: say next}
+finally:
+  - {id: last, command: say last}
+"""
+
+
+def told_of(directory: Path, monkeypatch: pytest.MonkeyPatch, step: str, **options: str):  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(directory)
+    (directory / "data.json").write_text(json.dumps(DATA))
+    return run(directory, HEAD + step + TAIL, **options)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{args: ['${{ item }}'], for_each: '${{ steps.data.output.absent | map(attribute=\"name\") | list }}'}",
+        "{args: ['${{ item }}'], for_each: '${{ steps.data.output.mixed | select(\"gt\", 5) }}'}",
+        "{args: ['n-${{ steps.data.output.huge }}']}",
+        "{args: ['${{ steps.data.output.huge }}']}",
+        "{args: ['${{ steps.data.output.absent | map(attribute=\"name\") | list }}']}",
+        "{args: ['${{ [[steps.data.output.absent[1].name]] }}']}",
+        "{options: {to: '${{ steps.data.output.nothing }}'}}",
+        "{name: '${{ steps.data.output.mixed }}'}",
+        "{name: 'x ${{ steps.data.output.null }}'}",
+        "{name: '${{ steps.data.output.absent[1].name }}'}",
+        "{lock: '${{ steps.data.output.null }}'}",
+        "{lock: '${{ steps.data.output.mixed }}'}",
+        "{lock: 'x-${{ steps.data.output.huge }}'}",
+        "{confirm: '${{ steps.data.output.mixed }}'}",
+        "{when: 'steps.data.output.mixed[0]'}",
+        "{when: '(steps.data.output.mixed | sort) == []'}",
+        "{when: steps.data.output.absent | map(attribute=\"name\") | join == \"x\"}",
+        "{retry: {attempts: 1, until: steps.data.output.nothing == 1}}",
+        "{args: ['${{ (steps.data.output.large * 1000) | tojson }}']}",
+        "{args: ['${{ steps.data.output.large | join * 100 }}']}",
+    ],
+)  # fmt: skip
+def test_an_expression_without_a_value_fails_its_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    told = told_of(tmp_path, monkeypatch, f"  - {step.replace('{', '{id: it, command: say, ', 1)}\n")
+    assert told.statuses["it"] == "failed", told.errors
+    assert told.statuses["next"] == "not_run"
+    assert told.statuses["last"] == "succeeded"
+    assert told.exit_code == 1
+    assert told.status == "failed"
+
+
+@pytest.mark.parametrize("name", ["surrogate", "nul", "control", "braces"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{args: ['${{ steps.data.output.NAME }}']}",
+        "{options: {to: stdout}, args: ['x${{ steps.data.output.NAME }}']}",
+        "{name: 'It is ${{ steps.data.output.NAME }}'}",
+        "{lock: 'lock-${{ steps.data.output.NAME }}'}",
+        "{lock: '${{ steps.data.output.NAME }}é'}",
+        "{for_each: ['${{ steps.data.output.NAME }}']}",
+        "{for_each: '${{ [steps.data.output.NAME, steps.data.output.deep] }}', name: 'one ${{ item | length }}'}",
+        "{capture: text, args: ['${{ steps.data.output.NAME }}'], retry: {attempts: 1, until: steps.it.output != \"\"}}",
+    ],
+)
+@pytest.mark.parametrize("form", ["jsonl", "plain", "github", "rich"])
+def test_odd_text_goes_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, name: str, form: str
+) -> None:
+    step = step.replace("NAME", name).replace("{", "{id: it, command: say, ", 1)
+    told = told_of(tmp_path, monkeypatch, f"  - {step}\n", format=form)
+    assert told.exit_code == 0, told.errors or told.shown
+
+
+def test_a_name_is_short_whatever_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = told_of(tmp_path, monkeypatch, "  - {id: it, command: say, name: '${{ steps.data.output.large | join }}'}\n")
+    assert told.result("it")["name"] == "x" * 199 + "…"
+
+
+def test_confirm_takes_odd_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = "  - {id: it, command: say, confirm: 'Delete ${{ steps.data.output.surrogate }}?'}\n"
+    told = told_of(tmp_path, monkeypatch, step)
+    assert told.statuses["it"] == "failed"
+    assert told.statuses["last"] == "succeeded"
+
+
+def test_until_sees_its_own_step(tmp_path: Path) -> None:
+    text = """
+steps:
+  - id: poll
+    command: say ready
+    capture: text
+    retry:
+      attempts: 5
+      delay: 0
+      until: >-
+        steps.poll.attempts == 3 and steps.poll.exit_code == 0 and steps.poll.status == "succeeded"
+        and steps.poll.output == "ready" and steps.poll.id == "poll"
+"""
+    told = run(tmp_path, text)
+    assert told.exit_code == 0, told.errors
+    assert told.result("poll")["attempt_count"] == 3
+
+
+def test_until_of_a_group_counts_its_attempts(tmp_path: Path) -> None:
+    text = "steps: [{id: all, steps: [noop], retry: {attempts: 5, delay: 0, until: steps.all.attempts == 2}}]"
+    told = run(tmp_path, text)
+    assert told.exit_code == 0, told.errors
+    assert told.result("all")["attempt_count"] == 2
+
+
+def test_null_goes_from_the_parameter_to_the_called_runbook(tmp_path: Path) -> None:
+    (tmp_path / "inner.yml").write_text(
+        "params: {n: {type: integer, default: 7}, m: {type: integer, default: null}}\n"
+        'steps: [{command: "say ${{ params.n }} ${{ params.m is none }}"}]\n'
+    )
+    text = """
+params: {n: {type: integer, default: null}}
+steps:
+  - {runbook: inner.yml, params: {n: "${{ params.n }}", m: "${{ params.n }}"}}
+  - {command: say skipped, when: params.n is not none and params.n > 0}
+  - say ${{ params.n is none }}
+"""
+    told = run(tmp_path, text)
+    assert told.exit_code == 0, told.errors
+    assert told.output("inner/say") == ["7 true"]
+    assert told.statuses["say"] == "skipped"
+    assert run(tmp_path, text, param=["n="]).output("say-2") == ["true"]
+    assert run(tmp_path, text, param=["n=5"]).output("inner/say") == ["5 false"]
