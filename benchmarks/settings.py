@@ -1,8 +1,12 @@
 """The settings of a small project for the benchmarks: the apps that nearly every project has."""
 
+import os
+
 SECRET_KEY = "for benchmarks only"
 USE_TZ = True
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+DATABASES = {
+    "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ.get("BENCHMARK_DATABASE", ":memory:")}
+}
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

@@ -14,7 +14,7 @@ from tests.journal.databases import database_on, environ_of
 from tests.journal.killing import RUNBOOK
 
 # A hundred and more where there is time: KILL_TEST_ROUNDS=100.
-ROUNDS = int(os.environ.get("KILL_TEST_ROUNDS", "6"))
+ROUNDS = int(os.environ.get("KILL_TEST_ROUNDS", "3"))
 SEED = int(os.environ.get("KILL_TEST_SEED", "0")) or random.randrange(1, 10**6)
 
 
@@ -22,7 +22,7 @@ SEED = int(os.environ.get("KILL_TEST_SEED", "0")) or random.randrange(1, 10**6)
 def test_a_run_that_is_killed_anywhere_and_resumed_does_everything_once(
     tmp_path: Path, vendor: str, django_db_blocker: DjangoDbBlocker
 ) -> None:
-    rounds = ROUNDS if vendor == "sqlite" else max(1, ROUNDS // 6)
+    rounds = ROUNDS if vendor == "sqlite" else max(1, ROUNDS // 3)
     (tmp_path / "warm.yml").write_text(RUNBOOK)
     with django_db_blocker.unblock(), database_on(vendor, tmp_path) as settings:
         done = subprocess.run(

@@ -147,7 +147,7 @@ _ACTS = {
 
 @given(cases(is_real=True))
 @settings(max_examples=10, phases=[Phase.reuse, Phase.generate])
-@override_settings(RUNBOOK={"STOP_TIMEOUT": 0.5, "JOURNAL": False})
+@override_settings(RUNBOOK={"STOP_TIMEOUT": 0.5, "JOURNAL": False, "ISOLATE": True})
 def test_random_runbooks_run_as_the_model_says_in_processes_of_their_own(case: Case) -> None:
     model = foretold(case)
     with TemporaryDirectory() as name:

@@ -201,7 +201,7 @@ def _reap() -> None:
 def set_up_django() -> None:
     """Set Django up as the process of the run was, from the environment."""
     if os.environ.get("DJANGO_CONFIGURATION"):
-        import configurations  # type: ignore[import-untyped]  # it has no types
+        import configurations
 
         configurations.setup()
     else:
