@@ -58,7 +58,7 @@ steps:
   - {id: group, steps: [noop]}
 """
     clock = SimpleNamespace(datetime=SimpleNamespace(now=set_back), UTC=datetime.UTC)
-    monkeypatch.setattr("django_runbook.runner.run.datetime", clock)
+    monkeypatch.setattr("django_runbook.runner.context.datetime", clock)
     assert run(tmp_path, text).exit_code == 0
     monkeypatch.undo()
     recorded = Run.objects.get()

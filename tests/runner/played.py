@@ -17,6 +17,7 @@ from django_runbook.process.stopping import Stop
 from django_runbook.results import RunResult
 from django_runbook.runner import branches, selection
 from django_runbook.runner import run as runner
+from django_runbook.runner.context import RunContext, RunOptions
 from tests.runner.fakes import FakeCommands, FakeTime
 from tests.runner.trees import Case, texts
 
@@ -60,7 +61,7 @@ class Played:
         self.commands = FakeCommands(file=case.file, time=time, stop=stop, keep_going=case.keep_going)
         with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
             patch.setattr(deadlines, "time", time)
-            patch.setattr("django_runbook.runner.run.together", time.together(branches.together))
+            patch.setattr("django_runbook.runner.members.together", time.together(branches.together))
             self.result = self._run(case, Path(directory), stop)
 
     def _run(self, case: Case, directory: Path, stop: Stop) -> RunResult:
@@ -75,7 +76,7 @@ class Played:
         planned = plan(loaded.runbook, known, binder)
         assert [*loaded.diagnostics, *planned.diagnostics] == []
         chosen = selection.Selection(tags=case.tags, skip_tags=case.skip_tags)
-        around = runner.Surroundings(
+        around = RunContext(
             execute=self.commands.execute,
             isolate=self.commands.isolate,
             isolation=Isolation(is_default=False),
@@ -86,7 +87,7 @@ class Played:
             mask=lambda text: text,
         )
         left_out = selection.leave_out(planned.outline, chosen)
-        return runner.run(planned, runner.Settings(left_out=left_out, keeps_going=case.keep_going), around)
+        return runner.run(planned, RunOptions(left_out=left_out, keeps_going=case.keep_going), around)
 
     def happened(self) -> list[tuple[str, ...]]:
         """The starts, the further attempts and the ends of steps in their order."""

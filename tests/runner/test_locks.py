@@ -24,9 +24,10 @@ from django_runbook.locks.base import Holder, Kept, Lock, Probe
 from django_runbook.locks.held import HeldLock
 from django_runbook.process.deadlines import Branch, Halt
 from django_runbook.process.stopping import Stop
-from django_runbook.results import Failure
+from django_runbook.results import Failure, Past
+from django_runbook.runner.emitter import Emitter
+from django_runbook.runner.finishing import StepFinisher
 from django_runbook.runner.locking import Locker
-from django_runbook.runner.telling import Teller
 from tests.runner.support import PATIENCE_SECONDS, run, start, wait_for
 
 
@@ -286,13 +287,16 @@ class FakeLock:
 
 
 def lost(lock: FakeLock, emit: events.Listener = lambda event: None, *, halt: Halt | None = None) -> Failure | None:
-    teller = Teller(emit, lambda: datetime.datetime.now(datetime.UTC))
+    emitter = Emitter(emit, lambda: datetime.datetime.now(datetime.UTC))
+    finisher = StepFinisher(past=Past(), emitter=emitter, mask=str)
     around = halt or Stop()
     mark = presence.claim("nightly", space="a test")
     assert mark is not None
     held = HeldLock(lock, mark)
     try:
-        return Locker(new_lock=lambda name: lock, teller=teller, mask=str).lost((held,), halt=around)
+        return Locker(new_lock=lambda name: lock, finisher=finisher, emitter=emitter, mask=str).lost(
+            (held,), halt=around
+        )
     finally:
         mark.close()
 

@@ -23,6 +23,7 @@ from django_runbook.process.isolation import Isolation
 from django_runbook.process.stopping import Stop
 from django_runbook.results import AttemptResult, Past, PastStep, RunResult, StepResult, StepStatus
 from django_runbook.runner import run as runner
+from django_runbook.runner.context import RunContext, RunOptions
 from django_runbook.runner.recording import NoRecorder
 
 
@@ -51,7 +52,7 @@ def resume(
     binder = checking.new_binder()
     stop = Stop()
     with KnownConnections() as known_connections:
-        around = runner.Surroundings(
+        around = RunContext(
             execute=InlineExecutor(stop=stop, mask=str, before=snapshot.take(known_connections)),
             isolate=lambda invocation: AttemptResult(status=StepStatus.FAILED),
             isolation=Isolation(is_default=False),
@@ -62,7 +63,7 @@ def resume(
             stop=stop,
             mask=str,
         )
-        return runner.run(plan(runbook, known, binder), runner.Settings(past=past or Past()), around)
+        return runner.run(plan(runbook, known, binder), RunOptions(past=past or Past()), around)
 
 
 def past(

@@ -1,9 +1,9 @@
-"""Runs command steps: fills in their tokens, calls them as often as needed, and reads their output."""
+"""Calls commands: evaluates their arguments, calls them, and reads their output."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -21,14 +21,13 @@ from django_runbook.process.masking import MASK, Mask
 from django_runbook.process.streams import tidy_text
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import outcomes
-from django_runbook.runner.attempts import MAX_DEPTH, Outcome, read_output
+from django_runbook.runner.capturing import MAX_DEPTH, read_output
+from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.recording import HIDDEN, Recorder
-from django_runbook.runner.scope import Scope
-from django_runbook.runner.telling import Teller
+from django_runbook.runner.retries import Once
+from django_runbook.runner.step_scope import Scope
 
 MAX_KEY: Final = 160
-# One attempt to its result and the output for expressions.
-Once = Callable[[], tuple[AttemptResult, object]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,22 +41,20 @@ class CommandRunner:
     isolation: Isolation
     recorder: Recorder
     run_id: str
-    teller: Teller
+    emitter: Emitter
     mask: Mask
     succeeded_counts: dict[str, int]
 
-    def run(self, step: CommandStep, scope: Scope, name: str, *, attempts: Callable[[Once], Outcome]) -> Outcome:
-        """Report that the command starts, and call it as often as ``attempts`` asks for."""
+    def prepare(self, step: CommandStep, scope: Scope, name: str) -> tuple[Once, Failure | None]:
+        """Emit the start of a command; returns the function that calls it once, and the failure of its arguments."""
         step_id = scope.id(step)
         tokens, warnings, failure = self._tokens(step, scope, step_id)
         argv = (MASK,) if scope.is_hidden else tuple(self.mask(token) for token in tokens)
         command = str(step.command[0].value)
-        self.teller.start(step, scope, name, argv=(command, *argv))
-        self.teller.wait()
-        if (fault := self.teller.fault_before(scope)) is not None:
+        self.emitter.start(step, scope, name, argv=(command, *argv))
+        self.emitter.wait()
+        if (fault := self.emitter.fault_before(scope)) is not None:
             failure = outcomes.of_fault(fault)
-        if failure is not None:
-            return outcomes.failed(failure)
 
         def once() -> tuple[AttemptResult, object]:
             call = _Call(self, step, scope, warnings=warnings)
@@ -66,10 +63,10 @@ class CommandRunner:
                 self.succeeded_counts[step_id] = self.succeeded_counts.get(step_id, 0) + 1
             return result, call.output
 
-        return attempts(once)
+        return once, failure
 
     def is_isolated(self, step: CommandStep, scope: Scope) -> bool:
-        """Whether a step runs in a process of its own."""
+        """Return whether a step runs in a process of its own."""
         if not self.isolation.is_possible:
             return False
         if scope.is_isolated or step.timeout_seconds is not None:
@@ -126,10 +123,10 @@ class _Call:
 
         def write_line(stream: str, line: str) -> None:
             if not scope.is_hidden:
-                runner.teller.tell(events.StepOutputWritten, step_id=step_id, stream=stream, line=line)
+                runner.emitter.emit(events.StepOutputWritten, step_id=step_id, stream=stream, line=line)
 
         def report_progress(done_count: int, total_count: int | None, failed_count: int, /) -> None:
-            runner.teller.tell(
+            runner.emitter.emit(
                 events.StepProgress,
                 step_id=step_id,
                 done_count=done_count,
@@ -162,7 +159,7 @@ class _Call:
         try:
             commit = self.runner.recorder.commit(self.scope.id(self.step))
         except RunbookError as error:
-            self.runner.teller.lose(error)
+            self.runner.emitter.note_fault(error)
             self._refused = outcomes.failed(outcomes.of_fault(error)).result
             return RollBack()
         self._is_commit_told = True
@@ -185,7 +182,7 @@ class _Call:
             recorder.confirm_commit(step_id)
             return result
         if result.failure is not None and result.failure.error_type == JournalLost.__name__:
-            self.runner.teller.lose(JournalLost(result.failure.message.removeprefix(JournalLost.PREFIX)))
+            self.runner.emitter.note_fault(JournalLost(result.failure.message.removeprefix(JournalLost.PREFIX)))
         # An error at the commit, or the end of the process, does not say whether it happened; the row does.
         elif self._was_committed():
             recorder.confirm_commit(step_id)
@@ -197,7 +194,7 @@ class _Call:
         try:
             return self.runner.recorder.is_committed(self.scope.id(self.step))
         except RunbookError as error:
-            self.runner.teller.lose(error)
+            self.runner.emitter.note_fault(error)
             return False
 
     def _read(self, result: AttemptResult) -> AttemptResult:

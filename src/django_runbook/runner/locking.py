@@ -1,4 +1,4 @@
-"""Acquire the locks of runbooks and steps, or say who holds them instead."""
+"""Acquires the locks of runbooks and steps, or reports who holds them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from django_runbook.process.masking import Mask
 from django_runbook.process.streams import tidy_text
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import outcomes
-from django_runbook.runner.scope import Scope
-from django_runbook.runner.telling import Teller
+from django_runbook.runner.emitter import Emitter
+from django_runbook.runner.finishing import StepFinisher
+from django_runbook.runner.step_scope import Scope
 
 _POLL_SECONDS = 0.2
 
@@ -71,13 +72,15 @@ class UnderLocks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locker:
-    """Acquires the locks of a run, with ``new_lock`` from a name to its lock, and watches over them.
+    """Acquires and watches the locks of a run; ``new_lock`` makes the lock of a name.
 
-    ``space`` keeps the marks of this project apart from those of others.
+    ``space`` keeps the marks of this project apart from those of others. A dry run acquires no locks.
     """
 
     new_lock: Callable[[str], Lock]
-    teller: Teller
+    finisher: StepFinisher
+    is_dry_run: bool = False
+    emitter: Emitter
     mask: Mask
     space: str = ""
     # Those that several calls of a runbook share, and whose turn it is to acquire them.
@@ -86,11 +89,22 @@ class Locker:
     # Branches come to their locks at the same time.
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
-    @contextlib.contextmanager
     def held(
+        self, settings: LockSettings | None, scope: Scope, *, step_id: str
+    ) -> contextlib.AbstractContextManager[tuple[Scope, AttemptResult | None]]:
+        """Return a context that gives the scope under the lock, or the result of a step whose lock was refused."""
+        if settings is None or self.is_dry_run:
+            return contextlib.nullcontext((scope, None))
+        started = self.finisher.past_in(scope).started
+        if settings.on_conflict == "skip" and (step_id in started or (started and not step_id)):
+            # Skipping the rest of what an earlier attempt began would turn its failure into a success.
+            settings = replace(settings, on_conflict="fail")
+        return self._held(settings, scope, step_id=step_id)
+
+    @contextlib.contextmanager
+    def _held(
         self, settings: LockSettings, scope: Scope, *, step_id: str
     ) -> Iterator[tuple[Scope, AttemptResult | None]]:
-        """Yield the scope under the lock, or the result of what cannot run without it."""
         held: HeldLock | None = None
         refused: AttemptResult | None = None
         try:
@@ -123,7 +137,7 @@ class Locker:
             kept = Kept.LOST if held.is_lost else settle(held.lock, is_stopping=lambda: halt.is_requested)
             match kept:
                 case Kept.RETAKEN:
-                    self.teller.tell(events.LockRetaken, name=held.name)
+                    self.emitter.emit(events.LockRetaken, name=held.name)
                 case Kept.LOST:
                     return outcomes.of_fault(LockLost(f'the lock "{held.name}" was lost: {self._who_has(held.name)}'))
         return None
@@ -163,12 +177,12 @@ class Locker:
 
     def _keep(self, lock: Lock, scope: Scope, *, step_id: str) -> HeldLock:
         def on_wait(holder: str) -> None:
-            self.teller.tell(events.LockAwaited, step_id=step_id, name=lock.name, holder=holder)
+            self.emitter.emit(events.LockAwaited, step_id=step_id, name=lock.name, holder=holder)
 
         return held_locks.hold(
             lock,
             space=self.space,
-            on_retaken=lambda: self.teller.tell(events.LockRetaken, name=lock.name),
+            on_retaken=lambda: self.emitter.emit(events.LockRetaken, name=lock.name),
             is_stopping=lambda: scope.halt.is_requested,
             on_wait=on_wait,
         )
@@ -195,7 +209,7 @@ class Locker:
 
     def _obtain(self, lock: Lock, settings: LockSettings, scope: Scope, *, step_id: str) -> AttemptResult | None:
         def on_wait(holder: Holder) -> None:
-            self.teller.tell(events.LockAwaited, step_id=step_id, name=lock.name, holder=str(holder))
+            self.emitter.emit(events.LockAwaited, step_id=step_id, name=lock.name, holder=str(holder))
 
         conflict = obtain(lock, settings, halt=scope.halt, limit=scope.limit, on_wait=on_wait)
         if conflict is None:

@@ -1,31 +1,39 @@
-"""How an attempt, a group or an expression ended to a StepResult, and to what expressions see of the step."""
+"""Builds outcomes, failures and expression views of steps."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.expressions import ExpressionError
-from django_runbook.document.runbook import Step
+from django_runbook.document.runbook import CommandStep, Step
 from django_runbook.document.views import StepView
 from django_runbook.exceptions import RunbookError, names_of
 from django_runbook.process.masking import Mask
 from django_runbook.process.streams import tidy_text
 from django_runbook.results import AttemptResult, ExitCode, Failure, RunResult, StepResult, StepStatus
 from django_runbook.runner import policy
-from django_runbook.runner.attempts import Outcome
 
 HIDDEN = "(hidden by no_log)"
 FAILURES = frozenset((StepStatus.FAILED, StepStatus.TIMED_OUT))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Holds the last result of a step, how often the step was run, and its output for expressions."""
+
+    result: AttemptResult
+    attempt_count: int
+    output: object = None
+
+
 def failed(failure: Failure) -> Outcome:
-    """The outcome of a step that did not come to its first attempt."""
+    """Return the outcome of a step that failed before its command was called."""
     return Outcome(result=AttemptResult(status=StepStatus.FAILED, failure=failure), attempt_count=0)
 
 
 def is_tolerated(step: Step, result: AttemptResult) -> bool:
-    """Whether ``continue_on_error`` allows this result."""
+    """Return whether ``continue_on_error`` allows this result."""
     if result.status not in FAILURES:
         return False
     if result.failure is None:
@@ -34,14 +42,14 @@ def is_tolerated(step: Step, result: AttemptResult) -> bool:
 
 
 def below(first: StepResult) -> Failure | None:
-    """The failure of a group, from that of the step inside which failed first."""
+    """Return the failure of a group from that of its first failed step."""
     if first.failure is None:
         return None
     return replace(first.failure, message=f'step "{first.step_id}": {first.failure.message}')
 
 
 def of_fault(fault: RunbookError) -> Failure:
-    """The failure of what could not be recorded, or not locked."""
+    """Return the failure of a step that could not be recorded or locked."""
     return Failure(
         error_type=type(fault).__name__,
         message=str(fault),
@@ -51,18 +59,18 @@ def of_fault(fault: RunbookError) -> Failure:
 
 
 def hidden(failure: Failure) -> Failure:
-    """The same failure without what ``no_log`` hides."""
+    """Return the failure without the texts that ``no_log`` hides."""
     return replace(failure, message=HIDDEN, traceback="")
 
 
 def of_expression(error: ExpressionError, mask: Mask, *, is_hidden: bool) -> Failure:
-    """The failure of a step whose expression has no value; ``is_hidden`` says that no value may be shown."""
+    """Return the failure of a step whose expression has no value; ``is_hidden`` keeps values out of it."""
     message = tidy_text(f"line {error.span.line}: {HIDDEN if is_hidden else error.message}", mask)
     return Failure(error_type="ExpressionError", message=message, exit_code=ExitCode.INVALID)
 
 
 def of_diagnostics(errors: list[Diagnostic], mask: Mask, *, is_hidden: bool) -> Failure:
-    """The failure of a step whose arguments turned out to be wrong when all values were known."""
+    """Return the failure of a step whose arguments are invalid once all values are known."""
     message = HIDDEN if is_hidden else "; ".join(_as_sentence(error) for error in errors)
     return Failure(error_type="BindingError", message=tidy_text(message, mask), exit_code=ExitCode.INVALID)
 
@@ -72,7 +80,7 @@ def _as_sentence(diagnostic: Diagnostic) -> str:
 
 
 def view_of(step_id: str, *, status: StepStatus, result: StepResult | None = None, **extra: object) -> StepView:
-    """What expressions see of a step."""
+    """Return the attributes that expressions read from a step."""
     view = StepView(id=step_id, status=status.value, **extra)
     if result is not None:
         view |= {"name": result.name, "tolerated": result.tolerated, "attempts": result.attempt_count}
@@ -92,3 +100,8 @@ def in_one_line(result: RunResult) -> str:
             what = step.failure.message if step.failure is not None else str(step.status)
             return f'the run {result.status}: step "{step.step_id}": {what}'
     return f"the run {result.status}"
+
+
+def captures(step: Step) -> bool:
+    """Return whether the output of a step is captured."""
+    return isinstance(step, CommandStep) and step.capture is not None

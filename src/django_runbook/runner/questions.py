@@ -14,7 +14,7 @@ from django_runbook.process.deadlines import Halt
 from django_runbook.process.masking import MASK, Mask
 from django_runbook.process.stopping import STOPPED, Stop
 from django_runbook.process.streams import tidy_text
-from django_runbook.runner.telling import Teller
+from django_runbook.runner.emitter import Emitter
 
 _LOOK_SECONDS: Final = 0.1
 _STEP_ANSWERS: Final = {
@@ -61,9 +61,9 @@ def at_terminal(answers: IO[str] | None, stream: IO[str]) -> Ask | None:
 class Questions:
     """Puts one question after the other; ``ask`` is None where nobody is there to answer."""
 
-    def __init__(self, ask: Ask | None, *, teller: Teller, stop: Stop, mask: Mask) -> None:
+    def __init__(self, ask: Ask | None, *, emitter: Emitter, stop: Stop, mask: Mask) -> None:
         self._ask = ask
-        self._teller = teller
+        self._emitter = emitter
         self._stop = stop
         self._mask = mask
         self._is_asking_before_steps = True
@@ -113,5 +113,5 @@ class Questions:
         with self._lock:
             if self._ask is None or halt.wait(0):
                 return None
-            self._teller.tell(events.ConfirmationRequested, step_id=step_id, text=tidy_text(text, self._mask))
+            self._emitter.emit(events.ConfirmationRequested, step_id=step_id, text=tidy_text(text, self._mask))
             return self._ask(tidy_text(question, self._mask), halt)

@@ -47,6 +47,7 @@ from django_runbook.reporters.fan_out import FanOut
 from django_runbook.results import ExitCode, RunResult
 from django_runbook.runner import dry_run, listing, outcomes, questions, selection
 from django_runbook.runner import run as runner
+from django_runbook.runner.context import RunContext, RunOptions
 from django_runbook.runner.recording import NoRecorder
 from django_runbook.signals import SignalSender
 
@@ -54,7 +55,7 @@ from django_runbook.signals import SignalSender
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Call:
     plan: Plan
-    settings: runner.Settings
+    settings: RunOptions
     binder: Binder
     mask: masking.Mask
     new_lock: Callable[[str], Lock]
@@ -220,7 +221,7 @@ class Command(BaseCommand):
             return None
         before = {} if resumed is None else resumed.options
         kept = {name: options[name] or bool(before.get(name)) for name in ("keep_going", "strict")}
-        settings = runner.Settings(
+        settings = RunOptions(
             left_out=chosen,
             lacks_dry_run=lacking,
             is_dry_run=options["dry_run"],
@@ -314,7 +315,7 @@ class Command(BaseCommand):
                     grace_seconds=stop.timeout_seconds,
                     checks=checks,
                 ) as isolate:
-                    around = runner.Surroundings(
+                    context = RunContext(
                         execute=InlineExecutor(
                             stop=stop,
                             mask=mask,
@@ -334,7 +335,7 @@ class Command(BaseCommand):
                         mask=mask,
                         ask=ask,
                     )
-                    return runner.run(call.plan, call.settings, around)
+                    return runner.run(call.plan, call.settings, context)
         finally:
             emit.close()
             _settle(stream)

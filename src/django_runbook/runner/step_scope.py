@@ -1,4 +1,4 @@
-"""Where a step stands while it runs: what it can name, what is around it, and what bounds it."""
+"""Defines the scope of a running step: the names it can use, its groups, locks and limits."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Views = MutableMapping[str, StepView]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """The surroundings of a step. ``views`` are the steps that it can name; it adds itself to them.
+    """Holds the scope of a step. ``views`` are the steps that it can name; it adds itself to them.
 
     ``is_isolated`` says that commands run in processes of their own, ``is_concurrent`` that other steps run at the same
     time, ``is_hidden`` that output is not shown, and ``is_fail_fast`` that the items of a loop end at a failure.
-    ``is_anew`` says that a group around it is tried again: what an earlier attempt of the run did there counts no more.
+    ``is_retry`` says that a group around it is retried: earlier attempts do not count in it.
     """
 
     inputs: Inputs
@@ -42,35 +42,35 @@ class Scope:
     is_concurrent: bool = False
     is_hidden: bool = False
     is_fail_fast: bool = True
-    is_anew: bool = False
+    is_retry: bool = False
 
     def context(self) -> Mapping[str, object]:
-        """The names of an expression."""
+        """Return the names of an expression."""
         return self.inputs.context(steps=self.views, run=self.run_names)
 
     def key(self, step: Step) -> str:
-        """The key of a step here, which is the same for all items of a loop."""
+        """Return the key of a step in this scope, the same for all items of a loop."""
         return self.prefix + step.id
 
     def id(self, step: Step) -> str:
-        """The id of a step here."""
+        """Return the id of a step in this scope."""
         return instance_id(self.key(step), self.indexes)
 
     def inside(self, group_id: str, **changes: Any) -> Scope:
-        """The scope of what stands in a group."""
+        """Return the scope of the steps in a group."""
         return replace(self, group_ids=(*self.group_ids, group_id), **changes)
 
     def for_item(self, number: int, item: object, *, loop_id: str) -> Scope:
-        """The scope of one item; what runs for it is named by no other."""
+        """Return the scope of one item, whose steps no other item can name."""
         return self.inside(
             loop_id, inputs=self.inputs.with_item(item), indexes=(*self.indexes, number), views=layered(self.views)
         )
 
     def holds(self, name: str) -> bool:
-        """Whether the lock of this name is held by what is around the step."""
+        """Return whether a group around the step holds the lock of this name."""
         return any(lock.name == name for lock in self.locks)
 
 
 def layered(views: Views) -> Views:
-    """The same steps, with room for more that do not show in the original."""
+    """Return views that contain the same steps; additions do not show in the original."""
     return ChainMap({}, views)

@@ -1,4 +1,4 @@
-"""How far a block of steps, or a loop, has come to how it ended as a whole."""
+"""Accumulates the results of a block or loop into one result."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from django_runbook.runner import outcomes
 
 
 @dataclass(slots=True)
-class State:
-    """``failed`` is the first step whose failure is not tolerated, ``expired`` the deadline that cut the rest short.
+class BlockState:
+    """Holds the first failure that is not tolerated, and the deadline that ended the block.
 
-    ``cut`` is the first step that may run out of time, and did when that of the block was over: then it may not.
+    ``cut`` is the first step whose tolerated timeout coincided with the end of the block's own time: it then counts as
+    the failure of the block.
     """
 
     failed: StepResult | None = None
@@ -22,7 +23,7 @@ class State:
     expired: Deadline | None = None
 
     def add(self, result: StepResult, *, is_over: bool) -> None:
-        """Take the result of a step into account; ``is_over`` says that the time of what is around it is."""
+        """Add the result of a step; ``is_over`` says that a deadline around the step has passed."""
         if result.status is StepStatus.INTERRUPTED:
             self.is_interrupted = True
         if result.is_failure and not result.tolerated and self.failed is None:
@@ -31,7 +32,7 @@ class State:
             self.cut = self.cut or result
 
     def expire(self, deadline: Deadline) -> None:
-        """Take into account that a deadline of the block, or of what is around it, is over."""
+        """Note that a deadline of the block, or of a group around it, has passed."""
         if self.is_interrupted:
             return
         self.failed = self.failed or self.cut
@@ -39,7 +40,7 @@ class State:
             self.expired = deadline
 
     def result(self) -> AttemptResult:
-        """How the block ended."""
+        """Return the result of the block."""
         if self.is_interrupted:
             return AttemptResult(status=StepStatus.INTERRUPTED)
         if self.expired is not None:
@@ -49,7 +50,7 @@ class State:
         return AttemptResult(status=StepStatus.FAILED, failure=outcomes.below(self.failed))
 
     def names_for_handlers(self, *, has_warnings: bool) -> dict[str, object]:
-        """What the handlers of the block find in ``run`` besides the names that every step finds."""
+        """Return the names that ``run`` has for handlers besides those for every step."""
         failed = self.failed
         if self.is_interrupted:
             status = RunStatus.INTERRUPTED

@@ -1,0 +1,62 @@
+"""Defines how one run of a plan differs from another, and what a run needs from outside."""
+
+from __future__ import annotations
+
+import datetime
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from django_runbook import events
+from django_runbook.binding.binder import Binder
+from django_runbook.executors.base import Execute
+from django_runbook.locks.base import Lock
+from django_runbook.process.isolation import Isolation
+from django_runbook.process.masking import Mask
+from django_runbook.process.stopping import Stop
+from django_runbook.results import Past
+from django_runbook.runner.questions import Ask
+from django_runbook.runner.recording import NoRecorder, Recorder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """Holds the choices of a person who starts a run, and what earlier attempts of it have completed.
+
+    ``left_out`` maps the keys of unselected steps to the reason; ``lacks_dry_run`` holds the keys of steps that a dry
+    run cannot call.
+    """
+
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    lacks_dry_run: frozenset[str] = frozenset()
+    is_dry_run: bool = False
+    keeps_going: bool = False
+    is_strict: bool = False
+    answers_yes: bool = False
+    asks_before_steps: bool = False
+    past: Past = field(default_factory=Past)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """Holds the services that a run calls.
+
+    ``execute`` calls a command in this process, ``isolate`` in a process of its own, and ``isolation`` decides which of
+    the two. ``new_lock`` makes the lock of a name, and ``space`` keeps this project's locks apart. ``write_files``
+    writes the reports that are files, and returns an error for each that could not be written.
+    """
+
+    execute: Execute
+    isolate: Execute
+    isolation: Isolation
+    new_lock: Callable[[str], Lock]
+    space: str = ""
+    emit: events.Listener
+    binder: Binder
+    stop: Stop
+    mask: Mask
+    ask: Ask | None = None
+    write_files: Callable[[events.RunFinished], tuple[str, ...]] = lambda event: ()
+    recorder: Recorder = field(default_factory=NoRecorder)
+    clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC)
+    rng: random.Random = field(default_factory=random.Random)

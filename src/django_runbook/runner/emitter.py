@@ -1,0 +1,96 @@
+"""Emits the events of a run and collects the results that later expressions can read."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django_runbook import events
+from django_runbook.document.runbook import Step
+from django_runbook.exceptions import RunbookError
+from django_runbook.results import Role, StepResult
+from django_runbook.runner import outcomes
+from django_runbook.runner.recording import NoRecorder, Recorder
+from django_runbook.runner.step_scope import Scope
+
+
+class Emitter:
+    """Emits events from any thread, and keeps the results of all steps.
+
+    ``fault`` is the first error that kept an event from being recorded: no further step starts then.
+    """
+
+    def __init__(
+        self, emit: events.Listener, clock: Callable[[], datetime.datetime], recorder: Recorder | None = None
+    ) -> None:
+        self.results: dict[str, StepResult] = {}
+        self.fault: RunbookError | None = None
+        self.has_failed_handler = False
+        self._emit = emit
+        self._clock = clock
+        self._recorder = recorder or NoRecorder()
+        # The branches of a parallel group end steps at the same time.
+        self._lock = threading.Lock()
+
+    @property
+    def has_warnings(self) -> bool:
+        return self.has_failed_handler or any(result.tolerated for result in self.results.values())
+
+    def emit(self, kind: type[events.Event], **values: Any) -> None:
+        """Emit an event of this kind, dated now."""
+        try:
+            self._emit(kind(at=self._clock(), **values))
+        except RunbookError as error:
+            self.note_fault(error)
+
+    def wait(self) -> None:
+        """Wait until all events so far are recorded."""
+        try:
+            self._recorder.wait()
+        except RunbookError as error:
+            self.note_fault(error)
+
+    def note_fault(self, error: RunbookError) -> None:
+        """Keep the error that prevents recording, unless there was one before."""
+        self.fault = self.fault or error
+
+    def raise_fault(self) -> None:
+        if self.fault is not None:
+            raise self.fault
+
+    def fault_before(self, scope: Scope) -> RunbookError | None:
+        """Return the fault that keeps a step from starting; handlers and ``finally`` run all the same."""
+        return self.fault if scope.role is Role.STEP else None
+
+    def start(self, step: Step, scope: Scope, name: str, **more: Any) -> None:
+        """Emit the start of a step."""
+        self.emit(
+            events.StepStarted,
+            step_id=scope.id(step),
+            name=name,
+            group_ids=scope.group_ids,
+            role=scope.role,
+            is_concurrent=scope.is_concurrent,
+            file=scope.file,
+            line=step.span.line,
+            **more,
+        )
+
+    def finish(
+        self, step: Step, scope: Scope, result: StepResult, seen: Mapping[str, object], *, is_emitted: bool = True
+    ) -> StepResult:
+        """Keep and emit the result of a step; ``seen`` is what expressions read besides.
+
+        A result that is not emitted, that of a handler which is not due, never replaces one of an earlier attempt.
+        """
+        scope.views[step.id] = outcomes.view_of(result.step_id, status=result.status, result=result, **seen)
+        with self._lock:
+            if is_emitted or result.step_id not in self.results:
+                # A step of a retried group moves to where it ended last.
+                self.results.pop(result.step_id, None)
+                self.results[result.step_id] = result
+        if is_emitted:
+            self.emit(events.StepFinished, result=result, group_ids=scope.group_ids)
+        return result

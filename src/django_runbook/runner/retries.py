@@ -1,0 +1,75 @@
+"""Repeats a step until it succeeds, as its ``retry`` allows."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from django_runbook import events
+from django_runbook.document.runbook import Step
+from django_runbook.process.masking import Mask
+from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.runner import outcomes, policy
+from django_runbook.runner.emitter import Emitter
+from django_runbook.runner.outcomes import Outcome
+from django_runbook.runner.step_scope import Scope
+from django_runbook.runner.until import check_until
+
+# Runs a step once; returns its result and its output for expressions.
+Once = Callable[[], tuple[AttemptResult, object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """Repeats steps; a stop, a deadline or a lost journal ends the repetition."""
+
+    emitter: Emitter
+    mask: Mask
+    rng: random.Random
+
+    def run(self, step: Step, scope: Scope, once: Once) -> Outcome:
+        """Call ``once`` until it succeeds, at most as often as ``retry`` allows."""
+        count = 0
+        while True:
+            count += 1
+            result, output = once()
+            result = check_until(step, scope, result, output, attempt_count=count, mask=self.mask)
+            outcome = Outcome(result=result, attempt_count=count, output=output)
+            delay_seconds = self._delay_after(result, step, scope, count=count)
+            if delay_seconds is None:
+                return outcome
+            if scope.halt.wait(min(delay_seconds, scope.limit.remaining_seconds)):
+                return replace(outcome, result=replace(result, status=StepStatus.INTERRUPTED))
+            if scope.limit.is_over or not self._starts_again(step, scope, count=count + 1):
+                return outcome
+
+    def _delay_after(self, result: AttemptResult, step: Step, scope: Scope, *, count: int) -> float | None:
+        retry, failure = step.retry, result.failure
+        if retry is None or failure is None or result.status not in outcomes.FAILURES or count >= retry.attempts:
+            return None
+        if scope.halt.is_requested or scope.limit.is_over or self._is_lost(scope):
+            return None
+        if not policy.is_retried(failure, retry):
+            return None
+        delay_seconds = policy.delay_seconds(retry, attempt=count, rng=self.rng)
+        self._emit_failed(step, scope, failure, count=count, delay_seconds=delay_seconds)
+        return None if self._is_lost(scope) else delay_seconds
+
+    def _emit_failed(self, step: Step, scope: Scope, failure: Failure, *, count: int, delay_seconds: float) -> None:
+        self.emitter.emit(
+            events.AttemptFailed,
+            step_id=scope.id(step),
+            attempt=count,
+            attempt_count=step.retry.attempts if step.retry else 1,
+            delay_seconds=delay_seconds,
+            failure=failure,
+        )
+
+    def _starts_again(self, step: Step, scope: Scope, *, count: int) -> bool:
+        self.emitter.emit(events.AttemptStarted, step_id=scope.id(step), attempt=count)
+        self.emitter.wait()
+        return not self._is_lost(scope)
+
+    def _is_lost(self, scope: Scope) -> bool:
+        return self.emitter.fault_before(scope) is not None
