@@ -20,8 +20,8 @@ from django_runbook.binding.checking import CheckingParser
 class CommandSpec:
     """A command that can be called. ``parser`` is None where nothing can be checked; ``reason`` says why.
 
-    ``is_deferred`` means that a later look may be able to: a table was not there yet. ``is_batch`` tells a command that
-    commits batch by batch, and goes on after its last one.
+    ``is_deferred`` means that a later check may succeed: a table was not there yet. ``is_batch`` marks a command that
+    commits batch by batch, and goes on after its last one. ``reads_own_argv`` marks one that need not ask its parser.
     """
 
     name: str
@@ -31,6 +31,7 @@ class CommandSpec:
     reason: str = ""
     is_deferred: bool = False
     is_batch: bool = False
+    reads_own_argv: bool = False
 
 
 class UnknownCommandError(LookupError):
@@ -89,15 +90,21 @@ class Catalog:
             name=name,
             app=app,
             parser=CheckingParser(parser),
-            stealth_options=tuple(command.stealth_options),
+            stealth_options=tuple(getattr(command, "stealth_options", ())),
             is_batch=bool(getattr(command, "continues_from_checkpoint", False)),
+            reads_own_argv=reads_own_argv(command),
         )
 
 
 def load(name: str) -> BaseCommand:
-    """A new instance of the command, as ``call_command`` makes it."""
+    """Return a new instance of the command, as ``manage.py`` makes it."""
     app = get_commands()[name]
     return app if isinstance(app, BaseCommand) else load_command_class(app, name)
+
+
+def reads_own_argv(command: BaseCommand) -> bool:
+    """Whether a command does not leave its command line to Django, which asks its parser and calls ``execute``."""
+    return getattr(type(command), "run_from_argv", None) is not BaseCommand.run_from_argv
 
 
 def _of_database(error: BaseException) -> DatabaseError | None:

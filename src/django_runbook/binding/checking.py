@@ -1,4 +1,4 @@
-"""Argv tokens to what the command's own parser makes of them, without any of the effects that parsing can have."""
+"""Asks the own parser of a command what it makes of argv tokens, without any effect that parsing can have."""
 
 from __future__ import annotations
 
@@ -7,40 +7,16 @@ import contextlib
 import copy
 import functools
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Self, SupportsIndex
+from typing import Any, NoReturn
 
 from django.db import Error as DatabaseError
 
 from django_runbook.binding.effects import looks_at_files, opens_files
+from django_runbook.binding.texts import Text, has_holes
 
-# Stands inside a text for a part that only the run will know; files that hold it are refused.
-UNKNOWN = "\ufdd0"
 _REFUSED_FLAGS = frozenset(("--settings", "--pythonpath"))
-
-
-class Token(str):
-    """A text that knows which token of the command line it is a part of, whatever argparse cuts out of it."""
-
-    __slots__ = ("place",)
-    place: int
-
-    def __new__(cls, text: str, place: int = -1) -> Self:
-        token = super().__new__(cls, text)
-        token.place = place
-        return token
-
-    def __getitem__(self, key: SupportsIndex | slice) -> str:
-        text = super().__getitem__(key)
-        return Token(text, self.place) if isinstance(key, slice) else text
-
-    def partition(self, separator: str, /) -> tuple[str, str, str]:
-        head, middle, tail = super().partition(separator)
-        return Token(head, self.place), middle, Token(tail, self.place)
-
-    def split(self, sep: str | None = None, maxsplit: SupportsIndex = -1) -> list[str]:
-        return [Token(part, self.place) for part in super().split(sep, maxsplit)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +44,14 @@ class Outcome:
     """What parsing the tokens gave.
 
     ``absent`` is what depends on files that an earlier step may make; ``is_cut`` says that what follows a token
-    cannot be known yet.
+    cannot be known yet. ``values`` are those that the command would be given.
     """
 
     consumptions: tuple[Consumption, ...]
     refusal: Refusal | None
     absent: tuple[Refusal, ...] = ()
     is_cut: bool = False
+    values: Mapping[str, object] = field(default_factory=dict)
 
 
 class _RefusedError(Exception):
@@ -93,6 +70,7 @@ class _State:
     extras: tuple[int, ...] = ()
     values: list[tuple[object, int]] = field(default_factory=list)
     absent: list[Refusal] = field(default_factory=list)
+    namespace: object = None
     current: argparse.Action | None = None
     current_indices: tuple[int, ...] = ()
 
@@ -119,14 +97,16 @@ class CheckingParser:
             return Outcome((), Refusal(kind="required", message=str(missing)))
         try:
             with _fresh(self._own_actions), _silence():
-                refusal = self._attempt([Token(text, index) for index, text in enumerate(tokens)])
+                refusal = self._attempt([Text(text, place=index) for index, text in enumerate(tokens)])
         except _CutError:
             return Outcome(tuple(state.consumptions), None, is_cut=True)
-        return Outcome(tuple(state.consumptions), refusal, tuple(state.absent))
+        values = dict(getattr(state.namespace, "__dict__", {}))
+        return Outcome(tuple(state.consumptions), refusal, tuple(state.absent), values=values)
 
     def _attempt(self, tokens: list[str]) -> Refusal | None:
         try:
-            self.root.parse_args(tokens)
+            # As `run_from_argv` asks it.
+            self._state.namespace = self.root.parse_args(tokens)
         except _RefusedError as error:
             return error.refusal
         except argparse.ArgumentError as error:
@@ -159,7 +139,7 @@ class CheckingParser:
 
     def _parse_known_args(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         namespace, extras = original(*args, **kwargs)
-        self._state.extras = tuple(text.place for text in extras if isinstance(text, Token))
+        self._state.extras = tuple(text.place for text in extras if isinstance(text, Text))
         return namespace, extras
 
     def _error(self, message: str) -> NoReturn:
@@ -186,13 +166,13 @@ class CheckingParser:
         texts: list[str],
     ) -> Any:
         state = self._state
-        indices = tuple(text.place for text in texts if isinstance(text, Token))
+        indices = tuple(text.place for text in texts if isinstance(text, Text))
         state.current, state.current_indices = action, indices
         if is_refused(action, is_root=parser is self.root):
             raise _RefusedError(self._refuse("refused", "the option has no meaning in a runbook"))
         if indices or action.option_strings:
             state.consumptions.append(Consumption(action, parser, indices, tuple(texts)))
-        if sub_parsers(action) and texts and UNKNOWN in texts[0]:
+        if sub_parsers(action) and texts and has_holes(texts[0]):
             raise _CutError
         state.values = []
         values = original(action, texts)
@@ -200,16 +180,16 @@ class CheckingParser:
         return values
 
     def _get_value(self, original: Callable[[argparse.Action, str], Any], action: argparse.Action, text: str) -> Any:
-        if isinstance(text, Token):
+        if isinstance(text, Text):
             self._state.current_indices = (text.place,)
         value = self._convert(original, action, text)
-        if isinstance(text, Token):
+        if isinstance(text, Text):
             self._state.values.append((value, text.place))
         return value
 
     def _convert(self, original: Callable[[argparse.Action, str], Any], action: argparse.Action, text: str) -> Any:
-        # What has no type stays a Token: a sub-command's parser is handed the rest of the line in this way.
-        if action.type is None or UNKNOWN in text or opens_files(action.type):
+        # What has no type stays a Text: a sub-command's parser is handed the rest of the line in this way.
+        if action.type is None or has_holes(text) or opens_files(action.type):
             return text
         if not looks_at_files(action.type):
             return original(action, str(text))
@@ -219,14 +199,14 @@ class CheckingParser:
             raise
         except Exception as error:  # noqa: BLE001 - as in _attempt
             message = str(getattr(error, "message", error))
-            places = (text.place,) if isinstance(text, Token) else ()
+            places = (text.place,) if isinstance(text, Text) else ()
             self._state.absent.append(Refusal(kind="absent", message=message, action=action, indices=places))
             return text
 
     def _check_value(
         self, original: Callable[[argparse.Action, Any], None], action: argparse.Action, value: Any
     ) -> None:
-        if _has_unknown(value) or opens_files(action.type) or looks_at_files(action.type):
+        if has_holes(value) or opens_files(action.type) or looks_at_files(action.type):
             return
         places = tuple(place for known, place in self._state.values if known is value)
         self._state.current_indices = places[:1] or self._state.current_indices
@@ -281,12 +261,6 @@ def _read_no_files(parser: argparse.ArgumentParser, tokens: list[str]) -> list[s
     return tokens
 
 
-def _has_unknown(value: object) -> bool:
-    if isinstance(value, list | tuple):
-        return any(_has_unknown(item) for item in value)
-    return isinstance(value, str) and UNKNOWN in value
-
-
 def _tame(action: argparse.Action) -> bool:
     """Keep an action of the command's own from acting on what is unknown, and from opening files."""
     own = type(action)
@@ -301,7 +275,7 @@ def _tame(action: argparse.Action) -> bool:
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        if is_harmful or _has_unknown(values):
+        if is_harmful or has_holes(values):
             setattr(namespace, self.dest, values)
         else:
             own.__call__(self, parser, namespace, values, option_string)

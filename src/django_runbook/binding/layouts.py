@@ -1,9 +1,9 @@
-"""Options and values to the orders in which they can stand, and whether an order means what was meant."""
+"""Orders options and values on a command line, and tells whether an order means what was meant."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from django_runbook.binding.checking import CheckingParser, Consumption, Outcome, sub_parsers
@@ -35,13 +35,13 @@ def layouts(
     args: list[Piece],
     *,
     levels: list[Level],
-    parser: CheckingParser,
+    starters: Collection[str],
 ) -> Iterator[list[Piece]]:
     """The orders in which the tokens can stand, the most natural one first; the parser says which one is right."""
     if not spelled and not args:
         yield words
         return
-    tails = list(_tails(args))
+    tails = list(_tails(args, starters))
     for is_after in (True, False):
         for terminator in ("", "--verbosity", "either", "--"):
             for tail in tails:
@@ -50,9 +50,9 @@ def layouts(
                     yield layout
 
 
-def _tails(args: list[Piece]) -> Iterator[list[Piece]]:
+def _tails(args: list[Piece], starters: Collection[str]) -> Iterator[list[Piece]]:
     yield args
-    dashed = next((index for index, piece in enumerate(args) if piece.text.startswith("-")), None)
+    dashed = next((index for index, piece in enumerate(args) if piece.text.startswith(tuple(starters))), None)
     if dashed is not None:
         yield [*args[:dashed], _separator(args[dashed]), *args[dashed:]]
     # The last resort: a word in front would take the values.
