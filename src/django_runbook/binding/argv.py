@@ -74,4 +74,4 @@ def _unchecked(problems: Problems, spec: CommandSpec, args: list[Piece]) -> tupl
         severity=Severity.WARNING,
     )
     problems.found.append(diagnostic)
-    return spelling.unchecked_tokens(problems, args), False
+    return spelling.unchecked_tokens(problems, args, is_final=not spec.is_deferred), False

@@ -38,7 +38,7 @@ class CheckedCommand:
         alone = parser.parse([word.text for word in words])
         plain = parser.parse([piece.text for piece in (*words, *self.args)]) if self.args else alone
         if plain.is_cut or any(self._has_unknown_name(word) for word in words):
-            return spelling.unchecked_tokens(problems, self.args), False
+            return spelling.unchecked_tokens(problems, self.args, is_final=False), False
         levels = levels_of(parser, plain)
         is_astray = _is_astray(plain)
         spelled = list(self._spell_options(levels, alone, is_astray=is_astray))
@@ -72,11 +72,15 @@ class CheckedCommand:
         )
         alone = self.parser.parse([word.text for word in words])
         levels = levels_of(self.parser, alone)
-        known = [option for option in invocation.options if any(find_in(option, one.parser) for one in levels)]
         spelled = list(self._spell_options(levels, alone, is_astray=True))
-        layout = next(iter(layouts(words, spelled, self.args, levels=levels, starters=injection.starters(self.parser))))
-        others = [option for option in invocation.options if option not in known]
-        return [piece.text for piece in layout[: len(layout) - len(self.args)]] + _usual(problems, others, self.args)
+        orders = list(layouts(words, spelled, self.args, levels=levels, starters=injection.starters(self.parser)))
+        outcomes = (self.parser.parse([piece.text for piece in layout]) for layout in orders)
+        fitting = (
+            layout
+            for layout, outcome in zip(orders, outcomes, strict=True)
+            if outcome.refusal is None and is_as_meant(layout, outcome)
+        )
+        return [piece.text for piece in next(fitting, orders[0])]
 
     def _words(self) -> list[Piece]:
         return [Piece(word.text, word.span, "word") for word in self.problems.invocation.words]
@@ -136,8 +140,8 @@ class CheckedCommand:
     def _spell_options(self, levels: list[Level], alone: Outcome, *, is_astray: bool) -> Iterator[tuple[int, Spelled]]:
         """Yield each option with the level that it belongs to."""
         problems = self.problems
-        in_line = {id(consumed.action) for consumed in alone.consumptions if consumed.action.option_strings}
-        seen: dict[int, Option] = {}
+        in_line = {_place(by.action, by.parser) for by in alone.consumptions if by.action.option_strings}
+        seen: dict[object, Option] = {}
         for option in problems.invocation.options:
             try:
                 found = self._spell_option(option, levels, is_astray=is_astray)
@@ -146,20 +150,22 @@ class CheckedCommand:
                 continue
             if found is None:
                 continue
-            action = found[1].action
+            action, place = found[1].action, _place(found[1].action, levels[found[0]].parser)
             if action is None or spelling.is_repeatable(action):
                 yield found
-            elif id(action) in in_line or id(action) in seen:
-                where = "on the command line too" if id(action) in in_line else f'as "{seen[id(action)].name}" too'
+            elif place in in_line or place in seen:
+                where = "on the command line too" if place in in_line else f'as "{seen[place].name}" too'
                 problems.add("RB409", f'"{option.name}" is given {where}', option.name_span, "give it once")
             else:
-                seen[id(action)] = option
+                seen[place] = option
                 yield found
 
     def _spell_option(self, option: Option, levels: list[Level], *, is_astray: bool) -> tuple[int, Spelled] | None:
         found = find(option, [level.parser for level in levels])
         if found is None:
-            if is_astray and (self.spec.reads_own_argv or self._other_parser(option, levels) is not None):
+            if self.spec.reads_own_argv:
+                return len(levels) - 1, spelling.spell_unchecked(option, is_final=True)
+            if is_astray and self._other_parser(option, levels) is not None:
                 # Its sub-command is misspelt, which is reported already.
                 return None
             raise OptionError(self._unknown_option(option, levels))
@@ -196,15 +202,17 @@ class CheckedCommand:
         )
 
 
+def _place(action: argparse.Action | None, parser: argparse.ArgumentParser) -> object:
+    """Return what may be given once: an option, or one of the flags that share a dest."""
+    is_flag = isinstance(action, argparse._StoreConstAction)
+    return (id(parser), action.dest) if action is not None and is_flag else id(action)
+
+
 def _is_astray(outcome: Outcome) -> bool:
     """Whether a sub-command was named that the parser does not have."""
     return outcome.refusal is not None and bool(
         outcome.refusal.action and sub_parsers(outcome.refusal.action) and outcome.refusal.kind == "value"
     )
-
-
-def _usual(problems: Problems, options: list[Option], args: list[Piece]) -> list[str]:
-    return [*spelling.unchecked_options(problems, options), *spelling.unchecked_args(args)]
 
 
 def _names_database(action: argparse.Action, databases: Collection[str]) -> bool:

@@ -7,26 +7,29 @@ import contextlib
 import copy
 import functools
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NoReturn
 
 from django.db import Error as DatabaseError
 
 from django_runbook.binding.effects import looks_at_files, opens_files
 from django_runbook.binding.texts import Text, has_holes
 
-_REFUSED_FLAGS = frozenset(("--settings", "--pythonpath"))
+_AMBIGUOUS: Final = re.compile(r"ambiguous option: (.*) could match ", re.DOTALL)
+_REFUSED_FLAGS: Final = frozenset(("--settings", "--pythonpath"))
 
 
 @dataclass(frozen=True, slots=True)
 class Consumption:
-    """An action took these tokens, in this parser."""
+    """An action took these tokens, in this parser; ``is_cut_short`` if argparse left out a value that is two dashes."""
 
     action: argparse.Action
     parser: argparse.ArgumentParser
     indices: tuple[int, ...]
     texts: tuple[str, ...]
+    is_cut_short: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,7 @@ class _State:
     extras: tuple[int, ...] = ()
     values: list[tuple[object, int]] = field(default_factory=list)
     absent: list[Refusal] = field(default_factory=list)
+    abbreviations: dict[str, int] = field(default_factory=dict)
     namespace: object = None
     current: argparse.Action | None = None
     current_indices: tuple[int, ...] = ()
@@ -118,7 +122,9 @@ class CheckingParser:
             raise
         except Exception as error:  # noqa: BLE001 - a type or an action of the command's own may raise anything
             return self._refuse("crash", f"{type(error).__name__}: {error}")
-        return None
+        # A parser that ignores what it does not know would know what is written in short.
+        short = tuple(place for place in self._state.extras if place in self._state.abbreviations.values())
+        return Refusal(kind="extra", message="an abbreviation", indices=short) if short else None
 
     def _refuse(self, kind: str, message: str) -> Refusal:
         state = self._state
@@ -131,11 +137,20 @@ class CheckingParser:
         given.error = self._error
         given._read_args_from_files = functools.partial(_read_no_files, parser)
         given.exit = self._exit
-        given._get_option_tuples = functools.partial(_exact_option_tuples, parser._get_option_tuples)
+        given._get_option_tuples = functools.partial(self._get_option_tuples, parser._get_option_tuples)
         given._get_values = functools.partial(self._get_values, parser, parser._get_values)
         given._get_value = functools.partial(self._get_value, parser._get_value)
         given._check_value = functools.partial(self._check_value, parser._check_value)
         given._match_argument = functools.partial(self._match_argument, parser._match_argument)
+
+    def _get_option_tuples(self, original: Callable[[str], list[Any]], text: str) -> list[Any]:
+        """Leave abbreviations out. What is exact and an abbreviation as well stays ambiguous, as in a shell."""
+        found = original(text)
+        if not found or any(text.startswith(one[1]) for one in found):
+            return found
+        self._state.abbreviations[str(text)] = text.place if isinstance(text, Text) else -1
+        # An unknown option: with no match at all, argparse takes a text with a space in it for a value.
+        return found if len(found) > 1 else [(None, text, *(None for _ in found[0][2:]))]
 
     def _parse_known_args(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         namespace, extras = original(*args, **kwargs)
@@ -148,6 +163,9 @@ class CheckingParser:
     def _classify(self, message: str) -> Refusal:
         if self._state.extras:
             return Refusal(kind="extra", message=message, indices=self._state.extras)
+        ambiguous = _AMBIGUOUS.match(message)
+        if ambiguous is not None and ambiguous[1] in self._state.abbreviations:
+            return Refusal(kind="extra", message=message, indices=(self._state.abbreviations[ambiguous[1]],))
         if "required" in message:
             return Refusal(kind="required", message=message)
         return self._refuse("extra" if "unrecognized" in message else "value", message)
@@ -175,7 +193,11 @@ class CheckingParser:
         if sub_parsers(action) and texts and has_holes(texts[0]):
             raise _CutError
         state.values = []
+        has_dashes = "--" in texts
         values = original(action, texts)
+        if has_dashes and state.consumptions and state.consumptions[-1].action is action:
+            is_cut_short = "--" not in (values if isinstance(values, list) else [values])
+            state.consumptions[-1] = replace(state.consumptions[-1], is_cut_short=is_cut_short)
         state.current_indices = indices
         return values
 
@@ -243,15 +265,6 @@ def is_refused(action: argparse.Action, *, is_root: bool) -> bool:
     if isinstance(action, argparse._HelpAction | argparse._VersionAction):
         return True
     return is_root and not _REFUSED_FLAGS.isdisjoint(action.option_strings)
-
-
-def _exact_option_tuples(original: Callable[[str], list[Any]], text: str) -> list[Any]:
-    """Without abbreviations. What is exact and an abbreviation as well stays ambiguous, as in a shell."""
-    found = original(text)
-    if not found or any(text.startswith(one[1]) for one in found):
-        return found
-    # An option that nobody has: with no match at all, argparse takes a text with a space in it for a value.
-    return [(None, text, *(None for _ in found[0][2:]))]
 
 
 def _read_no_files(parser: argparse.ArgumentParser, tokens: list[str]) -> list[str]:

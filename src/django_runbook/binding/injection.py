@@ -66,9 +66,7 @@ class _Rules:
         """Report positional values that would be read as files, wherever they stand."""
         for piece in pieces:
             if piece.text[:1] and piece.text[0] in _file_prefixes(self.parser) and 0 not in holes_of(piece.text):
-                help_text = (
-                    f'"{self.problems.invocation.name}" cannot be given an argument that begins with this character'
-                )
+                help_text = _no_such_argument(self.problems)
                 self.problems.add("RB410", self._file_message(piece.text), piece.span, help_text)
 
     def _report(self, word: Word, message: str, help_text: str) -> None:

@@ -114,7 +114,13 @@ def is_as_meant(layout: list[Piece], outcome: Outcome) -> bool:
         return False
     if any(_is_misread(layout[index], by) for by in outcome.consumptions for index in by.indices):
         return False
-    positional = {index for by in outcome.consumptions if not by.action.option_strings for index in by.indices}
+    # A sub-command is given all that follows it, and takes what its own parser takes.
+    positional = {
+        index
+        for by in outcome.consumptions
+        if not by.action.option_strings
+        for index in (by.indices[:1] if sub_parsers(by.action) else by.indices)
+    }
     wanted = {id(piece.action) for piece in layout if piece.kind == "option" and piece.action is not None}
     taken = {id(by.action) for by in outcome.consumptions if by.action.option_strings}
     return args <= positional and wanted <= taken
@@ -140,7 +146,7 @@ def _is_misread(piece: Piece, by: Consumption) -> bool:
         case "arg":
             return not is_positional
         case "option" if not is_positional:
-            return by.action is not piece.action
+            return by.action is not piece.action or by.is_cut_short
         case "option" | "terminator":
             return is_positional and not sub_parsers(by.action)
         case "separator":

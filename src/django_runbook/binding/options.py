@@ -44,7 +44,9 @@ def spell(option: Option, matches: Sequence[Match], *, starters: Collection[str]
             return Spelled(option=option, action=matches[0].action, tokens=(), spans=())
     if match.action.nargs == 0:
         tokens = tuple(flags.spell(option, match))
-        return Spelled(option=option, action=match.action, tokens=tokens, spans=(option.name_span,) * len(tokens))
+        # That of the opposite, for a flag that is false.
+        action = match.parser._option_string_actions[tokens[0]] if tokens else match.action
+        return Spelled(option=option, action=action, tokens=tokens, spans=(option.name_span,) * len(tokens))
     return _spell_value(option, match, starters=starters)
 
 
@@ -143,12 +145,19 @@ def as_token(located: Located, *, what: str) -> str:
     raise OptionError(Diagnostic(code="RB404", message=message, span=located.span, help=help_text))
 
 
-def spell_unchecked(option: Option) -> Spelled:
-    """The usual spelling, for a command whose parser cannot be asked."""
+def spell_unchecked(option: Option, *, is_final: bool) -> Spelled:
+    """Return the usual spelling, for a command whose parser cannot be asked, or not yet. Raises OptionError.
+
+    ``is_final`` says that it is called like this: then false is refused, for it could have an opposite to name.
+    """
     flag = option.name if option.name.startswith("-") else f"--{option.name.replace('_', '-')}"
     value = option.value.value
     if value is None:
         return Spelled(option=option, action=None, tokens=(), spans=())
+    if value is False and is_final:
+        message = f"whether {flag} has an opposite is unknown, so it cannot be false"
+        help_text = "leave it out, or write the opposite as an option that is true"
+        raise OptionError(Diagnostic(code="RB404", message=message, span=option.value.span, help=help_text))
     if isinstance(value, bool):
         alone = (flag,) if value else ()
         return Spelled(option=option, action=None, tokens=alone, spans=(option.name_span,) * len(alone))
@@ -157,17 +166,17 @@ def spell_unchecked(option: Option) -> Spelled:
     return Spelled(option=option, action=None, tokens=tokens, spans=tuple(item.span for item in items))
 
 
-def unchecked_tokens(problems: Problems, args: Sequence[Piece]) -> list[str]:
+def unchecked_tokens(problems: Problems, args: Sequence[Piece], *, is_final: bool) -> list[str]:
     """Return the tokens of an invocation in their usual spelling and order."""
     words = [word.text for word in problems.invocation.words]
-    return [*words, *unchecked_options(problems, problems.invocation.options), *unchecked_args(args)]
+    return [*words, *unchecked_options(problems, problems.invocation.options, is_final=is_final), *unchecked_args(args)]
 
 
-def unchecked_options(problems: Problems, options: Iterable[Option]) -> Iterator[str]:
+def unchecked_options(problems: Problems, options: Iterable[Option], *, is_final: bool) -> Iterator[str]:
     """Yield the usual spelling of options; values that have none are reported."""
     for option in options:
         try:
-            yield from spell_unchecked(option).tokens
+            yield from spell_unchecked(option, is_final=is_final).tokens
         except OptionError as error:
             problems.found.append(error.diagnostic)
 

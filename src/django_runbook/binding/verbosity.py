@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 
-from django_runbook.binding.checking import CheckingParser, Outcome
+from django_runbook.binding.checking import CheckingParser, Outcome, sub_parsers
 from django_runbook.binding.finding import long_flag
 from django_runbook.binding.invocation import Piece
 from django_runbook.binding.layouts import levels_of
@@ -40,14 +40,14 @@ def _candidates(
         flag = next((long_flag(action) for action in level.parser._actions if _is_verbosity(action)), None)
         if flag is None:
             continue
+        # What ends the values of an open-ended option says the verbosity too.
         pieces = [
             replace(piece, text=f"{flag}={verbosity}") if piece.kind == "terminator" else piece for piece in layout
         ]
+        at = level.position + 1
+        yield [*pieces[:at], Piece(f"{flag}={verbosity}", span, "verbosity"), *pieces[at:]]
         if pieces != layout:
             yield pieces
-        else:
-            at = level.position + 1
-            yield [*pieces[:at], Piece(f"{flag}={verbosity}", span, "verbosity"), *pieces[at:]]
 
 
 def _is_verbosity(action: argparse.Action) -> bool:
@@ -55,4 +55,9 @@ def _is_verbosity(action: argparse.Action) -> bool:
 
 
 def _consumed(outcome: Outcome) -> list[tuple[int, tuple[str, ...]]]:
-    return [(id(by.action), by.texts) for by in outcome.consumptions if by.action.dest != "verbosity"]
+    """Return who takes what, without the verbosity, which is among all that a sub-command is given."""
+    return [
+        (id(by.action), by.texts[:1] if sub_parsers(by.action) else by.texts)
+        for by in outcome.consumptions
+        if by.action.dest != "verbosity"
+    ]
