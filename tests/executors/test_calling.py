@@ -88,6 +88,13 @@ def test_options_of_such_a_command_are_spelled_by_its_parser() -> None:
     assert planned.is_final
 
 
+@pytest.mark.parametrize(
+    "step", ["parse_own_argv x --settings=y", {"command": "parse_own_argv x", "options": {"help": True}}]
+)
+def test_such_a_command_cannot_choose_other_settings(step: Any) -> None:
+    assert {item.code for item in bound(step)[1]} == {"RB406", "RB421"}
+
+
 def test_a_click_command_runs() -> None:
     planned, (warning,) = bound({"command": "greet world", "options": {"count": 2}})
     assert (warning.code, warning.severity) == ("RB412", "warning")

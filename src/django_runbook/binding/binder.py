@@ -14,6 +14,7 @@ from django_runbook.document.diagnostics import Diagnostic, nearest
 from django_runbook.document.expressions import ExpressionError, Template, as_text, evaluate, is_known
 from django_runbook.document.inputs import Inputs
 from django_runbook.document.runbook import CommandStep, Located, Option
+from django_runbook.wording import did_you_mean
 
 _ENTRY_POINTS = frozenset(("manage.py", "./manage.py", "python", "python3", "django-admin"))
 
@@ -91,7 +92,7 @@ class Binder:
         else:
             near = nearest(name, names)
             message = f'there is no management command "{name}"'
-            help_text = f'"{near}" is near ({names[near]})' if near else "is its app in INSTALLED_APPS"
+            help_text = did_you_mean(near, where=names[near]) if near else "is its app in INSTALLED_APPS?"
         return Diagnostic(code="RB401", message=message, span=invocation.name_span, help=help_text)
 
 

@@ -8,12 +8,15 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 from django.core.management import get_commands, load_command_class
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error as DatabaseError
 
 from django_runbook.binding.checking import CheckingParser
+
+PROGRAM: Final = "manage.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +82,7 @@ class Catalog:
         try:
             with _silence():
                 command = load(name)
-                parser = command.create_parser("", name)
+                parser = new_parser(command, name)
         except (Exception, SystemExit) as error:
             if (reason := _of_database(error)) is not None:
                 return CommandSpec(name=name, app=app, parser=None, reason=_one_line(reason), is_deferred=True)
@@ -100,6 +103,11 @@ def load(name: str) -> BaseCommand:
     """Return a new instance of the command, as ``manage.py`` makes it."""
     app = get_commands()[name]
     return app if isinstance(app, BaseCommand) else load_command_class(app, name)
+
+
+def new_parser(command: BaseCommand, name: str) -> CommandParser:
+    """Return a new parser of the command, made and asked in the same way for a check and for a call."""
+    return command.create_parser(PROGRAM, name)
 
 
 def reads_own_argv(command: BaseCommand) -> bool:

@@ -17,7 +17,7 @@ from django_runbook.binding.options import Spelled
 from django_runbook.binding.refusals import explain, name_of
 from django_runbook.binding.texts import UNKNOWN, has_holes, holes_of
 from django_runbook.binding.verbosity import with_verbosity
-from django_runbook.document.diagnostics import Diagnostic, Severity, nearest
+from django_runbook.document.diagnostics import Diagnostic, Severity, Span, nearest
 from django_runbook.document.runbook import Option
 from django_runbook.wording import did_you_mean
 
@@ -70,6 +70,10 @@ class CheckedCommand:
                 severity=Severity.WARNING,
             )
         )
+        for word in words:
+            action = self.parser.root._option_string_actions.get(word.text.partition("=")[0])
+            if action is not None and is_refused(action, is_root=True):
+                problems.found.append(_meaningless(name_of(action), word.span))
         alone = self.parser.parse([word.text for word in words])
         levels = levels_of(self.parser, alone)
         spelled = list(self._spell_options(levels, alone, is_astray=True))
@@ -171,14 +175,7 @@ class CheckedCommand:
             raise OptionError(self._unknown_option(option, levels))
         is_root = levels[found.level].parser is self.parser.root
         if any(is_refused(match.action, is_root=is_root) for match in found.matches):
-            raise OptionError(
-                Diagnostic(
-                    code="RB406",
-                    message=f'"{option.name}" has no meaning in a runbook',
-                    span=option.name_span,
-                    help="a runbook runs with the settings of run_runbook",
-                )
-            )
+            raise OptionError(_meaningless(f'"{option.name}"', option.name_span))
         return found.level, spelling.spell(option, found.matches, starters=injection.starters(self.parser))
 
     def _other_parser(self, option: Option, levels: list[Level]) -> argparse.ArgumentParser | None:
@@ -200,6 +197,11 @@ class CheckedCommand:
             span=option.name_span,
             help="name that sub-command in the command line",
         )
+
+
+def _meaningless(what: str, span: Span) -> Diagnostic:
+    message, help_text = f"{what} has no meaning in a runbook", "a runbook runs with the settings of run_runbook"
+    return Diagnostic(code="RB406", message=message, span=span, help=help_text)
 
 
 def _place(action: argparse.Action | None, parser: argparse.ArgumentParser) -> object:

@@ -208,7 +208,7 @@ def unknown(
     known = {flag.lstrip("-") for action in actions for flag in action.option_strings if flag.startswith("--")}
     names = sorted(known - _REFUSED)
     word = option.name.lstrip("-").replace("_", "-")
-    whole = [name for name in names if name.startswith(word)]
+    whole = [name for name in names if name.startswith(word) and len(word) > 1]
     if whole:
         message = f'"{option.name}" is an abbreviation of {", ".join(f"--{name}" for name in whole)}'
         help_text = f"write it in full: {', '.join(whole)}"

@@ -221,7 +221,7 @@ def _about_flag(flag: str, name: str, parser: CheckingParser) -> tuple[str, str]
         message = f'"{flag}" is an option of the sub-command "{subs[0]}"'
         return message, "write it behind that sub-command"
     flags = sorted({flag for one in walk(parser.root) for flag in _flags_of(one, is_root=one is parser.root)})
-    whole = [known for known in flags if known.startswith(flag) and len(flag) > 1]
+    whole = [known for known in flags if known.startswith(flag) and len(flag) > 2]
     if whole:
         return f'"{flag}" is an abbreviation of {", ".join(whole)}', f"write it in full: {', '.join(whole)}"
     names = ", ".join(known for known in flags if len(known) > 2)

@@ -22,7 +22,6 @@ from django_runbook.process.streams import NO_INPUT, NoInputError
 from django_runbook.results import AttemptResult, StepStatus
 
 _INTERRUPTED: Final = 130
-_PROGRAM: Final = "manage.py"
 # What the built-in input() raises at the end of standard input.
 _END_OF_INPUT: Final = "EOF when reading a line"
 
@@ -175,16 +174,16 @@ def _invoke(
     command: Any = catalog.load(name)
     if not isinstance(command, BaseCommand):
         # The commands of django-click find the streams by themselves.
-        command.run_from_argv([_PROGRAM, name, *tokens])
+        command.run_from_argv([catalog.PROGRAM, name, *tokens])
         return False
     _keep_text_results(command, warnings)
     if command.requires_system_checks:
         checks.run_once(command)
     if catalog.reads_own_argv(command):
-        _run_from_argv(command, [_PROGRAM, name, *tokens], callbacks=callbacks)
+        _run_from_argv(command, [catalog.PROGRAM, name, *tokens], callbacks=callbacks)
         return callbacks.was_told
     # The rest of what `run_from_argv` does, without its handling of errors: options reach the command in no other way.
-    options = vars(command.create_parser(_PROGRAM, name).parse_args(list(tokens)))
+    options = vars(catalog.new_parser(command, name).parse_args(list(tokens)))
     args = options.pop("args", ())
     command.execute(*args, **{**options, **callbacks.for_command(command)})
     return callbacks.was_told
