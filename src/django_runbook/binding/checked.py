@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django_runbook.binding import injection
 from django_runbook.binding import options as spelling
 from django_runbook.binding.catalog import CommandSpec
-from django_runbook.binding.checking import CheckingParser, Outcome, is_refused, sub_parsers, walk
+from django_runbook.binding.checking import CheckingParser, Outcome, is_refused, sub_parsers
 from django_runbook.binding.finding import OptionError, find, find_in
 from django_runbook.binding.invocation import Piece, Problems
 from django_runbook.binding.layouts import Level, is_as_meant, layouts, levels_of, values_in_line
@@ -46,7 +46,7 @@ class CheckedCommand:
         values = values_in_line(words, alone)
         best: list[Piece] | None = None
         for layout in orders:
-            outcome = parser.parse([piece.text for piece in layout])
+            outcome = alone if layout is words else parser.parse([piece.text for piece in layout])
             if best is None and (outcome.refusal is None or outcome.refusal.kind != "extra"):
                 best = layout
             if outcome.refusal is None and is_as_meant(layout, outcome) and values_in_line(layout, outcome) == values:
@@ -93,9 +93,9 @@ class CheckedCommand:
         """Whether an option of the command line has a name that only the run will know."""
         name = word.text.partition("=")[0]
         holes = [hole for hole in holes_of(word.text) if hole < len(name)]
-        if not holes or holes[0] == 0 or word.text[0] not in injection.prefixes(self.parser):
+        if not holes or holes[0] == 0 or word.text[0] not in self.parser.prefixes:
             return False
-        actions = [one._option_string_actions.get(name[:2]) for one in walk(self.parser.root)]
+        actions = [one._option_string_actions.get(name[:2]) for one in self.parser.parsers]
         return name[:1] == name[1:2] or not any(action is not None and action.nargs != 0 for action in actions)
 
     def _final(self, layout: list[Piece], outcome: Outcome) -> list[str]:
@@ -181,7 +181,7 @@ class CheckedCommand:
     def _other_parser(self, option: Option, levels: list[Level]) -> argparse.ArgumentParser | None:
         """Return the parser of a sub-command that was not chosen, and has the option."""
         taken = [level.parser for level in levels]
-        others = (one for one in walk(self.parser.root) if all(one is not parser for parser in taken))
+        others = (one for one in self.parser.parsers if all(one is not parser for parser in taken))
         return next((one for one in others if find_in(option, one)), None)
 
     def _unknown_option(self, option: Option, levels: list[Level]) -> Diagnostic:
@@ -189,7 +189,7 @@ class CheckedCommand:
         if other is None:
             parsers = [level.parser for level in levels]
             return spelling.unknown(option, command=self.spec.name, parsers=parsers, stealth=self.spec.stealth_options)
-        actions = (action for one in walk(self.parser.root) for action in one._actions)
+        actions = (action for one in self.parser.parsers for action in one._actions)
         names = [name for action in actions for name, sub in sub_parsers(action).items() if sub is other]
         return Diagnostic(
             code="RB403",

@@ -8,7 +8,7 @@ import copy
 import functools
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn
 
@@ -80,13 +80,21 @@ class _State:
 
 
 class CheckingParser:
-    """A parser of a command, made exact and harmless; it can be asked as often as needed."""
+    """A parser of a command, made exact and harmless; it can be asked as often as needed.
+
+    ``parsers`` are those of its sub-commands too; ``prefixes`` begin their options, ``file_prefixes`` names of files with
+    arguments.
+    """
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self.root = parser
+        self.parsers = tuple(walk(parser))
+        self.prefixes = _characters(one.prefix_chars for one in self.parsers)
+        self.file_prefixes = _characters(one.fromfile_prefix_chars for one in self.parsers)
+        self._effects: dict[int, tuple[bool, bool]] = {}
         self._state = _State()
         self._own_actions: list[argparse.Action] = []
-        for one in walk(parser):
+        for one in self.parsers:
             self._adapt(one)
             known = {id(action) for action in self._own_actions}
             self._own_actions += [action for action in one._actions if id(action) not in known and _tame(action)]
@@ -211,9 +219,10 @@ class CheckingParser:
 
     def _convert(self, original: Callable[[argparse.Action, str], Any], action: argparse.Action, text: str) -> Any:
         # What has no type stays a Text: a sub-command's parser is handed the rest of the line in this way.
-        if action.type is None or has_holes(text) or opens_files(action.type):
+        opens, looks = self._effects_of(action)
+        if action.type is None or opens or has_holes(text):
             return text
-        if not looks_at_files(action.type):
+        if not looks:
             return original(action, str(text))
         try:
             return original(action, str(text))
@@ -225,10 +234,16 @@ class CheckingParser:
             self._state.absent.append(Refusal(kind="absent", message=message, action=action, indices=places))
             return text
 
+    def _effects_of(self, action: argparse.Action) -> tuple[bool, bool]:
+        """Whether the type of an action opens files, and whether it looks at them."""
+        if id(action) not in self._effects:
+            self._effects[id(action)] = (opens_files(action.type), looks_at_files(action.type))
+        return self._effects[id(action)]
+
     def _check_value(
         self, original: Callable[[argparse.Action, Any], None], action: argparse.Action, value: Any
     ) -> None:
-        if has_holes(value) or opens_files(action.type) or looks_at_files(action.type):
+        if has_holes(value) or any(self._effects_of(action)):
             return
         places = tuple(place for known, place in self._state.values if known is value)
         self._state.current_indices = places[:1] or self._state.current_indices
@@ -239,6 +254,10 @@ class CheckingParser:
     ) -> int:
         self._state.current, self._state.current_indices = action, ()
         return original(action, pattern)
+
+
+def _characters(several: Iterable[str | None]) -> str:
+    return "".join(dict.fromkeys("".join(one or "" for one in several)))
 
 
 def walk(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django_runbook.binding.checking import CheckingParser, walk
+from django_runbook.binding.checking import CheckingParser
 from django_runbook.binding.finding import long_flag
 from django_runbook.binding.invocation import Piece, Problems, Word
 from django_runbook.binding.texts import UNKNOWN, holes_of
@@ -42,13 +42,21 @@ def refuse_options(problems: Problems, parser: CheckingParser | None, args: Sequ
 
 def starters(parser: CheckingParser) -> str:
     """Return the characters that begin what the parsers of a command do not take for a value."""
-    return prefixes(parser) + _file_prefixes(parser)
+    return parser.prefixes + parser.file_prefixes
 
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
     problems: Problems
     parser: CheckingParser | None
+
+    @property
+    def _prefixes(self) -> str:
+        return "-" if self.parser is None else self.parser.prefixes
+
+    @property
+    def _file_prefixes(self) -> str:
+        return "" if self.parser is None else self.parser.file_prefixes
 
     def judge(self, index: int, word: Word) -> None:
         written = word.text[: word.written_length]
@@ -57,15 +65,15 @@ class _Rules:
             self._report(word, f'the value in "{word.text}" would become an option', help_text)
         if written or not word.text or 0 in holes_of(word.text):
             return
-        if word.text[0] in _file_prefixes(self.parser):
+        if word.text[0] in self._file_prefixes:
             self._report(word, self._file_message(word.text), self._way_out(index, is_file=True))
-        elif word.text[0] in prefixes(self.parser) and not self._is_number_of_option(index, word):
+        elif word.text[0] in self._prefixes and not self._is_number_of_option(index, word):
             self._report(word, f'the value "{word.text}" would become an option', self._way_out(index))
 
     def refuse_files(self, pieces: Sequence[Piece]) -> None:
         """Report positional values that would be read as files, wherever they stand."""
         for piece in pieces:
-            if piece.text[:1] and piece.text[0] in _file_prefixes(self.parser) and 0 not in holes_of(piece.text):
+            if piece.text[:1] and piece.text[0] in self._file_prefixes and 0 not in holes_of(piece.text):
                 help_text = _no_such_argument(self.problems)
                 self.problems.add("RB410", self._file_message(piece.text), piece.span, help_text)
 
@@ -77,9 +85,9 @@ class _Rules:
 
     def _is_cluster(self, text: str, written: str) -> bool:
         """Whether the value is the rest of short flags written together, none of which takes a value."""
-        if self.parser is None or text[0] not in prefixes(self.parser) or text[0] == text[1:2] or "=" in written:
+        if self.parser is None or text[0] not in self._prefixes or text[0] == text[1:2] or "=" in written:
             return False
-        for one in walk(self.parser.root):
+        for one in self.parser.parsers:
             letters = [one._option_string_actions.get(text[0] + letter) for letter in written[1:]]
             if letters and all(action is not None and action.nargs == 0 for action in letters):
                 return len(text) > len(written)
@@ -117,12 +125,3 @@ class _Rules:
 
 def _no_such_argument(problems: Problems) -> str:
     return f'"{problems.invocation.name}" cannot be given a positional argument that begins with this character'
-
-
-def prefixes(parser: CheckingParser | None) -> str:
-    """Return the characters that begin options."""
-    return "-" if parser is None else "".join(one.prefix_chars or "" for one in walk(parser.root))
-
-
-def _file_prefixes(parser: CheckingParser | None) -> str:
-    return "" if parser is None else "".join(one.fromfile_prefix_chars or "" for one in walk(parser.root))

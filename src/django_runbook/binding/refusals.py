@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from django_runbook.binding.checking import CheckingParser, Refusal, is_refused, sub_parsers, walk
-from django_runbook.binding.injection import prefixes
+from django_runbook.binding.checking import CheckingParser, Refusal, is_refused, sub_parsers
 from django_runbook.binding.invocation import Piece, Problems
 from django_runbook.binding.texts import UNKNOWN, holes_of, joined
 from django_runbook.document.diagnostics import Diagnostic, Span, nearest
@@ -70,12 +69,12 @@ def _tell(
     span = pieces[first].span if first is not None else invocation.name_span
     if refusal.kind == "extra":
         # What follows an unknown option is likely its value.
-        options = [index for index in indices if pieces[index].text.startswith(tuple(prefixes(parser)))]
+        options = [index for index in indices if pieces[index].text.startswith(tuple(parser.prefixes))]
         for index in sorted(options or indices):
             problems.found.append(_unrecognized(pieces[index], problems, parser))
         return indices or None
     what = name_of(refusal.action)
-    dashed = next((piece for piece in pieces if _is_dashed_value(piece, refusal, prefixes(parser))), None)
+    dashed = next((piece for piece in pieces if _is_dashed_value(piece, refusal, parser.prefixes)), None)
     if dashed is not None:
         message = f'"{dashed.text}" begins with a dash and would be taken for an option'
         problems.add("RB408", message, dashed.span, f"{what} takes several values, which cannot begin with one")
@@ -116,7 +115,7 @@ def _tell_required(
     names = match[1].split(", ") if match else []
     actions = [
         action
-        for one in walk(parser.root)
+        for one in parser.parsers
         for action in one._actions
         if action.required and argparse._get_action_name(action) in names
     ]
@@ -197,7 +196,7 @@ def name_of(action: argparse.Action | None) -> str:
 
 def _unrecognized(piece: Piece, problems: Problems, parser: CheckingParser) -> Diagnostic:
     flag, name = piece.text.split("=", 1)[0], problems.invocation.name
-    is_dashed = flag.startswith(tuple(prefixes(parser)))
+    is_dashed = flag.startswith(tuple(parser.prefixes))
     if is_dashed and piece.kind != "word":
         message = f'"{piece.text}" begins with a dash and would be taken for an option'
         help_text = "an option that takes several values cannot be given such a value"
@@ -215,12 +214,12 @@ def _about_flag(flag: str, name: str, parser: CheckingParser) -> tuple[str, str]
     if flag in parser.root._option_string_actions:
         message = f'"{flag}" is an option of "{name}" and not of its sub-command'
         return message, 'write it in front of the sub-command, or put it under "options"'
-    actions = [action for one in walk(parser.root) for action in one._actions]
+    actions = [action for one in parser.parsers for action in one._actions]
     subs = [sub for action in actions for sub, one in sub_parsers(action).items() if flag in one._option_string_actions]
     if subs:
         message = f'"{flag}" is an option of the sub-command "{subs[0]}"'
         return message, "write it behind that sub-command"
-    flags = sorted({flag for one in walk(parser.root) for flag in _flags_of(one, is_root=one is parser.root)})
+    flags = sorted({flag for one in parser.parsers for flag in _flags_of(one, is_root=one is parser.root)})
     whole = [known for known in flags if known.startswith(flag) and len(flag) > 2]
     if whole:
         return f'"{flag}" is an abbreviation of {", ".join(whole)}', f"write it in full: {', '.join(whole)}"

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 
+from django.core.management.base import CommandParser
+
 from django_runbook.binding.checking import CheckingParser, Outcome, sub_parsers
 from django_runbook.binding.finding import long_flag
 from django_runbook.binding.invocation import Piece
@@ -24,6 +26,9 @@ def with_verbosity(
     ends = {index for index, piece in enumerate(layout) if piece.kind == "terminator"}
     if any(not by.indices or not set(by.indices) <= ends for by in own):
         return layout
+    usual = next((action for action in parser.root._actions if _is_verbosity(action)), None)
+    if usual is not None and not own and _is_beyond_doubt(parser, usual, verbosity):
+        return [Piece(f"{long_flag(usual)}={verbosity}", span, "verbosity"), *layout]
     wanted = _consumed(outcome)
     for candidate in _candidates(layout, outcome, parser, verbosity=verbosity, span=span):
         found = parser.parse([piece.text for piece in candidate])
@@ -48,6 +53,20 @@ def _candidates(
         yield [*pieces[:at], Piece(f"{flag}={verbosity}", span, "verbosity"), *pieces[at:]]
         if pieces != layout:
             yield pieces
+
+
+def _is_beyond_doubt(parser: CheckingParser, action: argparse.Action, verbosity: int) -> bool:
+    """Whether the option of Django itself can be put in front without asking: nothing else can depend on it."""
+    kind = type(parser.root)
+    return (
+        len(parser.parsers) == 1
+        and type(action) is argparse._StoreAction
+        and action.type is int
+        and (action.choices is None or verbosity in action.choices)
+        and kind.parse_args in {CommandParser.parse_args, argparse.ArgumentParser.parse_args}
+        and kind.parse_known_args is argparse.ArgumentParser.parse_known_args
+        and not any(action in group._group_actions for group in parser.root._mutually_exclusive_groups)
+    )
 
 
 def _is_verbosity(action: argparse.Action) -> bool:
