@@ -1,4 +1,4 @@
-"""What reaches a command from a shell, and what reaches it from a runbook: the two must be equal."""
+"""Compares what reaches a command from a shell with what reaches it from a runbook: the two must be equal."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.management import call_command
-
 from django_runbook.binding import catalog
 from django_runbook.binding.binder import Binder
 from django_runbook.binding.catalog import Catalog
 from django_runbook.binding.plan import PlannedStep, plan
 from django_runbook.document import inputs, source, validate
 from django_runbook.document.diagnostics import Diagnostic, has_errors
+from django_runbook.executors.calling import Callbacks, PassedChecks, call
+from django_runbook.process.masking import masker
+from django_runbook.process.stopping import Stop
+from django_runbook.results import AttemptResult
 from tests.testapp.parsing import RECEIVED
 
 Received = tuple[tuple[Any, ...], dict[str, Any]]
@@ -53,5 +55,13 @@ def from_runbook(step: dict[str, Any] | str) -> list[Received] | None:
         return None
     RECEIVED.clear()
     name = step.split()[0] if isinstance(step, str) else step["command"].split()[0]
-    call_command(name, *planned.binding.tokens, stdout=io.StringIO(), stderr=io.StringIO())
+    called(name, planned.binding.tokens)
     return list(RECEIVED)
+
+
+def called(name: str, tokens: Sequence[str]) -> AttemptResult:
+    """Call a command as a run does, with what it prints left out."""
+    stop = Stop()
+    callbacks = Callbacks(halt=stop, report_progress=lambda *counts: None, call_key="1", mask=masker(()))
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        return call(name, tuple(tokens), callbacks=callbacks, checks=PassedChecks(), stop=stop)

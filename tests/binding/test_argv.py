@@ -117,6 +117,22 @@ EQUAL: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"command": "parse_single_dash", "options": {"name": "-x", "n": 3, "flag": True}},
         ["-name=-x", "-n", "3", "-flag"],
     ),
+    "null is not given": ({"command": "parse_typed", "options": {"count": None, "mode": None}}, []),
+    "null for flags": (
+        {"command": "parse_constants", "options": {"fast": None, "quiet": None, "interactive": None}},
+        [],
+    ),
+    "the negative of a pair": ({"command": "parse_pairs", "options": {"live": False}}, ["--no-live"]),
+    "the positive of a pair": ({"command": "parse_pairs", "options": {"live": True}}, ["--live"]),
+    "the negative of a pair by its name": ({"command": "parse_pairs", "options": {"quick": False}}, ["--noquick"]),
+    "a flag that is spelled out": (
+        {"command": "parse_pairs", "options": {"--output": "x", "-n": 1}},
+        ["--output=x", "-n1"],
+    ),
+    "a name that is a dest only": (
+        {"command": "parse_pairs", "options": {"first": 1, "talks": False}},
+        ["-n1", "--quiet"],
+    ),
     "labels": ({"command": "parse_label a b", "options": {"force": True}}, ["a", "b", "--force"]),
     "apps": ({"command": "parse_app auth", "args": ["sessions"]}, ["auth", "sessions"]),
     "beside stealth options": ({"command": "parse_stealth", "options": {"shown": "x"}}, ["--shown=x"]),
@@ -141,7 +157,23 @@ REFUSED: dict[str, tuple[dict[str, Any] | str, str]] = {
     "no values": ({"command": "parse_nargs", "options": {"some": []}}, "RB404"),
     "several where one is taken": ({"command": "parse_typed", "options": {"count": [1, 2]}}, "RB404"),
     "true for a value": ({"command": "parse_typed", "options": {"mode": True}}, "RB404"),
-    "empty for a value": ({"command": "parse_typed", "options": {"mode": None}}, "RB404"),
+    "empty for a positional": ({"command": "parse_plus", "args": [None]}, "RB404"),
+    "a mapping for a value": ({"command": "parse_typed", "options": {"mode": {"a": 1}}}, "RB404"),
+    "a mapping among values": ({"command": "parse_nargs", "options": {"some": ["a", {"b": 1}]}}, "RB404"),
+    "a mapping for a flag": ({"command": "parse_constants", "options": {"fast": {}}}, "RB404"),
+    "a mapping for a positional": ({"command": "parse_plus", "args": [{"a": "${{ today }}"}]}, "RB404"),
+    "null for what is required": ({"command": "parse_required --name a --flag", "options": {"number": None}}, "RB413"),
+    "an unknown name of null": ({"command": "parse_typed", "options": {"size": None}}, "RB403"),
+    "not what is the default": ({"command": "parse_pairs", "options": {"json": False}}, "RB404"),
+    "not what has no opposite": ({"command": "parse_pairs", "options": {"always": False}}, "RB404"),
+    "no to a denial of a pair": ({"command": "parse_pairs", "options": {"no-live": False}}, "RB404"),
+    "no to a denial by name": ({"command": "parse_pairs", "options": {"noquick": False}}, "RB404"),
+    "a value that the only flag does not give": ({"command": "parse_pairs", "options": {"talks": True}}, "RB404"),
+    "a name that is another option's dest": ({"command": "parse_pairs", "options": {"output": "x"}}, "RB407"),
+    "a name of two flags": ({"command": "parse_pairs", "options": {"n": 1}}, "RB407"),
+    "an abbreviated name": ({"command": "parse_typed", "options": {"cou": 3}}, "RB403"),
+    "an option behind its sub-command": ("parse_subcommands import x --root r", "RB403"),
+    "false for what cannot be checked": ({"command": "parse_no_parser", "options": {"loud": False}}, "RB404"),
     "a value for a flag": ({"command": "parse_constants", "options": {"fast": "yes"}}, "RB404"),
     "no to a denial": ({"command": "parse_constants", "options": {"no-reload": False}}, "RB404"),
     "missing positional": ("parse_plus", "RB413"),
@@ -184,6 +216,35 @@ def test_what_cannot_be_meant_is_refused(step: dict[str, Any] | str, code: str) 
     assert codes == {code} or (code == "RB416" and codes == {"RB404"})
 
 
+def test_one_mistake_is_one_diagnostic() -> None:
+    for step in (
+        "parse_required --nam a --number 1 --flag",
+        "parse_required --name a --numbr 1 --flag",
+        "parse_required --name a --number one --flag",
+        "parse_exclusive_required --ther x",
+        "parse_subcommands import x --limi 3",
+        "parse_subcommands import x --root r",
+        "parse_subcommands import x --output r",
+        {"command": "parse_subcommands imprt x", "options": {"limit": 3}},
+        {"command": "parse_required --name a --flag", "options": {"numbr": 1}},
+        {"command": "parse_required --name a --flag", "options": {"number": "one"}},
+        {"command": "parse_positionals a", "options": {"count": 2}},
+    ):
+        _, diagnostics = bound(step)
+        assert len(diagnostics) == 1, step
+
+
+def test_hints_name_the_right_way_out() -> None:
+    hints = {step: bound(step)[1][0] for step in ("parse_typed --cou 3", "parse_subcommands import x --root r")}
+    assert [(item.message, item.help) for item in hints.values()] == [
+        ('"--cou" is an abbreviation of --count', "write it in full: --count"),
+        (
+            '"--root" is an option of "parse_subcommands" and not of its sub-command',
+            'write it in front of the sub-command, or put it under "options"',
+        ),
+    ]
+
+
 def test_checking_opens_no_file(tmp_path: Path) -> None:
     precious = tmp_path / "precious.txt"
     precious.write_text("kept")
@@ -201,7 +262,7 @@ def test_files_are_opened_by_the_call(tmp_path: Path) -> None:
 
 
 def test_a_command_without_a_parser_is_a_warning_and_spelled_as_usual() -> None:
-    planned, diagnostics = bound({"command": "parse_no_parser x", "options": {"dry_run": True, "size": 3, "no": False}})
+    planned, diagnostics = bound({"command": "parse_no_parser x", "options": {"dry_run": True, "size": 3, "no": None}})
     assert [(item.code, item.severity) for item in diagnostics] == [("RB412", Severity.WARNING)]
     assert planned.binding.tokens == ("x", "--dry-run", "--size=3")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from django_runbook.binding.checking import UNKNOWN
+from django_runbook.binding.texts import UNKNOWN, joined
 from django_runbook.document.diagnostics import Severity
 from tests.binding.local import Declare, argument, bind, command_of, errors, parsed
 
@@ -78,7 +78,7 @@ TAKEN: dict[str, tuple[Declare, list[str]]] = {
     "a file of arguments": (reading_files, ["@/nowhere/arguments"]),
     "an unknown sub-command": (subcommands, [UNKNOWN, "--limit", "3"]),
     "an unknown pair": (argument("--set", action=KeyValue), ["--set", UNKNOWN]),
-    "an unknown option": (argument("--set"), [f"--{UNKNOWN}=3"]),
+    "an unknown option": (argument("--set"), [joined("--", UNKNOWN, "=3")]),
     "several unknown choices": (argument("--set", nargs="+", choices=["a"]), ["--set", UNKNOWN, "a"]),
     "a database that is a file": (argument("--database"), ["--database", "x.sqlite"]),
     "several databases": (argument("--database"), ["--database", "default,replica"]),

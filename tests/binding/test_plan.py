@@ -89,6 +89,25 @@ def test_what_the_file_says_is_judged_if_another_day_would_run_it(when: str) -> 
     assert codes_of(f"  - {{command: migrate, options: {{verbosity: '${{{{ params.ids }}}}'}}, when: {when}}}\n") == []
 
 
+def test_a_parameter_that_is_not_given_leaves_its_option_out() -> None:
+    step = "  - {command: parse_typed, options: {count: '${{ params.limit }}'}}\n"
+    assert plan_of(step).steps["parse_typed"].binding.tokens == ()
+    assert plan_of(step, limit="3").steps["parse_typed"].binding.tokens == ("--count=3",)
+    assert codes_of("  - {command: say, args: ['${{ params.limit }}']}\n") == ["RB404"]
+
+
+@pytest.mark.parametrize("value", ["'${{ params.mode }}'", "'${{ {1: 2} }}'", "{a: 1}", "[{a: 1}]"])
+def test_a_mapping_is_an_error_at_its_place(value: str) -> None:
+    found = plan_of(f"  - {{command: parse_typed, options: {{mode: {value}}}}}\n").diagnostics
+    assert [item.span.column for item in found] == ([] if "mode }" in value else [44 + value.startswith("[")])
+
+
+def test_an_atomic_step_whose_database_is_unknown_is_not_judged() -> None:
+    one = "  - {id: one, command: say a, capture: text}\n"
+    step = "  - {command: 'flush --no-input --database=${{ steps.one.output }}', atomic: true}\n"
+    assert "RB419" not in codes_of(one + step)
+
+
 def test_a_day_that_was_given_is_known() -> None:
     assert codes_of("  - {command: migrate --verbosity 9, when: params.day.day == 1}\n", day="2013-02-02") == []
 

@@ -1,4 +1,4 @@
-"""A step with the values that are known to its tokens."""
+"""Turns a step, with the values that are known, into its tokens."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 from django_runbook.binding.argv import Binding, Invocation, Word, bind_invocation
 from django_runbook.binding.catalog import BrokenCommandError, Catalog, UnknownCommandError
-from django_runbook.binding.checking import UNKNOWN
+from django_runbook.binding.texts import UNKNOWN, holes_of, joined
 from django_runbook.document.diagnostics import Diagnostic, nearest
 from django_runbook.document.expressions import ExpressionError, Template, as_text, evaluate, is_known
 from django_runbook.document.inputs import Inputs
 from django_runbook.document.runbook import CommandStep, Located, Option
+from django_runbook.wording import did_you_mean
 
 _ENTRY_POINTS = frozenset(("manage.py", "./manage.py", "python", "python3", "django-admin"))
 
@@ -91,7 +92,7 @@ class Binder:
         else:
             near = nearest(name, names)
             message = f'there is no management command "{name}"'
-            help_text = f'"{near}" is near ({names[near]})' if near else "is its app in INSTALLED_APPS"
+            help_text = did_you_mean(near, where=names[near]) if near else "is its app in INSTALLED_APPS?"
         return Diagnostic(code="RB401", message=message, span=invocation.name_span, help=help_text)
 
 
@@ -106,8 +107,8 @@ class _Evaluation:
             return Word(text=template, span=token.span)
         assert isinstance(template, Template)
         first = template.parts[0]
-        text = self._text(template)
-        return Word(text=text, span=token.span, may_be_option=isinstance(first, str) and first.startswith("-"))
+        written_length = len(first) if isinstance(first, str) else 0
+        return Word(text=self._text(template), span=token.span, written_length=written_length)
 
     def located(self, located: Located) -> Located:
         value = located.value
@@ -135,7 +136,7 @@ class _Evaluation:
             else:
                 context = self.context if self.context is not None else self.inputs.context()
                 parts.append(as_text(evaluate(part, context), part))
-        return "".join(parts)
+        return joined(*parts)
 
 
 def _as_located(value: object, located: Located) -> Located:
@@ -156,7 +157,7 @@ def _as_located(value: object, located: Located) -> Located:
 def _key_of(invocation: Invocation) -> object:
     return (
         invocation.name,
-        tuple((word.text, word.may_be_option) for word in invocation.words),
+        tuple((word.text, holes_of(word.text), word.written_length) for word in invocation.words),
         tuple(_plain(located) for located in invocation.args),
         tuple((option.name, _plain(option.value)) for option in invocation.options),
     )
@@ -165,5 +166,7 @@ def _key_of(invocation: Invocation) -> object:
 def _plain(located: Located) -> object:
     if isinstance(located.value, tuple):
         return tuple(_plain(item) for item in located.value)
+    if isinstance(located.value, Mapping):
+        return tuple((name, _plain(item)) for name, item in located.value.items())
     # The type belongs to the key: True and 1 are equal and mean different tokens.
-    return (type(located.value), located.value, located.text)
+    return (type(located.value), located.value, holes_of(located.value), located.text)

@@ -8,20 +8,23 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 from django.core.management import get_commands, load_command_class
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error as DatabaseError
 
 from django_runbook.binding.checking import CheckingParser
+
+PROGRAM: Final = "manage.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandSpec:
     """A command that can be called. ``parser`` is None where nothing can be checked; ``reason`` says why.
 
-    ``is_deferred`` means that a later look may be able to: a table was not there yet. ``is_batch`` tells a command that
-    commits batch by batch, and goes on after its last one.
+    ``is_deferred`` means that a later check may succeed: a table was not there yet. ``is_batch`` marks a command that
+    commits batch by batch, and goes on after its last one. ``reads_own_argv`` marks one that need not ask its parser.
     """
 
     name: str
@@ -31,6 +34,7 @@ class CommandSpec:
     reason: str = ""
     is_deferred: bool = False
     is_batch: bool = False
+    reads_own_argv: bool = False
 
 
 class UnknownCommandError(LookupError):
@@ -78,7 +82,7 @@ class Catalog:
         try:
             with _silence():
                 command = load(name)
-                parser = command.create_parser("", name)
+                parser = new_parser(command, name)
         except (Exception, SystemExit) as error:
             if (reason := _of_database(error)) is not None:
                 return CommandSpec(name=name, app=app, parser=None, reason=_one_line(reason), is_deferred=True)
@@ -89,15 +93,26 @@ class Catalog:
             name=name,
             app=app,
             parser=CheckingParser(parser),
-            stealth_options=tuple(command.stealth_options),
+            stealth_options=tuple(getattr(command, "stealth_options", ())),
             is_batch=bool(getattr(command, "continues_from_checkpoint", False)),
+            reads_own_argv=reads_own_argv(command),
         )
 
 
 def load(name: str) -> BaseCommand:
-    """A new instance of the command, as ``call_command`` makes it."""
+    """Return a new instance of the command, as ``manage.py`` makes it."""
     app = get_commands()[name]
     return app if isinstance(app, BaseCommand) else load_command_class(app, name)
+
+
+def new_parser(command: BaseCommand, name: str) -> CommandParser:
+    """Return a new parser of the command, made and asked in the same way for a check and for a call."""
+    return command.create_parser(PROGRAM, name)
+
+
+def reads_own_argv(command: BaseCommand) -> bool:
+    """Whether a command does not leave its command line to Django, which asks its parser and calls ``execute``."""
+    return getattr(type(command), "run_from_argv", None) is not BaseCommand.run_from_argv
 
 
 def _of_database(error: BaseException) -> DatabaseError | None:

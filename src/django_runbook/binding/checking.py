@@ -1,4 +1,4 @@
-"""Argv tokens to what the command's own parser makes of them, without any of the effects that parsing can have."""
+"""Asks the own parser of a command what it makes of argv tokens, without any effect that parsing can have."""
 
 from __future__ import annotations
 
@@ -7,50 +7,29 @@ import contextlib
 import copy
 import functools
 import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NoReturn, Self, SupportsIndex
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NoReturn
 
 from django.db import Error as DatabaseError
 
 from django_runbook.binding.effects import looks_at_files, opens_files
+from django_runbook.binding.texts import Text, has_holes
 
-# Stands inside a text for a part that only the run will know; files that hold it are refused.
-UNKNOWN = "\ufdd0"
-_REFUSED_FLAGS = frozenset(("--settings", "--pythonpath"))
-
-
-class Token(str):
-    """A text that knows which token of the command line it is a part of, whatever argparse cuts out of it."""
-
-    __slots__ = ("place",)
-    place: int
-
-    def __new__(cls, text: str, place: int = -1) -> Self:
-        token = super().__new__(cls, text)
-        token.place = place
-        return token
-
-    def __getitem__(self, key: SupportsIndex | slice) -> str:
-        text = super().__getitem__(key)
-        return Token(text, self.place) if isinstance(key, slice) else text
-
-    def partition(self, separator: str, /) -> tuple[str, str, str]:
-        head, middle, tail = super().partition(separator)
-        return Token(head, self.place), middle, Token(tail, self.place)
-
-    def split(self, sep: str | None = None, maxsplit: SupportsIndex = -1) -> list[str]:
-        return [Token(part, self.place) for part in super().split(sep, maxsplit)]
+_AMBIGUOUS: Final = re.compile(r"ambiguous option: (.*) could match ", re.DOTALL)
+_REFUSED_FLAGS: Final = frozenset(("--settings", "--pythonpath"))
 
 
 @dataclass(frozen=True, slots=True)
 class Consumption:
-    """An action took these tokens, in this parser."""
+    """An action took these tokens, in this parser; ``is_cut_short`` if argparse left out a value that is two dashes."""
 
     action: argparse.Action
     parser: argparse.ArgumentParser
     indices: tuple[int, ...]
     texts: tuple[str, ...]
+    is_cut_short: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +47,14 @@ class Outcome:
     """What parsing the tokens gave.
 
     ``absent`` is what depends on files that an earlier step may make; ``is_cut`` says that what follows a token
-    cannot be known yet.
+    cannot be known yet. ``values`` are those that the command would be given.
     """
 
     consumptions: tuple[Consumption, ...]
     refusal: Refusal | None
     absent: tuple[Refusal, ...] = ()
     is_cut: bool = False
+    values: Mapping[str, object] = field(default_factory=dict)
 
 
 class _RefusedError(Exception):
@@ -93,18 +73,28 @@ class _State:
     extras: tuple[int, ...] = ()
     values: list[tuple[object, int]] = field(default_factory=list)
     absent: list[Refusal] = field(default_factory=list)
+    abbreviations: dict[str, int] = field(default_factory=dict)
+    namespace: object = None
     current: argparse.Action | None = None
     current_indices: tuple[int, ...] = ()
 
 
 class CheckingParser:
-    """A parser of a command, made exact and harmless; it can be asked as often as needed."""
+    """A parser of a command, made exact and harmless; it can be asked as often as needed.
+
+    ``parsers`` are those of its sub-commands too; ``prefixes`` begin their options, ``file_prefixes`` names of files with
+    arguments.
+    """
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self.root = parser
+        self.parsers = tuple(walk(parser))
+        self.prefixes = _characters(one.prefix_chars for one in self.parsers)
+        self.file_prefixes = _characters(one.fromfile_prefix_chars for one in self.parsers)
+        self._effects: dict[int, tuple[bool, bool]] = {}
         self._state = _State()
         self._own_actions: list[argparse.Action] = []
-        for one in walk(parser):
+        for one in self.parsers:
             self._adapt(one)
             known = {id(action) for action in self._own_actions}
             self._own_actions += [action for action in one._actions if id(action) not in known and _tame(action)]
@@ -119,14 +109,16 @@ class CheckingParser:
             return Outcome((), Refusal(kind="required", message=str(missing)))
         try:
             with _fresh(self._own_actions), _silence():
-                refusal = self._attempt([Token(text, index) for index, text in enumerate(tokens)])
+                refusal = self._attempt([Text(text, place=index) for index, text in enumerate(tokens)])
         except _CutError:
             return Outcome(tuple(state.consumptions), None, is_cut=True)
-        return Outcome(tuple(state.consumptions), refusal, tuple(state.absent))
+        values = dict(getattr(state.namespace, "__dict__", {}))
+        return Outcome(tuple(state.consumptions), refusal, tuple(state.absent), values=values)
 
     def _attempt(self, tokens: list[str]) -> Refusal | None:
         try:
-            self.root.parse_args(tokens)
+            # As `run_from_argv` asks it.
+            self._state.namespace = self.root.parse_args(tokens)
         except _RefusedError as error:
             return error.refusal
         except argparse.ArgumentError as error:
@@ -138,7 +130,9 @@ class CheckingParser:
             raise
         except Exception as error:  # noqa: BLE001 - a type or an action of the command's own may raise anything
             return self._refuse("crash", f"{type(error).__name__}: {error}")
-        return None
+        # A parser that ignores what it does not know would know what is written in short.
+        short = tuple(place for place in self._state.extras if place in self._state.abbreviations.values())
+        return Refusal(kind="extra", message="an abbreviation", indices=short) if short else None
 
     def _refuse(self, kind: str, message: str) -> Refusal:
         state = self._state
@@ -151,15 +145,24 @@ class CheckingParser:
         given.error = self._error
         given._read_args_from_files = functools.partial(_read_no_files, parser)
         given.exit = self._exit
-        given._get_option_tuples = functools.partial(_exact_option_tuples, parser._get_option_tuples)
+        given._get_option_tuples = functools.partial(self._get_option_tuples, parser._get_option_tuples)
         given._get_values = functools.partial(self._get_values, parser, parser._get_values)
         given._get_value = functools.partial(self._get_value, parser._get_value)
         given._check_value = functools.partial(self._check_value, parser._check_value)
         given._match_argument = functools.partial(self._match_argument, parser._match_argument)
 
+    def _get_option_tuples(self, original: Callable[[str], list[Any]], text: str) -> list[Any]:
+        """Leave abbreviations out. What is exact and an abbreviation as well stays ambiguous, as in a shell."""
+        found = original(text)
+        if not found or any(text.startswith(one[1]) for one in found):
+            return found
+        self._state.abbreviations[str(text)] = text.place if isinstance(text, Text) else -1
+        # An unknown option: with no match at all, argparse takes a text with a space in it for a value.
+        return found if len(found) > 1 else [(None, text, *(None for _ in found[0][2:]))]
+
     def _parse_known_args(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         namespace, extras = original(*args, **kwargs)
-        self._state.extras = tuple(text.place for text in extras if isinstance(text, Token))
+        self._state.extras = tuple(text.place for text in extras if isinstance(text, Text))
         return namespace, extras
 
     def _error(self, message: str) -> NoReturn:
@@ -168,6 +171,9 @@ class CheckingParser:
     def _classify(self, message: str) -> Refusal:
         if self._state.extras:
             return Refusal(kind="extra", message=message, indices=self._state.extras)
+        ambiguous = _AMBIGUOUS.match(message)
+        if ambiguous is not None and ambiguous[1] in self._state.abbreviations:
+            return Refusal(kind="extra", message=message, indices=(self._state.abbreviations[ambiguous[1]],))
         if "required" in message:
             return Refusal(kind="required", message=message)
         return self._refuse("extra" if "unrecognized" in message else "value", message)
@@ -186,32 +192,37 @@ class CheckingParser:
         texts: list[str],
     ) -> Any:
         state = self._state
-        indices = tuple(text.place for text in texts if isinstance(text, Token))
+        indices = tuple(text.place for text in texts if isinstance(text, Text))
         state.current, state.current_indices = action, indices
         if is_refused(action, is_root=parser is self.root):
             raise _RefusedError(self._refuse("refused", "the option has no meaning in a runbook"))
         if indices or action.option_strings:
             state.consumptions.append(Consumption(action, parser, indices, tuple(texts)))
-        if sub_parsers(action) and texts and UNKNOWN in texts[0]:
+        if sub_parsers(action) and texts and has_holes(texts[0]):
             raise _CutError
         state.values = []
+        has_dashes = "--" in texts
         values = original(action, texts)
+        if has_dashes and state.consumptions and state.consumptions[-1].action is action:
+            is_cut_short = "--" not in (values if isinstance(values, list) else [values])
+            state.consumptions[-1] = replace(state.consumptions[-1], is_cut_short=is_cut_short)
         state.current_indices = indices
         return values
 
     def _get_value(self, original: Callable[[argparse.Action, str], Any], action: argparse.Action, text: str) -> Any:
-        if isinstance(text, Token):
+        if isinstance(text, Text):
             self._state.current_indices = (text.place,)
         value = self._convert(original, action, text)
-        if isinstance(text, Token):
+        if isinstance(text, Text):
             self._state.values.append((value, text.place))
         return value
 
     def _convert(self, original: Callable[[argparse.Action, str], Any], action: argparse.Action, text: str) -> Any:
-        # What has no type stays a Token: a sub-command's parser is handed the rest of the line in this way.
-        if action.type is None or UNKNOWN in text or opens_files(action.type):
+        # What has no type stays a Text: a sub-command's parser is handed the rest of the line in this way.
+        opens, looks = self._effects_of(action)
+        if action.type is None or opens or has_holes(text):
             return text
-        if not looks_at_files(action.type):
+        if not looks:
             return original(action, str(text))
         try:
             return original(action, str(text))
@@ -219,14 +230,20 @@ class CheckingParser:
             raise
         except Exception as error:  # noqa: BLE001 - as in _attempt
             message = str(getattr(error, "message", error))
-            places = (text.place,) if isinstance(text, Token) else ()
+            places = (text.place,) if isinstance(text, Text) else ()
             self._state.absent.append(Refusal(kind="absent", message=message, action=action, indices=places))
             return text
+
+    def _effects_of(self, action: argparse.Action) -> tuple[bool, bool]:
+        """Whether the type of an action opens files, and whether it looks at them."""
+        if id(action) not in self._effects:
+            self._effects[id(action)] = (opens_files(action.type), looks_at_files(action.type))
+        return self._effects[id(action)]
 
     def _check_value(
         self, original: Callable[[argparse.Action, Any], None], action: argparse.Action, value: Any
     ) -> None:
-        if _has_unknown(value) or opens_files(action.type) or looks_at_files(action.type):
+        if has_holes(value) or any(self._effects_of(action)):
             return
         places = tuple(place for known, place in self._state.values if known is value)
         self._state.current_indices = places[:1] or self._state.current_indices
@@ -237,6 +254,10 @@ class CheckingParser:
     ) -> int:
         self._state.current, self._state.current_indices = action, ()
         return original(action, pattern)
+
+
+def _characters(several: Iterable[str | None]) -> str:
+    return "".join(dict.fromkeys("".join(one or "" for one in several)))
 
 
 def walk(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
@@ -265,26 +286,11 @@ def is_refused(action: argparse.Action, *, is_root: bool) -> bool:
     return is_root and not _REFUSED_FLAGS.isdisjoint(action.option_strings)
 
 
-def _exact_option_tuples(original: Callable[[str], list[Any]], text: str) -> list[Any]:
-    """Without abbreviations. What is exact and an abbreviation as well stays ambiguous, as in a shell."""
-    found = original(text)
-    if not found or any(text.startswith(one[1]) for one in found):
-        return found
-    # An option that nobody has: with no match at all, argparse takes a text with a space in it for a value.
-    return [(None, text, *(None for _ in found[0][2:]))]
-
-
 def _read_no_files(parser: argparse.ArgumentParser, tokens: list[str]) -> list[str]:
     prefixes = tuple(parser.fromfile_prefix_chars or "")
     if prefixes and any(token.startswith(prefixes) for token in tokens):
         raise _CutError
     return tokens
-
-
-def _has_unknown(value: object) -> bool:
-    if isinstance(value, list | tuple):
-        return any(_has_unknown(item) for item in value)
-    return isinstance(value, str) and UNKNOWN in value
 
 
 def _tame(action: argparse.Action) -> bool:
@@ -301,7 +307,7 @@ def _tame(action: argparse.Action) -> bool:
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        if is_harmful or _has_unknown(values):
+        if is_harmful or has_holes(values):
             setattr(namespace, self.dest, values)
         else:
             own.__call__(self, parser, namespace, values, option_string)

@@ -9,6 +9,7 @@ from typing import Final
 
 from django_runbook.document.diagnostics import Diagnostic, nearest
 from django_runbook.document.runbook import Step
+from django_runbook.wording import did_you_mean, one_after_another
 
 # Where a bare name is looked for; any other exception is named with its module.
 HOMES: Final = (
@@ -70,5 +71,5 @@ def _help(name: str) -> str:
         other for home in HOMES for other, value in vars(importlib.import_module(home)).items() if _is_exception(value)
     }
     near = nearest(name, sorted(known))
-    hint = f'"{near}" is near; ' if near else ""
-    return f'{hint}name an exception of your own with its module, as in "requests.exceptions.Timeout"'
+    own = 'name an exception of your own with its module, as in "requests.exceptions.Timeout"'
+    return one_after_another(did_you_mean(near), own)

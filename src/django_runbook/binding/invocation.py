@@ -1,4 +1,4 @@
-"""What is handed to the binding of one command, and what it gives back."""
+"""Defines what the binding of one command is given, and what it gives back."""
 
 from __future__ import annotations
 
@@ -11,16 +11,23 @@ from django_runbook.document.runbook import Located, Option
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """A token of the command line. ``may_be_option`` says that its written form begins with a dash."""
+    """A token of the command line.
+
+    ``written_length`` is the number of characters in front of its first expression; None if it has none.
+    """
 
     text: str
     span: Span
-    may_be_option: bool = True
+    written_length: int | None = None
+
+    @property
+    def is_written(self) -> bool:
+        return self.written_length is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """What a step hands to its command, with all values known or `UNKNOWN`."""
+    """What a step gives to its command, with all values known or `UNKNOWN`."""
 
     name: str
     name_span: Span
@@ -41,7 +48,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Tokens that stand together, each with its place; ``intent`` is what they must turn out to be."""
+    """A token with its place; ``kind`` and ``action`` say what it must turn out to be."""
 
     text: str
     span: Span
@@ -51,8 +58,11 @@ class Piece:
 
 @dataclass(slots=True)
 class Problems:
+    """Collects what stands against an invocation; ``unknown_flags`` are those of its command line that are reported."""
+
     invocation: Invocation
     found: list[Diagnostic] = field(default_factory=list)
+    unknown_flags: list[str] = field(default_factory=list)
 
     def add(self, code: str, message: str, span: Span, help_text: str = "") -> None:
         self.found.append(Diagnostic(code=code, message=message, span=span, help=help_text))

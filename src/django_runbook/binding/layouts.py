@@ -1,9 +1,9 @@
-"""Options and values to the orders in which they can stand, and whether an order means what was meant."""
+"""Orders options and values on a command line, and tells whether an order means what was meant."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from django_runbook.binding.checking import CheckingParser, Consumption, Outcome, sub_parsers
@@ -35,13 +35,13 @@ def layouts(
     args: list[Piece],
     *,
     levels: list[Level],
-    parser: CheckingParser,
+    starters: Collection[str],
 ) -> Iterator[list[Piece]]:
     """The orders in which the tokens can stand, the most natural one first; the parser says which one is right."""
     if not spelled and not args:
         yield words
         return
-    tails = list(_tails(args))
+    tails = list(_tails(args, starters))
     for is_after in (True, False):
         for terminator in ("", "--verbosity", "either", "--"):
             for tail in tails:
@@ -50,9 +50,9 @@ def layouts(
                     yield layout
 
 
-def _tails(args: list[Piece]) -> Iterator[list[Piece]]:
+def _tails(args: list[Piece], starters: Collection[str]) -> Iterator[list[Piece]]:
     yield args
-    dashed = next((index for index, piece in enumerate(args) if piece.text.startswith("-")), None)
+    dashed = next((index for index, piece in enumerate(args) if piece.text.startswith(tuple(starters))), None)
     if dashed is not None:
         yield [*args[:dashed], _separator(args[dashed]), *args[dashed:]]
     # The last resort: a word in front would take the values.
@@ -114,7 +114,13 @@ def is_as_meant(layout: list[Piece], outcome: Outcome) -> bool:
         return False
     if any(_is_misread(layout[index], by) for by in outcome.consumptions for index in by.indices):
         return False
-    positional = {index for by in outcome.consumptions if not by.action.option_strings for index in by.indices}
+    # A sub-command is given all that follows it, and takes what its own parser takes.
+    positional = {
+        index
+        for by in outcome.consumptions
+        if not by.action.option_strings
+        for index in (by.indices[:1] if sub_parsers(by.action) else by.indices)
+    }
     wanted = {id(piece.action) for piece in layout if piece.kind == "option" and piece.action is not None}
     taken = {id(by.action) for by in outcome.consumptions if by.action.option_strings}
     return args <= positional and wanted <= taken
@@ -140,7 +146,7 @@ def _is_misread(piece: Piece, by: Consumption) -> bool:
         case "arg":
             return not is_positional
         case "option" if not is_positional:
-            return by.action is not piece.action
+            return by.action is not piece.action or by.is_cut_short
         case "option" | "terminator":
             return is_positional and not sub_parsers(by.action)
         case "separator":

@@ -10,6 +10,7 @@ from typing import Any, Final
 from django_runbook.binding import errors
 from django_runbook.binding.argv import Binding
 from django_runbook.binding.binder import Binder
+from django_runbook.binding.texts import has_holes
 from django_runbook.document.diagnostics import Diagnostic, has_errors, in_order
 from django_runbook.document.expressions import ExpressionError, Template, evaluate_condition, is_known
 from django_runbook.document.inputs import Inputs, is_resolvable, resolve_call
@@ -232,7 +233,7 @@ class _Planner:
 def _elsewhere(step: CommandStep, binding: Binding, *, alias: str) -> Iterator[Diagnostic]:
     """Report an atomic step whose work and whose history cannot be in one transaction."""
     used = _database_of(binding.tokens)
-    if used == alias:
+    if used == alias or has_holes(used):
         return
     message = f'the step commits together with its history, which is in the database "{alias}", and works on "{used}"'
     help_text = 'remove "atomic", or keep the history in the database that the command writes to'
@@ -241,10 +242,12 @@ def _elsewhere(step: CommandStep, binding: Binding, *, alias: str) -> Iterator[D
 
 def _database_of(tokens: tuple[str, ...]) -> str:
     """Return the database that a command line names, as Django's commands understand it."""
+    flag = "--database"
     for index, token in enumerate(tokens):
-        name, separator, value = token.partition("=")
-        if name == "--database":
-            return value if separator else tokens[index + 1] if index + 1 < len(tokens) else ""
+        if token.startswith(f"{flag}="):
+            return token[len(flag) + 1 :]
+        if token == flag:
+            return tokens[index + 1] if index + 1 < len(tokens) else ""
     return "default"
 
 

@@ -1,4 +1,4 @@
-"""What a parser has against its tokens to Diagnostics, all of them at once and each at its place."""
+"""Turns what a parser has against its tokens into Diagnostics, all of them at once and each at its place."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from django_runbook.binding.checking import UNKNOWN, CheckingParser, Refusal, is_refused, walk
-from django_runbook.binding.invocation import Invocation, Piece, Problems
+from django_runbook.binding.checking import CheckingParser, Refusal, is_refused, sub_parsers
+from django_runbook.binding.invocation import Piece, Problems
+from django_runbook.binding.texts import UNKNOWN, holes_of, joined
 from django_runbook.document.diagnostics import Diagnostic, Span, nearest
+from django_runbook.wording import choose_from, did_you_mean, one_after_another
 
 _MAX_REFUSALS = 12
-_MAX_NAMES = 20
-_UNKNOWN_FLAG = re.compile(r'has no option "(.+)"$')
 _FLAG = re.compile(r"(?<!\S)--?[^\s,]+")
 _REQUIRED = re.compile(r"(?:required|requires?)[^:]*: (.+)")
 
@@ -36,13 +36,13 @@ def explain(problems: Problems, parser: CheckingParser, layout: list[Piece], *, 
     finally:
         for action in relaxed:
             action.required = True
-        problems.found = list(_without_follow_ups(problems.found))
+        problems.found = list(_without_follow_ups(problems))
 
 
-def _without_follow_ups(found: list[Diagnostic]) -> Iterator[Diagnostic]:
-    """Leave out that an option is missing where it stands there misspelt, which is told already."""
-    unknown = [match[1] for item in found if item.code == "RB403" and (match := _UNKNOWN_FLAG.search(item.message))]
-    for item in found:
+def _without_follow_ups(problems: Problems) -> Iterator[Diagnostic]:
+    """Leave out that an option is missing if it is there, misspelt or at a wrong place, which is reported already."""
+    unknown = problems.unknown_flags
+    for item in problems.found:
         flags = _FLAG.findall(item.message) if item.code == "RB413" else []
         is_misspelt = any(flag.startswith(word) or nearest(word, [flag]) for flag in flags for word in unknown)
         if not is_misspelt:
@@ -69,12 +69,12 @@ def _tell(
     span = pieces[first].span if first is not None else invocation.name_span
     if refusal.kind == "extra":
         # What follows an unknown option is likely its value.
-        options = [index for index in indices if pieces[index].text.startswith("-")]
+        options = [index for index in indices if pieces[index].text.startswith(tuple(parser.prefixes))]
         for index in sorted(options or indices):
-            problems.found.append(_unrecognized(pieces[index], invocation, parser))
+            problems.found.append(_unrecognized(pieces[index], problems, parser))
         return indices or None
     what = name_of(refusal.action)
-    dashed = next((piece for piece in pieces if _is_dashed_value(piece, refusal)), None)
+    dashed = next((piece for piece in pieces if _is_dashed_value(piece, refusal, parser.prefixes)), None)
     if dashed is not None:
         message = f'"{dashed.text}" begins with a dash and would be taken for an option'
         problems.add("RB408", message, dashed.span, f"{what} takes several values, which cannot begin with one")
@@ -99,13 +99,13 @@ def _tell(
 def _forgive(pieces: list[Piece], refusal: Refusal) -> set[int] | None:
     """Put in the place of a wrong value one that nobody knows, so that what stands around it can be looked at."""
     flags = refusal.action.option_strings if refusal.action is not None else ()
-    before = [piece.text for piece in pieces]
+    before = [(piece.text, holes_of(piece.text)) for piece in pieces]
     for index in refusal.indices:
         text = pieces[index].text
-        joined = next((flag for flag in flags if text.startswith(f"{flag}=")), None)
+        long = next((flag for flag in flags if text.startswith(f"{flag}=")), None)
         short = next((flag for flag in flags if not flag.startswith("--") and text.startswith(flag)), "")
-        pieces[index] = replace(pieces[index], text=f"{joined}={UNKNOWN}" if joined else f"{short}{UNKNOWN}")
-    return set() if [piece.text for piece in pieces] != before else None
+        pieces[index] = replace(pieces[index], text=joined(long, "=", UNKNOWN) if long else joined(short, UNKNOWN))
+    return set() if [(piece.text, holes_of(piece.text)) for piece in pieces] != before else None
 
 
 def _tell_required(
@@ -115,7 +115,7 @@ def _tell_required(
     names = match[1].split(", ") if match else []
     actions = [
         action
-        for one in walk(parser.root)
+        for one in parser.parsers
         for action in one._actions
         if action.required and argparse._get_action_name(action) in names
     ]
@@ -133,12 +133,12 @@ def _tell_required(
     return set() if actions else None
 
 
-def _is_dashed_value(piece: Piece, refusal: Refusal) -> bool:
+def _is_dashed_value(piece: Piece, refusal: Refusal, parser_prefixes: str) -> bool:
     """Whether it is a value of an option that lacks values."""
     action = refusal.action
     if action is None or piece.action is not action or refusal.indices or "expected" not in refusal.message:
         return False
-    return piece.text.startswith("-") and not any(_is_flag(piece.text, flag) for flag in action.option_strings)
+    return piece.text[:1] in parser_prefixes and not any(_is_flag(piece.text, flag) for flag in action.option_strings)
 
 
 def _sentence(message: str) -> str:
@@ -178,10 +178,8 @@ def _value_message(refusal: Refusal, what: str) -> tuple[str, str]:
         names = [str(choice) for choice in choices] if isinstance(choices, Iterable) else []
         given = re.search(r"invalid choice: (.+?) \((?:choose|maybe)", message)
         value = given[1].strip("'\"") if given else ""
-        near = nearest(value, names)
-        help_text = f'"{near}" is near; ' if near else ""
-        listed = ", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
-        return f'{what} cannot be "{value}"', f"{help_text}choose from {listed}" if names else ""
+        help_text = one_after_another(did_you_mean(nearest(value, names)), choose_from(names))
+        return f'{what} cannot be "{value}"', help_text
     if refusal.kind == "crash":
         return f"the command's own check failed: {message}", ""
     return f"{what}: {message}", ""
@@ -196,32 +194,43 @@ def name_of(action: argparse.Action | None) -> str:
     return f'"{name}"' if isinstance(name, str) else str(action.dest)
 
 
-def _unrecognized(piece: Piece, invocation: Invocation, parser: CheckingParser) -> Diagnostic:
-    flag = piece.text.split("=", 1)[0]
-    if flag.startswith("-") and piece.kind != "word":
+def _unrecognized(piece: Piece, problems: Problems, parser: CheckingParser) -> Diagnostic:
+    flag, name = piece.text.split("=", 1)[0], problems.invocation.name
+    is_dashed = flag.startswith(tuple(parser.prefixes))
+    if is_dashed and piece.kind != "word":
         message = f'"{piece.text}" begins with a dash and would be taken for an option'
         help_text = "an option that takes several values cannot be given such a value"
         return Diagnostic(code="RB408", message=message, span=piece.span, help=help_text)
-    if not flag.startswith("-"):
-        message = f'"{invocation.name}" takes no further argument "{piece.text}"'
+    if not is_dashed:
+        message = f'"{name}" takes no further argument "{piece.text}"'
         return Diagnostic(code="RB414", message=message, span=piece.span, help="leave it out")
-    flags = sorted(
-        {
-            name
-            for one in walk(parser.root)
-            for name, action in one._option_string_actions.items()
-            if not is_refused(action, is_root=one is parser.root)
-        }
-    )
-    whole = [name for name in flags if name.startswith(flag)]
-    near = whole[0] if whole else nearest(flag, flags)
-    help_text = (
-        f'"{near}" is near' if near else f"its options are: {', '.join(flag for flag in flags if len(flag) > 2)}"
-    )
+    problems.unknown_flags.append(flag)
+    message, help_text = _about_flag(flag, name, parser)
+    return Diagnostic(code="RB403", message=message, span=_first_part(piece.span, len(flag)), help=help_text)
+
+
+def _about_flag(flag: str, name: str, parser: CheckingParser) -> tuple[str, str]:
+    """Say what is wrong with a flag of the command line that its parser does not know at this place."""
+    if flag in parser.root._option_string_actions:
+        message = f'"{flag}" is an option of "{name}" and not of its sub-command'
+        return message, 'write it in front of the sub-command, or put it under "options"'
+    actions = [action for one in parser.parsers for action in one._actions]
+    subs = [sub for action in actions for sub, one in sub_parsers(action).items() if flag in one._option_string_actions]
+    if subs:
+        message = f'"{flag}" is an option of the sub-command "{subs[0]}"'
+        return message, "write it behind that sub-command"
+    flags = sorted({flag for one in parser.parsers for flag in _flags_of(one, is_root=one is parser.root)})
+    whole = [known for known in flags if known.startswith(flag) and len(flag) > 2]
     if whole:
-        help_text = f"write it in full: {', '.join(whole)}"
-    span = _first_part(piece.span, len(flag)) if piece.kind == "word" else piece.span
-    return Diagnostic(code="RB403", message=f'"{invocation.name}" has no option "{flag}"', span=span, help=help_text)
+        return f'"{flag}" is an abbreviation of {", ".join(whole)}', f"write it in full: {', '.join(whole)}"
+    names = ", ".join(known for known in flags if len(known) > 2)
+    return f'"{name}" has no option "{flag}"', did_you_mean(nearest(flag, flags)) or f"its options are: {names}"
+
+
+def _flags_of(parser: argparse.ArgumentParser, *, is_root: bool) -> Iterator[str]:
+    for flag, action in parser._option_string_actions.items():
+        if not is_refused(action, is_root=is_root):
+            yield flag
 
 
 def _first_part(span: Span, length: int) -> Span:

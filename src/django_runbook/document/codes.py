@@ -70,4 +70,5 @@ CODES: Final = {
     "RB418": "too many steps",
     "RB419": "an atomic step whose history is in another database",
     "RB420": "an atomic step with a batch command",
+    "RB421": "a command that reads its command line by itself",
 }

@@ -1,16 +1,16 @@
-"""Calls a command in this process, and turns everything that can happen in it into an AttemptResult."""
+"""Calls a command in this process as ``manage.py`` does, and turns all that can happen into an AttemptResult."""
 
 from __future__ import annotations
 
 import contextlib
 import contextvars
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
 
 from django_runbook.binding import catalog
 from django_runbook.exceptions import Stopped
@@ -24,12 +24,6 @@ from django_runbook.results import AttemptResult, StepStatus
 _INTERRUPTED: Final = 130
 # What the built-in input() raises at the end of standard input.
 _END_OF_INPUT: Final = "EOF when reading a line"
-
-
-class Writable(Protocol):
-    """A text stream, as a command takes it for its standard output."""
-
-    def write(self, text: str, /) -> int: ...
 
 
 class ReportProgress(Protocol):
@@ -97,13 +91,12 @@ def call(
     callbacks: Callbacks,
     checks: PassedChecks,
     stop: Stop,
-    streams: tuple[Writable, Writable],
 ) -> AttemptResult:
-    """Call the command of this name with the tokens of a command line; ``streams`` are its standard streams."""
+    """Call the command of this name with the tokens of a command line; it writes to the standard streams."""
     warnings: list[str] = []
 
     def invoke() -> bool:
-        return _invoke(name, tokens, callbacks=callbacks, checks=checks, streams=streams, warnings=warnings)
+        return _invoke(name, tokens, callbacks=callbacks, checks=checks, warnings=warnings)
 
     # In a context of its own, which takes the active language and time zone with it when it ends.
     result = contextvars.copy_context().run(_attempt, invoke, stop=stop, mask=callbacks.mask)
@@ -175,29 +168,63 @@ def _invoke(
     *,
     callbacks: Callbacks,
     checks: PassedChecks,
-    streams: tuple[Writable, Writable],
     warnings: list[str],
 ) -> bool:
     """Call the command; return whether it was told to stop and so may have left work undone."""
-    command = catalog.load(name)
-    if not _has_django_parser(command):
-        # The commands of django-click take no stdout, and find sys.stdout by themselves.
-        call_command(command, *tokens)
+    command: Any = catalog.load(name)
+    if not isinstance(command, BaseCommand):
+        # The commands of django-click find the streams by themselves.
+        command.run_from_argv([catalog.PROGRAM, name, *tokens])
         return False
     _keep_text_results(command, warnings)
-    options: dict[str, Any] = {"stdout": streams[0], "stderr": streams[1], **callbacks.for_command(command)}
-    # call_command leaves the system checks out, unlike manage.py.
-    if command.requires_system_checks and "--skip-checks" not in tokens:
-        options["skip_checks"] = False
+    if command.requires_system_checks:
         checks.run_once(command)
-    call_command(command, *tokens, **options)
+    if catalog.reads_own_argv(command):
+        _run_from_argv(command, [catalog.PROGRAM, name, *tokens], callbacks=callbacks)
+        return callbacks.was_told
+    # The rest of what `run_from_argv` does, without its handling of errors: options reach the command in no other way.
+    options = vars(catalog.new_parser(command, name).parse_args(list(tokens)))
+    args = options.pop("args", ())
+    command.execute(*args, **{**options, **callbacks.for_command(command)})
     return callbacks.was_told
 
 
-def _has_django_parser(command: BaseCommand) -> bool:
-    method = getattr(type(command), "create_parser", None)
-    module = getattr(method, "__module__", "")
-    return not module.startswith("djclick")
+def _run_from_argv(command: BaseCommand, argv: list[str], *, callbacks: Callbacks) -> None:
+    """Let a command read its command line by itself; an error that it would print and exit with is raised."""
+    execute, raised = command.execute, list[CommandError]()
+
+    def execute_with_callbacks(*args: Any, **options: Any) -> str | None:
+        try:
+            return execute(*args, **{**options, **callbacks.for_command(command)})
+        except CommandError as error:
+            raised.append(error)
+            raise
+
+    command.execute = execute_with_callbacks  # type: ignore[method-assign]  # of this one instance
+    try:
+        with _transactions_kept():
+            command.run_from_argv(argv)
+    except SystemExit as error:
+        if raised:
+            raise raised[0] from error
+        raise
+
+
+@contextlib.contextmanager
+def _transactions_kept() -> Iterator[None]:
+    """Keep open the connections that are in a transaction: `run_from_argv` closes all of them at its end."""
+    kept = [connection for connection in connections.all(initialized_only=True) if connection.in_atomic_block]
+    for connection in kept:
+        connection.close = _do_nothing  # type: ignore[method-assign]  # of this one instance
+    try:
+        yield
+    finally:
+        for connection in kept:
+            vars(connection).pop("close", None)
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def _keep_text_results(command: BaseCommand, warnings: list[str]) -> None:

@@ -135,7 +135,6 @@ class _Step:
             callbacks=callbacks,
             checks=self._checks,
             stop=self._stop,
-            streams=(sys.stdout, sys.stderr),
         )
         if os.getpid() != self._pid:
             _flush()

@@ -65,7 +65,6 @@ class InlineExecutor:
                 callbacks=callbacks,
                 checks=self.checks,
                 stop=stop,
-                streams=streams,
             )
             if os.getpid() != own_pid:
                 for stream in streams:

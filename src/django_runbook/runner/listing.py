@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 
-from django_runbook.binding.checking import UNKNOWN
 from django_runbook.binding.plan import Plan, PlannedStep
+from django_runbook.binding.texts import has_holes
 from django_runbook.document.expressions import as_written
 from django_runbook.document.loops import label_of
 from django_runbook.document.outline import Entry
@@ -89,8 +89,7 @@ def _lock(settings: LockSettings) -> str:
 
 
 def _shown(token: str, mask: Mask) -> str:
-    masked = mask(token)
-    return masked.replace(UNKNOWN, "?") if UNKNOWN in masked else shlex.quote(masked)
+    return mask(token) if has_holes(token) else shlex.quote(mask(token))
 
 
 def _list_line(entry: Entry, left_out: Mapping[str, str], *, width: int) -> str:
