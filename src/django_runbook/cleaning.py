@@ -24,15 +24,22 @@ _HIDDEN: Final = re.compile(
 )
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _BREAK: Final = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
-Clean = Callable[[str], str]
+# The fields of events, results and failures that may have several lines.
+_LONG: Final = frozenset(("message", "traceback", "text", "reason", "warnings", "help"))
+Mask = Callable[[str], str]
 
 
 def cleaned(text: str) -> str:
     """Return a text without control and format characters; tabs and line feeds stay."""
     if text.isprintable():
         return text
-    text = _HIDDEN.sub("", _ESCAPES.sub("", text))
+    text = _HIDDEN.sub("", without_escapes(text))
     return _SURROGATE.sub(_escaped, text)
+
+
+def without_escapes(text: str) -> str:
+    """Return a text without the escape sequences of terminals."""
+    return _ESCAPES.sub("", text)
 
 
 def cleaned_line(text: str) -> str:
@@ -40,28 +47,41 @@ def cleaned_line(text: str) -> str:
     return text if text.isprintable() else cleaned(_BREAK.sub(" ", text)).replace("\n", " ")
 
 
-def cleaned_values(value: Any, clean: Clean) -> Any:
-    """Return a value of plain data and dataclasses with each text in it cleaned; one that is clean stays the same."""
+def cleaned_values(value: Any, mask: Mask = str, *, is_long: bool = False) -> Any:
+    """Return a value of plain data and dataclasses with each text in it masked and cleaned.
+
+    A text is one line, except in the fields that hold several. What is clean stays the same object.
+    """
     match value:
         case str():
             # Members of enumerations are strings too.
-            return clean(value) if type(value) is str else value
+            return _cleaned(value, mask, is_long=is_long) if type(value) is str else value
         case tuple() | list():
-            made = [cleaned_values(one, clean) for one in value]
+            made = [cleaned_values(one, mask, is_long=is_long) for one in value]
             is_same = all(one is before for one, before in zip(made, value, strict=True))
             return value if is_same else type(value)(made)
         case dict():
-            return {cleaned_values(name, clean): cleaned_values(one, clean) for name, one in value.items()}
+            return {
+                cleaned_values(name, mask): cleaned_values(one, mask, is_long=is_long) for name, one in value.items()
+            }
         case _ if names := _fields_of(cast("Hashable", type(value))):
-            return _cleaned_fields(value, names, clean)
+            return _cleaned_fields(value, names, mask)
     return value
 
 
-def _cleaned_fields(value: Any, names: tuple[str, ...], clean: Clean) -> Any:
+def _cleaned(text: str, mask: Mask, *, is_long: bool) -> str:
+    made = mask(text)
+    if not made.isprintable():
+        # A secret may have been hidden by what is removed.
+        made = mask(cleaned(made) if is_long else cleaned_line(made))
+    return text if made == text else made
+
+
+def _cleaned_fields(value: Any, names: tuple[str, ...], mask: Mask) -> Any:
     changes = {}
     for name in names:
         before = getattr(value, name)
-        made = cleaned_values(before, clean)
+        made = cleaned_values(before, mask, is_long=name in _LONG)
         if made is not before:
             changes[name] = made
     return dataclasses.replace(value, **changes) if changes else value

@@ -8,7 +8,6 @@ import getpass
 import io
 import logging
 import os
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,14 +15,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Final
 
+from django_runbook.cleaning import cleaned_line, without_escapes
 from django_runbook.process.masking import Mask
 
 MAX_KEPT_CHARACTERS = 16 * 1024 * 1024
 _MAX_LINE = 64 * 1024
-_ESCAPES = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|.)", re.DOTALL
-)
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 WriteLine = Callable[[str, str], None]
 
 
@@ -48,8 +44,8 @@ def tidy(text: str, mask: Mask) -> str:
     """One line without control characters and secrets; of a line that was overwritten, what was left to see."""
     if text.isprintable():
         return mask(text)
-    text = _ESCAPES.sub("", text).rstrip("\r")
-    return mask(_CONTROLS.sub("", text.rsplit("\r", 1)[-1]))
+    # A secret may be cut by what is removed, or be hidden by it.
+    return mask(cleaned_line(without_escapes(mask(text)).rstrip("\r").rsplit("\r", 1)[-1]))
 
 
 def tidy_text(text: str, mask: Mask) -> str:

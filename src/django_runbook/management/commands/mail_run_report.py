@@ -10,13 +10,14 @@ from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.core.validators import EmailValidator
 from django.db import DatabaseError
 
 from django_runbook import recording
 from django_runbook.exceptions import InvalidUsage, RunbookError
 from django_runbook.journal import texts
+from django_runbook.management.output import CleanCommand
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.pages import words
 
@@ -24,7 +25,7 @@ _MAX_STEPS: Final = 1000
 _MAX_FAILURES: Final = 20
 
 
-class Command(BaseCommand):
+class Command(CleanCommand):
     help = "Mail the report of a run: inside a runbook of the current one, else of the newest."
     stealth_options = ("call_key",)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import connections
 
 from django_runbook import checking, conf, events, lookup, recording, reporters, resume
@@ -36,6 +36,7 @@ from django_runbook.locks import factory as locks
 from django_runbook.locks import space
 from django_runbook.locks.base import Lock
 from django_runbook.locks.watching import retaken
+from django_runbook.management.output import CleanCommand
 from django_runbook.process import isolation as process_isolation
 from django_runbook.process import masking, snapshot
 from django_runbook.process.connections import KnownConnections
@@ -64,7 +65,7 @@ class _Call:
     stop: Stop
 
 
-class Command(BaseCommand):
+class Command(CleanCommand):
     help = "Run the management commands of a runbook in order, after all of them have been checked."
     requires_system_checks = ()
     # Of the secrets, as soon as they are known.
@@ -143,12 +144,15 @@ class Command(BaseCommand):
             with frozen_heap(), contextlib.ExitStack() as stack:
                 result = self._run_within(stack, options, stop)
         except RunbookError as error:
-            raise CommandError(str(error), returncode=error.exit_code) from error
+            # Its causes may hold secrets.
+            raise CommandError(tidy_text(str(error), self._mask), returncode=error.exit_code) from None
         except Exception:  # noqa: BLE001 - an internal error has an exit code of its own
             self.stderr.write(tidy_text(traceback.format_exc(), self._mask), style_func=str)
             self.stderr.write("This is an internal error of django-runbook: please report it with the lines above.")
             return ExitCode.FAULT, "internal error of django-runbook: its traceback was written to standard error"
-        return (ExitCode.SUCCEEDED, "") if result is None else (result.exit_code, outcomes.in_one_line(result))
+        if result is None:
+            return ExitCode.SUCCEEDED, ""
+        return result.exit_code, tidy_text(outcomes.in_one_line(result), self._mask)
 
     @property
     def _owns_process(self) -> bool:
@@ -167,6 +171,7 @@ class Command(BaseCommand):
             self._tell(loaded, loaded.diagnostics, options, mask=masking.masker(()))
             raise InvalidRunbook(f"{loaded.path}: nothing was run.")
         runbook = loaded.runbook
+        self._mask = masking.masker(inputs.secrets_of(runbook, os.environ).values())
         is_shown = options["plan"] or options["list"]
         is_forkable = process_isolation.can_fork(owns_process=self._owns_process)
         isolation = process_isolation.choose(
@@ -260,7 +265,7 @@ class Command(BaseCommand):
         return self._execute(call, options)
 
     def _warn(self, text: str) -> None:
-        self.stderr.write(text, style_func=str)
+        self.stderr.write(self._mask(text), style_func=str)
 
     def _tell(
         self, loaded: checking.Loaded, found: Sequence[Diagnostic], options: dict[str, Any], *, mask: masking.Mask
@@ -271,7 +276,7 @@ class Command(BaseCommand):
             return
         is_coloured = options["force_color"] or (self.stderr.isatty() and not options["no_color"])
         shown = render.render_text(diagnostics, path=loaded.path, lines=loaded.lines, is_coloured=is_coloured)
-        self.stderr.write(mask(shown), style_func=str, ending="")
+        self.stderr.write_colored(mask(shown).removesuffix("\n"))
         if has_errors(diagnostics):
             raise InvalidRunbook(f"{loaded.path}: nothing was run.")
 
@@ -288,7 +293,8 @@ class Command(BaseCommand):
         files = {_flag(name): reporters.build_file(name, options[name]) for name in reporters.FILES if options[name]}
         errors = getattr(self.stderr, "_out", sys.stderr)
         critical = () if journal is None else (journal,)
-        emit = FanOut([reporter, SignalSender(errors=errors)], files=files, critical=critical, errors=errors)
+        listeners = [reporter, SignalSender(errors=errors, mask=mask)]
+        emit = FanOut(listeners, files=files, critical=critical, errors=errors, mask=mask)
         stop = call.stop
         stop.on_stop = lambda name, is_immediate: emit.report(
             events.StopRequested(at=checking.now(), signal_name=name, is_immediate=is_immediate)
