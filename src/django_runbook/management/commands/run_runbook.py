@@ -42,6 +42,7 @@ from django_runbook.process import masking, snapshot
 from django_runbook.process.connections import KnownConnections
 from django_runbook.process.frozen_gc import frozen_heap
 from django_runbook.process.isolation import Isolation
+from django_runbook.process.raw_output import RawOutput, copy_of
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import empty_input, tidy_text
 from django_runbook.reporters.fan_out import FanOut
@@ -262,7 +263,21 @@ class Command(CleanCommand):
             spawner=spawner,
             stop=stop,
         )
-        return self._execute(call, options)
+        return self._execute(call, options, stack)
+
+    def _raw_output(self, stack: contextlib.ExitStack, mask: masking.Mask) -> RawOutput | None:
+        """Prepare to capture what subprocesses write; what is ours goes around it, over copies of the descriptors."""
+        wrappers: tuple[Any, Any] = (self.stdout, self.stderr)
+        out, err = (copy_of(wrapper._out) for wrapper in wrappers)
+        if out is None or err is None:
+            return None
+        for wrapper, copy in zip(wrappers, (out, err), strict=True):
+            stack.callback(setattr, wrapper, "_out", wrapper._out)
+            stack.callback(copy.close)
+            wrapper._out = copy
+        raw = RawOutput(late=err, mask=mask)
+        stack.callback(raw.close)
+        return raw
 
     def _warn(self, text: str) -> None:
         self.stderr.write(self._mask(text), style_func=str)
@@ -280,11 +295,16 @@ class Command(CleanCommand):
         if has_errors(diagnostics):
             raise InvalidRunbook(f"{loaded.path}: nothing was run.")
 
-    def _execute(self, call: _Call, options: dict[str, Any]) -> RunResult:
+    def _execute(self, call: _Call, options: dict[str, Any], stack: contextlib.ExitStack) -> RunResult:
         journal, mask = call.journal, call.mask
         stream = getattr(self.stdout, "_out", sys.stdout)
+        # A debugger needs the terminal.
+        keeps_terminal = options["inline"] and sys.stdin is not None and sys.stdin.isatty()
+        format_ = options["format"] or reporters.choose(stream)
+        raw = None if keeps_terminal or not self._owns_process else self._raw_output(stack, mask)
+        stream = getattr(self.stdout, "_out", sys.stdout)
         reporter = reporters.build(
-            options["format"] or reporters.choose(stream),
+            format_,
             stream=stream,
             verbosity=options["verbosity"],
             no_color=options["no_color"],
@@ -303,7 +323,6 @@ class Command(CleanCommand):
             journal.report_waiting(
                 lambda reason: emit.report(events.HistoryAwaited(at=checking.now(), reason=tidy_text(reason, mask)))
             )
-        keeps_terminal = options["inline"]
         try:
             with KnownConnections() as known, empty_input(is_kept=keeps_terminal) as original, stop:
                 stop.cancel = known.cancel_statements
@@ -326,6 +345,7 @@ class Command(CleanCommand):
                             mask=mask,
                             before=snapshot.take(known),
                             keeps_terminal=keeps_terminal,
+                            raw_output=raw,
                             checks=checks,
                         ),
                         isolate=isolate,
