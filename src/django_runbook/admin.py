@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +22,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from django_runbook import conf
+from django_runbook.cleaning import cleaned, cleaned_values
 from django_runbook.exceptions import RunbookError
 from django_runbook.journal.liveness import Life, life_of, lives_of, shown_status, with_status
 from django_runbook.locks.base import Lock
@@ -26,7 +30,7 @@ from django_runbook.locks.factory import Locks, new_factory
 from django_runbook.models import RUNNING, Checkpoint, FailedRow, FinishedKey, Run, StepRun
 from django_runbook.pages import words
 from django_runbook.pages.run import Cursor, RunPage, Urls, run_page, took
-from django_runbook.pages.step import step_page
+from django_runbook.pages.step import step_page, without_long_output
 from django_runbook.results import RunStatus
 
 
@@ -77,6 +81,17 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # ModelAdmin t
         is_answerable = not any("\0" in text for _, texts in request.GET.lists() for text in texts)
         return rows if is_answerable else rows.none()
 
+    def get_urls(self) -> list[URLPattern]:
+        """Return the views, each of which answers without control characters."""
+        patterns: list[URLPattern] = [*self.own_urls(), *super().get_urls()]
+        for pattern in patterns:
+            pattern.callback = _clean_view(pattern.callback)
+        return patterns
+
+    def own_urls(self) -> list[URLPattern]:
+        """Return the views that are not of Django's admin."""
+        return []
+
     def url(self, name: str, *args: object) -> str:
         """Of one of our views, on the site that this belongs to."""
         return reverse(f"admin:django_runbook_{name}", args=args, current_app=self.admin_site.name)
@@ -86,6 +101,25 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # ModelAdmin t
         request.current_app = self.admin_site.name  # as Django's own views do
         context = {**self.admin_site.each_context(request), "opts": self.opts, **context}
         return TemplateResponse(request, template, context)
+
+
+def _clean_view(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Clean the answers of a view: what is stored comes from commands, and from older versions too."""
+
+    @functools.wraps(view)
+    def clean(*args: Any, **kwargs: Any) -> HttpResponse:
+        response = view(*args, **kwargs)
+        if isinstance(response, TemplateResponse):
+            response.add_post_render_callback(_clean_page)
+        elif isinstance(response, JsonResponse):
+            response.content = json.dumps(cleaned_values(json.loads(response.content), is_long=True))
+        return response
+
+    return clean
+
+
+def _clean_page(response: HttpResponse) -> None:
+    response.content = cleaned(response.content.decode())
 
 
 def may_view(request: HttpRequest, model: type[Model]) -> bool:
@@ -164,11 +198,11 @@ class RunAdmin(ReadOnlyAdmin):
     def attempts(self, run: Run) -> int:
         return run.attempt_count
 
-    def get_urls(self) -> list[URLPattern]:
+    def own_urls(self) -> list[URLPattern]:
         live = path(
             "<path:object_id>/live/", self.admin_site.admin_view(self.live_view), name="django_runbook_run_live"
         )
-        return [live, *super().get_urls()]
+        return [live]
 
     def change_view(
         self,
@@ -253,7 +287,8 @@ class StepRunAdmin(ReadOnlyAdmin):
         """The page of one attempt, with its command line, its error and its output."""
         if not self.has_view_permission(request) or not may_view(request, Run):
             raise PermissionDenied
-        step = self.get_queryset(request).select_related("run").filter(pk=_number(object_id)).first()
+        rows = self.get_queryset(request).select_related("run")
+        step = without_long_output(rows).filter(pk=_number(object_id)).first()
         if step is None:
             raise Http404(f"There is no attempt {object_id} of a step.")
         context = {

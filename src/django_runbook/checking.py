@@ -15,6 +15,7 @@ from django_runbook import conf, lookup
 from django_runbook.binding.binder import Binder
 from django_runbook.binding.catalog import Catalog
 from django_runbook.binding.plan import plan
+from django_runbook.cleaning import cleaned
 from django_runbook.document import inputs, source, validate
 from django_runbook.document.diagnostics import Diagnostic, Severity, in_order
 from django_runbook.document.runbook import Runbook
@@ -83,7 +84,7 @@ def messages() -> list[checks.CheckMessage]:
         configuration = conf.read()
         files = lookup.find_all(configuration)
     except InvalidUsage as error:
-        return [checks.Error(str(error), id="django_runbook.E001")]
+        return [checks.Error(cleaned(str(error)), id="django_runbook.E001")]
     binder = new_binder(is_recorded=configuration.has_journal)
     return [
         message for path in files for message in _messages_of(check(path, binder=binder, configuration=configuration))
@@ -95,4 +96,5 @@ def _messages_of(checked: Checked) -> Iterator[checks.CheckMessage]:
         place = f"{item.path or checked.path}:{item.span.line}:{item.span.column}"
         kind, letter = (checks.Error, "E") if item.severity is Severity.ERROR else (checks.Warning, "W")
         number = item.code.removeprefix("RB")
-        yield kind(f"{place}: {item.message}", hint=item.help or None, id=f"django_runbook.{letter}{number}")
+        text, hint = cleaned(f"{place}: {item.message}"), cleaned(item.help) or None
+        yield kind(text, hint=hint, id=f"django_runbook.{letter}{number}")

@@ -12,6 +12,7 @@ from typing import IO
 from django.dispatch import Signal
 
 from django_runbook import events
+from django_runbook.cleaning import Mask, cleaned_values
 
 run_started = Signal()
 step_finished = Signal()
@@ -21,8 +22,9 @@ run_finished = Signal()
 class SignalSender:
     """Sends the signals of one run; listens as reporters do."""
 
-    def __init__(self, *, errors: IO[str]) -> None:
+    def __init__(self, *, errors: IO[str], mask: Mask = str) -> None:
         self._errors = errors
+        self._mask = mask
         self._run_id = ""
 
     def __call__(self, event: events.Event) -> None:
@@ -43,4 +45,5 @@ class SignalSender:
             if isinstance(answer, Exception):
                 name = getattr(receiver, "__qualname__", type(receiver).__name__)
                 kind = type(event).__name__
-                self._errors.write(f"{name}, a receiver of {kind}, failed: {type(answer).__name__}: {answer}\n")
+                said = f"{name}, a receiver of {kind}, failed: {type(answer).__name__}: {answer}"
+                self._errors.write(f"{cleaned_values(said, self._mask)}\n")

@@ -208,11 +208,10 @@ def test_an_old_file_stays_whole_where_the_new_one_cannot_be_written(
     path = tmp_path / "j.xml"
     path.write_text("old")
 
-    def refuse(self: Path, content: bytes) -> int:
-        self.touch()
+    def refuse(self: Path, target: Path) -> Path:
         raise OSError("disk full")
 
-    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(OSError, match="disk full"):
         written(path, RUN)
     assert list(tmp_path.iterdir()) == [path]

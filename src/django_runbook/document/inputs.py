@@ -115,12 +115,20 @@ class Inputs:
 
 def resolve(runbook: Runbook, given: Given) -> Inputs:
     """The values of a runbook's parameters, secrets and vars; ``problems`` are the caller's, diagnostics the file's."""
-    called = (entry.step.runbook for entry in outline(runbook).values() if isinstance(entry.step, CallStep))
-    names = dict.fromkeys((*runbook.secrets, *(name for inner in called for name in inner.secrets)))
     problems: list[Problem] = []
-    secrets = dict(_secrets(names, given, problems))
+    secrets = dict(_secrets(_names_of_secrets(runbook), given, problems))
     known = _resolve(runbook, given, all_secrets=secrets)
     return replace(known, problems=(*known.problems, *problems))
+
+
+def secrets_of(runbook: Runbook, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the secrets of a runbook, and of those that it calls, before anything else is resolved."""
+    return {name: environ[name] for name in _names_of_secrets(runbook) if name in environ}
+
+
+def _names_of_secrets(runbook: Runbook) -> dict[str, None]:
+    called = (entry.step.runbook for entry in outline(runbook).values() if isinstance(entry.step, CallStep))
+    return dict.fromkeys((*runbook.secrets, *(name for inner in called for name in inner.secrets)))
 
 
 def resolve_call(step: CallStep, outer: Inputs, context: Mapping[str, object] | None = None) -> Inputs:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import ParamSpec
@@ -12,10 +14,12 @@ from django.db import DEFAULT_DB_ALIAS
 from django_runbook.executors.atomic import atomically
 from django_runbook.executors.base import Invocation
 from django_runbook.executors.calling import Callbacks, PassedChecks, call, leave_copy
+from django_runbook.process.failures import failure_of
 from django_runbook.process.masking import Mask
+from django_runbook.process.raw_output import RawOutput
 from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop
-from django_runbook.process.streams import captured
+from django_runbook.process.streams import TooMuchOutputError, captured
 from django_runbook.results import AttemptResult, Failure, StepStatus
 
 _Arguments = ParamSpec("_Arguments")
@@ -26,13 +30,14 @@ class InlineExecutor:
     """Calls commands in this process.
 
     ``before`` is the state that each of them starts with and leaves behind. ``keeps_terminal`` leaves standard input
-    and prompts to a debugger. A timeout cannot end a command here.
+    and prompts to a debugger. ``raw_output`` captures what subprocesses write. A timeout cannot end a command here.
     """
 
     stop: Stop
     mask: Mask
     before: Snapshot
     keeps_terminal: bool = False
+    raw_output: RawOutput | None = None
     checks: PassedChecks = field(default_factory=PassedChecks)
 
     def __call__(self, invocation: Invocation) -> AttemptResult:
@@ -53,23 +58,28 @@ class InlineExecutor:
             call_key=invocation.call_key,
             mask=self.mask,
         )
+        raw = self.raw_output
         with captured(
             write_line=_shielded(invocation.write_line, stop),
             mask=self.mask,
             is_kept=invocation.keeps_stdout,
             keeps_terminal=self.keeps_terminal,
+            late=None if raw is None else raw.late,
         ) as streams:
-            result = call(
-                invocation.command,
-                invocation.tokens,
-                callbacks=callbacks,
-                checks=self.checks,
-                stop=stop,
-            )
+            with contextlib.nullcontext() if raw is None else raw.passed_to(*streams):
+                result = call(
+                    invocation.command,
+                    invocation.tokens,
+                    callbacks=callbacks,
+                    checks=self.checks,
+                    stop=stop,
+                )
             if os.getpid() != own_pid:
                 for stream in streams:
                     stream.finish()
                 leave_copy(result)
+        if streams[0].is_too_long and result.status is StepStatus.SUCCEEDED:
+            result = replace(result, status=StepStatus.FAILED, failure=failure_of(TooMuchOutputError(), self.mask))
         problems = before.restore()
         if problems and result.status is StepStatus.SUCCEEDED:
             failure = Failure(error_type="StateError", message="; ".join(problems), exit_code=1)
@@ -79,6 +89,10 @@ class InlineExecutor:
 
 def _shielded(report: Callable[_Arguments, None], stop: Stop) -> Callable[_Arguments, None]:
     def report_whole(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            # `Stopped` is raised in the main thread only.
+            report(*args, **kwargs)
+            return
         with stop.shielded():
             report(*args, **kwargs)
 

@@ -11,6 +11,8 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol, Self
 
+from django_runbook.cleaning import cleaned_line
+
 # How long `keep` tries to get back a lock whose server is away: about as long as a database takes to restart.
 PATIENCE_SECONDS: Final = 60.0
 
@@ -37,7 +39,8 @@ class Holder:
         who = f"process {self.pid}" if self.pid else "another process"
         host = f" on {self.host}" if self.host else ""
         since = f", since {self.since}" if self.since else ""
-        return f"{what}{who}{host}{since}"
+        # Other processes, and other users, have written it.
+        return cleaned_line(f"{what}{who}{host}{since}")
 
     def as_json(self) -> str:
         return json.dumps(asdict(self))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from django.db.models import QuerySet
+from django.db.models.functions import Left
 from django.utils.safestring import SafeString
 
-from django_runbook.fields import storable
+from django_runbook.cleaning import cleaned
 from django_runbook.journal.liveness import Life
 from django_runbook.models import StepRun
 from django_runbook.pages import words
@@ -94,13 +96,23 @@ class StepPage:
     @property
     def captured(self) -> str:
         """What ``capture`` made of its output, which expressions see."""
-        if not self.step.output:
+        start: str = self.step.output_start or ""  # type: ignore[attr-defined]  # see `without_long_output`
+        if not start:
             return ""
-        text = storable(json.dumps(self.step.output[0], indent=2, ensure_ascii=False))
+        if len(start) > _MAX_CAPTURED:
+            # It is stored as a list of one value.
+            return f"{start[1:_MAX_CAPTURED]} …"
+        text = cleaned(json.dumps(json.loads(start)[0], indent=2, ensure_ascii=False))
         return text if len(text) <= _MAX_CAPTURED else f"{text[:_MAX_CAPTURED]} …"
 
     def _look(self, attempt: Attempt | StepRun) -> str:
         return words.look_of(attempt.status, tolerated=attempt.tolerated, is_gone=self.is_gone)
+
+
+def without_long_output(steps: QuerySet[Any]) -> QuerySet[Any]:
+    """Leave out of rows what no page shows; a captured output may be as large as the memory of a process."""
+    found: QuerySet[Any] = steps.defer("output", "definition").annotate(output_start=Left("output", _MAX_CAPTURED + 1))
+    return found
 
 
 def step_page(step: StepRun, life: Life) -> StepPage:

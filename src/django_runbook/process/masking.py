@@ -1,55 +1,222 @@
-"""Secrets to a function that takes them out of any text, in each form in which they could get into it."""
+"""Masks secrets in text, in each form in which programs write them.
+
+A secret is masked as a whole, and so are its parts: each line, each string and long number of a JSON document, the
+password of a URL, and the Base64 of each of them.
+"""
 
 from __future__ import annotations
 
+import base64
+import functools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
-from urllib.parse import quote, quote_plus
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final
+from urllib.parse import unquote, unquote_plus
 
+from django_runbook.cleaning import cleaned
 from django_runbook.document.inputs import MIN_SECRET_LENGTH
+from django_runbook.process.escapes import decoded
 
 MASK = "***"
 Mask = Callable[[str], str]
+# The number of a port or a year is no secret, although it is a part of one.
+_MIN_NUMBER: Final = 6
+# The Base64 of a part within other data is known but for its edges, and must be long enough to mean only that.
+_MIN_EMBEDDED: Final = 10
+# A longer part is masked in pieces: a very long line of output is cut into parts.
+_PIECE: Final = 1024
+_MAX_PARTS: Final = 10_000
+# A text without any of them has no escapes.
+_MARK: Final = re.compile(r"[\\%&+']")
+_MARKS: Final = "\\%&+' "
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_IN_URLS: Final = str.maketrans("+/", "-_")
+# From those that are rare in output to those that are not.
+_RARE_FIRST: Final = "QXZJqzjxYKVWkUGHBFPvNMyDLwbRCgOTSAIpufmEhcdl9876543s0n2r1oiate"
+_UNRESERVED: Final = frozenset(_RARE_FIRST)
+_RUN: Final = re.compile("[A-Za-z0-9]+")
+_ANCHOR: Final = 8
+_FIRST_OF_ESCAPES: Final = "\\%&+"
+_BASE64_IN_URLS: Final = {"+": "-", "/": "_"}
 
 
 def masker(secrets: Iterable[str]) -> Mask:
-    """A function that puts ``***`` where a secret stands in a text."""
-    forms = {form for secret in secrets for form in _forms(secret) if len(form) >= MIN_SECRET_LENGTH}
-    if not forms:
+    """Return a function that writes ``***`` over the secrets in a text; it prepares itself when it is first called."""
+    given = tuple(secrets)
+    if not given:
         return _nothing
-    pattern = re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
-    return lambda text: pattern.sub(MASK, text)
+    prepared = functools.cache(lambda: _Masker(given))
+
+    def mask(text: str) -> str:
+        return prepared()(text)
+
+    return mask
 
 
 def _nothing(text: str) -> str:
     return text
 
 
-def _forms(secret: str) -> Iterator[str]:
-    for part in (secret, secret.strip(), *secret.splitlines(), *_leaves_of_json(secret)):
-        yield part
-        yield part.strip()
-        yield repr(part)[1:-1]
-        yield json.dumps(part)[1:-1]
-        yield json.dumps(part, ensure_ascii=False)[1:-1]
-        yield quote(part)
-        yield quote(part, safe="")
-        yield quote_plus(part)
+class _Masker:
+    """Masks what is in a text.
+
+    No program escapes letters and digits. Hence a text is searched for a few of each part first, its anchor, and only
+    what has the anchor of a part is decoded and searched for the part.
+    """
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self._parts = _anchored(_pieces(_parts(secrets)))
+        self._anchors = re.compile("|".join(map(re.escape, _longest(self._parts))) or "(?!)")
+        self._plain = functools.cache(lambda part: decoded(part).text)
+        self._runs = functools.cache(lambda part: _longest(set(_RUN.findall(part))))
+
+    def __call__(self, text: str) -> str:
+        parts = [part for part in self._parts_in(text) if all(run in text for run in self._runs(part))]
+        if not parts:
+            return text
+        spans = [span for part in parts for span in _spans_of(part, text)]
+        if _MARK.search(text) is not None:
+            plain = decoded(text)
+            wanted = {word for part in parts if len(word := self._plain(part)) >= MIN_SECRET_LENGTH}
+            spans += [
+                (plain.starts[start], plain.ends[end - 1])
+                for word in wanted
+                for start, end in _spans_of(word, plain.text)
+            ]
+        return _masked(text, spans)
+
+    def _parts_in(self, text: str) -> set[str]:
+        """Return the parts whose anchor is there."""
+        anchors = set()
+        found = self._anchors.search(text)
+        while found is not None:
+            anchors.add(found[0])
+            found = self._anchors.search(text, found.start() + 1)
+        beginnings = {anchor[:length] for anchor in anchors for length in range(1, len(anchor) + 1)}
+        return {part for beginning in beginnings for part in self._parts.get(beginning, ())}
 
 
-def _leaves_of_json(secret: str) -> Iterator[str]:
-    if not secret.lstrip().startswith(("{", "[")):
+def _spans_of(word: str, text: str) -> Iterator[tuple[int, int]]:
+    start = text.find(word)
+    while start >= 0:
+        yield start, start + len(word)
+        start = text.find(word, start + 1)
+
+
+def _masked(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    """Write one mask over all that touches."""
+    pieces: list[str] = []
+    last = 0
+    for start, end in sorted(spans):
+        if start > last or not pieces:
+            pieces += [text[last:start], MASK]
+        last = max(last, end)
+    return "".join(pieces) + text[last:]
+
+
+def _longest(words: Iterable[str]) -> list[str]:
+    return sorted(words, key=lambda word: (-len(word), word))
+
+
+def _anchored(parts: Iterable[str]) -> Mapping[str, list[str]]:
+    """Return the parts of each anchor, which begin with as few characters as possible, and with rare ones."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    waiting = {part: _anchors_of(part) for part in parts}
+    for first in _RARE_FIRST:
+        for part in [part for part, anchors in waiting.items() if first in anchors]:
+            found[waiting.pop(part)[first]].append(part)
+    for part in waiting:
+        # It has no letter and no digit of ASCII.
+        for first in {part[0], *_MARKS}:
+            found[first].append(part)
+    return found
+
+
+def _anchors_of(part: str) -> dict[str, str]:
+    """Return the anchors to choose from by their first character."""
+    runs = _RUN.findall(part)
+    length = min(max(map(len, runs), default=0), _ANCHOR)
+    return {
+        run[start]: run[start : start + _ANCHOR] for run in runs for start in range(len(run) - length + 1) if length
+    }
+
+
+def _parts(secrets: Iterable[str]) -> Iterator[str]:
+    """Yield everything that is masked: values, their lines, how each looks when it is shown, and their Base64."""
+    for value in _values(secrets):
+        for encoded in _base64_of(value):
+            yield from (encoded, encoded.translate(_IN_URLS))
+        for text in (value, *value.splitlines()):
+            yield text
+            yield text.strip()
+            yield cleaned(text)
+            yield cleaned(text).strip()
+
+
+def _pieces(parts: Iterable[str]) -> set[str]:
+    return {
+        part[start : start + _PIECE]
+        for part in parts
+        for start in range(0, len(part), _PIECE)
+        if len(part[start : start + _PIECE]) >= MIN_SECRET_LENGTH
+    }
+
+
+def _values(secrets: Iterable[str]) -> set[str]:
+    """Return the secrets, and the values in them: the leaves of JSON, and the passwords of URLs, to any depth."""
+    found: set[str] = set()
+    waiting = [*secrets]
+    while waiting and len(found) < _MAX_PARTS:
+        value = waiting.pop()
+        if value in found or len(value) < MIN_SECRET_LENGTH:
+            continue
+        found.add(value)
+        waiting += (value.strip(), *_leaves_of_json(value), *_passwords_of(value))
+    return found
+
+
+def _passwords_of(value: str) -> Iterator[str]:
+    """Yield the password of each URL in a value as it is written, and decoded."""
+    for scheme in _SCHEME.finditer(value):
+        rest = re.split(r"\s", value[scheme.end() :], maxsplit=1)[0]
+        # Some programs take a password with a slash that is not encoded.
+        for authority in (re.split("[/?#]", rest, maxsplit=1)[0], rest):
+            user, separator, _ = authority.rpartition("@")
+            _, colon, password = user.partition(":")
+            if separator and colon:
+                yield from (password, unquote(password), unquote_plus(password))
+
+
+def _leaves_of_json(value: str) -> Iterator[str]:
+    if not value.lstrip().startswith(("{", "[", '"')):
         return
     try:
-        waiting = [json.loads(secret)]
+        waiting = [json.loads(value)]
     except (ValueError, RecursionError):
         return
     while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
-        elif isinstance(value, str):
-            yield value
+        match waiting.pop():
+            case dict() as one:
+                waiting += one.values()
+            case list() as one:
+                waiting += one
+            case str() as one:
+                yield one
+            case bool() | None:
+                pass
+            case one if len(str(one)) >= _MIN_NUMBER:
+                yield str(one)
+
+
+def _base64_of(value: str) -> Iterator[str]:
+    """Yield the Base64 of a value alone, and within other data."""
+    data = value.encode(errors="surrogatepass")
+    yield base64.b64encode(data).decode().rstrip("=")
+    for before in range(3):
+        text = base64.b64encode(bytes(before) + data).decode().rstrip("=")
+        # The first and the last character mix in bits of what is around.
+        inner = text[-(-before * 4 // 3) : len(text) - ((before + len(data)) % 3 > 0)]
+        if len(inner) >= _MIN_EMBEDDED:
+            yield inner

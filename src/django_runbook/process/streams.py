@@ -8,7 +8,6 @@ import getpass
 import io
 import logging
 import os
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,14 +15,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Final
 
+from django_runbook.cleaning import cleaned_line, without_escapes
 from django_runbook.process.masking import Mask
 
 MAX_KEPT_CHARACTERS = 16 * 1024 * 1024
 _MAX_LINE = 64 * 1024
-_ESCAPES = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|.)", re.DOTALL
-)
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 WriteLine = Callable[[str, str], None]
 
 
@@ -43,13 +39,16 @@ class NoInputError(EOFError):
 class TooMuchOutputError(Exception):
     """A step with ``capture`` wrote more than can be kept."""
 
+    def __init__(self) -> None:
+        super().__init__(f"the step captured more than {MAX_KEPT_CHARACTERS} characters")
+
 
 def tidy(text: str, mask: Mask) -> str:
     """One line without control characters and secrets; of a line that was overwritten, what was left to see."""
     if text.isprintable():
         return mask(text)
-    text = _ESCAPES.sub("", text).rstrip("\r")
-    return mask(_CONTROLS.sub("", text.rsplit("\r", 1)[-1]))
+    # A secret may be cut by what is removed, or be hidden by it.
+    return mask(cleaned_line(without_escapes(mask(text)).rstrip("\r").rsplit("\r", 1)[-1]))
 
 
 def tidy_text(text: str, mask: Mask) -> str:
@@ -113,8 +112,9 @@ class KeptText:
 class StreamToLines(io.TextIOBase):
     """Passes on each full line that is written to it; ``kept`` is the text as it was written.
 
-    After `finish`, writes go to ``fallback``. With ``shows_prompts``, an incomplete line that is flushed goes there at
-    once, since somebody may wait for it.
+    After `finish`, writes go to ``late``, masked. With ``shows_prompts``, an incomplete line that is flushed goes to
+    ``fallback`` at once, since somebody may wait for it. ``before_write`` passes on what was written past this stream,
+    and returns False in a forked process, whose output comes that way.
     """
 
     def __init__(
@@ -125,9 +125,12 @@ class StreamToLines(io.TextIOBase):
         mask: Mask,
         is_kept: bool,
         fallback: IO[str] | None,
+        late: IO[str] | None = None,
         shows_prompts: bool = False,
     ) -> None:
         super().__init__()
+        self.before_write: Callable[[], bool] | None = None
+        self._late = late or fallback
         self.stream_name = name
         self._write_line = write_line
         self._lines = LineSplitter(mask)
@@ -148,14 +151,22 @@ class StreamToLines(io.TextIOBase):
     def write(self, text: str) -> int:
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        if self.before_write is not None and not self.before_write():
+            _write_whole(1 if self.stream_name == "stdout" else 2, text)
+            return len(text)
         with self._lock:
-            if self._is_over:
-                # A thread that outlived its step: its output belongs to no other step.
-                return self._fallback.write(text) if self._fallback is not None else len(text)
-            self._keep(text)
+            if not self._is_over:
+                self._keep(text)
             for line in self._lines.feed(text):
-                self._write_line(self.stream_name, line)
+                self._pass_on(line)
         return len(text)
+
+    def _pass_on(self, line: str) -> None:
+        if not self._is_over:
+            self._write_line(self.stream_name, line)
+        elif self._late is not None:
+            # A thread, or a handler of a logger, that outlived its step: its output belongs to no other step.
+            self._late.write(f"{line}\n")
 
     def flush(self) -> None:
         """Show an incomplete line where somebody may wait for it; full lines are passed on already."""
@@ -170,14 +181,18 @@ class StreamToLines(io.TextIOBase):
         if self._kept is not None:
             self._kept.add(text)
             if self._kept.is_too_long:
-                raise TooMuchOutputError(f"the step captured more than {MAX_KEPT_CHARACTERS} characters")
+                raise TooMuchOutputError
 
     @property
     def kept(self) -> str:
         return self._kept.text if self._kept is not None else ""
 
+    @property
+    def is_too_long(self) -> bool:
+        return self._kept is not None and self._kept.is_too_long
+
     def finish(self) -> None:
-        """Pass on the rest; later writes go to the stream that was there before."""
+        """Pass on the rest; later writes belong to no step."""
         with self._lock:
             for line in self._lines.finish():
                 self._write_line(self.stream_name, line)
@@ -198,6 +213,13 @@ class StreamToLines(io.TextIOBase):
         return self._fallback.fileno()
 
 
+def _write_whole(descriptor: int, text: str) -> None:
+    data = text.encode(errors="backslashreplace")
+    with contextlib.suppress(OSError):
+        while data:
+            data = data[os.write(descriptor, data) :]
+
+
 class _Bytes(io.RawIOBase):
     def __init__(self, stream: StreamToLines) -> None:
         super().__init__()
@@ -214,11 +236,12 @@ class _Bytes(io.RawIOBase):
 
 @contextlib.contextmanager
 def captured(
-    *, write_line: WriteLine, mask: Mask, is_kept: bool, keeps_terminal: bool = False
+    *, write_line: WriteLine, mask: Mask, is_kept: bool, keeps_terminal: bool = False, late: IO[str] | None = None
 ) -> Iterator[tuple[StreamToLines, StreamToLines]]:
     """Replace the standard streams, and what loggers hold of them, around one call of a command.
 
-    With ``keeps_terminal`` standard input stays, and a prompt is shown before its line is complete.
+    With ``keeps_terminal`` standard input stays, and a prompt is shown before its line is complete. What comes when the
+    call is over goes to ``late``, or to the stream that was there before.
     """
     before = sys.stdin, sys.stdout, sys.stderr, getpass.getpass
     out, err = (
@@ -228,11 +251,13 @@ def captured(
             mask=mask,
             is_kept=is_kept and name == "stdout",
             fallback=stream,
+            late=late,
             shows_prompts=keeps_terminal,
         )
         for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr))
     )
-    handlers = list(_retarget({id(sys.stdout): out, id(sys.stderr): err}))
+    standard = ((sys.stdout, out), (sys.stderr, err), (sys.__stdout__, out), (sys.__stderr__, err))
+    handlers = list(_retarget({id(stream): ours for stream, ours in standard}, (out, err)))
     sys.stdout, sys.stderr = out, err
     nothing = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - closed below
     if not keeps_terminal:
@@ -253,15 +278,20 @@ def refuse_password(prompt: str = "", stream: object = None, **more: object) -> 
     raise NoInputError
 
 
-def _retarget(streams: dict[int, StreamToLines]) -> Iterator[tuple[logging.StreamHandler[Any], Any]]:
-    """Point the handlers that write to a standard stream at ours."""
+def _retarget(
+    streams: dict[int, StreamToLines], both: tuple[StreamToLines, StreamToLines]
+) -> Iterator[tuple[logging.StreamHandler[Any], Any]]:
+    """Point the handlers that write to a standard stream, or to that of an earlier step, at ours."""
     for reference in logging._handlerList:  # type: ignore[attr-defined]  # the one list of them
         handler = reference()
         stream = getattr(handler, "stream", None)
-        if isinstance(handler, logging.StreamHandler) and id(stream) in streams:
+        ours = streams.get(id(stream))
+        if isinstance(stream, StreamToLines):
+            ours = next(one for one in both if one.stream_name == stream.stream_name)
+        if isinstance(handler, logging.StreamHandler) and ours is not None:
             # lastResort finds sys.stderr by itself and has no stream to set.
             with contextlib.suppress(AttributeError):
-                handler.stream = streams[id(stream)]
+                handler.stream = ours
                 yield handler, stream
 
 

@@ -1,4 +1,7 @@
-"""Dispatches events to critical listeners, then to reporters; one that fails is reported once and dropped."""
+"""Dispatches events to critical listeners, then to reporters; one that fails is reported once and dropped.
+
+Every event passes through here, and is masked and cleaned: no listener gets a secret or a control character.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import IO
 
+from django_runbook.cleaning import Mask, cleaned_values
 from django_runbook.events import Event, Listener, RunFinished
 from django_runbook.exceptions import RunbookError
 from django_runbook.reporters import Reporter
@@ -16,7 +20,7 @@ class FanOut:
     """Calls the critical listeners first, whose RunbookError is the caller's and ends their listening, then reporters.
 
     ``files`` are the reporters that write a file, by the options that ask for them: what they could not write is a
-    warning of the run.
+    warning of the run. ``mask`` hides the secrets of the run.
     """
 
     def __init__(
@@ -26,7 +30,9 @@ class FanOut:
         files: Mapping[str, Reporter] | None = None,
         critical: Sequence[Listener] = (),
         errors: IO[str],
+        mask: Mask = str,
     ) -> None:
+        self._mask = mask
         self._files = dict(files or {})
         self._reporters = [*reporters, *self._files.values()]
         self._names = {id(reporter): name for name, reporter in self._files.items()}
@@ -36,6 +42,7 @@ class FanOut:
         self._lock = threading.RLock()
 
     def __call__(self, event: Event) -> None:
+        event = self._clean(event)
         with self._lock:
             try:
                 for listener in tuple(self._critical):
@@ -45,16 +52,24 @@ class FanOut:
                 self._critical = ()
                 raise
             finally:
-                self.report(event)
+                self._report(event)
 
     def report(self, event: Event) -> None:
         """Report an event to the reporters alone, from any thread."""
+        self._report(self._clean(event))
+
+    def _clean(self, event: Event) -> Event:
+        made: Event = cleaned_values(event, self._mask)
+        return made
+
+    def _report(self, event: Event) -> None:
         with self._lock:
             for reporter in tuple(self._reporters):
                 self._call(reporter, event)
 
     def write_files(self, event: RunFinished) -> tuple[str, ...]:
         """Have the files written, before the end of the run is reported; return what could not be written."""
+        event = cleaned_values(event, self._mask)
         with self._lock:
             for reporter in self._files.values():
                 if reporter in self._reporters:
@@ -88,7 +103,7 @@ class FanOut:
 
     def _drop(self, reporter: Reporter, error: Exception) -> None:
         self._reporters.remove(reporter)
-        what = f"{type(error).__name__}: {error}"
+        what = cleaned_values(f"{type(error).__name__}: {error}", self._mask)
         if name := self._names.get(id(reporter)):
             self._warnings.append(f"{name} could not be written: {what}")
             return

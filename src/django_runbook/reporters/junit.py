@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 
 from django_runbook import events
 from django_runbook.events import Event
-from django_runbook.reporters import texts
+from django_runbook.reporters import files, texts
 from django_runbook.reporters.keeping import Excerpt
 from django_runbook.reporters.tree import Tree
 from django_runbook.results import Failure, RunResult, RunStatus, StepResult, StepStatus
@@ -109,7 +109,9 @@ class JUnitReporter:
     def _write(self, result: RunResult) -> None:
         assert self._run is not None
         self._is_written = True
-        _replace(self._path, document(self._run, list(self._cases(result)), duration_seconds=result.duration_seconds))
+        files.replace(
+            self._path, document(self._run, list(self._cases(result)), duration_seconds=result.duration_seconds)
+        )
 
     def _cases(self, result: RunResult) -> Iterator[_Case]:
         """The commands, and the groups and the run where they failed by their own."""
@@ -223,17 +225,6 @@ def _seconds(duration: float) -> str:
 def _legal(text: str) -> str:
     """The text without the characters that XML has no way to write."""
     return _ILLEGAL.sub("", text)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write the whole file or nothing: whoever looks for it finds no half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def build(path: str | os.PathLike[str]) -> JUnitReporter:

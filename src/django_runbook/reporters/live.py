@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Iterator
 from typing import IO, Any, Final
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
@@ -37,6 +38,17 @@ class Terminal(Console):
         self.error: Exception | None = None
         self._gathered: deque[RenderableType] = deque()
         self._flushing = threading.Lock()
+
+    @property  # type: ignore[misc]  # nobody sets it
+    def size(self) -> ConsoleDimensions:
+        """Return the size of its own terminal: the standard descriptors may be pipes for a while."""
+        if self._width is not None or self._height is not None or self.is_dumb_terminal:
+            return super().size
+        try:
+            width, height = os.get_terminal_size(self.file.fileno())
+        except (OSError, ValueError, AttributeError):
+            return super().size
+        return ConsoleDimensions(width, height) if width and height else super().size
 
     def gather(self, shown: RenderableType) -> None:
         self._gathered.append(shown)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import functools
 import os
 import re
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import IO, Final
 from django_runbook import events
 from django_runbook.events import Event
 from django_runbook.reporters import texts
+from django_runbook.reporters.files import PrivateFolder
 from django_runbook.results import StepResult
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]+")
@@ -29,8 +29,8 @@ class LogDirReporter:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._folder: Path | None = None
-        self._paths: dict[str, Path] = {}
+        self._folder: PrivateFolder | None = None
+        self._names: dict[str, str] = {}
         self._files: dict[str, IO[str]] = {}
 
     def __call__(self, event: Event) -> None:
@@ -50,7 +50,10 @@ class LogDirReporter:
     def close(self) -> None:
         """Close what is open, which is the output of steps without a result."""
         files, self._files = self._files, {}
+        folder, self._folder = self._folder, None
         with contextlib.ExitStack() as closing:
+            if folder is not None:
+                closing.callback(folder.close)
             # All of them are closed, also where the disk is full and nothing can be written any more.
             for file in files.values():
                 closing.enter_context(file)
@@ -59,28 +62,20 @@ class LogDirReporter:
 
     def _begin(self, event: events.RunStarted) -> None:
         started = event.at.astimezone(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = self._directory / f"{started}-{_safe(event.run_id)}"
-        # What is there already belongs to somebody else.
-        folder.mkdir(mode=0o700)
-        self._folder = folder
+        self._folder = PrivateFolder(self._directory / f"{started}-{_safe(event.run_id)}")
 
     def _start(self, event: events.StepStarted, argv: tuple[str, ...]) -> None:
         if self._folder is None:
             return
         # A step of a group that is tried again goes on in its own file.
-        if event.step_id not in self._paths:
-            number = len(self._paths) + 1
-            self._paths[event.step_id] = self._folder / f"{number:03}-{_safe(event.step_id)}.log"
-        opener = functools.partial(os.open, mode=0o600)
-        self._files[event.step_id] = open(  # noqa: SIM115 - closed when the step ends
-            self._paths[event.step_id],
-            "a",
-            buffering=1,
-            encoding="utf-8",
-            errors="backslashreplace",
-            newline="\n",
-            opener=opener,
+        name = self._names.get(event.step_id)
+        if name is None:
+            name = self._names[event.step_id] = f"{len(self._names) + 1:03}-{_safe(event.step_id)}.log"
+            descriptor = self._folder.open_new(name)
+        else:
+            descriptor = self._folder.open_again(name)
+        self._files[event.step_id] = os.fdopen(
+            descriptor, "a", buffering=1, encoding="utf-8", errors="backslashreplace", newline="\n"
         )
         self._write(event.step_id, f"{_OURS}{_time(event.at)} {' '.join(argv)}")
 

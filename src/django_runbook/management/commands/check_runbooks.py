@@ -8,17 +8,18 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from django_runbook import conf, lookup
 from django_runbook.checking import Checked, check, new_binder
 from django_runbook.document import render
 from django_runbook.document.diagnostics import has_errors
 from django_runbook.exceptions import InvalidUsage
+from django_runbook.management.output import CleanCommand
 from django_runbook.results import ExitCode
 
 
-class Command(BaseCommand):
+class Command(CleanCommand):
     help = "Check runbooks without running them: those that are named, or all that the project has."
     requires_system_checks = ()
 
@@ -42,7 +43,8 @@ class Command(BaseCommand):
             )
         binder = new_binder(is_recorded=configuration.has_journal)
         results = [check(Path(path), binder=binder, configuration=configuration) for path in paths]
-        self.stdout.write(self._render(results, options), ending="")
+        write = self.stdout.write_colored if options["format"] == "text" else self.stdout.write
+        write(self._render(results, options).removesuffix("\n"))
         bad = [result.path for result in results if has_errors(result.diagnostics)]
         if not bad:
             return

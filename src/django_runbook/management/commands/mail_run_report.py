@@ -10,13 +10,15 @@ from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.core.validators import EmailValidator
 from django.db import DatabaseError
 
 from django_runbook import recording
+from django_runbook.cleaning import cleaned, cleaned_line
 from django_runbook.exceptions import InvalidUsage, RunbookError
 from django_runbook.journal import texts
+from django_runbook.management.output import CleanCommand
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.pages import words
 
@@ -24,7 +26,7 @@ _MAX_STEPS: Final = 1000
 _MAX_FAILURES: Final = 20
 
 
-class Command(BaseCommand):
+class Command(CleanCommand):
     help = "Mail the report of a run: inside a runbook of the current one, else of the newest."
     stealth_options = ("call_key",)
 
@@ -47,7 +49,7 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=error.exit_code) from error
         message = EmailMessage(
             subject=_subject(report),
-            body="\n".join(_body(report)),
+            body=cleaned("\n".join(_body(report))),
             from_email=options["sender"],
             to=options["to"],
         )
@@ -113,7 +115,7 @@ def _subject(report: _Report) -> str:
     what = f"{first.step_id} {first.status}" if first is not None else run.status
     more = f" (and {report.failed_count - 1} more)" if report.failed_count > 1 else ""
     # A name could hold what ends a header.
-    return " ".join(f"[runbook] {run.name}: {what}{more}".split())
+    return " ".join(cleaned_line(f"[runbook] {run.name}: {what}{more}").split())
 
 
 def _body(report: _Report) -> Iterator[str]:

@@ -16,11 +16,12 @@ from django_runbook.exceptions import RunbookError
 from django_runbook.journal import liveness
 from django_runbook.journal.liveness import Life
 from django_runbook.locks import factory as locks
+from django_runbook.management.output import CleanCommand
 from django_runbook.models import RUNNING, Checkpoint, FinishedKey, Run
 from django_runbook.results import RunStatus
 
 
-class Command(BatchCommand):
+class Command(CleanCommand, BatchCommand):
     help = "Delete the runs that began before a time, with their steps; of each runbook the newest ones stay."
     is_todo = True
 

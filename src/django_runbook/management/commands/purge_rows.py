@@ -15,12 +15,13 @@ from django.utils import timezone
 from django_runbook.batch import conditions, values
 from django_runbook.batch.base import Result
 from django_runbook.batch.command import BatchCommand
+from django_runbook.management.output import CleanCommand
 
 # As many as every database takes in one condition.
 _KEYS_AT_ONCE: Final = 500
 
 
-class Command(BatchCommand):
+class Command(CleanCommand, BatchCommand):
     help = (
         "Delete the rows of a model whose --field is longer ago than --older-than, as its QuerySet.delete() does: "
         "with the rows that cascade, and signals. Rows without a value in --field stay."

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import connections
 
 from django_runbook import checking, conf, events, lookup, recording, reporters, resume
@@ -36,11 +36,13 @@ from django_runbook.locks import factory as locks
 from django_runbook.locks import space
 from django_runbook.locks.base import Lock
 from django_runbook.locks.watching import retaken
+from django_runbook.management.output import CleanCommand
 from django_runbook.process import isolation as process_isolation
 from django_runbook.process import masking, snapshot
 from django_runbook.process.connections import KnownConnections
 from django_runbook.process.frozen_gc import frozen_heap
 from django_runbook.process.isolation import Isolation
+from django_runbook.process.raw_output import RawOutput, copy_of
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import empty_input, tidy_text
 from django_runbook.reporters.fan_out import FanOut
@@ -65,7 +67,7 @@ class _Call:
     stop: Stop
 
 
-class Command(BaseCommand):
+class Command(CleanCommand):
     help = "Run the management commands of a runbook in order, after all of them have been checked."
     requires_system_checks = ()
     # Of the secrets, as soon as they are known.
@@ -144,12 +146,15 @@ class Command(BaseCommand):
             with frozen_heap(), contextlib.ExitStack() as stack:
                 result = self._run_within(stack, options, stop)
         except RunbookError as error:
-            raise CommandError(str(error), returncode=error.exit_code) from error
+            # Its causes may hold secrets.
+            raise CommandError(tidy_text(str(error), self._mask), returncode=error.exit_code) from None
         except Exception:  # noqa: BLE001 - an internal error has an exit code of its own
             self.stderr.write(tidy_text(traceback.format_exc(), self._mask), style_func=str)
             self.stderr.write("This is an internal error of django-runbook: please report it with the lines above.")
             return ExitCode.FAULT, "internal error of django-runbook: its traceback was written to standard error"
-        return (ExitCode.SUCCEEDED, "") if result is None else (result.exit_code, outcomes.in_one_line(result))
+        if result is None:
+            return ExitCode.SUCCEEDED, ""
+        return result.exit_code, tidy_text(outcomes.in_one_line(result), self._mask)
 
     @property
     def _owns_process(self) -> bool:
@@ -168,6 +173,7 @@ class Command(BaseCommand):
             self._tell(loaded, loaded.diagnostics, options, mask=masking.masker(()))
             raise InvalidRunbook(f"{loaded.path}: nothing was run.")
         runbook = loaded.runbook
+        self._mask = masking.masker(inputs.secrets_of(runbook, os.environ).values())
         is_shown = options["plan"] or options["list"]
         is_forkable = process_isolation.can_fork(owns_process=self._owns_process)
         isolation = process_isolation.choose(
@@ -258,10 +264,24 @@ class Command(BaseCommand):
             spawner=spawner,
             stop=stop,
         )
-        return self._execute(call, options)
+        return self._execute(call, options, stack)
+
+    def _raw_output(self, stack: contextlib.ExitStack, mask: masking.Mask) -> RawOutput | None:
+        """Prepare to capture what subprocesses write; what is ours goes around it, over copies of the descriptors."""
+        wrappers: tuple[Any, Any] = (self.stdout, self.stderr)
+        out, err = (copy_of(wrapper._out) for wrapper in wrappers)
+        if out is None or err is None:
+            return None
+        for wrapper, copy in zip(wrappers, (out, err), strict=True):
+            stack.callback(setattr, wrapper, "_out", wrapper._out)
+            stack.callback(copy.close)
+            wrapper._out = copy
+        raw = RawOutput(late=err, mask=mask)
+        stack.callback(raw.close)
+        return raw
 
     def _warn(self, text: str) -> None:
-        self.stderr.write(text, style_func=str)
+        self.stderr.write(self._mask(text), style_func=str)
 
     def _tell(
         self, loaded: checking.Loaded, found: Sequence[Diagnostic], options: dict[str, Any], *, mask: masking.Mask
@@ -272,15 +292,20 @@ class Command(BaseCommand):
             return
         is_coloured = options["force_color"] or (self.stderr.isatty() and not options["no_color"])
         shown = render.render_text(diagnostics, path=loaded.path, lines=loaded.lines, is_coloured=is_coloured)
-        self.stderr.write(mask(shown), style_func=str, ending="")
+        self.stderr.write_colored(mask(shown).removesuffix("\n"))
         if has_errors(diagnostics):
             raise InvalidRunbook(f"{loaded.path}: nothing was run.")
 
-    def _execute(self, call: _Call, options: dict[str, Any]) -> RunResult:
+    def _execute(self, call: _Call, options: dict[str, Any], stack: contextlib.ExitStack) -> RunResult:
         journal, mask = call.journal, call.mask
         stream = getattr(self.stdout, "_out", sys.stdout)
+        # A debugger needs the terminal.
+        keeps_terminal = options["inline"] and sys.stdin is not None and sys.stdin.isatty()
+        format_ = options["format"] or reporters.choose(stream)
+        raw = None if keeps_terminal or not self._owns_process else self._raw_output(stack, mask)
+        stream = getattr(self.stdout, "_out", sys.stdout)
         reporter = reporters.build(
-            options["format"] or reporters.choose(stream),
+            format_,
             stream=stream,
             verbosity=options["verbosity"],
             no_color=options["no_color"],
@@ -289,7 +314,8 @@ class Command(BaseCommand):
         files = {_flag(name): reporters.build_file(name, options[name]) for name in reporters.FILES if options[name]}
         errors = getattr(self.stderr, "_out", sys.stderr)
         critical = () if journal is None else (journal,)
-        emit = FanOut([reporter, SignalSender(errors=errors)], files=files, critical=critical, errors=errors)
+        listeners = [reporter, SignalSender(errors=errors, mask=mask)]
+        emit = FanOut(listeners, files=files, critical=critical, errors=errors, mask=mask)
         stop = call.stop
         stop.on_stop = lambda name, is_immediate: emit.report(
             events.StopRequested(at=checking.now(), signal_name=name, is_immediate=is_immediate)
@@ -298,7 +324,6 @@ class Command(BaseCommand):
             journal.report_waiting(
                 lambda reason: emit.report(events.HistoryAwaited(at=checking.now(), reason=tidy_text(reason, mask)))
             )
-        keeps_terminal = options["inline"]
         try:
             with KnownConnections() as known, empty_input(is_kept=keeps_terminal) as original, stop:
                 stop.cancel = known.cancel_statements
@@ -321,6 +346,7 @@ class Command(BaseCommand):
                             mask=mask,
                             before=snapshot.take(known),
                             keeps_terminal=keeps_terminal,
+                            raw_output=raw,
                             checks=checks,
                         ),
                         isolate=isolate,

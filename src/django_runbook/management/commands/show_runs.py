@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 
 from django_runbook import conf, recording
@@ -13,6 +13,7 @@ from django_runbook.exceptions import RunbookError
 from django_runbook.fields import storable
 from django_runbook.journal import liveness, texts
 from django_runbook.locks import factory as locks
+from django_runbook.management.output import CleanCommand
 from django_runbook.models import RUNNING, Run, StepRun
 from django_runbook.results import RunStatus
 
@@ -20,7 +21,7 @@ from django_runbook.results import RunStatus
 _MOST: Final = 10**9
 
 
-class Command(BaseCommand):
+class Command(CleanCommand):
     help = "Show the runs of the journal, newest first; one run with its steps; or the output of a step."
 
     def add_arguments(self, parser: CommandParser) -> None:

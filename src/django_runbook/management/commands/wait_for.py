@@ -11,9 +11,10 @@ from django.core.management.base import CommandError, CommandParser
 from django_runbook.batch import targets, values
 from django_runbook.batch.graceful import GracefulCommand
 from django_runbook.batch.targets import Target
+from django_runbook.management.output import CleanCommand
 
 
-class Command(GracefulCommand):
+class Command(CleanCommand, GracefulCommand):
     help = (
         "Wait until all of the targets are there: database [ALIAS …], cache [ALIAS …], migrations [ALIAS …]. "
         "Ends with 1 and says what is missing when the time is over."

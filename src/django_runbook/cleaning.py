@@ -1,0 +1,96 @@
+"""Cleans text before people see it: no control character and no invisible format character is left.
+
+Reporters, commands and pages get their text through this module. The escape sequences of terminals are removed as a
+whole. Halves of surrogate pairs, which no file and no database takes, are written as ``\\udc80``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import re
+from collections.abc import Callable, Hashable
+from typing import Any, Final, cast
+
+_ESCAPES: Final = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|.)", re.DOTALL
+)
+# The categories Cc without tab and line feed, Cf, Zl and Zp of Unicode.
+_HIDDEN: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
+)
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_BREAK: Final = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+# The fields of events, results and failures that may have several lines.
+_LONG: Final = frozenset(("message", "traceback", "text", "reason", "warnings", "help"))
+Mask = Callable[[str], str]
+
+
+def cleaned(text: str) -> str:
+    """Return a text without control and format characters; tabs and line feeds stay."""
+    if text.isprintable():
+        return text
+    text = _HIDDEN.sub("", without_escapes(text))
+    return _SURROGATE.sub(_escaped, text)
+
+
+def without_escapes(text: str) -> str:
+    """Return a text without the escape sequences of terminals."""
+    return _ESCAPES.sub("", text)
+
+
+def cleaned_line(text: str) -> str:
+    """Return a text as one line: each line break becomes a space."""
+    return text if text.isprintable() else cleaned(_BREAK.sub(" ", text)).replace("\n", " ")
+
+
+def cleaned_values(value: Any, mask: Mask = str, *, is_long: bool = False) -> Any:
+    """Return a value of plain data and dataclasses with each text in it masked and cleaned.
+
+    A text is one line, except in the fields that hold several. What is clean stays the same object.
+    """
+    match value:
+        case str():
+            # Members of enumerations are strings too.
+            return _cleaned(value, mask, is_long=is_long) if type(value) is str else value
+        case tuple() | list():
+            made = [cleaned_values(one, mask, is_long=is_long) for one in value]
+            is_same = all(one is before for one, before in zip(made, value, strict=True))
+            return value if is_same else type(value)(made)
+        case dict():
+            return {
+                cleaned_values(name, mask): cleaned_values(one, mask, is_long=is_long) for name, one in value.items()
+            }
+        case _ if names := _fields_of(cast("Hashable", type(value))):
+            return _cleaned_fields(value, names, mask)
+    return value
+
+
+def _cleaned(text: str, mask: Mask, *, is_long: bool) -> str:
+    made = mask(text)
+    if not made.isprintable():
+        # A secret may have been hidden by what is removed.
+        made = mask(cleaned(made) if is_long else cleaned_line(made))
+    return text if made == text else made
+
+
+def _cleaned_fields(value: Any, names: tuple[str, ...], mask: Mask) -> Any:
+    changes = {}
+    for name in names:
+        before = getattr(value, name)
+        made = cleaned_values(before, mask, is_long=name in _LONG)
+        if made is not before:
+            changes[name] = made
+    return dataclasses.replace(value, **changes) if changes else value
+
+
+@functools.cache
+def _fields_of(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]

@@ -1,0 +1,43 @@
+"""Cleans all that our own commands write: values of files, rows and exceptions come from anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
+
+from django_runbook.cleaning import cleaned
+
+
+class CleanOutput(OutputWrapper):
+    """Writes no control character but tabs, line feeds and the colors of its own styles."""
+
+    def write(self, msg: str = "", *args: Any, **options: Any) -> None:  # type: ignore[override]  # as Django has it
+        super().write(cleaned(msg), *args, **options)
+
+    def write_colored(self, text: str) -> None:
+        """Write a text whose values are clean, with its colors."""
+        super().write(text, style_func=str)
+
+
+class CleanCommand(BaseCommand):
+    """Is the base of our commands: what they write, and the errors that they end with, are clean."""
+
+    stdout: CleanOutput
+    stderr: CleanOutput
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Django replaces the streams at each call.
+        if name in {"stdout", "stderr"} and type(value) is OutputWrapper:
+            style_func = value.style_func
+            value = CleanOutput(getattr(value, "_out"), ending=value.ending)  # noqa: B009 - the stubs name no _out
+            value.style_func = style_func
+        super().__setattr__(name, value)
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run the command; its error is one that can be shown anywhere."""
+        try:
+            return super().execute(*args, **options)
+        except CommandError as error:
+            error.args = (cleaned(str(error)),)
+            raise

@@ -1,0 +1,162 @@
+"""Captures what reaches the standard descriptors past Python: the output of subprocesses and of C code."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from typing import IO, Any, Final
+
+from django_runbook.process import unpatched
+from django_runbook.process.masking import Mask
+from django_runbook.process.streams import LineSplitter, StreamToLines, TooMuchOutputError
+
+_CHUNK: Final = 64 * 1024
+# Of a process that never stops writing, a step takes no more than this at its end.
+_MAX_CHUNKS: Final = 64
+_STANDARD: Final = (1, 2)
+
+
+class RawOutput:
+    """Connects the descriptors 1 and 2 to pipes around calls in this process, and passes on what comes out of them.
+
+    What a process writes after its step has ended belongs to no step: it goes to ``late``, masked.
+    """
+
+    def __init__(self, *, late: IO[str], mask: Mask) -> None:
+        self.late = late
+        self._lines = LineSplitter(mask)
+        self._pid = os.getpid()
+        self._streams: dict[int, StreamToLines] = {}
+        self._ends: dict[int, tuple[int, int]] = {}
+        self._decoders: dict[int, codecs.IncrementalDecoder] = {}
+        self._lock = threading.Lock()
+        self._wake: tuple[int, int] | None = None
+        self._thread: unpatched.Thread | None = None
+
+    @contextlib.contextmanager
+    def passed_to(self, out: StreamToLines, err: StreamToLines) -> Iterator[None]:
+        """Pass what is written during a call to its streams, in the order in which it was written."""
+        if self._thread is None:
+            self._start()
+        _flush()
+        saved = {number: os.dup(number) for number in _STANDARD}
+        with self._lock:
+            self._streams = {1: out, 2: err}
+        for stream in (out, err):
+            stream.before_write = self.pump
+        for number in _STANDARD:
+            os.dup2(self._ends[number][1], number)
+        try:
+            yield
+        finally:
+            # A process that the command forked has none of it.
+            if os.getpid() == self._pid:
+                self._end_call(saved)
+
+    def _end_call(self, saved: dict[int, int]) -> None:
+        _flush()
+        for number, copy in saved.items():
+            # The command may have closed it.
+            with contextlib.suppress(OSError):
+                os.dup2(copy, number)
+                os.close(copy)
+        with self._lock:
+            self._read_all()
+            for number, decoder in self._decoders.items():
+                self._pass_on(number, decoder.decode(b"", final=True))
+            self._streams = {}
+
+    def pump(self) -> bool:
+        """Pass on what is there, before anything else is written; return whether this is the process of the run."""
+        if os.getpid() != self._pid:
+            return False
+        # Where the thread is at it, it will have done so in a moment.
+        if self._lock.acquire(blocking=False):
+            try:
+                self._read_all()
+            finally:
+                self._lock.release()
+        return True
+
+    def close(self) -> None:
+        """End the thread, and write the rest."""
+        if self._thread is None or self._wake is None or os.getpid() != self._pid:
+            return
+        os.close(self._wake[1])
+        self._thread.join()
+        for line in self._lines.finish():
+            self._write_late(line)
+        for descriptor in (self._wake[0], *(end for ends in self._ends.values() for end in ends)):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    def _start(self) -> None:
+        for number in _STANDARD:
+            self._ends[number] = os.pipe()
+            os.set_blocking(self._ends[number][0], False)
+            self._decoders[number] = codecs.getincrementaldecoder("utf-8")("replace")
+        self._wake = os.pipe()
+        self._thread = unpatched.start_thread(self._listen, name="runbook-output")
+
+    def _listen(self) -> None:
+        assert self._wake is not None
+        poll = unpatched.original("select", "poll")()
+        for descriptor in (self._wake[0], *(self._ends[number][0] for number in _STANDARD)):
+            # The default would ask for urgent data too.
+            poll.register(descriptor, 1)
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            with self._lock:
+                self._read_all()
+            if self._wake[0] in ready:
+                return
+
+    def _read_all(self) -> None:
+        for number, (end, _) in self._ends.items():
+            for _ in range(_MAX_CHUNKS):
+                try:
+                    data = os.read(end, _CHUNK)
+                except OSError:
+                    # Nothing is there, or the command has closed what it does not know.
+                    break
+                self._pass_on(number, self._decoders[number].decode(data))
+
+    def _pass_on(self, number: int, text: str) -> None:
+        if not text:
+            return
+        stream = self._streams.get(number)
+        if stream is not None:
+            # The step fails when its command returns.
+            with contextlib.suppress(TooMuchOutputError):
+                stream.write(text)
+            return
+        for line in self._lines.feed(text):
+            self._write_late(line)
+
+    def _write_late(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self.late.write(f"{line}\n")
+            self.late.flush()
+
+
+def copy_of(stream: Any) -> IO[str] | None:
+    """Return another stream for what a standard stream shows; None if it is not the one of this process."""
+    try:
+        number = stream.fileno()
+        if number not in _STANDARD:
+            return None
+        stream.flush()
+        return os.fdopen(os.dup(number), "w", encoding=stream.encoding, errors=stream.errors, buffering=1)
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _flush() -> None:
+    for stream in (sys.__stdout__, sys.__stderr__):
+        with contextlib.suppress(OSError, ValueError):
+            if stream is not None:
+                stream.flush()
