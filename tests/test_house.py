@@ -53,13 +53,14 @@ MAY_IMPORT = {
         "runner",
     },
     "signals": set[str](),
-    "pages": {"models", "fields", "journal", "locks", "reporters"},
+    "pages": {"models", "fields", "journal", "locks", "reporters", "command_lines"},
     "admin": {"pages", "journal", "models", "locks", "conf"},
     "migrations": {"fields"},
     "results": set[str](),
     "exceptions": set[str](),
     "events": set[str](),
     "wording": set[str](),
+    "command_lines": set[str](),
 }
 OUTSIDE = {"document": "django", "reporters": "django", "results": "django", "events": "django"}
 

@@ -20,6 +20,16 @@ def choose_from(names: Iterable[str]) -> str:
     return f"choose from {', '.join(listed[:MAX_NAMES])}{', …' if len(listed) > MAX_NAMES else ''}" if listed else ""
 
 
+def named(name: str, step_id: str) -> str:
+    """Name a step as its file does, with its id if that differs."""
+    return f'"{name}"' if name == step_id else f'"{name}" ({step_id})'
+
+
+def short_id(run_id: str) -> str:
+    """Shorten the id of a run to what commands and people need of it."""
+    return run_id[:8]
+
+
 def one_after_another(*hints: str) -> str:
     """Join hints; those that are empty are left out."""
     return "; ".join(hint for hint in hints if hint)

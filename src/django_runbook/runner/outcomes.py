@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from django_runbook import wording
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.expressions import ExpressionError
 from django_runbook.document.runbook import Step
@@ -37,7 +38,16 @@ def below(first: StepResult) -> Failure | None:
     """The failure of a group, from that of the step inside which failed first."""
     if first.failure is None:
         return None
-    return replace(first.failure, message=f'step "{first.step_id}": {first.failure.message}')
+    return replace(
+        first.failure,
+        message=f'step "{first.step_id}": {first.failure.message}',
+        cause=first.failure.cause or wording.named(first.name, first.step_id),
+    )
+
+
+def named_failure(first: StepResult) -> str:
+    """Say which step failed, as the reason why others are not run."""
+    return f"{wording.named(first.name, first.step_id)} failed"
 
 
 def of_fault(fault: RunbookError) -> Failure:

@@ -42,7 +42,7 @@ from django_runbook.results import (
     StepResult,
     StepStatus,
 )
-from django_runbook.runner import outcomes, policy
+from django_runbook.runner import continuing, outcomes, policy
 from django_runbook.runner.attempts import Outcome, attempt
 from django_runbook.runner.branches import in_turn, together
 from django_runbook.runner.commands import CommandRunner, Once
@@ -67,7 +67,8 @@ class Settings:
     """How this run differs from another one of the same plan.
 
     ``left_out`` holds the keys of the steps that are not selected, with the reason; ``lacks_dry_run`` of those that a
-    dry run cannot call. ``past`` is what earlier attempts have done.
+    dry run cannot call. ``past`` is what earlier attempts have done, ``attempt`` the number of this one.
+    ``resume_command`` is the command line that resumes the run, empty if it is not recorded.
     """
 
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -78,6 +79,8 @@ class Settings:
     answers_yes: bool = False
     asks_before_steps: bool = False
     past: Past = field(default_factory=Past)
+    attempt: int = 1
+    resume_command: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +150,8 @@ class _Run:
             step_count=sum(1 for _ in self._selected_commands()),
             dry_run=self._settings.is_dry_run,
             inline_reason=self._around.isolation.reason,
+            attempt=self._settings.attempt,
+            done_count=continuing.done_count(self._settings.past),
         )
         self._teller.wait()
         self._raise_fault()
@@ -167,7 +172,7 @@ class _Run:
             duration_seconds=time.monotonic() - started,
             reason=str(fault) if fault is not None else outcome.reason,
         )
-        result = self._with_warnings(result)
+        result = self._with_advice(self._with_warnings(result))
         self._teller.tell(events.RunFinished, result=result)
         self._teller.wait()
         if bug is not None:
@@ -186,6 +191,18 @@ class _Run:
             return replace(result, warnings=warnings)
         exit_code = ExitCode.FAILED if self._settings.is_strict else result.exit_code
         return replace(result, status=RunStatus.WARNING, exit_code=exit_code, warnings=warnings)
+
+    def _with_advice(self, result: RunResult) -> RunResult:
+        """Say how the run can be continued."""
+        is_lost = isinstance(self._teller.fault, JournalLost)
+        is_recorded = is_lost or self._around.recorder.is_kept()
+        return continuing.advise(
+            replace(result, run_id=str(self._plan.inputs.run.get("id", ""))),
+            past=self._settings.past,
+            is_dry_run=self._settings.is_dry_run,
+            resume_command=self._settings.resume_command if is_recorded else "",
+            is_record_whole=is_recorded and not is_lost,
+        )
 
     def _raise_fault(self) -> None:
         if self._teller.fault is not None:
@@ -284,7 +301,7 @@ class _Run:
         if scope.halt.is_requested or state.is_interrupted:
             return scope.halt.reason
         if state.failed is not None and scope.is_fail_fast:
-            return f'"{state.failed.step_id}" failed'
+            return outcomes.named_failure(state.failed)
         return _over(scope.limit.first) if scope.limit.is_over else ""
 
     def _note_end(self, state: State, result: StepResult, scope: Scope) -> None:
@@ -330,7 +347,7 @@ class _Run:
             is_over = state.failed is not None and scope.is_fail_fast
         # After a stop, the others end by themselves.
         if is_over and state.failed is not None and not branch.is_requested:
-            branch.cancel(f'"{state.failed.step_id}" failed')
+            branch.cancel(outcomes.named_failure(state.failed))
 
     def _branch(self, scope: Scope) -> Branch:
         return Branch(scope.halt, grace_seconds=self._around.stop.timeout_seconds)

@@ -17,7 +17,7 @@ from typing import IO, Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
-from django_runbook import checking, conf, events, lookup, recording, reporters, resume
+from django_runbook import checking, command_lines, conf, events, lookup, recording, reporters, resume
 from django_runbook.binding.binder import Binder
 from django_runbook.binding.plan import Plan, plan
 from django_runbook.conf import DEFAULT_STOP_TIMEOUT_SECONDS
@@ -239,13 +239,21 @@ class Command(BaseCommand):
             # No answer is none of the two: then the command says what they are.
             asked = None if ask is None else lambda text: ask(text) or ""
             left = recorder.left_of(resumed, answers, left_out=chosen, ask=asked)
-            settings = dataclasses.replace(settings, past=left.past)
+            settings = dataclasses.replace(settings, past=left.past, attempt=resumed.run.attempt_count + 1)
             journal = recorder.go_on(resumed, left, given=tuple(params), options=kept)
         elif is_recorded:
             recorded = beginning.options_of(selected, **kept)
             journal = recorder.begin(path=path, runbook=key, given=tuple(params), options=recorded)
         if journal is not None:
             stack.callback(journal.close)
+            line = command_lines.resume_command(
+                options["file"],
+                journal.run_id,
+                options=options,
+                withheld=journal.withheld_params,
+                owns_process=self._owns_process,
+            )
+            settings = dataclasses.replace(settings, resume_command=mask(line))
         call = _Call(
             plan=planned,
             settings=settings,
