@@ -283,6 +283,10 @@ def test_a_dry_run_deletes_nothing() -> None:
 def test_a_time_before_all_times_is_refused() -> None:
     with pytest.raises(CommandError, match="older-than"):
         prune("--older-than", "99999999d")
+    with pytest.raises(CommandError, match='"90" has no unit'):
+        prune("--older-than", "90")
+    with pytest.raises(CommandError, match='"90" has no unit'):
+        call_command("prune_runs", older_than=90)
 
 
 # -- mail_run_report -------------------------------------------------------------------------------------------------------

@@ -239,7 +239,7 @@ def test_plain_shows_each_group_that_runs_beside_others_as_a_whole() -> None:
 
 
 def test_plain_shows_what_the_commands_of_a_dry_run_print() -> None:
-    start = replace(CONCURRENT[0], dry_run=True)
+    start = events.RunStarted(at=AT, run_id="7f", name="Nightly", file="nightly.yml", step_count=1, dry_run=True)
     lines = [wrote("purge", f"would delete {n}") for n in range(100)]
     assert "  ok       Purge (purge, 1.2s)\n    | would delete 0\n" in plain(
         [start, started("purge"), *lines, finished("purge")]

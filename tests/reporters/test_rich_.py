@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -277,7 +276,7 @@ warning: 2 succeeded, 1 failed but allowed in 2.0s""")
 
 
 def test_rich_shows_what_the_commands_of_a_dry_run_print() -> None:
-    start = replace(CONCURRENT[0], dry_run=True)
-    listed = [start, started("purge"), wrote("purge", "would delete 3"), finished("purge")]
+    start = events.RunStarted(at=AT, run_id="7f", name="Nightly", file="nightly.yml", step_count=1, dry_run=True)
+    listed: list[Event] = [start, started("purge"), wrote("purge", "would delete 3"), finished("purge")]
     assert "  1.2s\n    │ would delete 3" in drawn(listed)
     assert "would" not in drawn([CONCURRENT[0], *listed[1:]])
