@@ -139,6 +139,19 @@ class RunPage:
         return self.timeline.failures[:_MAX_FAILURES] if self.timeline else []
 
     @property
+    def has_failures(self) -> bool:
+        """Whether one of them was not allowed to fail."""
+        return any(row.is_failure for row in self.failures)
+
+    @property
+    def started(self) -> str:
+        return words.moment(self.run.started_at)
+
+    @property
+    def resumed(self) -> str:
+        return words.moment(self.run.resumed_at) if self.run.resumed_at is not None else ""
+
+    @property
     def more_failures_count(self) -> int:
         return max(0, len(self.timeline.failures) - _MAX_FAILURES) if self.timeline else 0
 
