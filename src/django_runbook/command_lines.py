@@ -7,7 +7,9 @@ import sys
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from django_runbook import wording
+import django
+
+from django_runbook import __version__, wording
 
 # A worker or a test runner was not started to run commands.
 _USUAL: Final = ("python", "manage.py")
@@ -26,6 +28,11 @@ def resume_command(
     params = [word for name in withheld for word in ("--param", f"{name}=...")]
     resume = ["--resume", wording.short_id(run_id)]
     return shlex.join([*started, "run_runbook", file, *project, *params, *resume])
+
+
+def version() -> str:
+    """Name the releases of this package and of Django."""
+    return f"django-runbook {__version__}, Django {django.get_version()}"
 
 
 def program(argv: Collection[str], original: Collection[str]) -> tuple[str, ...]:

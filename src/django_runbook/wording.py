@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 MAX_NAMES = 20
+# Parts of the paths of code that a person who looks for an error of their own does not look into.
+LIBRARIES = ("/site-packages/", "/lib/python3", "/django_runbook/executors/")
 
 
 def did_you_mean(name: str | None, *, where: str = "") -> str:

@@ -18,6 +18,7 @@ from django_runbook.pages.attempts import Attempts, attempts_of
 from django_runbook.pages.failures import failed_rows_of
 from django_runbook.pages.timeline import Frame, Row, Share, Timeline, shares, timeline_of
 from django_runbook.reporters.texts import duration
+from django_runbook.results import StepStatus
 
 _MAX_FAILURES = 5
 # A row may be stored a little after one whose time is later.
@@ -104,6 +105,14 @@ class RunPage:
     def resume_line(self) -> str:
         """Return the command line that resumes it; empty if it cannot be resumed."""
         return words.resume_line(self.run) if self.look in UNFINISHED else ""
+
+    @property
+    def doubts(self) -> list[str]:
+        """Return the ids of the commands that were interrupted, about which a resumed run may ask."""
+        if self.look not in UNFINISHED or self.timeline is None:
+            return []
+        interrupted = StepStatus.INTERRUPTED.value
+        return [row.step_id for row in self.timeline.rows if row.is_command and row.bars and row.look == interrupted]
 
     @property
     def left_out(self) -> str:

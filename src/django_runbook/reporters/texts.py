@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import IO
+from typing import IO, Final
 
 from django_runbook import wording
 from django_runbook.events import (
@@ -27,6 +29,10 @@ def duration(seconds: float) -> str:
         return f"{whole}s"
     minutes, rest = divmod(whole, 60)
     return f"{minutes}m{rest:02}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02}m"
+
+
+_CHECKS: Final = "SystemCheckError"
+_CHECK_ID: Final = re.compile(r"\(\w+\.\w+\) ")
 
 
 def heading(event: RunStarted) -> str:
@@ -54,8 +60,9 @@ def timed(result: StepResult) -> str:
 
 def failure(reason: Failure) -> str:
     """Why, in one line."""
-    first, *more = reason.message.splitlines() or [""]
-    text = first + (" ..." if more else "")
+    lines = reason.message.splitlines() or [""]
+    found = _first_check(lines) if reason.error_type == _CHECKS else ""
+    text = found or lines[0] + (" ..." if len(lines) > 1 else "")
     kind = "" if reason.error_type in {"CommandError", "SystemExit"} else f"{reason.error_type}: "
     code = f" (exit {reason.exit_code})" if reason.exit_code != 1 else ""
     return f"{kind}{text}{code}"
@@ -82,10 +89,17 @@ def is_caused_inside(result: StepResult) -> bool:
 
 def place(reason: Failure) -> str:
     """The last line of our side of a traceback, for errors that nobody meant to raise."""
-    if reason.error_type in {"CommandError", "SystemExit"}:
+    if reason.error_type in {"CommandError", "SystemExit"} or "CommandError" in reason.error_names:
         return ""
     lines = [line.strip() for line in reason.traceback.splitlines() if line.lstrip().startswith("File ")]
-    return lines[-1] if lines else ""
+    # A frame of a library says little about what to fix.
+    own = [line for line in lines if not any(part in line for part in wording.LIBRARIES)]
+    return (own or lines or [""])[-1]
+
+
+def _first_check(lines: Sequence[str]) -> str:
+    """Return the first check that failed: Django's text begins with a title, and ends with a count."""
+    return next((line for line in lines if _CHECK_ID.search(line)), "")
 
 
 def counts(result: RunResult) -> str:

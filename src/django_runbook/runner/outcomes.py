@@ -68,7 +68,7 @@ def hidden(failure: Failure) -> Failure:
 def of_expression(error: ExpressionError, mask: Mask, *, is_hidden: bool) -> Failure:
     """The failure of a step whose expression has no value; ``is_hidden`` says that no value may be shown."""
     message = tidy_text(f"line {error.span.line}: {HIDDEN if is_hidden else error.message}", mask)
-    return Failure(error_type="ExpressionError", message=message, exit_code=ExitCode.INVALID)
+    return Failure(error_type=type(error).__name__, message=message, exit_code=ExitCode.INVALID)
 
 
 def of_diagnostics(errors: list[Diagnostic], mask: Mask, *, is_hidden: bool) -> Failure:
