@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
@@ -28,6 +29,11 @@ def test_the_program_is_what_stands_before_the_command(typed: tuple[str, ...]) -
 def test_a_process_that_was_started_otherwise_gets_the_usual_program(original: tuple[str, ...]) -> None:
     assert command_lines.program(["x", *REST], original) == ("python", "manage.py")
     assert command_lines.program(["x"], ("x",)) == ("python", "manage.py")
+    assert command_lines.program(["pytest", "tests"], ("python", "-m", "pytest", "tests")) == ("python", "manage.py")
+
+
+def test_the_version_is_ours_with_that_of_django() -> None:
+    assert re.fullmatch(r"django-runbook \S+, Django \S+", command_lines.version())
 
 
 def test_the_line_is_quoted_and_keeps_what_chooses_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
