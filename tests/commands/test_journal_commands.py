@@ -109,6 +109,22 @@ def test_a_run_is_shown_with_its_steps(tmp_path: Path) -> None:
     assert "- three (noop): not_run" in text
 
 
+def test_a_run_that_died_shows_its_step_as_interrupted_with_both_answers(tmp_path: Path) -> None:
+    run(tmp_path, FAILING)
+    Run.objects.update(status=RUNNING, finished_at=None)
+    StepRun.objects.filter(step_id="two").update(status=RUNNING, finished_at=None, message="")
+    lock = factory.new_factory(conf.read(), what="")(Run.objects.get().lock_name)
+    lock.acquire()
+    lock.release()
+    run_id = Run.objects.get().pk[:8]
+    text = show("--run", run_id)
+    assert "✗ two (fail): interrupted" in text
+    assert f"resume with: python manage.py run_runbook {tmp_path / 'test.yml'} --resume {run_id}" in text
+    assert (
+        '"fail" (two) was interrupted and it is unknown how much it did: --rerun two runs it again, --skip two' in text
+    )
+
+
 def test_the_output_of_a_step_is_shown(tmp_path: Path) -> None:
     run(tmp_path, FAILING)
     run_id = Run.objects.get().pk

@@ -16,7 +16,7 @@ from django_runbook.reporters import jsonl, texts
 from django_runbook.reporters.fan_out import FanOut
 from django_runbook.reporters.github import GitHubReporter
 from django_runbook.reporters.plain import PlainReporter
-from django_runbook.results import Role, RunResult, RunStatus, StepStatus
+from django_runbook.results import Failure, Role, RunResult, RunStatus, StepStatus
 from tests.reporters.scenes import ADVICE, AT, RUN, finished, result, tell
 
 
@@ -217,3 +217,24 @@ def test_a_resumed_run_says_so_in_its_first_line(name: str) -> None:
     reporter.close()
     first = stream.getvalue().splitlines()[0]
     assert first.removeprefix("runbook: ") == "Daily: resumes run 1f0d898b, attempt 2: 3 steps are done (daily.yml)"
+
+
+def test_a_failed_check_names_the_first_problem_once_and_no_frame() -> None:
+    text = "SystemCheckError: System check identified some issues:\n\nERRORS:\n?: (app.E001) wrong\n\nSystem check identified 1 issue"
+    frames = 'T\n  File "/x/site-packages/django/core/management/base.py", line 573, in check'
+    names = ("SystemCheckError", "CommandError")
+    failed = Failure(error_type="SystemCheckError", message=text, exit_code=1, error_names=names, traceback=frames)
+    assert texts.failure(failed) == "SystemCheckError: ?: (app.E001) wrong"
+    assert texts.place(failed) == ""
+
+
+def test_the_place_of_an_error_is_the_last_frame_that_is_not_a_librarys() -> None:
+    frames = (
+        'T\n  File "/x/django_runbook/executors/calling.py", line 1, in invoke\n'
+        '  File "/srv/app/commands/load.py", line 2, in handle\n'
+        '  File "/usr/lib/python3.13/pathlib.py", line 3, in open'
+    )
+    failed = Failure(error_type="OSError", message="no", exit_code=1, traceback=frames)
+    assert texts.place(failed) == 'File "/srv/app/commands/load.py", line 2, in handle'
+    only = Failure(error_type="OSError", message="no", exit_code=1, traceback=frames.splitlines()[-1])
+    assert texts.place(only) == 'File "/usr/lib/python3.13/pathlib.py", line 3, in open'
