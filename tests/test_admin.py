@@ -280,7 +280,7 @@ def test_the_order_of_the_list_has_an_index(client: Client) -> None:
 def test_the_page_of_a_failed_run_tells_what_failed_and_how_to_go_on(client: Client) -> None:
     run = journal_data.failed_run()
     page = html(client, url_of(run))
-    assert f"python manage.py run_runbook nightly.yml --resume {run.pk}" in page
+    assert f"python manage.py run_runbook nightly.yml --resume {run.pk[:8]}" in page
     assert "10 succeeded, 1 failed, 1 failed but allowed, 1 skipped, 2 not run" in page
     assert "TransportError: 429 Too Many Requests: the cluster is at its limit" in page
     assert "deploy@ops-1" in page
@@ -288,6 +288,55 @@ def test_the_page_of_a_failed_run_tells_what_failed_and_how_to_go_on(client: Cli
     assert (
         page.index("<bdi>migrate</bdi>") < page.index("<bdi>Search</bdi>") < page.index("<bdi>notify_operations</bdi>")
     )
+
+
+def test_failures_that_were_allowed_are_warnings_of_their_groups_and_lead_to_their_pages(client: Client) -> None:
+    run = journal_data.new_run(status="warning")
+    rows = journal_data.Writer(run)
+    rows.group("search", 1, 30)
+    rows.group("loop", 1, 20, kind="loop", group_ids=["search"])
+    for number in (1, 2, 3):
+        columns = {"status": "failed", "tolerated": True, "message": f"no {number}", "error_type": "CommandError"}
+        rows.step(f"loop[{number}]", number, number + 1, group_ids=["search", "loop"], **columns)
+    rows.group("other", 30, 31)
+    page = html(client, url_of(run))
+    assert [row_of(page, name).count("rb-badge rb-warning") for name in ("search", "loop", "other")] == [1, 1, 0]
+    summary = page[: page.index('<table class="rb-timeline"')]
+    links = [step_url(run, f"loop[{number}]") for number in (1, 2, 3)]
+    assert [link in summary for link in links] == [True] * 3
+    assert "rb-allowed-only" in summary
+
+
+def test_times_name_their_zone(client: Client, settings: Settings) -> None:
+    settings.TIME_ZONE = "America/New_York"
+    run = journal_data.resumed_run()
+    Checkpoint.objects.create(scope="s", command="c", owner="o", holder="h", updated_at=journal_data.BEGIN)
+    begin = "2026-03-01 23:30:00 EST"
+    assert begin in html(client, LIST)
+    assert html(client, url_of(run)).count(" EST</time>") == 2
+    step = StepRun.objects.filter(run=run, started_at__isnull=False)[0]
+    assert " EST</time>" in html(client, step_url(run, step.step_id, step.attempt))
+    assert begin in html(client, "/admin/django_runbook/checkpoint/")
+
+
+@pytest.mark.parametrize("kind", ["run", "step"])
+def test_pages_have_their_heading_in_their_content(client: Client, kind: str) -> None:
+    """Themes draw Django's own title elsewhere, or not at all."""
+    run = journal_data.failed_run()
+    page = html(client, url_of(run) if kind == "run" else step_url(run, "migrate"))
+    assert page.count("<h1") - page.count('<h1 id="site-name">') == 1
+    source = Path(admin.__file__).parent.joinpath("templates", "django_runbook", f"{kind}.html").read_text()
+    content = source[source.index("{% block content %}") :]
+    assert '<h1 class="rb-heading">' in content
+
+
+def test_a_long_text_leaves_room_for_the_columns_after_it(client: Client) -> None:
+    Checkpoint.objects.create(scope="s", command="c", owner="o", holder="h", description="x" * 1000)
+    FailedRow.objects.create(scope="s", command="c", key_digest="k", key="1", name="x" * 1000, error="x" * 1000)
+    for name in ("checkpoint", "failedrow"):
+        page = html(client, f"/admin/django_runbook/{name}/")
+        assert "x" * 119 + "…" in page
+        assert "x" * 120 not in page
 
 
 def test_a_step_with_two_attempts_has_two_bars_to_scale(client: Client) -> None:
@@ -323,7 +372,7 @@ def test_a_dead_run_is_shown_as_interrupted_with_its_steps_and_can_be_resumed(
     free_locks.add(run.pk)
     page = html(client, url_of(run))
     assert "ended without a word" in page
-    assert f"--resume {run.pk}" in page
+    assert f"--resume {run.pk[:8]}" in page
     assert set(statuses_of(page)) == {"interrupted", "succeeded"}
     assert "run.js" not in page
 

@@ -73,6 +73,16 @@ def test_a_file_is_found_in_the_working_directory_first(folder: Path) -> None:
     assert check("same.yml")[0].startswith("same.yml")
 
 
+@pytest.mark.parametrize("suffix", [".yml", ".yaml"])
+def test_the_suffix_of_a_runbook_is_optional(folder: Path, suffix: str) -> None:
+    (folder / f"same{suffix}").write_text("steps: [noop]")
+    assert f"books/same{suffix}: no problems" in check("same")[0]
+    # A folder of that name is not meant.
+    Path("same").mkdir()
+    Path(f"same{suffix}").write_text("steps: [noop]")
+    assert check("same")[0].startswith(f"same{suffix}:")
+
+
 def test_no_runbook_anywhere_is_an_error(folder: Path) -> None:
     with pytest.raises(CommandError, match="There is no runbook"):
         check()

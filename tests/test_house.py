@@ -53,7 +53,7 @@ MAY_IMPORT = {
         "runner",
     },
     "signals": set[str](),
-    "pages": {"models", "fields", "journal", "locks", "reporters"},
+    "pages": {"models", "fields", "journal", "locks", "reporters", "command_lines"},
     "admin": {"pages", "journal", "models", "locks", "conf"},
     "migrations": {"fields"},
     "results": set[str](),
@@ -61,6 +61,7 @@ MAY_IMPORT = {
     "events": set[str](),
     "wording": set[str](),
     "cleaning": set[str](),
+    "command_lines": set[str](),
 }
 OUTSIDE = {"document": "django", "reporters": "django", "results": "django", "events": "django", "cleaning": "django"}
 

@@ -548,8 +548,14 @@ steps:
 
 @pytest.mark.parametrize(
     ("answer", "exit_code", "effects_after"),
-    [("r", 0, ["one", "two", "two"]), ("s", 0, ["one", "two"]), ("", 2, ["one", "two"]), ("?", 2, ["one", "two"])],
-    ids=["rerun", "skip", "nothing", "else"],
+    [
+        ("r", 0, ["one", "two", "two"]),
+        ("s", 0, ["one", "two"]),
+        ("", 2, ["one", "two"]),
+        ("?", 2, ["one", "two"]),
+        ("x\nwhat\nR", 0, ["one", "two", "two"]),
+    ],
+    ids=["rerun", "skip", "nothing", "else", "asked again"],
 )
 def test_a_person_at_the_terminal_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, exit_code: int, effects_after: list[str]

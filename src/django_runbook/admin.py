@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from django.contrib import admin
@@ -32,6 +32,9 @@ from django_runbook.pages import words
 from django_runbook.pages.run import Cursor, RunPage, Urls, run_page, took
 from django_runbook.pages.step import step_page, without_long_output
 from django_runbook.results import RunStatus
+
+# A longer text pushes the columns after it off a screen of 1280 pixels.
+_MAX_CELL: Final = 120
 
 
 def new_lock() -> Locks:
@@ -299,20 +302,43 @@ class StepRunAdmin(ReadOnlyAdmin):
         return self.respond(request, "django_runbook/step.html", **context)
 
 
+class WorkAdmin(ReadOnlyAdmin):
+    """Shows rows of batch commands, in columns that a window of 1280 pixels has room for."""
+
+    change_list_template = "django_runbook/run_list.html"
+
+    @admin.display(description="done", ordering="done_count")
+    def done(self, row: Checkpoint | FinishedKey) -> str:
+        failed = f", {words.number(row.failed_count)} failed" if row.failed_count else ""
+        return words.number(row.done_count) + failed
+
+
 @admin.register(FailedRow)
-class FailedRowAdmin(ReadOnlyAdmin):
+class FailedRowAdmin(WorkAdmin):
     """The rows that batch commands could not do, newest first."""
 
-    list_display = ("name", "command", "shard", "short_error", "attempt_count", "failed_at")
+    list_display = ("title", "short_error", "attempts", "failed")
     list_filter = ("failed_at", "command")
     search_fields = ("name", "error")
     ordering = ("-pk",)
     exclude = ("scope", "key_digest", "traceback")
     readonly_fields = ("whole_traceback",)
 
+    @admin.display(description="name and command", ordering="name")
+    def title(self, row: FailedRow) -> SafeString:
+        return _two_lines(row.name, _command_of(row))
+
     @admin.display(description="error")
     def short_error(self, row: FailedRow) -> str:
-        return next(iter(row.error.splitlines()), "")[:200]
+        return _short(next(iter(row.error.splitlines()), ""))
+
+    @admin.display(description="attempts", ordering="attempt_count")
+    def attempts(self, row: FailedRow) -> int:
+        return row.attempt_count
+
+    @admin.display(description="failed", ordering="failed_at")
+    def failed(self, row: FailedRow) -> str:
+        return words.moment(row.failed_at)
 
     @admin.display(description="traceback")
     def whole_traceback(self, row: FailedRow) -> SafeString:
@@ -320,25 +346,57 @@ class FailedRowAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Checkpoint)
-class CheckpointAdmin(ReadOnlyAdmin):
+class CheckpointAdmin(WorkAdmin):
     """How far batch commands are, the newest first."""
 
-    list_display = ("command", "shard", "description", "done_count", "failed_count", "updated_at", "finished_at")
+    list_display = ("title", "done", "changed")
     list_filter = ("finished_at", "command")
     search_fields = ("command", "description")
     ordering = ("-pk",)
     exclude = ("scope", "owner", "key_digest")
 
+    @admin.display(description="command and its work", ordering="command")
+    def title(self, row: Checkpoint) -> SafeString:
+        return _two_lines(_command_of(row), row.description)
+
+    @admin.display(description="last change", ordering="updated_at")
+    def changed(self, row: Checkpoint) -> SafeString:
+        if row.finished_at is None:
+            return _two_lines("not finished", words.moment(row.updated_at))
+        return _two_lines("finished", words.moment(row.finished_at))
+
 
 @admin.register(FinishedKey)
-class FinishedKeyAdmin(ReadOnlyAdmin):
+class FinishedKeyAdmin(WorkAdmin):
     """Shows the run keys under which work has finished, newest first."""
 
-    list_display = ("command", "run_key", "shard", "done_count", "failed_count", "finished_at")
+    list_display = ("title", "done", "finished")
     list_filter = ("finished_at", "command")
     search_fields = ("command", "run_key")
     ordering = ("-pk",)
     exclude = ("scope", "key_digest")
+
+    @admin.display(description="run key and command", ordering="run_key")
+    def title(self, row: FinishedKey) -> SafeString:
+        return _two_lines(row.run_key, _command_of(row))
+
+    @admin.display(description="finished", ordering="finished_at")
+    def finished(self, row: FinishedKey) -> str:
+        return words.moment(row.finished_at)
+
+
+def _two_lines(first: str, second: str) -> SafeString:
+    # Either may hold marks that turn the direction of what follows.
+    return format_html('<bdi>{}</bdi> <span class="rb-key"><bdi>{}</bdi></span>', _short(first), _short(second))
+
+
+def _short(text: str) -> str:
+    """Cut a text to what a column of a table can hold."""
+    return text if len(text) <= _MAX_CELL else f"{text[: _MAX_CELL - 1]}…"
+
+
+def _command_of(row: Checkpoint | FailedRow | FinishedKey) -> str:
+    return f"{row.command}, shard {row.shard}" if row.shard else row.command
 
 
 def _life(run: Run) -> Life:

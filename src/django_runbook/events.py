@@ -28,7 +28,8 @@ class Event:
 class RunStarted(Event):
     """``step_count`` counts the commands of the file that are selected, without those of handlers.
 
-    ``inline_reason`` says why all steps run in the process of the run, and is empty where they do not.
+    ``inline_reason`` says why all steps run in the process of the run, and is empty where they do not. ``attempt`` is 1
+    unless the run is resumed; ``done_count`` counts the commands that earlier attempts have completed.
     """
 
     run_id: str
@@ -37,6 +38,8 @@ class RunStarted(Event):
     step_count: int
     dry_run: bool = False
     inline_reason: str = ""
+    attempt: int = 1
+    done_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from django_runbook.conf import Configuration
 from django_runbook.document.diagnostics import nearest
 from django_runbook.document.includes import Includes, Refused
 from django_runbook.exceptions import InvalidUsage
+from django_runbook.wording import did_you_mean
 
 # What the journal has room for.
 MAX_KEY_LENGTH = 500
 SUFFIXES = (".yml", ".yaml")
+_USUAL_FOLDER = "runbooks"
 
 
 def find(name: str, configuration: Configuration) -> tuple[Path, str]:
@@ -26,11 +29,18 @@ def find(name: str, configuration: Configuration) -> tuple[Path, str]:
     if Path(name).is_absolute():
         places = [Path()]
     for place in places:
-        path = place / name
-        # lexists: what is there and cannot be read is told by the reader, with its reason.
-        if os.path.lexists(path):
-            return path, label(path)
+        for path in _with_suffixes(place / name):
+            # lexists: what is there and cannot be read is told by the reader, with its reason.
+            if os.path.lexists(path):
+                return path, label(path)
     raise InvalidUsage(_not_found(name, places, configuration))
+
+
+def _with_suffixes(path: Path) -> Iterator[Path]:
+    """Yield the files that a name can mean: a folder of the same name is not meant where there is a file."""
+    suffixes = () if path.suffix in SUFFIXES else SUFFIXES
+    found = [path, *(path.with_name(path.name + suffix) for suffix in suffixes if path.name)]
+    yield from sorted(found, key=Path.is_dir)
 
 
 def find_beside(name: str, caller: str, configuration: Configuration) -> tuple[Path, str] | Refused:
@@ -114,8 +124,11 @@ def _not_found(name: str, places: list[Path], configuration: Configuration) -> s
         path.name for path in sorted(Path().glob("*")) if _is_runbook(path)
     ]
     near = nearest(Path(name).name, names)
-    if Path(name).suffix not in SUFFIXES:
-        near = next((other for other in names if Path(other).stem == name), near)
     looked = "\n".join(f"  {place.absolute()}" for place in places)
-    hint = f'\n"{near}" is near' if near else f"\nThere are: {', '.join(sorted(set(names)))}" if names else ""
+    hint = f"\n{did_you_mean(near)}" if near else f"\nThere are: {', '.join(sorted(set(names)))}" if names else ""
+    # The usual folder, which a project may have forgotten to name.
+    for beside in (Path(_USUAL_FOLDER), Path(sys.argv[0]).parent / _USUAL_FOLDER):
+        for path in _with_suffixes(beside / name):
+            if path.is_file():
+                hint = f'\nThere is "{label(path)}": give that path, or add its folder to RUNBOOK["DIRS"]'
     return f'There is no runbook "{name}". Looked in:\n{looked}{hint}'

@@ -52,7 +52,8 @@ class Failure:
     """Why an attempt failed.
 
     ``error_names`` are the names of the exception's class and of its bases, most derived first, each both
-    bare and with its module; ``exit_code`` is what the command would have ended its own process with.
+    bare and with its module; ``exit_code`` is what the command would have ended its own process with. ``cause`` names
+    the step inside a group whose failure this is.
     """
 
     error_type: str
@@ -60,6 +61,7 @@ class Failure:
     exit_code: int
     error_names: tuple[str, ...] = ()
     traceback: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +151,8 @@ class RunResult:
     """How a run ended; ``steps`` holds every step once, in the order in which they ended.
 
     In a loop that is once for each item. ``reason`` says why nothing was run, where the lock was held. ``warnings`` are
-    about the run as a whole, such as a report that could not be written.
+    about the run as a whole, such as a report that could not be written. ``advice`` says how to continue a run that
+    failed or was stopped; ``resume_command`` is the command line for it, empty if the run cannot be resumed.
     """
 
     status: RunStatus
@@ -158,3 +161,6 @@ class RunResult:
     duration_seconds: float = 0.0
     reason: str = ""
     warnings: tuple[str, ...] = ()
+    run_id: str = ""
+    resume_command: str = ""
+    advice: str = ""

@@ -28,7 +28,7 @@ from django_runbook.runner.policy import UNTIL, UNTIL_NOT_MET
 
 # What a person at the terminal is asked, and the words that are understood.
 Ask = Callable[[str], str]
-_AGAIN, _DONE = ("r", "rerun"), ("s", "skip")
+_AGAIN, _DONE, _STOP = ("r", "rerun"), ("s", "skip"), ("", "n", "no")
 _SHOWN_RUNS: Final = 5
 _COUNTED: Final = "counted as done by --skip"
 _STOPPED: Final = "the run was stopped"
@@ -357,8 +357,14 @@ class _Judge:
             f"{row.step_id} was interrupted, and it is unknown how much it did: "
             "[r]un it again, [s]kip it as done, or stop here [N]?"
         )
-        answer = self._ask(question)
-        return "again" if answer in _AGAIN else "done" if answer in _DONE else ""
+        while True:
+            answer = self._ask(question)
+            if answer in _AGAIN:
+                return "again"
+            if answer in _DONE:
+                return "done"
+            if answer in _STOP:
+                return ""
 
 
 def _doubt(step_id: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 MAX_NAMES = 20
+# Parts of the paths of code that a person who looks for an error of their own does not look into.
+LIBRARIES = ("/site-packages/", "/lib/python3", "/django_runbook/executors/")
 
 
 def did_you_mean(name: str | None, *, where: str = "") -> str:
@@ -18,6 +20,16 @@ def choose_from(names: Iterable[str]) -> str:
     """Return the hint that lists what can be given, the first of them where they are many."""
     listed = list(names)
     return f"choose from {', '.join(listed[:MAX_NAMES])}{', …' if len(listed) > MAX_NAMES else ''}" if listed else ""
+
+
+def named(name: str, step_id: str) -> str:
+    """Name a step as its file does, with its id if that differs."""
+    return f'"{name}"' if name == step_id else f'"{name}" ({step_id})'
+
+
+def short_id(run_id: str) -> str:
+    """Shorten the id of a run to what commands and people need of it."""
+    return run_id[:8]
 
 
 def one_after_another(*hints: str) -> str:

@@ -374,12 +374,56 @@ def test_rows_can_be_locked_as_they_are_read(postgresql: Engine) -> None:
 def test_a_limit_ends_a_run_and_the_next_one_goes_on(sqlite: Engine) -> None:
     sqlite.fill(10)
     out, _ = call(sqlite, CountItems(), "--batch-size", 2, "--limit", 3)
-    assert out == "3 done; the next run goes on from there\n"
+    assert out == "3 done; the next run continues from there\n"
     row = left(sqlite)
     assert row is not None
     assert (row.command, row.done_count, row.cursor) == ("commands", 3, f'["{pks(sqlite)[2]}"]')
-    assert call(sqlite, CountItems())[0] == "10 done (3 of them in earlier runs)\n"
+    assert call(sqlite, CountItems())[0] == "7 done (10 with those of earlier runs)\n"
     assert sqlite.problems(10) == []
+
+
+def test_a_limit_that_takes_all_rows_finishes_the_work(sqlite: Engine) -> None:
+    sqlite.fill(5)
+    assert call(sqlite, CountItems(), "--limit", 5)[0] == "5 done\n"
+    assert call(sqlite, CountItems(), "--limit", 3)[0] == "3 done; the next run continues from there\n"
+    assert call(sqlite, CountItems(), "--limit", 2)[0] == "2 done (5 with those of earlier runs)\n"
+
+
+def test_a_dry_run_with_a_limit_counts_for_itself_and_names_no_next_run(sqlite: Engine) -> None:
+    sqlite.fill(9)
+    call(sqlite, CountItems(), "--limit", 4)
+    out, _ = call(sqlite, CountItems(), "--limit", 2, "--dry-run")
+    assert out == "2 would be done (6 with those of earlier runs); more are left\n"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "counts"),
+    [
+        (("--limit", 4), [(0, 4, 0), (2, 4, 0), (4, 4, 0)]),
+        (("--limit", 100), [(0, 6, 0), (2, 6, 0), (4, 6, 0), (6, 6, 0)]),
+        ((), [(3, 9, 0), (5, 9, 0), (7, 9, 0), (9, 9, 0)]),
+    ],
+    ids=["fewer than there are", "more than there are", "no limit"],
+)
+def test_progress_under_a_limit_is_that_of_this_run(
+    sqlite: Engine, monkeypatch: pytest.MonkeyPatch, tokens: tuple[Any, ...], counts: list[tuple[int, int, int]]
+) -> None:
+    monkeypatch.setattr(progress._Runner, "interval_seconds", 0)
+    sqlite.fill(9)
+    call(sqlite, CountItems(), "--limit", 3)
+    told: list[tuple[int, int | None, int]] = []
+    call(sqlite, CountItems(), "--batch-size", 2, *tokens, progress=lambda *numbers: told.append(numbers))
+    # Before it is counted, the first one has no total.
+    assert [(done, total or told[-1][1], failed) for done, total, failed in dict.fromkeys(told)] == counts
+
+
+def test_the_lines_of_progress_name_the_command(sqlite: Engine) -> None:
+    sqlite.fill(3)
+    err = io.StringIO()
+    tokens = ("--database", sqlite.alias, "--verbosity", "2")
+    call_command(CountItems(), *tokens, stdout=io.StringIO(), stderr=err)
+    assert err.getvalue()
+    assert all(line.startswith(f"{CountItems()._name}: ") for line in err.getvalue().splitlines())
 
 
 def test_a_limit_counts_rows_that_the_work_does_not_count(sqlite: Engine) -> None:
@@ -409,7 +453,7 @@ def test_an_option_that_changes_the_rows_does_not_go_on_where_another_run_was(sq
     call(sqlite, MarkItems(), "--limit", 2)
     assert call(sqlite, MarkItems(), "--value", "1")[0] == "2 done\n"
     assert Checkpoint.objects.using(sqlite.alias).count() == 1
-    assert call(sqlite, MarkItems(), "--batch-size", 1)[0] == "2 done (2 of them in earlier runs)\n"
+    assert call(sqlite, MarkItems(), "--batch-size", 1)[0] == "0 done (2 with those of earlier runs)\n"
     assert sqlite.problems(4) == []
 
 
@@ -428,7 +472,7 @@ def test_an_option_that_is_a_set_is_the_same_in_any_order(sqlite: Engine) -> Non
     assert list(one) != list(same)
     sqlite.fill(4)
     call(sqlite, Chosen(), "--limit", 2, chosen=[one, frozenset(("a", 1))])
-    assert call(sqlite, Chosen(), chosen=[same, frozenset((1, "a"))])[0] == "4 done (2 of them in earlier runs)\n"
+    assert call(sqlite, Chosen(), chosen=[same, frozenset((1, "a"))])[0] == "2 done (4 with those of earlier runs)\n"
 
 
 def test_an_option_that_is_another_one_in_each_process_is_refused(sqlite: Engine) -> None:
@@ -468,7 +512,7 @@ def test_a_dry_run_looks_at_what_a_run_would_do_next(sqlite: Engine) -> None:
     looked: list[Item] = []
     call(sqlite, CountItems(looked.append), "--dry-run")
     assert len(looked) == 2
-    assert call(sqlite, CountItems())[0].startswith("5 done")
+    assert call(sqlite, CountItems())[0] == "2 done (5 with those of earlier runs)\n"
 
 
 @BOTH
@@ -626,7 +670,7 @@ def test_a_row_that_was_retried_meanwhile_has_not_failed(sqlite: Engine) -> None
     with pytest.raises(CommandError, match="1 failed"):
         call(sqlite, CountItems(failing(pks(sqlite)[0])), "--max-errors", 1, "--limit", 3)
     call(sqlite, CountItems(), "--retry-failed")
-    assert call(sqlite, CountItems(), "--max-errors", 1)[0] == "5 done (2 of them in earlier runs)\n"
+    assert call(sqlite, CountItems(), "--max-errors", 1)[0] == "3 done (5 with those of earlier runs)\n"
     assert sqlite.problems(6) == []
 
 
@@ -656,11 +700,11 @@ def test_a_retry_that_ends_early_says_how_many_are_left(sqlite: Engine) -> None:
     with pytest.raises(CommandError, match="1 failed"):
         call(sqlite, CountItems(failing(*bad)), "--retry-failed", "--limit", 1)
     out, _ = call(sqlite, CountItems(), "--retry-failed", "--limit", 1)
-    assert out == "1 done; 2 of those that failed are left; --retry-failed goes on with them\n"
+    assert out == "1 done; 2 of those that failed are left; --retry-failed continues with them\n"
     stopped = CountItems()
     stopped.look = lambda item: stopped.request_stop("enough")
     _, err = call(sqlite, stopped, "--retry-failed")
-    assert err == "stopped (enough); 1 done; 1 of those that failed are left; --retry-failed goes on with them\n"
+    assert err == "stopped (enough); 1 done; 1 of those that failed are left; --retry-failed continues with them\n"
     assert call(sqlite, CountItems(), "--retry-failed")[0] == "1 done\n"
     assert sqlite.problems(5) == []
 
@@ -860,7 +904,7 @@ def test_a_stop_keeps_what_is_whole(engine: Engine, command: type[CountItems]) -
     stopped.look = lambda item: stopped.request_stop("enough") if item.pk == third else None
     _, err = call(engine, stopped, "--batch-size", 5)
     count = 3 if command is CountItems else 5
-    assert err == f"stopped (enough); {count} done; the next run goes on from there\n"
+    assert err == f"stopped (enough); {count} done; the next run continues from there\n"
     assert engine.are_counts_right()
     assert Item.objects.using(engine.alias).filter(count=1).count() == count
     call(engine, command())
@@ -1034,7 +1078,8 @@ def test_the_call_of_a_runner_begins_anew_once(sqlite: Engine) -> None:
     call(sqlite, CountItems(), "--limit", 1)
     call(sqlite, CountItems(), "--restart", "--limit", 2, "--batch-size", 2, call_key="run 1, step 2")
     assert (
-        call(sqlite, CountItems(), "--restart", call_key="run 1, step 2")[0] == "3 done (2 of them in earlier runs)\n"
+        call(sqlite, CountItems(), "--restart", call_key="run 1, step 2")[0]
+        == "1 done (3 with those of earlier runs)\n"
     )
     assert call(sqlite, CountItems(), "--restart", call_key="run 1, step 2")[0] == "0 done\n"
     assert [item.count for item in Item.objects.using(sqlite.alias).order_by("pk")] == [2, 1, 1]
@@ -1206,7 +1251,7 @@ def test_an_option_that_cannot_be_is_refused(tokens: list[str], words: str) -> N
 @pytest.mark.parametrize(
     ("options", "out"),
     [
-        ({"limit": "3", "batch_size": 1, "pause": "0.001"}, "3 done; the next run goes on from there\n"),
+        ({"limit": "3", "batch_size": 1, "pause": "0.001"}, "3 done; the next run continues from there\n"),
         ({"max_errors": 5, "target_time": 2, "lock_wait": "10m"}, "4 done\n"),
         ({"max_errors": "20%", "lock_wait": 2.5}, "4 done\n"),
         ({"shard": "1/2", "batch_size": "2"}, "2 done\n"),
@@ -1300,7 +1345,7 @@ def test_a_limit_counts_what_a_last_look_does_too(sqlite: Engine) -> None:
         if item.pk == keys[3]:
             Item.objects.using(sqlite.alias).bulk_create([Item(pk=key) for key in keys[:2]])
 
-    assert call(sqlite, MarkItems(commit_late), "--limit", 3)[0] == "3 done; the next run goes on from there\n"
+    assert call(sqlite, MarkItems(commit_late), "--limit", 3)[0] == "3 done; the next run continues from there\n"
     call(sqlite, MarkItems())
     assert sqlite.problems(4) == []
 

@@ -213,7 +213,7 @@ def test_sigterm_while_it_waits_for_the_checkpoint_is_heard(
         wait_until(lambda: _is_waiting(postgresql), what="the takeover")
         child.kill(signal.SIGTERM)
         assert child.wait() == 128 + signal.SIGTERM
-    assert "stopped (SIGTERM); 0 done; the next run goes on from there" in capfd.readouterr().err
+    assert "stopped (SIGTERM); 0 done; the next run continues from there" in capfd.readouterr().err
 
 
 def test_the_limit_on_idling_does_not_outlive_the_command(engine: Engine) -> None:

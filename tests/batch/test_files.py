@@ -112,7 +112,7 @@ def test_a_run_goes_on_where_the_last_one_was(engine: Engine, tmp_path: Path, co
     path = write(tmp_path / "rows.csv", 10)
     call(engine, command(), path, "--batch-size", 3, "--limit", 5)
     assert Checkpoint.objects.using(engine.alias).get().done_count == 5
-    assert call(engine, command(), path, "--batch-size", 3)[0] == "10 done (5 of them in earlier runs)\n"
+    assert call(engine, command(), path, "--batch-size", 3)[0] == "5 done (10 with those of earlier runs)\n"
     assert keys(engine) == expected(10)
 
 
@@ -131,9 +131,11 @@ def test_a_last_line_that_had_no_line_break_is_the_same_with_one(
     path = tmp_path / "rows.csv"
     text = write(path, 10).read_text().replace("\n", line_break)
     path.write_bytes(text.encode().removesuffix(line_break.encode()))
-    call(sqlite, ByRow(), path, "--limit", 10)
+    stopped = ByRow()
+    stopped.look = lambda key: stopped.request_stop("enough") if key == "key 9" else None
+    call(sqlite, stopped, path)
     path.write_bytes((text + f"key 10,10{line_break}").encode())
-    assert call(sqlite, ByRow(), path)[0] == "11 done (10 of them in earlier runs)\n"
+    assert call(sqlite, ByRow(), path)[0] == "1 done (11 with those of earlier runs)\n"
     assert keys(sqlite) == expected(11)
 
 
@@ -457,7 +459,7 @@ def test_bad_lines_that_are_all_mended_can_be_done_a_few_at_a_time(sqlite: Engin
         call(sqlite, ByRow(), path, "--max-errors", 3)
     write(path, 20)
     told = [call(sqlite, ByRow(), path, "--retry-failed", "--limit", 1)[0] for _ in range(3)]
-    left = [f"1 done; {count} of those that failed are left; --retry-failed goes on with them\n" for count in (2, 1)]
+    left = [f"1 done; {count} of those that failed are left; --retry-failed continues with them\n" for count in (2, 1)]
     assert told == [*left, "1 done\n"]
     assert keys(sqlite) == expected(20)
 

@@ -16,7 +16,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
-from django_runbook.batch.progress import Progress, ProgressCommand, Standing, track
+from django_runbook.batch.progress import Progress, ProgressCommand, Standing, default_outlet, track
 
 
 @dataclass
@@ -198,15 +198,32 @@ def test_a_runner_is_told_of_failures() -> None:
 
 def test_a_command_writes_its_progress_to_standard_error() -> None:
     out, errors = io.StringIO(), io.StringIO()
-    call_command(Tracking(), stdout=out, stderr=errors)
+    call_command(Tracking(), "--verbosity=2", stdout=out, stderr=errors)
     assert out.getvalue() == ""
     assert errors.getvalue().splitlines()[0] == "Letters: 0 of 3"
 
 
-def test_verbosity_zero_is_silent() -> None:
+@pytest.mark.parametrize("verbosity", [0, 1])
+def test_a_command_without_a_terminal_is_silent_unless_it_is_asked(verbosity: int) -> None:
     errors = io.StringIO()
-    call_command(Tracking(), "--verbosity=0", stderr=errors)
+    call_command(Tracking(), f"--verbosity={verbosity}", stderr=errors)
     assert errors.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("verbosity", "is_terminal", "kind"),
+    [(0, True, "_Nowhere"), (1, True, "Bar"), (2, True, "Bar"), (1, False, "_Nowhere"), (2, False, "_Lines")],
+)
+def test_where_progress_goes(
+    monkeypatch: pytest.MonkeyPatch,
+    verbosity: int,
+    is_terminal: bool,  # noqa: FBT001 - a parameter of the test
+    kind: str,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: is_terminal)
+    assert type(default_outlet(stream=stream, verbosity=verbosity)).__name__ == kind
 
 
 LOOP = "from django_runbook.batch.progress import track\nfor item in track('abc', description='Letters [x]'): pass\n"

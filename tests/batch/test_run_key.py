@@ -86,7 +86,7 @@ def test_work_is_continued_under_its_own_key(sqlite: Engine) -> None:
         ):
             call(sqlite, CountItems(), *other)
     assert keys(sqlite) == []
-    assert call(sqlite, CountItems(), "--run-key", "monday")[0] == "6 done (2 of them in earlier runs)\n"
+    assert call(sqlite, CountItems(), "--run-key", "monday")[0] == "4 done (6 with those of earlier runs)\n"
     assert call(sqlite, CountItems(), "--run-key", "monday")[0] == "0 done\n"
     assert counts(sqlite) == [1] * 6
 
@@ -115,7 +115,7 @@ def test_the_key_that_a_step_says_is_stronger_than_that_of_its_call(sqlite: Engi
     sqlite.fill(3)
     tokens = ("--run-key", "monday")
     assert call(sqlite, CountItems(), *tokens, "--limit", 1, call_key="run 1, step 1")[0].startswith("1 done")
-    assert call(sqlite, CountItems(), *tokens, call_key=later)[0] == "3 done (1 of them in earlier runs)\n"
+    assert call(sqlite, CountItems(), *tokens, call_key=later)[0] == "2 done (3 with those of earlier runs)\n"
     assert call(sqlite, CountItems(), *tokens, call_key=later)[0] == "0 done\n"
     assert call(sqlite, CountItems(), *tokens, call_key="run 3, step 1")[0] == "0 done\n"
     assert counts(sqlite) == [1, 1, 1]
@@ -125,7 +125,7 @@ def test_restart_starts_over_only_what_has_another_key(sqlite: Engine) -> None:
     sqlite.fill(4)
     call(sqlite, CountItems(), "--run-key", "monday", "--limit", 2, "--batch-size", 2)
     # A job with --restart in its command line is repeated like any other.
-    assert call(sqlite, CountItems(), "--run-key", "monday", "--restart", "--limit", 1)[0].startswith("3 done (2 of")
+    assert call(sqlite, CountItems(), "--run-key", "monday", "--restart", "--limit", 1)[0].startswith("1 done (3 with")
     call(sqlite, CountItems(), "--run-key", "tuesday", "--restart", "--limit", 3, "--batch-size", 3)
     assert counts(sqlite) == [2, 2, 2, 0]
     call(sqlite, CountItems(), "--run-key", "tuesday", "--restart")

@@ -108,12 +108,12 @@ def test_a_day_that_is_old_enough_goes() -> None:
 def test_days_are_those_of_the_time_zone() -> None:
     now = datetime(2026, 1, 10, 12, tzinfo=UTC)
     with timezone.override("Pacific/Kiritimati"):  # where it is the 11th
-        assert conditions.older_than(Flight, "day", seconds=86400, now=now) == Q(day__lt=date(2026, 1, 10))
+        assert conditions.older_than(Flight, "day", age=timedelta(days=1), now=now) == Q(day__lt=date(2026, 1, 10))
 
 
 def test_without_time_zones_days_are_those_of_the_clock() -> None:
     now = datetime(2026, 1, 10, 12)  # noqa: DTZ001 - as a project without time zones has it
-    assert conditions.older_than(Flight, "day", seconds=86400, now=now) == Q(day__lt=date(2026, 1, 9))
+    assert conditions.older_than(Flight, "day", age=timedelta(days=1), now=now) == Q(day__lt=date(2026, 1, 9))
 
 
 def test_what_cascades_is_deleted_with_its_signals_and_counted() -> None:
@@ -278,6 +278,8 @@ def test_conditions_reach_over_to_the_row_that_is_pointed_to() -> None:
         pytest.param("auth.User --older-than=0d", "must be longer than 0s", id="no time"),
         pytest.param("auth.User --older-than=900000d", "--older-than is before the beginning of time", id="too long"),
         pytest.param("auth.User --older-than=99999999999d", "is before the beginning of time", id="far too long"),
+        pytest.param("auth.User --older-than=90", '"90" has no unit; write it as in 90d for days', id="no unit"),
+        pytest.param("auth.User --older-than=1.5", '"1.5" has no unit', id="no unit, with a fraction"),
         pytest.param("auth.User --older-than=ages", '"ages" is no duration', id="no duration"),
         pytest.param("auth.User --where=is_active", '"is_active" is no condition', id="no value"),
         pytest.param("auth.User --where==3", '"=3" is no condition', id="no name"),

@@ -129,7 +129,17 @@ def test_a_missing_file_says_where_it_was_looked_for(tmp_path: Path, monkeypatch
     message, exit_code = run("dayly.yml")
     assert exit_code == 2
     assert str(tmp_path) in message
-    assert '"daily.yml" is near' in message
+    assert 'did you mean "daily.yml"?' in message
+
+
+def test_the_usual_folder_that_no_setting_names_is_hinted_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runbooks").mkdir()
+    (tmp_path / "runbooks" / "daily.yml").write_text("steps: [noop]")
+    for name in ("daily", "daily.yml"):
+        message, exit_code = run(name)
+        assert exit_code == 2
+        assert 'There is "runbooks/daily.yml": give that path, or add its folder to RUNBOOK["DIRS"]' in message
 
 
 YAML_TEXT = st.text(alphabet="abstep :-\n\t[]{}'\"#&*!|>%@`?,.0123${}()", max_size=200)

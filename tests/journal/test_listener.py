@@ -545,3 +545,22 @@ steps:
     assert run(tmp_path, text).exit_code == 0
     assert set(Row.objects.values_list("count", flat=True)) == {2}
     assert [row.attempt for row in StepRun.objects.filter(step_id="rows").order_by("attempt")] == [1, 2]
+
+
+def test_a_file_may_say_that_its_runs_are_not_recorded(tmp_path: Path) -> None:
+    told = run(tmp_path, "journal: false\nsteps: [noop, fail]")
+    assert not Run.objects.exists()
+    ended = told.events[-1]["result"]
+    assert ended["advice"].endswith("failed; it is not recorded: to continue, run the file again")
+    assert ended["resume_command"] == ""
+
+
+def test_a_recorded_run_that_failed_and_its_resumption_name_each_other(tmp_path: Path) -> None:
+    text = "steps: [noop, fail]"
+    told = run(tmp_path, text)
+    run_id = Run.objects.get().pk[:8]
+    line = f"python manage.py run_runbook {tmp_path / 'test.yml'} --resume {run_id}"
+    assert told.events[-1]["result"]["resume_command"] == line
+    again = run(tmp_path, text, resume="")
+    assert (again.events[0]["attempt"], again.events[0]["done_count"]) == (2, 1)
+    assert again.events[-1]["result"]["advice"] == f"run {run_id} failed; resume with: {line}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
+from dataclasses import replace
 
 from django_runbook import events
 from django_runbook.events import Event
@@ -18,6 +19,9 @@ BUG = Failure(
     error_type="ValueError", message="oops", exit_code=1, traceback='T\n  File "a.py", line 3, in handle\n    x'
 )
 
+# What a group has of the failure of a step inside.
+INSIDE = replace(BUG, message='step "import[3]": oops', cause='"Import[3]" (import[3])')
+
 
 def result(step_id: str, status: StepStatus = StepStatus.SUCCEEDED, **more: object) -> StepResult:
     values: dict[str, object] = {
@@ -29,6 +33,7 @@ def result(step_id: str, status: StepStatus = StepStatus.SUCCEEDED, **more: obje
     return StepResult(step_id=step_id, status=status, **values)  # type: ignore[arg-type]  # values are of any type
 
 
+ADVICE = "run 1f0d898b failed; resume with: python manage.py run_runbook daily.yml --resume 1f0d898b"
 STEPS = (
     result("one"),
     result("flaky", StepStatus.FAILED, tolerated=True, failure=BUG),
@@ -55,7 +60,13 @@ RUN: list[Event] = [
     events.RunFinished(
         at=AT,
         result=RunResult(
-            status=RunStatus.FAILED, exit_code=1, steps=(*STEPS, result("group", is_group=True)), duration_seconds=83
+            status=RunStatus.FAILED,
+            exit_code=1,
+            steps=(*STEPS, result("group", is_group=True)),
+            duration_seconds=83,
+            run_id="1f0d898b",
+            resume_command="python manage.py run_runbook daily.yml --resume 1f0d898b",
+            advice=ADVICE,
         ),
     ),
 ]
@@ -121,6 +132,6 @@ CONCURRENT: list[Event] = [
     wrote("import[1]", "third of 1"),
     finished("import[3]", StepStatus.FAILED, group_ids=LOOP, failure=BUG, file="nightly.yml", line=4),
     finished("import[1]", group_ids=LOOP, file="nightly.yml", line=4),
-    finished("import", StepStatus.FAILED, failure=BUG, is_group=True, file="nightly.yml", line=4),
+    finished("import", StepStatus.FAILED, failure=INSIDE, is_group=True, file="nightly.yml", line=4),
 ]
 CONCURRENT.append(ended(CONCURRENT, RunStatus.FAILED, 1))

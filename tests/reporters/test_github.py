@@ -31,35 +31,36 @@ def test_github_shows_each_step_as_a_group_and_problems_as_annotations() -> None
     assert (
         log(RUN)
         == """\
-runbook: Daily (daily.yml)
-::group::One
+runbook: Daily: 5 steps (daily.yml)
+::group::One (one)
 ::stop-commands::token1
 $ noop
 quiet please
 ::token1::
 ::endgroup::
-succeeded: One (1.2s)
-group: Group
-::group::Flaky
+succeeded: One (one, 1.2s)
+group: Group (group)
+::group::Flaky (flaky)
 ::stop-commands::token2
 $ flaky
 ::token2::
 ::endgroup::
-allowed: Flaky (1.2s): allowed: ValueError: oops
-::group::Two
+allowed: Flaky (flaky, 1.2s): allowed: ValueError: oops
+::group::Two (two)
 ::stop-commands::token3
 $ fail --code=3
 retry: two: attempt 1 of 2 failed: it went wrong ... (exit 3); next in 21s
 [bold]not markup[/bold] ü
 ::token3::
 ::endgroup::
-failed: Two (1.2s): it went wrong ... (exit 3); 2 attempts
-not run: Later: "two" failed
-skipped: Never: when: params.n > 1
+failed: Two (two, 1.2s): it went wrong ... (exit 3); 2 attempts
+not run: Later (later): "two" failed
+skipped: Never (never): when: params.n > 1
 stopping: SIGTERM: stopping after the current command
-::error title=Two%3A failed::it went wrong (exit 3)%0Aand more
-::warning title=Flaky%3A failed%2C which is allowed::ValueError: oops%0AFile "a.py", line 3, in handle
+::error title=Two (two)%3A failed::it went wrong (exit 3)%0Aand more
+::warning title=Flaky (flaky)%3A failed%2C which is allowed::ValueError: oops%0AFile "a.py", line 3, in handle
 failed: 1 succeeded, 1 failed but allowed, 1 failed, 1 not run, 1 skipped in 1m23s, exit code 1
+run 1f0d898b failed; resume with: python manage.py run_runbook daily.yml --resume 1f0d898b
 """
     )
 
@@ -68,25 +69,25 @@ def test_github_writes_steps_that_run_at_the_same_time_one_after_the_other() -> 
     assert (
         log(CONCURRENT)
         == """\
-runbook: Nightly (nightly.yml)
-loop: Import: 3 items
-::group::Import[2] (1.2s)
+runbook: Nightly: 3 steps (nightly.yml)
+loop: Import (import): 3 items
+::group::Import[2] (import[2], 1.2s)
 ::stop-commands::token1
 $ import --n=2
 first of 2
 second of 2
 ::token1::
 ::endgroup::
-succeeded: Import[2] (1.2s)
-::group::Import[3] (1.2s)
+succeeded: Import[2] (import[2], 1.2s)
+::group::Import[3] (import[3], 1.2s)
 ::stop-commands::token2
 $ import --n=3
 first of 3
 second of 3
 ::token2::
 ::endgroup::
-failed: Import[3] (1.2s): ValueError: oops
-::group::Import[1] (1.2s)
+failed: Import[3] (import[3], 1.2s): ValueError: oops
+::group::Import[1] (import[1], 1.2s)
 ::stop-commands::token3
 $ import --n=1
 first of 1
@@ -94,9 +95,9 @@ second of 1
 third of 1
 ::token3::
 ::endgroup::
-succeeded: Import[1] (1.2s)
-failed: Import (1.2s): ValueError: oops
-::error file=nightly.yml,line=4,title=Import[3]%3A failed::ValueError: oops%0AFile "a.py", line 3, in handle
+succeeded: Import[1] (import[1], 1.2s)
+failed: Import (import, 1.2s): "Import[3]" (import[3]) failed
+::error file=nightly.yml,line=4,title=Import[3] (import[3])%3A failed::ValueError: oops%0AFile "a.py", line 3, in handle
 failed: 2 succeeded, 1 failed in 2.0s, exit code 1
 """
     )
@@ -153,7 +154,7 @@ def test_github_escapes_what_would_end_a_command_or_a_property() -> None:
     wrong = Failure(error_type="CommandError", message="100%,\r\nat 3:4", exit_code=1)
     step = finished("a", StepStatus.FAILED, failure=wrong, file="dir,a/b:c%.yml", line=3)
     told = log([step, ended([step], RunStatus.FAILED, 1)])
-    assert "::error file=dir%2Ca/b%3Ac%25.yml,line=3,title=A%3A failed::100%25,%0Aat 3:4\n" in told
+    assert "::error file=dir%2Ca/b%3Ac%25.yml,line=3,title=A (a)%3A failed::100%25,%0Aat 3:4\n" in told
 
 
 def test_a_failure_in_a_group_that_may_fail_is_a_warning() -> None:
@@ -163,7 +164,7 @@ def test_a_failure_in_a_group_that_may_fail_is_a_warning() -> None:
     ]
     told = log([*listed, ended(listed, RunStatus.WARNING)])
     assert "::error" not in told
-    assert told.count("::warning title=A%3A failed%2C which is allowed::") == told.count("::warning") == 1
+    assert told.count("::warning title=A (a)%3A failed%2C which is allowed::") == told.count("::warning") == 1
 
 
 def test_a_group_that_failed_by_its_own_is_told_although_a_failure_in_it_was_allowed() -> None:
@@ -173,7 +174,7 @@ def test_a_group_that_failed_by_its_own_is_told_although_a_failure_in_it_was_all
         finished("out", StepStatus.TIMED_OUT, failure=BUG, is_group=True),
     ]
     told = log([*listed, ended(listed, RunStatus.FAILED, 124)])
-    assert "::error title=G%3A timed out::" in told
+    assert "::error title=G (g)%3A timed out::" in told
     assert "title=Out" not in told
 
 
@@ -185,9 +186,9 @@ def test_a_run_that_was_refused_is_an_error() -> None:
 
 def test_github_shows_what_there_is_when_the_run_breaks_off() -> None:
     told = log([*CONCURRENT[:11], finished("x", StepStatus.FAILED, failure=BUG)])
-    assert "::group::Import[3] (cut off)\n::stop-commands::token3\n$ import --n=3\nfirst of 3\n" in told
+    assert "::group::Import[3] (import[3]) (cut off)\n::stop-commands::token3\n$ import --n=3\nfirst of 3\n" in told
     assert told.count("::group::") == told.count("::endgroup::") == 3
-    assert told.count("::error title=X") == 1
+    assert told.count("::error title=X (x)") == 1
 
 
 def test_github_says_how_far_a_step_came_and_keeps_to_the_encoding_of_its_stream() -> None:
@@ -226,10 +227,10 @@ def test_the_summary_is_a_table_that_no_name_breaks(tmp_path: Path) -> None:
         "\n"
         "| | Step | Status | Time | Note |\n"
         "|---|---|---|---:|---|\n"
-        "| :white_check_mark: | **G** | succeeded | 1.2s | 2 items |\n"
-        "| :white_check_mark: | &emsp;a\\|b &lt;i&gt;\\`c\\`&lt;/i&gt; d | succeeded | 1.2s |  |\n"
-        f"| :warning: | &emsp;{'x' * 299}… | allowed | 1.2s | allowed: ValueError: oops |\n"
-        "| :white_circle: | Late | not run |  | \\*why\\* |\n"
+        "| :warning: | **G (g)** | warning | 1.2s | 2 items |\n"
+        "| :white_check_mark: | &emsp;a\\|b &lt;i&gt;\\`c\\`&lt;/i&gt; d (g\\[1\\]) | succeeded | 1.2s |  |\n"
+        f"| :warning: | &emsp;{'x' * 299}… (g\\[2\\]) | allowed | 1.2s | allowed: ValueError: oops |\n"
+        "| :white_circle: | Late (late) | not run |  | \\*why\\* |\n"
         "\n"
     )
 
@@ -238,7 +239,7 @@ def test_a_long_summary_stays_below_what_github_takes_and_keeps_what_failed() ->
     listed = [finished(f"s{n}", name="<" * 400) for n in range(2000)]
     result = ended([*listed, finished("bad", StepStatus.FAILED, failure=BUG)], RunStatus.FAILED).result
     text = github.summary("Long", result, Tree())
-    assert "| Bad | failed |" in text
+    assert "| Bad (bad) | failed |" in text
     assert "2000 more steps are not shown." in text
     wordy = [finished(f"s{n}", name="<" * 400, warnings=("|" * 400,)) for n in range(2000)]
     text = github.summary("Long", ended(wordy, RunStatus.SUCCEEDED).result, Tree())

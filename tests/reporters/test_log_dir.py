@@ -14,7 +14,7 @@ from django_runbook.reporters import log_dir
 from django_runbook.reporters.fan_out import FanOut
 from django_runbook.reporters.plain import PlainReporter
 from django_runbook.results import RunStatus, StepStatus
-from tests.reporters.scenes import AT, BUG, CONCURRENT, RUN, ended, finished, started, tell, wrote
+from tests.reporters.scenes import ADVICE, AT, BUG, CONCURRENT, RUN, ended, finished, started, tell, wrote
 
 FOLDER = "20130131T060000Z-7f"
 START = "=== 2013-01-31T06:00:00.000Z "
@@ -123,7 +123,7 @@ def test_a_directory_that_cannot_be_made_is_a_warning_of_the_run(tmp_path: Path)
     fan_out.close()
     assert warning.startswith("--log-dir could not be written: NotADirectoryError: ")
     assert errors.getvalue() == ""
-    assert good.getvalue().endswith("exit code 1\n")
+    assert good.getvalue().endswith(f"exit code 1\n{ADVICE}\n")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -26,19 +27,20 @@ def test_plain_is_what_a_person_reads_in_a_mail() -> None:
         plain(RUN)
         == """\
 Daily: 5 steps (daily.yml)
-  ok       One (1.2s)
-  group    Group
-  ! allowed  Flaky (1.2s): allowed: ValueError: oops
+  ok       One (one, 1.2s)
+  group    Group (group)
+  ! allowed  Flaky (flaky, 1.2s): allowed: ValueError: oops
     File "a.py", line 3, in handle
   retry    two: attempt 1 of 2 failed: it went wrong ... (exit 3); next in 21s
-! FAILED   Two (1.2s): it went wrong ... (exit 3); 2 attempts
+! FAILED   Two (two, 1.2s): it went wrong ... (exit 3); 2 attempts
     | ... attempt 2 ...
     | [bold]not markup[/bold] ü
     and more
-  not run  Later: "two" failed
-  skipped  Never: when: params.n > 1
+  not run  Later (later): "two" failed
+  skipped  Never (never): when: params.n > 1
 SIGTERM: stopping after the current command
 failed: 1 succeeded, 1 failed but allowed, 1 failed, 1 not run, 1 skipped in 1m23s, exit code 1
+run 1f0d898b failed; resume with: python manage.py run_runbook daily.yml --resume 1f0d898b
 """
     )
 
@@ -83,24 +85,24 @@ def test_plain_never_mixes_the_output_of_steps_that_run_at_the_same_time() -> No
         plain(CONCURRENT, verbosity=2)
         == """\
 Nightly: 3 steps (nightly.yml)
-  loop     Import: 3 items
+  loop     Import (import): 3 items
     run      import --n=1
     run      import --n=2
     run      import --n=3
-    ok       Import[2] (1.2s)
+    ok       Import[2] (import[2], 1.2s)
     | first of 2
     | second of 2
-  ! FAILED   Import[3] (1.2s): ValueError: oops
+  ! FAILED   Import[3] (import[3], 1.2s): ValueError: oops
     | first of 3
     | second of 3
     T
       File "a.py", line 3, in handle
         x
-    ok       Import[1] (1.2s)
+    ok       Import[1] (import[1], 1.2s)
     | first of 1
     | second of 1
     | third of 1
-! FAILED   Import (1.2s): ValueError: oops
+! FAILED   Import (import, 1.2s): "Import[3]" (import[3]) failed
 failed: 2 succeeded, 1 failed in 2.0s, exit code 1
 """
     )
@@ -108,7 +110,10 @@ failed: 2 succeeded, 1 failed in 2.0s, exit code 1
 
 def test_plain_shows_the_output_of_the_item_that_failed_alone() -> None:
     told = plain(CONCURRENT)
-    assert "  ! FAILED   Import[3] (1.2s): ValueError: oops\n    | first of 3\n    | second of 3\n    File" in told
+    assert (
+        "  ! FAILED   Import[3] (import[3], 1.2s): ValueError: oops\n    | first of 3\n    | second of 3\n    File"
+        in told
+    )
     assert "of 1\n" not in told
     assert "of 2\n" not in told
 
@@ -157,7 +162,7 @@ def test_plain_tells_of_progress_every_ten_seconds_at_most() -> None:
         == """\
   progress fill: 2,000 of 4,000 (50%), 1 failed, 200/s, 10s left
   progress fill: 4,000 of 4,000, 2 failed, 200/s
-  ok       Fill (1.2s)
+  ok       Fill (fill, 1.2s)
 """
     )
 
@@ -176,12 +181,72 @@ def test_plain_shows_what_there_is_when_the_run_breaks_off(verbosity: int) -> No
     reporter.close()
     reporter.close()
     assert stream.getvalue().endswith(
-        "! cut off  Import[1]\n    | first of 1\n    | second of 1\n"
-        "! cut off  Import[2]\n    | first of 2\n    | second of 2\n"
-        "! cut off  Import[3]\n    | first of 3\n    | second of 3\n"
+        "! cut off  Import[1] (import[1])\n    | first of 1\n    | second of 1\n"
+        "! cut off  Import[2] (import[2])\n    | first of 2\n    | second of 2\n"
+        "! cut off  Import[3] (import[3])\n    | first of 3\n    | second of 3\n"
     )
 
 
 def test_plain_at_verbosity_0_tells_that_a_run_ended_with_a_warning() -> None:
     assert plain([ended([], RunStatus.WARNING)], verbosity=0) == "warning: nothing to do in 2.0s\n"
     assert plain([ended([], RunStatus.SUCCEEDED)], verbosity=0) == ""
+
+
+def test_plain_shows_each_group_that_runs_beside_others_as_a_whole() -> None:
+    """Children of two groups that end in turn stand below their own group, and each error once."""
+    top, left, right = ("parallel",), ("parallel", "left"), ("parallel", "right")
+    inner = (*right, "inner")
+    inside = replace(BUG, message='step "r2": oops', cause='"R2" (r2)')
+    listed = [
+        started("parallel", argv=None),
+        started("left", argv=None, group_ids=top, is_concurrent=True),
+        started("right", argv=None, group_ids=top, is_concurrent=True),
+        started("inner", argv=None, group_ids=right, is_concurrent=True),
+        *(
+            started(name, group_ids=ids, is_concurrent=True)
+            for name, ids in (("l1", left), ("r1", inner), ("r2", inner))
+        ),
+        finished("r1", group_ids=inner),
+        finished("l1", group_ids=left),
+        finished("r2", StepStatus.FAILED, failure=BUG, group_ids=inner),
+        finished("inner", StepStatus.FAILED, failure=inside, is_group=True, group_ids=right),
+        finished("left", is_group=True, group_ids=top),
+        finished("right", StepStatus.FAILED, failure=inside, is_group=True, group_ids=top),
+        finished("parallel", StepStatus.FAILED, failure=inside, is_group=True),
+    ]
+    assert (
+        plain(listed)
+        == """\
+  group    Parallel (parallel)
+    group    Left (left)
+      ok       L1 (l1, 1.2s)
+    group    Right (right)
+      group    Inner (inner)
+        ok       R1 (r1, 1.2s)
+      ! FAILED   R2 (r2, 1.2s): ValueError: oops
+    File "a.py", line 3, in handle
+    ! FAILED   Inner (inner, 1.2s): "R2" (r2) failed
+  ! FAILED   Right (right, 1.2s): "R2" (r2) failed
+! FAILED   Parallel (parallel, 1.2s): "R2" (r2) failed
+"""
+    )
+    cut = io.StringIO()
+    reporter = PlainReporter(cut)
+    tell(reporter, listed[:8])
+    reporter.close()
+    # What a run that breaks off had written is shown too.
+    assert "ok       R1 (r1, 1.2s)" in cut.getvalue()
+
+
+def test_plain_shows_what_the_commands_of_a_dry_run_print() -> None:
+    start = events.RunStarted(at=AT, run_id="7f", name="Nightly", file="nightly.yml", step_count=1, dry_run=True)
+    lines = [wrote("purge", f"would delete {n}") for n in range(100)]
+    assert "  ok       Purge (purge, 1.2s)\n    | would delete 0\n" in plain(
+        [start, started("purge"), *lines, finished("purge")]
+    )
+    assert plain([start, started("purge"), *lines, finished("purge")]).count("would delete") == 100
+    assert "would" not in plain([CONCURRENT[0], started("purge"), *lines, finished("purge")])
+
+
+def test_plain_names_the_runbook_at_verbosity_0() -> None:
+    assert plain(RUN, verbosity=0).splitlines()[-2].startswith("Daily: failed: 1 succeeded")

@@ -16,8 +16,8 @@ from django_runbook.reporters import jsonl, texts
 from django_runbook.reporters.fan_out import FanOut
 from django_runbook.reporters.github import GitHubReporter
 from django_runbook.reporters.plain import PlainReporter
-from django_runbook.results import Role, RunResult, RunStatus, StepStatus
-from tests.reporters.scenes import AT, RUN, finished, result, tell
+from django_runbook.results import Failure, Role, RunResult, RunStatus, StepStatus
+from tests.reporters.scenes import ADVICE, AT, RUN, finished, result, tell
 
 
 def test_jsonl_is_one_flushed_object_a_line_with_a_version() -> None:
@@ -41,7 +41,7 @@ def test_jsonl_has_the_names_of_each_event() -> None:
         for kind in events.Event.__subclasses__()
     }
     assert names == {
-        "run_started": ["run_id", "name", "file", "step_count", "dry_run", "inline_reason"],
+        "run_started": ["run_id", "name", "file", "step_count", "dry_run", "inline_reason", "attempt", "done_count"],
         "step_started": [
             "step_id",
             "name",
@@ -168,7 +168,7 @@ def test_a_pipe_that_nobody_reads_ends_the_reporter_and_not_the_run(name: str) -
     fan_out.close()
     raw.close()
     assert errors.getvalue().count("BrokenPipeError") == 1
-    assert good.getvalue().endswith("exit code 1\n")
+    assert good.getvalue().endswith(f"exit code 1\n{ADVICE}\n")
 
 
 @pytest.mark.parametrize("name", ["plain", "github"])
@@ -188,3 +188,53 @@ def test_a_line_break_in_a_name_begins_no_line(name: str) -> None:
     reporter.close()
     assert "forged" in stream.getvalue()
     assert not [line for line in stream.getvalue().splitlines() if line.startswith(("::error", "forged"))]
+
+
+@pytest.mark.parametrize("verbosity", [0, 1, 2, 3])
+@pytest.mark.parametrize("name", sorted(reporters.REPORTERS))
+def test_a_run_that_failed_ends_with_the_line_that_resumes_it(name: str, verbosity: int) -> None:
+    stream = io.StringIO()
+    reporter = reporters.build(name, stream=stream, verbosity=verbosity)
+    tell(reporter, RUN)
+    reporter.close()
+    last = stream.getvalue().splitlines()[-1]
+    if name == "jsonl":
+        ended = json.loads(last)["result"]
+        last = ended["advice"]
+        assert ended["run_id"] == "1f0d898b"
+        assert ended["resume_command"] == "python manage.py run_runbook daily.yml --resume 1f0d898b"
+    assert last == ADVICE
+
+
+@pytest.mark.parametrize("name", ["plain", "rich", "github"])
+def test_a_resumed_run_says_so_in_its_first_line(name: str) -> None:
+    stream = io.StringIO()
+    start = events.RunStarted(
+        at=AT, run_id="1f0d898b77", name="Daily", file="daily.yml", step_count=5, attempt=2, done_count=3
+    )
+    reporter = reporters.build(name, stream=stream)
+    tell(reporter, [start])
+    reporter.close()
+    first = stream.getvalue().splitlines()[0]
+    assert first.removeprefix("runbook: ") == "Daily: resumes run 1f0d898b, attempt 2: 3 steps are done (daily.yml)"
+
+
+def test_a_failed_check_names_the_first_problem_once_and_no_frame() -> None:
+    text = "SystemCheckError: System check identified some issues:\n\nERRORS:\n?: (app.E001) wrong\n\nSystem check identified 1 issue"
+    frames = 'T\n  File "/x/site-packages/django/core/management/base.py", line 573, in check'
+    names = ("SystemCheckError", "CommandError")
+    failed = Failure(error_type="SystemCheckError", message=text, exit_code=1, error_names=names, traceback=frames)
+    assert texts.failure(failed) == "SystemCheckError: ?: (app.E001) wrong"
+    assert texts.place(failed) == ""
+
+
+def test_the_place_of_an_error_is_the_last_frame_that_is_not_a_librarys() -> None:
+    frames = (
+        'T\n  File "/x/django_runbook/executors/calling.py", line 1, in invoke\n'
+        '  File "/srv/app/commands/load.py", line 2, in handle\n'
+        '  File "/usr/lib/python3.13/pathlib.py", line 3, in open'
+    )
+    failed = Failure(error_type="OSError", message="no", exit_code=1, traceback=frames)
+    assert texts.place(failed) == 'File "/srv/app/commands/load.py", line 2, in handle'
+    only = Failure(error_type="OSError", message="no", exit_code=1, traceback=frames.splitlines()[-1])
+    assert texts.place(only) == 'File "/usr/lib/python3.13/pathlib.py", line 3, in open'

@@ -75,7 +75,7 @@ def test_rich_draws_what_happened_and_a_table() -> None:
     told = stream.getvalue()
     for words in (
         "Daily  daily.yml",
-        "✓ One  1.2s",
+        "✓ One  one  1.2s",
         "! Flaky",
         "✗ Two",
         "[bold]not markup[/bold]",
@@ -99,13 +99,11 @@ def test_rich_steps_aside_for_a_question_and_ends_when_the_run_breaks_off() -> N
 
 def test_rich_shows_loops_and_groups_as_what_is_above_their_steps() -> None:
     told = drawn(CONCURRENT)
-    assert "▸ Import  3 items\n" in told
+    assert "▸ Import  import  3 items\n" in told
     assert told.endswith("""
-Step         Status     Time  Note
-Import       failed     1.2s  3 items; ValueError: oops
-  Import[1]  succeeded  1.2s
-  Import[2]  succeeded  1.2s
-  Import[3]  failed     1.2s  ValueError: oops
+Step                    Status  Time  Note
+Import  import          failed  1.2s  3 items; "Import[3]" (import[3]) failed
+  Import[3]  import[3]  failed  1.2s  ValueError: oops
 failed: 2 succeeded, 1 failed in 2.0s, exit code 1""")
 
 
@@ -115,7 +113,10 @@ def test_rich_leaves_out_the_items_of_a_long_loop_that_went_well() -> None:
     listed: list[Event] = [started("fill", argv=None, item_count=51), *items, bad, finished("fill", is_group=True)]
     told = drawn([*listed, ended(listed, RunStatus.WARNING)])
     table = told[told.index("Step ") :]
-    assert "Fill        succeeded  1.2s  51 items\n  Fill[50]  allowed    1.2s  allowed: ValueError: oops\n" in table
+    assert (
+        "Fill  fill            warning  1.2s  51 items\n  Fill[50]  fill[50]  allowed  1.2s  allowed: ValueError: oops\n"
+        in table
+    )
     assert "Fill[49]" not in table
     assert "50 succeeded, 1 failed but allowed" in table
 
@@ -128,7 +129,7 @@ def test_rich_names_the_step_of_each_line_where_steps_run_at_the_same_time() -> 
 
 def test_rich_shows_the_output_of_the_step_that_failed_alone() -> None:
     told = drawn(CONCURRENT)
-    assert "  ✗ Import[3]  1.2s  ValueError: oops\n    │ first of 3\n    │ second of 3\n" in told
+    assert "  ✗ Import[3]  import[3]  1.2s  ValueError: oops\n    │ first of 3\n    │ second of 3\n" in told
     assert "of 1\n" not in told
     assert "of 2\n" not in told
 
@@ -242,3 +243,40 @@ def test_an_error_in_the_thread_of_the_display_is_the_reporters_own() -> None:
         reporter(wrote("one", "a line"))
     stream.is_gone = False
     reporter.close()
+
+
+def test_a_run_of_many_steps_shows_each_once_on_a_small_terminal() -> None:
+    stream = io.StringIO()
+    console = Terminal(stream, width=80, height=24, force_terminal=True)
+    reporter = RichReporter(console)
+    listed: list[Event] = [RUN[0]]
+    for n in range(100):
+        listed += [started(f"s{n}"), finished(f"s{n}")]
+    tell(reporter, [*listed, ended(listed, RunStatus.SUCCEEDED)])
+    reporter.close()
+    shown = [line for line in stream.getvalue().splitlines() if "✓" in line]
+    assert len(shown) == 100
+    assert "Status" not in stream.getvalue()
+
+
+def test_the_table_at_the_end_has_problems_and_the_groups_around_them_only() -> None:
+    listed: list[Event] = [
+        started("g", argv=None),
+        finished("good", group_ids=("g",)),
+        finished("bad", StepStatus.FAILED, failure=BUG, tolerated=True, group_ids=("g",)),
+        finished("g", is_group=True),
+        finished("other"),
+    ]
+    told = drawn([*listed, ended(listed, RunStatus.WARNING)])
+    assert told.endswith("""
+Step        Status   Time  Note
+G  g        warning  1.2s
+  Bad  bad  allowed  1.2s  allowed: ValueError: oops
+warning: 2 succeeded, 1 failed but allowed in 2.0s""")
+
+
+def test_rich_shows_what_the_commands_of_a_dry_run_print() -> None:
+    start = events.RunStarted(at=AT, run_id="7f", name="Nightly", file="nightly.yml", step_count=1, dry_run=True)
+    listed: list[Event] = [start, started("purge"), wrote("purge", "would delete 3"), finished("purge")]
+    assert "  1.2s\n    │ would delete 3" in drawn(listed)
+    assert "would" not in drawn([CONCURRENT[0], *listed[1:]])

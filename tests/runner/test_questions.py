@@ -100,6 +100,12 @@ def test_step_shows_no_arguments_under_no_log(tmp_path: Path) -> None:
     assert "hidden" not in shown
 
 
+def test_a_confirmation_without_a_terminal_fails_with_a_type_and_a_message_of_its_own(tmp_path: Path) -> None:
+    failure = run(tmp_path, "steps: [{command: noop, confirm: Sure?}]").result("noop")["failure"]
+    assert failure["error_type"] == "ConfirmationError"
+    assert failure["message"] == 'line 1: "Sure?" needs an answer: run it at a terminal, or give --yes'
+
+
 def test_step_without_a_terminal_is_refused(tmp_path: Path) -> None:
     told = run(tmp_path, "steps: [noop]", step=True)
     assert told.exit_code == 2

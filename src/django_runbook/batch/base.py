@@ -73,6 +73,16 @@ class Result:
     is_complete: bool = True
     is_dry_run: bool = False
 
+    @property
+    def what_is_left(self) -> str:
+        """Say what is left to do, as the end of a summary; a dry run leaves no place to continue from."""
+        if self.left_count:
+            left = f"; {self.left_count:,} of those that failed are left"
+            return left if self.is_dry_run else f"{left}; --retry-failed continues with them"
+        if self.is_complete:
+            return ""
+        return "; more are left" if self.is_dry_run else "; the next run continues from there"
+
 
 class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCommand):
     """A command that works in batches; `BatchCommand` and `FileBatchCommand` say on what.
@@ -97,6 +107,8 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
     options: Mapping[str, Any] = MappingProxyType({})
 
     _shown: Progress | None = None
+    # Where the numbers of the progress begin.
+    _counted_from = Position()
 
     def process_item(self, item: Any) -> None:
         """Do the work of one item; override this, or `process_batch`."""
@@ -118,14 +130,13 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
 
     def summary(self, result: Result) -> str:
         """The last line of the output."""
-        text = f"{result.done_count:,} {'would be done' if result.is_dry_run else 'done'}"
+        count = result.done_count - result.earlier_count
+        text = f"{count:,} {'would be done' if result.is_dry_run else 'done'}"
         if result.failed_count:
             text += f", {result.failed_count:,} {'would fail' if result.is_dry_run else 'failed'}"
         if result.earlier_count:
-            text += f" ({result.earlier_count:,} of them in earlier runs)"
-        if result.left_count:
-            return f"{text}; {result.left_count:,} of those that failed are left; --retry-failed goes on with them"
-        return text if result.is_complete else f"{text}; the next run goes on from there"
+            text += f" ({result.done_count:,} with those of earlier runs)"
+        return text + result.what_is_left
 
     def cursor_options(self) -> Mapping[str, Any]:
         """The options without which a cursor means something else: a run does not go on where another one with other
@@ -174,7 +185,9 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
     def show_progress(self, position: Position) -> None:
         """Show how far the work is, which others can see in the checkpoint."""
         if self._shown is not None:
-            self._shown.update(position.done_count + position.failed_count, position.failed_count)
+            counted = self._counted_from
+            done_count = position.done_count + position.failed_count - counted.done_count - counted.failed_count
+            self._shown.update(done_count, position.failed_count - counted.failed_count)
 
     def _handle(self, source: Source, chosen: BatchOptions) -> Result:
         rows = self._row_store(chosen)
@@ -230,10 +243,20 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
             total_count=total_count,
         )
         counts_later = self.has_total and total_count is None
+        # A limit is one of this run, and so are the numbers and the estimate then.
+        counted = self._counted_from = Position() if chosen.limit is None else position
+
+        def total() -> int | None:
+            count = self._count_late(source, loop.position) if counts_later else total_count
+            if count is None or chosen.limit is None:
+                return count
+            return min(count - counted.done_count - counted.failed_count, chosen.limit)
+
         with self.progress(
-            total=(lambda: self._count_late(source, loop.position)) if counts_later else total_count,
-            done_count=position.done_count + position.failed_count,
-            failed_count=position.failed_count,
+            total=total if counts_later else total(),
+            description=self._name,
+            done_count=position.done_count + position.failed_count - counted.done_count - counted.failed_count,
+            failed_count=position.failed_count - counted.failed_count,
         ) as self._shown:
             is_complete = loop.run(position)
             if is_complete and self.is_todo and not chosen.dry_run:

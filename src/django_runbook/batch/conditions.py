@@ -28,10 +28,10 @@ def model(text: str) -> type[Model]:
         raise ArgumentTypeError(f'there is no model "{text}"; {hint}') from error
 
 
-def older_than(kind: type[Model], name: str, *, seconds: float, now: datetime) -> Q:
+def older_than(kind: type[Model], name: str, *, age: timedelta, now: datetime) -> Q:
     """The rows whose date or time is so long ago; those without one are not among them."""
     field = _field(kind, name)
-    before = now - timedelta(seconds=seconds)
+    before = now - age
     if isinstance(field, DateTimeField):
         return Q(**{f"{name}__lt": before})
     if isinstance(field, DateField):

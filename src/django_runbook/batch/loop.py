@@ -108,14 +108,14 @@ class BatchLoop:
         self._store_patience = Patience(alias=store.alias or transactions.alias, wait=host.wait)
 
     def run(self, position: Position) -> bool:
-        """Do the work after a position; returns whether all of it is done."""
+        """Do the work after a position; returns whether all of it is done, also if that took the whole limit."""
         self.position = position
         while not self._host.stopping:
             size = self._size.next()
             if self._options.limit is not None:
                 size = min(size, self._options.limit - self._seen_count)
                 if size <= 0:
-                    return False
+                    return self._patience.ask(partial(self._next_span, 1)) is None
             span = self._patience.ask(partial(self._next_span, size))
             if span is None:
                 return True

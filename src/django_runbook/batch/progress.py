@@ -182,15 +182,16 @@ def _track(iterable: Iterable[Item], total: Total, description: str, outlet: Out
 
 
 def default_outlet(
-    *, report: Report | None = None, stream: IO[str] | None = None, no_color: bool = False, is_quiet: bool = False
+    *, report: Report | None = None, stream: IO[str] | None = None, no_color: bool = False, verbosity: int = 2
 ) -> Outlet:
-    """The runner where there is one, else nothing, a bar or lines, as the stream is."""
+    """Choose the runner if there is one, else nothing, a bar or lines, by the stream and the verbosity."""
     if report is not None:
         return _Runner(report)
-    if is_quiet:
-        return _Nowhere()
     # Django's OutputWrapper ends each piece that is written with a line break, which a bar is made of.
     raw: IO[str] = getattr(stream, "_out", stream) or sys.stderr
+    # A line on standard error makes cron send a mail, although nothing is wrong.
+    if verbosity == 0 or (verbosity == 1 and not raw.isatty()):
+        return _Nowhere()
     if not raw.isatty() or os.environ.get("TERM") in {"dumb", "unknown"}:
         return _Lines(raw)
     from django_runbook.batch.bar import Bar  # rich is imported where a bar is drawn, and only there
@@ -201,8 +202,8 @@ def default_outlet(
 class ProgressCommand(Part):
     """A command with `track` and `progress`, which show a person, a log file or a runner how far it is.
 
-    They write to standard error, so that what the command says on standard output stays clean; ``--verbosity 0``
-    silences them, and ``--no-color`` holds.
+    They write to standard error, so that what the command says on standard output stays clean. Without a terminal, as
+    under cron, they need ``--verbosity 2``; ``--verbosity 0`` silences them everywhere, and ``--no-color`` holds.
     """
 
     stealth_options: tuple[str, ...] = ("progress",)
@@ -217,7 +218,7 @@ class ProgressCommand(Part):
                 report=options.get("progress"),
                 stream=self.stderr,  # type: ignore[arg-type]  # an OutputWrapper is a stream to write to
                 no_color=bool(options.get("no_color")),
-                is_quiet=options.get("verbosity") == 0,
+                verbosity=int(options.get("verbosity", 1)),
             )
 
         self._outlet = outlet

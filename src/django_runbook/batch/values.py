@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from django.core.management.base import CommandError
@@ -33,6 +34,25 @@ def duration(text: str) -> float:
     if seconds is None:
         raise ArgumentTypeError(f'"{text}" is no duration; write it as in 90s, 10m, 1h30m or 2d')
     return seconds
+
+
+def age(text: str) -> timedelta:
+    """Read how old something must be to be deleted: a `duration` with a unit, since 90 is 90 days to most people."""
+    seconds = duration(text)
+    if text.replace(".", "", 1).isdecimal():
+        raise ArgumentTypeError(f'"{text}" has no unit; write it as in {text}d for days, {text}h, {text}m or {text}s')
+    try:
+        return timedelta(seconds=seconds)
+    except OverflowError:
+        raise ArgumentTypeError(f'"{text}" is before the beginning of time') from None
+
+
+def positive_age(text: str) -> timedelta:
+    """Read an `age` that is longer than none."""
+    found = age(text)
+    if not found:
+        raise ArgumentTypeError("must be longer than 0s")
+    return found
 
 
 def positive_duration(text: str) -> float:

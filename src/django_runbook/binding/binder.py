@@ -92,7 +92,9 @@ class Binder:
         else:
             near = nearest(name, names)
             message = f'there is no management command "{name}"'
-            help_text = did_you_mean(near, where=names[near]) if near else "is its app in INSTALLED_APPS?"
+            help_text = (
+                did_you_mean(near, where=names[near]) if near else "add its app to INSTALLED_APPS, or correct the name"
+            )
         return Diagnostic(code="RB401", message=message, span=invocation.name_span, help=help_text)
 
 

@@ -82,8 +82,8 @@ class _State:
 class CheckingParser:
     """A parser of a command, made exact and harmless; it can be asked as often as needed.
 
-    ``parsers`` are those of its sub-commands too; ``prefixes`` begin their options, ``file_prefixes`` names of files with
-    arguments.
+    ``parsers`` are those of its sub-commands too; ``prefixes`` begin their options, ``file_prefixes`` begin the names
+    of files with arguments.
     """
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:

@@ -59,6 +59,7 @@ EXPECTED: Final = {
     "max_parallel": "a whole number from 1 to 1000",
     "on_conflict": 'one of "fail", "wait" or "skip"',
     "fail_fast": "true or false",
+    "journal": "true or false",
     "jitter": "true or false",
     "capture": 'one of "text", "lines" or "json"',
     "attempts": "a whole number from 1 to 1000",

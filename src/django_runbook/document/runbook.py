@@ -156,7 +156,10 @@ class Param:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runbook:
-    """A whole file, checked as far as it can be without Django."""
+    """A whole file, checked as far as it can be without Django.
+
+    Without ``is_recorded`` its runs are not in the history, and cannot be resumed.
+    """
 
     path: str
     name: str
@@ -167,3 +170,4 @@ class Runbook:
     secrets: tuple[str, ...] = ()
     timeout_seconds: float | None = None
     lock: LockSettings | None = None
+    is_recorded: bool = True

@@ -67,6 +67,7 @@ class FileModel(_Model):
     description: str = ""
     secrets: list[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]] = []
     fail_fast: bool = True
+    journal: bool = True
 
 
 class ParamModel(_Model):

@@ -87,6 +87,7 @@ def _file(root: Mapping, reading: Reading, *, own_lock: str) -> Runbook:
         params=_params(keys, reading),
         vars=_vars(keys, reading),
         secrets=tuple(given.get("secrets", ())),
+        is_recorded=given.get("journal", True),
         block=steps.block(typed, keys),
         timeout_seconds=policies.timeout(keys, reading),
         lock=policies.lock(keys, reading, default=own_lock),

@@ -12,7 +12,7 @@ from typing import Any, Final
 from django_runbook import events
 from django_runbook.document.loops import digest_of
 from django_runbook.document.runbook import CommandStep
-from django_runbook.exceptions import LockLost
+from django_runbook.exceptions import LockLost, RunbookError
 from django_runbook.executors.messages import Commit
 from django_runbook.fields import storable
 from django_runbook.journal.commit import RowOfSuccess
@@ -29,7 +29,6 @@ from django_runbook.runner.recording import HIDDEN
 # How often the progress of a step is written.
 _PROGRESS_SECONDS: Final = 1.0
 _NOT_RECORDED: Final = "this run was not recorded: the tables of django_runbook do not exist (migrate creates them)"
-_AGAIN: Final = "; to continue, run the file again"
 
 
 @dataclass(slots=True)
@@ -98,6 +97,15 @@ class Journal:
     # -- what the runner asks for ------------------------------------------------------------------------------------
 
     @property
+    def run_id(self) -> str:
+        return str(self._run.pk)
+
+    @property
+    def withheld_params(self) -> tuple[str, ...]:
+        """Return the names of the parameters that held a secret and were not recorded."""
+        return tuple(self._run.options.get("withheld_params", ()))
+
+    @property
     def alias(self) -> str:
         return self._writer.alias
 
@@ -113,6 +121,15 @@ class Journal:
         self._writes.wait()
         if self._lock.is_lost:
             raise LockLost(f'the lock "{self._lock.name}" was lost, so another process may resume the run')
+
+    def is_kept(self) -> bool:
+        self._flush()
+        self._writes.add(self._writer.look_for_tables)
+        try:
+            self._writes.wait()
+        except RunbookError:
+            return False
+        return not self._writer.is_waiting
 
     def keep_output(self, step_id: str, output: object) -> None:
         self._captured[step_id] = output
@@ -173,7 +190,7 @@ class Journal:
                 duration_seconds=result.duration_seconds,
             )
             if self._writer.is_waiting:
-                self._tell(_NOT_RECORDED + (_AGAIN if result.exit_code else ""))
+                self._tell(_NOT_RECORDED)
 
         self._writes.add(end)
 

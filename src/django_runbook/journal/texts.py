@@ -6,19 +6,22 @@ import datetime
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from django.utils import timezone
 
 from django_runbook.fields import storable
-from django_runbook.models import Run, StepRun
+from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.process.streams import tidy_text
-from django_runbook.results import StepStatus
-from django_runbook.wording import exact_duration
+from django_runbook.results import RunStatus, StepStatus
+from django_runbook.wording import LIBRARIES, exact_duration, named
 
 _SYMBOLS = {"succeeded": "✓", "skipped": "-", "not_run": "-", "running": "…"}
 _FAILED = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value, StepStatus.INTERRUPTED.value))
 _ID_LENGTH = 8
+# Errors whose message is for people: a traceback adds nothing to it.
+_MEANT = frozenset(("CommandError", "SystemExit", ""))
 # What a line about a step does not need.
 LONG_COLUMNS = ("output_head", "output_tail", "traceback", "output", "definition")
 
@@ -51,15 +54,30 @@ def run_lines(run: Run, status: str, steps: Iterable[StepRun]) -> Iterator[str]:
         yield f"  commit    {run.git_commit[:12]}"
     for name, value in run.params.items():
         yield f"  param     {name} = {_line(value)}"
+    is_gone = run.status == RUNNING and status == RunStatus.INTERRUPTED
     for step in steps:
-        yield step_line(step)
+        yield step_line(step, is_gone=is_gone)
 
 
-def step_line(step: StepRun) -> str:
-    """Write one attempt of a step as a line."""
+def doubts(run: Run, status: str, steps: Iterable[StepRun]) -> Iterator[str]:
+    """Yield the two answers to each command that was interrupted, for whoever resumes the run."""
+    if status not in UNFINISHED:
+        return
+    latest = {step.step_id: step for step in steps if step.kind == "command"}
+    for step in latest.values():
+        if step.started_at is not None and step.status in {RUNNING, StepStatus.INTERRUPTED}:
+            yield (
+                f"{named(_line(step.name), step.step_id)} was interrupted and it is unknown how much it did: "
+                f"--rerun {step.step_id} runs it again, --skip {step.step_id} counts it as done"
+            )
+
+
+def step_line(step: StepRun, *, is_gone: bool = False) -> str:
+    """Write one attempt of a step as a line; ``is_gone`` says that the process of its run died."""
+    status = StepStatus.INTERRUPTED.value if is_gone and step.status == RUNNING else step.status
     indent = "  " * (len(step.group_ids) + 1)
-    symbol = "!" if step.tolerated else _SYMBOLS.get(step.status, "✗")
-    notes = [step.status]
+    symbol = "!" if step.tolerated else _SYMBOLS.get(status, "✗")
+    notes = [status]
     if step.took_seconds is not None:
         notes.append(_seconds(step.took_seconds))
     if step.attempt > 1:
@@ -67,19 +85,33 @@ def step_line(step: StepRun) -> str:
     if step.done_count is not None:
         notes.append(f"{step.done_count} of {step.total_count}" if step.total_count else f"{step.done_count} done")
     why = step.reason or " ".join(step.message.split("\n", 1)[:1])
-    return f"{indent}{symbol} {step.step_id}: {', '.join(notes)}" + (f": {_line(why)}" if why else "")
+    name = "" if step.name in {"", step.step_id} else f" ({_line(step.name)})"
+    return f"{indent}{symbol} {step.step_id}{name}: {', '.join(notes)}" + (f": {_line(why)}" if why else "")
 
 
-def output_lines(step: StepRun) -> Iterator[str]:
-    """Yield what a step has written, as far as it was kept, and its error."""
+def output_lines(step: StepRun, *, has_traceback: bool = False) -> Iterator[str]:
+    """Yield what a step has written, as far as it was kept, and its error: whole, or what a person needs of it."""
     if step.output_head:
         yield step.output_head
     if step.left_out_count:
         yield f"… {step.left_out_count} lines are left out …"
     if step.output_tail:
         yield step.output_tail
-    if step.traceback or step.message:
-        yield step.traceback.rstrip() or f"{step.error_type}: {step.message}"
+    if step.message or step.error_type:
+        yield step.message if step.error_type in _MEANT else f"{step.error_type}: {step.message}"
+    if has_traceback:
+        yield from step.traceback.splitlines()
+    elif step.error_type not in _MEANT:
+        yield from own_frames(step.traceback)
+
+
+def own_frames(traceback: str) -> Iterator[str]:
+    """Yield the frames of a traceback that are not those of libraries, nor ours."""
+    lines = traceback.splitlines()
+    starts = [number for number, line in enumerate(lines) if line.startswith("  File ")]
+    for start, end in pairwise([*starts, len(lines)]):
+        if not any(part in lines[start] for part in LIBRARIES):
+            yield from (line for line in lines[start:end] if line.startswith("  "))
 
 
 def failures(steps: Iterable[StepRun]) -> list[StepRun]:
@@ -115,7 +147,7 @@ def _plain(value: Any) -> Any:
 
 def _time(at: datetime.datetime) -> str:
     local = timezone.localtime(at) if timezone.is_aware(at) else at
-    return local.strftime("%Y-%m-%d %H:%M:%S")
+    return local.strftime("%Y-%m-%d %H:%M:%S %Z").rstrip()
 
 
 def _took(run: Run) -> str:

@@ -28,6 +28,7 @@ _FAILOVER: Final = frozenset(("25006",))
 _ROWS_AT_ONCE: Final = 500
 _Value = TypeVar("_Value")
 GONE = "the rows of the run are gone, or another process has taken the run over"
+_WIPES: Final = 'a runbook that wipes or restores its own database says "journal: false", or is run with --no-journal'
 
 
 class Writer:
@@ -106,7 +107,7 @@ class Writer:
         def finish(is_again: bool) -> None:  # noqa: FBT001 - `_write` calls it
             row.status = before
             if not row.finish(status, using=self.alias, **changes) and not (is_again and self._is(row, status.value)):
-                raise JournalLost(GONE)
+                raise JournalLost(f"{GONE}; {_WIPES}")
 
         self._write(finish)
 
@@ -124,7 +125,7 @@ class Writer:
             run = self._run
             run.status = "running"
             if not run.finish(using=self.alias, **result) and not (is_again and self._is(run, run.status)):
-                raise JournalLost(GONE)
+                raise JournalLost(f"{GONE}; {_WIPES}")
 
         self._write(finish)
 
@@ -223,10 +224,10 @@ class Writer:
 
     def _why(self, error: DatabaseError) -> str:
         if isinstance(error, IntegrityError):
-            return f"{GONE} ({_why(error)})"
+            return f"{GONE} ({_why(error)}); {_WIPES}"
         with contextlib.suppress(JournalLost):
             if not self._has_tables():
-                return "its tables are gone"
+                return f"its tables are gone; {_WIPES}"
         return _why(error)
 
     def _insert(self, row: Run | StepRun, *, is_again: bool) -> None:
@@ -261,7 +262,7 @@ class Writer:
 
     def _found(self, is_found: bool) -> None:  # noqa: FBT001 - what a write returned
         if not is_found:
-            raise JournalLost(GONE)
+            raise JournalLost(f"{GONE}; {_WIPES}")
 
     def committed(self, row: StepRun, status: StepStatus) -> bool:
         """Whether the row says so by now, whatever the error said that came instead of an answer."""

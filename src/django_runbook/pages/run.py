@@ -18,6 +18,7 @@ from django_runbook.pages.attempts import Attempts, attempts_of
 from django_runbook.pages.failures import failed_rows_of
 from django_runbook.pages.timeline import Frame, Row, Share, Timeline, shares, timeline_of
 from django_runbook.reporters.texts import duration
+from django_runbook.results import StepStatus
 
 _MAX_FAILURES = 5
 # A row may be stored a little after one whose time is later.
@@ -106,6 +107,14 @@ class RunPage:
         return words.resume_line(self.run) if self.look in UNFINISHED else ""
 
     @property
+    def doubts(self) -> list[str]:
+        """Return the ids of the commands that were interrupted, about which a resumed run may ask."""
+        if self.look not in UNFINISHED or self.timeline is None:
+            return []
+        interrupted = StepStatus.INTERRUPTED.value
+        return [row.step_id for row in self.timeline.rows if row.is_command and row.bars and row.look == interrupted]
+
+    @property
     def left_out(self) -> str:
         """What is not shown because it is too much; empty where all is."""
         if self.attempts is None:
@@ -137,6 +146,19 @@ class RunPage:
     def failures(self) -> list[Row]:
         """The steps for which it failed, and not too many of them."""
         return self.timeline.failures[:_MAX_FAILURES] if self.timeline else []
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether one of them was not allowed to fail."""
+        return any(row.is_failure for row in self.failures)
+
+    @property
+    def started(self) -> str:
+        return words.moment(self.run.started_at)
+
+    @property
+    def resumed(self) -> str:
+        return words.moment(self.run.resumed_at) if self.run.resumed_at is not None else ""
 
     @property
     def more_failures_count(self) -> int:

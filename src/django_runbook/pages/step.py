@@ -65,6 +65,10 @@ class StepPage:
         return words.took(self.step.took_seconds)
 
     @property
+    def started(self) -> str:
+        return words.moment(self.step.started_at) if self.step.started_at is not None else ""
+
+    @property
     def command_line(self) -> str:
         return words.command_line(self.step.argv) if self.step.argv else ""
 

@@ -6,7 +6,7 @@ import datetime
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from django.utils.safestring import SafeString
@@ -16,7 +16,7 @@ from django_runbook.pages import words
 from django_runbook.pages.attempts import Attempt, retries
 from django_runbook.pages.axis import Axis, Stretch, percent
 from django_runbook.pages.progress import Progress, progress_of
-from django_runbook.results import Role, StepStatus
+from django_runbook.results import Role, RunStatus, StepStatus
 
 _MAX_DEPTH: Final = 8
 _ROLES: Final = {role.value: place for place, role in enumerate(Role)}
@@ -75,6 +75,11 @@ class Row:
         """Whether the run failed for it: a handler's failure is one too, a group's is that of a step inside."""
         return self.is_command and self.look in _FAILURES
 
+    @property
+    def is_allowed(self) -> bool:
+        """Whether it failed and was allowed to, which makes the run one with a warning."""
+        return self.is_command and self.look == words.ALLOWED
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedRows:
@@ -109,7 +114,9 @@ class Timeline:
 
     @property
     def failures(self) -> list[Row]:
-        return [row for row in self.rows if row.is_failure]
+        """Return the steps that failed, then those that were allowed to fail."""
+        failed = [row for row in self.rows if row.is_failure]
+        return [*failed, *(row for row in self.rows if row.is_allowed)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +128,8 @@ class Frame:
     is_gone: bool
     url_of: Callable[[int], str]
     failed_rows: Mapping[str, FailedRows]
+    # The groups in which a step failed and was allowed to.
+    warned: frozenset[str] = frozenset()
 
 
 def timeline_of(run: Run, attempts: Sequence[Attempt], frame: Frame) -> Timeline:
@@ -129,6 +138,8 @@ def timeline_of(run: Run, attempts: Sequence[Attempt], frame: Frame) -> Timeline
     steps: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in attempts:
         steps[attempt.step_id].append(attempt)
+    allowed = (mine[-1].group_ids for mine in steps.values() if mine[-1].tolerated)
+    frame = replace(frame, warned=frozenset(group for groups in allowed for group in groups))
     below: dict[str, list[str]] = defaultdict(list)
     for step_id, mine in steps.items():
         # A group that is not among the rows, because there are too many, cannot hold any.
@@ -198,7 +209,9 @@ def _row(
 
 
 def _look(attempt: Attempt, frame: Frame) -> str:
-    return words.look_of(attempt.status, tolerated=attempt.tolerated, is_gone=frame.is_gone)
+    look = words.look_of(attempt.status, tolerated=attempt.tolerated, is_gone=frame.is_gone)
+    is_warned = look == StepStatus.SUCCEEDED and attempt.step_id in frame.warned
+    return RunStatus.WARNING.value if is_warned else look
 
 
 def _note(attempt: Attempt) -> str:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from django_runbook import command_lines
 from django_runbook.fields import storable
 from django_runbook.models import RUNNING, Run
 from django_runbook.reporters.texts import duration
@@ -88,8 +89,9 @@ def counted(look: str) -> str:
 
 
 def moment(at: datetime.datetime) -> str:
-    """To the second, in the time zone of the person."""
-    return (timezone.localtime(at) if timezone.is_aware(at) else at).strftime("%Y-%m-%d %H:%M:%S")
+    """Write a time to the second, in the time zone of the person, which is named."""
+    # Without USE_TZ, times have no zone.
+    return (timezone.localtime(at) if timezone.is_aware(at) else at).strftime("%Y-%m-%d %H:%M:%S %Z").rstrip()
 
 
 def number(value: int) -> str:
@@ -111,4 +113,5 @@ def command_line(argv: Sequence[str]) -> str:
 
 def resume_line(run: Run) -> str:
     """Return the command line that resumes a run."""
-    return shlex.join(["python", "manage.py", "run_runbook", run.runbook, "--resume", run.id])
+    withheld = run.options.get("withheld_params", ())
+    return command_lines.resume_command(run.runbook, run.id, options={}, withheld=withheld, owns_process=False)

@@ -80,7 +80,7 @@ class GitHubReporter:
         match event:
             case events.RunStarted():
                 self._name = event.name
-                self._say(f"runbook: {event.name}{', dry run' if event.dry_run else ''} ({event.file})")
+                self._say(f"runbook: {texts.heading(event)}")
                 if event.inline_reason:
                     self._say(texts.inline(event))
             case events.StepStarted():
@@ -115,15 +115,16 @@ class GitHubReporter:
         self._stream.flush()
 
     def _start(self, event: events.StepStarted) -> None:
+        name = texts.labelled(event.name, event.step_id)
         if event.item_count is not None:
-            self._say(f"loop: {event.name}: {texts.items(event.item_count)}")
+            self._say(f"loop: {name}: {texts.items(event.item_count)}")
         elif event.argv is None:
-            self._say(f"group: {event.name}")
+            self._say(f"group: {name}")
         else:
-            running = _Running(name=event.name, argv=event.argv, spool=Spool() if event.is_concurrent else None)
+            running = _Running(name=name, argv=event.argv, spool=Spool() if event.is_concurrent else None)
             self._running[event.step_id] = running
             if running.spool is None:
-                self._begin_group(running, title=event.name)
+                self._begin_group(running, title=name)
 
     def _begin_group(self, running: _Running, *, title: str) -> None:
         self._command("group", title)
@@ -160,14 +161,13 @@ class GitHubReporter:
 
     def _finish(self, result: StepResult) -> None:
         self._results[result.step_id] = result
-        spent = f" ({texts.duration(result.duration_seconds)})" if result.attempt_count else ""
         if running := self._running.pop(result.step_id, None):
             traceback = result.failure.traceback if result.failure is not None else ""
-            self._end_group(running, title=f"{result.name}{spent}", traceback=traceback)
+            self._end_group(running, title=texts.timed(result), traceback=traceback)
         if result.is_group and result.status is StepStatus.SUCCEEDED:
             return
         note = texts.note(result)
-        self._say(f"{texts.status(result)}: {result.name}{spent}{': ' if note else ''}{note}")
+        self._say(f"{texts.status(result)}: {texts.timed(result)}{': ' if note else ''}{note}")
 
     def _sum_up(self, result: RunResult) -> None:
         self._is_finished = True
@@ -178,6 +178,8 @@ class GitHubReporter:
         for warning in result.warnings:
             self._command("warning", warning, title=self._name)
         self._say(f"{result.status}: {texts.summary(result)}")
+        if result.advice:
+            self._say(result.advice)
         if self._summary is not None:
             # Other programs of the same job have written to it.
             with self._summary.open("a", encoding="utf-8", errors="backslashreplace") as file:
@@ -188,12 +190,18 @@ class GitHubReporter:
         listed = list(steps)
         causes = self._tree.causes(listed)
         for step in (step for step, is_allowed in causes if not is_allowed):
-            self._annotate("error", step, title=f"{step.name}: {texts.words(step.status)}")
+            self._annotate(
+                "error", step, title=f"{texts.labelled(step.name, step.step_id)}: {texts.words(step.status)}"
+            )
         for step in (step for step, is_allowed in causes if is_allowed):
-            self._annotate("warning", step, title=f"{step.name}: {texts.words(step.status)}, which is allowed")
+            self._annotate(
+                "warning",
+                step,
+                title=f"{texts.labelled(step.name, step.step_id)}: {texts.words(step.status)}, which is allowed",
+            )
         for step in listed:
             for warning in step.warnings:
-                self._annotate("warning", step, title=step.name, message=warning)
+                self._annotate("warning", step, title=texts.labelled(step.name, step.step_id), message=warning)
 
     def _annotate(self, kind: str, step: StepResult, *, title: str, message: str = "") -> None:
         place = {"file": self._place(step.file), "line": str(step.line)} if step.file and step.line else {}
@@ -228,13 +236,14 @@ def summary(name: str, result: RunResult, tree: Tree) -> str:
         rows = _fitting_rows([(depth, step) for depth, step in listed if step.is_failure or step.warnings], tree)
     left_out = len(listed) - len(rows)
     note = ["", f"{left_out} more steps are not shown."] if left_out else []
-    return "\n".join([*head, *rows, *note, "", ""])
+    advice = ["", _markdown(result.advice)] if result.advice else []
+    return "\n".join([*head, *rows, *note, *advice, "", ""])
 
 
 def _fitting_rows(listed: Iterable[tuple[int, StepResult]], tree: Tree) -> list[str]:
     rows, length = [], 0
     for depth, step in listed:
-        row = _row(depth, step, note=tree.note(step))
+        row = _row(depth, step, tree)
         length += len(row.encode(errors="backslashreplace")) + 1
         if length > _MAX_SUMMARY:
             break
@@ -242,12 +251,14 @@ def _fitting_rows(listed: Iterable[tuple[int, StepResult]], tree: Tree) -> list[
     return rows
 
 
-def _row(depth: int, step: StepResult, *, note: str) -> str:
-    icon = ":warning:" if step.tolerated else _ICONS[step.status]
+def _row(depth: int, step: StepResult, tree: Tree) -> str:
+    icon = ":warning:" if step.tolerated or tree.has_allowed(step) else _ICONS[step.status]
     spent = texts.duration(step.duration_seconds) if step.attempt_count else ""
     name = _markdown(step.name)
-    cells = (icon, "&emsp;" * depth + (f"**{name}**" if step.is_group else name), texts.status(step), spent)
-    return "| " + " | ".join((*cells, _markdown(note))) + " |"
+    # An id is not cut off with a long name.
+    name += "" if step.name == step.step_id else f" ({_markdown(step.step_id)})"
+    cells = (icon, "&emsp;" * depth + (f"**{name}**" if step.is_group else name), tree.status(step), spent)
+    return "| " + " | ".join((*cells, _markdown(tree.note(step)))) + " |"
 
 
 def _markdown(text: str) -> str:

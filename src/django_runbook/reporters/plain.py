@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Final
 
@@ -33,6 +33,7 @@ class _Running:
     """
 
     name: str
+    group_ids: tuple[str, ...]
     kept: Kept | None
     told_at: float
     pace: Pace = field(default_factory=Pace)
@@ -53,23 +54,37 @@ class _Running:
             self.kept.close()
 
 
+@dataclass(slots=True, kw_only=True)
+class _Held:
+    """The lines of a group that has not ended, which stands in these groups."""
+
+    group_ids: tuple[str, ...]
+    lines: Spool = field(default_factory=Spool)
+
+
 class PlainReporter:
     """One line for each step, the output of those that failed, and a last line that sums up.
 
     ``verbosity`` 0 shows problems only; 2 and more shows all output, and tracebacks. Output is shown as it comes, of
-    steps that run at the same time when they end, so that the lines of one are never between those of another.
+    steps that run at the same time when they end, so that the lines of one are never between those of another. A group
+    that runs beside others is shown as a whole when it ends. A dry run shows what its commands print.
     """
 
     def __init__(self, stream: IO[str], *, verbosity: int = 1) -> None:
         self._stream = stream
         self._verbosity = verbosity
         self._running: dict[str, _Running] = {}
+        # The lines of groups that run beside others, until the group ends: so each stands below its own group.
+        self._held: dict[str, _Held] = {}
+        self._name = ""
+        self._is_dry_run = False
 
     def __call__(self, event: Event) -> None:
         match event:
             case events.RunStarted():
-                steps = f"{event.step_count} step{'' if event.step_count == 1 else 's'}"
-                self._say(f"{event.name}: {steps}{', dry run' if event.dry_run else ''} ({event.file})")
+                self._name = event.name
+                self._is_dry_run = event.dry_run
+                self._say(texts.heading(event))
                 if event.inline_reason:
                     self._say(f"  {texts.inline(event)}")
             case events.StepStarted():
@@ -94,33 +109,43 @@ class PlainReporter:
             case events.RunFinished() if self._verbosity > 0 or event.result.status is not RunStatus.SUCCEEDED:
                 for warning in event.result.warnings:
                     self._write(f"warning: {warning}")
-                self._write(f"{event.result.status}: {texts.summary(event.result)}")
+                # Where nothing was written before it, the last lines name the runbook.
+                whose = f"{self._name}: " if self._verbosity == 0 and self._name else ""
+                self._write(f"{whose}{event.result.status}: {texts.summary(event.result)}")
+                if event.result.advice:
+                    self._write(event.result.advice)
 
     def close(self) -> None:
         """Show what the steps wrote that have no result, because the run broke off."""
         for running in self._running.values():
-            self._write(f"! cut off  {running.name}")
-            self._show(running.lines())
+            self._write(f"! cut off  {running.name}", group_ids=running.group_ids)
+            self._show(running.lines(), group_ids=running.group_ids)
             running.close()
         self._running.clear()
+        for group_id in reversed(tuple(self._held)):
+            self._release(group_id)
         self._stream.flush()
 
     def _start(self, event: events.StepStarted) -> None:
-        indent = "  " * len(event.group_ids)
+        indent, name = "  " * len(event.group_ids), texts.labelled(event.name, event.step_id)
+        if event.argv is None and event.is_concurrent and event.step_id not in self._held:
+            self._held[event.step_id] = _Held(group_ids=event.group_ids)
+        inside = (*event.group_ids, event.step_id)
         if event.item_count is not None:
-            self._say(f"{indent}  loop     {event.name}: {texts.items(event.item_count)}")
+            self._say(f"{indent}  loop     {name}: {texts.items(event.item_count)}", group_ids=inside)
         elif event.argv is None:
-            self._say(f"{indent}  group    {event.name}")
+            self._say(f"{indent}  group    {name}", group_ids=inside)
         else:
             self._running[event.step_id] = _Running(
-                name=event.name, kept=self._new_kept(event), told_at=event.clock_seconds
+                name=name, group_ids=event.group_ids, kept=self._new_kept(event), told_at=event.clock_seconds
             )
             if self._verbosity > 1:
-                self._write(f"{indent}  run      {' '.join(event.argv)}")
+                self._write(f"{indent}  run      {' '.join(event.argv)}", group_ids=event.group_ids)
 
     def _new_kept(self, event: events.StepStarted) -> Kept | None:
         if self._verbosity <= 1:
-            return Excerpt(head_count=_HEAD, tail_count=_TAIL)
+            is_whole = self._is_dry_run and self._verbosity == 1
+            return Spool() if is_whole else Excerpt(head_count=_HEAD, tail_count=_TAIL)
         return Spool() if event.is_concurrent else None
 
     def _output(self, event: events.StepOutputWritten) -> None:
@@ -128,7 +153,7 @@ class PlainReporter:
         if running is not None and running.kept is not None:
             running.keep(event.line)
         elif self._verbosity > 1:
-            self._show([event.line])
+            self._show([event.line], group_ids=() if running is None else running.group_ids)
 
     def _progress(self, event: events.StepProgress) -> None:
         running = self._running.get(event.step_id)
@@ -147,6 +172,8 @@ class PlainReporter:
 
     def _finish(self, event: events.StepFinished) -> None:
         running = self._running.pop(event.result.step_id, None)
+        if event.result.step_id in self._held:
+            self._release(event.result.step_id)
         if running is not None:
             self._tell(event, running.lines())
             running.close()
@@ -158,35 +185,47 @@ class PlainReporter:
         is_silent = self._verbosity == 0 or (result.is_group and result.status is StepStatus.SUCCEEDED)
         if is_silent and not (result.is_failure or result.warnings):
             return
-        self._write("  " * len(event.group_ids) + _line(result))
+        group_ids = event.group_ids
+        self._write("  " * len(group_ids) + _line(result), group_ids=group_ids)
         for warning in result.warnings:
-            self._write(f"    warning: {warning}")
-        if self._verbosity > 1 or result.is_failure:
-            self._show(lines)
-        if result.is_failure and not result.is_group:
-            self._explain(result)
+            self._write(f"    warning: {warning}", group_ids=group_ids)
+        if self._verbosity > 1 or self._is_dry_run or result.is_failure:
+            self._show(lines, group_ids=group_ids)
+        if result.is_failure and not texts.is_caused_inside(result):
+            self._explain(result, group_ids=group_ids)
 
-    def _explain(self, result: StepResult) -> None:
+    def _explain(self, result: StepResult, *, group_ids: Sequence[str]) -> None:
         reason = result.failure
         if reason is None:
             return
-        for line in reason.message.splitlines()[1:]:
-            self._write(f"    {line}")
+        lines = reason.message.splitlines()[1:]
         if self._verbosity > 1:
-            for line in reason.traceback.splitlines():
-                self._write(f"    {line}")
+            lines += reason.traceback.splitlines()
         elif at := texts.place(reason):
-            self._write(f"    {at}")
-
-    def _show(self, lines: Iterable[str]) -> None:
+            lines.append(at)
         for line in lines:
-            self._write(f"    | {line}")
+            self._write(f"    {line}", group_ids=group_ids)
 
-    def _say(self, line: str) -> None:
+    def _show(self, lines: Iterable[str], *, group_ids: Sequence[str]) -> None:
+        for line in lines:
+            self._write(f"    | {line}", group_ids=group_ids)
+
+    def _say(self, line: str, *, group_ids: Sequence[str] = ()) -> None:
         if self._verbosity > 0:
-            self._write(line)
+            self._write(line, group_ids=group_ids)
 
-    def _write(self, line: str) -> None:
+    def _release(self, group_id: str) -> None:
+        held = self._held.pop(group_id)
+        for line in held.lines.lines():
+            self._write(line, group_ids=held.group_ids)
+        held.lines.close()
+
+    def _write(self, line: str, *, group_ids: Sequence[str] = ()) -> None:
+        """Write a line, or hold it with the innermost of these groups that is held."""
+        held = next((self._held[group_id] for group_id in reversed(group_ids) if group_id in self._held), None)
+        if held is not None:
+            held.lines.add(texts.one_line(line))
+            return
         self._stream.write(texts.fitting(texts.one_line(line), self._stream) + "\n")
         self._stream.flush()
 
@@ -194,10 +233,8 @@ class PlainReporter:
 def _line(result: StepResult) -> str:
     label = "allowed" if result.tolerated else _LABELS[result.status]
     mark = "!" if result.tolerated or result.is_failure else " "
-    has_run = result.attempt_count > 0 or result.is_failure
-    spent = f" ({texts.duration(result.duration_seconds)})" if has_run else ""
     note = texts.note(result)
-    return f"{mark} {label:<8} {result.name}{spent}{': ' if note else ''}{note}"
+    return f"{mark} {label:<8} {texts.timed(result)}{': ' if note else ''}{note}"
 
 
 def build(*, stream: IO[str], verbosity: int, no_color: bool, force_color: bool) -> PlainReporter:

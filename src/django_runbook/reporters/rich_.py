@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import IO, Any, Final, cast
 
 from rich.console import RenderableType
@@ -46,6 +47,7 @@ class RichReporter:
         self._tree = Tree()
         self._excerpts: dict[str, Excerpt] = {}
         self._concurrent: dict[str, str] = {}
+        self._is_dry_run = False
         # While a person is asked, nothing is drawn: what other steps have to tell waits for the answer.
         self._asking: set[str] = set()
 
@@ -58,8 +60,8 @@ class RichReporter:
         self._tree.add(event)
         match event:
             case events.RunStarted():
-                dry_run = Text("  dry run", style="yellow") if event.dry_run else Text()
-                self._print(Text(event.name, style="bold") + Text(f"  {event.file}", style="dim") + dry_run)
+                self._is_dry_run = event.dry_run
+                self._print(_heading(event))
                 if event.inline_reason:
                     self._print(Text(f"  {texts.inline(event)}", style="dim"))
                 self._now.step_count = event.step_count
@@ -125,7 +127,8 @@ class RichReporter:
         indent = "  " * len(event.group_ids)
         if event.argv is None:
             count = "" if event.item_count is None else f"  {texts.items(event.item_count)}"
-            self._print(Text(f"{indent}▸ ", style="blue") + Text(event.name, style="bold") + Text(count, style="dim"))
+            name = Text(event.name, style="bold") + _id(event.name, event.step_id)
+            self._print(Text(f"{indent}▸ ", style="blue") + name + Text(count, style="dim"))
             return
         self._now.start(event)
         self._excerpts[event.step_id] = Excerpt(head_count=0, tail_count=_KEPT_LINES)
@@ -160,9 +163,11 @@ class RichReporter:
         self._print(Padding(_line(result), (0, 0, 0, 2 * depth)))
         for warning in result.warnings:
             self._print(Text(f"    warning: {warning}", style="yellow"))
-        if result.is_failure and not result.is_group:
+        if result.is_failure or self._is_dry_run:
+            style = "red" if result.is_failure else "blue"
             for line in excerpt.lines() if excerpt is not None else ():
-                self._print(Text("    │ ", style="red") + Text(line, style="dim"))
+                self._print(Text("    │ ", style=style) + Text(line, style="dim"))
+        if result.is_failure and not texts.is_caused_inside(result):
             self._explain(result)
 
     def _explain(self, result: StepResult) -> None:
@@ -176,31 +181,49 @@ class RichReporter:
             self._print(Text(f"    {at}", style="dim"))
 
     def _sum_up(self, result: RunResult) -> None:
-        if self._verbosity > 0 and result.steps:
+        problems = list(self._tree.problems(result.steps))
+        if self._verbosity > 0 and problems:
             self._console.print()
-            self._console.print(_table(result, self._tree))
+            self._console.print(_table(problems, self._tree))
         line = Text(result.status.value, style=_RUN_STYLES[result.status])
         self._console.print(line + Text(f": {texts.summary(result)}"))
+        if result.advice:
+            # A line that is broken by the terminal is still one to copy; one that is broken by rich is not.
+            self._console.print(Text(result.advice), soft_wrap=True)
+
+
+def _heading(event: events.RunStarted) -> Text:
+    if event.attempt > 1:
+        return Text(texts.heading(event), style="bold")
+    dry_run = Text("  dry run", style="yellow") if event.dry_run else Text()
+    return Text(event.name, style="bold") + Text(f"  {event.file}", style="dim") + dry_run
+
+
+def _id(name: str, step_id: str) -> Text:
+    return Text("" if name == step_id else f"  {step_id}", style="dim")
 
 
 def _line(result: StepResult) -> Text:
     mark, style = ("!", "bold yellow") if result.tolerated else _STYLES[result.status]
     line = Text(f"{mark} ", style=style) + Text(result.name, style="" if result.attempt_count else "dim")
+    line += _id(result.name, result.step_id)
     if result.attempt_count:
         line += Text(f"  {texts.duration(result.duration_seconds)}", style="dim")
     note = texts.note(result) or ("not run" if result.status is StepStatus.NOT_RUN else "")
     return line + Text(f"  {note}" if note else "", style=style if result.is_failure else "dim")
 
 
-def _table(result: RunResult, tree: Tree) -> Table:
+def _table(problems: Iterable[tuple[int, StepResult]], tree: Tree) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for heading in ("Step", "Status", "Time", "Note"):
         table.add_column(heading, justify="right" if heading == "Time" else "left", overflow="fold")
-    for depth, step in tree.rows(result.steps):
-        _, style = ("!", "bold yellow") if step.tolerated else _STYLES[step.status]
+    for depth, step in problems:
+        is_warning = step.tolerated or tree.has_allowed(step)
+        style = "bold yellow" if is_warning else _STYLES[step.status][1]
         spent = texts.duration(step.duration_seconds) if step.attempt_count else ""
         name = Text("  " * depth) + Text(step.name, style="bold" if step.is_group else "")
-        table.add_row(name, Text(texts.status(step), style=style), spent, Text(tree.note(step), style="dim"))
+        name += _id(step.name, step.step_id)
+        table.add_row(name, Text(tree.status(step), style=style), spent, Text(tree.note(step), style="dim"))
     return table
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import IO
+from typing import IO, Final
 
+from django_runbook import wording
 from django_runbook.events import (
     AttemptFailed,
     HistoryAwaited,
@@ -28,10 +31,38 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{rest:02}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02}m"
 
 
+_CHECKS: Final = "SystemCheckError"
+_CHECK_ID: Final = re.compile(r"\(\w+\.\w+\) ")
+
+
+def heading(event: RunStarted) -> str:
+    """Return the first line of a run: a new one says how much there is to do, a resumed one what is done."""
+    steps = f"{event.step_count} step{'' if event.step_count == 1 else 's'}"
+    if event.attempt > 1:
+        done = f"{event.done_count} step{' is' if event.done_count == 1 else 's are'} done"
+        run_id = wording.short_id(event.run_id)
+        return f"{event.name}: resumes run {run_id}, attempt {event.attempt}: {done} ({event.file})"
+    return f"{event.name}: {steps}{', dry run' if event.dry_run else ''} ({event.file})"
+
+
+def labelled(name: str, step_id: str) -> str:
+    """Name a step, with its id if that differs."""
+    return name if name == step_id else f"{name} ({step_id})"
+
+
+def timed(result: StepResult) -> str:
+    """Name a step that has ended, with its id if that differs, and with its duration if it ran."""
+    details = [result.step_id] if result.step_id != result.name else []
+    if result.attempt_count > 0 or result.is_failure:
+        details.append(duration(result.duration_seconds))
+    return f"{result.name} ({', '.join(details)})" if details else result.name
+
+
 def failure(reason: Failure) -> str:
     """Why, in one line."""
-    first, *more = reason.message.splitlines() or [""]
-    text = first + (" ..." if more else "")
+    lines = reason.message.splitlines() or [""]
+    found = _first_check(lines) if reason.error_type == _CHECKS else ""
+    text = found or lines[0] + (" ..." if len(lines) > 1 else "")
     kind = "" if reason.error_type in {"CommandError", "SystemExit"} else f"{reason.error_type}: "
     code = f" (exit {reason.exit_code})" if reason.exit_code != 1 else ""
     return f"{kind}{text}{code}"
@@ -43,18 +74,32 @@ def note(result: StepResult) -> str:
         return result.reason
     parts = []
     if result.failure is not None:
-        parts.append(("allowed: " if result.tolerated else "") + failure(result.failure))
+        # The step inside has said why.
+        why = f"{result.failure.cause} failed" if is_caused_inside(result) else failure(result.failure)
+        parts.append(("allowed: " if result.tolerated else "") + why)
     if result.attempt_count > 1:
         parts.append(f"{result.attempt_count} attempts")
     return "; ".join(parts)
 
 
+def is_caused_inside(result: StepResult) -> bool:
+    """Whether a group failed because a step inside it did."""
+    return result.is_group and result.failure is not None and bool(result.failure.cause)
+
+
 def place(reason: Failure) -> str:
     """The last line of our side of a traceback, for errors that nobody meant to raise."""
-    if reason.error_type in {"CommandError", "SystemExit"}:
+    if reason.error_type in {"CommandError", "SystemExit"} or "CommandError" in reason.error_names:
         return ""
     lines = [line.strip() for line in reason.traceback.splitlines() if line.lstrip().startswith("File ")]
-    return lines[-1] if lines else ""
+    # A frame of a library says little about what to fix.
+    own = [line for line in lines if not any(part in line for part in wording.LIBRARIES)]
+    return (own or lines or [""])[-1]
+
+
+def _first_check(lines: Sequence[str]) -> str:
+    """Return the first check that failed: Django's text begins with a title, and ends with a count."""
+    return next((line for line in lines if _CHECK_ID.search(line)), "")
 
 
 def counts(result: RunResult) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 from django_runbook import events
 from django_runbook.events import Event
 from django_runbook.reporters import texts
-from django_runbook.results import StepResult
+from django_runbook.results import RunStatus, StepResult, StepStatus
 
 # Of a longer loop only the items are listed that have something to tell.
 MAX_ITEMS: Final = 12
@@ -21,9 +21,13 @@ class Tree:
     def __init__(self) -> None:
         self._group_ids: dict[str, tuple[str, ...]] = {}
         self._item_counts: dict[str, int] = {}
+        self._allowed: set[str] = set()
 
     def add(self, event: Event) -> None:
         match event:
+            case events.StepFinished() if event.result.tolerated:
+                self._allowed.update(event.group_ids)
+                self._group_ids.setdefault(event.result.step_id, event.group_ids)
             case events.StepStarted():
                 self._group_ids.setdefault(event.step_id, event.group_ids)
                 if event.item_count is not None:
@@ -54,6 +58,20 @@ class Tree:
             depth, step = waiting.pop()
             yield depth, step
             waiting += [(depth + 1, inner) for inner in reversed(below[step.step_id])]
+
+    def problems(self, steps: Iterable[StepResult]) -> Iterator[tuple[int, StepResult]]:
+        """Yield the rows of a table of what failed, was allowed to fail, or has a warning, and the groups around it."""
+        listed = list(steps)
+        telling = self._with_groups(step for step in listed if step.is_failure or step.warnings)
+        return ((depth, step) for depth, step in self.rows(listed) if step.step_id in telling)
+
+    def has_allowed(self, result: StepResult) -> bool:
+        """Whether a step inside a group that succeeded has failed, and was allowed to."""
+        return result.status is StepStatus.SUCCEEDED and result.step_id in self._allowed
+
+    def status(self, result: StepResult) -> str:
+        """Return the status of a step in words: a group with a failure that was allowed has a warning."""
+        return RunStatus.WARNING.value if self.has_allowed(result) else texts.status(result)
 
     def note(self, result: StepResult) -> str:
         """What stands behind a step in a table."""

@@ -24,7 +24,8 @@ class RunOptions:
     """Holds the choices of a person who starts a run, and what earlier attempts of it have completed.
 
     ``left_out`` maps the keys of unselected steps to the reason; ``lacks_dry_run`` holds the keys of steps that a dry
-    run cannot call.
+    run cannot call. ``attempt`` is the number of this attempt, and ``resume_command`` the command line that resumes
+    the run, empty if it is not recorded.
     """
 
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -35,6 +36,8 @@ class RunOptions:
     answers_yes: bool = False
     asks_before_steps: bool = False
     past: Past = field(default_factory=Past)
+    attempt: int = 1
+    resume_command: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,7 @@ class MemberRunner:
             failed = state.failed
         # After a stop, the others end by themselves.
         if failed is not None and scope.is_fail_fast and not branch.is_requested:
-            branch.cancel(f'"{failed.step_id}" failed')
+            branch.cancel(outcomes.named_failure(failed))
 
     def _leave(self, member: Member, reason: str) -> StepResult:
         label = member.label() if member.label is not None else None
@@ -93,7 +93,7 @@ class MemberRunner:
         if scope.halt.is_requested or state.is_interrupted:
             return scope.halt.reason
         if state.failed is not None and scope.is_fail_fast:
-            return f'"{state.failed.step_id}" failed'
+            return outcomes.named_failure(state.failed)
         return _reason_of(scope.limit.first) if scope.limit.is_over else ""
 
     def _note_unrun(self, state: BlockState, result: StepResult, scope: Scope) -> None:

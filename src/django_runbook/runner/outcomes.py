@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from django_runbook import wording
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.expressions import ExpressionError
 from django_runbook.document.runbook import CommandStep, Step
@@ -45,7 +46,16 @@ def below(first: StepResult) -> Failure | None:
     """Return the failure of a group from that of its first failed step."""
     if first.failure is None:
         return None
-    return replace(first.failure, message=f'step "{first.step_id}": {first.failure.message}')
+    return replace(
+        first.failure,
+        message=f'step "{first.step_id}": {first.failure.message}',
+        cause=first.failure.cause or wording.named(first.name, first.step_id),
+    )
+
+
+def named_failure(first: StepResult) -> str:
+    """Say which step failed, as the reason why others are not run."""
+    return f"{wording.named(first.name, first.step_id)} failed"
 
 
 def of_fault(fault: RunbookError) -> Failure:
@@ -66,7 +76,7 @@ def hidden(failure: Failure) -> Failure:
 def of_expression(error: ExpressionError, mask: Mask, *, is_hidden: bool) -> Failure:
     """Return the failure of a step whose expression has no value; ``is_hidden`` keeps values out of it."""
     message = tidy_text(f"line {error.span.line}: {HIDDEN if is_hidden else error.message}", mask)
-    return Failure(error_type="ExpressionError", message=message, exit_code=ExitCode.INVALID)
+    return Failure(error_type=type(error).__name__, message=message, exit_code=ExitCode.INVALID)
 
 
 def of_diagnostics(errors: list[Diagnostic], mask: Mask, *, is_hidden: bool) -> Failure:

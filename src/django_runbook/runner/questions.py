@@ -30,6 +30,10 @@ _STEP_ANSWERS: Final = {
 }
 
 
+class ConfirmationError(ExpressionError):
+    """A step asks for a confirmation, and nobody is there to give it."""
+
+
 class Ask(Protocol):
     """A text to the answer, in lower case: None where nobody is there any more, or ``halt`` comes before it."""
 
@@ -76,7 +80,7 @@ class Questions:
         if answer is None and halt.wait(0):
             return STOPPED
         if answer is None:
-            raise ExpressionError(f'"{text}" needs an answer; run it at a terminal, or give --yes', step.span)
+            raise ConfirmationError(f'"{text}" needs an answer: run it at a terminal, or give --yes', step.span)
         return "" if answer in {"y", "yes"} else "not confirmed"
 
     def before_step(self, step: CommandStep, *, step_id: str, name: str, is_hidden: bool) -> str:

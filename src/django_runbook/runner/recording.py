@@ -28,6 +28,9 @@ class Recorder(Protocol):
     def wait(self) -> None:
         """Wait until all events so far are stored; raise RunbookError if they cannot be."""
 
+    def is_kept(self) -> bool:
+        """Whether all events so far are stored, so that the run can be resumed."""
+
     def keep_output(self, step_id: str, output: object) -> None:
         """Take what ``capture`` made of a step's output, before the step ends; `HIDDEN` must not be kept."""
 
@@ -52,6 +55,9 @@ class NoRecorder:
 
     def wait(self) -> None:
         """There is nothing to wait for."""
+
+    def is_kept(self) -> bool:
+        return False
 
     def keep_output(self, step_id: str, output: object) -> None:
         """Nobody will ask for it."""

@@ -9,9 +9,11 @@ from dataclasses import replace
 from django_runbook import events
 from django_runbook.binding.plan import Plan, PlannedStep
 from django_runbook.document.runbook import CommandStep
+from django_runbook.exceptions import JournalLost, RunbookError
 from django_runbook.process.failures import failure_of
 from django_runbook.process.streams import tidy_text
 from django_runbook.results import AttemptResult, ExitCode, Role, RunResult, RunStatus, StepStatus
+from django_runbook.runner import continuing
 from django_runbook.runner.blocks import BlockRunner
 from django_runbook.runner.context import RunContext, RunOptions
 from django_runbook.runner.emitter import Emitter
@@ -32,7 +34,7 @@ def run(plan: Plan, options: RunOptions, context: RunContext) -> RunResult:
     outcome, bug = _run_blocks(plan, context, new_block_runner(plan, options, context, emitter))
     result = _result_of(outcome, options, context, emitter, duration_seconds=time.monotonic() - started)
     fault = emitter.fault
-    result = _with_report_warnings(result, options, context)
+    result = _with_advice(_with_report_warnings(result, options, context), plan, options, context, fault)
     emitter.emit(events.RunFinished, result=result)
     emitter.wait()
     if bug is not None:
@@ -51,6 +53,8 @@ def _emit_start(plan: Plan, options: RunOptions, context: RunContext, emitter: E
         step_count=sum(1 for _ in _selected_commands(plan, options)),
         dry_run=options.is_dry_run,
         inline_reason=context.isolation.reason,
+        attempt=options.attempt,
+        done_count=continuing.done_count(options.past),
     )
     emitter.wait()
 
@@ -98,3 +102,18 @@ def _with_report_warnings(result: RunResult, options: RunOptions, context: RunCo
         return replace(result, warnings=warnings)
     exit_code = ExitCode.FAILED if options.is_strict else result.exit_code
     return replace(result, status=RunStatus.WARNING, exit_code=exit_code, warnings=warnings)
+
+
+def _with_advice(
+    result: RunResult, plan: Plan, options: RunOptions, context: RunContext, fault: RunbookError | None
+) -> RunResult:
+    """Add how the run can be continued."""
+    is_lost = isinstance(fault, JournalLost)
+    is_recorded = is_lost or context.recorder.is_kept()
+    return continuing.advise(
+        replace(result, run_id=str(plan.inputs.run.get("id", ""))),
+        past=options.past,
+        is_dry_run=options.is_dry_run,
+        resume_command=options.resume_command if is_recorded else "",
+        is_record_whole=is_recorded and not is_lost,
+    )

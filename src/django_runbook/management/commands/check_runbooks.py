@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from django_runbook import conf, lookup
+from django_runbook import command_lines, conf, lookup
 from django_runbook.checking import Checked, check, new_binder
 from django_runbook.document import render
 from django_runbook.document.diagnostics import has_errors
@@ -22,6 +22,9 @@ from django_runbook.results import ExitCode
 class Command(CleanCommand):
     help = "Check runbooks without running them: those that are named, or all that the project has."
     requires_system_checks = ()
+
+    def get_version(self) -> str:
+        return command_lines.version()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.core.validators import EmailValidator
 from django.db import DatabaseError
 
-from django_runbook import recording
+from django_runbook import command_lines, recording
 from django_runbook.cleaning import cleaned, cleaned_line
 from django_runbook.exceptions import InvalidUsage, RunbookError
 from django_runbook.journal import texts
@@ -23,6 +24,8 @@ from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.pages import words
 
 _MAX_STEPS: Final = 1000
+# A mailbox of this host, as cron writes to.
+_LOCAL: Final = re.compile(r"[A-Za-z0-9._+-]+")
 _MAX_FAILURES: Final = 20
 
 
@@ -30,14 +33,28 @@ class Command(CleanCommand):
     help = "Mail the report of a run: inside a runbook of the current one, else of the newest."
     stealth_options = ("call_key",)
 
+    def get_version(self) -> str:
+        return command_lines.version()
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--to", action="append", required=True, type=_address, metavar="ADDRESS", help="May be repeated."
+            "--to",
+            action="append",
+            required=True,
+            type=_address,
+            metavar="ADDRESS",
+            help="Mail it to ADDRESS; may be repeated.",
         )
         parser.add_argument(
-            "--from", dest="sender", type=_address, metavar="ADDRESS", help="Default: DEFAULT_FROM_EMAIL."
+            "--from",
+            dest="sender",
+            type=_address,
+            metavar="ADDRESS",
+            help="Send it from ADDRESS. Default: DEFAULT_FROM_EMAIL.",
         )
-        parser.add_argument("--run", metavar="ID", help="The report of this run; the first characters do.")
+        parser.add_argument(
+            "--run", metavar="ID", help="Mail the report of this run, given by the first characters of its id."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -63,6 +80,8 @@ class Command(CleanCommand):
 
 
 def _address(text: str) -> str:
+    if _LOCAL.fullmatch(text):
+        return text
     address = parseaddr(text)[1]
     host = address.rpartition("@")[2]
     # Of a host in one's own network, the name has no dot.
@@ -71,7 +90,7 @@ def _address(text: str) -> str:
         # What is left out of the address, as the name before it is, must not end a header either.
         validate(address if text.isprintable() else "")
     except ValidationError:
-        raise ArgumentTypeError(f'"{text}" is no address of mail; write it as in ops@example.com') from None
+        raise ArgumentTypeError(f'"{text}" is not a mail address; write it as in ops@example.com, or root') from None
     return text
 
 
@@ -128,4 +147,4 @@ def _body(report: _Report) -> Iterator[str]:
     if report.failed_count > len(report.failed):
         yield from ("", f"--- and {report.failed_count - len(report.failed)} more")
     if run.status in {RUNNING, *UNFINISHED}:
-        yield from ("", f"To resume: {words.resume_line(run)}")
+        yield from ("", f"resume with: {words.resume_line(run)}")

@@ -31,17 +31,25 @@ class Command(CleanCommand, BatchCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--older-than", type=values.duration, default="90d", metavar="TIME", help="As in 90d. Default: %(default)s."
+            "--older-than",
+            type=values.age,
+            default="90d",
+            metavar="DURATION",
+            help="Delete runs that began longer than DURATION ago, which needs a unit. Default: %(default)s.",
         )
         parser.add_argument(
-            "--keep", type=int, default=100, metavar="N", help="Of each runbook so many stay. Default: %(default)s."
+            "--keep",
+            type=int,
+            default=100,
+            metavar="N",
+            help="Keep the newest N runs of each runbook, however old they are. Default: %(default)s.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["keep"] < 0:
             raise CommandError("--keep cannot be less than 0", returncode=2)
         try:
-            before = timezone.now() - datetime.timedelta(seconds=options["older_than"])
+            before = timezone.now() - (values.given(options, "older_than", values.age) or datetime.timedelta())
         except OverflowError:
             raise CommandError("--older-than is before the beginning of time", returncode=2) from None
         self._is_verbose = options["verbosity"] > 1

@@ -29,17 +29,26 @@ class Command(CleanCommand, BatchCommand):
     is_todo = True
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("model", type=conditions.model, metavar="APP.MODEL", help="As in: sessions.Session.")
         parser.add_argument(
-            "--older-than", type=values.positive_duration, required=True, metavar="DURATION", help="As in: 90d, 12h."
+            "model",
+            type=conditions.model,
+            metavar="APP.MODEL",
+            help="Delete rows of this model, as in sessions.Session.",
         )
-        parser.add_argument("--field", required=True, help="The date or time that says how old a row is.")
+        parser.add_argument(
+            "--older-than",
+            type=values.positive_age,
+            required=True,
+            metavar="DURATION",
+            help="Delete rows that are older than DURATION, which needs a unit, as in 90d or 12h.",
+        )
+        parser.add_argument("--field", required=True, metavar="FIELD", help="Take the age of a row from FIELD.")
         parser.add_argument(
             "--where",
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="Only rows for which this is true as well, as in state=done. May be repeated.",
+            help="Delete only rows for which this is true as well, as in state=done; may be repeated.",
         )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
@@ -56,7 +65,7 @@ class Command(CleanCommand, BatchCommand):
         # Once for the whole run, so that it ends.
         try:
             self._condition: Q = conditions.older_than(
-                self._model, options["field"], seconds=options["older_than"], now=timezone.now()
+                self._model, options["field"], age=options["older_than"], now=timezone.now()
             )
         except OverflowError:
             raise CommandError("--older-than is before the beginning of time", returncode=2) from None
@@ -116,4 +125,4 @@ class Command(CleanCommand, BatchCommand):
         text = f"{'would delete' if result.is_dry_run else 'deleted'} {text}"
         if result.failed_count:
             text += f", {result.failed_count:,} {'would fail' if result.is_dry_run else 'failed'}"
-        return text if result.is_complete else f"{text}; the next run goes on from there"
+        return text + result.what_is_left

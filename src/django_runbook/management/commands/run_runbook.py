@@ -17,7 +17,7 @@ from typing import IO, Any
 from django.core.management.base import CommandError
 from django.db import connections
 
-from django_runbook import checking, conf, events, lookup, recording, reporters, resume
+from django_runbook import checking, command_lines, conf, events, lookup, recording, reporters, resume
 from django_runbook.binding.binder import Binder
 from django_runbook.binding.plan import Plan, plan
 from django_runbook.conf import DEFAULT_STOP_TIMEOUT_SECONDS
@@ -73,10 +73,13 @@ class Command(CleanCommand):
     # Of the secrets, as soon as they are known.
     _mask: masking.Mask = staticmethod(str)
 
+    def get_version(self) -> str:
+        return command_lines.version()
+
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", metavar="FILE", help="The runbook.")
+        parser.add_argument("file", metavar="FILE", help="Run this runbook; the suffix is optional.")
         parser.add_argument(
-            "--param", action="append", default=[], metavar="NAME=VALUE", help="A parameter; may be repeated."
+            "--param", action="append", default=[], metavar="NAME=VALUE", help="Set a parameter; may be repeated."
         )
         shown = parser.add_mutually_exclusive_group()
         shown.add_argument("--plan", action="store_true", help="Show each step with its arguments, and stop.")
@@ -89,13 +92,17 @@ class Command(CleanCommand):
             metavar="ID",
             help="Leave this step or group out; with --resume: count the step as done.",
         )
-        parser.add_argument("--start-at", metavar="ID", help="Leave out all steps before this one.")
+        parser.add_argument("--start-at", metavar="ID", help="Leave out all steps before ID.")
         parser.add_argument("--tags", action="append", default=[], metavar="TAG", help="Run only steps with this tag.")
         parser.add_argument("--skip-tags", action="append", default=[], metavar="TAG", help="Leave steps with it out.")
         parser.add_argument(
-            "--dry-run", action="store_true", help="Give --dry-run to each command that has it; skip the others."
+            "--dry-run",
+            action="store_true",
+            help="Give --dry-run to each command that has it and show what it prints; skip the others.",
         )
-        parser.add_argument("--keep-going", action="store_true", help="Go on after a failed step, and fail at the end.")
+        parser.add_argument(
+            "--keep-going", action="store_true", help="Continue after a failed step, and fail at the end."
+        )
         parser.add_argument("--strict", action="store_true", help="Exit with 1 also where the run ends with a warning.")
         parser.add_argument("--yes", action="store_true", help="Answer every question of the runbook with yes.")
         parser.add_argument("--step", action="store_true", help="Ask before each step whether to run it.")
@@ -105,13 +112,23 @@ class Command(CleanCommand):
             help="Default: rich on a terminal, github in a job of GitHub Actions, plain elsewhere.",
         )
         parser.add_argument(
-            "--resume", nargs="?", const="", metavar="RUN", help="Go on with the newest run, or the one of this id."
+            "--resume",
+            nargs="?",
+            const="",
+            metavar="RUN",
+            help="Resume RUN, given by the first characters of its id; without RUN the newest one.",
         )
         parser.add_argument(
-            "--rerun", action="append", default=[], metavar="ID", help="With --resume: run this step again."
+            "--rerun",
+            action="append",
+            default=[],
+            metavar="ID",
+            help="With --resume: run this step again although it was interrupted or done.",
         )
         parser.add_argument(
-            "--accept-changes", action="store_true", help="With --resume: go on although finished steps have changed."
+            "--accept-changes",
+            action="store_true",
+            help="With --resume: continue although completed steps have changed.",
         )
         parser.add_argument("--no-journal", action="store_true", help="Do not record the run.")
         parser.add_argument("--junit", metavar="FILE", help="Write a JUnit report, whole, at the end.")
@@ -208,7 +225,8 @@ class Command(CleanCommand):
             )
         known = inputs.resolve(runbook, given)
         verbosity = options["verbosity"]
-        is_recorded = configuration.has_journal and not options["no_journal"] and not options["dry_run"]
+        may_record = configuration.has_journal and runbook.is_recorded
+        is_recorded = may_record and not options["no_journal"] and not options["dry_run"]
         binder = checking.new_binder(is_recorded=is_recorded, verbosity=None if verbosity == 1 else verbosity)
         lacking: frozenset[str] = frozenset()
         if options["dry_run"]:
@@ -246,13 +264,21 @@ class Command(CleanCommand):
             # No answer is none of the two: then the command says what they are.
             asked = None if ask is None else lambda text: ask(text) or ""
             left = recorder.left_of(resumed, answers, left_out=chosen, ask=asked)
-            settings = dataclasses.replace(settings, past=left.past)
+            settings = dataclasses.replace(settings, past=left.past, attempt=resumed.run.attempt_count + 1)
             journal = recorder.go_on(resumed, left, given=tuple(params), options=kept)
         elif is_recorded:
             recorded = beginning.options_of(selected, **kept)
             journal = recorder.begin(path=path, runbook=key, given=tuple(params), options=recorded)
         if journal is not None:
             stack.callback(journal.close)
+            line = command_lines.resume_command(
+                options["file"],
+                journal.run_id,
+                options=options,
+                withheld=journal.withheld_params,
+                owns_process=self._owns_process,
+            )
+            settings = dataclasses.replace(settings, resume_command=mask(line))
         call = _Call(
             plan=planned,
             settings=settings,

@@ -8,13 +8,14 @@ from typing import Any, Final
 from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 
-from django_runbook import conf, recording
+from django_runbook import command_lines, conf, recording
 from django_runbook.exceptions import RunbookError
 from django_runbook.fields import storable
 from django_runbook.journal import liveness, texts
 from django_runbook.locks import factory as locks
 from django_runbook.management.output import CleanCommand
-from django_runbook.models import RUNNING, Run, StepRun
+from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
+from django_runbook.pages import words
 from django_runbook.results import RunStatus
 
 # More than anybody reads, and no more than every database can count to.
@@ -24,11 +25,16 @@ _MOST: Final = 10**9
 class Command(CleanCommand):
     help = "Show the runs of the journal, newest first; one run with its steps; or the output of a step."
 
+    def get_version(self) -> str:
+        return command_lines.version()
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "runbook", nargs="?", metavar="RUNBOOK", help="Only runs of this runbook: its name, or file."
+            "runbook", nargs="?", metavar="RUNBOOK", help="Show only runs of this runbook, given by its name or file."
         )
-        parser.add_argument("--run", metavar="ID", help="Show this run with its steps; the first characters do.")
+        parser.add_argument(
+            "--run", metavar="ID", help="Show this run with its steps, given by the first characters of its id."
+        )
         parser.add_argument("--step", metavar="ID", help="With --run: show what this step has written.")
         parser.add_argument(
             "--status",
@@ -79,7 +85,12 @@ class Command(CleanCommand):
         status = liveness.shown_status(run, liveness.life_of(run, self._new_lock))
         if self._is_json:
             return self._write_json(texts.as_dict(run, status=status, steps=[texts.as_dict(step) for step in steps]))
-        for line in texts.run_lines(run, status, steps.defer(*texts.LONG_COLUMNS).iterator()):
+        short = steps.defer(*texts.LONG_COLUMNS)
+        for line in texts.run_lines(run, status, short.iterator()):
+            self.stdout.write(line)
+        if status in UNFINISHED:
+            self.stdout.write(f"\nresume with: {words.resume_line(run)}")
+        for line in texts.doubts(run, status, short.iterator()):
             self.stdout.write(line)
         return None
 
@@ -89,7 +100,7 @@ class Command(CleanCommand):
         if self._is_json:
             self._write_json(texts.as_dict(step))
         else:
-            self.stdout.write("\n".join((texts.step_line(step).strip(), *texts.output_lines(step))))
+            self.stdout.write("\n".join((texts.step_line(step).strip(), *texts.output_lines(step, has_traceback=True))))
 
     def _write_json(self, value: object) -> None:
         self.stdout.write(json.dumps(value, indent=2))
