@@ -54,7 +54,7 @@ def test_jsonl_has_the_names_of_each_event() -> None:
             "line",
         ],
         "confirmation_requested": ["step_id", "text"],
-        "lock_awaited": ["step_id", "name", "holder"],
+        "lock_awaited": ["step_id", "name", "holder", "reason"],
         "history_awaited": ["reason"],
         "lock_retaken": ["name"],
         "step_output_written": ["step_id", "stream", "line"],

@@ -24,11 +24,12 @@ from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupS
 from django_runbook.exceptions import JournalLost, LockHeld
 from django_runbook.executors.base import Execute
 from django_runbook.locks.base import Lock
+from django_runbook.process.clean_up import CleanUps
 from django_runbook.process.deadlines import Branch, Deadline, Halt
 from django_runbook.process.failures import failure_of
 from django_runbook.process.isolation import Isolation
 from django_runbook.process.masking import Mask
-from django_runbook.process.stopping import CleanUps, Stop
+from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import tidy_text
 from django_runbook.results import (
     AttemptResult,
@@ -168,6 +169,7 @@ class _Run:
             reason=str(fault) if fault is not None else outcome.reason,
         )
         result = self._with_warnings(result)
+        self._around.stop.wait_for_reports()
         self._teller.tell(events.RunFinished, result=result)
         self._teller.wait()
         if bug is not None:
@@ -235,6 +237,8 @@ class _Run:
                 state = self._block(runbook.block, inner, timeout_seconds=runbook.timeout_seconds, owner=owner)
                 return state.result()
         status = _SKIPPED if refused.status is _SKIPPED else _NOT_RUN
+        if refused.status is _NOT_RUN:
+            refused = replace(refused, status=_INTERRUPTED)
         reason = refused.reason or (refused.failure.message if refused.failure is not None else "")
         # Where nothing at all is run, one line says why.
         self._teller.leave_block(runbook.block, scope, status, reason=reason, is_told=bool(scope.group_ids))

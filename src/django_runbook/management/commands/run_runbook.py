@@ -297,6 +297,7 @@ class Command(BaseCommand):
             journal.report_waiting(
                 lambda reason: emit.report(events.HistoryAwaited(at=checking.now(), reason=tidy_text(reason, mask)))
             )
+            journal.report_retaken(lambda name: emit.report(events.LockRetaken(at=checking.now(), name=name)))
         keeps_terminal = options["inline"]
         try:
             with KnownConnections() as known, empty_input(is_kept=keeps_terminal) as original, stop:
