@@ -34,7 +34,7 @@ def walk(folder: Path) -> list[dict[str, Any]]:
     done = subprocess.run(
         [sys.executable, "-m", "tests.interruptions.walking", str(folder)],
         # Whoever runs the tests may ignore some signals, as nohup does, and a run respects that.
-        preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL),  # noqa: PLW1509 - there are no threads here
+        preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL),
         env=environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -76,7 +76,7 @@ class Writer:
         try:
             self._write(lambda is_again: self._insert(self._run, is_again=is_again))
         except JournalLost:
-            if self._has_tables():
+            if self._sees_tables():
                 raise
             self.is_waiting = True
 
@@ -131,7 +131,7 @@ class Writer:
 
     def look_for_tables(self) -> None:
         """Write what was kept in memory, where the tables are there by now."""
-        if not self.is_waiting or not self._write(lambda is_again: self._are_tables_there()):
+        if not self.is_waiting or not self._sees_tables():
             return
 
         def write(is_again: bool) -> None:  # noqa: FBT001 - `_write` calls it
@@ -159,7 +159,11 @@ class Writer:
     def connection(self) -> BaseDatabaseWrapper:
         return connections[self.alias]
 
+    def _sees_tables(self) -> bool:
+        return self._write(lambda is_again: self._are_tables_there())
+
     def _has_tables(self) -> bool:
+        """Whether the tables are there, asked once: what to say of a failed write cannot wait."""
         try:
             return self._are_tables_there()
         except DatabaseError as error:

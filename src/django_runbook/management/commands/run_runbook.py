@@ -290,14 +290,14 @@ class Command(BaseCommand):
         critical = () if journal is None else (journal,)
         emit = FanOut([reporter, SignalSender(errors=errors)], files=files, critical=critical, errors=errors)
         stop = call.stop
-        stop.on_stop = lambda name, is_immediate: emit.report(
+        stop.on_stop = lambda name, is_immediate: emit.report_meanwhile(
             events.StopRequested(at=checking.now(), signal_name=name, is_immediate=is_immediate)
         )
         if journal is not None:
             journal.report_waiting(
                 lambda reason: emit.report(events.HistoryAwaited(at=checking.now(), reason=tidy_text(reason, mask)))
             )
-            journal.report_retaken(lambda name: emit.report(events.LockRetaken(at=checking.now(), name=name)))
+            journal.report_retaken(lambda name: emit.report_meanwhile(events.LockRetaken(at=checking.now(), name=name)))
         keeps_terminal = options["inline"]
         try:
             with KnownConnections() as known, empty_input(is_kept=keeps_terminal) as original, stop:
