@@ -7,7 +7,6 @@ they are noticed while a command holds the main thread or has replaced our handl
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import logging
 import math
@@ -16,12 +15,12 @@ import signal
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from django_runbook.exceptions import Stopped
-from django_runbook.process import forks, unpatched
+from django_runbook.process import forks, late, unpatched
 from django_runbook.process.deadlines import Halt
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -97,7 +96,6 @@ class Stop:
         self._is_handled = False
         self._shields = 0
         self._kick_at = self._exit_at = math.inf
-        self._ended_at = math.inf
         self._reports: list[threading.Thread] = []
         self._previous: dict[int, Any] = {}
         self._read_end = self._write_end = -1
@@ -255,12 +253,10 @@ class Stop:
     ) -> None:
         if self._watcher is None:
             return
-        self._ended_at = time.monotonic()
-        for number, handler in self._previous.items():
-            before = handler if handler is not None else signal.SIG_DFL
-            signal.signal(number, self._handle_late if self._exits else before)
         if self._exits:
-            atexit.register(self._ignore_late)
+            late.ignore(self._previous, patience_seconds=self._force_seconds)
+        else:
+            restore(self._previous)
         forks.keep_in_children(self._handle)
         signal.set_wakeup_fd(self._previous_wakeup)
         watcher, self._watcher = self._watcher, None
@@ -282,17 +278,6 @@ class Stop:
         self._is_handled = True
         if self._is_ending and not self._shields and time.monotonic() >= self._kick_at:
             raise Stopped(f"ended by {self.signal_name}")
-
-    def _handle_late(self, number: int, frame: FrameType | None) -> None:
-        """Let a run that has ended exit with its own code, as the last signals of a storm may come now."""
-        if time.monotonic() >= self._ended_at + self._force_seconds:
-            os._exit(128 + number)
-
-    def _ignore_late(self) -> None:
-        # Python restores the default actions as its last deed, and a signal would replace the exit code.
-        for number in self._previous:
-            if signal.getsignal(number) == self._handle_late:
-                signal.signal(number, signal.SIG_IGN)
 
     def _watch(self) -> None:
         kicked_count = 0
@@ -371,6 +356,12 @@ class Stop:
         self._reports.append(report)
         report.start()
         report.join(_REPORT_LEAD_SECONDS)
+
+
+def restore(handlers: Mapping[int, Any]) -> None:
+    """Give signals back the handlers that they had; None stands for one that Python does not know."""
+    for number, handler in handlers.items():
+        signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
 def hand_back(numbers: Iterable[int]) -> None:
