@@ -348,6 +348,7 @@ def _database_away(cell: Cell) -> Waits:
     assert cell.proxy is not None
     cell.let_clean()
     cell.proxy.send(AWAY)
+    yield Wait(cell.proxy.is_away, "the database is away")
     began = time.monotonic()
     cell.let_go()
     yield Wait(lambda: time.monotonic() > began + AWAY_SECONDS, "time passes")

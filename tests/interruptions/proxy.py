@@ -35,6 +35,11 @@ class Proxy:
         """Send a signal to the process."""
         os.kill(self.pid, number)
 
+    def is_away(self) -> bool:
+        """Whether connections are refused, and those that were there are closed."""
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) != 0
+
     def _serve(self) -> NoReturn:
         try:
             signal.signal(AWAY, lambda number, frame: self._go(is_away=True))

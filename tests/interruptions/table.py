@@ -25,6 +25,8 @@ _FINALLY: Final = ("clean", "last")
 _SAID: Final = (
     "stopping after the current command",
     "ending the current command",
+    "the run was stopped before attempt 2",
+    "the run was stopped; the lock",
     "its process was ended by SIGKILL",
     "it was ended because the process that watches over it was killed",
     "the locks in the database",

@@ -59,7 +59,8 @@ def attempt(  # noqa: PLR0913 - all that ends the attempts, and who is told of t
         if is_lost():
             return Outcome(result=result, attempt_count=count, output=output)
         if halt.wait(min(delay, limit.remaining_seconds)):
-            interrupted = replace(result, status=StepStatus.INTERRUPTED)
+            message = f"{halt.reason} before attempt {count + 1}; attempt {count}: {failure.message}"
+            interrupted = replace(result, status=StepStatus.INTERRUPTED, failure=replace(failure, message=message))
             return Outcome(result=interrupted, attempt_count=count, output=output)
         if limit.is_over:
             return Outcome(result=result, attempt_count=count, output=output)
