@@ -53,13 +53,16 @@ class Waiter:
         self._nap_count = 0
 
     def acquire(self, *answers: Holder | str | None, wait_seconds: float = math.inf, is_patient: bool) -> str | None:
-        return LockWait(
+        wait = LockWait(
             Answering(*answers),
             wait_seconds=wait_seconds,
             rest=self._rest,
             on_wait=lambda holder, reason: self.told.append((holder, reason)),
             is_patient=is_patient,
-        ).acquire()
+        )
+        conflict = wait.acquire()
+        assert wait.was_stopped == (self._nap_count >= self._stops_after)
+        return conflict
 
     def _rest(self, seconds: float) -> bool:
         self._nap_count += seconds > 0
@@ -90,6 +93,7 @@ def test_what_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("answer", "why"), [(HOLDER, HELD), (AWAY, AWAY)], ids=["held", "away"])
 def test_a_stop_ends_the_waiting_and_says_for_what(answer: Holder | str, why: str) -> None:
     assert Waiter(stops_after=3).acquire(answer, is_patient=True) == why
+    assert Waiter(stops_after=0).acquire(answer, is_patient=True) == why
 
 
 def test_a_holder_is_not_waited_for_without_time() -> None:

@@ -112,7 +112,7 @@ class LockedCommand(Part):
 
         waiting = LockWait(lock, wait_seconds=wait_seconds, rest=rest, on_wait=on_wait, is_patient=False)
         conflict = waiting.acquire()
-        if conflict is not None and is_stopping():
+        if conflict is not None and waiting.was_stopped:
             raise Stopped(f"stopped while it waited: {conflict}")
         if conflict is not None:
             raise LockHeld(conflict)

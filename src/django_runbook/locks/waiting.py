@@ -18,7 +18,7 @@ class LockWait:
 
     ``rest`` sleeps, and returns True where the waiting is to end; ``remaining_seconds`` bounds it as well. ``on_wait``
     is called once for a holder, and once with the reason if the lock cannot be asked for. Without ``is_patient``, what
-    keeps the locks must be there at first.
+    keeps the locks must be there at first. ``was_stopped`` says that ``rest`` ended the waiting.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class LockWait:
         remaining_seconds: Callable[[], float] = lambda: math.inf,
         is_patient: bool,
     ) -> None:
+        self.was_stopped = False
         self._lock = lock
         self._rest = rest
         self._on_wait = on_wait
@@ -46,8 +47,9 @@ class LockWait:
             try:
                 holder = self._lock.acquire()
             except LockUnavailable as error:
-                if not self._has_patience() or not self._waits(math.inf, None, reason=str(error)):
-                    if self._rest(0):
+                end = math.inf if self._has_patience() else -math.inf
+                if not self._waits(end, None, reason=str(error)):
+                    if self.was_stopped:
                         return str(error)
                     raise
                 continue
@@ -64,13 +66,15 @@ class LockWait:
 
     def _waits(self, deadline: float, holder: Holder | None, *, reason: str = "") -> bool:
         """Wait a moment; return whether to ask again."""
+        self.was_stopped = self._rest(0)
         remaining = min(deadline - time.monotonic(), self._remaining_seconds(), _POLL_SECONDS)
-        if remaining <= 0 or self._rest(0):
+        if remaining <= 0 or self.was_stopped:
             return False
         if (holder is None) not in self._told:
             self._told.add(holder is None)
             self._on_wait(holder, reason)
-        return not self._rest(remaining)
+        self.was_stopped = self._rest(remaining)
+        return not self.was_stopped
 
 
 def held_by(lock: Lock, holder: Holder) -> str:

@@ -213,7 +213,7 @@ class Locker:
         conflict = waiting.acquire()
         if conflict is None:
             return None
-        if scope.halt.wait(0):
+        if waiting.was_stopped:
             return AttemptResult(status=StepStatus.NOT_RUN, reason=f"{scope.halt.reason}; {conflict}")
         if settings.on_conflict == "skip":
             return AttemptResult(status=StepStatus.SKIPPED, reason=conflict)
