@@ -20,12 +20,15 @@ import io
 import re
 import shlex
 import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, call_command, get_commands, load_command_class
+
+from django_runbook.process.stopping import SIGNALS
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
@@ -175,6 +178,7 @@ def call(name: str | BaseCommand, *words: str) -> tuple[str, int]:
     command: Any = load_command_class(get_commands()[name], name) if isinstance(name, str) else name
     # As on a command line, where the exit code says what an exception says to a caller.
     command._called_from_command_line = name in {"run_runbook", "check_runbooks"}
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         call_command(command, *words, stdout=shown, stderr=shown)
     except SystemExit as error:
@@ -182,6 +186,10 @@ def call(name: str | BaseCommand, *words: str) -> tuple[str, int]:
     except CommandError as error:
         shown.write(f"CommandError: {error}\n")
         exit_code = error.returncode
+    finally:
+        # A run on a command line keeps them until its process ends.
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     # In a test, which a page does not show.
     return re.sub(r"^  all steps run in this process: .*\n", "", shown.getvalue(), flags=re.MULTILINE), exit_code
 

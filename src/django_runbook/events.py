@@ -71,11 +71,15 @@ class ConfirmationRequested(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockAwaited(Event):
-    """A lock is held by another run, and is waited for; ``step_id`` is empty for the lock of the run itself."""
+    """A lock is held by another run, and is waited for; ``step_id`` is empty for the lock of the run itself.
+
+    ``holder`` is empty while what keeps the locks cannot be reached; ``reason`` says why then.
+    """
 
     step_id: str
     name: str
     holder: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

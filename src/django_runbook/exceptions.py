@@ -39,13 +39,16 @@ class LockLost(RunbookError):
 
 
 class JournalLost(RunbookError):
-    """What happens cannot be recorded any more, so that nobody could tell what was done: the run stops."""
+    """What happens cannot be recorded any more, so that nobody could tell what was done: the run stops.
+
+    ``what`` replaces the first words of the message.
+    """
 
     exit_code = ExitCode.FAILED
     PREFIX = "journal lost: "
 
-    def __init__(self, why: str) -> None:
-        super().__init__(f"{self.PREFIX}{why}")
+    def __init__(self, why: str, *, what: str = PREFIX) -> None:
+        super().__init__(f"{what}{why}")
 
 
 class LockUnavailable(RunbookError):

@@ -17,8 +17,8 @@ from django_runbook.document.inputs import Inputs, is_resolvable
 from django_runbook.document.loops import digest_of, items_of, label_of, other_item
 from django_runbook.document.outline import Entry
 from django_runbook.document.runbook import CommandStep, Step
-from django_runbook.exceptions import InvalidUsage, LockHeld
-from django_runbook.journal import beginning
+from django_runbook.exceptions import InvalidUsage, JournalLost, LockHeld
+from django_runbook.journal import beginning, unreadable
 from django_runbook.journal.definitions import Definitions, expressions_of, key_of
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.process.masking import Mask
@@ -73,7 +73,10 @@ def find(runbook: str, asked: str, *, using: str, is_ours: bool = False) -> Run:
         if is_ours or run.status != RUNNING:
             _refuse_not_begun(run, using=using)
     except DatabaseError as error:
-        raise InvalidUsage(f"there is no run to resume: the journal cannot be read: {error}") from error
+        why = unreadable.reason(error, using=using)
+        if unreadable.has_no_tables(using):
+            raise InvalidUsage(f"there is no run to resume: {why}; {_NEW_RUN}") from error
+        raise JournalLost(why, what=unreadable.CANNOT_BE_READ) from error
     return run
 
 

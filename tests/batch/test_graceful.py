@@ -17,6 +17,7 @@ from django.core.management.base import CommandError
 
 from django_runbook.batch.graceful import SIGNALS, GracefulCommand
 from django_runbook.exceptions import Stopped
+from django_runbook.process import stopping
 from tests.batch.support import read_line, started
 
 NAMES = {number: number.name for number in SIGNALS}
@@ -50,12 +51,16 @@ def handlers_are_left_as_they_were() -> Any:
 def exit_code_of(command: GracefulCommand, **options: Any) -> Any:
     """Call a command as `manage.py` does, where a stop ends the process."""
     command._called_from_command_line = True  # type: ignore[attr-defined]  # run_from_argv sets it
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         call_command(command, **options)
-    except SystemExit as error:
-        return error.code
-    except CommandError as error:
-        return error.returncode
+    except (SystemExit, CommandError) as error:
+        # A storm goes on: it does not change how the process ends.
+        for number in SIGNALS:
+            assert callable(signal.getsignal(number))
+            raise_signal(number)
+        stopping.restore(before)
+        return error.code if isinstance(error, SystemExit) else error.returncode
     return 0
 
 

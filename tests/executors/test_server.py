@@ -110,7 +110,7 @@ def test_a_killed_server_fails_its_step_and_the_next_has_another(run: Run, then:
     os.kill(run.server, signal.SIGKILL)
     code, told = run.end()
     assert code == 1
-    assert "the process that watches over it was ended" in told
+    assert "it was ended because the process that watches over it was killed" in told
     assert "ok       say" in told
     run.wait_until_gone()
 

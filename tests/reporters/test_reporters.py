@@ -54,7 +54,7 @@ def test_jsonl_has_the_names_of_each_event() -> None:
             "line",
         ],
         "confirmation_requested": ["step_id", "text"],
-        "lock_awaited": ["step_id", "name", "holder"],
+        "lock_awaited": ["step_id", "name", "holder", "reason"],
         "history_awaited": ["reason"],
         "lock_retaken": ["name"],
         "step_output_written": ["step_id", "stream", "line"],
@@ -147,6 +147,20 @@ def test_the_failure_of_a_critical_listener_is_the_callers() -> None:
 
     with pytest.raises(OSError, match="disk full"):
         FanOut([], critical=[refuse], errors=io.StringIO())(RUN[0])
+
+
+def test_nothing_that_happens_beside_the_steps_is_reported_after_the_summary() -> None:
+    stream = io.StringIO()
+    fan_out = FanOut([PlainReporter(stream)], errors=io.StringIO())
+    retaken = events.LockRetaken(at=AT, name="nightly")
+    fan_out.report_meanwhile(retaken)
+    told = stream.getvalue()
+    assert "nightly" in told
+    for event in RUN:
+        fan_out(event)
+    ended = stream.getvalue()
+    fan_out.report_meanwhile(retaken)
+    assert stream.getvalue() == ended != told
 
 
 def test_handlers_that_were_not_due_are_not_counted() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import io
+import json
 import os
 import signal
 import sys
@@ -195,6 +196,28 @@ def test_a_stop_ends_the_waiting(tmp_path: Path, name: str) -> None:
         lock.release()
         process.kill()
         process.communicate()
+    assert process.returncode == 143
+
+
+def test_a_step_that_waits_for_its_lock_is_not_run_after_a_stop(tmp_path: Path, name: str) -> None:
+    lock = lock_of(name)
+    assert lock.acquire() is None
+    text = f"steps:\n  - {{id: one, command: noop, lock: {{name: {name}, on_conflict: wait}}}}\nfinally: [say end]"
+    process = start(tmp_path, text, "--format", "jsonl")
+    try:
+        assert process.stdout is not None
+        while "lock_awaited" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        *_, last = process.communicate(timeout=20)[0].splitlines()
+    finally:
+        lock.release()
+        process.kill()
+        process.communicate()
+    result = json.loads(last)["result"]
+    # Its command never began: it is not in doubt.
+    assert [(step["step_id"], step["status"]) for step in result["steps"]] == [("one", "not_run"), ("say", "succeeded")]
+    assert result["steps"][0]["reason"].startswith(f'the run was stopped; the lock "{name}" is held by a test')
     assert process.returncode == 143
 
 

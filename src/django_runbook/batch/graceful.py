@@ -27,10 +27,12 @@ from django.core.management.base import CommandError
 
 from django_runbook.batch.part import Part
 from django_runbook.exceptions import Stopped
-from django_runbook.process import forks, stopping
+from django_runbook.process import forks, late, stopping
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOOK_SECONDS: Final = 0.05
+# For what is left of a process that was stopped.
+_END_SECONDS: Final = 2.0
 
 
 class GracefulCommand(Part):
@@ -91,7 +93,8 @@ class GracefulCommand(Part):
             self._asks = self._stop_reason = None
 
     def _execute_listening(self, *args: Any, **options: Any) -> str | None:
-        with _Listener() as listener:
+        owns_process = bool(getattr(self, "_called_from_command_line", False))
+        with _Listener(exits=owns_process) as listener:
             self._listener = listener
             try:
                 output = super().execute(*args, **options)
@@ -105,7 +108,7 @@ class GracefulCommand(Part):
         number = listener.signal_number
         if number is None:
             return output
-        if getattr(self, "_called_from_command_line", False):
+        if owns_process:
             sys.exit(128 + number)
         # The host of this command had the signals before, and learns of them now.
         stopping.hand_back(listener.received)
@@ -115,10 +118,12 @@ class GracefulCommand(Part):
 class _Listener:
     """Signals to a number that can be looked at; a second one raises `Stopped`, and what was there before is restored.
 
-    A command that calls another one, both with a listener, is told of what the inner one hears.
+    A command that calls another one, both with a listener, is told of what the inner one hears. With ``exits``, the
+    process ends with the command: once it has heard a signal, others do not change its exit code.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, exits: bool) -> None:
+        self._exits = exits
         self._number: int | None = None
         self.received: list[int] = []
         self._outer: _Listener | None = None
@@ -147,9 +152,11 @@ class _Listener:
         # From here on a raise would leave a handler behind.
         self._is_active = False
         forks.keep_in_children(self._handle)
-        for number, handler in self._previous.items():
+        if self._exits and self._number is not None:
+            late.ignore(self._previous, patience_seconds=_END_SECONDS)
+        else:
             # A command that put a handler of its own in our place keeps it no longer than ours.
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+            stopping.restore(self._previous)
 
     def hear(self, number: int) -> bool:
         """Note a signal; returns whether it is the first."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
@@ -24,9 +24,8 @@ from django_runbook.batch.part import Part
 from django_runbook.exceptions import LockHeld, LockLost, RunbookError, Stopped
 from django_runbook.locks.base import Holder, Kept, Lock
 from django_runbook.locks.factory import new_factory
+from django_runbook.locks.waiting import LockWait, held_by
 from django_runbook.locks.watching import lost, retaken, settle, watched
-
-_POLL_SECONDS: Final = 0.2
 
 
 class LockedCommand(Part):
@@ -98,20 +97,22 @@ class LockedCommand(Part):
             request_stop(lost(self.lock.name))
 
     def _obtain(self, lock: Lock, *, wait_seconds: float, asks: Callable[[], bool] | None) -> None:
-        deadline = time.monotonic() + wait_seconds
-        holder = lock.acquire()
-        if holder is not None and wait_seconds:
-            self.stderr.write(f"{_held(lock, holder)}; waiting for it", lambda line: line)
-        while holder is not None:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise LockHeld(_held(lock, holder))
+        def is_stopping() -> bool:
             # Only a GracefulCommand can be asked to stop, by signals where it has begun, and by a runner.
-            if getattr(self, "stopping", False) or (asks is not None and asks()):
-                raise Stopped(f"stopped while it waited: {_held(lock, holder)}")
-            time.sleep(min(left, _POLL_SECONDS))
-            holder = lock.acquire()
+            return getattr(self, "stopping", False) or (asks is not None and asks())
 
+        def rest(seconds: float) -> bool:
+            if not is_stopping():
+                time.sleep(seconds)
+            return is_stopping()
 
-def _held(lock: Lock, holder: Holder) -> str:
-    return f'the lock "{lock.name}" is held by {holder}'
+        def on_wait(holder: Holder | None, reason: str) -> None:
+            why = reason if holder is None else held_by(lock, holder)
+            self.stderr.write(f"{why}; waiting for it", lambda line: line)
+
+        waiting = LockWait(lock, wait_seconds=wait_seconds, rest=rest, on_wait=on_wait, is_patient=False)
+        conflict = waiting.acquire()
+        if conflict is not None and waiting.was_stopped:
+            raise Stopped(f"stopped while it waited: {conflict}")
+        if conflict is not None:
+            raise LockHeld(conflict)

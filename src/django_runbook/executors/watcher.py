@@ -208,7 +208,7 @@ class WatchedProcess:
         if self._refused is not None:
             return failed(self._refused.reason, exit_code=1)
         if self._ended is None:
-            return failed("the process that watches over it was ended", exit_code=1)
+            return failed("it was ended because the process that watches over it was killed", exit_code=1)
         code = self._ended.exit_code
         if code == messages.CHANNEL_CLOSED:
             return failed("the command closed the connection to its run: how it ended is unknown", exit_code=1)

@@ -117,6 +117,10 @@ class Journal:
         """Have a database that is waited for reported, once for each time."""
         self._writer.on_wait = report
 
+    def report_retaken(self, report: Callable[[str], None]) -> None:
+        """Have it reported that the lock of the run was lost and acquired again."""
+        self._lock.on_retaken = lambda: report(self._lock.name)
+
     def wait(self) -> None:
         self._writes.wait()
         if self._lock.is_lost:

@@ -14,6 +14,7 @@ from django.db import DatabaseError, IntegrityError, InterfaceError, Operational
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_runbook.exceptions import JournalLost
+from django_runbook.journal.unreadable import in_one_line
 from django_runbook.models import Run, StepRun
 from django_runbook.results import StepStatus
 
@@ -76,7 +77,7 @@ class Writer:
         try:
             self._write(lambda is_again: self._insert(self._run, is_again=is_again))
         except JournalLost:
-            if self._has_tables():
+            if self._sees_tables():
                 raise
             self.is_waiting = True
 
@@ -131,7 +132,7 @@ class Writer:
 
     def look_for_tables(self) -> None:
         """Write what was kept in memory, where the tables are there by now."""
-        if not self.is_waiting or not _is_usable(self.connection) or not self._has_tables():
+        if not self.is_waiting or not self._sees_tables():
             return
 
         def write(is_again: bool) -> None:  # noqa: FBT001 - `_write` calls it
@@ -159,21 +160,32 @@ class Writer:
     def connection(self) -> BaseDatabaseWrapper:
         return connections[self.alias]
 
+    def _sees_tables(self) -> bool:
+        return self._write(lambda is_again: self._are_tables_there())
+
     def _has_tables(self) -> bool:
+        """Whether the tables are there, asked once: what to say of a failed write cannot wait."""
+        try:
+            return self._are_tables_there()
+        except DatabaseError as error:
+            raise JournalLost(in_one_line(error)) from error
+
+    def _are_tables_there(self) -> bool:
         """Whether all columns are there: a table of an earlier release is none yet."""
         try:
-            with self._own_block(), self.connection.cursor() as cursor:
-                introspection = self.connection.introspection
-                names = introspection.table_names(cursor)
-                for model in (Run, StepRun):
-                    table = model._meta.db_table
-                    if table not in names:
-                        return False
-                    columns = {column.name for column in introspection.get_table_description(cursor, table)}
-                    if not {one.column for one in model._meta.local_concrete_fields} <= columns:
-                        return False
-        except DatabaseError as error:
-            raise JournalLost(_why(error)) from error
+            self.connection.ensure_connection()
+        except ImproperlyConfigured:
+            return False
+        with self._own_block(), self.connection.cursor() as cursor:
+            introspection = self.connection.introspection
+            names = introspection.table_names(cursor)
+            for model in (Run, StepRun):
+                table = model._meta.db_table
+                if table not in names:
+                    return False
+                columns = {column.name for column in introspection.get_table_description(cursor, table)}
+                if not {one.column for one in model._meta.local_concrete_fields} <= columns:
+                    return False
         return True
 
     def _write(self, write: Callable[[bool], _Value]) -> _Value:
@@ -195,7 +207,7 @@ class Writer:
                     is_again = True
                 if not is_reported and time.monotonic() >= deadline - self._patience_seconds + _REPORT_SECONDS:
                     is_reported = True
-                    self.on_wait(_why(error))
+                    self.on_wait(in_one_line(error))
                 time.sleep(_NAP_SECONDS)
 
     def _is_transient(self, error: DatabaseError) -> bool:
@@ -224,11 +236,11 @@ class Writer:
 
     def _why(self, error: DatabaseError) -> str:
         if isinstance(error, IntegrityError):
-            return f"{GONE} ({_why(error)}); {_WIPES}"
+            return f"{GONE} ({in_one_line(error)}); {_WIPES}"
         with contextlib.suppress(JournalLost):
             if not self._has_tables():
                 return f"its tables are gone; {_WIPES}"
-        return _why(error)
+        return in_one_line(error)
 
     def _insert(self, row: Run | StepRun, *, is_again: bool) -> None:
         try:
@@ -281,7 +293,8 @@ def _is_usable(connection: BaseDatabaseWrapper) -> bool:
     except ImproperlyConfigured:
         return False
     except DatabaseError as error:
-        raise JournalLost(f"{_why(error)} (--no-journal runs without it)") from error
+        why = f"{in_one_line(error)} (--no-journal runs without it)"
+        raise JournalLost(why, what="the journal cannot be written: ") from error
     return True
 
 
@@ -289,7 +302,3 @@ def _is_busy(error: DatabaseError) -> bool:
     if not isinstance(error, OperationalError):
         return False
     return "locked" in str(error) or (bool(error.args) and error.args[0] in _MYSQL_BUSY)
-
-
-def _why(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -13,7 +13,7 @@ from django_runbook.locks.watching import watched
 class HeldLock:
     """A lock that the run holds, with the mark that tells others that its processes are at work.
 
-    ``is_lost`` is set from a watcher. ``count`` is the number of blocks that share it.
+    ``is_lost`` is set from a watcher, which calls ``on_retaken`` too. ``count`` is the number of blocks that share it.
     """
 
     def __init__(self, lock: Lock, presence: Presence) -> None:
@@ -21,15 +21,16 @@ class HeldLock:
         self.presence = presence
         self.is_lost = False
         self.count = 1
+        self.on_retaken: Callable[[], None] = lambda: None
         self._watching = contextlib.ExitStack()
 
     @property
     def name(self) -> str:
         return self.lock.name
 
-    def watch(self, *, on_retaken: Callable[[], None]) -> None:
+    def watch(self) -> None:
         """Have a thread keep the lock, and note its loss."""
-        self._watching.enter_context(watched(self.lock, on_retaken=on_retaken, on_lost=self._note_loss))
+        self._watching.enter_context(watched(self.lock, on_retaken=self._report, on_lost=self._note_loss))
 
     def close(self, *, is_over: bool = False) -> None:
         """Release the lock; with ``is_over``, nobody will need its name again."""
@@ -39,6 +40,10 @@ class HeldLock:
             self.lock.discard()
         else:
             self.lock.release()
+
+    def _report(self) -> None:
+        # It may be another function by now.
+        self.on_retaken()
 
     def _note_loss(self) -> None:
         self.is_lost = True
@@ -62,5 +67,6 @@ def hold(
         lock.release()
         raise
     held = HeldLock(lock, presence)
-    held.watch(on_retaken=on_retaken)
+    held.on_retaken = on_retaken
+    held.watch()
     return held

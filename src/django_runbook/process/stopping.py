@@ -15,12 +15,12 @@ import signal
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from django_runbook.exceptions import Stopped
-from django_runbook.process import forks, unpatched
+from django_runbook.process import forks, late, unpatched
 from django_runbook.process.deadlines import Halt
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -31,6 +31,9 @@ _SAME_SECONDS: Final = 0.5
 _LATER_SECONDS: Final = 1.0
 _KICK_SECONDS: Final = 0.2
 _CANCEL_SECONDS: Final = 0.6
+# A report that cannot be written, to a pipe that nobody reads, does not delay the end of a run for longer.
+_REPORT_SECONDS: Final = 1.0
+_REPORT_LEAD_SECONDS: Final = 0.1
 # No signal has these numbers.
 _END: Final = b"\0"
 _WAKE: Final = b"\xff"
@@ -69,7 +72,8 @@ class Stop:
     only way in. The first request asks for an end. The second one, or ``timeout_seconds`` after the first, ends the
     current command at once. ``on_stop`` is called with the name of the signal at each of the two, and ``cancel`` ends
     the running SQL statements of this process and returns how many there may have been; both are called from another
-    thread. With ``exits``, the process exits where a command is still running ``force_seconds`` after that.
+    thread. With ``exits``, the process belongs to the run: it exits where a command is still running ``force_seconds``
+    after that, and signals that come after the context change nothing about how it ends, unless that takes as long.
     """
 
     def __init__(self, *, timeout_seconds: float = 8.0, force_seconds: float = 2.0, exits: bool = False) -> None:
@@ -92,6 +96,7 @@ class Stop:
         self._is_handled = False
         self._shields = 0
         self._kick_at = self._exit_at = math.inf
+        self._reports: list[threading.Thread] = []
         self._previous: dict[int, Any] = {}
         self._read_end = self._write_end = -1
         self._previous_wakeup = -1
@@ -131,6 +136,11 @@ class Stop:
 
     def for_step(self) -> Halt:
         return self
+
+    def wait_for_reports(self) -> None:
+        """Wait until ``on_stop`` has returned, so that a summary comes after the signals that led to it."""
+        for report in tuple(self._reports):
+            report.join(_REPORT_SECONDS)
 
     def is_due(self, *, since: float, request_count: int) -> bool:
         """Whether something that began at ``since`` (monotonic), after so many requests, must end at once."""
@@ -176,12 +186,12 @@ class Stop:
         if now - self._counted_at < gap_seconds:
             return
         self._counted_at = now
-        self.request_count += 1
-        if self.request_count == 1:
-            self.signal_number = number
-            self._requested_at = now
-            self._event.set()
+        if not self.request_count:
+            self.signal_number, self._requested_at = number, now
+            # The signal is reported before what it does.
             self._tell(is_immediate=False)
+        self.request_count += 1
+        self._event.set()
 
     # -- commands in this process ------------------------------------------------------------------------------------
 
@@ -243,8 +253,10 @@ class Stop:
     ) -> None:
         if self._watcher is None:
             return
-        for number, handler in self._previous.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        if self._exits:
+            late.ignore(self._previous, patience_seconds=self._force_seconds)
+        else:
+            restore(self._previous)
         forks.keep_in_children(self._handle)
         signal.set_wakeup_fd(self._previous_wakeup)
         watcher, self._watcher = self._watcher, None
@@ -339,67 +351,17 @@ class Stop:
         if self.on_stop is None:
             return
         # In a thread of its own: a listener that hangs, on a pipe that nobody reads, must not delay the stop.
-        threading.Thread(target=_call, args=(self.on_stop, self.signal_name, is_immediate), daemon=True).start()
+        arguments = (self.on_stop, self.signal_name, is_immediate)
+        report = threading.Thread(target=_call, args=arguments, name="runbook-stop-report", daemon=True)
+        self._reports.append(report)
+        report.start()
+        report.join(_REPORT_LEAD_SECONDS)
 
 
-class CleanUp:
-    """Lets one step of ``finally`` run to its end; only a further signal, or its own stop timeout, ends it."""
-
-    def __init__(self, stop: Stop) -> None:
-        self._stop = stop
-        self._since = time.monotonic()
-        self._request_count = stop.request_count
-
-    @property
-    def is_requested(self) -> bool:
-        return self._stop.is_due(since=self._since, request_count=self._request_count)
-
-    @property
-    def is_immediate(self) -> bool:
-        return self.is_requested
-
-    @property
-    def grace_seconds(self) -> float:
-        return self._stop.grace_seconds
-
-    @property
-    def reason(self) -> str:
-        return self._stop.reason
-
-    def wait(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while not self.is_requested:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                return False
-            time.sleep(min(remaining, _KICK_SECONDS / 2))
-        return True
-
-    def for_step(self) -> Halt:
-        return self
-
-
-class CleanUps:
-    """Is the halt of ``finally`` as a whole: all of its steps run, and each of them has its own `CleanUp`."""
-
-    is_requested = is_immediate = False
-
-    def __init__(self, stop: Stop) -> None:
-        self._stop = stop
-
-    @property
-    def grace_seconds(self) -> float:
-        return self._stop.grace_seconds
-
-    @property
-    def reason(self) -> str:
-        return self._stop.reason
-
-    def wait(self, seconds: float) -> bool:
-        return self.for_step().wait(seconds)
-
-    def for_step(self) -> Halt:
-        return CleanUp(self._stop)
+def restore(handlers: Mapping[int, Any]) -> None:
+    """Give signals back the handlers that they had; None stands for one that Python does not know."""
+    for number, handler in handlers.items():
+        signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
 def hand_back(numbers: Iterable[int]) -> None:

@@ -39,6 +39,7 @@ class FanOut:
         self._warnings: list[str] = []
         self._critical = tuple(critical)
         self._errors = errors
+        self._is_over = False
         self._lock = threading.RLock()
 
     def __call__(self, event: Event) -> None:
@@ -54,6 +55,12 @@ class FanOut:
             finally:
                 self._report(event)
 
+    def report_meanwhile(self, event: Event) -> None:
+        """Report what happens beside the steps, as long as the run has not ended: its summary comes last."""
+        with self._lock:
+            if not self._is_over:
+                self.report(event)
+
     def report(self, event: Event) -> None:
         """Report an event to the reporters alone, from any thread."""
         self._report(self._clean(event))
@@ -64,6 +71,7 @@ class FanOut:
 
     def _report(self, event: Event) -> None:
         with self._lock:
+            self._is_over = self._is_over or isinstance(event, RunFinished)
             for reporter in tuple(self._reporters):
                 self._call(reporter, event)
 

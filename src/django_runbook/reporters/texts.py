@@ -153,7 +153,7 @@ def waiting(event: LockAwaited | HistoryAwaited) -> str:
     """Say what is waited for."""
     if isinstance(event, HistoryAwaited):
         return f"the database of the history: {event.reason}"
-    return f'the lock "{event.name}" is held by {event.holder}'
+    return event.reason or f'the lock "{event.name}" is held by {event.holder}'
 
 
 def inline(event: RunStarted) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from django_runbook.document.runbook import Block, Runbook, Step
+from django_runbook.process.clean_up import CleanUps
 from django_runbook.process.deadlines import Halt
-from django_runbook.process.stopping import CleanUps, Stop
+from django_runbook.process.stopping import Stop
 from django_runbook.results import AttemptResult, Role, StepResult, StepStatus
 from django_runbook.runner.block_state import BlockState
 from django_runbook.runner.emitter import Emitter
@@ -37,6 +38,9 @@ class BlockRunner:
                 return self.run_block(
                     runbook.block, inner, timeout_seconds=runbook.timeout_seconds, owner=owner
                 ).result()
+        # A stop that came while the lock was awaited interrupts the run, not only this runbook.
+        if refused.status is StepStatus.NOT_RUN:
+            refused = replace(refused, status=StepStatus.INTERRUPTED)
         status = StepStatus.SKIPPED if refused.status is StepStatus.SKIPPED else StepStatus.NOT_RUN
         reason = refused.reason or (refused.failure.message if refused.failure is not None else "")
         # If nothing at all runs, the run's own reason says why.

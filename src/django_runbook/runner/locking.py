@@ -16,8 +16,9 @@ from django_runbook.exceptions import LockHeld, LockLost, RunbookError
 from django_runbook.locks import held as held_locks
 from django_runbook.locks.base import Holder, Kept, Lock
 from django_runbook.locks.held import HeldLock
+from django_runbook.locks.waiting import LockWait
 from django_runbook.locks.watching import settle
-from django_runbook.process.deadlines import Halt, Limit
+from django_runbook.process.deadlines import Halt
 from django_runbook.process.masking import Mask
 from django_runbook.process.streams import tidy_text
 from django_runbook.results import AttemptResult, Failure, StepStatus
@@ -151,7 +152,7 @@ class Locker:
             turn = self._turns.setdefault(name, threading.Lock())
         while not turn.acquire(timeout=_POLL_SECONDS):
             if scope.halt.is_requested:
-                return None, AttemptResult(status=StepStatus.INTERRUPTED)
+                return None, AttemptResult(status=StepStatus.NOT_RUN, reason=scope.halt.reason)
         try:
             with self._guard:
                 shared = self._shared.get(name)
@@ -177,7 +178,7 @@ class Locker:
 
     def _keep(self, lock: Lock, scope: Scope, *, step_id: str) -> HeldLock:
         def on_wait(holder: str) -> None:
-            self.emitter.emit(events.LockAwaited, step_id=step_id, name=lock.name, holder=holder)
+            self.emitter.emit(events.LockAwaited, step_id=step_id, name=lock.name, holder=holder, reason="")
 
         return held_locks.hold(
             lock,
@@ -208,31 +209,26 @@ class Locker:
         return "nobody holds it now, but somebody may have held it meanwhile"
 
     def _obtain(self, lock: Lock, settings: LockSettings, scope: Scope, *, step_id: str) -> AttemptResult | None:
-        def on_wait(holder: Holder) -> None:
-            self.emitter.emit(events.LockAwaited, step_id=step_id, name=lock.name, holder=str(holder))
+        def on_wait(holder: Holder | None, reason: str) -> None:
+            who = "" if holder is None else str(holder)
+            why = tidy_text(reason, self.mask)
+            self.emitter.emit(events.LockAwaited, step_id=step_id, name=lock.name, holder=who, reason=why)
 
-        conflict = obtain(lock, settings, halt=scope.halt, limit=scope.limit, on_wait=on_wait)
+        wait = math.inf if settings.wait_seconds is None else settings.wait_seconds
+        waiting = LockWait(
+            lock,
+            wait_seconds=wait if settings.on_conflict == "wait" else 0.0,
+            rest=scope.halt.wait,
+            remaining_seconds=lambda: scope.limit.remaining_seconds,
+            on_wait=on_wait,
+            # Before the run has begun, nothing is lost by an end at once.
+            is_patient=bool(step_id),
+        )
+        conflict = waiting.acquire()
         if conflict is None:
             return None
-        if scope.halt.wait(0):
-            return AttemptResult(status=StepStatus.INTERRUPTED, failure=outcomes.of_fault(LockHeld(conflict)))
+        if waiting.was_stopped:
+            return AttemptResult(status=StepStatus.NOT_RUN, reason=f"{scope.halt.reason}; {conflict}")
         if settings.on_conflict == "skip":
             return AttemptResult(status=StepStatus.SKIPPED, reason=conflict)
         return AttemptResult(status=StepStatus.FAILED, failure=outcomes.of_fault(LockHeld(conflict)))
-
-
-def obtain(
-    lock: Lock, settings: LockSettings, *, halt: Halt, limit: Limit, on_wait: Callable[[Holder], None]
-) -> str | None:
-    """Acquire the lock, waiting as ``on_conflict`` says; returns who holds it instead, None if it was acquired."""
-    holder = lock.acquire()
-    if holder is not None and settings.on_conflict == "wait":
-        on_wait(holder)
-        wait = math.inf if settings.wait_seconds is None else settings.wait_seconds
-        deadline = time.monotonic() + wait
-        while holder is not None:
-            remaining = min(deadline - time.monotonic(), limit.remaining_seconds, _POLL_SECONDS)
-            if remaining <= 0 or halt.wait(remaining):
-                break
-            holder = lock.acquire()
-    return f'the lock "{lock.name}" is held by {holder}' if holder is not None else None

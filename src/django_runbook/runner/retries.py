@@ -40,7 +40,7 @@ class Retries:
             if delay_seconds is None:
                 return outcome
             if scope.halt.wait(min(delay_seconds, scope.limit.remaining_seconds)):
-                return replace(outcome, result=replace(result, status=StepStatus.INTERRUPTED))
+                return replace(outcome, result=_stopped(result, scope, count=count))
             if scope.limit.is_over or not self._starts_again(step, scope, count=count + 1):
                 return outcome
 
@@ -73,3 +73,12 @@ class Retries:
 
     def _is_lost(self, scope: Scope) -> bool:
         return self.emitter.fault_before(scope) is not None
+
+
+def _stopped(result: AttemptResult, scope: Scope, *, count: int) -> AttemptResult:
+    """Return the result of a step that a stop ended before its next attempt."""
+    failure = result.failure
+    if failure is not None:
+        message = f"{scope.halt.reason} before attempt {count + 1}; attempt {count}: {failure.message}"
+        failure = replace(failure, message=message)
+    return replace(result, status=StepStatus.INTERRUPTED, failure=failure)

@@ -35,6 +35,7 @@ def run(plan: Plan, options: RunOptions, context: RunContext) -> RunResult:
     result = _result_of(outcome, options, context, emitter, duration_seconds=time.monotonic() - started)
     fault = emitter.fault
     result = _with_advice(_with_report_warnings(result, options, context), plan, options, context, fault)
+    context.stop.wait_for_reports()
     emitter.emit(events.RunFinished, result=result)
     emitter.wait()
     if bug is not None:

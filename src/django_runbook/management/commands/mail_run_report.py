@@ -18,7 +18,7 @@ from django.db import DatabaseError
 from django_runbook import command_lines, recording
 from django_runbook.cleaning import cleaned, cleaned_line
 from django_runbook.exceptions import InvalidUsage, RunbookError
-from django_runbook.journal import texts
+from django_runbook.journal import texts, unreadable
 from django_runbook.management.output import CleanCommand
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.pages import words
@@ -61,7 +61,8 @@ class Command(CleanCommand):
             run = _asked(options["run"], call_key=options.get("call_key") or "")
             report = _report(run)
         except DatabaseError as error:
-            raise CommandError(f"the journal cannot be read: {error}") from error
+            why = unreadable.reason(error, using=recording.alias())
+            raise CommandError(f"{unreadable.CANNOT_BE_READ}{why}") from error
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
         message = EmailMessage(

@@ -343,13 +343,14 @@ class Command(CleanCommand):
         listeners = [reporter, SignalSender(errors=errors, mask=mask)]
         emit = FanOut(listeners, files=files, critical=critical, errors=errors, mask=mask)
         stop = call.stop
-        stop.on_stop = lambda name, is_immediate: emit.report(
+        stop.on_stop = lambda name, is_immediate: emit.report_meanwhile(
             events.StopRequested(at=checking.now(), signal_name=name, is_immediate=is_immediate)
         )
         if journal is not None:
             journal.report_waiting(
                 lambda reason: emit.report(events.HistoryAwaited(at=checking.now(), reason=tidy_text(reason, mask)))
             )
+            journal.report_retaken(lambda name: emit.report_meanwhile(events.LockRetaken(at=checking.now(), name=name)))
         try:
             with KnownConnections() as known, empty_input(is_kept=keeps_terminal) as original, stop:
                 stop.cancel = known.cancel_statements

@@ -11,7 +11,7 @@ from django.db import DatabaseError
 from django_runbook import command_lines, conf, recording
 from django_runbook.exceptions import RunbookError
 from django_runbook.fields import storable
-from django_runbook.journal import liveness, texts
+from django_runbook.journal import liveness, texts, unreadable
 from django_runbook.locks import factory as locks
 from django_runbook.management.output import CleanCommand
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
@@ -59,7 +59,8 @@ class Command(CleanCommand):
             else:
                 self._show_run(options["run"], step_id=options["step"])
         except DatabaseError as error:
-            raise CommandError(f"the journal cannot be read: {error}") from error
+            why = unreadable.reason(error, using=recording.alias())
+            raise CommandError(f"{unreadable.CANNOT_BE_READ}{why}") from error
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
 

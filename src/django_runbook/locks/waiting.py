@@ -1,0 +1,82 @@
+"""Acquires a lock that somebody else may hold, and that what keeps the locks may not give for a moment."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Final
+
+from django_runbook.exceptions import LockUnavailable
+from django_runbook.locks.base import Holder, Kept, Lock, Patience
+
+_POLL_SECONDS: Final = 0.2
+
+
+class LockWait:
+    """Waits for the holder of a lock, and for what keeps the locks while that is away.
+
+    ``rest`` sleeps, and returns True where the waiting is to end; ``remaining_seconds`` bounds it as well. ``on_wait``
+    is called once for a holder, and once with the reason if the lock cannot be asked for. Without ``is_patient``, what
+    keeps the locks must be there at first. ``was_stopped`` says that ``rest`` ended the waiting.
+    """
+
+    def __init__(
+        self,
+        lock: Lock,
+        *,
+        wait_seconds: float,
+        rest: Callable[[float], bool],
+        on_wait: Callable[[Holder | None, str], None],
+        remaining_seconds: Callable[[], float] = lambda: math.inf,
+        is_patient: bool,
+    ) -> None:
+        self.was_stopped = False
+        self._lock = lock
+        self._rest = rest
+        self._on_wait = on_wait
+        self._remaining_seconds = remaining_seconds
+        self._is_patient = is_patient
+        self._outage = Patience()
+        self._told: set[bool] = set()
+        self._deadline = time.monotonic() + wait_seconds
+
+    def acquire(self) -> str | None:
+        """Return why the lock was not acquired, None if it was; raises LockUnavailable after an outage."""
+        while True:
+            try:
+                holder = self._lock.acquire()
+            except LockUnavailable as error:
+                end = math.inf if self._has_patience() else -math.inf
+                if not self._waits(end, None, reason=str(error)):
+                    if self.was_stopped:
+                        return str(error)
+                    raise
+                continue
+            if holder is None:
+                return None
+            self._is_patient = True
+            self._outage.end()
+            if not self._waits(self._deadline, holder):
+                return held_by(self._lock, holder)
+
+    def _has_patience(self) -> bool:
+        self._outage.begin()
+        return self._is_patient and self._outage.answer is Kept.UNKNOWN
+
+    def _waits(self, deadline: float, holder: Holder | None, *, reason: str = "") -> bool:
+        """Wait a moment; return whether to ask again."""
+        self.was_stopped = self._rest(0)
+        remaining = min(deadline - time.monotonic(), self._remaining_seconds(), _POLL_SECONDS)
+        if remaining <= 0 or self.was_stopped:
+            return False
+        if (holder is None) not in self._told:
+            self._told.add(holder is None)
+            self._on_wait(holder, reason)
+        self.was_stopped = self._rest(remaining)
+        return not self.was_stopped
+
+
+def held_by(lock: Lock, holder: Holder) -> str:
+    """Return what to report of a lock that somebody else has."""
+    return f'the lock "{lock.name}" is held by {holder}'

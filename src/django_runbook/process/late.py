@@ -1,0 +1,34 @@
+"""Keeps the last signals of a storm from changing how a process ends whose work is over."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import time
+from collections.abc import Iterable
+from types import FrameType
+
+
+def ignore(numbers: Iterable[int], *, patience_seconds: float) -> None:
+    """Ignore these signals until this process has ended; if that takes longer, the next one ends it."""
+    _Late(tuple(numbers), patience_seconds=patience_seconds)
+
+
+class _Late:
+    def __init__(self, numbers: tuple[int, ...], *, patience_seconds: float) -> None:
+        self._numbers = numbers
+        self._ends_at = time.monotonic() + patience_seconds
+        for number in numbers:
+            signal.signal(number, self._handle)
+        atexit.register(self._ignore_all)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if time.monotonic() >= self._ends_at:
+            os._exit(128 + number)
+
+    def _ignore_all(self) -> None:
+        # Python restores the default actions as its last deed, and a signal would replace the exit code.
+        for number in self._numbers:
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, signal.SIG_IGN)

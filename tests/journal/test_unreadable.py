@@ -1,0 +1,103 @@
+"""A database that cannot be reached when a command starts, or has no tables: one line says so."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connections
+from django.db.backends.base.introspection import BaseDatabaseIntrospection
+from pytest_django import DjangoDbBlocker
+
+from django_runbook import conf
+from tests.batch.databases import VENDORS
+from tests.journal.databases import database_on
+from tests.mariadb_settings import MARIADB
+from tests.postgres_settings import POSTGRES
+
+# Nobody listens at this port.
+NOWHERE = {"HOST": "127.0.0.1", "PORT": "1"}
+ALIAS = "away"
+
+
+def settings_of(vendor: str, folder: Path) -> dict[str, Any]:
+    if vendor == "sqlite":
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "nowhere" / "db.sqlite3")}
+    return {**(POSTGRES if vendor == "postgresql" else MARIADB), **NOWHERE}
+
+
+@pytest.fixture
+def journal_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[Any]:
+    """Has the history kept in a database with these settings."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(conf, "journal_alias", lambda: ALIAS)
+    (tmp_path / "noop.yml").write_text("steps: [noop]\n")
+
+    def use(settings: dict[str, Any]) -> None:
+        connections.settings[ALIAS] = settings
+        connections.configure_settings(connections.settings)
+
+    with django_db_blocker.unblock():
+        yield use
+    connections[ALIAS].close()
+    del connections[ALIAS], connections.settings[ALIAS]
+
+
+def error_of(*words: str) -> CommandError:
+    with pytest.raises(CommandError) as raised:
+        call_command(*words, stdout=io.StringIO(), stderr=io.StringIO())
+    return raised.value
+
+
+READING = [("run_runbook", "noop.yml", "--resume"), ("show_runs",), ("mail_run_report", "--to", "ops@example.com")]
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_database_that_cannot_be_reached_at_the_start_is_one_line(
+    journal_in: Any, tmp_path: Path, vendor: str
+) -> None:
+    journal_in(settings_of(vendor, tmp_path))
+    for words in [("run_runbook", "noop.yml"), *READING]:
+        error = error_of(*words)
+        what = "the journal cannot be read: " if words in READING else "the journal cannot be written: "
+        assert str(error).startswith(what), words
+        assert str(error).splitlines() == [str(error)], words
+        assert error.returncode == 1, words
+        connections[ALIAS].close()
+
+
+def test_missing_tables_are_named_as_such(journal_in: Any, tmp_path: Path) -> None:
+    with database_on("sqlite", tmp_path) as settings:
+        journal_in(settings)
+        messages = {words[0]: error_of(*words) for words in READING}
+    missing = "the tables of django_runbook do not exist (migrate creates them)"
+    assert {name: str(error) for name, error in messages.items()} == {
+        "run_runbook": f"there is no run to resume: {missing}; start a new run, without --resume",
+        "show_runs": f"the journal cannot be read: {missing}",
+        "mail_run_report": f"the journal cannot be read: {missing}",
+    }
+    assert messages["run_runbook"].returncode == 2
+
+
+def test_a_database_that_is_away_while_tables_are_looked_for_is_waited_for(
+    journal_in: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = BaseDatabaseIntrospection.table_names, []
+
+    def table_names(self: Any, *args: Any, **more: Any) -> Any:
+        calls.append(self)
+        if len(calls) in {2, 5, 6}:
+            raise OperationalError("database is locked")
+        return real(self, *args, **more)
+
+    monkeypatch.setattr(BaseDatabaseIntrospection, "table_names", table_names)
+    with database_on("sqlite", tmp_path) as settings:
+        journal_in(settings)
+        errors = io.StringIO()
+        call_command("run_runbook", "noop.yml", stdout=io.StringIO(), stderr=errors)
+    assert "this run was not recorded" in errors.getvalue()
+    assert len(calls) > 6
