@@ -82,8 +82,8 @@ class _State:
 class CheckingParser:
     """A parser of a command, made exact and harmless; it can be asked as often as needed.
 
-    ``parsers`` are those of its sub-commands too; ``prefixes`` begin their options, ``file_prefixes`` names of files with
-    arguments.
+    ``parsers`` are those of its sub-commands too. Options begin with one of the ``prefixes``, files that hold arguments
+    with one of the ``file_prefixes``.
     """
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
