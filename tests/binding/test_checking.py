@@ -62,6 +62,11 @@ def ignoring_the_rest(parser: Any) -> None:
     parser.parse_args = lambda args=None, namespace=None: original(args, namespace)[0]
 
 
+def ignoring_some(parser: Any) -> None:
+    ignoring_the_rest(parser)
+    parser.add_argument("--some", nargs="+")
+
+
 def existing(text: str) -> str:
     if not os.path.exists(text):  # noqa: PTH110 - as commands do
         raise argparse.ArgumentTypeError(f"{text} is not there")
@@ -144,6 +149,8 @@ WRONG: dict[str, tuple[Declare, list[str], dict[str, Any], str]] = {
     "no opposite": (argument("-f", action=argparse.BooleanOptionalAction), [], {"f": False}, "RB404"),
     "a denial": (argument("--no-x", action=argparse.BooleanOptionalAction), [], {"no-x": False}, "RB404"),
     "a dash among several": (argument("--some", nargs=2), [], {"some": ["a", "-b"]}, "RB408"),
+    "a dash that a parser ignores": (ignoring_some, [], {"some": ["a", "-b"]}, "RB408"),
+    "an abbreviation that a parser knows": (ignoring_some, ["--som", "a"], {}, "RB403"),
     "a dash in front of several": (argument("--some", nargs="+"), [], {"some": ["-a", "b"]}, "RB408"),
     "a word with a message's word": (argument("--x"), ["--is-required"], {}, "RB403"),
     "a variable of the shell": (argument("x", nargs="*"), ["$HOME"], {}, "RB411"),

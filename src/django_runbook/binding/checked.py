@@ -54,7 +54,7 @@ class CheckedCommand:
                 self._report_absent(layout, outcome)
                 return self._final(layout, outcome), not outcome.absent
         best = best or orders[0]
-        self._explain(best, is_astray=is_astray)
+        self._explain(best)
         return [piece.text for piece in best], True
 
     def spelled_only(self) -> Collection[str]:
@@ -106,7 +106,7 @@ class CheckedCommand:
             )
         return [piece.text for piece in layout]
 
-    def _explain(self, layout: list[Piece], *, is_astray: bool) -> None:
+    def _explain(self, layout: list[Piece]) -> None:
         problems, invocation = self.problems, self.problems.invocation
         has_unspelled = any(option.value.value is UNKNOWN for option in invocation.options)
         explain(problems, self.parser, layout, has_unspelled=has_unspelled)

@@ -47,7 +47,7 @@ class Outcome:
     """What parsing the tokens gave.
 
     ``absent`` is what depends on files that an earlier step may make; ``is_cut`` says that what follows a token
-    cannot be known yet. ``values`` are those that the command would be given.
+    cannot be known yet. ``values`` are those that the command would be given, and ``extras`` what nothing has taken.
     """
 
     consumptions: tuple[Consumption, ...]
@@ -55,6 +55,7 @@ class Outcome:
     absent: tuple[Refusal, ...] = ()
     is_cut: bool = False
     values: Mapping[str, object] = field(default_factory=dict)
+    extras: tuple[int, ...] = ()
 
 
 class _RefusedError(Exception):
@@ -73,6 +74,7 @@ class _State:
     extras: tuple[int, ...] = ()
     values: list[tuple[object, int]] = field(default_factory=list)
     absent: list[Refusal] = field(default_factory=list)
+    ignored: list[int] = field(default_factory=list)
     abbreviations: dict[str, int] = field(default_factory=dict)
     namespace: object = None
     current: argparse.Action | None = None
@@ -82,8 +84,8 @@ class _State:
 class CheckingParser:
     """A parser of a command, made exact and harmless; it can be asked as often as needed.
 
-    ``parsers`` are those of its sub-commands too; ``prefixes`` begin their options, ``file_prefixes`` begin the names
-    of files with arguments.
+    ``parsers`` are those of its sub-commands too. Options begin with one of the ``prefixes``, files that hold arguments
+    with one of the ``file_prefixes``.
     """
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
@@ -113,7 +115,9 @@ class CheckingParser:
         except _CutError:
             return Outcome(tuple(state.consumptions), None, is_cut=True)
         values = dict(getattr(state.namespace, "__dict__", {}))
-        return Outcome(tuple(state.consumptions), refusal, tuple(state.absent), values=values)
+        return Outcome(
+            tuple(state.consumptions), refusal, tuple(state.absent), values=values, extras=tuple(state.ignored)
+        )
 
     def _attempt(self, tokens: list[str]) -> Refusal | None:
         try:
@@ -131,7 +135,7 @@ class CheckingParser:
         except Exception as error:  # noqa: BLE001 - a type or an action of the command's own may raise anything
             return self._refuse("crash", f"{type(error).__name__}: {error}")
         # A parser that ignores what it does not know would know what is written in short.
-        short = tuple(place for place in self._state.extras if place in self._state.abbreviations.values())
+        short = tuple(place for place in self._state.ignored if place in self._state.abbreviations.values())
         return Refusal(kind="extra", message="an abbreviation", indices=short) if short else None
 
     def _refuse(self, kind: str, message: str) -> Refusal:
@@ -149,6 +153,7 @@ class CheckingParser:
         given._get_values = functools.partial(self._get_values, parser, parser._get_values)
         given._get_value = functools.partial(self._get_value, parser._get_value)
         given._check_value = functools.partial(self._check_value, parser._check_value)
+        given._parse_known_args = functools.partial(self._parse_and_note, parser._parse_known_args)
         given._match_argument = functools.partial(self._match_argument, parser._match_argument)
 
     def _get_option_tuples(self, original: Callable[[str], list[Any]], text: str) -> list[Any]:
@@ -159,6 +164,12 @@ class CheckingParser:
         self._state.abbreviations[str(text)] = text.place if isinstance(text, Text) else -1
         # An unknown option: with no match at all, argparse takes a text with a space in it for a value.
         return found if len(found) > 1 else [(None, text, *(None for _ in found[0][2:]))]
+
+    def _parse_and_note(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Note what is not taken, also for a parser that is asked in a way of its own and ignores it."""
+        namespace, extras = original(*args, **kwargs)
+        self._state.ignored += [text.place for text in extras if isinstance(text, Text)]
+        return namespace, extras
 
     def _parse_known_args(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         namespace, extras = original(*args, **kwargs)

@@ -112,6 +112,9 @@ def is_as_meant(layout: list[Piece], outcome: Outcome) -> bool:
     args = {index for index, kind in enumerate(kinds) if kind == "arg"}
     if any(layout[index].text == "--" and "separator" not in kinds[:index] for index in args):
         return False
+    # A parser may ignore what it does not know.
+    if any(kinds[index] in {"arg", "option"} for index in outcome.extras):
+        return False
     if any(_is_misread(layout[index], by) for by in outcome.consumptions for index in by.indices):
         return False
     # A sub-command is given all that follows it, and takes what its own parser takes.
