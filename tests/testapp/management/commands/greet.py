@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import djclick as click  # type: ignore[import-untyped]
+import djclick as click
 from django.core.management import CommandError
 
 from tests.testapp.parsing import RECEIVED
