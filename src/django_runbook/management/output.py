@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError, OutputWrapper
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
 from django_runbook.cleaning import cleaned
+
+_COLOR: Final = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
 class CleanOutput(OutputWrapper):
@@ -16,8 +19,12 @@ class CleanOutput(OutputWrapper):
         super().write(cleaned(msg), *args, **options)
 
     def write_colored(self, text: str) -> None:
-        """Write a text whose values are clean, with its colors."""
-        super().write(text, style_func=str)
+        """Write a text with the colors in it, and nothing else that a terminal obeys."""
+        super().write("".join(map(_clean_but_colors, _COLOR.split(text))), style_func=str)
+
+
+def _clean_but_colors(piece: str) -> str:
+    return piece if _COLOR.fullmatch(piece) else cleaned(piece)
 
 
 class CleanCommand(BaseCommand):
@@ -33,6 +40,17 @@ class CleanCommand(BaseCommand):
             value = CleanOutput(getattr(value, "_out"), ending=value.ending)  # noqa: B009 - the stubs name no _out
             value.style_func = style_func
         super().__setattr__(name, value)
+
+    def create_parser(self, *args: Any, **options: Any) -> CommandParser:
+        """Return a parser whose errors are clean too: they quote what was given."""
+        parser = super().create_parser(*args, **options)
+        report = parser.error
+
+        def error(message: str) -> Any:
+            return report(cleaned(message))
+
+        parser.error = error  # type: ignore[method-assign]  # of this one instance
+        return parser
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command; its error is one that can be shown anywhere."""
