@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
-from django_runbook.cleaning import cleaned
+from django_runbook.cleaning import Mask, cleaned
+from django_runbook.process.raw_output import RawOutput, copy_of
 
 _COLOR: Final = re.compile(r"(\x1b\[[0-9;]*m)")
 
@@ -59,3 +61,21 @@ class CleanCommand(BaseCommand):
         except CommandError as error:
             error.args = (cleaned(str(error)),)
             raise
+
+
+def prepare_capture(command: CleanCommand, stack: contextlib.ExitStack, *, mask: Mask) -> RawOutput | None:
+    """Prepare to capture what subprocesses write; what the command writes goes around it, over copies of descriptors.
+
+    Return None where the standard streams are not those of the process.
+    """
+    wrappers: tuple[Any, Any] = (command.stdout, command.stderr)
+    out, err = (copy_of(wrapper._out) for wrapper in wrappers)
+    if out is None or err is None:
+        return None
+    for wrapper, copy in zip(wrappers, (out, err), strict=True):
+        stack.callback(setattr, wrapper, "_out", wrapper._out)
+        stack.callback(copy.close)
+        wrapper._out = copy
+    raw = RawOutput(late=err, mask=mask)
+    stack.callback(raw.close)
+    return raw
