@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+import re
+from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError, OutputWrapper
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
-from django_runbook.cleaning import cleaned
+from django_runbook.cleaning import Mask, cleaned
+from django_runbook.process.raw_output import RawOutput, copy_of
+
+_COLOR: Final = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
 class CleanOutput(OutputWrapper):
@@ -16,8 +21,12 @@ class CleanOutput(OutputWrapper):
         super().write(cleaned(msg), *args, **options)
 
     def write_colored(self, text: str) -> None:
-        """Write a text whose values are clean, with its colors."""
-        super().write(text, style_func=str)
+        """Write a text with the colors in it, and nothing else that a terminal obeys."""
+        super().write("".join(map(_clean_but_colors, _COLOR.split(text))), style_func=str)
+
+
+def _clean_but_colors(piece: str) -> str:
+    return piece if _COLOR.fullmatch(piece) else cleaned(piece)
 
 
 class CleanCommand(BaseCommand):
@@ -34,6 +43,17 @@ class CleanCommand(BaseCommand):
             value.style_func = style_func
         super().__setattr__(name, value)
 
+    def create_parser(self, *args: Any, **options: Any) -> CommandParser:
+        """Return a parser whose errors are clean too: they quote what was given."""
+        parser = super().create_parser(*args, **options)
+        report = parser.error
+
+        def error(message: str) -> Any:
+            return report(cleaned(message))
+
+        parser.error = error  # type: ignore[method-assign]  # of this one instance
+        return parser
+
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command; its error is one that can be shown anywhere."""
         try:
@@ -41,3 +61,21 @@ class CleanCommand(BaseCommand):
         except CommandError as error:
             error.args = (cleaned(str(error)),)
             raise
+
+
+def prepare_capture(command: CleanCommand, stack: contextlib.ExitStack, *, mask: Mask) -> RawOutput | None:
+    """Prepare to capture what subprocesses write; what the command writes goes around it, over copies of descriptors.
+
+    Return None where the standard streams are not those of the process.
+    """
+    wrappers: tuple[Any, Any] = (command.stdout, command.stderr)
+    out, err = (copy_of(wrapper._out) for wrapper in wrappers)
+    if out is None or err is None:
+        return None
+    for wrapper, copy in zip(wrappers, (out, err), strict=True):
+        stack.callback(setattr, wrapper, "_out", wrapper._out)
+        stack.callback(copy.close)
+        wrapper._out = copy
+    raw = RawOutput(late=err, mask=mask)
+    stack.callback(raw.close)
+    return raw

@@ -73,6 +73,8 @@ class _Masker:
         self._runs = functools.cache(lambda part: _longest(set(_RUN.findall(part))))
 
     def __call__(self, text: str) -> str:
+        if self._anchors.search(text) is None:
+            return text
         parts = [part for part in self._parts_in(text) if all(run in text for run in self._runs(part))]
         if not parts:
             return text

@@ -90,7 +90,9 @@ class RawOutput:
         self._thread.join()
         for line in self._lines.finish():
             self._write_late(line)
-        for descriptor in (self._wake[0], *(end for ends in self._ends.values() for end in ends)):
+        # A stream of an earlier step may still ask for what is there.
+        descriptors, self._ends = [end for ends in self._ends.values() for end in ends], {}
+        for descriptor in (self._wake[0], *descriptors):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
 

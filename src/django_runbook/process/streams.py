@@ -51,6 +51,12 @@ def tidy(text: str, mask: Mask) -> str:
     return mask(cleaned_line(without_escapes(mask(text)).rstrip("\r").rsplit("\r", 1)[-1]))
 
 
+def _tidy_lines(text: str, mask: Mask) -> list[str]:
+    # One search in many lines is much faster than one in each of them.
+    is_free = mask(text) is text
+    return [line if is_free and line.isprintable() else tidy(line, mask) for line in text.split("\n")]
+
+
 def tidy_text(text: str, mask: Mask) -> str:
     """As `tidy`, for a text of several lines; a secret that goes over lines is masked line by line."""
     return "\n".join(tidy(line, mask) for line in mask(text).splitlines())
@@ -68,8 +74,8 @@ class LineSplitter:
         self._partial += text
         if "\n" not in text and len(self._partial) <= 2 * _MAX_LINE:
             return []
-        *lines, self._partial = self._partial.split("\n")
-        lines = [tidy(line, self._mask) for line in lines]
+        full, _, self._partial = self._partial.rpartition("\n")
+        lines = _tidy_lines(full, self._mask) if "\n" in text else []
         if len(self._partial) > 2 * _MAX_LINE:
             # As much is held back as a secret can be long, so that none is cut in two and shown in parts.
             shown = tidy(self._partial, self._mask)
@@ -193,6 +199,9 @@ class StreamToLines(io.TextIOBase):
 
     def finish(self) -> None:
         """Pass on the rest; later writes belong to no step."""
+        if self.before_write is not None and not self.before_write():
+            # The rest is that of the process that was forked, as may be the lock.
+            return
         with self._lock:
             for line in self._lines.finish():
                 self._write_line(self.stream_name, line)

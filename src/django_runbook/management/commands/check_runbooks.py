@@ -12,6 +12,7 @@ from django.core.management.base import CommandError
 
 from django_runbook import command_lines, conf, lookup
 from django_runbook.checking import Checked, check, new_binder
+from django_runbook.cleaning import cleaned_line
 from django_runbook.document import render
 from django_runbook.document.diagnostics import has_errors
 from django_runbook.exceptions import InvalidUsage
@@ -67,6 +68,6 @@ class Command(CleanCommand):
     def _render_text(self, result: Checked, options: dict[str, Any]) -> str:
         path = result.path
         if not result.diagnostics:
-            return f"{path}: no problems\n"
+            return f"{cleaned_line(path)}: no problems\n"
         is_coloured = options["force_color"] or (self.stdout.isatty() and not options["no_color"])
         return render.render_text(result.diagnostics, path=path, lines=result.lines, is_coloured=is_coloured)

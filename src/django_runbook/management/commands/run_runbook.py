@@ -36,13 +36,12 @@ from django_runbook.locks import factory as locks
 from django_runbook.locks import space
 from django_runbook.locks.base import Lock
 from django_runbook.locks.watching import retaken
-from django_runbook.management.output import CleanCommand
+from django_runbook.management.output import CleanCommand, prepare_capture
 from django_runbook.process import isolation as process_isolation
 from django_runbook.process import masking, snapshot
 from django_runbook.process.connections import KnownConnections
 from django_runbook.process.frozen_gc import frozen_heap
 from django_runbook.process.isolation import Isolation
-from django_runbook.process.raw_output import RawOutput, copy_of
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import empty_input, tidy_text
 from django_runbook.reporters.fan_out import FanOut
@@ -292,20 +291,6 @@ class Command(CleanCommand):
         )
         return self._execute(call, options, stack)
 
-    def _raw_output(self, stack: contextlib.ExitStack, mask: masking.Mask) -> RawOutput | None:
-        """Prepare to capture what subprocesses write; what is ours goes around it, over copies of the descriptors."""
-        wrappers: tuple[Any, Any] = (self.stdout, self.stderr)
-        out, err = (copy_of(wrapper._out) for wrapper in wrappers)
-        if out is None or err is None:
-            return None
-        for wrapper, copy in zip(wrappers, (out, err), strict=True):
-            stack.callback(setattr, wrapper, "_out", wrapper._out)
-            stack.callback(copy.close)
-            wrapper._out = copy
-        raw = RawOutput(late=err, mask=mask)
-        stack.callback(raw.close)
-        return raw
-
     def _warn(self, text: str) -> None:
         self.stderr.write(self._mask(text), style_func=str)
 
@@ -328,7 +313,7 @@ class Command(CleanCommand):
         # A debugger needs the terminal.
         keeps_terminal = options["inline"] and sys.stdin is not None and sys.stdin.isatty()
         format_ = options["format"] or reporters.choose(stream)
-        raw = None if keeps_terminal or not self._owns_process else self._raw_output(stack, mask)
+        raw = None if keeps_terminal or not self._owns_process else prepare_capture(self, stack, mask=mask)
         stream = getattr(self.stdout, "_out", sys.stdout)
         reporter = reporters.build(
             format_,
