@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
 
 from django_runbook import conf
 from django_runbook.locks.factory import new_factory
@@ -229,3 +231,11 @@ def test_the_deploy_runbook_is_valid() -> None:
         "check_runbooks", str(ROOT / "runbooks" / "deploy.yml"), str(ROOT / "runbooks" / "daily.yml"), stdout=stdout
     )
     assert stdout.getvalue().count("no problems") == 2
+
+
+@pytest.mark.parametrize("path", ["django_runbook/runbook.css", "django_runbook/run.js", "admin/css/base.css"])
+def test_the_development_server_serves_what_the_pages_of_the_admin_need(settings: Any, path: str) -> None:
+    settings.ROOT_URLCONF = "flightdesk.urls"
+    settings.DEBUG = False
+    with contextlib.closing(Client().get(f"/static/{path}")) as response:
+        assert response.status_code == 200
