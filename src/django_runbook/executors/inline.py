@@ -12,6 +12,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django_runbook.executors.atomic import atomically
 from django_runbook.executors.base import Invocation
 from django_runbook.executors.calling import Callbacks, PassedChecks, call, leave_copy
+from django_runbook.process import exits
 from django_runbook.process.masking import Mask
 from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop
@@ -59,19 +60,22 @@ class InlineExecutor:
             is_kept=invocation.keeps_stdout,
             keeps_terminal=self.keeps_terminal,
         ) as streams:
-            result = call(
-                invocation.command,
-                invocation.tokens,
-                callbacks=callbacks,
-                checks=self.checks,
-                stop=stop,
-                streams=streams,
-            )
+            with exits.refused() as refusal:
+                result = call(
+                    invocation.command,
+                    invocation.tokens,
+                    callbacks=callbacks,
+                    checks=self.checks,
+                    stop=stop,
+                    streams=streams,
+                )
             if os.getpid() != own_pid:
                 for stream in streams:
                     stream.finish()
                 leave_copy(result)
         problems = before.restore()
+        if refusal.message and (result.failure is None or refusal.message not in result.failure.message):
+            problems.append(refusal.message)
         if problems and result.status is StepStatus.SUCCEEDED:
             failure = Failure(error_type="StateError", message="; ".join(problems), exit_code=1)
             result, problems = replace(result, status=StepStatus.FAILED, failure=failure), []

@@ -211,14 +211,16 @@ class _Databases:
         yield from _roll_back(connection, depth=depth)
         if connection.in_atomic_block or is_in_memory(connection.alias):
             return
-        _discard(connection)
-        # What a project keeps on the object, such as the schema of a tenant, belongs to the session too.
         state = self._states.get(connection.alias)
-        if state is not None:
-            vars(connection).clear()
-            vars(connection).update(_copied(state), connection=None)
-        else:
+        if state is None:
             self.known.forget(connection)
+        else:
+            # What a project keeps on the object, such as the schema of a tenant, belongs to the session too. A pool
+            # sets up the next connection with this object, in another thread and as soon as this one is closed.
+            for name in vars(connection).keys() - state.keys():
+                vars(connection).pop(name, None)
+            vars(connection).update(_copied(state), connection=connection.connection)
+        _discard(connection)
 
 
 def take(known: KnownConnections) -> Snapshot:

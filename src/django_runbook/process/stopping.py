@@ -20,7 +20,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from django_runbook.exceptions import Stopped
-from django_runbook.process import forks, unpatched
+from django_runbook.process import exits, forks, unpatched
 from django_runbook.process.deadlines import Halt
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -314,7 +314,7 @@ class Stop:
             self._is_ending = self._section_at is since
         if self._exits and now >= self._exit_at:
             os.write(2, b"the command did not end: the process exits\n")
-            os._exit(self.exit_code)
+            exits.leave(self.exit_code)
         return self._kick() if self._is_ending and now >= self._kick_at else 0
 
     def _kick(self) -> int:
