@@ -39,7 +39,7 @@ KINDS = {
     "a parameter": ("params: {day: {type: date}}\nsteps: [noop]", 2, "day"),
     "timed out": (
         "steps: [{id: it, command: work --how plain --log log, timeout: 1s}]",
-        124,
+        1,
         'step "it": the timeout of',
     ),
 }

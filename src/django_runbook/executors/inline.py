@@ -42,9 +42,11 @@ class InlineExecutor:
         if on_finished is None:
             return self._call(invocation, self.before)
         using = invocation.atomic_alias or DEFAULT_DB_ALIAS
-        return atomically(
+        result = atomically(
             lambda: self._call(invocation, self.before.in_transaction()), on_finished=on_finished, using=using
         )
+        # Only now its connections may be closed. What it did is committed, or has failed already.
+        return replace(result, warnings=(*result.warnings, *self.before.restore_connections()))
 
     def _call(self, invocation: Invocation, before: Snapshot) -> AttemptResult:
         stop, own_pid = self.stop, os.getpid()

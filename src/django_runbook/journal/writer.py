@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connections, transaction
+from django.db import Error, IntegrityError, InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_runbook.exceptions import JournalLost
@@ -25,6 +26,8 @@ _REPORT_SECONDS: Final = 1.0
 _MYSQL_BUSY: Final = frozenset((1205, 1213))
 # PostgreSQL's code for a server that is read-only, as a standby is until it takes over.
 _FAILOVER: Final = frozenset(("25006",))
+# SQLite's codes for a file that cannot be read, written or opened: also what it says where its descriptor was closed.
+_SQLITE_BROKEN: Final = frozenset((sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN))
 _ROWS_AT_ONCE: Final = 500
 _Value = TypeVar("_Value")
 GONE = "the rows of the run are gone, or another process has taken the run over"
@@ -130,7 +133,7 @@ class Writer:
 
     def look_for_tables(self) -> None:
         """Write what was kept in memory, where the tables are there by now."""
-        if not self.is_waiting or not _is_usable(self.connection) or not self._has_tables():
+        if not self.is_waiting or not self._write(lambda is_again: self._is_ready()):
             return
 
         def write(is_again: bool) -> None:  # noqa: FBT001 - `_write` calls it
@@ -158,21 +161,32 @@ class Writer:
     def connection(self) -> BaseDatabaseWrapper:
         return connections[self.alias]
 
-    def _has_tables(self) -> bool:
-        """Whether all columns are there: a table of an earlier release is none yet."""
+    def _is_ready(self) -> bool:
+        """Whether there is a database, with all tables."""
         try:
-            with self._own_block(), self.connection.cursor() as cursor:
-                introspection = self.connection.introspection
-                names = introspection.table_names(cursor)
-                for model in (Run, StepRun):
-                    table = model._meta.db_table
-                    if table not in names:
-                        return False
-                    columns = {column.name for column in introspection.get_table_description(cursor, table)}
-                    if not {one.column for one in model._meta.local_concrete_fields} <= columns:
-                        return False
-        except DatabaseError as error:
+            self.connection.ensure_connection()
+        except ImproperlyConfigured:
+            return False
+        return self._find_tables()
+
+    def _has_tables(self) -> bool:
+        try:
+            return self._find_tables()
+        except Error as error:
             raise JournalLost(_why(error)) from error
+
+    def _find_tables(self) -> bool:
+        """Whether all columns are there: a table of an earlier release is none yet."""
+        with self._own_block(), self.connection.cursor() as cursor:
+            introspection = self.connection.introspection
+            names = introspection.table_names(cursor)
+            for model in (Run, StepRun):
+                table = model._meta.db_table
+                if table not in names:
+                    return False
+                columns = {column.name for column in introspection.get_table_description(cursor, table)}
+                if not {one.column for one in model._meta.local_concrete_fields} <= columns:
+                    return False
         return True
 
     def _write(self, write: Callable[[bool], _Value]) -> _Value:
@@ -183,7 +197,7 @@ class Writer:
             try:
                 with self._own_block():
                     return write(is_again)
-            except DatabaseError as error:
+            except Error as error:
                 self.on_answer()
                 is_late = time.monotonic() >= deadline and not self._is_blocked_by_own_step(error)
                 if is_late or not self._is_transient(error):
@@ -197,17 +211,19 @@ class Writer:
                     self.on_wait(_why(error))
                 time.sleep(_NAP_SECONDS)
 
-    def _is_transient(self, error: DatabaseError) -> bool:
+    def _is_transient(self, error: Error) -> bool:
         """Whether the database may take the same statement a moment later."""
         if _is_busy(error):
             return True
-        if self.connection.in_atomic_block or self.connection.vendor == "sqlite":
+        if self.connection.in_atomic_block:
             return False
+        if self.connection.vendor == "sqlite":
+            return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF in _SQLITE_BROKEN
         if isinstance(error, OperationalError | InterfaceError):
             return True
         return getattr(error.__cause__, "sqlstate", None) in _FAILOVER
 
-    def _is_blocked_by_own_step(self, error: DatabaseError) -> bool:
+    def _is_blocked_by_own_step(self, error: Error) -> bool:
         """Whether a step of this run may hold the lock that is waited for: SQLite has one for the whole database."""
         return self.connection.vendor == "sqlite" and _is_busy(error) and self.is_step_running()
 
@@ -221,7 +237,7 @@ class Writer:
         """Where we stand in a transaction, as in a test, an error of ours does not spoil it."""
         return transaction.atomic(using=self.alias) if self.connection.in_atomic_block else contextlib.nullcontext()
 
-    def _why(self, error: DatabaseError) -> str:
+    def _why(self, error: Error) -> str:
         if isinstance(error, IntegrityError):
             return f"{GONE} ({_why(error)})"
         with contextlib.suppress(JournalLost):
@@ -256,8 +272,10 @@ class Writer:
             attempt=row.attempt,
             run_attempt=row.run_attempt,
         )
-        row.pk = mine.filter(status=status).values_list("pk", flat=True).first()
-        return row.pk is not None
+        found = mine.filter(status=status).values_list("pk", flat=True).first()
+        if found is not None:
+            row.pk = found
+        return found is not None
 
     def _found(self, is_found: bool) -> None:  # noqa: FBT001 - what a write returned
         if not is_found:
@@ -279,12 +297,12 @@ def _is_usable(connection: BaseDatabaseWrapper) -> bool:
         connection.ensure_connection()
     except ImproperlyConfigured:
         return False
-    except DatabaseError as error:
+    except Error as error:
         raise JournalLost(f"{_why(error)} (--no-journal runs without it)") from error
     return True
 
 
-def _is_busy(error: DatabaseError) -> bool:
+def _is_busy(error: Error) -> bool:
     if not isinstance(error, OperationalError):
         return False
     return "locked" in str(error) or (bool(error.args) and error.args[0] in _MYSQL_BUSY)

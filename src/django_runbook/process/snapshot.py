@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 import time
@@ -208,8 +209,13 @@ class _Databases:
         return problems
 
     def _restore(self, connection: BaseDatabaseWrapper, *, depth: int) -> Iterator[str]:
-        yield from _roll_back(connection, depth=depth)
-        if connection.in_atomic_block or is_in_memory(connection.alias):
+        is_closed = _is_closed(connection)
+        if is_closed:
+            # What was open in it, the server has rolled back.
+            yield f'it closed the connection to the database "{connection.alias}" without Django, or lost it'
+        else:
+            yield from _roll_back(connection, depth=depth)
+        if depth or (connection.in_atomic_block and not is_closed) or is_in_memory(connection.alias):
             return
         state = self._states.get(connection.alias)
         if state is None:
@@ -318,6 +324,23 @@ def _discard(connection: BaseDatabaseWrapper) -> None:
         connection.close()
     # Drivers that fail to close a broken connection leave it in place.
     connection.connection = None
+
+
+def _is_closed(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the driver's connection was closed and Django does not know it."""
+    raw: Any = connection.connection
+    if raw is None or connection.closed_in_transaction:
+        return False
+    match connection.vendor:
+        case "sqlite":
+            try:
+                return raw.total_changes is None
+            except sqlite3.ProgrammingError:
+                return True
+        case "mysql":
+            return not getattr(raw, "open", True)
+        case _:
+            return bool(getattr(raw, "closed", False))
 
 
 def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:

@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import EmailValidator
-from django.db import DatabaseError
+from django.db import Error
 
 from django_runbook import recording
 from django_runbook.exceptions import InvalidUsage, RunbookError
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         try:
             run = _asked(options["run"], call_key=options.get("call_key") or "")
             report = _report(run)
-        except DatabaseError as error:
+        except Error as error:
             raise CommandError(f"the journal cannot be read: {error}") from error
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error

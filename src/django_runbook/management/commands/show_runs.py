@@ -6,7 +6,7 @@ import json
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
+from django.db import Error
 
 from django_runbook import conf, recording
 from django_runbook.exceptions import RunbookError
@@ -51,7 +51,7 @@ class Command(BaseCommand):
                 self._show_runs(options["runbook"], status=options["status"], limit=options["limit"])
             else:
                 self._show_run(options["run"], step_id=options["step"])
-        except DatabaseError as error:
+        except Error as error:
             raise CommandError(f"the journal cannot be read: {error}") from error
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
