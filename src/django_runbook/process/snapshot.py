@@ -21,6 +21,7 @@ from typing import Any, Final
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_runbook.process.connections import KnownConnections, is_in_memory
+from django_runbook.process.users import Users
 
 # What signal.getsignal wraps to make an enum of each answer, which costs more than everything else here together.
 _getsignal: Callable[[int], Any] = getattr(signal, "_signal").getsignal  # noqa: B009 - it has no public name
@@ -35,7 +36,7 @@ class Snapshot:
     directory: str | None
     environ: dict[Any, Any]
     umask: int
-    users: tuple[int, ...]
+    users: Users
     signals: tuple[Any, ...]
     timers: tuple[tuple[float, float], ...]
     interpreter: _Interpreter
@@ -57,7 +58,7 @@ class Snapshot:
             self._restore_environ,
             self.interpreter.restore,
             self.logging.restore,
-            self._restore_users,
+            self.users.restore,
         ):
             try:
                 problems += restore() or ()
@@ -94,16 +95,6 @@ class Snapshot:
         for name, value in before.items():
             if now.get(name) != value:
                 os.environ[name] = value
-
-    def _restore_users(self) -> list[str]:
-        if _users() == self.users:
-            return []
-        user, group = self.users[1], self.users[3]
-        with contextlib.suppress(OSError):
-            os.seteuid(user)
-            os.setegid(group)
-        what = "it changed the user of the process"
-        return [what if _users() == self.users else f"{what}, which cannot be restored"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +229,7 @@ def take(known: KnownConnections) -> Snapshot:
         directory=_directory(),
         environ=_environ(),
         umask=umask,
-        users=_users(),
+        users=Users(),
         signals=_handlers() if is_main else (),
         timers=tuple(signal.getitimer(timer) for timer in _TIMERS),
         interpreter=_Interpreter.now(),
@@ -250,10 +241,6 @@ def take(known: KnownConnections) -> Snapshot:
 
 def _handlers() -> tuple[Any, ...]:
     return tuple(map(_getsignal, _SIGNALS))
-
-
-def _users() -> tuple[int, ...]:
-    return os.getuid(), os.geteuid(), os.getgid(), os.getegid()
 
 
 def _zone() -> tuple[Any, ...]:
