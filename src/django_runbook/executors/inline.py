@@ -13,6 +13,7 @@ from django_runbook.executors.atomic import atomically
 from django_runbook.executors.base import Invocation
 from django_runbook.executors.calling import Callbacks, PassedChecks, call, leave_copy
 from django_runbook.process import exits
+from django_runbook.process.files import OpenFiles
 from django_runbook.process.masking import Mask
 from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop
@@ -27,12 +28,15 @@ class InlineExecutor:
     """Calls commands in this process.
 
     ``before`` is the state that each of them starts with and leaves behind. ``keeps_terminal`` leaves standard input
-    and prompts to a debugger. A timeout cannot end a command here.
+    and prompts to a debugger. A timeout cannot end a command here. ``reopen`` is called after a command has closed
+    files of the run.
     """
 
     stop: Stop
     mask: Mask
     before: Snapshot
+    files: OpenFiles
+    reopen: Callable[[], None] = lambda: None
     keeps_terminal: bool = False
     checks: PassedChecks = field(default_factory=PassedChecks)
 
@@ -50,6 +54,7 @@ class InlineExecutor:
 
     def _call(self, invocation: Invocation, before: Snapshot) -> AttemptResult:
         stop, own_pid = self.stop, os.getpid()
+        noted = self.files.noted((*stop.descriptors, *invocation.descriptors))
         callbacks = Callbacks(
             halt=invocation.halt,
             report_progress=_shielded(invocation.report_progress, stop),
@@ -75,7 +80,10 @@ class InlineExecutor:
                 for stream in streams:
                     stream.finish()
                 leave_copy(result)
-        problems = before.restore()
+        problems = [*self.files.problems(noted), *before.restore()]
+        if self.files.noted(noted) != noted:
+            stop.listen_again()
+            self.reopen()
         if refusal.message and (result.failure is None or refusal.message not in result.failure.message):
             problems.append(refusal.message)
         if problems and result.status is StepStatus.SUCCEEDED:

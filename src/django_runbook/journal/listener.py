@@ -109,6 +109,10 @@ class Journal:
         """Have a database that is waited for reported, once for each time."""
         self._writer.on_wait = report
 
+    def reconnect(self) -> None:
+        """Write by another connection from now on."""
+        self._writes.add(self._writer.reconnect)
+
     def wait(self) -> None:
         self._writes.wait()
         if self._lock.is_lost:

@@ -16,6 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_runbook.exceptions import JournalLost
 from django_runbook.models import Run, StepRun
+from django_runbook.process.connections import is_in_memory
 from django_runbook.results import StepStatus
 
 PATIENCE_SECONDS: Final = 60.0
@@ -226,6 +227,11 @@ class Writer:
     def _is_blocked_by_own_step(self, error: Error) -> bool:
         """Whether a step of this run may hold the lock that is waited for: SQLite has one for the whole database."""
         return self.connection.vendor == "sqlite" and _is_busy(error) and self.is_step_running()
+
+    def reconnect(self) -> None:
+        """Give up the connection, where no transaction depends on it."""
+        if not self.connection.in_atomic_block and not is_in_memory(self.alias):
+            self._close()
 
     def _close(self) -> None:
         connection = self.connection

@@ -24,11 +24,12 @@ from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupS
 from django_runbook.exceptions import JournalLost, LockHeld
 from django_runbook.executors.base import Execute
 from django_runbook.locks.base import Lock
+from django_runbook.process.cleaning import CleanUps
 from django_runbook.process.deadlines import Branch, Deadline, Halt
 from django_runbook.process.failures import failure_of
 from django_runbook.process.isolation import Isolation
 from django_runbook.process.masking import Mask
-from django_runbook.process.stopping import CleanUps, Stop
+from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import tidy_text
 from django_runbook.results import (
     AttemptResult,

@@ -1,0 +1,71 @@
+"""Halts the steps of ``finally``: after a stop, only a further signal or a timeout of their own ends them."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from django_runbook.process.deadlines import Halt
+from django_runbook.process.stopping import Stop
+
+_NAP_SECONDS: Final = 0.1
+
+
+class CleanUp:
+    """Lets one step of ``finally`` run to its end; only a further signal, or its own stop timeout, ends it."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self._since = time.monotonic()
+        self._request_count = stop.request_count
+
+    @property
+    def is_requested(self) -> bool:
+        return self._stop.is_due(since=self._since, request_count=self._request_count)
+
+    @property
+    def is_immediate(self) -> bool:
+        return self.is_requested
+
+    @property
+    def grace_seconds(self) -> float:
+        return self._stop.grace_seconds
+
+    @property
+    def reason(self) -> str:
+        return self._stop.reason
+
+    def wait(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not self.is_requested:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return False
+            time.sleep(min(remaining, _NAP_SECONDS))
+        return True
+
+    def for_step(self) -> Halt:
+        return self
+
+
+class CleanUps:
+    """Is the halt of ``finally`` as a whole: all of its steps run, and each of them has its own `CleanUp`."""
+
+    is_requested = is_immediate = False
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+
+    @property
+    def grace_seconds(self) -> float:
+        return self._stop.grace_seconds
+
+    @property
+    def reason(self) -> str:
+        return self._stop.reason
+
+    def wait(self, seconds: float) -> bool:
+        return self.for_step().wait(seconds)
+
+    def for_step(self) -> Halt:
+        return CleanUp(self._stop)
