@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.db import DatabaseError, transaction
+from django.db import Error, transaction
 
 from django_runbook.binding import catalog
 from django_runbook.binding.plan import Plan
@@ -72,7 +72,7 @@ def find(runbook: str, asked: str, *, using: str, is_ours: bool = False) -> Run:
         _refuse_finished(run, names_older=not asked, using=using)
         if is_ours or run.status != RUNNING:
             _refuse_not_begun(run, using=using)
-    except DatabaseError as error:
+    except Error as error:
         why = unreadable.reason(error, using=using)
         if unreadable.has_no_tables(using):
             raise InvalidUsage(f"there is no run to resume: {why}; {_NEW_RUN}") from error

@@ -164,3 +164,24 @@ def test_a_command_may_write_from_threads_of_its_own(call: Manage, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     shown = call("show_runs", "--run", runs(call)[0]["id"], "--step", "many").stdout
     assert sorted(shown.splitlines()[1:]) == [f"thread {number}" for number in range(4)]
+
+
+def test_a_raw_connection_that_a_command_closes_is_the_failure_of_its_step(call: Manage, tmp_path: Path) -> None:
+    call("migrate", "--run-syncdb", "--verbosity", "0")
+    ways = [(then, more) for then in ("return", "ask", "insert", "leave_open") for more in ("", ", isolate: false")]
+    ways += [(then, f", atomic: true{more}") for then in ("return", "insert") for more in ("", ", isolate: false")]
+    lines = [f"  - {{id: s{n}, command: close_raw --then {then}{more}}}\n" for n, (then, more) in enumerate(ways)]
+    last = "  - {id: last, command: effect last --mark --log log, isolate: false}\nfinally: [effect clean --log log]\n"
+    (tmp_path / "raw.yml").write_text("".join(["fail_fast: false\nsteps:\n", *lines, last]))
+    done = call("run_runbook", "raw.yml", "--format", "jsonl")
+    assert done.returncode == 1, done.stderr
+    found = {step["step_id"]: step for step in json.loads(done.stdout.splitlines()[-1])["result"]["steps"]}
+    for number, way in enumerate(ways):
+        step = found[f"s{number}"]
+        assert step["status"] == "failed", way
+        told = " ".join((step["failure"]["message"], *step["warnings"]))
+        assert 'it closed the connection to the database "default"' in told, (way, told)
+    assert (found["last"]["status"], found["effect"]["status"]) == ("succeeded", "succeeded")
+    (row,) = runs(call)
+    assert row["status"] == "failed"
+    assert {status for step_id, status, _ in statuses(call, row["id"]) if step_id.startswith("s")} == {"failed"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, Error, connections, transaction
 
 from django_runbook.exceptions import RunbookError, names_of
 from django_runbook.executors.messages import Commit, RollBack
@@ -38,20 +38,20 @@ def atomically(
                     write()
                 case RollBack():
                     transaction.set_rollback(True, using=using)
-    except DatabaseError as error:
+    except (Error, RunbookError) as error:
         if result is None:
-            raise
-        return _failed(result, error, f"its transaction could not be committed: {error}")
-    except RunbookError as error:
-        if result is None:
-            raise
-        return _failed(result, error, str(error))
+            return _failed(error, f"its transaction could not begin: {error}")
+        if result.status is not StepStatus.SUCCEEDED:
+            # What could not be rolled back on a broken connection is rolled back by the server.
+            return result
+        message = str(error) if isinstance(error, RunbookError) else f"its transaction could not be committed: {error}"
+        return replace(_failed(error, message), stdout=result.stdout, warnings=result.warnings)
     return result
 
 
-def _failed(result: AttemptResult, error: Exception, message: str) -> AttemptResult:
+def _failed(error: Exception, message: str) -> AttemptResult:
     failure = Failure(error_type=type(error).__name__, message=message, exit_code=1, error_names=names_of(type(error)))
-    return replace(result, status=StepStatus.FAILED, failure=failure)
+    return AttemptResult(status=StepStatus.FAILED, failure=failure)
 
 
 def _refuse_rollback(using: str) -> None:

@@ -139,7 +139,7 @@ class _Step:
         if os.getpid() != self._pid:
             _flush()
             leave_copy(result)
-        problems = before.restore_connections()
+        problems = [*before.restore_connections(), *before.users.restore()]
         if problems and result.status is StepStatus.SUCCEEDED:
             failure = Failure(error_type="StateError", message="; ".join(problems), exit_code=1)
             return replace(result, status=StepStatus.FAILED, failure=failure)

@@ -14,7 +14,9 @@ from django.db import DEFAULT_DB_ALIAS
 from django_runbook.executors.atomic import atomically
 from django_runbook.executors.base import Invocation
 from django_runbook.executors.calling import Callbacks, PassedChecks, call, leave_copy
+from django_runbook.process import exits, files
 from django_runbook.process.failures import failure_of
+from django_runbook.process.files import OpenFiles
 from django_runbook.process.masking import Mask
 from django_runbook.process.raw_output import RawOutput
 from django_runbook.process.snapshot import Snapshot
@@ -31,11 +33,14 @@ class InlineExecutor:
 
     ``before`` is the state that each of them starts with and leaves behind. ``keeps_terminal`` leaves standard input
     and prompts to a debugger. ``raw_output`` captures what subprocesses write. A timeout cannot end a command here.
+    ``reopen`` is called after a command has closed files of the run.
     """
 
     stop: Stop
     mask: Mask
     before: Snapshot
+    files: OpenFiles
+    reopen: Callable[[], None] = lambda: None
     keeps_terminal: bool = False
     raw_output: RawOutput | None = None
     checks: PassedChecks = field(default_factory=PassedChecks)
@@ -46,9 +51,11 @@ class InlineExecutor:
         if on_finished is None:
             return self._call(invocation, self.before)
         using = invocation.atomic_alias or DEFAULT_DB_ALIAS
-        return atomically(
+        result = atomically(
             lambda: self._call(invocation, self.before.in_transaction()), on_finished=on_finished, using=using
         )
+        # Only now its connections may be closed. What it did is committed, or has failed already.
+        return replace(result, warnings=(*result.warnings, *self.before.restore_connections()))
 
     def _call(self, invocation: Invocation, before: Snapshot) -> AttemptResult:
         stop, own_pid = self.stop, os.getpid()
@@ -66,7 +73,9 @@ class InlineExecutor:
             keeps_terminal=self.keeps_terminal,
             late=None if raw is None else raw.late,
         ) as streams:
-            with contextlib.nullcontext() if raw is None else raw.passed_to(*streams):
+            with exits.refused() as refusal, contextlib.nullcontext() if raw is None else raw.passed_to(*streams):
+                owned = () if raw is None else raw.descriptors
+                noted = files.noted((*stop.descriptors, *invocation.descriptors, *owned))
                 result = call(
                     invocation.command,
                     invocation.tokens,
@@ -74,13 +83,20 @@ class InlineExecutor:
                     checks=self.checks,
                     stop=stop,
                 )
+                problems = files.problems(noted)
             if os.getpid() != own_pid:
                 for stream in streams:
                     stream.finish()
                 leave_copy(result)
         if streams[0].is_too_long and result.status is StepStatus.SUCCEEDED:
             result = replace(result, status=StepStatus.FAILED, failure=failure_of(TooMuchOutputError(), self.mask))
-        problems = before.restore()
+        if problems:
+            self.files.restore()
+            stop.listen_again()
+            self.reopen()
+        problems += before.restore()
+        if refusal.message and (result.failure is None or refusal.message not in result.failure.message):
+            problems.append(refusal.message)
         if problems and result.status is StepStatus.SUCCEEDED:
             failure = Failure(error_type="StateError", message="; ".join(problems), exit_code=1)
             result, problems = replace(result, status=StepStatus.FAILED, failure=failure), []

@@ -22,7 +22,8 @@ def main(end: socket) -> NoReturn:
 
         def step() -> None:
             problem: BaseException | None = None
-            end.close()
+            # The keeper has closed its descriptor.
+            end.detach()
             try:
                 server.set_up_django()
             except BaseException as error:  # noqa: BLE001 - the step reports it

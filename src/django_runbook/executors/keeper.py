@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NoReturn
 
@@ -109,6 +110,9 @@ class _Keeper:
             exit_code = 0
         except SystemExit as error:
             exit_code = error.code if isinstance(error.code, int) else 1
+        except BaseException:  # noqa: BLE001 - an internal error, of which nobody else can say anything
+            with contextlib.suppress(OSError):
+                os.write(self._of_step[-1], traceback.format_exc().encode(errors="backslashreplace"))
         finally:
             os._exit(exit_code)
 

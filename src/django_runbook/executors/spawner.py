@@ -118,7 +118,8 @@ class _Server:
         return cls(child, mine)
 
     def is_alive(self) -> bool:
-        return self._child.is_alive()
+        # A command in this process may have closed the connection to it.
+        return self._answers.is_ours and self._child.is_alive()
 
     def prepare(self, commands: Sequence[str]) -> None:
         with contextlib.suppress(BrokenPipeError):

@@ -121,6 +121,10 @@ class Journal:
         """Have it reported that the lock of the run was lost and acquired again."""
         self._lock.on_retaken = lambda: report(self._lock.name)
 
+    def reconnect(self) -> None:
+        """Write by another connection from now on."""
+        self._writes.add(self._writer.reconnect)
+
     def wait(self) -> None:
         self._writes.wait()
         if self._lock.is_lost:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Final
 
-from django.db import DatabaseError, connections
+from django.db import Error, connections
 
 from django_runbook.models import Run
 
@@ -20,11 +20,11 @@ def in_one_line(error: BaseException) -> str:
 
 def has_no_tables(using: str) -> bool:
     """Whether the database can be read, and the tables are missing."""
-    with contextlib.suppress(DatabaseError), connections[using].cursor() as cursor:
+    with contextlib.suppress(Error), connections[using].cursor() as cursor:
         return Run._meta.db_table not in connections[using].introspection.table_names(cursor)
     return False
 
 
-def reason(error: DatabaseError, *, using: str) -> str:
+def reason(error: Error, *, using: str) -> str:
     """Return why the rows could not be read."""
     return _NO_TABLES if has_no_tables(using) else in_one_line(error)

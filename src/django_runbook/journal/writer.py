@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connections, transaction
+from django.db import Error, IntegrityError, InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_runbook.exceptions import JournalLost
 from django_runbook.journal.unreadable import in_one_line
 from django_runbook.models import Run, StepRun
+from django_runbook.process.connections import is_in_memory
 from django_runbook.results import StepStatus
 
 PATIENCE_SECONDS: Final = 60.0
@@ -26,6 +28,8 @@ _REPORT_SECONDS: Final = 1.0
 _MYSQL_BUSY: Final = frozenset((1205, 1213))
 # PostgreSQL's code for a server that is read-only, as a standby is until it takes over.
 _FAILOVER: Final = frozenset(("25006",))
+# SQLite's codes for a file that cannot be read, written or opened: also what it says where its descriptor was closed.
+_SQLITE_BROKEN: Final = frozenset((sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN))
 _ROWS_AT_ONCE: Final = 500
 _Value = TypeVar("_Value")
 GONE = "the rows of the run are gone, or another process has taken the run over"
@@ -77,7 +81,7 @@ class Writer:
         try:
             self._write(lambda is_again: self._insert(self._run, is_again=is_again))
         except JournalLost:
-            if self._sees_tables():
+            if self._write(lambda is_again: self._find_tables()):
                 raise
             self.is_waiting = True
 
@@ -132,7 +136,7 @@ class Writer:
 
     def look_for_tables(self) -> None:
         """Write what was kept in memory, where the tables are there by now."""
-        if not self.is_waiting or not self._sees_tables():
+        if not self.is_waiting or not self._write(lambda is_again: self._is_ready()):
             return
 
         def write(is_again: bool) -> None:  # noqa: FBT001 - `_write` calls it
@@ -160,22 +164,23 @@ class Writer:
     def connection(self) -> BaseDatabaseWrapper:
         return connections[self.alias]
 
-    def _sees_tables(self) -> bool:
-        return self._write(lambda is_again: self._are_tables_there())
-
-    def _has_tables(self) -> bool:
-        """Whether the tables are there, asked once: what to say of a failed write cannot wait."""
-        try:
-            return self._are_tables_there()
-        except DatabaseError as error:
-            raise JournalLost(in_one_line(error)) from error
-
-    def _are_tables_there(self) -> bool:
-        """Whether all columns are there: a table of an earlier release is none yet."""
+    def _is_ready(self) -> bool:
+        """Whether there is a database, with all tables."""
         try:
             self.connection.ensure_connection()
         except ImproperlyConfigured:
             return False
+        return self._find_tables()
+
+    def _has_tables(self) -> bool:
+        """Whether the tables are there, asked once: what to say of a failed write cannot wait."""
+        try:
+            return self._find_tables()
+        except Error as error:
+            raise JournalLost(in_one_line(error)) from error
+
+    def _find_tables(self) -> bool:
+        """Whether all columns are there: a table of an earlier release is none yet."""
         with self._own_block(), self.connection.cursor() as cursor:
             introspection = self.connection.introspection
             names = introspection.table_names(cursor)
@@ -196,7 +201,7 @@ class Writer:
             try:
                 with self._own_block():
                     return write(is_again)
-            except DatabaseError as error:
+            except Error as error:
                 self.on_answer()
                 is_late = time.monotonic() >= deadline and not self._is_blocked_by_own_step(error)
                 if is_late or not self._is_transient(error):
@@ -210,19 +215,26 @@ class Writer:
                     self.on_wait(in_one_line(error))
                 time.sleep(_NAP_SECONDS)
 
-    def _is_transient(self, error: DatabaseError) -> bool:
+    def _is_transient(self, error: Error) -> bool:
         """Whether the database may take the same statement a moment later."""
         if _is_busy(error):
             return True
-        if self.connection.in_atomic_block or self.connection.vendor == "sqlite":
+        if self.connection.in_atomic_block:
             return False
+        if self.connection.vendor == "sqlite":
+            return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF in _SQLITE_BROKEN
         if isinstance(error, OperationalError | InterfaceError):
             return True
         return getattr(error.__cause__, "sqlstate", None) in _FAILOVER
 
-    def _is_blocked_by_own_step(self, error: DatabaseError) -> bool:
+    def _is_blocked_by_own_step(self, error: Error) -> bool:
         """Whether a step of this run may hold the lock that is waited for: SQLite has one for the whole database."""
         return self.connection.vendor == "sqlite" and _is_busy(error) and self.is_step_running()
+
+    def reconnect(self) -> None:
+        """Give up the connection, where no transaction depends on it."""
+        if not self.connection.in_atomic_block and not is_in_memory(self.alias):
+            self._close()
 
     def _close(self) -> None:
         connection = self.connection
@@ -234,7 +246,7 @@ class Writer:
         """Where we stand in a transaction, as in a test, an error of ours does not spoil it."""
         return transaction.atomic(using=self.alias) if self.connection.in_atomic_block else contextlib.nullcontext()
 
-    def _why(self, error: DatabaseError) -> str:
+    def _why(self, error: Error) -> str:
         if isinstance(error, IntegrityError):
             return f"{GONE} ({in_one_line(error)}); {_WIPES}"
         with contextlib.suppress(JournalLost):
@@ -269,8 +281,10 @@ class Writer:
             attempt=row.attempt,
             run_attempt=row.run_attempt,
         )
-        row.pk = mine.filter(status=status).values_list("pk", flat=True).first()
-        return row.pk is not None
+        found = mine.filter(status=status).values_list("pk", flat=True).first()
+        if found is not None:
+            row.pk = found
+        return found is not None
 
     def _found(self, is_found: bool) -> None:  # noqa: FBT001 - what a write returned
         if not is_found:
@@ -292,13 +306,13 @@ def _is_usable(connection: BaseDatabaseWrapper) -> bool:
         connection.ensure_connection()
     except ImproperlyConfigured:
         return False
-    except DatabaseError as error:
+    except Error as error:
         why = f"{in_one_line(error)} (--no-journal runs without it)"
         raise JournalLost(why, what="the journal cannot be written: ") from error
     return True
 
 
-def _is_busy(error: DatabaseError) -> bool:
+def _is_busy(error: Error) -> bool:
     if not isinstance(error, OperationalError):
         return False
     return "locked" in str(error) or (bool(error.args) and error.args[0] in _MYSQL_BUSY)

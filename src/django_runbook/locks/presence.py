@@ -6,6 +6,7 @@ copy of the mark, which the system removes with the last copy.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from django_runbook.exceptions import LockHeld
+from django_runbook.process import files
 
 _MAX_NAME: Final = 64
 # The processes of a killed run end within a second; one that waits for a device may take longer.
@@ -26,16 +28,32 @@ _REPORT_SECONDS: Final = 0.5
 class Presence:
     """Holds the mark of a name; ``descriptor`` is passed on to the processes that work under it."""
 
-    def __init__(self, end: socket) -> None:
-        self._end = end
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._end = _bound(address)
+        self._identity = files.identity(self._end.fileno())
 
     @property
     def descriptor(self) -> int:
+        if not self._is_intact:
+            # A command in this process has closed it. Where one that it forked has it still, the mark is there too.
+            # Its number may be another file's now, which must not be closed with it.
+            self._end.detach()
+            with contextlib.suppress(OSError):
+                self._end = _bound(self._address)
+                self._identity = files.identity(self._end.fileno())
         return self._end.fileno()
 
     def close(self) -> None:
         """Give up the copy of this process."""
-        self._end.close()
+        if self._is_intact:
+            self._end.close()
+        else:
+            self._end.detach()
+
+    @property
+    def _is_intact(self) -> bool:
+        return files.identity(self._end.fileno()) == self._identity
 
 
 def claim(name: str, *, space: str) -> Presence | None:
@@ -43,16 +61,23 @@ def claim(name: str, *, space: str) -> Presence | None:
 
     ``space`` keeps projects apart. Without abstract sockets (only Linux has them), the mark is always free.
     """
+    digest = hashlib.sha256(f"{space}\0{name}".encode(errors="backslashreplace")).hexdigest()
+    try:
+        return Presence(f"\0django-runbook/{os.geteuid()}/{digest[:_MAX_NAME]}")
+    except OSError:
+        return None
+
+
+def _bound(address: str) -> socket:
     end = socket(AF_UNIX, SOCK_STREAM)
     if sys.platform == "linux":
-        digest = hashlib.sha256(f"{space}\0{name}".encode(errors="backslashreplace")).hexdigest()
         try:
             # A name of the network namespace and not a file: nothing is left behind, and nothing has to be writable.
-            end.bind(f"\0django-runbook/{os.geteuid()}/{digest[:_MAX_NAME]}")
+            end.bind(address)
         except OSError:
             end.close()
-            return None
-    return Presence(end)
+            raise
+    return end
 
 
 def claim_when_free(

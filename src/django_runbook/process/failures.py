@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
+from typing import Final
 
 from django_runbook.exceptions import Stopped, names_of
-from django_runbook.process import stopping
+from django_runbook.process import exits, stopping
 from django_runbook.process.masking import Mask
 from django_runbook.process.streams import tidy_text
 from django_runbook.results import Failure
+
+_RAISING: Final = frozenset((exits.__file__, stopping.__file__))
 
 
 def failure_of(error: BaseException, mask: Mask, *, exit_code: int = 1, message: str | None = None) -> Failure:
@@ -25,10 +28,10 @@ def failure_of(error: BaseException, mask: Mask, *, exit_code: int = 1, message:
 
 
 def _traceback(error: BaseException) -> Iterator[str]:
-    """Format an error; the frame in which `Stopped` is raised is ours, and the line before it is what was running."""
+    """Format an error; frames in which we raise ours are left out, as the line before them is what was running."""
     found = traceback.TracebackException.from_exception(error)
-    if isinstance(error, Stopped):
-        while len(found.stack) > 1 and found.stack[-1].filename == stopping.__file__:
+    if isinstance(error, Stopped | exits.ProcessExit):
+        while len(found.stack) > 1 and found.stack[-1].filename in _RAISING:
             del found.stack[-1]
     return found.format()
 

@@ -7,10 +7,11 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO, Any, Final
 
 from django_runbook.process import unpatched
+from django_runbook.process.files import identity
 from django_runbook.process.masking import Mask
 from django_runbook.process.streams import LineSplitter, StreamToLines, TooMuchOutputError
 
@@ -36,14 +37,20 @@ class RawOutput:
         self._lock = threading.Lock()
         self._wake: tuple[int, int] | None = None
         self._thread: unpatched.Thread | None = None
+        self._noted: dict[int, object] = {}
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The pipes, which a command must leave open."""
+        return tuple(self._noted)
 
     @contextlib.contextmanager
     def passed_to(self, out: StreamToLines, err: StreamToLines) -> Iterator[None]:
         """Pass what is written during a call to its streams, in the order in which it was written."""
-        if self._thread is None:
+        if self._thread is None or not self._is_intact():
             self._start()
         _flush()
-        saved = {number: os.dup(number) for number in _STANDARD}
+        saved = {number: (copy := os.dup(number), identity(copy)) for number in _STANDARD}
         with self._lock:
             self._streams = {1: out, 2: err}
         for stream in (out, err):
@@ -57,11 +64,11 @@ class RawOutput:
             if os.getpid() == self._pid:
                 self._end_call(saved)
 
-    def _end_call(self, saved: dict[int, int]) -> None:
+    def _end_call(self, saved: Mapping[int, tuple[int, object]]) -> None:
         _flush()
-        for number, copy in saved.items():
-            # The command may have closed it.
-            with contextlib.suppress(OSError):
+        for number, (copy, file) in saved.items():
+            # The command may have closed it, and its number may be another file's now.
+            if identity(copy) == file:
                 os.dup2(copy, number)
                 os.close(copy)
         with self._lock:
@@ -86,14 +93,15 @@ class RawOutput:
         """End the thread, and write the rest."""
         if self._thread is None or self._wake is None or os.getpid() != self._pid:
             return
-        os.close(self._wake[1])
+        if self._is_intact():
+            os.close(self._wake[1])
         self._thread.join()
         for line in self._lines.finish():
             self._write_late(line)
         # A stream of an earlier step may still ask for what is there.
-        descriptors, self._ends = [end for ends in self._ends.values() for end in ends], {}
-        for descriptor in (self._wake[0], *descriptors):
-            with contextlib.suppress(OSError):
+        self._ends = {}
+        for descriptor, file in self._noted.items():
+            if descriptor != self._wake[1] and identity(descriptor) == file:
                 os.close(descriptor)
 
     def _start(self) -> None:
@@ -102,22 +110,33 @@ class RawOutput:
             os.set_blocking(self._ends[number][0], False)
             self._decoders[number] = codecs.getincrementaldecoder("utf-8")("replace")
         self._wake = os.pipe()
+        descriptors = (*self._wake, *(end for ends in self._ends.values() for end in ends))
+        self._noted = {descriptor: identity(descriptor) for descriptor in descriptors}
         self._thread = unpatched.start_thread(self._listen, name="runbook-output")
 
     def _listen(self) -> None:
         assert self._wake is not None
+        noted = self._noted
         poll = unpatched.original("select", "poll")()
         for descriptor in (self._wake[0], *(self._ends[number][0] for number in _STANDARD)):
             # The default would ask for urgent data too.
             poll.register(descriptor, 1)
         while True:
             ready = {descriptor for descriptor, _ in poll.poll()}
+            # A command has closed the pipes: the next call gets new ones, and a thread of their own.
+            if self._noted is not noted or not self._is_intact():
+                return
             with self._lock:
                 self._read_all()
             if self._wake[0] in ready:
                 return
 
+    def _is_intact(self) -> bool:
+        return all(identity(descriptor) == file for descriptor, file in self._noted.items())
+
     def _read_all(self) -> None:
+        if not self._is_intact():
+            return
         for number, (end, _) in self._ends.items():
             for _ in range(_MAX_CHUNKS):
                 try:

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 import time
@@ -20,6 +21,7 @@ from typing import Any, Final
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_runbook.process.connections import KnownConnections, is_in_memory
+from django_runbook.process.users import Users
 
 # What signal.getsignal wraps to make an enum of each answer, which costs more than everything else here together.
 _getsignal: Callable[[int], Any] = getattr(signal, "_signal").getsignal  # noqa: B009 - it has no public name
@@ -34,7 +36,7 @@ class Snapshot:
     directory: str | None
     environ: dict[Any, Any]
     umask: int
-    users: tuple[int, ...]
+    users: Users
     signals: tuple[Any, ...]
     timers: tuple[tuple[float, float], ...]
     interpreter: _Interpreter
@@ -56,7 +58,7 @@ class Snapshot:
             self._restore_environ,
             self.interpreter.restore,
             self.logging.restore,
-            self._restore_users,
+            self.users.restore,
         ):
             try:
                 problems += restore() or ()
@@ -93,16 +95,6 @@ class Snapshot:
         for name, value in before.items():
             if now.get(name) != value:
                 os.environ[name] = value
-
-    def _restore_users(self) -> list[str]:
-        if _users() == self.users:
-            return []
-        user, group = self.users[1], self.users[3]
-        with contextlib.suppress(OSError):
-            os.seteuid(user)
-            os.setegid(group)
-        what = "it changed the user of the process"
-        return [what if _users() == self.users else f"{what}, which cannot be restored"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,17 +200,24 @@ class _Databases:
         return problems
 
     def _restore(self, connection: BaseDatabaseWrapper, *, depth: int) -> Iterator[str]:
-        yield from _roll_back(connection, depth=depth)
-        if connection.in_atomic_block or is_in_memory(connection.alias):
-            return
-        _discard(connection)
-        # What a project keeps on the object, such as the schema of a tenant, belongs to the session too.
-        state = self._states.get(connection.alias)
-        if state is not None:
-            vars(connection).clear()
-            vars(connection).update(_copied(state), connection=None)
+        is_closed = _is_closed(connection)
+        if is_closed:
+            # What was open in it, the server has rolled back.
+            yield f'it closed the connection to the database "{connection.alias}" without Django, or lost it'
         else:
+            yield from _roll_back(connection, depth=depth)
+        if depth or (connection.in_atomic_block and not is_closed) or is_in_memory(connection.alias):
+            return
+        state = self._states.get(connection.alias)
+        if state is None:
             self.known.forget(connection)
+        else:
+            # What a project keeps on the object, such as the schema of a tenant, belongs to the session too. A pool
+            # sets up the next connection with this object, in another thread and as soon as this one is closed.
+            for name in vars(connection).keys() - state.keys():
+                vars(connection).pop(name, None)
+            vars(connection).update(_copied(state), connection=connection.connection)
+        _discard(connection)
 
 
 def take(known: KnownConnections) -> Snapshot:
@@ -230,7 +229,7 @@ def take(known: KnownConnections) -> Snapshot:
         directory=_directory(),
         environ=_environ(),
         umask=umask,
-        users=_users(),
+        users=Users(),
         signals=_handlers() if is_main else (),
         timers=tuple(signal.getitimer(timer) for timer in _TIMERS),
         interpreter=_Interpreter.now(),
@@ -242,10 +241,6 @@ def take(known: KnownConnections) -> Snapshot:
 
 def _handlers() -> tuple[Any, ...]:
     return tuple(map(_getsignal, _SIGNALS))
-
-
-def _users() -> tuple[int, ...]:
-    return os.getuid(), os.geteuid(), os.getgid(), os.getegid()
 
 
 def _zone() -> tuple[Any, ...]:
@@ -316,6 +311,23 @@ def _discard(connection: BaseDatabaseWrapper) -> None:
         connection.close()
     # Drivers that fail to close a broken connection leave it in place.
     connection.connection = None
+
+
+def _is_closed(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the driver's connection was closed and Django does not know it."""
+    raw: Any = connection.connection
+    if raw is None or connection.closed_in_transaction:
+        return False
+    match connection.vendor:
+        case "sqlite":
+            try:
+                return raw.total_changes is None
+            except sqlite3.ProgrammingError:
+                return True
+        case "mysql":
+            return not getattr(raw, "open", True)
+        case _:
+            return bool(getattr(raw, "closed", False))
 
 
 def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:

@@ -12,7 +12,6 @@ import logging
 import math
 import os
 import signal
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +19,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from django_runbook.exceptions import Stopped
-from django_runbook.process import forks, late, unpatched
+from django_runbook.process import exits, files, forks, late, unpatched
 from django_runbook.process.deadlines import Halt
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -99,6 +98,7 @@ class Stop:
         self._reports: list[threading.Thread] = []
         self._previous: dict[int, Any] = {}
         self._read_end = self._write_end = -1
+        self._identities: tuple[object, ...] = ()
         self._previous_wakeup = -1
         self._main_thread = 0
         self._watcher: unpatched.Thread | None = None
@@ -236,16 +236,13 @@ class Stop:
             return self
         # Where threads are replaced by greenlets, their module has other numbers.
         self._main_thread = unpatched.original("_thread", "get_ident")()
-        self._read_end, self._write_end = os.pipe()
-        os.set_blocking(self._write_end, False)
-        os.set_blocking(self._read_end, False)
-        self._previous_wakeup = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+        self._previous_wakeup = self._open_pipe()
         for number in SIGNALS:
             # nohup and background jobs ignore some signals on purpose.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, self._handle)
         forks.reset_in_children(self._handle)
-        self._watcher = unpatched.start_thread(self._watch, name="runbook-stop")
+        self._start_watcher()
         return self
 
     def __exit__(
@@ -258,13 +255,50 @@ class Stop:
         else:
             restore(self._previous)
         forks.keep_in_children(self._handle)
-        signal.set_wakeup_fd(self._previous_wakeup)
+        with contextlib.suppress(ValueError, OSError):
+            signal.set_wakeup_fd(self._previous_wakeup)
+        self.listen_again()
         watcher, self._watcher = self._watcher, None
         # A forked process may hold this end of the pipe too, so that closing it alone says nothing.
         self._write(_END)
-        os.close(self._write_end)
         watcher.join()
+        os.close(self._write_end)
         os.close(self._read_end)
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What must stay open; if a command closes it, signals are not heard before `listen_again`."""
+        return () if self._watcher is None else (self._read_end, self._write_end)
+
+    def listen_again(self) -> None:
+        """Listen by a new pipe, if a command has closed the one that there was, or given its numbers to other files."""
+        if self._watcher is not None and _identities(self.descriptors) != self._identities:
+            # The thread of the old one ends as soon as it looks at it, and is not waited for.
+            self._open_pipe()
+            self._start_watcher()
+
+    def _open_pipe(self) -> int:
+        self._read_end, self._write_end = os.pipe()
+        for end in (self._read_end, self._write_end):
+            os.set_blocking(end, False)
+        self._identities = _identities((self._read_end, self._write_end))
+        return signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+
+    def _start_watcher(self) -> None:
+        read_end, identities = self._read_end, self._identities
+
+        def wait(seconds: float | None) -> bytes | None:
+            """Return what the pipe has after this time; None if a command has closed it, or there is another one."""
+            try:
+                is_ready = bool(unpatched.original("select", "select")([read_end], [], [], seconds)[0])
+                # A new pipe may have the same number.
+                if self._identities is not identities or files.identity(read_end) != identities[0]:
+                    return None
+                return (os.read(read_end, 64) or None) if is_ready else b""
+            except (OSError, ValueError):
+                return None
+
+        self._watcher = unpatched.start_thread(lambda: self._watch(wait), name="runbook-stop")
 
     def hand_back(self) -> None:
         """Pass the signals that were received on to the handlers that were there before; call it after the context.
@@ -279,13 +313,10 @@ class Stop:
         if self._is_ending and not self._shields and time.monotonic() >= self._kick_at:
             raise Stopped(f"ended by {self.signal_name}")
 
-    def _watch(self) -> None:
+    def _watch(self, wait: Callable[[float | None], bytes | None]) -> None:
         kicked_count = 0
-        select = unpatched.original("select", "select")
-        while True:
-            ready, _, _ = select([self._read_end], [], [], self._wait_seconds())
-            data = os.read(self._read_end, 64) if ready else b""
-            if ready and (not data or _END in data):
+        while (data := wait(self._wait_seconds())) is not None:
+            if _END in data:
                 return
             for number in data:
                 if number in self._previous and kicked_count:
@@ -326,7 +357,7 @@ class Stop:
             self._is_ending = self._section_at is since
         if self._exits and now >= self._exit_at:
             os.write(2, b"the command did not end: the process exits\n")
-            os._exit(self.exit_code)
+            exits.leave(self.exit_code)
         return self._kick() if self._is_ending and now >= self._kick_at else 0
 
     def _kick(self) -> int:
@@ -343,8 +374,8 @@ class Stop:
 
     def _write(self, data: bytes) -> None:
         # A command may have closed our descriptor, and its number may be another file's now.
-        with contextlib.suppress(OSError):
-            if stat.S_ISFIFO(os.fstat(self._write_end).st_mode):
+        if _identities((self._read_end, self._write_end)) == self._identities:
+            with contextlib.suppress(OSError):
                 os.write(self._write_end, data)
 
     def _tell(self, *, is_immediate: bool) -> None:
@@ -371,6 +402,10 @@ def hand_back(numbers: Iterable[int]) -> None:
         # A run of ours has noticed it by itself.
         if callable(handler) and not isinstance(getattr(handler, "__self__", None), Stop):
             signal.raise_signal(number)
+
+
+def _identities(descriptors: Iterable[int]) -> tuple[object, ...]:
+    return tuple(files.identity(descriptor) for descriptor in descriptors)
 
 
 def _call(on_stop: OnStop, name: str, is_immediate: bool) -> None:  # noqa: FBT001 - the arguments of a thread

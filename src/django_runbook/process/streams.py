@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from django_runbook.cleaning import cleaned_line, without_escapes
+from django_runbook.process import debugging
 from django_runbook.process.masking import Mask
 
 MAX_KEPT_CHARACTERS = 16 * 1024 * 1024
@@ -272,10 +273,13 @@ def captured(
     if not keeps_terminal:
         sys.stdin, getpass.getpass = nothing, refuse_password
     try:
-        yield out, err
+        with debugging.at_terminal(before[1]) if keeps_terminal else contextlib.nullcontext():
+            yield out, err
     finally:
         sys.stdin, sys.stdout, sys.stderr, getpass.getpass = before
-        nothing.close()
+        # The command may have closed its descriptor.
+        with contextlib.suppress(OSError):
+            nothing.close()
         for handler, stream in handlers:
             handler.stream = stream
         out.finish()
@@ -325,5 +329,7 @@ def empty_input(*, is_kept: bool = False) -> Iterator[IO[str] | None]:
         with open(saved, encoding="utf-8", errors="replace", closefd=False) as original:
             yield original
     finally:
-        os.dup2(saved, 0)
-        os.close(saved)
+        # A command in this process may have closed it.
+        with contextlib.suppress(OSError):
+            os.dup2(saved, 0)
+            os.close(saved)

@@ -12,10 +12,11 @@ from django_runbook.document.views import StepView
 from django_runbook.exceptions import RunbookError, names_of
 from django_runbook.process.masking import Mask
 from django_runbook.process.streams import tidy_text
-from django_runbook.results import AttemptResult, ExitCode, Failure, RunResult, StepResult, StepStatus
+from django_runbook.results import AttemptResult, ExitCode, Failure, RunResult, RunStatus, StepResult, StepStatus
 from django_runbook.runner import policy
 
 HIDDEN = "(hidden by no_log)"
+_HOW = {RunStatus.INTERRUPTED: "the run was interrupted", RunStatus.WARNING: "the run ended with a warning"}
 FAILURES = frozenset((StepStatus.FAILED, StepStatus.TIMED_OUT))
 
 
@@ -105,11 +106,13 @@ def in_one_line(result: RunResult) -> str:
     """Say why a run failed, for a caller that gets no report."""
     if result.reason:
         return result.reason
+    how = _HOW.get(result.status, f"the run {result.status}")
     for step in result.steps:
         if step.is_failure and not step.tolerated and not step.is_group:
-            what = step.failure.message if step.failure is not None else str(step.status)
-            return f'the run {result.status}: step "{step.step_id}": {what}'
-    return f"the run {result.status}"
+            if step.failure is None:
+                return f'{how} at step "{step.step_id}"'
+            return f'{how}: step "{step.step_id}": {step.failure.message}'
+    return how
 
 
 def captures(step: Step) -> bool:

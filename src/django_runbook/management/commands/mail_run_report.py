@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.core.management.base import CommandError, CommandParser
 from django.core.validators import EmailValidator
-from django.db import DatabaseError
+from django.db import Error
 
 from django_runbook import command_lines, recording
 from django_runbook.cleaning import cleaned, cleaned_line
@@ -60,7 +60,7 @@ class Command(CleanCommand):
         try:
             run = _asked(options["run"], call_key=options.get("call_key") or "")
             report = _report(run)
-        except DatabaseError as error:
+        except Error as error:
             why = unreadable.reason(error, using=recording.alias())
             raise CommandError(f"{unreadable.CANNOT_BE_READ}{why}") from error
         except RunbookError as error:

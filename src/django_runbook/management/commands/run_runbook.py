@@ -40,6 +40,7 @@ from django_runbook.management.output import CleanCommand, prepare_capture
 from django_runbook.process import isolation as process_isolation
 from django_runbook.process import masking, snapshot
 from django_runbook.process.connections import KnownConnections
+from django_runbook.process.files import kept_open
 from django_runbook.process.frozen_gc import frozen_heap
 from django_runbook.process.isolation import Isolation
 from django_runbook.process.stopping import Stop
@@ -337,7 +338,12 @@ class Command(CleanCommand):
             )
             journal.report_retaken(lambda name: emit.report_meanwhile(events.LockRetaken(at=checking.now(), name=name)))
         try:
-            with KnownConnections() as known, empty_input(is_kept=keeps_terminal) as original, stop:
+            with (
+                KnownConnections() as known,
+                empty_input(is_kept=keeps_terminal) as original,
+                kept_open() as open_files,
+                stop,
+            ):
                 stop.cancel = known.cancel_statements
                 ask = questions.at_terminal(original, stream)
                 if call.settings.asks_before_steps and ask is None:
@@ -357,6 +363,8 @@ class Command(CleanCommand):
                             stop=stop,
                             mask=mask,
                             before=snapshot.take(known),
+                            files=open_files,
+                            reopen=(lambda: None) if journal is None else journal.reconnect,
                             keeps_terminal=keeps_terminal,
                             raw_output=raw,
                             checks=checks,

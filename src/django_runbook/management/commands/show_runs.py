@@ -6,7 +6,7 @@ import json
 from typing import Any, Final
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import DatabaseError
+from django.db import Error
 
 from django_runbook import command_lines, conf, recording
 from django_runbook.exceptions import RunbookError
@@ -58,7 +58,7 @@ class Command(CleanCommand):
                 self._show_runs(options["runbook"], status=options["status"], limit=options["limit"])
             else:
                 self._show_run(options["run"], step_id=options["step"])
-        except DatabaseError as error:
+        except Error as error:
             why = unreadable.reason(error, using=recording.alias())
             raise CommandError(f"{unreadable.CANNOT_BE_READ}{why}") from error
         except RunbookError as error:

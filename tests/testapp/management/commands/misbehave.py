@@ -126,6 +126,10 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
+def stop_here() -> None:
+    breakpoint()
+
+
 def recurse() -> None:
     recurse()
 
@@ -155,6 +159,7 @@ HOW = {
         surrogate,
         interrupt,
         recurse,
+        stop_here,
     )
 }
 

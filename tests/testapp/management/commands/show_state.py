@@ -17,7 +17,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone, translation
+from django.utils.functional import cached_property
 
 # What differs from one connection, or one moment, to the next.
 CHANGING = {"timestamp", "pseudo_thread_id", "rand_seed1", "rand_seed2", "last_insert_id", "identity", "insert_id"}
@@ -31,7 +33,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         # First, so that nothing that this command does is part of it.
-        state = {"process": process(), "session": session(), "object": shown(vars(connections["default"]))}
+        state = {"process": process(), "session": session(), "object": shown(connections["default"])}
         Path(options["file"]).write_text(json.dumps(state, sort_keys=True))
 
 
@@ -96,8 +98,11 @@ def rows(cursor: Any, statement: str) -> list[Any]:
     return [list(map(str, row)) for row in cursor.fetchall()]
 
 
-def shown(state: dict[str, Any]) -> dict[str, str]:
+def shown(connection: BaseDatabaseWrapper) -> dict[str, str]:
     plain = (str, int, float, bool, type(None), list)
-    # What it knows of the server is asked when it is needed.
-    left_out = ("close_at", "_thread_ident", "pg_version", "mysql_is_mariadb", "mysql_server_info")
-    return {name: str(value) for name, value in state.items() if isinstance(value, plain) and name not in left_out}
+    left_out = ("close_at", "_thread_ident")
+    # Answers that are kept once somebody has asked, which a thread of a pool may be the first to do.
+    kept = [name for name in dir(type(connection)) if isinstance(getattr(type(connection), name), cached_property)]
+    found = {name: value for name, value in vars(connection).items() if name not in (*left_out, *kept)}
+    found |= {"timezone": str(connection.timezone), "timezone_name": connection.timezone_name}
+    return {name: str(value) for name, value in found.items() if isinstance(value, plain)}

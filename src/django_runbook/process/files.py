@@ -1,0 +1,96 @@
+"""Notices and restores the standard descriptors, which a command that runs in this process may close or replace."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import resource
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+_NAMES: Final = {0: "standard input", 1: "standard output", 2: "standard error"}
+# Commands that close "all" descriptors before they fork usually stop at 256.
+_HIGH: Final = 500
+
+
+# Descriptors with the files behind them.
+Noted = dict[int, tuple[int, int] | None]
+
+
+def identity(descriptor: int) -> tuple[int, int] | None:
+    """Return what tells the file behind a descriptor apart; None if it is closed."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def noted(descriptors: Iterable[int]) -> Noted:
+    """Note the files behind descriptors, and behind the standard ones, for `problems`."""
+    return {descriptor: identity(descriptor) for descriptor in (*_NAMES, *descriptors)}
+
+
+def problems(before: Noted) -> list[str]:
+    """Return what was closed or replaced since the files were noted."""
+    changed = [descriptor for descriptor, file in before.items() if identity(descriptor) != file]
+    lost = [_NAMES[descriptor] for descriptor in changed if descriptor in _NAMES]
+    if any(descriptor not in _NAMES for descriptor in changed):
+        lost.append("files of the run")
+    return [f"it closed or replaced {', '.join(lost)}"] if lost else []
+
+
+class OpenFiles:
+    """Restores the standard descriptors from a copy of each."""
+
+    def __init__(self) -> None:
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        lowest = min(_HIGH, limit // 2) if limit > 0 else _HIGH
+        self._copies: dict[int, int] = {}
+        for descriptor in _NAMES:
+            with contextlib.suppress(OSError):
+                self._copies[descriptor] = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, lowest)
+        self._identities = {descriptor: identity(descriptor) for descriptor in (*_NAMES, *self._copies.values())}
+
+    def restore(self) -> None:
+        """Open the standard descriptors again, if they were closed or replaced."""
+        for descriptor in _NAMES:
+            self._restore(descriptor)
+
+    def close(self) -> None:
+        for copy in self._copies.values():
+            if self._is_intact(copy):
+                os.close(copy)
+
+    def _restore(self, descriptor: int) -> None:
+        before = self._identities[descriptor]
+        if identity(descriptor) == before:
+            return
+        copy = self._copies.get(descriptor, -1)
+        if before is None:
+            os.close(descriptor)
+        elif self._is_intact(copy):
+            os.dup2(copy, descriptor)
+        elif identity(descriptor) is None:
+            # The next file that is opened must not take its place.
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
+            self._identities[descriptor] = identity(descriptor)
+        else:
+            self._identities[descriptor] = identity(descriptor)
+
+    def _is_intact(self, copy: int) -> bool:
+        return copy >= 0 and identity(copy) == self._identities[copy]
+
+
+@contextlib.contextmanager
+def kept_open() -> Iterator[OpenFiles]:
+    """Keep copies of the standard descriptors for the time of a run."""
+    found = OpenFiles()
+    try:
+        yield found
+    finally:
+        found.close()

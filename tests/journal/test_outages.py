@@ -1,0 +1,211 @@
+"""A database that is away for a moment, a lock whose connection breaks: what the run says, records and leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+from pytest_django import DjangoDbBlocker
+
+from django_runbook.conf import Configuration, LockBackend
+from django_runbook.exceptions import LockUnavailable
+from django_runbook.journal.writer import Writer
+from django_runbook.locks.base import Lock
+from django_runbook.locks.factory import new_factory
+from django_runbook.models import Run
+from tests.journal.databases import database_on, manage, started
+from tests.journal.proxy import proxied
+from tests.runner.support import PATIENCE_SECONDS, wait_for
+
+# Longer than what is reported.
+OUTAGE_SECONDS = 2.0
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def database(request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[Any]:
+    with django_db_blocker.unblock(), database_on(request.param, tmp_path) as settings:
+        assert manage(tmp_path, settings, "migrate", "--verbosity", "0").returncode == 0
+        yield settings
+
+
+def rows(tmp_path: Path, database: Any) -> tuple[dict[str, Any], list[tuple[str, int, str]]]:
+    """The row of the only run, and what its steps say."""
+    (run,) = json.loads(manage(tmp_path, database, "show_runs", "--format", "json").stdout)
+    shown = json.loads(manage(tmp_path, database, "show_runs", "--run", run["id"], "--format", "json").stdout)
+    return run, [(step["step_id"], step["attempt"], step["status"]) for step in shown["steps"]]
+
+
+def test_a_database_that_is_away_while_a_step_ends_and_another_begins_is_waited_for(
+    tmp_path: Path, database: Any
+) -> None:
+    (tmp_path / "test.yml").write_text("""
+lock: mine
+steps:
+  - {id: one, command: effect one --log log --until go --fail-until 2, retry: {attempts: 2, delay: 0.1s}}
+  - {id: two, command: effect two --log log}
+""")
+    with proxied(database["HOST"], int(database["PORT"])) as proxy:
+        behind = database | {"PORT": str(proxy.port)}
+        with started(tmp_path, behind, "run_runbook", "test.yml", "--format", "plain") as process:
+            wait_for(tmp_path / "log", "begin one")
+            proxy.cut()
+            (tmp_path / "go").touch()
+            time.sleep(OUTAGE_SECONDS)
+            proxy.restore()
+            output = process.communicate(timeout=PATIENCE_SECONDS)[0]
+    assert process.returncode == 0, output
+    assert output.count("the database of the history: ") == 1, output
+    assert output.count('the lock "mine" was lost and acquired again') == 1, output
+    assert "journal lost" not in output
+    assert rows(tmp_path, database)[1] == [("one", 1, "failed"), ("one", 2, "succeeded"), ("two", 1, "succeeded")]
+
+
+class Contender(threading.Thread):
+    """Acquires a lock as soon as nobody else has it."""
+
+    def __init__(self, lock: Lock) -> None:
+        super().__init__(daemon=True)
+        self._lock = lock
+        self.has_it = False
+
+    def run(self) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not self.has_it and time.monotonic() < deadline:
+            # Its connection may be ended like all others.
+            with contextlib.suppress(LockUnavailable):
+                self.has_it = self._lock.acquire() is None
+
+
+def end_connections(alias: str, name: str) -> None:
+    """End all connections to a database but ours, as an administrator does."""
+    with connections[alias].cursor() as cursor:
+        if connections[alias].vendor == "postgresql":
+            query = (
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+            )
+            cursor.execute(query, [name])
+            return
+        cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s AND id <> CONNECTION_ID()", [name])
+        for (number,) in cursor.fetchall():
+            cursor.execute(f"KILL {number}")
+
+
+@contextlib.contextmanager
+def known_here(database: Any, **more: Any) -> Iterator[str]:
+    """An alias of this process for the database of the run."""
+    name = f"own_{time.monotonic_ns()}"
+    connections.settings[name] = {**database, **more}
+    connections.configure_settings(connections.settings)
+    try:
+        yield name
+    finally:
+        connections[name].close()
+        del connections[name], connections.settings[name]
+
+
+@pytest.fixture
+def alias(database: Any) -> Iterator[str]:
+    with known_here(database) as name:
+        yield name
+
+
+TEXT = """
+lock: mine
+steps:
+  - {id: one, command: effect one --log log}
+  - {id: two, command: effect two --log log --until go, idempotent: true}
+  - {id: three, command: effect three --log log}
+finally: [effect clean --log log]
+"""
+
+
+def test_a_lock_whose_connection_was_ended_is_acquired_again(tmp_path: Path, database: Any, alias: str) -> None:
+    (tmp_path / "test.yml").write_text(TEXT)
+    with started(tmp_path, database, "run_runbook", "test.yml", "--format", "plain") as process:
+        wait_for(tmp_path / "log", "begin two")
+        end_connections(alias, database["NAME"])
+        (tmp_path / "go").touch()
+        output = process.communicate(timeout=PATIENCE_SECONDS)[0]
+    assert process.returncode == 0, output
+    assert output.count('the lock "mine" was lost and acquired again') == 1, output
+    assert rows(tmp_path, database)[0]["status"] == "succeeded"
+
+
+def test_a_lock_that_somebody_else_has_got_ends_the_run_which_can_be_resumed(
+    tmp_path: Path, database: Any, alias: str
+) -> None:
+    (tmp_path / "test.yml").write_text(TEXT)
+    configuration = Configuration(lock=LockBackend(backend="database", options={"alias": alias}))
+    lock = new_factory(configuration, what="a contender")("mine")
+    contender = Contender(lock)
+    with started(tmp_path, database, "run_runbook", "test.yml", "--format", "plain") as process:
+        wait_for(tmp_path / "log", "begin two")
+        contender.start()
+        end_connections(alias, database["NAME"])
+        # In the middle of the step: nobody lets it come to its end.
+        output = process.communicate(timeout=PATIENCE_SECONDS)[0]
+    contender.join()
+    assert contender.has_it
+    lock.release()
+    assert process.returncode == 1, output
+    assert 'the lock "mine" was lost: it is held by ' in output
+    log = (tmp_path / "log").read_text()
+    assert "end two" not in log
+    assert "end clean" in log
+    run, steps = rows(tmp_path, database)
+    assert (run["status"], run["exit_code"]) == ("failed", 1)
+    assert ("one", 1, "succeeded") in steps
+    (tmp_path / "go").touch()
+    done = manage(tmp_path, database, "run_runbook", "test.yml", "--resume", "--format", "plain")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "log").read_text().count("begin one") == 1
+    assert "end three" in (tmp_path / "log").read_text()
+
+
+# As an administrator may have set them for the role of the project.
+LIMITS = {
+    "postgresql": {"options": "-c lock_timeout=50ms -c statement_timeout=100ms"},
+    "mysql": {"init_command": "SET SESSION lock_wait_timeout = 1"},
+}
+
+
+def test_a_table_that_is_locked_for_longer_than_the_limits_of_the_role_is_waited_for(database: Any, alias: str) -> None:
+    vendor = connections[alias].vendor
+    run = Run(id="0" * 32, runbook="test", name="test", file="test.yml", owner="mine", pid=1)
+    run.begin(timezone.now())
+    reasons: list[str] = []
+    is_locked, is_done = threading.Event(), threading.Event()
+    table = connections[alias].ops.quote_name(Run._meta.db_table)
+
+    def hold() -> None:
+        with contextlib.closing(connections[alias].copy()) as other, other.cursor() as cursor:
+            if vendor == "postgresql":
+                cursor.execute("BEGIN")
+                cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            else:
+                cursor.execute(f"LOCK TABLES {table} WRITE")
+            is_locked.set()
+            is_done.wait(OUTAGE_SECONDS)
+
+    thread = threading.Thread(target=hold)
+    with known_here(database, OPTIONS=LIMITS[vendor]) as limited:
+        writer = Writer(run, alias=limited)
+        writer.on_wait = reasons.append
+        thread.start()
+        assert is_locked.wait(PATIENCE_SECONDS)
+        try:
+            writer.begin()
+        finally:
+            is_done.set()
+            thread.join()
+        assert not writer.is_waiting
+        assert Run.objects.using(limited).filter(pk=run.pk).exists()
+    assert len(reasons) == 1
