@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ def in_order_of_lines(text: str) -> Iterator[str]:
 
 def test_the_stream_of_events(desk: Path) -> None:
     text = manage(desk, "run_runbook", "nightly.yml", "--format", "jsonl", "--yes")
-    events = [json.loads(line, object_hook=without_times) for line in text.splitlines()]
+    events = list(with_last_progress(json.loads(line, object_hook=without_times) for line in text.splitlines()))
     hold("nightly.jsonl", "".join(json.dumps(event) + "\n" for event in in_order_of_steps(events)))
 
 
@@ -107,6 +107,19 @@ def without_times(values: dict[str, Any]) -> dict[str, Any]:
     if values.get("event") == "run_finished":
         values["result"]["steps"].sort(key=lambda step: str(step["step_id"]))
     return values
+
+
+def with_last_progress(events: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yields the last progress of each step before its end: how often and when it is reported depends on the time."""
+    progress = {}
+    for event in events:
+        if event["event"] == "step_progress":
+            progress[event["step_id"]] = event
+        elif event["event"] == "step_finished" and event["result"]["step_id"] in progress:
+            yield progress.pop(event["result"]["step_id"])
+            yield event
+        else:
+            yield event
 
 
 def in_order_of_steps(events: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
