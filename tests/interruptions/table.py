@@ -29,9 +29,11 @@ _SAID: Final = (
     "the run was stopped; the lock",
     "its process was ended by SIGKILL",
     "it was ended because the process that watches over it was killed",
-    "the locks in the database",
-    "the database of the history",
     "this run was not recorded",
+)
+# Whichever finds first that the database is away: the history, a lock that is held, or one that is waited for.
+_AWAITED: Final = re.compile(
+    r"^ +waiting  .*(the database of the history|what keeps the lock|the locks in the database)", re.MULTILINE
 )
 _ENDS: Final = {
     "is in doubt": r"was interrupted, and it is unknown",
@@ -58,7 +60,8 @@ def _row(cell: Seen) -> Iterator[str]:
     yield runs[0][0] if runs else "not recorded"
     others = [f"`{name}` {steps[name]}" for name in _in_order(steps) if steps[name] != "succeeded"]
     yield ", ".join(others) or ("none" if steps else "—")
-    yield ", ".join(f'"{text}"' for text in _SAID if text in cell["text"]) or "—"
+    said = ["waiting"] if _AWAITED.search(cell["text"]) else []
+    yield ", ".join(f'"{text}"' for text in [*said, *(text for text in _SAID if text in cell["text"])]) or "—"
     yield _resumed(cell)
 
 

@@ -43,12 +43,18 @@ def watched(
         thread.join()
 
 
-def settle(lock: Lock, *, is_stopping: Callable[[], bool] = lambda: False) -> Kept:
+def settle(
+    lock: Lock, *, is_stopping: Callable[[], bool] = lambda: False, on_wait: Callable[[], None] = lambda: None
+) -> Kept:
     """Keep the lock until it is known whether it is ours, which takes `PATIENCE_SECONDS` at most.
 
-    Returns UNKNOWN only where a stop is asked for meanwhile.
+    Returns UNKNOWN only where a stop is asked for meanwhile. ``on_wait`` is called once before it waits.
     """
+    is_told = False
     while (kept := lock.keep()) is Kept.UNKNOWN and not is_stopping():
+        if not is_told:
+            on_wait()
+            is_told = True
         time.sleep(_NAP_SECONDS)
     return kept
 

@@ -135,13 +135,20 @@ class Locker:
         A stop ends the waiting, and with it the run.
         """
         for held in locks:
-            kept = Kept.LOST if held.is_lost else settle(held.lock, is_stopping=lambda: halt.is_requested)
+            kept = Kept.LOST if held.is_lost else self._settle(held, halt)
             match kept:
                 case Kept.RETAKEN:
                     self.emitter.emit(events.LockRetaken, name=held.name)
                 case Kept.LOST:
                     return outcomes.of_fault(LockLost(f'the lock "{held.name}" was lost: {self._who_has(held.name)}'))
         return None
+
+    def _settle(self, held: HeldLock, halt: Halt) -> Kept:
+        def on_wait() -> None:
+            reason = f'what keeps the lock "{held.name}" cannot be reached'
+            self.teller.tell(events.LockAwaited, step_id="", name=held.name, holder="", reason=reason)
+
+        return settle(held.lock, is_stopping=lambda: halt.is_requested, on_wait=on_wait)
 
     def _hold(
         self, name: str, settings: LockSettings, scope: Scope, *, step_id: str
