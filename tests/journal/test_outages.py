@@ -193,12 +193,16 @@ def test_a_table_that_is_locked_for_longer_than_the_limits_of_the_role_is_waited
             else:
                 cursor.execute(f"LOCK TABLES {table} WRITE")
             is_locked.set()
-            is_done.wait(OUTAGE_SECONDS)
+            is_done.wait(PATIENCE_SECONDS)
+
+    def note(reason: str) -> None:
+        reasons.append(reason)
+        is_done.set()
 
     thread = threading.Thread(target=hold)
     with known_here(database, OPTIONS=LIMITS[vendor]) as limited:
         writer = Writer(run, alias=limited)
-        writer.on_wait = reasons.append
+        writer.on_wait = note
         thread.start()
         assert is_locked.wait(PATIENCE_SECONDS)
         try:
