@@ -146,7 +146,7 @@ class Locker:
     def _settle(self, held: HeldLock, halt: Halt) -> Kept:
         def on_wait() -> None:
             reason = f'what keeps the lock "{held.name}" cannot be reached'
-            self.teller.tell(events.LockAwaited, step_id="", name=held.name, holder="", reason=reason)
+            self.emitter.emit(events.LockAwaited, step_id="", name=held.name, holder="", reason=reason)
 
         return settle(held.lock, is_stopping=lambda: halt.is_requested, on_wait=on_wait)
 
