@@ -96,6 +96,7 @@ def test_standard_descriptors_are_restored(last: int) -> None:
         code = 1
         try:
             kept = files.OpenFiles()
+            kept.keep()
             before = files.noted(())
             os.closerange(0, last)
             found = files.problems(before)

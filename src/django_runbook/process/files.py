@@ -45,9 +45,15 @@ class OpenFiles:
     """Restores the standard descriptors from a copy of each."""
 
     def __init__(self) -> None:
+        self._copies: dict[int, int] = {}
+        self._identities: Noted = {}
+
+    def keep(self) -> None:
+        """Copy the standard descriptors, unless they are copied already."""
+        if self._identities:
+            return
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         lowest = min(_HIGH, limit // 2) if limit > 0 else _HIGH
-        self._copies: dict[int, int] = {}
         for descriptor in _NAMES:
             with contextlib.suppress(OSError):
                 self._copies[descriptor] = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, lowest)
@@ -88,7 +94,7 @@ class OpenFiles:
 
 @contextlib.contextmanager
 def kept_open() -> Iterator[OpenFiles]:
-    """Keep copies of the standard descriptors for the time of a run."""
+    """Keep the copies of the standard descriptors, once they are made, for the time of a run."""
     found = OpenFiles()
     try:
         yield found

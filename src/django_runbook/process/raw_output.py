@@ -40,6 +40,11 @@ class RawOutput:
         self._noted: dict[int, object] = {}
 
     @property
+    def errors(self) -> int:
+        """The descriptor that leads to standard error during a call too."""
+        return self.late.fileno()
+
+    @property
     def descriptors(self) -> tuple[int, ...]:
         """The pipes, which a command must leave open."""
         return tuple(self._noted)
@@ -94,14 +99,14 @@ class RawOutput:
         if self._thread is None or self._wake is None or os.getpid() != self._pid:
             return
         if self._is_intact():
-            os.close(self._wake[1])
+            os.write(self._wake[1], b"!")
         self._thread.join()
         for line in self._lines.finish():
             self._write_late(line)
         # A stream of an earlier step may still ask for what is there.
         self._ends = {}
         for descriptor, file in self._noted.items():
-            if descriptor != self._wake[1] and identity(descriptor) == file:
+            if identity(descriptor) == file:
                 os.close(descriptor)
 
     def _start(self) -> None:
