@@ -77,6 +77,7 @@ class InlineExecutor:
             with (
                 exits.refused(errors=2 if raw is None else raw.errors) as refusal,
                 contextlib.nullcontext() if raw is None else raw.passed_to(*streams),
+                files.spared((*self.files.copies, *(() if raw is None else raw.copies))),
             ):
                 owned = () if raw is None else raw.descriptors
                 noted = files.noted((*stop.descriptors, *invocation.descriptors, *owned))
@@ -96,6 +97,8 @@ class InlineExecutor:
             result = replace(result, status=StepStatus.FAILED, failure=failure_of(TooMuchOutputError(), self.mask))
         if problems:
             self.files.restore()
+            if raw is not None:
+                raw.restore()
             stop.listen_again()
             self.reopen()
         problems += before.restore()

@@ -59,6 +59,10 @@ class OpenFiles:
                 self._copies[descriptor] = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, lowest)
         self._identities = {descriptor: identity(descriptor) for descriptor in (*_NAMES, *self._copies.values())}
 
+    @property
+    def copies(self) -> tuple[int, ...]:
+        return tuple(self._copies.values())
+
     def restore(self) -> None:
         """Open the standard descriptors again, if they were closed or replaced."""
         for descriptor in _NAMES:
@@ -90,6 +94,39 @@ class OpenFiles:
 
     def _is_intact(self, copy: int) -> bool:
         return copy >= 0 and identity(copy) == self._identities[copy]
+
+
+@contextlib.contextmanager
+def spared(descriptors: Iterable[int]) -> Iterator[None]:
+    """Have Python code in this process neither close nor replace these; processes that it forks may."""
+    before = {name: getattr(os, name) for name in ("close", "closerange", "dup2")}
+    own_pid, kept = os.getpid(), sorted(set(descriptors))
+
+    def is_kept(descriptor: int) -> bool:
+        return descriptor in kept and os.getpid() == own_pid
+
+    def close(fd: int) -> None:
+        if not is_kept(fd):
+            before["close"](fd)
+
+    def closerange(fd_low: int, fd_high: int, /) -> None:
+        low = fd_low
+        for descriptor in filter(is_kept, kept):
+            if low <= descriptor < fd_high:
+                before["closerange"](low, descriptor)
+                low = descriptor + 1
+        before["closerange"](low, fd_high)
+
+    def dup2(fd: int, fd2: int, inheritable: bool = True) -> int:  # noqa: FBT001, FBT002 - as in `os`
+        return fd2 if is_kept(fd2) else before["dup2"](fd, fd2, inheritable)
+
+    for function in (close, closerange, dup2):
+        setattr(os, function.__name__, function)
+    try:
+        yield
+    finally:
+        for name, function in before.items():
+            setattr(os, name, function)
 
 
 @contextlib.contextmanager

@@ -255,9 +255,9 @@ class Stop:
         else:
             restore(self._previous)
         forks.keep_in_children(self._handle)
+        self.listen_again()
         with contextlib.suppress(ValueError, OSError):
             signal.set_wakeup_fd(self._previous_wakeup)
-        self.listen_again()
         watcher, self._watcher = self._watcher, None
         # A forked process may hold this end of the pipe too, so that closing it alone says nothing.
         self._write(_END)
