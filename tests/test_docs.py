@@ -449,3 +449,9 @@ def test_the_words_of_other_tools_are_those_of_the_code() -> None:
     listed = names_in_table(section_of(DOCS / "guide" / "migrating.md", "Words"))
     assert set(listed) <= set(foreign.FOREIGN)
     assert len(listed) > 20
+
+
+def test_each_key_is_in_the_overview() -> None:
+    page = REFERENCE / "file.md"
+    linked = re.findall(r"\[`(\w+)`\]\(#\1\)", section_of(page, "Overview"))
+    assert sorted(linked) == sorted(known_keys())
