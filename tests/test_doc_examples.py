@@ -7,13 +7,16 @@ A Python block whose first line is a path is a module: `# desk/locks.py` is `des
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import types
 import unittest
 from pathlib import Path
 
 import pytest
+from django.core.management import load_command_class
 
+from django_runbook import conf
 from tests.documentation import DOCS, PAGES, Block, blocks_of, names_in_table, section_of, write_files
 
 PACKAGE = DOCS.parent / "src" / "django_runbook"
@@ -84,3 +87,21 @@ def test_the_files_that_the_pages_for_contributors_name_exist() -> None:
         for name in re.findall(r"`((?:[a-z_]+/)+(?:[a-z_]+\.py)?)`", page.read_text()):
             places = (root / name, root / "src" / name, PACKAGE / name)
             assert any(place.exists() for place in places) or name in shown, f"{page.name}: {name}"
+
+
+def test_the_schedulers_of_the_deployment_page_wait_long_enough_and_call_the_command_rightly() -> None:
+    text = (DOCS / "guide" / "deployment.md").read_text()
+    setting = r"(?:^TimeoutStopSec=|^ +stop_grace_period: |^ +terminationGracePeriodSeconds: )(\d+)"
+    waits = [int(seconds) for seconds in re.findall(setting, text, re.MULTILINE)]
+    finally_count = 1
+    needed_seconds = (conf.DEFAULT_STOP_TIMEOUT_SECONDS + 2) * (1 + finally_count)
+    assert len(waits) == 3
+    assert min(waits) > needed_seconds
+    # A list of a container, or a line of cron and systemd.
+    calls = [
+        shlex.split(line.replace('"', "").replace(",", " ")) for line in re.findall(r"run_runbook(.*?)[\]\n]", text)
+    ]
+    lines = [call for call in calls if call[:1] == ["nightly.yml"]]
+    assert len(lines) == 4
+    parser = load_command_class("django_runbook", "run_runbook").create_parser("manage.py", "run_runbook")
+    assert [parser.parse_args(line).file for line in lines] == ["nightly.yml"] * 4
