@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
+from django_runbook.exceptions import Stopped
 from django_runbook.executors import messages
 from django_runbook.executors.atomic import OnFinished
 from django_runbook.executors.calling import ReportProgress
@@ -178,6 +179,9 @@ class WatchedProcess:
             failure = self.ladder.deadline.failure(message)
         elif failure is None or told is None:
             failure = _failure(message, exit_code=self._exit_code)
+        elif failure.error_type == Stopped.__name__ and not self._is_of_stop:
+            # The process only knows the signal, and not why another branch made the run send it.
+            failure = replace(failure, message=f"{self.ladder.halt_reason}; {message}")
         status = StepStatus.TIMED_OUT if is_timeout else StepStatus.INTERRUPTED
         return replace(attempt, status=status, failure=failure)
 
