@@ -200,7 +200,7 @@ class Command(CleanCommand):
         loaded = checking.load(path, name=name, configuration=configuration)
         if loaded.runbook is None:
             self._tell(loaded, loaded.diagnostics, options, mask=masking.masker(()))
-            raise InvalidRunbook(f"{loaded.path}: nothing was run.")
+            raise InvalidRunbook(f"{loaded.path}: nothing was run")
         runbook = loaded.runbook
         self._mask = masking.masker(inputs.secrets_of(runbook, os.environ).values())
         is_shown = options["plan"] or options["list"]
@@ -318,7 +318,7 @@ class Command(CleanCommand):
         shown = render.render_text(diagnostics, path=loaded.path, lines=loaded.lines, is_coloured=is_coloured)
         self.stderr.write_colored(mask(shown).removesuffix("\n"))
         if has_errors(diagnostics):
-            raise InvalidRunbook(f"{loaded.path}: nothing was run.")
+            raise InvalidRunbook(f"{loaded.path}: nothing was run")
 
     def _execute(self, call: _Call, options: dict[str, Any], stack: contextlib.ExitStack) -> RunResult:
         journal, mask = call.journal, call.mask
