@@ -66,7 +66,7 @@ finally: [{{command: say file, id: in_file}}]
         "in_file": "succeeded",
     }
     failure = told.result("other")["failure"]
-    assert failure is None or failure["message"].startswith('"fails" failed; SIG')
+    assert failure is None or failure["message"].startswith('"fail" (fails) failed; SIG')
     assert told.exit_code == 1
     if how == "items":
         assert "stopped before" in log.read_text()
