@@ -77,6 +77,24 @@ def test_no_secret_is_left_after_any_three_escapes(secret: str, names: list[str]
     assert len(masked) <= len(around[0]) + len(MASK) + len(around[1])
 
 
+BEFORE = ["", "%", "%25", "%2525", "%2", "\\", "\\\\", "\\x", "\\u00", "%5C", "&", "&#", "&#x", "&amp;", "'", "+"]
+AFTER = ["", "41", "n", "p;", "65;", "'", "\\n", "u0041", "%"]
+
+
+@pytest.mark.parametrize(
+    "secret", ['41/ab"c d', 'n3w"word', "beef/x y", 'amp;x"word', 'abc"word%', "abc<word%4", 'abc"word&am']
+)
+@pytest.mark.parametrize("name", ["json", "quote-all", "html", "sql"])
+def test_marks_of_escapes_beside_a_secret_do_not_hide_it(secret: str, name: str) -> None:
+    mask = masker([secret])
+    for once in (ESCAPES[name](secret), ESCAPES[name](ESCAPES[name](secret))):
+        for before in BEFORE:
+            for after in AFTER:
+                masked = mask(f"{before}{once}{after}")
+                assert MASK in masked
+                assert not re.search("41.*ab|3w|ef|word", masked.removeprefix(before))
+
+
 @pytest.mark.parametrize("urlsafe", [False, True])
 @pytest.mark.parametrize("secret", [SECRET, "hunter2", "abcd", "a??>>?~~"])
 def test_base64_is_masked(secret: str, *, urlsafe: bool) -> None:
