@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from django_runbook.document.inputs import MIN_SECRET_LENGTH
 from django_runbook.process.escapes import decoded
-from django_runbook.process.masking import MASK, masker
+from django_runbook.process.masking import MASK, _one_of, masker
 
 SECRET = "p&ss/w'rd\"<9>é%token\\ n\t\\\\'x 😀"
 
@@ -159,3 +159,10 @@ def test_no_text_takes_much_time(secret: str, text: str) -> None:
 def test_what_is_short_is_not_masked() -> None:
     text = "abc def 0 true"
     assert masker(["abc", "a", "", '["de", 0]', "u://x:abc@d"])(text) == text
+
+
+@given(words=st.sets(st.text("ab.\\", min_size=1, max_size=5), min_size=1), text=st.text("ab.\\", max_size=30))
+def test_the_longest_word_is_found_first(words: set[str], text: str) -> None:
+    one_by_one = re.compile("|".join(map(re.escape, sorted(words, key=len, reverse=True))))
+    together = re.compile(_one_of(words))
+    assert [found.span() for found in together.finditer(text)] == [found.span() for found in one_by_one.finditer(text)]

@@ -74,7 +74,7 @@ class _Masker:
 
     def __init__(self, secrets: Sequence[str]) -> None:
         self._parts = _anchored(_pieces(_parts(secrets)))
-        self._anchors = re.compile("|".join(map(re.escape, _longest(self._parts))) or "(?!)")
+        self._anchors = re.compile(_one_of(self._parts) or "(?!)")
         self._plain = functools.cache(lambda part: decoded(part).text)
         self._runs = functools.cache(lambda part: _longest(set(_RUN.findall(part))))
 
@@ -168,6 +168,19 @@ def _masked(text: str, spans: Iterable[tuple[int, int]]) -> str:
 
 def _longest(words: Iterable[str]) -> list[str]:
     return sorted(words, key=lambda word: (-len(word), word))
+
+
+def _one_of(words: Iterable[str]) -> str:
+    """Write a pattern for the longest of some words that looks at each character once, however many words there are."""
+    rests: defaultdict[str, list[str]] = defaultdict(list)
+    for word in words:
+        rests[word[:1]].append(word[1:])
+    ends = rests.pop("", None)
+    branches = [re.escape(first) + _one_of(rest) for first, rest in sorted(rests.items())]
+    together = "|".join(branches)
+    if not branches or (len(branches) == 1 and ends is None):
+        return together
+    return f"(?:{together})?" if ends is not None else f"(?:{together})"
 
 
 def _anchored(parts: Iterable[str]) -> Mapping[str, list[str]]:
