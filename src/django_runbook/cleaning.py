@@ -37,6 +37,11 @@ def cleaned(text: str) -> str:
     return _SURROGATE.sub(_escaped, text)
 
 
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen."""
+    return not cleaned(text).strip()
+
+
 def without_escapes(text: str) -> str:
     """Return a text without the escape sequences of terminals."""
     return _ESCAPES.sub("", text)

@@ -67,7 +67,24 @@ class Stopped(BaseException):
     """
 
 
+def said(error: BaseException) -> str:
+    """Return the message of an error, also of one whose class cannot give it."""
+    try:
+        return str(error)
+    except Exception as failure:  # noqa: BLE001 - an exception's own __str__ may be what is broken
+        return f"(its message cannot be shown: {type(failure).__name__})"
+
+
+def in_words(error: BaseException) -> str:
+    """Return the type of an error and what it says, in one line."""
+    text = " ".join(said(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def names_of(kind: type[BaseException]) -> tuple[str, ...]:
     """List the names of an exception class and its bases, each bare and qualified, as lists of errors write them."""
     bases = [base for base in kind.__mro__ if base not in {object, BaseException}]
-    return tuple(name for base in bases for name in (base.__name__, f"{base.__module__}.{base.__qualname__}"))
+    # A class that was made without a module has no name of one.
+    modules = [getattr(base, "__module__", "builtins") for base in bases]
+    pairs = zip(modules, bases, strict=True)
+    return tuple(name for module, base in pairs for name in (base.__name__, f"{module}.{base.__qualname__}"))

@@ -10,10 +10,10 @@ from pathlib import Path
 from django.apps import apps
 
 from django_runbook.conf import Configuration
-from django_runbook.document.diagnostics import nearest
+from django_runbook.document.diagnostics import suggestion
 from django_runbook.document.includes import Includes, Refused
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.wording import did_you_mean
+from django_runbook.wording import one_after_another
 
 # What the journal has room for.
 MAX_KEY_LENGTH = 500
@@ -55,9 +55,8 @@ def find_beside(name: str, caller: str, configuration: Configuration) -> tuple[P
             return path, label(path)
     looked = ", ".join(dict.fromkeys(str(label(place) or place) for place in places))
     names = [path.name for path in (*find_all(configuration), *sorted(beside.glob("*"))) if _is_runbook(path)]
-    near = nearest(name, names)
-    hint = f'"{near}" is near; ' if near else ""
-    return Refused(message=f'there is no runbook "{name}"', help=f"{hint}looked in: {looked}")
+    help_text = one_after_another(suggestion(name, names), f"looked in: {looked}")
+    return Refused(message=f'there is no runbook "{name}"', help=help_text)
 
 
 def includes(path: Path, configuration: Configuration) -> Includes:
@@ -125,9 +124,9 @@ def _not_found(name: str, places: list[Path], configuration: Configuration) -> s
     names = [path.name for path in find_all(configuration)] + [
         path.name for path in sorted(Path().glob("*")) if _is_runbook(path)
     ]
-    near = nearest(Path(name).name, names)
     looked = "\n".join(f"  {place.absolute()}" for place in places)
-    hint = f"\n{did_you_mean(near)}" if near else f"\nThere are: {', '.join(sorted(set(names)))}" if names else ""
+    near = suggestion(Path(name).name, names)
+    hint = f"\n{near}" if near else f"\nThere are: {', '.join(sorted(set(names)))}" if names else ""
     # The usual folder, which a project may have forgotten to name.
     for beside in (Path(_USUAL_FOLDER), Path(sys.argv[0]).parent / _USUAL_FOLDER):
         for path in _with_suffixes(beside / name):

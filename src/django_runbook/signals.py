@@ -13,6 +13,7 @@ from django.dispatch import Signal
 
 from django_runbook import events
 from django_runbook.cleaning import Mask, cleaned_values
+from django_runbook.exceptions import in_words
 
 run_started = Signal()
 step_finished = Signal()
@@ -45,5 +46,5 @@ class SignalSender:
             if isinstance(answer, Exception):
                 name = getattr(receiver, "__qualname__", type(receiver).__name__)
                 kind = type(event).__name__
-                said = f"{name}, a receiver of {kind}, failed: {type(answer).__name__}: {answer}"
+                said = f"{name}, a receiver of {kind}, failed: {in_words(answer)}"
                 self._errors.write(f"{cleaned_values(said, self._mask)}\n")

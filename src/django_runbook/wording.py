@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 MAX_NAMES = 20
+MAX_LINE = 1000
 # Parts of the paths of code that a person who looks for an error of their own does not look into.
 LIBRARIES = ("/site-packages/", "/lib/python3", "/django_runbook/executors/")
 
@@ -25,6 +26,11 @@ def choose_from(names: Iterable[str]) -> str:
 def named(name: str, step_id: str) -> str:
     """Name a step as its file does, with its id if that differs."""
     return f'"{name}"' if name == step_id else f'"{name}" ({step_id})'
+
+
+def in_short(text: str) -> str:
+    """Cut a line that nobody would read to its end."""
+    return text if len(text) <= MAX_LINE else f"{text[: MAX_LINE - 1]}…"
 
 
 def short_id(run_id: str) -> str:

@@ -61,7 +61,7 @@ def test_the_connection_is_that_of_the_database() -> None:
 )
 def test_an_unknown_alias_names_the_one_that_is_near(given: tuple[list[str], dict[str, str]]) -> None:
     tokens, options = given
-    with pytest.raises(CommandError, match='DATABASES has no alias "replcia"; "replica" is near'):
+    with pytest.raises(CommandError, match='DATABASES has no alias "replcia"; did you mean "replica"\\?'):
         call_command(Command(), *tokens, **options)
 
 

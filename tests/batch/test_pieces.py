@@ -21,11 +21,11 @@ from django.db import (
 from django.db.models import DateTimeField
 
 from django_runbook import batch
-from django_runbook.batch.errors import Kind, classify, message
+from django_runbook.batch.errors import Kind, classify
 from django_runbook.batch.keyset import Key
 from django_runbook.batch.options import ErrorLimit
 from django_runbook.batch.sizing import AdaptiveSize, FixedSize
-from django_runbook.exceptions import LockLost
+from django_runbook.exceptions import LockLost, in_words
 from tests.batchapp.models import WithMoment, WithNumber
 
 
@@ -112,8 +112,8 @@ def test_an_error_is_transient_or_a_fault_of_a_row_or_of_all(error: Exception, k
 
 
 def test_a_message_is_one_line() -> None:
-    assert message(ValueError("a\nb")) == "ValueError: a b"
-    assert message(KeyError()) == "KeyError"
+    assert in_words(ValueError("a\nb")) == "ValueError: a b"
+    assert in_words(KeyError()) == "KeyError"
 
 
 def test_a_share_of_errors_is_taken_of_what_is_known() -> None:

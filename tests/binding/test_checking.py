@@ -148,6 +148,7 @@ WRONG: dict[str, tuple[Declare, list[str], dict[str, Any], str]] = {
     "another constant": (argument("--on", dest="state", action="store_const", const=5), [], {"state": 6}, "RB404"),
     "no opposite": (argument("-f", action=argparse.BooleanOptionalAction), [], {"f": False}, "RB404"),
     "a denial": (argument("--no-x", action=argparse.BooleanOptionalAction), [], {"no-x": False}, "RB404"),
+    "nothing for several": (argument("--some", nargs=2), [], {"some": ""}, "RB404"),
     "a dash among several": (argument("--some", nargs=2), [], {"some": ["a", "-b"]}, "RB408"),
     "a dash that a parser ignores": (ignoring_some, [], {"some": ["a", "-b"]}, "RB408"),
     "an abbreviation that a parser knows": (ignoring_some, ["--som", "a"], {}, "RB403"),

@@ -267,9 +267,11 @@ def test_conditions_reach_over_to_the_row_that_is_pointed_to() -> None:
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        pytest.param("sessions.Sesion", 'there is no model "sessions.Sesion"; "sessions.Session" is near', id="model"),
+        pytest.param(
+            "sessions.Sesion", 'there is no model "sessions.Sesion"; did you mean "sessions.Session"?', id="model"
+        ),
         pytest.param("nothing", 'there is no model "nothing"; write it as in sessions.Session', id="no model at all"),
-        pytest.param("auth.User --field=last_logn", 'no field "last_logn"; "last_login" is near', id="field"),
+        pytest.param("auth.User --field=last_logn", 'no field "last_logn"; did you mean "last_login"?', id="field"),
         pytest.param("auth.User --field=zzz", 'no field "zzz"; there are: id, password, last_login', id="no field"),
         pytest.param("auth.User --field=username", "auth.User.username holds no date", id="no date"),
         pytest.param("auth.User --field=groups", "auth.User.groups is no column of auth.User", id="many to many"),

@@ -218,7 +218,7 @@ def test_a_runner_that_stops_is_obeyed() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        pytest.param("cahce", '"cahce" is neither a kind of target nor an alias; "cache" is near', id="misspelt"),
+        pytest.param("cahce", '"cahce" is neither a kind of target nor an alias; did you mean "cache"?', id="misspelt"),
         pytest.param("xyz", "the words are: database, cache, migrations, default, ", id="like nothing"),
         pytest.param("default", '"default" must follow one of database, cache, migrations', id="no kind"),
         pytest.param("cache replica", 'CACHES has no alias "replica"; there are: default, ', id="of the other kind"),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from django_runbook.document.inputs import MIN_SECRET_LENGTH
 from django_runbook.process.escapes import decoded
-from django_runbook.process.masking import MASK, masker
+from django_runbook.process.masking import MASK, _one_of, masker
 
 SECRET = "p&ss/w'rd\"<9>é%token\\ n\t\\\\'x 😀"
 
@@ -75,6 +75,24 @@ def test_no_secret_is_left_after_any_three_escapes(secret: str, names: list[str]
     assert MASK in masked
     assert text not in masked
     assert len(masked) <= len(around[0]) + len(MASK) + len(around[1])
+
+
+BEFORE = ["", "%", "%25", "%2525", "%2", "\\", "\\\\", "\\x", "\\u00", "%5C", "&", "&#", "&#x", "&amp;", "'", "+"]
+AFTER = ["", "41", "n", "p;", "65;", "'", "\\n", "u0041", "%"]
+
+
+@pytest.mark.parametrize(
+    "secret", ['41/ab"c d', 'n3w"word', "beef/x y", 'amp;x"word', 'abc"word%', "abc<word%4", 'abc"word&am']
+)
+@pytest.mark.parametrize("name", ["json", "quote-all", "html", "sql"])
+def test_marks_of_escapes_beside_a_secret_do_not_hide_it(secret: str, name: str) -> None:
+    mask = masker([secret])
+    for once in (ESCAPES[name](secret), ESCAPES[name](ESCAPES[name](secret))):
+        for before in BEFORE:
+            for after in AFTER:
+                masked = mask(f"{before}{once}{after}")
+                assert MASK in masked
+                assert not re.search("41.*ab|3w|ef|word", masked.removeprefix(before))
 
 
 @pytest.mark.parametrize("urlsafe", [False, True])
@@ -141,3 +159,10 @@ def test_no_text_takes_much_time(secret: str, text: str) -> None:
 def test_what_is_short_is_not_masked() -> None:
     text = "abc def 0 true"
     assert masker(["abc", "a", "", '["de", 0]', "u://x:abc@d"])(text) == text
+
+
+@given(words=st.sets(st.text("ab.\\", min_size=1, max_size=5), min_size=1), text=st.text("ab.\\", max_size=30))
+def test_the_longest_word_is_found_first(words: set[str], text: str) -> None:
+    one_by_one = re.compile("|".join(map(re.escape, sorted(words, key=len, reverse=True))))
+    together = re.compile(_one_of(words))
+    assert [found.span() for found in together.finditer(text)] == [found.span() for found in one_by_one.finditer(text)]

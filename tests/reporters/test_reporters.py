@@ -233,6 +233,11 @@ def test_a_resumed_run_says_so_in_its_first_line(name: str) -> None:
     assert first.removeprefix("runbook: ") == "Daily: resumes run 1f0d898b, attempt 2: 3 steps are done (daily.yml)"
 
 
+def test_a_very_long_message_is_cut_in_the_line_of_its_step() -> None:
+    failed = Failure(error_type="ValueError", message="x" * 100_000, exit_code=1)
+    assert texts.failure(failed) == f"ValueError: {'x' * 999}…"
+
+
 def test_a_failed_check_names_the_first_problem_once_and_no_frame() -> None:
     text = "SystemCheckError: System check identified some issues:\n\nERRORS:\n?: (app.E001) wrong\n\nSystem check identified 1 issue"
     frames = 'T\n  File "/x/site-packages/django/core/management/base.py", line 573, in check'

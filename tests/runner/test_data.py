@@ -102,6 +102,12 @@ def test_a_name_is_short_whatever_is_in_it(tmp_path: Path, monkeypatch: pytest.M
     assert told.result("it")["name"] == "x" * 199 + "…"
 
 
+@pytest.mark.parametrize("name", ["''", "' '", '"\\u202e"', "${{ steps.data.output.control[5:] }}"])
+def test_a_name_that_cannot_be_seen_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    told = told_of(tmp_path, monkeypatch, f"  - command: say\n    name: {name}\n")
+    assert told.result("say")["name"] == "say"
+
+
 def test_confirm_takes_odd_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     step = "  - {id: it, command: say, confirm: 'Delete ${{ steps.data.output.surrogate }}?'}\n"
     told = told_of(tmp_path, monkeypatch, step)

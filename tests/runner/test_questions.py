@@ -53,6 +53,7 @@ def answered(directory: Path, text: str, *options: str, answers: str) -> tuple[i
         os.write(ours, answers.encode())
         shown, errors = process.communicate(timeout=PATIENCE_SECONDS)
     finally:
+        process.kill()
         os.close(ours)
         os.close(theirs)
     events = [json.loads(line[line.index('{"version"') :]) for line in shown.splitlines() if '{"version"' in line]

@@ -377,8 +377,8 @@ def test_selection(tmp_path: Path, options: dict[str, Any], expected: list[str])
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"only": ["tow"]}, '--only tow: there is no step "tow"; "two" is near'),
-        ({"tags": ["rde"]}, '--tags rde: there is no tag "rde"; "red" is near'),
+        ({"only": ["tow"]}, '--only tow: there is no step "tow"; did you mean "two"?'),
+        ({"tags": ["rde"]}, '--tags rde: there is no tag "rde"; did you mean "red"?'),
         ({"start_at": "say"}, "which runs last"),
         ({"param": ["n=1"]}, 'the runbook has no parameter "n"'),
         ({"param": ["n"]}, "write it as NAME=VALUE"),

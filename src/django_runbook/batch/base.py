@@ -25,7 +25,6 @@ from django_runbook.batch.checkpoint import (
     table_alias,
 )
 from django_runbook.batch.database import DatabaseCommand
-from django_runbook.batch.errors import message
 from django_runbook.batch.failed import retry_failed
 from django_runbook.batch.graceful import GracefulCommand
 from django_runbook.batch.limits import unlimit_idle
@@ -36,7 +35,7 @@ from django_runbook.batch.patience import Patience
 from django_runbook.batch.progress import Progress, ProgressCommand
 from django_runbook.batch.sizing import AdaptiveSize, FixedSize
 from django_runbook.batch.spans import Source
-from django_runbook.exceptions import LockHeld, LockLost
+from django_runbook.exceptions import LockHeld, LockLost, in_words
 
 _LOOKS: Final = 3
 # Options that every command has: they do not change what a cursor means.
@@ -283,7 +282,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
             return patience.ask(lambda: _total(source, position))
         except Error as error:
             raise CommandError(
-                f"the rows cannot be counted, which a share in --max-errors is taken of: {message(error)}; "
+                f"the rows cannot be counted, which a share in --max-errors is taken of: {in_words(error)}; "
                 "give a number of rows instead"
             ) from error
 
@@ -293,7 +292,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
             with transaction.atomic(using=self.database):
                 return _total(source, position)
         except Error as error:
-            self.tell(f"the rows could not be counted, so it is not shown how many there are: {message(error)}")
+            self.tell(f"the rows could not be counted, so it is not shown how many there are: {in_words(error)}")
             return None
 
     def _look_again(self, loop: BatchLoop, source: Source, rows: RowStore | None, chosen: BatchOptions) -> bool:

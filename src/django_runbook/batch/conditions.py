@@ -13,7 +13,7 @@ from django.db.models import BooleanField, DateField, DateTimeField, Field, Mode
 from django.db.models.constants import LOOKUP_SEP
 from django.utils import timezone
 
-from django_runbook.document.diagnostics import nearest
+from django_runbook.document.diagnostics import suggestion
 
 _TRUTHS = {"true": True, "false": False}
 
@@ -23,8 +23,7 @@ def model(text: str) -> type[Model]:
     try:
         return apps.get_model(text)
     except (LookupError, ValueError) as error:
-        near = nearest(text, [known._meta.label for known in apps.get_models()])
-        hint = f'"{near}" is near' if near else "write it as in sessions.Session"
+        hint = suggestion(text, [known._meta.label for known in apps.get_models()]) or "write it as in sessions.Session"
         raise ArgumentTypeError(f'there is no model "{text}"; {hint}') from error
 
 
@@ -78,8 +77,7 @@ def _field(kind: type[Model], name: str) -> Field[Any, Any]:
     try:
         field: Any = kind._meta.pk if name == "pk" else kind._meta.get_field(name)
     except FieldDoesNotExist as error:
-        near = nearest(name, _names(kind))
-        hint = f'"{near}" is near' if near else f"there are: {', '.join(_names(kind))}"
+        hint = suggestion(name, _names(kind)) or f"there are: {', '.join(_names(kind))}"
         raise CommandError(f'{label} has no field "{name}"; {hint}') from error
     if not getattr(field, "concrete", False) or field.many_to_many:
         raise CommandError(f"{label}.{name} is no column of {label}: one row could match several times")

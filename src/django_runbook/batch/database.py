@@ -23,7 +23,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_runbook.batch.part import Part
 from django_runbook.batch.read_only import read_only
-from django_runbook.document.diagnostics import nearest
+from django_runbook.document.diagnostics import suggestion
 
 
 class DatabaseCommand(Part):
@@ -87,6 +87,5 @@ def _problem(alias: str) -> str:
     known = list(connections)
     if alias in known:
         return ""
-    near = nearest(alias, known)
-    hint = f'"{near}" is near' if near else f"there are: {', '.join(known)}"
+    hint = suggestion(alias, known) or f"there are: {', '.join(known)}"
     return f'DATABASES has no alias "{alias}"; {hint}'

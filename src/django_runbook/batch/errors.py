@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import errno
-import traceback
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +17,8 @@ from django.db import (
     ProgrammingError,
 )
 
-from django_runbook.exceptions import RunbookError
+from django_runbook.exceptions import RunbookError, in_words
+from django_runbook.process.failures import traceback_of
 
 
 class Kind(enum.Enum):
@@ -51,14 +51,7 @@ class Failure:
     @classmethod
     def of(cls, error: BaseException, *, key: str, name: str) -> Failure:
         """The failure of a row."""
-        text = "".join(traceback.format_exception(error))
-        return cls(key=key, name=name, error=message(error), traceback=text)
-
-
-def message(error: BaseException) -> str:
-    """The kind of an error and what it says, in one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+        return cls(key=key, name=name, error=in_words(error), traceback=traceback_of(error))
 
 
 def origin(error: BaseException) -> BaseException:

@@ -9,11 +9,12 @@ from django.core.management.base import CommandError
 from django.db import Error, transaction
 
 from django_runbook.batch.checkpoint import RowStore
-from django_runbook.batch.errors import Failure, Kind, classify, message, origin
+from django_runbook.batch.errors import Failure, Kind, classify, origin
 from django_runbook.batch.loop import Host, Transactions
 from django_runbook.batch.options import BatchOptions
 from django_runbook.batch.patience import RETRIES, Patience, delay_seconds
 from django_runbook.batch.spans import Outcome, Source, Span
+from django_runbook.exceptions import in_words
 from django_runbook.models import FailedRow
 
 
@@ -90,8 +91,8 @@ class _Retry:
                 if kind is Kind.FATAL or failure_count > RETRIES:
                     if isinstance(cause, CommandError):
                         raise cause from None
-                    raise CommandError(f"{row.name}: {message(cause)}") from cause
-                self.host.tell(f"{row.name}: {message(cause)}; trying again")
+                    raise CommandError(f"{row.name}: {in_words(cause)}") from cause
+                self.host.tell(f"{row.name}: {in_words(cause)}; trying again")
                 self.host.wait(delay_seconds(failure_count))
                 continue
             if count is None and failure_count:
@@ -122,7 +123,7 @@ class _Retry:
                 raise
             raise CommandError(
                 f"{row.name}: done, but its record could not be deleted, so that the next --retry-failed does it "
-                f"again: {message(error)}"
+                f"again: {in_words(error)}"
             ) from error
 
 

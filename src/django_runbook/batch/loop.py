@@ -13,13 +13,13 @@ from django.core.management.base import CommandError
 from django.db import Error, connections, transaction
 
 from django_runbook.batch.checkpoint import Position, Store
-from django_runbook.batch.errors import Failure, ItemError, Kind, classify, message, origin
+from django_runbook.batch.errors import Failure, ItemError, Kind, classify, origin
 from django_runbook.batch.limits import limit_idle
 from django_runbook.batch.options import BatchOptions
 from django_runbook.batch.patience import RETRIES, Patience, delay_seconds
 from django_runbook.batch.sizing import BatchSize
 from django_runbook.batch.spans import Outcome, Source, Span
-from django_runbook.exceptions import LockLost, RunbookError
+from django_runbook.exceptions import LockLost, RunbookError, in_words
 
 _THROTTLE_LOOK_SECONDS: Final = 5.0
 
@@ -183,7 +183,7 @@ class BatchLoop:
         """What to do instead of a piece that failed; raises where there is nothing."""
         span, cause = piece.span, origin(error)
         if kind is Kind.TRANSIENT and failure_count <= RETRIES and not self._transactions.is_whole:
-            self._host.tell(f"{self._source.name(span)}: {message(cause)}; trying again")
+            self._host.tell(f"{self._source.name(span)}: {in_words(cause)}; trying again")
             self._host.wait(delay_seconds(failure_count))
             if piece.outcome is not None:
                 return [piece]
@@ -191,7 +191,7 @@ class BatchLoop:
         if isinstance(cause, CommandError | RunbookError):
             raise cause
         if kind is not Kind.ROW or piece.outcome is not None:
-            raise CommandError(f"{self._source.name(span)}: {message(cause)}") from cause
+            raise CommandError(f"{self._source.name(span)}: {in_words(cause)}") from cause
         at = error if isinstance(error, ItemError) else None
         if at is None or self._may_go_past(at.key):
             # Also of one: rows may have come into it since it was found.
@@ -206,7 +206,7 @@ class BatchLoop:
         row = Span(low=span.low, high=key, count=1)
         name = self._source.name(row)
         if not self._may_go_past(key):
-            raise CommandError(f"{name}: {message(error)}") from error
+            raise CommandError(f"{name}: {in_words(error)}") from error
         failure = Failure.of(error, key=key, name=name)
         is_known = self._has_failed(key)
         return _Piece(
@@ -272,7 +272,7 @@ class BatchLoop:
             except Error as error:
                 raise CommandError(
                     f"{self._source.name(span)}: done, but its checkpoint could not be written, so that the next run "
-                    f"does it again: {message(error)}"
+                    f"does it again: {in_words(error)}"
                 ) from error
         for failure in outcome.failures:
             self._host.tell(f"{failure.name}: {failure.error}; {self._fate}")

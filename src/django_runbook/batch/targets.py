@@ -16,7 +16,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
-from django_runbook.document.diagnostics import nearest
+from django_runbook.document.diagnostics import suggestion
 
 _CONNECT_SECONDS: Final = 5
 _SHOWN_COUNT: Final = 3
@@ -42,8 +42,7 @@ def word(text: str) -> str:
     known = [*_LOOKS, *_all_aliases()]
     if text in known:
         return text
-    near = nearest(text, known)
-    hint = f'"{near}" is near' if near else f"the words are: {', '.join(dict.fromkeys(known))}"
+    hint = suggestion(text, known) or f"the words are: {', '.join(dict.fromkeys(known))}"
     raise ArgumentTypeError(f'"{text}" is neither a kind of target nor an alias; {hint}')
 
 

@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error as DatabaseError
 
 from django_runbook.binding.checking import CheckingParser
+from django_runbook.exceptions import in_words
 
 PROGRAM: Final = "manage.py"
 
@@ -85,8 +86,8 @@ class Catalog:
                 parser = new_parser(command, name)
         except (Exception, SystemExit) as error:
             if (reason := _of_database(error)) is not None:
-                return CommandSpec(name=name, app=app, parser=None, reason=_one_line(reason), is_deferred=True)
-            raise BrokenCommandError(_one_line(error)) from error
+                return CommandSpec(name=name, app=app, parser=None, reason=in_words(reason), is_deferred=True)
+            raise BrokenCommandError(in_words(error)) from error
         if not isinstance(parser, argparse.ArgumentParser):
             return CommandSpec(name=name, app=app, parser=None, reason="it has no argument parser of Django's kind")
         return CommandSpec(
@@ -127,8 +128,3 @@ def _of_database(error: BaseException) -> DatabaseError | None:
 def _silence() -> Iterator[None]:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -16,6 +16,7 @@ from django.db import Error as DatabaseError
 
 from django_runbook.binding.effects import looks_at_files, opens_files
 from django_runbook.binding.texts import Text, has_holes
+from django_runbook.exceptions import in_words
 
 _AMBIGUOUS: Final = re.compile(r"ambiguous option: (.*) could match ", re.DOTALL)
 _REFUSED_FLAGS: Final = frozenset(("--settings", "--pythonpath"))
@@ -133,7 +134,7 @@ class CheckingParser:
         except (DatabaseError, _CutError):
             raise
         except Exception as error:  # noqa: BLE001 - a type or an action of the command's own may raise anything
-            return self._refuse("crash", f"{type(error).__name__}: {error}")
+            return self._refuse("crash", in_words(error))
         # A parser that ignores what it does not know would know what is written in short.
         short = tuple(place for place in self._state.ignored if place in self._state.abbreviations.values())
         return Refusal(kind="extra", message="an abbreviation", indices=short) if short else None

@@ -138,7 +138,9 @@ def _is_dashed_value(piece: Piece, refusal: Refusal, parser_prefixes: str) -> bo
     action = refusal.action
     if action is None or piece.action is not action or refusal.indices or "expected" not in refusal.message:
         return False
-    return piece.text[:1] in parser_prefixes and not any(_is_flag(piece.text, flag) for flag in action.option_strings)
+    return piece.text.startswith(tuple(parser_prefixes)) and not any(
+        _is_flag(piece.text, flag) for flag in action.option_strings
+    )
 
 
 def _sentence(message: str) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
+from django_runbook.cleaning import is_blank
 from django_runbook.document import policies
 from django_runbook.document.diagnostics import Diagnostic, typo_of
-from django_runbook.document.expressions import OPEN
+from django_runbook.document.expressions import OPEN, Template
 from django_runbook.document.foreign import FOREIGN
 from django_runbook.document.keys import HANDLERS, NOT_YET, VERBS, Kind
 from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, Sequence, span_of
@@ -185,11 +186,15 @@ class StepReader:
             help_text = 'put steps that run together under "parallel", or leave it out'
             self.reading.report("RB217", message, keys["max_parallel"][0], help_text=help_text)
 
+    def _name(self, keys: Keys, default: str) -> str | Template:
+        name = self.reading.template(keys["name"][1], "name") if "name" in keys else default
+        return default if isinstance(name, str) and is_blank(name) else name
+
     def _common(self, typed: Typed | None, keys: Keys, *, default_name: str) -> Typed:
         given = typed or {}
         settings: Typed = {
             "retry": policies.retry(keys, self.reading),
-            "name": self.reading.template(keys["name"][1], "name") if "name" in keys else default_name,
+            "name": self._name(keys, default_name),
             "id": given.get("id") or self._new_id(default_name),
             "for_each": policies.for_each(keys, self.reading),
             "timeout_seconds": policies.timeout(keys, self.reading),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import Final
 
+from django_runbook.cleaning import is_blank
 from django_runbook.document import params as parameters
 from django_runbook.document import policies
 from django_runbook.document.diagnostics import Diagnostic, in_order
@@ -79,7 +80,9 @@ def _file(root: Mapping, reading: Reading, *, own_lock: str) -> Runbook:
         reading.report("RB204", 'a runbook needs "steps"', root, help_text='add "steps:" and a list of steps')
     steps = StepReader(reading=reading, defaults=_defaults(keys, reading))
     steps.reserve_ids(root)
-    name = given.get("name") or PurePath(reading.source.path).stem
+    name = given.get("name", "")
+    if is_blank(name):
+        name = PurePath(reading.source.path).stem
     runbook = Runbook(
         path=reading.source.path,
         name=name,

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from django_runbook.binding import catalog
-from django_runbook.exceptions import Stopped
+from django_runbook.exceptions import Stopped, said
 from django_runbook.process.deadlines import Halt
 from django_runbook.process.failures import failure_of
 from django_runbook.process.masking import Mask
@@ -140,8 +140,9 @@ def _after_error(error: BaseException, mask: Mask) -> AttemptResult:
         case KeyboardInterrupt():
             exit_code = _INTERRUPTED
         case CommandError():
-            exit_code = _exit_code(error.returncode)
-        case EOFError() if isinstance(error, NoInputError) or str(error) == _END_OF_INPUT:
+            # A subclass may not have called the initializer that sets it.
+            exit_code = _exit_code(getattr(error, "returncode", 1))
+        case EOFError() if isinstance(error, NoInputError) or said(error) == _END_OF_INPUT:
             exit_code, message = 1, NO_INPUT
         case _:
             exit_code = 1
@@ -153,7 +154,7 @@ def _after_exit(error: SystemExit, mask: Mask) -> AttemptResult:
     code = error.code
     if code is None or code == 0:
         return AttemptResult(status=StepStatus.SUCCEEDED)
-    message = f"the command ended with exit code {code}" if isinstance(code, int) else str(code)
+    message = f"the command ended with exit code {code}" if isinstance(code, int) else said(error)
     failure = failure_of(error, mask, exit_code=_exit_code(code), message=message)
     return AttemptResult(status=StepStatus.FAILED, failure=failure)
 

@@ -21,10 +21,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from django_runbook.exceptions import in_words
 from django_runbook.executors import descriptors, keeper
 from django_runbook.executors.channel import Channel
 from django_runbook.executors.messages import CHANNEL_CLOSED, Ready, Refused
 from django_runbook.process import threads, unpatched
+from django_runbook.process.failures import traceback_of
 
 # The first byte of what the run asks for.
 FORK: Final = b"f"
@@ -112,7 +114,7 @@ class _Server:
                 self._problem = error
         # What is here now is shared with all forked processes, as long as no collection writes to it.
         gc.freeze()
-        text = "" if self._problem is None else f"{type(self._problem).__name__}: {self._problem}"
+        text = "" if self._problem is None else in_words(self._problem)
         with contextlib.suppress(OSError):
             self._answers.send(Ready(problem=text, thread_count=threads.count()))
 
@@ -161,9 +163,9 @@ def become_step(talk: int, out: int, err: int, *, problem: BaseException | None 
         os.close(one)
     try:
         if problem is not None:
-            os.write(2, "".join(traceback.format_exception(problem)).encode(errors="backslashreplace"))
-            kind, text = type(problem).__name__, str(problem)
-            channel.send(Refused(reason=f"Django could not be set up in a process of its own: {kind}: {text}"))
+            os.write(2, traceback_of(problem).encode(errors="backslashreplace"))
+            reason = f"Django could not be set up in a process of its own: {in_words(problem)}"
+            channel.send(Refused(reason=reason))
             return
         from django_runbook.executors import child
 

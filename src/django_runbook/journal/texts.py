@@ -15,7 +15,7 @@ from django_runbook.fields import storable
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.process.streams import tidy_text
 from django_runbook.results import RunStatus, StepStatus
-from django_runbook.wording import LIBRARIES, exact_duration, named
+from django_runbook.wording import LIBRARIES, exact_duration, in_short, named
 
 _SYMBOLS = {"succeeded": "✓", "skipped": "-", "not_run": "-", "running": "…"}
 _FAILED = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value, StepStatus.INTERRUPTED.value))
@@ -84,7 +84,7 @@ def step_line(step: StepRun, *, is_gone: bool = False) -> str:
         notes.append(f"attempt {step.attempt}")
     if step.done_count is not None:
         notes.append(f"{step.done_count} of {step.total_count}" if step.total_count else f"{step.done_count} done")
-    why = step.reason or " ".join(step.message.split("\n", 1)[:1])
+    why = in_short(step.reason or step.message.split("\n", 1)[0])
     name = "" if step.name in {"", step.step_id} else f" ({_line(step.name)})"
     return f"{indent}{symbol} {step.step_id}{name}: {', '.join(notes)}" + (f": {_line(why)}" if why else "")
 

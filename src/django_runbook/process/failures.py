@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Final
 
-from django_runbook.exceptions import Stopped, names_of
+from django_runbook.exceptions import Stopped, names_of, said
 from django_runbook.process import exits, stopping
 from django_runbook.process.masking import Mask
 from django_runbook.process.streams import tidy_text
@@ -17,14 +17,24 @@ _RAISING: Final = frozenset((exits.__file__, stopping.__file__))
 
 def failure_of(error: BaseException, mask: Mask, *, exit_code: int = 1, message: str | None = None) -> Failure:
     """Return the failure that an exception means, without secrets and control characters."""
-    text = _safe_str(error) if message is None else message
+    text = said(error) if message is None else message
+    name = type(error).__name__
     return Failure(
-        error_type=type(error).__name__,
-        message=tidy_text(text, mask) or type(error).__name__,
+        error_type=name,
+        message=tidy_text(text, mask) or name,
         exit_code=exit_code,
         error_names=names_of(type(error)),
-        traceback=tidy_text("".join(_traceback(error)), mask),
+        traceback=tidy_text(traceback_of(error), mask),
     )
+
+
+def traceback_of(error: BaseException) -> str:
+    """Format the traceback of an error, also of one that Python itself cannot format."""
+    try:
+        return "".join(_traceback(error))
+    except Exception:  # noqa: BLE001 - the class of an exception may be what is broken
+        frames = traceback.format_tb(error.__traceback__)
+        return "".join([*frames, f"{type(error).__name__}: {said(error)}\n"])
 
 
 def _traceback(error: BaseException) -> Iterator[str]:
@@ -34,10 +44,3 @@ def _traceback(error: BaseException) -> Iterator[str]:
         while len(found.stack) > 1 and found.stack[-1].filename in _RAISING:
             del found.stack[-1]
     return found.format()
-
-
-def _safe_str(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as failure:  # noqa: BLE001 - an exception's own __str__ may be what is broken
-        return f"(its message cannot be shown: {type(failure).__name__})"

@@ -17,7 +17,7 @@ from urllib.parse import unquote, unquote_plus
 
 from django_runbook.cleaning import cleaned
 from django_runbook.document.inputs import MIN_SECRET_LENGTH
-from django_runbook.process.escapes import decoded
+from django_runbook.process.escapes import Decoded, decoded
 
 MASK = "***"
 Mask = Callable[[str], str]
@@ -32,6 +32,12 @@ _MAX_PARTS: Final = 10_000
 _MARK: Final = re.compile(r"[\\%&+']")
 _MARKS: Final = "\\%&+' "
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# What would belong to an escape if its mark were before it, such as the "41" in "%41"; at most eight digits.
+_TAKEN: Final = re.compile("#?(?P<run>[A-Za-z0-9]{1,31});?")
+_MAX_DIGITS: Final = 8
+_TAKING: Final = re.compile(
+    r"(?:%[0-9a-fA-F]?|[xuU][0-9a-fA-F]{0,7}|&#?[A-Za-z0-9]{0,31}|[\xc2-\xf4][\x80-\xbf]{0,2}|[\ud800-\udbff])\Z"
+)
 _IN_URLS: Final = str.maketrans("+/", "-_")
 # From those that are rare in output to those that are not.
 _RARE_FIRST: Final = "QXZJqzjxYKVWkUGHBFPvNMyDLwbRCgOTSAIpufmEhcdl9876543s0n2r1oiate"
@@ -68,7 +74,7 @@ class _Masker:
 
     def __init__(self, secrets: Sequence[str]) -> None:
         self._parts = _anchored(_pieces(_parts(secrets)))
-        self._anchors = re.compile("|".join(map(re.escape, _longest(self._parts))) or "(?!)")
+        self._anchors = re.compile(_one_of(self._parts) or "(?!)")
         self._plain = functools.cache(lambda part: decoded(part).text)
         self._runs = functools.cache(lambda part: _longest(set(_RUN.findall(part))))
 
@@ -82,11 +88,7 @@ class _Masker:
         if _MARK.search(text) is not None:
             plain = decoded(text)
             wanted = {word for part in parts if len(word := self._plain(part)) >= MIN_SECRET_LENGTH}
-            spans += [
-                (plain.starts[start], plain.ends[end - 1])
-                for word in wanted
-                for start, end in _spans_of(word, plain.text)
-            ]
+            spans += [span for word in wanted for span in _spans_in_decoded(word, plain, text)]
         return _masked(text, spans)
 
     def _parts_in(self, text: str) -> set[str]:
@@ -107,6 +109,52 @@ def _spans_of(word: str, text: str) -> Iterator[tuple[int, int]]:
         start = text.find(word, start + 1)
 
 
+def _spans_in_decoded(word: str, plain: Decoded, text: str) -> Iterator[tuple[int, int]]:
+    """Yield where a word is written in a text, also where it is not read as itself for what is beside it.
+
+    The mark of an escape before it takes its first characters, as in ``%25`` before ``41``; a mark that it ends with
+    takes the characters that follow.
+    """
+    for head in _heads(word):
+        for tail in _tails(word):
+            if head + tail < len(word):
+                for start, end in _spans_of(word[head : len(word) - tail], plain.text):
+                    left = _begin_of(word[:head], text, plain, start)
+                    right = _end_of(word[len(word) - tail :], text, plain, end)
+                    if left is not None and right is not None:
+                        yield left, right
+
+
+def _heads(word: str) -> set[int]:
+    """Return how many of the first characters of a word an escape mark before it may take."""
+    found = _TAKEN.match(word)
+    return {0, len(found[0]), *range(min(_MAX_DIGITS, len(found["run"])) + 1)} if found else {0}
+
+
+def _tails(word: str) -> set[int]:
+    """Return how many of the last characters of a word may begin an escape with what follows."""
+    found = _TAKING.search(word)
+    return {0, len(found[0])} if found else {0}
+
+
+def _begin_of(head: str, text: str, plain: Decoded, start: int) -> int | None:
+    if not head:
+        return plain.starts[start]
+    if not start:
+        return None
+    first, last = plain.starts[start - 1], plain.ends[start - 1]
+    return next((left for left in range(first + 1, last) if decoded(text[left:last]).text == head), None)
+
+
+def _end_of(tail: str, text: str, plain: Decoded, end: int) -> int | None:
+    if not tail:
+        return plain.ends[end - 1]
+    if end == len(plain.text):
+        return None
+    first, last = plain.starts[end], plain.ends[end]
+    return next((right for right in range(first + 1, last) if decoded(text[first:right]).text == tail), None)
+
+
 def _masked(text: str, spans: Iterable[tuple[int, int]]) -> str:
     """Write one mask over all that touches."""
     pieces: list[str] = []
@@ -120,6 +168,19 @@ def _masked(text: str, spans: Iterable[tuple[int, int]]) -> str:
 
 def _longest(words: Iterable[str]) -> list[str]:
     return sorted(words, key=lambda word: (-len(word), word))
+
+
+def _one_of(words: Iterable[str]) -> str:
+    """Write a pattern for the longest of some words that looks at each character once, however many words there are."""
+    rests: defaultdict[str, list[str]] = defaultdict(list)
+    for word in words:
+        rests[word[:1]].append(word[1:])
+    ends = rests.pop("", None)
+    branches = [re.escape(first) + _one_of(rest) for first, rest in sorted(rests.items())]
+    together = "|".join(branches)
+    if not branches or (len(branches) == 1 and ends is None):
+        return together
+    return f"(?:{together})?" if ends is not None else f"(?:{together})"
 
 
 def _anchored(parts: Iterable[str]) -> Mapping[str, list[str]]:

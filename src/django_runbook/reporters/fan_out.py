@@ -12,7 +12,7 @@ from typing import IO
 
 from django_runbook.cleaning import Mask, cleaned_values
 from django_runbook.events import Event, Listener, RunFinished
-from django_runbook.exceptions import RunbookError
+from django_runbook.exceptions import RunbookError, in_words
 from django_runbook.reporters import Reporter
 
 
@@ -111,7 +111,7 @@ class FanOut:
 
     def _drop(self, reporter: Reporter, error: Exception) -> None:
         self._reporters.remove(reporter)
-        what = cleaned_values(f"{type(error).__name__}: {error}", self._mask)
+        what = cleaned_values(in_words(error), self._mask)
         if name := self._names.get(id(reporter)):
             self._warnings.append(f"{name} could not be written: {what}")
             return

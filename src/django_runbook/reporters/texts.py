@@ -62,7 +62,7 @@ def failure(reason: Failure) -> str:
     """Why, in one line."""
     lines = reason.message.splitlines() or [""]
     found = _first_check(lines) if reason.error_type == _CHECKS else ""
-    text = found or lines[0] + (" ..." if len(lines) > 1 else "")
+    text = found or wording.in_short(lines[0]) + (" ..." if len(lines) > 1 else "")
     kind = "" if reason.error_type in {"CommandError", "SystemExit"} else f"{reason.error_type}: "
     code = f" (exit {reason.exit_code})" if reason.exit_code != 1 else ""
     return f"{kind}{text}{code}"

@@ -29,7 +29,8 @@ def name_of(
         name = tidy_text(render_text(step.name, scope.context()), mask)
     except ExpressionError as error:
         return step.id, None if is_dry_run else outcomes.of_expression(error, mask, is_hidden=scope.is_hidden)
-    name = " ".join(name.split("\n"))
+    # A name that cannot be seen names nothing.
+    name = " ".join(name.split("\n")).strip() or step.id
     return (name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"), None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from django_runbook.document.diagnostics import nearest
+from django_runbook.document.diagnostics import suggestion
 from django_runbook.document.outline import Entry
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.results import Role
@@ -85,6 +85,5 @@ def _problems(outline: Mapping[str, Entry], selection: Selection) -> Iterator[st
 def _unmatched(option: str, names: Collection[str], *, known: Collection[str], what: str) -> Iterator[str]:
     for name in names:
         if name not in known:
-            near = nearest(name, known)
-            hint = f'"{near}" is near' if near else f"the {what}s are: {', '.join(known) or 'none'}"
+            hint = suggestion(name, known) or f"the {what}s are: {', '.join(known) or 'none'}"
             yield f'{option} {name}: there is no {what} "{name}"; {hint}'

@@ -17,7 +17,7 @@ from django.db import Error
 
 from django_runbook import command_lines, recording
 from django_runbook.cleaning import cleaned, cleaned_line
-from django_runbook.exceptions import InvalidUsage, RunbookError
+from django_runbook.exceptions import InvalidUsage, RunbookError, in_words
 from django_runbook.journal import texts, unreadable
 from django_runbook.management.output import CleanCommand
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
@@ -75,8 +75,7 @@ class Command(CleanCommand):
         try:
             message.send()
         except Exception as error:  # each backend of mail has errors of its own
-            reason = f"{type(error).__name__}: {error}".rstrip(": ")
-            raise CommandError(f"could not mail {what}: {reason}") from error
+            raise CommandError(f"could not mail {what}: {in_words(error)}") from error
         self.stdout.write(f"mailed {what}")
 
 
