@@ -11,11 +11,11 @@ import pytest
 
 from django_runbook.executors import messages
 from django_runbook.executors.channel import Channel, socket_pair
-from django_runbook.executors.ladder import Bounds, Cause, Ladder
+from django_runbook.executors.ladder import GIVE_UP_SECONDS, Bounds, Cause, Ladder
 from django_runbook.process.deadlines import Branch, Limit
 from django_runbook.process.stopping import Stop
 
-PID = 4242
+PID, KEEPER = 4242, 4243
 
 
 class Scene:
@@ -23,7 +23,9 @@ class Scene:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sent: list[signal.Signals] = []
+        self.sent_to_keeper: list[signal.Signals] = []
         monkeypatch.setattr(os, "killpg", lambda pid, number: self.sent.append(number))
+        monkeypatch.setattr(os, "kill", lambda pid, number: self.sent_to_keeper.append(number))
         ours, theirs = socket_pair()
         self.ours, self.theirs = Channel(ours), Channel(theirs)
         self.stop = Stop()
@@ -59,14 +61,14 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
 
 def test_nothing_is_sent_while_nothing_is_due(scene: Scene) -> None:
     ladder = scene.ladder()
-    ladder.begin(PID)
+    ladder.begin(PID, keeper_pid=KEEPER)
     ladder.climb()
     assert (ladder.cause, scene.sent, scene.told) == (None, [], [])
 
 
 def test_a_stop_is_told_once_and_ends_nobody(scene: Scene) -> None:
     ladder = scene.ladder()
-    ladder.begin(PID)
+    ladder.begin(PID, keeper_pid=KEEPER)
     scene.stop.request()
     ladder.climb()
     ladder.climb()
@@ -75,7 +77,7 @@ def test_a_stop_is_told_once_and_ends_nobody(scene: Scene) -> None:
 
 def test_after_the_deadline_comes_sigterm_and_after_the_grace_sigkill(scene: Scene) -> None:
     ladder = scene.ladder(is_over=True, grace_seconds=0.0)
-    ladder.begin(PID)
+    ladder.begin(PID, keeper_pid=KEEPER)
     ladder.climb()
     assert (ladder.cause, scene.sent, scene.told) == (
         Cause.TIMEOUT,
@@ -87,9 +89,30 @@ def test_after_the_deadline_comes_sigterm_and_after_the_grace_sigkill(scene: Sce
     assert scene.sent == [signal.SIGTERM, signal.SIGKILL]
 
 
+def test_what_watches_over_a_killed_process_is_continued_if_somebody_halted_it(scene: Scene) -> None:
+    ladder = scene.ladder(is_over=True)
+    ladder.begin(PID, keeper_pid=KEEPER)
+    ladder.climb()
+    assert scene.sent_to_keeper == []
+    ladder.kill()
+    assert scene.sent_to_keeper == [signal.SIGCONT]
+
+
+def test_a_process_is_killed_once_and_given_up_some_time_later(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.monotonic()
+    ladder = scene.ladder()
+    ladder.begin(PID, keeper_pid=KEEPER)
+    ladder.kill()
+    assert not ladder.is_at_end
+    monkeypatch.setattr(time, "monotonic", lambda: now + GIVE_UP_SECONDS + 60)
+    ladder.kill()
+    assert ladder.is_at_end
+    assert scene.sent == [signal.SIGKILL]
+
+
 def test_within_the_grace_there_is_no_sigkill(scene: Scene) -> None:
     ladder = scene.ladder(is_over=True)
-    ladder.begin(PID)
+    ladder.begin(PID, keeper_pid=KEEPER)
     ladder.climb()
     ladder.climb()
     assert scene.sent == [signal.SIGTERM]
@@ -97,7 +120,7 @@ def test_within_the_grace_there_is_no_sigkill(scene: Scene) -> None:
 
 def test_a_command_that_listens_is_asked_before_it_is_ended(scene: Scene) -> None:
     ladder = scene.ladder(is_over=True, grace_seconds=0.2)
-    ladder.begin(PID)
+    ladder.begin(PID, keeper_pid=KEEPER)
     ladder.start_clock(is_listening=True)
     ladder.climb()
     assert (ladder.cause, scene.sent, scene.told) == (Cause.TIMEOUT, [], [messages.Stop(number=signal.SIGTERM)])
@@ -111,7 +134,7 @@ def test_a_command_that_listens_is_asked_before_it_is_ended(scene: Scene) -> Non
 
 def test_a_command_that_handles_sigterm_has_most_of_the_grace_before_it_is_forced(scene: Scene) -> None:
     ladder = scene.ladder(is_over=True, grace_seconds=0.2)
-    ladder.begin(PID)
+    ladder.begin(PID, keeper_pid=KEEPER)
     ladder.climb()
     time.sleep(0.16)
     ladder.climb()
@@ -121,7 +144,7 @@ def test_a_command_that_handles_sigterm_has_most_of_the_grace_before_it_is_force
 
 def test_a_canceled_branch_ends_its_command(scene: Scene) -> None:
     ladder = scene.ladder()
-    ladder.begin(PID)
+    ladder.begin(PID, keeper_pid=KEEPER)
     scene.branch.cancel("another branch failed")
     ladder.climb()
     assert (ladder.cause, scene.sent) == (Cause.HALT, [signal.SIGTERM])
@@ -132,7 +155,7 @@ def test_the_timeout_of_a_step_counts_from_its_start(scene: Scene) -> None:
         stop=scene.stop, halt=scene.stop, limit=Limit(), timeout_seconds=0.0, owner="a test", grace_seconds=60.0
     )
     ladder = Ladder(scene.ours, bounds)
-    ladder.begin(PID)
+    ladder.begin(PID, keeper_pid=KEEPER)
     ladder.climb()
     assert ladder.cause is None
     ladder.start_clock(is_listening=False)
@@ -142,7 +165,7 @@ def test_the_timeout_of_a_step_counts_from_its_start(scene: Scene) -> None:
 
 def test_a_second_request_ends_the_command_with_the_signal_that_came(scene: Scene) -> None:
     ladder = scene.ladder()
-    ladder.begin(PID)
+    ladder.begin(PID, keeper_pid=KEEPER)
     scene.stop.request(signal.SIGINT)
     scene.stop.end()
     ladder.climb()
@@ -151,7 +174,7 @@ def test_a_second_request_ends_the_command_with_the_signal_that_came(scene: Scen
 
 def test_a_process_that_does_not_end_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     ladder = scene.ladder()
-    ladder.begin(PID)
+    ladder.begin(PID, keeper_pid=KEEPER)
     ladder.kill()
     assert not ladder.is_at_end
     monkeypatch.setattr("django_runbook.executors.ladder.GIVE_UP_SECONDS", 0.0)
@@ -162,7 +185,7 @@ def test_what_was_due_before_there_was_a_process_it_gets_as_soon_as_it_is_there(
     ladder = scene.ladder(is_over=True)
     ladder.climb()
     assert (scene.sent, scene.told) == ([], [])
-    ladder.begin(PID)
+    ladder.begin(PID, keeper_pid=KEEPER)
     assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.End(number=signal.SIGTERM, is_forced=False)])
 
 
@@ -181,8 +204,9 @@ def test_a_process_without_a_group_of_its_own_is_signalled_by_its_number(
         raise ProcessLookupError
 
     monkeypatch.setattr(os, "killpg", no_group)
-    monkeypatch.setattr(os, "kill", lambda pid, number: scene.sent.append(number))
+    killed: list[tuple[int, signal.Signals]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
     ladder = scene.ladder()
-    ladder.begin(PID)
+    ladder.begin(PID, keeper_pid=KEEPER)
     ladder.kill()
-    assert scene.sent == [signal.SIGKILL]
+    assert killed == [(KEEPER, signal.SIGCONT), (PID, signal.SIGKILL)]

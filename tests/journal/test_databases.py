@@ -166,7 +166,7 @@ def test_a_command_may_write_from_threads_of_its_own(call: Manage, tmp_path: Pat
     assert sorted(shown.splitlines()[1:]) == [f"thread {number}" for number in range(4)]
 
 
-def test_a_raw_connection_that_a_command_closes_fails_what_still_needs_it(call: Manage, tmp_path: Path) -> None:
+def test_a_raw_connection_that_a_command_closes_fails_its_step_if_that_matters(call: Manage, tmp_path: Path) -> None:
     call("migrate", "--run-syncdb", "--verbosity", "0")
     ways = [(then, more) for then in ("return", "ask", "insert", "leave_open") for more in ("", ", isolate: false")]
     ways += [(then, f", atomic: true{more}") for then in ("return", "insert") for more in ("", ", isolate: false")]
@@ -178,12 +178,13 @@ def test_a_raw_connection_that_a_command_closes_fails_what_still_needs_it(call: 
     found = {step["step_id"]: step for step in json.loads(done.stdout.splitlines()[-1])["result"]["steps"]}
     for number, way in enumerate(ways):
         step = found[f"s{number}"]
-        then, more = way
-        is_needed = then != "return" or "atomic" in more
-        assert step["status"] == ("failed" if is_needed else "succeeded"), way
-        assert bool(step["failure"]) == is_needed, way
-        if then == "leave_open":
-            assert 'it lost the connection to the database "default" in a transaction' in step["failure"]["message"]
+        # Nothing is lost where nothing is open, and the command asks for nothing more: manage.py would succeed too.
+        is_harmless = way[0] == "return" and "atomic" not in way[1]
+        assert step["status"] == ("succeeded" if is_harmless else "failed"), way
+        told = " ".join(((step["failure"] or {"message": ""})["message"], *step["warnings"]))
+        assert 'it closed the connection to the database "default"' in told, (way, told)
     assert (found["last"]["status"], found["effect"]["status"]) == ("succeeded", "succeeded")
     (row,) = runs(call)
     assert row["status"] == "failed"
+    recorded = {step_id: status for step_id, status, _ in statuses(call, row["id"])}
+    assert recorded == {step_id: step["status"] for step_id, step in found.items()}

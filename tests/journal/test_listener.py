@@ -12,16 +12,20 @@ import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, OperationalError
 from django.dispatch import Signal
+from django.utils import timezone
 
-from django_runbook import conf, signals
+from django_runbook import conf, events, signals
+from django_runbook.exceptions import JournalLost, RunbookError
 from django_runbook.executors.atomic import atomically
 from django_runbook.fields import storable
 from django_runbook.journal import writer
+from django_runbook.journal.listener import Journal
+from django_runbook.journal.thread import Write
 from django_runbook.locks.base import Kept
 from django_runbook.locks.factory import new_factory
 from django_runbook.locks.file import FileLock
 from django_runbook.models import FailedRow, Run, StepRun
-from django_runbook.results import StepStatus
+from django_runbook.results import Role, StepStatus
 from tests.journal.support import effects, resume
 from tests.runner.support import run
 from tests.testapp.management.commands import count_rows
@@ -355,6 +359,50 @@ def test_an_atomic_step_and_its_row_are_one_transaction(tmp_path: Path) -> None:
     run(tmp_path, text)
     assert [mark.name for mark in Mark.objects.all()] == ["one"]
     assert (row("one").status, row("two").status) == ("succeeded", "failed")
+
+
+class HeldWrites:
+    """Takes writes that wait for the transaction of a step."""
+
+    def __init__(self) -> None:
+        self.error: RunbookError | None = None
+        self.count = 0
+
+    def add(self, write: Write) -> None:
+        self.count += 1
+
+    def wait(self) -> None:
+        pytest.fail("this would wait for ever")
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+
+def test_an_atomic_step_may_commit_while_other_writes_wait_for_its_transaction() -> None:
+    writes = HeldWrites()
+    one: Any = SimpleNamespace(text="", digest="", is_waiting=False, alias="default", of=lambda step_id: one)
+    journal = Journal(Run(), writer=one, writes=writes, definitions=one, lock=one, mask=str, tell=print)
+    at = datetime.datetime.now(datetime.UTC)
+    for step_id in ("one", "other"):
+        journal(events.StepStarted(at=at, step_id=step_id, name="", role=Role.STEP, file="", line=1, argv=("noop",)))
+    assert writes.count == 2
+    assert journal.commit("one").write is not None
+    writes.error = JournalLost("gone")
+    with pytest.raises(JournalLost):
+        journal.commit("one")
+
+
+def test_progress_that_is_written_after_a_commit_is_left_out() -> None:
+    run = Run.objects.create(owner="me", pid=1, started_at=timezone.now())
+    step = StepRun(run=run, step_id="one", attempt=1, run_attempt=run.attempt_count, started_at=timezone.now())
+    late = writer.Writer(run, alias="default")
+    late.insert(step)
+    StepRun.objects.update(status="succeeded")
+    late.note(step, {"done_count": 3})
+    assert row("one").done_count is None
+    StepRun.objects.all().delete()
+    with pytest.raises(JournalLost):
+        late.note(step, {"done_count": 4})
 
 
 def test_an_atomic_step_whose_output_cannot_be_read_is_not_kept(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.utils import timezone, translation
 from pytest_django import DjangoDbBlocker
 
@@ -80,6 +80,24 @@ def test_a_connection_that_a_step_has_used_is_closed(
         assert before.restore() == []
         assert connections[alias].connection is None
         assert not hasattr(connections[alias], "tenant")
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql", "mariadb"])
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_raw_connection_that_was_closed_is_a_problem_if_a_transaction_was_open(
+    tmp_path: Path, django_db_blocker: DjangoDbBlocker, engine: str, *, is_open: bool
+) -> None:
+    with django_db_blocker.unblock(), KnownConnections() as known, alias_on(engine, tmp_path) as alias:
+        before = take(known)
+        connections[alias].ensure_connection()
+        if is_open:
+            transaction.atomic(using=alias).__enter__()
+        connections[alias].connection.close()
+        problems = before.restore()
+        told = f'it closed the connection to the database "{alias}" without Django, or lost it'
+        assert (told in problems, told in before.take_warnings()) == (is_open, not is_open)
+        assert before.take_warnings() == ()
+        assert connections[alias].connection is None
 
 
 def test_what_was_on_the_object_of_a_connection_stays(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> None:

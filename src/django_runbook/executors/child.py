@@ -142,6 +142,7 @@ class _Step:
             _flush()
             leave_copy(result)
         problems = [*before.restore_connections(), *before.users.restore()]
+        result = replace(result, warnings=(*result.warnings, *before.take_warnings()))
         if problems and result.status is StepStatus.SUCCEEDED:
             failure = Failure(error_type="StateError", message="; ".join(problems), exit_code=1)
             return replace(result, status=StepStatus.FAILED, failure=failure)

@@ -102,6 +102,7 @@ class InlineExecutor:
             stop.listen_again()
             self.reopen()
         problems += before.restore()
+        result = replace(result, warnings=(*result.warnings, *before.take_warnings()))
         if refusal.message and (result.failure is None or refusal.message not in result.failure.message):
             problems.append(refusal.message)
         if problems and result.status is StepStatus.SUCCEEDED:

@@ -86,7 +86,7 @@ class _Keeper:
             self._become_step()
         for descriptor in self._of_step:
             os.close(descriptor)
-        self._send(Forked(pid=self._pid))
+        self._send(Forked(pid=self._pid, keeper_pid=os.getpid()))
         exit_code, left_behind = self._watch()
         # The run continues with the message, and may take the same lock for the next step.
         for descriptor in self._marks:

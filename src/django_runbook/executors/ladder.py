@@ -56,6 +56,7 @@ class Ladder:
         self.deadline: Deadline | None = None
         self.last_signal: signal.Signals | None = None
         self._pid: int | None = None
+        self._keeper_pid = 0
         self._channel = channel
         self._bounds = bounds
         self._limit = bounds.limit
@@ -80,9 +81,9 @@ class Ladder:
     def has_started(self) -> bool:
         return self._pid is not None
 
-    def begin(self, pid: int) -> None:
-        """Take note of the process; what it should have got before, it gets now."""
-        self._pid = pid
+    def begin(self, pid: int, *, keeper_pid: int) -> None:
+        """Take note of the process and of its keeper; what it should have got before, it gets now."""
+        self._pid, self._keeper_pid = pid, keeper_pid
         if self._is_asked_to_end:
             self._send(messages.End(number=self._number, is_forced=self._is_forced))
         elif self._is_told:
@@ -120,7 +121,9 @@ class Ladder:
             self._begin_to_end(self.cause)
 
     def kill(self) -> None:
-        """Skip all steps but the last."""
+        """Skip all steps but the last, unless it was taken already."""
+        if self.last_signal is signal.SIGKILL:
+            return
         self._kill_at = time.monotonic()
         self._signal(signal.SIGKILL)
 
@@ -170,6 +173,10 @@ class Ladder:
         self.last_signal = number
         if self._pid is None:
             return
+        if number is signal.SIGKILL:
+            # Somebody may have halted it, and then nobody would report the end.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self._keeper_pid, signal.SIGCONT)
         try:
             os.killpg(self._pid, number)
         except ProcessLookupError:

@@ -32,9 +32,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forked:
-    """Says that there is a process, the first of its group."""
+    """Says that there is a process, the first of its group, and who watches over it."""
 
     pid: int
+    keeper_pid: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,9 +54,9 @@ class WatchedProcess:
         if not self._is_over:
             # What the process reports could not be passed on: its result would be lost.
             self.ladder.kill()
-            with contextlib.suppress(EOFError):
-                while not (self._is_over or self.ladder.is_at_end):
-                    self._receive_status(self.status.receive())
+            while not (self._is_over or self.ladder.is_at_end):
+                if _has_more(self.status, seconds=_SLICE_SECONDS):
+                    self._read(self.status)
         for one in self._sources:
             one.close()
 
@@ -106,7 +106,7 @@ class WatchedProcess:
                 # Only now: nobody reads a call that is longer than what the system buffers before there is a process.
                 with contextlib.suppress(OSError):
                     self.channel.send(self.call)
-                self.ladder.begin(message.pid)
+                self.ladder.begin(message.pid, keeper_pid=message.keeper_pid)
             case messages.Refused():
                 self._refused, self._is_over = message, True
             case messages.Ended():
@@ -227,11 +227,11 @@ class WatchedProcess:
         return failed(f"its process was ended by {name}, which this run did not send", exit_code=128 - code)
 
 
-def _has_more(source: Channel | PipeReader) -> bool:
+def _has_more(source: Channel | PipeReader, *, seconds: float = 0.0) -> bool:
     # Not select: a run with many branches has more descriptors than it can take.
     poll = select.poll()
     poll.register(source, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(1000 * seconds))
 
 
 def failed(message: str, *, exit_code: int, kind: type[Exception] = ChildProcessError) -> AttemptResult:

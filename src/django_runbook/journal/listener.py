@@ -146,8 +146,11 @@ class Journal:
         self._item_hashes[step_id] = digest_of(item, mask=self._mask)
 
     def commit(self, step_id: str) -> Commit:
+        # Its row was written before it began. The writes since then, of other branches too, may wait for a lock that
+        # its transaction holds: SQLite has one for the whole database.
+        if self._writes.error is not None:
+            raise self._writes.error
         opened = self._open.get(step_id)
-        self._writes.wait()
         if opened is None or self._writer.is_waiting:
             return Commit()
         changes = self._columns_of_end(step_id, opened)

@@ -118,8 +118,14 @@ class Writer:
 
     def note(self, row: StepRun, changes: dict[str, Any]) -> None:
         """Write how far a row is, where nobody is in the middle of something."""
-        if not self.is_waiting:
-            self._write(lambda is_again: self._found(row.note(using=self.alias, **changes)))
+        if self.is_waiting:
+            return
+
+        def note(is_again: bool) -> None:  # noqa: FBT001 - `_write` calls it
+            # An atomic step may have committed its end while this waited for its transaction.
+            self._found(row.note(using=self.alias, **changes) or self._is(row, StepStatus.SUCCEEDED.value))
+
+        self._write(note)
 
     def finish_run(self, **result: Any) -> None:
         """Write how the run ended."""

@@ -70,6 +70,13 @@ class Snapshot:
         """Close the connections that the command has used; return the transactions that it left open."""
         return self.databases.restore(self.depths)
 
+    def take_warnings(self) -> tuple[str, ...]:
+        """Return what is worth a warning since the last call."""
+        closed = self.databases.closed
+        told = tuple(closed)
+        closed.clear()
+        return told
+
     def _restore_signals(self) -> None:
         if self.signals:
             handlers = _handlers()
@@ -186,6 +193,8 @@ class _Databases:
 
     def __init__(self, known: KnownConnections) -> None:
         self.known = known
+        # Says which connections were closed without Django, where nothing was lost with them.
+        self.closed: list[str] = []
         self._states = {one.alias: _copied(vars(one)) for one in known}
 
     def restore(self, depths: dict[str, int]) -> list[str]:
@@ -202,10 +211,11 @@ class _Databases:
     def _restore(self, connection: BaseDatabaseWrapper, *, depth: int) -> Iterator[str]:
         is_closed = _is_closed(connection)
         if is_closed:
-            # As under `manage.py`, a closed connection alone is no failure.
-            if len(connection.atomic_blocks) > depth or not connection.autocommit:
-                alias = connection.alias
-                yield f'it lost the connection to the database "{alias}" in a transaction, which was rolled back'
+            told = f'it closed the connection to the database "{connection.alias}" without Django, or lost it'
+            if depth or _loses_work(connection):
+                yield told
+            else:
+                self.closed.append(told)
         else:
             yield from _roll_back(connection, depth=depth)
         if depth or (connection.in_atomic_block and not is_closed) or is_in_memory(connection.alias):
@@ -330,6 +340,11 @@ def _is_closed(connection: BaseDatabaseWrapper) -> bool:
             return not getattr(raw, "open", True)
         case _:
             return bool(getattr(raw, "closed", False))
+
+
+def _loses_work(connection: BaseDatabaseWrapper) -> bool:
+    """Whether something that was not committed is lost if this connection is closed."""
+    return connection.in_atomic_block or not connection.autocommit or is_in_memory(connection.alias)
 
 
 def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:
