@@ -188,3 +188,12 @@ def test_a_raw_connection_that_a_command_closes_fails_its_step_if_that_matters(c
     assert row["status"] == "failed"
     recorded = {step_id: status for step_id, status, _ in statuses(call, row["id"])}
     assert recorded == {step_id: step["status"] for step_id, step in found.items()}
+
+
+def test_the_output_of_a_running_step_is_in_the_history(call: Manage, tmp_path: Path) -> None:
+    call("migrate", "--verbosity", "0")
+    (tmp_path / "seen.yml").write_text("steps: [{id: it, command: see_output}]")
+    done = call("run_runbook", "seen.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = call("show_runs", "--run", runs(call)[0]["id"], "--step", "it").stdout
+    assert shown.splitlines()[-2:] == ["a first line", "a last line"]

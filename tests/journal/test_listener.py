@@ -248,7 +248,7 @@ def test_progress_is_recorded(tmp_path: Path) -> None:
 
 
 def test_progress_can_be_seen_while_nobody_is_in_a_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django_runbook.journal.listener._PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr("django_runbook.journal.listener._NOTE_SECONDS", 0.0)
     told = run(tmp_path, "steps: [{id: seen, command: see_progress}]")
     assert told.output("seen") == ["1 of 10", "in a transaction: 1 of 10", "3 of 10"]
     assert row("seen").done_count == 3
@@ -370,6 +370,9 @@ class HeldWrites:
 
     def add(self, write: Write) -> None:
         self.count += 1
+
+    def add_later(self, write: Write, *, seconds: float) -> bool:
+        return False
 
     def wait(self) -> None:
         pytest.fail("this would wait for ever")

@@ -26,8 +26,8 @@ from django_runbook.process.masking import Mask
 from django_runbook.results import ExitCode, Failure, StepResult, StepStatus
 from django_runbook.runner.recording import HIDDEN
 
-# How often the progress of a step is written.
-_PROGRESS_SECONDS: Final = 1.0
+# How often the progress and the output of running steps are written.
+_NOTE_SECONDS: Final = 1.0
 _NOT_RECORDED: Final = "this run was not recorded: the tables of django_runbook do not exist (migrate creates them)"
 
 
@@ -242,6 +242,8 @@ class Journal:
         opened = self._open.get(event.step_id)
         if opened is not None:
             opened.output.add(event.line)
+            opened.is_noted = False
+            self._note()
 
     def _keep_progress(self, event: events.StepProgress) -> None:
         opened = self._open.get(event.step_id)
@@ -253,22 +255,21 @@ class Journal:
             "failed_count": event.failed_count,
         }
         opened.is_noted = False
-        now = time.monotonic()
-        # A database that is slow gets one note at a time.
-        if now - self._noted_at < _PROGRESS_SECONDS or self._is_note_waiting or not self._writer.can_note():
-            return
-        self._noted_at = now
-        self._is_note_waiting = True
-        notes = [(one.row, one.progress) for one in self._open.values() if not one.is_noted]
-        for one in self._open.values():
-            one.is_noted = True
+        self._note()
 
-        def note() -> None:
-            self._is_note_waiting = False
-            for row, progress in notes:
-                self._writer.note(row, progress)
+    def _note(self) -> None:
+        """Have it written how far the running steps are and what they have printed, at most once a second."""
+        if not self._is_note_waiting and self._writer.can_note():
+            seconds = self._noted_at + _NOTE_SECONDS - time.monotonic()
+            self._is_note_waiting = self._writes.add_later(self._write_notes, seconds=seconds)
 
-        self._writes.add(note)
+    def _write_notes(self) -> None:
+        self._is_note_waiting = False
+        self._noted_at = time.monotonic()
+        for one in tuple(self._open.values()):
+            if not one.is_noted and one.row.pk is not None:
+                one.is_noted = True
+                self._writer.note(one.row, {**one.output.columns(), **one.progress})
 
     def _fail_attempt(self, event: events.AttemptFailed) -> None:
         opened = self._open[event.step_id]

@@ -1,7 +1,8 @@
-"""The lines of a step to its first and its last ones, within a bound."""
+"""Keeps the first and the last lines of a step, within a bound."""
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from typing import Final
 
@@ -15,11 +16,13 @@ _PER_LINE: Final = 1
 
 
 class KeptOutput:
-    """Takes each line; what is neither in the head nor in the tail is counted."""
+    """Takes lines; counts those that are neither in the head nor in the tail."""
 
-    __slots__ = ("_head", "_head_length", "_is_head_full", "_tail", "_tail_length", "left_out_count")
+    __slots__ = ("_guard", "_head", "_head_length", "_is_head_full", "_tail", "_tail_length", "left_out_count")
 
     def __init__(self) -> None:
+        # Lines are added by one thread, while another one writes what there is so far.
+        self._guard = threading.Lock()
         self._head: list[str] = []
         self._tail: deque[str] = deque()
         self._head_length = self._tail_length = self.left_out_count = 0
@@ -27,6 +30,10 @@ class KeptOutput:
 
     def add(self, line: str) -> None:
         """Keep one more line, as far as there is room."""
+        with self._guard:
+            self._add(line)
+
+    def _add(self, line: str) -> None:
         length = len(line) + _PER_LINE
         head_room = MAX_CHARACTERS * HEAD_LINES // (HEAD_LINES + TAIL_LINES)
         if not self._is_head_full and len(self._head) < HEAD_LINES and self._head_length + length <= head_room:
@@ -44,7 +51,11 @@ class KeptOutput:
             self.left_out_count += 1
 
     def columns(self) -> dict[str, object]:
-        """What there is, by the names of its columns."""
+        """Return the lines by the names of their columns."""
+        with self._guard:
+            return self._columns()
+
+    def _columns(self) -> dict[str, object]:
         if not self._head and not self._tail:
             return {}
         columns: dict[str, object] = {"output_head": storable("\n".join(self._head))}

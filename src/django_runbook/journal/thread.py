@@ -6,6 +6,7 @@ cannot change the session in which their history is written.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -30,6 +31,9 @@ class Writes(Protocol):
     def add(self, write: Write) -> None:
         """Take a write; it may be done later."""
 
+    def add_later(self, write: Write, *, seconds: float) -> bool:
+        """Take a write that may be left out; return whether it is done later. There is one at a time."""
+
     def wait(self) -> None:
         """Wait until all writes so far are done; raise the RunbookError of the first that failed."""
 
@@ -51,6 +55,11 @@ class ImmediateWrites:
         except RunbookError as error:
             self.error = error
 
+    def add_later(self, write: Write, *, seconds: float) -> bool:
+        if seconds <= 0:
+            self.add(write)
+        return False
+
     def wait(self) -> None:
         if self.error is not None:
             raise self.error
@@ -69,6 +78,7 @@ class ThreadedWrites:
         self.error: RunbookError | None = None
         self._patience_seconds = patience_seconds
         self._queue: queue.SimpleQueue[Write | Future[None] | None] = queue.SimpleQueue()
+        self._later: tuple[float, Write] | None = None
         self._began_at: float | None = None
         self._ended: Future[None] | None = None
         self._guard = threading.Lock()
@@ -79,6 +89,12 @@ class ThreadedWrites:
                 self._ended = Future()
                 threading.Thread(target=self._run, name="runbook-history", daemon=True).start()
         self._queue.put(write)
+
+    def add_later(self, write: Write, *, seconds: float) -> bool:
+        self._later = time.monotonic() + seconds, write
+        # The thread may wait for the next write without a limit.
+        self.add(_do_nothing)
+        return True
 
     def wait(self) -> None:
         if self._ended is not None and self.error is None:
@@ -113,7 +129,7 @@ class ThreadedWrites:
     def _run(self) -> None:
         assert self._ended is not None
         try:
-            while (item := self._queue.get()) is not None:
+            while (item := self._next()) is not None:
                 if isinstance(item, Future):
                     item.set_result(None)
                 elif self.error is None:
@@ -121,6 +137,16 @@ class ThreadedWrites:
         finally:
             connections.close_all()
             self._ended.set_result(None)
+
+    def _next(self) -> Write | Future[None] | None:
+        while (later := self._later) is not None:
+            seconds = later[0] - time.monotonic()
+            if seconds <= 0:
+                self._later = None
+                return later[1]
+            with contextlib.suppress(queue.Empty):
+                return self._queue.get(timeout=seconds)
+        return self._queue.get()
 
     def _do(self, write: Write) -> None:
         self._began_at = time.monotonic()
@@ -132,3 +158,7 @@ class ThreadedWrites:
             self.error = JournalLost(f"internal error: {type(error).__name__}: {error}")
         finally:
             self._began_at = None
+
+
+def _do_nothing() -> None:
+    pass

@@ -117,15 +117,19 @@ class Writer:
         self._write(finish)
 
     def note(self, row: StepRun, changes: dict[str, Any]) -> None:
-        """Write how far a row is, where nobody is in the middle of something."""
+        """Write how far a row is; a database that is busy or away is not waited for, since another note will come."""
         if self.is_waiting:
             return
-
-        def note(is_again: bool) -> None:  # noqa: FBT001 - `_write` calls it
-            # An atomic step may have committed its end while this waited for its transaction.
-            self._found(row.note(using=self.alias, **changes) or self._is(row, StepStatus.SUCCEEDED.value))
-
-        self._write(note)
+        try:
+            with self._own_block():
+                # An atomic step may have committed its end while this waited for its transaction.
+                self._found(row.note(using=self.alias, **changes) or self._is(row, StepStatus.SUCCEEDED.value))
+        except Error as error:
+            self.on_answer()
+            if not self._is_transient(error):
+                raise JournalLost(self._why(error)) from error
+            if not self.connection.in_atomic_block and not _is_busy(error):
+                self._close()
 
     def finish_run(self, **result: Any) -> None:
         """Write how the run ended."""

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from django_runbook.cleaning import cleaned
 from django_runbook.journal.liveness import Life
-from django_runbook.models import StepRun
+from django_runbook.models import RUNNING, StepRun
 from django_runbook.pages import words
 from django_runbook.pages.attempts import Attempt, attempts_at, retries
 from django_runbook.pages.progress import Progress
@@ -88,6 +88,11 @@ class StepPage:
         if step.done_count is None:
             return ""
         return Progress(done_count=step.done_count, total_count=step.total_count, failed_count=step.failed_count).text
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the step may print more."""
+        return self.step.status == RUNNING and not self.is_gone
 
     @property
     def has_output(self) -> bool:

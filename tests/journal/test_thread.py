@@ -1,0 +1,34 @@
+"""Tests the thread that writes the history."""
+
+from __future__ import annotations
+
+import threading
+
+from django_runbook.journal.thread import ImmediateWrites, ThreadedWrites
+
+
+def test_a_later_write_is_done_without_another_one() -> None:
+    writes, is_done = ThreadedWrites(patience_seconds=60), threading.Event()
+    writes.add(lambda: None)
+    writes.wait()
+    assert writes.add_later(is_done.set, seconds=0.01)
+    assert is_done.wait(20)
+    writes.close()
+
+
+def test_a_later_write_delays_neither_the_others_nor_the_end() -> None:
+    writes = ThreadedWrites(patience_seconds=60)
+    done: list[str] = []
+    assert writes.add_later(lambda: done.append("late"), seconds=3600)
+    writes.add(lambda: done.append("now"))
+    writes.wait()
+    writes.close()
+    assert done == ["now"]
+
+
+def test_without_a_thread_only_what_is_due_is_written() -> None:
+    writes = ImmediateWrites()
+    done: list[str] = []
+    assert not writes.add_later(lambda: done.append("late"), seconds=1)
+    assert not writes.add_later(lambda: done.append("due"), seconds=0)
+    assert done == ["due"]
