@@ -30,7 +30,7 @@ from django.utils.module_loading import import_string
 
 from django_runbook import batch, conf, events, lookup, results, resume, signals
 from django_runbook.batch import BatchCommand
-from django_runbook.batch.progress import Progress
+from django_runbook.batch.parts.progress_command import Progress
 from django_runbook.binding.errors import HOMES
 from django_runbook.document import codes, expressions, foreign, keys, names, schema
 from django_runbook.document.evaluation import budget, filters, grammar, members, tests

@@ -20,11 +20,12 @@ from django.db.models.functions import RowNumber
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_runbook.batch import BatchCommand, progress
-from django_runbook.batch import checkpoint as checkpoints
-from django_runbook.batch import loop as loops
-from django_runbook.batch.options import Shard
-from django_runbook.batch.spans import Span
+from django_runbook.batch import BatchCommand
+from django_runbook.batch.core import batch_loop as loops
+from django_runbook.batch.core import checkpoint as checkpoints
+from django_runbook.batch.core.batch_options import Shard
+from django_runbook.batch.core.work import Span
+from django_runbook.batch.parts import progress_command as progress
 from django_runbook.models import Checkpoint, FailedRow
 from tests.batch.commands import CountBatches, CountItems, MarkItems
 from tests.batch.engines import Engine

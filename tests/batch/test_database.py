@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection, connections, transaction
 
-from django_runbook.batch.database import DatabaseCommand
+from django_runbook.batch.parts.database_command import DatabaseCommand
 from tests.batch.databases import VENDORS, alias_on, run
 
 

@@ -20,7 +20,7 @@ from django.core.management.base import CommandError
 from django.db import OperationalError, connections, transaction
 from django.db.models import QuerySet
 
-from django_runbook.batch import checkpoint as checkpoints
+from django_runbook.batch.core import checkpoint as checkpoints
 from django_runbook.models import Checkpoint, FailedRow
 from tests.batch.commands import CountBatches, CountItems, MarkItems
 from tests.batch.engines import Engine, wait_until

@@ -15,7 +15,8 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from django_runbook.batch import FileBatchCommand, records
+from django_runbook.batch import FileBatchCommand
+from django_runbook.batch.sources import records
 from django_runbook.models import Checkpoint, FailedRow
 from tests.batch.engines import KILLED, Engine
 from tests.batch.test_kill import dies_at

@@ -15,7 +15,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from django_runbook.batch.graceful import SIGNALS, GracefulCommand
+from django_runbook.batch.parts.graceful_command import SIGNALS, GracefulCommand
 from django_runbook.exceptions import Stopped
 from django_runbook.process import stopping
 from tests.batch.support import read_line, started
@@ -255,7 +255,7 @@ def test_the_handlers_of_the_outer_command_come_back() -> None:
 ON_ITS_OWN = """
 import sys, django
 django.setup()
-from django_runbook.batch.graceful import GracefulCommand
+from django_runbook.batch.parts.graceful_command import GracefulCommand
 class Command(GracefulCommand):
     def handle(self, *args, **options):
         print("working", flush=True)

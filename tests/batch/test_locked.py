@@ -16,8 +16,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from django_runbook import conf
-from django_runbook.batch.graceful import GracefulCommand
-from django_runbook.batch.locked import LockedCommand
+from django_runbook.batch.parts.graceful_command import GracefulCommand
+from django_runbook.batch.parts.locked_command import LockedCommand
 from django_runbook.exceptions import LockHeld, LockLost, LockUnavailable, Stopped
 from django_runbook.locks import watching
 from django_runbook.locks.base import Lock
@@ -211,8 +211,8 @@ import django
 from django.conf import settings
 settings.RUNBOOK = {{"LOCK": {{"BACKEND": "file", "OPTIONS": {{"directory": {str(tmp_path / "locks")!r}}}}}}}
 django.setup()
-from django_runbook.batch.graceful import GracefulCommand
-from django_runbook.batch.locked import LockedCommand
+from django_runbook.batch.parts.graceful_command import GracefulCommand
+from django_runbook.batch.parts.locked_command import LockedCommand
 
 class Command({order}):
     requires_system_checks = ()

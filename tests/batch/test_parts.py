@@ -11,11 +11,11 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import AppCommand, BaseCommand, CommandError, CommandParser, LabelCommand
 
-from django_runbook.batch.database import DatabaseCommand
-from django_runbook.batch.graceful import GracefulCommand
-from django_runbook.batch.locked import LockedCommand
-from django_runbook.batch.part import Part
-from django_runbook.batch.progress import ProgressCommand
+from django_runbook.batch.parts.database_command import DatabaseCommand
+from django_runbook.batch.parts.graceful_command import GracefulCommand
+from django_runbook.batch.parts.locked_command import LockedCommand
+from django_runbook.batch.parts.mixin import Part
+from django_runbook.batch.parts.progress_command import ProgressCommand
 
 PARTS: tuple[type[Part], ...] = (DatabaseCommand, GracefulCommand, LockedCommand, ProgressCommand)
 

@@ -21,10 +21,10 @@ from django.db import (
 from django.db.models import DateTimeField
 
 from django_runbook import batch
-from django_runbook.batch.errors import Kind, classify, message
-from django_runbook.batch.keyset import Key
-from django_runbook.batch.options import ErrorLimit
-from django_runbook.batch.sizing import AdaptiveSize, FixedSize
+from django_runbook.batch.core.batch_options import ErrorLimit
+from django_runbook.batch.core.error_kinds import Kind, classify, message
+from django_runbook.batch.core.sizing import AdaptiveSize, FixedSize
+from django_runbook.batch.sources.queryset_source import Key
 from django_runbook.exceptions import LockLost
 from tests.batchapp.models import WithMoment, WithNumber
 

@@ -16,7 +16,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
-from django_runbook.batch.progress import Progress, ProgressCommand, Standing, default_outlet, track
+from django_runbook.batch.parts.progress_command import Progress, ProgressCommand, Standing, default_outlet, track
 
 
 @dataclass
@@ -226,7 +226,7 @@ def test_where_progress_goes(
     assert type(default_outlet(stream=stream, verbosity=verbosity)).__name__ == kind
 
 
-LOOP = "from django_runbook.batch.progress import track\nfor item in track('abc', description='Letters [x]'): pass\n"
+LOOP = "from django_runbook.batch.parts.progress_command import track\nfor item in track('abc', description='Letters [x]'): pass\n"
 
 
 def on_terminal(code: str, **environ: str) -> str:

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connections
 
-from django_runbook.batch import checkpoint as checkpoints
+from django_runbook.batch.core import checkpoint as checkpoints
 from django_runbook.models import Checkpoint, FailedRow, FinishedKey
 from tests.batch.commands import CountBatches, CountItems, MarkItems
 from tests.batch.engines import Engine

@@ -20,7 +20,7 @@ from django.db.models import PROTECT, Q, QuerySet
 from django.db.models.signals import post_delete
 from django.utils import timezone
 
-from django_runbook.batch import conditions
+from django_runbook.management import purge_conditions as conditions
 from django_runbook.management.commands import purge_rows
 from django_runbook.models import Checkpoint
 from flights.models import Compensation, Flight

@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from django_runbook.batch.command import BatchCommand
-    from django_runbook.batch.database import DatabaseCommand
-    from django_runbook.batch.files import FileBatchCommand
-    from django_runbook.batch.graceful import GracefulCommand
-    from django_runbook.batch.locked import LockedCommand
-    from django_runbook.batch.progress import ProgressCommand, track
+    from django_runbook.batch.batch_command import BatchCommand
+    from django_runbook.batch.file_batch_command import FileBatchCommand
+    from django_runbook.batch.parts.database_command import DatabaseCommand
+    from django_runbook.batch.parts.graceful_command import GracefulCommand
+    from django_runbook.batch.parts.locked_command import LockedCommand
+    from django_runbook.batch.parts.progress_command import ProgressCommand, track
 
 __all__ = [
     "BatchCommand",
@@ -27,13 +27,13 @@ __all__ = [
 ]
 
 _ROOMS: Final = {
-    "BatchCommand": "command",
-    "DatabaseCommand": "database",
-    "FileBatchCommand": "files",
-    "GracefulCommand": "graceful",
-    "LockedCommand": "locked",
-    "ProgressCommand": "progress",
-    "track": "progress",
+    "BatchCommand": "batch_command",
+    "DatabaseCommand": "parts.database_command",
+    "FileBatchCommand": "file_batch_command",
+    "GracefulCommand": "parts.graceful_command",
+    "LockedCommand": "parts.locked_command",
+    "ProgressCommand": "parts.progress_command",
+    "track": "parts.progress_command",
 }
 
 

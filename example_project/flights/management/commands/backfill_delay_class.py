@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Case, CharField, QuerySet, Value, When
 
 from django_runbook.batch import BatchCommand
-from django_runbook.batch.base import Result
+from django_runbook.batch.source_command import Result
 from flights.models import DelayClass, Flight
 
 CLASSES = Case(

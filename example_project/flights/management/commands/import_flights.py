@@ -11,8 +11,8 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from django_runbook.batch import FileBatchCommand
-from django_runbook.batch.base import Result
-from django_runbook.batch.records import Format
+from django_runbook.batch.source_command import Result
+from django_runbook.batch.sources.records import Format
 from flights import files
 from flights.models import Flight
 

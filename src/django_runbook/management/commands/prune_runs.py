@@ -11,7 +11,8 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from django_runbook import conf
-from django_runbook.batch import BatchCommand, values
+from django_runbook.batch import BatchCommand
+from django_runbook.batch.parts import option_values as values
 from django_runbook.exceptions import RunbookError
 from django_runbook.journal import liveness
 from django_runbook.journal.liveness import Life

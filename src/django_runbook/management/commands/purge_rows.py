@@ -12,9 +12,10 @@ from django.db.models import Model, ProtectedError, Q, QuerySet, RestrictedError
 from django.db.models.deletion import Collector
 from django.utils import timezone
 
-from django_runbook.batch import conditions, values
-from django_runbook.batch.base import Result
-from django_runbook.batch.command import BatchCommand
+from django_runbook.batch.batch_command import BatchCommand
+from django_runbook.batch.parts import option_values as values
+from django_runbook.batch.source_command import Result
+from django_runbook.management import purge_conditions as conditions
 from django_runbook.management.output import CleanCommand
 
 # As many as every database takes in one condition.

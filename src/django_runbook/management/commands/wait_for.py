@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_runbook.batch import targets, values
-from django_runbook.batch.graceful import GracefulCommand
-from django_runbook.batch.targets import Target
+from django_runbook.batch.parts import option_values as values
+from django_runbook.batch.parts.graceful_command import GracefulCommand
+from django_runbook.management import wait_targets as targets
 from django_runbook.management.output import CleanCommand
+from django_runbook.management.wait_targets import Target
 
 
 class Command(CleanCommand, GracefulCommand):

@@ -14,7 +14,9 @@ from typing import Any, ClassVar, Final, Literal
 from django.core.management.base import CommandError, CommandParser
 from django.db import Error, connections, transaction
 
-from django_runbook.batch.checkpoint import (
+from django_runbook.batch.core.batch_loop import BatchLoop, Transactions
+from django_runbook.batch.core.batch_options import NAMES, BatchOptions, ErrorLimit, add_options, shard_of
+from django_runbook.batch.core.checkpoint import (
     DryStore,
     Identity,
     NoStore,
@@ -24,18 +26,16 @@ from django_runbook.batch.checkpoint import (
     Store,
     table_alias,
 )
-from django_runbook.batch.database import DatabaseCommand
-from django_runbook.batch.errors import message
-from django_runbook.batch.failed import retry_failed
-from django_runbook.batch.graceful import GracefulCommand
-from django_runbook.batch.limits import unlimit_idle
-from django_runbook.batch.locked import LockedCommand
-from django_runbook.batch.loop import BatchLoop, Transactions
-from django_runbook.batch.options import NAMES, BatchOptions, ErrorLimit, add_options, shard_of
-from django_runbook.batch.patience import Patience
-from django_runbook.batch.progress import Progress, ProgressCommand
-from django_runbook.batch.sizing import AdaptiveSize, FixedSize
-from django_runbook.batch.spans import Source
+from django_runbook.batch.core.error_kinds import message
+from django_runbook.batch.core.retry_failed import retry_failed
+from django_runbook.batch.core.retrying import Patience
+from django_runbook.batch.core.sizing import AdaptiveSize, FixedSize
+from django_runbook.batch.core.timeouts import unlimit_idle
+from django_runbook.batch.core.work import Source
+from django_runbook.batch.parts.database_command import DatabaseCommand
+from django_runbook.batch.parts.graceful_command import GracefulCommand
+from django_runbook.batch.parts.locked_command import LockedCommand
+from django_runbook.batch.parts.progress_command import Progress, ProgressCommand
 from django_runbook.exceptions import LockHeld, LockLost
 
 _LOOKS: Final = 3

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_runbook.batch import statements
+from django_runbook.batch.parts import sql as statements
 
 
 def limit_idle(connection: BaseDatabaseWrapper, seconds: float) -> None:

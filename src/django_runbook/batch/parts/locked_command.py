@@ -19,8 +19,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from django_runbook import conf
-from django_runbook.batch import values
-from django_runbook.batch.part import Part
+from django_runbook.batch.parts import option_values as values
+from django_runbook.batch.parts.mixin import Part
 from django_runbook.exceptions import LockHeld, LockLost, RunbookError, Stopped
 from django_runbook.locks.base import Holder, Kept, Lock
 from django_runbook.locks.factory import new_factory

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_runbook.batch.values import given
+from django_runbook.batch.parts.option_values import given
 from django_runbook.models import MAX_RUN_KEY_LENGTH
 
 # What a percentage is taken of as long as nobody knows how much there is.

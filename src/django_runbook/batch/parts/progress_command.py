@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import IO, Any, Protocol, Self, TypeVar
 
-from django_runbook.batch.part import Part
+from django_runbook.batch.parts.mixin import Part
 
 Item = TypeVar("Item")
 # What a runner gives as the stealth option ``progress``: it is told done_count, total_count and failed_count.
@@ -194,7 +194,7 @@ def default_outlet(
         return _Nowhere()
     if not raw.isatty() or os.environ.get("TERM") in {"dumb", "unknown"}:
         return _Lines(raw)
-    from django_runbook.batch.bar import Bar  # rich is imported where a bar is drawn, and only there
+    from django_runbook.batch.parts.progress_bar import Bar  # rich is imported where a bar is drawn, and only there
 
     return Bar(raw, no_color=no_color)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from django_runbook.batch.errors import Failure, ItemError
+from django_runbook.batch.core.error_kinds import Failure, ItemError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

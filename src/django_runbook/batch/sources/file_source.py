@@ -18,9 +18,9 @@ from typing import Any, Final
 
 from django.core.management.base import CommandError
 
-from django_runbook.batch.errors import Failure, ItemError
-from django_runbook.batch.records import Format, Record, read_records
-from django_runbook.batch.spans import Outcome, Span
+from django_runbook.batch.core.error_kinds import Failure, ItemError
+from django_runbook.batch.core.work import Outcome, Span
+from django_runbook.batch.sources.records import Format, Record, read_records
 
 Work = Callable[[Sequence[Any]], "Done"]
 Parse = Callable[[Any], Any]

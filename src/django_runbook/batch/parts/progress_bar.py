@@ -7,7 +7,7 @@ from typing import IO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from django_runbook.batch.progress import Standing
+from django_runbook.batch.parts.progress_command import Standing
 
 
 class Bar:

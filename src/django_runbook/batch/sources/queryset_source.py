@@ -20,8 +20,8 @@ from django.db.models.fields.tuple_lookups import (
     TupleLessThanOrEqual,
 )
 
-from django_runbook.batch.errors import ItemError
-from django_runbook.batch.spans import Outcome, Span
+from django_runbook.batch.core.error_kinds import ItemError
+from django_runbook.batch.core.work import Outcome, Span
 
 Rows = QuerySet[Any]
 Work = Callable[[Rows, Span], Outcome]

@@ -22,10 +22,10 @@ from typing import Any, ClassVar
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_runbook.batch.base import SourceCommand, do_each
-from django_runbook.batch.filesource import Done, FileSource
-from django_runbook.batch.records import Format
-from django_runbook.batch.spans import Source
+from django_runbook.batch.core.work import Source
+from django_runbook.batch.source_command import SourceCommand, do_each
+from django_runbook.batch.sources.file_source import Done, FileSource
+from django_runbook.batch.sources.records import Format
 
 
 class FileBatchCommand(SourceCommand):

@@ -8,12 +8,12 @@ from functools import partial
 from django.core.management.base import CommandError
 from django.db import Error, transaction
 
-from django_runbook.batch.checkpoint import RowStore
-from django_runbook.batch.errors import Failure, Kind, classify, message, origin
-from django_runbook.batch.loop import Host, Transactions
-from django_runbook.batch.options import BatchOptions
-from django_runbook.batch.patience import RETRIES, Patience, delay_seconds
-from django_runbook.batch.spans import Outcome, Source, Span
+from django_runbook.batch.core.batch_loop import Host, Transactions
+from django_runbook.batch.core.batch_options import BatchOptions
+from django_runbook.batch.core.checkpoint import RowStore
+from django_runbook.batch.core.error_kinds import Failure, Kind, classify, message, origin
+from django_runbook.batch.core.retrying import RETRIES, Patience, delay_seconds
+from django_runbook.batch.core.work import Outcome, Source, Span
 from django_runbook.models import FailedRow
 
 

@@ -25,7 +25,7 @@ from typing import Any, Final, Self
 
 from django.core.management.base import CommandError
 
-from django_runbook.batch.part import Part
+from django_runbook.batch.parts.mixin import Part
 from django_runbook.exceptions import Stopped
 from django_runbook.process import forks, late, stopping
 

@@ -12,7 +12,7 @@ from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from django_runbook.batch import statements
+from django_runbook.batch.parts import sql as statements
 
 Restore = Callable[[BaseDatabaseWrapper], None]
 

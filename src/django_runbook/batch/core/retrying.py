@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from django.db import DatabaseError, InterfaceError, connections
 
-from django_runbook.batch.errors import Kind, classify
+from django_runbook.batch.core.error_kinds import Kind, classify
 
 T = TypeVar("T")
 RETRIES: Final = 3

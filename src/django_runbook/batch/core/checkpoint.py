@@ -16,9 +16,9 @@ from django.db import DatabaseError, Error, IntegrityError, connections, router,
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from django_runbook.batch.errors import Failure, Kind, classify
-from django_runbook.batch.limits import is_idle_limited, limited_wait
-from django_runbook.batch.patience import Patience
+from django_runbook.batch.core.error_kinds import Failure, Kind, classify
+from django_runbook.batch.core.retrying import Patience
+from django_runbook.batch.core.timeouts import is_idle_limited, limited_wait
 from django_runbook.exceptions import LockHeld, LockLost
 from django_runbook.fields import storable
 from django_runbook.locks.base import Holder

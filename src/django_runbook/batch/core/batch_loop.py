@@ -12,13 +12,13 @@ from typing import Final, Protocol
 from django.core.management.base import CommandError
 from django.db import Error, connections, transaction
 
-from django_runbook.batch.checkpoint import Position, Store
-from django_runbook.batch.errors import Failure, ItemError, Kind, classify, message, origin
-from django_runbook.batch.limits import limit_idle
-from django_runbook.batch.options import BatchOptions
-from django_runbook.batch.patience import RETRIES, Patience, delay_seconds
-from django_runbook.batch.sizing import BatchSize
-from django_runbook.batch.spans import Outcome, Source, Span
+from django_runbook.batch.core.batch_options import BatchOptions
+from django_runbook.batch.core.checkpoint import Position, Store
+from django_runbook.batch.core.error_kinds import Failure, ItemError, Kind, classify, message, origin
+from django_runbook.batch.core.retrying import RETRIES, Patience, delay_seconds
+from django_runbook.batch.core.sizing import BatchSize
+from django_runbook.batch.core.timeouts import limit_idle
+from django_runbook.batch.core.work import Outcome, Source, Span
 from django_runbook.exceptions import LockLost, RunbookError
 
 _THROTTLE_LOOK_SECONDS: Final = 5.0

@@ -21,8 +21,8 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_runbook.batch.part import Part
-from django_runbook.batch.read_only import read_only
+from django_runbook.batch.parts.mixin import Part
+from django_runbook.batch.parts.read_only import read_only
 from django_runbook.document.diagnostics import nearest
 
 

@@ -22,10 +22,10 @@ from typing import Any, ClassVar
 from django.core.management.base import CommandError
 from django.db.models import QuerySet
 
-from django_runbook.batch.base import SourceCommand, do_each
-from django_runbook.batch.errors import ItemError
-from django_runbook.batch.keyset import PRIMARY_KEY, Key, QuerySetSource
-from django_runbook.batch.spans import Outcome, Source, Span
+from django_runbook.batch.core.error_kinds import ItemError
+from django_runbook.batch.core.work import Outcome, Source, Span
+from django_runbook.batch.source_command import SourceCommand, do_each
+from django_runbook.batch.sources.queryset_source import PRIMARY_KEY, Key, QuerySetSource
 
 
 class BatchCommand(SourceCommand):
