@@ -23,9 +23,10 @@ from django.utils import timezone
 from django_runbook.batch import BatchCommand
 from django_runbook.batch.core import batch_loop as loops
 from django_runbook.batch.core import checkpoint as checkpoints
+from django_runbook.batch.core import checkpoint_tables
 from django_runbook.batch.core.batch_options import Shard
-from django_runbook.batch.core.work import Span
-from django_runbook.batch.parts import progress_command as progress
+from django_runbook.batch.core.work import KeyRange
+from django_runbook.batch.parts import progress_outputs
 from django_runbook.models import Checkpoint, FailedRow
 from tests.batch.commands import CountBatches, CountItems, MarkItems
 from tests.batch.engines import Engine
@@ -269,9 +270,9 @@ def test_rows_that_a_column_does_not_tell_apart_are_told_apart_by_the_primary_ke
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        pytest.param(("rank",), "rank can be NULL", id="nullable"),
-        pytest.param(("rnak",), "no field rnak", id="unknown"),
-        pytest.param(("parent",), "parent can be NULL", id="nullable-link"),
+        pytest.param(("rank",), "rank is nullable", id="nullable"),
+        pytest.param(("rnak",), 'no field "rnak"', id="unknown"),
+        pytest.param(("parent",), "parent is nullable", id="nullable-link"),
     ],
 )
 def test_a_key_that_would_leave_rows_out_is_refused_at_the_start(
@@ -379,7 +380,7 @@ def test_a_limit_ends_a_run_and_the_next_one_goes_on(sqlite: Engine) -> None:
     row = left(sqlite)
     assert row is not None
     assert (row.command, row.done_count, row.cursor) == ("commands", 3, f'["{pks(sqlite)[2]}"]')
-    assert call(sqlite, CountItems())[0] == "7 done (10 with those of earlier runs)\n"
+    assert call(sqlite, CountItems())[0] == "7 done (10 including earlier runs)\n"
     assert sqlite.problems(10) == []
 
 
@@ -387,14 +388,14 @@ def test_a_limit_that_takes_all_rows_finishes_the_work(sqlite: Engine) -> None:
     sqlite.fill(5)
     assert call(sqlite, CountItems(), "--limit", 5)[0] == "5 done\n"
     assert call(sqlite, CountItems(), "--limit", 3)[0] == "3 done; the next run continues from there\n"
-    assert call(sqlite, CountItems(), "--limit", 2)[0] == "2 done (5 with those of earlier runs)\n"
+    assert call(sqlite, CountItems(), "--limit", 2)[0] == "2 done (5 including earlier runs)\n"
 
 
 def test_a_dry_run_with_a_limit_counts_for_itself_and_names_no_next_run(sqlite: Engine) -> None:
     sqlite.fill(9)
     call(sqlite, CountItems(), "--limit", 4)
     out, _ = call(sqlite, CountItems(), "--limit", 2, "--dry-run")
-    assert out == "2 would be done (6 with those of earlier runs); more are left\n"
+    assert out == "2 would be done (6 including earlier runs); more rows remain\n"
 
 
 @pytest.mark.parametrize(
@@ -409,7 +410,7 @@ def test_a_dry_run_with_a_limit_counts_for_itself_and_names_no_next_run(sqlite: 
 def test_progress_under_a_limit_is_that_of_this_run(
     sqlite: Engine, monkeypatch: pytest.MonkeyPatch, tokens: tuple[Any, ...], counts: list[tuple[int, int, int]]
 ) -> None:
-    monkeypatch.setattr(progress._Runner, "interval_seconds", 0)
+    monkeypatch.setattr(progress_outputs.CallbackOutput, "interval_seconds", 0)
     sqlite.fill(9)
     call(sqlite, CountItems(), "--limit", 3)
     told: list[tuple[int, int | None, int]] = []
@@ -454,7 +455,7 @@ def test_an_option_that_changes_the_rows_does_not_go_on_where_another_run_was(sq
     call(sqlite, MarkItems(), "--limit", 2)
     assert call(sqlite, MarkItems(), "--value", "1")[0] == "2 done\n"
     assert Checkpoint.objects.using(sqlite.alias).count() == 1
-    assert call(sqlite, MarkItems(), "--batch-size", 1)[0] == "0 done (2 with those of earlier runs)\n"
+    assert call(sqlite, MarkItems(), "--batch-size", 1)[0] == "0 done (2 including earlier runs)\n"
     assert sqlite.problems(4) == []
 
 
@@ -473,11 +474,11 @@ def test_an_option_that_is_a_set_is_the_same_in_any_order(sqlite: Engine) -> Non
     assert list(one) != list(same)
     sqlite.fill(4)
     call(sqlite, Chosen(), "--limit", 2, chosen=[one, frozenset(("a", 1))])
-    assert call(sqlite, Chosen(), chosen=[same, frozenset((1, "a"))])[0] == "2 done (4 with those of earlier runs)\n"
+    assert call(sqlite, Chosen(), chosen=[same, frozenset((1, "a"))])[0] == "2 done (4 including earlier runs)\n"
 
 
 def test_an_option_that_is_another_one_in_each_process_is_refused(sqlite: Engine) -> None:
-    with pytest.raises(CommandError, match=r'the option "chosen" has the value <object .*cursor_options\(\) can'):
+    with pytest.raises(CommandError, match=r'the option "chosen" has the value <object .*override cursor_options\(\)'):
         call(sqlite, Chosen(), chosen=[object()])
 
 
@@ -513,7 +514,7 @@ def test_a_dry_run_looks_at_what_a_run_would_do_next(sqlite: Engine) -> None:
     looked: list[Item] = []
     call(sqlite, CountItems(looked.append), "--dry-run")
     assert len(looked) == 2
-    assert call(sqlite, CountItems())[0] == "2 done (5 with those of earlier runs)\n"
+    assert call(sqlite, CountItems())[0] == "2 done (5 including earlier runs)\n"
 
 
 @BOTH
@@ -553,7 +554,7 @@ def test_one_bad_row_in_ten_thousand_is_recorded_and_done_later(sqlite: Engine, 
 def test_a_row_that_failed_is_recorded_although_the_database_is_away_for_a_moment(
     sqlite: Engine, monkeypatch: pytest.MonkeyPatch, command: type[CountItems]
 ) -> None:
-    record, has_failed = checkpoints.RowStore.record, checkpoints.RowStore.has_failed
+    record, has_failed = checkpoints.CheckpointStore.record, checkpoints.CheckpointStore.has_failed
     failures = {record: iter([True]), has_failed: iter([True])}
 
     def first_away(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -565,14 +566,14 @@ def test_a_row_that_failed_is_recorded_although_the_database_is_away_for_a_momen
 
         return call_it
 
-    monkeypatch.setattr(checkpoints.RowStore, "record", first_away(record))
-    monkeypatch.setattr(checkpoints.RowStore, "has_failed", first_away(has_failed))
+    monkeypatch.setattr(checkpoints.CheckpointStore, "record", first_away(record))
+    monkeypatch.setattr(checkpoints.CheckpointStore, "has_failed", first_away(has_failed))
     monkeypatch.setattr(command, "wait", lambda self, seconds: False)
     sqlite.fill(9)
     bad = pks(sqlite)[4]
     failing_command = command(failing(bad))
     told: list[str] = []
-    monkeypatch.setattr(failing_command, "tell", told.append)
+    monkeypatch.setattr(failing_command, "write_message", told.append)
     with pytest.raises(CommandError, match="1 failed; --retry-failed"):
         call(sqlite, failing_command, "--max-errors", 5, "--batch-size", 4)
     assert told.count(f"batchapp.Item {bad}: ValueError: {bad} is bad; recorded as failed") == 1
@@ -588,7 +589,7 @@ def test_a_row_that_failed_is_told_once(
     sqlite.fill(9)
     failing_command = command(failing(pks(sqlite)[4]))
     told: list[str] = []
-    monkeypatch.setattr(failing_command, "tell", told.append)
+    monkeypatch.setattr(failing_command, "write_message", told.append)
     with pytest.raises(CommandError, match="1 failed"):
         call(sqlite, failing_command, "--max-errors", 1)
     assert len(told) == 1
@@ -602,7 +603,7 @@ def test_a_failed_row_that_is_gone_is_not_done(sqlite: Engine, command: type[Cou
         call(sqlite, command(failing(bad)), "--max-errors", 1)
     Item.objects.using(sqlite.alias).filter(pk=bad).delete()
     out, err = call(sqlite, command(), "--retry-failed")
-    assert (out, err) == ("0 done\n", f"batchapp.Item {bad} is not there any more, or is not to be done\n")
+    assert (out, err) == ("0 done\n", f"batchapp.Item {bad} no longer exists, or no longer needs to be done\n")
 
 
 @pytest.mark.parametrize(("limit", "is_enough"), [("2", False), ("3", True), ("29%", False), ("30%", True)])
@@ -660,7 +661,7 @@ def test_a_record_that_is_gone_when_its_row_fails_again_is_not_missed(
     with pytest.raises(CommandError, match="1 failed"):
         call(sqlite, CountItems(bad), "--max-errors", 1)
     raced = CountItems(bad)
-    monkeypatch.setattr(raced, "tell", lambda text: FailedRow.objects.using(sqlite.alias).all().delete())
+    monkeypatch.setattr(raced, "write_message", lambda text: FailedRow.objects.using(sqlite.alias).all().delete())
     with pytest.raises(CommandError, match="1 failed"):
         call(sqlite, raced, "--retry-failed")
     assert not FailedRow.objects.using(sqlite.alias).exists()
@@ -671,7 +672,7 @@ def test_a_row_that_was_retried_meanwhile_has_not_failed(sqlite: Engine) -> None
     with pytest.raises(CommandError, match="1 failed"):
         call(sqlite, CountItems(failing(pks(sqlite)[0])), "--max-errors", 1, "--limit", 3)
     call(sqlite, CountItems(), "--retry-failed")
-    assert call(sqlite, CountItems(), "--max-errors", 1)[0] == "3 done (5 with those of earlier runs)\n"
+    assert call(sqlite, CountItems(), "--max-errors", 1)[0] == "3 done (5 including earlier runs)\n"
     assert sqlite.problems(6) == []
 
 
@@ -701,11 +702,11 @@ def test_a_retry_that_ends_early_says_how_many_are_left(sqlite: Engine) -> None:
     with pytest.raises(CommandError, match="1 failed"):
         call(sqlite, CountItems(failing(*bad)), "--retry-failed", "--limit", 1)
     out, _ = call(sqlite, CountItems(), "--retry-failed", "--limit", 1)
-    assert out == "1 done; 2 of those that failed are left; --retry-failed continues with them\n"
+    assert out == "1 done; 2 not retried; --retry-failed continues with them\n"
     stopped = CountItems()
     stopped.look = lambda item: stopped.request_stop("enough")
     _, err = call(sqlite, stopped, "--retry-failed")
-    assert err == "stopped (enough); 1 done; 1 of those that failed are left; --retry-failed continues with them\n"
+    assert err == "stopped (enough); 1 done; 1 not retried; --retry-failed continues with them\n"
     assert call(sqlite, CountItems(), "--retry-failed")[0] == "1 done\n"
     assert sqlite.problems(5) == []
 
@@ -789,7 +790,7 @@ def test_work_that_leaves_its_rows_in_the_filter_fails_loudly(sqlite: Engine) ->
         is_todo = True
 
     sqlite.fill(2)
-    with pytest.raises(CommandError, match="does not take them out"):
+    with pytest.raises(CommandError, match="does not remove them"):
         call(sqlite, Endless())
 
 
@@ -882,7 +883,7 @@ def test_what_becomes_of_a_failed_row_is_told(
     bad = pks(sqlite)[1]
     failing_command = command(failing(bad))
     told: list[str] = []
-    monkeypatch.setattr(failing_command, "tell", told.append)
+    monkeypatch.setattr(failing_command, "write_message", told.append)
     with pytest.raises(CommandError, match=r"1 failed|1 would fail"):
         call(sqlite, failing_command, "--max-errors", 1, *tokens)
     assert told == [f"batchapp.Item {bad}: ValueError: {bad} is bad; {words}"]
@@ -963,8 +964,8 @@ def test_a_clock_that_goes_back_an_hour_changes_nothing(sqlite: Engine, monkeypa
 @pytest.fixture
 def without_table(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """The rows' database lacks the tables; the default one has them."""
-    has_table = checkpoints._has_table
-    monkeypatch.setattr(checkpoints, "_has_table", lambda alias: alias != sqlite.alias and has_table(alias))
+    has_table = checkpoint_tables.has_table
+    monkeypatch.setattr(checkpoint_tables, "has_table", lambda alias: alias != sqlite.alias and has_table(alias))
     yield sqlite
     Checkpoint.objects.all().delete()
     FailedRow.objects.all().delete()
@@ -1016,7 +1017,7 @@ def test_failed_rows_are_recorded_in_another_database_as_well(without_table: Eng
     ("error", "caught", "words"),
     [
         (KeyboardInterrupt(), KeyboardInterrupt, None),
-        (OperationalError("the connection is lost"), CommandError, "done, but its checkpoint could not be written"),
+        (OperationalError("the connection is lost"), CommandError, "done, but the checkpoint could not be written"),
     ],
     ids=["killed", "away"],
 )
@@ -1036,7 +1037,7 @@ def test_a_row_whose_failure_is_not_recorded_elsewhere_is_not_gone_past(
     without_table.fill(5)
     bad = pks(without_table)[1]
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoints.RowStore, "record", fail)
+        patched.setattr(checkpoints.CheckpointStore, "record", fail)
         patched.setattr(CountItems, "wait", lambda self, seconds: False)
         with pytest.raises(caught, match=words):
             call(without_table, command(failing(bad)), "--max-errors", 1, "--batch-size", 1)
@@ -1046,7 +1047,7 @@ def test_a_row_whose_failure_is_not_recorded_elsewhere_is_not_gone_past(
 
 
 def test_without_any_table_a_run_says_that_it_begins_again(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoints, "_has_table", lambda alias: False)
+    monkeypatch.setattr(checkpoint_tables, "has_table", lambda alias: False)
     sqlite.fill(5)
     _, err = call(sqlite, CountItems(), "--batch-size", 2)
     assert "at least once: no database has the table" in err
@@ -1069,19 +1070,16 @@ class Forbidding:
 
 def test_a_router_decides_where_checkpoints_may_be(sqlite: Engine, settings: Any) -> None:
     settings.DATABASE_ROUTERS = [Forbidding()]
-    assert checkpoints.table_alias(sqlite.alias) == "default"
+    assert checkpoint_tables.checkpoint_alias(sqlite.alias) == "default"
     settings.DATABASE_ROUTERS = []
-    assert checkpoints.table_alias(sqlite.alias) == sqlite.alias
+    assert checkpoint_tables.checkpoint_alias(sqlite.alias) == sqlite.alias
 
 
 def test_the_call_of_a_runner_begins_anew_once(sqlite: Engine) -> None:
     sqlite.fill(3)
     call(sqlite, CountItems(), "--limit", 1)
     call(sqlite, CountItems(), "--restart", "--limit", 2, "--batch-size", 2, call_key="run 1, step 2")
-    assert (
-        call(sqlite, CountItems(), "--restart", call_key="run 1, step 2")[0]
-        == "1 done (3 with those of earlier runs)\n"
-    )
+    assert call(sqlite, CountItems(), "--restart", call_key="run 1, step 2")[0] == "1 done (3 including earlier runs)\n"
     assert call(sqlite, CountItems(), "--restart", call_key="run 1, step 2")[0] == "0 done\n"
     assert [item.count for item in Item.objects.using(sqlite.alias).order_by("pk")] == [2, 1, 1]
     assert call(sqlite, CountItems(), "--restart", call_key="run 2, step 2")[0] == "3 done\n"
@@ -1101,7 +1099,7 @@ def test_a_call_that_fails_while_it_begins_anew_has_not_begun(
     first: tuple[object, ...],
     second: tuple[object, ...],
 ) -> None:
-    create, errors = checkpoints.RowStore._create, iter([error])
+    create, errors = checkpoints.CheckpointStore._create, iter([error])
 
     def fail_once(store: Any, **values: Any) -> Any:
         for one in errors:
@@ -1110,7 +1108,7 @@ def test_a_call_that_fails_while_it_begins_anew_has_not_begun(
 
     sqlite.fill(6)
     call(sqlite, CountItems(), *first, call_key="run 1, step 2")
-    monkeypatch.setattr(checkpoints.RowStore, "_create", fail_once)
+    monkeypatch.setattr(checkpoints.CheckpointStore, "_create", fail_once)
     monkeypatch.setattr(CountItems, "wait", lambda self, seconds: False)
     if is_told:
         with pytest.raises(KeyboardInterrupt):
@@ -1138,7 +1136,7 @@ def test_a_bad_row_that_came_into_a_piece_does_not_hide_the_one_behind_it(
 ) -> None:
     commit, calls = loops.BatchLoop._commit, iter(range(100))
 
-    def disturbed(loop: Any, span: Span, outcome: Any = None) -> None:
+    def disturbed(loop: Any, span: KeyRange, outcome: Any = None) -> None:
         match next(calls):
             case 0:
                 raise OperationalError("database is locked")
@@ -1157,7 +1155,7 @@ def test_a_bad_row_that_came_into_a_piece_does_not_hide_the_one_behind_it(
 
 def test_a_missing_table_is_seen(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Checkpoint._meta, "db_table", "none_of_this_name")
-    assert not checkpoints._has_table(sqlite.alias)
+    assert not checkpoint_tables.has_table(sqlite.alias)
     assert not connections[sqlite.alias].in_atomic_block
 
 
@@ -1233,9 +1231,9 @@ def test_a_shard_that_has_finished_waits_for_the_others(sqlite: Engine) -> None:
 @pytest.mark.parametrize(
     ("tokens", "words"),
     [
-        (["--batch-size", "0"], "'0' is not a whole number from 1 on"),
+        (["--batch-size", "0"], '"0" is not a positive integer'),
         (["--batch-size", "5", "--target-time", "1"], "not allowed with"),
-        (["--target-time", "nan"], "is not a number of seconds"),
+        (["--target-time", "nan"], "is not a positive number of seconds"),
         (["--max-errors", "101%"], "is not a share"),
         (["--max-errors", "-1"], "neither a number of rows nor a share|expected one argument"),
         (["--max-errors", "x%"], "is not a share"),
@@ -1271,13 +1269,13 @@ def test_the_values_of_a_call_from_code_are_read_as_those_of_the_command_line(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"limit": 0}, "--limit: '0' is not a whole number from 1 on"),
-        ({"max_errors": "many"}, "--max-errors: 'many' is neither"),
-        ({"shard": "3/2"}, "--shard: '3/2' is not a shard"),
-        ({"batch_size": True}, "--batch-size: 'True' is not"),
-        ({"target_time": "soon"}, "--target-time: 'soon' is not"),
-        ({"pause": -1}, "--pause: '-1' is not"),
-        ({"lock_wait": "soon"}, '--lock-wait: "soon" is no duration'),
+        ({"limit": 0}, '--limit: "0" is not a positive integer'),
+        ({"max_errors": "many"}, '--max-errors: "many" is neither'),
+        ({"shard": "3/2"}, '--shard: "3/2" is not a shard'),
+        ({"batch_size": True}, '--batch-size: "True" is not'),
+        ({"target_time": "soon"}, '--target-time: "soon" is not'),
+        ({"pause": -1}, '--pause: "-1" is not'),
+        ({"lock_wait": "soon"}, '--lock-wait: "soon" is not a duration'),
     ],
 )
 def test_a_value_of_a_call_from_code_that_cannot_be_is_refused(
@@ -1310,7 +1308,7 @@ def test_a_function_without_an_importable_name_is_refused(sqlite: Engine) -> Non
     sqlite.fill(4)
     call(sqlite, Chosen(), "--limit", 2)
     Chosen.chosen = staticmethod(lambda: None)
-    with pytest.raises(CommandError, match="another one in each process"):
+    with pytest.raises(CommandError, match="differs in each process"):
         call(sqlite, Chosen())
 
 
@@ -1357,10 +1355,10 @@ def test_work_whose_checkpoint_stays_away_is_not_done_again_by_the_same_run(
     def failing_always(store: Any, old: Any, new: Any) -> bool:
         raise OperationalError("the connection is lost")
 
-    monkeypatch.setattr(checkpoints.RowStore, "advance", failing_always)
+    monkeypatch.setattr(checkpoints.CheckpointStore, "advance", failing_always)
     monkeypatch.setattr(CountItems, "wait", lambda self, seconds: False)
     without_table.fill(6)
-    with pytest.raises(CommandError, match="done, but its checkpoint could not be written"):
+    with pytest.raises(CommandError, match="done, but the checkpoint could not be written"):
         call(without_table, CountItems(), "--batch-size", 2)
     assert Ledger.objects.using(without_table.alias).count() == 2
 
@@ -1392,14 +1390,14 @@ def test_a_command_that_is_one_transaction_keeps_no_checkpoint_elsewhere(without
 def test_the_work_is_not_done_again_because_the_other_database_is_away(
     without_table: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    advance, failures = checkpoints.RowStore.advance, iter([True, False, True, True])
+    advance, failures = checkpoints.CheckpointStore.advance, iter([True, False, True, True])
 
     def failing_at_times(store: Any, old: Any, new: Any) -> bool:
         if next(failures, False):
             raise OperationalError("the connection is lost")
         return advance(store, old, new)
 
-    monkeypatch.setattr(checkpoints.RowStore, "advance", failing_at_times)
+    monkeypatch.setattr(checkpoints.CheckpointStore, "advance", failing_at_times)
     monkeypatch.setattr(CountItems, "wait", lambda self, seconds: False)
     without_table.fill(6)
     call(without_table, CountItems(), "--batch-size", 2)
@@ -1427,7 +1425,7 @@ def test_rows_are_counted_when_somebody_needs_to_know(
     arguments: tuple[str, ...],
     count: int,
 ) -> None:
-    monkeypatch.setattr(progress._Runner, "interval_seconds", interval_seconds)
+    monkeypatch.setattr(progress_outputs.CallbackOutput, "interval_seconds", interval_seconds)
     sqlite.fill(2)
     with CaptureQueriesContext(sqlite.connection) as captured:
         call(sqlite, command(), "--batch-size", 1, *arguments, progress=lambda *counts: None)
@@ -1435,7 +1433,7 @@ def test_rows_are_counted_when_somebody_needs_to_know(
 
 
 def test_what_is_counted_late_is_the_whole_work(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress._Runner, "interval_seconds", 0.0)
+    monkeypatch.setattr(progress_outputs.CallbackOutput, "interval_seconds", 0.0)
     told: list[tuple[int, int | None, int]] = []
     sqlite.fill(4)
     call(sqlite, CountItems(), "--batch-size", 1, "--limit", 2)
@@ -1462,11 +1460,11 @@ class Uncountable(CountItems):
 def test_work_that_cannot_be_counted_is_done(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, transaction_per: str
 ) -> None:
-    monkeypatch.setattr(progress._Runner, "interval_seconds", 0.0)
+    monkeypatch.setattr(progress_outputs.CallbackOutput, "interval_seconds", 0.0)
     monkeypatch.setattr(Uncountable, "transaction_per", transaction_per)
     told: list[tuple[int, int | None, int]] = []
     engine.fill(4)
-    with pytest.raises(CommandError, match="the rows cannot be counted, which a share in --max-errors"):
+    with pytest.raises(CommandError, match="a share in --max-errors needs the number of rows"):
         call(engine, Uncountable(), "--max-errors", "1%")
     _, err = call(engine, Uncountable(), "--batch-size", 2, progress=lambda *counts: told.append(counts))
     assert engine.problems(4) == []
@@ -1565,14 +1563,14 @@ def test_a_row_that_comes_into_the_span_of_a_bad_one_is_done(sqlite: Engine, com
     class Late(command):  # type: ignore[misc, valid-type]  # a variable
         def make_source(self) -> Any:
             source = super().make_source()
-            find = source.next_span
+            find = source.next_range
 
-            def next_span(**limits: Any) -> Span | None:
-                span: Span | None = find(**limits)
+            def next_range(**limits: Any) -> KeyRange | None:
+                span: KeyRange | None = find(**limits)
                 Item.objects.using(sqlite.alias).get_or_create(pk=5)
                 return span
 
-            source.next_span = next_span
+            source.next_range = next_range
             return source
 
     Item.objects.using(sqlite.alias).create(pk=10)

@@ -20,7 +20,7 @@ from django.core.management.base import CommandError
 from django.db import OperationalError, connections, transaction
 from django.db.models import QuerySet
 
-from django_runbook.batch.core import checkpoint as checkpoints
+from django_runbook.batch.core import takeover
 from django_runbook.models import Checkpoint, FailedRow
 from tests.batch.commands import CountBatches, CountItems, MarkItems
 from tests.batch.engines import Engine, wait_until
@@ -153,14 +153,14 @@ def test_a_takeover_waits_for_a_process_stopped_in_its_transaction_as_long_as_th
     request: pytest.FixtureRequest, vendor: str, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     engine: Engine = request.getfixturevalue(vendor)
-    monkeypatch.setattr(checkpoints, "_LOCK_WAIT_SECONDS", 1)
+    monkeypatch.setattr(takeover, "_LOCK_WAIT_SECONDS", 1)
     engine.fill(10)
     stopped = Stopping(once(lambda: os.kill(os.getpid(), signal.SIGSTOP), at=5))
     with engine.forked(engine.work(stopped, "--batch-size", 3)) as zombie:
         _, status = os.waitpid(zombie.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
         err = call(engine, Stopping())
-        assert f"the last one at work on it was test_faults, process {zombie.pid} on " in err
+        assert f"the last owner of the work was test_faults, process {zombie.pid} on " in err
         assert engine.problems(10) == []
         engine.connection.close()
         zombie.kill(signal.SIGCONT)
@@ -170,18 +170,21 @@ def test_a_takeover_waits_for_a_process_stopped_in_its_transaction_as_long_as_th
 
 
 HELD = {
-    "sqlite": ("BEGIN IMMEDIATE", r"holds the database; the last one at work on it was test_faults, process \d+ .*\n"),
+    "sqlite": ("BEGIN IMMEDIATE", r"holds the database; the last owner of the work was test_faults, process \d+ .*\n"),
     "postgresql": (
         "BEGIN; UPDATE django_runbook_checkpoint SET holder = holder",
-        "holds the checkpoint; .*ends a batch",
+        "holds the checkpoint; .*ends a batch that is idle",
     ),
-    "mariadb": ("UPDATE django_runbook_checkpoint SET holder = 'x'", "holds the checkpoint; .*ends a batch"),
+    "mariadb": (
+        "UPDATE django_runbook_checkpoint SET holder = 'x'",
+        "holds the checkpoint; .*ends a batch that is idle",
+    ),
 }
 
 
 def test_what_a_takeover_waits_for_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     statement, words = HELD[engine.vendor]
-    monkeypatch.setattr(checkpoints, "_LOCK_WAIT_SECONDS", 1)
+    monkeypatch.setattr(takeover, "_LOCK_WAIT_SECONDS", 1)
     engine.fill(4)
     call(engine, Patient(), "--limit", 1)
     engine.connection.close()
@@ -205,7 +208,7 @@ def test_what_a_takeover_waits_for_is_told(engine: Engine, monkeypatch: pytest.M
 def test_sigterm_while_it_waits_for_the_checkpoint_is_heard(
     postgresql: Engine, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
-    monkeypatch.setattr(checkpoints, "_LOCK_WAIT_SECONDS", 1)
+    monkeypatch.setattr(takeover, "_LOCK_WAIT_SECONDS", 1)
     postgresql.fill(4)
     call(postgresql, Patient(), "--limit", 1)
     with another(postgresql) as cursor, postgresql.forked(postgresql.work(Patient())) as child:
@@ -252,7 +255,7 @@ def test_a_connection_that_is_cut_off_in_a_batch_is_made_again(
     engine: Engine = request.getfixturevalue(vendor)
     engine.fill(20)
     err = call(engine, command(once(lambda: _end_session(engine, _own_session(engine)), at=7)), "--batch-size", 5)
-    assert "trying again" in err
+    assert "retrying" in err
     assert engine.problems(20) == []
 
 
@@ -371,7 +374,7 @@ def test_a_transient_error_is_tried_again_with_half_of_the_rows(sqlite: Engine, 
             return False
 
     err = call(sqlite, Colliding(), "--batch-size", 16)
-    assert err.count("trying again") == 3
+    assert err.count("retrying") == 3
     assert spans == [16, 8, 4, 2, 2, 4, 8]
     assert sqlite.problems(16) == []
 
@@ -551,7 +554,7 @@ def test_a_checkpoint_that_was_wiped_ends_the_run(sqlite: Engine) -> None:
             Checkpoint.objects.using(sqlite.alias).all().delete()
             return None
 
-    with pytest.raises(CommandError, match="the checkpoint of test_faults is gone") as caught:
+    with pytest.raises(CommandError, match="the checkpoint of test_faults was deleted") as caught:
         call(sqlite, Wiping(), "--batch-size", 2)
     assert caught.value.returncode == 1
     assert Ledger.objects.using(sqlite.alias).count() == 2

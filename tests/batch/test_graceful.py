@@ -133,9 +133,9 @@ def test_a_second_signal_ends_the_command_although_it_catches_exceptions() -> No
 
 def test_an_end_that_no_signal_asked_for_is_no_success() -> None:
     def work(command: Command) -> None:
-        raise Stopped("stopped while it waited for the lock")
+        raise Stopped("stopped while waiting for the lock")
 
-    with pytest.raises(Stopped, match="while it waited"):
+    with pytest.raises(Stopped, match="while waiting"):
         call_command(Command(work))
 
 
@@ -164,7 +164,7 @@ def test_a_runner_decides_alone() -> None:
     asked: list[bool] = []
     command = Command(work)
     assert exit_code_of(command, stopping=lambda: bool(asked)) == 0
-    assert command.seen == [(False, signal.SIG_DFL, True, "asked by the runner")]
+    assert command.seen == [(False, signal.SIG_DFL, True, "requested by the runner")]
 
 
 def test_the_command_can_ask_itself_from_another_thread() -> None:

@@ -199,7 +199,7 @@ def test_a_lost_lock_stops_a_graceful_command(kind: type[Command]) -> None:
 @pytest.mark.parametrize("kind", [GracefulInside, GracefulOutside])
 def test_a_runner_can_stop_the_wait(kind: type[Command], taken: Lock) -> None:
     command = kind()
-    with pytest.raises(Stopped, match="stopped while it waited"):
+    with pytest.raises(Stopped, match="stopped while waiting"):
         call_command(command, "--lock-wait=20s", stopping=lambda: True)
     assert command.seen == []
 

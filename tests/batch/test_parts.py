@@ -14,10 +14,10 @@ from django.core.management.base import AppCommand, BaseCommand, CommandError, C
 from django_runbook.batch.parts.database_command import DatabaseCommand
 from django_runbook.batch.parts.graceful_command import GracefulCommand
 from django_runbook.batch.parts.locked_command import LockedCommand
-from django_runbook.batch.parts.mixin import Part
+from django_runbook.batch.parts.mixin import CommandMixin
 from django_runbook.batch.parts.progress_command import ProgressCommand
 
-PARTS: tuple[type[Part], ...] = (DatabaseCommand, GracefulCommand, LockedCommand, ProgressCommand)
+PARTS: tuple[type[CommandMixin], ...] = (DatabaseCommand, GracefulCommand, LockedCommand, ProgressCommand)
 
 
 class Plain:
@@ -33,7 +33,7 @@ class Whole:
     def look(self, **options: Any) -> None:
         command: Any = self
         assert (command.database, options["database"]) == ("replica", "replica")
-        assert (command.stopping, command.stop_reason) == (True, "asked by the runner")
+        assert (command.stopping, command.stop_reason) == (True, "requested by the runner")
         assert list(command.track("ab")) == ["a", "b"]
         assert command.lock.is_held()
         assert options["own"] == "mine"
@@ -103,7 +103,7 @@ def test_every_order_of_the_parts_gives_the_same_command(
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_each_part_is_a_command_of_its_own(part: type[Part]) -> None:
+def test_each_part_is_a_command_of_its_own(part: type[CommandMixin]) -> None:
     assert issubclass(part, BaseCommand)
     for other in set(PARTS) - {part}:
         assert not issubclass(part, other)

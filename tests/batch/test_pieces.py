@@ -22,9 +22,9 @@ from django.db.models import DateTimeField
 
 from django_runbook import batch
 from django_runbook.batch.core.batch_options import ErrorLimit
-from django_runbook.batch.core.error_kinds import Kind, classify, message
+from django_runbook.batch.core.error_kinds import ErrorKind, classify, message
 from django_runbook.batch.core.sizing import AdaptiveSize, FixedSize
-from django_runbook.batch.sources.queryset_source import Key
+from django_runbook.batch.sources.keyset import Key
 from django_runbook.exceptions import LockLost
 from tests.batchapp.models import WithMoment, WithNumber
 
@@ -77,37 +77,37 @@ def caused(error: Exception, **values: Any) -> Exception:
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (caused(OperationalError(), sqlstate="40P01"), Kind.TRANSIENT),
-        (caused(OperationalError(), sqlstate="08006"), Kind.TRANSIENT),
-        (caused(InternalError(), sqlstate="25P03"), Kind.TRANSIENT),
-        (caused(OperationalError(), sqlstate="57014"), Kind.TRANSIENT),
-        (caused(OperationalError(), sqlstate="53100"), Kind.FATAL),
-        (caused(OperationalError(), sqlstate="53300"), Kind.TRANSIENT),
-        (caused(ProgrammingError(), sqlstate="42P01"), Kind.FATAL),
-        (caused(IntegrityError(), sqlstate="23505"), Kind.ROW),
-        (caused(DataError(), sqlstate="22001"), Kind.ROW),
-        (caused(OperationalError(), sqlite_errorcode=5), Kind.TRANSIENT),
-        (caused(OperationalError(), sqlite_errorcode=261), Kind.TRANSIENT),
-        (caused(OperationalError(), sqlite_errorcode=13), Kind.FATAL),
-        (caused(OperationalError(), sqlite_errorcode=778), Kind.FATAL),
-        (caused(IntegrityError(), sqlite_errorcode=2067), Kind.ROW),
-        (caused(OperationalError(), args=(1213, "Deadlock found"), sqlstate="HY000"), Kind.TRANSIENT),
-        (caused(OperationalError(), args=(2013, "Lost connection")), Kind.TRANSIENT),
-        (caused(OperationalError(), args=(1114, "The table is full")), Kind.FATAL),
-        (caused(IntegrityError(), args=(1062, "Duplicate entry")), Kind.ROW),
-        (caused(OperationalError(), args=("the connection is lost",)), Kind.TRANSIENT),
-        (InterfaceError("connection already closed"), Kind.TRANSIENT),
-        (DatabaseError("Save with update_fields did not affect any rows."), Kind.ROW),
-        (ValueError("bad"), Kind.ROW),
-        (CommandError("that was it"), Kind.FATAL),
-        (LockLost("gone"), Kind.FATAL),
-        (OSError(errno.ENOSPC, "No space left on device"), Kind.FATAL),
-        (OSError(errno.ENOENT, "No such file"), Kind.ROW),
-        (MemoryError(), Kind.FATAL),
+        (caused(OperationalError(), sqlstate="40P01"), ErrorKind.TRANSIENT),
+        (caused(OperationalError(), sqlstate="08006"), ErrorKind.TRANSIENT),
+        (caused(InternalError(), sqlstate="25P03"), ErrorKind.TRANSIENT),
+        (caused(OperationalError(), sqlstate="57014"), ErrorKind.TRANSIENT),
+        (caused(OperationalError(), sqlstate="53100"), ErrorKind.FATAL),
+        (caused(OperationalError(), sqlstate="53300"), ErrorKind.TRANSIENT),
+        (caused(ProgrammingError(), sqlstate="42P01"), ErrorKind.FATAL),
+        (caused(IntegrityError(), sqlstate="23505"), ErrorKind.ROW),
+        (caused(DataError(), sqlstate="22001"), ErrorKind.ROW),
+        (caused(OperationalError(), sqlite_errorcode=5), ErrorKind.TRANSIENT),
+        (caused(OperationalError(), sqlite_errorcode=261), ErrorKind.TRANSIENT),
+        (caused(OperationalError(), sqlite_errorcode=13), ErrorKind.FATAL),
+        (caused(OperationalError(), sqlite_errorcode=778), ErrorKind.FATAL),
+        (caused(IntegrityError(), sqlite_errorcode=2067), ErrorKind.ROW),
+        (caused(OperationalError(), args=(1213, "Deadlock found"), sqlstate="HY000"), ErrorKind.TRANSIENT),
+        (caused(OperationalError(), args=(2013, "Lost connection")), ErrorKind.TRANSIENT),
+        (caused(OperationalError(), args=(1114, "The table is full")), ErrorKind.FATAL),
+        (caused(IntegrityError(), args=(1062, "Duplicate entry")), ErrorKind.ROW),
+        (caused(OperationalError(), args=("the connection is lost",)), ErrorKind.TRANSIENT),
+        (InterfaceError("connection already closed"), ErrorKind.TRANSIENT),
+        (DatabaseError("Save with update_fields did not affect any rows."), ErrorKind.ROW),
+        (ValueError("bad"), ErrorKind.ROW),
+        (CommandError("that was it"), ErrorKind.FATAL),
+        (LockLost("gone"), ErrorKind.FATAL),
+        (OSError(errno.ENOSPC, "No space left on device"), ErrorKind.FATAL),
+        (OSError(errno.ENOENT, "No such file"), ErrorKind.ROW),
+        (MemoryError(), ErrorKind.FATAL),
     ],
-    ids=lambda value: "" if isinstance(value, Kind) else None,
+    ids=lambda value: "" if isinstance(value, ErrorKind) else None,
 )
-def test_an_error_is_transient_or_a_fault_of_a_row_or_of_all(error: Exception, kind: Kind) -> None:
+def test_an_error_is_transient_or_a_fault_of_a_row_or_of_all(error: Exception, kind: ErrorKind) -> None:
     assert classify(error) is kind
 
 

@@ -1,4 +1,4 @@
-"""Progress: what is shown, when, and to whom."""
+"""Tests what progress shows, when, and where."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
-from django_runbook.batch.parts.progress_command import Progress, ProgressCommand, Standing, default_outlet, track
+from django_runbook.batch.parts.progress_command import ProgressCommand
+from django_runbook.batch.parts.progress_outputs import default_output
+from django_runbook.batch.parts.progress_state import ProgressState
+from django_runbook.batch.parts.progress_tracking import ProgressTracker, track
 
 
 @dataclass
@@ -30,16 +33,16 @@ class Clock:
 @dataclass
 class Seen:
     interval_seconds: float = 10.0
-    standings: list[Standing] = field(default_factory=list)
+    standings: list[ProgressState] = field(default_factory=list)
     lasts: list[bool] = field(default_factory=list)
 
-    def show(self, standing: Standing, *, is_last: bool) -> None:
-        self.standings.append(standing)
+    def show(self, state: ProgressState, *, is_last: bool) -> None:
+        self.standings.append(state)
         self.lasts.append(is_last)
 
     @property
     def counts(self) -> list[int]:
-        return [standing.done_count for standing in self.standings]
+        return [state.done_count for state in self.standings]
 
 
 def lines_of(items: Any, **options: Any) -> list[str]:
@@ -76,11 +79,11 @@ def test_a_function_that_counts_is_asked_when_the_work_takes_a_while() -> None:
         asked.append(clock.now)
         return 100
 
-    with Progress(total=count, outlet=seen, clock=clock) as progress:
+    with ProgressTracker(total=count, output=seen, clock=clock) as progress:
         for done_count in range(1, 30):
             clock.now += 1
             progress.update(done_count)
-    assert [standing.total_count for standing in seen.standings] == [None, 100, 100, 100]
+    assert [state.total_count for state in seen.standings] == [None, 100, 100, 100]
     assert len(asked) == 1
 
 
@@ -105,7 +108,7 @@ def test_a_given_total_is_taken() -> None:
 
 def test_between_the_first_and_the_last_time_the_interval_is_kept() -> None:
     clock, seen = Clock(), Seen()
-    with Progress(total=100, outlet=seen, clock=clock) as progress:
+    with ProgressTracker(total=100, output=seen, clock=clock) as progress:
         for done_count in range(1, 100):
             clock.now += 1
             progress.update(done_count)
@@ -130,7 +133,7 @@ def test_an_exception_in_the_loop_closes_the_progress_at_once() -> None:
 
 def test_rate_and_time_left_leave_out_what_an_earlier_process_did() -> None:
     clock, seen = Clock(), Seen()
-    progress = Progress(total=1000, done_count=500, outlet=seen, clock=clock)
+    progress = ProgressTracker(total=1000, done_count=500, output=seen, clock=clock)
     clock.now += 10
     progress.update(600, failed_count=2)
     assert seen.standings[0].count_text == "500 of 1,000 (50%)"
@@ -139,21 +142,21 @@ def test_rate_and_time_left_leave_out_what_an_earlier_process_did() -> None:
 
 
 def test_slow_work_is_counted_by_the_minute() -> None:
-    standing = Standing(
+    state = ProgressState(
         description="", done_count=1, total_count=None, failed_count=0, elapsed_seconds=20.0, rate=1 / 20
     )
-    assert standing.speed_text == "3.0/min"
+    assert state.speed_text == "3.0/min"
 
 
 def test_more_than_the_total_leaves_no_time_and_no_more_than_all() -> None:
-    standing = Standing(description="", done_count=9, total_count=6, failed_count=0, elapsed_seconds=1.0, rate=9.0)
-    assert standing.count_text == "9 of 6 (100%)"
-    assert standing.speed_text == "9.0/s"
+    state = ProgressState(description="", done_count=9, total_count=6, failed_count=0, elapsed_seconds=1.0, rate=9.0)
+    assert state.count_text == "9 of 6 (100%)"
+    assert state.speed_text == "9.0/s"
 
 
 def test_closing_twice_shows_one_end() -> None:
     seen = Seen()
-    progress = Progress(outlet=seen)
+    progress = ProgressTracker(output=seen)
     progress.close()
     progress.close()
     assert seen.lasts == [False, True]
@@ -212,7 +215,13 @@ def test_a_command_without_a_terminal_is_silent_unless_it_is_asked(verbosity: in
 
 @pytest.mark.parametrize(
     ("verbosity", "is_terminal", "kind"),
-    [(0, True, "_Nowhere"), (1, True, "Bar"), (2, True, "Bar"), (1, False, "_Nowhere"), (2, False, "_Lines")],
+    [
+        (0, True, "NullOutput"),
+        (1, True, "ProgressBar"),
+        (2, True, "ProgressBar"),
+        (1, False, "NullOutput"),
+        (2, False, "LineOutput"),
+    ],
 )
 def test_where_progress_goes(
     monkeypatch: pytest.MonkeyPatch,
@@ -223,10 +232,10 @@ def test_where_progress_goes(
     monkeypatch.setenv("TERM", "xterm")
     stream = io.StringIO()
     monkeypatch.setattr(stream, "isatty", lambda: is_terminal)
-    assert type(default_outlet(stream=stream, verbosity=verbosity)).__name__ == kind
+    assert type(default_output(stream=stream, verbosity=verbosity)).__name__ == kind
 
 
-LOOP = "from django_runbook.batch.parts.progress_command import track\nfor item in track('abc', description='Letters [x]'): pass\n"
+LOOP = "from django_runbook.batch.parts.progress_tracking import track\nfor item in track('abc', description='Letters [x]'): pass\n"
 
 
 def on_terminal(code: str, **environ: str) -> str:

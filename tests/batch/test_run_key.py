@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connections
 
-from django_runbook.batch.core import checkpoint as checkpoints
+from django_runbook.batch.core import checkpoint_tables
 from django_runbook.models import Checkpoint, FailedRow, FinishedKey
 from tests.batch.commands import CountBatches, CountItems, MarkItems
 from tests.batch.engines import Engine
@@ -39,7 +39,7 @@ def test_work_that_has_finished_under_a_key_is_not_done_again(sqlite: Engine) ->
     assert call(sqlite, CountItems(), "--run-key", "monday")[0] == "3 done\n"
     out, err = call(sqlite, CountItems(), "--run-key", "monday")
     assert out == "0 done\n"
-    assert err.startswith('it has finished under the run key "monday" before, at 20')
+    assert err.startswith('it already finished under the run key "monday" before, at 20')
     assert call(sqlite, CountItems(), "--run-key", "tuesday")[0] == "3 done\n"
     # A late repetition, as of a queue that delivers a message twice.
     assert call(sqlite, CountItems(), "--run-key", "monday")[0] == "0 done\n"
@@ -82,11 +82,11 @@ def test_work_is_continued_under_its_own_key(sqlite: Engine) -> None:
     call(sqlite, CountItems(), "--run-key", "monday", "--limit", 2, "--batch-size", 2)
     for other in (("--run-key", "tuesday"), ("--run-key", "tuesday", "--dry-run")):
         with pytest.raises(
-            CommandError, match='is unfinished, and was begun with --run-key "monday"; finish it with that'
+            CommandError, match='is unfinished and was started with --run-key "monday"; finish it with that key'
         ):
             call(sqlite, CountItems(), *other)
     assert keys(sqlite) == []
-    assert call(sqlite, CountItems(), "--run-key", "monday")[0] == "4 done (6 with those of earlier runs)\n"
+    assert call(sqlite, CountItems(), "--run-key", "monday")[0] == "4 done (6 including earlier runs)\n"
     assert call(sqlite, CountItems(), "--run-key", "monday")[0] == "0 done\n"
     assert counts(sqlite) == [1] * 6
 
@@ -94,7 +94,7 @@ def test_work_is_continued_under_its_own_key(sqlite: Engine) -> None:
 def test_work_that_was_begun_without_a_key_is_continued_without_one(sqlite: Engine) -> None:
     sqlite.fill(4)
     call(sqlite, CountItems(), "--limit", 2, "--batch-size", 2)
-    with pytest.raises(CommandError, match="was begun with no --run-key; finish it with none"):
+    with pytest.raises(CommandError, match="was started with no --run-key; finish it without a key"):
         call(sqlite, CountItems(), "--run-key", "monday")
     call(sqlite, CountItems())
     assert call(sqlite, CountItems(), "--run-key", "monday")[0] == "4 done\n"
@@ -115,7 +115,7 @@ def test_the_key_that_a_step_says_is_stronger_than_that_of_its_call(sqlite: Engi
     sqlite.fill(3)
     tokens = ("--run-key", "monday")
     assert call(sqlite, CountItems(), *tokens, "--limit", 1, call_key="run 1, step 1")[0].startswith("1 done")
-    assert call(sqlite, CountItems(), *tokens, call_key=later)[0] == "2 done (3 with those of earlier runs)\n"
+    assert call(sqlite, CountItems(), *tokens, call_key=later)[0] == "2 done (3 including earlier runs)\n"
     assert call(sqlite, CountItems(), *tokens, call_key=later)[0] == "0 done\n"
     assert call(sqlite, CountItems(), *tokens, call_key="run 3, step 1")[0] == "0 done\n"
     assert counts(sqlite) == [1, 1, 1]
@@ -152,11 +152,11 @@ def test_a_dry_run_looks_at_the_key_and_remembers_nothing(sqlite: Engine, comman
     assert keys(sqlite) == []
     call(sqlite, command(), "--run-key", "monday")
     out, err = call(sqlite, command(), "--run-key", "monday", "--dry-run")
-    assert (out, "has finished under the run key" in err) == ("0 would be done\n", True)
+    assert (out, "already finished under the run key" in err) == ("0 would be done\n", True)
 
 
 def test_rows_that_failed_are_retried_without_a_key(sqlite: Engine) -> None:
-    with pytest.raises(CommandError, match="--run-key has no meaning with --retry-failed") as caught:
+    with pytest.raises(CommandError, match="--run-key cannot be combined with --retry-failed") as caught:
         call(sqlite, CountItems(), "--run-key", "monday", "--retry-failed")
     assert caught.value.returncode == 2
 
@@ -212,7 +212,7 @@ def test_shards_of_two_keys_do_not_mix(sqlite: Engine) -> None:
     sqlite.fill(10)
     call(sqlite, CountItems(), "--run-key", "monday", "--shard", "1/2")
     for shard in ("1/2", "2/2"):
-        with pytest.raises(CommandError, match='was begun with --run-key "monday"'):
+        with pytest.raises(CommandError, match='was started with --run-key "monday"'):
             call(sqlite, CountItems(), "--run-key", "tuesday", "--shard", shard)
     with pytest.raises(CommandError, match=r"is unfinished under this run key with other shards \(1/2 finished\)"):
         call(sqlite, CountItems(), "--run-key", "monday")
@@ -234,7 +234,7 @@ def test_other_options_are_another_piece_of_work(sqlite: Engine) -> None:
 
 def test_without_a_table_there_is_no_memory(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     sqlite.fill(1)
-    monkeypatch.setattr(checkpoints, "_has_table", lambda alias: False)
+    monkeypatch.setattr(checkpoint_tables, "has_table", lambda alias: False)
     for command in (CountItems(), InOneTransaction()):
         with pytest.raises(CommandError, match="--run-key needs the table of checkpoints: migrate django_runbook"):
             call(sqlite, command, "--run-key", "monday")
@@ -243,12 +243,12 @@ def test_without_a_table_there_is_no_memory(sqlite: Engine, monkeypatch: pytest.
 
 
 def test_a_table_of_an_earlier_release_is_none(sqlite: Engine) -> None:
-    assert checkpoints._has_table(sqlite.alias)
+    assert checkpoint_tables.has_table(sqlite.alias)
     table = FinishedKey._meta.db_table
     with connections[sqlite.alias].cursor() as cursor:
         cursor.execute(f"ALTER TABLE {table} RENAME TO hidden")
         try:
-            assert not checkpoints._has_table(sqlite.alias)
+            assert not checkpoint_tables.has_table(sqlite.alias)
         finally:
             cursor.execute(f"ALTER TABLE hidden RENAME TO {table}")
 
@@ -256,7 +256,7 @@ def test_a_table_of_an_earlier_release_is_none(sqlite: Engine) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_key_is_remembered_where_the_checkpoint_is(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     sqlite.fill(3)
-    monkeypatch.setattr(checkpoints, "_has_table", lambda alias: alias != sqlite.alias)
+    monkeypatch.setattr(checkpoint_tables, "has_table", lambda alias: alias != sqlite.alias)
     assert call(sqlite, CountItems(), "--run-key", "monday")[0] == "3 done\n"
     assert call(sqlite, CountItems(), "--run-key", "monday")[0] == "0 done\n"
     assert FinishedKey.objects.get().run_key == "monday"

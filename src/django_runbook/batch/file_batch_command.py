@@ -1,4 +1,4 @@
-"""A command that takes in a file, in batches that survive being killed.
+"""Processes the records of a file, in batches that survive being killed.
 
     class Command(FileBatchCommand):
         help = "Import flights from a CSV file."
@@ -9,8 +9,8 @@
         def process_batch(self, flights):
             Flight.objects.using(self.database).bulk_create(flights)
 
-``manage.py import_flights flights.csv.gz --max-errors 5`` goes on where it was interrupted, and leaves out up to five
-lines that are no flights, which it names.
+``manage.py import_flights flights.csv.gz --max-errors 5`` continues an interrupted import, and skips and reports up to
+five invalid lines.
 """
 
 from __future__ import annotations
@@ -22,49 +22,50 @@ from typing import Any, ClassVar
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_runbook.batch.core.work import Source
-from django_runbook.batch.source_command import SourceCommand, do_each
-from django_runbook.batch.sources.file_source import Done, FileSource
+from django_runbook.batch.core.work import WorkSource, process_each
+from django_runbook.batch.django_compat import actions_of
+from django_runbook.batch.source_command import SourceCommand
+from django_runbook.batch.sources.file_source import FileSource, ValuesOutcome
 from django_runbook.batch.sources.records import Format
 
 
 class FileBatchCommand(SourceCommand):
-    """A command that works on the records of a CSV or JSON-lines file, gzipped or not, by its name.
+    """Processes the records of a CSV or JSON-lines file, gzipped or not.
 
-    Line numbers and a checksum of what has been read make the checkpoint: a file that has changed there is refused, one
-    that has grown is gone on with.
+    The checkpoint is a line number and a checksum of the file up to there: a file that has changed there is refused,
+    and a file that has grown is continued.
     """
 
     file_format: ClassVar[Format] = "csv"
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """The command's parser, with ``file`` as its first argument."""
+        """Create the parser of the command and add ``file`` as its first argument, unless the command defines it."""
         parser = super().create_parser(prog_name, subcommand, **kwargs)
-        if not any(action.dest == "file" for action in parser._actions):
-            parser.add_argument("file", help="The file to read; unpacked where its name ends in .gz.")
+        if not any(action.dest == "file" for action in actions_of(parser)):
+            parser.add_argument("file", help="Read this file; a name that ends in .gz is decompressed.")
         return parser
 
     def get_path(self) -> Path:
-        """The file to read."""
+        """Return the file to read."""
         return Path(self.options["file"])
 
     def get_format(self) -> Format:
-        """``csv``, whose first line names the columns, or ``jsonl``, with an object in each line."""
+        """Return ``csv``, whose first line names the columns, or ``jsonl``, with an object on each line."""
         return self.file_format
 
     def parse_row(self, row: Any) -> Any:
-        """What `process_item` or `process_batch` is given for a row; a ValueError or KeyError says that it is none.
+        """Convert a row for `process_item` or `process_batch`; ValueError and KeyError report an invalid line.
 
-        It must have no effect: it may be called more than once for a row.
+        It must have no side effects, because it may be called several times for a row.
         """
         return row
 
     def process_batch(self, rows: Sequence[Any]) -> int | None:
-        """Do the work of a batch. Returns how many rows were done, or None for all of them."""
+        """Process a batch; returns how many rows were done, or None for all of them."""
         raise NotImplementedError("a batch command needs process_item() or process_batch()")
 
-    def make_source(self) -> Source:
-        """The records of the file."""
+    def make_source(self) -> WorkSource:
+        """Return the records of the file."""
         by_item = type(self).process_batch is FileBatchCommand.process_batch
         if by_item and type(self).process_item is SourceCommand.process_item:
             raise CommandError("the command has neither process_item() nor process_batch()")
@@ -72,21 +73,21 @@ class FileBatchCommand(SourceCommand):
             self.get_path(),
             file_format=self.get_format(),
             parse=self.parse_row,
-            work=self._one_by_one if by_item else self._all_at_once,
+            work=self._values_by_items if by_item else self._values_at_once,
         )
 
     def describe_source(self) -> str:
-        """The file, wherever the command is called. A link stays one: what it points to is compared when it is read."""
+        """Describe the file by its absolute path; a symbolic link is kept, since reading compares its content."""
         return os.path.abspath(self.get_path())  # noqa: PTH100 - resolve() would follow it
 
     def cursor_options(self) -> Mapping[str, Any]:
-        """All options of the command, with the file by its whole path."""
+        """Return the options of the command without the file, which describe_source() identifies."""
         return {name: value for name, value in super().cursor_options().items() if name != "file"}
 
-    def _one_by_one(self, rows: Sequence[Any]) -> Done:
-        count, error = do_each(rows, self.process_item, is_stopping=lambda: self.stopping)
-        return Done(count=count, seen_count=count, error=error)
+    def _values_by_items(self, rows: Sequence[Any]) -> ValuesOutcome:
+        count, error = process_each(rows, self.process_item, is_stopping=lambda: self.stopping)
+        return ValuesOutcome(done_count=count, seen_count=count, error=error)
 
-    def _all_at_once(self, rows: Sequence[Any]) -> Done:
+    def _values_at_once(self, rows: Sequence[Any]) -> ValuesOutcome:
         count = self.process_batch(rows) if rows else 0
-        return Done(count=len(rows) if count is None else count, seen_count=len(rows))
+        return ValuesOutcome(done_count=len(rows) if count is None else count, seen_count=len(rows))

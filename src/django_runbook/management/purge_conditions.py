@@ -1,4 +1,4 @@
-"""The words of a command line to conditions on the rows of a model, checked before a row is touched."""
+"""Parses the conditions of purge_rows, and checks them before any row is deleted."""
 
 from __future__ import annotations
 
@@ -14,42 +14,43 @@ from django.db.models.constants import LOOKUP_SEP
 from django.utils import timezone
 
 from django_runbook.document.diagnostics import nearest
+from django_runbook.wording import choose_from, did_you_mean
 
 _TRUTHS = {"true": True, "false": False}
 
 
-def model(text: str) -> type[Model]:
-    """``sessions.Session`` to the model."""
+def parse_model(text: str) -> type[Model]:
+    """Return the model ``sessions.Session``."""
     try:
         return apps.get_model(text)
     except (LookupError, ValueError) as error:
         near = nearest(text, [known._meta.label for known in apps.get_models()])
-        hint = f'"{near}" is near' if near else "write it as in sessions.Session"
-        raise ArgumentTypeError(f'there is no model "{text}"; {hint}') from error
+        hint = did_you_mean(near) or "pass APP.MODEL, for example sessions.Session"
+        raise ArgumentTypeError(f'unknown model "{text}"; {hint}') from error
 
 
 def older_than(kind: type[Model], name: str, *, age: timedelta, now: datetime) -> Q:
-    """The rows whose date or time is so long ago; those without one are not among them."""
+    """Match rows whose date or time is older than an age; rows without a value do not match."""
     field = _field(kind, name)
     before = now - age
     if isinstance(field, DateTimeField):
         return Q(**{f"{name}__lt": before})
     if isinstance(field, DateField):
         return Q(**{f"{name}__lt": timezone.localdate(before) if timezone.is_aware(before) else before.date()})
-    raise CommandError(f"{kind._meta.label}.{name} holds no date: it cannot say how old a row is")
+    raise CommandError(f"{kind._meta.label}.{name} is not a date or time, so it cannot be the age of a row")
 
 
 def where(kind: type[Model], text: str) -> Q:
-    """``state=done`` or any other lookup of Django, such as ``owner__is_active=false`` and ``kind__in=a,b``."""
+    """Parse ``state=done`` or another Django lookup, such as ``owner__is_active=false`` or ``kind__in=a,b``."""
     name, is_given, value = text.partition("=")
     if not is_given or not name:
-        raise CommandError(f'"{text}" is no condition; write it as in state=done')
+        raise CommandError(f'"{text}" is not a condition (example: state=done)')
     condition = Q(**{name: _value(kind, name.split(LOOKUP_SEP), value)})
     try:
         kind._base_manager.filter(condition)
     except (FieldError, ValidationError, ValueError, TypeError) as error:
         reason = " ".join(error.messages) if isinstance(error, ValidationError) else str(error)
-        raise CommandError(f'"{text}" cannot be a condition on {kind._meta.label}: {reason}') from error
+        raise CommandError(f'"{text}" is not a valid condition for {kind._meta.label}: {reason}') from error
     return condition
 
 
@@ -62,7 +63,7 @@ def _value(kind: type[Model], parts: list[str], text: str) -> Any:
 
 
 def _follow(kind: type[Model], parts: list[str]) -> list[Any]:
-    """The field at the end of a path, and the lookups after it."""
+    """Return the field at the end of a path and the lookups after it."""
     name, *rest = parts
     field = _field(kind, name)
     related: Any = field.related_model
@@ -74,16 +75,15 @@ def _follow(kind: type[Model], parts: list[str]) -> list[Any]:
 def _field(kind: type[Model], name: str) -> Field[Any, Any]:
     label = kind._meta.label
     if LOOKUP_SEP in name:
-        raise CommandError(f'"{name}" is no field of {label} itself')
+        raise CommandError(f'"{name}" is not a field of {label} itself')
     try:
         field: Any = kind._meta.pk if name == "pk" else kind._meta.get_field(name)
     except FieldDoesNotExist as error:
-        near = nearest(name, _names(kind))
-        hint = f'"{near}" is near' if near else f"there are: {', '.join(_names(kind))}"
+        hint = did_you_mean(nearest(name, _names(kind))) or choose_from(_names(kind))
         raise CommandError(f'{label} has no field "{name}"; {hint}') from error
     if not getattr(field, "concrete", False) or field.many_to_many:
-        raise CommandError(f"{label}.{name} is no column of {label}: one row could match several times")
-    return field  # type: ignore[no-any-return]  # what it is was looked at
+        raise CommandError(f"{label}.{name} is not a column of {label}: a row could match several times")
+    return field  # type: ignore[no-any-return]  # checked above
 
 
 def _names(kind: type[Model]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a deployment waits for, from the words of a command line to a look that says what is missing."""
+"""Parses the targets of wait_for and checks whether they are available."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
 from django_runbook.document.diagnostics import nearest
+from django_runbook.wording import choose_from, did_you_mean
 
 _CONNECT_SECONDS: Final = 5
 _SHOWN_COUNT: Final = 3
@@ -24,7 +25,7 @@ _SHOWN_COUNT: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A database, a cache, or the migrations of a database; ``kind`` is the word for it."""
+    """Identifies a database, a cache, or the migrations of a database by its kind and alias."""
 
     kind: str
     alias: str
@@ -33,29 +34,28 @@ class Target:
         return f'{self.kind} "{self.alias}"'
 
     def missing(self, *, within_seconds: float) -> str:
-        """Why it is not there, empty when it is; a server that does not answer is given up soon after the time."""
-        return _LOOKS[self.kind](self.alias, within_seconds)
+        """Return why the target is unavailable, or an empty string; a connection is abandoned soon after the time."""
+        return _CHECKS[self.kind](self.alias, within_seconds)
 
 
-def word(text: str) -> str:
-    """A word of the command line that can be part of a target."""
-    known = [*_LOOKS, *_all_aliases()]
+def parse_word(text: str) -> str:
+    """Check a word of the command line, which is a kind of target or an alias."""
+    known = [*_CHECKS, *_all_aliases()]
     if text in known:
         return text
-    near = nearest(text, known)
-    hint = f'"{near}" is near' if near else f"the words are: {', '.join(dict.fromkeys(known))}"
+    hint = did_you_mean(nearest(text, known)) or choose_from(dict.fromkeys(known))
     raise ArgumentTypeError(f'"{text}" is neither a kind of target nor an alias; {hint}')
 
 
-def parse(words: Iterable[str]) -> list[Target]:
-    """``database replica cache`` to the database "replica" and the cache "default"."""
-    # The word of a kind always begins a target, so an alias that is named like one cannot be waited for.
+def parse_targets(words: Iterable[str]) -> list[Target]:
+    """Parse ``database replica cache`` into the database "replica" and the cache "default"."""
+    # A kind always starts a new target, so an alias named like a kind cannot be waited for.
     groups: list[tuple[str, list[str]]] = []
     for text in words:
-        if text in _LOOKS:
+        if text in _CHECKS:
             groups.append((text, []))
         elif not groups:
-            raise CommandError(f'"{text}" must follow one of {", ".join(_LOOKS)}')
+            raise CommandError(f'"{text}" must follow one of {", ".join(_CHECKS)}')
         else:
             groups[-1][1].append(text)
     targets = [_checked(kind, alias) for kind, aliases in groups for alias in aliases or [DEFAULT_DB_ALIAS]]
@@ -66,7 +66,7 @@ def _checked(kind: str, alias: str) -> Target:
     known = list(caches.settings if kind == "cache" else connections)
     if alias not in known:
         setting = "CACHES" if kind == "cache" else "DATABASES"
-        raise CommandError(f'{setting} has no alias "{alias}"; there are: {", ".join(known)}')
+        raise CommandError(f'{setting} has no alias "{alias}"; {choose_from(known)}')
     return Target(kind=kind, alias=alias)
 
 
@@ -75,7 +75,7 @@ def _all_aliases() -> list[str]:
 
 
 def _database(alias: str, within_seconds: float) -> str:
-    # A connection of its own: that of the process may be in a transaction, and its time limit is another one.
+    # A separate connection: that of the process may be in a transaction and has its own timeout.
     connection = connections[alias].copy()
     options = connection.settings_dict["OPTIONS"]
     options.pop("pool", None)
@@ -87,7 +87,7 @@ def _database(alias: str, within_seconds: float) -> str:
     except Error as error:
         return _first_line(error)
     finally:
-        # Not by SQLite's own close(), which keeps a database in memory, and this connection to it, open.
+        # Not through SQLite's override, which keeps the connection to an in-memory database open.
         BaseDatabaseWrapper.close(connection)
     return ""
 
@@ -106,26 +106,26 @@ def _migrations(alias: str, within_seconds: float) -> str:
     names = [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
     if len(names) > _SHOWN_COUNT:
         names[_SHOWN_COUNT:] = [f"{len(names) - _SHOWN_COUNT} more"]
-    return f"not applied: {', '.join(names)}" if names else ""
+    return f"unapplied: {', '.join(names)}" if names else ""
 
 
 def _cache(alias: str, within_seconds: float) -> str:
     cache = caches[alias]
     if isinstance(cache, DummyCache):
-        # It keeps nothing, and is always there.
+        # A dummy cache stores nothing and is always available.
         return ""
     key = f"django_runbook_wait_for_{uuid.uuid4().hex}"
     try:
         cache.set(key, alias, timeout=60)
         found = cache.get(key)
         cache.delete(key)
-    except Exception as error:  # noqa: BLE001 - each backend has exceptions of its own, and they are what is asked for
+    except Exception as error:  # noqa: BLE001 - each backend has its own exceptions, which are the answer here
         return _first_line(error)
-    return "" if found == alias else "it does not give back what was put in"
+    return "" if found == alias else "it does not return a stored value"
 
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
-_LOOKS: Final = {"database": _database, "cache": _cache, "migrations": _migrations}
+_CHECKS: Final = {"database": _database, "cache": _cache, "migrations": _migrations}

@@ -1,4 +1,4 @@
-"""Read the options of a batch command into checked values."""
+"""Parses the options of batch commands into checked values."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from typing import Any, Self
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_runbook.batch.parts.option_values import given
+from django_runbook.batch.parts.option_values import option_value
 from django_runbook.models import MAX_RUN_KEY_LENGTH
 
-# What a percentage is taken of as long as nobody knows how much there is.
+# The base of a percentage while the total is unknown.
 _LEAST_COUNT = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorLimit:
-    """How many rows may fail: a number, or a share of all."""
+    """Limits how many rows may fail: a number, or a share of all rows."""
 
     count: int = 0
     percent: float = 0.0
 
     def allows(self, failed_count: int, *, of: int) -> bool:
-        """Whether so many failures of so many rows are within it."""
+        """Return whether this many failures of ``of`` rows are within the limit."""
         return failed_count <= max(self.count, math.floor(Fraction(str(self.percent)) * of / 100))
 
     def base(self, *, total_count: int | None, seen_count: int) -> int:
-        """The number of rows that a percentage is taken of."""
+        """Return the number of rows on which a percentage is based."""
         return max(total_count, seen_count) if total_count is not None else max(seen_count, _LEAST_COUNT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """The part of the work with this number, from 1, of so many."""
+    """Identifies one of ``count`` shards by its number, from 1."""
 
     number: int
     count: int
@@ -48,9 +48,9 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOptions:
-    """Says how the work is done; ``batch_size`` is None where it adapts.
+    """Holds the options of a run; ``batch_size`` is None if it adapts.
 
-    ``run_key`` is what the command line names the work, ``call_key`` the runner's name for the call.
+    ``run_key`` names the work on the command line, ``call_key`` is the runner's name for the call.
     """
 
     batch_size: int | None
@@ -67,8 +67,11 @@ class BatchOptions:
 
     @classmethod
     def of(cls, options: Mapping[str, Any], *, batch_size: int | None, target_seconds: float) -> Self:
-        """Take the values of the command line, else those that the command has of its own."""
-        given_size, given_time = given(options, "batch_size", _positive), given(options, "target_time", _seconds)
+        """Take the values of the command line, with those of the command as defaults."""
+        given_size, given_time = (
+            option_value(options, "batch_size", _positive),
+            option_value(options, "target_time", _seconds),
+        )
         if given_size is not None:
             batch_size = given_size
         elif given_time is not None:
@@ -76,16 +79,16 @@ class BatchOptions:
         retry_failed, run_key = bool(options.get("retry_failed")), _given_run_key(options)
         if retry_failed and run_key:
             raise CommandError(
-                "--run-key has no meaning with --retry-failed: a recorded row that was done is not recorded any more",
+                "--run-key cannot be combined with --retry-failed, which deletes the record of each row that succeeds",
                 returncode=2,
             )
         return cls(
             batch_size=batch_size,
             target_seconds=target_seconds,
-            limit=given(options, "limit", _positive),
-            max_errors=given(options, "max_errors", _error_limit) or ErrorLimit(),
+            limit=option_value(options, "limit", _positive),
+            max_errors=option_value(options, "max_errors", _error_limit) or ErrorLimit(),
             retry_failed=retry_failed,
-            pause_seconds=given(options, "pause", _seconds) or 0.0 if options.get("pause") else 0.0,
+            pause_seconds=option_value(options, "pause", _seconds) or 0.0 if options.get("pause") else 0.0,
             restart=bool(options.get("restart")),
             dry_run=bool(options.get("dry_run")),
             shard=shard_of(options),
@@ -94,7 +97,7 @@ class BatchOptions:
         )
 
 
-# How the work is done does not change what its cursor means.
+# Options that do not change the meaning of a cursor.
 NAMES = frozenset(
     {
         "batch_size",
@@ -114,55 +117,53 @@ NAMES = frozenset(
 
 
 def shard_of(options: Mapping[str, Any]) -> Shard:
-    """Return the shard that the options ask for: without any, the one that is all."""
-    return given(options, "shard", _shard) or Shard(number=1, count=1)
+    """Return the shard from the options, by default the single one."""
+    return option_value(options, "shard", _shard) or Shard(number=1, count=1)
 
 
 def add_options(parser: CommandParser, *, has_shards: bool) -> None:
     """Add the options to a command's parser."""
     group = parser.add_argument_group("batches")
     size = group.add_mutually_exclusive_group()
-    size.add_argument("--batch-size", type=_positive, metavar="N", help="Put exactly N rows into each transaction.")
+    size.add_argument("--batch-size", type=_positive, metavar="N", help="Process exactly N rows per transaction.")
     size.add_argument(
         "--target-time",
         type=_seconds,
         metavar="SECONDS",
-        help="Put as many rows into each transaction as take SECONDS. Default: 0.5.",
+        help="Size transactions to take about SECONDS. Default: 0.5.",
     )
     group.add_argument(
-        "--limit", type=_positive, metavar="N", help="End after N rows; the next run continues after them."
+        "--limit", type=_positive, metavar="N", help="Stop after N rows; the next run continues after them."
     )
     group.add_argument(
         "--max-errors",
         type=_error_limit,
         metavar="N",
-        help="Record rows that fail and continue, up to N rows, or a share such as 1%%. Default: 0.",
+        help="Tolerate up to N failing rows, or a share such as 1%%, and record each. Default: 0.",
     )
-    group.add_argument("--pause", type=_seconds, metavar="SECONDS", help="Wait SECONDS between two transactions.")
-    group.add_argument("--dry-run", action="store_true", help="Do the work and roll each transaction back.")
+    group.add_argument("--pause", type=_seconds, metavar="SECONDS", help="Wait SECONDS between transactions.")
+    group.add_argument("--dry-run", action="store_true", help="Process the rows and roll back each transaction.")
     if has_shards:
         group.add_argument(
             "--shard",
             type=_shard,
             metavar="I/N",
-            help="Do part I of N parts, which can run at the same time.",
+            help="Process shard I of N; start one process per shard.",
         )
     group.add_argument(
         "--run-key",
         type=_run_key,
         metavar="KEY",
-        help="Name the work, as in 2026-01-31: what has finished under KEY is not done again.",
+        help="Name the work, for example 2026-01-31; work that has finished under KEY is not repeated.",
     )
     start = group.add_mutually_exclusive_group()
-    start.add_argument(
-        "--restart", action="store_true", help="Start from the beginning instead of continuing after the last batch."
-    )
-    start.add_argument("--retry-failed", action="store_true", help="Do only the rows that failed and were recorded.")
+    start.add_argument("--restart", action="store_true", help="Start over, ignoring the saved checkpoint.")
+    start.add_argument("--retry-failed", action="store_true", help="Retry only the recorded failed rows.")
 
 
 def _positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not int(text):
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+        raise ArgumentTypeError(f'"{text}" is not a positive integer')
     return int(text)
 
 
@@ -172,7 +173,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+        raise ArgumentTypeError(f'"{text}" is not a positive number of seconds')
     return seconds
 
 
@@ -183,15 +184,15 @@ def _error_limit(text: str) -> ErrorLimit:
         except ValueError:
             percent = math.nan
         if not 0 <= percent <= 100:
-            raise ArgumentTypeError(f"{text!r} is not a share between 0% and 100%")
+            raise ArgumentTypeError(f'"{text}" is not a share between 0% and 100%')
         return ErrorLimit(percent=percent)
     if not text.isascii() or not text.isdigit():
-        raise ArgumentTypeError(f"{text!r} is neither a number of rows nor a share such as 1%")
+        raise ArgumentTypeError(f'"{text}" is neither a number of rows nor a share such as 1%')
     return ErrorLimit(count=int(text))
 
 
 def _given_run_key(options: Mapping[str, Any]) -> str:
-    # An empty one is refused too: it comes from a variable that is not set.
+    # An empty key is refused too: it usually comes from an unset variable.
     key = options.get("run_key")
     try:
         return "" if key is None else _run_key(str(key))
@@ -203,9 +204,9 @@ def _run_key(text: str) -> str:
     if not text.strip():
         raise ArgumentTypeError("the key is empty")
     if not text.isprintable():
-        raise ArgumentTypeError(f"{text!r} has characters that cannot be printed")
+        raise ArgumentTypeError(f"{text!r} has unprintable characters")
     if len(text) > MAX_RUN_KEY_LENGTH:
-        raise ArgumentTypeError(f"the key has {len(text)} characters, and {MAX_RUN_KEY_LENGTH} are allowed")
+        raise ArgumentTypeError(f"the key has {len(text)} characters; at most {MAX_RUN_KEY_LENGTH} are allowed")
     return text
 
 
@@ -213,5 +214,5 @@ def _shard(text: str) -> Shard:
     found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     number, count = (int(found[1]), int(found[2])) if found else (0, 0)
     if not 1 <= number <= count:
-        raise ArgumentTypeError(f"{text!r} is not a shard such as 1/8: its number, and how many there are")
+        raise ArgumentTypeError(f'"{text}" is not a shard such as 1/8 (number/count)')
     return Shard(number=number, count=count)

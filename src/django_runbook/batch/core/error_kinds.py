@@ -1,4 +1,4 @@
-"""What a batch failed with to what can be done about it."""
+"""Classifies the errors of a batch: transient, row or fatal."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from django.db import (
 from django_runbook.exceptions import RunbookError
 
 
-class Kind(enum.Enum):
-    """TRANSIENT goes away by itself, ROW is a fault of a row, and FATAL would meet every row."""
+class ErrorKind(enum.Enum):
+    """Tells errors to retry (TRANSIENT) from errors of one row (ROW) and errors of every row (FATAL)."""
 
     TRANSIENT = enum.auto()
     ROW = enum.auto()
@@ -30,7 +30,7 @@ class Kind(enum.Enum):
 
 
 class ItemError(Exception):
-    """An item failed, and it is known which: ``key`` is its cursor, ``before`` that of the item before it."""
+    """Identifies the item that failed: ``key`` is its cursor, ``before`` the cursor of the item before it."""
 
     def __init__(self, *, before: str, key: str, index: int) -> None:
         super().__init__(key)
@@ -40,8 +40,8 @@ class ItemError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """Why a row was left undone, for people."""
+class RowFailure:
+    """Describes why a row failed."""
 
     key: str
     name: str
@@ -49,40 +49,40 @@ class Failure:
     traceback: str = ""
 
     @classmethod
-    def of(cls, error: BaseException, *, key: str, name: str) -> Failure:
-        """The failure of a row."""
+    def of(cls, error: BaseException, *, key: str, name: str) -> RowFailure:
+        """Build the failure of a row from its error."""
         text = "".join(traceback.format_exception(error))
         return cls(key=key, name=name, error=message(error), traceback=text)
 
 
 def message(error: BaseException) -> str:
-    """The kind of an error and what it says, in one line."""
+    """Format an error on one line: its class and its text."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def origin(error: BaseException) -> BaseException:
-    """What the work itself raised."""
+    """Return the error that the work itself raised."""
     if isinstance(error, ItemError) and error.__cause__ is not None:
         return error.__cause__
     return error
 
 
-def classify(error: BaseException) -> Kind:
-    """What can be done about an error of a batch."""
+def classify(error: BaseException) -> ErrorKind:
+    """Return whether to retry, to record a row as failed, or to stop."""
     if isinstance(error, DatabaseError | InterfaceError):
         return _of_database(error)
     if isinstance(error, CommandError | RunbookError | MemoryError | NotImplementedError | RecursionError):
-        # A CommandError is a command's own way to end.
-        return Kind.FATAL
+        # A command raises CommandError to end itself.
+        return ErrorKind.FATAL
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
-        return Kind.FATAL
-    return Kind.ROW
+        return ErrorKind.FATAL
+    return ErrorKind.ROW
 
 
-def _of_database(error: BaseException) -> Kind:
+def _of_database(error: BaseException) -> ErrorKind:
     cause: Any = error.__cause__ or error
-    # The number comes first: drivers of MySQL give a state as well, which is mostly the general one.
+    # The number comes first: MySQL drivers set a state as well, which is mostly the general one.
     number = cause.args[0] if cause.args else None
     if isinstance(number, int) and number:
         return _of_table(number, transient=_TRANSIENT_MYSQL, fatal=_FATAL_MYSQL, error=error)
@@ -91,92 +91,92 @@ def _of_database(error: BaseException) -> Kind:
         return _of_table(state, transient=_TRANSIENT_STATES, fatal=_FATAL_STATES, error=error)
     code = getattr(cause, "sqlite_errorcode", None)
     if code is not None:
-        # The lower byte is the error, the others its variety.
+        # The lowest byte is the primary error code.
         return _of_table(code & 0xFF, transient=_TRANSIENT_SQLITE, fatal=_FATAL_SQLITE, error=error)
     if isinstance(error, OperationalError | InterfaceError):
-        # A connection that is gone has no code.
-        return Kind.TRANSIENT
+        # A lost connection has no code.
+        return ErrorKind.TRANSIENT
     return _by_class(error)
 
 
-def _of_table(code: Any, *, transient: frozenset[Any], fatal: frozenset[Any], error: BaseException) -> Kind:
+def _of_table(code: Any, *, transient: frozenset[Any], fatal: frozenset[Any], error: BaseException) -> ErrorKind:
     if code in transient or (isinstance(code, str) and code[:2] in transient):
-        return Kind.TRANSIENT
+        return ErrorKind.TRANSIENT
     if code in fatal or (isinstance(code, str) and code[:2] in fatal):
-        return Kind.FATAL
+        return ErrorKind.FATAL
     return _by_class(error)
 
 
-def _by_class(error: BaseException) -> Kind:
-    return Kind.FATAL if isinstance(error, ProgrammingError | NotSupportedError | InternalError) else Kind.ROW
+def _by_class(error: BaseException) -> ErrorKind:
+    return ErrorKind.FATAL if isinstance(error, ProgrammingError | NotSupportedError | InternalError) else ErrorKind.ROW
 
 
 _TRANSIENT_STATES: Final = frozenset(
     {
-        "08",  # the connection is gone
+        "08",  # connection lost
         "40001",  # serialization failure
         "40P01",  # deadlock
         "55P03",  # lock timeout
         "57P01",  # terminated by an administrator
-        "57P02",  # the server crashed
-        "57P03",  # the server is starting
-        "57P05",  # idle for too long
-        "25P03",  # idle in its transaction for too long
-        "25P04",  # its transaction took too long
-        "57014",  # statement timeout: half of the rows may pass
+        "57P02",  # crash of the server
+        "57P03",  # server is starting
+        "57P05",  # idle session timeout
+        "25P03",  # idle in transaction timeout
+        "25P04",  # transaction timeout
+        "57014",  # statement timeout: half of the rows may fit
         "53300",  # too many connections
     }
 )
 _FATAL_STATES: Final = frozenset(
     {
-        "53",  # no disk, no memory
-        "58",  # a fault of the system
-        "25006",  # the transaction is read-only
-        "42",  # the statement is wrong, or not allowed
-        "XX",  # a fault of the server
+        "53",  # out of disk or memory
+        "58",  # system error
+        "25006",  # read-only transaction
+        "42",  # invalid or forbidden statement
+        "XX",  # internal error of the server
     }
 )
 # SQLITE_BUSY, SQLITE_LOCKED
 _TRANSIENT_SQLITE: Final = frozenset({5, 6})
-# SQLITE_ERROR (the statement is wrong), SQLITE_PERM, _NOMEM, _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _NOTADB
+# SQLITE_ERROR (invalid statement), SQLITE_PERM, _NOMEM, _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _NOTADB
 _FATAL_SQLITE: Final = frozenset({1, 3, 7, 8, 10, 11, 13, 14, 26})
 _TRANSIENT_MYSQL: Final = frozenset(
     {
-        1020,  # the record has changed since it was read
+        1020,  # record changed since it was read
         1040,  # too many connections
-        1053,  # the server shuts down
+        1053,  # server shutdown
         1158,  # network errors
         1159,
         1160,
         1161,
         1205,  # lock wait timeout
         1213,  # deadlock
-        1317,  # the query was interrupted
-        1927,  # the connection was killed
-        1969,  # the statement took too long
-        2002,  # the connection is gone
+        1317,  # query interrupted
+        1927,  # connection killed
+        1969,  # statement timeout
+        2002,  # connection lost
         2003,
         2006,
         2013,
         2055,
-        3024,  # the statement took too long
+        3024,  # statement timeout
         3572,  # NOWAIT
-        4031,  # idle for too long
+        4031,  # idle timeout
     }
 )
 _FATAL_MYSQL: Final = frozenset(
     {
-        1021,  # the disk is full
-        1030,  # a fault of the storage
-        1037,  # no memory
+        1021,  # disk full
+        1030,  # storage engine error
+        1037,  # out of memory
         1041,
-        1044,  # not allowed
+        1044,  # access denied
         1045,
-        1064,  # the statement is wrong
-        1114,  # the table is full
+        1064,  # invalid statement
+        1114,  # table full
         1142,
-        1290,  # the server is read-only
-        1792,  # the transaction is read-only
+        1290,  # read-only server
+        1792,  # read-only transaction
         1836,
     }
 )

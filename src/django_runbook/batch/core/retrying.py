@@ -1,4 +1,4 @@
-"""A statement outside of a transaction to its answer, also while the database is away for a moment."""
+"""Retries statements outside a transaction while the database is briefly unavailable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from django.db import DatabaseError, InterfaceError, connections
 
-from django_runbook.batch.core.error_kinds import Kind, classify
+from django_runbook.batch.core.error_kinds import ErrorKind, classify
 
 T = TypeVar("T")
 RETRIES: Final = 3
@@ -17,27 +17,27 @@ _FIRST_DELAY_SECONDS: Final = 0.1
 
 
 def delay_seconds(failure_count: int) -> float:
-    """How long to wait after so many failures in a row; not the same for all who failed at the same moment."""
+    """Return how long to wait after consecutive failures, with jitter for processes that failed together."""
     return float(_FIRST_DELAY_SECONDS * 3**failure_count * random.uniform(0.5, 1.5))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """Asks again after a transient error, on a new connection; only for what may be asked twice."""
+class TransientRetry:
+    """Calls a function again after a transient error, on a new connection; the function must be safe to repeat."""
 
     alias: str
     wait: Callable[[float], bool]
 
-    def ask(self, call: Callable[[], T]) -> T:
-        """The answer of a call."""
+    def call(self, function: Callable[[], T]) -> T:
+        """Return the result of the function."""
         for failure_count in range(1, RETRIES + 1):
             try:
-                return call()
+                return function()
             except (DatabaseError, InterfaceError) as error:
                 connection = connections[self.alias]
-                if classify(error) is not Kind.TRANSIENT or connection.in_atomic_block:
+                if classify(error) is not ErrorKind.TRANSIENT or connection.in_atomic_block:
                     raise
-                # Outside of a transaction Django keeps a connection that is broken.
+                # Outside a transaction Django keeps a broken connection.
                 connection.close()
                 self.wait(delay_seconds(failure_count))
-        return call()
+        return function()

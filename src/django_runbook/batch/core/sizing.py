@@ -1,4 +1,4 @@
-"""How long the last batches took to how many rows the next one gets."""
+"""Sizes the next batch by the duration of the last ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _KEPT: Final = 0.75
 
 
 class BatchSize(Protocol):
-    """Says how large the next batch is to be, and is told what a batch took."""
+    """Chooses batch sizes from measured durations."""
 
     def next(self) -> int: ...
 
@@ -18,7 +18,7 @@ class BatchSize(Protocol):
 
 
 class FixedSize:
-    """The same number of rows each time."""
+    """Uses the same number of rows for each batch."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -27,14 +27,14 @@ class FixedSize:
         return self._count
 
     def note(self, *, count: int, seconds: float) -> None:
-        """What a batch took changes nothing."""
+        """Ignore the duration."""
 
 
 class AdaptiveSize:
-    """As many rows as take the target time, by a decaying average of the batches so far.
+    """Fits batches to the target duration, by a decaying average of earlier batches.
 
-    It grows twofold at most, since a batch that is much too long holds its row locks as long; after one of more than
-    twice the target only that one counts, so that a database that has become slow is met by the next batch.
+    The size at most doubles, because a batch that is far too long holds its row locks that long. After a batch of more
+    than twice the target, only that batch counts, so that the next one adapts to a database that has become slow.
     """
 
     def __init__(self, *, target_seconds: float, first: int = _FIRST, largest: int = _LARGEST) -> None:
@@ -48,7 +48,7 @@ class AdaptiveSize:
         return self._size
 
     def note(self, *, count: int, seconds: float) -> None:
-        """Take a batch into account; one that was cut short, by the end of the rows say, tells nothing."""
+        """Add a batch to the average; a shortened batch, such as the last one, is ignored."""
         if count < self._size:
             return
         kept = 0.0 if seconds > 2 * self._target_seconds else _KEPT

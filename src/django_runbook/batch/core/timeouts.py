@@ -1,4 +1,4 @@
-"""Limits on waiting that a transaction sets in the database, each engine by its own means."""
+"""Sets idle and lock timeouts in the database, with the statements of each engine."""
 
 from __future__ import annotations
 
@@ -8,52 +8,52 @@ from collections.abc import Iterator
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_runbook.batch.parts import sql as statements
+from django_runbook.batch.parts import sql
 
 
-def limit_idle(connection: BaseDatabaseWrapper, seconds: float) -> None:
-    """Have the server end this transaction when its client says nothing for so long.
+def set_idle_timeout(connection: BaseDatabaseWrapper, seconds: float) -> None:
+    """Let the server end this transaction when it is idle for ``seconds``.
 
-    A process that was stopped inside a batch would hold the row of its checkpoint for ever, and with it whoever wants
-    to take over. SQLite has no server, and MySQL no such limit.
+    A process suspended inside a batch would otherwise hold the row of its checkpoint forever, and block every takeover.
+    SQLite has no server, and MySQL has no such timeout.
     """
     if connection.vendor == "postgresql":
-        statements.run(connection, f"SET LOCAL idle_in_transaction_session_timeout = {max(1, int(seconds * 1000))}")
+        sql.execute(connection, f"SET LOCAL idle_in_transaction_session_timeout = {max(1, int(seconds * 1000))}")
     elif _is_mariadb(connection):
-        # There is none for a transaction; unlimit_idle puts the session's back.
-        statements.run(connection, f"SET SESSION idle_transaction_timeout = {max(1, int(seconds))}")
+        # MariaDB has no timeout per transaction; reset_idle_timeout restores that of the session.
+        sql.execute(connection, f"SET SESSION idle_transaction_timeout = {max(1, int(seconds))}")
 
 
-def is_idle_limited(connection: BaseDatabaseWrapper) -> bool:
-    """Whether there is such a limit."""
+def has_idle_timeout(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether the engine has an idle timeout."""
     return connection.vendor == "postgresql" or _is_mariadb(connection)
 
 
-def unlimit_idle(connection: BaseDatabaseWrapper) -> None:
-    """Take back what outlives the transactions."""
+def reset_idle_timeout(connection: BaseDatabaseWrapper) -> None:
+    """Reset the timeout that outlives the transactions."""
     if _is_mariadb(connection) and connection.connection is not None and not connection.in_atomic_block:
-        # A connection that is broken has nothing left to take back.
+        # A broken connection has nothing to reset.
         with contextlib.suppress(DatabaseError):
-            statements.run(connection, "SET SESSION idle_transaction_timeout = DEFAULT")
+            sql.execute(connection, "SET SESSION idle_transaction_timeout = DEFAULT")
 
 
 @contextlib.contextmanager
-def limited_wait(connection: BaseDatabaseWrapper, seconds: int) -> Iterator[None]:
-    """In a transaction: wait no longer than this for a row that another one holds; SQLite's own timeout is left."""
+def row_lock_timeout(connection: BaseDatabaseWrapper, seconds: int) -> Iterator[None]:
+    """Limit how long statements of a transaction wait for row locks; SQLite keeps its own timeout."""
     if connection.vendor == "postgresql":
-        before = statements.ask(connection, "SHOW lock_timeout")
-        statements.run(connection, f"SET LOCAL lock_timeout = {seconds * 1000}")
+        before = sql.fetch_value(connection, "SHOW lock_timeout")
+        sql.execute(connection, f"SET LOCAL lock_timeout = {seconds * 1000}")
         yield
-        # An error takes it back with the transaction, or the savepoint.
-        statements.run(connection, f"SET LOCAL lock_timeout = '{before}'")
+        # An error resets it together with the transaction or savepoint.
+        sql.execute(connection, f"SET LOCAL lock_timeout = '{before}'")
     elif connection.vendor == "mysql":
-        before = statements.ask(connection, "SELECT @@SESSION.innodb_lock_wait_timeout")
-        statements.run(connection, f"SET SESSION innodb_lock_wait_timeout = {seconds}")
+        before = sql.fetch_value(connection, "SELECT @@SESSION.innodb_lock_wait_timeout")
+        sql.execute(connection, f"SET SESSION innodb_lock_wait_timeout = {seconds}")
         try:
             yield
         finally:
             with contextlib.suppress(DatabaseError):
-                statements.run(connection, f"SET SESSION innodb_lock_wait_timeout = {before}")
+                sql.execute(connection, f"SET SESSION innodb_lock_wait_timeout = {before}")
     else:
         yield
 

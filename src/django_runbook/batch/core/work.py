@@ -1,20 +1,20 @@
-"""What there is to do, cut into spans, whatever it is: rows of a table or records of a file."""
+"""Defines key ranges, their outcome, and the protocol of a source of work."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from django_runbook.batch.core.error_kinds import Failure, ItemError
+from django_runbook.batch.core.error_kinds import ItemError, RowFailure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """The work that comes after the cursor ``low``, up to and with ``high``; ``items`` where it is in memory already.
+class KeyRange:
+    """Delimits the items after the cursor ``low`` up to and including ``high``; ``items`` holds them if already read.
 
-    With ``is_alone`` it is the one piece at ``high``, wherever ``low`` is; ``next_key`` is what it is found by from now
-    on, where that is not ``high``.
+    If ``is_alone``, it is the single item at ``high``, whatever ``low`` is. ``next_key`` is the key of that item from
+    now on, if it is not ``high``.
     """
 
     low: str
@@ -26,47 +26,66 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What was done of a span: up to and with ``high``, which lies before the span's own after a wish to stop.
+class BatchOutcome:
+    """Counts the processed items of a key range, up to ``high``, which lies before the end of the range after a stop.
 
-    ``seen_count`` is how many rows were gone through, done or not; None for as many as the span counts.
+    ``seen_count`` is the number of items that were visited, done or not; None for the count of the range.
     """
 
     high: str
     done_count: int
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[RowFailure, ...] = ()
     seen_count: int | None = None
 
 
-class Source(Protocol):
-    """Where the work comes from. Cursors are text that only a source can read; the empty one stands before all work."""
+class WorkSource(Protocol):
+    """Splits work into key ranges and processes them.
+
+    Only the source can read its cursors, which are strings. The empty cursor comes before all items.
+    """
 
     def last(self) -> str:
-        """The cursor of the last piece of work there is now; empty where that is not known, or there is none."""
+        """Return the cursor of the last item; empty if it is unknown or there is none."""
 
     def count(self, *, after: str, upto: str) -> int | None:
-        """How much there is, for people; None where it cannot be said."""
+        """Return the number of items, for display; None if unknown."""
 
-    def next_span(self, *, after: str, upto: str, size: int) -> Span | None:
-        """The next so many pieces of work, fewer at the end; None where there are none."""
+    def next_range(self, *, after: str, upto: str, size: int) -> KeyRange | None:
+        """Return the next ``size`` items, fewer at the end; None if there are none."""
 
-    def split(self, span: Span, error: ItemError | None) -> Sequence[Span]:
-        """The same span in pieces: around the item that failed where it is known, else in halves."""
+    def split(self, key_range: KeyRange, error: ItemError | None) -> Sequence[KeyRange]:
+        """Split a range around its failed item if that is known, otherwise in halves."""
 
-    def process(self, span: Span) -> Outcome:
-        """Do the work of a span."""
+    def process(self, key_range: KeyRange) -> BatchOutcome:
+        """Process the items of a range."""
 
-    def find(self, cursors: Sequence[str]) -> Iterator[Span]:
-        """The pieces of work at these cursors, each alone; none for what is not there any more."""
+    def find(self, cursors: Sequence[str]) -> Iterator[KeyRange]:
+        """Yield the item at each cursor, alone; nothing for an item that no longer exists."""
 
-    def are_left(self, *, after: str, upto: str, without: Sequence[str]) -> bool:
-        """Whether there is work left, besides what could not be done."""
+    def has_remaining(self, *, after: str, upto: str, without: Sequence[str]) -> bool:
+        """Return whether items remain, other than those at the cursors in ``without``."""
 
-    def name(self, span: Span) -> str:
-        """What the span holds, for people."""
+    def name(self, key_range: KeyRange) -> str:
+        """Describe a range for messages."""
 
     def shard_bounds(self, count: int) -> list[tuple[str, str]]:
-        """The start and the end of so many parts of about the same size, which together hold all once."""
+        """Return the start and end of ``count`` shards of about equal size, which together hold each item once."""
 
     def close(self) -> None:
-        """Let go of what is open; the source is not used after that."""
+        """Release open resources; the source is not used afterwards."""
+
+
+def process_each(
+    items: Sequence[Any], process: Callable[[Any], object], *, is_stopping: Callable[[], bool]
+) -> tuple[int, Exception | None]:
+    """Process items in order until an error or a stop; returns how many were done, and the error of the next one."""
+    count = 0
+    try:
+        for item in items:
+            process(item)
+            count += 1
+            if is_stopping():
+                break
+    except Exception as error:  # noqa: BLE001 - the caller classifies it
+        return count, error
+    return count, None

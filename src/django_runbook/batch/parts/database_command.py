@@ -1,7 +1,7 @@
-"""A command that works on a database of the user's choice, and can refuse to write to it.
+"""Lets the user choose the database of a command, and can make it read-only.
 
     class Command(DatabaseCommand):
-        help = "Mail the figures of the day."
+        help = "Print the figures of the day."
         read_only = True
         default_database = "replica"
 
@@ -9,7 +9,7 @@
             flights = Flight.objects.using(self.database).filter(day=date.today())
             self.stdout.write(f"{flights.count()} flights today")
 
-``manage.py figures`` reads the replica, ``manage.py figures --database default`` the primary; it writes to neither.
+``manage.py figures`` reads the replica, and ``manage.py figures --database default`` the primary. Neither writes.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_runbook.batch.parts.mixin import Part
+from django_runbook.batch.parts.mixin import CommandMixin
 from django_runbook.batch.parts.read_only import read_only
 from django_runbook.document.diagnostics import nearest
+from django_runbook.wording import choose_from, did_you_mean
 
 
-class DatabaseCommand(Part):
-    """A command with ``--database``, checked against the settings before anything runs.
+class DatabaseCommand(CommandMixin):
+    """Adds ``--database``, which is checked against the settings before anything runs.
 
-    ``default_database`` is the alias where none is given. With ``read_only`` the connection to the chosen database
-    refuses writes as long as the command runs, by the database's own means (PostgreSQL, MySQL and MariaDB, SQLite).
-    Other aliases are left alone, and so are the connections of other threads.
+    ``default_database`` is the default alias. With ``read_only``, the connection to the chosen database refuses writes
+    while the command runs, by means of the database itself (PostgreSQL, MySQL, MariaDB, SQLite). Other aliases and the
+    connections of other threads are not changed.
     """
 
     read_only = False
@@ -41,23 +42,23 @@ class DatabaseCommand(Part):
 
     @property
     def database(self) -> str:
-        """The alias to work on, for ``using()``."""
+        """Return the chosen alias, for ``using()``."""
         return self._database or self.default_database
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
-        """This thread's connection to it."""
+        """Return this thread's connection to the chosen database."""
         return connections[self.database]
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """The command's parser, with ``--database``."""
+        """Create the parser of the command and add ``--database``."""
         parser = super().create_parser(prog_name, subcommand, **kwargs)
         parser.add_argument(
             "--database",
             type=_alias,
             default=self.default_database,
             metavar="ALIAS",
-            help=f'The database to work on. Default: "{self.default_database}".',
+            help=f"Use the database ALIAS. Default: {self.default_database}.",
         )
         return parser
 
@@ -65,7 +66,7 @@ class DatabaseCommand(Part):
         """Run the command on the chosen database."""
         alias = str(options.get("database") or self.default_database)
         if problem := _problem(alias):
-            # call_command(name, database=…) passes the parser by.
+            # call_command(name, database=…) bypasses the parser.
             raise CommandError(problem)
         self._database = alias
         try:
@@ -87,6 +88,5 @@ def _problem(alias: str) -> str:
     known = list(connections)
     if alias in known:
         return ""
-    near = nearest(alias, known)
-    hint = f'"{near}" is near' if near else f"there are: {', '.join(known)}"
+    hint = did_you_mean(nearest(alias, known)) or choose_from(known)
     return f'DATABASES has no alias "{alias}"; {hint}'

@@ -1,4 +1,4 @@
-"""A command that ends in good order: signals and other wishes to stop become a flag that it looks at.
+"""Shuts a command down gracefully: signals and stop requests set a flag that the command checks.
 
     class Command(GracefulCommand):
         def handle(self, *args, **options):
@@ -9,8 +9,8 @@
                         break
                 self.wait(5)
 
-``kill PID``, or Ctrl-C, lets it finish the message at hand, and the process ends with 143, or 130. A second signal
-ends it at once.
+After ``kill PID`` or Ctrl-C the command finishes its current message, and the process exits with 143 or 130. A second
+signal ends it immediately.
 """
 
 from __future__ import annotations
@@ -25,75 +25,76 @@ from typing import Any, Final, Self
 
 from django.core.management.base import CommandError
 
-from django_runbook.batch.parts.mixin import Part
+from django_runbook.batch.django_compat import is_called_from_command_line
+from django_runbook.batch.parts.mixin import CommandMixin
 from django_runbook.exceptions import Stopped
 from django_runbook.process import forks, late, stopping
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_LOOK_SECONDS: Final = 0.05
-# For what is left of a process that was stopped.
+_POLL_SECONDS: Final = 0.05
+# How long a stopped process may take to exit.
 _END_SECONDS: Final = 2.0
 
 
-class GracefulCommand(Part):
-    """A command with a flag, `stopping`, that it looks at after each item of its work.
+class GracefulCommand(CommandMixin):
+    """Adds the flag `stopping`, which the command checks after each item of its work.
 
-    The flag turns true at SIGINT, SIGTERM and SIGHUP, when a runner says so (through the stealth option
-    ``stopping``, a callable), or after `request_stop`. Signals are listened to in the main thread only, and only
-    where no runner does it: elsewhere, in a thread of a server for example, the other two are left.
+    The flag becomes true on SIGINT, SIGTERM and SIGHUP, when a runner stops the command (through the stealth option
+    ``stopping``, a callable), or after `request_stop`. Signals are handled in the main thread only, and only if no
+    runner handles them.
     """
 
     stealth_options: tuple[str, ...] = ("stopping",)
 
     _stop_reason: str | None = None
-    _asks: Callable[[], bool] | None = None
+    _is_stop_requested: Callable[[], bool] | None = None
     _listener: _Listener | None = None
 
     @property
     def stopping(self) -> bool:
-        """Whether the command should finish its current item and return."""
+        """Return whether the command should finish its current item and return."""
         if self._stop_reason is not None:
             return True
         if self._listener is not None:
             return self._listener.signal_number is not None
-        return self._asks is not None and self._asks()
+        return self._is_stop_requested is not None and self._is_stop_requested()
 
     @property
     def stop_reason(self) -> str:
-        """Why the command should stop, for a message; empty while it should not."""
+        """Return the reason for the stop, for messages; empty if there is no stop."""
         if self._stop_reason is not None:
             return self._stop_reason
         if self._listener is not None and self._listener.signal_number is not None:
             return signal.Signals(self._listener.signal_number).name
-        return "asked by the runner" if self.stopping else ""
+        return "requested by the runner" if self.stopping else ""
 
     def request_stop(self, reason: str) -> None:
-        """Make `stopping` true, from any thread; the first reason is kept."""
+        """Set `stopping` to true, from any thread; the first reason is kept."""
         if self._stop_reason is None:
             self._stop_reason = reason
 
     def wait(self, seconds: float) -> bool:
-        """Sleep, but no longer than until a stop is asked for; returns whether it is."""
-        # In short naps: an event that a signal handler sets could wait for a lock that the interrupted code holds.
+        """Sleep until the time is over or a stop is requested; returns whether a stop is requested."""
+        # In short intervals: an event set by a signal handler could wait for a lock that the interrupted code holds.
         end = time.monotonic() + seconds
         while not self.stopping:
-            left = end - time.monotonic()
-            if left <= 0:
+            remaining = end - time.monotonic()
+            if remaining <= 0:
                 return False
-            time.sleep(min(left, _LOOK_SECONDS))
+            time.sleep(min(remaining, _POLL_SECONDS))
         return True
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Run the command; a signal that it got becomes the exit code 128 and its number."""
-        self._asks = options.get("stopping")
-        is_own = self._asks is None and threading.current_thread() is threading.main_thread()
+        """Run the command; after a signal, exit with 128 plus its number."""
+        self._is_stop_requested = options.get("stopping")
+        is_own = self._is_stop_requested is None and threading.current_thread() is threading.main_thread()
         try:
             return self._execute_listening(*args, **options) if is_own else super().execute(*args, **options)
         finally:
-            self._asks = self._stop_reason = None
+            self._is_stop_requested = self._stop_reason = None
 
     def _execute_listening(self, *args: Any, **options: Any) -> str | None:
-        owns_process = bool(getattr(self, "_called_from_command_line", False))
+        owns_process = is_called_from_command_line(self)
         with _Listener(exits=owns_process) as listener:
             self._listener = listener
             try:
@@ -110,16 +111,16 @@ class GracefulCommand(Part):
             return output
         if owns_process:
             sys.exit(128 + number)
-        # The host of this command had the signals before, and learns of them now.
+        # The caller handled signals before this command, and receives them now.
         stopping.hand_back(listener.received)
         raise CommandError(f"stopped by {signal.Signals(number).name}", returncode=128 + number)
 
 
 class _Listener:
-    """Signals to a number that can be looked at; a second one raises `Stopped`, and what was there before is restored.
+    """Stores the number of the first signal, raises `Stopped` on the second, and restores previous handlers at its end.
 
-    A command that calls another one, both with a listener, is told of what the inner one hears. With ``exits``, the
-    process ends with the command: once it has heard a signal, others do not change its exit code.
+    If a graceful command calls another one, the outer listener receives the signals of the inner one too. With
+    ``exits``, the process ends with the command: after the first signal, others do not change its exit code.
     """
 
     def __init__(self, *, exits: bool) -> None:
@@ -139,7 +140,7 @@ class _Listener:
     def __enter__(self) -> Self:
         for number in SIGNALS:
             handler = signal.getsignal(number)
-            # nohup and background jobs ignore some signals on purpose.
+            # nohup and background jobs ignore some signals deliberately.
             if handler is not signal.SIG_IGN:
                 owner = getattr(handler, "__self__", None)
                 self._outer = owner if isinstance(owner, _Listener) else self._outer
@@ -149,24 +150,24 @@ class _Listener:
         return self
 
     def __exit__(self, *error: object) -> None:
-        # From here on a raise would leave a handler behind.
+        # From here on, an exception would leave a handler installed.
         self._is_active = False
         forks.keep_in_children(self._handle)
         if self._exits and self._number is not None:
             late.ignore(self._previous, patience_seconds=_END_SECONDS)
         else:
-            # A command that put a handler of its own in our place keeps it no longer than ours.
+            # Also replaces a handler that the command itself has installed.
             stopping.restore(self._previous)
 
-    def hear(self, number: int) -> bool:
-        """Note a signal; returns whether it is the first."""
+    def note(self, number: int) -> bool:
+        """Store a signal; returns whether it is the first."""
         is_first = self.signal_number is None
         self._number = self._number or number
         if self._outer is not None:
-            self._outer.hear(number)
+            self._outer.note(number)
         return is_first
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.received.append(number)
-        if not self.hear(number) and self._is_active:
-            raise Stopped(f"ended at once by a second signal, {signal.Signals(number).name}")
+        if not self.note(number) and self._is_active:
+            raise Stopped(f"ended immediately by a second signal, {signal.Signals(number).name}")

@@ -1,4 +1,4 @@
-"""What the parts of a command have in common, so that they can be inherited in any order."""
+"""Combines stealth options, so that the parts of a command can be inherited in any order."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 
-class Part(BaseCommand):
-    """A command to which a class adds one ability.
+class CommandMixin(BaseCommand):
+    """Adds one ability to a command.
 
-    ``stealth_options`` of a class are those of all its bases and its own: each class names just what is new.
-    A part adds its options in `create_parser`, not in ``add_arguments``: a command that overrides the latter, as
-    Django's AppCommand and LabelCommand do, does not have to call it on the parts.
+    The ``stealth_options`` of a class are its own and those of all bases, so each class lists only new ones. A part
+    adds its options in `create_parser`, not in ``add_arguments``: a command that overrides the latter, as AppCommand
+    and LabelCommand do, does not have to call it on the parts.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""The text of an option to its value, as argparse wants it: an ArgumentTypeError says what is wrong."""
+"""Converts strings of options to values, and raises ArgumentTypeError as argparse expects."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from django_runbook.document.scalars import parse_duration
 T = TypeVar("T")
 
 
-def given(options: Mapping[str, Any], name: str, parse: Callable[[str], T]) -> T | None:
-    """The value of an option, which ``call_command(…, name=value)`` hands over as it is, past the parser."""
+def option_value(options: Mapping[str, Any], name: str, parse: Callable[[str], T]) -> T | None:
+    """Return the value of an option, which ``call_command(…, name=value)`` passes without parsing it."""
     value = options.get(name)
     if value is None or value == "":
         return None
@@ -29,26 +29,26 @@ def given(options: Mapping[str, Any], name: str, parse: Callable[[str], T]) -> T
 
 
 def duration(text: str) -> float:
-    """``90``, ``90s``, ``10m``, ``1h30m`` or ``2d`` in seconds."""
+    """Parse ``90``, ``90s``, ``10m``, ``1h30m`` or ``2d`` into seconds."""
     seconds = parse_duration(text)
     if seconds is None:
-        raise ArgumentTypeError(f'"{text}" is no duration; write it as in 90s, 10m, 1h30m or 2d')
+        raise ArgumentTypeError(f'"{text}" is not a duration (examples: 90s, 10m, 1h30m, 2d)')
     return seconds
 
 
 def age(text: str) -> timedelta:
-    """Read how old something must be to be deleted: a `duration` with a unit, since 90 is 90 days to most people."""
+    """Parse an age: a duration that must have a unit, because most people read 90 as 90 days."""
     seconds = duration(text)
     if text.replace(".", "", 1).isdecimal():
-        raise ArgumentTypeError(f'"{text}" has no unit; write it as in {text}d for days, {text}h, {text}m or {text}s')
+        raise ArgumentTypeError(f'"{text}" has no unit; use {text}d for days, {text}h, {text}m or {text}s')
     try:
         return timedelta(seconds=seconds)
     except OverflowError:
-        raise ArgumentTypeError(f'"{text}" is before the beginning of time') from None
+        raise ArgumentTypeError(f'"{text}" is too long: no date is that old') from None
 
 
 def positive_age(text: str) -> timedelta:
-    """Read an `age` that is longer than none."""
+    """Parse an age that is longer than zero."""
     found = age(text)
     if not found:
         raise ArgumentTypeError("must be longer than 0s")
@@ -56,7 +56,7 @@ def positive_age(text: str) -> timedelta:
 
 
 def positive_duration(text: str) -> float:
-    """A `duration` that is longer than none."""
+    """Parse a duration that is longer than zero."""
     seconds = duration(text)
     if not seconds:
         raise ArgumentTypeError("must be longer than 0s")

@@ -1,4 +1,4 @@
-"""Progress to a bar on a terminal: the only module of the library that imports rich."""
+"""Draws progress as a bar on a terminal; the only module of the library that imports rich."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import IO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from django_runbook.batch.parts.progress_command import Standing
+from django_runbook.batch.parts.progress_state import ProgressState
 
 
-class Bar:
-    """Drawn by the thread that works, at most ten times a second; the standard streams are left as they are."""
+class ProgressBar:
+    """Draws a bar from the working thread, at most ten times a second, and does not redirect the standard streams."""
 
     interval_seconds = 0.1
 
@@ -27,15 +27,15 @@ class Bar:
         )
         self._task = self._progress.add_task("", total=None, text="", start=True)
 
-    def show(self, standing: Standing, *, is_last: bool) -> None:
+    def show(self, state: ProgressState, *, is_last: bool) -> None:
         self._progress.update(
             self._task,
-            description=standing.description,
-            completed=standing.done_count,
-            total=standing.total_count,
-            text="  ".join(part for part in (standing.count_text, standing.speed_text) if part),
+            description=state.description,
+            completed=state.done_count,
+            total=state.total_count,
+            text="  ".join(part for part in (state.count_text, state.speed_text) if part),
         )
-        # It begins with the first numbers, not with an empty bar.
+        # Started here, so that the bar first appears with numbers.
         self._progress.start()
         self._progress.refresh()
         if is_last:

@@ -1,4 +1,4 @@
-"""A database alias to one that refuses writes for a while, by the database's own means."""
+"""Makes a database connection refuse writes, by means of the database itself."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from django_runbook.batch.parts import sql as statements
+from django_runbook.batch.parts import sql
 
 Restore = Callable[[BaseDatabaseWrapper], None]
 
 
 @contextlib.contextmanager
 def read_only(alias: str) -> Iterator[None]:
-    """Make this thread's connection to a database refuse writes, also one that is opened meanwhile in its place.
+    """Make this thread's connection to a database refuse writes, even if it is reopened, and restore it afterwards.
 
-    It ends as it was. Connections of other threads are left alone: they may belong to somebody else.
+    Connections of other threads are not changed.
     """
     vendor = connections[alias].vendor
     if vendor not in _REFUSE:
-        raise CommandError(f'the database "{alias}" ({vendor}) has no way to refuse writes that is known here')
+        raise CommandError(f'the database "{alias}" ({vendor}) cannot be made read-only by django-runbook')
     is_open_transaction = connections[alias].in_atomic_block
     if vendor == "postgresql" and (is_open_transaction or _is_pooled(connections[alias])):
         with _transaction(alias):
@@ -33,7 +33,7 @@ def read_only(alias: str) -> Iterator[None]:
     elif vendor == "mysql" and is_open_transaction:
         raise CommandError(
             f'a transaction is open on the database "{alias}": '
-            "a read-only command must begin before it, as the database cannot refuse writes from here on"
+            "a read-only command must start outside of it, because the database cannot make an open one read-only"
         )
     else:
         with _session(alias):
@@ -42,15 +42,15 @@ def read_only(alias: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _transaction(alias: str) -> Iterator[None]:
-    # A savepoint where a transaction is open: PostgreSQL makes it read-only by itself and drops that with it.
+    # In an open transaction this is a savepoint: PostgreSQL makes it read-only alone and resets that at its end.
     with transaction.atomic(using=alias):
-        statements.run(connections[alias], "SET TRANSACTION READ ONLY")
+        sql.execute(connections[alias], "SET TRANSACTION READ ONLY")
         yield
 
 
 def _is_pooled(connection: BaseDatabaseWrapper) -> bool:
-    # What is set on a pooled connection reaches whoever gets it next. Behind a pooler in transaction mode a project
-    # must disable server-side cursors, which is how it can be told.
+    # A setting of a pooled connection would leak to its next user. A project that uses a pooler in transaction mode
+    # must disable server-side cursors, so that setting identifies it.
     values = connection.settings_dict
     return bool(values.get("DISABLE_SERVER_SIDE_CURSORS") or values.get("OPTIONS", {}).get("pool"))
 
@@ -77,21 +77,21 @@ def _session(alias: str) -> Iterator[None]:
 
 
 def _nothing(connection: BaseDatabaseWrapper) -> None:
-    """Before the first connection there is nothing to restore."""
+    """Restore nothing: there has been no connection yet."""
 
 
 def _refuse_on_postgresql(connection: BaseDatabaseWrapper) -> Restore:
-    before = statements.ask(connection, "SHOW default_transaction_read_only")
-    statements.run(connection, "SET default_transaction_read_only = on")
+    before = sql.fetch_value(connection, "SHOW default_transaction_read_only")
+    sql.execute(connection, "SET default_transaction_read_only = on")
     if not connection.get_autocommit():
-        # With AUTOCOMMIT off a transaction is open already, and would take the setting with it when it is rolled back.
+        # With AUTOCOMMIT off a transaction is already open; rolling it back would undo the setting.
         connection.commit()
 
     def restore(connection: BaseDatabaseWrapper) -> None:
-        # In a transaction that the command left open, what is set would be undone when it is rolled back.
+        # In a transaction that the command left open, a rollback would undo the setting.
         if connection.get_autocommit():
             with contextlib.suppress(DatabaseError):
-                statements.run(connection, f"SET default_transaction_read_only = {before}")
+                sql.execute(connection, f"SET default_transaction_read_only = {before}")
                 return
         connection.close()
 
@@ -99,14 +99,16 @@ def _refuse_on_postgresql(connection: BaseDatabaseWrapper) -> Restore:
 
 
 def _refuse_on_mysql(connection: BaseDatabaseWrapper) -> Restore:
-    # MariaDB knows the first name in all of its versions, MySQL 8 the second one only.
+    # All versions of MariaDB have the first name; MySQL 8 has only the second.
     is_mariadb = bool(getattr(connection, "mysql_is_mariadb", False))
-    before = statements.ask(connection, f"SELECT @@SESSION.{'tx_read_only' if is_mariadb else 'transaction_read_only'}")
-    statements.run(connection, "SET SESSION TRANSACTION READ ONLY")
+    before = sql.fetch_value(
+        connection, f"SELECT @@SESSION.{'tx_read_only' if is_mariadb else 'transaction_read_only'}"
+    )
+    sql.execute(connection, "SET SESSION TRANSACTION READ ONLY")
 
     def restore(connection: BaseDatabaseWrapper) -> None:
         with contextlib.suppress(DatabaseError):
-            statements.run(connection, f"SET SESSION TRANSACTION READ {'ONLY' if before else 'WRITE'}")
+            sql.execute(connection, f"SET SESSION TRANSACTION READ {'ONLY' if before else 'WRITE'}")
             return
         connection.close()
 
@@ -114,16 +116,16 @@ def _refuse_on_mysql(connection: BaseDatabaseWrapper) -> Restore:
 
 
 def _refuse_on_sqlite(connection: BaseDatabaseWrapper) -> Restore:
-    before = statements.ask(connection, "PRAGMA query_only")
-    statements.run(connection, "PRAGMA query_only = ON")
-    # BEGIN IMMEDIATE asks for the write lock, which is refused as well: a transaction that reads begins without it.
+    before = sql.fetch_value(connection, "PRAGMA query_only")
+    sql.execute(connection, "PRAGMA query_only = ON")
+    # BEGIN IMMEDIATE takes the write lock, which query_only refuses; a reading transaction does not need it.
     wrapper: Any = connection
     mode, wrapper.transaction_mode = wrapper.transaction_mode, None
 
     def restore(connection: BaseDatabaseWrapper) -> None:
         wrapper: Any = connection
         wrapper.transaction_mode = mode
-        # By the driver: in a transaction that is marked for rollback, Django refuses every statement.
+        # Through the driver: in a transaction marked for rollback, Django refuses every statement.
         with contextlib.suppress(wrapper.Database.Error):
             wrapper.connection.execute(f"PRAGMA query_only = {before:d}")
             return

@@ -1,4 +1,4 @@
-"""Single statements to what a connection says to them."""
+"""Runs single SQL statements."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 
-def run(connection: BaseDatabaseWrapper, statement: str) -> None:
-    """Have a statement run that answers nothing."""
+def execute(connection: BaseDatabaseWrapper, statement: str) -> None:
+    """Execute a statement without a result."""
     with connection.cursor() as cursor:
         cursor.execute(statement)
 
 
-def ask(connection: BaseDatabaseWrapper, query: str) -> Any:
-    """The one value that a query gives."""
+def fetch_value(connection: BaseDatabaseWrapper, query: str) -> Any:
+    """Return the single value of a query."""
     with connection.cursor() as cursor:
         cursor.execute(query)
         return cursor.fetchone()[0]

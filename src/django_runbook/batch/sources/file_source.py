@@ -1,7 +1,7 @@
-"""The records of a file to spans, and positions in the file to cursors.
+"""Splits a file into ranges of records.
 
-A cursor is a line number, the checksum of the file up to there, and those of the few records that follow, each alone:
-what failed is done later by its number, once it is mended, and what follows it tells whether it is still the same line.
+A cursor is a line number, the checksum of the file up to there, and the checksum of each of the next records. A failed
+line is retried by its number after it has been fixed; the next records show whether it is still the same line.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from typing import Any, Final
 
 from django.core.management.base import CommandError
 
-from django_runbook.batch.core.error_kinds import Failure, ItemError
-from django_runbook.batch.core.work import Outcome, Span
+from django_runbook.batch.core.error_kinds import ItemError, RowFailure
+from django_runbook.batch.core.work import BatchOutcome, KeyRange
 from django_runbook.batch.sources.records import Format, Record, read_records
 
-Work = Callable[[Sequence[Any]], "Done"]
+Work = Callable[[Sequence[Any]], "ValuesOutcome"]
 Parse = Callable[[Any], Any]
-# Those of records, in their order; None for the end of the file.
+# Checksums of consecutive records; None is the end of the file.
 Checksums = Sequence[int | None]
 
 _FOLLOWER_COUNT: Final = 10
 _MISPLACED: Final = (
-    "not done, since other lines follow it than when it failed, so that it may be another one itself: "
-    "mend a bad line in its place, and delete or insert none"
+    "not retried: the lines after it have changed since it failed, so it may be a different line; "
+    "fix bad lines in place, and do not add or delete lines"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """What came of a batch of values: ``count`` were done, ``seen_count`` gone through; ``error`` met the next one."""
+class ValuesOutcome:
+    """Counts the processed values of a batch; ``error`` is that of the value after ``seen_count`` visited ones."""
 
-    count: int
+    done_count: int
     seen_count: int
     error: Exception | None = None
 
 
-class _Reading:
-    """The records of a file in turn; those that follow the ones taken last are known in advance."""
+class _RecordReader:
+    """Reads records ahead, so that the followers of the latest records are known."""
 
     def __init__(self, records: Generator[Record, None, None]) -> None:
         self.records = records
@@ -52,7 +52,7 @@ class _Reading:
         self._taken_count = 0
 
     def take(self, count: int) -> list[Record]:
-        """The next so many, fewer at the end."""
+        """Return the next ``count`` records, fewer at the end."""
         ahead = self._known[self._taken_count :]
         ahead += islice(self.records, max(0, count + _FOLLOWER_COUNT - len(ahead)))
         self._known = ahead
@@ -60,15 +60,15 @@ class _Reading:
         return ahead[: self._taken_count]
 
     def followers(self, record: Record) -> Checksums:
-        """What follows one of those that were taken last."""
+        """Return the checksums after one of the latest records."""
         start = bisect_right(self._known, record.line, key=attrgetter("line"))
         return _checksums(self._known[start : start + _FOLLOWER_COUNT], _FOLLOWER_COUNT)
 
 
 class FileSource:
-    """Reads a file once, from the start to the end; ``work`` is given the values of a span.
+    """Reads a file once from start to end, and passes the values of each range to ``work``.
 
-    From the first record on the file is open, up to its end or `close`.
+    The file is open from the first record until its end or `close`.
     """
 
     def __init__(self, path: Path, *, file_format: Format, parse: Parse, work: Work) -> None:
@@ -76,19 +76,19 @@ class FileSource:
         self._format = file_format
         self._parse = parse
         self._work = work
-        self._reading = _Reading(read_records(path, file_format=file_format))
+        self._reading = _RecordReader(read_records(path, file_format=file_format))
         self._cursor = ""
 
     def last(self) -> str:
-        """Not known before the file has been read."""
+        """Return an empty cursor: the last line is unknown before the file has been read."""
         return ""
 
     def count(self, *, after: str, upto: str) -> int | None:
-        """Not known before the file has been read."""
+        """Return None: the count is unknown before the file has been read."""
         return None
 
-    def next_span(self, *, after: str, upto: str, size: int) -> Span | None:
-        """The next records; they are kept as long as their batch."""
+    def next_range(self, *, after: str, upto: str, size: int) -> KeyRange | None:
+        """Read the next records, which the range holds in memory."""
         if after != self._cursor:
             self._seek(after)
         items = self._reading.take(size)
@@ -96,43 +96,45 @@ class FileSource:
             return None
         high = self._cursor_of(items[-1])
         self._cursor = high
-        return Span(low=after, high=high, count=len(items), items=items)
+        return KeyRange(low=after, high=high, count=len(items), items=items)
 
-    def split(self, span: Span, error: ItemError | None) -> Sequence[Span]:
-        """The span around the record that failed, or in halves."""
-        cuts = [error.index, error.index + 1] if error is not None else [len(span.items) // 2]
-        edges = sorted({0, *cuts, len(span.items)})
-        pieces = [span.items[first:end] for first, end in pairwise(edges)]
-        highs = [*(self._cursor_of(piece[-1]) for piece in pieces[:-1]), span.high]
+    def split(self, key_range: KeyRange, error: ItemError | None) -> Sequence[KeyRange]:
+        """Split a range around its failed record or in halves."""
+        cuts = [error.index, error.index + 1] if error is not None else [len(key_range.items) // 2]
+        edges = sorted({0, *cuts, len(key_range.items)})
+        pieces = [key_range.items[first:end] for first, end in pairwise(edges)]
+        highs = [*(self._cursor_of(piece[-1]) for piece in pieces[:-1]), key_range.high]
         return [
-            Span(low=low, high=high, count=len(piece), items=piece)
-            for low, high, piece in zip([span.low, *highs], highs, pieces, strict=False)
+            KeyRange(low=low, high=high, count=len(piece), items=piece)
+            for low, high, piece in zip([key_range.low, *highs], highs, pieces, strict=False)
         ]
 
-    def process(self, span: Span) -> Outcome:
-        """Do the records of a span; those whose line is wrong are failures, whatever the work does."""
+    def process(self, key_range: KeyRange) -> BatchOutcome:
+        """Process the records of a range; invalid lines are failures, whatever the work does."""
         good: list[tuple[int, Any]] = []
-        failures: list[Failure] = []
-        for index, record in enumerate(span.items):
+        failures: list[RowFailure] = []
+        for index, record in enumerate(key_range.items):
             value, problem = self._parsed(record)
             if problem:
-                failures.append(Failure(key=self._cursor_in(span, index), name=self._name(record), error=problem))
+                failures.append(
+                    RowFailure(key=self._cursor_in(key_range, index), name=self._name(record), error=problem)
+                )
             else:
                 good.append((index, value))
-        done = self._work([value for _, value in good])
-        if done.error is not None:
-            index = good[done.seen_count][0]
-            before = self._cursor_in(span, index - 1) if index else span.low
-            raise ItemError(before=before, key=self._cursor_in(span, index), index=index) from done.error
-        if done.seen_count == len(good):
-            return Outcome(high=span.high, done_count=done.count, failures=tuple(failures))
-        # A wish to stop came in the middle: what is wrong behind that is for the next run.
-        high = self._cursor_in(span, good[done.seen_count - 1][0])
+        outcome = self._work([value for _, value in good])
+        if outcome.error is not None:
+            index = good[outcome.seen_count][0]
+            before = self._cursor_in(key_range, index - 1) if index else key_range.low
+            raise ItemError(before=before, key=self._cursor_in(key_range, index), index=index) from outcome.error
+        if outcome.seen_count == len(good):
+            return BatchOutcome(high=key_range.high, done_count=outcome.done_count, failures=tuple(failures))
+        # After a stop, invalid lines further on are left for the next run.
+        high = self._cursor_in(key_range, good[outcome.seen_count - 1][0])
         seen = tuple(failure for failure in failures if line_of(failure.key) < line_of(high))
-        return Outcome(high=high, done_count=done.count, failures=seen)
+        return BatchOutcome(high=high, done_count=outcome.done_count, failures=seen)
 
-    def find(self, cursors: Sequence[str]) -> Iterator[Span]:
-        """The records that are now at these lines; where it may be another one than before, that is its problem."""
+    def find(self, cursors: Sequence[str]) -> Iterator[KeyRange]:
+        """Yield the records at these lines; one that may be a different record than before gets that as its problem."""
         wanted = {line_of(cursor): cursor for cursor in cursors}
         last = max(wanted, default=0)
         in_place = self._in_place(wanted, last=last)
@@ -141,25 +143,25 @@ class FileSource:
             if record.line > last:
                 break
             if record.line in in_place:
-                # Those that follow may have been mended, and are to be known when it fails again.
+                # The next lines may have been fixed; the new key allows to find the record if it fails again.
                 key = json.dumps([record.line, record.checksum, *_checksums(followers, _FOLLOWER_COUNT)])
-                yield Span(low="", high=wanted[record.line], count=1, items=[record], is_alone=True, next_key=key)
+                yield KeyRange(low="", high=wanted[record.line], count=1, items=[record], is_alone=True, next_key=key)
             elif record.line in wanted:
                 item = replace(record, problem=_MISPLACED)
-                yield Span(low="", high=wanted[record.line], count=1, items=[item], is_alone=True)
+                yield KeyRange(low="", high=wanted[record.line], count=1, items=[item], is_alone=True)
 
-    def are_left(self, *, after: str, upto: str, without: Sequence[str]) -> bool:
-        """A file has been read to its end when it has been read."""
+    def has_remaining(self, *, after: str, upto: str, without: Sequence[str]) -> bool:
+        """Return False: a file is read to its end."""
         return False
 
-    def name(self, span: Span) -> str:
-        """``flights.csv:17``, or the first and the last line."""
-        if span.count == 1:
-            return f"{self._path}:{line_of(span.high)}"
-        return f"{self._path}:{line_of(span.low) + 1 if span.low else 1}-{line_of(span.high)}"
+    def name(self, key_range: KeyRange) -> str:
+        """Return ``flights.csv:17``, or the first and last line."""
+        if key_range.count == 1:
+            return f"{self._path}:{line_of(key_range.high)}"
+        return f"{self._path}:{line_of(key_range.low) + 1 if key_range.low else 1}-{line_of(key_range.high)}"
 
     def shard_bounds(self, count: int) -> list[tuple[str, str]]:
-        """A file is read by one process."""
+        """Raise an error: a file is read by one process."""
         raise NotImplementedError("a file has no shards")
 
     def close(self) -> None:
@@ -168,16 +170,16 @@ class FileSource:
 
     def _begin(self) -> None:
         self.close()
-        self._reading = _Reading(read_records(self._path, file_format=self._format))
+        self._reading = _RecordReader(read_records(self._path, file_format=self._format))
 
     def _cursor_of(self, record: Record) -> str:
         return json.dumps([record.line, record.checksum, *self._reading.followers(record)])
 
-    def _cursor_in(self, span: Span, index: int) -> str:
-        return span.high if index == len(span.items) - 1 else self._cursor_of(span.items[index])
+    def _cursor_in(self, key_range: KeyRange, index: int) -> str:
+        return key_range.high if index == len(key_range.items) - 1 else self._cursor_of(key_range.items[index])
 
     def _in_place(self, wanted: Mapping[int, str], *, last: int) -> set[int]:
-        """The lines that surely are those that failed, mended or not."""
+        """Return the lines that are certainly the failed ones, fixed or not."""
         self._begin()
         windows = takewhile(lambda window: window[0].line <= last, _windows(self._reading.records))
         places = [
@@ -186,14 +188,14 @@ class FileSource:
             if record.line in wanted
         ]
         found: set[int] = set()
-        # All of a block of bad lines may have been mended: what follows the last of them speaks for those before.
+        # A whole block of bad lines may have been fixed; the lines after the last of them confirm the ones before.
         for line, next_line, is_certain in reversed(places):
             if is_certain or next_line in found:
                 found.add(line)
         return found
 
     def _seek(self, cursor: str) -> None:
-        """Read up to a cursor, and make sure that it is the file which the cursor was made in."""
+        """Read up to a cursor; raises CommandError if the file has changed there."""
         self._begin()
         self._cursor = cursor
         if not cursor:
@@ -206,8 +208,8 @@ class FileSource:
             record = Record(line=0, checksum=0)
         if (record.line, record.checksum) != (line, checksum):
             raise CommandError(
-                f"{self._path} is another file than before: its first {line:,} lines, which are done, have "
-                "changed; --restart begins anew"
+                f"{self._path} has changed: its first {line:,} lines, which have been processed, are different; "
+                "start over with --restart"
             )
 
     def _parsed(self, record: Record) -> tuple[Any, str]:
@@ -225,7 +227,7 @@ class FileSource:
 
 
 def line_of(cursor: str) -> int:
-    """The number of the line that a cursor stands for."""
+    """Return the line number of a cursor."""
     return int(json.loads(cursor)[0])
 
 
@@ -235,7 +237,7 @@ def _checksums(records: Iterable[Record], count: int) -> Checksums:
 
 
 def _windows(records: Iterator[Record]) -> Iterator[Sequence[Record]]:
-    """Each record with those that follow it, fewer at the end."""
+    """Yield each record with its followers, fewer at the end."""
     window = deque(islice(records, 1 + _FOLLOWER_COUNT))
     while window:
         yield window
@@ -244,20 +246,20 @@ def _windows(records: Iterator[Record]) -> Iterator[Sequence[Record]]:
 
 
 def _is_in_place(wanted: Mapping[int, str], record: Record, followers: Sequence[Record]) -> bool:
-    """Whether a line is the one that failed: most of what followed it does so still, besides lines that failed too."""
+    """Return whether a line is the failed one: most of its followers are unchanged, not counting other failed lines."""
     _, checksum, *then = json.loads(wanted[record.line])
     if record.checksum == checksum:
         return True
     now = _checksums(followers, _FOLLOWER_COUNT)
     if set(now) == {record.own_checksum}:
-        # Among nothing but its like nobody can tell one from another.
+        # Among nothing but its like nobody can log one from another.
         return False
     lines = [*(one.line for one in followers), 0]
     are_same: list[bool] = [
         before == after
         for before, after, line in zip(then, now, lines, strict=False)
-        # Where the file ended, it may have grown.
+        # At the former end, the file may have grown.
         if line not in wanted and (before is not None or after is None)
     ]
-    # Others may have been mended and done since.
+    # Other lines may have been fixed and processed since.
     return sum(are_same) > len(are_same) / 2

@@ -1,4 +1,4 @@
-"""Lines of a file to records: CSV or JSON lines, gzipped or not, each with its line and a sum of all before it."""
+"""Reads CSV or JSON-lines files, gzipped or not, as records with line numbers and checksums."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ _LINE_BREAK: Final = ord("\n")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A record, or what is wrong with its line.
+    """Holds a record, or the problem of its line.
 
-    ``line`` is the number of its last line, from 1, and ``checksum`` that of the file up to there: it tells whether
-    what was done once is still what the file begins with, whether or not something was added to its end since.
-    ``raw`` are its lines as they are in the file.
+    ``line`` is the number of its last line, from 1. ``checksum`` is that of the file up to there: it detects changes of
+    the processed part of a file, and is not affected by appended lines. ``raw`` holds its lines unchanged.
     """
 
     line: int
@@ -36,32 +35,32 @@ class Record:
 
     @property
     def own_checksum(self) -> int:
-        """That of the record alone."""
+        """Return the checksum of the record alone."""
         return zlib.crc32(self.raw.rstrip(b"\r\n"))
 
 
 def read_records(path: Path, *, file_format: Format) -> Generator[Record, None, None]:
-    """The records of a file, one at a time; raises CommandError where the file as a whole cannot be read.
+    """Yield the records of a file; raises CommandError if the file as a whole cannot be read.
 
-    The file is open until its last record has been read, or ``close()`` is called.
+    The file is open until its last record has been read or ``close()`` is called.
     """
     try:
         with _opened(path) as file:
-            lines = _Lines(file)
+            lines = _LineReader(file)
             yield from _csv(lines, path) if file_format == "csv" else _json(lines)
     except (OSError, EOFError, zlib.error) as error:
-        raise CommandError(f"{path}: cannot be read: {error}") from error
+        raise CommandError(f"cannot read {path}: {error}") from error
 
 
 def _opened(path: Path) -> IO[bytes]:
     if path.suffix == ".gz":
-        # Without the buffer each line would be asked of the unpacking one by one.
+        # Without the buffer, each line would be a separate call of the decompressor.
         return io.BufferedReader(gzip.open(path, "rb"))
     return path.open("rb")
 
 
-class _Lines:
-    """The lines as text; counts them, sums them up, and keeps what came since it was asked, with its first problem."""
+class _LineReader:
+    """Decodes lines, counts and checksums them, and collects the raw lines of a record and their first problem."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.count = 0
@@ -76,7 +75,7 @@ class _Lines:
         for line in self._file:
             self.count += 1
             if line[-1] != _LINE_BREAK:
-                # The last line gets its break when the file grows, and is the same line then.
+                # A last line without a line break stays the same line when the file grows.
                 line += line_break  # noqa: PLW2901 - the same line
             self.checksum = checksum(line, self.checksum)
             self._raw.append(line)
@@ -86,7 +85,7 @@ class _Lines:
             try:
                 yield line.decode()
             except UnicodeDecodeError as error:
-                self._problem = self._problem or f"cannot be read as UTF-8: {error.reason}"
+                self._problem = self._problem or f"not valid UTF-8: {error.reason}"
                 yield line.decode(errors="replace")
         self.is_at_end = True
 
@@ -95,7 +94,7 @@ class _Lines:
         return b"".join(raw), problem
 
 
-def _csv(lines: _Lines, path: Path) -> Iterator[Record]:
+def _csv(lines: _LineReader, path: Path) -> Iterator[Record]:
     reader = csv.reader(iter(lines), strict=True)
     header = _header(reader, lines, path)
     while True:
@@ -110,28 +109,28 @@ def _csv(lines: _Lines, path: Path) -> Iterator[Record]:
             problem = problem or str(error)
         if row is None:
             return
-        # DictReader goes past empty lines as well.
+        # Like DictReader, skip empty lines.
         if not row:
             continue
         if not problem and len(row) > len(header):
-            problem = f"{len(row)} values, and the first line names {len(header)} columns"
+            problem = f"{len(row)} values, but the header names {len(header)} columns"
         value: dict[str, str | None] | None = None if problem else dict(zip(header, row, strict=False))
         if value is not None and len(row) < len(header):
-            # A short row has no value in its last columns.
+            # The last columns of a short row are None.
             value |= dict.fromkeys(header[len(row) :])
         yield Record(line=lines.count, checksum=lines.checksum, raw=raw, value=value, problem=problem)
 
 
-def _refuse_several_lines(error: csv.Error, lines: _Lines, name: str, *, first: int) -> None:
-    """Where a quote has taken in the lines that follow, nobody knows which of them are records."""
+def _refuse_several_lines(error: csv.Error, lines: _LineReader, name: str, *, first: int) -> None:
+    # After an unclosed quote it is unknown which of the following lines are records.
     if lines.count > first or lines.is_at_end:
         raise CommandError(
-            f"{name}: the record that begins here does not end as one, up to line {lines.count}: {error}; look for a "
-            "quote that opens a value and is never closed, or one inside a value that is not doubled"
+            f"{name}: the record that begins here does not end up to line {lines.count}: {error}; look for an unclosed "
+            "quote, or a quote inside a value that is not doubled"
         ) from error
 
 
-def _header(reader: Iterator[list[str]], lines: _Lines, path: Path) -> list[str]:
+def _header(reader: Iterator[list[str]], lines: _LineReader, path: Path) -> list[str]:
     try:
         header = next(reader, None)
         _, problem = lines.take()
@@ -139,14 +138,14 @@ def _header(reader: Iterator[list[str]], lines: _Lines, path: Path) -> list[str]
         _refuse_several_lines(error, lines, f"{path}:1", first=1)
         header, problem = [], str(error)
     if not header and not problem:
-        problem = "no header: the first line names the columns"
+        problem = "no header: the first line must name the columns"
     if problem:
         raise CommandError(f"{path}:1: {problem}")
     assert header is not None
     return header
 
 
-def _json(lines: _Lines) -> Iterator[Record]:
+def _json(lines: _LineReader) -> Iterator[Record]:
     for line in lines:
         raw, problem = lines.take()
         if not problem and not line.strip():
