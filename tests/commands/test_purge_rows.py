@@ -185,9 +185,9 @@ def test_a_dry_run_counts_the_same_and_leaves_all_and_sends_nothing() -> None:
 
 
 def test_the_help_says_what_a_dry_run_does() -> None:
-    text = purge_rows.Command().create_parser("manage.py", "purge_rows").format_help()
+    text = " ".join(purge_rows.Command().create_parser("manage.py", "purge_rows").format_help().split())
     assert "Count the rows that would be deleted, and delete nothing." in text
-    assert "roll each transaction back" not in text
+    assert "roll back each transaction" not in text
 
 
 def test_a_dry_run_counts_a_row_once_that_goes_with_another_one_too() -> None:

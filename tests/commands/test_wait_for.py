@@ -169,7 +169,7 @@ def test_a_connection_that_was_cut_off_is_made_anew(tmp_path: Path, django_db_bl
         other.close()
         # In that database there are none, which is found out by the second look.
         with pytest.raises(CommandError, match="unapplied: "):
-            wait_for("migrations", alias, "--timeout=0.1s", "--interval=0.05s")
+            wait_for("migrations", alias, "--timeout=0.5s", "--interval=0.05s")
 
 
 class Impatient(Command):

@@ -22,7 +22,7 @@ from django_runbook.exceptions import RunbookError
 
 
 class ErrorKind(enum.Enum):
-    """Tells errors to retry (TRANSIENT) from errors of one row (ROW) and errors of every row (FATAL)."""
+    """Distinguishes errors to retry (TRANSIENT), errors of one row (ROW) and errors of every row (FATAL)."""
 
     TRANSIENT = enum.auto()
     ROW = enum.auto()

@@ -252,7 +252,7 @@ def _is_in_place(wanted: Mapping[int, str], record: Record, followers: Sequence[
         return True
     now = _checksums(followers, _FOLLOWER_COUNT)
     if set(now) == {record.own_checksum}:
-        # Among nothing but its like nobody can log one from another.
+        # Identical lines cannot be told apart.
         return False
     lines = [*(one.line for one in followers), 0]
     are_same: list[bool] = [

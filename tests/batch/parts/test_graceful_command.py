@@ -128,7 +128,7 @@ def test_a_second_signal_ends_the_command_although_it_catches_exceptions() -> No
     command = Command(work)
     assert exit_code_of(command) == 143
     assert command.seen == []
-    assert "ended at once by a second signal, SIGINT" in command.stderr.getvalue()
+    assert "ended immediately by a second signal, SIGINT" in command.stderr.getvalue()
 
 
 def test_an_end_that_no_signal_asked_for_is_no_success() -> None:
@@ -285,4 +285,4 @@ def test_a_process_that_hangs_ends_at_the_second_signal_without_a_traceback() ->
         process.send_signal(signal.SIGINT)
         assert read_line(process) == "tidied"
         process.send_signal(signal.SIGINT)
-        assert ended(process) == ("", "ended at once by a second signal, SIGINT\n", 130)
+        assert ended(process) == ("", "ended immediately by a second signal, SIGINT\n", 130)

@@ -1,55 +1,62 @@
-"""Killed anywhere, no batch is applied twice or lost: at each statement in turn, and at random moments."""
+"""Tests that a batch command processes each row once, even if it is killed at any point."""
 
 from __future__ import annotations
 
 import os
 import random
-import signal
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.management.base import CommandError
+from django.db.models import QuerySet
 
 from django_runbook.models import Checkpoint, FinishedKey
-from tests.batch.commands import CountBatches, CountItems, MarkItems
-from tests.batch.engines import KILLED, VENDORS, Engine
+from tests.batch.commands import BOTH, CountBatches, CountItems, MarkItems, Unlocked, call, left
+from tests.batch.engines import KILL_ROUNDS, KILLED, STRIDE, VENDORS, Engine, dies_at
+from tests.batchapp.models import (
+    Item,
+)
 
-# The full run asks for 200.
-KILL_ROUNDS = int(os.environ.get("RUNBOOK_KILL_ROUNDS", "8"))
+
+@BOTH
+@pytest.mark.parametrize("count", [0, 1, 2, 4, 5])
+def test_each_row_is_done_once_and_the_checkpoint_cleared(
+    sqlite: Engine, command: type[CountItems], count: int
+) -> None:
+    sqlite.fill(count)
+    out, _ = call(sqlite, command(), "--batch-size", 2)
+    assert out == f"{count} done\n"
+    assert sqlite.problems(count) == []
+    assert left(sqlite) is None
+
+
+@BOTH
+def test_a_batch_size_is_exact(sqlite: Engine, command: type[CountItems]) -> None:
+    sqlite.fill(7)
+    counts = []
+
+    class Looking(command):  # type: ignore[valid-type,misc]  # a class that is a parameter
+        def throttle(self) -> None:
+            row = left(sqlite)
+            assert row is not None
+            counts.append(row.done_count)
+
+    call(sqlite, Looking(), "--batch-size", 3)
+    assert counts == [3, 6, 7]
+
+
+def test_a_command_without_work_is_told(sqlite: Engine) -> None:
+    class Idle(Unlocked):
+        def get_queryset(self) -> QuerySet[Item]:
+            return Item.objects.all()
+
+    with pytest.raises(CommandError, match="neither"):
+        call(sqlite, Idle())
+
+
 ITEM_COUNT = 3000 if KILL_ROUNDS > 8 else 600
-
-
-def dies_at(number: int, engine: Engine, work: Callable[[], object]) -> Callable[[], object]:
-    """The work in a process that ends at this point: points are after each statement, and around each commit."""
-
-    def run() -> None:
-        left = number
-
-        def point() -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        def around(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
-            result = execute(sql, params, many, context)
-            point()
-            return result
-
-        connection: Any = engine.connection
-        commit = connection._commit
-
-        def commit_between() -> None:
-            point()
-            commit()
-            point()
-
-        connection._commit = commit_between
-        connection.execute_wrappers.append(around)
-        work()
-
-    return run
 
 
 # In the full run each command on each engine; else one on each, and the others where it is quick.
@@ -59,8 +66,6 @@ EACH = [
     for command in (CountItems, CountBatches, MarkItems)
     if KILL_ROUNDS > 8 or command is CountItems or vendor == "sqlite"
 ]
-# The full run kills at each point; else each case takes every third one, and the cases begin at different ones.
-STRIDE = 1 if KILL_ROUNDS > 8 else 3
 
 
 def kill_at_the_points(engine: Engine, command: type[CountItems], kill_at: Callable[[int], bool]) -> None:

@@ -25,7 +25,7 @@ from django_runbook.locks.factory import new_factory
 from django_runbook.locks.file import FileLock
 from tests.batch.support import read_line, started
 
-NAME = "command test_locked"
+NAME = "command test_locked_command"
 
 
 class Command(LockedCommand):
@@ -99,7 +99,7 @@ def test_a_second_one_leaves_and_says_who_holds_the_lock(taken: Lock) -> None:
 def test_it_holds_the_lock_under_its_name_for_others() -> None:
     command = Command(lambda command: str(lock_of(NAME).acquire()))
     call_command(command)
-    assert str(command.seen[0]).startswith(f"manage.py test_locked, process {os.getpid()} on ")
+    assert str(command.seen[0]).startswith(f"manage.py test_locked_command, process {os.getpid()} on ")
 
 
 def test_a_command_that_fails_gives_its_lock_back() -> None:

@@ -39,7 +39,7 @@ def test_work_that_has_finished_under_a_key_is_not_done_again(sqlite: Engine) ->
     assert call(sqlite, CountItems(), "--run-key", "monday")[0] == "3 done\n"
     out, err = call(sqlite, CountItems(), "--run-key", "monday")
     assert out == "0 done\n"
-    assert err.startswith('it already finished under the run key "monday" before, at 20')
+    assert err.startswith('already finished under the run key "monday" at 20')
     assert call(sqlite, CountItems(), "--run-key", "tuesday")[0] == "3 done\n"
     # A late repetition, as of a queue that delivers a message twice.
     assert call(sqlite, CountItems(), "--run-key", "monday")[0] == "0 done\n"
@@ -125,7 +125,9 @@ def test_restart_starts_over_only_what_has_another_key(sqlite: Engine) -> None:
     sqlite.fill(4)
     call(sqlite, CountItems(), "--run-key", "monday", "--limit", 2, "--batch-size", 2)
     # A job with --restart in its command line is repeated like any other.
-    assert call(sqlite, CountItems(), "--run-key", "monday", "--restart", "--limit", 1)[0].startswith("1 done (3 with")
+    assert call(sqlite, CountItems(), "--run-key", "monday", "--restart", "--limit", 1)[0].startswith(
+        "1 done (3 including"
+    )
     call(sqlite, CountItems(), "--run-key", "tuesday", "--restart", "--limit", 3, "--batch-size", 3)
     assert counts(sqlite) == [2, 2, 2, 0]
     call(sqlite, CountItems(), "--run-key", "tuesday", "--restart")
