@@ -7,13 +7,16 @@ RUNBOOK ?= daily.yml
 ARGS ?=
 # Many tests wait for processes, so one more than the cores of a small machine; WORKERS= runs the tests in one process.
 WORKERS ?= --numprocesses=3 --dist=worksteal
+export WORKERS
 
 VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
-LOCK := requirements/development.txt
+# Pinned, with hashes: pip refuses a download that has another one, and a package that is not in the file.
+RUNTIME := requirements/runtime.txt
+DEVELOPMENT := requirements/development.txt
 PIP := $(VENV_PYTHON) -m pip install --quiet --quiet --disable-pip-version-check
 # The build backend is pinned like the rest, so the package is built with what is installed.
-INSTALL_PACKAGE := $(PIP) --no-build-isolation --editable .
+INSTALL_PACKAGE := $(PIP) --no-deps --no-build-isolation --editable .
 
 # What runs outside pytest finds the tests' settings and the example's apps as the suite does.
 WITH_PROJECT := PYTHONPATH=.:example_project
@@ -22,7 +25,7 @@ WITH_PROJECT := PYTHONPATH=.:example_project
 .DELETE_ON_ERROR:
 
 .PHONY: help
-help: ## say what can be made
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
@@ -39,12 +42,12 @@ test: $(VENV)/.development-installed ## set up and run the tests, with branch co
 	exit $$status
 
 .PHONY: lint
-lint: $(VENV)/.development-installed ## hold the code to ruff's rules and format
+lint: $(VENV)/.development-installed ## check the code against ruff's rules and format
 	@$(VENV_PYTHON) -m ruff check .
 	@$(VENV_PYTHON) -m ruff format --check .
 
 .PHONY: format
-format: $(VENV)/.development-installed ## write the code as ruff has it
+format: $(VENV)/.development-installed ## fix what ruff can fix, and format the code
 	@$(VENV_PYTHON) -m ruff check --fix .
 	@$(VENV_PYTHON) -m ruff format .
 
@@ -53,37 +56,51 @@ types: $(VENV)/.development-installed ## check the types, strictly
 	@$(VENV_PYTHON) -m mypy
 
 .PHONY: migrations
-migrations: $(VENV)/.development-installed ## check that no model lacks its migration
+migrations: $(VENV)/.development-installed ## check that every model has its migration
 	@$(WITH_PROJECT) DJANGO_SETTINGS_MODULE=tests.settings $(VENV_PYTHON) -m django makemigrations --check --dry-run
 	@$(VENV_PYTHON) example_project/manage.py makemigrations --check --dry-run
 
-# Strict: a warning, such as a reference that leads nowhere, is a failure; anew each time, or it would be told once only.
+# Strict: a warning, such as a broken reference, is an error. Every page is read each time: Sphinx warns about a page only
+# when it reads it.
 .PHONY: docs
 docs: $(VENV)/.development-installed ## build the documentation into docs/_build/html
 	@$(VENV_PYTHON) -m sphinx --builder html --fresh-env --nitpicky --fail-on-warning --keep-going --quiet \
 	  docs docs/_build/html
 
+# The one definition of the checks: nox, .ci/run and pre-commit call these targets.
+.PHONY: static
+static: lint types migrations docs ## run every check except the tests
+
 .PHONY: check
-check: lint types migrations docs test ## all of the above, before a commit
+check: static test ## run every check and the tests, before a commit
 
 .PHONY: matrix
-matrix: $(VENV)/.development-installed ## run the tests on each Python that is here, with each Django
+matrix: $(VENV)/.development-installed ## run the tests on each installed Python, with each Django
 	@$(VENV_PYTHON) -m nox --session interpreters tests -- $(ARGS)
 
+.PHONY: ends
+ends: $(VENV)/.development-installed ## run the tests on the oldest and the newest pair of Python and Django
+	@$(VENV_PYTHON) -m nox --tags ends -- $(ARGS)
+
+.PHONY: package
+package: $(VENV)/.development-installed ## build the wheel and the sdist into dist/
+	@rm -rf dist
+	@$(VENV_PYTHON) -m hatchling build
+
 .PHONY: screenshot
-screenshot: $(VENV)/.development-installed ## make the README's picture of the admin, with the Chromium that is here
+screenshot: $(VENV)/.development-installed ## make the README's picture of the admin, with the installed Chromium
 	@$(VENV_PYTHON) example_project/screenshot.py
 
 .PHONY: lock
-lock: $(VENV)/.development-installed ## pin the dependencies anew (ARGS=--upgrade takes the newest)
+lock: $(VENV)/.development-installed ## pin the dependencies again (ARGS=--upgrade takes the newest)
 	@$(VENV_PYTHON) -m nox --session lock -- $(ARGS)
 
 .PHONY: clean
-clean: ## remove the environments and what the tools left
+clean: ## remove the environments, caches and build results
 	rm -rf $(VENV) .nox .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist docs/_build
 
-# Installing. A stamp is written when all went well; `.incomplete` is there while it goes on, so that what an
-# interrupted installation left is thrown away and not built upon.
+# Installing. A stamp is written after a complete installation. `.incomplete` exists until then, so that the next call
+# deletes an environment whose installation was interrupted.
 
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
@@ -102,23 +119,23 @@ define ensure_venv
 	@touch $(VENV)/.incomplete
 endef
 
-# The interpreter is a link: when the Python that it leads to is replaced or gone, the environment is made anew.
+# The interpreter is a link: when its Python was replaced or removed, the environment is created again.
 INTERPRETER := $(shell if test -x $(VENV_PYTHON); then echo $(VENV_PYTHON); else echo missing-interpreter; fi)
 .PHONY: missing-interpreter
 missing-interpreter:
 
-$(VENV)/.runtime-installed: pyproject.toml $(LOCK) $(INTERPRETER)
+$(VENV)/.runtime-installed: pyproject.toml $(RUNTIME) $(INTERPRETER)
 	$(ensure_venv)
 	@echo "Installing django-runbook"
-	@$(PIP) --constraint $(LOCK) hatchling
-	@$(INSTALL_PACKAGE) --constraint $(LOCK)
+	@$(PIP) --requirement $(RUNTIME)
+	@$(INSTALL_PACKAGE)
 	@rm $(VENV)/.incomplete
 	@touch $@
 
-$(VENV)/.development-installed: pyproject.toml $(LOCK) $(INTERPRETER)
+$(VENV)/.development-installed: pyproject.toml $(DEVELOPMENT) $(INTERPRETER)
 	$(ensure_venv)
-	@echo "Installing django-runbook and the tools of its development"
-	@$(PIP) --requirement $(LOCK)
-	@$(INSTALL_PACKAGE) --no-deps
+	@echo "Installing django-runbook and its development tools"
+	@$(PIP) --requirement $(DEVELOPMENT)
+	@$(INSTALL_PACKAGE)
 	@rm $(VENV)/.incomplete
 	@touch $@

@@ -56,6 +56,7 @@ from tests.documentation import (
     without_times,
     write_files,
 )
+from tests.test_doc_examples import WITH_TESTS
 
 REFERENCE = DOCS / "reference"
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
@@ -329,7 +330,10 @@ def test_each_setting_is_listed() -> None:
 
 
 README = DOCS.parent / "README.md"
-PYTHON = [block for block in (*BLOCKS, *blocks_of(README)) if block.language == "python"]
+# Pages with tests are run as a whole: see test_doc_examples.
+PYTHON = [
+    block for block in (*BLOCKS, *blocks_of(README)) if block.language == "python" and block.page not in WITH_TESTS
+]
 
 
 @pytest.mark.parametrize(
@@ -442,6 +446,12 @@ def test_the_modules_of_bare_exception_names_are_listed() -> None:
 
 
 def test_the_words_of_other_tools_are_those_of_the_code() -> None:
-    listed = names_in_table(section_of(DOCS / "coming-from.md", "Words"))
+    listed = names_in_table(section_of(DOCS / "guide" / "migrating.md", "Words"))
     assert set(listed) <= set(foreign.FOREIGN)
     assert len(listed) > 20
+
+
+def test_each_key_is_in_the_overview() -> None:
+    page = REFERENCE / "file.md"
+    linked = re.findall(r"\[`(\w+)`\]\(#\1\)", section_of(page, "Overview"))
+    assert sorted(linked) == sorted(known_keys())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,3 +174,17 @@ def test_the_readme_names_every_option_of_run_runbook() -> None:
     options = set(re.findall(r'"(--[a-z-]+)"', text))
     readme = (ROOT / "README.md").read_text()
     assert {option for option in options if option not in readme} == set()
+
+
+def test_the_links_of_the_readme_work_in_the_repository_and_on_a_package_index() -> None:
+    readme = (ROOT / "README.md").read_text()
+    links = re.findall(r"\]\(([^)]+)\)", readme)
+    local = [link for link in links if not link.startswith(("https:", "#"))]
+    assert local
+    assert [link for link in local if not (ROOT / link.partition("#")[0]).is_file()] == []
+    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["metadata"]["hooks"]
+    for rule in metadata["fancy-pypi-readme"]["substitutions"]:
+        readme = re.sub(rule["pattern"], rule["replacement"], readme)
+    shown = re.findall(r"\]\(([^)]+)\)", readme)
+    assert len(shown) == len(links)
+    assert [link for link in shown if not link.startswith(("https:", "#"))] == []

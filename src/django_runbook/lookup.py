@@ -103,7 +103,9 @@ def label(path: Path) -> str:
         relative = os.path.relpath(path)
     except (OSError, ValueError):
         return str(path)
-    return str(path) if relative.startswith(os.pardir) and path.is_absolute() else relative
+    # systemd starts services in the root directory, below which each path would only lack its first character.
+    is_elsewhere = relative.startswith(os.pardir) or os.path.abspath(relative) == f"/{relative}"  # noqa: PTH100
+    return str(path) if is_elsewhere and path.is_absolute() else relative
 
 
 def _directories(configuration: Configuration) -> Iterator[Path]:
@@ -131,4 +133,4 @@ def _not_found(name: str, places: list[Path], configuration: Configuration) -> s
         for path in _with_suffixes(beside / name):
             if path.is_file():
                 hint = f'\nThere is "{label(path)}": give that path, or add its folder to RUNBOOK["DIRS"]'
-    return f'There is no runbook "{name}". Looked in:\n{looked}{hint}'
+    return f'there is no runbook "{name}"; looked in:\n{looked}{hint}'

@@ -254,7 +254,7 @@ class Run(models.Model):
             if not before.filter(status__in=_before(self.MOVES, RUNNING)).update(**changes):
                 return False
             StepRun.objects.using(using).filter(run=self, status=RUNNING).update(
-                status=StepStatus.INTERRUPTED.value, message="the process of the run ended in the middle of it"
+                status=StepStatus.INTERRUPTED.value, message="the process of the run ended while the step was running"
             )
         _set(self, changes)
         return True

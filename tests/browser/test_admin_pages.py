@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from django_runbook.wording import short_id
 from tests.browser.conftest import Person
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def test_a_run_that_dies_while_it_is_looked_at_is_shown_as_interrupted(person: P
     page = person.page()
     page.goto(person.site.run_url(run))
     person.site.tell("die", run=run)
-    page.get_by_text(f"--resume {run}").wait_for()
+    page.get_by_text(f"--resume {short_id(run)}").wait_for()
     assert row(page, "Backfill delay classes").locator("td").first.inner_text() == "interrupted"
 
 

@@ -96,7 +96,7 @@ def test_a_large_file_is_refused_without_reading_it_whole(tmp_path: Path) -> Non
 
 
 def test_a_directory_is_refused(tmp_path: Path) -> None:
-    assert run(str(tmp_path)) == (f"{tmp_path}: nothing was run.", 2)
+    assert run(str(tmp_path)) == (f"{tmp_path}: nothing was run", 2)
     (problem,) = source.read(tmp_path)[1]
     assert (problem.code, problem.message) == ("RB101", "cannot read the file: it is a directory")
 

@@ -191,9 +191,13 @@ def test_a_server_that_cannot_fork_fails_the_step_only(tmp_path: Path, monkeypat
     assert failure(told)[2] == "a process of its own could not be made: no more"
 
 
-def test_a_run_without_free_descriptors_fails_the_step_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(7, "CommandError: the run ended: "), (10, "cannot be marked as held: "), (13, "could not be made: ")],
+)
+def test_a_run_without_free_descriptors_fails_with_the_cause(tmp_path: Path, count: int, said: str) -> None:
     text = "steps: [{command: noop, isolate: true}]\nfinally: [say cleaned up]"
-    program = "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (9, 9)); "
+    program = f"import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, ({count}, {count})); "
     program += "from django.core.management import execute_from_command_line as main; main(sys.argv)"
     (tmp_path / "test.yml").write_text(text)
     done = subprocess.run(
@@ -205,4 +209,5 @@ def test_a_run_without_free_descriptors_fails_the_step_only(tmp_path: Path) -> N
         check=False,
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "Too many open files" in done.stdout
+    assert f"{said}Too many open files" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

@@ -50,6 +50,20 @@ def test_closed_descriptors_are_the_failure_of_the_step(tmp_path: Path) -> None:
         assert (tmp_path / "mine").read_bytes() == b""
 
 
+def test_spared_descriptors_stay_open_when_all_are_closed() -> None:
+    ends = [*os.pipe(), *os.pipe()]
+    before = os.close, os.closerange
+    with files.spared(ends[1:3]):
+        os.closerange(ends[0], ends[-1] + 1)
+        os.close(ends[1])
+        assert os.dup2(0, ends[1]) == ends[1]
+    assert files.identity(ends[1]) != files.identity(0)
+    assert (os.close, os.closerange) == before
+    assert [files.identity(end) is None for end in ends] == [True, False, False, True]
+    for end in ends[1:3]:
+        os.close(end)
+
+
 def test_signals_are_heard_by_another_pipe_where_that_of_before_was_closed() -> None:
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
@@ -96,6 +110,7 @@ def test_standard_descriptors_are_restored(last: int) -> None:
         code = 1
         try:
             kept = files.OpenFiles()
+            kept.keep()
             before = files.noted(())
             os.closerange(0, last)
             found = files.problems(before)

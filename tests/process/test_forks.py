@@ -15,7 +15,7 @@ def test_a_signal_to_a_child_is_none_to_its_parent() -> None:
     try:
         with Stop() as stop:
             codes = []
-            for _ in range(200):
+            for _ in range(60):
                 pid = os.fork()
                 if pid == 0:
                     signal.pause()

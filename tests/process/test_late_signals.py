@@ -24,7 +24,7 @@ def test_a_signal_after_the_end_of_a_run_does_not_change_its_exit_code() -> None
     with Stop(exits=True, force_seconds=60) as stop:
         pass
     for number in SIGNALS:
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
     assert not stop.is_requested
 
 
@@ -33,7 +33,7 @@ def test_a_process_that_does_not_come_to_its_end_is_ended_by_a_signal(monkeypatc
     monkeypatch.setattr(os, "_exit", codes.append)
     with Stop(exits=True, force_seconds=0):
         pass
-    os.kill(os.getpid(), signal.SIGHUP)
+    signal.raise_signal(signal.SIGHUP)
     assert codes == [129]
 
 

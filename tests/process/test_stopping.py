@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import subprocess
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from django_runbook import conf
 from django_runbook.locks import factory
+from django_runbook.process.stopping import Stop
 from tests.runner.support import PATIENCE_SECONDS, start, wait_for
 from tests.services import require_postgres, running_statements
 
@@ -236,3 +238,17 @@ def test_a_second_signal_ends_the_waiting_in_finally_and_not_the_rest_of_it(
     assert "| the end of it" in stdout
     assert process.returncode == 143
     assert "interrupted: " in stdout
+
+
+def test_a_signal_that_a_command_handles_is_counted_when_the_command_returns() -> None:
+    with Stop() as stop:
+        for _ in range(50):
+            stop.request_count = 0
+            with stop.interruptible():
+                signal.signal(signal.SIGTERM, lambda number, frame: None)
+                signal.raise_signal(signal.SIGTERM)
+            stop.settle()
+            assert stop.is_requested
+            assert stop.was_taken_by_command
+            # Signals that are this close would count as one.
+            stop._counted_at = -math.inf

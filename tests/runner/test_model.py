@@ -125,7 +125,7 @@ OWN = Block(
 @given(cases())
 @example(Case(file=File(name="main.yml", block=CUT, timeout=5)))
 @example(Case(file=File(name="main.yml", block=OWN, timeout=5)))
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_random_runbooks_run_as_the_model_says(case: Case) -> None:
     model, played = foretold(case), play(case)
     result = played.result

@@ -91,4 +91,4 @@ def _describe_value(value: Value, *, text: str) -> str:
             return f"the boolean {text}"
         case int() | float():
             return f"the number {text}"
-    return f'the text "{text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"}"'
+    return f'the string "{text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"}"'

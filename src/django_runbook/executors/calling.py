@@ -122,6 +122,7 @@ def _attempt(invoke: Callable[[], bool], *, stop: Stop, mask: Mask) -> AttemptRe
             # A canceled statement reaches the command as a database error.
             return _interrupted(error, stop, mask)
         return _after_error(error, mask)
+    stop.settle()
     is_interrupted = is_cut_short or stop.was_taken_by_command
     return AttemptResult(status=StepStatus.INTERRUPTED if is_interrupted else StepStatus.SUCCEEDED)
 

@@ -72,9 +72,11 @@ class _Answers:
                     case messages.Stop(number=number):
                         self._is_told = True
                         self._stop.pass_on(number)
-                    case messages.End(number=number):
+                    case messages.End(number=number, is_forced=is_forced):
                         self._is_told = True
-                        self._stop.end(number)
+                        # SIGTERM follows, and is enough for a command that handles it.
+                        if is_forced or not self._stop.has_handler_of_command(signal.SIGTERM):
+                            self._stop.end(number)
                     case Commit() | RollBack() as answer:
                         self._answer = answer
                         self._has_answer.set()

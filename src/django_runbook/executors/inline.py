@@ -66,6 +66,7 @@ class InlineExecutor:
             mask=self.mask,
         )
         raw = self.raw_output
+        self.files.keep()
         with captured(
             write_line=_shielded(invocation.write_line, stop),
             mask=self.mask,
@@ -73,7 +74,11 @@ class InlineExecutor:
             keeps_terminal=self.keeps_terminal,
             late=None if raw is None else raw.late,
         ) as streams:
-            with exits.refused() as refusal, contextlib.nullcontext() if raw is None else raw.passed_to(*streams):
+            with (
+                exits.refused(errors=2 if raw is None else raw.errors) as refusal,
+                contextlib.nullcontext() if raw is None else raw.passed_to(*streams),
+                files.spared((*self.files.copies, *(() if raw is None else raw.copies))),
+            ):
                 owned = () if raw is None else raw.descriptors
                 noted = files.noted((*stop.descriptors, *invocation.descriptors, *owned))
                 result = call(
@@ -92,6 +97,8 @@ class InlineExecutor:
             result = replace(result, status=StepStatus.FAILED, failure=failure_of(TooMuchOutputError(), self.mask))
         if problems:
             self.files.restore()
+            if raw is not None:
+                raw.restore()
             stop.listen_again()
             self.reopen()
         problems += before.restore()

@@ -1,4 +1,4 @@
-"""Ends the process of a step by degrees: a request to those who listen, SIGTERM, a grace period, SIGKILL."""
+"""Ends the process of a step by degrees: a request, SIGTERM, an exception, SIGKILL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django_runbook.executors.channel import Channel
 from django_runbook.process.deadlines import Deadline, Halt, Limit
 from django_runbook.process.stopping import Stop
 
-# A command that listens has this part of the grace period before it is ended by an exception.
+# A command that listens, or handles SIGTERM, has this part of the grace period before it is ended by an exception.
 _LISTENING_PART: Final = 0.75
 # A process that is still there so long after SIGKILL waits for a device, and nothing ends it.
 GIVE_UP_SECONDS: Final = 10.0
@@ -61,7 +61,7 @@ class Ladder:
         self._limit = bounds.limit
         self._is_listening = False
         self._is_told = False
-        self._is_told_to_end = False
+        self._is_asked_to_end = self._is_forced = False
         self._end_at = self._kill_at = 0.0
 
     @property
@@ -72,14 +72,19 @@ class Ladder:
         return self._pid is None or time.monotonic() >= self._kill_at + GIVE_UP_SECONDS
 
     @property
+    def halt_reason(self) -> str:
+        """The reason why the run, or a part of it, was halted."""
+        return self._bounds.halt.reason
+
+    @property
     def has_started(self) -> bool:
         return self._pid is not None
 
     def begin(self, pid: int) -> None:
         """Take note of the process; what it should have got before, it gets now."""
         self._pid = pid
-        if self._is_told_to_end:
-            self._send(messages.End(number=self._number))
+        if self._is_asked_to_end:
+            self._send(messages.End(number=self._number, is_forced=self._is_forced))
         elif self._is_told:
             self._send(messages.Stop(number=self._number))
         if self.last_signal is not None:
@@ -103,8 +108,8 @@ class Ladder:
         if self._bounds.halt.is_immediate:
             # A stop does not wait for the grace period of a timeout.
             self._kill_at = min(self._kill_at, now + self._bounds.halt.grace_seconds)
-        if not self._is_told_to_end and now >= self._end_at:
-            self._end()
+        if not self._is_forced and now >= self._end_at:
+            self._end(is_forced=True)
         if self.last_signal is signal.SIGTERM and now >= self._kill_at:
             self.kill()
 
@@ -131,18 +136,21 @@ class Ladder:
         is_of_run = cause is Cause.HALT and self._bounds.stop.is_requested
         grace = self._bounds.halt.grace_seconds if cause is Cause.HALT else self._bounds.grace_seconds
         now = time.monotonic()
-        self._kill_at = self._end_at = now + grace
+        self._kill_at = now + grace
+        self._end_at = now + grace * _LISTENING_PART
         if self._is_listening and not is_of_run:
             self._tell()
-            self._end_at = now + grace * _LISTENING_PART
         else:
-            self._end()
+            # The second signal of a run ends a command that has handled the first one.
+            self._end(is_forced=is_of_run)
 
-    def _end(self) -> None:
-        self._is_told = self._is_told_to_end = True
-        self._send(messages.End(number=self._number))
+    def _end(self, *, is_forced: bool) -> None:
+        self._is_told = self._is_asked_to_end = True
+        self._is_forced = is_forced
+        self._send(messages.End(number=self._number, is_forced=is_forced))
         # The processes that the command has started learn of it this way.
-        self._signal(signal.SIGTERM)
+        if self.last_signal is None:
+            self._signal(signal.SIGTERM)
 
     def _tell(self) -> None:
         if not self._is_told:

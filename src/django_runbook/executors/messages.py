@@ -101,9 +101,13 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """Tells a process to end its command at once."""
+    """Tells a process to end its command at once.
+
+    Without ``is_forced``, a command that handles SIGTERM itself ends in its own way.
+    """
 
     number: int
+    is_forced: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

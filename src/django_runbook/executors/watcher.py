@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
+from django_runbook.exceptions import Stopped
 from django_runbook.executors import messages
 from django_runbook.executors.atomic import OnFinished
 from django_runbook.executors.calling import ReportProgress
@@ -172,12 +173,17 @@ class WatchedProcess:
         if attempt.status is StepStatus.SUCCEEDED or self.ladder.cause is None:
             return replace(attempt, warnings=(*attempt.warnings, *self._warnings()))
         is_timeout = self.ladder.cause is Cause.TIMEOUT
-        message = "; ".join((self._how(), *self._warnings()))
+        is_of_branch = self.ladder.cause is Cause.HALT and not self._is_of_stop
+        # The process only knows the signal, and not why another branch made the run send it.
+        reasons = (self.ladder.halt_reason,) if is_of_branch else ()
+        message = "; ".join((*reasons, self._how(), *self._warnings()))
         failure = attempt.failure
         if self.ladder.deadline is not None:
             failure = self.ladder.deadline.failure(message)
         elif failure is None or told is None:
             failure = _failure(message, exit_code=self._exit_code)
+        elif is_of_branch and failure.error_type == Stopped.__name__:
+            failure = replace(failure, message=message)
         status = StepStatus.TIMED_OUT if is_timeout else StepStatus.INTERRUPTED
         return replace(attempt, status=status, failure=failure)
 

@@ -7,6 +7,7 @@ copy of the mark, which the system removes with the last copy.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import sys
@@ -15,7 +16,7 @@ from _socket import AF_UNIX, SOCK_STREAM, socket
 from collections.abc import Callable
 from typing import Final
 
-from django_runbook.exceptions import LockHeld
+from django_runbook.exceptions import LockHeld, LockUnavailable
 from django_runbook.process import files
 
 _MAX_NAME: Final = 64
@@ -59,13 +60,16 @@ class Presence:
 def claim(name: str, *, space: str) -> Presence | None:
     """Take the mark of a name, or return None while a process of an earlier holder is alive on this host.
 
-    ``space`` keeps projects apart. Without abstract sockets (only Linux has them), the mark is always free.
+    ``space`` keeps projects apart. Without abstract sockets (only Linux has them), the mark is always free. Raises
+    LockUnavailable if the system has no room for the mark.
     """
     digest = hashlib.sha256(f"{space}\0{name}".encode(errors="backslashreplace")).hexdigest()
     try:
         return Presence(f"\0django-runbook/{os.geteuid()}/{digest[:_MAX_NAME]}")
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return None
+        raise LockUnavailable(f'the lock "{name}" cannot be marked as held: {error.strerror}') from error
 
 
 def _bound(address: str) -> socket:

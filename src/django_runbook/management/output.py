@@ -72,10 +72,12 @@ def prepare_capture(command: CleanCommand, stack: contextlib.ExitStack, *, mask:
     out, err = (copy_of(wrapper._out) for wrapper in wrappers)
     if out is None or err is None:
         return None
+    # A stream may be the other one: `2>&1` of a caller in Python.
+    copies = [(copy, wrapper._out.fileno()) for wrapper, copy in zip(wrappers, (out, err), strict=True)]
     for wrapper, copy in zip(wrappers, (out, err), strict=True):
         stack.callback(setattr, wrapper, "_out", wrapper._out)
         stack.callback(copy.close)
         wrapper._out = copy
-    raw = RawOutput(late=err, mask=mask)
+    raw = RawOutput(late=err, mask=mask, copies={copy.fileno(): number for copy, number in copies})
     stack.callback(raw.close)
     return raw

@@ -21,8 +21,9 @@ class ProcessExit(BaseException):
 class Refusal:
     """Takes note of the end that a command asked for, also if the command has swallowed the exception."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, errors: int) -> None:
         self.message = ""
+        self._errors = errors
         self._pid = os.getpid()
         self._thread = threading.get_ident()
 
@@ -33,7 +34,7 @@ class Refusal:
             leave(status)
         if threading.get_ident() != self._thread:
             # Nothing can be raised in the thread of the command, which may wait for this very end.
-            os.write(2, f"a thread of the command called {call}: the run ends\n".encode())
+            os.write(self._errors, f"a thread of the command called {call}: the run ends\n".encode())
             leave(status % 256 or 1)
         self.refuse(f"the command called {call}, which ends the process of the run: isolate the step")
 
@@ -56,9 +57,12 @@ class Refusal:
 
 
 @contextlib.contextmanager
-def refused() -> Iterator[Refusal]:
-    """Have the command in this block fail if it ends the process or replaces it; processes that it forks may."""
-    refusal = Refusal()
+def refused(*, errors: int = 2) -> Iterator[Refusal]:
+    """Have the command in this block fail if it ends the process or replaces it; processes that it forks may.
+
+    ``errors`` is the descriptor to which the end of the process is reported, if it cannot be kept from ending.
+    """
+    refusal = Refusal(errors=errors)
     before = {name: getattr(os, name) for name in ("_exit", *_REPLACING)}
     os._exit = refusal.exit
     for name in _REPLACING:

@@ -45,13 +45,23 @@ class OpenFiles:
     """Restores the standard descriptors from a copy of each."""
 
     def __init__(self) -> None:
+        self._copies: dict[int, int] = {}
+        self._identities: Noted = {}
+
+    def keep(self) -> None:
+        """Copy the standard descriptors, unless they are copied already."""
+        if self._identities:
+            return
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         lowest = min(_HIGH, limit // 2) if limit > 0 else _HIGH
-        self._copies: dict[int, int] = {}
         for descriptor in _NAMES:
             with contextlib.suppress(OSError):
                 self._copies[descriptor] = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, lowest)
         self._identities = {descriptor: identity(descriptor) for descriptor in (*_NAMES, *self._copies.values())}
+
+    @property
+    def copies(self) -> tuple[int, ...]:
+        return tuple(self._copies.values())
 
     def restore(self) -> None:
         """Open the standard descriptors again, if they were closed or replaced."""
@@ -87,8 +97,41 @@ class OpenFiles:
 
 
 @contextlib.contextmanager
+def spared(descriptors: Iterable[int]) -> Iterator[None]:
+    """Have Python code in this process neither close nor replace these; processes that it forks may."""
+    before = {name: getattr(os, name) for name in ("close", "closerange", "dup2")}
+    own_pid, kept = os.getpid(), sorted(set(descriptors))
+
+    def is_kept(descriptor: int) -> bool:
+        return descriptor in kept and os.getpid() == own_pid
+
+    def close(fd: int) -> None:
+        if not is_kept(fd):
+            before["close"](fd)
+
+    def closerange(fd_low: int, fd_high: int, /) -> None:
+        low = fd_low
+        for descriptor in filter(is_kept, kept):
+            if low <= descriptor < fd_high:
+                before["closerange"](low, descriptor)
+                low = descriptor + 1
+        before["closerange"](low, fd_high)
+
+    def dup2(fd: int, fd2: int, inheritable: bool = True) -> int:  # noqa: FBT001, FBT002 - as in `os`
+        return fd2 if is_kept(fd2) else before["dup2"](fd, fd2, inheritable)
+
+    for function in (close, closerange, dup2):
+        setattr(os, function.__name__, function)
+    try:
+        yield
+    finally:
+        for name, function in before.items():
+            setattr(os, name, function)
+
+
+@contextlib.contextmanager
 def kept_open() -> Iterator[OpenFiles]:
-    """Keep copies of the standard descriptors for the time of a run."""
+    """Keep the copies of the standard descriptors, once they are made, for the time of a run."""
     found = OpenFiles()
     try:
         yield found

@@ -27,8 +27,10 @@ class RawOutput:
     What a process writes after its step has ended belongs to no step: it goes to ``late``, masked.
     """
 
-    def __init__(self, *, late: IO[str], mask: Mask) -> None:
+    def __init__(self, *, late: IO[str], mask: Mask, copies: Mapping[int, int] | None = None) -> None:
         self.late = late
+        # Copies of the standard descriptors, through which the run writes around the pipes.
+        self._copies = {copy: (number, identity(copy)) for copy, number in (copies or {}).items()}
         self._lines = LineSplitter(mask)
         self._pid = os.getpid()
         self._streams: dict[int, StreamToLines] = {}
@@ -38,11 +40,28 @@ class RawOutput:
         self._wake: tuple[int, int] | None = None
         self._thread: unpatched.Thread | None = None
         self._noted: dict[int, object] = {}
+        self._saved: tuple[int, ...] = ()
+
+    @property
+    def errors(self) -> int:
+        """The descriptor that leads to standard error during a call too."""
+        return self.late.fileno()
 
     @property
     def descriptors(self) -> tuple[int, ...]:
         """The pipes, which a command must leave open."""
-        return tuple(self._noted)
+        return (*self._noted, *self._copies)
+
+    @property
+    def copies(self) -> tuple[int, ...]:
+        """The descriptors that lead to the standard streams during a call: nothing could bring them back."""
+        return (*self._copies, *self._saved)
+
+    def restore(self) -> None:
+        """Make the copies of the standard descriptors again that a command has closed or replaced."""
+        for copy, (number, file) in self._copies.items():
+            if identity(copy) != file:
+                os.dup2(number, copy, inheritable=False)
 
     @contextlib.contextmanager
     def passed_to(self, out: StreamToLines, err: StreamToLines) -> Iterator[None]:
@@ -51,6 +70,7 @@ class RawOutput:
             self._start()
         _flush()
         saved = {number: (copy := os.dup(number), identity(copy)) for number in _STANDARD}
+        self._saved = tuple(copy for copy, _ in saved.values())
         with self._lock:
             self._streams = {1: out, 2: err}
         for stream in (out, err):
@@ -94,14 +114,14 @@ class RawOutput:
         if self._thread is None or self._wake is None or os.getpid() != self._pid:
             return
         if self._is_intact():
-            os.close(self._wake[1])
+            os.write(self._wake[1], b"!")
         self._thread.join()
         for line in self._lines.finish():
             self._write_late(line)
         # A stream of an earlier step may still ask for what is there.
         self._ends = {}
         for descriptor, file in self._noted.items():
-            if descriptor != self._wake[1] and identity(descriptor) == file:
+            if identity(descriptor) == file:
                 os.close(descriptor)
 
     def _start(self) -> None:

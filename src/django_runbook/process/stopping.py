@@ -14,6 +14,7 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
@@ -36,6 +37,8 @@ _REPORT_LEAD_SECONDS: Final = 0.1
 # No signal has these numbers.
 _END: Final = b"\0"
 _WAKE: Final = b"\xff"
+_SETTLE: Final = b"\xfe"
+_SETTLE_SECONDS: Final = 1.0
 _LOGGER = logging.getLogger(__name__)
 OnStop = Callable[[str, bool], None]
 
@@ -89,6 +92,7 @@ class Stop:
         self._is_immediate_told = False
         self._event = threading.Event()
         self._received: list[int] = []
+        self._waiting: deque[Any] = deque()
         self._section_at: float | None = None
         self._section_requests = 0
         self._is_ending = False
@@ -161,7 +165,7 @@ class Stop:
 
     def pass_on(self, number: int) -> None:
         """Request a stop on behalf of another process; a handler that the command has installed gets the signal."""
-        if number in self._previous and signal.getsignal(number) != self._handle:
+        if self.has_handler_of_command(number):
             self._count(number)
             os.kill(os.getpid(), number)
         else:
@@ -204,6 +208,20 @@ class Stop:
     def was_taken_by_command(self) -> bool:
         """Whether a handler that the current command had installed in place of ours got the signal."""
         return self.is_requested and bool(self._previous) and not self._is_handled
+
+    def has_handler_of_command(self, number: int) -> bool:
+        """Return whether the current command has replaced our handler of this signal."""
+        return number in self._previous and signal.getsignal(number) != self._handle
+
+    def settle(self) -> None:
+        """Wait until the signals that this process has received so far are counted."""
+        if self._watcher is None:
+            return
+        settled = unpatched.original("_thread", "allocate_lock")()
+        settled.acquire()
+        self._waiting.append(settled)
+        if self._write(_SETTLE):
+            settled.acquire(timeout=_SETTLE_SECONDS)
 
     def interruptible(self) -> _Section:
         """Enclose a command: here, and only here, `Stopped` may be raised."""
@@ -255,9 +273,9 @@ class Stop:
         else:
             restore(self._previous)
         forks.keep_in_children(self._handle)
+        self.listen_again()
         with contextlib.suppress(ValueError, OSError):
             signal.set_wakeup_fd(self._previous_wakeup)
-        self.listen_again()
         watcher, self._watcher = self._watcher, None
         # A forked process may hold this end of the pipe too, so that closing it alone says nothing.
         self._write(_END)
@@ -324,6 +342,8 @@ class Stop:
                 elif number in self._previous:
                     self._received.append(number)
                     self._count(number)
+                elif number in _SETTLE:
+                    self._waiting.popleft().release()
             kicked_count += self._enforce()
 
     def _wait_seconds(self) -> float | None:
@@ -372,11 +392,12 @@ class Stop:
         if self._watcher is not None:
             self._write(_WAKE)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> bool:
         # A command may have closed our descriptor, and its number may be another file's now.
         if _identities((self._read_end, self._write_end)) == self._identities:
             with contextlib.suppress(OSError):
-                os.write(self._write_end, data)
+                return os.write(self._write_end, data) > 0
+        return False
 
     def _tell(self, *, is_immediate: bool) -> None:
         if self.on_stop is None:

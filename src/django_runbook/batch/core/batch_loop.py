@@ -1,4 +1,4 @@
-"""Processes key ranges in transactions, each of which also moves the checkpoint."""
+"""Processes each key range in a transaction that also moves the checkpoint."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class CheckpointStore:
     def advance(self, old: Position, new: Position) -> bool:
         """Move by one batch. As its first statement, this locks the checkpoint before any effect, and waits for it.
 
-        The batch count stands for the cursor, because a collation may treat two different cursors as equal.
+        The batch count is compared instead of the cursor, because a collation may treat two different cursors as equal.
         """
         connection = connections[self.alias]
         now = connection.ops.adapt_datetimefield_value(timezone.now())

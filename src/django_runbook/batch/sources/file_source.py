@@ -252,7 +252,7 @@ def _is_in_place(wanted: Mapping[int, str], record: Record, followers: Sequence[
         return True
     now = _checksums(followers, _FOLLOWER_COUNT)
     if set(now) == {record.own_checksum}:
-        # Identical lines cannot be told apart.
+        # Identical lines cannot be distinguished.
         return False
     lines = [*(one.line for one in followers), 0]
     are_same: list[bool] = [

@@ -70,7 +70,7 @@ class Key:
         return copy
 
     def between(self, rows: Rows, after: str, upto: str) -> Rows:
-        """Return the rows after a cursor, up to and including another one; an empty cursor is no limit."""
+        """Return the rows after a cursor, up to and including another one; an empty cursor does not limit them."""
         tuples: list[Any] = []
         columns: dict[str, Any] = {}
         first = self.names[0]

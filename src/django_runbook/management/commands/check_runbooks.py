@@ -42,7 +42,7 @@ class Command(CleanCommand):
             raise CommandError(str(error), returncode=error.exit_code) from error
         if not paths:
             raise CommandError(
-                'There is no runbook in RUNBOOK["DIRS"] or in a "runbooks" folder of an app.',
+                'there is no runbook in RUNBOOK["DIRS"] or in a "runbooks" folder of an app',
                 returncode=ExitCode.INVALID,
             )
         binder = new_binder(is_recorded=configuration.has_journal)

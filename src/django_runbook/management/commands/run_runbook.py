@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import re
 import sys
@@ -12,7 +13,7 @@ import uuid
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from django.core.management.base import CommandError
 from django.db import connections
@@ -52,6 +53,9 @@ from django_runbook.runner import run as runner
 from django_runbook.runner.context import RunContext, RunOptions
 from django_runbook.runner.recording import NoRecorder
 from django_runbook.signals import SignalSender
+
+# What the machine has no more of: descriptors, processes, memory, room on a disk.
+_EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,13 +169,21 @@ class Command(CleanCommand):
         except RunbookError as error:
             # Its causes may hold secrets.
             raise CommandError(tidy_text(str(error), self._mask), returncode=error.exit_code) from None
+        except OSError as error:
+            if error.errno not in _EXHAUSTED:
+                return self._report_bug()
+            raise CommandError(f"the run ended: {error.strerror}", returncode=ExitCode.FAILED) from None
         except Exception:  # noqa: BLE001 - an internal error has an exit code of its own
-            self.stderr.write(tidy_text(traceback.format_exc(), self._mask), style_func=str)
-            self.stderr.write("This is an internal error of django-runbook: please report it with the lines above.")
-            return ExitCode.FAULT, "internal error of django-runbook: its traceback was written to standard error"
+            return self._report_bug()
         if result is None:
             return ExitCode.SUCCEEDED, ""
         return result.exit_code, tidy_text(outcomes.in_one_line(result), self._mask)
+
+    def _report_bug(self) -> tuple[int, str]:
+        """Write the traceback of an internal error; called in its ``except``."""
+        self.stderr.write(tidy_text(traceback.format_exc(), self._mask), style_func=str)
+        self.stderr.write("This is an internal error of django-runbook: please report it with the lines above.")
+        return ExitCode.FAULT, "internal error of django-runbook: its traceback was written to standard error"
 
     @property
     def _owns_process(self) -> bool:
@@ -188,7 +200,7 @@ class Command(CleanCommand):
         loaded = checking.load(path, name=name, configuration=configuration)
         if loaded.runbook is None:
             self._tell(loaded, loaded.diagnostics, options, mask=masking.masker(()))
-            raise InvalidRunbook(f"{loaded.path}: nothing was run.")
+            raise InvalidRunbook(f"{loaded.path}: nothing was run")
         runbook = loaded.runbook
         self._mask = masking.masker(inputs.secrets_of(runbook, os.environ).values())
         is_shown = options["plan"] or options["list"]
@@ -306,7 +318,7 @@ class Command(CleanCommand):
         shown = render.render_text(diagnostics, path=loaded.path, lines=loaded.lines, is_coloured=is_coloured)
         self.stderr.write_colored(mask(shown).removesuffix("\n"))
         if has_errors(diagnostics):
-            raise InvalidRunbook(f"{loaded.path}: nothing was run.")
+            raise InvalidRunbook(f"{loaded.path}: nothing was run")
 
     def _execute(self, call: _Call, options: dict[str, Any], stack: contextlib.ExitStack) -> RunResult:
         journal, mask = call.journal, call.mask

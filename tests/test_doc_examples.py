@@ -1,0 +1,107 @@
+"""Runs the tests that pages of the documentation show, against the modules that the same page shows.
+
+A Python block whose first line is a path is a module: `# desk/locks.py` is `desk.locks`, `# src/django_runbook/x.py` is
+`django_runbook.x`. What is under `tests/` is run.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import types
+import unittest
+from pathlib import Path
+
+import pytest
+from django.core.management import load_command_class
+
+from django_runbook import conf
+from tests.documentation import DOCS, PAGES, Block, blocks_of, names_in_table, section_of, write_files
+
+PACKAGE = DOCS.parent / "src" / "django_runbook"
+_MODULE = re.compile(r"# (?:src/)?(\S+)\.py\n")
+
+
+def modules_of(page: Path) -> list[tuple[str, Block]]:
+    """The modules that a page shows, with their names, in the order of the page."""
+    found = [(_MODULE.match(block.text), block) for block in blocks_of(page) if block.language == "python"]
+    return [(match[1].replace("/", "."), block) for match, block in found if match is not None]
+
+
+def has_tests(page: Path) -> bool:
+    return any(name.startswith("tests.") for name, _ in modules_of(page))
+
+
+WITH_TESTS = [page for page in PAGES if has_tests(page)]
+
+
+def test_each_extension_point_has_a_page_with_tests() -> None:
+    pages = {path.stem for path in (DOCS / "extending").glob("*.md")} - {"architecture"}
+    assert pages == {page.stem for page in WITH_TESTS if page.parent.name == "extending"}
+    assert pages == {"reporter", "lock-backend", "diagnostic-rule", "batch-part"}
+
+
+@pytest.mark.parametrize("page", WITH_TESTS, ids=lambda page: page.stem)
+# A test case closes its connections, so it cannot be inside the transaction of another test.
+@pytest.mark.django_db(transaction=True)
+def test_the_tests_of_a_page_pass(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_files(page, tmp_path)
+    run_count = 0
+    for name, block in modules_of(page):
+        module = types.ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, module)
+        exec(compile(block.text, block.id, "exec"), vars(module))
+        if name.startswith("tests."):
+            run_count += run(module)
+    assert run_count > 0
+
+
+def run(module: types.ModuleType) -> int:
+    """Runs the test functions and the test cases of a module, and counts them."""
+    count = 0
+    for name, value in list(vars(module).items()):
+        if isinstance(value, type) and issubclass(value, unittest.TestCase) and value.__module__ == module.__name__:
+            result = unittest.TestResult()
+            unittest.defaultTestLoader.loadTestsFromTestCase(value).run(result)
+            assert "".join(text for _, text in (*result.errors, *result.failures)) == ""
+            count += result.testsRun
+        elif name.startswith("test_") and callable(value):
+            value()
+            count += 1
+    return count
+
+
+def test_each_package_is_described() -> None:
+    listed = names_in_table(section_of(DOCS / "extending" / "architecture.md", "Packages"))
+    assert set(listed) == {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {"migrations"}
+
+
+def test_the_files_that_the_pages_for_contributors_name_exist() -> None:
+    root, shown = DOCS.parent, set[str]()
+    pages = sorted((DOCS / "extending").glob("*.md"))
+    for page in pages:
+        shown.update(name.replace(".", "/") + ".py" for name, _ in modules_of(page))
+    for page in (*pages, root / "CONTRIBUTING.md"):
+        for name in re.findall(r"`((?:[a-z_]+/)+(?:[a-z_]+\.py)?)`", page.read_text()):
+            places = (root / name, root / "src" / name, PACKAGE / name)
+            assert any(place.exists() for place in places) or name in shown, f"{page.name}: {name}"
+
+
+def test_the_schedulers_of_the_deployment_page_wait_long_enough_and_call_the_command_rightly() -> None:
+    text = (DOCS / "guide" / "deployment.md").read_text()
+    setting = r"(?:^TimeoutStopSec=|^ +stop_grace_period: |^ +terminationGracePeriodSeconds: )(\d+)"
+    waits = [int(seconds) for seconds in re.findall(setting, text, re.MULTILINE)]
+    finally_count = 1
+    needed_seconds = (conf.DEFAULT_STOP_TIMEOUT_SECONDS + 2) * (1 + finally_count)
+    assert len(waits) == 3
+    assert min(waits) > needed_seconds
+    # A list of a container, or a line of cron and systemd.
+    calls = [
+        shlex.split(line.replace('"', "").replace(",", " ")) for line in re.findall(r"run_runbook(.*?)[\]\n]", text)
+    ]
+    lines = [call for call in calls if call[:1] == ["nightly.yml"]]
+    assert len(lines) == 4
+    parser = load_command_class("django_runbook", "run_runbook").create_parser("manage.py", "run_runbook")
+    assert [parser.parse_args(line).file for line in lines] == ["nightly.yml"] * 4

@@ -1,0 +1,105 @@
+"""Keeps words and forms that a native-speaking engineer would not write out of the package and the documentation.
+
+`language_todo.json` lists the files that are still to be rewritten, with the number of findings in each. The list only
+shrinks: a new finding fails, and so does a count that is too high. UPDATE_LANGUAGE=1 writes it again; read the change.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+ROOT = Path(__file__).parent.parent
+TODO = Path(__file__).parent / "language_todo.json"
+PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md")
+
+# Each form, as a regular expression, with what to write.
+BANNED: Final = {
+    r"mend(s|ed|ing)?": "fix",
+    r"anew": "again, start over",
+    r"told": "reported, printed",
+    r"stands": "is, is defined",
+    r"meanwhile": "in the meantime",
+    r"(go|goes|going|went|gone) on": "continue",
+    r"behind": "after",
+    r"hand(s|ed|ing)? on": "pass on",
+    r"let(s|ting)? go": "release",
+    r"(take|takes|taken|taking|took) in": "read, import, include",
+    r"cut off": "truncated, interrupted",
+    r"(?<!there\s)is no (?!longer\b)": "is not a",
+    r"in good order": "succeeded",
+    r"for want of": "because … is missing",
+    r"(has|have|had) come to": "the result",
+    r"(put|puts|putting) (back|it back|them back)": "restore",
+    r"(get|gets|got|getting) lost": "was lost",
+    r"mistakes?": "error",
+    r"faults?": "internal error, bug",
+    r"nobody can know": "unknown",
+    r"ha(s|ve) to do with": "belongs to",
+    r"of which": "a new sentence",
+    r"whoever": "the user, the process",
+    r"all the same": "anyway",
+    r"all is well": "succeeded",
+    r"as it were": "",
+}
+_FORMS: Final = re.compile(
+    "|".join(rf"\b(?:{form})(?:\b|(?<=\s))" for form in BANNED).replace(" ", r"\s+"), re.IGNORECASE
+)
+_FENCE: Final = re.compile(r"^(`{3,})\S*\n.*?^\1$", re.DOTALL | re.MULTILINE)
+_TOKENS: Final = {tokenize.COMMENT, tokenize.STRING} | {
+    getattr(tokenize, name) for name in ("FSTRING_MIDDLE",) if hasattr(tokenize, name)
+}
+
+
+def texts_of(path: Path) -> Iterator[tuple[int, str]]:
+    """The prose of a file with its lines: all of a page but its fenced blocks, the comments and strings of a module."""
+    text = path.read_text()
+    if path.suffix != ".py":
+        yield 1, _FENCE.sub(lambda match: "\n" * match[0].count("\n"), text)
+        return
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in _TOKENS:
+            yield token.start[0], token.string
+
+
+def found_in(path: Path) -> list[str]:
+    """Each banned form in a file, as `line: form`."""
+    found = []
+    for line, text in texts_of(path):
+        found += [
+            f"{line + text.count(chr(10), 0, match.start())}: {' '.join(match[0].split())}"
+            for match in _FORMS.finditer(text)
+        ]
+    return found
+
+
+def files() -> list[Path]:
+    docs = (path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)
+    modules = (path for path in (ROOT / "src").rglob("*.py") if "migrations" not in path.parts)
+    return sorted([*docs, *modules, *(ROOT / name for name in PAGES)])
+
+
+def test_files_have_no_banned_forms_but_those_still_to_be_rewritten() -> None:
+    found = {str(path.relative_to(ROOT)): found_in(path) for path in files()}
+    counts = {name: len(forms) for name, forms in found.items() if forms}
+    if os.environ.get("UPDATE_LANGUAGE"):
+        TODO.write_text(json.dumps(counts, indent=2) + "\n")
+    todo: dict[str, int] = json.loads(TODO.read_text())
+    grown = {name: found[name] for name, count in counts.items() if count > todo.get(name, 0)}
+    assert grown == {}, "write these in other words"
+    stale = {name: count for name, count in todo.items() if counts.get(name, 0) < count}
+    assert stale == {}, "lower these counts, with UPDATE_LANGUAGE=1"
+
+
+def test_the_banned_forms_are_found(tmp_path: Path) -> None:
+    page, module = tmp_path / "page.md", tmp_path / "module.py"
+    page.write_text("It goes\non, and is no list.\n\n```text\nmend\n```\n\nThe command is no longer there: mended.\n")
+    module.write_text('"""Mends it."""\n\nmend = f"told {1}"  # stands here\n')
+    assert found_in(page) == ["1: goes on", "2: is no", "8: mended"]
+    assert found_in(module) == ["1: Mends", "3: told", "3: stands"]
