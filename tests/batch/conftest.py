@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.db import connections
 
 from django_runbook.batch.core import checkpoint_tables
 from django_runbook.models import Checkpoint, FailedRow
@@ -63,6 +65,10 @@ def sqlite(_engines: dict[str, Any], django_db_blocker: Any) -> Iterator[Engine]
 @pytest.fixture
 def without_table(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """A database without the tables of checkpoints, which the default database has."""
+    settings = connections["default"].settings_dict
+    if settings["NAME"] == settings["TEST"]["NAME"] and not checkpoint_tables.has_table("default"):
+        # pytest-django sets it up only if a test of the session is marked.
+        call_command("migrate", verbosity=0)
     has_table = checkpoint_tables.has_table
     monkeypatch.setattr(checkpoint_tables, "has_table", lambda alias: alias != sqlite.alias and has_table(alias))
     yield sqlite

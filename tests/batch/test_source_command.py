@@ -89,10 +89,10 @@ def test_a_stop_keeps_what_is_whole(engine: Engine, command: type[CountItems]) -
 
 def test_shards_and_dry_runs_have_locks_of_their_own() -> None:
     command = BatchCommand()
-    assert command.get_lock_name() == "command command"
-    assert command.get_lock_name(shard=Shard(number=1, count=8)) == "command command, shard 1/8"
-    assert command.get_lock_name(shard="1/8") == "command command, shard 1/8"
-    assert command.get_lock_name(shard=Shard(number=1, count=1)) == "command command"
+    assert command.get_lock_name() == "command batch_command"
+    assert command.get_lock_name(shard=Shard(number=1, count=8)) == "command batch_command, shard 1/8"
+    assert command.get_lock_name(shard="1/8") == "command batch_command, shard 1/8"
+    assert command.get_lock_name(shard=Shard(number=1, count=1)) == "command batch_command"
     assert command.get_lock_name(dry_run=True) is None
 
 
@@ -127,7 +127,7 @@ class Locked(CountItems):
 @pytest.fixture
 def locked(tmp_path: Path, settings: Any) -> type[Locked]:
     settings.RUNBOOK = {"LOCK": {"BACKEND": "file", "OPTIONS": {"directory": str(tmp_path)}}}
-    return type("Locked", (Locked,), {"lock_name": f"test {tmp_path}", "__module__": __name__})
+    return type("Locked", (Locked,), {"lock_name": f"test {tmp_path}", "__module__": CountItems.__module__})
 
 
 def test_a_second_one_leaves_and_names_the_first(engine: Engine, locked: type[Locked]) -> None:
