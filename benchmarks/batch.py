@@ -126,7 +126,7 @@ def _measure(work: str, side: str, rows: int) -> dict[str, float]:
         "one statement": _one_statement,
     }
     # What a process imports at its start is no part of the loop.
-    importlib.import_module("django_runbook.batch.command")
+    importlib.import_module("django_runbook.batch.batch_command")
     importlib.import_module("django_runbook.locks.file")
     importlib.import_module("tests.batchapp.models")
     # Else the side that makes the next object would sweep up after django.setup().

@@ -30,7 +30,7 @@ from django.utils.module_loading import import_string
 
 from django_runbook import batch, conf, events, lookup, results, resume, signals
 from django_runbook.batch import BatchCommand
-from django_runbook.batch.progress import Progress
+from django_runbook.batch.parts.progress_tracking import ProgressTracker
 from django_runbook.binding.errors import HOMES
 from django_runbook.document import codes, expressions, foreign, keys, names, schema
 from django_runbook.document.evaluation import budget, filters, grammar, members, tests
@@ -370,7 +370,7 @@ def test_each_backend_of_locks_is_listed_with_its_options() -> None:
 
 
 # What a command has besides, for the library itself.
-INTERNAL = {"make_source", "describe_source", "show_progress"}
+INTERNAL = {"make_source", "describe_source", "remaining_text"}
 CLASSES = [getattr(batch, name) for name in batch.__all__ if isinstance(getattr(batch, name), type)]
 
 
@@ -385,10 +385,10 @@ def listed_names(kind: type) -> set[str]:
     return {name.partition("(")[0] for name in names if not name.startswith("--")}
 
 
-@pytest.mark.parametrize("kind", [*CLASSES, Progress])
+@pytest.mark.parametrize("kind", [*CLASSES, ProgressTracker])
 def test_each_setting_and_hook_of_the_library_is_listed(kind: type) -> None:
     assert {name for name in listed_names(kind) if not hasattr(kind, name)} == set()
-    sections = [other for other in (*CLASSES, Progress) if issubclass(kind, other)]
+    sections = [other for other in (*CLASSES, ProgressTracker) if issubclass(kind, other)]
     if issubclass(kind, batch.FileBatchCommand):
         # Its section refers to that one.
         sections.append(BatchCommand)

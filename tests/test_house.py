@@ -92,6 +92,25 @@ def test_imports_point_down_only(path: Path) -> None:
         assert parts[0] != OUTSIDE.get(room), f"{room} imports {name}"
 
 
+# Each folder of the batch library with what it may import of the library, besides itself.
+BATCH_FOLDERS = {
+    "parts": {"django_compat"},
+    "core": {"django_compat", "parts"},
+    "sources": {"django_compat", "parts", "core"},
+}
+
+
+@pytest.mark.parametrize("folder", BATCH_FOLDERS)
+def test_the_folders_of_the_batch_library_import_down_only(folder: str) -> None:
+    found = {
+        name.split(".")[2]
+        for path in (PACKAGE / "batch" / folder).glob("*.py")
+        for name in imports_of(path)
+        if name.startswith("django_runbook.batch.")
+    }
+    assert found - {folder} <= BATCH_FOLDERS[folder]
+
+
 def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
     users = {
         package: {
@@ -102,7 +121,7 @@ def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
         for package in ("rich", "jinja2", "pydantic", "redis")
     }
     assert users == {
-        "rich": {"reporters/rich_.py", "reporters/live.py", "batch/bar.py"},
+        "rich": {"reporters/rich_.py", "reporters/live.py", "batch/parts/progress_bar.py"},
         "jinja2": {
             "document/evaluation/analysis.py",
             "document/evaluation/evaluator.py",

@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.db import connections
 
+from django_runbook.batch.core import checkpoint_tables
+from django_runbook.models import Checkpoint, FailedRow
 from tests.batch import engines
 from tests.batch.engines import Engine
 
@@ -56,3 +60,17 @@ def mariadb(_engines: dict[str, Any], django_db_blocker: Any) -> Iterator[Engine
 def sqlite(_engines: dict[str, Any], django_db_blocker: Any) -> Iterator[Engine]:
     """An empty database on SQLite."""
     yield from _engine("sqlite", _engines, django_db_blocker)
+
+
+@pytest.fixture
+def without_table(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """A database without the tables of checkpoints, which the default database has."""
+    settings = connections["default"].settings_dict
+    if settings["NAME"] == settings["TEST"]["NAME"] and not checkpoint_tables.has_table("default"):
+        # pytest-django sets it up only if a test of the session is marked.
+        call_command("migrate", verbosity=0)
+    has_table = checkpoint_tables.has_table
+    monkeypatch.setattr(checkpoint_tables, "has_table", lambda alias: alias != sqlite.alias and has_table(alias))
+    yield sqlite
+    Checkpoint.objects.all().delete()
+    FailedRow.objects.all().delete()

@@ -28,6 +28,10 @@ from tests.postgres_settings import POSTGRES
 
 VENDORS = ("sqlite", "postgresql", "mariadb")
 PATIENCE_SECONDS = 60.0
+# The full run asks for 200.
+KILL_ROUNDS = int(os.environ.get("RUNBOOK_KILL_ROUNDS", "8"))
+# The full run kills at each point; else each case takes every third one, and the cases begin at different ones.
+STRIDE = 1 if KILL_ROUNDS > 8 else 3
 TABLES = (Item, Ledger, *KEYED, Checkpoint, FailedRow, FinishedKey)
 KILLED = -signal.SIGKILL
 
@@ -228,3 +232,35 @@ def _require(vendor: str, alias: str) -> None:
         if os.environ.get("CI") == "true":
             pytest.fail(f"{vendor} cannot be reached: {error}")
         pytest.skip(f"{vendor} cannot be reached: {error}")
+
+
+def dies_at(number: int, engine: Engine, work: Callable[[], object]) -> Callable[[], object]:
+    """Return work that kills its process at a point; points are after each statement, and around each commit."""
+
+    def run() -> None:
+        left = number
+
+        def point() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        def around(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+            result = execute(sql, params, many, context)
+            point()
+            return result
+
+        connection: Any = engine.connection
+        commit = connection._commit
+
+        def commit_between() -> None:
+            point()
+            commit()
+            point()
+
+        connection._commit = commit_between
+        connection.execute_wrappers.append(around)
+        work()
+
+    return run

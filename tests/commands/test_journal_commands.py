@@ -73,7 +73,7 @@ def made(runbook: str, *, days: int, **columns: Any) -> Run:
 
 
 def test_runs_are_shown_newest_first(tmp_path: Path) -> None:
-    assert show() == "There are no runs.\n"
+    assert show() == "no runs found\n"
     run(tmp_path, "steps: [noop]")
     run(tmp_path, FAILING)
     head, second, first = show().splitlines()
@@ -170,11 +170,11 @@ def test_runs_are_listed_by_the_status_that_is_shown(tmp_path: Path) -> None:
     for status in ("succeeded", "refused", "failed"):
         made(f"{status}.yml", days=1, status=status)
         assert [line.split()[1] for line in show("--status", status).splitlines()[1:]] == [f"{status}.yml"]
-    assert show("--status", "warning") == "There are no runs.\n"
+    assert show("--status", "warning") == "no runs found\n"
     run(tmp_path, FAILING)
     row = die("one")
     assert row.pk[:8] in show("--status", "interrupted")
-    assert show("--status", "running") == "There are no runs.\n"
+    assert show("--status", "running") == "no runs found\n"
 
 
 @pytest.mark.parametrize("words", [("--run", "x"), ("--step", "one")], ids=["run", "step"])
@@ -263,7 +263,7 @@ def test_a_run_whose_lock_is_out_of_sight_stays_and_is_not_taken_for_dead(
     settings.RUNBOOK = {"LOCK": {"BACKEND": "file", "OPTIONS": {"directory": str(tmp_path / "elsewhere")}}}
     for keep in ("100", "0"):
         prune("--keep", keep, "--verbosity", "2")
-        assert f"the run {row.pk} stays" in capsys.readouterr().err
+        assert f"run {row.pk} is kept" in capsys.readouterr().err
     assert Run.objects.get() == row
     assert "running" in show()
 
@@ -373,7 +373,7 @@ def test_a_report_of_no_one_run_is_refused(asked: str) -> None:
 @pytest.mark.parametrize("address", ["", "non sense", "@", "a@", "a\nb@example.com", "a@b\udcff.example", "Ops <root>"])
 def test_what_is_no_address_is_refused(address: str) -> None:
     for options in (("--to", address), ("--to", "ops@example.com", "--from", address)):
-        with pytest.raises(CommandError, match="is not a mail address"):
+        with pytest.raises(CommandError, match="is not a valid email address"):
             call_command("mail_run_report", *options)
 
 

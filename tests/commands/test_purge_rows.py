@@ -20,7 +20,7 @@ from django.db.models import PROTECT, Q, QuerySet
 from django.db.models.signals import post_delete
 from django.utils import timezone
 
-from django_runbook.batch import conditions
+from django_runbook.management import purge_conditions as conditions
 from django_runbook.management.commands import purge_rows
 from django_runbook.models import Checkpoint
 from flights.models import Compensation, Flight
@@ -185,9 +185,9 @@ def test_a_dry_run_counts_the_same_and_leaves_all_and_sends_nothing() -> None:
 
 
 def test_the_help_says_what_a_dry_run_does() -> None:
-    text = purge_rows.Command().create_parser("manage.py", "purge_rows").format_help()
-    assert "Count what would be deleted, and delete nothing." in text
-    assert "roll each transaction back" not in text
+    text = " ".join(purge_rows.Command().create_parser("manage.py", "purge_rows").format_help().split())
+    assert "Count the rows that would be deleted, and delete nothing." in text
+    assert "roll back each transaction" not in text
 
 
 def test_a_dry_run_counts_a_row_once_that_goes_with_another_one_too() -> None:
@@ -268,30 +268,34 @@ def test_conditions_reach_over_to_the_row_that_is_pointed_to() -> None:
     ("tokens", "message"),
     [
         pytest.param(
-            "sessions.Sesion", 'there is no model "sessions.Sesion"; did you mean "sessions.Session"?', id="model"
+            "sessions.Sesion", 'unknown model "sessions.Sesion"; did you mean "sessions.Session"?', id="model"
         ),
-        pytest.param("nothing", 'there is no model "nothing"; write it as in sessions.Session', id="no model at all"),
+        pytest.param(
+            "nothing", 'unknown model "nothing"; pass APP.MODEL, for example sessions.Session', id="no model at all"
+        ),
         pytest.param("auth.User --field=last_logn", 'no field "last_logn"; did you mean "last_login"?', id="field"),
-        pytest.param("auth.User --field=zzz", 'no field "zzz"; there are: id, password, last_login', id="no field"),
-        pytest.param("auth.User --field=username", "auth.User.username holds no date", id="no date"),
-        pytest.param("auth.User --field=groups", "auth.User.groups is no column of auth.User", id="many to many"),
-        pytest.param("auth.User --field=logentry", "auth.User.logentry is no column of auth.User", id="reverse"),
-        pytest.param("admin.LogEntry --field=user__date_joined", "is no field of admin.LogEntry itself", id="related"),
+        pytest.param("auth.User --field=zzz", 'no field "zzz"; choose from id, password, last_login', id="no field"),
+        pytest.param("auth.User --field=username", "auth.User.username is not a date or time", id="no date"),
+        pytest.param("auth.User --field=groups", "auth.User.groups is not a column of auth.User", id="many to many"),
+        pytest.param("auth.User --field=logentry", "auth.User.logentry is not a column of auth.User", id="reverse"),
+        pytest.param(
+            "admin.LogEntry --field=user__date_joined", "is not a field of admin.LogEntry itself", id="related"
+        ),
         pytest.param("auth.User --older-than=0d", "must be longer than 0s", id="no time"),
-        pytest.param("auth.User --older-than=900000d", "--older-than is before the beginning of time", id="too long"),
-        pytest.param("auth.User --older-than=99999999999d", "is before the beginning of time", id="far too long"),
-        pytest.param("auth.User --older-than=90", '"90" has no unit; write it as in 90d for days', id="no unit"),
+        pytest.param("auth.User --older-than=900000d", "--older-than is too long", id="too long"),
+        pytest.param("auth.User --older-than=99999999999d", "is too long", id="far too long"),
+        pytest.param("auth.User --older-than=90", '"90" has no unit; use 90d for days', id="no unit"),
         pytest.param("auth.User --older-than=1.5", '"1.5" has no unit', id="no unit, with a fraction"),
-        pytest.param("auth.User --older-than=ages", '"ages" is no duration', id="no duration"),
-        pytest.param("auth.User --where=is_active", '"is_active" is no condition', id="no value"),
-        pytest.param("auth.User --where==3", '"=3" is no condition', id="no name"),
+        pytest.param("auth.User --older-than=ages", '"ages" is not a duration', id="no duration"),
+        pytest.param("auth.User --where=is_active", '"is_active" is not a condition', id="no value"),
+        pytest.param("auth.User --where==3", '"=3" is not a condition', id="no name"),
         pytest.param("auth.User --where=naem=x", 'auth.User has no field "naem"', id="condition on no field"),
         pytest.param("auth.User --where=id=x", "expected a number but got 'x'", id="value of another type"),
         pytest.param("auth.User --where=is_active=maybe", "“maybe” value must be either True or False", id="no truth"),
         pytest.param("auth.User --where=last_login__lt=soon", "“soon” value has an invalid format", id="no moment"),
         pytest.param("auth.User --where=username__beginswith=x", "Unsupported lookup 'beginswith'", id="no lookup"),
-        pytest.param("auth.User --where=groups__name=x", "one row could match several times", id="many rows"),
-        pytest.param("admin.LogEntry --where=user__groups=x", "one row could match several times", id="further on"),
+        pytest.param("auth.User --where=groups__name=x", "a row could match several times", id="many rows"),
+        pytest.param("admin.LogEntry --where=user__groups=x", "a row could match several times", id="further on"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_a_row_is_touched(tokens: str, message: str) -> None:
@@ -309,7 +313,7 @@ def test_what_cannot_be_meant_is_refused_before_a_row_is_touched(tokens: str, me
 
 def test_two_models_can_be_purged_at_the_same_time() -> None:
     command = purge_rows.Command()
-    session, site = conditions.model("sessions.Session"), conditions.model("sites.Site")
+    session, site = conditions.parse_model("sessions.Session"), conditions.parse_model("sites.Site")
     names = {command.get_lock_name(model=model, dry_run=False) for model in (session, site, session)}
     assert len(names) == 2
     assert command.get_lock_name(model=site, dry_run=True) is None

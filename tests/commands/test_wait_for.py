@@ -84,17 +84,17 @@ def wait_for(*tokens: str, **options: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        pytest.param("database", ['database "default" is there'], id="one"),
-        pytest.param("cache nothing", ['cache "nothing" is there'], id="a cache that keeps nothing by design"),
-        pytest.param("migrations", ['migrations "default" is there'], id="migrations"),
+        pytest.param("database", ['database "default" is available'], id="one"),
+        pytest.param("cache nothing", ['cache "nothing" is available'], id="a cache that keeps nothing by design"),
+        pytest.param("migrations", ['migrations "default" is available'], id="migrations"),
         pytest.param(
             "cache database replica default cache",
-            ['cache "default" is there', 'database "replica" is there', 'database "default" is there'],
+            ['cache "default" is available', 'database "replica" is available', 'database "default" is available'],
             id="several, each once",
         ),
         pytest.param(
             "database replica database",
-            ['database "replica" is there', 'database "default" is there'],
+            ['database "replica" is available', 'database "default" is available'],
             id="a kind again, without an alias",
         ),
     ],
@@ -105,26 +105,26 @@ def test_what_is_there_is_told_of(words: str, said: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("alias", "reason"),
-    [("forgetful", "it does not give back what was put in"), ("down", "connection refused")],
+    [("forgetful", "it does not return a stored value"), ("down", "connection refused")],
 )
 def test_a_cache_that_does_not_work_is_missing(alias: str, reason: str) -> None:
     with pytest.raises(CommandError) as caught:
         wait_for("cache", "default", alias, "--timeout=0")
-    assert str(caught.value) == f'after 0s this is missing:\n  cache "{alias}": {reason}'
+    assert str(caught.value) == f'timed out after 0s waiting for:\n  cache "{alias}": {reason}'
     assert caught.value.returncode == 1
 
 
 @pytest.mark.django_db
 def test_migrations_that_are_not_applied_are_named() -> None:
     MigrationRecorder(connection).record_unapplied("sessions", "0001_initial")
-    with pytest.raises(CommandError, match=r"not applied: sessions\.0001_initial$"):
+    with pytest.raises(CommandError, match=r"unapplied: sessions\.0001_initial$"):
         wait_for("migrations", "--timeout=0")
 
 
 @pytest.mark.django_db
 def test_a_long_list_of_migrations_is_cut_short() -> None:
     MigrationRecorder.Migration.objects.all().delete()
-    with pytest.raises(CommandError, match=r"not applied: .*, .*, .*, \d+ more$"):
+    with pytest.raises(CommandError, match=r"unapplied: .*, .*, .*, \d+ more$"):
         wait_for("migrations", "--timeout=0")
 
 
@@ -133,9 +133,9 @@ def test_what_comes_while_it_waits_ends_the_waiting(tmp_path: Path, add_alias: A
     add_alias("late", ENGINE="django.db.backends.sqlite3", NAME=folder / "late.sqlite3")
     threading.Timer(0.2, folder.mkdir).start()
     assert wait_for("cache", "database", "late", "--interval=0.05s") == [
-        'cache "default" is there',
-        'database "late" is not there yet: unable to open database file',
-        'database "late" is there',
+        'cache "default" is available',
+        'database "late" is not available yet: unable to open database file',
+        'database "late" is available',
     ]
 
 
@@ -157,7 +157,7 @@ def test_a_server_that_never_answers_does_not_hold_up_the_deadline(kind: str, ad
 def test_a_connection_pool_is_passed_by(add_alias: Any) -> None:
     require_postgres()
     add_alias("pooled", **POSTGRES, OPTIONS={"pool": {"min_size": "what no pool takes"}})
-    assert wait_for("database", "pooled", "--timeout=0") == ['database "pooled" is there']
+    assert wait_for("database", "pooled", "--timeout=0") == ['database "pooled" is available']
 
 
 def test_a_connection_that_was_cut_off_is_made_anew(tmp_path: Path, django_db_blocker: Any) -> None:
@@ -168,8 +168,8 @@ def test_a_connection_that_was_cut_off_is_made_anew(tmp_path: Path, django_db_bl
             cursor.execute("SELECT pg_terminate_backend(%s)", [number])
         other.close()
         # In that database there are none, which is found out by the second look.
-        with pytest.raises(CommandError, match="not applied: "):
-            wait_for("migrations", alias, "--timeout=0.1s", "--interval=0.05s")
+        with pytest.raises(CommandError, match="unapplied: "):
+            wait_for("migrations", alias, "--timeout=0.5s", "--interval=0.05s")
 
 
 class Impatient(Command):
@@ -199,19 +199,19 @@ def test_a_check_that_needs_what_is_waited_for_does_not_run(
 
     monkeypatch.setattr(Command, "check", fail)
     Command().run_from_argv(["manage.py", "wait_for", "cache"])
-    assert capsys.readouterr().out == 'cache "default" is there\n'
+    assert capsys.readouterr().out == 'cache "default" is available\n'
 
 
 def test_a_dry_run_looks_once_and_is_content() -> None:
     assert wait_for("cache", "default", "down", "--dry-run") == [
-        'cache "default" is there',
-        'cache "down" is not there yet: connection refused',
+        'cache "default" is available',
+        'cache "down" is not available yet: connection refused',
     ]
 
 
 def test_a_runner_that_stops_is_obeyed() -> None:
     assert wait_for("cache", "down", "--timeout=1h", stopping=lambda: True) == [
-        'cache "down" is not there yet: connection refused'
+        'cache "down" is not available yet: connection refused'
     ]
 
 
@@ -219,12 +219,12 @@ def test_a_runner_that_stops_is_obeyed() -> None:
     ("words", "message"),
     [
         pytest.param("cahce", '"cahce" is neither a kind of target nor an alias; did you mean "cache"?', id="misspelt"),
-        pytest.param("xyz", "the words are: database, cache, migrations, default, ", id="like nothing"),
+        pytest.param("xyz", "choose from database, cache, migrations, default, ", id="like nothing"),
         pytest.param("default", '"default" must follow one of database, cache, migrations', id="no kind"),
-        pytest.param("cache replica", 'CACHES has no alias "replica"; there are: default, ', id="of the other kind"),
-        pytest.param("database down", 'DATABASES has no alias "down"; there are: default, ', id="of the other kind 2"),
+        pytest.param("cache replica", 'CACHES has no alias "replica"; choose from default, ', id="of the other kind"),
+        pytest.param("database down", 'DATABASES has no alias "down"; choose from default, ', id="of the other kind 2"),
         pytest.param("cache --interval=0", "must be longer than 0s", id="no interval"),
-        pytest.param("cache --timeout=soon", '"soon" is no duration; write it as in 90s', id="no duration"),
+        pytest.param("cache --timeout=soon", '"soon" is not a duration (examples: 90s', id="no duration"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(words: str, message: str) -> None:
@@ -237,7 +237,7 @@ def test_a_signal_ends_the_waiting(tmp_path: Path) -> None:
     code = "from django.core.management import execute_from_command_line as run\nrun(['manage.py', 'wait_for', 'migrations'])"
     database = {"DJANGO_SETTINGS_MODULE": "tests.state_settings", "STATE_DATABASE": str(tmp_path / "db.sqlite3")}
     with started(code, PYTHONUNBUFFERED="1", **database) as process:
-        assert read_line(process).startswith('migrations "default" is not there yet')
+        assert read_line(process).startswith('migrations "default" is not available yet')
         process.terminate()
         out, errors = process.communicate()
         assert (out, errors, process.returncode) == ("", "", 143)

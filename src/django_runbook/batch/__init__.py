@@ -1,6 +1,6 @@
-"""The command library: what a project's own commands are made of, with or without a runbook.
+"""Provides base classes for management commands: graceful stop, locks, progress, databases and batches.
 
-A name is imported when it is asked for: those of batches need Django's models, and ``track`` needs nothing.
+Names are imported on first use: those of batches need Django's models, and ``track`` does not.
 """
 
 from __future__ import annotations
@@ -9,15 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from django_runbook.batch.command import BatchCommand
-    from django_runbook.batch.database import DatabaseCommand
-    from django_runbook.batch.files import FileBatchCommand
-    from django_runbook.batch.graceful import GracefulCommand
-    from django_runbook.batch.locked import LockedCommand
-    from django_runbook.batch.progress import ProgressCommand, track
+    from django_runbook.batch.batch_command import BatchCommand
+    from django_runbook.batch.core.batch_result import BatchResult
+    from django_runbook.batch.file_batch_command import FileBatchCommand
+    from django_runbook.batch.parts.database_command import DatabaseCommand
+    from django_runbook.batch.parts.graceful_command import GracefulCommand
+    from django_runbook.batch.parts.locked_command import LockedCommand
+    from django_runbook.batch.parts.progress_command import ProgressCommand
+    from django_runbook.batch.parts.progress_tracking import track
 
 __all__ = [
     "BatchCommand",
+    "BatchResult",
     "DatabaseCommand",
     "FileBatchCommand",
     "GracefulCommand",
@@ -26,18 +29,19 @@ __all__ = [
     "track",
 ]
 
-_ROOMS: Final = {
-    "BatchCommand": "command",
-    "DatabaseCommand": "database",
-    "FileBatchCommand": "files",
-    "GracefulCommand": "graceful",
-    "LockedCommand": "locked",
-    "ProgressCommand": "progress",
-    "track": "progress",
+_MODULES: Final = {
+    "BatchCommand": "batch_command",
+    "BatchResult": "core.batch_result",
+    "DatabaseCommand": "parts.database_command",
+    "FileBatchCommand": "file_batch_command",
+    "GracefulCommand": "parts.graceful_command",
+    "LockedCommand": "parts.locked_command",
+    "ProgressCommand": "parts.progress_command",
+    "track": "parts.progress_tracking",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ROOMS:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__} has no attribute {name}")
-    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -7,8 +7,7 @@ from typing import Any
 
 from django.db.models import Case, CharField, QuerySet, Value, When
 
-from django_runbook.batch import BatchCommand
-from django_runbook.batch.base import Result
+from django_runbook.batch import BatchCommand, BatchResult
 from flights.models import DelayClass, Flight
 
 CLASSES = Case(
@@ -36,5 +35,5 @@ class Command(BatchCommand):
     def process_batch(self, rows: QuerySet[Flight]) -> int:
         return rows.update(delay_class=CLASSES)
 
-    def summary(self, result: Result) -> str:
+    def summary(self, result: BatchResult) -> str:
         return f"{result.done_count} flights {'would be ' if result.is_dry_run else ''}classified"

@@ -10,9 +10,8 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from django_runbook.batch import FileBatchCommand
-from django_runbook.batch.base import Result
-from django_runbook.batch.records import Format
+from django_runbook.batch import BatchResult, FileBatchCommand
+from django_runbook.batch.sources.records import Format
 from flights import files
 from flights.models import Flight
 
@@ -67,7 +66,7 @@ class Command(FileBatchCommand):
         Flight.objects.using(self.database).bulk_create(wanted, **how)
         return len(wanted)
 
-    def summary(self, result: Result) -> str:
+    def summary(self, result: BatchResult) -> str:
         count = Flight.objects.using(self.database).count() - self.count_before
         return f"{result.done_count} flights read, {count} of them new"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
-from django_runbook.batch.locked import LockedCommand
+from django_runbook.batch.parts.locked_command import LockedCommand
 from flights.models import Compensation, DelayClass, Flight
 
 AMOUNTS = {DelayClass.VERY_LATE: 5_000, DelayClass.CANCELLED: 20_000}

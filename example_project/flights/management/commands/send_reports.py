@@ -11,7 +11,7 @@ from django.core.mail import EmailMessage
 from django.core.management.base import CommandError
 from django.db.models import Avg, Count, Max, Q, QuerySet
 
-from django_runbook.batch.database import DatabaseCommand
+from django_runbook.batch.parts.database_command import DatabaseCommand
 from flights.models import DelayClass, Flight
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.management.base import AppCommand
 
-from django_runbook.batch.database import DatabaseCommand
+from django_runbook.batch.parts.database_command import DatabaseCommand
 
 
 class Command(DatabaseCommand, AppCommand):

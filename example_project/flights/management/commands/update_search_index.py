@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from django.db import transaction
 from django.db.models import QuerySet
 
-from django_runbook.batch.progress import ProgressCommand
+from django_runbook.batch.parts.progress_command import ProgressCommand
 from flights.models import Airline, Airport, Flight, SearchEntry
 
 

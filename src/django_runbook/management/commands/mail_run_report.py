@@ -1,4 +1,4 @@
-"""Mail how a run went: ``manage.py mail_run_report``, ready-made for ``on_failure``."""
+"""Mails the report of a run: ``manage.py mail_run_report``, a ready-made command for ``on_failure``."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.pages import words
 
 _MAX_STEPS: Final = 1000
-# A mailbox of this host, as cron writes to.
+# A local mailbox, such as cron uses.
 _LOCAL: Final = re.compile(r"[A-Za-z0-9._+-]+")
 _MAX_FAILURES: Final = 20
 
 
 class Command(CleanCommand):
-    help = "Mail the report of a run: inside a runbook of the current one, else of the newest."
+    help = "Mail the report of a run, by default the current run of a runbook, otherwise the newest run."
     stealth_options = ("call_key",)
 
     def get_version(self) -> str:
@@ -43,18 +43,16 @@ class Command(CleanCommand):
             required=True,
             type=_address,
             metavar="ADDRESS",
-            help="Mail it to ADDRESS; may be repeated.",
+            help="Send the report to ADDRESS; may be repeated.",
         )
         parser.add_argument(
             "--from",
             dest="sender",
             type=_address,
             metavar="ADDRESS",
-            help="Send it from ADDRESS. Default: DEFAULT_FROM_EMAIL.",
+            help="Send the report from ADDRESS. Default: DEFAULT_FROM_EMAIL.",
         )
-        parser.add_argument(
-            "--run", metavar="ID", help="Mail the report of this run, given by the first characters of its id."
-        )
+        parser.add_argument("--run", metavar="ID", help="Report on this run (a unique ID prefix is enough).")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -74,7 +72,7 @@ class Command(CleanCommand):
         what = f"the report of {run.name} to {', '.join(options['to'])}"
         try:
             message.send()
-        except Exception as error:  # each backend of mail has errors of its own
+        except Exception as error:  # each mail backend has its own errors
             raise CommandError(f"could not mail {what}: {in_words(error)}") from error
         self.stdout.write(f"mailed {what}")
 
@@ -84,31 +82,31 @@ def _address(text: str) -> str:
         return text
     address = parseaddr(text)[1]
     host = address.rpartition("@")[2]
-    # Of a host in one's own network, the name has no dot.
+    # The name of a host in the local network has no dot.
     validate = EmailValidator(allowlist=[host] if host.replace("-", "").isalnum() else None)
     try:
-        # What is left out of the address, as the name before it is, must not end a header either.
+        # The name before the address is not validated, but it must not end a header either.
         validate(address if text.isprintable() else "")
     except ValidationError:
-        raise ArgumentTypeError(f'"{text}" is not a mail address; write it as in ops@example.com, or root') from None
+        raise ArgumentTypeError(f'"{text}" is not a valid email address (examples: ops@example.com, root)') from None
     return text
 
 
 def _asked(asked: str | None, *, call_key: str) -> Run:
     if asked is not None:
         return recording.find(asked)
-    # The runner's name for the call begins with the id of the run.
+    # The runner's name for the call starts with the ID of the run.
     run_id = call_key.partition(":")[0]
     runs = Run.objects.using(recording.alias()).newest_first()
     run = runs.filter(pk=run_id).first() if run_id else runs.first()
     if run is None:
-        raise InvalidUsage("this run is not recorded" if run_id else "there is no run to report on")
+        raise InvalidUsage("this run is not recorded" if run_id else "there is no run to report")
     return run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Report:
-    """Holds as much of a run as a mail should: its first steps, and the first failed ones with their output."""
+    """Holds the part of a run that goes into the mail: its first steps, and the first failed steps with output."""
 
     run: Run
     steps: list[StepRun]
@@ -133,7 +131,7 @@ def _subject(report: _Report) -> str:
     run, first = report.run, next(iter(report.failed), None)
     what = f"{first.step_id} {first.status}" if first is not None else run.status
     more = f" (and {report.failed_count - 1} more)" if report.failed_count > 1 else ""
-    # A name could hold what ends a header.
+    # A name could contain characters that end a header.
     return " ".join(cleaned_line(f"[runbook] {run.name}: {what}{more}").split())
 
 

@@ -1,4 +1,4 @@
-"""Delete old runs from the history: ``manage.py prune_runs``."""
+"""Deletes old runs from the history: ``manage.py prune_runs``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from django_runbook import conf
-from django_runbook.batch import BatchCommand, values
+from django_runbook.batch import BatchCommand
+from django_runbook.batch.parts import option_values
 from django_runbook.exceptions import RunbookError
 from django_runbook.journal import liveness
 from django_runbook.journal.liveness import Life
@@ -22,7 +23,7 @@ from django_runbook.results import RunStatus
 
 
 class Command(CleanCommand, BatchCommand):
-    help = "Delete the runs that began before a time, with their steps; of each runbook the newest ones stay."
+    help = "Delete old runs with their steps, except for the newest runs of each runbook."
     is_todo = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -32,35 +33,37 @@ class Command(CleanCommand, BatchCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--older-than",
-            type=values.age,
+            type=option_values.age,
             default="90d",
             metavar="DURATION",
-            help="Delete runs that began longer than DURATION ago, which needs a unit. Default: %(default)s.",
+            help="Delete runs that started more than DURATION ago, which needs a unit. Default: %(default)s.",
         )
         parser.add_argument(
             "--keep",
             type=int,
             default=100,
             metavar="N",
-            help="Keep the newest N runs of each runbook, however old they are. Default: %(default)s.",
+            help="Keep the newest N runs of each runbook, whatever their age. Default: %(default)s.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["keep"] < 0:
-            raise CommandError("--keep cannot be less than 0", returncode=2)
+            raise CommandError("--keep must not be negative", returncode=2)
         try:
-            before = timezone.now() - (values.given(options, "older_than", values.age) or datetime.timedelta())
+            before = timezone.now() - (
+                option_values.option_value(options, "older_than", option_values.age) or datetime.timedelta()
+            )
         except OverflowError:
-            raise CommandError("--older-than is before the beginning of time", returncode=2) from None
+            raise CommandError("--older-than is too long: no date is that old", returncode=2) from None
         self._is_verbose = options["verbosity"] > 1
         self._rows = Run.objects.using(self.database).filter(
             _old(self.database, before=before, keep=options["keep"]) & self._over(before)
         )
         super().handle(*args, **options)
         if not (options["dry_run"] or self.stopping):
-            # A checkpoint that is finished is kept for a run that dies before it knows, and such a run is not this old.
+            # A finished checkpoint is kept for a run that dies before it records the end; such a run is not this old.
             Checkpoint.objects.using(self.database).filter(finished_at__lt=before).delete()
-            # Who repeats a call that is this old means it.
+            # A call that is repeated after this long is meant to run again.
             FinishedKey.objects.using(self.database).filter(finished_at__lt=before).delete()
 
     def get_queryset(self) -> QuerySet[Run]:
@@ -68,15 +71,15 @@ class Command(CleanCommand, BatchCommand):
 
     def process_batch(self, rows: QuerySet[Run]) -> int:
         asked = self._rows.filter(pk__in=list(rows.values_list("pk", flat=True)))
-        # Whoever resumes one now waits for its row, and finds it gone; who was faster has taken it out of the rows.
+        # A resume that starts now waits for the locked row and finds it deleted; an earlier one no longer matches.
         found = list(asked.select_for_update().values_list("pk", flat=True))
         Run.objects.using(self.database).filter(pk__in=found).delete()
         return len(found)
 
     def _over(self, before: datetime.datetime) -> Q:
-        """The runs that nobody works on: those that ended, and those whose process is gone.
+        """Match runs that are not running: those that ended, and those whose process is dead.
 
-        These are known by the token of that process: whoever resumes one meanwhile gives it another.
+        The latter are matched by the token of their process, which a resume replaces.
         """
         claims = list(Run.objects.using(self.database).filter(status=RUNNING, started_at__lt=before))
         try:
@@ -85,12 +88,12 @@ class Command(CleanCommand, BatchCommand):
             raise CommandError(str(error), returncode=error.exit_code) from error
         unknown = [run for run in claims if lives[run.pk] is Life.UNKNOWN]
         for run in unknown if self._is_verbose else ():
-            self.tell(f"the run {run.pk} stays: whether it is at work cannot be seen from here")
+            self.write_message(f"run {run.pk} is kept: whether it is still running is unknown on this host")
         return ~Q(status=RUNNING) | Q(owner__in=[run.owner for run in claims if lives[run.pk] is Life.GONE])
 
 
 def _old(alias: str, *, before: datetime.datetime, keep: int) -> Q:
-    """Match the runs before a time, without the newest ones of each runbook that were not refused."""
+    """Match the runs before a time, except for the newest accepted runs of each runbook."""
     runs = Run.objects.using(alias).exclude(status=RunStatus.REFUSED)
     found = Q(status=RunStatus.REFUSED, started_at__lt=before)
     for runbook in runs.order_by().values_list("runbook", flat=True).distinct():

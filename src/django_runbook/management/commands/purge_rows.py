@@ -1,4 +1,4 @@
-"""Deletes the rows of a model that are older than a span of time, in batches."""
+"""Deletes the rows of a model that are older than a key_range of time, in batches."""
 
 from __future__ import annotations
 
@@ -12,69 +12,73 @@ from django.db.models import Model, ProtectedError, Q, QuerySet, RestrictedError
 from django.db.models.deletion import Collector
 from django.utils import timezone
 
-from django_runbook.batch import conditions, values
-from django_runbook.batch.base import Result
-from django_runbook.batch.command import BatchCommand
+from django_runbook.batch.batch_command import BatchCommand
+from django_runbook.batch.core.batch_result import BatchResult
+from django_runbook.batch.django_compat import actions_of
+from django_runbook.batch.parts import option_values
+from django_runbook.management import purge_conditions
 from django_runbook.management.output import CleanCommand
 
-# As many as every database takes in one condition.
+# Every database accepts this many values in one condition.
 _KEYS_AT_ONCE: Final = 500
 
 
 class Command(CleanCommand, BatchCommand):
     help = (
-        "Delete the rows of a model whose --field is longer ago than --older-than, as its QuerySet.delete() does: "
-        "with the rows that cascade, and signals. Rows without a value in --field stay."
+        "Delete the rows of a model whose --field is older than --older-than. Like QuerySet.delete(), it deletes "
+        "cascading rows and sends signals. Rows without a value in --field are kept."
     )
     is_todo = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "model",
-            type=conditions.model,
+            type=purge_conditions.parse_model,
             metavar="APP.MODEL",
-            help="Delete rows of this model, as in sessions.Session.",
+            help="Delete rows of APP.MODEL, for example sessions.Session.",
         )
         parser.add_argument(
             "--older-than",
-            type=values.positive_age,
+            type=option_values.positive_age,
             required=True,
             metavar="DURATION",
-            help="Delete rows that are older than DURATION, which needs a unit, as in 90d or 12h.",
+            help="Delete rows older than DURATION, which needs a unit: 90d or 12h.",
         )
-        parser.add_argument("--field", required=True, metavar="FIELD", help="Take the age of a row from FIELD.")
+        parser.add_argument(
+            "--field", required=True, metavar="FIELD", help="Determine the age of a row from FIELD, a date or time."
+        )
         parser.add_argument(
             "--where",
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="Delete only rows for which this is true as well, as in state=done; may be repeated.",
+            help="Delete only rows that also match NAME=VALUE, for example state=done; may be repeated.",
         )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """The command's parser; unlike other batch commands, a dry run does not do the work and roll it back."""
+        """Create the parser, and describe the dry run, which unlike others does not process rows and roll back."""
         parser = super().create_parser(prog_name, subcommand, **kwargs)
-        (dry_run,) = (action for action in parser._actions if action.dest == "dry_run")
-        dry_run.help = "Count what would be deleted, and delete nothing."
+        (dry_run,) = (action for action in actions_of(parser) if action.dest == "dry_run")
+        dry_run.help = "Count the rows that would be deleted, and delete nothing."
         return parser
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._model: type[Model] = options["model"]
         self._is_dry_run: bool = options["dry_run"]
         self._deleted = Counter[str]()
-        # Once for the whole run, so that it ends.
+        # Computed once, so that the run comes to an end.
         try:
-            self._condition: Q = conditions.older_than(
+            self._condition: Q = purge_conditions.older_than(
                 self._model, options["field"], age=options["older_than"], now=timezone.now()
             )
         except OverflowError:
-            raise CommandError("--older-than is before the beginning of time", returncode=2) from None
+            raise CommandError("--older-than is too long: no date is that old", returncode=2) from None
         for text in options["where"]:
-            self._condition &= conditions.where(self._model, text)
+            self._condition &= purge_conditions.where(self._model, text)
         super().handle(*args, **options)
 
     def get_lock_name(self, **options: Any) -> str | None:
-        """The name of the lock: two models can be purged at the same time."""
+        """Return the name of the lock, one for each model."""
         name = super().get_lock_name(**options)
         return f"{name} {options['model']._meta.label}" if name else None
 
@@ -83,22 +87,22 @@ class Command(CleanCommand, BatchCommand):
 
     def process_batch(self, rows: QuerySet[Any]) -> int | None:
         try:
-            return self._look(rows) if self._is_dry_run else self._delete(rows)
+            return self._count(rows) if self._is_dry_run else self._delete(rows)
         except (ProtectedError, RestrictedError) as error:
-            # What Django says lists every row.
+            # Django's own message lists every row.
             raise IntegrityError(str(error.args[0])) from error
 
     def _delete(self, rows: QuerySet[Any]) -> int | None:
         deleted: Any = rows.delete()
         if not isinstance(deleted, tuple):
-            # A project's own QuerySet.delete(), which may just mark the rows, can return anything.
+            # A custom QuerySet.delete(), for example one that only marks rows, may return anything.
             return None
-        # A batch that is rolled back and done again counts once.
+        # Counted on commit, so that a retried batch counts once.
         transaction.on_commit(partial(self._deleted.update, deleted[1]), using=self.database)
         return int(deleted[1].get(self._model._meta.label, 0))
 
-    def _look(self, rows: QuerySet[Any]) -> int:
-        # Deleting and rolling back would send signals, and what they do to files or mails is not rolled back.
+    def _count(self, rows: QuerySet[Any]) -> int:
+        # A real deletion would send signals, whose effects on files or mails cannot be rolled back.
         collector = Collector(using=self.database, origin=rows)
         collector.collect(rows)
         counts = Counter({model._meta.label: len(instances) for model, instances in collector.data.items()})
@@ -109,7 +113,7 @@ class Command(CleanCommand, BatchCommand):
         return counts[self._model._meta.label]
 
     def _count_elsewhere(self, collector: Collector, rows: QuerySet[Any]) -> int:
-        """How many rows go with those of this batch, and are counted in a batch of their own: here, both stay."""
+        """Count the rows that cascade from this batch but are also counted in a batch of their own."""
         collected = {row.pk for row in collector.data.get(self._model, ())}
         keys = list(collected.difference(row.pk for row in rows)) if collected else []
         found = self.get_queryset().using(self.database)
@@ -118,11 +122,11 @@ class Command(CleanCommand, BatchCommand):
             for first in range(0, len(keys), _KEYS_AT_ONCE)
         )
 
-    def summary(self, result: Result) -> str:
+    def summary(self, result: BatchResult) -> str:
         label = self._model._meta.label
         counts = {label: result.done_count - result.earlier_count, **self._deleted}
         text = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name == label)
         text = f"{'would delete' if result.is_dry_run else 'deleted'} {text}"
         if result.failed_count:
             text += f", {result.failed_count:,} {'would fail' if result.is_dry_run else 'failed'}"
-        return text + result.what_is_left
+        return text + result.remaining_text

@@ -1,4 +1,4 @@
-"""Show what ran, how it ended, and what it wrote: ``manage.py show_runs``."""
+"""Shows runs, their status and their output: ``manage.py show_runs``."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.pages import words
 from django_runbook.results import RunStatus
 
-# More than anybody reads, and no more than every database can count to.
+# Every database accepts this limit.
 _MOST: Final = 10**9
 
 
 class Command(CleanCommand):
-    help = "Show the runs of the journal, newest first; one run with its steps; or the output of a step."
+    help = "List recorded runs, newest first; show a run with its steps; or show the output of a step."
 
     def get_version(self) -> str:
         return command_lines.version()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "runbook", nargs="?", metavar="RUNBOOK", help="Show only runs of this runbook, given by its name or file."
+            "runbook", nargs="?", metavar="RUNBOOK", help="Show only runs of RUNBOOK, a name or a file."
         )
-        parser.add_argument(
-            "--run", metavar="ID", help="Show this run with its steps, given by the first characters of its id."
-        )
-        parser.add_argument("--step", metavar="ID", help="With --run: show what this step has written.")
+        parser.add_argument("--run", metavar="ID", help="Show this run and its steps (a unique ID prefix is enough).")
+        parser.add_argument("--step", metavar="ID", help="With --run: show the output of the step ID.")
         parser.add_argument(
             "--status",
             choices=[RUNNING, *(status.value for status in RunStatus)],
-            help="Show only runs with this status; a run whose process is gone is interrupted.",
+            help="Show only runs with this status; a run whose process is dead counts as interrupted.",
         )
         parser.add_argument(
             "--limit", type=int, default=20, metavar="N", help="Show at most N runs. Default: %(default)s."
         )
-        parser.add_argument("--format", choices=("text", "json"), default="text", help="Default: text.")
+        parser.add_argument(
+            "--format", choices=("text", "json"), default="text", help="Choose the output format. Default: text."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["step"] and not options["run"]:
             raise CommandError("--step needs --run", returncode=2)
         if not 0 <= options["limit"] <= _MOST:
-            raise CommandError(f"--limit must be from 0 to {_MOST:,}", returncode=2)
+            raise CommandError(f"--limit must be between 0 and {_MOST:,}", returncode=2)
         self._is_json = options["format"] == "json"
         try:
             self._new_lock = locks.new_factory(conf.read(), what="show_runs")
@@ -76,7 +76,7 @@ class Command(CleanCommand):
         elif shown:
             self.stdout.write("\n".join(texts.table(shown)))
         else:
-            self.stdout.write("There are no runs.")
+            self.stdout.write("no runs found")
 
     def _show_run(self, asked: str, *, step_id: str | None) -> None:
         run = recording.find(asked)

@@ -1,4 +1,4 @@
-"""Waits until databases, caches and migrations are there: what a deployment begins with."""
+"""Waits until databases, caches and migrations are available, as the first step of a deployment."""
 
 from __future__ import annotations
 
@@ -8,61 +8,75 @@ from typing import Any, ClassVar
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_runbook.batch import targets, values
-from django_runbook.batch.graceful import GracefulCommand
-from django_runbook.batch.targets import Target
+from django_runbook.batch.parts import option_values
+from django_runbook.batch.parts.graceful_command import GracefulCommand
+from django_runbook.management import wait_targets
 from django_runbook.management.output import CleanCommand
+from django_runbook.management.wait_targets import Target
 
 
 class Command(CleanCommand, GracefulCommand):
     help = (
-        "Wait until all of the targets are there: database [ALIAS …], cache [ALIAS …], migrations [ALIAS …]. "
-        "Ends with 1 and says what is missing when the time is over."
+        "Wait until all targets are available: database [ALIAS …], cache [ALIAS …], migrations [ALIAS …]. "
+        "After the timeout, report the missing ones and exit with 1."
     )
-    # A check may ask for the very database that is waited for.
+    # A system check may need the database that is waited for.
     requires_system_checks: ClassVar[list[str]] = []  # type: ignore[misc]  # Django's stubs have it on the instance
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("targets", nargs="+", type=targets.word, metavar="TARGET", help="As in: database cache.")
         parser.add_argument(
-            "--timeout", type=values.duration, default="60s", help="How long to wait in all. Default: %(default)s."
+            "targets",
+            nargs="+",
+            type=wait_targets.parse_word,
+            metavar="TARGET",
+            help="Wait for TARGET: a kind, which aliases may follow. Example: database cache.",
+        )
+        parser.add_argument(
+            "--timeout",
+            type=option_values.duration,
+            default="60s",
+            metavar="DURATION",
+            help="Wait for at most DURATION in total. Default: %(default)s.",
         )
         parser.add_argument(
             "--interval",
-            type=values.positive_duration,
+            type=option_values.positive_duration,
             default="1s",
-            help="How long to wait between two looks. Default: %(default)s.",
+            metavar="DURATION",
+            help="Wait DURATION between two checks. Default: %(default)s.",
         )
-        parser.add_argument("--dry-run", action="store_true", help="Look once, and say what would be waited for.")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Check once and report which targets would be waited for."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        wanted = targets.parse(options["targets"])
+        wanted = wait_targets.parse_targets(options["targets"])
         if options["dry_run"]:
             for target in wanted:
-                self._tell(target, target.missing(within_seconds=options["timeout"]))
+                self._report(target, target.missing(within_seconds=options["timeout"]))
             return
         missing = self._wait_for(wanted, options["timeout"], options["interval"])
         if missing and not self.stopping:
             lines = [f"  {target}: {reason}" for target, reason in missing.items()]
-            raise CommandError("\n".join([f"after {options['timeout']:g}s this is missing:", *lines]))
+            raise CommandError("\n".join([f"timed out after {options['timeout']:g}s waiting for:", *lines]))
 
     def _wait_for(self, wanted: list[Target], timeout: float, interval: float) -> dict[Target, str]:
         end = time.monotonic() + timeout
-        missing = self._look(wanted, timeout)
+        missing = self._check(wanted, timeout)
         for target, reason in missing.items():
-            self._tell(target, reason)
-        while missing and (left := end - time.monotonic()) > 0 and not self.wait(min(interval, left)):
-            missing = self._look(missing, left)
+            self._report(target, reason)
+        while missing and (remaining := end - time.monotonic()) > 0 and not self.wait(min(interval, remaining)):
+            missing = self._check(missing, remaining)
         return missing
 
-    def _look(self, wanted: Iterable[Target], within_seconds: float) -> dict[Target, str]:
+    def _check(self, wanted: Iterable[Target], within_seconds: float) -> dict[Target, str]:
         missing = {}
         for target in wanted:
             if reason := target.missing(within_seconds=within_seconds):
                 missing[target] = reason
             else:
-                self._tell(target, "")
+                self._report(target, "")
         return missing
 
-    def _tell(self, target: Target, reason: str) -> None:
-        self.stdout.write(f"{target} is not there yet: {reason}" if reason else f"{target} is there")
+    def _report(self, target: Target, reason: str) -> None:
+        self.stdout.write(f"{target} is not available yet: {reason}" if reason else f"{target} is available")

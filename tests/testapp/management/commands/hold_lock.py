@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from django_runbook.batch.locked import LockedCommand
+from django_runbook.batch.parts.locked_command import LockedCommand
 
 
 class Command(LockedCommand):

@@ -1,0 +1,1 @@
+"""Runs work in batches: the loop, its checkpoints and its errors."""

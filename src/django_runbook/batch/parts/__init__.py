@@ -1,0 +1,1 @@
+"""Holds the parts that commands inherit, and what the parts need."""

@@ -1,0 +1,217 @@
+"""Runs commands in batches, whatever the source of their work."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Literal
+
+from django.core.management.base import CommandError, CommandParser
+from django.db import connections, transaction
+
+from django_runbook.batch.core.batch_options import NAMES, BatchOptions, add_options, shard_of
+from django_runbook.batch.core.batch_result import BatchResult
+from django_runbook.batch.core.batch_run import BatchRun
+from django_runbook.batch.core.checkpoint import CheckpointStore
+from django_runbook.batch.core.checkpoint_tables import checkpoint_alias
+from django_runbook.batch.core.retry_failed import retry_failed
+from django_runbook.batch.core.store_choice import choose_store
+from django_runbook.batch.core.timeouts import reset_idle_timeout
+from django_runbook.batch.core.transactions import Transactions, refuse_open_transaction
+from django_runbook.batch.core.work import WorkSource
+from django_runbook.batch.core.work_identity import identify
+from django_runbook.batch.parts.database_command import DatabaseCommand
+from django_runbook.batch.parts.graceful_command import GracefulCommand
+from django_runbook.batch.parts.locked_command import LockedCommand
+from django_runbook.batch.parts.progress_command import ProgressCommand
+from django_runbook.exceptions import LockHeld, LockLost
+
+# Options of every command, which do not change the meaning of a cursor.
+_COMMON: Final = frozenset(
+    {
+        "database",
+        "force_color",
+        "lock_wait",
+        "no_color",
+        "progress",
+        "pythonpath",
+        "settings",
+        "skip_checks",
+        "stderr",
+        "stdout",
+        "stopping",
+        "traceback",
+        "verbosity",
+    }
+)
+
+
+class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCommand):
+    """Processes a source in batches; the base of `BatchCommand` and `FileBatchCommand`.
+
+    ``batch_size`` is the number of rows per transaction; if None, transactions are sized to take ``target_seconds``.
+    ``transaction_per = "command"`` makes all batches one transaction, which a stop rolls back: for small work.
+    """
+
+    stealth_options = ("call_key", "mask_secrets")
+
+    batch_size: ClassVar[int | None] = None
+    target_seconds: ClassVar[float] = 0.5
+    transaction_per: ClassVar[Literal["batch", "command"]] = "batch"
+    idle_limit_seconds: ClassVar[float] = 60.0
+    has_shards: ClassVar[bool] = False
+    # Read by a resume: an interrupted call of this command can be repeated safely.
+    continues_from_checkpoint: ClassVar[bool] = True
+    is_todo: bool = False
+    # Whether rows are counted, for progress that takes a while and for --max-errors with a share.
+    has_total: ClassVar[bool] = True
+    # The options of the current call.
+    options: Mapping[str, Any] = MappingProxyType({})
+
+    def process_item(self, item: Any) -> None:
+        """Process one item; override this or `process_batch`."""
+        raise NotImplementedError("a batch command needs process_item() or process_batch()")
+
+    def get_lock_name(self, **options: Any) -> str | None:
+        """Return the name of the lock, one for each shard.
+
+        It is None for a dry run, which commits nothing and may run at the same time as a real run.
+        """
+        if options.get("dry_run"):
+            return None
+        name, shard = super().get_lock_name(**options), str(shard_of(options))
+        return f"{name}, shard {shard}" if name and shard else name
+
+    def throttle(self) -> float | None:
+        """Return how many seconds to wait before the next batch and then call this again; None to continue."""
+        return None
+
+    def summary(self, result: BatchResult) -> str:
+        """Return the last line of the output."""
+        count = result.done_count - result.earlier_count
+        text = f"{count:,} {'would be done' if result.is_dry_run else 'done'}"
+        if result.failed_count:
+            text += f", {result.failed_count:,} {'would fail' if result.is_dry_run else 'failed'}"
+        if result.earlier_count:
+            text += f" ({result.done_count:,} including earlier runs)"
+        return text + result.remaining_text
+
+    def cursor_options(self) -> Mapping[str, Any]:
+        """Return the options that change the meaning of a cursor, by default all options of the command itself.
+
+        A run continues an interrupted one only if these options have the same values.
+        """
+        return {name: value for name, value in self.options.items() if name not in _COMMON | NAMES}
+
+    def make_source(self) -> WorkSource:
+        """Return the source of the work."""
+        raise NotImplementedError("a command with its own source needs make_source()")
+
+    def describe_source(self) -> str:
+        """Describe the source for people, and to tell different work apart."""
+        raise NotImplementedError("a command with its own source needs describe_source()")
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Create the parser of the command and add the options of batches."""
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        add_options(parser, has_shards=self.has_shards)
+        return parser
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Process the work in batches."""
+        refuse_open_transaction(self.database)
+        self.options = MappingProxyType(options)
+        chosen = BatchOptions.of(options, batch_size=self.batch_size, target_seconds=self.target_seconds)
+        try:
+            with contextlib.closing(self.make_source()) as source:
+                result = self._run(source, chosen)
+        except (LockHeld, LockLost) as error:
+            raise CommandError(str(error), returncode=error.exit_code) from error
+        finally:
+            reset_idle_timeout(connections[self.database])
+        if self.stopping and not result.is_complete:
+            self.write_message(f"stopped ({self.stop_reason}); {self.summary(result)}")
+            return
+        self.stdout.write(self.summary(result))
+        if result.failed_count and not result.is_dry_run:
+            raise CommandError(f"{result.failed_count:,} failed; --retry-failed retries them")
+        if result.failed_count:
+            raise CommandError(f"{result.failed_count:,} would fail")
+
+    def write_message(self, text: str) -> None:
+        """Write a message to standard error, which keeps standard output for results."""
+        self.stderr.write(text, lambda line: line)
+
+    def _run(self, source: WorkSource, chosen: BatchOptions) -> BatchResult:
+        checkpoints = self._open_checkpoints(chosen)
+        if chosen.retry_failed:
+            return self._retry_failed(source, checkpoints, chosen)
+        is_whole = self.transaction_per == "command"
+        store = choose_store(
+            checkpoints, options=chosen, database=self.database, is_whole=is_whole, log=self.write_message
+        )
+        if checkpoints is store and not store.is_together:
+            refuse_open_transaction(store.alias)
+        run = BatchRun(
+            source=source,
+            store=store,
+            checkpoints=checkpoints,
+            host=self,
+            options=chosen,
+            transactions=self._make_transactions(is_whole=is_whole),
+            description=self._name,
+            is_todo=self.is_todo,
+            has_total=self.has_total,
+        )
+        return self._run_whole(run, chosen) if is_whole else run.run()
+
+    def _run_whole(self, run: BatchRun, chosen: BatchOptions) -> BatchResult:
+        with transaction.atomic(using=self.database, durable=True):
+            result = run.run()
+            if self.stopping:
+                transaction.set_rollback(True, using=self.database)
+                return BatchResult(done_count=0, failed_count=0, is_complete=False, is_dry_run=chosen.dry_run)
+            return result
+
+    def _make_transactions(self, *, is_whole: bool) -> Transactions:
+        return Transactions(alias=self.database, is_whole=is_whole, idle_limit_seconds=self.idle_limit_seconds)
+
+    def _open_checkpoints(self, chosen: BatchOptions) -> CheckpointStore | None:
+        alias = checkpoint_alias(self.database, wait=self.wait)
+        if alias is None:
+            return None
+        identity = identify(
+            module=type(self).__module__,
+            command=self._name,
+            database=self.database,
+            description=self.describe_source(),
+            cursor_options=self.cursor_options(),
+            options=chosen,
+        )
+        return CheckpointStore(
+            identity,
+            alias=alias,
+            is_together=alias == self.database,
+            idle_limit_seconds=self.idle_limit_seconds,
+            log=self.write_message,
+            wait=self.wait,
+            mask=self.options.get("mask_secrets") or str,
+        )
+
+    def _retry_failed(
+        self, source: WorkSource, checkpoints: CheckpointStore | None, chosen: BatchOptions
+    ) -> BatchResult:
+        if checkpoints is None:
+            raise CommandError("--retry-failed needs the table of checkpoints: migrate django_runbook")
+        if not checkpoints.is_together:
+            refuse_open_transaction(checkpoints.alias)
+        transactions = self._make_transactions(is_whole=False)
+        counts = retry_failed(source, checkpoints, host=self, transactions=transactions, options=chosen)
+        return BatchResult(
+            done_count=counts.done_count,
+            failed_count=counts.failed_count,
+            left_count=counts.left_count,
+            is_complete=not counts.left_count,
+            is_dry_run=chosen.dry_run,
+        )

@@ -1,0 +1,1 @@
+"""Splits a queryset or a file into batches."""

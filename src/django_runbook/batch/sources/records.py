@@ -1,0 +1,164 @@
+"""Reads CSV or JSON-lines files, gzipped or not, as records with line numbers and checksums."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final, Literal
+
+from django.core.management.base import CommandError
+
+Format = Literal["csv", "jsonl"]
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_LINE_BREAK: Final = ord("\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """Holds a record, or the problem of its line.
+
+    ``line`` is the number of its last line, from 1. ``checksum`` is that of the file up to there: it detects changes of
+    the processed part of a file, and is not affected by appended lines. ``raw`` holds its lines unchanged.
+    """
+
+    line: int
+    checksum: int
+    raw: bytes = b""
+    value: Any = None
+    problem: str = ""
+
+    @property
+    def own_checksum(self) -> int:
+        """Return the checksum of the record alone."""
+        return zlib.crc32(self.raw.rstrip(b"\r\n"))
+
+
+def read_records(path: Path, *, file_format: Format) -> Generator[Record, None, None]:
+    """Yield the records of a file; raises CommandError if the file as a whole cannot be read.
+
+    The file is open until its last record has been read or ``close()`` is called.
+    """
+    try:
+        with _opened(path) as file:
+            lines = _LineReader(file)
+            yield from _csv(lines, path) if file_format == "csv" else _json(lines)
+    except (OSError, EOFError, zlib.error) as error:
+        raise CommandError(f"cannot read {path}: {error}") from error
+
+
+def _opened(path: Path) -> IO[bytes]:
+    if path.suffix == ".gz":
+        # Without the buffer, each line would be a separate call of the decompressor.
+        return io.BufferedReader(gzip.open(path, "rb"))
+    return path.open("rb")
+
+
+class _LineReader:
+    """Decodes lines, counts and checksums them, and collects the raw lines of a record and their first problem."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.count = 0
+        self.checksum = 0
+        self.is_at_end = False
+        self._file = file
+        self._raw: list[bytes] = []
+        self._problem = ""
+
+    def __iter__(self) -> Iterator[str]:
+        checksum, line_break = zlib.crc32, b"\n"
+        for line in self._file:
+            self.count += 1
+            if line[-1] != _LINE_BREAK:
+                # A last line without a line break stays the same line when the file grows.
+                line += line_break  # noqa: PLW2901 - the same line
+            self.checksum = checksum(line, self.checksum)
+            self._raw.append(line)
+            if self.count == 1:
+                line_break = b"\r\n" if line.endswith(b"\r\n") else b"\n"
+                line = line.removeprefix(_BYTE_ORDER_MARK)  # noqa: PLW2901 - the same line
+            try:
+                yield line.decode()
+            except UnicodeDecodeError as error:
+                self._problem = self._problem or f"not valid UTF-8: {error.reason}"
+                yield line.decode(errors="replace")
+        self.is_at_end = True
+
+    def take(self) -> tuple[bytes, str]:
+        raw, problem, self._raw, self._problem = self._raw, self._problem, [], ""
+        return b"".join(raw), problem
+
+
+def _csv(lines: _LineReader, path: Path) -> Iterator[Record]:
+    reader = csv.reader(iter(lines), strict=True)
+    header = _header(reader, lines, path)
+    while True:
+        first = lines.count + 1
+        try:
+            row = next(reader, None)
+            raw, problem = lines.take()
+        except csv.Error as error:
+            _refuse_several_lines(error, lines, f"{path}:{first}", first=first)
+            row = [""]
+            raw, problem = lines.take()
+            problem = problem or str(error)
+        if row is None:
+            return
+        # Like DictReader, skip empty lines.
+        if not row:
+            continue
+        if not problem and len(row) > len(header):
+            problem = f"{len(row)} values, but the header names {len(header)} columns"
+        value: dict[str, str | None] | None = None if problem else dict(zip(header, row, strict=False))
+        if value is not None and len(row) < len(header):
+            # The last columns of a short row are None.
+            value |= dict.fromkeys(header[len(row) :])
+        yield Record(line=lines.count, checksum=lines.checksum, raw=raw, value=value, problem=problem)
+
+
+def _refuse_several_lines(error: csv.Error, lines: _LineReader, name: str, *, first: int) -> None:
+    # After an unclosed quote it is unknown which of the following lines are records.
+    if lines.count > first or lines.is_at_end:
+        raise CommandError(
+            f"{name}: the record that begins here does not end up to line {lines.count}: {error}; look for an unclosed "
+            "quote, or a quote inside a value that is not doubled"
+        ) from error
+
+
+def _header(reader: Iterator[list[str]], lines: _LineReader, path: Path) -> list[str]:
+    try:
+        header = next(reader, None)
+        _, problem = lines.take()
+    except csv.Error as error:
+        _refuse_several_lines(error, lines, f"{path}:1", first=1)
+        header, problem = [], str(error)
+    if not header and not problem:
+        problem = "no header: the first line must name the columns"
+    if problem:
+        raise CommandError(f"{path}:1: {problem}")
+    assert header is not None
+    return header
+
+
+def _json(lines: _LineReader) -> Iterator[Record]:
+    for line in lines:
+        raw, problem = lines.take()
+        if not problem and not line.strip():
+            continue
+        value = None
+        if not problem:
+            value, problem = _json_value(line)
+        yield Record(line=lines.count, checksum=lines.checksum, raw=raw, value=value, problem=problem)
+
+
+def _json_value(line: str) -> tuple[Any, str]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return None, f"not JSON: {error}"
+    return (value, "") if isinstance(value, dict) else (None, "not a JSON object")

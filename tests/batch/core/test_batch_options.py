@@ -1,0 +1,89 @@
+"""Tests options, their limits and errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from django_runbook.batch.core.batch_options import ErrorLimit
+from tests.batch.commands import CountItems, call
+from tests.batch.engines import Engine
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        (["--batch-size", "0"], '"0" is not a positive integer'),
+        (["--batch-size", "5", "--target-time", "1"], "not allowed with"),
+        (["--target-time", "nan"], "is not a positive number of seconds"),
+        (["--max-errors", "101%"], "is not a share"),
+        (["--max-errors", "-1"], "neither a number of rows nor a share|expected one argument"),
+        (["--max-errors", "x%"], "is not a share"),
+        (["--shard", "0/2"], "is not a shard"),
+        (["--shard", "3/2"], "is not a shard"),
+        (["--restart", "--retry-failed"], "not allowed with"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused(tokens: list[str], words: str) -> None:
+    with pytest.raises(CommandError, match=words):
+        call_command(CountItems(), *tokens)
+
+
+@pytest.mark.parametrize(
+    ("options", "out"),
+    [
+        ({"limit": "3", "batch_size": 1, "pause": "0.001"}, "3 done; the next run continues from there\n"),
+        ({"max_errors": 5, "target_time": 2, "lock_wait": "10m"}, "4 done\n"),
+        ({"max_errors": "20%", "lock_wait": 2.5}, "4 done\n"),
+        ({"shard": "1/2", "batch_size": "2"}, "2 done\n"),
+        ({"pause": 0, "shard": "", "max_errors": "", "lock_wait": "", "limit": None}, "4 done\n"),
+    ],
+)
+def test_the_values_of_a_call_from_code_are_read_as_those_of_the_command_line(
+    sqlite: Engine, options: dict[str, Any], out: str
+) -> None:
+    sqlite.fill(4)
+    command = CountItems()
+    command.lock_name = f"test {sqlite.alias}"
+    assert call(sqlite, command, **options)[0] == out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"limit": 0}, '--limit: "0" is not a positive integer'),
+        ({"max_errors": "many"}, '--max-errors: "many" is neither'),
+        ({"shard": "3/2"}, '--shard: "3/2" is not a shard'),
+        ({"batch_size": True}, '--batch-size: "True" is not'),
+        ({"target_time": "soon"}, '--target-time: "soon" is not'),
+        ({"pause": -1}, '--pause: "-1" is not'),
+        ({"lock_wait": "soon"}, '--lock-wait: "soon" is not a duration'),
+    ],
+)
+def test_a_value_of_a_call_from_code_that_cannot_be_is_refused(
+    sqlite: Engine, options: dict[str, Any], words: str
+) -> None:
+    command = CountItems()
+    command.lock_name = f"test {sqlite.alias}"
+    with pytest.raises(CommandError, match=words):
+        call(sqlite, command, **options)
+
+
+def test_a_share_of_errors_is_taken_of_what_is_known() -> None:
+    limit = ErrorLimit(percent=1.0)
+    assert limit.base(total_count=500, seen_count=20) == 500
+    assert limit.base(total_count=None, seen_count=20) == 1000
+    assert limit.base(total_count=None, seen_count=5000) == 5000
+    assert limit.allows(5, of=500)
+    assert not limit.allows(6, of=500)
+
+
+@pytest.mark.parametrize("percent", range(101))
+def test_a_share_of_a_hundred_is_exact(percent: int) -> None:
+    limit = ErrorLimit(percent=float(percent))
+    assert limit.allows(percent, of=100)
+    assert not limit.allows(percent + 1, of=100)
+    assert ErrorLimit(percent=percent / 100).allows(percent, of=10_000)

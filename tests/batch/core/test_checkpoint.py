@@ -1,0 +1,177 @@
+"""Tests restarts, repeated calls and the end of the work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.management.base import CommandError
+from django.db import OperationalError
+
+from django_runbook.batch.core import checkpoint as checkpoints
+from django_runbook.models import Checkpoint
+from tests.batch.commands import BOTH, CountItems, call, errors_of, failing, pks
+from tests.batch.engines import Engine
+from tests.batchapp.models import (
+    Item,
+    Ledger,
+)
+
+
+def test_a_restart_begins_anew(sqlite: Engine) -> None:
+    sqlite.fill(4)
+    call(sqlite, CountItems(), "--limit", 2)
+    assert call(sqlite, CountItems(), "--restart")[0] == "4 done\n"
+    assert list(Item.objects.using(sqlite.alias).order_by("pk").values_list("count", flat=True)) == [2, 2, 1, 1]
+
+
+def test_the_call_of_a_runner_that_has_finished_is_not_done_again(sqlite: Engine) -> None:
+    sqlite.fill(3)
+    assert call(sqlite, CountItems(), call_key="run 1, step 2")[0] == "3 done\n"
+    assert call(sqlite, CountItems(), call_key="run 1, step 2")[0] == "0 done\n"
+    assert sqlite.problems(3) == []
+    assert call(sqlite, CountItems(), call_key="run 2, step 2")[0] == "3 done\n"
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "count"),
+    [([()], 1), ([("--restart",)], 2), ([(), ()], 2), ([("--limit", 2), ()], 1), ([(), ("--limit", 2), ()], 2)],
+    ids=["finished", "begun anew", "done again", "in two runs", "done again in two runs"],
+)
+@pytest.mark.parametrize("tokens", [(), ("--shard", "1/1")])
+def test_the_call_of_a_runner_that_somebody_finishes_by_hand_is_not_done_again(
+    sqlite: Engine, by_hand: list[tuple[object, ...]], count: int, tokens: tuple[str, ...]
+) -> None:
+    sqlite.fill(6)
+    first = pks(sqlite)[0]
+    call(sqlite, CountItems(), "--limit", 1, *tokens, call_key="run 1, step 2")
+    for options in by_hand:
+        call(sqlite, CountItems(), *options)
+    assert call(sqlite, CountItems(), *tokens, call_key="run 1, step 2")[0] == "0 done\n"
+    assert Item.objects.using(sqlite.alias).get(pk=first).count == count
+    # The next call takes the place of the old one, and leaves one row as well.
+    assert call(sqlite, CountItems(), call_key="run 2, step 2")[0] == "6 done\n"
+    assert Checkpoint.objects.using(sqlite.alias).get().call_key == "run 2, step 2"
+
+
+def test_shards_that_somebody_finishes_by_hand_are_not_done_again(sqlite: Engine) -> None:
+    sqlite.fill(10)
+    call(sqlite, CountItems(), "--shard", "1/2", "--limit", 2, call_key="run 1, shards[0]")
+    for shard in ("2/2", "1/2"):
+        call(sqlite, CountItems(), "--shard", shard)
+    assert call(sqlite, CountItems(), "--shard", "1/2", call_key="run 1, shards[0]")[0] == "0 done\n"
+    assert sqlite.problems(10) == []
+
+
+def test_the_call_of_a_runner_begins_anew_once(sqlite: Engine) -> None:
+    sqlite.fill(3)
+    call(sqlite, CountItems(), "--limit", 1)
+    call(sqlite, CountItems(), "--restart", "--limit", 2, "--batch-size", 2, call_key="run 1, step 2")
+    assert call(sqlite, CountItems(), "--restart", call_key="run 1, step 2")[0] == "1 done (3 including earlier runs)\n"
+    assert call(sqlite, CountItems(), "--restart", call_key="run 1, step 2")[0] == "0 done\n"
+    assert [item.count for item in Item.objects.using(sqlite.alias).order_by("pk")] == [2, 1, 1]
+    assert call(sqlite, CountItems(), "--restart", call_key="run 2, step 2")[0] == "3 done\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_told"),
+    [(OperationalError("database is locked"), False), (KeyboardInterrupt(), True)],
+    ids=["busy", "killed"],
+)
+@pytest.mark.parametrize(("first", "second"), [((), ()), (("--limit", 4, "--batch-size", 2), ("--restart",))])
+def test_a_call_that_fails_while_it_begins_anew_has_not_begun(
+    sqlite: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    is_told: bool,  # noqa: FBT001 - a parameter of the test
+    first: tuple[object, ...],
+    second: tuple[object, ...],
+) -> None:
+    create, errors = checkpoints.CheckpointStore._create, iter([error])
+
+    def fail_once(store: Any, **values: Any) -> Any:
+        for one in errors:
+            raise one
+        return create(store, **values)
+
+    sqlite.fill(6)
+    call(sqlite, CountItems(), *first, call_key="run 1, step 2")
+    monkeypatch.setattr(checkpoints.CheckpointStore, "_create", fail_once)
+    monkeypatch.setattr(CountItems, "wait", lambda self, seconds: False)
+    if is_told:
+        with pytest.raises(KeyboardInterrupt):
+            call(sqlite, CountItems(), *second, call_key="run 2, step 2")
+    assert call(sqlite, CountItems(), *second, call_key="run 2, step 2")[0] == "6 done\n"
+
+
+@BOTH
+@pytest.mark.parametrize("arguments", [(), ("--restart",)])
+def test_what_has_failed_has_failed_for_the_same_call_again(
+    sqlite: Engine, command: type[CountItems], arguments: tuple[str, ...]
+) -> None:
+    sqlite.fill(4)
+    bad = pks(sqlite)[1]
+    for _ in range(2):
+        with pytest.raises(CommandError, match="1 failed; --retry-failed"):
+            call(sqlite, command(failing(bad)), "--max-errors", 1, *arguments, call_key="run 1, step 2")
+    assert call(sqlite, command(), "--retry-failed")[0] == "1 done\n"
+    assert call(sqlite, command(), *arguments, call_key="run 1, step 2")[0] == "0 done\n"
+    assert sqlite.problems(4) == []
+
+
+@pytest.mark.parametrize(("shard", "count"), [("1/2", 5), ("2/2", 8)])
+def test_a_shard_that_begins_anew_beside_others_takes_in_what_was_added_behind_it(
+    sqlite: Engine, shard: str, count: int
+) -> None:
+    sqlite.fill(10)
+    call(sqlite, CountItems(), "--shard", shard, "--limit", 2, "--batch-size", 1)
+    sqlite.fill(3)
+    assert call(sqlite, CountItems(), "--shard", shard, "--restart")[0] == f"{count} done\n"
+
+
+def test_a_shard_that_has_finished_waits_for_the_others(sqlite: Engine) -> None:
+    sqlite.fill(10)
+    call(sqlite, CountItems(), "--shard", "1/2")
+    out, err = call(sqlite, CountItems(), "--shard", "1/2")
+    assert (out, err) == ("0 done\n", "shard 1/2 has finished; the run ends when its other shards have finished\n")
+    with pytest.raises(CommandError, match="unfinished with other shards"):
+        call(sqlite, CountItems())
+    with pytest.raises(CommandError, match="unfinished with other shards"):
+        call(sqlite, CountItems(), "--shard", "1/3")
+    call(sqlite, CountItems(), "--shard", "2/2")
+    assert sqlite.problems(10) == []
+    assert call(sqlite, CountItems())[0] == "10 done\n"
+
+
+def test_an_end_whose_answer_is_lost_is_an_end(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    sqlite.fill(2)
+    connection: Any = sqlite.connection
+    commit, is_lost = connection._commit, [False]
+
+    def lose_answer() -> None:
+        commit()
+        if not is_lost[0] and not Checkpoint.objects.using(sqlite.alias).exists():
+            is_lost[0] = True
+            raise OperationalError("server closed the connection unexpectedly")
+
+    class Watched(CountItems):
+        def throttle(self) -> None:
+            monkeypatch.setattr(connection, "_commit", lose_answer)
+
+    assert call(sqlite, Watched())[0] == "2 done\n"
+    assert is_lost[0]
+    assert sqlite.problems(2) == []
+
+
+def test_a_checkpoint_that_was_wiped_ends_the_run(sqlite: Engine) -> None:
+    sqlite.fill(6)
+
+    class Wiping(CountItems):
+        def throttle(self) -> float | None:
+            Checkpoint.objects.using(sqlite.alias).all().delete()
+            return None
+
+    with pytest.raises(CommandError, match="the checkpoint of test_checkpoint was deleted") as caught:
+        errors_of(sqlite, Wiping(), "--batch-size", 2)
+    assert caught.value.returncode == 1
+    assert Ledger.objects.using(sqlite.alias).count() == 2

@@ -1,0 +1,32 @@
+"""Tests how the table of checkpoints is found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from django_runbook.batch.core import checkpoint_tables
+from django_runbook.models import Checkpoint
+from tests.batch.engines import Engine
+
+
+class Forbidding:
+    """A router that keeps our tables out of every database but the default one."""
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+        return db == "default" if app_label == "django_runbook" else None
+
+
+def test_a_router_decides_where_checkpoints_may_be(sqlite: Engine, settings: Any) -> None:
+    settings.DATABASE_ROUTERS = [Forbidding()]
+    assert checkpoint_tables.checkpoint_alias(sqlite.alias) == "default"
+    settings.DATABASE_ROUTERS = []
+    assert checkpoint_tables.checkpoint_alias(sqlite.alias) == sqlite.alias
+
+
+def test_a_missing_table_is_seen(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Checkpoint._meta, "db_table", "none_of_this_name")
+    assert not checkpoint_tables.has_table(sqlite.alias)
+    assert not connections[sqlite.alias].in_atomic_block

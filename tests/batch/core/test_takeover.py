@@ -1,0 +1,175 @@
+"""Tests takeovers from other processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from django_runbook.batch.core import takeover
+from tests.batch.commands import (
+    CountItems,
+    Patient,
+    Whole,
+    another,
+    call,
+    errors_of,
+    is_waiting,
+    once,
+)
+from tests.batch.engines import Engine, wait_until
+from tests.batchapp.models import (
+    Item,
+    Ledger,
+)
+
+
+def test_the_limit_of_a_takeover_does_not_outlive_it(postgresql: Engine) -> None:
+    timeouts = []
+
+    def look(item: Item) -> None:
+        with postgresql.connection.cursor() as cursor:
+            cursor.execute("SHOW lock_timeout")
+            timeouts.append(cursor.fetchone())
+
+    postgresql.fill(4)
+    call(postgresql, Whole(look), "--limit", 2)
+    call(postgresql, Whole(look), "--limit", 2)
+    assert timeouts == 4 * [("0",)]
+
+
+def test_a_process_that_was_stopped_past_a_takeover_commits_nothing_more(engine: Engine, capfd: Any) -> None:
+    engine.fill(60)
+    with engine.forked(engine.work(Patient(), "--batch-size", 2)) as zombie:
+        wait_until(lambda: Ledger.objects.using(engine.alias).count() >= 6, what="the third batch")
+        zombie.kill(signal.SIGSTOP)
+        wait_until(lambda: _is_idle(engine), what="a stop between two batches") if engine.vendor != "sqlite" else None
+        limit = ("--limit", 10, "--batch-size", 2)
+        if engine.vendor == "sqlite":
+            # A process that is stopped in its transaction holds all of SQLite: let it get out.
+            while _is_locked(engine):
+                zombie.kill(signal.SIGCONT)
+                time.sleep(0.005)
+                zombie.kill(signal.SIGSTOP)
+                time.sleep(0.01)
+        before = Ledger.objects.using(engine.alias).count()
+        assert engine.run(Patient(), *limit) == 0
+        assert Ledger.objects.using(engine.alias).count() == before + 10
+        zombie.kill(signal.SIGCONT)
+        assert zombie.wait() == 1
+        assert Ledger.objects.using(engine.alias).count() == before + 10
+    assert "has taken over commands; this process stops" in capfd.readouterr().err
+    assert engine.run(Patient()) == 0
+    assert engine.problems(60) == []
+
+
+def _is_locked(engine: Engine) -> bool:
+    connection = engine.connection.copy()
+    connection.settings_dict = {**connection.settings_dict, "OPTIONS": {"timeout": 0}}
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute("ROLLBACK")
+    except OperationalError:
+        return True
+    finally:
+        connection.close()
+    return False
+
+
+def _is_idle(engine: Engine) -> bool:
+    """Whether no other session has a transaction; the server ends what a stopped process left in the middle."""
+    with another(engine) as cursor:
+        if engine.vendor == "postgresql":
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
+            )
+        else:
+            cursor.execute("SELECT count(*) FROM information_schema.innodb_trx WHERE trx_rows_modified > 0")
+        return bool(cursor.fetchone()[0] == 0)
+
+
+class Stopping(CountItems):
+    """Is stopped inside its transaction."""
+
+    idle_limit_seconds = 3.0
+
+
+@pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])
+def test_a_takeover_waits_for_a_process_stopped_in_its_transaction_as_long_as_that_may_idle(
+    request: pytest.FixtureRequest, vendor: str, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    engine: Engine = request.getfixturevalue(vendor)
+    monkeypatch.setattr(takeover, "_LOCK_WAIT_SECONDS", 1)
+    engine.fill(10)
+    stopped = Stopping(once(lambda: os.kill(os.getpid(), signal.SIGSTOP), at=5))
+    with engine.forked(engine.work(stopped, "--batch-size", 3)) as zombie:
+        _, status = os.waitpid(zombie.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        err = errors_of(engine, Stopping())
+        assert f"the last owner of the work was test_takeover, process {zombie.pid} on " in err
+        assert engine.problems(10) == []
+        engine.connection.close()
+        zombie.kill(signal.SIGCONT)
+        assert zombie.wait() == 1
+    assert engine.problems(10) == []
+    assert "this process stops" in capfd.readouterr().err
+
+
+HELD = {
+    "sqlite": ("BEGIN IMMEDIATE", r"holds the database; the last owner of the work was commands, process \d+ .*\n"),
+    "postgresql": (
+        "BEGIN; UPDATE django_runbook_checkpoint SET holder = holder",
+        "holds the checkpoint; .*ends a batch that is idle",
+    ),
+    "mariadb": (
+        "UPDATE django_runbook_checkpoint SET holder = 'x'",
+        "holds the checkpoint; .*ends a batch that is idle",
+    ),
+}
+
+
+def test_what_a_takeover_waits_for_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    statement, words = HELD[engine.vendor]
+    monkeypatch.setattr(takeover, "_LOCK_WAIT_SECONDS", 1)
+    engine.fill(4)
+    errors_of(engine, Patient(), "--limit", 1)
+    engine.connection.close()
+    if engine.vendor == "sqlite":
+        monkeypatch.setitem(engine.connection.settings_dict["OPTIONS"], "timeout", 0)
+    with another(engine) as cursor:
+
+        class Waiting(Patient):
+            # The same work is that of the same module.
+            __module__ = Patient.__module__
+
+            def wait(self, seconds: float) -> bool:
+                cursor.execute("ROLLBACK")
+                return False
+
+        cursor.execute("SET autocommit = 0") if engine.vendor == "mariadb" else None
+        cursor.execute(statement)
+        err = errors_of(engine, Waiting())
+    assert re.fullmatch(f"waiting: an open transaction {words}.*", err, re.DOTALL)
+    assert engine.problems(4) == []
+    engine.connection.close()
+
+
+def test_sigterm_while_it_waits_for_the_checkpoint_is_heard(
+    postgresql: Engine, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    monkeypatch.setattr(takeover, "_LOCK_WAIT_SECONDS", 1)
+    postgresql.fill(4)
+    errors_of(postgresql, Patient(), "--limit", 1)
+    with another(postgresql) as cursor, postgresql.forked(postgresql.work(Patient())) as child:
+        cursor.execute("BEGIN; UPDATE django_runbook_checkpoint SET holder = holder")
+        wait_until(lambda: is_waiting(postgresql), what="the takeover")
+        child.kill(signal.SIGTERM)
+        assert child.wait() == 128 + signal.SIGTERM
+    assert "stopped (SIGTERM); 0 done; the next run continues from there" in capfd.readouterr().err

@@ -1,0 +1,104 @@
+"""Checks the private APIs of Django and argparse that the batch library uses."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.sites.models import Site
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, OutputWrapper
+from django.db import connection, transaction
+from django.db.models import F, Window
+from django.db.models.functions import RowNumber
+from django.test import TestCase
+
+from django_runbook.batch import django_compat
+from tests.batchapp.models import Item
+
+
+class Plain(BaseCommand):
+    is_owner = True
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.is_owner = django_compat.is_called_from_command_line(self)
+
+
+def test_the_stream_of_an_output_wrapper_is_found() -> None:
+    stream = io.StringIO()
+    assert django_compat.raw_stream(OutputWrapper(stream)) is stream
+    assert django_compat.raw_stream(stream) is stream
+    assert django_compat.raw_stream(None) is None
+
+
+def test_a_command_knows_who_has_called_it() -> None:
+    command = Plain()
+    call_command(command)
+    assert not command.is_owner
+    command.run_from_argv(["manage.py", "plain", "--skip-checks"])
+    assert command.is_owner
+
+
+def test_the_actions_of_a_parser_are_found() -> None:
+    parser = Plain().create_parser("manage.py", "plain")
+    added = parser.add_argument("--day")
+    assert added in django_compat.actions_of(parser)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_of_somebody_else_is_seen() -> None:
+    assert not django_compat.is_in_foreign_transaction(connection)
+    with transaction.atomic():
+        assert django_compat.is_in_foreign_transaction(connection)
+
+
+class WithinTestCase(TestCase):
+    def test_the_transaction_of_a_test_case_does_not_count(self) -> None:
+        assert connection.in_atomic_block
+        assert not django_compat.is_in_foreign_transaction(connection)
+
+
+def test_a_copy_of_a_queryset_is_independent() -> None:
+    rows = Item.objects.order_by("pk")
+    copy = django_compat.copy_of(rows)
+    copy.query.select_for_update = True
+    assert not rows.query.select_for_update
+
+
+@pytest.mark.django_db
+def test_only_an_evaluated_queryset_has_cached_rows() -> None:
+    rows = Site.objects.all()
+    assert django_compat.cached_rows(rows) is None
+    evaluated = list(rows)
+    assert django_compat.cached_rows(rows) == evaluated
+
+
+def test_a_join_is_seen() -> None:
+    assert django_compat.has_joins(LogEntry.objects.filter(user__username="ops"))
+    assert not django_compat.has_joins(LogEntry.objects.filter(pk=1))
+
+
+def test_what_a_query_does_is_seen() -> None:
+    number = Window(RowNumber(), order_by="pk")
+    assert django_compat.gives_values(Item.objects.values("pk"))
+    assert not django_compat.gives_values(Item.objects.only("pk"))
+    assert django_compat.uses_window(Item.objects.annotate(number=number))
+    assert django_compat.uses_window(Item.objects.alias(number=number).filter(number=F("pk")))
+    assert not django_compat.uses_window(Item.objects.filter(pk=1))
+
+
+@pytest.mark.parametrize(
+    ("names", "is_deferred", "loaded"),
+    [
+        pytest.param({"value"}, False, {"value", "count"}, id="only"),
+        pytest.param({"value", "count"}, True, {"value"}, id="defer"),
+        pytest.param(set(), True, set(), id="all"),
+    ],
+)
+def test_a_field_is_loaded_although_it_is_left_out(names: set[str], *, is_deferred: bool, loaded: set[str]) -> None:
+    rows = Item.objects.defer(*names) if is_deferred else Item.objects.only(*names)
+    django_compat.load_fields(rows, [Item._meta.get_field("count")])
+    found, still_deferred = rows.query.deferred_loading
+    assert (set(found), still_deferred) == (loaded, is_deferred)
