@@ -67,7 +67,7 @@ def test_a_damaged_gzip_file_is_told(tmp_path: Path) -> None:
     packed[1000:1040] = b"\xff" * 40
     path = tmp_path / "flights.csv.gz"
     path.write_bytes(packed)
-    with pytest.raises(CommandError, match=r"flights\.csv\.gz: cannot be read"):
+    with pytest.raises(CommandError, match=r"cannot read .*flights\.csv\.gz: "):
         call("import_flights", path)
 
 
@@ -75,7 +75,7 @@ def test_a_damaged_gzip_file_is_told(tmp_path: Path) -> None:
     ("content", "words"),
     [
         pytest.param(b"", ":1: no header", id="empty"),
-        pytest.param(b"carrier\n\xff\n", "cannot be read as UTF-8", id="not-utf-8"),
+        pytest.param(b"carrier\n\xff\n", ":2: not valid UTF-8", id="not-utf-8"),
     ],
 )
 def test_a_file_without_rows_that_can_be_read_is_told(tmp_path: Path, content: bytes, words: str) -> None:

@@ -10,10 +10,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from django_runbook.executors import listing
+from django_runbook.executors.spawner import Spawner
 from tests.executors.processes import of_groups, wait_until
 from tests.executors.test_process import failure, isolated
 from tests.runner.support import PATIENCE_SECONDS, environ, start, wait_for
@@ -211,3 +213,20 @@ def test_a_run_without_free_descriptors_fails_with_the_cause(tmp_path: Path, cou
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"{said}Too many open files" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_step_whose_server_dies_before_it_takes_the_call_runs_on_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawn, requests = Spawner.spawn, itertools.count()
+
+    def lose_first(self: Spawner, *args: Any, **options: Any) -> None:
+        # A server that was just killed still takes the request, and its end closes what came with it.
+        if next(requests):
+            spawn(self, *args, **options)
+
+    monkeypatch.setattr(Spawner, "spawn", lose_first)
+    told = isolated(tmp_path, "say hello")
+    assert told.statuses == {"it": "succeeded"}
+    assert told.output("it") == ["hello"]
+    assert next(requests) == 2

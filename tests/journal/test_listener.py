@@ -15,7 +15,7 @@ from django.dispatch import Signal
 from django.utils import timezone
 
 from django_runbook import conf, events, signals
-from django_runbook.exceptions import JournalLost, RunbookError
+from django_runbook.exceptions import JournalLost, LockLost, RunbookError
 from django_runbook.executors.atomic import atomically
 from django_runbook.fields import storable
 from django_runbook.journal import writer
@@ -379,6 +379,20 @@ class HeldWrites:
 
     def close(self) -> None:
         """Nothing is left to do."""
+
+
+def test_a_run_whose_lock_is_lost_before_its_first_step_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(journal: Journal) -> None:
+        raise LockLost("the lock was lost")
+
+    monkeypatch.setattr(Journal, "wait", lose)
+    told = run(tmp_path, "steps: [{id: one, command: say one}]")
+    assert (told.status, told.exit_code, told.statuses) == ("failed", 1, {"one": "not_run"})
+    recorded = Run.objects.get()
+    assert (recorded.status, recorded.exit_code) == ("failed", 1)
+    assert "was lost" in recorded.reason
 
 
 def test_an_atomic_step_may_commit_while_other_writes_wait_for_its_transaction() -> None:

@@ -14,7 +14,8 @@ from django_runbook.process.stopping import SIGNALS, Stop
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    # Whoever runs the tests may ignore some, as nohup does, and a stop respects that.
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -7,7 +7,7 @@ import os
 from _socket import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Final, Self
 
 from django.db import connections
 
@@ -24,6 +24,9 @@ from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import tidy_text
 from django_runbook.results import AttemptResult
+
+# A server that was just killed still takes a request.
+_MAX_STARTS: Final = 3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,12 +54,15 @@ class ProcessExecutor:
     def __call__(self, invocation: Invocation) -> AttemptResult:
         """Call the command of an invocation, and end it where its bounds ask for that."""
         kill_counts = oom.kill_counts()
-        try:
-            process = self._start(invocation)
-        except OSError as error:
-            return failed(f"a process of its own could not be made: {error.strerror or error}", exit_code=1)
-        with process:
-            process.watch()
+        for _ in range(_MAX_STARTS):
+            try:
+                process = self._start(invocation)
+            except OSError as error:
+                return failed(f"a process of its own could not be made: {error.strerror or error}", exit_code=1)
+            with process:
+                process.watch()
+            if not process.is_lost_before_its_call:
+                break
         if process.result_of_call is not None:
             self.checks.keys.update(process.result_of_call.checks_passed)
         result = process.result(is_memory_short=oom.kill_counts() != kill_counts)

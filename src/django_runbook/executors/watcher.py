@@ -45,6 +45,7 @@ class WatchedProcess:
     _ended: messages.Ended | None = None
     _refused: messages.Refused | None = None
     _is_over: bool = False
+    _is_called: bool = False
     _open: set[Any] = field(default_factory=set)
 
     def __enter__(self) -> Self:
@@ -104,6 +105,7 @@ class WatchedProcess:
         match message:
             case messages.Forked():
                 # Only now: nobody reads a call that is longer than what the system buffers before there is a process.
+                self._is_called = True
                 with contextlib.suppress(OSError):
                     self.channel.send(self.call)
                 self.ladder.begin(message.pid, keeper_pid=message.keeper_pid)
@@ -162,6 +164,11 @@ class WatchedProcess:
     def _stdout(self) -> str:
         kept = self.readers[0].kept
         return "" if kept is None else kept.text
+
+    @property
+    def is_lost_before_its_call(self) -> bool:
+        """Whether the server died before the process got its call: the command has not begun."""
+        return not self._is_called and self._refused is None and self._ended is None and self.ladder.cause is None
 
     def result(self, *, is_memory_short: bool) -> AttemptResult:
         """Build the result; ``is_memory_short`` says that the system ended a process because memory ran out."""

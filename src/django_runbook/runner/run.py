@@ -30,7 +30,8 @@ def run(plan: Plan, options: RunOptions, context: RunContext) -> RunResult:
     started = time.monotonic()
     emitter = Emitter(context.emit, context.clock, context.recorder)
     _emit_start(plan, options, context, emitter)
-    emitter.raise_fault()
+    if isinstance(emitter.fault, JournalLost):
+        raise emitter.fault
     outcome, bug = _run_blocks(plan, context, new_block_runner(plan, options, context, emitter))
     result = _result_of(outcome, options, context, emitter, duration_seconds=time.monotonic() - started)
     fault = emitter.fault
