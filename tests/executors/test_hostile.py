@@ -73,6 +73,8 @@ def test_huge_arguments_arrive(tmp_path: Path) -> None:
     assert "".join(told.output("say")) == word
 
 
+# System checks may ask the database, by a connection of the thread's own.
+@pytest.mark.django_db(transaction=True)
 def test_a_run_in_another_thread_isolates_too(tmp_path: Path) -> None:
     told: list[Told] = []
     thread = threading.Thread(target=lambda: told.append(isolated(tmp_path, "say hello")))

@@ -59,6 +59,8 @@ def in_thread(call: Callable[[], object]) -> CommandError:
     return found[0]
 
 
+# System checks may ask the database, by a connection of the thread's own.
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("error", [error_of, in_thread])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_did_not_succeed_is_a_command_error_that_names_the_step(

@@ -48,7 +48,8 @@ CONFIGURATION = """
 from configurations import Configuration
 import tests.settings as base
 class Production(Configuration):
-    locals().update({name: value for name, value in vars(base).items() if name.isupper()})
+    # Configuration has the settings of mail that Django 6.1 refuses beside MAILERS.
+    locals().update({name: value for name, value in vars(base).items() if name.isupper() and name != "MAILERS"})
 """
 CONFIGURE = """
 import tests.settings as base

@@ -35,7 +35,7 @@ def test_a_hundred_branches_two_at_a_time(tmp_path: Path) -> None:
 def test_a_loop_holds_to_its_number_as_well(tmp_path: Path) -> None:
     told = run(
         tmp_path,
-        f"steps: [{{command: count --folder {tmp_path}, for_each: [{', '.join(map(str, range(12)))}], max_parallel: 3}}]",
+        f"steps: [{{command: count --folder {tmp_path} --seconds 0.5, for_each: [{', '.join(map(str, range(12)))}], max_parallel: 3}}]",
     )
     assert told.status == "succeeded"
     seen = [int(path.read_text()) for path in tmp_path.glob("seen-*")]

@@ -17,6 +17,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--folder", type=Path, required=True)
+        parser.add_argument("--seconds", type=float, default=0.03)
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder: Path = options["folder"]
@@ -24,7 +25,7 @@ class Command(BaseCommand):
         with mine.open("w") as file:
             # The system lets go of it when the process ends, in whatever way.
             fcntl.flock(file, fcntl.LOCK_EX)
-            time.sleep(0.03)
+            time.sleep(options["seconds"])
             count = sum(_is_alive(path) for path in folder.glob("alive-*") if path != mine) + 1
             (folder / f"seen-{os.getpid()}").write_text(str(count))
 
