@@ -9,7 +9,7 @@ from dataclasses import replace
 from django_runbook import events
 from django_runbook.binding.plan import Plan, PlannedStep
 from django_runbook.document.runbook import CommandStep
-from django_runbook.exceptions import JournalLost, RunbookError
+from django_runbook.exceptions import JournalLost, LockLost, RunbookError
 from django_runbook.process.failures import failure_of
 from django_runbook.process.streams import tidy_text
 from django_runbook.results import AttemptResult, ExitCode, Role, RunResult, RunStatus, StepStatus
@@ -30,8 +30,8 @@ def run(plan: Plan, options: RunOptions, context: RunContext) -> RunResult:
     started = time.monotonic()
     emitter = Emitter(context.emit, context.clock, context.recorder)
     _emit_start(plan, options, context, emitter)
-    if isinstance(emitter.fault, JournalLost):
-        raise emitter.fault
+    if not isinstance(emitter.fault, LockLost):
+        emitter.raise_fault()
     outcome, bug = _run_blocks(plan, context, new_block_runner(plan, options, context, emitter))
     result = _result_of(outcome, options, context, emitter, duration_seconds=time.monotonic() - started)
     fault = emitter.fault
