@@ -7,7 +7,7 @@ from collections.abc import Iterable
 MAX_NAMES = 20
 MAX_LINE = 1000
 # Parts of the paths of code that a person who looks for an error of their own does not look into.
-LIBRARIES = ("/site-packages/", "/lib/python3", "/django_runbook/executors/")
+LIBRARIES = ("/site-packages/", "/lib/python3", '"<frozen ', "/django_runbook/executors/")
 
 
 def did_you_mean(name: str | None, *, where: str = "") -> str:

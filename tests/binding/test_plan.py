@@ -123,3 +123,17 @@ def test_a_step_that_is_not_judged_is_bound_again_if_it_runs() -> None:
     assert not planned.steps["migrate"].is_final
     planned = plan_of("  - {command: say a, when: false}\n")
     assert planned.steps["say"].is_final
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ("days(1)", "a duration (timedelta)"),
+        ("now.tzinfo", "a time zone (tzinfo)"),
+        ("{'a': 1}", "a mapping"),
+    ],
+)
+def test_a_value_that_no_command_takes_is_named_as_what_it_is(source: str, kind: str) -> None:
+    (found,) = plan_of(f'  - command: say\n    args: ["${{{{ {source} }}}}"]\n').diagnostics
+    assert found.message.startswith(f'"{source}" ')
+    assert kind in found.message

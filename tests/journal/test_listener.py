@@ -25,7 +25,7 @@ from django_runbook.locks.base import Kept
 from django_runbook.locks.factory import new_factory
 from django_runbook.locks.file import FileLock
 from django_runbook.models import FailedRow, Run, StepRun
-from django_runbook.results import Role, StepStatus
+from django_runbook.results import Failure, Role, StepStatus
 from tests.journal.support import effects, resume
 from tests.runner.support import run
 from tests.testapp.management.commands import count_rows
@@ -393,6 +393,38 @@ def test_a_run_whose_lock_is_lost_before_its_first_step_is_closed(
     recorded = Run.objects.get()
     assert (recorded.status, recorded.exit_code) == ("failed", 1)
     assert "was lost" in recorded.reason
+
+
+def test_no_note_is_written_between_two_attempts() -> None:
+    later: list[Write] = []
+    noted: list[StepRun] = []
+
+    def take_later(write: Write, *, seconds: float) -> bool:
+        later.append(write)
+        return True
+
+    writes: Any = SimpleNamespace(error=None, add=lambda write: write(), add_later=take_later, wait=lambda: None)
+    writer: Any = SimpleNamespace(
+        insert=lambda row: setattr(row, "pk", 1),
+        finish=lambda row, status, changes: None,
+        note=lambda row, changes: noted.append(row),
+        can_note=lambda: True,
+    )
+    one: Any = SimpleNamespace(text="", digest="", of=lambda step_id: one)
+    journal = Journal(Run(), writer=writer, writes=writes, definitions=one, lock=one, mask=str, tell=print)
+    at = datetime.datetime.now(datetime.UTC)
+    start = events.StepStarted(at=at, step_id="it", name="", role=Role.STEP, file="", line=1, argv=("noop",))
+    line = events.StepOutputWritten(at=at, step_id="it", stream="stdout", line="a line")
+    failure = Failure(error_type="CommandError", message="no", exit_code=1)
+    failed = events.AttemptFailed(at=at, step_id="it", attempt=1, attempt_count=2, delay_seconds=60, failure=failure)
+    for event in (start, line, failed):
+        journal(event)
+    later.pop()()
+    assert noted == []
+    journal(events.AttemptStarted(at=at, step_id="it", attempt=2))
+    journal(line)
+    later.pop()()
+    assert [row.attempt for row in noted] == [2]
 
 
 def test_an_atomic_step_may_commit_while_other_writes_wait_for_its_transaction() -> None:

@@ -247,13 +247,14 @@ def test_a_failed_check_names_the_first_problem_once_and_no_frame() -> None:
     assert texts.place(failed) == ""
 
 
-def test_the_place_of_an_error_is_the_last_frame_that_is_not_a_librarys() -> None:
+@pytest.mark.parametrize("library", ["/usr/lib/python3.13/pathlib.py", "<frozen os>", "<frozen importlib._bootstrap>"])
+def test_the_place_of_an_error_is_the_last_frame_that_is_not_a_librarys(library: str) -> None:
     frames = (
         'T\n  File "/x/django_runbook/executors/calling.py", line 1, in invoke\n'
         '  File "/srv/app/commands/load.py", line 2, in handle\n'
-        '  File "/usr/lib/python3.13/pathlib.py", line 3, in open'
+        f'  File "{library}", line 3, in open'
     )
     failed = Failure(error_type="OSError", message="no", exit_code=1, traceback=frames)
     assert texts.place(failed) == 'File "/srv/app/commands/load.py", line 2, in handle'
     only = Failure(error_type="OSError", message="no", exit_code=1, traceback=frames.splitlines()[-1])
-    assert texts.place(only) == 'File "/usr/lib/python3.13/pathlib.py", line 3, in open'
+    assert texts.place(only) == f'File "{library}", line 3, in open'

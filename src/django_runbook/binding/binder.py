@@ -11,6 +11,7 @@ from django_runbook.binding.argv import Binding, Invocation, Word, bind_invocati
 from django_runbook.binding.catalog import BrokenCommandError, Catalog, UnknownCommandError
 from django_runbook.binding.texts import UNKNOWN, holes_of, joined
 from django_runbook.document.diagnostics import Diagnostic, nearest
+from django_runbook.document.evaluation.values import kind_of
 from django_runbook.document.expressions import ExpressionError, Template, as_text, evaluate, is_known
 from django_runbook.document.inputs import Inputs
 from django_runbook.document.runbook import CommandStep, Located, Option
@@ -153,7 +154,7 @@ def _as_located(value: object, located: Located) -> Located:
     template = located.value
     assert isinstance(template, Template)
     assert template.whole is not None
-    raise ExpressionError(f'"{template.whole.source}" is a mapping, which no command takes', located.span)
+    raise ExpressionError(f'"{template.whole.source}" is {kind_of(value)}, which no command takes', located.span)
 
 
 def _key_of(invocation: Invocation) -> object:

@@ -267,7 +267,8 @@ class Journal:
         self._is_note_waiting = False
         self._noted_at = time.monotonic()
         for one in tuple(self._open.values()):
-            if not one.is_noted and one.row.pk is not None:
+            # Between two attempts, the row of the first one has ended.
+            if one.status == RUNNING and one.row.pk is not None and not one.is_noted:
                 one.is_noted = True
                 self._writer.note(one.row, {**one.output.columns(), **one.progress})
 
