@@ -149,6 +149,18 @@ def test_a_narrow_window_needs_no_scrolling_to_the_side(person: Person) -> None:
     assert page.get_by_role("row", name="rebuild_index").get_by_role("cell", name="failed", exact=True).count() == 1
 
 
+def test_no_column_of_the_list_of_runs_is_cut_off_beside_the_filters(person: Person) -> None:
+    for kind in ("failed_run", "resumed_run"):
+        person.site.tell("make", kind=kind)
+    person.site.tell("die", run=person.site.tell("make", kind="running_run"))
+    page = person.page(viewport={"width": 1280, "height": 900})
+    page.goto(f"{person.site.url}/admin/django_runbook/run/")
+    cut = (
+        "[...document.querySelectorAll('#changelist-form, .results')].filter(one => one.scrollWidth > one.clientWidth)"
+    )
+    assert page.evaluate(f"{cut}.length") == 0
+
+
 def test_nothing_moves_for_who_wants_no_motion(person: Person) -> None:
     run = person.site.tell("make", kind="running_run")
     page = person.page(reduced_motion="reduce")

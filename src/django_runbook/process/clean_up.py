@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Final
 
-from django_runbook.process.deadlines import Halt
+from django_runbook.process.deadlines import Halt, wait_in_slices
 from django_runbook.process.stopping import Stop
-
-_SLICE_SECONDS: Final = 0.1
 
 
 class CleanUp:
@@ -36,13 +33,7 @@ class CleanUp:
         return self._stop.reason
 
     def wait(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while not self.is_requested:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                return False
-            time.sleep(min(remaining, _SLICE_SECONDS))
-        return True
+        return wait_in_slices(seconds, is_requested=lambda: self.is_requested, rest=time.sleep)
 
     def for_step(self) -> Halt:
         return self

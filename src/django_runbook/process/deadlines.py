@@ -6,7 +6,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -42,6 +42,17 @@ class Halt(Protocol):
         """Return what one step inside hears of it."""
 
 
+def wait_in_slices(seconds: float, *, is_requested: Callable[[], bool], rest: Callable[[float], object]) -> bool:
+    """Rest for this time; return True as soon as the end is requested."""
+    deadline = time.monotonic() + seconds
+    while not is_requested():
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            return False
+        rest(min(remaining, _SLICE_SECONDS))
+    return True
+
+
 class Branch:
     """Halts one part of a run, or with the run around it.
 
@@ -75,13 +86,9 @@ class Branch:
         return self._reasons[0] if self._reasons else self._around.reason
 
     def wait(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while not (self.is_requested or self._around.wait(0)):
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                return False
-            self._event.wait(min(remaining, _SLICE_SECONDS))
-        return True
+        return wait_in_slices(
+            seconds, is_requested=lambda: self.is_requested or self._around.wait(0), rest=self._event.wait
+        )
 
     def for_step(self) -> Halt:
         return Branch(self._around.for_step(), grace_seconds=self._grace_seconds, part_of=self)

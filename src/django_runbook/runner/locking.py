@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -18,7 +17,7 @@ from django_runbook.locks.base import Holder, Kept, Lock
 from django_runbook.locks.held import HeldLock
 from django_runbook.locks.waiting import LockWait
 from django_runbook.locks.watching import settle
-from django_runbook.process.deadlines import Halt
+from django_runbook.process.deadlines import Halt, wait_in_slices
 from django_runbook.process.masking import Mask
 from django_runbook.process.streams import tidy_text
 from django_runbook.results import AttemptResult, Failure, StepStatus
@@ -59,13 +58,7 @@ class UnderLocks:
         return self._around.reason
 
     def wait(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while not self.is_requested:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                return False
-            self._around.wait(min(remaining, _POLL_SECONDS))
-        return True
+        return wait_in_slices(seconds, is_requested=lambda: self.is_requested, rest=self._around.wait)
 
     def for_step(self) -> Halt:
         return self
