@@ -6,6 +6,6 @@ from django.urls import path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    # DEBUG is off, and there is no other server: whoever copies this project lets a web server do it.
+    # Serves static files without DEBUG, for the example only: a real project leaves them to its web server.
     path("static/<path:path>", serve, {"insecure": True}),
 ]

@@ -1,4 +1,4 @@
-"""The journal in Django's admin, to look at and not to change; old runs go with ``prune_runs`` and in no other way."""
+"""Shows the run history in Django's admin, read-only; only ``prune_runs`` deletes runs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def new_lock() -> Locks:
 
 
 class _Refusing:
-    """Stands for locks whose settings are wrong: whoever asks them is told so."""
+    """Replaces locks whose settings are invalid; every call raises the error."""
 
     identity = ""
 
@@ -58,7 +58,7 @@ class _Refusing:
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # ModelAdmin takes no parameter at run time
-    """Shows rows to those who may view them."""
+    """Shows rows, read-only, to people with the permission to view them."""
 
     actions = None
     # Neither counts more rows than a page needs.
@@ -85,29 +85,29 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # ModelAdmin t
         return rows if is_answerable else rows.none()
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the views, each of which answers without control characters."""
+        """Return the views, whose answers are cleaned of control characters."""
         patterns: list[URLPattern] = [*self.own_urls(), *super().get_urls()]
         for pattern in patterns:
             pattern.callback = _clean_view(pattern.callback)
         return patterns
 
     def own_urls(self) -> list[URLPattern]:
-        """Return the views that are not of Django's admin."""
+        """Return the views that this class adds to Django's."""
         return []
 
     def url(self, name: str, *args: object) -> str:
-        """Of one of our views, on the site that this belongs to."""
+        """Return the URL of an added view on this site."""
         return reverse(f"admin:django_runbook_{name}", args=args, current_app=self.admin_site.name)
 
     def respond(self, request: HttpRequest, template: str, **context: Any) -> HttpResponse:
-        """A page of the admin."""
+        """Render a page of the admin."""
         request.current_app = self.admin_site.name  # as Django's own views do
         context = {**self.admin_site.each_context(request), "opts": self.opts, **context}
         return TemplateResponse(request, template, context)
 
 
 def _clean_view(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Clean the answers of a view: what is stored comes from commands, and from older versions too."""
+    """Clean the answers of a view, since stored values come from commands and from older versions."""
 
     @functools.wraps(view)
     def clean(*args: Any, **kwargs: Any) -> HttpResponse:
@@ -126,7 +126,7 @@ def _clean_page(response: HttpResponse) -> None:
 
 
 def may_view(request: HttpRequest, model: type[Model]) -> bool:
-    """Whether a person may view the rows of a model: with Django's permission to view them, or to change them."""
+    """Return whether a person has Django's permission to view or to change the rows of a model."""
     meta = model._meta
     return any(
         request.user.has_perm(f"{meta.app_label}.{get_permission_codename(action, meta)}")
@@ -135,7 +135,7 @@ def may_view(request: HttpRequest, model: type[Model]) -> bool:
 
 
 class StatusFilter(admin.SimpleListFilter):
-    """By the status that is shown: a run that died is among those that were interrupted."""
+    """Filters by the displayed status: dead runs are among the interrupted ones."""
 
     title = "status"
     parameter_name = "status"
@@ -149,7 +149,7 @@ class StatusFilter(admin.SimpleListFilter):
 
 
 class RunList(ChangeList):
-    """A page of runs, each with whether its process is at work: asked once for a page, and of those that say so."""
+    """Lists a page of runs, and checks once for each page which of the running ones are alive."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -161,7 +161,7 @@ class RunList(ChangeList):
 
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
-    """The runs, newest first, and the page of each."""
+    """Shows the list of runs, newest first, and the page of each run."""
 
     change_list_template = "django_runbook/run_list.html"
     list_display = ("state", "title", "started", "duration", "attempts")
@@ -194,7 +194,7 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="duration")
     def duration(self, run: Run) -> str:
-        """Of its last attempt: between two, a run may lie for days."""
+        """Return the duration of the last attempt: days may pass before a resume."""
         return took(run, _life(run))
 
     @admin.display(description="attempts", ordering="attempt_count")
@@ -214,7 +214,7 @@ class RunAdmin(ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """The page of a run, as it is now."""
+        """Render the page of a run in its current state."""
         page = self._page(request, object_id)
         context = {
             "title": f"Run {page.run.id[:8]}",
@@ -225,7 +225,7 @@ class RunAdmin(ReadOnlyAdmin):
         return self.respond(request, "django_runbook/run.html", **context)
 
     def live_view(self, request: HttpRequest, object_id: str) -> JsonResponse:
-        """What has changed on the page of a run since it was drawn, in pieces of HTML to put in their places."""
+        """Return the parts of a run's page that changed since it was rendered, as HTML fragments."""
         page = self._page(request, object_id)
         row_template = get_template("django_runbook/includes/row.html")
         rows = [
@@ -271,13 +271,13 @@ class RunAdmin(ReadOnlyAdmin):
 
 @admin.register(StepRun)
 class StepRunAdmin(ReadOnlyAdmin):
-    """The page of each attempt of a step; their list is the page of the run."""
+    """Shows the page of each attempt of a step; the page of the run lists them."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Leads to the runs: a list of the steps of all of them is long, and says nothing."""
+        """Redirect to the runs: a list of all steps of all runs helps nobody."""
         return HttpResponseRedirect(self.url("run_changelist"))
 
     def change_view(
@@ -287,7 +287,7 @@ class StepRunAdmin(ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """The page of one attempt, with its command line, its error and its output."""
+        """Render the page of one attempt, with its command line, error and output."""
         if not self.has_view_permission(request) or not may_view(request, Run):
             raise PermissionDenied
         rows = self.get_queryset(request).select_related("run")
@@ -303,7 +303,7 @@ class StepRunAdmin(ReadOnlyAdmin):
 
 
 class WorkAdmin(ReadOnlyAdmin):
-    """Shows rows of batch commands, in columns that a window of 1280 pixels has room for."""
+    """Shows rows of batch commands, in columns that fit into 1280 pixels."""
 
     change_list_template = "django_runbook/run_list.html"
 
@@ -315,7 +315,7 @@ class WorkAdmin(ReadOnlyAdmin):
 
 @admin.register(FailedRow)
 class FailedRowAdmin(WorkAdmin):
-    """The rows that batch commands could not do, newest first."""
+    """Shows the failed rows of batch commands, newest first."""
 
     list_display = ("title", "short_error", "attempts", "failed")
     list_filter = ("failed_at", "command")
@@ -347,7 +347,7 @@ class FailedRowAdmin(WorkAdmin):
 
 @admin.register(Checkpoint)
 class CheckpointAdmin(WorkAdmin):
-    """How far batch commands are, the newest first."""
+    """Shows the checkpoints of batch commands, newest first."""
 
     list_display = ("title", "done", "changed")
     list_filter = ("finished_at", "command")
@@ -391,7 +391,7 @@ def _two_lines(first: str, second: str) -> SafeString:
 
 
 def _short(text: str) -> str:
-    """Cut a text to what a column of a table can hold."""
+    """Shorten a string to fit into a column."""
     return text if len(text) <= _MAX_CELL else f"{text[: _MAX_CELL - 1]}…"
 
 
@@ -400,7 +400,7 @@ def _command_of(row: Checkpoint | FailedRow | FinishedKey) -> str:
 
 
 def _life(run: Run) -> Life:
-    """What `RunList` found."""
+    """Return whether `RunList` found the process of a run alive."""
     life: Life = run.life  # type: ignore[attr-defined]  # an attribute that the list gives its rows
     return life
 

@@ -61,7 +61,7 @@ class GracefulCommand(CommandMixin):
 
     @property
     def stop_reason(self) -> str:
-        """Return the reason for the stop, for messages; empty if there is no stop."""
+        """Return the reason for the stop, for messages; empty without a stop."""
         if self._stop_reason is not None:
             return self._stop_reason
         if self._listener is not None and self._listener.signal_number is not None:
