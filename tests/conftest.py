@@ -30,6 +30,7 @@ BOTH_WAYS = {
     "tests.journal.test_listener",
     "tests.process.test_stopping",
     "tests.runner.test_calls",
+    "tests.runner.test_data",
     "tests.runner.test_handlers",
     "tests.runner.test_locks",
     "tests.runner.test_loops",

@@ -54,8 +54,9 @@ def run(directory: Path, text: str, **options: Any) -> Told:
     path = directory / "test.yml"
     path.write_text(text)
     stdout, stderr, exit_code = io.StringIO(), io.StringIO(), 0
+    options = {"format": "jsonl", **options}
     try:
-        call_command("run_runbook", str(path), stdout=stdout, stderr=stderr, **{"format": "jsonl", **options})
+        call_command("run_runbook", str(path), stdout=stdout, stderr=stderr, **options)
     except SystemExit as error:
         exit_code = int(error.code or 0)
     except CommandError as error:
@@ -63,7 +64,7 @@ def run(directory: Path, text: str, **options: Any) -> Told:
         exit_code = error.returncode
     lines = stdout.getvalue().splitlines()
     return Told(
-        events=[json.loads(line) for line in lines if line.startswith("{")],
+        events=[json.loads(line) for line in lines if line.startswith("{") and options["format"] == "jsonl"],
         exit_code=exit_code,
         errors=stderr.getvalue(),
         shown=lines,
