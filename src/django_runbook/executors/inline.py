@@ -75,7 +75,7 @@ class InlineExecutor:
             late=None if raw is None else raw.late,
         ) as streams:
             with (
-                exits.refused(errors=2 if raw is None else raw.errors) as refusal,
+                exits.refused(errors=2 if raw is None else raw.errors) as guard,
                 contextlib.nullcontext() if raw is None else raw.passed_to(*streams),
                 files.spared((*self.files.copies, *(() if raw is None else raw.copies))),
             ):
@@ -103,8 +103,8 @@ class InlineExecutor:
             self.reopen()
         problems += before.restore()
         result = replace(result, warnings=(*result.warnings, *before.take_warnings()))
-        if refusal.message and (result.failure is None or refusal.message not in result.failure.message):
-            problems.append(refusal.message)
+        if guard.message and (result.failure is None or guard.message not in result.failure.message):
+            problems.append(guard.message)
         if problems and result.status is StepStatus.SUCCEEDED:
             failure = Failure(error_type="StateError", message="; ".join(problems), exit_code=1)
             result, problems = replace(result, status=StepStatus.FAILED, failure=failure), []

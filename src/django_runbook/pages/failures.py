@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection
 from django.db.models import Count
 
 from django_runbook.models import Checkpoint, FailedRow, Run
-from django_runbook.pages.timeline import FailedRows
+from django_runbook.pages.timeline import FailedRowsLink
 
 
-def failed_rows_of(run: Run, step_ids: Collection[str], *, url_of: Callable[[str], str]) -> dict[str, FailedRows]:
+def failed_rows_of(run: Run, step_ids: Collection[str], *, url_of: Callable[[str], str]) -> dict[str, FailedRowsLink]:
     """What failed, by the id of the step; ``url_of`` leads from a scope to the list of its rows.
 
     A step is told by its checkpoint, which the next run of the same work takes over: what is found belongs to the
@@ -27,7 +27,7 @@ def failed_rows_of(run: Run, step_ids: Collection[str], *, url_of: Callable[[str
     counts = dict(counted.annotate(count=Count("pk")).values_list("scope", "count"))
     found = {step_id: scope for step_id in step_ids if (scope := scopes.get(step_id) or scopes.get(_digest(step_id)))}
     return {
-        step_id: FailedRows(count=counts[scope], url=url_of(scope))
+        step_id: FailedRowsLink(count=counts[scope], url=url_of(scope))
         for step_id, scope in found.items()
         if scope in counts
     }

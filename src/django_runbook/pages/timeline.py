@@ -54,7 +54,7 @@ class Row:
     is_command: bool
     changed_at: datetime.datetime | None
     url: str
-    failed_rows: FailedRows | None
+    failed_rows: FailedRowsLink | None
 
     @property
     def mark(self) -> str:
@@ -82,8 +82,8 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FailedRows:
-    """Rows that a batch command could not do and went past, and where they are listed."""
+class FailedRowsLink:
+    """Links to the failed rows of a batch command, with their number."""
 
     count: int
     url: str
@@ -127,7 +127,7 @@ class Frame:
     now: datetime.datetime | None
     is_gone: bool
     url_of: Callable[[int], str]
-    failed_rows: Mapping[str, FailedRows]
+    failed_rows: Mapping[str, FailedRowsLink]
     # The groups in which a step failed and was allowed to.
     warned: frozenset[str] = frozenset()
 

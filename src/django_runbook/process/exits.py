@@ -18,7 +18,7 @@ class ProcessExit(BaseException):
     """Ends a command that asked for the end of its process; no ``except Exception`` takes it."""
 
 
-class Refusal:
+class ExitGuard:
     """Takes note of the end that a command asked for, also if the command has swallowed the exception."""
 
     def __init__(self, *, errors: int) -> None:
@@ -57,18 +57,18 @@ class Refusal:
 
 
 @contextlib.contextmanager
-def refused(*, errors: int = 2) -> Iterator[Refusal]:
+def refused(*, errors: int = 2) -> Iterator[ExitGuard]:
     """Have the command in this block fail if it ends the process or replaces it; processes that it forks may.
 
     ``errors`` is the descriptor to which the end of the process is reported, if it cannot be kept from ending.
     """
-    refusal = Refusal(errors=errors)
+    guard = ExitGuard(errors=errors)
     before = {name: getattr(os, name) for name in ("_exit", *_REPLACING)}
-    os._exit = refusal.exit
+    os._exit = guard.exit
     for name in _REPLACING:
-        setattr(os, name, refusal.replacing(name, before[name]))
+        setattr(os, name, guard.replacing(name, before[name]))
     try:
-        yield refusal
+        yield guard
     finally:
         for name, function in before.items():
             setattr(os, name, function)

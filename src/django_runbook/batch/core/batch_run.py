@@ -16,7 +16,7 @@ from django_runbook.batch.core.batch_result import BatchResult
 from django_runbook.batch.core.checkpoint import CheckpointStore
 from django_runbook.batch.core.retrying import TransientRetry
 from django_runbook.batch.core.sizing import AdaptiveSize, FixedSize
-from django_runbook.batch.core.store import Position, PositionStore, StopRequested
+from django_runbook.batch.core.store import Position, PositionStore, TakeoverStopped
 from django_runbook.batch.core.transactions import Transactions
 from django_runbook.batch.core.work import WorkSource
 from django_runbook.batch.parts.progress_tracking import ProgressTracker, Total
@@ -55,7 +55,7 @@ class BatchRun:
         bounds = partial(self._retry.call, self._bounds)
         try:
             position = self._store_retry.call(lambda: self.store.begin(bounds=bounds, restart=self.options.restart))
-        except StopRequested:
+        except TakeoverStopped:
             return self._result(is_complete=False)
         if position is None:
             # Already finished; rows that failed then may still be failed.

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from django_runbook.batch.core.checkpoint_choice import choose_checkpoint, is_same_call, new_upper
 from django_runbook.batch.core.error_kinds import RowFailure
-from django_runbook.batch.core.failed_rows import FailedRows
+from django_runbook.batch.core.failed_rows import FailedRowStore
 from django_runbook.batch.core.finished_keys import find_finished, remember_key
 from django_runbook.batch.core.store import Bounds, Identity, Position, shard_labels
 from django_runbook.batch.core.takeover import Takeover
@@ -40,7 +40,7 @@ class CheckpointStore:
     ) -> None:
         self.alias = alias
         self.is_together = is_together
-        self.failed = FailedRows(identity=identity, alias=alias, to_stored=self._to_stored)
+        self.failed = FailedRowStore(identity=identity, alias=alias, to_stored=self._to_stored)
         self._is_finishing = False
         self._finished: FinishedKey | None = None
         self._identity = identity

@@ -17,7 +17,7 @@ _TRACEBACK_LENGTH: Final = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FailedRows:
+class FailedRowStore:
     """Reads and writes the failure records of one piece of work; ``to_stored`` masks a string and makes it storable."""
 
     identity: Identity

@@ -60,7 +60,7 @@ class Identity:
         return digest(self.run_key) if self.run_key else ""
 
 
-class StopRequested(Exception):
+class TakeoverStopped(Exception):
     """Reports a stop that was requested while the work waited to be taken over."""
 
 

@@ -11,8 +11,8 @@ from django.db import Error, connections, transaction
 from django.utils import timezone
 
 from django_runbook.batch.core.error_kinds import ErrorKind, classify
-from django_runbook.batch.core.failed_rows import FailedRows
-from django_runbook.batch.core.store import Identity, StopRequested
+from django_runbook.batch.core.failed_rows import FailedRowStore
+from django_runbook.batch.core.store import Identity, TakeoverStopped
 from django_runbook.batch.core.timeouts import has_idle_timeout, row_lock_timeout
 from django_runbook.exceptions import LockHeld
 from django_runbook.locks.base import Holder
@@ -32,7 +32,7 @@ class Takeover:
     identity: Identity
     alias: str
     owner: str
-    failed: FailedRows
+    failed: FailedRowStore
     idle_limit_seconds: float
     log: Callable[[str], None]
     wait: Callable[[float], bool]
@@ -66,7 +66,7 @@ class Takeover:
                     self.log(f"waiting: {self._obstacle(rows[0])}{self._timeout_text()}")
                     is_logged = True
             if self.wait(_POLL_SECONDS):
-                raise StopRequested
+                raise TakeoverStopped
 
     def _obstacle(self, row: Checkpoint) -> str:
         is_sqlite = connections[self.alias].vendor == "sqlite"
