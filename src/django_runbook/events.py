@@ -63,10 +63,17 @@ class StepStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationRequested(Event):
-    """A question is about to be put to the person at the terminal: a live display steps aside."""
+    """A question is about to be put to the person at the terminal: a reporter writes nothing there until its end."""
 
     step_id: str
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmationEnded(Event):
+    """The question has its answer, or nobody is there any more to give one."""
+
+    step_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -250,3 +250,25 @@ def test_plain_shows_what_the_commands_of_a_dry_run_print() -> None:
 
 def test_plain_names_the_runbook_at_verbosity_0() -> None:
     assert plain(RUN, verbosity=0).splitlines()[-2].startswith("Daily: failed: 1 succeeded")
+
+
+def test_plain_writes_nothing_between_a_question_and_its_answer() -> None:
+    stream = io.StringIO()
+    reporter = PlainReporter(stream)
+    reporter(events.ConfirmationRequested(at=AT, step_id="two", text="Sure?"))
+    stream.write("two: Sure? [y/N] ")
+    asked = stream.getvalue()
+    tell(reporter, [events.HistoryAwaited(at=AT, reason="away"), finished("one")])
+    assert stream.getvalue() == asked
+    reporter(events.ConfirmationEnded(at=AT, step_id="two"))
+    lines = stream.getvalue()[len(asked) :].splitlines()
+    assert [line.split()[0] for line in lines] == ["waiting", "ok"]
+
+
+def test_plain_shows_what_came_during_a_question_when_the_run_breaks_off() -> None:
+    stream = io.StringIO()
+    reporter = PlainReporter(stream)
+    tell(reporter, [events.ConfirmationRequested(at=AT, step_id="two", text="Sure?"), finished("one")])
+    assert stream.getvalue() == ""
+    reporter.close()
+    assert stream.getvalue().split()[0] == "ok"

@@ -54,6 +54,7 @@ def test_jsonl_has_the_names_of_each_event() -> None:
             "line",
         ],
         "confirmation_requested": ["step_id", "text"],
+        "confirmation_ended": ["step_id"],
         "lock_awaited": ["step_id", "name", "holder", "reason"],
         "history_awaited": ["reason"],
         "lock_retaken": ["name"],

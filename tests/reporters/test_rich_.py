@@ -92,6 +92,8 @@ def test_rich_steps_aside_for_a_question_and_ends_when_the_run_breaks_off() -> N
     tell(reporter, (*RUN[:2], events.ConfirmationRequested(at=AT, step_id="one", text="Sure?")))
     assert stream.getvalue().count(HIDE_CURSOR) == stream.getvalue().count(SHOW_CURSOR) == 1
     reporter(RUN[1])
+    assert stream.getvalue().count(HIDE_CURSOR) == 1
+    reporter(events.ConfirmationEnded(at=AT, step_id="one"))
     assert stream.getvalue().count(HIDE_CURSOR) == 2
     reporter.close()
     assert stream.getvalue().count(SHOW_CURSOR) == 2
@@ -176,7 +178,7 @@ def test_rich_draws_nothing_between_a_question_and_its_answer() -> None:
     asked = stream.getvalue()
     tell(reporter, [wrote("one", "a line"), finished("one"), started("three"), finished("three")])
     assert stream.getvalue() == asked
-    reporter(started("two"))
+    tell(reporter, [events.ConfirmationEnded(at=AT, step_id="two"), started("two")])
     reporter.close()
     answered = stream.getvalue()[len(asked) :]
     assert answered.index("a line") < answered.index("✓ One") < answered.index("✓ Three") < answered.index("$ two")

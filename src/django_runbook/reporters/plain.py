@@ -76,6 +76,8 @@ class PlainReporter:
         self._running: dict[str, _Running] = {}
         # The lines of groups that run beside others, until the group ends: so each stands below its own group.
         self._held: dict[str, _Held] = {}
+        # The lines that come while a person at the terminal reads a question.
+        self._asking: Spool | None = None
         self._name = ""
         self._is_dry_run = False
 
@@ -89,6 +91,10 @@ class PlainReporter:
                     self._say(f"  {texts.inline(event)}")
             case events.StepStarted():
                 self._start(event)
+            case events.ConfirmationRequested():
+                self._asking = Spool()
+            case events.ConfirmationEnded():
+                self._end_question()
             case events.HistoryAwaited():
                 self._write(f"  waiting  {texts.waiting(event)}")
             case events.LockAwaited():
@@ -117,6 +123,7 @@ class PlainReporter:
 
     def close(self) -> None:
         """Show what the steps wrote that have no result, because the run broke off."""
+        self._end_question()
         for running in self._running.values():
             self._write(f"! cut off  {running.name}", group_ids=running.group_ids)
             self._show(running.lines(), group_ids=running.group_ids)
@@ -214,6 +221,14 @@ class PlainReporter:
         if self._verbosity > 0:
             self._write(line, group_ids=group_ids)
 
+    def _end_question(self) -> None:
+        if self._asking is None:
+            return
+        lines, self._asking = self._asking, None
+        for line in lines.lines():
+            self._write(line)
+        lines.close()
+
     def _release(self, group_id: str) -> None:
         held = self._held.pop(group_id)
         for line in held.lines.lines():
@@ -225,9 +240,11 @@ class PlainReporter:
         held = next((self._held[group_id] for group_id in reversed(group_ids) if group_id in self._held), None)
         if held is not None:
             held.lines.add(texts.one_line(line))
-            return
-        self._stream.write(texts.fitting(texts.one_line(line), self._stream) + "\n")
-        self._stream.flush()
+        elif self._asking is not None:
+            self._asking.add(texts.one_line(line))
+        else:
+            self._stream.write(texts.fitting(texts.one_line(line), self._stream) + "\n")
+            self._stream.flush()
 
 
 def _line(result: StepResult) -> str:

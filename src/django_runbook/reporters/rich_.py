@@ -49,7 +49,7 @@ class RichReporter:
         self._concurrent: dict[str, str] = {}
         self._is_dry_run = False
         # While a person is asked, nothing is drawn: what other steps have to tell waits for the answer.
-        self._asking: set[str] = set()
+        self._is_asking = False
 
     def __call__(self, event: Event) -> None:
         self._take(event)
@@ -70,9 +70,11 @@ class RichReporter:
                 self._go_on(event.step_id, *event.group_ids)
                 self._start(event)
             case events.ConfirmationRequested():
-                if not self._asking:
-                    self._hide()
-                self._asking.add(event.step_id)
+                self._hide()
+                self._is_asking = True
+            case events.ConfirmationEnded():
+                self._is_asking = False
+                self._go_on()
             case events.HistoryAwaited():
                 self._print(Text(f"  ⧗ {texts.waiting(event)}", style="yellow"))
             case events.LockAwaited():
@@ -99,20 +101,19 @@ class RichReporter:
                 self._sum_up(event.result)
 
     def close(self) -> None:
-        self._asking.clear()
+        self._is_asking = False
         self._hide()
         self._now.clear()
 
     def _print(self, shown: RenderableType) -> None:
         self._console.gather(shown)
-        if self._display is None and not self._asking:
+        if self._display is None and not self._is_asking:
             self._console.flush()
 
     def _go_on(self, *step_ids: str) -> None:
-        """A step that goes on has its answer and its lock, and so have the groups around it and the run."""
+        """Show the display again; these steps wait for no lock any more, and neither do the groups around them."""
         self._now.wait_no_more((*step_ids, ""))
-        self._asking.difference_update(step_ids)
-        if self._display is None and not self._asking:
+        if self._display is None and not self._is_asking:
             self._console.flush()
             self._display = Display(self._now, console=self._console)
             self._display.start()

@@ -54,6 +54,9 @@ def at_terminal(answers: IO[str] | None, stream: IO[str]) -> Ask | None:
                     stream.write("\n")
                     return None
             line = answers.readline()
+            if not stream.isatty():
+                # The line that the person has ended is on the terminal alone.
+                stream.write("\n")
         except (OSError, ValueError):
             # The terminal is gone, or its number is beyond what can be waited for.
             return None
@@ -118,4 +121,7 @@ class Questions:
             if self._ask is None or halt.wait(0):
                 return None
             self._emitter.emit(events.ConfirmationRequested, step_id=step_id, text=tidy_text(text, self._mask))
-            return self._ask(tidy_text(question, self._mask), halt)
+            try:
+                return self._ask(tidy_text(question, self._mask), halt)
+            finally:
+                self._emitter.emit(events.ConfirmationEnded, step_id=step_id)
