@@ -190,7 +190,7 @@ def failed_run(**columns: Any) -> Run:
         70.0,
         group_ids=["search"],
         status="failed",
-        tolerated=True,
+        ignored=True,
         error_type="CommandError",
         message="example.com does not answer",
     )

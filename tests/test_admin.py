@@ -281,7 +281,7 @@ def test_the_page_of_a_failed_run_tells_what_failed_and_how_to_go_on(client: Cli
     run = journal_data.failed_run()
     page = html(client, url_of(run))
     assert f"python manage.py run_runbook nightly.yml --resume {run.pk[:8]}" in page
-    assert "10 succeeded, 1 failed, 1 failed but allowed, 1 skipped, 2 not run" in page
+    assert "10 succeeded, 1 failed, 1 failed but ignored, 1 skipped, 2 not run" in page
     assert "TransportError: 429 Too Many Requests: the cluster is at its limit" in page
     assert "deploy@ops-1" in page
     assert run.git_commit[:12] in page
@@ -290,13 +290,13 @@ def test_the_page_of_a_failed_run_tells_what_failed_and_how_to_go_on(client: Cli
     )
 
 
-def test_failures_that_were_allowed_are_warnings_of_their_groups_and_lead_to_their_pages(client: Client) -> None:
+def test_failures_that_were_ignored_are_warnings_of_their_groups_and_lead_to_their_pages(client: Client) -> None:
     run = journal_data.new_run(status="warning")
     rows = journal_data.Writer(run)
     rows.group("search", 1, 30)
     rows.group("loop", 1, 20, kind="loop", group_ids=["search"])
     for number in (1, 2, 3):
-        columns = {"status": "failed", "tolerated": True, "message": f"no {number}", "error_type": "CommandError"}
+        columns = {"status": "failed", "ignored": True, "message": f"no {number}", "error_type": "CommandError"}
         rows.step(f"loop[{number}]", number, number + 1, group_ids=["search", "loop"], **columns)
     rows.group("other", 30, 31)
     page = html(client, url_of(run))
@@ -304,7 +304,7 @@ def test_failures_that_were_allowed_are_warnings_of_their_groups_and_lead_to_the
     summary = page[: page.index('<table class="rb-timeline"')]
     links = [step_url(run, f"loop[{number}]") for number in (1, 2, 3)]
     assert [link in summary for link in links] == [True] * 3
-    assert "rb-allowed-only" in summary
+    assert "rb-ignored-only" in summary
 
 
 def test_times_name_their_zone(client: Client, settings: Settings) -> None:
@@ -657,13 +657,13 @@ def test_the_pages_read_what_the_journal_writes(
     client = client_of(*OURS)
     run = Run.objects.get()
     page = html(client, url_of(run))
-    assert "3 succeeded, 1 failed, 2 failed but allowed" in page
+    assert "3 succeeded, 1 failed, 2 failed but ignored" in page
     assert [re.findall(r"rb-bar rb-(\w+)", row) for row in re.findall(r"<tr id=.*?</tr>", page)] == [
-        ["failed", "allowed"],
+        ["failed", "ignored"],
         ["succeeded"],
         ["succeeded"],
         ["succeeded"],
-        ["allowed"],
+        ["ignored"],
         ["failed"],
         ["succeeded"],
     ]

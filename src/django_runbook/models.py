@@ -166,7 +166,7 @@ class Run(models.Model):
         RunStatus.FAILED.value: (RUNNING,),  # it is resumed
         RunStatus.INTERRUPTED.value: (RUNNING,),  # it is resumed
         RunStatus.SUCCEEDED.value: (),  # nothing is left to do
-        RunStatus.WARNING.value: (),  # what failed was allowed to
+        RunStatus.WARNING.value: (),  # its failures were ignored
         RunStatus.REFUSED.value: (),  # nothing was run
     }
 
@@ -310,7 +310,7 @@ class StepRun(models.Model):
     group_ids = JSONText(default=list)
     argv = JSONText(null=True)
     status = models.CharField(max_length=20, default=RUNNING)
-    tolerated = models.BooleanField(default=False)
+    ignored = models.BooleanField(default=False)
     reason = models.TextField(blank=True)
     exit_code = models.IntegerField(null=True)
     error_type = models.TextField(blank=True)

@@ -92,7 +92,7 @@ class StepResult:
     name: str
     status: StepStatus
     role: Role = Role.STEP
-    tolerated: bool = False
+    ignored: bool = False
     attempt_count: int = 0
     duration_seconds: float = 0.0
     failure: Failure | None = None

@@ -397,7 +397,7 @@ def _is_cut_off(row: StepRun) -> bool:
 def _is_done(row: StepRun) -> bool:
     if row.status == _SKIPPED:
         return row.reason != _STOPPED
-    return row.status == _SUCCEEDED or (row.status in _FAILED and row.tolerated)
+    return row.status == _SUCCEEDED or (row.status in _FAILED and row.ignored)
 
 
 def _past(row: StepRun, *, attempt_count: int) -> PastStep:
@@ -408,7 +408,7 @@ def _past(row: StepRun, *, attempt_count: int) -> PastStep:
         step_id=row.step_id,
         name=row.name,
         status=StepStatus(row.status),
-        tolerated=row.tolerated,
+        ignored=row.ignored,
         attempt_count=attempt_count,
         failure=failure,
         reason=row.reason,

@@ -21,7 +21,7 @@ def at(seconds: float) -> datetime.datetime:
 def attempt(pk: int, step_id: str, begin: float | None = 0, end: float | None = 1, **more: Any) -> Attempt:
     values: dict[str, Any] = {
         "attempt": 1, "run_attempt": 1, "name": step_id, "role": "step", "kind": "command", "group_ids": [],
-        "status": "succeeded", "tolerated": False, "reason": "", "error_type": "", "message": "", "done_count": None,
+        "status": "succeeded", "ignored": False, "reason": "", "error_type": "", "message": "", "done_count": None,
         "total_count": None, "failed_count": 0, "file": "a.yml", "line": pk, "duration_seconds": None,
     }  # fmt: skip
     begun, ended = (None if seconds is None else at(seconds) for seconds in (begin, end))

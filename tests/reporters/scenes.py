@@ -36,7 +36,7 @@ def result(step_id: str, status: StepStatus = StepStatus.SUCCEEDED, **more: obje
 ADVICE = "run 1f0d898b failed; resume with: python manage.py run_runbook daily.yml --resume 1f0d898b"
 STEPS = (
     result("one"),
-    result("flaky", StepStatus.FAILED, tolerated=True, failure=BUG),
+    result("flaky", StepStatus.FAILED, ignored=True, failure=BUG),
     result("two", StepStatus.FAILED, failure=WRONG, attempt_count=2),
     result("later", StepStatus.NOT_RUN, reason='"two" failed'),
     result("never", StepStatus.SKIPPED, reason="when: params.n > 1"),

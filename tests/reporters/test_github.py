@@ -45,7 +45,7 @@ group: Group (group)
 $ flaky
 ::token2::
 ::endgroup::
-allowed: Flaky (flaky, 1.2s): allowed: ValueError: oops
+ignored: Flaky (flaky, 1.2s): ignored: ValueError: oops
 ::group::Two (two)
 ::stop-commands::token3
 $ fail --code=3
@@ -58,8 +58,8 @@ not run: Later (later): "two" failed
 skipped: Never (never): when: params.n > 1
 stopping: SIGTERM: stopping after the current command
 ::error title=Two (two)%3A failed::it went wrong (exit 3)%0Aand more
-::warning title=Flaky (flaky)%3A failed%2C which is allowed::ValueError: oops%0AFile "a.py", line 3, in handle
-failed: 1 succeeded, 1 failed but allowed, 1 failed, 1 not run, 1 skipped in 1m23s, exit code 1
+::warning title=Flaky (flaky)%3A failed%2C which is ignored::ValueError: oops%0AFile "a.py", line 3, in handle
+failed: 1 succeeded, 1 failed but ignored, 1 failed, 1 not run, 1 skipped in 1m23s, exit code 1
 run 1f0d898b failed; resume with: python manage.py run_runbook daily.yml --resume 1f0d898b
 """
     )
@@ -160,16 +160,16 @@ def test_github_escapes_what_would_end_a_command_or_a_property() -> None:
 def test_a_failure_in_a_group_that_may_fail_is_a_warning() -> None:
     listed = [
         finished("a", StepStatus.FAILED, failure=BUG, group_ids=("g",)),
-        finished("g", StepStatus.FAILED, failure=BUG, tolerated=True, is_group=True),
+        finished("g", StepStatus.FAILED, failure=BUG, ignored=True, is_group=True),
     ]
     told = log([*listed, ended(listed, RunStatus.WARNING)])
     assert "::error" not in told
-    assert told.count("::warning title=A (a)%3A failed%2C which is allowed::") == told.count("::warning") == 1
+    assert told.count("::warning title=A (a)%3A failed%2C which is ignored::") == told.count("::warning") == 1
 
 
-def test_a_group_that_failed_by_its_own_is_told_although_a_failure_in_it_was_allowed() -> None:
+def test_a_group_that_failed_by_its_own_is_told_although_a_failure_in_it_was_ignored() -> None:
     listed = [
-        finished("a", StepStatus.FAILED, failure=BUG, tolerated=True, group_ids=("out", "g")),
+        finished("a", StepStatus.FAILED, failure=BUG, ignored=True, group_ids=("out", "g")),
         finished("g", StepStatus.TIMED_OUT, failure=BUG, is_group=True, group_ids=("out",)),
         finished("out", StepStatus.TIMED_OUT, failure=BUG, is_group=True),
     ]
@@ -213,7 +213,7 @@ def test_the_summary_is_a_table_that_no_name_breaks(tmp_path: Path) -> None:
     listed: list[Event] = [
         started("g", argv=None, item_count=2),
         finished("g[1]", group_ids=("g",), name="a|b <i>`c`</i>\nd"),
-        finished("g[2]", StepStatus.FAILED, failure=BUG, tolerated=True, group_ids=("g",), name="x" * 400),
+        finished("g[2]", StepStatus.FAILED, failure=BUG, ignored=True, group_ids=("g",), name="x" * 400),
         finished("g", is_group=True),
         finished("late", StepStatus.NOT_RUN, reason="*why*"),
     ]
@@ -223,13 +223,13 @@ def test_the_summary_is_a_table_that_no_name_breaks(tmp_path: Path) -> None:
         "before\n"
         "### Daily: warning\n"
         "\n"
-        "1 succeeded, 1 failed but allowed, 1 not run in 2.0s\n"
+        "1 succeeded, 1 failed but ignored, 1 not run in 2.0s\n"
         "\n"
         "| | Step | Status | Time | Note |\n"
         "|---|---|---|---:|---|\n"
         "| :warning: | **G (g)** | warning | 1.2s | 2 items |\n"
         "| :white_check_mark: | &emsp;a\\|b &lt;i&gt;\\`c\\`&lt;/i&gt; d (g\\[1\\]) | succeeded | 1.2s |  |\n"
-        f"| :warning: | &emsp;{'x' * 299}… (g\\[2\\]) | allowed | 1.2s | allowed: ValueError: oops |\n"
+        f"| :warning: | &emsp;{'x' * 299}… (g\\[2\\]) | ignored | 1.2s | ignored: ValueError: oops |\n"
         "| :white_circle: | Late (late) | not run |  | \\*why\\* |\n"
         "\n"
     )

@@ -102,14 +102,14 @@ def test_a_tolerated_failure_is_no_failure_and_can_be_seen(tmp_path: Path) -> No
     root = written(tmp_path / "j.xml", RUN)
     assert cases(root)["Daily.group: Flaky"] == ["system-out"]
     text = root.findtext(".//testcase[@name='Flaky']/system-out")
-    assert text == 'failed, which is allowed: ValueError: oops\nFile "a.py", line 3, in handle'
+    assert text == 'failed, which is ignored: ValueError: oops\nFile "a.py", line 3, in handle'
 
 
 def test_a_failure_in_a_group_that_may_fail_is_no_failure(tmp_path: Path) -> None:
     listed = [
         RUN[0],
         finished("a", StepStatus.FAILED, failure=BUG, group_ids=("g",)),
-        finished("g", StepStatus.FAILED, failure=BUG, tolerated=True, is_group=True),
+        finished("g", StepStatus.FAILED, failure=BUG, ignored=True, is_group=True),
     ]
     assert cases(written(tmp_path / "j.xml", [*listed, ended(listed, RunStatus.WARNING)])) == {
         "Daily.g: A": ["system-out"]

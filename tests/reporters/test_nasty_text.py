@@ -47,7 +47,7 @@ def scene() -> Iterator[events.Event]:
         filled(StepResult, step_id=f"s-{status}", status=status, failure=None if "skip" in status else failure, line=3)
         for status in StepStatus
     ]
-    group = filled(StepResult, step_id="g", status=StepStatus.FAILED, failure=failure, is_group=True, tolerated=True)
+    group = filled(StepResult, step_id="g", status=StepStatus.FAILED, failure=failure, is_group=True, ignored=True)
     yield filled(events.RunStarted, at=AT, step_count=2, dry_run=True)
     yield filled(events.LockAwaited, at=AT, step_id="")
     yield filled(events.StepStarted, at=AT, step_id="g", argv=None, item_count=2)

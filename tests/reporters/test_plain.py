@@ -29,7 +29,7 @@ def test_plain_is_what_a_person_reads_in_a_mail() -> None:
 Daily: 5 steps (daily.yml)
   ok       One (one, 1.2s)
   group    Group (group)
-  ! allowed  Flaky (flaky, 1.2s): allowed: ValueError: oops
+  ! ignored  Flaky (flaky, 1.2s): ignored: ValueError: oops
     File "a.py", line 3, in handle
   retry    two: attempt 1 of 2 failed: it went wrong ... (exit 3); next in 21s
 ! FAILED   Two (two, 1.2s): it went wrong ... (exit 3); 2 attempts
@@ -39,7 +39,7 @@ Daily: 5 steps (daily.yml)
   not run  Later (later): "two" failed
   skipped  Never (never): when: params.n > 1
 SIGTERM: stopping after the current command
-failed: 1 succeeded, 1 failed but allowed, 1 failed, 1 not run, 1 skipped in 1m23s, exit code 1
+failed: 1 succeeded, 1 failed but ignored, 1 failed, 1 not run, 1 skipped in 1m23s, exit code 1
 run 1f0d898b failed; resume with: python manage.py run_runbook daily.yml --resume 1f0d898b
 """
     )

@@ -111,16 +111,16 @@ failed: 2 succeeded, 1 failed in 2.0s, exit code 1""")
 
 def test_rich_leaves_out_the_items_of_a_long_loop_that_went_well() -> None:
     items = [finished(f"fill[{n}]", group_ids=("fill",)) for n in range(50)]
-    bad = finished("fill[50]", StepStatus.FAILED, failure=BUG, tolerated=True, group_ids=("fill",))
+    bad = finished("fill[50]", StepStatus.FAILED, failure=BUG, ignored=True, group_ids=("fill",))
     listed: list[Event] = [started("fill", argv=None, item_count=51), *items, bad, finished("fill", is_group=True)]
     told = drawn([*listed, ended(listed, RunStatus.WARNING)])
     table = told[told.index("Step ") :]
     assert (
-        "Fill  fill            warning  1.2s  51 items\n  Fill[50]  fill[50]  allowed  1.2s  allowed: ValueError: oops\n"
+        "Fill  fill            warning  1.2s  51 items\n  Fill[50]  fill[50]  ignored  1.2s  ignored: ValueError: oops\n"
         in table
     )
     assert "Fill[49]" not in table
-    assert "50 succeeded, 1 failed but allowed" in table
+    assert "50 succeeded, 1 failed but ignored" in table
 
 
 def test_rich_names_the_step_of_each_line_where_steps_run_at_the_same_time() -> None:
@@ -265,7 +265,7 @@ def test_the_table_at_the_end_has_problems_and_the_groups_around_them_only() -> 
     listed: list[Event] = [
         started("g", argv=None),
         finished("good", group_ids=("g",)),
-        finished("bad", StepStatus.FAILED, failure=BUG, tolerated=True, group_ids=("g",)),
+        finished("bad", StepStatus.FAILED, failure=BUG, ignored=True, group_ids=("g",)),
         finished("g", is_group=True),
         finished("other"),
     ]
@@ -273,8 +273,8 @@ def test_the_table_at_the_end_has_problems_and_the_groups_around_them_only() -> 
     assert told.endswith("""
 Step        Status   Time  Note
 G  g        warning  1.2s
-  Bad  bad  allowed  1.2s  allowed: ValueError: oops
-warning: 2 succeeded, 1 failed but allowed in 2.0s""")
+  Bad  bad  ignored  1.2s  ignored: ValueError: oops
+warning: 2 succeeded, 1 failed but ignored in 2.0s""")
 
 
 def test_rich_shows_what_the_commands_of_a_dry_run_print() -> None:

@@ -41,6 +41,6 @@ def test_the_cause_is_the_failure_that_has_none_below() -> None:
     tree.add(started("a", group_ids=("g", "g2")))
     tree.add(started("g2", argv=None, group_ids=("g",)))
     all_failed = [result(step_id, FAILED, failure=BUG) for step_id in ("a", "g2", "g")]
-    assert [(step.step_id, is_allowed) for step, is_allowed in tree.causes(all_failed)] == [("a", False)]
-    allowed = [all_failed[0], result("g2", FAILED, failure=BUG, tolerated=True), all_failed[2]]
-    assert [(step.step_id, is_allowed) for step, is_allowed in tree.causes(allowed)] == [("a", True), ("g", False)]
+    assert [(step.step_id, is_ignored) for step, is_ignored in tree.causes(all_failed)] == [("a", False)]
+    allowed = [all_failed[0], result("g2", FAILED, failure=BUG, ignored=True), all_failed[2]]
+    assert [(step.step_id, is_ignored) for step, is_ignored in tree.causes(allowed)] == [("a", True), ("g", False)]

@@ -58,14 +58,14 @@ class Ended:
 
     status: str
     failures: Failures = NONE
-    tolerated: bool = False
+    ignored: bool = False
     attempts: int = 0
     failed_ids: frozenset[str] = frozenset()
     is_cut: bool = False
 
     @property
     def is_failure(self) -> bool:
-        return self.status in FAILURES and not self.tolerated
+        return self.status in FAILURES and not self.ignored
 
 
 SUCCEEDED, SKIPPED, NOT_RUN = Ended("succeeded"), Ended("skipped"), Ended("not_run")

@@ -97,7 +97,7 @@ class Model:
         return "warning" if self.has_failures() else "succeeded", 0
 
     def has_failures(self) -> bool:
-        """Whether a step failed that was tolerated, or that belongs to a handler."""
+        """Whether a step failed that was ignored, or that belongs to a handler."""
         return bool(self.failed_handlers) or any(result.status in FAILURES for result in self.results.values())
 
     # Blocks
@@ -255,9 +255,9 @@ class Model:
             if step.retry is None or count >= step.retry.attempts or not self.is_retried(step, ended.failures):
                 break
             place.trace.items.append(("retry", place.id(step), str(count)))
-        tolerated = ended.status in FAILURES and matches(ended.failures, step.continue_on_error)
+        ignored = ended.status in FAILURES and matches(ended.failures, step.continue_on_error)
         own, is_cut = frozenset((place.id(step),)), ended.status == "timed_out" and place.is_over
-        ended = replace(ended, tolerated=tolerated, attempts=count, failed_ids=own, is_cut=is_cut)
+        ended = replace(ended, ignored=ignored, attempts=count, failed_ids=own, is_cut=is_cut)
         return self.record(step, place, ended)
 
     def is_retried(self, step: Step, failures: Failures) -> bool:

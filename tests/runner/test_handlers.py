@@ -9,8 +9,8 @@ from tests.runner.support import run
 from tests.runner.trees import Block, Case, Command, File, Step
 
 
-def leaf(step_id: str, *acts: str, tolerated: bool = False) -> Step:
-    return Step(id=step_id, body=Command(scripts=(acts,)), continue_on_error=tolerated)
+def leaf(step_id: str, *acts: str, ignored: bool = False) -> Step:
+    return Step(id=step_id, body=Command(scripts=(acts,)), continue_on_error=ignored)
 
 
 def statuses(case: Case) -> dict[str, str]:
@@ -30,7 +30,7 @@ def test_a_deadline_that_one_handler_ran_into_does_not_end_the_next() -> None:
 
 
 def test_a_run_that_its_timeout_cut_has_timed_out_also_where_the_step_may_fail() -> None:
-    block = Block(steps=(leaf("one", "ok"), leaf("two", "hang", tolerated=True)), on_failure=(leaf("three", "ok"),))
+    block = Block(steps=(leaf("one", "ok"), leaf("two", "hang", ignored=True)), on_failure=(leaf("three", "ok"),))
     played = play(Case(file=File(name="main.yml", timeout=5, block=block)))
     assert (played.result.status.value, played.result.exit_code) == ("failed", 124)
     assert {result.step_id: result.status.value for result in played.result.steps}["three"] == "succeeded"
@@ -62,7 +62,7 @@ def test_handlers_of_a_group_that_is_skipped_in_finally_are_told_to_nobody(tmp_p
     assert ended == ["noop", "group", "say"]
 
 
-def test_a_handler_of_the_run_is_told_of_what_was_tolerated(tmp_path: Path) -> None:
+def test_a_handler_of_the_run_is_told_of_what_was_ignored(tmp_path: Path) -> None:
     text = (
         "steps: [{id: group, steps: [{command: fail, continue_on_error: true}]}]\non_success: ['say ${{ run.status }}']"
     )

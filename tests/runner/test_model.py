@@ -23,7 +23,7 @@ from tests.runner.trees import Block, Case, Command, File, Step, sketch, texts
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What a run told: of each step its status, whether that is tolerated and the attempts; and what happened when."""
+    """What a run told: of each step its status, whether that is ignored and the attempts; and what happened when."""
 
     results: Mapping[str, tuple[str, bool, int]]
     happened: Sequence[tuple[str, ...]]
@@ -70,7 +70,7 @@ def agree(model: Model, seen: Seen) -> None:
     """That the runner did what the model says."""
     firm = {key: one for key, one in model.results.items() if key not in model.loose}
     assert {key: one for key, one in seen.results.items() if key not in model.loose} == {
-        key: (one.status, one.tolerated, one.attempts) for key, one in firm.items()
+        key: (one.status, one.ignored, one.attempts) for key, one in firm.items()
     }
     check_order(seen.happened, model.trace)
     assert (seen.status, seen.exit_code) == (model.status, model.exit_code)
@@ -129,7 +129,7 @@ OWN = Block(
 def test_random_runbooks_run_as_the_model_says(case: Case) -> None:
     model, played = foretold(case), play(case)
     result = played.result
-    results = {one.step_id: (one.status.value, one.tolerated, one.attempt_count) for one in result.steps}
+    results = {one.step_id: (one.status.value, one.ignored, one.attempt_count) for one in result.steps}
     assert len(results) == len(result.steps)
     happened = played.happened()
     agree(model, Seen(results=results, happened=happened, status=result.status.value, exit_code=result.exit_code))
@@ -153,7 +153,7 @@ def test_random_runbooks_run_as_the_model_says_in_processes_of_their_own(case: C
     with TemporaryDirectory() as name:
         told = run_for_real(case, Path(name))
     steps = told.events[-1]["result"]["steps"]
-    results = {one["step_id"]: (one["status"], one["tolerated"], one["attempt_count"]) for one in steps}
+    results = {one["step_id"]: (one["status"], one["ignored"], one["attempt_count"]) for one in steps}
     happened = [happening for event in told.events if (happening := _happening(event))]
     agree(model, Seen(results=results, happened=happened, status=told.status, exit_code=told.exit_code))
 

@@ -86,7 +86,7 @@ def test_continue_on_error_allows_what_it_names(tmp_path: Path, policy: str, sta
     told = run(tmp_path, f"steps: [{{command: fail --kind integrity, continue_on_error: {policy}}}, noop]")
     assert told.status == status
     assert told.statuses["noop"] == ("succeeded" if status == "warning" else "not_run")
-    assert told.result("fail")["tolerated"] == (status == "warning")
+    assert told.result("fail")["ignored"] == (status == "warning")
     assert told.statuses["fail"] == "failed"
 
 
@@ -210,7 +210,7 @@ def test_handlers_of_a_group_that_fails(tmp_path: Path) -> None:
     assert 'step "fail": it went wrong' in told.result("group")["failure"]["message"]
 
 
-def test_a_tolerated_group_lets_the_run_go_on(tmp_path: Path) -> None:
+def test_an_ignored_failure_of_a_group_lets_the_run_go_on(tmp_path: Path) -> None:
     text = "steps: [{id: group, continue_on_error: true, steps: [fail, noop]}, say after]"
     told = run(tmp_path, text)
     assert told.status == "warning"

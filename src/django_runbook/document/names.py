@@ -14,7 +14,7 @@ from django_runbook.wording import MAX_NAMES
 ROOTS = ("params", "vars", "secrets", "steps", "run", "item", "today", "now")
 # What the ``until`` of a step sees of the step itself, after an attempt that succeeded.
 UNTIL_NAMES = ("id", "status", "exit_code", "attempts", "output")
-STEP_NAMES = ("id", "name", "status", "tolerated", "exit_code", "attempts", "error", "output", "results")
+STEP_NAMES = ("id", "name", "status", "ignored", "exit_code", "attempts", "error", "output", "results")
 RUN_NAMES = ("id", "name", "file")
 HANDLER_RUN_NAMES = (*RUN_NAMES, "status", "failed_step", "error")
 # What other languages call it.

@@ -359,8 +359,8 @@ class Journal:
 
 def _columns_of_result(result: StepResult) -> dict[str, Any]:
     columns: dict[str, Any] = {}
-    if result.tolerated:
-        columns["tolerated"] = True
+    if result.ignored:
+        columns["ignored"] = True
     if result.reason:
         columns["reason"] = storable(result.reason)
     if result.warnings:

@@ -76,7 +76,7 @@ def step_line(step: StepRun, *, is_gone: bool = False) -> str:
     """Write one attempt of a step as a line; ``is_gone`` says that the process of its run died."""
     status = StepStatus.INTERRUPTED.value if is_gone and step.status == RUNNING else step.status
     indent = "  " * (len(step.group_ids) + 1)
-    symbol = "!" if step.tolerated else _SYMBOLS.get(status, "✗")
+    symbol = "!" if step.ignored else _SYMBOLS.get(status, "✗")
     notes = [status]
     if step.took_seconds is not None:
         notes.append(_seconds(step.took_seconds))

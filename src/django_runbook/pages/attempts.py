@@ -32,7 +32,7 @@ class Attempt:
     kind: str
     group_ids: list[str]
     status: str
-    tolerated: bool
+    ignored: bool
     reason: str
     error_type: str
     message: str

@@ -115,7 +115,7 @@ class StepPage:
         return text if len(text) <= _MAX_CAPTURED else f"{text[:_MAX_CAPTURED]} …"
 
     def _look(self, attempt: Attempt | StepRun) -> str:
-        return words.look_of(attempt.status, tolerated=attempt.tolerated, is_gone=self.is_gone)
+        return words.look_of(attempt.status, ignored=attempt.ignored, is_gone=self.is_gone)
 
 
 def without_long_output(steps: QuerySet[Any]) -> QuerySet[Any]:

@@ -76,9 +76,9 @@ class Row:
         return self.is_command and self.look in _FAILURES
 
     @property
-    def is_allowed(self) -> bool:
-        """Whether it failed and was allowed to, which makes the run one with a warning."""
-        return self.is_command and self.look == words.ALLOWED
+    def is_ignored(self) -> bool:
+        """Whether its failure was ignored, which makes the run one with a warning."""
+        return self.is_command and self.look == words.IGNORED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,9 +114,9 @@ class Timeline:
 
     @property
     def failures(self) -> list[Row]:
-        """Return the steps that failed, then those that were allowed to fail."""
+        """Return the steps that failed, then those whose failures were ignored."""
         failed = [row for row in self.rows if row.is_failure]
-        return [*failed, *(row for row in self.rows if row.is_allowed)]
+        return [*failed, *(row for row in self.rows if row.is_ignored)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ class Frame:
     is_gone: bool
     url_of: Callable[[int], str]
     failed_rows: Mapping[str, FailedRowsLink]
-    # The groups in which a step failed and was allowed to.
+    # The groups in which the failure of a step was ignored.
     warned: frozenset[str] = frozenset()
 
 
@@ -138,7 +138,7 @@ def timeline_of(run: Run, attempts: Sequence[Attempt], frame: Frame) -> Timeline
     steps: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in attempts:
         steps[attempt.step_id].append(attempt)
-    allowed = (mine[-1].group_ids for mine in steps.values() if mine[-1].tolerated)
+    allowed = (mine[-1].group_ids for mine in steps.values() if mine[-1].ignored)
     frame = replace(frame, warned=frozenset(group for groups in allowed for group in groups))
     below: dict[str, list[str]] = defaultdict(list)
     for step_id, mine in steps.items():
@@ -209,7 +209,7 @@ def _row(
 
 
 def _look(attempt: Attempt, frame: Frame) -> str:
-    look = words.look_of(attempt.status, tolerated=attempt.tolerated, is_gone=frame.is_gone)
+    look = words.look_of(attempt.status, ignored=attempt.ignored, is_gone=frame.is_gone)
     is_warned = look == StepStatus.SUCCEEDED and attempt.step_id in frame.warned
     return RunStatus.WARNING.value if is_warned else look
 

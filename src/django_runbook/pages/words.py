@@ -19,14 +19,14 @@ from django_runbook.models import RUNNING, Run
 from django_runbook.reporters.texts import duration
 from django_runbook.results import Role, RunStatus, StepStatus
 
-# A step that failed and was allowed to: no status of its own, but people must be able to tell it apart.
-ALLOWED: Final = "allowed"
+# A step whose failure was ignored: no status of its own, but people must be able to tell it apart.
+IGNORED: Final = "ignored"
 # In the order in which they are counted.
 LABELS: Final = {
     StepStatus.SUCCEEDED.value: "succeeded",
     RunStatus.WARNING.value: "warning",
     StepStatus.FAILED.value: "failed",
-    ALLOWED: "allowed",
+    IGNORED: "ignored",
     StepStatus.TIMED_OUT.value: "timed out",
     StepStatus.INTERRUPTED.value: "interrupted",
     RUNNING: "running",
@@ -43,11 +43,11 @@ ROLES: Final = {
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "m"))
 
 
-def look_of(status: str, *, tolerated: bool, is_gone: bool) -> str:
+def look_of(status: str, *, ignored: bool, is_gone: bool) -> str:
     """The status of an attempt as a person should see it; ``is_gone`` says that the process of its run died."""
     if status == RUNNING and is_gone:
         return StepStatus.INTERRUPTED.value
-    return ALLOWED if tolerated else status
+    return IGNORED if ignored else status
 
 
 @cache
@@ -85,7 +85,7 @@ def span(seconds: float) -> str:
 
 def counted(look: str) -> str:
     """The status as it stands behind a number of steps."""
-    return "failed but allowed" if look == ALLOWED else LABELS[look]
+    return "failed but ignored" if look == IGNORED else LABELS[look]
 
 
 def moment(at: datetime.datetime) -> str:

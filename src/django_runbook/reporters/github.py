@@ -52,7 +52,7 @@ class GitHubReporter:
     """Writes each command as a group that can be opened; one that runs beside others is written whole at its end.
 
     While output is shown, the runner of GitHub is told to take nothing in it for a command to itself, until it reads a
-    token that nobody can guess. Annotations come at the end, when it is known which failure is allowed.
+    token that nobody can guess. Annotations come at the end, when it is known which failure is ignored.
     """
 
     def __init__(
@@ -189,15 +189,15 @@ class GitHubReporter:
         """Errors first: GitHub shows ten of each kind."""
         listed = list(steps)
         causes = self._tree.causes(listed)
-        for step in (step for step, is_allowed in causes if not is_allowed):
+        for step in (step for step, is_ignored in causes if not is_ignored):
             self._annotate(
                 "error", step, title=f"{texts.labelled(step.name, step.step_id)}: {texts.words(step.status)}"
             )
-        for step in (step for step, is_allowed in causes if is_allowed):
+        for step in (step for step, is_ignored in causes if is_ignored):
             self._annotate(
                 "warning",
                 step,
-                title=f"{texts.labelled(step.name, step.step_id)}: {texts.words(step.status)}, which is allowed",
+                title=f"{texts.labelled(step.name, step.step_id)}: {texts.words(step.status)}, which is ignored",
             )
         for step in listed:
             for warning in step.warnings:
@@ -252,7 +252,7 @@ def _fitting_rows(listed: Iterable[tuple[int, StepResult]], tree: Tree) -> list[
 
 
 def _row(depth: int, step: StepResult, tree: Tree) -> str:
-    icon = ":warning:" if step.tolerated or tree.has_allowed(step) else _ICONS[step.status]
+    icon = ":warning:" if step.ignored or tree.has_ignored(step) else _ICONS[step.status]
     spent = texts.duration(step.duration_seconds) if step.attempt_count else ""
     name = _markdown(step.name)
     # An id is not cut off with a long name.

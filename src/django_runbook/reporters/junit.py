@@ -115,12 +115,12 @@ class JUnitReporter:
 
     def _cases(self, result: RunResult) -> Iterator[_Case]:
         """The commands, and the groups and the run where they failed by their own."""
-        causes = {step.step_id: is_allowed for step, is_allowed in self._tree.causes(result.steps)}
+        causes = {step.step_id: is_ignored for step, is_ignored in self._tree.causes(result.steps)}
         for step in result.steps:
             if texts.is_not_due(step) or (step.is_group and step.step_id not in causes):
                 continue
-            yield self._case(step, is_allowed=causes.get(step.step_id, False))
-        is_told = any(not is_allowed for is_allowed in causes.values())
+            yield self._case(step, is_ignored=causes.get(step.step_id, False))
+        is_told = any(not is_ignored for is_ignored in causes.values())
         # A run that was left out because of its lock, as its file says, is no failure.
         is_refused = result.status is RunStatus.REFUSED and result.exit_code
         is_bad = result.status in {RunStatus.FAILED, RunStatus.INTERRUPTED} or is_refused
@@ -130,7 +130,7 @@ class JUnitReporter:
             message = result.reason or f"the run ended as {result.status}"
             yield _Case(step=of_run, classname=name, element="error", type=result.status, message=message, body=message)
 
-    def _case(self, step: StepResult, *, is_allowed: bool) -> _Case:
+    def _case(self, step: StepResult, *, is_ignored: bool) -> _Case:
         assert self._run is not None
         output = self._outputs.get(step.step_id, "")
         case = _Case(
@@ -138,8 +138,8 @@ class JUnitReporter:
             classname=".".join((self._run.name, *self._tree.group_ids(step.step_id))),
             output=[*(f"warning: {warning}" for warning in step.warnings), *filter(None, [output])],
         )
-        if step.is_failure and is_allowed:
-            case.output.insert(0, f"{texts.words(step.status)}, which is allowed: {texts.explanation(step)}")
+        if step.is_failure and is_ignored:
+            case.output.insert(0, f"{texts.words(step.status)}, which is ignored: {texts.explanation(step)}")
         elif step.status in _ELEMENTS:
             case.element = _ELEMENTS[step.status]
             case.type = step.failure.error_type if step.failure is not None else step.status

@@ -248,8 +248,8 @@ class PlainReporter:
 
 
 def _line(result: StepResult) -> str:
-    label = "allowed" if result.tolerated else _LABELS[result.status]
-    mark = "!" if result.tolerated or result.is_failure else " "
+    label = "ignored" if result.ignored else _LABELS[result.status]
+    mark = "!" if result.ignored or result.is_failure else " "
     note = texts.note(result)
     return f"{mark} {label:<8} {texts.timed(result)}{': ' if note else ''}{note}"
 

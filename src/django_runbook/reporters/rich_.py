@@ -205,7 +205,7 @@ def _id(name: str, step_id: str) -> Text:
 
 
 def _line(result: StepResult) -> Text:
-    mark, style = ("!", "bold yellow") if result.tolerated else _STYLES[result.status]
+    mark, style = ("!", "bold yellow") if result.ignored else _STYLES[result.status]
     line = Text(f"{mark} ", style=style) + Text(result.name, style="" if result.attempt_count else "dim")
     line += _id(result.name, result.step_id)
     if result.attempt_count:
@@ -219,7 +219,7 @@ def _table(problems: Iterable[tuple[int, StepResult]], tree: Tree) -> Table:
     for heading in ("Step", "Status", "Time", "Note"):
         table.add_column(heading, justify="right" if heading == "Time" else "left", overflow="fold")
     for depth, step in problems:
-        is_warning = step.tolerated or tree.has_allowed(step)
+        is_warning = step.ignored or tree.has_ignored(step)
         style = "bold yellow" if is_warning else _STYLES[step.status][1]
         spent = texts.duration(step.duration_seconds) if step.attempt_count else ""
         name = Text("  " * depth) + Text(step.name, style="bold" if step.is_group else "")

@@ -76,7 +76,7 @@ def note(result: StepResult) -> str:
     if result.failure is not None:
         # The step inside has said why.
         why = f"{result.failure.cause} failed" if is_caused_inside(result) else failure(result.failure)
-        parts.append(("allowed: " if result.tolerated else "") + why)
+        parts.append(("ignored: " if result.ignored else "") + why)
     if result.attempt_count > 1:
         parts.append(f"{result.attempt_count} attempts")
     return "; ".join(parts)
@@ -103,9 +103,9 @@ def _first_check(lines: Sequence[str]) -> str:
 
 
 def counts(result: RunResult) -> str:
-    """``5 succeeded, 1 failed, 2 not run``: commands only, a tolerated failure apart."""
+    """``5 succeeded, 1 failed, 2 not run``: commands only, a ignored failure apart."""
     counter = Counter(
-        "failed but allowed" if step.tolerated else words(step.status)
+        "failed but ignored" if step.ignored else words(step.status)
         for step in result.steps
         if not step.is_group and not is_not_due(step)
     )
@@ -135,8 +135,8 @@ def explanation(result: StepResult) -> str:
 
 
 def status(result: StepResult) -> str:
-    """The status in words; a failure that is tolerated is ``allowed``."""
-    return "allowed" if result.tolerated else words(result.status)
+    """The status in words; a failure that is ignored is ``allowed``."""
+    return "ignored" if result.ignored else words(result.status)
 
 
 def words(status: StepStatus) -> str:

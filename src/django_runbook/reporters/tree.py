@@ -21,12 +21,12 @@ class Tree:
     def __init__(self) -> None:
         self._group_ids: dict[str, tuple[str, ...]] = {}
         self._item_counts: dict[str, int] = {}
-        self._allowed: set[str] = set()
+        self._ignored: set[str] = set()
 
     def add(self, event: Event) -> None:
         match event:
-            case events.StepFinished() if event.result.tolerated:
-                self._allowed.update(event.group_ids)
+            case events.StepFinished() if event.result.ignored:
+                self._ignored.update(event.group_ids)
                 self._group_ids.setdefault(event.result.step_id, event.group_ids)
             case events.StepStarted():
                 self._group_ids.setdefault(event.step_id, event.group_ids)
@@ -60,18 +60,18 @@ class Tree:
             waiting += [(depth + 1, inner) for inner in reversed(below[step.step_id])]
 
     def problems(self, steps: Iterable[StepResult]) -> Iterator[tuple[int, StepResult]]:
-        """Yield the rows of a table of what failed, was allowed to fail, or has a warning, and the groups around it."""
+        """Yield the rows of a table of what failed, was ignored, or has a warning, and the groups around it."""
         listed = list(steps)
         telling = self._with_groups(step for step in listed if step.is_failure or step.warnings)
         return ((depth, step) for depth, step in self.rows(listed) if step.step_id in telling)
 
-    def has_allowed(self, result: StepResult) -> bool:
-        """Whether a step inside a group that succeeded has failed, and was allowed to."""
-        return result.status is StepStatus.SUCCEEDED and result.step_id in self._allowed
+    def has_ignored(self, result: StepResult) -> bool:
+        """Whether a step inside a group that succeeded has failed, and was ignored."""
+        return result.status is StepStatus.SUCCEEDED and result.step_id in self._ignored
 
     def status(self, result: StepResult) -> str:
-        """Return the status of a step in words: a group with a failure that was allowed has a warning."""
-        return RunStatus.WARNING.value if self.has_allowed(result) else texts.status(result)
+        """Return the status of a step in words: a group with an ignored failure has a warning."""
+        return RunStatus.WARNING.value if self.has_ignored(result) else texts.status(result)
 
     def note(self, result: StepResult) -> str:
         """What stands behind a step in a table."""
@@ -80,25 +80,25 @@ class Tree:
         return "; ".join(part for part in (*parts, texts.note(result), *result.warnings) if part)
 
     def causes(self, steps: Iterable[StepResult]) -> list[tuple[StepResult, bool]]:
-        """The failures that no failure below them explains, each with whether it is allowed, if only by a group around.
+        """The failures that no failure below them explains, each with whether it is ignored, if only by a group around.
 
         A group fails by its own where nothing in it did: its lock was held, or its ``until`` did not come true.
         """
         failed = [step for step in steps if step.is_failure]
-        tolerated = {step.step_id for step in failed if step.tolerated}
+        ignored = {step.step_id for step in failed if step.ignored}
         explained: set[str] = set()
         for step in failed:
-            if not step.tolerated:
-                explained |= self._explained_by(step, tolerated)
+            if not step.ignored:
+                explained |= self._explained_by(step, ignored)
         return [
-            (step, bool(tolerated.intersection((step.step_id, *self.group_ids(step.step_id)))))
+            (step, bool(ignored.intersection((step.step_id, *self.group_ids(step.step_id)))))
             for step in failed
             if step.step_id not in explained
         ]
 
-    def _explained_by(self, step: StepResult, tolerated: set[str]) -> set[str]:
+    def _explained_by(self, step: StepResult, ignored: set[str]) -> set[str]:
         group_ids = self.group_ids(step.step_id)[::-1]
-        end = next((place for place, group_id in enumerate(group_ids) if group_id in tolerated), len(group_ids))
+        end = next((place for place, group_id in enumerate(group_ids) if group_id in ignored), len(group_ids))
         return set(group_ids[: end + 1])
 
     def _with_groups(self, steps: Iterable[StepResult]) -> set[str]:

@@ -11,9 +11,9 @@ from django_runbook.runner import outcomes
 
 @dataclass(slots=True)
 class BlockState:
-    """Holds the first failure that is not tolerated, and the deadline that ended the block.
+    """Holds the first failure that is not ignored, and the deadline that ended the block.
 
-    ``cut`` is the first step whose tolerated timeout coincided with the end of the block's own time: it then counts as
+    ``cut`` is the first step whose ignored timeout coincided with the end of the block's own time: it then counts as
     the failure of the block.
     """
 
@@ -26,7 +26,7 @@ class BlockState:
         """Add the result of a step; ``is_over`` says that a deadline around the step has passed."""
         if result.status is StepStatus.INTERRUPTED:
             self.is_interrupted = True
-        if result.is_failure and not result.tolerated and self.failed is None:
+        if result.is_failure and not result.ignored and self.failed is None:
             self.failed = result
         if is_over and result.status is StepStatus.TIMED_OUT and not result.is_past:
             self.cut = self.cut or result

@@ -79,7 +79,7 @@ class BlockRunner:
     def _run_handlers(self, block: Block, state: BlockState, scope: Scope) -> None:
         if not (block.on_success or block.on_failure or block.finally_):
             return
-        # Only the run knows whether a failure was tolerated anywhere in it.
+        # Only the run knows whether a failure was ignored anywhere in it.
         has_warnings = not scope.group_ids and self.emitter.has_warnings
         names = {**scope.run_names, **state.names_for_handlers(has_warnings=has_warnings)}
         is_succeeded = state.failed is None and not state.is_interrupted and self.emitter.fault is None
@@ -101,5 +101,5 @@ class BlockRunner:
     def _run_handler(self, step: Step, scope: Scope) -> None:
         # A deadline that passes during one handler ends that handler only.
         result = self.run_step(step, replace(scope, limit=scope.limit.without_expired()))
-        if result.is_failure and not result.tolerated:
+        if result.is_failure and not result.ignored:
             self.emitter.has_failed_handler = True

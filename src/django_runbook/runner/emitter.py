@@ -36,7 +36,7 @@ class Emitter:
 
     @property
     def has_warnings(self) -> bool:
-        return self.has_failed_handler or any(result.tolerated for result in self.results.values())
+        return self.has_failed_handler or any(result.ignored for result in self.results.values())
 
     def emit(self, kind: type[events.Event], **values: Any) -> None:
         """Emit an event of this kind, dated now."""

@@ -49,7 +49,7 @@ class StepExecutor:
             name=name,
             status=ended.status,
             role=scope.role,
-            tolerated=outcomes.is_tolerated(step, ended),
+            ignored=outcomes.is_ignored(step, ended),
             attempt_count=outcome.attempt_count,
             duration_seconds=time.monotonic() - started,
             failure=ended.failure,

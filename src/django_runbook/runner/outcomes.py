@@ -34,13 +34,13 @@ def failed(failure: Failure) -> Outcome:
     return Outcome(result=AttemptResult(status=StepStatus.FAILED, failure=failure), attempt_count=0)
 
 
-def is_tolerated(step: Step, result: AttemptResult) -> bool:
+def is_ignored(step: Step, result: AttemptResult) -> bool:
     """Return whether ``continue_on_error`` allows this result."""
     if result.status not in FAILURES:
         return False
     if result.failure is None:
         return step.continue_on_error is True
-    return policy.is_tolerated(result.failure, step.continue_on_error)
+    return policy.is_ignored(result.failure, step.continue_on_error)
 
 
 def below(first: StepResult) -> Failure | None:
@@ -94,7 +94,7 @@ def view_of(step_id: str, *, status: StepStatus, result: StepResult | None = Non
     """Return the attributes that expressions read from a step."""
     view = StepView(id=step_id, status=status.value, **extra)
     if result is not None:
-        view |= {"name": result.name, "tolerated": result.tolerated, "attempts": result.attempt_count}
+        view |= {"name": result.name, "ignored": result.ignored, "attempts": result.attempt_count}
         if result.failure is not None:
             view |= {"exit_code": result.failure.exit_code, "error": result.failure.message}
         elif status is StepStatus.SUCCEEDED:
@@ -108,7 +108,7 @@ def in_one_line(result: RunResult) -> str:
         return result.reason
     how = _HOW.get(result.status, f"the run {result.status}")
     for step in result.steps:
-        if step.is_failure and not step.tolerated and not step.is_group:
+        if step.is_failure and not step.ignored and not step.is_group:
             if step.failure is None:
                 return f'{how} at step "{step.step_id}"'
             return f'{how}: step "{step.step_id}": {step.failure.message}'

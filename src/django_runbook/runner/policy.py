@@ -1,4 +1,4 @@
-"""What a failure means: whether it is tried again and when, and whether it is allowed."""
+"""What a failure means: whether it is tried again and when, and whether it is ignored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def matches(failure: Failure, errors: tuple[str | int, ...]) -> bool:
     )
 
 
-def is_tolerated(failure: Failure, policy: bool | tuple[str | int, ...]) -> bool:  # noqa: FBT001 - the key's own form
+def is_ignored(failure: Failure, policy: bool | tuple[str | int, ...]) -> bool:  # noqa: FBT001 - the key's own form
     """Whether ``continue_on_error`` allows this failure."""
     return policy if isinstance(policy, bool) else matches(failure, policy)
 

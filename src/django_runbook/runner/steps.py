@@ -81,7 +81,7 @@ class StepRunner:
             name=step.name if isinstance(step.name, str) else step.id,
             status=StepStatus.FAILED,
             role=scope.role,
-            tolerated=outcomes.is_tolerated(step, ended),
+            ignored=outcomes.is_ignored(step, ended),
             failure=failure,
             is_group=not isinstance(step, CommandStep),
             file=scope.file,

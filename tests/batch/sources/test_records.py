@@ -101,7 +101,7 @@ def test_quotes_that_are_right_pass(sqlite: Engine, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["{bad", "[1]", "null", "[" * 100_000])
-def test_a_line_that_is_no_json_object_is_left_out_where_that_is_allowed(
+def test_a_line_that_is_no_json_object_is_left_out_where_that_is_ignored(
     sqlite: Engine, tmp_path: Path, line: str
 ) -> None:
     path = tmp_path / "rows.jsonl"
