@@ -17,7 +17,8 @@ from django_runbook.binding.catalog import Catalog
 from django_runbook.binding.plan import plan
 from django_runbook.cleaning import cleaned
 from django_runbook.document import inputs, source, validate
-from django_runbook.document.diagnostics import Diagnostic, Severity, in_order
+from django_runbook.document.codes import Severity
+from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.runbook import Runbook
 from django_runbook.exceptions import InvalidUsage
 
@@ -72,7 +73,7 @@ def check(path: Path, *, binder: Binder, configuration: conf.Configuration) -> C
     loaded = load(path, name=lookup.label(path), configuration=configuration)
     runbook, diagnostics = loaded.runbook, loaded.diagnostics
     if runbook is not None:
-        given = inputs.Given(now=now(), run={"name": runbook.name, "file": runbook.path})
+        given = inputs.GivenInputs(now=now(), run={"name": runbook.name, "file": runbook.path})
         planned = plan(runbook, inputs.resolve(runbook, given), binder)
         diagnostics = in_order([*diagnostics, *planned.diagnostics])
     return Checked(path=loaded.path, lines=loaded.lines, diagnostics=diagnostics)

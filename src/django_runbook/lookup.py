@@ -11,7 +11,7 @@ from django.apps import apps
 
 from django_runbook.conf import Configuration
 from django_runbook.document.diagnostics import suggestion
-from django_runbook.document.includes import Includes, Refused
+from django_runbook.document.includes import Includes, RefusedInclude
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.wording import one_after_another
 
@@ -43,10 +43,10 @@ def _with_suffixes(path: Path) -> Iterator[Path]:
     yield from sorted(found, key=Path.is_dir)
 
 
-def find_beside(name: str, caller: str, configuration: Configuration) -> tuple[Path, str] | Refused:
+def find_beside(name: str, caller: str, configuration: Configuration) -> tuple[Path, str] | RefusedInclude:
     """The file that a runbook names: beside its own file first, then where all runbooks are looked for."""
     if "\0" in name:
-        return Refused(message="the name of a file cannot hold a NUL character")
+        return RefusedInclude(message="the name of a file cannot hold a NUL character")
     beside = Path(caller).parent
     places = [beside] if Path(name).is_absolute() else [beside, *_directories(configuration)]
     for place in places:
@@ -56,7 +56,7 @@ def find_beside(name: str, caller: str, configuration: Configuration) -> tuple[P
     looked = ", ".join(dict.fromkeys(str(label(place) or place) for place in places))
     names = [path.name for path in (*find_all(configuration), *sorted(beside.glob("*"))) if _is_runbook(path)]
     help_text = one_after_another(suggestion(name, names), f"looked in: {looked}")
-    return Refused(message=f'there is no runbook "{name}"', help=help_text)
+    return RefusedInclude(message=f'there is no runbook "{name}"', help=help_text)
 
 
 def includes(path: Path, configuration: Configuration) -> Includes:

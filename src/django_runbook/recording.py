@@ -12,7 +12,7 @@ from django.db import connections
 
 from django_runbook import checking, conf, resume
 from django_runbook.binding.plan import Plan
-from django_runbook.document.inputs import Given
+from django_runbook.document.inputs import GivenInputs
 from django_runbook.exceptions import InvalidUsage, LockHeld
 from django_runbook.fields import storable
 from django_runbook.journal import beginning, liveness
@@ -51,7 +51,7 @@ class Resumed:
         names: Mapping[str, object],
         declared: Collection[str],
         accepts_changes: bool,
-    ) -> Given:
+    ) -> GivenInputs:
         """Return what the run was given when it began; only what could not be recorded is given again.
 
         ``declared`` are the parameters that the runbook has now.
@@ -72,7 +72,7 @@ class Resumed:
                 raise InvalidUsage(f"--param {name}: its value held a secret and was not recorded: give it again")
         run = {**names, "id": self.run.id}
         values = {name: value for name, value in self.run.params.items() if name in declared}
-        return Given(params=params, values=values, environ=environ, now=self.run.began(), run=run)
+        return GivenInputs(params=params, values=values, environ=environ, now=self.run.began(), run=run)
 
     @property
     def selection(self) -> Selection:

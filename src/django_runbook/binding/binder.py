@@ -7,12 +7,12 @@ import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from django_runbook.binding.argv import Binding, Invocation, Word, bind_invocation
+from django_runbook.binding.argv import Binding, UnboundCommand, Word, bind_command
 from django_runbook.binding.catalog import BrokenCommandError, Catalog, UnknownCommandError
-from django_runbook.binding.texts import UNKNOWN, holes_of, joined
-from django_runbook.document.diagnostics import Diagnostic, nearest
+from django_runbook.binding.partial_text import UNKNOWN, holes_of, joined
+from django_runbook.document.diagnostics import Diagnostic, diagnose, nearest
 from django_runbook.document.evaluation.values import kind_of
-from django_runbook.document.expressions import ExpressionError, Template, as_text, evaluate, is_known
+from django_runbook.document.expressions import ExpressionError, Template, as_text, evaluate
 from django_runbook.document.inputs import Inputs
 from django_runbook.document.runbook import CommandStep, Located, Option
 from django_runbook.wording import did_you_mean
@@ -42,7 +42,7 @@ class Binder:
         try:
             invocation = self._invocation(step, evaluation)
         except ExpressionError as error:
-            diagnostic = Diagnostic(code="RB320", message=error.message, span=error.span)
+            diagnostic = diagnose("RB320", message=error.message, span=error.span)
             return Binding(diagnostics=(diagnostic,))
         key = _key_of(invocation)
         with self._lock:
@@ -60,21 +60,21 @@ class Binder:
         except (UnknownCommandError, BrokenCommandError):
             return False
 
-    def _bind(self, invocation: Invocation) -> Binding:
+    def _bind(self, invocation: UnboundCommand) -> Binding:
         try:
             spec = self.catalog.get(invocation.name)
         except UnknownCommandError:
             return Binding(diagnostics=(self._unknown_command(invocation),))
         except BrokenCommandError as error:
             message = f'the command "{invocation.name}" cannot be loaded: {error}'
-            return Binding(diagnostics=(Diagnostic(code="RB415", message=message, span=invocation.name_span),))
-        return bind_invocation(invocation, spec, databases=self.databases)
+            return Binding(diagnostics=(diagnose("RB415", message=message, span=invocation.name_span),))
+        return bind_command(invocation, spec, databases=self.databases)
 
-    def _invocation(self, step: CommandStep, evaluation: _Evaluation) -> Invocation:
+    def _invocation(self, step: CommandStep, evaluation: _Evaluation) -> UnboundCommand:
         name = step.command[0]
         if not isinstance(name.value, str):
             raise ExpressionError("the name of a command cannot be an expression", name.span)
-        return Invocation(
+        return UnboundCommand(
             name=name.value,
             name_span=name.span,
             words=tuple(evaluation.word(token) for token in step.command[1:]),
@@ -86,7 +86,7 @@ class Binder:
             verbosity=self.verbosity,
         )
 
-    def _unknown_command(self, invocation: Invocation) -> Diagnostic:
+    def _unknown_command(self, invocation: UnboundCommand) -> Diagnostic:
         name, names = invocation.name, self.catalog.names
         if name in _ENTRY_POINTS:
             message, help_text = f'"{name}" is not a management command', "write what stands behind manage.py"
@@ -96,7 +96,7 @@ class Binder:
             help_text = (
                 did_you_mean(near, where=names[near]) if near else "add its app to INSTALLED_APPS, or correct the name"
             )
-        return Diagnostic(code="RB401", message=message, span=invocation.name_span, help=help_text)
+        return diagnose("RB401", message=message, span=invocation.name_span, help_text=help_text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +125,7 @@ class _Evaluation:
 
     def _value(self, template: Template) -> object:
         assert template.whole is not None
-        if self.context is None and not is_known(template.whole, self.inputs.knows):
+        if self.context is None and not self.inputs.is_static(template.whole):
             return UNKNOWN
         return evaluate(template.whole, self.context if self.context is not None else self.inputs.context())
 
@@ -134,7 +134,7 @@ class _Evaluation:
         for part in template.parts:
             if isinstance(part, str):
                 parts.append(part)
-            elif self.context is None and not is_known(part, self.inputs.knows):
+            elif self.context is None and not self.inputs.is_static(part):
                 parts.append(UNKNOWN)
             else:
                 context = self.context if self.context is not None else self.inputs.context()
@@ -157,7 +157,7 @@ def _as_located(value: object, located: Located) -> Located:
     raise ExpressionError(f'"{template.whole.source}" is {kind_of(value)}, which no command takes', located.span)
 
 
-def _key_of(invocation: Invocation) -> object:
+def _key_of(invocation: UnboundCommand) -> object:
     return (
         invocation.name,
         tuple((word.text, holes_of(word.text), word.written_length) for word in invocation.words),

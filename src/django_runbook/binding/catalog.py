@@ -14,7 +14,7 @@ from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error as DatabaseError
 
-from django_runbook.binding.checking import CheckingParser
+from django_runbook.binding.checking_parser import CheckingParser
 from django_runbook.exceptions import in_words
 
 PROGRAM: Final = "manage.py"
@@ -81,7 +81,7 @@ class Catalog:
     def _load(self, name: str) -> CommandSpec:
         app = self.names[name]
         try:
-            with _silence():
+            with _quiet():
                 command = load(name)
                 parser = new_parser(command, name)
         except (Exception, SystemExit) as error:
@@ -125,6 +125,6 @@ def _of_database(error: BaseException) -> DatabaseError | None:
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield

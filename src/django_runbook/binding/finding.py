@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from django_runbook.document.diagnostics import Diagnostic
+from django_runbook.document.diagnostics import Diagnostic, diagnose
 from django_runbook.document.runbook import Option
 
 
@@ -108,7 +108,7 @@ def refuse_guess(option: Option, matches: Sequence[Match]) -> OptionError:
     names = ", ".join(dict.fromkeys(match.flag for match in matches))
     message = f'"{option.name}" could mean {names}'
     return OptionError(
-        Diagnostic(code="RB407", message=message, span=option.name_span, help="write the one that is meant")
+        diagnose("RB407", message=message, span=option.name_span, help_text="write the one that is meant")
     )
 
 

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Iterator, Sequence
 
 from django_runbook.binding.finding import Match, OptionError, long_flag, refuse_guess
-from django_runbook.binding.texts import UNKNOWN
-from django_runbook.document.diagnostics import Diagnostic
+from django_runbook.binding.partial_text import UNKNOWN
+from django_runbook.document.diagnostics import diagnose
 from django_runbook.document.runbook import Option
 
 _MAX_COUNT = 100
@@ -33,7 +33,7 @@ def by_constant(option: Option, matches: Sequence[Match]) -> Match | None:
     return _single(option, flags[0], default)
 
 
-def spell(option: Option, match: Match) -> Iterator[str]:
+def flags_for(option: Option, match: Match) -> Iterator[str]:
     """Yield the flags for a value, none if the value is what the command does without; raises OptionError."""
     value, action = option.value.value, match.action
     if value is UNKNOWN:
@@ -137,4 +137,4 @@ def _name(flag: str) -> str:
 
 
 def _of_value(option: Option, message: str, help_text: str) -> OptionError:
-    return OptionError(Diagnostic(code="RB404", message=message, span=option.value.span, help=help_text))
+    return OptionError(diagnose("RB404", message=message, span=option.value.span, help_text=help_text))

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django_runbook.binding.checking import CheckingParser
+from django_runbook.binding.checking_parser import CheckingParser
 from django_runbook.binding.finding import long_flag
-from django_runbook.binding.invocation import Piece, Problems, Word
-from django_runbook.binding.texts import UNKNOWN, holes_of
+from django_runbook.binding.partial_text import UNKNOWN, holes_of
+from django_runbook.binding.unbound import Piece, Problems, Word
 
 _VARIABLE: Final = re.compile(r"\$\w+|\$\{\w+\}|\$\(.*\)|`.*`")
 _SHELL: Final = frozenset(("&&", "||", "|", ">", ">>", "<", "2>", "2>&1", "&", ";"))
@@ -20,7 +20,7 @@ _IN_ARGS: Final = 'put it under "args", where every value is a positional argume
 
 def refuse_shell(problems: Problems) -> None:
     """Report what only a shell would understand, as far as it is written in the file: a value may be any text."""
-    for word in problems.invocation.words:
+    for word in problems.command.words:
         if not word.is_written:
             continue
         if word.text in _SHELL:
@@ -34,7 +34,7 @@ def refuse_shell(problems: Problems) -> None:
 def refuse_options(problems: Problems, parser: CheckingParser | None, args: Sequence[Piece]) -> None:
     """Report the values that the parser would take for options, or for files to read arguments from."""
     rules = _Rules(problems, parser)
-    for index, word in enumerate(problems.invocation.words):
+    for index, word in enumerate(problems.command.words):
         if not word.is_written:
             rules.judge(index, word)
     rules.refuse_files(args)
@@ -119,9 +119,9 @@ class _Rules:
 
     def _texts(self) -> Iterator[str]:
         """Yield the words, with a hole for each value that begins with an expression."""
-        for word in self.problems.invocation.words:
+        for word in self.problems.command.words:
             yield UNKNOWN if word.written_length == 0 else word.text
 
 
 def _no_such_argument(problems: Problems) -> str:
-    return f'"{problems.invocation.name}" cannot be given a positional argument that begins with this character'
+    return f'"{problems.command.name}" cannot be given a positional argument that begins with this character'

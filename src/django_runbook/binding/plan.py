@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from django_runbook.binding import errors
+from django_runbook.binding import exception_names
 from django_runbook.binding.argv import Binding
 from django_runbook.binding.binder import Binder
-from django_runbook.binding.texts import has_holes
-from django_runbook.document.diagnostics import Diagnostic, has_errors, in_order
-from django_runbook.document.expressions import ExpressionError, Template, evaluate_condition, is_known
-from django_runbook.document.inputs import Inputs, is_resolvable, resolve_call
+from django_runbook.binding.partial_text import has_holes
+from django_runbook.document.diagnostics import Diagnostic, diagnose, has_errors, in_order
+from django_runbook.document.expressions import ExpressionError, evaluate_condition
+from django_runbook.document.inputs import Inputs, resolve_call
 from django_runbook.document.loops import items_of
 from django_runbook.document.outline import Entry, lists_of, outline
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Located, Runbook, Step
@@ -131,7 +131,7 @@ class _Planner:
 
     def _step(self, step: Step, place: _Place) -> None:
         if step.retry is not None or not isinstance(step.continue_on_error, bool):
-            self._report(errors.check_names(step), place)
+            self._report(exception_names.check_names(step), place)
         place = replace(place, skip=self._skip(step, place))
         if step.for_each is None:
             self._once(step, place)
@@ -147,7 +147,7 @@ class _Planner:
 
     def _skip(self, step: Step, place: _Place) -> _Skip:
         """Find out whether the step is known to be skipped, before the items of its loop."""
-        if step.when is None or place.skip is not _Skip.NO or not is_known(step.when, place.inputs.knows):
+        if step.when is None or place.skip is not _Skip.NO or not place.inputs.is_static(step.when):
             return place.skip
         try:
             if evaluate_condition(step.when, place.inputs.context()):
@@ -158,7 +158,7 @@ class _Planner:
         return _Skip.TODAY if place.inputs.is_timed(step.when) else _Skip.ALWAYS
 
     def _items(self, for_each: Located, place: _Place) -> tuple[object, ...] | None:
-        if not is_resolvable(for_each, place.inputs):
+        if not place.inputs.is_static(for_each):
             return None
         try:
             return items_of(for_each, place.inputs.context())
@@ -179,7 +179,7 @@ class _Planner:
                     self._report((_batch_not_atomic(step),), place)
                 elif step.atomic:
                     self._report(_elsewhere(step, binding, alias=self.binder.atomic_alias), place)
-                is_final = is_judged and binding.is_checked and is_constant(step, place.inputs)
+                is_final = is_judged and binding.is_checked and _is_static(step, place.inputs)
                 self._add(step, place, binding=binding, is_final=is_final)
             case GroupStep():
                 self.block(step.block, place.inside(self._add(step, place)))
@@ -200,7 +200,7 @@ class _Planner:
             known = known.without_values()
             inputs = resolve_call(step, known)
         self._report(inputs.diagnostics, place)
-        call_id = self._add(step, place, inputs=inputs, is_final=_is_call_constant(step, known))
+        call_id = self._add(step, place, inputs=inputs, is_final=_is_call_static(step, known))
         inner = place.inside(
             call_id,
             inputs=inputs,
@@ -214,7 +214,7 @@ class _Planner:
         step_id = instance_id(key, place.indexes)
         if len(self.steps) >= MAX_STEPS:
             message = f"the loops make more than {MAX_STEPS} steps"
-            diagnostic = Diagnostic(code="RB418", message=message, span=step.span, path=place.path)
+            diagnostic = diagnose("RB418", message=message, span=step.span, path=place.path)
             raise _TooManyStepsError(diagnostic)
         # A loop and its items have one key, and ids of their own: the items have one index more.
         self.steps[step_id] = PlannedStep(
@@ -227,7 +227,7 @@ class _Planner:
         self.diagnostics += (item if item.path else replace(item, path=place.path) for item in judged)
 
     def _report_error(self, error: ExpressionError, place: _Place) -> None:
-        self._report((Diagnostic(code="RB320", message=error.message, span=error.span),), place)
+        self._report((diagnose("RB320", message=error.message, span=error.span),), place)
 
 
 def _elsewhere(step: CommandStep, binding: Binding, *, alias: str) -> Iterator[Diagnostic]:
@@ -237,7 +237,7 @@ def _elsewhere(step: CommandStep, binding: Binding, *, alias: str) -> Iterator[D
         return
     message = f'the step commits together with its history, which is in the database "{alias}", and works on "{used}"'
     help_text = 'remove "atomic", or keep the history in the database that the command writes to'
-    yield Diagnostic(code="RB419", message=message, span=step.span, help=help_text)
+    yield diagnose("RB419", message=message, span=step.span, help_text=help_text)
 
 
 def _database_of(tokens: tuple[str, ...]) -> str:
@@ -254,26 +254,13 @@ def _database_of(tokens: tuple[str, ...]) -> str:
 def _batch_not_atomic(step: CommandStep) -> Diagnostic:
     message = f'"{step.command[0].value}" commits batch by batch, and cannot do so in one transaction'
     help_text = 'leave out "atomic": cut off anywhere, it goes on after its last batch'
-    return Diagnostic(code="RB420", message=message, span=step.span, help=help_text)
+    return diagnose("RB420", message=message, span=step.span, help_text=help_text)
 
 
-def _is_call_constant(step: CallStep, inputs: Inputs) -> bool:
-    return all(is_resolvable(option.value, inputs) for option in step.params)
+def _is_call_static(step: CallStep, inputs: Inputs) -> bool:
+    return all(inputs.is_static(option.value) for option in step.params)
 
 
-def is_constant(step: CommandStep, inputs: Inputs) -> bool:
-    """Whether all values of a step are known before the run."""
-    return all(
-        is_known(expression, inputs.knows)
-        for located in (*step.command, *step.args, *(option.value for option in step.options))
-        for template in _templates(located)
-        for expression in template.expressions
-    )
-
-
-def _templates(located: Located) -> Iterator[Template]:
-    if isinstance(located.value, Template):
-        yield located.value
-    elif isinstance(located.value, tuple):
-        for item in located.value:
-            yield from _templates(item)
+def _is_static(step: CommandStep, inputs: Inputs) -> bool:
+    values = (*step.command, *step.args, *(option.value for option in step.options))
+    return all(inputs.is_static(located) for located in values)

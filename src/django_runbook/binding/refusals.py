@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from django_runbook.binding.checking import CheckingParser, Refusal, is_refused, sub_parsers
-from django_runbook.binding.invocation import Piece, Problems
-from django_runbook.binding.texts import UNKNOWN, holes_of, joined
-from django_runbook.document.diagnostics import Diagnostic, Span, nearest
+from django_runbook.binding.checking_parser import CheckingParser, Refusal, is_refused, sub_parsers
+from django_runbook.binding.partial_text import UNKNOWN, holes_of, joined
+from django_runbook.binding.unbound import Piece, Problems
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose, nearest
 from django_runbook.wording import choose_from, did_you_mean, one_after_another
 
 _MAX_REFUSALS = 12
@@ -18,23 +18,25 @@ _FLAG = re.compile(r"(?<!\S)--?[^\s,]+")
 _REQUIRED = re.compile(r"(?:required|requires?)[^:]*: (.+)")
 
 
-def explain(problems: Problems, parser: CheckingParser, layout: list[Piece], *, has_unspelled: bool) -> None:
+def explain(problems: Problems, parser: CheckingParser, ordering: list[Piece], *, has_unknown_option: bool) -> None:
     """Why the parser refuses the tokens: what is told is taken out, so that the next reason is found as well."""
-    pieces = list(layout)
-    relaxed: list[argparse.Action] = []
+    pieces = list(ordering)
+    made_optional: list[argparse.Action] = []
     is_named = bool(problems.found)
     try:
         for _ in range(_MAX_REFUSALS):
             refusal = parser.parse([piece.text for piece in pieces]).refusal
             if refusal is None:
                 return
-            dropped = _tell(problems, parser, pieces, refusal, relaxed=relaxed, is_quiet=is_named or has_unspelled)
+            dropped = _report_refusal(
+                problems, parser, pieces, refusal, made_optional=made_optional, is_quiet=is_named or has_unknown_option
+            )
             if dropped is None:
                 return
             pieces = [piece for index, piece in enumerate(pieces) if index not in dropped]
             is_named = is_named or refusal.kind == "extra"
     finally:
-        for action in relaxed:
+        for action in made_optional:
             action.required = True
         problems.found = list(_without_follow_ups(problems))
 
@@ -49,19 +51,19 @@ def _without_follow_ups(problems: Problems) -> Iterator[Diagnostic]:
             yield item
 
 
-def _tell(
+def _report_refusal(
     problems: Problems,
     parser: CheckingParser,
     pieces: list[Piece],
     refusal: Refusal,
     *,
-    relaxed: list[argparse.Action],
+    made_optional: list[argparse.Action],
     is_quiet: bool,
 ) -> set[int] | None:
     """Report a refusal; returns the places to leave out before the next look, None when no look is worth it."""
-    invocation = problems.invocation
+    invocation = problems.command
     if refusal.kind == "required":
-        return _tell_required(problems, parser, refusal, relaxed=relaxed, is_quiet=is_quiet)
+        return _report_missing(problems, parser, refusal, made_optional=made_optional, is_quiet=is_quiet)
     is_conflict = "not allowed with" in refusal.message
     flags = _indices_of(refusal.action, pieces)
     indices = (flags | set(refusal.indices) if is_conflict else set(refusal.indices)) or flags
@@ -87,16 +89,16 @@ def _tell(
         message, help_text = _value_message(refusal, what)
         problems.add("RB404", message, span, help_text)
         if refusal.indices and not is_conflict:
-            return _forgive(pieces, refusal)
+            return _replace_with_unknown(pieces, refusal)
     if refusal.action is not None and refusal.action.required:
         refusal.action.required = False
-        relaxed.append(refusal.action)
+        made_optional.append(refusal.action)
     if not indices:
         return None
     return indices | _whole_option(refusal.action, pieces, indices)
 
 
-def _forgive(pieces: list[Piece], refusal: Refusal) -> set[int] | None:
+def _replace_with_unknown(pieces: list[Piece], refusal: Refusal) -> set[int] | None:
     """Put in the place of a wrong value one that nobody knows, so that what stands around it can be looked at."""
     flags = refusal.action.option_strings if refusal.action is not None else ()
     before = [(piece.text, holes_of(piece.text)) for piece in pieces]
@@ -108,8 +110,13 @@ def _forgive(pieces: list[Piece], refusal: Refusal) -> set[int] | None:
     return set() if [(piece.text, holes_of(piece.text)) for piece in pieces] != before else None
 
 
-def _tell_required(
-    problems: Problems, parser: CheckingParser, refusal: Refusal, *, relaxed: list[argparse.Action], is_quiet: bool
+def _report_missing(
+    problems: Problems,
+    parser: CheckingParser,
+    refusal: Refusal,
+    *,
+    made_optional: list[argparse.Action],
+    is_quiet: bool,
 ) -> set[int] | None:
     match = _REQUIRED.search(refusal.message)
     names = match[1].split(", ") if match else []
@@ -122,14 +129,14 @@ def _tell_required(
     if not is_quiet:
         listed = ", ".join(name_of(action) for action in actions) or refusal.message
         positional = [action for action in actions if not action.option_strings]
-        message = f'"{problems.invocation.name}" needs {listed}' if actions else _sentence(refusal.message)
+        message = f'"{problems.command.name}" needs {listed}' if actions else _sentence(refusal.message)
         help_text = (
             'add it to the command line or to "args"' if positional else 'add it to the command line or to "options"'
         )
-        problems.add("RB413", message, problems.invocation.name_span, help_text)
+        problems.add("RB413", message, problems.command.name_span, help_text)
     for action in actions:
         action.required = False
-        relaxed.append(action)
+        made_optional.append(action)
     return set() if actions else None
 
 
@@ -197,18 +204,18 @@ def name_of(action: argparse.Action | None) -> str:
 
 
 def _unrecognized(piece: Piece, problems: Problems, parser: CheckingParser) -> Diagnostic:
-    flag, name = piece.text.split("=", 1)[0], problems.invocation.name
+    flag, name = piece.text.split("=", 1)[0], problems.command.name
     is_dashed = flag.startswith(tuple(parser.prefixes))
     if is_dashed and piece.kind != "word":
         message = f'"{piece.text}" begins with a dash and would be taken for an option'
         help_text = "an option that takes several values cannot be given such a value"
-        return Diagnostic(code="RB408", message=message, span=piece.span, help=help_text)
+        return diagnose("RB408", message=message, span=piece.span, help_text=help_text)
     if not is_dashed:
         message = f'"{name}" takes no further argument "{piece.text}"'
-        return Diagnostic(code="RB414", message=message, span=piece.span, help="leave it out")
+        return diagnose("RB414", message=message, span=piece.span, help_text="leave it out")
     problems.unknown_flags.append(flag)
     message, help_text = _about_flag(flag, name, parser)
-    return Diagnostic(code="RB403", message=message, span=_first_part(piece.span, len(flag)), help=help_text)
+    return diagnose("RB403", message=message, span=_first_part(piece.span, len(flag)), help_text=help_text)
 
 
 def _about_flag(flag: str, name: str, parser: CheckingParser) -> tuple[str, str]:

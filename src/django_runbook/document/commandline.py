@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from django_runbook.document import characters
-from django_runbook.document.diagnostics import Diagnostic
+from django_runbook.document.diagnostics import Diagnostic, diagnose
 from django_runbook.document.expressions import (
     OPEN,
     Expression,
@@ -42,7 +42,7 @@ def _split_plain(text: str, locate: Locate) -> tuple[Located, ...]:
 
 
 @dataclass(slots=True)
-class _Token:
+class _PartialToken:
     """A token as far as it is read: single characters and expressions, of None where one cannot be read."""
 
     start: int
@@ -66,7 +66,7 @@ class _Splitter:
         self.diagnostics: list[Diagnostic] = []
         self._text = text
         self._locate = locate
-        self._token: _Token | None = None
+        self._token: _PartialToken | None = None
         self._quote = ""
         self._quoted_at = 0
         self._is_escaped = False
@@ -135,17 +135,17 @@ class _Splitter:
         self._add(part, start)
 
     def _add(self, part: str | Expression | None, start: int) -> None:
-        self._token = self._token or _Token(start)
+        self._token = self._token or _PartialToken(start)
         self._token.atoms.append(part)
 
     def _report_hidden(self, character: str, start: int) -> None:
         way_out = "write a plain space" if characters.is_blank(character) else "remove it"
         self.diagnostics.append(
-            Diagnostic(
-                code="RB312",
+            diagnose(
+                "RB312",
                 message=f"the command line has a character that cannot be seen: {characters.name_of(character)}",
                 span=self._locate(start, start + 1),
-                help=f"{way_out}, or put it in quotes if it is meant",
+                help_text=f"{way_out}, or put it in quotes if it is meant",
             )
         )
 
@@ -157,4 +157,4 @@ class _Splitter:
 
     def _report(self, at: int, message: str, help_text: str) -> None:
         span = self._locate(at, at + 1)
-        self.diagnostics.append(Diagnostic(code="RB311", message=message, span=span, help=help_text))
+        self.diagnostics.append(diagnose("RB311", message=message, span=span, help_text=help_text))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-from django_runbook.document.diagnostics import Diagnostic, Span
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.evaluation.budget import MAX_CHARACTERS
 from django_runbook.document.evaluation.values import OperationError, kind_of, text_of
 
@@ -135,7 +135,7 @@ def parse_template(text: str, locate: Locate) -> tuple[str | Template, list[Diag
 def unclosed(span: Span) -> Diagnostic:
     """What is said of a ``${{`` without its end."""
     message = 'the expression that begins with "${{" is not closed'
-    return Diagnostic(code="RB301", message=message, span=span, help='close it with "}}"')
+    return diagnose("RB301", message=message, span=span, help_text='close it with "}}"')
 
 
 def parse_expression(text: str, locate: Locate, *, start: int, end: int) -> tuple[Expression | None, list[Diagnostic]]:
@@ -158,7 +158,7 @@ def parse_condition(text: str, locate: Locate) -> tuple[Expression | None, list[
     help_text = f"leave out the braces: {_without_braces(text)}"
     span = locate(start, start + width)
     message = f'"{text[start : start + width]}" inside a condition, which is an expression as a whole'
-    return None, [Diagnostic(code="RB302", message=message, span=span, help=help_text)]
+    return None, [diagnose("RB302", message=message, span=span, help_text=help_text)]
 
 
 def _braces_in(text: str) -> int | None:
@@ -169,11 +169,6 @@ def _braces_in(text: str) -> int | None:
 
 def _without_braces(text: str) -> str:
     return " ".join(_BRACES.sub(" ", text).split())[:_MAX_SHOWN]
-
-
-def is_known(expression: Expression, known: Callable[[Reference], bool]) -> bool:
-    """Tell whether all that the expression names has a value already."""
-    return all(known(reference) for reference in expression.references)
 
 
 def evaluate(expression: Expression, context: Mapping[str, object]) -> object:
@@ -254,21 +249,21 @@ def _parse(source: str, locate: Locate, *, offset: int) -> tuple[Expression | No
     start = offset + len(source) - len(source.lstrip())
     if not stripped:
         span = locate(max(offset - len(OPEN), 0), offset + len(source) + len(CLOSE))
-        return None, [Diagnostic(code="RB303", message="the expression is empty", span=span, help="name a value")]
+        return None, [diagnose("RB303", message="the expression is empty", span=span, help_text="name a value")]
     span = locate(start, start + len(stripped))
     if len(stripped) > MAX_LENGTH:
         message = f"the expression is longer than {MAX_LENGTH} characters"
-        return None, [Diagnostic(code="RB303", message=message, span=locate(start, start + 1))]
+        return None, [diagnose("RB303", message=message, span=locate(start, start + 1))]
     from django_runbook.document.evaluation import analysis
 
     names, problems = analysis.analyse(stripped)
     if problems:
         return None, [
-            Diagnostic(
-                code=problem.code,
+            diagnose(
+                problem.code,
                 message=problem.message,
                 span=locate(start + problem.start, start + problem.end),
-                help=problem.help,
+                help_text=problem.help,
             )
             for problem in problems
         ]

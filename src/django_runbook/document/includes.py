@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from django_runbook.document.runbook import Runbook
 
 # The name as it is written and the file that it stands in, to a file and how to call it, or to why there is none.
-Find = Callable[[str, str], "tuple[Path, str] | Refused"]
+Find = Callable[[str, str], "tuple[Path, str] | RefusedInclude"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class RefusedInclude:
     """Why a runbook is not read, for a diagnostic at the place of its name."""
 
     message: str
@@ -38,8 +38,8 @@ class Included:
     runbook: Runbook | None = None
 
 
-def _find_nothing(name: str, caller: str) -> Refused:
-    return Refused(message=f'the runbook "{name}" cannot be read from here')
+def _find_nothing(name: str, caller: str) -> RefusedInclude:
+    return RefusedInclude(message=f'the runbook "{name}" cannot be read from here')
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,17 +60,17 @@ class Includes:
         """The texts by the path that diagnostics name."""
         return {included.source.path: included.source for included in self._files.values()}
 
-    def open(self, name: str, *, caller: str) -> Included | Refused:
+    def open(self, name: str, *, caller: str) -> Included | RefusedInclude:
         """The file of this name, seen from the file at ``caller``."""
         found = self.find(name, caller)
-        if isinstance(found, Refused):
+        if isinstance(found, RefusedInclude):
             return found
         path, label = found
         resolved = path.resolve()
         chain = [*((self.root.resolve(),) if self.root is not None else ()), *self._open]
         if resolved in chain:
             names = " → ".join(file.name for file in (*chain[chain.index(resolved) :], resolved))
-            return Refused(code="RB214", message=f"the runbook leads back to itself: {names}")
+            return RefusedInclude(code="RB214", message=f"the runbook leads back to itself: {names}")
         if resolved not in self._files:
             text, problems = sources.read(path, name=label)
             self._files[resolved] = Included(path=resolved, source=text, problems=problems)

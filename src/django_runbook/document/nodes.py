@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from django_runbook.document.diagnostics import Span
 
 
-class Mark(Protocol):
+class SourceMark(Protocol):
     """A place as libyaml tells it, counted from 0."""
 
     index: int
@@ -21,40 +21,40 @@ class Scalar(NamedTuple):
 
     text: str
     is_plain: bool
-    start: Mark
-    end: Mark
+    start: SourceMark
+    end: SourceMark
 
 
 class Sequence(NamedTuple):
     items: list[Node]
-    start: Mark
-    end: Mark
+    start: SourceMark
+    end: SourceMark
 
 
 class Mapping(NamedTuple):
     entries: list[tuple[Scalar, Node]]
-    start: Mark
-    end: Mark
+    start: SourceMark
+    end: SourceMark
 
 
-class Hole(NamedTuple):
+class Missing(NamedTuple):
     """Where text was left out because it could not be read; a diagnostic says so already."""
 
-    start: Mark
-    end: Mark
+    start: SourceMark
+    end: SourceMark
 
 
-Node: TypeAlias = Scalar | Sequence | Mapping | Hole
+Node: TypeAlias = Scalar | Sequence | Mapping | Missing
 
 
-def has_hole(node: Node) -> bool:
+def has_missing_part(node: Node) -> bool:
     """Tell whether a part of the node could not be read."""
     match node:
         case Sequence():
-            return any(has_hole(item) for item in node.items)
+            return any(has_missing_part(item) for item in node.items)
         case Mapping():
-            return any(has_hole(value) for _, value in node.entries)
-    return isinstance(node, Hole)
+            return any(has_missing_part(value) for _, value in node.entries)
+    return isinstance(node, Missing)
 
 
 def span_of(node: Node) -> Span:
@@ -62,6 +62,6 @@ def span_of(node: Node) -> Span:
     start, end = node.start, node.end
     if start.line != end.line and isinstance(node, Mapping) and node.entries:
         end = node.entries[0][0].end
-    elif start.line != end.line and isinstance(node, Sequence | Hole):
+    elif start.line != end.line and isinstance(node, Sequence | Missing):
         return Span(start.line + 1, start.column + 1, start.line + 1, start.column + 2)
     return Span(start.line + 1, start.column + 1, end.line + 1, end.column + 1)

@@ -23,10 +23,10 @@ from yaml.events import (
 )
 
 from django_runbook.document import characters
-from django_runbook.document.diagnostics import Diagnostic, Span
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.expressions import OPEN
-from django_runbook.document.nodes import Hole, Mapping, Mark, Node, Scalar, Sequence, span_of
-from django_runbook.document.quoting import HOLE
+from django_runbook.document.nodes import Mapping, Missing, Node, Scalar, Sequence, SourceMark, span_of
+from django_runbook.document.quoting import PLACEHOLDER
 from django_runbook.document.recovery import Recovery, tab_diagnostic
 from django_runbook.document.scalars import describe, problem_of, resolve
 from django_runbook.document.source import Source
@@ -38,17 +38,17 @@ _TABS = re.compile("\t+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed:
-    """``root`` is None where nothing is readable; ``left_out`` is text that a syntax error made unreadable."""
+    """``root`` is None where nothing is readable; ``removed_text`` is text that a syntax error made unreadable."""
 
     root: Node | None
     diagnostics: list[Diagnostic]
-    left_out: str = ""
+    removed_text: str = ""
 
 
 def parse(source: Source) -> Parsed:
     """Return the nodes of the file and all that YAML says against it.
 
-    What cannot be read is left out as a Hole, so that the rest of the file is still checked.
+    What cannot be read is left out as a Missing, so that the rest of the file is still checked.
     """
     diagnostics: list[Diagnostic] = []
     recovery = Recovery(source)
@@ -57,25 +57,25 @@ def parse(source: Source) -> Parsed:
         try:
             root = builder.build()
         except yaml.MarkedYAMLError as error:
-            diagnostics += recovery.leave_out_unquoted() or recovery.leave_out(error)
+            diagnostics += recovery.remove_unquoted() or recovery.remove_entry(error)
             continue
         except yaml.YAMLError as error:
             return Parsed(root=None, diagnostics=[*diagnostics, _unplaced(error)])
-        if builder.has_braces and (unquoted := recovery.leave_out_unquoted()):
+        if builder.has_braces and (unquoted := recovery.remove_unquoted()):
             diagnostics += unquoted
             continue
         found = [*diagnostics, *builder.diagnostics, *_find_tabs(recovery.text, builder.scalars)]
-        return Parsed(root=root, diagnostics=found, left_out="\n".join(recovery.left_out))
+        return Parsed(root=root, diagnostics=found, removed_text="\n".join(recovery.removed_lines))
     return Parsed(root=None, diagnostics=diagnostics)
 
 
 def _unplaced(error: yaml.YAMLError) -> Diagnostic:
-    return Diagnostic(code="RB105", message=f"not valid YAML: {' '.join(str(error).split())}", span=Span(1, 1, 1, 2))
+    return diagnose("RB105", message=f"not valid YAML: {' '.join(str(error).split())}", span=Span(1, 1, 1, 2))
 
 
 @dataclass(slots=True)
-class _Open:
-    start: Mark
+class _OpenNode:
+    start: SourceMark
     is_mapping: bool
     children: list[Node] = field(default_factory=list)
 
@@ -90,10 +90,10 @@ class _Builder:
     def __init__(self, text: str) -> None:
         self.has_braces = False
         self._text = text
-        self._has_holes = HOLE in text
+        self._has_placeholders = PLACEHOLDER in text
         self.diagnostics: list[Diagnostic] = []
         self.scalars: list[Scalar] = []
-        self._stack: list[_Open] = []
+        self._stack: list[_OpenNode] = []
         self._root: Node | None = None
         self._document_count = 0
 
@@ -116,7 +116,7 @@ class _Builder:
             self._close(event.end_mark)
         elif kind is AliasEvent:
             self._refuse(event, f"the alias *{event.anchor}", help_text="write the value out")
-            self._add(Hole(event.start_mark, event.end_mark))
+            self._add(Missing(event.start_mark, event.end_mark))
         elif kind is DocumentStartEvent:
             self._start_document(event)
 
@@ -125,8 +125,8 @@ class _Builder:
             self._refuse_properties(event)
         value = event.value
         # Look at the text of the file, which cannot contain it: an escape can give any character.
-        if self._has_holes and HOLE in self._text[event.start_mark.index : event.end_mark.index]:
-            self._add(Hole(event.start_mark, event.end_mark))
+        if self._has_placeholders and PLACEHOLDER in self._text[event.start_mark.index : event.end_mark.index]:
+            self._add(Missing(event.start_mark, event.end_mark))
             return
         scalar = Scalar(value, event.implicit[0], event.start_mark, event.end_mark)
         self.scalars.append(scalar)
@@ -144,9 +144,9 @@ class _Builder:
             message = f"more than {MAX_DEPTH} levels of lists and mappings"
             self._report("RB110", message, _first_character(event.start_mark), help_text="a runbook is a flat list")
             raise _StopError
-        self._stack.append(_Open(event.start_mark, is_mapping))
+        self._stack.append(_OpenNode(event.start_mark, is_mapping))
 
-    def _close(self, end: Mark) -> None:
+    def _close(self, end: SourceMark) -> None:
         done = self._stack.pop()
         if done.is_mapping:
             self._add(Mapping(list(self._entries(done.children)), done.start, end))
@@ -182,17 +182,17 @@ class _Builder:
                 yield key, value
 
     def _refuse_key(self, key: Node) -> None:
-        if not isinstance(key, Hole):
+        if not isinstance(key, Missing):
             help_text = "quote it" if isinstance(key, Scalar) else "write a text in its place"
             self._report("RB111", f"a key must be text, not {describe(key)}", span_of(key), help_text=help_text)
 
     def _refuse_duplicate(self, key: Scalar, first: Scalar) -> None:
         self.diagnostics.append(
-            Diagnostic(
-                code="RB106",
+            diagnose(
+                "RB106",
                 message=f'the key "{key.text}" is given twice in this mapping',
                 span=span_of(key),
-                help="keep one of the two",
+                help_text="keep one of the two",
                 related=span_of(first),
                 related_message="it is given here first",
             )
@@ -216,10 +216,10 @@ class _Builder:
         self._report("RB108", f"{what} is not part of a runbook", span, help_text=help_text)
 
     def _report(self, code: str, message: str, span: Span, *, help_text: str) -> None:
-        self.diagnostics.append(Diagnostic(code=code, message=message, span=span, help=help_text))
+        self.diagnostics.append(diagnose(code, message=message, span=span, help_text=help_text))
 
 
-def _first_character(mark: Mark, *, width: int = 1) -> Span:
+def _first_character(mark: SourceMark, *, width: int = 1) -> Span:
     return Span(mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 1 + width)
 
 

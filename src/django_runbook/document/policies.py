@@ -7,7 +7,7 @@ import math
 from django_runbook.document.diagnostics import Span
 from django_runbook.document.expressions import Template
 from django_runbook.document.keys import EXPECTED, MAX_ATTEMPTS, MAX_ITEMS, Kind
-from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, Sequence, span_of
+from django_runbook.document.nodes import Mapping, Missing, Node, Scalar, Sequence, span_of
 from django_runbook.document.reading import Keys, Reading
 from django_runbook.document.runbook import Located, LockSettings, Retry
 from django_runbook.document.scalars import resolve
@@ -60,7 +60,7 @@ def for_each(keys: Keys, reading: Reading) -> Located | None:
     if "for_each" not in keys:
         return None
     node = keys["for_each"][1]
-    if isinstance(node, Hole):
+    if isinstance(node, Missing):
         return None
     located = reading.value(node)
     match located.value:
@@ -108,7 +108,7 @@ def timeout(keys: Keys, reading: Reading) -> float | None:
     if "timeout" not in keys:
         return None
     node = keys["timeout"][1]
-    if isinstance(node, Hole):
+    if isinstance(node, Missing):
         return None
     seconds = reading.duration(node, "timeout", default=math.inf)
     if seconds == 0:

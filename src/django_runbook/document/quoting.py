@@ -17,11 +17,11 @@ from yaml.tokens import (
     ValueToken,
 )
 
-from django_runbook.document.diagnostics import Diagnostic, Span
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.expressions import CLOSE, OPEN, end_of_expression
 
 # A non-character: a file that holds it is refused before it is parsed.
-HOLE: Final = "\ufdd1"
+PLACEHOLDER: Final = "\ufdd1"
 _BRACES: Final = "{{"
 _MAX_ROUNDS: Final = 50
 _MAX_CHARACTERS: Final = 8 * 1024 * 1024
@@ -52,7 +52,7 @@ class _Region:
     is_key: bool = False
 
 
-def leave_out_unquoted(text: str) -> tuple[str, list[Diagnostic]]:
+def remove_unquoted(text: str) -> tuple[str, list[Diagnostic]]:
     """Report each expression that needs quotes, and return the text with holes in their place."""
     diagnostics: list[Diagnostic] = []
     for _ in range(min(_MAX_ROUNDS, _MAX_CHARACTERS // max(len(text), 1) + 1)):
@@ -60,17 +60,17 @@ def leave_out_unquoted(text: str) -> tuple[str, list[Diagnostic]]:
         if not regions:
             break
         diagnostics += (_describe(text, region) for region in regions)
-        text = _with_holes(text, regions)
+        text = _with_placeholders(text, regions)
     return text, diagnostics
 
 
-def _with_holes(text: str, regions: list[_Region]) -> str:
+def _with_placeholders(text: str, regions: list[_Region]) -> str:
     parts, position = [], 0
     for region in regions:
         first_line = _LINE_END.split(text[region.start : region.end], maxsplit=1)[0]
         rest = text[region.start + len(first_line) : region.end]
         # Further lines keep their breaks, so that all that follows keeps its place.
-        parts += [text[position : region.start], HOLE * len(first_line), re.sub(f"[^{_BREAKS}]", " ", rest)]
+        parts += [text[position : region.start], PLACEHOLDER * len(first_line), re.sub(f"[^{_BREAKS}]", " ", rest)]
         position = region.end
     return "".join([*parts, text[position:]])
 
@@ -183,7 +183,7 @@ def _describe(text: str, region: _Region) -> Diagnostic:
         message = message if is_closed else "the expression is not closed, and not in quotes"
         help_text = f"quote it: {quoted(_BARE_BRACES.sub(OPEN, shown) + ('' if is_closed else ' }}'))}"
     span = Span(line, column, line, column + len(first_line))
-    return Diagnostic(code=code, message=message, span=span, help=help_text)
+    return diagnose(code, message=message, span=span, help_text=help_text)
 
 
 def _bare(text: str) -> str:

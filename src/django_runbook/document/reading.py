@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Final
 
 from django_runbook.document import characters, commandline, quoting
-from django_runbook.document.diagnostics import Diagnostic, Span, typo_of
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose, typo_of
 from django_runbook.document.expressions import (
     OPEN,
     Expression,
@@ -20,7 +20,7 @@ from django_runbook.document.expressions import (
 )
 from django_runbook.document.foreign import FOREIGN
 from django_runbook.document.keys import EXAMPLES, EXPECTED, HANDLERS, LISTS, NODE_KEYS, NOT_YET, Kind
-from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, Sequence, span_of
+from django_runbook.document.nodes import Mapping, Missing, Node, Scalar, Sequence, span_of
 from django_runbook.document.positions import Locate, locator
 from django_runbook.document.runbook import Located, Runbook
 from django_runbook.document.scalars import describe, parse_duration, resolve
@@ -41,18 +41,30 @@ Include = Callable[[Scalar, "Reading"], Runbook]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadFile:
+    """Holds what a rule checks: the Runbook and the nodes of its top-level keys.
+
+    ``removed_text`` is the text that a syntax error made unreadable: what it defines is not unknown.
+    """
+
+    runbook: Runbook
+    keys: Keys
+    removed_text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One reading of a file: where the text is, what was found against it, and how a runbook that it names is read."""
+    """Reads the nodes of one source and collects its diagnostics; ``include`` reads the runbooks that it includes."""
 
     source: Source
-    left_out: str = ""
+    removed_text: str = ""
     include: Include
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
     def report(self, code: str, message: str, where: Span | Node, *, help_text: str = "") -> None:
         """Note a mistake at a node or a span."""
         span = where if isinstance(where, Span) else span_of(where)
-        self.diagnostics.append(Diagnostic(code=code, message=message, span=span, help=help_text))
+        self.diagnostics.append(diagnose(code, message=message, span=span, help_text=help_text))
 
     def locate(self, node: Scalar) -> Locate:
         return locator(node, self.source)
@@ -96,7 +108,7 @@ class Reading:
 
     def command_line(self, node: Node, key: str) -> tuple[Located, ...]:
         """A command line as tokens; empty when there is none."""
-        if isinstance(node, Hole):
+        if isinstance(node, Missing):
             return ()
         if not isinstance(node, Scalar) or not isinstance(resolve(node), str) or not node.text.strip():
             self.expected(key, "a command line", node)
@@ -126,7 +138,7 @@ class Reading:
 
     def duration(self, node: Node | None, key: str, *, default: float) -> float:
         """Seconds."""
-        if node is None or isinstance(node, Hole):
+        if node is None or isinstance(node, Missing):
             return default
         seconds = parse_duration(node.text) if isinstance(node, Scalar) else None
         if seconds is not None:
@@ -137,7 +149,7 @@ class Reading:
         return default
 
     def expected(self, key: str, what: str, node: Node) -> None:
-        if not isinstance(node, Hole):
+        if not isinstance(node, Missing):
             help_text = _example(key, node)
             if what == "text" and isinstance(node, Scalar) and node.text:
                 help_text = "quote it to make it text"
@@ -153,7 +165,7 @@ class Reading:
                 keys[key.text] = (key, value)
             elif key.text in _typed_keys(kind):
                 keys[key.text] = (key, value)
-                if not isinstance(value, Hole):
+                if not isinstance(value, Missing):
                     data[key.text] = _native(value)
             else:
                 self.unknown_key(key, kind)
@@ -206,7 +218,7 @@ class Reading:
         index = next((step for step in path if isinstance(step, int)), None)
         if isinstance(node, Sequence) and index is not None and index < len(node.items):
             node = node.items[index]
-        if isinstance(node, Hole):
+        if isinstance(node, Missing):
             return
         shown = f'"{node.text}"' if isinstance(node, Scalar) and isinstance(resolve(node), str) else describe(node)
         help_text = _example(key, node)

@@ -6,8 +6,8 @@ import re
 
 import yaml
 
-from django_runbook.document.diagnostics import Diagnostic, Span
-from django_runbook.document.quoting import HOLE, leave_out_unquoted
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
+from django_runbook.document.quoting import PLACEHOLDER, remove_unquoted
 from django_runbook.document.source import LINE_BREAK, Source
 
 _MAX_ROUNDS = 50
@@ -35,11 +35,11 @@ _MESSAGES = {
 
 
 class Recovery:
-    """``text`` is what to parse next; ``left_out`` are the lines that it no longer holds."""
+    """``text`` is what to parse next; ``removed_lines`` are the lines that it no longer holds."""
 
     def __init__(self, source: Source) -> None:
         self.text = source.text
-        self.left_out: list[str] = []
+        self.removed_lines: list[str] = []
         self._lines = list(source.lines)
         self._last_chunk: tuple[int, int] | None = None
         self._round_count = 0
@@ -48,16 +48,16 @@ class Recovery:
     def is_exhausted(self) -> bool:
         return self._round_count > min(_MAX_ROUNDS, _MAX_CHARACTERS // max(len(self.text), 1))
 
-    def leave_out_unquoted(self) -> list[Diagnostic]:
+    def remove_unquoted(self) -> list[Diagnostic]:
         """Take expressions that need quotes out of ``text``, and say so of each."""
-        text, diagnostics = leave_out_unquoted(self.text)
+        text, diagnostics = remove_unquoted(self.text)
         if diagnostics:
             self._round_count += 1
             self.text = text
             self._lines = LINE_BREAK.split(text)
         return diagnostics
 
-    def leave_out(self, error: yaml.MarkedYAMLError) -> list[Diagnostic]:
+    def remove_entry(self, error: yaml.MarkedYAMLError) -> list[Diagnostic]:
         """Take the entry around the error out of ``text``; nothing is said where the cause was told already."""
         self._round_count += 1
         diagnostic = _explain(error, self._lines)
@@ -100,7 +100,7 @@ class Recovery:
 
     def _blank(self, start: int, end: int) -> None:
         first = self._lines[start]
-        self.left_out += self._lines[start:end]
+        self.removed_lines += self._lines[start:end]
         self._lines[start:end] = [_placeholder(first), *[""] * (end - start - 1)]
         self._last_chunk = (start, end)
         self.text = "\n".join(self._lines)
@@ -117,12 +117,12 @@ def _is_content(line: str) -> bool:
 
 def _placeholder(line: str) -> str:
     indent, rest = line[: _indent(line)], line.lstrip(" ")
-    if HOLE in line:
+    if PLACEHOLDER in line:
         return ""
     if rest.startswith("-"):
-        return f"{indent}- {HOLE}"
+        return f"{indent}- {PLACEHOLDER}"
     key = _KEY.match(rest)
-    return f"{indent}{key[0]} {HOLE}" if key else ""
+    return f"{indent}{key[0]} {PLACEHOLDER}" if key else ""
 
 
 def _explain(error: yaml.MarkedYAMLError, lines: list[str]) -> Diagnostic:
@@ -143,10 +143,10 @@ def _explain(error: yaml.MarkedYAMLError, lines: list[str]) -> Diagnostic:
     if " #" in text[column:] and "is not closed" in message:
         help_text = f'quote a text that has " #", which begins a comment; else {help_text}'
     end = column + max(1, len(text[column:].split(" ", 1)[0]))
-    return Diagnostic(code="RB105", message=message, span=Span(line + 1, column + 1, line + 1, end + 1), help=help_text)
+    return diagnose("RB105", message=message, span=Span(line + 1, column + 1, line + 1, end + 1), help_text=help_text)
 
 
 def tab_diagnostic(*, line: int, column: int, width: int) -> Diagnostic:
     """A tab outside of text; ``line`` and ``column`` count from 0."""
     span = Span(line + 1, column + 1, line + 1, column + width + 1)
-    return Diagnostic(code="RB107", message="a tab is not allowed here", span=span, help="indent with spaces")
+    return diagnose("RB107", message="a tab is not allowed here", span=span, help_text="indent with spaces")

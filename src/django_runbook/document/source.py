@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from django_runbook.document.diagnostics import Diagnostic, Span
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 
 MAX_BYTES = 1024 * 1024
 # What libyaml breaks lines at, so that its line numbers and ours agree.
@@ -89,10 +89,10 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _unreadable(code: str, message: str, help_text: str) -> Diagnostic:
-    return Diagnostic(code=code, message=message, span=START, help=help_text)
+    return diagnose(code, message=message, span=START, help_text=help_text)
 
 
 def _at_offset(code: str, message: str, before: str, help_text: str) -> Diagnostic:
     lines = LINE_BREAK.split(before)
     line, column = len(lines), len(lines[-1]) + 1
-    return Diagnostic(code=code, message=message, span=Span(line, column, line, column + 1), help=help_text)
+    return diagnose(code, message=message, span=Span(line, column, line, column + 1), help_text=help_text)

@@ -9,11 +9,11 @@ from pathlib import PurePath
 
 from django_runbook.cleaning import is_blank
 from django_runbook.document import policies
-from django_runbook.document.diagnostics import Diagnostic, typo_of
+from django_runbook.document.diagnostics import diagnose, typo_of
 from django_runbook.document.expressions import OPEN, Template
 from django_runbook.document.foreign import FOREIGN
 from django_runbook.document.keys import HANDLERS, NOT_YET, VERBS, Kind
-from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, Sequence, span_of
+from django_runbook.document.nodes import Mapping, Missing, Node, Scalar, Sequence, span_of
 from django_runbook.document.reading import Keys, Reading, Typed
 from django_runbook.document.runbook import (
     Block,
@@ -46,11 +46,11 @@ class StepReader:
             first = self._ids.setdefault(value.text, value)
             if first is not value:
                 self.reading.diagnostics.append(
-                    Diagnostic(
-                        code="RB207",
+                    diagnose(
+                        "RB207",
                         message=f'two steps have the id "{value.text}"',
                         span=span_of(value),
-                        help="give each step an id of its own",
+                        help_text="give each step an id of its own",
                         related=span_of(first),
                         related_message="the first one",
                     )
@@ -74,7 +74,7 @@ class StepReader:
         if key not in keys:
             return ()
         key_node, node = keys[key]
-        if isinstance(node, Hole):
+        if isinstance(node, Missing):
             return ()
         is_empty = isinstance(node, Scalar) and resolve(node) is None
         if is_empty or (isinstance(node, Sequence) and not node.items):
@@ -89,7 +89,7 @@ class StepReader:
         return tuple(step for item in node.items if (step := self._step(item)) is not None)
 
     def _step(self, node: Node) -> Step | None:
-        if isinstance(node, Hole):
+        if isinstance(node, Missing):
             return None
         if isinstance(node, Mapping):
             return self._mapping(node)
@@ -170,7 +170,7 @@ class StepReader:
 
     def _call(self, node: Mapping, *, at: Node) -> CallStep | None:
         typed, keys = self.reading.fields(node, Kind.CALL)
-        if isinstance(at, Hole):
+        if isinstance(at, Missing):
             return None
         if not isinstance(at, Scalar) or not isinstance(resolve(at), str) or not at.text or OPEN in at.text:
             self.reading.expected("runbook", "the name of a file, without expressions", at)

@@ -15,7 +15,7 @@ from django_runbook.document.evaluation.budget import Budget
 from django_runbook.document.evaluation.evaluator import evaluate_tree
 from django_runbook.document.evaluation.filters import FILTERS, map_attribute
 from django_runbook.document.evaluation.functions import FUNCTIONS
-from django_runbook.document.evaluation.grammar import Problem, SourceError, Token, tokens_of, tree_of
+from django_runbook.document.evaluation.grammar import ExpressionProblem, SourceError, Token, tokens_of, tree_of
 from django_runbook.document.evaluation.members import METHODS
 from django_runbook.document.evaluation.tests import TESTS
 
@@ -61,7 +61,7 @@ class Named(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def analyse(source: str) -> tuple[tuple[Named, ...], tuple[Problem, ...]]:
+def analyse(source: str) -> tuple[tuple[Named, ...], tuple[ExpressionProblem, ...]]:
     """Return the names that an expression asks for, and what is wrong in it; it can be evaluated if nothing is."""
     try:
         tree, tokens = tree_of(source), tokens_of(source)
@@ -83,7 +83,7 @@ class _Path:
 
 class _Analysis:
     def __init__(self, tokens: Mapping[int, Token]) -> None:
-        self.problems: list[Problem] = []
+        self.problems: list[ExpressionProblem] = []
         self._paths: list[_Path] = []
         self._tokens = tokens
         self._in_order = list(tokens.values())
@@ -207,7 +207,9 @@ class _Analysis:
             self._report("RB303", 'arguments cannot be given with "*"', self._tokens[node.lineno])
 
     def _report(self, code: str, message: str, token: Token, help_text: str = "") -> None:
-        self.problems.append(Problem(code=code, message=message, start=token.start, end=token.end, help=help_text))
+        self.problems.append(
+            ExpressionProblem(code=code, message=message, start=token.start, end=token.end, help=help_text)
+        )
 
 
 def _help(word: str, known: Collection[str], what: str) -> str:

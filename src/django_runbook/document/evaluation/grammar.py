@@ -28,7 +28,7 @@ _HELP_FOR_OPERATOR: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class ExpressionProblem:
     """Says what is wrong in a source, with the offsets of the place."""
 
     code: str
@@ -51,7 +51,7 @@ class Token(NamedTuple):
 class SourceError(Exception):
     """A source that is not an expression."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: ExpressionProblem) -> None:
         super().__init__(problem.message)
         self.problem = problem
 
@@ -131,7 +131,7 @@ def _check_tree(tree: nodes.Expr) -> None:
     raise SourceError(_problem(message, 0, 1, help_text="use vars for its parts"))
 
 
-def _of_characters(source: str, error: TemplateSyntaxError) -> Problem:
+def _of_characters(source: str, error: TemplateSyntaxError) -> ExpressionProblem:
     """Describe what Jinja2 says of single characters, whose place is in its message only."""
     *_, place = (error.message or "").rpartition(" at ")
     start = int(place) if place.isdecimal() and int(place) < len(source) else None
@@ -144,7 +144,9 @@ def _of_characters(source: str, error: TemplateSyntaxError) -> Problem:
     return _problem(message, start, start + 1, help_text=_HELP_FOR_OPERATOR.get(source[start], ""))
 
 
-def _of_syntax(source: str, error: TemplateSyntaxError, tokens: dict[int, Token], *, is_at_end: bool) -> Problem:
+def _of_syntax(
+    source: str, error: TemplateSyntaxError, tokens: dict[int, Token], *, is_at_end: bool
+) -> ExpressionProblem:
     token = tokens.get(error.lineno)
     if is_at_end or token is None:
         return _problem("the expression ends too early", len(source) - 1, len(source))
@@ -157,7 +159,7 @@ def _message_of(error: TemplateSyntaxError) -> str:
     return (error.message or str(error)).replace("template", "expression")
 
 
-def _problem(message: str, start: int, end: int, *, help_text: str = "") -> Problem:
+def _problem(message: str, start: int, end: int, *, help_text: str = "") -> ExpressionProblem:
     is_own = message.startswith(("the expression", "more than", "the number"))
     text = message if is_own else f"the expression cannot be read: {message}"
-    return Problem(code="RB303", message=text, start=start, end=end, help=help_text)
+    return ExpressionProblem(code="RB303", message=text, start=start, end=end, help=help_text)

@@ -225,7 +225,7 @@ class Command(CleanCommand):
             stack.callback(resumed.lock.close)
         params = _params(options["param"])
         names = {"id": uuid.uuid4().hex, "name": runbook.name, "file": runbook.path}
-        given = inputs.Given(params=params, environ=os.environ, now=checking.now(), run=names)
+        given = inputs.GivenInputs(params=params, environ=os.environ, now=checking.now(), run=names)
         if resumed is not None:
             declared = [param.name for param in runbook.params]
             given = resumed.given(

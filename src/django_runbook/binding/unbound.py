@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass, field
 
-from django_runbook.document.diagnostics import Diagnostic, Span
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.runbook import Located, Option
 
 
@@ -26,7 +26,7 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Invocation:
+class UnboundCommand:
     """What a step gives to its command, with all values known or `UNKNOWN`."""
 
     name: str
@@ -60,9 +60,9 @@ class Piece:
 class Problems:
     """Collects what stands against an invocation; ``unknown_flags`` are those of its command line that are reported."""
 
-    invocation: Invocation
+    command: UnboundCommand
     found: list[Diagnostic] = field(default_factory=list)
     unknown_flags: list[str] = field(default_factory=list)
 
     def add(self, code: str, message: str, span: Span, help_text: str = "") -> None:
-        self.found.append(Diagnostic(code=code, message=message, span=span, help=help_text))
+        self.found.append(diagnose(code, message=message, span=span, help_text=help_text))

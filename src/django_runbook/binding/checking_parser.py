@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 from django.db import Error as DatabaseError
 
 from django_runbook.binding.effects import looks_at_files, opens_files
-from django_runbook.binding.texts import Text, has_holes
+from django_runbook.binding.partial_text import PartialText, has_holes
 from django_runbook.exceptions import in_words
 
 _AMBIGUOUS: Final = re.compile(r"ambiguous option: (.*) could match ", re.DOTALL)
@@ -44,7 +44,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ParseOutcome:
     """What parsing the tokens gave.
 
     ``absent`` is what depends on files that an earlier step may make; ``is_cut`` says that what follows a token
@@ -100,23 +100,25 @@ class CheckingParser:
         for one in self.parsers:
             self._adapt(one)
             known = {id(action) for action in self._own_actions}
-            self._own_actions += [action for action in one._actions if id(action) not in known and _tame(action)]
+            self._own_actions += [
+                action for action in one._actions if id(action) not in known and _neutralise_action(action)
+            ]
         given: Any = parser
         given.parse_known_args = functools.partial(self._parse_known_args, parser.parse_known_args)
 
-    def parse(self, tokens: Sequence[str]) -> Outcome:
+    def parse(self, tokens: Sequence[str]) -> ParseOutcome:
         """Parse the tokens; nothing is printed, opened or ended by it."""
         self._state = state = _State()
         missing = getattr(self.root, "missing_args_message", None)
         if missing and not tokens:
-            return Outcome((), Refusal(kind="required", message=str(missing)))
+            return ParseOutcome((), Refusal(kind="required", message=str(missing)))
         try:
-            with _fresh(self._own_actions), _silence():
-                refusal = self._attempt([Text(text, place=index) for index, text in enumerate(tokens)])
+            with _restored(self._own_actions), _quiet():
+                refusal = self._attempt([PartialText(text, place=index) for index, text in enumerate(tokens)])
         except _CutError:
-            return Outcome(tuple(state.consumptions), None, is_cut=True)
+            return ParseOutcome(tuple(state.consumptions), None, is_cut=True)
         values = dict(getattr(state.namespace, "__dict__", {}))
-        return Outcome(
+        return ParseOutcome(
             tuple(state.consumptions), refusal, tuple(state.absent), values=values, extras=tuple(state.ignored)
         )
 
@@ -162,19 +164,19 @@ class CheckingParser:
         found = original(text)
         if not found or any(text.startswith(one[1]) for one in found):
             return found
-        self._state.abbreviations[str(text)] = text.place if isinstance(text, Text) else -1
+        self._state.abbreviations[str(text)] = text.place if isinstance(text, PartialText) else -1
         # An unknown option: with no match at all, argparse takes a text with a space in it for a value.
         return found if len(found) > 1 else [(None, text, *(None for _ in found[0][2:]))]
 
     def _parse_and_note(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Note what is not taken, also for a parser that is asked in a way of its own and ignores it."""
         namespace, extras = original(*args, **kwargs)
-        self._state.ignored += [text.place for text in extras if isinstance(text, Text)]
+        self._state.ignored += [text.place for text in extras if isinstance(text, PartialText)]
         return namespace, extras
 
     def _parse_known_args(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         namespace, extras = original(*args, **kwargs)
-        self._state.extras = tuple(text.place for text in extras if isinstance(text, Text))
+        self._state.extras = tuple(text.place for text in extras if isinstance(text, PartialText))
         return namespace, extras
 
     def _error(self, message: str) -> NoReturn:
@@ -204,7 +206,7 @@ class CheckingParser:
         texts: list[str],
     ) -> Any:
         state = self._state
-        indices = tuple(text.place for text in texts if isinstance(text, Text))
+        indices = tuple(text.place for text in texts if isinstance(text, PartialText))
         state.current, state.current_indices = action, indices
         if is_refused(action, is_root=parser is self.root):
             raise _RefusedError(self._refuse("refused", "the option has no meaning in a runbook"))
@@ -222,15 +224,15 @@ class CheckingParser:
         return values
 
     def _get_value(self, original: Callable[[argparse.Action, str], Any], action: argparse.Action, text: str) -> Any:
-        if isinstance(text, Text):
+        if isinstance(text, PartialText):
             self._state.current_indices = (text.place,)
         value = self._convert(original, action, text)
-        if isinstance(text, Text):
+        if isinstance(text, PartialText):
             self._state.values.append((value, text.place))
         return value
 
     def _convert(self, original: Callable[[argparse.Action, str], Any], action: argparse.Action, text: str) -> Any:
-        # What has no type stays a Text: a sub-command's parser is handed the rest of the line in this way.
+        # What has no type stays a PartialText: a sub-command's parser is handed the rest of the line in this way.
         opens, looks = self._effects_of(action)
         if action.type is None or opens or has_holes(text):
             return text
@@ -242,7 +244,7 @@ class CheckingParser:
             raise
         except Exception as error:  # noqa: BLE001 - as in _attempt
             message = str(getattr(error, "message", error))
-            places = (text.place,) if isinstance(text, Text) else ()
+            places = (text.place,) if isinstance(text, PartialText) else ()
             self._state.absent.append(Refusal(kind="absent", message=message, action=action, indices=places))
             return text
 
@@ -305,7 +307,7 @@ def _read_no_files(parser: argparse.ArgumentParser, tokens: list[str]) -> list[s
     return tokens
 
 
-def _tame(action: argparse.Action) -> bool:
+def _neutralise_action(action: argparse.Action) -> bool:
     """Keep an action of the command's own from acting on what is unknown, and from opening files."""
     own = type(action)
     if own.__module__ == "argparse" or isinstance(action, argparse._SubParsersAction):
@@ -330,7 +332,7 @@ def _tame(action: argparse.Action) -> bool:
 
 
 @contextlib.contextmanager
-def _fresh(actions: Sequence[argparse.Action]) -> Iterator[None]:
+def _restored(actions: Sequence[argparse.Action]) -> Iterator[None]:
     """Undo what actions remember of a parse: each process of a shell begins with a new parser."""
     kept = [(action, {**vars(action), "default": _copied(action.default)}) for action in actions]
     try:
@@ -346,6 +348,6 @@ def _copied(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield

@@ -7,7 +7,7 @@ from typing import Final, Self, SupportsIndex
 _HOLE: Final = "?"
 
 
-class Text(str):
+class PartialText(str):
     """A text that knows which of its characters are holes, whatever argparse cuts out of it.
 
     A hole looks like a question mark and is none: no value of a user or of an expression is of this class, so no data
@@ -30,7 +30,7 @@ class Text(str):
             return part
         places = range(*key.indices(len(self)))
         holes = tuple(number for number, place in enumerate(places) if place in self.holes)
-        return Text(part, holes=holes, place=self.place)
+        return PartialText(part, holes=holes, place=self.place)
 
     def partition(self, separator: str, /) -> tuple[str, str, str]:
         at = self.find(separator)
@@ -48,12 +48,12 @@ class Text(str):
 
 
 # A value of which nothing is known, not even its type: compared by identity.
-UNKNOWN: Final = Text(_HOLE, holes=(0,))
+UNKNOWN: Final = PartialText(_HOLE, holes=(0,))
 
 
 def holes_of(text: object) -> tuple[int, ...]:
     """Return the places of the holes in a text; none in what is not a text."""
-    return text.holes if isinstance(text, Text) else ()
+    return text.holes if isinstance(text, PartialText) else ()
 
 
 def has_holes(value: object) -> bool:
@@ -70,7 +70,7 @@ def joined(*parts: str) -> str:
     for part in parts:
         holes += [start + hole for hole in holes_of(part)]
         start += len(part)
-    return Text(text, holes=tuple(holes)) if holes else text
+    return PartialText(text, holes=tuple(holes)) if holes else text
 
 
 def plain(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from django_runbook.document.diagnostics import Diagnostic, suggestion
+from django_runbook.document.diagnostics import Diagnostic, diagnose, suggestion
 from django_runbook.document.expressions import Expression, Reference, Template
 from django_runbook.wording import MAX_NAMES
 
@@ -53,11 +53,11 @@ class StepFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class NameScope:
     """What can be named. ``params`` gives types; ``steps`` are the earlier ones, ``hidden`` those that cannot be named
     here, with the reason and the help.
 
-    ``item_names`` are those of the item, where they are known; ``left_out`` is text that a syntax error hid: a name
+    ``item_names`` are those of the item, where they are known; ``removed_text`` is text that a syntax error hid: a name
     that stands in it is not called unknown.
     """
 
@@ -70,10 +70,10 @@ class Scope:
     item_names: Collection[str] | None = None
     later_steps: Collection[str] = ()
     run_names: Collection[str] = RUN_NAMES
-    left_out: str = ""
+    removed_text: str = ""
 
 
-def check(value: str | Template | Expression, scope: Scope) -> Iterator[Diagnostic]:
+def check(value: str | Template | Expression, scope: NameScope) -> Iterator[Diagnostic]:
     """What the names in a value say against it."""
     if isinstance(value, str):
         return
@@ -82,7 +82,7 @@ def check(value: str | Template | Expression, scope: Scope) -> Iterator[Diagnost
             yield from _check_reference(reference, scope)
 
 
-def check_condition(expression: Expression, scope: Scope) -> Iterator[Diagnostic]:
+def check_condition(expression: Expression, scope: NameScope) -> Iterator[Diagnostic]:
     """As `check`, and whether the condition can be true or false at all."""
     found = list(check(expression, scope))
     yield from found
@@ -93,10 +93,10 @@ def check_condition(expression: Expression, scope: Scope) -> Iterator[Diagnostic
     kind = kinds.kind_other_than_boolean(expression.source, lambda root, name: _kind_of(scope, root, name))
     if kind is not None:
         message = f"the condition is {kind}, not true or false"
-        yield Diagnostic(code="RB310", message=message, span=expression.span, help="compare it with something")
+        yield diagnose("RB310", message=message, span=expression.span, help_text="compare it with something")
 
 
-def _kind_of(scope: Scope, root: str, name: str) -> str | None:
+def _kind_of(scope: NameScope, root: str, name: str) -> str | None:
     if root == "params" and name:
         return _KINDS.get(scope.params.get(name, ""))
     if root == "secrets" and name:
@@ -106,7 +106,7 @@ def _kind_of(scope: Scope, root: str, name: str) -> str | None:
     return None
 
 
-def _check_reference(reference: Reference, scope: Scope) -> Iterator[Diagnostic]:
+def _check_reference(reference: Reference, scope: NameScope) -> Iterator[Diagnostic]:
     root, path = reference.root, reference.path
     if not root:
         # What could not be read is reported already.
@@ -136,9 +136,9 @@ def _check_reference(reference: Reference, scope: Scope) -> Iterator[Diagnostic]
         yield from _check_member(reference, known, scope)
 
 
-def _check_member(reference: Reference, known: Collection[str], scope: Scope) -> Iterator[Diagnostic]:
+def _check_member(reference: Reference, known: Collection[str], scope: NameScope) -> Iterator[Diagnostic]:
     root, name = reference.root, reference.path[0]
-    if name in known or (root != "run" and name in scope.left_out):
+    if name in known or (root != "run" and name in scope.removed_text):
         return
     kinds = {"params": "parameter", "vars": "variable", "secrets": "secret", "run": "name in run"}
     listed = _first_names(known) or "none"
@@ -146,32 +146,32 @@ def _check_member(reference: Reference, known: Collection[str], scope: Scope) ->
     yield _unknown(reference, f'there is no {kinds[root]} "{name}"', help_text)
 
 
-def _check_item(reference: Reference, scope: Scope) -> Iterator[Diagnostic]:
+def _check_item(reference: Reference, scope: NameScope) -> Iterator[Diagnostic]:
     if scope.item_names is not None and reference.path[0] not in scope.item_names:
         help_text = suggestion(reference.path[0], scope.item_names) or f"an item has: {', '.join(scope.item_names)}"
         yield _unknown(reference, f'the item has no "{reference.path[0]}"', help_text)
 
 
-def _check_step(reference: Reference, scope: Scope) -> Iterator[Diagnostic]:
+def _check_step(reference: Reference, scope: NameScope) -> Iterator[Diagnostic]:
     step_id = reference.path[0]
     if step_id in scope.steps:
         yield from _check_step_name(reference, scope)
     elif step_id in scope.hidden:
         message, help_text = scope.hidden[step_id]
-        yield Diagnostic(code="RB309", message=message, span=reference.span, help=help_text)
+        yield diagnose("RB309", message=message, span=reference.span, help_text=help_text)
     elif step_id in scope.later_steps:
         message = f'step "{step_id}" has not run yet at this place'
         help_text = "move this step after it, or name one of the steps before this one: " + _listed(scope)
-        yield Diagnostic(code="RB307", message=message, span=reference.span, help=help_text)
-    elif step_id not in scope.left_out:
+        yield diagnose("RB307", message=message, span=reference.span, help_text=help_text)
+    elif step_id not in scope.removed_text:
         near = suggestion(step_id, (*scope.steps, *scope.later_steps))
         message = f'there is no step "{step_id}"'
         help_text = f"{near} " if near else ""
         help_text += f"steps before this one: {_listed(scope)}"
-        yield Diagnostic(code="RB306", message=message, span=reference.span, help=help_text)
+        yield diagnose("RB306", message=message, span=reference.span, help_text=help_text)
 
 
-def _check_step_name(reference: Reference, scope: Scope) -> Iterator[Diagnostic]:
+def _check_step_name(reference: Reference, scope: NameScope) -> Iterator[Diagnostic]:
     step_id, names = reference.path[0], reference.path[1:]
     if not names:
         return
@@ -187,10 +187,10 @@ def _check_step_name(reference: Reference, scope: Scope) -> Iterator[Diagnostic]
     elif names[0] == "output" and not facts.captures:
         message = f'step "{step_id}" does not capture its output'
         help_text = f'add "capture: text" (or lines, or json) to step "{step_id}"'
-        yield Diagnostic(code="RB308", message=message, span=reference.span, help=help_text)
+        yield diagnose("RB308", message=message, span=reference.span, help_text=help_text)
 
 
-def _listed(scope: Scope) -> str:
+def _listed(scope: NameScope) -> str:
     return _first_names(scope.steps) or "none"
 
 
@@ -200,4 +200,4 @@ def _first_names(names: Collection[str]) -> str:
 
 
 def _unknown(reference: Reference, message: str, help_text: str) -> Diagnostic:
-    return Diagnostic(code="RB305", message=message, span=reference.span, help=help_text)
+    return diagnose("RB305", message=message, span=reference.span, help_text=help_text)

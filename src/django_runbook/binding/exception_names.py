@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
-from django_runbook.document.diagnostics import Diagnostic, nearest
+from django_runbook.document.diagnostics import Diagnostic, diagnose, nearest
 from django_runbook.document.runbook import Step
 from django_runbook.wording import did_you_mean, one_after_another
 
@@ -31,7 +31,7 @@ def check_names(step: Step) -> Iterator[Diagnostic]:
             if isinstance(name, str) and find(name) is None:
                 message = f'"{key}" names the exception "{name}", which cannot be imported'
                 span = step.error_spans.get((key, name), step.span)
-                yield Diagnostic(code="RB417", message=message, span=span, help=_help(name))
+                yield diagnose("RB417", message=message, span=span, help_text=_help(name))
 
 
 @cache
