@@ -1,4 +1,4 @@
-"""Turns a syntax error into a diagnostic, and leaves its entry out of the text, so that the rest is still checked."""
+"""Turns a syntax error into a diagnostic and removes its entry, so that the rest of the file is still checked."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _AT_CONTEXT = ("simple key", "flow", "quoted scalar", "anchor", "tag", "directiv
 _MESSAGES = {
     "mapping values are not allowed in this context": (
         'a ":" is not allowed here',
-        'align the line with the entries above it, or quote a text that holds ": "',
+        'align the line with the entries above it, or quote a string that contains ": "',
     ),
     "did not find expected key": (
         "the line is not aligned with the keys above it",
-        "give all keys of one mapping the same indentation",
+        "indent all keys of a mapping equally",
     ),
     "did not find expected '-' indicator": (
-        "the line is neither an entry of the list above nor part of one",
+        "the line is neither an entry of the list above nor part of an entry",
         'begin it with "- ", or align it with the keys of the entry',
     ),
     "could not find expected ':'": ("this line is not a key with a value", 'write "key: value"'),
@@ -35,7 +35,7 @@ _MESSAGES = {
 
 
 class Recovery:
-    """``text`` is what to parse next; ``removed_lines`` are the lines that it no longer holds."""
+    """Holds the ``text`` to parse next, and the ``removed_lines``."""
 
     def __init__(self, source: Source) -> None:
         self.text = source.text
@@ -49,7 +49,7 @@ class Recovery:
         return self._round_count > min(_MAX_ROUNDS, _MAX_CHARACTERS // max(len(self.text), 1))
 
     def remove_unquoted(self) -> list[Diagnostic]:
-        """Take expressions that need quotes out of ``text``, and say so of each."""
+        """Remove expressions that need quotes from ``text``, and report each."""
         text, diagnostics = remove_unquoted(self.text)
         if diagnostics:
             self._round_count += 1
@@ -58,7 +58,7 @@ class Recovery:
         return diagnostics
 
     def remove_entry(self, error: yaml.MarkedYAMLError) -> list[Diagnostic]:
-        """Take the entry around the error out of ``text``; nothing is said where the cause was told already."""
+        """Remove the entry around the error from ``text``; report nothing if its cause was reported already."""
         self._round_count += 1
         diagnostic = _explain(error, self._lines)
         line = min(diagnostic.span.line - 1, len(self._lines) - 1)
@@ -137,16 +137,16 @@ def _explain(error: yaml.MarkedYAMLError, lines: list[str]) -> Diagnostic:
     if problem.startswith("mapping values") and not re.search(r":\s", text[:column]):
         column = _indent(text)
     if problem == "found character that cannot start any token":
-        message, help_text = f'text cannot begin with "{text[column : column + 1]}"', "quote the text"
+        message, help_text = f'an unquoted string cannot begin with "{text[column : column + 1]}"', "quote it"
     else:
         message, help_text = _MESSAGES.get(problem, (f"not valid YAML: {context} {problem}".replace("  ", " "), ""))
     if " #" in text[column:] and "is not closed" in message:
-        help_text = f'quote a text that has " #", which begins a comment; else {help_text}'
+        help_text = f'quote a string that contains " #", which begins a comment; otherwise {help_text}'
     end = column + max(1, len(text[column:].split(" ", 1)[0]))
     return diagnose("RB105", message=message, span=Span(line + 1, column + 1, line + 1, end + 1), help_text=help_text)
 
 
 def tab_diagnostic(*, line: int, column: int, width: int) -> Diagnostic:
-    """A tab outside of text; ``line`` and ``column`` count from 0."""
+    """Make the diagnostic for a tab outside strings; ``line`` and ``column`` count from 0."""
     span = Span(line + 1, column + 1, line + 1, column + width + 1)
     return diagnose("RB107", message="a tab is not allowed here", span=span, help_text="indent with spaces")
