@@ -1,4 +1,4 @@
-"""Binds an invocation with the parser of its command: finds its options, orders its tokens, and checks them."""
+"""Binds a command with its parser: finds its options, orders its tokens and checks them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from django_runbook.binding.unbound import Piece, Problems
 from django_runbook.binding.verbosity import with_verbosity
 from django_runbook.document.diagnostics import Diagnostic, Span, diagnose, nearest
 from django_runbook.document.runbook import Option
-from django_runbook.wording import did_you_mean
+from django_runbook.wording import choose_from, did_you_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedCommand:
-    """A command with a parser, and what a step gives to it."""
+    """Binds one command that has a parser."""
 
     problems: Problems
     spec: CommandSpec
@@ -32,7 +32,7 @@ class CheckedCommand:
     databases: Collection[str]
 
     def bound(self) -> tuple[Collection[str], bool]:
-        """Return the tokens, and whether everything about them is known."""
+        """Return the tokens, and whether they are fully checked."""
         problems, parser, words = self.problems, self.parser, self._words()
         alone = parser.parse([word.text for word in words])
         plain = parser.parse([piece.text for piece in (*words, *self.args)]) if self.args else alone
@@ -61,15 +61,15 @@ class CheckedCommand:
         return [piece.text for piece in best], True
 
     def unchecked(self) -> Collection[str]:
-        """Return the tokens for a command that reads its command line by itself: its parser need not know them."""
+        """Return the tokens of a command that parses its own command line: its parser may not accept them."""
         problems, words = self.problems, self._words()
-        invocation = problems.command
+        command = problems.command
         problems.found.append(
             diagnose(
                 "RB421",
-                message=f'"{invocation.name}" reads its command line by itself: its arguments cannot be checked',
-                span=invocation.name_span,
-                help_text="it is called with the command line as it is written, as manage.py calls it",
+                message=f'"{command.name}" parses its own command line: its arguments cannot be checked',
+                span=command.name_span,
+                help_text="it receives the command line as written, as from manage.py",
             )
         )
         for word in words:
@@ -92,7 +92,7 @@ class CheckedCommand:
         return [Piece(word.text, word.span, "word") for word in self.problems.command.words]
 
     def _has_unknown_name(self, word: Piece) -> bool:
-        """Whether an option of the command line has a name that only the run will know."""
+        """Return whether the name of an option is not known before the run."""
         name = word.text.partition("=")[0]
         holes = [hole for hole in holes_of(word.text) if hole < len(name)]
         if not holes or holes[0] == 0 or word.text[0] not in self.parser.prefixes:
@@ -101,23 +101,23 @@ class CheckedCommand:
         return name[:1] == name[1:2] or not any(action is not None and action.nargs != 0 for action in actions)
 
     def _final(self, ordering: list[Piece], outcome: ParseOutcome) -> list[str]:
-        invocation = self.problems.command
-        if invocation.verbosity is not None:
+        command = self.problems.command
+        if command.verbosity is not None:
             ordering = with_verbosity(
-                ordering, outcome, self.parser, verbosity=invocation.verbosity, span=invocation.name_span
+                ordering, outcome, self.parser, verbosity=command.verbosity, span=command.name_span
             )
         return [piece.text for piece in ordering]
 
     def _explain(self, ordering: list[Piece]) -> None:
-        problems, invocation = self.problems, self.problems.command
-        has_unknown_option = any(option.value.value is UNKNOWN for option in invocation.options)
+        problems, command = self.problems, self.problems.command
+        has_unknown_option = any(option.value.value is UNKNOWN for option in command.options)
         explain(problems, self.parser, ordering, has_unknown_option=has_unknown_option)
         if not problems.found and not has_unknown_option:
             problems.add(
                 "RB408",
-                f'"{invocation.name}" cannot be given these values: its parser takes them for something else',
-                invocation.name_span,
-                "a value that begins with a dash cannot stand where several values are taken",
+                f'"{command.name}" cannot be given these values: its parser reads them as something else',
+                command.name_span,
+                "a value that begins with a dash cannot be one of several values",
             )
 
     def _report_absent(self, ordering: list[Piece], outcome: ParseOutcome) -> None:
@@ -128,7 +128,7 @@ class CheckedCommand:
                     "RB402",
                     message=f"{name_of(refusal.action)} cannot be checked yet: {refusal.message}",
                     span=span,
-                    help_text="it is checked again right before it runs",
+                    help_text="it will be checked again right before it runs",
                 )
             )
 
@@ -139,7 +139,7 @@ class CheckedCommand:
             for text, index in zip(consumed.texts, consumed.indices, strict=False):
                 if text not in self.databases and not has_holes(text):
                     near = nearest(text, self.databases)
-                    help_text = did_you_mean(near) or f"the aliases are: {', '.join(self.databases)}"
+                    help_text = did_you_mean(near) or choose_from(self.databases)
                     self.problems.add("RB416", f'there is no database "{text}"', ordering[index].span, help_text)
 
     def _options_as_tokens(
@@ -161,8 +161,8 @@ class CheckedCommand:
             if action is None or option_tokens.is_repeatable(action):
                 yield found
             elif place in in_line or place in seen:
-                where = "on the command line too" if place in in_line else f'as "{seen[place].name}" too'
-                problems.add("RB409", f'"{option.name}" is given {where}', option.name_span, "give it once")
+                where = "also on the command line" if place in in_line else f'also as "{seen[place].name}"'
+                problems.add("RB409", f'"{option.name}" is set twice, {where}', option.name_span, "set it once")
             else:
                 seen[place] = option
                 yield found
@@ -175,7 +175,7 @@ class CheckedCommand:
             if self.spec.reads_own_argv:
                 return len(levels) - 1, option_tokens.to_unchecked_tokens(option, is_deferred=False)
             if is_astray and self._other_parser(option, levels) is not None:
-                # Its sub-command is misspelt, which is reported already.
+                # The misspelled sub-command is reported already.
                 return None
             raise OptionError(self._unknown_option(option, levels))
         is_root = levels[found.level].parser is self.parser.root
@@ -184,7 +184,7 @@ class CheckedCommand:
         return found.level, option_tokens.to_tokens(option, found.matches, starters=injection.starters(self.parser))
 
     def _other_parser(self, option: Option, levels: list[Level]) -> argparse.ArgumentParser | None:
-        """Return the parser of a sub-command that was not chosen, and has the option."""
+        """Return the parser of another sub-command that has the option."""
         taken = [level.parser for level in levels]
         others = (one for one in self.parser.parsers if all(one is not parser for parser in taken))
         return next((one for one in others if find_in(option, one)), None)
@@ -207,24 +207,24 @@ class CheckedCommand:
 
 
 def _meaningless(what: str, span: Span) -> Diagnostic:
-    message, help_text = f"{what} has no meaning in a runbook", "a runbook runs with the settings of run_runbook"
+    message, help_text = f"{what} has no meaning in a runbook", "remove it: all steps share the settings of run_runbook"
     return diagnose("RB406", message=message, span=span, help_text=help_text)
 
 
 def _place(action: argparse.Action | None, parser: argparse.ArgumentParser) -> object:
-    """Return what may be given once: an option, or one of the flags that share a dest."""
+    """Identify what can be set once: an option, or all flags that share a dest."""
     is_flag = isinstance(action, argparse._StoreConstAction)
     return (id(parser), action.dest) if action is not None and is_flag else id(action)
 
 
 def _is_astray(outcome: ParseOutcome) -> bool:
-    """Whether a sub-command was named that the parser does not have."""
+    """Return whether the tokens name an unknown sub-command."""
     return outcome.refusal is not None and bool(
         outcome.refusal.action and sub_parsers(outcome.refusal.action) and outcome.refusal.kind == "value"
     )
 
 
 def _names_database(action: argparse.Action, databases: Collection[str]) -> bool:
-    """Whether its values are aliases: ``--database`` can be a file or a list of names for other commands."""
+    """Return whether its values are aliases: in other commands, ``--database`` can be a file or a list of names."""
     defaults = action.default if isinstance(action.default, list | tuple) else (action.default,)
     return action.dest == "database" and all(default in databases for default in defaults)

@@ -1,4 +1,4 @@
-"""Asks the own parser of a command what it makes of argv tokens, without any effect that parsing can have."""
+"""Parses argv tokens with a command's own parser, without side effects, and records which action takes each token."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REFUSED_FLAGS: Final = frozenset(("--settings", "--pythonpath"))
 
 @dataclass(frozen=True, slots=True)
 class Consumption:
-    """An action took these tokens, in this parser; ``is_cut_short`` if argparse left out a value that is two dashes."""
+    """Records the tokens that an action took; ``is_cut_short`` if argparse dropped a value of two dashes."""
 
     action: argparse.Action
     parser: argparse.ArgumentParser
@@ -35,7 +35,7 @@ class Consumption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why the parser would not take the tokens: a message, and the action and the tokens that it is about."""
+    """Describes why the parser refused the tokens: a message, the action, and the indices of the tokens."""
 
     kind: str
     message: str
@@ -45,10 +45,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class ParseOutcome:
-    """What parsing the tokens gave.
+    """Holds the result of parsing tokens.
 
-    ``absent`` is what depends on files that an earlier step may make; ``is_cut`` says that what follows a token
-    cannot be known yet. ``values`` are those that the command would be given, and ``extras`` what nothing has taken.
+    ``absent`` lists refusals that depend on files that an earlier step may create. ``is_cut`` means that the last
+    tokens cannot be checked yet. ``values`` are the parsed values, and ``extras`` the tokens that no action took.
     """
 
     consumptions: tuple[Consumption, ...]
@@ -66,7 +66,7 @@ class _RefusedError(Exception):
 
 
 class _CutError(Exception):
-    """What follows depends on a value or a file that is not known yet."""
+    """Stops a parse whose further tokens depend on an unknown value or file."""
 
 
 @dataclass(slots=True)
@@ -83,9 +83,9 @@ class _State:
 
 
 class CheckingParser:
-    """A parser of a command, made exact and harmless; it can be asked as often as needed.
+    """Wraps the parser of a command: refuses abbreviations, has no side effects, and can parse repeatedly.
 
-    ``parsers`` are those of its sub-commands too. Options begin with one of the ``prefixes``, files that hold arguments
+    ``parsers`` includes the parsers of sub-commands. Options begin with one of the ``prefixes``, files of arguments
     with one of the ``file_prefixes``.
     """
 
@@ -107,7 +107,7 @@ class CheckingParser:
         given.parse_known_args = functools.partial(self._parse_known_args, parser.parse_known_args)
 
     def parse(self, tokens: Sequence[str]) -> ParseOutcome:
-        """Parse the tokens; nothing is printed, opened or ended by it."""
+        """Parse the tokens without printing, opening files or exiting."""
         self._state = state = _State()
         missing = getattr(self.root, "missing_args_message", None)
         if missing and not tokens:
@@ -124,20 +124,20 @@ class CheckingParser:
 
     def _attempt(self, tokens: list[str]) -> Refusal | None:
         try:
-            # As `run_from_argv` asks it.
+            # The method that `run_from_argv` calls.
             self._state.namespace = self.root.parse_args(tokens)
         except _RefusedError as error:
             return error.refusal
         except argparse.ArgumentError as error:
-            # Python 3.13 raises for what is missing too; before, only `error` is told of it.
+            # Python 3.13 also raises for missing arguments; older versions only call `error`.
             return self._classify(str(error.message)) if error.argument_name is None else self._of_value(error)
         except SystemExit as error:
             return self._refuse("crash", f"it ended the process with {error.code!r}")
         except (DatabaseError, _CutError):
             raise
-        except Exception as error:  # noqa: BLE001 - a type or an action of the command's own may raise anything
+        except Exception as error:  # noqa: BLE001 - a type or an action of the command may raise anything
             return self._refuse("crash", in_words(error))
-        # A parser that ignores what it does not know would know what is written in short.
+        # A parser that ignores unknown arguments would still accept abbreviations.
         short = tuple(place for place in self._state.ignored if place in self._state.abbreviations.values())
         return Refusal(kind="extra", message="an abbreviation", indices=short) if short else None
 
@@ -146,7 +146,7 @@ class CheckingParser:
         return Refusal(kind=kind, message=message, action=state.current, indices=state.current_indices)
 
     def _adapt(self, parser: argparse.ArgumentParser) -> None:
-        """Replace what argparse asks of the parser; attributes of the instance win over its class."""
+        """Replace methods on the instance of the parser, where argparse finds them before those of its class."""
         given: Any = parser
         given.exit_on_error = False
         given.error = self._error
@@ -160,16 +160,16 @@ class CheckingParser:
         given._match_argument = functools.partial(self._match_argument, parser._match_argument)
 
     def _get_option_tuples(self, original: Callable[[str], list[Any]], text: str) -> list[Any]:
-        """Leave abbreviations out. What is exact and an abbreviation as well stays ambiguous, as in a shell."""
+        """Drop abbreviations. An exact option that is also an abbreviation stays ambiguous, as in a shell."""
         found = original(text)
         if not found or any(text.startswith(one[1]) for one in found):
             return found
         self._state.abbreviations[str(text)] = text.place if isinstance(text, PartialText) else -1
-        # An unknown option: with no match at all, argparse takes a text with a space in it for a value.
+        # Return an unknown option: without a match, argparse would read an argument with a space as a value.
         return found if len(found) > 1 else [(None, text, *(None for _ in found[0][2:]))]
 
     def _parse_and_note(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Note what is not taken, also for a parser that is asked in a way of its own and ignores it."""
+        """Record the tokens that no action took, even if the parser ignores them."""
         namespace, extras = original(*args, **kwargs)
         self._state.ignored += [text.place for text in extras if isinstance(text, PartialText)]
         return namespace, extras
@@ -232,7 +232,7 @@ class CheckingParser:
         return value
 
     def _convert(self, original: Callable[[argparse.Action, str], Any], action: argparse.Action, text: str) -> Any:
-        # What has no type stays a PartialText: a sub-command's parser is handed the rest of the line in this way.
+        # Without a type the PartialText is kept: the parser of a sub-command receives the rest of the line through it.
         opens, looks = self._effects_of(action)
         if action.type is None or opens or has_holes(text):
             return text
@@ -249,7 +249,7 @@ class CheckingParser:
             return text
 
     def _effects_of(self, action: argparse.Action) -> tuple[bool, bool]:
-        """Whether the type of an action opens files, and whether it looks at them."""
+        """Return whether the type of an action opens files, and whether it inspects them."""
         if id(action) not in self._effects:
             self._effects[id(action)] = (opens_files(action.type), looks_at_files(action.type))
         return self._effects[id(action)]
@@ -275,7 +275,7 @@ def _characters(several: Iterable[str | None]) -> str:
 
 
 def walk(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """The parser and those of its sub-commands, each once."""
+    """Yield the parser and the parsers of its sub-commands, each once."""
     seen: set[int] = set()
     waiting = [parser]
     while waiting:
@@ -287,14 +287,14 @@ def walk(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
 
 
 def sub_parsers(action: argparse.Action) -> dict[str, argparse.ArgumentParser]:
-    """The parsers that a sub-command action chooses from; none for another action."""
+    """Return the parsers of a sub-command action by name; empty for any other action."""
     if not isinstance(action, argparse._SubParsersAction):
         return {}
     return {str(name): choice for name, choice in action.choices.items() if hasattr(choice, "_actions")}
 
 
 def is_refused(action: argparse.Action, *, is_root: bool) -> bool:
-    """Whether the option has no meaning in a runbook: it prints and ends, or chooses the project's settings."""
+    """Return whether an option has no meaning in a runbook: it prints and exits, or selects the settings."""
     if isinstance(action, argparse._HelpAction | argparse._VersionAction):
         return True
     return is_root and not _REFUSED_FLAGS.isdisjoint(action.option_strings)
@@ -308,7 +308,7 @@ def _read_no_files(parser: argparse.ArgumentParser, tokens: list[str]) -> list[s
 
 
 def _neutralise_action(action: argparse.Action) -> bool:
-    """Keep an action of the command's own from acting on what is unknown, and from opening files."""
+    """Keep a custom action from using unknown values and from opening files."""
     own = type(action)
     if own.__module__ == "argparse" or isinstance(action, argparse._SubParsersAction):
         return False
@@ -326,14 +326,14 @@ def _neutralise_action(action: argparse.Action) -> bool:
         else:
             own.__call__(self, parser, namespace, values, option_string)
 
-    # An instance cannot have a __call__ of its own; isinstance and super() see what they saw.
+    # Python looks up __call__ on the class; isinstance and super() still work with a subclass.
     action.__class__ = type(own.__name__, (own,), {"__call__": call, "__module__": own.__module__})
     return True
 
 
 @contextlib.contextmanager
 def _restored(actions: Sequence[argparse.Action]) -> Iterator[None]:
-    """Undo what actions remember of a parse: each process of a shell begins with a new parser."""
+    """Restore the state of actions after a parse: in a shell, each call has a new parser."""
     kept = [(action, {**vars(action), "default": _copied(action.default)}) for action in actions]
     try:
         yield

@@ -1,4 +1,4 @@
-"""Orders options and values on a command line, and tells whether an order means what was meant."""
+"""Tries token orders until the parser reads them as intended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django_runbook.binding.unbound import Piece
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A parser that takes part: the root, then each chosen sub-command with the place of its token."""
+    """Holds a parser in use: the root, then each chosen sub-command with the index of its token."""
 
     parser: argparse.ArgumentParser
     position: int
@@ -37,7 +37,7 @@ def orderings(
     levels: list[Level],
     starters: Collection[str],
 ) -> Iterator[list[Piece]]:
-    """The orders in which the tokens can stand, the most natural one first; the parser says which one is right."""
+    """Yield the possible orders of the tokens, the most natural one first; the parser decides which one is right."""
     if not options and not args:
         yield words
         return
@@ -55,7 +55,7 @@ def _tails(args: list[Piece], starters: Collection[str]) -> Iterator[list[Piece]
     dashed = next((index for index, piece in enumerate(args) if piece.text.startswith(tuple(starters))), None)
     if dashed is not None:
         yield [*args[:dashed], _separator(args[dashed]), *args[dashed:]]
-    # The last resort: a word in front would take the values.
+    # The last resort: a word before them would take the values.
     if args and dashed != 0:
         yield [_separator(args[0]), *args]
 
@@ -77,7 +77,7 @@ def _compose(
     takes_rest = any(option.takes_rest for _, option in options)
     if terminator and not takes_rest:
         return None
-    # From the innermost level outwards, so that the places of the outer ones stay true.
+    # From the innermost level outwards, so that the positions of the outer levels stay valid.
     for level in reversed(range(len(levels))):
         own = sorted((option for at, option in options if at == level), key=_greed)
         tokens = [
@@ -100,24 +100,24 @@ def _compose(
 
 
 def _greed(option: OptionTokens) -> int:
-    """What takes several values stands before what ends it; what takes all the rest stands last."""
+    """Rank an option: first open-ended ones, then those that end them, last those that take the rest."""
     if option.action is not None and option.action.nargs == argparse.REMAINDER:
         return 2
     return 0 if option.takes_rest else 1
 
 
 def matches_intent(ordering: list[Piece], outcome: ParseOutcome) -> bool:
-    """Whether every token was taken for what it was written as."""
+    """Return whether the parser read every token as intended."""
     kinds = [piece.kind for piece in ordering]
     args = {index for index, kind in enumerate(kinds) if kind == "arg"}
     if any(ordering[index].text == "--" and "separator" not in kinds[:index] for index in args):
         return False
-    # A parser may ignore what it does not know.
+    # A parser may ignore unknown tokens.
     if any(kinds[index] in {"arg", "option"} for index in outcome.extras):
         return False
     if any(_is_misread(ordering[index], by) for by in outcome.consumptions for index in by.indices):
         return False
-    # A sub-command is given all that follows it, and takes what its own parser takes.
+    # A sub-command receives everything after it, and takes what its own parser takes.
     positional = {
         index
         for by in outcome.consumptions
@@ -130,7 +130,7 @@ def matches_intent(ordering: list[Piece], outcome: ParseOutcome) -> bool:
 
 
 def values_in_line(pieces: list[Piece], outcome: ParseOutcome) -> dict[int, int]:
-    """The option that takes a word of the command line, by the number of the word."""
+    """Map the number of each word of the command line to the option that takes it."""
     numbers = {
         index: number for number, index in enumerate(i for i, piece in enumerate(pieces) if piece.kind == "word")
     }

@@ -1,4 +1,4 @@
-"""Plans a Runbook with its inputs: the argv of every step, checked as far as it can be before the run."""
+"""Plans a Runbook with its inputs: binds every step, and checks it as far as possible before the run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupS
 from django_runbook.results import Role
 
 MAX_STEPS = 10_000
-# What is said of the names in a step that is known to be skipped; of its values, nothing is.
+# The codes that are reported for a step that is known to be skipped: they concern names, not values.
 _ABOUT_NAMES: Final = frozenset(
     ("RB215", "RB401", "RB403", "RB405", "RB406", "RB407", "RB409", "RB411", "RB415", "RB417", "RB420")
 )
@@ -28,11 +28,11 @@ _ABOUT_NAMES: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStep:
-    """A step with its place and, for a command, its tokens. ``is_final`` says that nothing is left to find out.
+    """Plans a step at its place, with its tokens if it is a command; ``is_final`` if the run cannot change them.
 
-    Where a step stands in a loop, there is one for each item that is known: `instance_id` makes its ``id``. The loop
-    itself has one as well, with the number of its items, which is None where only the run knows it. ``inputs`` are
-    those of a runbook that is called, as far as they are known.
+    A step in a loop has one for each known item, whose ``id`` is made by `instance_id`. The loop itself has one too,
+    with the number of its items, or None if it is not known before the run. ``inputs`` are the known inputs of a called
+    runbook.
     """
 
     id: str
@@ -49,7 +49,7 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that will be done, in the order of the file; ``outline`` holds each step of the file once."""
+    """Holds all planned steps in the order of the file; ``outline`` holds each step of the file once."""
 
     runbook: Runbook
     inputs: Inputs
@@ -59,18 +59,18 @@ class Plan:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """The names of all commands of the file, each once."""
+        """Return the names of all commands of the file, each once."""
         steps = (entry.step for entry in self.outline.values())
         return tuple(dict.fromkeys(str(step.command[0].value) for step in steps if isinstance(step, CommandStep)))
 
 
 def instance_id(key: str, indexes: tuple[int | str, ...]) -> str:
-    """The id of a step that stands in loops: ``import[2]``, or ``import[2,1]`` in a loop inside of a loop."""
+    """Return the id of a step in loops: ``import[2]``, or ``import[2,1]`` in nested loops."""
     return f"{key}[{','.join(map(str, indexes))}]" if indexes else key
 
 
 def plan(runbook: Runbook, inputs: Inputs, binder: Binder) -> Plan:
-    """Bind every step of a runbook, and collect all that stands against running it."""
+    """Bind every step of a runbook, and collect all diagnostics."""
     planner = _Planner(binder=binder, diagnostics=list(inputs.diagnostics))
     try:
         planner.block(runbook.block, _Place(inputs=inputs))
@@ -92,9 +92,9 @@ class _TooManyStepsError(Exception):
 
 
 class _Skip(enum.Enum):
-    """Whether a condition, of a step or around it, is known to skip the step.
+    """Indicates whether a condition of a step, or around it, is known to skip the step.
 
-    One that depends on the time will be true another day: what the file itself says in the step is judged then.
+    A condition that depends on the time can be true on another day, so the names in the step are still checked.
     """
 
     NO = "no"
@@ -104,7 +104,7 @@ class _Skip(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where a step stands: in which file, list and groups, and for which items of the loops around it."""
+    """Locates a step: its file, list and groups, and the items of the loops around it."""
 
     inputs: Inputs
     path: str = ""
@@ -146,7 +146,7 @@ class _Planner:
             self._once(step, place.inside(loop_id, inputs=inputs, indexes=(*place.indexes, number)))
 
     def _skip(self, step: Step, place: _Place) -> _Skip:
-        """Find out whether the step is known to be skipped, before the items of its loop."""
+        """Decide whether the step is known to be skipped, before its loop has items."""
         if step.when is None or place.skip is not _Skip.NO or not place.inputs.is_static(step.when):
             return place.skip
         try:
@@ -216,7 +216,7 @@ class _Planner:
             message = f"the loops make more than {MAX_STEPS} steps"
             diagnostic = diagnose("RB418", message=message, span=step.span, path=place.path)
             raise _TooManyStepsError(diagnostic)
-        # A loop and its items have one key, and ids of their own: the items have one index more.
+        # A loop and its items share a key; the ids of the items have one more index.
         self.steps[step_id] = PlannedStep(
             id=step_id, key=key, step=step, role=place.role, group_ids=place.group_ids, **known
         )
@@ -253,7 +253,7 @@ def _database_of(tokens: tuple[str, ...]) -> str:
 
 def _batch_not_atomic(step: CommandStep) -> Diagnostic:
     message = f'"{step.command[0].value}" commits batch by batch, and cannot do so in one transaction'
-    help_text = 'leave out "atomic": cut off anywhere, it goes on after its last batch'
+    help_text = 'leave out "atomic": after an interruption it continues after its last batch'
     return diagnose("RB420", message=message, span=step.span, help_text=help_text)
 
 

@@ -1,4 +1,4 @@
-"""Adds the verbosity of the run to the tokens of a step, where the command's parser takes it."""
+"""Adds the verbosity of the run to the tokens of a step if the command's parser accepts it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from django_runbook.document.diagnostics import Span
 def with_verbosity(
     ordering: list[Piece], outcome: ParseOutcome, parser: CheckingParser, *, verbosity: int, span: Span
 ) -> list[Piece]:
-    """Return the pieces with the verbosity of the run, unless the step has one of its own or its parser refuses it.
+    """Add the verbosity of the run, unless the step sets its own or its parser refuses it.
 
-    A sub-command that has the option too gives it a default of its own, so its place is tried first.
+    A sub-command with the same option overrides it with its default, so the place after the sub-command is tried first.
     """
     own = [by for by in outcome.consumptions if by.action.dest == "verbosity"]
     ends = {index for index, piece in enumerate(ordering) if piece.kind == "terminator"}
@@ -45,7 +45,7 @@ def _candidates(
         flag = next((long_flag(action) for action in level.parser._actions if _is_verbosity(action)), None)
         if flag is None:
             continue
-        # What ends the values of an open-ended option says the verbosity too.
+        # A terminator of an open-ended option is a verbosity too.
         pieces = [
             replace(piece, text=f"{flag}={verbosity}") if piece.kind == "terminator" else piece for piece in ordering
         ]
@@ -56,7 +56,7 @@ def _candidates(
 
 
 def _is_beyond_doubt(parser: CheckingParser, action: argparse.Action, verbosity: int) -> bool:
-    """Whether the option of Django itself can be put in front without asking: nothing else can depend on it."""
+    """Return whether Django's own option can be added without parsing again, since nothing else depends on it."""
     kind = type(parser.root)
     return (
         len(parser.parsers) == 1
@@ -74,7 +74,7 @@ def _is_verbosity(action: argparse.Action) -> bool:
 
 
 def _consumed(outcome: ParseOutcome) -> list[tuple[int, tuple[str, ...]]]:
-    """Return who takes what, without the verbosity, which is among all that a sub-command is given."""
+    """Return which action takes which values, without the verbosity."""
     return [
         (id(by.action), by.texts[:1] if sub_parsers(by.action) else by.texts)
         for by in outcome.consumptions
