@@ -57,7 +57,7 @@ class Least:
 
 @pytest.fixture(autouse=True)
 def the_command_check_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks_of_ours, "_is_asked_by_check", lambda: True)
+    monkeypatch.setattr(checks_of_ours, "_is_run_by_check", lambda: True)
 
 
 def found(settings: Any, value: object) -> list[tuple[str, str]]:
@@ -175,7 +175,7 @@ def test_a_command_that_is_not_there_is_not_idempotent(settings: Any) -> None:
     settings.RUNBOOK = {"IDEMPOTENT": ["say", "clearsesions"]}
     (message,) = check_idempotent(None)
     assert (message.id, message.hint) == ("django_runbook.W004", 'Did you mean "clearsessions"?')
-    assert 'names "clearsesions", and there is no such command' in message.msg
+    assert 'names "clearsesions", but there is no such command' in message.msg
     assert check_idempotent([]) == []
     settings.RUNBOOK = {"IDEMPOTENT": 5}
     assert check_idempotent(None) == []

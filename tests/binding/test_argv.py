@@ -240,7 +240,7 @@ def test_hints_name_the_right_way_out() -> None:
         ('"--cou" is an abbreviation of --count', "write it in full: --count"),
         (
             '"--root" is an option of "parse_subcommands" and not of its sub-command',
-            'write it in front of the sub-command, or put it under "options"',
+            'write it before the sub-command, or put it under "options"',
         ),
     ]
 

@@ -161,8 +161,10 @@ class CheckedCommand:
             if action is None or option_tokens.is_repeatable(action):
                 yield found
             elif place in in_line or place in seen:
-                where = "also on the command line" if place in in_line else f'also as "{seen[place].name}"'
-                problems.add("RB409", f'"{option.name}" is set twice, {where}', option.name_span, "set it once")
+                where = "on the command line" if place in in_line else f'as "{seen[place].name}"'
+                problems.add(
+                    "RB409", f'"{option.name}" is already set {where}', option.name_span, "remove one of the two"
+                )
             else:
                 seen[place] = option
                 yield found
