@@ -329,9 +329,10 @@ def test_each_setting_is_listed() -> None:
 
 
 README = DOCS.parent / "README.md"
-# Pages with tests are run as a whole: see test_doc_examples.
+# Pages with tests are run as a whole: see test_doc_examples; those that call the package are in test_api.
+RUN_ELSEWHERE = (*WITH_TESTS, DOCS / "guide" / "python.md")
 PYTHON = [
-    block for block in (*BLOCKS, *blocks_of(README)) if block.language == "python" and block.page not in WITH_TESTS
+    block for block in (*BLOCKS, *blocks_of(README)) if block.language == "python" and block.page not in RUN_ELSEWHERE
 ]
 
 
