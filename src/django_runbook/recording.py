@@ -11,7 +11,6 @@ from typing import Any, Final
 from django.db import connections
 
 from django_runbook import checking, conf, resume
-from django_runbook.binding.plan import Plan
 from django_runbook.document.inputs import Given
 from django_runbook.exceptions import InvalidUsage, LockHeld
 from django_runbook.fields import storable
@@ -27,10 +26,11 @@ from django_runbook.locks.factory import Locks
 from django_runbook.locks.held import HeldLock
 from django_runbook.locks.watching import retaken
 from django_runbook.models import RUNNING, Run
+from django_runbook.planning.plan import Plan
+from django_runbook.planning.selection import Selection
 from django_runbook.process.connections import is_in_memory
 from django_runbook.process.masking import Mask
 from django_runbook.repeating import Repeatable
-from django_runbook.runner.selection import Selection
 
 # Whoever asks whether a run lives, in show_runs or the admin, may have its lock for a moment.
 _LOOK_SECONDS: Final = 0.5

@@ -11,7 +11,6 @@ from typing import Any, Final
 from django.db import Error, transaction
 
 from django_runbook.binding import catalog
-from django_runbook.binding.plan import Plan
 from django_runbook.document.expressions import ExpressionError
 from django_runbook.document.inputs import Inputs, is_resolvable
 from django_runbook.document.loops import digest_of, items_of, label_of, other_item
@@ -21,9 +20,11 @@ from django_runbook.exceptions import InvalidUsage, JournalLost, LockHeld
 from django_runbook.journal import beginning, unreadable
 from django_runbook.journal.definitions import Definitions, expressions_of, key_of
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
+from django_runbook.planning.plan import Plan
 from django_runbook.process.masking import Mask
 from django_runbook.repeating import Repeatable
-from django_runbook.results import Failure, Past, PastItem, PastStep, Role, RunStatus, StepResult, StepStatus
+from django_runbook.results import Failure, Role, RunStatus, StepResult, StepStatus
+from django_runbook.runner.past import Past, PastItem, PastStep
 from django_runbook.runner.policy import UNTIL, UNTIL_NOT_MET
 
 # What a person at the terminal is asked, and the words that are understood.
@@ -128,7 +129,7 @@ def left_of(  # noqa: PLR0913 - all that decides about a step
     _refuse_missing_outputs(steps, done, definitions)
     past = Past(
         done=done,
-        below={
+        done_inside={
             step_id: rows.past(step_id)
             for step_id, row in steps.items()
             if step_id not in done and row.status != RUNNING and not done.keys().isdisjoint(row.group_ids)

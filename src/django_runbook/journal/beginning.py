@@ -14,11 +14,11 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from django_runbook.binding.plan import Plan
 from django_runbook.fields import storable
 from django_runbook.models import Run
+from django_runbook.planning.plan import Plan
+from django_runbook.planning.selection import Selection
 from django_runbook.process.masking import Mask
-from django_runbook.runner.selection import Selection
 
 _GIT_SECONDS: Final = 2.0
 

@@ -9,12 +9,12 @@ from typing import Final
 
 from django_runbook import events
 from django_runbook.binding.binder import Binder
-from django_runbook.binding.plan import PlannedStep
 from django_runbook.document.diagnostics import Severity
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import JournalLost, RunbookError, names_of
 from django_runbook.executors.base import Execute, Invocation
 from django_runbook.executors.messages import Commit, RollBack
+from django_runbook.planning.plan import PlannedStep
 from django_runbook.process.deadlines import Limit
 from django_runbook.process.isolation import Isolation
 from django_runbook.process.masking import MASK, Mask

@@ -14,7 +14,7 @@ from django_runbook.locks.base import Lock
 from django_runbook.process.isolation import Isolation
 from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import Stop
-from django_runbook.results import Past
+from django_runbook.runner.past import Past
 from django_runbook.runner.questions import Ask
 from django_runbook.runner.recording import NoRecorder, Recorder
 

@@ -20,7 +20,6 @@ from django.db import connections
 
 from django_runbook import checking, command_lines, conf, events, lookup, recording, reporters, resume
 from django_runbook.binding.binder import Binder
-from django_runbook.binding.plan import Plan, plan
 from django_runbook.conf import DEFAULT_STOP_TIMEOUT_SECONDS
 from django_runbook.document import inputs, render
 from django_runbook.document.diagnostics import Diagnostic, has_errors, in_order
@@ -38,6 +37,8 @@ from django_runbook.locks import space
 from django_runbook.locks.base import Lock
 from django_runbook.locks.watching import retaken
 from django_runbook.management.output import CleanCommand, prepare_capture
+from django_runbook.planning import dry_run, listing, selection
+from django_runbook.planning.plan import Plan, plan
 from django_runbook.process import isolation as process_isolation
 from django_runbook.process import masking, snapshot
 from django_runbook.process.connections import KnownConnections
@@ -48,7 +49,7 @@ from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import empty_input, tidy_text
 from django_runbook.reporters.fan_out import FanOut
 from django_runbook.results import ExitCode, RunResult
-from django_runbook.runner import dry_run, listing, outcomes, questions, selection
+from django_runbook.runner import outcomes, questions
 from django_runbook.runner import run as runner
 from django_runbook.runner.context import RunContext, RunOptions
 from django_runbook.runner.recording import NoRecorder
@@ -250,7 +251,7 @@ class Command(CleanCommand):
         if problems:
             raise InvalidUsage("\n".join(map(str, problems)))
         selected = _selection(options) if resumed is None else resumed.selection
-        chosen = selection.leave_out(planned.outline, selected)
+        chosen = selection.unselected_steps(planned.outline, selected)
         if is_shown:
             show = listing.steps if options["list"] else listing.plan
             self.stdout.write(show(planned, chosen, mask=mask), ending="")
