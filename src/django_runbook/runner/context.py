@@ -16,7 +16,7 @@ from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import Stop
 from django_runbook.runner.past import Past
 from django_runbook.runner.questions import Ask
-from django_runbook.runner.recording import NoRecorder, Recorder
+from django_runbook.runner.recorder import NoRecorder, Recorder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,7 +111,7 @@ def _with_advice(
 ) -> RunResult:
     """Add how the run can be continued."""
     is_lost = isinstance(fault, JournalLost)
-    is_recorded = is_lost or context.recorder.is_kept()
+    is_recorded = is_lost or context.recorder.is_recorded()
     return continuing.advise(
         replace(result, run_id=str(plan.inputs.run.get("id", ""))),
         past=options.past,

@@ -18,7 +18,7 @@ from typing import IO, Any, Final
 from django.core.management.base import CommandError
 from django.db import connections
 
-from django_runbook import checking, command_lines, conf, events, lookup, recording, reporters, resume
+from django_runbook import checking, command_lines, conf, events, lookup, reporters
 from django_runbook.binding.binder import Binder
 from django_runbook.conf import DEFAULT_STOP_TIMEOUT_SECONDS
 from django_runbook.document import inputs, render
@@ -30,8 +30,9 @@ from django_runbook.executors.calling import PassedChecks
 from django_runbook.executors.inline import InlineExecutor
 from django_runbook.executors.process import ProcessExecutor
 from django_runbook.executors.spawner import Spawner
-from django_runbook.journal import beginning
+from django_runbook.journal import new_run
 from django_runbook.journal.listener import Journal
+from django_runbook.journal.opening import JournalFactory
 from django_runbook.locks import factory as locks
 from django_runbook.locks import space
 from django_runbook.locks.base import Lock
@@ -49,10 +50,13 @@ from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import empty_input, tidy_text
 from django_runbook.reporters.fan_out import FanOut
 from django_runbook.results import ExitCode, RunResult
+from django_runbook.resume import resumed_run
+from django_runbook.resume.choices import ResumeChoices
+from django_runbook.resume.remaining import remaining_steps
 from django_runbook.runner import outcomes, questions
 from django_runbook.runner import run as runner
 from django_runbook.runner.context import RunContext, RunOptions
-from django_runbook.runner.recording import NoRecorder
+from django_runbook.runner.recorder import NoRecorder
 from django_runbook.signals import SignalSender
 
 # What the machine has no more of: descriptors, processes, memory, room on a disk.
@@ -214,9 +218,9 @@ class Command(CleanCommand):
         if not is_shown and isolation.is_possible and may_isolate(runbook, is_default=isolation.is_default):
             # Before anything connects to a database.
             _start_server(spawner, is_forkable=is_forkable)
-        resumed: recording.Resumed | None = None
+        resumed: resumed_run.ResumedRun | None = None
         if options["resume"] is not None:
-            resumed = recording.hold(
+            resumed = resumed_run.acquire(
                 key,
                 options["resume"],
                 new_lock=new_lock,
@@ -267,21 +271,28 @@ class Command(CleanCommand):
             answers_yes=options["yes"],
             asks_before_steps=options["step"],
         )
-        recorder = recording.Recorder(plan=planned, mask=mask, new_lock=new_lock, tell=self._warn)
+        journals = JournalFactory(plan=planned, mask=mask, new_lock=new_lock, warn=self._warn)
         journal: Journal | None = None
         if resumed is not None:
-            answers = resume.Answers(
+            choices = ResumeChoices(
                 rerun=_split(options["rerun"]), skip=_split(options["skip"]), accepts_changes=options["accept_changes"]
             )
             ask = questions.at_terminal(sys.stdin, getattr(self.stdout, "_out", sys.stdout))
             # No answer is none of the two: then the command says what they are.
             asked = None if ask is None else lambda text: ask(text) or ""
-            left = recorder.left_of(resumed, answers, left_out=chosen, ask=asked)
-            settings = dataclasses.replace(settings, past=left.past, attempt=resumed.run.attempt_count + 1)
-            journal = recorder.go_on(resumed, left, given=tuple(params), options=kept)
+            remaining = remaining_steps(resumed.run, choices, plan=planned, unselected=chosen, ask=asked, mask=mask)
+            settings = dataclasses.replace(settings, past=remaining.past, attempt=resumed.run.attempt_count + 1)
+            journal = journals.open_resumed(
+                resumed.run,
+                resumed.lock,
+                attempts=remaining.attempts,
+                skipped_pks=remaining.skipped_pks,
+                given=tuple(params),
+                options=kept,
+            )
         elif is_recorded:
-            recorded = beginning.options_of(selected, **kept)
-            journal = recorder.begin(path=path, runbook=key, given=tuple(params), options=recorded)
+            recorded = new_run.stored_options(selected, **kept)
+            journal = journals.open_new(path=path, runbook=key, given=tuple(params), options=recorded)
         if journal is not None:
             stack.callback(journal.close)
             line = command_lines.resume_command(
