@@ -24,7 +24,13 @@ from django.utils.safestring import SafeString
 from django_runbook import conf
 from django_runbook.cleaning import cleaned, cleaned_values
 from django_runbook.exceptions import RunbookError
-from django_runbook.journal.liveness import Life, life_of, lives_of, shown_status, with_status
+from django_runbook.journal.liveness import (
+    ProcessState,
+    displayed_status,
+    process_state_of,
+    process_states_of,
+    with_displayed_status,
+)
 from django_runbook.locks.base import Lock
 from django_runbook.locks.factory import Locks, new_factory
 from django_runbook.models import RUNNING, Checkpoint, FailedRow, FinishedKey, Run, StepRun
@@ -145,7 +151,7 @@ class StatusFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
         status = self.value()
-        return with_status(queryset, status, new_lock()) if status else queryset
+        return with_displayed_status(queryset, status, new_lock()) if status else queryset
 
 
 class RunList(ChangeList):
@@ -154,9 +160,9 @@ class RunList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.result_list = list(self.result_list)
-        lives = lives_of(self.result_list, new_lock())
+        process_states = process_states_of(self.result_list, new_lock())
         for run in self.result_list:
-            run.life = lives[run.pk]
+            run.process_state = process_states[run.pk]
 
 
 @admin.register(Run)
@@ -176,7 +182,7 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="status", ordering="status")
     def state(self, run: Run) -> SafeString:
-        badge = words.badge(shown_status(run, _life(run)))
+        badge = words.badge(displayed_status(run, _process_state(run)))
         if not run.exit_code:
             return badge
         return format_html('{}<span class="rb-key">exit code {}</span>', badge, str(run.exit_code))
@@ -195,7 +201,7 @@ class RunAdmin(ReadOnlyAdmin):
     @admin.display(description="duration")
     def duration(self, run: Run) -> str:
         """Return the duration of the last attempt: days may pass before a resume."""
-        return took(run, _life(run))
+        return took(run, _process_state(run))
 
     @admin.display(description="attempts", ordering="attempt_count")
     def attempts(self, run: Run) -> int:
@@ -296,7 +302,7 @@ class StepRunAdmin(ReadOnlyAdmin):
             raise Http404(f"There is no attempt {object_id} of a step.")
         context = {
             "title": f"Step {step.step_id}",
-            "page": step_page(step, life_of(step.run, new_lock())),
+            "page": step_page(step, process_state_of(step.run, new_lock())),
             **(extra_context or {}),
         }
         return self.respond(request, "django_runbook/step.html", **context)
@@ -399,10 +405,10 @@ def _command_of(row: Checkpoint | FailedRow | FinishedKey) -> str:
     return f"{row.command}, shard {row.shard}" if row.shard else row.command
 
 
-def _life(run: Run) -> Life:
+def _process_state(run: Run) -> ProcessState:
     """Return whether `RunList` found the process of a run alive."""
-    life: Life = run.life  # type: ignore[attr-defined]  # an attribute that the list gives its rows
-    return life
+    process_state: ProcessState = run.life  # type: ignore[attr-defined]  # an attribute that the list gives its rows
+    return process_state
 
 
 def _number(text: str) -> int | None:

@@ -10,7 +10,6 @@ from typing import IO
 
 from django_runbook import checking, events, reporters
 from django_runbook.binding.binder import Binder
-from django_runbook.binding.plan import Plan
 from django_runbook.cleaning import Mask
 from django_runbook.console import Console, Streams
 from django_runbook.exceptions import InvalidUsage
@@ -21,6 +20,7 @@ from django_runbook.executors.spawner import Spawner
 from django_runbook.journal.listener import Journal
 from django_runbook.locks import space
 from django_runbook.locks.factory import Locks
+from django_runbook.planning.plan import Plan
 from django_runbook.process import snapshot
 from django_runbook.process.connections import KnownConnections
 from django_runbook.process.files import kept_open
@@ -32,7 +32,7 @@ from django_runbook.results import RunResult
 from django_runbook.runner import questions
 from django_runbook.runner import run as runner
 from django_runbook.runner.context import RunContext, RunOptions
-from django_runbook.runner.recording import NoRecorder
+from django_runbook.runner.recorder import NoRecorder
 from django_runbook.signals import SignalSender
 
 

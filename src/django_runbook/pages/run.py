@@ -10,7 +10,7 @@ from typing import Self
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from django_runbook.journal.liveness import Life, life_of, shown_status
+from django_runbook.journal.liveness import ProcessState, displayed_status, process_state_of
 from django_runbook.locks.factory import Locks
 from django_runbook.models import RUNNING, UNFINISHED, Run, seconds_between
 from django_runbook.pages import words
@@ -76,13 +76,13 @@ class RunPage:
     """What there is to show of a run at a moment; without a timeline where the person may not see its steps."""
 
     run: Run
-    life: Life
+    process_state: ProcessState
     attempts: Attempts | None
     timeline: Timeline | None
 
     @property
     def look(self) -> str:
-        return shown_status(self.run, self.life)
+        return displayed_status(self.run, self.process_state)
 
     @property
     def badge(self) -> SafeString:
@@ -95,11 +95,11 @@ class RunPage:
 
     @property
     def is_life_unknown(self) -> bool:
-        return self.life is Life.UNKNOWN
+        return self.process_state is ProcessState.UNKNOWN
 
     @property
     def is_gone(self) -> bool:
-        return self.life is Life.GONE
+        return self.process_state is ProcessState.DEAD
 
     @property
     def resume_line(self) -> str:
@@ -167,7 +167,7 @@ class RunPage:
     @property
     def took(self) -> str:
         """How long it has been at work, in all of its attempts."""
-        return duration(self.timeline.axis.seconds) if self.timeline else took(self.run, self.life)
+        return duration(self.timeline.axis.seconds) if self.timeline else took(self.run, self.process_state)
 
     @property
     def cursor(self) -> Cursor:
@@ -220,25 +220,29 @@ class RunPage:
         ]
 
 
-def took(run: Run, life: Life) -> str:
+def took(run: Run, process_state: ProcessState) -> str:
     """Write how long the last attempt of a run took, or takes."""
-    if run.finished_at is None and life is not Life.GONE:
+    if run.finished_at is None and process_state is not ProcessState.DEAD:
         return words.took(seconds_between(run.resumed_at or run.started_at, timezone.now()))
     return words.took(run.took_seconds)
 
 
 def run_page(run: Run, *, new_lock: Locks, urls: Urls | None) -> RunPage:
     """The page of a run; ``urls`` is None for a person who may not see its steps."""
-    life = life_of(run, new_lock)
+    process_state = process_state_of(run, new_lock)
     if urls is None:
-        return RunPage(run=run, life=life, attempts=None, timeline=None)
+        return RunPage(run=run, process_state=process_state, attempts=None, timeline=None)
     attempts = attempts_of(run)
     failed = {}
     if urls.failed_rows is not None:
         failed = failed_rows_of(run, {row.step_id for row in attempts.rows}, url_of=urls.failed_rows)
-    frame = Frame(now=_now(life), is_gone=life is Life.GONE, url_of=urls.step, failed_rows=failed)
-    return RunPage(run=run, life=life, attempts=attempts, timeline=timeline_of(run, attempts.rows, frame))
+    frame = Frame(
+        now=_now(process_state), is_gone=process_state is ProcessState.DEAD, url_of=urls.step, failed_rows=failed
+    )
+    return RunPage(
+        run=run, process_state=process_state, attempts=attempts, timeline=timeline_of(run, attempts.rows, frame)
+    )
 
 
-def _now(life: Life) -> datetime.datetime | None:
-    return timezone.now() if life in {Life.AT_WORK, Life.UNKNOWN} else None
+def _now(process_state: ProcessState) -> datetime.datetime | None:
+    return timezone.now() if process_state in {ProcessState.ALIVE, ProcessState.UNKNOWN} else None

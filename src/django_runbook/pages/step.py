@@ -11,7 +11,7 @@ from django.db.models.functions import Left
 from django.utils.safestring import SafeString
 
 from django_runbook.cleaning import cleaned
-from django_runbook.journal.liveness import Life
+from django_runbook.journal.liveness import ProcessState
 from django_runbook.models import RUNNING, StepRun
 from django_runbook.pages import words
 from django_runbook.pages.attempts import Attempt, attempts_at, retries
@@ -124,6 +124,6 @@ def without_long_output(steps: QuerySet[Any]) -> QuerySet[Any]:
     return found
 
 
-def step_page(step: StepRun, life: Life) -> StepPage:
+def step_page(step: StepRun, process_state: ProcessState) -> StepPage:
     """The page of one attempt of a step."""
-    return StepPage(step=step, attempts=attempts_at(step), is_gone=life is Life.GONE)
+    return StepPage(step=step, attempts=attempts_at(step), is_gone=process_state is ProcessState.DEAD)

@@ -1,4 +1,4 @@
-"""What a person asks for on the command line to the steps that are left out, each with the reason."""
+"""Decides which steps the options of the command line exclude, each with the reason."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django_runbook.results import Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Ids of steps or groups, and tags."""
+    """Holds the ids of steps or groups, and the tags, that the command line selects or excludes."""
 
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
@@ -22,10 +22,10 @@ class Selection:
     skip_tags: tuple[str, ...] = ()
 
 
-def leave_out(outline: Mapping[str, Entry], selection: Selection) -> dict[str, str]:
-    """The keys of the steps that are not selected, with the reason; raises InvalidUsage.
+def unselected_steps(outline: Mapping[str, Entry], selection: Selection) -> dict[str, str]:
+    """Map the key of each unselected step to the option that excludes it; raises InvalidUsage.
 
-    Handlers and ``finally`` always belong to a run, unless ``--skip`` or ``--skip-tags`` names them.
+    Handlers and ``finally`` always run, unless ``--skip`` or ``--skip-tags`` names them.
     """
     problems = list(_problems(outline, selection))
     if problems:

@@ -8,9 +8,9 @@ import pytest
 
 from django_runbook.binding.binder import Binder
 from django_runbook.binding.catalog import Catalog
-from django_runbook.binding.plan import Plan, plan
 from django_runbook.document import source, validate
 from django_runbook.document.inputs import Given, resolve
+from django_runbook.planning.plan import Plan, plan
 
 NOW = datetime.datetime(2013, 1, 31, 6, tzinfo=datetime.UTC)
 HEAD = """

@@ -73,7 +73,7 @@ def plan(runbook: Runbook, inputs: Inputs, binder: Binder) -> Plan:
     """Bind every step of a runbook, and collect all that stands against running it."""
     planner = _Planner(binder=binder, diagnostics=list(inputs.diagnostics))
     try:
-        planner.block(runbook.block, _Place(inputs=inputs))
+        planner.block(runbook.block, _StepPlace(inputs=inputs))
     except _TooManyStepsError as error:
         planner.diagnostics.append(error.diagnostic)
     return Plan(
@@ -103,7 +103,7 @@ class _Skip(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
+class _StepPlace:
     """Where a step stands: in which file, list and groups, and for which items of the loops around it."""
 
     inputs: Inputs
@@ -114,7 +114,7 @@ class _Place:
     group_ids: tuple[str, ...] = ()
     skip: _Skip = _Skip.NO
 
-    def inside(self, group_id: str, **changes: Any) -> _Place:
+    def inside(self, group_id: str, **changes: Any) -> _StepPlace:
         return replace(self, group_ids=(*self.group_ids, group_id), **changes)
 
 
@@ -124,12 +124,12 @@ class _Planner:
     diagnostics: list[Diagnostic]
     steps: dict[str, PlannedStep] = field(default_factory=dict)
 
-    def block(self, block: Block, place: _Place) -> None:
+    def block(self, block: Block, place: _StepPlace) -> None:
         for role, steps in lists_of(block, place.role):
             for step in steps:
                 self._step(step, place if role is place.role else replace(place, role=role))
 
-    def _step(self, step: Step, place: _Place) -> None:
+    def _step(self, step: Step, place: _StepPlace) -> None:
         if step.retry is not None or not isinstance(step.continue_on_error, bool):
             self._report(errors.check_names(step), place)
         place = replace(place, skip=self._skip(step, place))
@@ -145,7 +145,7 @@ class _Planner:
             inputs = place.inputs.with_item(item)
             self._once(step, place.inside(loop_id, inputs=inputs, indexes=(*place.indexes, number)))
 
-    def _skip(self, step: Step, place: _Place) -> _Skip:
+    def _skip(self, step: Step, place: _StepPlace) -> _Skip:
         """Find out whether the step is known to be skipped, before the items of its loop."""
         if step.when is None or place.skip is not _Skip.NO or not is_known(step.when, place.inputs.knows):
             return place.skip
@@ -157,7 +157,7 @@ class _Planner:
             return _Skip.NO
         return _Skip.TODAY if place.inputs.is_timed(step.when) else _Skip.ALWAYS
 
-    def _items(self, for_each: Located, place: _Place) -> tuple[object, ...] | None:
+    def _items(self, for_each: Located, place: _StepPlace) -> tuple[object, ...] | None:
         if not is_resolvable(for_each, place.inputs):
             return None
         try:
@@ -167,7 +167,7 @@ class _Planner:
                 self._report_error(error, place)
             return None
 
-    def _once(self, step: Step, place: _Place) -> None:
+    def _once(self, step: Step, place: _StepPlace) -> None:
         match step:
             case CommandStep():
                 binding = self.binder.bind(step, inputs=place.inputs)
@@ -186,7 +186,7 @@ class _Planner:
             case CallStep():
                 self._call(step, place)
 
-    def _call(self, step: CallStep, place: _Place) -> None:
+    def _call(self, step: CallStep, place: _StepPlace) -> None:
         known = place.inputs
         try:
             inputs = resolve_call(step, known)
@@ -209,7 +209,7 @@ class _Planner:
         )
         self.block(step.runbook.block, inner)
 
-    def _add(self, step: Step, place: _Place, **known: Any) -> str:
+    def _add(self, step: Step, place: _StepPlace, **known: Any) -> str:
         key = place.prefix + step.id
         step_id = instance_id(key, place.indexes)
         if len(self.steps) >= MAX_STEPS:
@@ -222,11 +222,11 @@ class _Planner:
         )
         return step_id
 
-    def _report(self, found: Iterable[Diagnostic], place: _Place) -> None:
+    def _report(self, found: Iterable[Diagnostic], place: _StepPlace) -> None:
         judged = (item for item in found if place.skip is not _Skip.ALWAYS or item.code in _ABOUT_NAMES)
         self.diagnostics += (item if item.path else replace(item, path=place.path) for item in judged)
 
-    def _report_error(self, error: ExpressionError, place: _Place) -> None:
+    def _report_error(self, error: ExpressionError, place: _StepPlace) -> None:
         self._report((Diagnostic(code="RB320", message=error.message, span=error.span),), place)
 
 

@@ -1,4 +1,4 @@
-"""A Runbook to the same one with ``--dry-run`` at every command that has it."""
+"""Adds ``--dry-run`` to every command of a Runbook that has this option."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NAMES = frozenset(("dry-run", "dry_run", "--dry-run"))
 
 
 def prepare(runbook: Runbook, catalog: Catalog) -> tuple[Runbook, frozenset[str]]:
-    """The runbook for a dry run, and the keys of the commands that have no ``--dry-run``."""
+    """Return the runbook for a dry run, and the keys of the commands without ``--dry-run``."""
     lacking: set[str] = set()
     block = _block(runbook.block, catalog, lacking, prefix="")
     return replace(runbook, block=block), frozenset(lacking)
@@ -53,6 +53,6 @@ def _has_dry_run(step: CommandStep, catalog: Catalog) -> bool:
     try:
         parser = catalog.get(str(step.command[0].value)).parser
     except (UnknownCommandError, BrokenCommandError):
-        # The plan tells of it, at its place.
+        # The plan reports it at the command's position.
         return False
     return parser is not None and any("--dry-run" in one._option_string_actions for one in walk(parser.root))

@@ -1,4 +1,4 @@
-"""Write rows for people: a table of runs, one run with its steps, the output of a step."""
+"""Formats rows as text: a table of runs, one run with its steps, the output of a step."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from django_runbook.wording import LIBRARIES, exact_duration, in_short, named
 _SYMBOLS = {"succeeded": "✓", "skipped": "-", "not_run": "-", "running": "…"}
 _FAILED = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value, StepStatus.INTERRUPTED.value))
 _ID_LENGTH = 8
-# Errors whose message is for people: a traceback adds nothing to it.
-_MEANT = frozenset(("CommandError", "SystemExit", ""))
-# What a line about a step does not need.
+# Errors with a message for the user: a traceback adds nothing.
+_WITHOUT_TRACEBACK = frozenset(("CommandError", "SystemExit", ""))
+# Columns that a line about a step does not need.
 LONG_COLUMNS = ("output_head", "output_tail", "traceback", "output", "definition")
 
 
 def table(runs: Sequence[tuple[Run, str]]) -> Iterator[str]:
-    """Yield the lines of a table of runs, each with the status that it has in truth."""
+    """Yield the lines of a table of runs, each with its status to display."""
     head = ("RUN", "RUNBOOK", "STATUS", "STARTED", "TOOK", "ATTEMPTS")
     rows = [
         (run.id[:_ID_LENGTH], _line(run.runbook), status, _time(run.started_at), _took(run), str(run.attempt_count))
@@ -54,27 +54,27 @@ def run_lines(run: Run, status: str, steps: Iterable[StepRun]) -> Iterator[str]:
         yield f"  commit    {run.git_commit[:12]}"
     for name, value in run.params.items():
         yield f"  param     {name} = {_line(value)}"
-    is_gone = run.status == RUNNING and status == RunStatus.INTERRUPTED
+    is_dead = run.status == RUNNING and status == RunStatus.INTERRUPTED
     for step in steps:
-        yield step_line(step, is_gone=is_gone)
+        yield step_line(step, is_dead=is_dead)
 
 
-def doubts(run: Run, status: str, steps: Iterable[StepRun]) -> Iterator[str]:
-    """Yield the two answers to each command that was interrupted, for whoever resumes the run."""
+def in_doubt_lines(run: Run, status: str, steps: Iterable[StepRun]) -> Iterator[str]:
+    """Yield a line for each interrupted command, with the two ways to resume the run."""
     if status not in UNFINISHED:
         return
     latest = {step.step_id: step for step in steps if step.kind == "command"}
     for step in latest.values():
         if step.started_at is not None and step.status in {RUNNING, StepStatus.INTERRUPTED}:
             yield (
-                f"{named(_line(step.name), step.step_id)} was interrupted and it is unknown how much it did: "
-                f"--rerun {step.step_id} runs it again, --skip {step.step_id} counts it as done"
+                f"step {named(_line(step.name), step.step_id)} was interrupted and its outcome is unknown: "
+                f"--rerun {step.step_id} runs it again, --skip {step.step_id} marks it as done"
             )
 
 
-def step_line(step: StepRun, *, is_gone: bool = False) -> str:
-    """Write one attempt of a step as a line; ``is_gone`` says that the process of its run died."""
-    status = StepStatus.INTERRUPTED.value if is_gone and step.status == RUNNING else step.status
+def step_line(step: StepRun, *, is_dead: bool = False) -> str:
+    """Format one attempt of a step as a line; ``is_dead`` is true if the process of its run died."""
+    status = StepStatus.INTERRUPTED.value if is_dead and step.status == RUNNING else step.status
     indent = "  " * (len(step.group_ids) + 1)
     symbol = "!" if step.ignored else _SYMBOLS.get(status, "✗")
     notes = [status]
@@ -90,23 +90,23 @@ def step_line(step: StepRun, *, is_gone: bool = False) -> str:
 
 
 def output_lines(step: StepRun, *, has_traceback: bool = False) -> Iterator[str]:
-    """Yield what a step has written, as far as it was kept, and its error: whole, or what a person needs of it."""
+    """Yield the recorded output of a step and its error, with the whole traceback or only the frames of the project."""
     if step.output_head:
         yield step.output_head
     if step.left_out_count:
-        yield f"… {step.left_out_count} lines are left out …"
+        yield f"… {step.left_out_count} lines omitted …"
     if step.output_tail:
         yield step.output_tail
     if step.message or step.error_type:
-        yield step.message if step.error_type in _MEANT else f"{step.error_type}: {step.message}"
+        yield step.message if step.error_type in _WITHOUT_TRACEBACK else f"{step.error_type}: {step.message}"
     if has_traceback:
         yield from step.traceback.splitlines()
-    elif step.error_type not in _MEANT:
+    elif step.error_type not in _WITHOUT_TRACEBACK:
         yield from own_frames(step.traceback)
 
 
 def own_frames(traceback: str) -> Iterator[str]:
-    """Yield the frames of a traceback that are not those of libraries, nor ours."""
+    """Yield the frames of a traceback outside of libraries and of django-runbook."""
     lines = traceback.splitlines()
     starts = [number for number, line in enumerate(lines) if line.startswith("  File ")]
     for start, end in pairwise([*starts, len(lines)]):
@@ -114,32 +114,32 @@ def own_frames(traceback: str) -> Iterator[str]:
             yield from (line for line in lines[start:end] if line.startswith("  "))
 
 
-def failures(steps: Iterable[StepRun]) -> list[StepRun]:
-    """Return the last attempts of the steps that failed, without the groups around them."""
+def failed_steps(steps: Iterable[StepRun]) -> list[StepRun]:
+    """Return the last attempts of the failed steps, without the groups around them."""
     latest = {step.step_id: step for step in steps if step.kind == "command"}
     return [step for step in latest.values() if step.status in _FAILED]
 
 
 def as_dict(row: Run | StepRun, **more: Any) -> dict[str, Any]:
-    """Return all columns of a row as plain data, but for the token of its process."""
-    left_out = {"owner"}
+    """Return all columns of a row as JSON, except the token of its process."""
+    excluded = {"owner"}
     values = {
-        one.attname: getattr(row, one.attname) for one in row._meta.concrete_fields if one.attname not in left_out
+        one.attname: getattr(row, one.attname) for one in row._meta.concrete_fields if one.attname not in excluded
     }
-    return {name: _plain(value) for name, value in {**values, **more}.items()}
+    return {name: _to_json(value) for name, value in {**values, **more}.items()}
 
 
 def _line(value: object) -> str:
-    """Write a value as one line that moves no cursor, and that every stream and every mail takes."""
+    """Format a value as one line without control characters, for any stream or mail."""
     return storable(" ".join(tidy_text(str(value), str).splitlines()))
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as every reader of JSON takes it: Python reads and writes numbers that JSON does not have."""
+def _to_json(value: Any) -> Any:
+    """Return a value as strict JSON, without the numbers that only Python's parser accepts."""
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
+        return {name: _to_json(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_to_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return json.dumps(value)
     return value.isoformat() if isinstance(value, datetime.datetime) else value

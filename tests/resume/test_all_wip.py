@@ -225,9 +225,7 @@ def test_a_refused_run_is_recorded_hides_no_other_and_is_never_resumed(tmp_path:
     assert refused.reason.startswith('the lock "theirs" is held by the other one, process ')
     told = resume(tmp_path, LOCKED, resume=refused.pk)
     assert told.exit_code == 2
-    assert (
-        f"the run {refused.pk} was refused, and nothing of it was run: start a new run, without --resume" in told.errors
-    )
+    assert f"run {refused.pk} was refused before any step began: start a new run, without --resume" in told.errors
     assert resume(tmp_path, LOCKED).exit_code == 0
     assert effects(tmp_path) == ["one", "two", "two"]
     assert [row.status for row in Run.objects.newest_first()] == ["refused", "succeeded"]
@@ -239,10 +237,10 @@ def test_where_nothing_had_begun_there_is_nothing_to_resume(tmp_path: Path) -> N
     refused = refuse(tmp_path)
     told = resume(tmp_path, LOCKED)
     assert told.exit_code == 2
-    assert f"the newest one, {refused.pk}, was refused; start a new run, without --resume" in told.errors
+    assert f"the newest run, {refused.pk}, was refused; start a new run, without --resume" in told.errors
     Run.objects.update(status="interrupted")
     told = resume(tmp_path, LOCKED)
-    assert f"the newest one, {refused.pk}, had not begun; start a new run" in told.errors
+    assert f"the newest run, {refused.pk}, had not begun; start a new run" in told.errors
 
 
 def stop_before_the_first_step(directory: Path) -> None:
@@ -308,7 +306,7 @@ def test_a_run_that_ended_before_it_began_hides_no_other(tmp_path: Path, end: Ca
     assert newer != older
     told = resume(tmp_path, LOCKED, resume=newer.pk)
     assert told.exit_code == 2
-    assert f"the run {newer.pk} had not begun when it ended, and nothing of it was run: start a new run" in told.errors
+    assert f"run {newer.pk} ended before any step began: start a new run" in told.errors
     assert resume(tmp_path, LOCKED).exit_code == 0
     older.refresh_from_db()
     assert (older.status, older.attempt_count) == ("succeeded", 2)
@@ -344,7 +342,7 @@ def test_only_runs_that_had_begun_are_named_as_unfinished(tmp_path: Path) -> Non
     run(tmp_path, LOCKED)
     told = resume(tmp_path, LOCKED)
     assert told.exit_code == 2
-    assert f"there is nothing to resume; older runs are unfinished: --resume {older.pk}" in told.errors
+    assert f"there is nothing to resume; older unfinished runs: --resume {older.pk}" in told.errors
     assert stopped.pk not in told.errors
 
 
@@ -373,12 +371,12 @@ def test_a_run_under_other_locks_is_resumed_only_where_a_person_says_that_it_is_
         with held(row.lock_name):
             pass
     else:
-        settings.RUNBOOK = {**settings.RUNBOOK, "LOCK": "tests.test_resume.OwnLocks"}
+        settings.RUNBOOK = {**settings.RUNBOOK, "LOCK": "tests.resume.test_all_wip.OwnLocks"}
     told = resume(tmp_path, rerun=["two"])
     assert told.exit_code == 2
-    assert f"the run {row.pk} may still be running: process {row.pid} of " in told.errors
-    assert f'since it is kept by "{before}" and not by "' in told.errors
-    assert f"once that process is gone, give the id: --resume {row.pk}" in told.errors
+    assert f"run {row.pk} may still be running: process {row.pid} of " in told.errors
+    assert f'because it is in "{before}" and not in "' in told.errors
+    assert f"once that process has ended, pass the id: --resume {row.pk}" in told.errors
     assert resume(tmp_path, resume=row.pk, rerun=["two"]).exit_code == 0
     row.refresh_from_db()
     # From now on, these are its locks.
@@ -403,7 +401,7 @@ def test_a_run_of_another_runbook_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     told = resume(tmp_path / "other", TWO, resume=Run.objects.get().pk)
     assert told.exit_code == 2
-    assert "test.yml, not of" in told.errors
+    assert "test.yml, not to" in told.errors
 
 
 def test_a_run_that_is_at_work_is_not_resumed(tmp_path: Path) -> None:
@@ -541,7 +539,7 @@ steps:
     more = text.replace("--log log}]", "--log log}, {id: new, command: effect new --log log}]")
     told = resume(tmp_path, more)
     assert told.exit_code == 2
-    assert "new is new, in a group that is done" in told.errors
+    assert 'step "new" is new in a completed group' in told.errors
     assert resume(tmp_path, more, accept_changes=True).exit_code == 0
     assert effects(tmp_path) == ["a", "after", "after"]
 
@@ -695,7 +693,7 @@ def test_a_finished_step_that_is_gone_is_refused(tmp_path: Path) -> None:
     run(tmp_path, TWO)
     told = resume(tmp_path, "steps:" + TWO.partition("log}")[2])
     assert told.exit_code == 2
-    assert "one is not in the runbook any more" in told.errors
+    assert 'step "one" is no longer in the runbook' in told.errors
 
 
 def test_a_variable_that_a_finished_step_used_is_part_of_it(tmp_path: Path) -> None:
@@ -983,7 +981,7 @@ def test_a_parameter_that_is_gone_is_left_out_where_changes_are_accepted(tmp_pat
     text = text.replace("old: 1, ", "")
     told = resume(tmp_path, text)
     assert told.exit_code == 2
-    assert 'no parameter "old" any more, which the run was given; --accept-changes' in told.errors
+    assert 'began with the parameter "old", which the runbook no longer has; --accept-changes' in told.errors
     assert resume(tmp_path, text, accept_changes=True).exit_code == 0
     assert effects(tmp_path) == ["6", "6"]
 
@@ -1031,7 +1029,7 @@ finally: [{id: clean, command: effect clean --log log}]
     run(tmp_path, text)
     told = resume(tmp_path, **answer)
     assert told.exit_code == 2
-    assert "of this id" in told.errors
+    assert "with this id" in told.errors
 
 
 # -- secrets ---------------------------------------------------------------------------------------------------------------
@@ -1093,7 +1091,7 @@ def test_a_step_that_was_moved_into_a_group_that_is_done_is_not_left_out(tmp_pat
         tmp_path, MOVED.replace("\n  - {id: b", "\n      - {id: b").replace("\n  - {id: c", "\n      - {id: c")
     )
     assert told.exit_code == 2
-    assert "b is new, in a group that is done\nc is new, in a group that is done" in told.errors
+    assert 'step "b" is new in a completed group\nstep "c" is new in a completed group' in told.errors
     assert effects(tmp_path) == ["a", "b"]
 
 
@@ -1115,7 +1113,7 @@ steps:
     mend(tmp_path)
     added = text + "      - {id: new, command: effect new --log log}\n"
     told = resume(tmp_path, added)
-    assert (told.exit_code, "new is new, in a group that is done" in told.errors) == (2, True)
+    assert (told.exit_code, 'step "new" is new in a completed group' in told.errors) == (2, True)
     assert resume(tmp_path, added, accept_changes=True).exit_code == 0
     assert effects(tmp_path) == ["a-x", "b", "a-y", "b", "b", "new"]
 
@@ -1132,7 +1130,7 @@ steps:
     told = resume(tmp_path, text % after)
     assert told.exit_code == 2
     assert "outer" in told.errors
-    assert "inner is in another loop now, or in none any more" in told.errors
+    assert 'step "inner" is in a different loop now, or no longer in a loop' in told.errors
     assert effects(tmp_path) == ["a", "b"]
 
 
@@ -1385,7 +1383,7 @@ def test_the_narrower_of_two_answers_holds(tmp_path: Path) -> None:
     run(tmp_path, text)
     die("load[2]", "load")
     told = resume(tmp_path, rerun=["load[2]"], skip=["load"])
-    assert (told.exit_code, "--rerun load[2]: --skip counts it as done" in told.errors) == (2, True)
+    assert (told.exit_code, "--rerun load[2]: --skip marks it as done" in told.errors) == (2, True)
     assert resume(tmp_path, rerun=["load"], skip=["load[2]"]).exit_code == 0
     assert effects(tmp_path) == ["a", "b", "c", "a", "c"]
 
@@ -1398,7 +1396,9 @@ def test_a_step_that_the_run_began_without_is_not_run_again(tmp_path: Path) -> N
         skip=["a"],
     )
     told = resume(tmp_path, rerun=["a"])
-    assert (told.exit_code, "--rerun a: the run began without it (--skip)" in told.errors) == (2, True), told.errors
+    assert (told.exit_code, "--rerun a: the run began without this step (--skip)" in told.errors) == (2, True), (
+        told.errors
+    )
 
 
 def test_an_answer_does_not_outlive_the_attempt_that_it_was_given_for(tmp_path: Path) -> None:
@@ -1409,7 +1409,7 @@ def test_an_answer_does_not_outlive_the_attempt_that_it_was_given_for(tmp_path: 
     changed = text.replace("effect first --log log", "effect first --log log --fail-if broken")
     assert resume(tmp_path, changed, rerun=["first", "one"], accept_changes=True).statuses["one"] == "not_run"
     told = resume(tmp_path, changed)
-    assert (told.exit_code, "one was interrupted" in told.errors) == (2, True)
+    assert (told.exit_code, 'step "one" was interrupted' in told.errors) == (2, True)
     mend(tmp_path)
     assert resume(tmp_path, changed, rerun=["one"]).exit_code == 0
     assert effects(tmp_path) == ["first", "one", "first", "first", "one"]

@@ -1,4 +1,4 @@
-"""Make the row of a run that is about to start, with what of it can be given to a later attempt."""
+"""Builds the row of a new run, and the columns that a resume changes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from django_runbook.binding.plan import Plan
 from django_runbook.fields import storable
 from django_runbook.models import Run
+from django_runbook.planning.plan import Plan
+from django_runbook.planning.selection import Selection
 from django_runbook.process.masking import Mask
-from django_runbook.runner.selection import Selection
 
 _GIT_SECONDS: Final = 2.0
 
@@ -26,9 +26,9 @@ _GIT_SECONDS: Final = 2.0
 def new_run(
     plan: Plan, *, path: Path, runbook: str, given: Collection[str], options: Mapping[str, Any], mask: Mask
 ) -> Run:
-    """Make the row of a new run, without storing it.
+    """Build the row of a new run, without storing it.
 
-    ``runbook`` is its name over releases, ``given`` are the names of the parameters that the caller gave.
+    ``runbook`` is its name in all releases, ``given`` are the names of the parameters that the caller passed.
     """
     params, withheld = _split(plan, given, mask=mask)
     run = Run(
@@ -41,57 +41,57 @@ def new_run(
         params=params,
         options={**options, "withheld_params": withheld},
         owner=new_owner(),
-        **here(),
+        **process_columns(),
     )
     run.begin(plan.inputs.now)
     return run
 
 
-def columns_to_resume(
+def columns_for_resume(
     run: Run, plan: Plan, *, given: Collection[str], options: Mapping[str, Any], mask: Mask
 ) -> dict[str, Any]:
-    """Return what a resumed run was given: as it began, and what is new since then."""
+    """Return the columns that a resume changes: the process, and the parameters and options that are new."""
     params, withheld = _split(plan, given, mask=mask)
     withheld = sorted({*run.options.get("withheld_params", ()), *withheld})
-    # What held a secret once is not stored when the secret is another one.
+    # A value that held a secret once is not stored after the secret has changed.
     new = {name: value for name, value in params.items() if name not in withheld}
     kept = {name: value for name, value in run.params.items() if name in plan.inputs.params and name not in withheld}
     return {
-        **here(),
+        **process_columns(),
         "params": new | kept,
         "options": {**run.options, **options, "withheld_params": withheld},
     }
 
 
 def _split(plan: Plan, given: Collection[str], *, mask: Mask) -> tuple[dict[str, object], list[str]]:
-    """Return the parameters that can be recorded, and the names of those that were given and cannot."""
-    params = {name: plain for name, value in plan.inputs.params.items() if (plain := _plain(value)) is not None}
+    """Return the parameters to record, and the names of passed parameters that cannot be recorded."""
+    params = {name: plain for name, value in plan.inputs.params.items() if (plain := _to_json(value)) is not None}
     shown = {name: value for name, value in params.items() if mask(str(value)) == str(value)}
     return shown, sorted(name for name in given if name not in shown)
 
 
 def new_owner() -> str:
-    """Return a token that no other process has."""
+    """Return a unique token of this process."""
     return uuid.uuid4().hex
 
 
-def here() -> dict[str, Any]:
-    """Return this process, by the names of the columns."""
+def process_columns() -> dict[str, Any]:
+    """Return the columns that identify this process."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
-        # A container's user often has no name.
+        # The user of a container often has no name.
         user = str(os.getuid())
     return {"host": socket.gethostname()[:255], "pid": os.getpid(), "user": storable(user)[:150]}
 
 
-def options_of(selection: Selection, **more: Any) -> dict[str, Any]:
-    """Return a selection as plain data, for `selection_of`."""
+def stored_options(selection: Selection, **more: Any) -> dict[str, Any]:
+    """Return the options of a run as JSON, with its selection."""
     names = ("only", "skip", "start_at", "tags", "skip_tags")
     return {**{name: getattr(selection, name) for name in names}, **more}
 
 
-def selection_of(run: Run) -> Selection:
+def stored_selection(run: Run) -> Selection:
     """Return the selection that a run began with."""
     options = run.options
     return Selection(
@@ -103,8 +103,8 @@ def selection_of(run: Run) -> Selection:
     )
 
 
-def _plain(value: object) -> object:
-    """Return a parameter as JSON has it; None if that could not be given back."""
+def _to_json(value: object) -> object:
+    """Return a parameter as JSON; None if JSON cannot represent it."""
     if isinstance(value, datetime.date):
         return value.isoformat()
     try:
@@ -115,7 +115,7 @@ def _plain(value: object) -> object:
 
 
 def _commit_of(path: Path) -> str:
-    """Return the commit of the checkout that has the file; empty if there is none."""
+    """Return the current commit of the repository around the file; an empty string without a repository."""
     folder = path.resolve().parent
     if not any((place / ".git").exists() for place in (folder, *folder.parents)):
         return ""

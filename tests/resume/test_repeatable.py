@@ -12,9 +12,10 @@ import pytest
 from django.core.management import find_commands
 from pytest_django import Settings
 
-from django_runbook import conf, repeating
+from django_runbook import conf
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.repeating import VERDICTS, Repeatable
+from django_runbook.resume import repeatable
+from django_runbook.resume.repeatable import VERDICTS, RepeatableCommands
 from tests.locks.backends import alias_on
 
 CONTRIB = [
@@ -50,12 +51,12 @@ def test_an_app_without_commands_has_no_verdicts() -> None:
     ],
 )
 def test_a_command_is_safe_where_its_verdict_says_so(command: str, is_safe: bool) -> None:  # noqa: FBT001 - a parameter
-    assert Repeatable().is_safe(command, ()) is is_safe
+    assert RepeatableCommands().is_safe(command, ()) is is_safe
 
 
 def test_a_project_names_its_own(settings: Settings) -> None:
     settings.RUNBOOK = {"IDEMPOTENT": ["say", "loaddata"]}
-    repeatable = Repeatable(own=conf.read().idempotent)
+    repeatable = RepeatableCommands(own=conf.read().idempotent)
     assert [repeatable.is_safe(name, ()) for name in ("say", "loaddata", "flush")] == [True, True, False]
 
 
@@ -67,15 +68,15 @@ def test_what_is_no_list_of_names_is_refused(settings: Settings, value: object) 
 
 
 def test_a_command_that_a_project_has_replaced_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Repeatable().is_safe("migrate", ())
+    assert RepeatableCommands().is_safe("migrate", ())
     found: dict[str, Any] = {"migrate": "shop", "check": object()}
-    monkeypatch.setattr(repeating, "get_commands", lambda: found)
-    assert not Repeatable().is_safe("migrate", ())
-    assert not Repeatable().is_safe("check", ())
+    monkeypatch.setattr(repeatable, "get_commands", lambda: found)
+    assert not RepeatableCommands().is_safe("migrate", ())
+    assert not RepeatableCommands().is_safe("check", ())
 
 
 def test_migrate_is_safe_where_a_migration_is_rolled_back_as_a_whole() -> None:
-    migrate = Repeatable().is_safe
+    migrate = RepeatableCommands().is_safe
     with alias_on("mariadb") as maria, alias_on("postgresql") as postgres:
         for words, is_safe in (
             ((), True),

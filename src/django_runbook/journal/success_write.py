@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django_runbook.exceptions import JournalLost
-from django_runbook.journal.writer import GONE
+from django_runbook.journal.connection import GONE
 from django_runbook.models import StepRun
 from django_runbook.results import StepStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RowOfSuccess:
-    """Makes the row of a step say that it succeeded; it is passed to the process of the step, and called there.
+class SuccessWrite:
+    """Marks the row of a step as succeeded; it is passed to the process of the step and called there.
 
-    ``status`` is what the row says before; ``using`` is the database of the transaction.
+    ``status`` is the present status of the row; ``using`` is the database of the transaction.
     """
 
     pk: int

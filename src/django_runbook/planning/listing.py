@@ -1,28 +1,28 @@
-"""A Plan to the texts of ``--plan`` and ``--list``."""
+"""Prints a Plan for ``--plan``, and its steps for ``--list``."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
 
-from django_runbook.binding.plan import Plan, PlannedStep
 from django_runbook.binding.texts import has_holes
 from django_runbook.document.expressions import as_written
 from django_runbook.document.loops import label_of
 from django_runbook.document.outline import Entry
 from django_runbook.document.runbook import CallStep, CommandStep, GroupStep, LockSettings, Step
+from django_runbook.planning.plan import Plan, PlannedStep
 from django_runbook.process.masking import MASK, Mask
 from django_runbook.results import Role
 from django_runbook.wording import exact_duration
 
 
 def plan(planned: Plan, left_out: Mapping[str, str], *, mask: Mask) -> str:
-    """Every step with its arguments; ``?`` where one depends on an output."""
+    """Show every step with its arguments; a value that depends on an output is shown as ``?``."""
     return "".join(f"{line}\n" for line in _plan_lines(planned, left_out, mask))
 
 
 def steps(planned: Plan, left_out: Mapping[str, str], *, mask: Mask) -> str:
-    """Every step with its id, its name and its tags."""
+    """Show every step with its id, its name and its tags."""
     width = max((len(key) + 2 * len(entry.group_keys) for key, entry in planned.outline.items()), default=0)
     lines = (_list_line(entry, left_out, width=width) for entry in planned.outline.values())
     return "".join(f"{mask(line)}\n" for line in lines)
