@@ -72,7 +72,7 @@ def test_a_stop_is_told_once_and_ends_nobody(scene: Scene) -> None:
     scene.stop.request()
     ladder.climb()
     ladder.climb()
-    assert (ladder.cause, scene.sent, scene.told) == (None, [], [messages.Stop(number=signal.SIGTERM)])
+    assert (ladder.cause, scene.sent, scene.told) == (None, [], [messages.StopRequest(number=signal.SIGTERM)])
 
 
 def test_after_the_deadline_comes_sigterm_and_after_the_grace_sigkill(scene: Scene) -> None:
@@ -82,7 +82,7 @@ def test_after_the_deadline_comes_sigterm_and_after_the_grace_sigkill(scene: Sce
     assert (ladder.cause, scene.sent, scene.told) == (
         Cause.TIMEOUT,
         [signal.SIGTERM],
-        [messages.End(number=signal.SIGTERM, is_forced=False)],
+        [messages.EndRequest(number=signal.SIGTERM, is_forced=False)],
     )
     ladder.climb()
     ladder.climb()
@@ -123,10 +123,10 @@ def test_a_command_that_listens_is_asked_before_it_is_ended(scene: Scene) -> Non
     ladder.begin(PID, keeper_pid=KEEPER)
     ladder.start_clock(is_listening=True)
     ladder.climb()
-    assert (ladder.cause, scene.sent, scene.told) == (Cause.TIMEOUT, [], [messages.Stop(number=signal.SIGTERM)])
+    assert (ladder.cause, scene.sent, scene.told) == (Cause.TIMEOUT, [], [messages.StopRequest(number=signal.SIGTERM)])
     time.sleep(0.16)
     ladder.climb()
-    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.End(number=signal.SIGTERM, is_forced=True)])
+    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.EndRequest(number=signal.SIGTERM, is_forced=True)])
     time.sleep(0.05)
     ladder.climb()
     assert scene.sent == [signal.SIGTERM, signal.SIGKILL]
@@ -138,7 +138,7 @@ def test_a_command_that_handles_sigterm_has_most_of_the_grace_before_it_is_force
     ladder.climb()
     time.sleep(0.16)
     ladder.climb()
-    ends = [messages.End(number=signal.SIGTERM, is_forced=is_forced) for is_forced in (False, True)]
+    ends = [messages.EndRequest(number=signal.SIGTERM, is_forced=is_forced) for is_forced in (False, True)]
     assert (scene.sent, scene.told) == ([signal.SIGTERM], ends)
 
 
@@ -169,7 +169,7 @@ def test_a_second_request_ends_the_command_with_the_signal_that_came(scene: Scen
     scene.stop.request(signal.SIGINT)
     scene.stop.end()
     ladder.climb()
-    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.End(number=signal.SIGINT, is_forced=True)])
+    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.EndRequest(number=signal.SIGINT, is_forced=True)])
 
 
 def test_a_process_that_does_not_end_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +186,7 @@ def test_what_was_due_before_there_was_a_process_it_gets_as_soon_as_it_is_there(
     ladder.climb()
     assert (scene.sent, scene.told) == ([], [])
     ladder.begin(PID, keeper_pid=KEEPER)
-    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.End(number=signal.SIGTERM, is_forced=False)])
+    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.EndRequest(number=signal.SIGTERM, is_forced=False)])
 
 
 def test_the_last_rung_without_a_process_is_the_end(scene: Scene) -> None:

@@ -12,7 +12,7 @@ from django.db import connections
 from django_runbook import conf
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.locks import space
-from django_runbook.locks.base import Holder, Kept, Lock, Probe, complete
+from django_runbook.locks.base import Holder, Lock, LockState, Probe, complete
 from django_runbook.locks.factory import new_factory
 from django_runbook.locks.file import FileLock
 from django_runbook.locks.redis import RedisLock
@@ -70,8 +70,8 @@ def test_a_backend_of_a_projects_own_gets_its_options(settings: Any) -> None:
     assert (lock.name, OwnLock.told) == ("import", ("a test", "red"))
 
 
-@pytest.mark.parametrize(("is_held", "kept"), [(True, Kept.HELD), (False, Kept.LOST)])
-def test_a_backend_that_can_do_only_the_least_gets_safe_answers(settings: Any, is_held: bool, kept: Kept) -> None:  # noqa: FBT001 - a parameter of the test
+@pytest.mark.parametrize(("is_held", "kept"), [(True, LockState.HELD), (False, LockState.LOST)])
+def test_a_backend_that_can_do_only_the_least_gets_safe_answers(settings: Any, is_held: bool, kept: LockState) -> None:  # noqa: FBT001 - a parameter of the test
     lock = lock_by(settings, {"BACKEND": "tests.locks.test_factory.OwnLock", "OPTIONS": {"colour": "red"}})
     OwnLock.answer = is_held
     assert lock.acquire() is None
@@ -95,7 +95,7 @@ def test_a_lock_that_forwards_what_it_does_not_know_has_the_answers_of_the_other
     assert isinstance(lock, Forwarding)
     assert lock.probe() is Probe.UNKNOWN
     assert lock.acquire() is None
-    assert (lock.probe(), lock.keep()) == (Probe.HELD, Kept.HELD)
+    assert (lock.probe(), lock.keep()) == (Probe.HELD, LockState.HELD)
     lock.discard()
     assert list(tmp_path.iterdir()) == []
 

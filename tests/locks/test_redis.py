@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from django_runbook.exceptions import InvalidUsage, LockUnavailable
-from django_runbook.locks.base import PATIENCE_SECONDS, Kept, Probe
+from django_runbook.locks.base import PATIENCE_SECONDS, LockState, Probe
 from django_runbook.locks.redis import RedisLock
 from tests.batch.support import read_line
 from tests.locks.backends import EXPIRY_SECONDS, backend_of, eventually, holder_of, is_free, locks
@@ -100,14 +100,14 @@ def test_a_lock_that_nobody_has_acquired_meanwhile_is_acquired_again(
     server: Server, lock: RedisLock, name: str
 ) -> None:
     assert lock.acquire() is None
-    assert lock.keep() is Kept.HELD
+    assert lock.keep() is LockState.HELD
     forget(server)
     assert eventually(lambda: not lock.is_held())
-    assert [lock.keep(), lock.keep()] == [Kept.RETAKEN, Kept.HELD]
+    assert [lock.keep(), lock.keep()] == [LockState.RETAKEN, LockState.HELD]
     assert holder_of(lock_on(server, name)).pid == os.getpid()
     # The new lease is renewed as the old one was.
     time.sleep(EXPIRY_SECONDS * 1.5)
-    assert (lock.is_held(), lock.keep()) == (True, Kept.HELD)
+    assert (lock.is_held(), lock.keep()) == (True, LockState.HELD)
     lock.release()
     assert is_free(lock_on(server, name))
 
@@ -133,7 +133,7 @@ def test_a_lock_that_somebody_else_has_acquired_meanwhile_is_lost(
     if is_released:
         other.release()
     assert eventually(lambda: not lock.is_held())
-    assert [lock.keep(), lock.keep()] == [Kept.LOST] * 2
+    assert [lock.keep(), lock.keep()] == [LockState.LOST] * 2
     assert other.is_held() is not is_released
     lock.release()
     other.release()
@@ -145,10 +145,10 @@ def test_a_redis_that_was_away_for_longer_than_the_lease_gives_the_lock_back(
 ) -> None:
     assert lock.acquire() is None
     server.stop()
-    assert eventually(lambda: lock.keep() is Kept.UNKNOWN)
+    assert eventually(lambda: lock.keep() is LockState.UNKNOWN)
     assert not lock.is_held()
     server.start()
-    assert lock.keep() is Kept.RETAKEN
+    assert lock.keep() is LockState.RETAKEN
     assert (lock.is_held(), holder_of(lock_on(server, name)).pid) == (True, os.getpid())
 
 
@@ -157,10 +157,10 @@ def test_a_redis_that_hung_for_longer_than_the_lease_gives_the_lock_back(server:
     assert lock.acquire() is None
     os.kill(server.pid, signal.SIGSTOP)
     try:
-        assert eventually(lambda: lock.keep() is Kept.UNKNOWN)
+        assert eventually(lambda: lock.keep() is LockState.UNKNOWN)
     finally:
         os.kill(server.pid, signal.SIGCONT)
-    assert eventually(lambda: lock.keep() is Kept.RETAKEN)
+    assert eventually(lambda: lock.keep() is LockState.RETAKEN)
     lock.release()
 
 
@@ -169,12 +169,12 @@ def test_a_redis_that_stays_away_for_longer_than_a_minute_has_lost_the_lock(
 ) -> None:
     assert lock.acquire() is None
     server.stop()
-    assert eventually(lambda: lock.keep() is Kept.UNKNOWN)
+    assert eventually(lambda: lock.keep() is LockState.UNKNOWN)
     clock = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: clock() + PATIENCE_SECONDS)
-    assert lock.keep() is Kept.LOST
+    assert lock.keep() is LockState.LOST
     server.start()
-    assert lock.keep() is Kept.LOST
+    assert lock.keep() is LockState.LOST
 
 
 def test_a_process_that_stood_still_asks_whether_somebody_had_the_lock(
@@ -184,7 +184,7 @@ def test_a_process_that_stood_still_asks_whether_somebody_had_the_lock(
     clock = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: clock() + EXPIRY_SECONDS)
     # Redis still has the key: nobody else can have had it.
-    assert lock.keep() is Kept.RETAKEN
+    assert lock.keep() is LockState.RETAKEN
     assert lock.is_held()
 
 

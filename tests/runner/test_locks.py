@@ -21,7 +21,7 @@ from pytest_django import Settings
 from django_runbook import conf, events
 from django_runbook.executors import listing
 from django_runbook.locks import factory, presence, space
-from django_runbook.locks.base import Holder, Kept, Lock, Probe
+from django_runbook.locks.base import Holder, Lock, LockState, Probe
 from django_runbook.locks.held import HeldLock
 from django_runbook.process.deadlines import Branch, Halt
 from django_runbook.process.stopping import Stop
@@ -286,7 +286,7 @@ class FakeLock:
 
     name = "nightly"
 
-    def __init__(self, holder: Holder | None, *answers: Kept) -> None:
+    def __init__(self, holder: Holder | None, *answers: LockState) -> None:
         self.holder = holder
         self.answers = iter(answers)
         self.is_released = False
@@ -297,8 +297,8 @@ class FakeLock:
     def is_held(self) -> bool:
         return False
 
-    def keep(self) -> Kept:
-        return next(self.answers, Kept.LOST)
+    def keep(self) -> LockState:
+        return next(self.answers, LockState.LOST)
 
     def probe(self) -> Probe:
         return Probe.UNKNOWN
@@ -327,19 +327,19 @@ def lost(lock: FakeLock, emit: events.Listener = lambda event: None, *, halt: Ha
 def test_a_lock_that_cannot_be_asked_for_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     told: list[events.Event] = []
-    assert lost(FakeLock(None, Kept.UNKNOWN, Kept.UNKNOWN, Kept.HELD), told.append) is None
+    assert lost(FakeLock(None, LockState.UNKNOWN, LockState.UNKNOWN, LockState.HELD), told.append) is None
     # It is reported once.
     assert [type(event) for event in told] == [events.LockAwaited]
     told.clear()
-    assert lost(FakeLock(None, Kept.UNKNOWN, Kept.RETAKEN), told.append) is None
+    assert lost(FakeLock(None, LockState.UNKNOWN, LockState.RETAKEN), told.append) is None
     assert [type(event) for event in told] == [events.LockAwaited, events.LockRetaken]
-    assert lost(FakeLock(None, Kept.UNKNOWN, Kept.LOST)) is not None
+    assert lost(FakeLock(None, LockState.UNKNOWN, LockState.LOST)) is not None
 
 
 def test_a_stop_ends_the_waiting_for_a_lock_that_cannot_be_asked_for() -> None:
     branch = Branch(Stop(), grace_seconds=1)
     branch.cancel("stopped")
-    assert lost(FakeLock(None, *[Kept.UNKNOWN] * 9), halt=branch) is None
+    assert lost(FakeLock(None, *[LockState.UNKNOWN] * 9), halt=branch) is None
 
 
 def test_a_lost_lock_names_who_has_it_now() -> None:

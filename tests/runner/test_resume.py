@@ -55,7 +55,7 @@ def resume(
     with KnownConnections() as known_connections:
         around = RunContext(
             execute=InlineExecutor(stop=stop, mask=str, before=snapshot.take(known_connections), files=OpenFiles()),
-            isolate=lambda invocation: AttemptResult(status=StepStatus.FAILED),
+            isolate=lambda call: AttemptResult(status=StepStatus.FAILED),
             isolation=Isolation(is_default=False),
             recorder=WritingRecorder(on_success),
             new_lock=lambda name: FileLock(name, directory=directory),

@@ -85,9 +85,9 @@ class Ladder:
         """Take note of the process and of its keeper; what it should have got before, it gets now."""
         self._pid, self._keeper_pid = pid, keeper_pid
         if self._is_asked_to_end:
-            self._send(messages.End(number=self._number, is_forced=self._is_forced))
+            self._send(messages.EndRequest(number=self._number, is_forced=self._is_forced))
         elif self._is_told:
-            self._send(messages.Stop(number=self._number))
+            self._send(messages.StopRequest(number=self._number))
         if self.last_signal is not None:
             self._signal(self.last_signal)
 
@@ -150,7 +150,7 @@ class Ladder:
     def _end(self, *, is_forced: bool) -> None:
         self._is_told = self._is_asked_to_end = True
         self._is_forced = is_forced
-        self._send(messages.End(number=self._number, is_forced=is_forced))
+        self._send(messages.EndRequest(number=self._number, is_forced=is_forced))
         # The processes that the command has started learn of it this way.
         if self.last_signal is None:
             self._signal(signal.SIGTERM)
@@ -158,7 +158,7 @@ class Ladder:
     def _tell(self) -> None:
         if not self._is_told:
             self._is_told = True
-            self._send(messages.Stop(number=self._number))
+            self._send(messages.StopRequest(number=self._number))
 
     @property
     def _number(self) -> int:

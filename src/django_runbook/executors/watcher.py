@@ -33,7 +33,7 @@ class WatchedProcess:
     A signal that somebody else has sent to it stops the run, as if the run had got it.
     """
 
-    call: messages.Call
+    request: messages.CallRequest
     channel: Channel
     status: Channel
     readers: Sequence[PipeReader]
@@ -43,7 +43,7 @@ class WatchedProcess:
     on_finished: OnFinished | None = None
     result_of_call: messages.Result | None = None
     _ended: messages.Ended | None = None
-    _refused: messages.Refused | None = None
+    _refused: messages.StartFailed | None = None
     _is_over: bool = False
     _is_called: bool = False
     _open: set[Any] = field(default_factory=set)
@@ -107,9 +107,9 @@ class WatchedProcess:
                 # Only now: nobody reads a call that is longer than what the system buffers before there is a process.
                 self._is_called = True
                 with contextlib.suppress(OSError):
-                    self.channel.send(self.call)
+                    self.channel.send(self.request)
                 self.ladder.begin(message.pid, keeper_pid=message.keeper_pid)
-            case messages.Refused():
+            case messages.StartFailed():
                 self._refused, self._is_over = message, True
             case messages.Ended():
                 self._ended, self._is_over = message, True
@@ -118,7 +118,7 @@ class WatchedProcess:
         try:
             for message in self.channel.receive_waiting():
                 match message:
-                    case messages.Progress():
+                    case messages.ProgressReport():
                         self.report_progress(message.done_count, message.total_count, message.failed_count)
                     case messages.Started():
                         self.ladder.start_clock(is_listening=message.is_listening)
@@ -128,7 +128,7 @@ class WatchedProcess:
                         self.stop.signal(message.number)
                     case messages.Result():
                         self.result_of_call = message
-                    case messages.Refused():
+                    case messages.StartFailed():
                         self._refused = message
         except EOFError:
             return False

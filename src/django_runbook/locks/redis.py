@@ -16,7 +16,7 @@ from django.core import checks
 
 from django_runbook.exceptions import InvalidUsage, LockUnavailable
 from django_runbook.locks import space
-from django_runbook.locks.base import PATIENCE_SECONDS, Holder, Kept, Patience, Probe
+from django_runbook.locks.base import PATIENCE_SECONDS, Holder, LockState, Patience, Probe
 
 if TYPE_CHECKING:
     import redis
@@ -69,26 +69,26 @@ class RedisLock:
         with self._guard:
             return self._held is not None and self._held.is_good
 
-    def keep(self) -> Kept:
+    def keep(self) -> LockState:
         import redis
 
         if self._is_of_a_parent:
-            return Kept.LOST
+            return LockState.LOST
         with self._guard:
             if self._held is None or self._is_lost:
-                return Kept.LOST
+                return LockState.LOST
             if self._held.is_good:
-                return Kept.HELD
+                return LockState.HELD
             self._patience.begin()
             try:
-                kept = self._retake(self._held)
+                state = self._retake(self._held)
             except redis.RedisError:
                 self._give_up(self._held.token)
-                kept = self._patience.answer
-            if kept is Kept.RETAKEN:
+                state = self._patience.answer
+            if state is LockState.RETAKEN:
                 self._patience.end()
-            self._is_lost = kept is Kept.LOST
-            return kept
+            self._is_lost = state is LockState.LOST
+            return state
 
     def probe(self) -> Probe:
         import redis
@@ -160,17 +160,17 @@ class RedisLock:
             pipeline.expire(self.trace_key, _TRACE_SECONDS)
             return _text(pipeline.execute()[0] or "")
 
-    def _retake(self, held: _Held) -> Kept:
+    def _retake(self, held: _Held) -> LockState:
         """Acquire it again, unless the trace is somebody else's; a Redis that lost its data has no trace."""
         held.end_renewing()
         # What is still there by our token was ours all the time, although we could not know.
         held.release()
         if self._acquire(held.token) is not None:
-            return Kept.LOST
+            return LockState.LOST
         if self._held is not None and self._held.before not in {"", held.token}:
             self._held.end()
-            return Kept.LOST
-        return Kept.RETAKEN
+            return LockState.LOST
+        return LockState.RETAKEN
 
     def _give_up(self, token: str) -> None:
         """Free what may be ours although its answer was lost: nobody would renew it, and nobody else could have it."""

@@ -13,7 +13,7 @@ from django_runbook.binding.plan import PlannedStep
 from django_runbook.document.diagnostics import Severity
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import JournalLost, RunbookError, names_of
-from django_runbook.executors.base import Execute, Invocation
+from django_runbook.executors.base import CommandCall, Execute
 from django_runbook.executors.messages import Commit, RollBack
 from django_runbook.process.deadlines import Limit
 from django_runbook.process.isolation import Isolation
@@ -103,13 +103,13 @@ class _Call:
 
     def run(self, command: str, tokens: tuple[str, ...]) -> AttemptResult:
         runner, step, scope = self.runner, self.step, self.scope
-        invocation = self._invocation(command, tokens)
+        call = self._command_call(command, tokens)
         if runner.is_isolated(step, scope):
-            result = runner.isolate(invocation)
+            result = runner.isolate(call)
         else:
             if runner.isolation.judges_timeouts:
-                self._limit = scope.limit.within(step.timeout_seconds, owner=invocation.owner)
-            result = self._judge(runner.execute(invocation))
+                self._limit = scope.limit.within(step.timeout_seconds, owner=call.owner)
+            result = self._judge(runner.execute(call))
         result = self._after_transaction(result) if step.atomic else self._read(result)
         result = replace(result, stdout="", warnings=(*self.warnings, *result.warnings))
         if scope.is_hidden:
@@ -117,7 +117,7 @@ class _Call:
             result = replace(result, failure=failure, warnings=(outcomes.HIDDEN,) if result.warnings else ())
         return result
 
-    def _invocation(self, command: str, tokens: tuple[str, ...]) -> Invocation:
+    def _command_call(self, command: str, tokens: tuple[str, ...]) -> CommandCall:
         runner, step, scope = self.runner, self.step, self.scope
         step_id = scope.id(step)
 
@@ -134,7 +134,7 @@ class _Call:
                 failed_count=failed_count,
             )
 
-        return Invocation(
+        return CommandCall(
             command=command,
             tokens=tokens,
             keeps_stdout=step.capture is not None,

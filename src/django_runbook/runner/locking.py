@@ -13,7 +13,7 @@ from django_runbook.document.expressions import ExpressionError, render_text
 from django_runbook.document.runbook import LockSettings
 from django_runbook.exceptions import LockHeld, LockLost, RunbookError
 from django_runbook.locks import held as held_locks
-from django_runbook.locks.base import Holder, Kept, Lock
+from django_runbook.locks.base import Holder, Lock, LockState
 from django_runbook.locks.held import HeldLock
 from django_runbook.locks.waiting import LockWait
 from django_runbook.locks.watching import settle
@@ -128,15 +128,15 @@ class Locker:
         A stop ends the waiting, and with it the run.
         """
         for held in locks:
-            kept = Kept.LOST if held.is_lost else self._settle(held, halt)
-            match kept:
-                case Kept.RETAKEN:
+            state = LockState.LOST if held.is_lost else self._settle(held, halt)
+            match state:
+                case LockState.RETAKEN:
                     self.emitter.emit(events.LockRetaken, name=held.name)
-                case Kept.LOST:
+                case LockState.LOST:
                     return outcomes.of_fault(LockLost(f'the lock "{held.name}" was lost: {self._who_has(held.name)}'))
         return None
 
-    def _settle(self, held: HeldLock, halt: Halt) -> Kept:
+    def _settle(self, held: HeldLock, halt: Halt) -> LockState:
         def on_wait() -> None:
             reason = f'what keeps the lock "{held.name}" cannot be reached'
             self.emitter.emit(events.LockAwaited, step_id="", name=held.name, holder="", reason=reason)
