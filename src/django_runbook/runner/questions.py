@@ -12,7 +12,8 @@ from django_runbook.document.expressions import ExpressionError, Template, as_wr
 from django_runbook.document.runbook import CommandStep, Step
 from django_runbook.process.deadlines import Halt
 from django_runbook.process.masking import MASK, Mask
-from django_runbook.process.stopping import STOPPED, Stop
+from django_runbook.process.stop_requests import STOPPED
+from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import tidy_text
 from django_runbook.runner.emitter import Emitter
 
