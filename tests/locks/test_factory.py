@@ -15,7 +15,7 @@ from django_runbook.locks import space
 from django_runbook.locks.base import Holder, Lock, LockState, Probe, complete
 from django_runbook.locks.factory import new_factory
 from django_runbook.locks.file import FileLock
-from django_runbook.locks.redis import RedisLock
+from django_runbook.locks.lease import LeaseLock
 from tests.batch.support import read_line, started
 from tests.locks.backends import alias_on, locks
 from tests.postgres_settings import POSTGRES
@@ -61,7 +61,7 @@ def test_a_name_or_an_import_path_gives_the_backend(settings: Any, tmp_path: Pat
     lock = lock_by(settings, {"BACKEND": path, "OPTIONS": {"directory": tmp_path}})
     assert isinstance(lock, FileLock)
     assert lock.path.parent == tmp_path
-    assert isinstance(lock_by(settings, {"BACKEND": "redis", "OPTIONS": {"url": "redis://nowhere"}}), RedisLock)
+    assert isinstance(lock_by(settings, {"BACKEND": "redis", "OPTIONS": {"url": "redis://nowhere"}}), LeaseLock)
 
 
 def test_a_backend_of_a_projects_own_gets_its_options(settings: Any) -> None:
