@@ -21,7 +21,7 @@ from django_runbook.journal.listener import Journal
 from django_runbook.journal.thread import ImmediateWrites, ThreadedWrites, Writes
 from django_runbook.journal.writer import PATIENCE_SECONDS, Writer
 from django_runbook.locks import held as held_locks
-from django_runbook.locks import space
+from django_runbook.locks import namespace
 from django_runbook.locks.base import Lock, Probe
 from django_runbook.locks.factory import Locks
 from django_runbook.locks.held import HeldLock
@@ -136,7 +136,9 @@ def hold(
         if time.monotonic() > deadline:
             raise LockHeld(f"the run {found.id} is running: {holder}")
         time.sleep(_LOOK_SECONDS / 10)
-    held = held_locks.hold(lock, space=space.on_this_host(), on_retaken=lambda: on_retaken(lock.name), on_wait=on_wait)
+    held = held_locks.hold(
+        lock, namespace=namespace.host_namespace(), on_retaken=lambda: on_retaken(lock.name), on_wait=on_wait
+    )
     try:
         # Its row may have changed before its lock was ours.
         return Resumed(run=resume.find(runbook, found.id, using=alias(), is_ours=True), lock=held)
@@ -179,7 +181,9 @@ class Recorder:
         holder = lock.acquire()
         if holder is not None:
             raise LockHeld(f"the run {run.id} is running: {holder}")
-        held = held_locks.hold(lock, space=space.on_this_host(), on_retaken=lambda: self.tell(retaken(lock.name)))
+        held = held_locks.hold(
+            lock, namespace=namespace.host_namespace(), on_retaken=lambda: self.tell(retaken(lock.name))
+        )
         return self._journal(run, held, writer=Writer(run, alias=alias()))
 
     def left_of(

@@ -11,7 +11,7 @@ from django.db import connections
 
 from django_runbook import conf
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.locks import space
+from django_runbook.locks import namespace
 from django_runbook.locks.base import Holder, Lock, LockState, Probe, complete
 from django_runbook.locks.factory import new_factory
 from django_runbook.locks.file import FileLock
@@ -224,6 +224,6 @@ def test_projects_on_one_host_have_files_of_their_own(settings: Any, tmp_path: P
 
 def test_the_way_to_the_database_is_no_part_of_what_other_hosts_see(monkeypatch: pytest.MonkeyPatch) -> None:
     with alias_on("postgresql") as alias:
-        monkeypatch.setattr(space, "DEFAULT_DB_ALIAS", alias)
-        assert space.on_any_host() == POSTGRES["NAME"]
-        assert POSTGRES["HOST"] in space.on_this_host()
+        monkeypatch.setattr(namespace, "DEFAULT_DB_ALIAS", alias)
+        assert namespace.shared_namespace() == POSTGRES["NAME"]
+        assert POSTGRES["HOST"] in namespace.host_namespace()

@@ -345,7 +345,9 @@ def test_a_holder_that_cannot_be_read_is_another_process(lock: FileLock, tmp_pat
 
 def test_names_and_spaces_have_files_of_their_own(tmp_path: Path) -> None:
     names = ["a", "A", "a b", "a-b", "../a", "/a", "", "x" * 300, "ü"]
-    paths = {FileLock(name, directory=tmp_path, space=space).path for name in names for space in ("one", "two")}
+    paths = {
+        FileLock(name, directory=tmp_path, namespace=namespace).path for name in names for namespace in ("one", "two")
+    }
     assert len(paths) == 2 * len(names)
     assert {path.parent for path in paths} == {tmp_path}
     assert all(len(path.name) < 100 for path in paths)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from django_runbook.executors.base import CommandCall
+from django_runbook.executors.base import ExecutorCall
 from django_runbook.process.deadlines import Deadline, Halt
 from django_runbook.process.stopping import Stop
 from django_runbook.results import AttemptResult, Failure, StepStatus
@@ -81,14 +81,14 @@ class FakeCommands:
     def __post_init__(self) -> None:
         self._commands = dict(_commands_of(self.file.block))
 
-    def execute(self, call: CommandCall) -> AttemptResult:
+    def execute(self, call: ExecutorCall) -> AttemptResult:
         return self._call(call, deadline=None, is_isolated=False)
 
-    def isolate(self, call: CommandCall) -> AttemptResult:
+    def isolate(self, call: ExecutorCall) -> AttemptResult:
         limit = call.limit.within(call.timeout_seconds, owner=call.owner)
         return self._call(call, deadline=limit.first, is_isolated=True)
 
-    def _call(self, call: CommandCall, *, deadline: Deadline | None, is_isolated: bool) -> AttemptResult:
+    def _call(self, call: ExecutorCall, *, deadline: Deadline | None, is_isolated: bool) -> AttemptResult:
         step_id, at, *told = (token for token in call.tokens if token != "--")
         command = self._commands[step_id]
         with self._changed:

@@ -25,8 +25,8 @@ from django_runbook.executors.calling import Callbacks, PassedChecks, call, leav
 from django_runbook.executors.channel import Channel
 from django_runbook.executors.messages import CallRequest, Commit, RollBack
 from django_runbook.process import masking, unpatched
-from django_runbook.process import snapshot as process_state
 from django_runbook.process.connections import KnownConnections
+from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import refuse_password
 from django_runbook.results import AttemptResult
@@ -113,7 +113,7 @@ class _Step:
 
     def _result(self, known: KnownConnections) -> AttemptResult:
         alias = self._request.atomic_alias
-        before = process_state.take(known)
+        before = Snapshot.capture(known)
         if alias is None:
             return self._call(before)
 
@@ -123,7 +123,7 @@ class _Step:
 
         return atomically(lambda: self._call(before.in_transaction()), on_finished=on_finished, using=alias)
 
-    def _call(self, before: process_state.Snapshot) -> AttemptResult:
+    def _call(self, before: Snapshot) -> AttemptResult:
         request = self._request
         callbacks = Callbacks(
             halt=self._stop,

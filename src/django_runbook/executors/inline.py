@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from django_runbook.executors import calling
 from django_runbook.executors.atomic import atomically
-from django_runbook.executors.base import CommandCall
+from django_runbook.executors.base import ExecutorCall
 from django_runbook.executors.calling import Callbacks, PassedChecks
 from django_runbook.process import exits, files
 from django_runbook.process.failures import failure_of
@@ -46,7 +46,7 @@ class InlineExecutor:
     raw_output: RawOutput | None = None
     checks: PassedChecks = field(default_factory=PassedChecks)
 
-    def __call__(self, call: CommandCall) -> AttemptResult:
+    def __call__(self, call: ExecutorCall) -> AttemptResult:
         """Run the command of a call."""
         on_finished = call.on_finished
         if on_finished is None:
@@ -56,7 +56,7 @@ class InlineExecutor:
         # The connections cannot be closed before the transaction has ended.
         return replace(result, warnings=(*result.warnings, *self.before.restore_connections()))
 
-    def _run(self, call: CommandCall, before: Snapshot) -> AttemptResult:
+    def _run(self, call: ExecutorCall, before: Snapshot) -> AttemptResult:
         """Run a command, restore the process, and fail the command if it left problems."""
         ended = self._run_captured(call)
         result = ended.result
@@ -70,7 +70,7 @@ class InlineExecutor:
             problems.append(ended.refused_exit)
         return replace(calling.with_problems(result, problems), stdout=ended.stdout)
 
-    def _run_captured(self, call: CommandCall) -> _EndedCommand:
+    def _run_captured(self, call: ExecutorCall) -> _EndedCommand:
         """Run a command with its output captured and the files of the run protected."""
         raw, own_pid = self.raw_output, os.getpid()
         self.files.keep()
@@ -100,7 +100,7 @@ class InlineExecutor:
             file_problems=problems,
         )
 
-    def _invoke(self, call: CommandCall) -> AttemptResult:
+    def _invoke(self, call: ExecutorCall) -> AttemptResult:
         callbacks = Callbacks(
             halt=call.halt,
             report_progress=_shielded(call.report_progress, self.stop),

@@ -12,17 +12,17 @@ from typing import Final, Self
 from django.db import connections
 
 from django_runbook.executors import oom
-from django_runbook.executors.base import CommandCall
+from django_runbook.executors.base import ExecutorCall
 from django_runbook.executors.calling import PassedChecks
 from django_runbook.executors.channel import Channel, socket_pair
-from django_runbook.executors.ladder import Bounds, Ladder
+from django_runbook.executors.escalation import Bounds, Escalation
 from django_runbook.executors.messages import CallRequest
 from django_runbook.executors.pipes import PipeReader
 from django_runbook.executors.spawner import Spawner
 from django_runbook.executors.watcher import WatchedProcess, failed
 from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import Stop
-from django_runbook.process.streams import tidy_text
+from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult
 
 # A server that was just killed still takes a request.
@@ -51,7 +51,7 @@ class ProcessExecutor:
     def __exit__(self, *error: object) -> None:
         self.spawner.close()
 
-    def __call__(self, call: CommandCall) -> AttemptResult:
+    def __call__(self, call: ExecutorCall) -> AttemptResult:
         """Call the command of an call, and end it where its bounds ask for that."""
         kill_counts = oom.kill_counts()
         for _ in range(_MAX_STARTS):
@@ -69,9 +69,9 @@ class ProcessExecutor:
         if result.failure is None:
             return result
         # What the process itself reported is masked already; what others say of it may come from the settings.
-        return replace(result, failure=replace(result.failure, message=tidy_text(result.failure.message, self.mask)))
+        return replace(result, failure=replace(result.failure, message=clean_text(result.failure.message, self.mask)))
 
-    def _start(self, call: CommandCall) -> WatchedProcess:
+    def _start(self, call: ExecutorCall) -> WatchedProcess:
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             channel, status = (_pair(ours, theirs) for _ in range(2))
             out, err = (_pipe(ours, theirs) for _ in range(2))
@@ -93,7 +93,7 @@ class ProcessExecutor:
                     )
                     for name, (end, _) in (("stdout", out), ("stderr", err))
                 ],
-                ladder=Ladder(talk, self._bounds(call)),
+                escalation=Escalation(talk, self._bounds(call)),
                 stop=self.stop,
                 report_progress=call.report_progress,
                 on_finished=call.on_finished,
@@ -101,7 +101,7 @@ class ProcessExecutor:
             ours.pop_all()
             return process
 
-    def _request(self, call: CommandCall) -> CallRequest:
+    def _request(self, call: ExecutorCall) -> CallRequest:
         return CallRequest(
             command=call.command,
             tokens=call.tokens,
@@ -112,7 +112,7 @@ class ProcessExecutor:
             checks_passed=tuple(self.checks.keys),
         )
 
-    def _bounds(self, call: CommandCall) -> Bounds:
+    def _bounds(self, call: ExecutorCall) -> Bounds:
         return Bounds(
             stop=self.stop,
             halt=call.halt,

@@ -21,7 +21,7 @@ from django.core import checks
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from django_runbook.exceptions import InvalidUsage, LockUnavailable, RunbookError
-from django_runbook.locks import folder, forks, space
+from django_runbook.locks import child_descriptors, folder, namespace
 from django_runbook.locks.base import Holder, LockState, Patience, Probe, name_bytes
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
@@ -45,12 +45,14 @@ class FileLock:
         name: str,
         *,
         directory: Path,
-        space: str = "",
+        namespace: str = "",
         what: str = "",
         make_directory: Callable[[], object] | None = None,
     ) -> None:
         self.name = name
-        self.path = directory / f"{_stem(name)}-{hashlib.sha256(name_bytes(f'{space}:{name}')).hexdigest()[:16]}.lock"
+        self.path = (
+            directory / f"{_stem(name)}-{hashlib.sha256(name_bytes(f'{namespace}:{name}')).hexdigest()[:16]}.lock"
+        )
         self._what = what
         self._make_directory = make_directory or (lambda: None)
         self._held: _LockedFile | None = None
@@ -165,7 +167,7 @@ class FileLock:
         text = Holder.here(what=self._what).as_json()
         self._held = _LockedFile(descriptor=descriptor, identity=_identity(descriptor), text=text)
         self._pid = os.getpid()
-        forks.keep_from_children(descriptor)
+        child_descriptors.close_in_children(descriptor)
         _write(descriptor, text)
 
     def _keep(self, held: _LockedFile) -> LockState:
@@ -250,7 +252,7 @@ class _LockedFile:
             return False
 
     def close(self) -> None:
-        forks.forget(self.descriptor)
+        child_descriptors.forget(self.descriptor)
         if self.is_open:
             _write(self.descriptor, "")
             os.close(self.descriptor)
@@ -263,14 +265,14 @@ class FileLocks:
         if directory is not None and not isinstance(directory, str | os.PathLike):
             raise InvalidUsage('the option "directory" of the file locks must be a path')
         given = None if directory is None else Path(directory)
-        self._location = folder.FolderLocation(given=given, database=space.database_file())
+        self._location = folder.FolderLocation(given=given, database=namespace.database_file())
         self._what = what
 
     def __call__(self, name: str) -> FileLock:
         return FileLock(
             name,
             directory=self._directory,
-            space=space.on_this_host(),
+            namespace=namespace.host_namespace(),
             what=self._what,
             # Only with the first lock: a run that takes none needs no folder.
             make_directory=lambda: folder.make(self._location),

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core import checks
 
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.locks import space
+from django_runbook.locks import namespace
 from django_runbook.locks.lease import LAST_HOLDER_SECONDS, LeaseLock
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class RedisLocks:
 
     @property
     def _whole_prefix(self) -> str:
-        return f"django_runbook:{space.on_any_host()}" if self._prefix is None else self._prefix
+        return f"django_runbook:{namespace.shared_namespace()}" if self._prefix is None else self._prefix
 
     def check(self) -> Sequence[checks.CheckMessage]:
         """Return what a project should know about these locks."""

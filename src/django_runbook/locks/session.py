@@ -15,7 +15,7 @@ from django.db import connections
 from django.db.utils import load_backend
 
 from django_runbook.exceptions import LockUnavailable
-from django_runbook.locks import forks
+from django_runbook.locks import child_descriptors
 from django_runbook.locks.base import PATIENCE_SECONDS, Holder, LockState, Patience, Probe
 
 _TRIES = 5
@@ -50,7 +50,7 @@ class Session:
             self._connection.prepare_threshold = None
         self._descriptor = _descriptor_of(self._connection)
         if self._descriptor is not None:
-            forks.keep_from_children(self._descriptor)
+            child_descriptors.close_in_children(self._descriptor)
 
     @property
     def is_of_this_process(self) -> bool:
@@ -77,7 +77,7 @@ class Session:
         """End the connection, unless it is lost already."""
         if self.is_of_this_process:
             if self._descriptor is not None:
-                forks.forget(self._descriptor)
+                child_descriptors.forget(self._descriptor)
             with self._guard, contextlib.suppress(self._error):
                 self._connection.close()
 
