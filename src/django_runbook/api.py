@@ -38,10 +38,10 @@ from django_runbook.planning.plan import Plan, plan
 from django_runbook.planning.selection import Selection
 from django_runbook.process import isolation as process_isolation
 from django_runbook.process import masking
-from django_runbook.process.frozen_gc import frozen_heap
+from django_runbook.process.frozen_gc import frozen_gc
 from django_runbook.process.isolation import Isolation
 from django_runbook.process.stopping import Stop
-from django_runbook.process.streams import tidy_text
+from django_runbook.process.streams import clean_text
 from django_runbook.reporters import Reporter
 from django_runbook.request import NEWEST, RunRequest
 from django_runbook.results import RunResult, RunStatus, StepResult, StepStatus
@@ -130,7 +130,7 @@ def run(request: RunRequest, *, reporters: Sequence[Reporter] = (), console: Con
     launch = _Launch(request=request, console=PythonConsole(reporters) if console is None else console)
     stop = Stop(timeout_seconds=DEFAULT_STOP_TIMEOUT_SECONDS, exits=launch.console.owns_process)
     try:
-        with frozen_heap(), _masked_errors(launch.console), launch.stack:
+        with frozen_gc(), _masked_errors(launch.console), launch.stack:
             opened = _open(launch)
             stop.timeout_seconds = opened.configuration.stop_timeout_seconds
             processes = _choose_processes(launch, opened)
@@ -179,7 +179,7 @@ def _masked_errors(console: Console) -> Iterator[None]:
     try:
         yield
     except RunbookError as error:
-        error.args = (tidy_text(str(error), console.mask),)
+        error.args = (clean_text(str(error), console.mask),)
         raise error from None
 
 

@@ -45,7 +45,7 @@ class RunContext:
     """Holds the services that a run calls.
 
     ``execute`` calls a command in this process, ``isolate`` in a process of its own, and ``isolation`` decides which of
-    the two. ``new_lock`` makes the lock of a name, and ``space`` keeps this project's locks apart. ``write_files``
+    the two. ``new_lock`` makes the lock of a name, and ``namespace`` keeps this project's locks apart. ``write_files``
     writes the reports that are files, and returns an error for each that could not be written.
     """
 
@@ -53,7 +53,7 @@ class RunContext:
     isolate: Execute
     isolation: Isolation
     new_lock: Callable[[str], Lock]
-    space: str = ""
+    namespace: str = ""
     emit: events.Listener
     binder: Binder
     stop: Stop
