@@ -14,7 +14,7 @@ from django_runbook import checking, conf, resume
 from django_runbook.binding.plan import Plan
 from django_runbook.document.inputs import Given
 from django_runbook.exceptions import InvalidUsage, LockHeld
-from django_runbook.fields import storable
+from django_runbook.fields import to_db_text
 from django_runbook.journal import beginning, liveness
 from django_runbook.journal.definitions import Definitions
 from django_runbook.journal.listener import Journal
@@ -108,7 +108,7 @@ def find(asked: str) -> Run:
     """Find the run whose id begins with this; raises InvalidUsage unless there is exactly one."""
     if not asked:
         raise InvalidUsage("--run needs the id of a run, or its first characters")
-    found = list(Run.objects.using(alias()).filter(pk__startswith=storable(asked)).newest_first()[:2])
+    found = list(Run.objects.using(alias()).filter(pk__startswith=to_db_text(asked)).newest_first()[:2])
     if len(found) != 1:
         raise InvalidUsage(f"{'several runs begin' if found else 'no run begins'} with {asked}")
     return found[0]
@@ -126,7 +126,7 @@ def hold(
 
     Without ``asked``, which says that its process is gone, a run is refused whose lock is kept elsewhere.
     """
-    runbook = storable(runbook)
+    runbook = to_db_text(runbook)
     found = resume.find(runbook, asked, using=alias())
     lock = new_lock(found.lock_name)
     if found.status == RUNNING and not asked:
@@ -174,7 +174,7 @@ class Recorder:
     def begin(self, *, path: Path, runbook: str, given: Collection[str], options: Mapping[str, Any]) -> Journal:
         """Make the journal of a new run."""
         run = beginning.new_run(self.plan, path=path, runbook=runbook, given=given, options=options, mask=self.mask)
-        run.lock_backend = storable(self.new_lock.identity)
+        run.lock_backend = to_db_text(self.new_lock.identity)
         lock = self.new_lock(run.lock_name)
         holder = lock.acquire()
         if holder is not None:
@@ -203,7 +203,7 @@ class Recorder:
         """Make the journal of a resumed run; with its first event it takes the run over."""
         run = resumed.run
         columns = beginning.columns_to_resume(run, self.plan, given=given, options=options, mask=self.mask)
-        columns["lock_backend"] = storable(self.new_lock.identity)
+        columns["lock_backend"] = to_db_text(self.new_lock.identity)
 
         def take_over() -> None:
             resume.take_over(run, left, using=alias(), at=checking.now(), columns=columns)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from django_runbook.binding.plan import Plan
-from django_runbook.fields import storable
+from django_runbook.fields import to_db_text
 from django_runbook.models import Run
 from django_runbook.process.masking import Mask
 from django_runbook.runner.selection import Selection
@@ -33,9 +33,9 @@ def new_run(
     params, withheld = _split(plan, given, mask=mask)
     run = Run(
         id=str(plan.inputs.run["id"]),
-        runbook=storable(runbook),
-        name=storable(plan.runbook.name),
-        file=storable(plan.runbook.path),
+        runbook=to_db_text(runbook),
+        name=to_db_text(plan.runbook.name),
+        file=to_db_text(plan.runbook.path),
         file_hash=hashlib.sha256(path.read_bytes()).hexdigest(),
         git_commit=_commit_of(path),
         params=params,
@@ -82,7 +82,7 @@ def here() -> dict[str, Any]:
     except (KeyError, OSError):
         # A container's user often has no name.
         user = str(os.getuid())
-    return {"host": socket.gethostname()[:255], "pid": os.getpid(), "user": storable(user)[:150]}
+    return {"host": socket.gethostname()[:255], "pid": os.getpid(), "user": to_db_text(user)[:150]}
 
 
 def options_of(selection: Selection, **more: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from django_runbook.document.loops import digest_of
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import LockLost, RunbookError
 from django_runbook.executors.messages import Commit
-from django_runbook.fields import storable
+from django_runbook.fields import to_db_text
 from django_runbook.journal.commit import RowOfSuccess
 from django_runbook.journal.definitions import Definitions, key_of
 from django_runbook.journal.output import KeptOutput
@@ -188,7 +188,7 @@ class Journal:
     def _end(self, event: events.RunFinished) -> None:
         self._flush()
         result = event.result
-        reason = storable("; ".join((*filter(None, (result.reason,)), *result.warnings)))
+        reason = to_db_text("; ".join((*filter(None, (result.reason,)), *result.warnings)))
         self._is_over = True
 
         def end() -> None:
@@ -212,14 +212,14 @@ class Journal:
         is_command = event.argv is not None
         row = self._new_row(
             event.step_id,
-            name=storable(event.name),
+            name=to_db_text(event.name),
             role=event.role.value,
             kind="loop" if event.item_count is not None else "command" if is_command else "group",
             group_ids=event.group_ids,
             argv=event.argv,
             started_at=stored(event.at),
             item_hash=self._item_hashes.get(event.step_id, ""),
-            file=storable(event.file),
+            file=to_db_text(event.file),
             line=event.line,
         )
         self._insert(event.step_id, row)
@@ -312,13 +312,13 @@ class Journal:
         is_command = entry is not None and isinstance(entry.step, CommandStep)
         return self._new_row(
             result.step_id,
-            name=storable(result.name),
+            name=to_db_text(result.name),
             role=result.role.value,
             kind="command" if not result.is_group else "loop" if is_command else "group",
             group_ids=event.group_ids,
             item_hash=self._item_hashes.get(result.step_id, ""),
             status=result.status.value,
-            file=storable(result.file),
+            file=to_db_text(result.file),
             line=result.line,
             finished_at=stored(event.at),
             **_columns_of_result(result),
@@ -333,7 +333,7 @@ class Journal:
             step_id=step_id,
             attempt=attempt,
             run_attempt=self._run.attempt_count,
-            definition=storable(definition.text),
+            definition=to_db_text(definition.text),
             definition_hash=definition.digest,
             **columns,
         )
@@ -362,9 +362,9 @@ def _columns_of_result(result: StepResult) -> dict[str, Any]:
     if result.ignored:
         columns["ignored"] = True
     if result.reason:
-        columns["reason"] = storable(result.reason)
+        columns["reason"] = to_db_text(result.reason)
     if result.warnings:
-        columns["warnings"] = [storable(warning) for warning in result.warnings]
+        columns["warnings"] = [to_db_text(warning) for warning in result.warnings]
     if result.failure is not None:
         # A group's failure is that of a step inside, where its traceback stands.
         columns |= _columns_of(result.failure, has_traceback=not result.is_group)
@@ -376,9 +376,9 @@ def _columns_of_result(result: StepResult) -> dict[str, Any]:
 def _columns_of(failure: Failure, *, has_traceback: bool = True) -> dict[str, Any]:
     return {
         "exit_code": int(failure.exit_code),
-        "error_type": storable(failure.error_type),
-        "message": storable(failure.message),
-        "traceback": storable(failure.traceback) if has_traceback else "",
+        "error_type": to_db_text(failure.error_type),
+        "message": to_db_text(failure.message),
+        "traceback": to_db_text(failure.traceback) if has_traceback else "",
     }
 
 

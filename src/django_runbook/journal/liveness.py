@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from django.db.models import Q, QuerySet
 
 from django_runbook.exceptions import RunbookError
-from django_runbook.fields import storable
+from django_runbook.fields import to_db_text
 from django_runbook.locks.base import Probe
 from django_runbook.locks.factory import Locks
 from django_runbook.models import RUNNING, Run
@@ -55,7 +55,7 @@ def lives_of(runs: Sequence[Run], locks: Locks) -> dict[str, Life]:
 
 def is_seen_from_here(run: Run, locks: Locks) -> bool:
     """Return whether these locks are those that the run uses: others are free, whether it lives or not."""
-    return run.lock_backend == storable(locks.identity)
+    return run.lock_backend == to_db_text(locks.identity)
 
 
 def shown_status(run: Run, life: Life) -> str:

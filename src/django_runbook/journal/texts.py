@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from django_runbook.fields import storable
+from django_runbook.fields import to_db_text
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.process.streams import tidy_text
 from django_runbook.results import RunStatus, StepStatus
@@ -93,8 +93,8 @@ def output_lines(step: StepRun, *, has_traceback: bool = False) -> Iterator[str]
     """Yield what a step has written, as far as it was kept, and its error: whole, or what a person needs of it."""
     if step.output_head:
         yield step.output_head
-    if step.left_out_count:
-        yield f"… {step.left_out_count} lines are left out …"
+    if step.omitted_count:
+        yield f"… {step.omitted_count} lines are left out …"
     if step.output_tail:
         yield step.output_tail
     if step.message or step.error_type:
@@ -131,7 +131,7 @@ def as_dict(row: Run | StepRun, **more: Any) -> dict[str, Any]:
 
 def _line(value: object) -> str:
     """Write a value as one line that moves no cursor, and that every stream and every mail takes."""
-    return storable(" ".join(tidy_text(str(value), str).splitlines()))
+    return to_db_text(" ".join(tidy_text(str(value), str).splitlines()))
 
 
 def _plain(value: Any) -> Any:

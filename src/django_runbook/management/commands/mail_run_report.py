@@ -19,9 +19,9 @@ from django_runbook import command_lines, recording
 from django_runbook.cleaning import cleaned, cleaned_line
 from django_runbook.exceptions import InvalidUsage, RunbookError, in_words
 from django_runbook.journal import texts, unreadable
-from django_runbook.management.output import CleanCommand
+from django_runbook.management.clean_command import CleanCommand
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
-from django_runbook.pages import words
+from django_runbook.pages import display
 
 _MAX_STEPS: Final = 1000
 # A local mailbox, such as cron uses.
@@ -145,4 +145,4 @@ def _body(report: _Report) -> Iterator[str]:
     if report.failed_count > len(report.failed):
         yield from ("", f"--- and {report.failed_count - len(report.failed)} more")
     if run.status in {RUNNING, *UNFINISHED}:
-        yield from ("", f"resume with: {words.resume_line(run)}")
+        yield from ("", f"resume with: {display.resume_line(run)}")

@@ -37,7 +37,7 @@ from django_runbook.locks import factory as locks
 from django_runbook.locks import space
 from django_runbook.locks.base import Lock
 from django_runbook.locks.watching import retaken
-from django_runbook.management.output import CleanCommand, prepare_capture
+from django_runbook.management.clean_command import CleanCommand, prepare_capture
 from django_runbook.process import isolation as process_isolation
 from django_runbook.process import masking, snapshot
 from django_runbook.process.connections import KnownConnections
@@ -341,14 +341,14 @@ class Command(CleanCommand):
         listeners = [reporter, SignalSender(errors=errors, mask=mask)]
         emit = FanOut(listeners, files=files, critical=critical, errors=errors, mask=mask)
         stop = call.stop
-        stop.on_stop = lambda name, is_immediate: emit.report_meanwhile(
+        stop.on_stop = lambda name, is_immediate: emit.report_in_run(
             events.StopRequested(at=checking.now(), signal_name=name, is_immediate=is_immediate)
         )
         if journal is not None:
             journal.report_waiting(
                 lambda reason: emit.report(events.HistoryAwaited(at=checking.now(), reason=tidy_text(reason, mask)))
             )
-            journal.report_retaken(lambda name: emit.report_meanwhile(events.LockRetaken(at=checking.now(), name=name)))
+            journal.report_retaken(lambda name: emit.report_in_run(events.LockRetaken(at=checking.now(), name=name)))
         try:
             with (
                 KnownConnections() as known,

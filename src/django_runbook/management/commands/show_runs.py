@@ -10,12 +10,12 @@ from django.db import Error
 
 from django_runbook import command_lines, conf, recording
 from django_runbook.exceptions import RunbookError
-from django_runbook.fields import storable
+from django_runbook.fields import to_db_text
 from django_runbook.journal import liveness, texts, unreadable
 from django_runbook.locks import factory as locks
-from django_runbook.management.output import CleanCommand
+from django_runbook.management.clean_command import CleanCommand
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
-from django_runbook.pages import words
+from django_runbook.pages import display
 from django_runbook.results import RunStatus
 
 # Every database accepts this limit.
@@ -67,7 +67,7 @@ class Command(CleanCommand):
     def _show_runs(self, runbook: str | None, *, status: str | None, limit: int) -> None:
         runs = Run.objects.using(recording.alias()).newest_first()
         if runbook is not None:
-            runs = runs.named(storable(runbook))
+            runs = runs.named(to_db_text(runbook))
         found = list((liveness.with_status(runs, status, self._new_lock) if status else runs)[:limit])
         lives = liveness.lives_of(found, self._new_lock)
         shown = [(run, liveness.shown_status(run, lives[run.pk])) for run in found]
@@ -90,7 +90,7 @@ class Command(CleanCommand):
         for line in texts.run_lines(run, status, short.iterator()):
             self.stdout.write(line)
         if status in UNFINISHED:
-            self.stdout.write(f"\nresume with: {words.resume_line(run)}")
+            self.stdout.write(f"\nresume with: {display.resume_line(run)}")
         for line in texts.doubts(run, status, short.iterator()):
             self.stdout.write(line)
         return None
