@@ -40,9 +40,9 @@ class Ask(Protocol):
     def __call__(self, text: str, halt: Halt | None = None) -> str | None: ...
 
 
-def at_terminal(answers: IO[str] | None, stream: IO[str]) -> Ask | None:
-    """Asks a person on ``stream``, and reads the answers; None where there is no terminal."""
-    if answers is None or not answers.isatty():
+def at_terminal(answers: IO[str] | None, stream: IO[str] | None) -> Ask | None:
+    """Return what asks a person on ``stream`` and reads the answers; None without a terminal, or without a stream."""
+    if answers is None or stream is None or not answers.isatty():
         return None
 
     def ask(text: str, halt: Halt | None = None) -> str | None:
