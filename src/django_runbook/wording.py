@@ -1,4 +1,4 @@
-"""Words that several rooms say in the same way."""
+"""Formats durations, counts and hints for messages."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def percent(value: float) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
+class AttemptSegment:
     """Holds one attempt of the run: its start, its duration, and its offset on the axis."""
 
     begin: datetime.datetime
@@ -65,13 +65,13 @@ class Stretch:
 class Axis:
     """Represents the time during which the run was running; ``segments`` are its attempts, by number."""
 
-    segments: dict[int, Segment]
+    segments: dict[int, AttemptSegment]
     seconds: float
 
     @classmethod
     def of(cls, run: Run, attempts: Iterable[Attempt], *, now: datetime.datetime | None) -> Self:
         """Create the axis of a run; ``now`` is None if its process is not running."""
-        segments: dict[int, Segment] = {}
+        segments: dict[int, AttemptSegment] = {}
         offset = 0.0
         by_attempt = {number: list(rows) for number, rows in _by_run_attempt(attempts)}
         # A run that is resumed during the request has steps of an attempt that its own row does not count yet.
@@ -79,7 +79,7 @@ class Axis:
             begin, end = _bounds(run, number, by_attempt.get(number, []), now=now)
             if begin is not None:
                 seconds = max(0.0, (end - begin).total_seconds())
-                segments[number] = Segment(begin=begin, seconds=seconds, offset=offset)
+                segments[number] = AttemptSegment(begin=begin, seconds=seconds, offset=offset)
                 offset += seconds
         return cls(segments=segments, seconds=max(offset, _EMPTY_SECONDS))
 
@@ -126,7 +126,7 @@ def _tick_label(seconds: float) -> str:
     return wording.exact_duration(round(seconds, 3)) if seconds else "0"
 
 
-def _pause(before: Segment, after: Segment) -> str:
+def _pause(before: AttemptSegment, after: AttemptSegment) -> str:
     return wording.short_duration(max(0.0, (after.begin - before.end).total_seconds()))
 
 
