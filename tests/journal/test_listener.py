@@ -17,7 +17,7 @@ from django.utils import timezone
 from django_runbook import conf, events, signals
 from django_runbook.exceptions import JournalLost, LockLost, RunbookError
 from django_runbook.executors.atomic import atomically
-from django_runbook.fields import storable
+from django_runbook.fields import to_db_text
 from django_runbook.journal.connection import JournalConnection
 from django_runbook.journal.listener import Journal
 from django_runbook.journal.write_queue import Write
@@ -177,7 +177,7 @@ def test_output_is_kept_within_a_bound(tmp_path: Path) -> None:
     run(tmp_path, "steps: [{id: many, command: show_file many}, {id: long, command: show_file long}]")
     many = row("many")
     head, tail = many.output_head.splitlines(), many.output_tail.splitlines()
-    assert (head[0], tail[-1], many.left_out_count) == ("line 0", "line 1499", 1500 - len(head) - len(tail))
+    assert (head[0], tail[-1], many.omitted_count) == ("line 0", "line 1499", 1500 - len(head) - len(tail))
     assert (len(head), len(tail)) == (200, 800)
     assert len(row("long").output_head) + len(row("long").output_tail) <= 64 * 1024
 
@@ -276,7 +276,7 @@ steps:
     assert resume(folder).result("a")["reason"] == "finished before"
     rows = [*Run.objects.values(), *StepRun.objects.values()]
     texts = [value for row in rows for value in row.values() if isinstance(value, str)]
-    assert [text for text in texts if storable(text) != text] == []
+    assert [text for text in texts if to_db_text(text) != text] == []
     assert Run.objects.get().name == "ab"
 
 
