@@ -23,34 +23,53 @@ MAY_IMPORT = {
     "document": set[str](),
     "binding": {"document"},
     "process": {"document"},
-    "runner": {"binding", "document", "locks", "process", "executors"},
+    "planning": {"binding", "document", "process"},
+    "runner": {"planning", "binding", "document", "locks", "process", "executors"},
     "executors": {"process", "binding"},
     "reporters": set[str](),
     "batch": {"conf", "locks", "document", "models", "fields", "process"},
     "locks": {"conf", "document", "process"},
     "conf": {"document"},
     "lookup": {"conf", "document"},
-    "checking": {"conf", "lookup", "binding", "document"},
+    "checking": {"conf", "lookup", "planning", "binding", "document"},
     "checks": {"checking", "conf", "document", "locks", "process"},
     "apps": {"checks"},
     "fields": set[str](),
     "statements": set[str](),
     "models": {"fields", "statements"},
-    "repeating": set[str](),
-    "journal": {"models", "fields", "document", "binding", "locks", "process", "runner", "executors"},
-    "resume": {"journal", "models", "document", "binding", "process", "repeating", "runner"},
-    "recording": {
-        "conf",
-        "journal",
-        "repeating",
-        "resume",
-        "models",
-        "fields",
-        "checking",
-        "document",
+    "journal": {"models", "fields", "conf", "checking", "document", "planning", "locks", "process"},
+    "resume": {"journal", "models", "fields", "conf", "document", "planning", "binding", "locks", "process", "runner"},
+    "request": {"planning"},
+    "console": {"command_lines", "document", "process", "reporters"},
+    "hosting": {
         "binding",
+        "checking",
+        "console",
+        "executors",
+        "journal",
         "locks",
+        "planning",
         "process",
+        "reporters",
+        "runner",
+        "signals",
+    },
+    "api": {
+        "binding",
+        "checking",
+        "conf",
+        "console",
+        "document",
+        "executors",
+        "hosting",
+        "journal",
+        "locks",
+        "lookup",
+        "planning",
+        "process",
+        "reporters",
+        "request",
+        "resume",
         "runner",
     },
     "signals": set[str](),
@@ -112,6 +131,13 @@ def test_the_folders_of_the_batch_library_import_down_only(folder: str) -> None:
     assert found - {folder} <= BATCH_FOLDERS[folder]
 
 
+def test_the_commands_of_runbooks_call_the_api_and_none_of_what_it_puts_together() -> None:
+    for name in ("run_runbook", "check_runbooks"):
+        path = PACKAGE / "management" / "commands" / f"{name}.py"
+        rooms = {found.split(".")[1] for found in imports_of(path) if found.startswith("django_runbook.")}
+        assert rooms & {"binding", "planning", "journal", "locks", "resume", "signals", "hosting"} == set()
+
+
 def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
     users = {
         package: {
@@ -122,7 +148,7 @@ def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
         for package in ("rich", "jinja2", "pydantic", "redis")
     }
     assert users == {
-        "rich": {"reporters/rich_.py", "reporters/live.py", "batch/parts/progress_bar.py"},
+        "rich": {"reporters/rich_.py", "reporters/live_display.py", "batch/parts/progress_bar.py"},
         "jinja2": {
             "document/evaluation/analysis.py",
             "document/evaluation/evaluator.py",

@@ -15,7 +15,7 @@ from django_runbook.binding.checking_parser import CheckingParser
 from django_runbook.binding.partial_text import UNKNOWN, PartialText, has_holes, joined
 from django_runbook.document.diagnostics import Diagnostic, has_errors
 from tests.binding.local import HERE, located
-from tests.binding.test_plan import codes_of, plan_of
+from tests.planning.test_plan import codes_of, plan_of
 
 
 class Command(BaseCommand):
