@@ -12,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 
 from django_runbook.process import isolation
 from tests.executors import processes
+from tests.patience import eventually, scaled
 
 hypothesis_settings.register_profile("default", deadline=None)
 hypothesis_settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -20,9 +21,6 @@ hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 # The commands that tests start would write for the log of GitHub's runner, as they do for users.
 for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
     os.environ.pop(name, None)
-
-# A process that was killed is there for a moment more, until whoever started it has waited for it.
-PATIENCE_SECONDS = 5.0
 
 
 # The behaviour of a run does not depend on where its steps run, but for what the docs list.
@@ -67,10 +65,13 @@ def nothing_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.M
     mark = f"{os.getpid()}-{time.monotonic_ns()}"
     monkeypatch.setenv("MARK_OF_TEST", mark)
     yield
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while (left := [*processes.marked(mark), *processes.held_locks()]) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert left == []
+    # A process that was killed is there for a moment more, until whoever started it has waited for it.
+    eventually(lambda: not left_behind(mark), within=scaled(5), pause_seconds=0.05)
+    assert left_behind(mark) == []
+
+
+def left_behind(mark: str) -> list[str]:
+    return [*processes.marked(mark), *processes.held_locks()]
 
 
 @pytest.fixture

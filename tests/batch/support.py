@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.patience import PATIENCE_SECONDS
+
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE_SECONDS = 30.0
 
 
 @contextmanager

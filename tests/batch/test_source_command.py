@@ -25,11 +25,12 @@ from tests.batch.commands import (
     once,
     pks,
 )
-from tests.batch.engines import Engine, wait_until
+from tests.batch.engines import Engine
 from tests.batchapp.models import (
     Item,
     Ledger,
 )
+from tests.patience import wait_until
 from tests.services import REDIS_URL, require_redis
 
 

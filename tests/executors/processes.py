@@ -1,15 +1,11 @@
-"""The processes of a test: which there are, and waiting, within bounds, until they are gone."""
+"""Lists the processes and locks that a test has."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
-
-PATIENCE_SECONDS = 20.0
 
 
 def living() -> dict[int, tuple[int, int, str]]:
@@ -48,13 +44,3 @@ def held_locks() -> list[str]:
     """The lock files that this process has open."""
     links = (os.path.realpath(f"/dev/fd/{number}") for number in range(256))
     return [f"lock {link}" for link in links if link.endswith(".lock")]
-
-
-def wait_until(is_so: Callable[[], bool], *, what: str) -> None:
-    """Wait until something is so; a test that waits in vain fails."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if is_so():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"in vain: {what}")

@@ -15,10 +15,10 @@ from typing import Any
 from django.db import connections
 
 from tests.batch.databases import alias_on, run
+from tests.patience import PATIENCE_SECONDS
 from tests.runner.support import ROOT
 
 VENDORS = ("sqlite", "postgresql", "mariadb")
-PATIENCE_SECONDS = 60
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from django_runbook.exceptions import LockUnavailable
-from tests.locks.backends import EXPIRY_SECONDS, Backend, alias_on, eventually, holder_of, is_free, locks
+from tests.locks.backends import EXPIRY_SECONDS, Backend, alias_on, holder_of, is_free, locks
 from tests.locks.processes import holding, run_crowd
+from tests.patience import eventually
 
 
 def test_a_lock_is_held_once_and_says_by_whom(backend: Backend, name: str) -> None:

@@ -17,9 +17,10 @@ from django_runbook.exceptions import InvalidUsage, LockUnavailable
 from django_runbook.locks.base import PATIENCE_SECONDS, Kept, Probe
 from django_runbook.locks.redis import RedisLock
 from tests.batch.support import read_line
-from tests.locks.backends import EXPIRY_SECONDS, backend_of, eventually, holder_of, is_free, locks
+from tests.locks.backends import EXPIRY_SECONDS, backend_of, holder_of, is_free, locks
 from tests.locks.processes import holding
 from tests.locks.servers import Server, free_port, running
+from tests.patience import eventually
 from tests.services import require_program
 
 

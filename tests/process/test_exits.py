@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from django_runbook.process import exits
-from tests.runner.support import PATIENCE_SECONDS, environ, run
+from tests.patience import PATIENCE_SECONDS
+from tests.runner.support import environ, run
 
 TEXT = "fail_fast: false\nsteps: [leave {how}, say more]\nfinally: [say end]\n"
 

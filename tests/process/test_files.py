@@ -15,9 +15,9 @@ import pytest
 from django_runbook.locks import presence
 from django_runbook.process import files
 from django_runbook.process.stopping import Stop
-from tests.executors.processes import wait_until
 from tests.journal.databases import database_on, manage
-from tests.runner.support import PATIENCE_SECONDS, environ
+from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.runner.support import environ
 
 TEXT = """
 fail_fast: false

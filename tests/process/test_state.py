@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.runner.support import PATIENCE_SECONDS, environ
+from tests.patience import PATIENCE_SECONDS
+from tests.runner.support import environ
 from tests.services import require_mariadb, require_postgres
 
 ENGINES: dict[str, tuple[str, Callable[[], None]]] = {
@@ -30,7 +31,7 @@ def manage(directory: Path, settings: str, *words: str) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS * 2,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

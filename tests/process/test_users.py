@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.runner.support import PATIENCE_SECONDS, environ, run
+from tests.patience import PATIENCE_SECONDS
+from tests.runner.support import environ, run
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may change the user of a process")
 

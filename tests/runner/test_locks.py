@@ -29,7 +29,8 @@ from django_runbook.results import Failure, Past
 from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.finishing import StepFinisher
 from django_runbook.runner.locking import Locker
-from tests.runner.support import PATIENCE_SECONDS, run, start, wait_for
+from tests.patience import PATIENCE_SECONDS
+from tests.runner.support import run, start, wait_for
 
 
 def lock_of(name: str) -> Lock:
@@ -191,7 +192,7 @@ def test_a_stop_ends_the_waiting(tmp_path: Path, name: str) -> None:
         while "lock_awaited" not in process.stdout.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE_SECONDS)
     finally:
         lock.release()
         process.kill()
@@ -209,7 +210,7 @@ def test_a_step_that_waits_for_its_lock_is_not_run_after_a_stop(tmp_path: Path, 
         while "lock_awaited" not in process.stdout.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        *_, last = process.communicate(timeout=20)[0].splitlines()
+        *_, last = process.communicate(timeout=PATIENCE_SECONDS)[0].splitlines()
     finally:
         lock.release()
         process.kill()

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.runner.support import PATIENCE_SECONDS, run, start
+from tests.patience import PATIENCE_SECONDS
+from tests.runner.support import run, start
 
 
 def wait_until_asked(process: subprocess.Popen[str], end: str) -> str:

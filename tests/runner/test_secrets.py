@@ -14,7 +14,8 @@ from django_runbook.exceptions import InvalidUsage
 from django_runbook.management.commands import run_runbook
 from django_runbook.runner import run as runner
 from tests.nasty import NASTY, hidden_in
-from tests.runner.support import PATIENCE_SECONDS, Told, run, start
+from tests.patience import PATIENCE_SECONDS
+from tests.runner.support import Told, run, start
 
 SECRET = "hunter2-s3cr3t"
 TEXT = """

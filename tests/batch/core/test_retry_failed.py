@@ -21,10 +21,11 @@ from tests.batch.commands import (
     pks,
     swallow,
 )
-from tests.batch.engines import Engine, wait_until
+from tests.batch.engines import Engine
 from tests.batchapp.models import (
     Item,
 )
+from tests.patience import wait_until
 
 
 @BOTH

@@ -22,11 +22,12 @@ from tests.batch.commands import (
     is_waiting,
     once,
 )
-from tests.batch.engines import Engine, wait_until
+from tests.batch.engines import Engine
 from tests.batchapp.models import (
     Item,
     Ledger,
 )
+from tests.patience import wait_until
 
 
 def test_the_limit_of_a_takeover_does_not_outlive_it(postgresql: Engine) -> None:
