@@ -11,6 +11,7 @@ from django.conf import settings
 from hypothesis import settings as hypothesis_settings
 
 from django_runbook.process import isolation
+from tests import slowness
 from tests.executors import processes
 from tests.patience import eventually, scaled
 
@@ -38,10 +39,41 @@ BOTH_WAYS = {
 }
 
 
+# What their parameters name: services, and processes of their own for steps.
+SLOW_PARAMETERS = {"isolated", "postgresql", "mariadb", "redis"}
+# They start processes, or connect to services.
+SLOW_FIXTURES = {"postgresql", "mariadb", "server", "site", "chromium"}
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.module.__name__ in BOTH_WAYS:
         only = metafunc.definition.get_closest_marker("only")
         metafunc.parametrize("way", ["inline", "isolated"] if only is None else only.args, indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what says itself, by a parameter or a fixture, that it needs more than this process."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        named = {value for value in values if isinstance(value, str)}
+        if named & SLOW_PARAMETERS or SLOW_FIXTURES.intersection(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
+
+
+slowness.watch()
+
+
+def pytest_runtest_setup() -> None:
+    slowness.noted.clear()
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Fail a test that started a process, or connected to a service, and is not marked as slow."""
+    yield
+    if slowness.noted and item.get_closest_marker("slow") is None:
+        pytest.fail(f"it is not marked as slow: {', '.join(sorted(set(slowness.noted)))}", pytrace=False)
 
 
 @pytest.fixture(autouse=True)
@@ -65,13 +97,14 @@ def nothing_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.M
     mark = f"{os.getpid()}-{time.monotonic_ns()}"
     monkeypatch.setenv("MARK_OF_TEST", mark)
     yield
+    left: list[str] = []
+
+    def is_nothing_left() -> bool:
+        left[:] = [*(processes.marked(mark) if slowness.noted else ()), *processes.held_locks()]
+        return not left
+
     # A process that was killed is there for a moment more, until whoever started it has waited for it.
-    eventually(lambda: not left_behind(mark), within=scaled(5), pause_seconds=0.05)
-    assert left_behind(mark) == []
-
-
-def left_behind(mark: str) -> list[str]:
-    return [*processes.marked(mark), *processes.held_locks()]
+    assert eventually(is_nothing_left, within=scaled(5), pause_seconds=0.05), left
 
 
 @pytest.fixture

@@ -32,15 +32,19 @@ def marked(mark: str) -> list[str]:
     if not Path("/proc/self/environ").exists():
         return [name for parent, _, name in living().values() if parent == os.getpid() and not name.startswith("ps ")]
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        # Whoever has ended meanwhile has no file any more, and a zombie an empty one.
+    for folder in Path("/proc").iterdir():
+        # A process that has ended has no file any more, and a zombie an empty one.
         with contextlib.suppress(OSError):
-            if folder.name != str(os.getpid()) and mark.encode() in (folder / "environ").read_bytes():
+            is_other = folder.name.isdigit() and folder.name != str(os.getpid())
+            if is_other and mark.encode() in (folder / "environ").read_bytes():
                 found.append(f"process {folder.name}: {(folder / 'cmdline').read_text().replace(chr(0), ' ')}")
     return found
 
 
 def held_locks() -> list[str]:
     """The lock files that this process has open."""
-    links = (os.path.realpath(f"/dev/fd/{number}") for number in range(256))
-    return [f"lock {link}" for link in links if link.endswith(".lock")]
+    found = []
+    for descriptor in Path("/dev/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.append(descriptor.readlink())
+    return [f"lock {path}" for path in found if path.suffix == ".lock"]
