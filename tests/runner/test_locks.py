@@ -278,7 +278,7 @@ def test_a_lost_lock_ends_the_run(tmp_path: Path, name: str) -> None:
     told = run(tmp_path, f"lock: {name}\nsteps: [remove_file {path_of(name)} --again, say never]\nfinally: [say end]")
     # The run had begun: 75 would say that nothing was run.
     assert (told.status, told.exit_code) == ("failed", 1)
-    assert "was lost: nobody holds it now, but somebody may have held it" in told.result("say")["failure"]["message"]
+    assert "was lost: it is free now, but another process may have held it" in told.result("say")["failure"]["message"]
     assert told.output("say-2") == ["end"]
 
 
@@ -358,7 +358,7 @@ def test_looking_who_has_a_lost_lock_does_not_keep_it() -> None:
     lock = FakeLock(None)
     failure = lost(lock)
     assert failure is not None
-    assert "nobody holds it now" in failure.message
+    assert "it is free now" in failure.message
     assert lock.is_released
 
 

@@ -57,7 +57,7 @@ class CommandRunner:
             failure = outcomes.of_fault(fault)
 
         def once() -> tuple[AttemptResult, object]:
-            call = _Call(self, step, scope, warnings=warnings)
+            call = _CommandCall(self, step, scope, warnings=warnings)
             result = call.run(command, tokens)
             if result.status is StepStatus.SUCCEEDED:
                 self.succeeded_counts[step_id] = self.succeeded_counts.get(step_id, 0) + 1
@@ -89,8 +89,8 @@ class CommandRunner:
 
 
 @dataclass(slots=True)
-class _Call:
-    """One call of a command; ``output`` is what it gives to expressions."""
+class _CommandCall:
+    """Calls a command once; ``output`` is what expressions read of it."""
 
     runner: CommandRunner
     step: CommandStep

@@ -30,7 +30,7 @@ _POLL_SECONDS = 0.2
 
 
 class UnderLocks:
-    """Halts a step whose lock is lost, besides what halts it otherwise."""
+    """Stops a step when its lock is lost, in addition to the other reasons to stop it."""
 
     def __init__(self, around: Halt, locks: tuple[HeldLock, ...], *, grace_seconds: float) -> None:
         self._around = around
@@ -80,7 +80,7 @@ class Locker:
     # Those that several calls of a runbook share, and whose turn it is to acquire them.
     _shared: dict[str, HeldLock] = field(default_factory=dict)
     _turns: dict[str, threading.Lock] = field(default_factory=dict)
-    # Branches come to their locks at the same time.
+    # Branches acquire their locks at the same time.
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def held(
@@ -91,7 +91,7 @@ class Locker:
             return contextlib.nullcontext((scope, None))
         started = self.finisher.past_in(scope).started
         if settings.on_conflict == "skip" and (step_id in started or (started and not step_id)):
-            # Skipping the rest of what an earlier attempt began would turn its failure into a success.
+            # To skip the rest of what an earlier attempt began would turn its failure into a success.
             settings = replace(settings, on_conflict="fail")
         return self._held(settings, scope, step_id=step_id)
 
@@ -107,7 +107,7 @@ class Locker:
             name = tidy_text(text, self.mask)
             if not name.strip() and not isinstance(settings.name, str):
                 raise ExpressionError("the lock has an empty name", settings.name.expressions[0].span)
-            # What is around the step holds it for the step too.
+            # A group around the step holds it for the step too.
             if not scope.holds(name):
                 held, refused = self._hold(name, settings, scope, step_id=step_id)
         except ExpressionError as error:
@@ -123,7 +123,7 @@ class Locker:
             self._release(held)
 
     def lost(self, locks: tuple[HeldLock, ...], *, halt: Halt) -> Failure | None:
-        """Return the failure of whoever continues without a lock that was lost; waits until that is known.
+        """Return the failure of a step that has lost its lock; wait until it is known whether the lock is held again.
 
         A stop ends the waiting, and with it the run.
         """
@@ -206,7 +206,7 @@ class Locker:
         if holder is not None:
             return f"it is held by {holder} now"
         other.release()
-        return "nobody holds it now, but somebody may have held it meanwhile"
+        return "it is free now, but another process may have held it in between"
 
     def _obtain(self, lock: Lock, settings: LockSettings, scope: Scope, *, step_id: str) -> AttemptResult | None:
         def on_wait(holder: Holder | None, reason: str) -> None:

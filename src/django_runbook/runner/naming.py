@@ -43,5 +43,5 @@ def safe_label_in(scope: Scope, item: object, mask: Mask) -> str:
     """Return the label of an item that is not run, which cannot fail."""
     try:
         return label_in(scope, item, mask)
-    except Exception:  # noqa: BLE001 - whatever is wrong with the item fails a step that runs
+    except Exception:  # noqa: BLE001 - a step that runs reports what is wrong with the item
         return str(scope.indexes[-1])

@@ -35,7 +35,7 @@ def failed(failure: Failure) -> Outcome:
 
 
 def is_ignored(step: Step, result: AttemptResult) -> bool:
-    """Return whether ``continue_on_error`` allows this result."""
+    """Return whether ``continue_on_error`` ignores the failure of this result."""
     if result.status not in FAILURES:
         return False
     if result.failure is None:

@@ -1,4 +1,4 @@
-"""Defines what the runner needs from whoever records a run."""
+"""Defines what the runner needs from the recorder of a run."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Recorder(Protocol):
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """What the processes of steps keep open, so that others know that the run is at work."""
+        """Return the descriptors that the processes of steps keep open, which show that the run is still at work."""
 
     def wait(self) -> None:
         """Wait until all events so far are stored; raise RunbookError if they cannot be."""
 
     def is_kept(self) -> bool:
-        """Whether all events so far are stored, so that the run can be resumed."""
+        """Return whether all events so far are stored, so that the run can be resumed."""
 
     def keep_output(self, step_id: str, output: object) -> None:
         """Take what ``capture`` made of a step's output, before the step ends; `HIDDEN` must not be kept."""
@@ -41,10 +41,10 @@ class Recorder(Protocol):
         """Return what an atomic step writes with its commit."""
 
     def is_committed(self, step_id: str) -> bool:
-        """Whether what `commit` returned was written, where the step could not report it."""
+        """Return whether the rows of `commit` were written, for a step that could not report it."""
 
     def confirm_commit(self, step_id: str) -> None:
-        """Take note that what `commit` returned was written."""
+        """Note that the rows of `commit` were written."""
 
 
 class NoRecorder:
@@ -54,16 +54,16 @@ class NoRecorder:
     descriptors: tuple[int, ...] = ()
 
     def wait(self) -> None:
-        """There is nothing to wait for."""
+        """Do nothing."""
 
     def is_kept(self) -> bool:
         return False
 
     def keep_output(self, step_id: str, output: object) -> None:
-        """Nobody will ask for it."""
+        """Do nothing."""
 
     def keep_item(self, step_id: str, item: object) -> None:
-        """Nobody will ask for it."""
+        """Do nothing."""
 
     def commit(self, step_id: str) -> Commit:
         return Commit()
@@ -72,4 +72,4 @@ class NoRecorder:
         return False
 
     def confirm_commit(self, step_id: str) -> None:
-        """Nobody will ask for it."""
+        """Do nothing."""

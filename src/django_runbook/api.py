@@ -1,0 +1,335 @@
+"""Runs and checks runbooks from Python: the one place that puts the pieces of the package together.
+
+`run_runbook` and `check_runbooks` read their options and call it, and so can a task, a view or a test.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from django.db import connections
+
+from django_runbook import checking, conf, lookup, recording, resume
+from django_runbook.binding.binder import Binder
+from django_runbook.binding.plan import Plan, plan
+from django_runbook.checking import Checked, Loaded
+from django_runbook.conf import DEFAULT_STOP_TIMEOUT_SECONDS, Configuration
+from django_runbook.console import Console, PythonConsole
+from django_runbook.document import inputs
+from django_runbook.document.diagnostics import Diagnostic, in_order
+from django_runbook.document.outline import may_isolate
+from django_runbook.document.runbook import Runbook
+from django_runbook.exceptions import InvalidRunbook, InvalidUsage, RunbookError
+from django_runbook.executors.spawner import Spawner
+from django_runbook.hosting import PreparedRun, execute
+from django_runbook.journal import beginning
+from django_runbook.journal.listener import Journal
+from django_runbook.locks import factory as locks
+from django_runbook.locks.factory import Locks
+from django_runbook.locks.watching import retaken
+from django_runbook.process import isolation as process_isolation
+from django_runbook.process import masking
+from django_runbook.process.frozen_gc import frozen_heap
+from django_runbook.process.isolation import Isolation
+from django_runbook.process.stopping import Stop
+from django_runbook.process.streams import tidy_text
+from django_runbook.recording import Recorder, Resumed
+from django_runbook.reporters import Reporter
+from django_runbook.request import NEWEST, RunRequest
+from django_runbook.results import RunResult, RunStatus, StepResult, StepStatus
+from django_runbook.runner import dry_run, listing, questions, selection
+from django_runbook.runner.context import RunOptions
+from django_runbook.runner.selection import Selection
+
+__all__ = [
+    "NEWEST",
+    "Checked",
+    "Console",
+    "InvalidRunbook",
+    "InvalidUsage",
+    "Reporter",
+    "RunRequest",
+    "RunResult",
+    "RunStatus",
+    "RunbookError",
+    "StepResult",
+    "StepStatus",
+    "check",
+    "list_steps",
+    "run",
+    "show_plan",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Launch:
+    """Holds one request, what surrounds it, and the stack that closes what the run opens."""
+
+    request: RunRequest
+    console: Console
+    stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """Holds the file of a request, read and free of errors of form, and how its project names and locks it."""
+
+    configuration: Configuration
+    path: Path
+    key: str
+    new_lock: Locks
+    loaded: Loaded
+    runbook: Runbook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Processes:
+    """Decides where steps run, and holds what starts their processes."""
+
+    isolation: Isolation
+    spawner: Spawner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bound:
+    """Holds a plan that may run; ``left_out`` maps the steps that are not selected to the reason."""
+
+    plan: Plan
+    binder: Binder
+    selection: Selection
+    left_out: Mapping[str, str]
+    lacks_dry_run: frozenset[str]
+
+
+def run(request: RunRequest, *, reporters: Sequence[Reporter] = (), console: Console | None = None) -> RunResult:
+    """Run a runbook; return the result, also of a run that failed.
+
+    ``reporters`` get its events; a ``console``, which `run_runbook` has, has reporters of its own. Raises RunbookError
+    if nothing was run (InvalidRunbook, InvalidUsage, LockHeld …) or if the run could not be recorded to its end.
+    """
+    launch = _Launch(request=request, console=PythonConsole(reporters) if console is None else console)
+    stop = Stop(timeout_seconds=DEFAULT_STOP_TIMEOUT_SECONDS, exits=launch.console.owns_process)
+    try:
+        with frozen_heap(), _masked_errors(launch.console), launch.stack:
+            opened = _open(launch)
+            stop.timeout_seconds = opened.configuration.stop_timeout_seconds
+            processes = _choose_processes(launch, opened)
+            resumed = _hold_resumed(launch, opened)
+            bound = _bind(launch, opened, resumed)
+            prepared = _prepare(launch, opened, processes, bound, resumed)
+            return execute(prepared, console=launch.console, stop=stop)
+    finally:
+        # The host of this run, which had the signals before, receives them now.
+        if not launch.console.owns_process:
+            stop.hand_back()
+
+
+def show_plan(request: RunRequest, *, console: Console | None = None) -> str:
+    """Return each step of a runbook with its arguments, as ``run_runbook --plan`` prints them; nothing is run."""
+    return _show(request, listing.plan, console)
+
+
+def list_steps(request: RunRequest, *, console: Console | None = None) -> str:
+    """Return the steps of a runbook with their ids and tags, as ``run_runbook --list`` prints them."""
+    return _show(request, listing.steps, console)
+
+
+def check(files: Collection[str] = ()) -> list[Checked]:
+    """Check these runbooks, or all that the project has; return what was found in each. Nothing is run.
+
+    Raises InvalidUsage if a file is not there, or a setting is wrong.
+    """
+    configuration = conf.read()
+    paths = [lookup.find(name, configuration)[0] for name in files] or lookup.find_all(configuration)
+    binder = checking.new_binder(is_recorded=configuration.has_journal)
+    return [checking.check(Path(path), binder=binder, configuration=configuration) for path in paths]
+
+
+def _show(request: RunRequest, show: Callable[..., str], console: Console | None) -> str:
+    launch = _Launch(request=request, console=PythonConsole() if console is None else console)
+    with _masked_errors(launch.console), launch.stack:
+        bound = _bind(launch, _open(launch), None, needs_secrets=False)
+        return show(bound.plan, bound.left_out, mask=launch.console.mask)
+
+
+@contextlib.contextmanager
+def _masked_errors(console: Console) -> Iterator[None]:
+    """Mask what errors say; their causes may hold secrets and are dropped."""
+    try:
+        yield
+    except RunbookError as error:
+        error.args = (tidy_text(str(error), console.mask),)
+        raise error from None
+
+
+def _open(launch: _Launch) -> _Opened:
+    """Find and read the file; its secrets are masked from here on."""
+    configuration = conf.read()
+    path, name = lookup.find(launch.request.file, configuration)
+    launch.request.refuse_combinations(has_journal=configuration.has_journal)
+    loaded = checking.load(path, name=name, configuration=configuration)
+    if loaded.runbook is None:
+        _show_diagnostics(loaded, loaded.diagnostics, launch.console)
+        raise InvalidRunbook(f"{loaded.path}: nothing was run")
+    launch.console.mask = masking.masker(inputs.secrets_of(loaded.runbook, os.environ).values())
+    return _Opened(
+        configuration=configuration,
+        path=path,
+        key=lookup.key_of(path, configuration),
+        new_lock=locks.new_factory(configuration, what=f"run_runbook {name}"),
+        loaded=loaded,
+        runbook=loaded.runbook,
+    )
+
+
+def _choose_processes(launch: _Launch, opened: _Opened) -> _Processes:
+    """Decide where steps run, and start what forks them before anything connects to a database."""
+    is_forkable = process_isolation.can_fork(owns_process=launch.console.owns_process)
+    isolation = process_isolation.choose(
+        is_inline=launch.request.inline, is_default=opened.configuration.isolates, is_forkable=is_forkable
+    )
+    spawner = Spawner(can_be_set_up=process_isolation.can_be_set_up())
+    launch.stack.callback(spawner.close)
+    if isolation.is_possible and may_isolate(opened.runbook, is_default=isolation.is_default):
+        _start_server(spawner, is_forkable=is_forkable)
+    return _Processes(isolation=isolation, spawner=spawner)
+
+
+def _start_server(spawner: Spawner, *, is_forkable: bool) -> None:
+    if not is_forkable:
+        spawner.start_server()
+        return
+    # An app may have queried the database when it became ready.
+    connections.close_all()
+    spawner.fork_server()
+
+
+def _hold_resumed(launch: _Launch, opened: _Opened) -> Resumed | None:
+    """Acquire the lock of the run to resume; return None for a new run."""
+    if launch.request.resume is None:
+        return None
+    resumed = recording.hold(
+        opened.key,
+        launch.request.resume,
+        new_lock=opened.new_lock,
+        on_retaken=lambda name: launch.console.warn(retaken(name)),
+        on_wait=lambda holder: launch.console.warn(f"waiting for {holder}"),
+    )
+    launch.stack.callback(resumed.lock.close)
+    return resumed
+
+
+def _bind(launch: _Launch, opened: _Opened, resumed: Resumed | None, *, needs_secrets: bool = True) -> _Bound:
+    """Check every step against its command; raise InvalidRunbook or InvalidUsage if the run cannot begin."""
+    runbook = opened.runbook
+    known = inputs.resolve(runbook, _given(launch.request, runbook, resumed))
+    binder = checking.new_binder(
+        is_recorded=_is_recorded(launch.request, opened),
+        verbosity=None if launch.request.verbosity == 1 else launch.request.verbosity,
+    )
+    lacking: frozenset[str] = frozenset()
+    if launch.request.dry_run:
+        runbook, lacking = dry_run.prepare(runbook, binder.catalog)
+    planned = plan(runbook, known, binder)
+    launch.console.mask = masking.masker(known.all_secrets.values())
+    _show_diagnostics(opened.loaded, [*opened.loaded.diagnostics, *planned.diagnostics], launch.console)
+    problems = [problem for problem in known.problems if needs_secrets or problem.kind != "secret"]
+    if problems:
+        raise InvalidUsage("\n".join(map(str, problems)))
+    selected = launch.request.selection if resumed is None else resumed.selection
+    return _Bound(
+        plan=planned,
+        binder=binder,
+        selection=selected,
+        left_out=selection.leave_out(planned.outline, selected),
+        lacks_dry_run=lacking,
+    )
+
+
+def _given(request: RunRequest, runbook: Runbook, resumed: Resumed | None) -> inputs.Given:
+    names = {"id": uuid.uuid4().hex, "name": runbook.name, "file": runbook.path}
+    if resumed is None:
+        return inputs.Given(params=request.params, environ=os.environ, now=checking.now(), run=names)
+    return resumed.given(
+        request.params,
+        environ=os.environ,
+        names=names,
+        declared=[param.name for param in runbook.params],
+        accepts_changes=request.accept_changes,
+    )
+
+
+def _is_recorded(request: RunRequest, opened: _Opened) -> bool:
+    may_record = opened.configuration.has_journal and opened.runbook.is_recorded
+    return may_record and request.journal and not request.dry_run
+
+
+def _show_diagnostics(loaded: Loaded, found: Sequence[Diagnostic], console: Console) -> None:
+    """Show all that was found; errors end the run before anything has begun."""
+    diagnostics = in_order(found)
+    if diagnostics:
+        console.show(diagnostics, path=loaded.path, lines=loaded.lines)
+
+
+def _prepare(
+    launch: _Launch, opened: _Opened, processes: _Processes, bound: _Bound, resumed: Resumed | None
+) -> PreparedRun:
+    """Make the journal, and the options that the runner needs."""
+    before = {} if resumed is None else resumed.options
+    kept = {
+        "keep_going": launch.request.keep_going or bool(before.get("keep_going")),
+        "strict": launch.request.strict or bool(before.get("strict")),
+    }
+    options = RunOptions(
+        left_out=bound.left_out,
+        lacks_dry_run=bound.lacks_dry_run,
+        is_dry_run=launch.request.dry_run,
+        keeps_going=kept["keep_going"],
+        is_strict=kept["strict"],
+        answers_yes=launch.request.yes,
+        asks_before_steps=launch.request.ask_before_steps,
+    )
+    recorder = Recorder(plan=bound.plan, mask=launch.console.mask, new_lock=opened.new_lock, tell=launch.console.warn)
+    journal: Journal | None = None
+    if resumed is not None:
+        answers = resume.Answers(
+            rerun=launch.request.rerun, skip=launch.request.skip, accepts_changes=launch.request.accept_changes
+        )
+        left = recorder.left_of(resumed, answers, left_out=bound.left_out, ask=_ask_of(launch.console))
+        options = replace(options, past=left.past, attempt=resumed.run.attempt_count + 1)
+        journal = recorder.go_on(resumed, left, given=tuple(launch.request.params), options=kept)
+    elif _is_recorded(launch.request, opened):
+        recorded = beginning.options_of(bound.selection, **kept)
+        journal = recorder.begin(
+            path=opened.path, runbook=opened.key, given=tuple(launch.request.params), options=recorded
+        )
+    if journal is not None:
+        launch.stack.callback(journal.close)
+        line = launch.console.resume_command(launch.request.file, journal.run_id, withheld=journal.withheld_params)
+        options = replace(options, resume_command=launch.console.mask(line))
+    return PreparedRun(
+        plan=bound.plan,
+        options=options,
+        binder=bound.binder,
+        mask=launch.console.mask,
+        new_lock=opened.new_lock,
+        journal=journal,
+        isolation=processes.isolation,
+        spawner=processes.spawner,
+        is_inline=launch.request.inline,
+        files={
+            name: path for name, path in (("junit", launch.request.junit), ("log_dir", launch.request.log_dir)) if path
+        },
+    )
+
+
+def _ask_of(console: Console) -> resume.Ask | None:
+    ask = questions.at_terminal(sys.stdin, console.question_stream)
+    # No answer is neither of the two: then the error names both.
+    return None if ask is None else lambda text: ask(text) or ""
