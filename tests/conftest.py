@@ -31,7 +31,7 @@ BOTH_WAYS = {
     "tests.runner.test_calls",
     "tests.runner.test_data",
     "tests.runner.test_handlers",
-    "tests.runner.test_locks",
+    "tests.runner.test_locking",
     "tests.runner.test_loops",
     "tests.runner.test_questions",
     "tests.runner.test_run",

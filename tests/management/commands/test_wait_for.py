@@ -25,8 +25,8 @@ from tests.services import require_postgres
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
     "nothing": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
-    "forgetful": {"BACKEND": "tests.commands.test_wait_for.Forgetful"},
-    "down": {"BACKEND": "tests.commands.test_wait_for.Down"},
+    "forgetful": {"BACKEND": "tests.management.commands.test_wait_for.Forgetful"},
+    "down": {"BACKEND": "tests.management.commands.test_wait_for.Down"},
 }
 
 
