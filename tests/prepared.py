@@ -1,4 +1,4 @@
-"""Starts ``python -m django …`` as a fork of a process that has set Django up, which takes a tenth of the time.
+"""Starts Python programs as forks of a process that has set Django up, which takes a tenth of the time.
 
 The fork is a process like any other: with its own pid, its own streams and the ends of a real interpreter. What an
 interpreter reads when it starts, such as PYTHONWARNINGS, is that of the tests; a test of that starts one itself.
@@ -51,9 +51,8 @@ class _Template:
         self._statuses: dict[int, int] = {}
         assert self._receive() == {"is_ready": True}
 
-    def fork(self, argv: Sequence[str], *, cwd: str, environ: Mapping[str, str], streams: Sequence[int]) -> int:
-        """Return the pid of a process that runs a command line."""
-        request = {"argv": list(argv), "cwd": cwd, "environ": dict(environ)}
+    def fork(self, request: Mapping[str, Any], *, streams: Sequence[int]) -> int:
+        """Return the pid of a process that does what is requested."""
         with self._lock:
             socket.send_fds(self._channel, [json.dumps(request).encode() + b"\n"], streams)
             while "pid" not in (answer := self._receive()):
@@ -85,22 +84,32 @@ class _Template:
 _templates: dict[str, _Template] = {}
 
 
-class DjangoProcess(subprocess.Popen[str]):
-    """Runs ``python -m django …``. The start and the wait are replaced; all else is what `subprocess.Popen` does."""
+class PreparedProcess(subprocess.Popen[str]):
+    """Runs ``python -m django WORD…``, or ``python -c CODE``.
 
-    def __init__(self, *words: str, **options: Any) -> None:
+    The start and the wait are replaced; all else is what `subprocess.Popen` does.
+    """
+
+    def __init__(self, *words: str, code: str = "", **options: Any) -> None:
         module = options["env"]["DJANGO_SETTINGS_MODULE"]
         if module not in _templates:
             _templates[module] = _Template(options["env"])
         self._template = _templates[module]
-        super().__init__([_DJANGO, *words], text=True, **options)
+        self._code = code
+        super().__init__(["-c"] if code else [_DJANGO, *words], text=True, **options)
 
     def _execute_child(self, *arguments: Any) -> None:
         signature = inspect.signature(subprocess.Popen._execute_child)  # type: ignore[attr-defined]
         given = signature.bind(self, *arguments).arguments
         streams = [given["p2cread"], given["c2pwrite"], given["errwrite"]]
         assert -1 not in streams, "each stream must be given"
-        self.pid = self._template.fork(given["args"], cwd=str(given["cwd"]), environ=given["env"], streams=streams)
+        request = {
+            "argv": given["args"],
+            "code": self._code,
+            "cwd": str(given["cwd"] or Path.cwd()),
+            "environ": dict(given["env"]),
+        }
+        self.pid = self._template.fork(request, streams=streams)
         self._child_created = True
         self._close_pipe_fds(*(given[name] for name in _PIPES))  # type: ignore[attr-defined]
 

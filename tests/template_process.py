@@ -1,4 +1,4 @@
-"""Sets Django up once, and forks a process for each command line that it receives.
+"""Sets Django up once, and forks a process for each program that it receives.
 
 ``python -m tests.template_process SOCKET`` serves one process of the tests until that one ends. It answers with the
 pid of each process that it forks, and later with its exit status.
@@ -30,7 +30,7 @@ _STREAM_COUNT: Final = 3
 
 
 def main(channel: socket.socket, scratch: Path) -> None:
-    """Serve until the tests end; in a forked process, return what to call."""
+    """Serve until the tests end; each forked process returns when its work is done, and ends like an interpreter."""
     django.setup()
     _import_all(scratch)
     wake_up, woken = os.pipe()
@@ -63,7 +63,10 @@ def main(channel: socket.socket, scratch: Path) -> None:
                 os.close(number)
             channel.close()
             _become(request, streams)
-            execute_from_command_line(request["argv"])
+            if request["code"]:
+                exec(request["code"], {"__name__": "__main__"})
+            else:
+                execute_from_command_line(request["argv"])
             return
         for number in streams:
             os.close(number)
@@ -76,7 +79,9 @@ def _import_all(scratch: Path) -> None:
     path.write_text("steps: [{command: noop, isolate: true}]\n")
     with (scratch / "warm").open("w") as stream:
         call_command("run_runbook", str(path), plan=True, stdout=stream)
-        call_command("run_runbook", str(path), format="jsonl", stdout=stream)
+        call_command("run_runbook", str(path), format="jsonl", no_journal=True, stdout=stream)
+    # Their sockets cannot be shared.
+    connections.close_all()
     # A collection in a child would copy what it shares with this process.
     gc.collect()
     gc.freeze()
@@ -136,7 +141,9 @@ def _read_settings() -> None:
     settings._wrapped = Settings(os.environ["DJANGO_SETTINGS_MODULE"])
     for connection in connections.all(initialized_only=True):
         del connections[connection.alias]
-    connections.__dict__.pop("settings", None)
+    # It keeps its settings in both.
+    vars(connections).pop("settings", None)
+    vars(connections)["_settings"] = None
 
 
 # Before anything changes the environment.

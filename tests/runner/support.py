@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from tests.patience import wait_until
-from tests.prepared import DjangoProcess
+from tests.prepared import PreparedProcess
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -89,7 +89,7 @@ def start(
 ) -> subprocess.Popen[str]:
     """Start a run in a process of its own, without a terminal but for ``stdin`` where it is one."""
     (directory / "test.yml").write_text(text)
-    return DjangoProcess(
+    return PreparedProcess(
         "run_runbook",
         str(directory / "test.yml"),
         *options,
