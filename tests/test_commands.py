@@ -122,6 +122,7 @@ def test_a_secret_is_masked_in_diagnostics_and_in_the_plan(tmp_path: Path, monke
     assert "hunter22" not in told.errors
 
 
+@pytest.mark.slow
 def test_the_exit_code_is_the_runs_where_nobody_reads(tmp_path: Path) -> None:
     process = start(tmp_path, "steps: [noop, say words, fail --code 3]", "--format", "plain")
     assert process.stdout is not None
@@ -134,6 +135,7 @@ def test_the_exit_code_is_the_runs_where_nobody_reads(tmp_path: Path) -> None:
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_nothing_is_imported_for_other_commands() -> None:
     code = (
         "import django, sys; django.setup(); from django.core.management import call_command; call_command('noop'); "
@@ -149,6 +151,7 @@ def _environ() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": paths, "DJANGO_SETTINGS_MODULE": "tests.settings"}
 
 
+@pytest.mark.slow
 def test_what_is_heavy_is_imported_when_it_is_used(tmp_path: Path) -> None:
     (tmp_path / "x.yml").write_text("steps: [noop]")
     code = (
@@ -198,6 +201,7 @@ def test_plan_and_list(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "code"), [((), 0), (("--strict",), 1)], ids=["plain", "strict"])
 def test_a_report_that_cannot_be_written_is_a_warning_of_the_run(
     tmp_path: Path, options: tuple[str, ...], code: int

@@ -20,6 +20,8 @@ import pytest
 
 from tests.patience import LONG_PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "run"
 FLIGHTS = """year,month,day,sched_dep_time,dep_delay,arr_delay,carrier,flight,tailnum,origin,dest,air_time,distance

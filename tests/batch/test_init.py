@@ -10,6 +10,8 @@ import pytest
 from django_runbook import batch
 from tests.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_library_is_imported_by_need() -> None:
     code = "import sys; import django_runbook.batch as b; b.track; assert 'django_runbook.models' not in sys.modules; assert 'rich' not in sys.modules"

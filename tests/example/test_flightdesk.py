@@ -201,6 +201,7 @@ def test_the_other_commands_do_their_work(january: Path, tmp_path: Path, mailout
     assert [mail.body for mail in mailoutbox] == ["Look!"]
 
 
+@pytest.mark.slow
 def test_the_daily_runbook_under_cron(tmp_path: Path) -> None:
     env = {
         "PATH": os.environ["PATH"],

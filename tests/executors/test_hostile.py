@@ -14,6 +14,8 @@ from tests.executors.test_process import failure, isolated
 from tests.patience import PATIENCE_SECONDS
 from tests.runner.support import ROOT, Told, run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("how", "lines"),

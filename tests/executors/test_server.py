@@ -21,6 +21,8 @@ from tests.executors.test_process import failure, isolated
 from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.runner.support import environ, start, wait_for
 
+pytestmark = pytest.mark.slow
+
 # The first step starts the server, so that the time of the second is its own.
 STEPS = """
 steps:

@@ -11,6 +11,8 @@ import pytest
 from tests.patience import PATIENCE_SECONDS
 from tests.runner.support import environ
 
+pytestmark = pytest.mark.slow
+
 RUNBOOK = """
 steps:
   - {id: a, command: say one, capture: text, timeout: 30s}

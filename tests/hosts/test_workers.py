@@ -21,6 +21,8 @@ from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.runner.support import environ
 from tests.services import REDIS_URL, require_redis
 
+pytestmark = pytest.mark.slow
+
 FAILED = 'CommandError 1: the run failed: step "fail": it went wrong'
 GOOD = "ended without an exception"
 

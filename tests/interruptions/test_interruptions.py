@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.documentation import DOCS, section_of
 from tests.interruptions.moments import MOMENTS
 from tests.interruptions.table import EVENTS, faults, table_of
@@ -18,6 +20,8 @@ from tests.patience import LONG_PATIENCE_SECONDS
 from tests.postgres_settings import POSTGRES
 from tests.runner.support import ROOT
 from tests.services import require_postgres
+
+pytestmark = pytest.mark.slow
 
 PAGE = DOCS / "reference" / "interruptions.md"
 _TABLE = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)

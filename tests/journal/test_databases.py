@@ -14,6 +14,8 @@ from tests.journal.databases import VENDORS, database_on, manage, started
 from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.runner.support import wait_for
 
+pytestmark = pytest.mark.slow
+
 Manage = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -14,6 +14,8 @@ from tests.journal.databases import database_on, environ_of
 from tests.journal.killing import RUNBOOK
 from tests.patience import scaled
 
+pytestmark = pytest.mark.slow
+
 # A hundred and more where there is time: KILL_TEST_ROUNDS=100.
 ROUNDS = int(os.environ.get("KILL_TEST_ROUNDS", "3"))
 SEED = int(os.environ.get("KILL_TEST_SEED", "0")) or random.randrange(1, 10**6)

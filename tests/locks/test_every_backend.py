@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from django_runbook.exceptions import LockUnavailable
-from tests.locks.backends import EXPIRY_SECONDS, Backend, alias_on, holder_of, is_free, locks
+from tests.locks.backends import EXPIRING, EXPIRY_SECONDS, Backend, alias_on, holder_of, is_free, locks
 from tests.locks.processes import holding, run_crowd
 from tests.patience import eventually
 
@@ -60,6 +60,7 @@ def test_a_lock_that_is_held_cannot_be_taken_again(backend: Backend, name: str) 
     assert is_free(lock)
 
 
+@pytest.mark.slow
 def test_of_twenty_processes_at_once_one_works_and_the_others_leave_and_name_it(backend: Backend, name: str) -> None:
     told = run_crowd(backend, name, count=20)
     winners = [one for one in told if one["code"] == 0]
@@ -72,17 +73,19 @@ def test_of_twenty_processes_at_once_one_works_and_the_others_leave_and_name_it(
     assert all(", since 20" in one["text"] for one in others), others
 
 
+@pytest.mark.slow
 def test_a_holder_that_was_killed_leaves_no_lock_behind(backend: Backend, name: str) -> None:
     lock = backend.lock(name)
     with holding(backend, name) as process:
         assert holder_of(lock).pid == process.pid
         process.kill()
         process.wait()
-        if backend.name == "redis":
+        if backend.name in EXPIRING:
             assert holder_of(lock).pid == process.pid
         assert eventually(lambda: is_free(lock))
 
 
+@pytest.mark.slow
 def test_a_child_of_the_holder_does_not_hold_the_lock_and_cannot_free_it(
     backend: Backend, name: str, tmp_path: Path
 ) -> None:
@@ -103,7 +106,7 @@ def test_a_clock_that_is_set_back_by_an_hour_changes_nothing(
     assert lock.acquire() is None
     clock = time.time
     monkeypatch.setattr(time, "time", lambda: clock() - 3600)
-    if backend.name == "redis":
+    if backend.name in EXPIRING:
         time.sleep(EXPIRY_SECONDS * 1.2)
     assert lock.is_held()
     assert holder_of(backend.lock(name)).pid == os.getpid()

@@ -20,6 +20,8 @@ from tests.patience import eventually
 from tests.postgres_settings import POSTGRES
 from tests.services import require_postgres, require_program
 
+pytestmark = pytest.mark.slow
+
 _CONFIGURATION = """
 [databases]
 {name} = host={host} port={port} dbname={name} user={user} password='{password}'

@@ -45,6 +45,7 @@ def test_processes_that_the_command_forks_may_end(tmp_path: Path) -> None:
     assert told.exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_thread_that_ends_the_process_ends_it_not_with_0(tmp_path: Path) -> None:
     (tmp_path / "test.yml").write_text(TEXT.format(how="in_thread"))
     done = subprocess.run(

@@ -35,6 +35,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 def test_closed_descriptors_are_the_failure_of_the_step(tmp_path: Path) -> None:
     with database_on("sqlite", tmp_path) as database:
         assert manage(tmp_path, database, "migrate", "--verbosity", "0").returncode == 0
@@ -88,19 +89,20 @@ def test_signals_are_heard_by_another_pipe_where_that_of_before_was_closed() -> 
 
 
 def test_a_mark_that_was_closed_is_made_again(tmp_path: Path) -> None:
-    mark = presence.claim("a name", space=str(tmp_path))
+    mark = presence.claim("a name", namespace=str(tmp_path))
     assert mark is not None
     os.close(mark.descriptor)
     null = os.open(os.devnull, os.O_RDONLY)
     assert mark.descriptor != null
-    assert presence.claim("a name", space=str(tmp_path)) is None
+    assert presence.claim("a name", namespace=str(tmp_path)) is None
     mark.close()
     os.close(null)
-    again = presence.claim("a name", space=str(tmp_path))
+    again = presence.claim("a name", namespace=str(tmp_path))
     assert again is not None
     again.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", [256, 4096])
 def test_standard_descriptors_are_restored(last: int) -> None:
     # The copies are above the first of them.
@@ -124,6 +126,7 @@ def test_standard_descriptors_are_restored(last: int) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
+@pytest.mark.slow
 def test_a_debugger_has_the_terminal_of_an_inline_run(tmp_path: Path) -> None:
     (tmp_path / "test.yml").write_text("steps: [misbehave stop_here, say end]")
     main, end = pty.openpty()

@@ -15,6 +15,8 @@ from tests.patience import PATIENCE_SECONDS
 from tests.runner.support import environ
 from tests.services import require_mariadb, require_postgres
 
+pytestmark = pytest.mark.slow
+
 ENGINES: dict[str, tuple[str, Callable[[], None]]] = {
     "sqlite": ("tests.state_settings", lambda: None),
     "postgresql": ("tests.postgres_settings", require_postgres),

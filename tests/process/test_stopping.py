@@ -18,6 +18,8 @@ from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.runner.support import start, wait_for
 from tests.services import require_postgres, running_statements
 
+pytestmark = pytest.mark.slow
+
 # Signals that are closer together count as one.
 GAP_SECONDS = 0.6
 

@@ -26,6 +26,7 @@ def test_what_can_be_restored_is_restored(tmp_path: Path, how: str) -> None:
     assert "cannot" not in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--inline",)], ids=["isolated", "inline"])
 def test_what_cannot_be_restored_is_the_failure_of_one_step(tmp_path: Path, options: tuple[str, ...]) -> None:
     text = "lock: false\nfail_fast: false\nsteps: [change_user for_good, say more]\nfinally: [say end]"

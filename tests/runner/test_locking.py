@@ -20,15 +20,16 @@ from pytest_django import Settings
 
 from django_runbook import conf, events
 from django_runbook.executors import listing
-from django_runbook.locks import factory, presence, space
-from django_runbook.locks.base import Holder, Kept, Lock, Probe
+from django_runbook.locks import factory, namespace, presence
+from django_runbook.locks.base import Holder, Lock, LockState, Probe
 from django_runbook.locks.held import HeldLock
 from django_runbook.process.deadlines import Branch, Halt
 from django_runbook.process.stopping import Stop
-from django_runbook.results import Failure, Past
+from django_runbook.results import Failure
 from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.finishing import StepFinisher
 from django_runbook.runner.locking import Locker
+from django_runbook.runner.past import Past
 from tests.patience import PATIENCE_SECONDS
 from tests.runner.support import run, start, wait_for
 
@@ -183,6 +184,7 @@ def test_wait_ends_after_its_time(tmp_path: Path, name: str) -> None:
     assert told.exit_code == 75
 
 
+@pytest.mark.slow
 def test_a_stop_ends_the_waiting(tmp_path: Path, name: str) -> None:
     lock = lock_of(name)
     assert lock.acquire() is None
@@ -200,6 +202,7 @@ def test_a_stop_ends_the_waiting(tmp_path: Path, name: str) -> None:
     assert process.returncode == 143
 
 
+@pytest.mark.slow
 def test_a_step_that_waits_for_its_lock_is_not_run_after_a_stop(tmp_path: Path, name: str) -> None:
     lock = lock_of(name)
     assert lock.acquire() is None
@@ -249,6 +252,7 @@ def test_what_is_around_a_step_holds_the_lock_for_it_too(tmp_path: Path, name: s
     assert told.exit_code == 0
 
 
+@pytest.mark.slow
 def test_branches_exclude_each_other(tmp_path: Path, name: str) -> None:
     text = f"""
 steps:
@@ -287,7 +291,7 @@ class FakeLock:
 
     name = "nightly"
 
-    def __init__(self, holder: Holder | None, *answers: Kept) -> None:
+    def __init__(self, holder: Holder | None, *answers: LockState) -> None:
         self.holder = holder
         self.answers = iter(answers)
         self.is_released = False
@@ -298,8 +302,8 @@ class FakeLock:
     def is_held(self) -> bool:
         return False
 
-    def keep(self) -> Kept:
-        return next(self.answers, Kept.LOST)
+    def keep(self) -> LockState:
+        return next(self.answers, LockState.LOST)
 
     def probe(self) -> Probe:
         return Probe.UNKNOWN
@@ -314,7 +318,7 @@ def lost(lock: FakeLock, emit: events.Listener = lambda event: None, *, halt: Ha
     emitter = Emitter(emit, lambda: datetime.datetime.now(datetime.UTC))
     finisher = StepFinisher(past=Past(), emitter=emitter, mask=str)
     around = halt or Stop()
-    mark = presence.claim("nightly", space="a test")
+    mark = presence.claim("nightly", namespace="a test")
     assert mark is not None
     held = HeldLock(lock, mark)
     try:
@@ -328,19 +332,19 @@ def lost(lock: FakeLock, emit: events.Listener = lambda event: None, *, halt: Ha
 def test_a_lock_that_cannot_be_asked_for_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     told: list[events.Event] = []
-    assert lost(FakeLock(None, Kept.UNKNOWN, Kept.UNKNOWN, Kept.HELD), told.append) is None
+    assert lost(FakeLock(None, LockState.UNKNOWN, LockState.UNKNOWN, LockState.HELD), told.append) is None
     # It is reported once.
     assert [type(event) for event in told] == [events.LockAwaited]
     told.clear()
-    assert lost(FakeLock(None, Kept.UNKNOWN, Kept.RETAKEN), told.append) is None
+    assert lost(FakeLock(None, LockState.UNKNOWN, LockState.RETAKEN), told.append) is None
     assert [type(event) for event in told] == [events.LockAwaited, events.LockRetaken]
-    assert lost(FakeLock(None, Kept.UNKNOWN, Kept.LOST)) is not None
+    assert lost(FakeLock(None, LockState.UNKNOWN, LockState.LOST)) is not None
 
 
 def test_a_stop_ends_the_waiting_for_a_lock_that_cannot_be_asked_for() -> None:
     branch = Branch(Stop(), grace_seconds=1)
     branch.cancel("stopped")
-    assert lost(FakeLock(None, *[Kept.UNKNOWN] * 9), halt=branch) is None
+    assert lost(FakeLock(None, *[LockState.UNKNOWN] * 9), halt=branch) is None
 
 
 def test_a_lost_lock_names_who_has_it_now() -> None:
@@ -362,6 +366,7 @@ def test_looking_who_has_a_lost_lock_does_not_keep_it() -> None:
     assert lock.is_released
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_run_that_was_killed_is_free(tmp_path: Path, name: str) -> None:
     log = tmp_path / "log"
     process = start(tmp_path, f"lock: {name}\nsteps: [work --how plain --log {log}]")
@@ -386,6 +391,7 @@ steps: [{command: noop, lock: "${{ params.place }}"}]
     assert told.result("noop")["failure"]["message"] == "line 3: the lock has an empty name"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the mark of a process that is at work")
 @pytest.mark.only("isolated")
 def test_a_run_waits_for_the_processes_of_one_that_was_killed(tmp_path: Path, name: str) -> None:
@@ -417,7 +423,7 @@ def test_a_run_waits_for_the_processes_of_one_that_was_killed(tmp_path: Path, na
 
 def test_processes_that_stay_refuse_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(presence, "PATIENCE_SECONDS", 0.1)
-    left = presence.claim(name, space=space.on_this_host())
+    left = presence.claim(name, namespace=namespace.host_namespace())
     assert left is not None
     told = run(tmp_path, f"lock: {name}\nsteps: [say never]")
     assert told.exit_code == 75

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from django.test import override_settings
 from hypothesis import HealthCheck, Phase, example, given, note, reject, settings
 
@@ -122,6 +123,7 @@ OWN = Block(
 )
 
 
+@pytest.mark.slow
 @given(cases())
 @example(Case(file=File(name="main.yml", block=CUT, timeout=5)))
 @example(Case(file=File(name="main.yml", block=OWN, timeout=5)))
@@ -145,6 +147,7 @@ _ACTS = {
 }
 
 
+@pytest.mark.slow
 @given(cases(is_real=True))
 @settings(max_examples=10, phases=[Phase.reuse, Phase.generate])
 @override_settings(RUNBOOK={"STOP_TIMEOUT": 0.5, "JOURNAL": False, "ISOLATE": True})

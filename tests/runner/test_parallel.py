@@ -15,6 +15,8 @@ from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.runner.support import run, start, wait_for
 from tests.services import require_postgres, running_statements
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _quick(settings: Any) -> None:

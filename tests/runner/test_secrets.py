@@ -31,6 +31,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_TOKEN", SECRET)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["", "--inline"], ids=["default", "inline"])
 def test_output_past_python_is_captured_and_masked_and_json_lines_stay_json(tmp_path: Path, way: str) -> None:
     process = start(tmp_path, TEXT, "--format", "jsonl", *filter(None, [way]))

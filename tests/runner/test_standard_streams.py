@@ -11,6 +11,8 @@ import pytest
 from tests.patience import PATIENCE_SECONDS
 from tests.runner.support import environ
 
+pytestmark = pytest.mark.slow
+
 TEXT = """
 steps:
   - say one

@@ -12,8 +12,9 @@ from django_runbook.document.expressions import ExpressionError, Template, as_wr
 from django_runbook.document.runbook import CommandStep, Step
 from django_runbook.process.deadlines import Halt
 from django_runbook.process.masking import MASK, Mask
-from django_runbook.process.stopping import STOPPED, Stop
-from django_runbook.process.streams import tidy_text
+from django_runbook.process.stop_requests import STOPPED
+from django_runbook.process.stopping import Stop
+from django_runbook.process.streams import clean_text
 from django_runbook.runner.emitter import Emitter
 
 _LOOK_SECONDS: Final = 0.1
@@ -120,8 +121,8 @@ class Questions:
         with self._lock:
             if self._ask is None or halt.wait(0):
                 return None
-            self._emitter.emit(events.ConfirmationRequested, step_id=step_id, text=tidy_text(text, self._mask))
+            self._emitter.emit(events.ConfirmationRequested, step_id=step_id, text=clean_text(text, self._mask))
             try:
-                return self._ask(tidy_text(question, self._mask), halt)
+                return self._ask(clean_text(question, self._mask), halt)
             finally:
                 self._emitter.emit(events.ConfirmationEnded, step_id=step_id)

@@ -175,6 +175,7 @@ class Mended(MarkItems):
             wait_until((self.directory / "retrying").exists, what="the retry")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])
 def test_a_failed_row_that_a_last_look_meets_while_it_is_retried_is_done_once(
     request: pytest.FixtureRequest, vendor: str, tmp_path: Path

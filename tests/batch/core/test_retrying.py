@@ -184,6 +184,7 @@ def _run_with_a_busy_statement(engine: Engine, number: int, *tokens: object, is_
     return has_met
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_executed", [False, True])
 @pytest.mark.parametrize("is_retry", [False, True])
 def test_a_database_that_is_busy_at_any_statement_is_asked_again(

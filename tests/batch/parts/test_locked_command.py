@@ -205,6 +205,7 @@ def test_a_runner_can_stop_the_wait(kind: type[Command], taken: Lock) -> None:
     assert command.seen == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["LockedCommand, GracefulCommand", "GracefulCommand, LockedCommand"])
 def test_a_signal_ends_the_wait(order: str, tmp_path: Path, taken: Lock) -> None:
     code = f"""
