@@ -12,10 +12,12 @@ from hypothesis import settings as hypothesis_settings
 
 from django_runbook.process import isolation
 from tests import slowness
+from tests.examples import examples
 from tests.executors import processes
 from tests.patience import eventually, scaled
 
 hypothesis_settings.register_profile("default", deadline=None)
+hypothesis_settings.register_profile("deep", deadline=None, max_examples=examples(100))
 hypothesis_settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
@@ -35,7 +37,7 @@ BOTH_WAYS = {
     "tests.runner.test_loops",
     "tests.runner.test_questions",
     "tests.runner.test_run",
-    "tests.test_resume",
+    "tests.resume.test_all_wip",
 }
 
 

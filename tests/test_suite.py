@@ -15,6 +15,8 @@ from typing import Final
 
 import pytest
 
+from tests.conftest import BOTH_WAYS
+
 ROOT: Final = Path(__file__).parent.parent
 TESTS: Final = ROOT / "tests"
 PACKAGE: Final = ROOT / "src" / "django_runbook"
@@ -84,6 +86,10 @@ def test_each_file_of_tests_is_named_for_a_module() -> None:
 
 def test_what_is_cross_cutting_is_there_and_has_no_module() -> None:
     assert [name for name in CROSS_CUTTING if not (TESTS / name).exists() or _has_module(Path(name))] == []
+
+
+def test_the_modules_that_run_both_ways_are_there() -> None:
+    assert [name for name in BOTH_WAYS if not (ROOT / name.replace(".", "/")).with_suffix(".py").exists()] == []
 
 
 def limits(tree: ast.Module) -> Iterator[ast.AST]:

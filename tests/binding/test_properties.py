@@ -16,6 +16,7 @@ from django_runbook.binding.catalog import CommandSpec
 from django_runbook.binding.checking import CheckingParser
 from django_runbook.document.diagnostics import Severity, Span
 from django_runbook.document.runbook import Located, Option
+from tests.examples import examples
 
 HERE = Span(1, 1, 1, 2)
 LETTERS = "abcdefgh"
@@ -130,7 +131,7 @@ def parsed(command: BaseCommand, tokens: list[str]) -> dict[str, Any] | None:
         return None
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(case=cases(), spelling=st.sampled_from(["--{}", "{}", "under"]))
 def test_options_and_args_give_what_a_shell_gives(case: Case, spelling: str) -> None:
     command = case.build()
@@ -169,7 +170,7 @@ WORDS = st.lists(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(case=cases(), words=WORDS)
 def test_a_command_line_is_taken_or_refused_as_by_a_shell(case: Case, words: list[str]) -> None:
     command = case.build()
