@@ -175,14 +175,11 @@ def test_every_code_is_in_the_table_and_every_row_of_it_is_used() -> None:
     assert used == set(CODES)
 
 
-def test_every_code_has_a_golden_case() -> None:
-    golden = " ".join(path.read_text() for path in (ROOT / "tests" / "golden" / "err").glob("*.out"))
-    elsewhere = "".join(
-        path.read_text()
-        for folder in ("document", "binding", "planning", "runner")
-        for path in (ROOT / "tests" / folder).glob("*.py")
-    )
-    assert {code for code in CODES if code not in golden and code not in elsewhere} == set()
+def test_diagnostics_are_made_by_the_factory_only() -> None:
+    makers = [
+        str(path.relative_to(PACKAGE)) for path in MODULES if re.search(r"(?<!class )\bDiagnostic\(", path.read_text())
+    ]
+    assert makers == ["document/diagnostics.py"]
 
 
 def yaml_blocks(path: Path) -> list[str]:

@@ -8,10 +8,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from django_runbook.binding.argv import Binding, Invocation, Word, bind_invocation
+from django_runbook.binding.argv import Binding, UnboundCommand, Word, bind_command
 from django_runbook.binding.catalog import CommandSpec
-from django_runbook.binding.checking import CheckingParser
-from django_runbook.document.diagnostics import Diagnostic, Severity, Span
+from django_runbook.binding.checking_parser import CheckingParser
+from django_runbook.document.codes import Severity
+from django_runbook.document.diagnostics import Diagnostic, Span
 from django_runbook.document.runbook import Located, Option
 
 Declare = Callable[[argparse.ArgumentParser], object]
@@ -50,7 +51,7 @@ def bind(
 ) -> Binding:
     """What a step of the command gives, asked twice, for a parser must survive being asked."""
     spec = CommandSpec(name="command", app="test", parser=CheckingParser(command.create_parser("", "command")))
-    invocation = Invocation(
+    invocation = UnboundCommand(
         name="command",
         name_span=HERE,
         words=tuple(Word(text=word, span=HERE) for word in words),
@@ -60,8 +61,8 @@ def bind(
         ),
         verbosity=verbosity,
     )
-    binding = bind_invocation(invocation, spec, databases=databases)
-    assert bind_invocation(invocation, spec, databases=databases) == binding
+    binding = bind_command(invocation, spec, databases=databases)
+    assert bind_command(invocation, spec, databases=databases) == binding
     return binding
 
 

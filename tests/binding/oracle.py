@@ -41,7 +41,7 @@ def bound(step: dict[str, Any] | str, *, binder: Binder | None = None) -> tuple[
     assert problems == []
     runbook, diagnostics = validate.load(text)
     assert runbook is not None
-    given = inputs.Given(now=datetime.datetime.now(datetime.UTC))
+    given = inputs.GivenInputs(now=datetime.datetime.now(datetime.UTC))
     binder = binder or Binder(catalog=Catalog(), databases=("default", "replica"))
     planned = plan(runbook, inputs.resolve(runbook, given), binder)
     (only,) = planned.steps.values()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from django_runbook.document.diagnostics import Severity
+from django_runbook.document.codes import Severity
 from tests.binding.oracle import bound, from_runbook, from_shell
 
 EQUAL: dict[str, tuple[dict[str, Any], list[str]]] = {
@@ -125,7 +125,7 @@ EQUAL: dict[str, tuple[dict[str, Any], list[str]]] = {
     "the negative of a pair": ({"command": "parse_pairs", "options": {"live": False}}, ["--no-live"]),
     "the positive of a pair": ({"command": "parse_pairs", "options": {"live": True}}, ["--live"]),
     "the negative of a pair by its name": ({"command": "parse_pairs", "options": {"quick": False}}, ["--noquick"]),
-    "a flag that is spelled out": (
+    "a flag that is options out": (
         {"command": "parse_pairs", "options": {"--output": "x", "-n": 1}},
         ["--output=x", "-n1"],
     ),

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from django_runbook.binding.texts import UNKNOWN, joined
-from django_runbook.document.diagnostics import Severity
+from django_runbook.binding.partial_text import UNKNOWN, joined
+from django_runbook.document.codes import Severity
 from tests.binding.local import Declare, argument, bind, command_of, errors, parsed
 
 

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from django_runbook.binding.argv import Binding, Invocation, Word, bind_invocation
+from django_runbook.binding.argv import Binding, UnboundCommand, Word, bind_command
 from django_runbook.binding.catalog import Catalog
 from django_runbook.document.diagnostics import has_errors
 from django_runbook.document.runbook import Option
@@ -177,7 +177,7 @@ def bind(
     verbosity: int | None = None,
 ) -> Binding:
     install(shape)
-    invocation = Invocation(
+    invocation = UnboundCommand(
         name=NAME,
         name_span=HERE,
         words=tuple(words),
@@ -187,7 +187,7 @@ def bind(
         ),
         verbosity=verbosity,
     )
-    return bind_invocation(invocation, Catalog().get(NAME))
+    return bind_command(invocation, Catalog().get(NAME))
 
 
 def shell(shape: Shape, argv: Sequence[str]) -> dict[str, Any] | None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from django.core.management.base import BaseCommand, CommandParser
 
-from django_runbook.binding.argv import Binding, Invocation, Word, bind_invocation
+from django_runbook.binding.argv import Binding, UnboundCommand, Word, bind_command
 from django_runbook.binding.catalog import CommandSpec
-from django_runbook.binding.checking import CheckingParser
-from django_runbook.binding.texts import UNKNOWN, Text, has_holes, joined
+from django_runbook.binding.checking_parser import CheckingParser
+from django_runbook.binding.partial_text import UNKNOWN, PartialText, has_holes, joined
 from django_runbook.document.diagnostics import Diagnostic, has_errors
 from tests.binding.local import HERE, located
 from tests.planning.test_plan import codes_of, plan_of
@@ -49,7 +49,7 @@ class Files(BaseCommand):
 def bind(command: BaseCommand, *words: str | tuple[str, str], args: list[Any] | None = None) -> Binding:
     """Bind words, of which a pair is what is written and a value behind it."""
     spec = CommandSpec(name="command", app="test", parser=CheckingParser(command.create_parser("", "command")))
-    invocation = Invocation(
+    invocation = UnboundCommand(
         name="command",
         name_span=HERE,
         words=tuple(
@@ -60,7 +60,7 @@ def bind(command: BaseCommand, *words: str | tuple[str, str], args: list[Any] | 
         ),
         args=tuple(map(located, args or ())),
     )
-    return bind_invocation(invocation, spec)
+    return bind_command(invocation, spec)
 
 
 def only(binding: Binding) -> Diagnostic:
@@ -130,7 +130,7 @@ def test_no_value_stands_for_one_that_is_unknown(value: str) -> None:
 
 def test_a_hole_stays_where_it_is() -> None:
     text = joined("a=", UNKNOWN, "=b")
-    assert isinstance(text, Text)
+    assert isinstance(text, PartialText)
     assert [has_holes(part) for part in text.partition("=")] == [False, False, True]
     assert [has_holes(part) for part in text.split("=", 1)] == [False, True]
     assert [has_holes(part) for part in text.split("=")] == [False, True, False]

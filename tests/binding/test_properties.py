@@ -11,10 +11,11 @@ from django.core.management.base import BaseCommand, CommandError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from django_runbook.binding.argv import Invocation, Word, bind_invocation
+from django_runbook.binding.argv import UnboundCommand, Word, bind_command
 from django_runbook.binding.catalog import CommandSpec
-from django_runbook.binding.checking import CheckingParser
-from django_runbook.document.diagnostics import Severity, Span
+from django_runbook.binding.checking_parser import CheckingParser
+from django_runbook.document.codes import Severity
+from django_runbook.document.diagnostics import Span
 from django_runbook.document.runbook import Located, Option
 from tests.examples import examples
 
@@ -147,7 +148,7 @@ def test_options_and_args_give_what_a_shell_gives(case: Case, spelling: str) -> 
         flag = case.flag(letter)
         return flag.lstrip("-").replace("-", "_") if spelling == "under" else spelling.format(flag.lstrip("-"))
 
-    invocation = Invocation(
+    invocation = UnboundCommand(
         name="command",
         name_span=HERE,
         args=tuple(map(located, case.args)),
@@ -157,7 +158,7 @@ def test_options_and_args_give_what_a_shell_gives(case: Case, spelling: str) -> 
     )
     spec = CommandSpec(name="command", app="test", parser=CheckingParser(command.create_parser("", "command")))
     for _ in range(2):
-        binding = bind_invocation(invocation, spec)
+        binding = bind_command(invocation, spec)
         assert binding.diagnostics == ()
         assert parsed(command, list(binding.tokens)) == expected
 
@@ -176,8 +177,8 @@ def test_a_command_line_is_taken_or_refused_as_by_a_shell(case: Case, words: lis
     command = case.build()
     expected = parsed(command, words)
     spec = CommandSpec(name="command", app="test", parser=CheckingParser(command.create_parser("", "command")))
-    binding = bind_invocation(
-        Invocation(name="command", name_span=HERE, words=tuple(Word(text=word, span=HERE) for word in words)), spec
+    binding = bind_command(
+        UnboundCommand(name="command", name_span=HERE, words=tuple(Word(text=word, span=HERE) for word in words)), spec
     )
     errors = [item for item in binding.diagnostics if item.severity is Severity.ERROR]
     if expected is None:

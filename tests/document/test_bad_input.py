@@ -140,7 +140,7 @@ def test_the_usual_folder_that_no_setting_names_is_hinted_at(tmp_path: Path, mon
     for name in ("daily", "daily.yml"):
         message, exit_code = run(name)
         assert exit_code == 2
-        assert 'There is "runbooks/daily.yml": give that path, or add its folder to RUNBOOK["DIRS"]' in message
+        assert 'found "runbooks/daily.yml": use that path, or add its folder to RUNBOOK["DIRS"]' in message
 
 
 YAML_TEXT = st.text(alphabet="abstep :-\n\t[]{}'\"#&*!|>%@`?,.0123${}()", max_size=200)

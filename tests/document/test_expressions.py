@@ -88,7 +88,7 @@ def test_values(text: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("<${{ params.none }}>", "nothing (null)"),
+        ("<${{ params.none }}>", "null"),
         ("<${{ params.items }}>", "a list"),
         ("<${{ steps.late.output }}>", "a mapping"),
         ("${{ params.missing }}", 'there is no "missing"'),
@@ -96,7 +96,7 @@ def test_values(text: str, value: object) -> None:
         ("${{ steps.off.output }}", 'step "off" is skipped and has no output'),
         ("${{ params.items[7] }}", "there is no item 7"),
         ("${{ 1 / 0 }}", "division by zero"),
-        ("${{ params.n + params.text }}", '"+" cannot be applied to a number and text'),
+        ("${{ params.n + params.text }}", '"+" cannot be applied to a number and a string'),
         ("${{ params.n.upper() }}", 'a number has no method "upper"'),
         ("${{ params.text.upper }}", "write upper()"),
         ("${{ [params.missing] }}", 'there is no "missing"'),

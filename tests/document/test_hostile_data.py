@@ -25,7 +25,7 @@ from django_runbook.document.expressions import (
     render,
     render_text,
 )
-from django_runbook.document.inputs import Given, resolve
+from django_runbook.document.inputs import GivenInputs, resolve
 from django_runbook.document.loops import digest_of, items_of, label_of
 from django_runbook.document.runbook import Located
 from django_runbook.document.views import StepView
@@ -219,7 +219,7 @@ def test_parameters_and_vars_are_values_or_problems(given: dict[str, str]) -> No
     runbook, problems = validate.load(source.Source(path="a.yml", text=RUNBOOK))
     assert problems == []
     assert runbook is not None
-    known = resolve(runbook, Given(params=given, now=NOW))
+    known = resolve(runbook, GivenInputs(params=given, now=NOW))
     assert is_plain(dict(known.params))
     assert is_plain(dict(known.vars))
     assert all(len(problem.message) < 500 for problem in known.problems)
@@ -231,7 +231,7 @@ def test_parameters_and_vars_are_values_or_problems(given: dict[str, str]) -> No
 def test_values_of_a_caller_are_values_or_problems(values: dict[str, object]) -> None:
     runbook, _ = validate.load(source.Source(path="a.yml", text=RUNBOOK))
     assert runbook is not None
-    known = resolve(runbook, Given(values=values, now=NOW))
+    known = resolve(runbook, GivenInputs(values=values, now=NOW))
     assert all(len(problem.message) < 500 for problem in known.problems)
 
 

@@ -7,7 +7,7 @@ import datetime
 import pytest
 
 from django_runbook.document import source, validate
-from django_runbook.document.inputs import Given, Inputs, resolve
+from django_runbook.document.inputs import GivenInputs, Inputs, resolve
 from django_runbook.document.params import ParamError, parse_text
 from django_runbook.document.runbook import Runbook
 
@@ -24,7 +24,7 @@ def load(params: str) -> tuple[Runbook, list[str]]:
 def resolved(params: str, **given: str) -> Inputs:
     runbook, problems = load(params)
     assert problems == []
-    return resolve(runbook, Given(params=given, now=NOW))
+    return resolve(runbook, GivenInputs(params=given, now=NOW))
 
 
 @pytest.mark.parametrize("kind", ["string", "integer", "number", "boolean", "date", "datetime", "list"])
@@ -77,9 +77,9 @@ def test_null_without_a_type_needs_one() -> None:
 @pytest.mark.parametrize("given", [{"p": None}, {}])
 def test_a_caller_that_gives_null_gives_nothing(given: dict[str, object]) -> None:
     runbook, _ = load("{type: integer, default: 100}")
-    assert resolve(runbook, Given(values=given, now=NOW)).params == {"p": 100}
+    assert resolve(runbook, GivenInputs(values=given, now=NOW)).params == {"p": 100}
     runbook, _ = load("{type: integer}")
-    known = resolve(runbook, Given(values=given, now=NOW))
+    known = resolve(runbook, GivenInputs(values=given, now=NOW))
     assert [problem.kind for problem in known.problems] == ["missing"]
 
 
@@ -94,6 +94,6 @@ def test_no_text_makes_a_message_long(text: str) -> None:
 @pytest.mark.parametrize("value", [["x"] * 100_000, {"a": 1}, "x" * 1_000_000, 1e308 * 10, True, datetime.timedelta(1)])
 def test_no_value_of_a_caller_makes_a_message_long(value: object) -> None:
     runbook, _ = load("{type: integer, default: null}")
-    (problem,) = resolve(runbook, Given(values={"p": value}, now=NOW)).problems
+    (problem,) = resolve(runbook, GivenInputs(values={"p": value}, now=NOW)).problems
     assert "is not of type integer" in problem.message
     assert len(problem.message) < 200

@@ -9,7 +9,7 @@ import pytest
 from django_runbook.binding.binder import Binder
 from django_runbook.binding.catalog import Catalog
 from django_runbook.document import source, validate
-from django_runbook.document.inputs import Given, resolve
+from django_runbook.document.inputs import GivenInputs, resolve
 from django_runbook.planning.plan import Plan, plan
 
 NOW = datetime.datetime(2013, 1, 31, 6, tzinfo=datetime.UTC)
@@ -29,7 +29,9 @@ def plan_of(steps: str, **given: str) -> Plan:
     runbook, problems = validate.load(source.Source(path="a.yml", text=HEAD + steps))
     assert problems == []
     assert runbook is not None
-    return plan(runbook, resolve(runbook, Given(params=given, now=NOW, run={"id": "1"})), Binder(catalog=Catalog()))
+    return plan(
+        runbook, resolve(runbook, GivenInputs(params=given, now=NOW, run={"id": "1"})), Binder(catalog=Catalog())
+    )
 
 
 def codes_of(steps: str, **given: str) -> list[str]:

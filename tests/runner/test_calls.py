@@ -108,7 +108,7 @@ def test_the_same_file_can_be_called_twice(tmp_path: Path) -> None:
             "steps: [{runbook: test.yml}]",
             "{}",
             "inner.yml:1:19",
-            "leads back to itself: test.yml → inner.yml → test.yml",
+            "includes itself: test.yml → inner.yml → test.yml",
         ),
         ("steps: [{runbook: missing.yml}]", "{}", "inner.yml:1:19", 'there is no runbook "missing.yml"'),
         ("steps: [", "{}", "inner.yml", "error[RB1"),

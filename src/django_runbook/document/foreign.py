@@ -1,10 +1,9 @@
-"""Lists the words of other tools, with what to write instead of each."""
+"""Maps the words of other tools to hints that name our keys."""
 
 from __future__ import annotations
 
 from typing import Final
 
-# Words of other tools, with what is said about them here. A row is a word, the key for it, and whose word it is.
 FOREIGN: Final = {
     "ignore_errors": 'use "continue_on_error" (ignore_errors is Ansible\'s name for it)',
     "ignore_error": 'use "continue_on_error" (ignore_error is go-task\'s name for it)',

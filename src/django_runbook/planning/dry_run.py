@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from django_runbook.binding.catalog import BrokenCommandError, Catalog, UnknownCommandError
-from django_runbook.binding.checking import walk
+from django_runbook.binding.checking_parser import walk
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Located, Option, Runbook, Step
 
 _NAMES = frozenset(("dry-run", "dry_run", "--dry-run"))

@@ -1,4 +1,4 @@
-"""Spells names and native values of ``options`` as the tokens that a command line would have for them."""
+"""Converts the entries of ``options`` to the tokens of a command line."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Final
 
 from django_runbook.binding import flags
 from django_runbook.binding.finding import Match, OptionError
-from django_runbook.binding.invocation import Piece, Problems
-from django_runbook.binding.texts import UNKNOWN, joined
-from django_runbook.document.diagnostics import Diagnostic, Span, nearest
+from django_runbook.binding.partial_text import UNKNOWN, joined
+from django_runbook.binding.unbound import Piece, Problems
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose, nearest
 from django_runbook.document.runbook import Located, Option
 from django_runbook.wording import did_you_mean
 
@@ -22,8 +22,8 @@ _SEVERAL: Final = ("+", "*", argparse.REMAINDER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spelled:
-    """An option as tokens; ``spans`` gives the place of each. ``takes_rest`` says that it swallows what follows."""
+class OptionTokens:
+    """Holds the tokens of an option and their ``spans``; ``takes_rest`` if it would take the tokens after it."""
 
     option: Option
     action: argparse.Action | None
@@ -32,51 +32,51 @@ class Spelled:
     takes_rest: bool = False
 
 
-def spell(option: Option, matches: Sequence[Match], *, starters: Collection[str] = "-") -> Spelled:
-    """The tokens of an option that was found; ``starters`` begin what is no value. Raises OptionError."""
+def to_tokens(option: Option, matches: Sequence[Match], *, starters: Collection[str] = "-") -> OptionTokens:
+    """Convert a matched option to tokens; no value begins with a character of ``starters``. Raise OptionError."""
     match: Match | None = matches[0]
     assert match is not None
     if option.value.value is None:
-        return Spelled(option=option, action=None, tokens=(), spans=())
+        return OptionTokens(option=option, action=None, tokens=(), spans=())
     if len(matches) > 1 or (match.is_by_dest and match.action.nargs == 0):
         match = flags.by_constant(option, matches)
         if match is None:
-            return Spelled(option=option, action=matches[0].action, tokens=(), spans=())
+            return OptionTokens(option=option, action=matches[0].action, tokens=(), spans=())
     if match.action.nargs == 0:
-        tokens = tuple(flags.spell(option, match))
-        # That of the opposite, for a flag that is false.
+        tokens = tuple(flags.flags_for(option, match))
+        # The action of the opposite flag, for false.
         action = match.parser._option_string_actions[tokens[0]] if tokens else match.action
-        return Spelled(option=option, action=action, tokens=tokens, spans=(option.name_span,) * len(tokens))
-    return _spell_value(option, match, starters=starters)
+        return OptionTokens(option=option, action=action, tokens=tokens, spans=(option.name_span,) * len(tokens))
+    return _value_to_tokens(option, match, starters=starters)
 
 
-def _spell_value(option: Option, match: Match, *, starters: Collection[str]) -> Spelled:
+def _value_to_tokens(option: Option, match: Match, *, starters: Collection[str]) -> OptionTokens:
     action, flag, located = match.action, match.flag, option.value
     takes_several = action.nargs in _SEVERAL or isinstance(action.nargs, int)
     if action.nargs == "?" and isinstance(located.value, bool):
         tokens = (flag,) if located.value else ()
         spans = (option.name_span,) * len(tokens)
-        return Spelled(option=option, action=action, tokens=tokens, spans=spans, takes_rest=bool(tokens))
+        return OptionTokens(option=option, action=action, tokens=tokens, spans=spans, takes_rest=bool(tokens))
     if isinstance(located.value, tuple):
-        return _spell_list(option, match, located.value, takes_several=takes_several, starters=starters)
+        return _list_to_tokens(option, match, located.value, takes_several=takes_several, starters=starters)
     if takes_several and not (isinstance(located.value, str) and located.value.startswith(tuple(starters))):
         times = action.nargs if isinstance(action.nargs, int) and located.value is UNKNOWN else 1
         text = as_token(located, what=flag)
-        return Spelled(
+        return OptionTokens(
             option=option,
             action=action,
             tokens=(flag, *[text] * times),
             spans=(option.name_span, *[located.span] * times),
             takes_rest=action.nargs in _SEVERAL,
         )
-    # Joined, so that a value may begin with a dash.
+    # Joined with "=", so that a value may begin with a dash.
     token = joined(flag, "=", as_token(located, what=flag))
-    return Spelled(option=option, action=action, tokens=(token,), spans=(located.span,))
+    return OptionTokens(option=option, action=action, tokens=(token,), spans=(located.span,))
 
 
-def _spell_list(
+def _list_to_tokens(
     option: Option, match: Match, items: Sequence[Located], *, takes_several: bool, starters: Collection[str]
-) -> Spelled:
+) -> OptionTokens:
     action, flag = match.action, match.flag
     nested = [item for item in items if isinstance(item.value, tuple)]
     if takes_several and not nested:
@@ -85,10 +85,10 @@ def _spell_list(
             raise _needs_value(option, flag)
         is_dashed = any(text.startswith(tuple(starters)) for text in texts)
         if is_dashed and (len(items) == 1 or isinstance(action, argparse._ExtendAction)):
-            # Joined, so that the value may begin with a dash.
+            # Joined with "=", so that a value may begin with a dash.
             tokens = tuple(joined(flag, "=", text) for text in texts)
-            return Spelled(option=option, action=action, tokens=tokens, spans=tuple(item.span for item in items))
-        return Spelled(
+            return OptionTokens(option=option, action=action, tokens=tokens, spans=tuple(item.span for item in items))
+        return OptionTokens(
             option=option,
             action=action,
             tokens=(flag, *texts),
@@ -96,12 +96,12 @@ def _spell_list(
             takes_rest=action.nargs in _SEVERAL,
         )
     if isinstance(action, argparse._StoreAction) and len(items) != 1:
-        help_text = "give one value" if items else "give a value, or leave the option out"
+        help_text = "write one value" if items else "write a value, or remove the option"
         message = f"{flag} takes one value, not {len(items)}"
-        raise OptionError(Diagnostic(code="RB404", message=message, span=option.value.span, help=help_text))
+        raise OptionError(diagnose("RB404", message=message, span=option.value.span, help_text=help_text))
     singles = [Option(name=option.name, name_span=option.name_span, value=item) for item in items]
-    parts = [_spell_value(single, match, starters=starters) for single in singles]
-    return Spelled(
+    parts = [_value_to_tokens(single, match, starters=starters) for single in singles]
+    return OptionTokens(
         option=option,
         action=action,
         tokens=tuple(token for part in parts for token in part.tokens),
@@ -113,76 +113,83 @@ def _spell_list(
 def _needs_value(option: Option, flag: str) -> OptionError:
     message = f"{flag} needs at least one value"
     return OptionError(
-        Diagnostic(code="RB404", message=message, span=option.value.span, help="give a value, or leave it out")
+        diagnose("RB404", message=message, span=option.value.span, help_text="write a value, or remove it")
     )
 
 
 def is_repeatable(action: argparse.Action) -> bool:
-    """Whether the option may stand more than once on a command line with a meaning."""
+    """Return whether repeating the option on a command line has a meaning."""
     single = (argparse._StoreAction, argparse._StoreConstAction, argparse.BooleanOptionalAction)
     return isinstance(action, _REPEATABLE) or not isinstance(action, single)
 
 
 def as_token(located: Located, *, what: str) -> str:
-    """A scalar as the text of a token; raises OptionError for what has no text."""
+    """Convert a scalar to a token; raise OptionError for any other value."""
     value = located.value
     match value:
         case str():
             return value
         case bool():
-            help_text = f'write "{str(value).lower()}" in quotes to pass it as text'
+            help_text = f'write "{str(value).lower()}" in quotes to pass it as a string'
             message = f"{what} takes a value, not true or false"
         case int() | float():
             return located.text or repr(value)
         case datetime.date():
             return value.isoformat()
         case None:
-            message, help_text = f"{what} has an empty value", 'write "" for an empty text, or leave it out'
+            message, help_text = f"{what} has no value", 'write "" for an empty string, or remove it'
         case Mapping():
-            message, help_text = f"{what} takes no mapping", "write the value as text, or give its parts one by one"
+            message, help_text = (
+                f"{what} does not take a mapping",
+                "write the value as a string, or its entries one by one",
+            )
         case _:
-            message, help_text = f"{what} takes a text or a number", "write the value as text"
-    raise OptionError(Diagnostic(code="RB404", message=message, span=located.span, help=help_text))
+            message, help_text = f"{what} takes a string or a number", "write the value as a string"
+    raise OptionError(diagnose("RB404", message=message, span=located.span, help_text=help_text))
 
 
-def spell_unchecked(option: Option, *, is_final: bool) -> Spelled:
-    """Return the usual spelling, for a command whose parser cannot be asked, or not yet. Raises OptionError.
+def to_unchecked_tokens(option: Option, *, is_deferred: bool) -> OptionTokens:
+    """Convert an option by the usual rules, for a command without a usable parser. Raise OptionError.
 
-    ``is_final`` says that it is called like this: then false is refused, for it could have an opposite to name.
+    False is refused, since the option could have an opposite, unless the check is only deferred.
     """
     flag = option.name if option.name.startswith("-") else f"--{option.name.replace('_', '-')}"
     value = option.value.value
     if value is None:
-        return Spelled(option=option, action=None, tokens=(), spans=())
-    if value is False and is_final:
-        message = f"whether {flag} has an opposite is unknown, so it cannot be false"
-        help_text = "leave it out, or write the opposite as an option that is true"
-        raise OptionError(Diagnostic(code="RB404", message=message, span=option.value.span, help=help_text))
+        return OptionTokens(option=option, action=None, tokens=(), spans=())
+    if value is False and not is_deferred:
+        message = f"{flag} cannot be false: its opposite is unknown"
+        help_text = "remove it, or set the opposite option to true"
+        raise OptionError(diagnose("RB404", message=message, span=option.value.span, help_text=help_text))
     if isinstance(value, bool):
         alone = (flag,) if value else ()
-        return Spelled(option=option, action=None, tokens=alone, spans=(option.name_span,) * len(alone))
+        return OptionTokens(option=option, action=None, tokens=alone, spans=(option.name_span,) * len(alone))
     items = value if isinstance(value, tuple) else (option.value,)
     tokens = tuple(joined(flag, "=", as_token(item, what=flag)) for item in items)
-    return Spelled(option=option, action=None, tokens=tokens, spans=tuple(item.span for item in items))
+    return OptionTokens(option=option, action=None, tokens=tokens, spans=tuple(item.span for item in items))
 
 
-def unchecked_tokens(problems: Problems, args: Sequence[Piece], *, is_final: bool) -> list[str]:
-    """Return the tokens of an invocation in their usual spelling and order."""
-    words = [word.text for word in problems.invocation.words]
-    return [*words, *unchecked_options(problems, problems.invocation.options, is_final=is_final), *unchecked_args(args)]
+def unchecked_tokens(problems: Problems, args: Sequence[Piece], *, is_deferred: bool) -> list[str]:
+    """Return the tokens of a command in the usual order, without checking them."""
+    words = [word.text for word in problems.command.words]
+    return [
+        *words,
+        *unchecked_options(problems, problems.command.options, is_deferred=is_deferred),
+        *unchecked_args(args),
+    ]
 
 
-def unchecked_options(problems: Problems, options: Iterable[Option], *, is_final: bool) -> Iterator[str]:
-    """Yield the usual spelling of options; values that have none are reported."""
+def unchecked_options(problems: Problems, options: Iterable[Option], *, is_deferred: bool) -> Iterator[str]:
+    """Yield the tokens of options by the usual rules, and report invalid values."""
     for option in options:
         try:
-            yield from spell_unchecked(option, is_final=is_final).tokens
+            yield from to_unchecked_tokens(option, is_deferred=is_deferred).tokens
         except OptionError as error:
             problems.found.append(error.diagnostic)
 
 
 def unchecked_args(args: Sequence[Piece]) -> Iterator[str]:
-    """Yield positional values, behind two dashes if one of them begins with a dash."""
+    """Yield positional values, after two dashes if one of them begins with a dash."""
     if any(piece.text.startswith("-") for piece in args):
         yield "--"
     yield from (piece.text for piece in args)
@@ -191,20 +198,20 @@ def unchecked_args(args: Sequence[Piece]) -> Iterator[str]:
 def unknown(
     option: Option, *, command: str, parsers: Iterable[argparse.ArgumentParser], stealth: Iterable[str]
 ) -> Diagnostic:
-    """What is said of an option that the command does not have."""
+    """Make the diagnostic for an option that the command does not have."""
     actions = [action for parser in parsers for action in parser._actions]
     name = option.name.lstrip("-").replace("-", "_")
     message = f'"{command}" has no option "{option.name}"'
     if any(action.dest == name and not action.option_strings for action in actions):
-        return Diagnostic(
-            code="RB405",
+        return diagnose(
+            "RB405",
             message=f'"{option.name}" is a positional argument of "{command}"',
             span=option.name_span,
-            help='put its value under "args"',
+            help_text='put its value under "args"',
         )
     if name in stealth:
-        help_text = "it can be set by Python code only, not from a command line"
-        return Diagnostic(code="RB403", message=message, span=option.name_span, help=help_text)
+        help_text = "only Python code can set it, not a command line"
+        return diagnose("RB403", message=message, span=option.name_span, help_text=help_text)
     known = {flag.lstrip("-") for action in actions for flag in action.option_strings if flag.startswith("--")}
     names = sorted(known - _REFUSED)
     word = option.name.lstrip("-").replace("_", "-")
@@ -212,7 +219,7 @@ def unknown(
     if whole:
         message = f'"{option.name}" is an abbreviation of {", ".join(f"--{name}" for name in whole)}'
         help_text = f"write it in full: {', '.join(whole)}"
-        return Diagnostic(code="RB403", message=message, span=option.name_span, help=help_text)
+        return diagnose("RB403", message=message, span=option.name_span, help_text=help_text)
     near = nearest(word, names)
     help_text = did_you_mean(near) if near else f"its options are: {', '.join(names)}"
-    return Diagnostic(code="RB403", message=message, span=option.name_span, help=help_text)
+    return diagnose("RB403", message=message, span=option.name_span, help_text=help_text)
