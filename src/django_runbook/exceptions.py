@@ -8,7 +8,7 @@ from django_runbook.results import ExitCode
 class RunbookError(Exception):
     """The root of our errors: a fault of ours unless a child says otherwise."""
 
-    exit_code: ExitCode = ExitCode.FAULT
+    exit_code: ExitCode = ExitCode.INTERNAL_ERROR
 
 
 class InvalidRunbook(RunbookError):

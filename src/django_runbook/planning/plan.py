@@ -1,4 +1,4 @@
-"""Plans a Runbook with its inputs: the argv of every step, checked as far as it can be before the run."""
+"""Plans a Runbook with its inputs: binds the arguments of every step and checks them as far as they are known."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupS
 from django_runbook.results import Role
 
 MAX_STEPS = 10_000
-# What is said of the names in a step that is known to be skipped; of its values, nothing is.
+# Diagnostics about names, which are reported also for a step that is always skipped; those about values are not.
 _ABOUT_NAMES: Final = frozenset(
     ("RB215", "RB401", "RB403", "RB405", "RB406", "RB407", "RB409", "RB411", "RB415", "RB417", "RB420")
 )
@@ -28,11 +28,11 @@ _ABOUT_NAMES: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStep:
-    """A step with its place and, for a command, its tokens. ``is_final`` says that nothing is left to find out.
+    """Holds a step with its position and, for a command, its tokens. ``is_final`` is true if all values are known.
 
-    Where a step stands in a loop, there is one for each item that is known: `instance_id` makes its ``id``. The loop
-    itself has one as well, with the number of its items, which is None where only the run knows it. ``inputs`` are
-    those of a runbook that is called, as far as they are known.
+    A step in a loop has one for each known item, with an ``id`` from `instance_id`. The loop itself has one as well,
+    with its ``item_count``, which is None if it is known only at run time. ``inputs`` are the known inputs of a called
+    runbook.
     """
 
     id: str
@@ -49,7 +49,7 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that will be done, in the order of the file; ``outline`` holds each step of the file once."""
+    """Holds everything that will run, in the order of the file; ``outline`` holds each step of the file once."""
 
     runbook: Runbook
     inputs: Inputs
@@ -59,21 +59,21 @@ class Plan:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """The names of all commands of the file, each once."""
+        """Return the name of each command in the file."""
         steps = (entry.step for entry in self.outline.values())
         return tuple(dict.fromkeys(str(step.command[0].value) for step in steps if isinstance(step, CommandStep)))
 
 
 def instance_id(key: str, indexes: tuple[int | str, ...]) -> str:
-    """The id of a step that stands in loops: ``import[2]``, or ``import[2,1]`` in a loop inside of a loop."""
+    """Return the id of a step in loops: ``import[2]``, or ``import[2,1]`` in a nested loop."""
     return f"{key}[{','.join(map(str, indexes))}]" if indexes else key
 
 
 def plan(runbook: Runbook, inputs: Inputs, binder: Binder) -> Plan:
-    """Bind every step of a runbook, and collect all that stands against running it."""
+    """Bind every step of a runbook, and collect all diagnostics."""
     planner = _Planner(binder=binder, diagnostics=list(inputs.diagnostics))
     try:
-        planner.block(runbook.block, _StepPlace(inputs=inputs))
+        planner.block(runbook.block, _StepPosition(inputs=inputs))
     except _TooManyStepsError as error:
         planner.diagnostics.append(error.diagnostic)
     return Plan(
@@ -92,9 +92,9 @@ class _TooManyStepsError(Exception):
 
 
 class _Skip(enum.Enum):
-    """Whether a condition, of a step or around it, is known to skip the step.
+    """Says whether a condition, of the step or around it, is known to skip the step.
 
-    One that depends on the time will be true another day: what the file itself says in the step is judged then.
+    A condition that depends on the time may be true on another day, so the constants in the step are checked anyway.
     """
 
     NO = "no"
@@ -103,8 +103,8 @@ class _Skip(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _StepPlace:
-    """Where a step stands: in which file, list and groups, and for which items of the loops around it."""
+class _StepPosition:
+    """Holds the position of a step: its file, list and groups, and the items of the loops around it."""
 
     inputs: Inputs
     path: str = ""
@@ -114,7 +114,7 @@ class _StepPlace:
     group_ids: tuple[str, ...] = ()
     skip: _Skip = _Skip.NO
 
-    def inside(self, group_id: str, **changes: Any) -> _StepPlace:
+    def inside(self, group_id: str, **changes: Any) -> _StepPosition:
         return replace(self, group_ids=(*self.group_ids, group_id), **changes)
 
 
@@ -124,12 +124,12 @@ class _Planner:
     diagnostics: list[Diagnostic]
     steps: dict[str, PlannedStep] = field(default_factory=dict)
 
-    def block(self, block: Block, place: _StepPlace) -> None:
+    def block(self, block: Block, place: _StepPosition) -> None:
         for role, steps in lists_of(block, place.role):
             for step in steps:
                 self._step(step, place if role is place.role else replace(place, role=role))
 
-    def _step(self, step: Step, place: _StepPlace) -> None:
+    def _step(self, step: Step, place: _StepPosition) -> None:
         if step.retry is not None or not isinstance(step.continue_on_error, bool):
             self._report(errors.check_names(step), place)
         place = replace(place, skip=self._skip(step, place))
@@ -145,8 +145,8 @@ class _Planner:
             inputs = place.inputs.with_item(item)
             self._once(step, place.inside(loop_id, inputs=inputs, indexes=(*place.indexes, number)))
 
-    def _skip(self, step: Step, place: _StepPlace) -> _Skip:
-        """Find out whether the step is known to be skipped, before the items of its loop."""
+    def _skip(self, step: Step, place: _StepPosition) -> _Skip:
+        """Return whether the step is known to be skipped; its loop does not matter."""
         if step.when is None or place.skip is not _Skip.NO or not is_known(step.when, place.inputs.knows):
             return place.skip
         try:
@@ -157,7 +157,7 @@ class _Planner:
             return _Skip.NO
         return _Skip.TODAY if place.inputs.is_timed(step.when) else _Skip.ALWAYS
 
-    def _items(self, for_each: Located, place: _StepPlace) -> tuple[object, ...] | None:
+    def _items(self, for_each: Located, place: _StepPosition) -> tuple[object, ...] | None:
         if not is_resolvable(for_each, place.inputs):
             return None
         try:
@@ -167,7 +167,7 @@ class _Planner:
                 self._report_error(error, place)
             return None
 
-    def _once(self, step: Step, place: _StepPlace) -> None:
+    def _once(self, step: Step, place: _StepPosition) -> None:
         match step:
             case CommandStep():
                 binding = self.binder.bind(step, inputs=place.inputs)
@@ -186,7 +186,7 @@ class _Planner:
             case CallStep():
                 self._call(step, place)
 
-    def _call(self, step: CallStep, place: _StepPlace) -> None:
+    def _call(self, step: CallStep, place: _StepPosition) -> None:
         known = place.inputs
         try:
             inputs = resolve_call(step, known)
@@ -209,39 +209,39 @@ class _Planner:
         )
         self.block(step.runbook.block, inner)
 
-    def _add(self, step: Step, place: _StepPlace, **known: Any) -> str:
+    def _add(self, step: Step, place: _StepPosition, **known: Any) -> str:
         key = place.prefix + step.id
         step_id = instance_id(key, place.indexes)
         if len(self.steps) >= MAX_STEPS:
-            message = f"the loops make more than {MAX_STEPS} steps"
+            message = f"the loops expand to more than {MAX_STEPS} steps"
             diagnostic = Diagnostic(code="RB418", message=message, span=step.span, path=place.path)
             raise _TooManyStepsError(diagnostic)
-        # A loop and its items have one key, and ids of their own: the items have one index more.
+        # A loop and its items share one key but have different ids: an item has one index more.
         self.steps[step_id] = PlannedStep(
             id=step_id, key=key, step=step, role=place.role, group_ids=place.group_ids, **known
         )
         return step_id
 
-    def _report(self, found: Iterable[Diagnostic], place: _StepPlace) -> None:
+    def _report(self, found: Iterable[Diagnostic], place: _StepPosition) -> None:
         judged = (item for item in found if place.skip is not _Skip.ALWAYS or item.code in _ABOUT_NAMES)
         self.diagnostics += (item if item.path else replace(item, path=place.path) for item in judged)
 
-    def _report_error(self, error: ExpressionError, place: _StepPlace) -> None:
+    def _report_error(self, error: ExpressionError, place: _StepPosition) -> None:
         self._report((Diagnostic(code="RB320", message=error.message, span=error.span),), place)
 
 
 def _elsewhere(step: CommandStep, binding: Binding, *, alias: str) -> Iterator[Diagnostic]:
-    """Report an atomic step whose work and whose history cannot be in one transaction."""
+    """Report an atomic step that works on a database other than that of the journal."""
     used = _database_of(binding.tokens)
     if used == alias or has_holes(used):
         return
-    message = f'the step commits together with its history, which is in the database "{alias}", and works on "{used}"'
+    message = f'the step commits together with its row in the database "{alias}", but its command uses "{used}"'
     help_text = 'remove "atomic", or keep the history in the database that the command writes to'
     yield Diagnostic(code="RB419", message=message, span=step.span, help=help_text)
 
 
 def _database_of(tokens: tuple[str, ...]) -> str:
-    """Return the database that a command line names, as Django's commands understand it."""
+    """Return the database that the ``--database`` option selects."""
     flag = "--database"
     for index, token in enumerate(tokens):
         if token.startswith(f"{flag}="):
@@ -252,8 +252,8 @@ def _database_of(tokens: tuple[str, ...]) -> str:
 
 
 def _batch_not_atomic(step: CommandStep) -> Diagnostic:
-    message = f'"{step.command[0].value}" commits batch by batch, and cannot do so in one transaction'
-    help_text = 'leave out "atomic": cut off anywhere, it goes on after its last batch'
+    message = f'"{step.command[0].value}" commits each batch, which is impossible in one transaction'
+    help_text = 'remove "atomic": an interrupted batch command continues after its last batch'
     return Diagnostic(code="RB420", message=message, span=step.span, help=help_text)
 
 
@@ -262,7 +262,7 @@ def _is_call_constant(step: CallStep, inputs: Inputs) -> bool:
 
 
 def is_constant(step: CommandStep, inputs: Inputs) -> bool:
-    """Whether all values of a step are known before the run."""
+    """Return whether all values of a step are known before the run."""
     return all(
         is_known(expression, inputs.knows)
         for located in (*step.command, *step.args, *(option.value for option in step.options))
