@@ -28,7 +28,7 @@ from django.core.management.base import BaseCommand
 from django.dispatch import Signal
 from django.utils.module_loading import import_string
 
-from django_runbook import batch, conf, events, lookup, results, signals
+from django_runbook import api, batch, conf, events, lookup, results, signals
 from django_runbook.batch import BatchCommand
 from django_runbook.batch.parts.progress_tracking import ProgressTracker
 from django_runbook.binding.errors import HOMES
@@ -38,7 +38,6 @@ from django_runbook.document.evaluation.functions import FUNCTIONS
 from django_runbook.document.keys import Kind
 from django_runbook.journal import new_run
 from django_runbook.locks.factory import BACKENDS
-from django_runbook.management.commands import run_runbook
 from django_runbook.reporters import REPORTERS
 from django_runbook.reporters.jsonl import name_of
 from django_runbook.resume.in_doubt import in_doubt_message
@@ -109,7 +108,7 @@ def desk(directory: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     # Runs have the same ids each time, and the same process.
     ids = random.Random(2013)
     new_id = types.SimpleNamespace(uuid4=lambda: uuid.UUID(int=ids.getrandbits(128)))
-    monkeypatch.setattr(run_runbook, "uuid", new_id)
+    monkeypatch.setattr(api, "uuid", new_id)
     monkeypatch.setattr(lookup, "key_of", lambda path, configuration: path.name)
     monkeypatch.setattr(new_run, "process_columns", lambda: {"host": "desk-1", "pid": 4242, "user": "ops"})
     (directory / "data").mkdir()
@@ -331,9 +330,10 @@ def test_each_setting_is_listed() -> None:
 
 
 README = DOCS.parent / "README.md"
-# Pages with tests are run as a whole: see test_doc_examples.
+# Pages with tests are run as a whole: see test_doc_examples; those that call the package are in test_api.
+RUN_ELSEWHERE = (*WITH_TESTS, DOCS / "guide" / "python.md")
 PYTHON = [
-    block for block in (*BLOCKS, *blocks_of(README)) if block.language == "python" and block.page not in WITH_TESTS
+    block for block in (*BLOCKS, *blocks_of(README)) if block.language == "python" and block.page not in RUN_ELSEWHERE
 ]
 
 

@@ -39,6 +39,39 @@ MAY_IMPORT = {
     "models": {"fields", "statements"},
     "journal": {"models", "fields", "conf", "checking", "document", "planning", "locks", "process"},
     "resume": {"journal", "models", "fields", "conf", "document", "planning", "binding", "locks", "process", "runner"},
+    "request": {"planning"},
+    "console": {"command_lines", "document", "process", "reporters"},
+    "hosting": {
+        "binding",
+        "checking",
+        "console",
+        "executors",
+        "journal",
+        "locks",
+        "planning",
+        "process",
+        "reporters",
+        "runner",
+        "signals",
+    },
+    "api": {
+        "binding",
+        "checking",
+        "conf",
+        "console",
+        "document",
+        "executors",
+        "hosting",
+        "journal",
+        "locks",
+        "lookup",
+        "planning",
+        "process",
+        "reporters",
+        "request",
+        "resume",
+        "runner",
+    },
     "signals": set[str](),
     "pages": {"models", "fields", "journal", "locks", "reporters", "command_lines"},
     "admin": {"pages", "journal", "models", "locks", "conf"},
@@ -95,6 +128,13 @@ def test_the_folders_of_the_batch_library_import_down_only(folder: str) -> None:
         if name.startswith("django_runbook.batch.")
     }
     assert found - {folder} <= BATCH_FOLDERS[folder]
+
+
+def test_the_commands_of_runbooks_call_the_api_and_none_of_what_it_puts_together() -> None:
+    for name in ("run_runbook", "check_runbooks"):
+        path = PACKAGE / "management" / "commands" / f"{name}.py"
+        rooms = {found.split(".")[1] for found in imports_of(path) if found.startswith("django_runbook.")}
+        assert rooms & {"binding", "planning", "journal", "locks", "resume", "signals", "hosting"} == set()
 
 
 def test_heavy_packages_are_imported_where_they_are_used_only() -> None:

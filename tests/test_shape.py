@@ -44,7 +44,8 @@ VERBS: Final = frozenset(
     register reject release remember remove rename render renew repeat replace report represent request require reset
     resolve restart restore restrict resume retrieve retry return reveal reverse rewrite roll round run save say scan
     schedule search select send separate serialize serve set shift shorten show shut sign signal skip sleep sort spell
-    split stand start state step stop store stream strip subtract sum summarize supply support suspend swap switch take
+    split stand start state step stop store stream strip subtract sum summarize supply support surround suspend swap switch
+    take
     tell terminate test time touch trace track translate treat trim try turn undo unlock unwrap update upload use
     validate verify wait wake walk warn watch widen wrap write yield
     """.split()  # noqa: SIM905 - a text of words is easier to read

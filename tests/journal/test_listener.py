@@ -22,7 +22,7 @@ from django_runbook.journal.connection import JournalConnection
 from django_runbook.journal.listener import Journal
 from django_runbook.journal.write_queue import Write
 from django_runbook.journal.writer import Writer
-from django_runbook.locks.base import Kept
+from django_runbook.locks.base import LockState
 from django_runbook.locks.factory import new_factory
 from django_runbook.locks.file import FileLock
 from django_runbook.models import FailedRow, Run, StepRun
@@ -283,12 +283,12 @@ steps:
 @pytest.mark.parametrize(
     ("kept", "status", "said"),
     [
-        (Kept.RETAKEN, "succeeded", "run {id}"),
-        (Kept.LOST, "failed", 'the lock "run {id}" was lost, so another process may resume the run'),
+        (LockState.RETAKEN, "succeeded", "run {id}"),
+        (LockState.LOST, "failed", 'the lock "run {id}" was lost, so another process may resume the run'),
     ],
 )
 def test_the_lock_that_says_that_a_run_lives_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: Kept, status: str, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: LockState, status: str, said: str
 ) -> None:
     keep = FileLock.keep
     monkeypatch.setattr("django_runbook.locks.watching.INTERVAL_SECONDS", 0.05)

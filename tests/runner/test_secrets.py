@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from django_runbook import checking
+from django_runbook import api, checking
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.management.commands import run_runbook
 from django_runbook.runner import run as runner
 from tests.nasty import NASTY, hidden_in
 from tests.runner.support import PATIENCE_SECONDS, Told, run, start
@@ -40,7 +39,7 @@ def test_output_past_python_is_captured_and_masked_and_json_lines_stay_json(tmp_
     assert [told.output(step_id) for step_id in ("raw", "child", "seen")] == [["raw ***"], ["child ***"], ["seen 1 1"]]
 
 
-@pytest.mark.parametrize(("owner", "name"), [(checking, "new_binder"), (run_runbook, "plan"), (runner, "run")])
+@pytest.mark.parametrize(("owner", "name"), [(checking, "new_binder"), (api, "plan"), (runner, "run")])
 def test_the_traceback_of_a_bug_is_masked_wherever_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:
@@ -61,7 +60,7 @@ def test_the_error_of_a_run_has_no_secret_and_no_cause_that_has_one(
     def fail(*args: object, **options: object) -> None:
         raise InvalidUsage(f"wrong: {SECRET}") from ValueError(SECRET)
 
-    monkeypatch.setattr(run_runbook, "plan", fail)
+    monkeypatch.setattr(api, "plan", fail)
     (tmp_path / "test.yml").write_text(TEXT)
     with pytest.raises(CommandError, match=r"wrong: \*\*\*") as raised:
         call_command("run_runbook", str(tmp_path / "test.yml"))

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from django_runbook.fields import storable
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
-from django_runbook.process.streams import tidy_text
+from django_runbook.process.streams import clean_text
 from django_runbook.results import RunStatus, StepStatus
 from django_runbook.wording import LIBRARIES, exact_duration, in_short, named
 
@@ -131,7 +131,7 @@ def as_dict(row: Run | StepRun, **more: Any) -> dict[str, Any]:
 
 def _line(value: object) -> str:
     """Format a value as one line without control characters, for any stream or mail."""
-    return storable(" ".join(tidy_text(str(value), str).splitlines()))
+    return storable(" ".join(clean_text(str(value), str).splitlines()))
 
 
 def _to_json(value: Any) -> Any:

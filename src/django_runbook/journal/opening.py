@@ -19,7 +19,7 @@ from django_runbook.journal.listener import Journal
 from django_runbook.journal.write_queue import ImmediateWrites, ThreadedWrites, Writes
 from django_runbook.journal.writer import Writer
 from django_runbook.locks import held as held_locks
-from django_runbook.locks import space
+from django_runbook.locks import namespace
 from django_runbook.locks.factory import Locks
 from django_runbook.locks.held import HeldLock
 from django_runbook.locks.watching import retaken
@@ -49,7 +49,9 @@ class JournalFactory:
         holder = lock.acquire()
         if holder is not None:
             raise LockHeld(f"run {run.id} is already running: {holder}")
-        held = held_locks.hold(lock, space=space.on_this_host(), on_retaken=lambda: self.warn(retaken(lock.name)))
+        held = held_locks.hold(
+            lock, namespace=namespace.host_namespace(), on_retaken=lambda: self.warn(retaken(lock.name))
+        )
         return self._journal(run, held)
 
     def open_resumed(

@@ -13,7 +13,7 @@ from django_runbook.exceptions import InvalidUsage, LockHeld
 from django_runbook.fields import storable
 from django_runbook.journal import liveness, new_run
 from django_runbook.locks import held as held_locks
-from django_runbook.locks import space
+from django_runbook.locks import namespace
 from django_runbook.locks.base import Lock, Probe
 from django_runbook.locks.factory import Locks
 from django_runbook.locks.held import HeldLock
@@ -93,7 +93,9 @@ def acquire(
     if run.status == RUNNING and not id_prefix:
         run = _with_visible_lock(runbook, run, lock, locks=new_lock)
     _wait_for_probes(run, lock)
-    held = held_locks.hold(lock, space=space.on_this_host(), on_retaken=lambda: on_retaken(lock.name), on_wait=on_wait)
+    held = held_locks.hold(
+        lock, namespace=namespace.host_namespace(), on_retaken=lambda: on_retaken(lock.name), on_wait=on_wait
+    )
     try:
         # Another process may have changed the row before this process acquired the lock.
         return ResumedRun(

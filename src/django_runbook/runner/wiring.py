@@ -30,7 +30,7 @@ def new_block_runner(plan: Plan, options: RunOptions, context: RunContext, emitt
         finisher=finisher,
         emitter=emitter,
         mask=mask,
-        space=context.space,
+        namespace=context.namespace,
         is_dry_run=options.is_dry_run,
     )
     members = MemberRunner(

@@ -1,17 +1,16 @@
-"""``manage.py check_runbooks``: runbooks to their diagnostics; nothing is run."""
+"""Checks runbooks for ``manage.py check_runbooks`` and prints the diagnostics; nothing is run."""
 
 from __future__ import annotations
 
 import json
 import sys
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
 
-from django_runbook import command_lines, conf, lookup
-from django_runbook.checking import Checked, check, new_binder
+from django_runbook import api, command_lines
+from django_runbook.checking import Checked
 from django_runbook.cleaning import cleaned_line
 from django_runbook.document import render
 from django_runbook.document.diagnostics import has_errors
@@ -35,18 +34,14 @@ class Command(CleanCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            configuration = conf.read()
-            paths = [lookup.find(name, configuration)[0] for name in options["files"]]
-            paths = paths or lookup.find_all(configuration)
+            results = api.check(options["files"])
         except InvalidUsage as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
-        if not paths:
+        if not results:
             raise CommandError(
                 'there is no runbook in RUNBOOK["DIRS"] or in a "runbooks" folder of an app',
                 returncode=ExitCode.INVALID,
             )
-        binder = new_binder(is_recorded=configuration.has_journal)
-        results = [check(Path(path), binder=binder, configuration=configuration) for path in paths]
         write = self.stdout.write_colored if options["format"] == "text" else self.stdout.write
         write(self._render(results, options).removesuffix("\n"))
         bad = [result.path for result in results if has_errors(result.diagnostics)]

@@ -45,7 +45,7 @@ class Bounds:
     grace_seconds: float
 
 
-class Ladder:
+class Escalation:
     """Takes one step further whenever it is due; ``cause`` and ``last_signal`` say what was done.
 
     ``deadline`` is the one that has passed.
@@ -61,8 +61,8 @@ class Ladder:
         self._bounds = bounds
         self._limit = bounds.limit
         self._is_listening = False
-        self._is_told = False
-        self._is_asked_to_end = self._is_forced = False
+        self._is_stop_requested = False
+        self._is_end_requested = self._is_forced = False
         self._end_at = self._kill_at = 0.0
 
     @property
@@ -81,13 +81,13 @@ class Ladder:
     def has_started(self) -> bool:
         return self._pid is not None
 
-    def begin(self, pid: int, *, keeper_pid: int) -> None:
+    def attach(self, pid: int, *, keeper_pid: int) -> None:
         """Take note of the process and of its keeper; what it should have got before, it gets now."""
         self._pid, self._keeper_pid = pid, keeper_pid
-        if self._is_asked_to_end:
-            self._send(messages.End(number=self._number, is_forced=self._is_forced))
-        elif self._is_told:
-            self._send(messages.Stop(number=self._number))
+        if self._is_end_requested:
+            self._send(messages.EndRequest(number=self._number, is_forced=self._is_forced))
+        elif self._is_stop_requested:
+            self._send(messages.StopRequest(number=self._number))
         if self.last_signal is not None:
             self._signal(self.last_signal)
 
@@ -96,15 +96,15 @@ class Ladder:
         self._is_listening = is_listening
         self._limit = self._bounds.limit.within(self._bounds.timeout_seconds, owner=self._bounds.owner)
 
-    def climb(self) -> None:
+    def advance(self) -> None:
         """Take the step that is due, if one is."""
         now = time.monotonic()
         if self.cause is None:
             self.cause = self._due()
             if self.cause is not None:
-                self._begin_to_end(self.cause)
+                self._start_ending(self.cause)
             elif self._bounds.halt.is_requested:
-                self._tell()
+                self._request_stop()
             return
         if self._bounds.halt.is_immediate:
             # A stop does not wait for the grace period of a timeout.
@@ -118,7 +118,7 @@ class Ladder:
         """End a command that writes more than can be kept."""
         if self.cause is None:
             self.cause = Cause.OUTPUT
-            self._begin_to_end(self.cause)
+            self._start_ending(self.cause)
 
     def kill(self) -> None:
         """Skip all steps but the last, unless it was taken already."""
@@ -135,30 +135,30 @@ class Ladder:
             return Cause.TIMEOUT
         return None
 
-    def _begin_to_end(self, cause: Cause) -> None:
+    def _start_ending(self, cause: Cause) -> None:
         is_of_run = cause is Cause.HALT and self._bounds.stop.is_requested
         grace = self._bounds.halt.grace_seconds if cause is Cause.HALT else self._bounds.grace_seconds
         now = time.monotonic()
         self._kill_at = now + grace
         self._end_at = now + grace * _LISTENING_PART
         if self._is_listening and not is_of_run:
-            self._tell()
+            self._request_stop()
         else:
             # The second signal of a run ends a command that has handled the first one.
             self._end(is_forced=is_of_run)
 
     def _end(self, *, is_forced: bool) -> None:
-        self._is_told = self._is_asked_to_end = True
+        self._is_stop_requested = self._is_end_requested = True
         self._is_forced = is_forced
-        self._send(messages.End(number=self._number, is_forced=is_forced))
+        self._send(messages.EndRequest(number=self._number, is_forced=is_forced))
         # The processes that the command has started learn of it this way.
         if self.last_signal is None:
             self._signal(signal.SIGTERM)
 
-    def _tell(self) -> None:
-        if not self._is_told:
-            self._is_told = True
-            self._send(messages.Stop(number=self._number))
+    def _request_stop(self) -> None:
+        if not self._is_stop_requested:
+            self._is_stop_requested = True
+            self._send(messages.StopRequest(number=self._number))
 
     @property
     def _number(self) -> int:

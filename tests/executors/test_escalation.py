@@ -1,4 +1,4 @@
-"""Tries the ladder by value: which step is due, and what is sent, also where there is no process yet."""
+"""Tries the escalation by value: which step is due, and what is sent, also where there is no process yet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from django_runbook.executors import messages
 from django_runbook.executors.channel import Channel, socket_pair
-from django_runbook.executors.ladder import GIVE_UP_SECONDS, Bounds, Cause, Ladder
+from django_runbook.executors.escalation import GIVE_UP_SECONDS, Bounds, Cause, Escalation
 from django_runbook.process.deadlines import Branch, Limit
 from django_runbook.process.stopping import Stop
 
@@ -19,7 +19,7 @@ PID, KEEPER = 4242, 4243
 
 
 class Scene:
-    """A ladder with what it is given and what it sends."""
+    """A escalation with what it is given and what it sends."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sent: list[signal.Signals] = []
@@ -31,7 +31,7 @@ class Scene:
         self.stop = Stop()
         self.branch = Branch(self.stop, grace_seconds=60.0)
 
-    def ladder(self, *, is_over: bool = False, grace_seconds: float = 60.0) -> Ladder:
+    def escalation(self, *, is_over: bool = False, grace_seconds: float = 60.0) -> Escalation:
         limit = Limit().within(0.0, owner="a test") if is_over else Limit()
         bounds = Bounds(
             stop=self.stop,
@@ -41,7 +41,7 @@ class Scene:
             owner="a test",
             grace_seconds=grace_seconds,
         )
-        return Ladder(self.ours, bounds)
+        return Escalation(self.ours, bounds)
 
     @property
     def told(self) -> list[object]:
@@ -60,141 +60,145 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
 
 
 def test_nothing_is_sent_while_nothing_is_due(scene: Scene) -> None:
-    ladder = scene.ladder()
-    ladder.begin(PID, keeper_pid=KEEPER)
-    ladder.climb()
-    assert (ladder.cause, scene.sent, scene.told) == (None, [], [])
+    escalation = scene.escalation()
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.advance()
+    assert (escalation.cause, scene.sent, scene.told) == (None, [], [])
 
 
-def test_a_stop_is_told_once_and_ends_nobody(scene: Scene) -> None:
-    ladder = scene.ladder()
-    ladder.begin(PID, keeper_pid=KEEPER)
+def test_a_stop_is_stop_requested_once_and_ends_nobody(scene: Scene) -> None:
+    escalation = scene.escalation()
+    escalation.attach(PID, keeper_pid=KEEPER)
     scene.stop.request()
-    ladder.climb()
-    ladder.climb()
-    assert (ladder.cause, scene.sent, scene.told) == (None, [], [messages.Stop(number=signal.SIGTERM)])
+    escalation.advance()
+    escalation.advance()
+    assert (escalation.cause, scene.sent, scene.told) == (None, [], [messages.StopRequest(number=signal.SIGTERM)])
 
 
 def test_after_the_deadline_comes_sigterm_and_after_the_grace_sigkill(scene: Scene) -> None:
-    ladder = scene.ladder(is_over=True, grace_seconds=0.0)
-    ladder.begin(PID, keeper_pid=KEEPER)
-    ladder.climb()
-    assert (ladder.cause, scene.sent, scene.told) == (
+    escalation = scene.escalation(is_over=True, grace_seconds=0.0)
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.advance()
+    assert (escalation.cause, scene.sent, scene.told) == (
         Cause.TIMEOUT,
         [signal.SIGTERM],
-        [messages.End(number=signal.SIGTERM, is_forced=False)],
+        [messages.EndRequest(number=signal.SIGTERM, is_forced=False)],
     )
-    ladder.climb()
-    ladder.climb()
+    escalation.advance()
+    escalation.advance()
     assert scene.sent == [signal.SIGTERM, signal.SIGKILL]
 
 
 def test_what_watches_over_a_killed_process_is_continued_if_somebody_halted_it(scene: Scene) -> None:
-    ladder = scene.ladder(is_over=True)
-    ladder.begin(PID, keeper_pid=KEEPER)
-    ladder.climb()
+    escalation = scene.escalation(is_over=True)
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.advance()
     assert scene.sent_to_keeper == []
-    ladder.kill()
+    escalation.kill()
     assert scene.sent_to_keeper == [signal.SIGCONT]
 
 
 def test_a_process_is_killed_once_and_given_up_some_time_later(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.monotonic()
-    ladder = scene.ladder()
-    ladder.begin(PID, keeper_pid=KEEPER)
-    ladder.kill()
-    assert not ladder.is_at_end
+    escalation = scene.escalation()
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.kill()
+    assert not escalation.is_at_end
     monkeypatch.setattr(time, "monotonic", lambda: now + GIVE_UP_SECONDS + 60)
-    ladder.kill()
-    assert ladder.is_at_end
+    escalation.kill()
+    assert escalation.is_at_end
     assert scene.sent == [signal.SIGKILL]
 
 
 def test_within_the_grace_there_is_no_sigkill(scene: Scene) -> None:
-    ladder = scene.ladder(is_over=True)
-    ladder.begin(PID, keeper_pid=KEEPER)
-    ladder.climb()
-    ladder.climb()
+    escalation = scene.escalation(is_over=True)
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.advance()
+    escalation.advance()
     assert scene.sent == [signal.SIGTERM]
 
 
 def test_a_command_that_listens_is_asked_before_it_is_ended(scene: Scene) -> None:
-    ladder = scene.ladder(is_over=True, grace_seconds=0.2)
-    ladder.begin(PID, keeper_pid=KEEPER)
-    ladder.start_clock(is_listening=True)
-    ladder.climb()
-    assert (ladder.cause, scene.sent, scene.told) == (Cause.TIMEOUT, [], [messages.Stop(number=signal.SIGTERM)])
+    escalation = scene.escalation(is_over=True, grace_seconds=0.2)
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.start_clock(is_listening=True)
+    escalation.advance()
+    assert (escalation.cause, scene.sent, scene.told) == (
+        Cause.TIMEOUT,
+        [],
+        [messages.StopRequest(number=signal.SIGTERM)],
+    )
     time.sleep(0.16)
-    ladder.climb()
-    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.End(number=signal.SIGTERM, is_forced=True)])
+    escalation.advance()
+    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.EndRequest(number=signal.SIGTERM, is_forced=True)])
     time.sleep(0.05)
-    ladder.climb()
+    escalation.advance()
     assert scene.sent == [signal.SIGTERM, signal.SIGKILL]
 
 
 def test_a_command_that_handles_sigterm_has_most_of_the_grace_before_it_is_forced(scene: Scene) -> None:
-    ladder = scene.ladder(is_over=True, grace_seconds=0.2)
-    ladder.begin(PID, keeper_pid=KEEPER)
-    ladder.climb()
+    escalation = scene.escalation(is_over=True, grace_seconds=0.2)
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.advance()
     time.sleep(0.16)
-    ladder.climb()
-    ends = [messages.End(number=signal.SIGTERM, is_forced=is_forced) for is_forced in (False, True)]
+    escalation.advance()
+    ends = [messages.EndRequest(number=signal.SIGTERM, is_forced=is_forced) for is_forced in (False, True)]
     assert (scene.sent, scene.told) == ([signal.SIGTERM], ends)
 
 
 def test_a_canceled_branch_ends_its_command(scene: Scene) -> None:
-    ladder = scene.ladder()
-    ladder.begin(PID, keeper_pid=KEEPER)
+    escalation = scene.escalation()
+    escalation.attach(PID, keeper_pid=KEEPER)
     scene.branch.cancel("another branch failed")
-    ladder.climb()
-    assert (ladder.cause, scene.sent) == (Cause.HALT, [signal.SIGTERM])
+    escalation.advance()
+    assert (escalation.cause, scene.sent) == (Cause.HALT, [signal.SIGTERM])
 
 
 def test_the_timeout_of_a_step_counts_from_its_start(scene: Scene) -> None:
     bounds = Bounds(
         stop=scene.stop, halt=scene.stop, limit=Limit(), timeout_seconds=0.0, owner="a test", grace_seconds=60.0
     )
-    ladder = Ladder(scene.ours, bounds)
-    ladder.begin(PID, keeper_pid=KEEPER)
-    ladder.climb()
-    assert ladder.cause is None
-    ladder.start_clock(is_listening=False)
-    ladder.climb()
-    assert ladder.cause is Cause.TIMEOUT
+    escalation = Escalation(scene.ours, bounds)
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.advance()
+    assert escalation.cause is None
+    escalation.start_clock(is_listening=False)
+    escalation.advance()
+    assert escalation.cause is Cause.TIMEOUT
 
 
 def test_a_second_request_ends_the_command_with_the_signal_that_came(scene: Scene) -> None:
-    ladder = scene.ladder()
-    ladder.begin(PID, keeper_pid=KEEPER)
+    escalation = scene.escalation()
+    escalation.attach(PID, keeper_pid=KEEPER)
     scene.stop.request(signal.SIGINT)
     scene.stop.end()
-    ladder.climb()
-    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.End(number=signal.SIGINT, is_forced=True)])
+    escalation.advance()
+    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.EndRequest(number=signal.SIGINT, is_forced=True)])
 
 
 def test_a_process_that_does_not_end_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    ladder = scene.ladder()
-    ladder.begin(PID, keeper_pid=KEEPER)
-    ladder.kill()
-    assert not ladder.is_at_end
-    monkeypatch.setattr("django_runbook.executors.ladder.GIVE_UP_SECONDS", 0.0)
-    assert ladder.is_at_end
+    escalation = scene.escalation()
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.kill()
+    assert not escalation.is_at_end
+    monkeypatch.setattr("django_runbook.executors.escalation.GIVE_UP_SECONDS", 0.0)
+    assert escalation.is_at_end
 
 
 def test_what_was_due_before_there_was_a_process_it_gets_as_soon_as_it_is_there(scene: Scene) -> None:
-    ladder = scene.ladder(is_over=True)
-    ladder.climb()
+    escalation = scene.escalation(is_over=True)
+    escalation.advance()
     assert (scene.sent, scene.told) == ([], [])
-    ladder.begin(PID, keeper_pid=KEEPER)
-    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.End(number=signal.SIGTERM, is_forced=False)])
+    escalation.attach(PID, keeper_pid=KEEPER)
+    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.EndRequest(number=signal.SIGTERM, is_forced=False)])
 
 
 def test_the_last_rung_without_a_process_is_the_end(scene: Scene) -> None:
-    ladder = scene.ladder(is_over=True, grace_seconds=0.0)
-    ladder.climb()
-    assert not ladder.is_at_end
-    ladder.climb()
-    assert ladder.is_at_end
+    escalation = scene.escalation(is_over=True, grace_seconds=0.0)
+    escalation.advance()
+    assert not escalation.is_at_end
+    escalation.advance()
+    assert escalation.is_at_end
 
 
 def test_a_process_without_a_group_of_its_own_is_signalled_by_its_number(
@@ -206,7 +210,7 @@ def test_a_process_without_a_group_of_its_own_is_signalled_by_its_number(
     monkeypatch.setattr(os, "killpg", no_group)
     killed: list[tuple[int, signal.Signals]] = []
     monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
-    ladder = scene.ladder()
-    ladder.begin(PID, keeper_pid=KEEPER)
-    ladder.kill()
+    escalation = scene.escalation()
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.kill()
     assert killed == [(KEEPER, signal.SIGCONT), (PID, signal.SIGKILL)]

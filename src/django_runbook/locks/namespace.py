@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 
 
-def on_this_host() -> str:
+def host_namespace() -> str:
     """Return the default database and where it is: the locks guard the data."""
     database = connections.settings[DEFAULT_DB_ALIAS]
     name = _name()
@@ -33,7 +33,7 @@ def database_file() -> Path | None:
     return Path(os.path.realpath(name)) if name else None
 
 
-def on_any_host() -> str:
+def shared_namespace() -> str:
     """Return the same without the way to it: hosts reach one database by different addresses and ports."""
     return _name()
 

@@ -13,7 +13,7 @@ import os
 _KEPT: dict[int, tuple[int, int]] = {}
 
 
-def keep_from_children(descriptor: int) -> None:
+def close_in_children(descriptor: int) -> None:
     """From now on a child finds nothing behind this descriptor."""
     _KEPT[descriptor] = _identity(descriptor)
 

@@ -1,0 +1,370 @@
+"""Runs and checks runbooks from Python: the one place that puts the pieces of the package together.
+
+`run_runbook` and `check_runbooks` read their options and call it, and so can a task, a view or a test.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from django.db import connections
+
+from django_runbook import checking, conf, lookup
+from django_runbook.binding.binder import Binder
+from django_runbook.checking import Checked, Loaded
+from django_runbook.conf import DEFAULT_STOP_TIMEOUT_SECONDS, Configuration
+from django_runbook.console import Console, PythonConsole
+from django_runbook.document import inputs
+from django_runbook.document.diagnostics import Diagnostic, in_order
+from django_runbook.document.outline import may_isolate
+from django_runbook.document.runbook import Runbook
+from django_runbook.exceptions import InvalidRunbook, InvalidUsage, RunbookError
+from django_runbook.executors.spawner import Spawner
+from django_runbook.hosting import PreparedRun, execute
+from django_runbook.journal import new_run
+from django_runbook.journal.listener import Journal
+from django_runbook.journal.opening import JournalFactory
+from django_runbook.locks import factory as locks
+from django_runbook.locks.factory import Locks
+from django_runbook.locks.watching import retaken
+from django_runbook.planning import dry_run, listing, selection
+from django_runbook.planning.plan import Plan, plan
+from django_runbook.planning.selection import Selection
+from django_runbook.process import isolation as process_isolation
+from django_runbook.process import masking
+from django_runbook.process.frozen_gc import frozen_gc
+from django_runbook.process.isolation import Isolation
+from django_runbook.process.stopping import Stop
+from django_runbook.process.streams import clean_text
+from django_runbook.reporters import Reporter
+from django_runbook.request import NEWEST, RunRequest
+from django_runbook.results import RunResult, RunStatus, StepResult, StepStatus
+from django_runbook.resume import resumed_run
+from django_runbook.resume.choices import ResumeChoices
+from django_runbook.resume.in_doubt import AskText
+from django_runbook.resume.remaining import Remaining, remaining_steps
+from django_runbook.resume.resumed_run import ResumedRun
+from django_runbook.runner import questions
+from django_runbook.runner.context import RunOptions
+
+__all__ = [
+    "NEWEST",
+    "Checked",
+    "Console",
+    "InvalidRunbook",
+    "InvalidUsage",
+    "Reporter",
+    "RunRequest",
+    "RunResult",
+    "RunStatus",
+    "RunbookError",
+    "StepResult",
+    "StepStatus",
+    "check",
+    "list_steps",
+    "run",
+    "show_plan",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Launch:
+    """Holds one request, what surrounds it, and the stack that closes what the run opens."""
+
+    request: RunRequest
+    console: Console
+    stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """Holds the file of a request, read and free of errors of form, and how its project names and locks it."""
+
+    configuration: Configuration
+    path: Path
+    key: str
+    new_lock: Locks
+    loaded: Loaded
+    runbook: Runbook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Processes:
+    """Decides where steps run, and holds what starts their processes."""
+
+    isolation: Isolation
+    spawner: Spawner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bound:
+    """Holds a plan that may run; ``unselected`` maps the steps that are not selected to the reason."""
+
+    plan: Plan
+    binder: Binder
+    selection: Selection
+    unselected: Mapping[str, str]
+    lacks_dry_run: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recorded:
+    """Holds the journal of a run, None if it is not recorded, and the options for the runner."""
+
+    journal: Journal | None
+    options: RunOptions
+
+
+def run(request: RunRequest, *, reporters: Sequence[Reporter] = (), console: Console | None = None) -> RunResult:
+    """Run a runbook; return the result, also of a run that failed.
+
+    ``reporters`` get its events; a ``console``, which `run_runbook` has, has reporters of its own. Raises RunbookError
+    if nothing was run (InvalidRunbook, InvalidUsage, LockHeld …) or if the run could not be recorded to its end.
+    """
+    launch = _Launch(request=request, console=PythonConsole(reporters) if console is None else console)
+    stop = Stop(timeout_seconds=DEFAULT_STOP_TIMEOUT_SECONDS, exits=launch.console.owns_process)
+    try:
+        with frozen_gc(), _masked_errors(launch.console), launch.stack:
+            opened = _open(launch)
+            stop.timeout_seconds = opened.configuration.stop_timeout_seconds
+            processes = _choose_processes(launch, opened)
+            resumed = _hold_resumed(launch, opened)
+            bound = _bind(launch, opened, resumed)
+            recorded = _record(launch, opened, bound, resumed)
+            prepared = _prepared(launch, opened, processes, bound, recorded)
+            return execute(prepared, console=launch.console, stop=stop)
+    finally:
+        # The host of this run, which had the signals before, receives them now.
+        if not launch.console.owns_process:
+            stop.hand_back()
+
+
+def show_plan(request: RunRequest, *, console: Console | None = None) -> str:
+    """Return each step of a runbook with its arguments, as ``run_runbook --plan`` prints them; nothing is run."""
+    return _show(request, listing.plan, console)
+
+
+def list_steps(request: RunRequest, *, console: Console | None = None) -> str:
+    """Return the steps of a runbook with their ids and tags, as ``run_runbook --list`` prints them."""
+    return _show(request, listing.steps, console)
+
+
+def check(files: Collection[str] = ()) -> list[Checked]:
+    """Check these runbooks, or all that the project has; return what was found in each. Nothing is run.
+
+    Raises InvalidUsage if a file is not there, or a setting is wrong.
+    """
+    configuration = conf.read()
+    paths = [lookup.find(name, configuration)[0] for name in files] or lookup.find_all(configuration)
+    binder = checking.new_binder(is_recorded=configuration.has_journal)
+    return [checking.check(Path(path), binder=binder, configuration=configuration) for path in paths]
+
+
+def _show(request: RunRequest, show: Callable[..., str], console: Console | None) -> str:
+    launch = _Launch(request=request, console=PythonConsole() if console is None else console)
+    with _masked_errors(launch.console), launch.stack:
+        bound = _bind(launch, _open(launch), None, needs_secrets=False)
+        return show(bound.plan, bound.unselected, mask=launch.console.mask)
+
+
+@contextlib.contextmanager
+def _masked_errors(console: Console) -> Iterator[None]:
+    """Mask what errors say; their causes may hold secrets and are dropped."""
+    try:
+        yield
+    except RunbookError as error:
+        error.args = (clean_text(str(error), console.mask),)
+        raise error from None
+
+
+def _open(launch: _Launch) -> _Opened:
+    """Find and read the file; its secrets are masked from here on."""
+    configuration = conf.read()
+    path, name = lookup.find(launch.request.file, configuration)
+    launch.request.refuse_combinations(has_journal=configuration.has_journal)
+    loaded = checking.load(path, name=name, configuration=configuration)
+    if loaded.runbook is None:
+        _show_diagnostics(loaded, loaded.diagnostics, launch.console)
+        raise InvalidRunbook(f"{loaded.path}: nothing was run")
+    launch.console.mask = masking.masker(inputs.secrets_of(loaded.runbook, os.environ).values())
+    return _Opened(
+        configuration=configuration,
+        path=path,
+        key=lookup.key_of(path, configuration),
+        new_lock=locks.new_factory(configuration, what=f"run_runbook {name}"),
+        loaded=loaded,
+        runbook=loaded.runbook,
+    )
+
+
+def _choose_processes(launch: _Launch, opened: _Opened) -> _Processes:
+    """Decide where steps run, and start what forks them before anything connects to a database."""
+    is_forkable = process_isolation.can_fork(owns_process=launch.console.owns_process)
+    isolation = process_isolation.choose(
+        is_inline=launch.request.inline, is_default=opened.configuration.isolates, is_forkable=is_forkable
+    )
+    spawner = Spawner(can_be_set_up=process_isolation.can_be_set_up())
+    launch.stack.callback(spawner.close)
+    if isolation.is_possible and may_isolate(opened.runbook, is_default=isolation.is_default):
+        _start_server(spawner, is_forkable=is_forkable)
+    return _Processes(isolation=isolation, spawner=spawner)
+
+
+def _start_server(spawner: Spawner, *, is_forkable: bool) -> None:
+    if not is_forkable:
+        spawner.start_server()
+        return
+    # An app may have queried the database when it became ready.
+    connections.close_all()
+    spawner.fork_server()
+
+
+def _hold_resumed(launch: _Launch, opened: _Opened) -> ResumedRun | None:
+    """Acquire the lock of the run to resume; return None for a new run."""
+    if launch.request.resume is None:
+        return None
+    resumed = resumed_run.acquire(
+        opened.key,
+        launch.request.resume,
+        new_lock=opened.new_lock,
+        on_retaken=lambda name: launch.console.warn(retaken(name)),
+        on_wait=lambda holder: launch.console.warn(f"waiting for {holder}"),
+    )
+    launch.stack.callback(resumed.lock.close)
+    return resumed
+
+
+def _bind(launch: _Launch, opened: _Opened, resumed: ResumedRun | None, *, needs_secrets: bool = True) -> _Bound:
+    """Check every step against its command; raise InvalidRunbook or InvalidUsage if the run cannot begin."""
+    runbook = opened.runbook
+    known = inputs.resolve(runbook, _given(launch.request, runbook, resumed))
+    binder = checking.new_binder(
+        is_recorded=_is_recorded(launch.request, opened),
+        verbosity=None if launch.request.verbosity == 1 else launch.request.verbosity,
+    )
+    lacking: frozenset[str] = frozenset()
+    if launch.request.dry_run:
+        runbook, lacking = dry_run.prepare(runbook, binder.catalog)
+    planned = plan(runbook, known, binder)
+    launch.console.mask = masking.masker(known.all_secrets.values())
+    _show_diagnostics(opened.loaded, [*opened.loaded.diagnostics, *planned.diagnostics], launch.console)
+    problems = [problem for problem in known.problems if needs_secrets or problem.kind != "secret"]
+    if problems:
+        raise InvalidUsage("\n".join(map(str, problems)))
+    selected = launch.request.selection if resumed is None else resumed.selection
+    return _Bound(
+        plan=planned,
+        binder=binder,
+        selection=selected,
+        unselected=selection.unselected_steps(planned.outline, selected),
+        lacks_dry_run=lacking,
+    )
+
+
+def _given(request: RunRequest, runbook: Runbook, resumed: ResumedRun | None) -> inputs.Given:
+    names = {"id": uuid.uuid4().hex, "name": runbook.name, "file": runbook.path}
+    if resumed is None:
+        return inputs.Given(params=request.params, environ=os.environ, now=checking.now(), run=names)
+    return resumed.given(
+        request.params,
+        environ=os.environ,
+        names=names,
+        declared=[param.name for param in runbook.params],
+        accepts_changes=request.accept_changes,
+    )
+
+
+def _is_recorded(request: RunRequest, opened: _Opened) -> bool:
+    may_record = opened.configuration.has_journal and opened.runbook.is_recorded
+    return may_record and request.journal and not request.dry_run
+
+
+def _show_diagnostics(loaded: Loaded, found: Sequence[Diagnostic], console: Console) -> None:
+    """Show all that was found; errors end the run before anything has begun."""
+    diagnostics = in_order(found)
+    if diagnostics:
+        console.show(diagnostics, path=loaded.path, lines=loaded.lines)
+
+
+def _record(launch: _Launch, opened: _Opened, bound: _Bound, resumed: ResumedRun | None) -> _Recorded:
+    """Open the journal of the run, unless it is not recorded."""
+    request, console = launch.request, launch.console
+    options = _options(request, bound, resumed)
+    kept = {"keep_going": options.keeps_going, "strict": options.is_strict}
+    journals = JournalFactory(plan=bound.plan, mask=console.mask, new_lock=opened.new_lock, warn=console.warn)
+    journal: Journal | None = None
+    if resumed is not None:
+        remaining = _remaining(launch, bound, resumed)
+        options = replace(options, past=remaining.past, attempt=resumed.run.attempt_count + 1)
+        journal = journals.open_resumed(
+            resumed.run,
+            resumed.lock,
+            attempts=remaining.attempts,
+            skipped_pks=remaining.skipped_pks,
+            given=tuple(request.params),
+            options=kept,
+        )
+    elif _is_recorded(request, opened):
+        stored = new_run.stored_options(bound.selection, **kept)
+        journal = journals.open_new(path=opened.path, runbook=opened.key, given=tuple(request.params), options=stored)
+    if journal is not None:
+        launch.stack.callback(journal.close)
+        line = console.resume_command(request.file, journal.run_id, withheld=journal.withheld_params)
+        options = replace(options, resume_command=console.mask(line))
+    return _Recorded(journal=journal, options=options)
+
+
+def _options(request: RunRequest, bound: _Bound, resumed: ResumedRun | None) -> RunOptions:
+    """Return what the request asks of the runner; a resumed run keeps what its first attempt asked for."""
+    before = {} if resumed is None else resumed.options
+    return RunOptions(
+        unselected=bound.unselected,
+        lacks_dry_run=bound.lacks_dry_run,
+        is_dry_run=request.dry_run,
+        keeps_going=request.keep_going or bool(before.get("keep_going")),
+        is_strict=request.strict or bool(before.get("strict")),
+        answers_yes=request.yes,
+        asks_before_steps=request.ask_before_steps,
+    )
+
+
+def _remaining(launch: _Launch, bound: _Bound, resumed: ResumedRun) -> Remaining:
+    request, console = launch.request, launch.console
+    return remaining_steps(
+        resumed.run,
+        ResumeChoices(rerun=request.rerun, skip=request.skip, accepts_changes=request.accept_changes),
+        plan=bound.plan,
+        unselected=bound.unselected,
+        ask=_ask_of(console),
+        mask=console.mask,
+    )
+
+
+def _ask_of(console: Console) -> AskText | None:
+    ask = questions.at_terminal(sys.stdin, console.question_stream)
+    # No answer is neither of the two: then the error names both.
+    return None if ask is None else lambda text: ask(text) or ""
+
+
+def _prepared(
+    launch: _Launch, opened: _Opened, processes: _Processes, bound: _Bound, recorded: _Recorded
+) -> PreparedRun:
+    files = {"junit": launch.request.junit, "log_dir": launch.request.log_dir}
+    return PreparedRun(
+        plan=bound.plan,
+        options=recorded.options,
+        binder=bound.binder,
+        mask=launch.console.mask,
+        new_lock=opened.new_lock,
+        journal=recorded.journal,
+        isolation=processes.isolation,
+        spawner=processes.spawner,
+        is_inline=launch.request.inline,
+        files={name: path for name, path in files.items() if path},
+    )

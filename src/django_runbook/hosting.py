@@ -1,0 +1,139 @@
+"""Runs a prepared plan in this process: takes its signals and streams, and starts the executors."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import IO
+
+from django_runbook import checking, events, reporters
+from django_runbook.binding.binder import Binder
+from django_runbook.cleaning import Mask
+from django_runbook.console import Console, Streams
+from django_runbook.exceptions import InvalidUsage
+from django_runbook.executors.calling import PassedChecks
+from django_runbook.executors.inline import InlineExecutor
+from django_runbook.executors.process import ProcessExecutor
+from django_runbook.executors.spawner import Spawner
+from django_runbook.journal.listener import Journal
+from django_runbook.locks import namespace
+from django_runbook.locks.factory import Locks
+from django_runbook.planning.plan import Plan
+from django_runbook.process.connections import KnownConnections
+from django_runbook.process.files import kept_open
+from django_runbook.process.isolation import Isolation
+from django_runbook.process.snapshot import Snapshot
+from django_runbook.process.stopping import Stop
+from django_runbook.process.streams import clean_text, empty_input
+from django_runbook.reporters.fan_out import FanOut
+from django_runbook.results import RunResult
+from django_runbook.runner import questions
+from django_runbook.runner import run as runner
+from django_runbook.runner.context import RunContext, RunOptions
+from django_runbook.runner.recorder import NoRecorder
+from django_runbook.signals import SignalSender
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedRun:
+    """Holds a run that has passed every check, with its lock and its journal.
+
+    ``files`` maps the names of reports to the file or folder that each is written to. ``is_inline`` says that the
+    caller asked for steps in this process, for example to debug them.
+    """
+
+    plan: Plan
+    options: RunOptions
+    binder: Binder
+    mask: Mask
+    new_lock: Locks
+    journal: Journal | None
+    isolation: Isolation
+    spawner: Spawner
+    is_inline: bool
+    files: Mapping[str, str]
+
+
+def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult:
+    """Run the steps of a prepared run and report its events; return the result."""
+    # A debugger needs the terminal.
+    keeps_terminal = prepared.is_inline and sys.stdin is not None and sys.stdin.isatty()
+    with contextlib.ExitStack() as stack:
+        streams = stack.enter_context(console.open(keeps_terminal=keeps_terminal))
+        emit = _new_fan_out(prepared, streams)
+        stack.callback(emit.close)
+        _report_from_threads(prepared, emit, stop)
+        known = stack.enter_context(KnownConnections())
+        answers = stack.enter_context(empty_input(is_kept=keeps_terminal))
+        files = stack.enter_context(kept_open())
+        stack.enter_context(stop)
+        stop.cancel = known.cancel_statements
+        ask = _new_ask(prepared, answers, console.question_stream)
+        checks = PassedChecks()
+        isolate = stack.enter_context(_new_process_executor(prepared, stop, checks))
+        inline = InlineExecutor(
+            stop=stop,
+            mask=prepared.mask,
+            before=Snapshot.capture(known),
+            files=files,
+            reopen=(lambda: None) if prepared.journal is None else prepared.journal.reconnect,
+            keeps_terminal=keeps_terminal,
+            raw_output=streams.raw_output,
+            checks=checks,
+        )
+        context = RunContext(
+            execute=inline,
+            isolate=isolate,
+            isolation=prepared.isolation,
+            recorder=NoRecorder() if prepared.journal is None else prepared.journal,
+            new_lock=prepared.new_lock,
+            namespace=namespace.host_namespace(),
+            emit=emit,
+            write_files=emit.write_files,
+            binder=prepared.binder,
+            stop=stop,
+            mask=prepared.mask,
+            ask=ask,
+        )
+        return runner.run(prepared.plan, prepared.options, context)
+
+
+def _new_fan_out(prepared: PreparedRun, streams: Streams) -> FanOut:
+    files = {f"--{name.replace('_', '-')}": reporters.build_file(name, path) for name, path in prepared.files.items()}
+    listeners = [*streams.reporters, SignalSender(errors=streams.errors, mask=prepared.mask)]
+    critical = () if prepared.journal is None else (prepared.journal,)
+    return FanOut(listeners, files=files, critical=critical, errors=streams.errors, mask=prepared.mask)
+
+
+def _report_from_threads(prepared: PreparedRun, emit: FanOut, stop: Stop) -> None:
+    """Report stops, outages and lost locks, which other threads notice."""
+    stop.on_stop = lambda name, is_immediate: emit.report_meanwhile(
+        events.StopRequested(at=checking.now(), signal_name=name, is_immediate=is_immediate)
+    )
+    journal, mask = prepared.journal, prepared.mask
+    if journal is not None:
+        journal.report_waiting(
+            lambda reason: emit.report(events.HistoryAwaited(at=checking.now(), reason=clean_text(reason, mask)))
+        )
+        journal.report_retaken(lambda name: emit.report_meanwhile(events.LockRetaken(at=checking.now(), name=name)))
+
+
+def _new_ask(prepared: PreparedRun, answers: IO[str] | None, stream: IO[str] | None) -> questions.Ask | None:
+    ask = questions.at_terminal(answers, stream)
+    if prepared.options.asks_before_steps and ask is None:
+        raise InvalidUsage("--step asks before each step, and there is no terminal to ask at")
+    return ask
+
+
+def _new_process_executor(prepared: PreparedRun, stop: Stop, checks: PassedChecks) -> ProcessExecutor:
+    return ProcessExecutor(
+        stop=stop,
+        mask=prepared.mask,
+        spawner=prepared.spawner,
+        secrets=tuple(prepared.plan.inputs.all_secrets.values()),
+        commands=prepared.plan.commands,
+        grace_seconds=stop.timeout_seconds,
+        checks=checks,
+    )
