@@ -1,4 +1,4 @@
-"""What a condition is known to skip is not judged by its values, and by its names all the same."""
+"""Tests which diagnostics are reported for steps that a condition is known to skip."""
 
 from __future__ import annotations
 
