@@ -317,9 +317,9 @@ def test_each_event_is_listed_with_its_names() -> None:
         own = [field.name for field in dataclasses.fields(kind) if field.name not in {"at", "clock_seconds"}]
         assert names_in_table(section_of(page, f"`{name_of(kind)}`")) == own, kind
     for heading, record in (
-        ("The result of a step", results.StepResult),
-        ("The result of a run", results.RunResult),
-        ("A failure", results.Failure),
+        ("Step result", results.StepResult),
+        ("Run result", results.RunResult),
+        ("Failure", results.Failure),
     ):
         assert names_in_table(section_of(page, heading)) == [field.name for field in dataclasses.fields(record)]
 
@@ -421,7 +421,7 @@ def test_each_option_of_batch_commands_is_listed() -> None:
 
 
 def test_each_permission_of_the_admin_is_listed() -> None:
-    listed = names_in_table(section_of(DOCS / "guide" / "admin.md", "Who sees what"))
+    listed = names_in_table(section_of(DOCS / "guide" / "admin.md", "Permissions"))
     models = apps.get_app_config("django_runbook").get_models()
     assert set(listed) == {f"view_{model._meta.model_name}" for model in models}
 

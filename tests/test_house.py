@@ -147,7 +147,7 @@ def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
         for package in ("rich", "jinja2", "pydantic", "redis")
     }
     assert users == {
-        "rich": {"reporters/rich_.py", "reporters/live.py", "batch/parts/progress_bar.py"},
+        "rich": {"reporters/rich_.py", "reporters/live_display.py", "batch/parts/progress_bar.py"},
         "jinja2": {
             "document/evaluation/analysis.py",
             "document/evaluation/evaluator.py",

@@ -109,7 +109,7 @@ def _new_fan_out(prepared: PreparedRun, streams: Streams) -> FanOut:
 
 def _report_from_threads(prepared: PreparedRun, emit: FanOut, stop: Stop) -> None:
     """Report stops, outages and lost locks, which other threads notice."""
-    stop.on_stop = lambda name, is_immediate: emit.report_meanwhile(
+    stop.on_stop = lambda name, is_immediate: emit.report_in_run(
         events.StopRequested(at=checking.now(), signal_name=name, is_immediate=is_immediate)
     )
     journal, mask = prepared.journal, prepared.mask
@@ -117,7 +117,7 @@ def _report_from_threads(prepared: PreparedRun, emit: FanOut, stop: Stop) -> Non
         journal.report_waiting(
             lambda reason: emit.report(events.HistoryAwaited(at=checking.now(), reason=clean_text(reason, mask)))
         )
-        journal.report_retaken(lambda name: emit.report_meanwhile(events.LockRetaken(at=checking.now(), name=name)))
+        journal.report_retaken(lambda name: emit.report_in_run(events.LockRetaken(at=checking.now(), name=name)))
 
 
 def _new_ask(prepared: PreparedRun, answers: IO[str] | None, stream: IO[str] | None) -> questions.Ask | None:

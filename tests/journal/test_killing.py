@@ -13,13 +13,13 @@ from pytest_django import DjangoDbBlocker
 from tests.journal.databases import database_on, environ_of
 from tests.journal.killing import RUNBOOK
 
-# A hundred and more where there is time: KILL_TEST_ROUNDS=100.
+# With more time, run a hundred rounds: KILL_TEST_ROUNDS=100.
 ROUNDS = int(os.environ.get("KILL_TEST_ROUNDS", "3"))
 SEED = int(os.environ.get("KILL_TEST_SEED", "0")) or random.randrange(1, 10**6)
 
 
 @pytest.mark.parametrize("vendor", ["sqlite", "postgresql", "mariadb"])
-def test_a_run_that_is_killed_anywhere_and_resumed_does_everything_once(
+def test_a_run_killed_anywhere_and_resumed_does_everything_once(
     tmp_path: Path, vendor: str, django_db_blocker: DjangoDbBlocker
 ) -> None:
     rounds = ROUNDS if vendor == "sqlite" else max(1, ROUNDS // 3)
@@ -34,5 +34,5 @@ def test_a_run_that_is_killed_anywhere_and_resumed_does_everything_once(
             check=False,
         )
     assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["kills"] >= rounds
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["kills"] >= rounds

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from django_runbook import events
 from django_runbook.exceptions import LockLost, RunbookError
-from django_runbook.fields import storable
+from django_runbook.fields import to_db_text
 from django_runbook.journal.definitions import Definitions
 from django_runbook.journal.steps import StepJournal
 from django_runbook.journal.success_write import SuccessWrite
@@ -136,7 +136,7 @@ class Journal:
     def _end(self, event: events.RunFinished) -> None:
         self._steps.flush()
         result = event.result
-        reason = storable("; ".join((*filter(None, (result.reason,)), *result.warnings)))
+        reason = to_db_text("; ".join((*filter(None, (result.reason,)), *result.warnings)))
         self._is_over = True
 
         def end() -> None:

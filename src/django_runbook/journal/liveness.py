@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from django.db.models import Q, QuerySet
 
 from django_runbook.exceptions import RunbookError
-from django_runbook.fields import storable
+from django_runbook.fields import to_db_text
 from django_runbook.locks.base import Probe
 from django_runbook.locks.factory import Locks
 from django_runbook.models import RUNNING, Run
@@ -59,7 +59,7 @@ def process_states_of(runs: Sequence[Run], locks: Locks) -> dict[str, ProcessSta
 
 def is_lock_visible(run: Run, locks: Locks) -> bool:
     """Return whether the lock of the run is in this lock store; another store proves nothing."""
-    return run.lock_backend == storable(locks.identity)
+    return run.lock_backend == to_db_text(locks.identity)
 
 
 def displayed_status(run: Run, state: ProcessState) -> str:

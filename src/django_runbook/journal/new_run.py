@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from django_runbook.fields import storable
+from django_runbook.fields import to_db_text
 from django_runbook.models import Run
 from django_runbook.planning.plan import Plan
 from django_runbook.planning.selection import Selection
@@ -33,9 +33,9 @@ def new_run(
     params, withheld = _split(plan, given, mask=mask)
     run = Run(
         id=str(plan.inputs.run["id"]),
-        runbook=storable(runbook),
-        name=storable(plan.runbook.name),
-        file=storable(plan.runbook.path),
+        runbook=to_db_text(runbook),
+        name=to_db_text(plan.runbook.name),
+        file=to_db_text(plan.runbook.path),
         file_hash=hashlib.sha256(path.read_bytes()).hexdigest(),
         git_commit=_commit_of(path),
         params=params,
@@ -82,7 +82,7 @@ def process_columns() -> dict[str, Any]:
     except (KeyError, OSError):
         # The user of a container often has no name.
         user = str(os.getuid())
-    return {"host": socket.gethostname()[:255], "pid": os.getpid(), "user": storable(user)[:150]}
+    return {"host": socket.gethostname()[:255], "pid": os.getpid(), "user": to_db_text(user)[:150]}
 
 
 def stored_options(selection: Selection, **more: Any) -> dict[str, Any]:

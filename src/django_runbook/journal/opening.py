@@ -11,7 +11,7 @@ from django.db import connections, transaction
 
 from django_runbook import checking, conf
 from django_runbook.exceptions import LockHeld
-from django_runbook.fields import storable
+from django_runbook.fields import to_db_text
 from django_runbook.journal import new_run
 from django_runbook.journal.connection import PATIENCE_SECONDS, JournalConnection
 from django_runbook.journal.definitions import Definitions
@@ -44,7 +44,7 @@ class JournalFactory:
     def open_new(self, *, path: Path, runbook: str, given: Collection[str], options: Mapping[str, Any]) -> Journal:
         """Open the journal of a new run and acquire the lock of the run."""
         run = new_run.new_run(self.plan, path=path, runbook=runbook, given=given, options=options, mask=self.mask)
-        run.lock_backend = storable(self.new_lock.identity)
+        run.lock_backend = to_db_text(self.new_lock.identity)
         lock = self.new_lock(run.lock_name)
         holder = lock.acquire()
         if holder is not None:
@@ -69,7 +69,7 @@ class JournalFactory:
         ``attempts`` are the attempt numbers in use, and ``skipped_pks`` the keys of the rows to mark as done.
         """
         columns = new_run.columns_for_resume(run, self.plan, given=given, options=options, mask=self.mask)
-        columns["lock_backend"] = storable(self.new_lock.identity)
+        columns["lock_backend"] = to_db_text(self.new_lock.identity)
 
         def take_over() -> None:
             _take_over(run, skipped_pks, columns=columns)

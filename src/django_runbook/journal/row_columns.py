@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from django_runbook.fields import storable
+from django_runbook.fields import to_db_text
 from django_runbook.process.masking import Mask
 from django_runbook.results import Failure, StepResult, StepStatus
 
@@ -19,9 +19,9 @@ def columns_of_result(result: StepResult) -> dict[str, Any]:
     if result.ignored:
         columns["ignored"] = True
     if result.reason:
-        columns["reason"] = storable(result.reason)
+        columns["reason"] = to_db_text(result.reason)
     if result.warnings:
-        columns["warnings"] = [storable(warning) for warning in result.warnings]
+        columns["warnings"] = [to_db_text(warning) for warning in result.warnings]
     if result.failure is not None:
         # The failure of a group is the failure of a step inside it, whose row has the traceback.
         columns |= columns_of_failure(result.failure, has_traceback=not result.is_group)
@@ -34,9 +34,9 @@ def columns_of_failure(failure: Failure, *, has_traceback: bool = True) -> dict[
     """Return the columns of a failed attempt."""
     return {
         "exit_code": int(failure.exit_code),
-        "error_type": storable(failure.error_type),
-        "message": storable(failure.message),
-        "traceback": storable(failure.traceback) if has_traceback else "",
+        "error_type": to_db_text(failure.error_type),
+        "message": to_db_text(failure.message),
+        "traceback": to_db_text(failure.traceback) if has_traceback else "",
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django_runbook import events
 from django_runbook.document.loops import digest_of
 from django_runbook.document.runbook import CommandStep
-from django_runbook.fields import storable
+from django_runbook.fields import to_db_text
 from django_runbook.journal.definitions import Definitions, key_of
 from django_runbook.journal.open_row import OpenRow
 from django_runbook.journal.row_columns import (
@@ -129,14 +129,14 @@ class StepJournal:
         is_command = event.argv is not None
         row = self._new_row(
             event.step_id,
-            name=storable(event.name),
+            name=to_db_text(event.name),
             role=event.role.value,
             kind="loop" if event.item_count is not None else "command" if is_command else "group",
             group_ids=event.group_ids,
             argv=event.argv,
             started_at=stored(event.at),
             item_hash=self._item_hashes.get(event.step_id, ""),
-            file=storable(event.file),
+            file=to_db_text(event.file),
             line=event.line,
         )
         self._insert(event.step_id, row)
@@ -223,13 +223,13 @@ class StepJournal:
         result = event.result
         return self._new_row(
             result.step_id,
-            name=storable(result.name),
+            name=to_db_text(result.name),
             role=result.role.value,
             kind=self._kind_of(result),
             group_ids=event.group_ids,
             item_hash=self._item_hashes.get(result.step_id, ""),
             status=result.status.value,
-            file=storable(result.file),
+            file=to_db_text(result.file),
             line=result.line,
             finished_at=stored(event.at),
             **columns_of_result(result),
@@ -250,7 +250,7 @@ class StepJournal:
             step_id=step_id,
             attempt=attempt,
             run_attempt=self._run.attempt_count,
-            definition=storable(definition.text),
+            definition=to_db_text(definition.text),
             definition_hash=definition.digest,
             **columns,
         )

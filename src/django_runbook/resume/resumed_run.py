@@ -10,7 +10,7 @@ from typing import Any, Final
 from django_runbook import conf
 from django_runbook.document.inputs import Given
 from django_runbook.exceptions import InvalidUsage, LockHeld
-from django_runbook.fields import storable
+from django_runbook.fields import to_db_text
 from django_runbook.journal import liveness, new_run
 from django_runbook.locks import held as held_locks
 from django_runbook.locks import namespace
@@ -87,7 +87,7 @@ def acquire(
     An ``id_prefix`` states that the process of the run is dead. Without it, a run is refused if its lock cannot be seen
     from this process.
     """
-    runbook = storable(runbook)
+    runbook = to_db_text(runbook)
     run = find_unfinished(runbook, id_prefix, using=conf.journal_alias())
     lock = new_lock(run.lock_name)
     if run.status == RUNNING and not id_prefix:

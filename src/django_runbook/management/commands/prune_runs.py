@@ -17,7 +17,7 @@ from django_runbook.exceptions import RunbookError
 from django_runbook.journal import liveness
 from django_runbook.journal.liveness import ProcessState
 from django_runbook.locks import factory as locks
-from django_runbook.management.output import CleanCommand
+from django_runbook.management.clean_command import CleanCommand
 from django_runbook.models import RUNNING, Checkpoint, FinishedKey, Run
 from django_runbook.results import RunStatus
 

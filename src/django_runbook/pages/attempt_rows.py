@@ -13,15 +13,15 @@ from django.db.models.functions import Left
 from django_runbook.models import RUNNING, Run, StepRun, seconds_between, seconds_taken
 from django_runbook.results import StepStatus
 
-# A run with more attempts is shown without most of those that went well.
+# A run with more attempts is shown without most of the successful ones.
 MAX_ATTEMPTS: Final = 2000
-# What fits on a line; an error's message may be a book.
+# An error message may be very long, but is shown on one line.
 _MAX_TEXT: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One row of a step, without what is long."""
+    """Holds one row of a step, without its long columns."""
 
     pk: int
     step_id: str
@@ -46,7 +46,7 @@ class Attempt:
     duration_seconds: float | None
 
     def took_seconds(self, *, is_retry: bool, now: datetime.datetime | None = None) -> float | None:
-        """Return how long it took, or takes, alone: with a retry, the time of the whole step is stored."""
+        """Return the duration of this attempt alone: the stored duration of a retry is that of the whole step."""
         if self.finished_at is None:
             return seconds_between(self.started_at, now if self.status == RUNNING else None)
         measured = None if is_retry else self.duration_seconds
@@ -57,37 +57,37 @@ class Attempt:
 class Attempts:
     """Holds attempts in the order in which they were written.
 
-    If they are too many to show, the last ``succeeded_count`` of those that went well are left out, and if that is not
-    enough, the last ``cut_count`` of the others.
+    If there are too many to show, the last ``succeeded_count`` successful ones are omitted, and if that is not enough,
+    the last ``other_count`` of the others.
     """
 
     rows: tuple[Attempt, ...]
     succeeded_count: int = 0
-    cut_count: int = 0
+    other_count: int = 0
 
 
 def retries(attempts: Sequence[Attempt]) -> list[bool]:
-    """Return of each attempt of a step whether it followed another one in the same attempt of the run."""
+    """Return for each attempt of a step whether it followed another one in the same attempt of the run."""
     called = [attempt.run_attempt if attempt.started_at is not None else None for attempt in attempts]
     return [number is not None and number in called[:index] for index, number in enumerate(called)]
 
 
 def attempts_of(run: Run) -> Attempts:
-    """Read the attempts of all steps of a run, as far as a page can show them."""
+    """Read the attempts of all steps of a run, up to the number that a page can show."""
     every = StepRun.objects.filter(run=run)
     rows = _read(every)
     if len(rows) <= MAX_ATTEMPTS:
         return Attempts(rows=rows)
-    well = every.filter(status=StepStatus.SUCCEEDED, kind="command")
-    # A step that succeeded in the end went well, whatever its earlier attempts were.
-    later = well.filter(step_id=OuterRef("step_id"), attempt__gt=OuterRef("attempt"))
+    succeeded = every.filter(status=StepStatus.SUCCEEDED, kind="command")
+    # Failed attempts of a step that succeeded later are omitted first.
+    later = succeeded.filter(step_id=OuterRef("step_id"), attempt__gt=OuterRef("attempt"))
     others = every.exclude(status=StepStatus.SUCCEEDED, kind="command").exclude(Exists(later))
     bad_rows = _read(others)[:MAX_ATTEMPTS]
-    first_rows = _read(well)[: MAX_ATTEMPTS - len(bad_rows)]
+    first_rows = _read(succeeded)[: MAX_ATTEMPTS - len(bad_rows)]
     return Attempts(
         rows=tuple(sorted((*bad_rows, *first_rows), key=_pk)),
-        succeeded_count=well.count() - len(first_rows),
-        cut_count=others.count() - len(bad_rows),
+        succeeded_count=succeeded.count() - len(first_rows),
+        other_count=others.count() - len(bad_rows),
     )
 
 

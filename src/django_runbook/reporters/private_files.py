@@ -1,4 +1,4 @@
-"""Writes files of a run so that only its user can read them, and that nobody can redirect them with a link."""
+"""Writes files that only the user of the run can read, and that no link can redirect."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _FOLLOWS_NO_LINK: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write a whole file or nothing; a link of its name is replaced, and not followed."""
+    """Write a file atomically; an existing link is replaced, not followed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Nobody can guess the name, and nothing can be there: the folder may be one that others write to.
+    # The name cannot be guessed, because other users may be able to write to the directory.
     unfinished = path.with_name(f".{secrets.token_hex(16)}.tmp")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FOLLOWS_NO_LINK, _PRIVATE)
     try:
@@ -28,28 +28,28 @@ def replace(path: Path, content: bytes) -> None:
         raise
 
 
-class PrivateFolder:
-    """Is a new folder of ours, held by its descriptor: that it is renamed or replaced by a link changes nothing."""
+class PrivateDirectory:
+    """Creates a directory and holds it by its descriptor, so that renaming or replacing it changes nothing."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # What is there already belongs to somebody else.
+        # An existing directory belongs to somebody else.
         path.mkdir(mode=0o700)
         self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _FOLLOWS_NO_LINK)
         if os.fstat(self._descriptor).st_uid != os.geteuid():
             os.close(self._descriptor)
-            raise PermissionError(f'somebody else has replaced the folder "{path}"')
+            raise PermissionError(f'another user replaced the directory "{path}"')
 
     def open_new(self, name: str) -> int:
-        """Open a file that is not there yet, to append to it."""
+        """Create a file and open it for appending."""
         return self._open(name, os.O_CREAT | os.O_EXCL)
 
     def open_again(self, name: str) -> int:
-        """Open a file of ours to append to it."""
+        """Open an existing file for appending."""
         return self._open(name, 0)
 
     def close(self) -> None:
-        """Close the folder."""
+        """Close the descriptor."""
         os.close(self._descriptor)
 
     def _open(self, name: str, flags: int) -> int:

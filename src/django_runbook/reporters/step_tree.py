@@ -1,4 +1,4 @@
-"""Events to the order in which steps stand: below which groups, and which failure explains which."""
+"""Arranges steps below their groups, and finds the failures that explain the others."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from django_runbook import events
+from django_runbook import events, wording
 from django_runbook.events import Event
-from django_runbook.reporters import texts
+from django_runbook.reporters import phrases
 from django_runbook.results import RunStatus, StepResult, StepStatus
 
-# Of a longer loop only the items are listed that have something to tell.
+# Of a longer loop, only items with a failure or a warning are listed.
 MAX_ITEMS: Final = 12
 
 
 class Tree:
-    """Learns from the events where each step stands; a step that no event told of stands below no group."""
+    """Learns the groups of each step from the events; a step without an event is at the top level."""
 
     def __init__(self) -> None:
         self._group_ids: dict[str, tuple[str, ...]] = {}
@@ -36,53 +36,53 @@ class Tree:
                 self._group_ids.setdefault(event.result.step_id, event.group_ids)
 
     def group_ids(self, step_id: str) -> tuple[str, ...]:
-        """The groups, loops and runbooks around a step, outermost first."""
+        """Return the IDs of the groups, loops and runbooks around a step, outermost first."""
         return self._group_ids.get(step_id, ())
 
     def rows(self, steps: Iterable[StepResult]) -> Iterator[tuple[int, StepResult]]:
-        """Each step of a table with how deep it stands: a group before what is in it, and in the order of their starts.
+        """Yield the rows of a table with their depth: each group before its steps, in the order in which they started.
 
-        Left out are handlers that were not due, and items of a long loop that went well.
+        Handlers that were not due and the successful items of a long loop are omitted.
         """
-        listed = [step for step in steps if not texts.is_not_due(step)]
+        listed = [step for step in steps if not phrases.is_not_due(step)]
         known = {step.step_id for step in listed}
-        telling = self._with_groups(step for step in listed if step.is_failure or step.warnings)
+        notable = self._with_groups(step for step in listed if step.is_failure or step.warnings)
         places = {step_id: place for place, step_id in enumerate(self._group_ids)}
-        below: defaultdict[str, list[StepResult]] = defaultdict(list)
+        children: defaultdict[str, list[StepResult]] = defaultdict(list)
         for step in sorted(listed, key=lambda step: places.get(step.step_id, len(places))):
-            around = next((group_id for group_id in reversed(self.group_ids(step.step_id)) if group_id in known), "")
-            if self._item_counts.get(around, 0) <= MAX_ITEMS or step.step_id in telling:
-                below[around].append(step)
-        waiting = [(0, step) for step in reversed(below[""])]
+            parent_id = next((group_id for group_id in reversed(self.group_ids(step.step_id)) if group_id in known), "")
+            if self._item_counts.get(parent_id, 0) <= MAX_ITEMS or step.step_id in notable:
+                children[parent_id].append(step)
+        waiting = [(0, step) for step in reversed(children[""])]
         while waiting:
             depth, step = waiting.pop()
             yield depth, step
-            waiting += [(depth + 1, inner) for inner in reversed(below[step.step_id])]
+            waiting += [(depth + 1, inner) for inner in reversed(children[step.step_id])]
 
     def problems(self, steps: Iterable[StepResult]) -> Iterator[tuple[int, StepResult]]:
-        """Yield the rows of a table of what failed, was ignored, or has a warning, and the groups around it."""
+        """Yield only the rows with a failure or a warning, and the groups around them."""
         listed = list(steps)
-        telling = self._with_groups(step for step in listed if step.is_failure or step.warnings)
-        return ((depth, step) for depth, step in self.rows(listed) if step.step_id in telling)
+        notable = self._with_groups(step for step in listed if step.is_failure or step.warnings)
+        return ((depth, step) for depth, step in self.rows(listed) if step.step_id in notable)
 
     def has_ignored(self, result: StepResult) -> bool:
-        """Whether a step inside a group that succeeded has failed, and was ignored."""
+        """Return whether a failure inside a group that succeeded was ignored."""
         return result.status is StepStatus.SUCCEEDED and result.step_id in self._ignored
 
     def status(self, result: StepResult) -> str:
-        """Return the status of a step in words: a group with an ignored failure has a warning."""
-        return RunStatus.WARNING.value if self.has_ignored(result) else texts.status(result)
+        """Return the displayed status of a step: ``warning`` for a group with an ignored failure."""
+        return RunStatus.WARNING.value if self.has_ignored(result) else phrases.status(result)
 
     def note(self, result: StepResult) -> str:
-        """What stands behind a step in a table."""
+        """Return the note on a step in a table."""
         count = self._item_counts.get(result.step_id)
-        parts = [texts.items(count)] if count is not None else []
-        return "; ".join(part for part in (*parts, texts.note(result), *result.warnings) if part)
+        parts = [wording.number_of(count, "item")] if count is not None else []
+        return "; ".join(part for part in (*parts, phrases.note(result), *result.warnings) if part)
 
     def causes(self, steps: Iterable[StepResult]) -> list[tuple[StepResult, bool]]:
-        """The failures that no failure below them explains, each with whether it is ignored, if only by a group around.
+        """Return the failures that no inner failure explains, each with whether it or a group around it is ignored.
 
-        A group fails by its own where nothing in it did: its lock was held, or its ``until`` did not come true.
+        A group is among them if nothing inside it failed, for example because its lock was held.
         """
         failed = [step for step in steps if step.is_failure]
         ignored = {step.step_id for step in failed if step.ignored}

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from django_runbook.fields import storable
+from django_runbook.fields import to_db_text
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.process.streams import clean_text
 from django_runbook.results import RunStatus, StepStatus
@@ -93,8 +93,8 @@ def output_lines(step: StepRun, *, has_traceback: bool = False) -> Iterator[str]
     """Yield the recorded output of a step and its error, with the whole traceback or only the frames of the project."""
     if step.output_head:
         yield step.output_head
-    if step.left_out_count:
-        yield f"… {step.left_out_count} lines omitted …"
+    if step.omitted_count:
+        yield f"… {step.omitted_count} lines omitted …"
     if step.output_tail:
         yield step.output_tail
     if step.message or step.error_type:
@@ -131,7 +131,7 @@ def as_dict(row: Run | StepRun, **more: Any) -> dict[str, Any]:
 
 def _line(value: object) -> str:
     """Format a value as one line without control characters, for any stream or mail."""
-    return storable(" ".join(clean_text(str(value), str).splitlines()))
+    return to_db_text(" ".join(clean_text(str(value), str).splitlines()))
 
 
 def _to_json(value: Any) -> Any:

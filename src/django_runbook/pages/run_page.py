@@ -1,4 +1,4 @@
-"""A run to all that its page shows."""
+"""Prepares the page of a run."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Self
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from django_runbook import wording
 from django_runbook.journal.liveness import ProcessState, displayed_status, process_state_of
 from django_runbook.locks.factory import Locks
 from django_runbook.models import RUNNING, UNFINISHED, Run, seconds_between
-from django_runbook.pages import words
-from django_runbook.pages.attempts import Attempts, attempts_of
-from django_runbook.pages.failures import failed_rows_of
-from django_runbook.pages.timeline import Frame, Row, Share, Timeline, shares, timeline_of
-from django_runbook.reporters.texts import duration
+from django_runbook.pages import display
+from django_runbook.pages.attempt_rows import Attempts, attempts_of
+from django_runbook.pages.failed_row_links import failed_rows_of
+from django_runbook.pages.timeline import Row, RowContext, StatusShare, Timeline, shares, timeline_of
 from django_runbook.results import StepStatus
 
 _MAX_FAILURES = 5
-# A row may be stored a little after one whose time is later.
+# A row may be stored slightly after a row with a later time.
 _SLACK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """One line of what is known of a run; ``is_code`` is for what a program reads."""
+    """Describes one property of a run; ``is_code`` marks values that programs read."""
 
     label: str
     value: str
@@ -36,8 +36,10 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Urls:
-    """From the key of an attempt to its page, and from the scope of a batch command to its failed rows; None where the
-    person may not see them."""
+    """Returns the URL of an attempt by its key, and of failed rows by their scope.
+
+    ``failed_rows`` is None for a user without permission to view failed rows.
+    """
 
     step: Callable[[int], str]
     failed_rows: Callable[[str], str] | None
@@ -45,7 +47,7 @@ class Urls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """How much of a run a page has shown: which attempt of the run, the newest row, and the latest time in any."""
+    """Records how much of a run a page has shown: the attempt of the run, the newest row, and the latest time."""
 
     run_attempt: int
     pk: int
@@ -53,7 +55,7 @@ class Cursor:
 
     @classmethod
     def of_text(cls, text: str) -> Self | None:
-        """The cursor that a page was given; None where it is none."""
+        """Parse the cursor of a page; None if it is invalid."""
         run_attempt, _, rest = text.partition("-")
         pk, _, at = rest.partition("-")
         try:
@@ -64,16 +66,16 @@ class Cursor:
     def __str__(self) -> str:
         return f"{self.run_attempt}-{self.pk}-{self.at:.3f}"
 
-    def is_behind(self, row: Row) -> bool:
-        """Whether a row may have changed since."""
-        if row.look == RUNNING or row.pk > self.pk:
+    def may_precede(self, row: Row) -> bool:
+        """Return whether a row may have changed since."""
+        if row.status == RUNNING or row.pk > self.pk:
             return True
         return row.changed_at is not None and row.changed_at.timestamp() >= self.at - _SLACK_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPage:
-    """What there is to show of a run at a moment; without a timeline where the person may not see its steps."""
+    """Holds the content of the page; ``timeline`` is None for a user without permission to view steps."""
 
     run: Run
     process_state: ProcessState
@@ -81,17 +83,17 @@ class RunPage:
     timeline: Timeline | None
 
     @property
-    def look(self) -> str:
+    def status(self) -> str:
         return displayed_status(self.run, self.process_state)
 
     @property
     def badge(self) -> SafeString:
-        return words.badge(self.look)
+        return display.badge(self.status)
 
     @property
     def is_live(self) -> bool:
-        """Whether more is to come."""
-        return self.look == RUNNING
+        """Return whether the run is still running."""
+        return self.status == RUNNING
 
     @property
     def is_life_unknown(self) -> bool:
@@ -104,61 +106,61 @@ class RunPage:
     @property
     def resume_line(self) -> str:
         """Return the command line that resumes it; empty if it cannot be resumed."""
-        return words.resume_line(self.run) if self.look in UNFINISHED else ""
+        return display.resume_line(self.run) if self.status in UNFINISHED else ""
 
     @property
     def doubts(self) -> list[str]:
-        """Return the ids of the commands that were interrupted, about which a resumed run may ask."""
-        if self.look not in UNFINISHED or self.timeline is None:
+        """Return the IDs of interrupted commands, about which a resume may ask."""
+        if self.status not in UNFINISHED or self.timeline is None:
             return []
         interrupted = StepStatus.INTERRUPTED.value
-        return [row.step_id for row in self.timeline.rows if row.is_command and row.bars and row.look == interrupted]
+        return [row.step_id for row in self.timeline.rows if row.is_command and row.bars and row.status == interrupted]
 
     @property
-    def left_out(self) -> str:
-        """What is not shown because it is too much; empty where all is."""
+    def omitted(self) -> str:
+        """Count the steps that are too many to show; empty if all are shown."""
         if self.attempts is None:
             return ""
-        counts = ((self.attempts.succeeded_count, "that succeeded"), (self.attempts.cut_count, "others"))
-        return " and ".join(f"{words.number(count)} {which}" for count, which in counts if count)
+        counts = ((self.attempts.succeeded_count, "successful"), (self.attempts.other_count, "other"))
+        return " and ".join(f"{display.number(count)} {kind}" for count, kind in counts if count)
 
     @property
-    def shares(self) -> list[Share]:
+    def shares(self) -> list[StatusShare]:
         if self.timeline is None or self.attempts is None:
             return []
         return shares(self.timeline.rows, step_count=self.run.step_count, succeeded_count=self.attempts.succeeded_count)
 
     @property
     def counts(self) -> str:
-        """How many of its steps are in which state, in words."""
-        counts = [f"{words.number(share.count)} {share.label}" for share in self.shares]
-        if self.attempts is not None and self.attempts.cut_count:
-            counts.append(f"{words.number(self.attempts.cut_count)} that are not counted")
+        """Count the steps by status."""
+        counts = [f"{display.number(share.count)} {share.label}" for share in self.shares]
+        if self.attempts is not None and self.attempts.other_count:
+            counts.append(f"{display.number(self.attempts.other_count)} not counted")
         return ", ".join(counts)
 
     @property
-    def to_come(self) -> str:
-        """How many steps have no row yet; empty where there are none."""
+    def remaining(self) -> str:
+        """Count the steps without a row; empty if there are none."""
         count = self.run.step_count - sum(share.count for share in self.shares)
-        return words.number(count) if self.is_live and count > 0 else ""
+        return display.number(count) if self.is_live and count > 0 else ""
 
     @property
     def failures(self) -> list[Row]:
-        """The steps for which it failed, and not too many of them."""
+        """Return the first steps that failed, or whose failures were ignored."""
         return self.timeline.failures[:_MAX_FAILURES] if self.timeline else []
 
     @property
     def has_failures(self) -> bool:
-        """Whether one of them was not allowed to fail."""
+        """Return whether a failure was not ignored."""
         return any(row.is_failure for row in self.failures)
 
     @property
     def started(self) -> str:
-        return words.moment(self.run.started_at)
+        return display.moment(self.run.started_at)
 
     @property
     def resumed(self) -> str:
-        return words.moment(self.run.resumed_at) if self.run.resumed_at is not None else ""
+        return display.moment(self.run.resumed_at) if self.run.resumed_at is not None else ""
 
     @property
     def more_failures_count(self) -> int:
@@ -166,8 +168,10 @@ class RunPage:
 
     @property
     def took(self) -> str:
-        """How long it has been at work, in all of its attempts."""
-        return duration(self.timeline.axis.seconds) if self.timeline else took(self.run, self.process_state)
+        """Return the time during which it was running, over all of its attempts."""
+        return (
+            wording.short_duration(self.timeline.axis.seconds) if self.timeline else took(self.run, self.process_state)
+        )
 
     @property
     def cursor(self) -> Cursor:
@@ -177,34 +181,34 @@ class RunPage:
         return Cursor(run_attempt=self.run.attempt_count, pk=newest, at=max(times, default=0.0))
 
     def changed_since(self, cursor: Cursor | None) -> list[tuple[Row, int]]:
-        """The rows that a page with this cursor has to draw anew, each with the key of the row before it, or 0."""
+        """Return the rows that a page with this cursor must redraw, each with the key of the row before it, or 0."""
         rows = self.timeline.rows if self.timeline else ()
         before = (0, *(row.key for row in rows))
-        # What ended, or was taken over, left rows that say other things than they did, at no time that can be told.
-        is_whole = cursor is None or not self.is_live or cursor.run_attempt != self.run.attempt_count
+        # The end of a run and a resume change the display of rows without changing their times.
+        is_complete = cursor is None or not self.is_live or cursor.run_attempt != self.run.attempt_count
         return [
             (row, key)
             for row, key in zip(rows, before, strict=False)
-            if is_whole or (cursor is not None and cursor.is_behind(row))
+            if is_complete or (cursor is not None and cursor.may_precede(row))
         ]
 
     @property
     def facts(self) -> list[Fact]:
-        """What is known of it besides its steps, without what is empty."""
+        """Return the known facts about the run."""
         run = self.run
         facts = [
             Fact(label="Run", value=run.id, is_code=True),
             Fact(label="Runbook", value=run.runbook, is_code=True),
             Fact(label="File", value=run.file if run.file != run.runbook else "", is_code=True),
             Fact(label="Git commit", value=run.git_commit[:12], is_code=True),
-            Fact(label="Digest of the file", value=run.file_hash[:12], is_code=True),
+            Fact(label="File digest", value=run.file_hash[:12], is_code=True),
             Fact(label="Started by", value=f"{run.user}@{run.host}" if run.user else run.host),
             Fact(label="Process", value=str(run.pid)),
             Fact(label="Value of now", value=run.now, is_code=True),
-            Fact(label="Lock kept by", value=run.lock_backend, is_code=True),
+            Fact(label="Lock backend", value=run.lock_backend, is_code=True),
         ]
         facts += [
-            Fact(label=name.replace("_", "-"), value=words.plain(value), is_code=True)
+            Fact(label=name.replace("_", "-"), value=display.value_text(value), is_code=True)
             for name, value in run.options.items()
             if value and name != "withheld_params"
         ]
@@ -212,23 +216,26 @@ class RunPage:
 
     @property
     def params(self) -> list[Fact]:
-        """Its parameters; those whose values held a secret were never stored."""
+        """Return the parameters; values that contained a secret were not stored."""
         withheld = self.run.options.get("withheld_params", ())
         return [
-            *(Fact(label=name, value=words.plain(value), is_code=True) for name, value in self.run.params.items()),
-            *(Fact(label=name, value="not recorded, it held a secret") for name in withheld),
+            *(
+                Fact(label=name, value=display.value_text(value), is_code=True)
+                for name, value in self.run.params.items()
+            ),
+            *(Fact(label=name, value="not recorded, because it contained a secret") for name in withheld),
         ]
 
 
 def took(run: Run, process_state: ProcessState) -> str:
-    """Write how long the last attempt of a run took, or takes."""
+    """Format the duration of the last attempt of a run, which may still be running."""
     if run.finished_at is None and process_state is not ProcessState.DEAD:
-        return words.took(seconds_between(run.resumed_at or run.started_at, timezone.now()))
-    return words.took(run.took_seconds)
+        return display.took(seconds_between(run.resumed_at or run.started_at, timezone.now()))
+    return display.took(run.took_seconds)
 
 
 def run_page(run: Run, *, new_lock: Locks, urls: Urls | None) -> RunPage:
-    """The page of a run; ``urls`` is None for a person who may not see its steps."""
+    """Create the page of a run; ``urls`` is None for a user without permission to view steps."""
     process_state = process_state_of(run, new_lock)
     if urls is None:
         return RunPage(run=run, process_state=process_state, attempts=None, timeline=None)
@@ -236,11 +243,11 @@ def run_page(run: Run, *, new_lock: Locks, urls: Urls | None) -> RunPage:
     failed = {}
     if urls.failed_rows is not None:
         failed = failed_rows_of(run, {row.step_id for row in attempts.rows}, url_of=urls.failed_rows)
-    frame = Frame(
+    context = RowContext(
         now=_now(process_state), is_gone=process_state is ProcessState.DEAD, url_of=urls.step, failed_rows=failed
     )
     return RunPage(
-        run=run, process_state=process_state, attempts=attempts, timeline=timeline_of(run, attempts.rows, frame)
+        run=run, process_state=process_state, attempts=attempts, timeline=timeline_of(run, attempts.rows, context)
     )
 
 

@@ -1,4 +1,4 @@
-"""The rows that batch commands of a run could not do, by the step that called them."""
+"""Links each step of a run to the failed rows of its batch command."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from django_runbook.pages.timeline import FailedRowsLink
 
 
 def failed_rows_of(run: Run, step_ids: Collection[str], *, url_of: Callable[[str], str]) -> dict[str, FailedRowsLink]:
-    """What failed, by the id of the step; ``url_of`` leads from a scope to the list of its rows.
+    """Return the links by the ID of the step; ``url_of`` returns the URL of the failed rows of a scope.
 
-    A step is told by its checkpoint, which the next run of the same work takes over: what is found belongs to the
-    newest run of it.
+    A step is identified by its checkpoint, which the next run of the same work takes over, so only the newest run of
+    the work has links.
     """
     begin = f"{run.id}:"
     keys = Checkpoint.objects.filter(call_key__startswith=begin, failed_count__gt=0).values_list("call_key", "scope")
-    # A step that was called again, in a group that was tried again, has a number behind its id.
+    # The key of a step in a retried group has a number after its ID.
     scopes = {key.removeprefix(begin).partition(":")[0]: scope for key, scope in keys}
     if not scopes:
         return {}
@@ -34,5 +34,5 @@ def failed_rows_of(run: Run, step_ids: Collection[str], *, url_of: Callable[[str
 
 
 def _digest(step_id: str) -> str:
-    """What stands for an id that is too long for the key."""
+    # Replaces an ID that is too long for the key.
     return hashlib.sha256(step_id.encode()).hexdigest()

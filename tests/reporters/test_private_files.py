@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from django_runbook.reporters import files
-from django_runbook.reporters.files import PrivateFolder
+from django_runbook.reporters import private_files
+from django_runbook.reporters.private_files import PrivateDirectory
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_a_file_is_private_and_replaces_a_link_of_its_name(tmp_path: Path, victi
     path = tmp_path / "new" / "report.xml"
     path.parent.mkdir()
     path.symlink_to(victim)
-    files.replace(path, b"report")
+    private_files.replace(path, b"report")
     assert (path.read_bytes(), mode_of(path), path.is_symlink()) == (b"report", 0o600, False)
     assert victim.read_text() == "precious"
     assert list(path.parent.iterdir()) == [path]
@@ -45,17 +45,17 @@ def test_the_unfinished_file_has_another_name_each_time_and_is_never_there_alrea
 
     monkeypatch.setattr(Path, "replace", replace)
     for _ in range(2):
-        files.replace(tmp_path / "report.xml", b"report")
+        private_files.replace(tmp_path / "report.xml", b"report")
     assert len(set(names)) == 2
     monkeypatch.setattr("secrets.token_hex", lambda count: "guessed")
     (tmp_path / ".guessed.tmp").symlink_to(victim)
     with pytest.raises(FileExistsError):
-        files.replace(tmp_path / "report.xml", b"another")
+        private_files.replace(tmp_path / "report.xml", b"another")
     assert (victim.read_text(), (tmp_path / "report.xml").read_text()) == ("precious", "report")
 
 
 def test_a_folder_of_ours_stays_ours_when_its_name_is_taken_over(tmp_path: Path, victim: Path) -> None:
-    folder = PrivateFolder(tmp_path / "logs" / "run")
+    folder = PrivateDirectory(tmp_path / "logs" / "run")
     (tmp_path / "logs" / "run").rename(tmp_path / "moved")
     (tmp_path / "logs" / "run").symlink_to(victim.parent)
     os.close(folder.open_new("1.log"))
@@ -72,4 +72,4 @@ def test_a_folder_of_ours_stays_ours_when_its_name_is_taken_over(tmp_path: Path,
 def test_a_folder_that_is_there_is_never_used(tmp_path: Path) -> None:
     (tmp_path / "run").symlink_to(tmp_path)
     with pytest.raises(FileExistsError):
-        PrivateFolder(tmp_path / "run")
+        PrivateDirectory(tmp_path / "run")

@@ -1,4 +1,4 @@
-"""What runs at this moment to the lines that a terminal shows of it, drawn anew a few times a second."""
+"""Draws the running steps at the bottom of a terminal, ten times a second."""
 
 from __future__ import annotations
 
@@ -15,33 +15,32 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from django_runbook import events
-from django_runbook.reporters import texts
+from django_runbook import events, wording
 from django_runbook.reporters.pace import Pace
 
 _MAX_LINES: Final = 5
 _BAR_WIDTH: Final = 30
-# What a display of the whole height would leave nothing of: the lines that went before.
+# Lines of the terminal that stay free for earlier output.
 _SPARE_HEIGHT: Final = 4
-_MAX_GATHERED: Final = 1000
+_MAX_COLLECTED: Final = 1000
 
 
 class Terminal(Console):
-    """A console that gathers what is to be shown above the display, so that many lines cost no more than one.
+    """Collects output to show above the display, so that many lines cost no more than one.
 
-    ``error`` is why nothing can be shown any more: it may have come up in the thread of the display, where nobody would
-    learn of it, and rich itself ends the process when nobody reads its pipe.
+    ``error`` is set when writing fails: the display's own thread could not report it, and rich would end the process
+    when its pipe is closed.
     """
 
     def __init__(self, file: IO[str], **options: Any) -> None:
         super().__init__(file=file, highlight=False, **options)
         self.error: Exception | None = None
-        self._gathered: deque[RenderableType] = deque()
+        self._collected: deque[RenderableType] = deque()
         self._flushing = threading.Lock()
 
-    @property  # type: ignore[misc]  # nobody sets it
+    @property  # type: ignore[misc]  # it is never set
     def size(self) -> ConsoleDimensions:
-        """Return the size of its own terminal: the standard descriptors may be pipes for a while."""
+        """Return the size of the terminal of the stream: the standard descriptors may be pipes during a run."""
         if self._width is not None or self._height is not None or self.is_dumb_terminal:
             return super().size
         try:
@@ -50,30 +49,30 @@ class Terminal(Console):
             return super().size
         return ConsoleDimensions(width, height) if width and height else super().size
 
-    def gather(self, shown: RenderableType) -> None:
-        self._gathered.append(shown)
-        if len(self._gathered) > _MAX_GATHERED:
+    def collect(self, shown: RenderableType) -> None:
+        self._collected.append(shown)
+        if len(self._collected) > _MAX_COLLECTED:
             self.flush()
 
     def flush(self) -> None:
-        """Show what has gathered."""
+        """Show the collected output."""
         with self._flushing:
-            shown = [self._gathered.popleft() for _ in range(len(self._gathered))]
+            shown = [self._collected.popleft() for _ in range(len(self._collected))]
             if shown:
                 self.print(Group(*shown))
 
     def on_broken_pipe(self) -> None:
-        self.error = BrokenPipeError("nobody reads any more")
+        self.error = BrokenPipeError("the output was closed")
         self.quiet = True
 
 
 class Display(Live):
-    """The lines at the bottom, drawn ten times a second by a thread, together with what has gathered above them."""
+    """Redraws the lines at the bottom in a thread, and flushes the collected output above them."""
 
-    def __init__(self, now: Now, *, console: Terminal) -> None:
-        # The runner replaces the standard streams; rich must not do so as well.
+    def __init__(self, activities: Activities, *, console: Terminal) -> None:
+        # The runner replaces the standard streams, so rich must not.
         super().__init__(
-            now,
+            activities,
             console=console,
             refresh_per_second=10,
             transient=True,
@@ -84,7 +83,7 @@ class Display(Live):
 
     def refresh(self) -> None:
         try:
-            # Who stops the display holds its lock, and shows the rest without it.
+            # The thread that stops the display holds its lock, and flushes the rest itself.
             if self.is_started:
                 self._terminal.flush()
             super().refresh()
@@ -92,8 +91,8 @@ class Display(Live):
             self._terminal.error = error
 
 
-class Running:
-    """A command that has not ended, or a lock that is waited for."""
+class Activity:
+    """Holds the state of a running command, or of waiting for a lock."""
 
     def __init__(self, name: str, *, argv: str = "", started: float) -> None:
         self.name = name
@@ -103,29 +102,29 @@ class Running:
         self.pace = Pace()
 
 
-class Now:
-    """All that runs; written from the threads of the run and read by that of the display."""
+class Activities:
+    """Holds the current activities; the threads of the run change them, and the thread of the display draws them."""
 
     def __init__(self, console: Console) -> None:
         self.step_count = 0
         self.done_count = 0
         self._console = console
         self._spinner = Spinner("dots", style="blue")
-        self._running: dict[str, Running] = {}
-        self._waiting: dict[str, Running] = {}
+        self._running: dict[str, Activity] = {}
+        self._waiting: dict[str, Activity] = {}
 
     def start(self, event: events.StepStarted) -> None:
         argv = " ".join(event.argv or ())
-        self._running[event.step_id] = Running(event.name, argv=argv, started=self._console.get_time())
+        self._running[event.step_id] = Activity(event.name, argv=argv, started=self._console.get_time())
 
     def wait(self, event: events.LockAwaited) -> None:
-        self._waiting[event.step_id] = Running(f'lock "{event.name}"', started=self._console.get_time())
+        self._waiting[event.step_id] = Activity(f'lock "{event.name}"', started=self._console.get_time())
 
-    def wait_no_more(self, step_ids: tuple[str, ...]) -> None:
+    def end_waiting(self, step_ids: tuple[str, ...]) -> None:
         for step_id in step_ids:
             self._waiting.pop(step_id, None)
 
-    def get(self, step_id: str) -> Running | None:
+    def get(self, step_id: str) -> Activity | None:
         return self._running.get(step_id)
 
     def finish(self, step_id: str) -> None:
@@ -136,28 +135,28 @@ class Now:
         self._waiting.clear()
 
     def __rich__(self) -> RenderableType:
-        # Copied in one go: the other threads go on.
+        # Copied at once, because other threads change them.
         return Group(*self._rows((*self._waiting.values(), *self._running.values())))
 
-    def _rows(self, running: tuple[Running, ...]) -> Iterator[RenderableType]:
+    def _rows(self, running: tuple[Activity, ...]) -> Iterator[RenderableType]:
         height = max(self._console.height - _SPARE_HEIGHT, 1)
         shown = running if len(running) <= height else running[: max(height - 1, 1)]
-        bar_count = sum(1 for one in shown if one.pace.words())
+        bar_count = sum(1 for one in shown if one.pace.text())
         spare = (height - len(shown) - bar_count) // max(len(shown), 1)
         line_count = min(_MAX_LINES, spare, max(2 * _MAX_LINES // max(len(shown), 1), 1))
         for number, one in enumerate(shown):
             yield self._row(one, is_first=number == 0)
-            if one.pace.words():
+            if one.pace.text():
                 yield self._bar(one)
             for line in tuple(one.lines)[-line_count:] if line_count > 0 else ():
                 yield Text(f"    {line}", style="dim", no_wrap=True, overflow="ellipsis")
         if len(shown) < len(running):
             yield Text(f"  ... and {len(running) - len(shown)} more", style="dim")
 
-    def _row(self, one: Running, *, is_first: bool) -> Table:
+    def _row(self, one: Activity, *, is_first: bool) -> Table:
         title = Text.assemble((one.name, "bold"), (f"  {one.argv}" if one.argv else "", "dim"), overflow="ellipsis")
         title.no_wrap = True
-        spent = texts.duration(self._console.get_time() - one.started)
+        spent = wording.short_duration(self._console.get_time() - one.started)
         is_counted = is_first and self.step_count
         count = f"{min(self.done_count + 1, self.step_count)}/{self.step_count}  " if is_counted else ""
         row = Table.grid(padding=(0, 1), expand=True)
@@ -167,13 +166,13 @@ class Now:
         row.add_row(self._spinner, title, Text(f"{count}{spent}", style="blue"))
         return row
 
-    def _bar(self, one: Running) -> Table:
+    def _bar(self, one: Activity) -> Table:
         done, total = one.pace.counts
         row = Table.grid(padding=(0, 1))
         row.add_column(width=2)
         row.add_column(width=_BAR_WIDTH)
         row.add_column(no_wrap=True, overflow="ellipsis")
-        # A bar that pulses takes its beat from the clock.
+        # A pulsing bar is animated by the clock.
         bar = ProgressBar(total=total, completed=done, width=_BAR_WIDTH, animation_time=self._console.get_time())
-        row.add_row("", bar, Text(one.pace.words(), style="blue"))
+        row.add_row("", bar, Text(one.pace.text(), style="blue"))
         return row

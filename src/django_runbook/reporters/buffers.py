@@ -1,4 +1,4 @@
-"""Lines of output to what is kept of them until they can be shown: the first and the last ones, or all."""
+"""Buffers lines of output until they can be shown: all of them, or the first and the last ones."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, Protocol
 
+from django_runbook import wording
+
 _MAX_CHARACTERS_IN_MEMORY: Final = 1024 * 1024
 
 
-class Kept(Protocol):
-    """Takes lines, and gives them back; closed when nobody needs them any more."""
+class Buffer(Protocol):
+    """Stores lines and returns them in order."""
 
     def add(self, line: str) -> None: ...
 
@@ -20,8 +22,8 @@ class Kept(Protocol):
     def close(self) -> None: ...
 
 
-class Excerpt:
-    """The first and the last lines, with a word on how many stood between them."""
+class HeadTailBuffer:
+    """Keeps the first and the last lines, and counts the lines in between."""
 
     def __init__(self, *, head_count: int, tail_count: int) -> None:
         self._head_count = head_count
@@ -38,20 +40,20 @@ class Excerpt:
 
     def lines(self) -> Iterator[str]:
         yield from self._head
-        left_out = self._count - len(self._head) - len(self._tail)
-        if left_out:
-            yield f"... {left_out} lines left out ..."
+        omitted_count = self._count - len(self._head) - len(self._tail)
+        if omitted_count:
+            yield f"... {wording.number_of(omitted_count, 'line')} omitted ..."
         yield from self._tail
 
     def close(self) -> None:
-        """There is nothing to give back."""
+        """Do nothing: all lines are in memory."""
 
 
-class Spool:
-    """All lines; beyond a size they wait on disk, so that a step that writes much does not fill the memory."""
+class SpooledBuffer:
+    """Keeps all lines; larger outputs are moved to disk, so that they do not fill the memory."""
 
     def __init__(self) -> None:
-        # A lone surrogate is text like any other here: it is the stream that shows it which has to cope.
+        # Lone surrogates are kept: the stream that shows them escapes them.
         self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - closed by `close`
             _MAX_CHARACTERS_IN_MEMORY, mode="w+", encoding="utf-8", errors="surrogatepass", newline="\n"
         )

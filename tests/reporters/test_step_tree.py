@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django_runbook.reporters.tree import Tree
+from django_runbook.reporters.step_tree import Tree
 from django_runbook.results import StepStatus
 from tests.reporters.scenes import BUG, finished, result, started
 
