@@ -1,4 +1,4 @@
-"""Prints a Plan for ``--plan``, and its steps for ``--list``."""
+"""Formats a Plan for ``--plan``, and its steps for ``--list``."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from django_runbook.results import Role
 from django_runbook.wording import exact_duration
 
 
-def plan(planned: Plan, unselected: Mapping[str, str], *, mask: Mask) -> str:
+def show_plan(planned: Plan, unselected: Mapping[str, str], *, mask: Mask) -> str:
     """Show every step with its arguments; a value that depends on an output is shown as ``?``."""
     return "".join(f"{line}\n" for line in _plan_lines(planned, unselected, mask))
 
 
-def steps(planned: Plan, unselected: Mapping[str, str], *, mask: Mask) -> str:
+def list_steps(planned: Plan, unselected: Mapping[str, str], *, mask: Mask) -> str:
     """Show every step with its id, its name and its tags."""
     width = max((len(key) + 2 * len(entry.group_keys) for key, entry in planned.outline.items()), default=0)
     lines = (_list_line(entry, unselected, width=width) for entry in planned.outline.values())
