@@ -24,7 +24,10 @@ from django_runbook.locks.factory import new_factory
 from django_runbook.models import Run
 from tests.journal.databases import database_on, manage, started
 from tests.journal.proxy import proxied
-from tests.runner.support import PATIENCE_SECONDS, wait_for
+from tests.patience import PATIENCE_SECONDS
+from tests.runner.support import wait_for
+
+pytestmark = pytest.mark.slow
 
 # Longer than the time after which waiting is reported.
 OUTAGE_SECONDS = 2.0
@@ -61,7 +64,7 @@ steps:
             proxy.restore()
             output = process.communicate(timeout=PATIENCE_SECONDS)[0]
     assert process.returncode == 0, output
-    assert output.count("the database of the history: ") == 1, output
+    assert output.count("the run history database: ") == 1, output
     assert output.count('the lock "mine" was lost and acquired again') == 1, output
     assert "journal lost" not in output
     assert rows(tmp_path, database)[1] == [("one", 1, "failed"), ("one", 2, "succeeded"), ("two", 1, "succeeded")]

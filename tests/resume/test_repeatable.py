@@ -75,6 +75,7 @@ def test_a_command_that_a_project_has_replaced_is_unknown(monkeypatch: pytest.Mo
     assert not RepeatableCommands().is_safe("check", ())
 
 
+@pytest.mark.slow
 def test_migrate_is_safe_if_the_database_rolls_back_schema_changes() -> None:
     migrate = RepeatableCommands().is_safe
     with alias_on("mariadb") as maria, alias_on("postgresql") as postgres:
