@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from django_runbook.document.diagnostics import suggestion
 from django_runbook.document.evaluation.budget import Budget
 from django_runbook.document.evaluation.values import Missing, OperationError, kind_of, present
+from django_runbook.document.similar_names import suggestion
 from django_runbook.document.views import StepView
 
 # Any: an expression may pass any value to a method, and Python checks it.
