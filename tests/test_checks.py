@@ -112,6 +112,7 @@ def test_file_locks_with_a_database_on_another_host_are_a_warning(
     assert all(f'on another host, "{host}"' in text for _, text in reported)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("changes", "count"), [({}, 0), ({"DISABLE_SERVER_SIDE_CURSORS": True}, 1)])
 def test_a_connection_pooler_is_reported(settings: Any, changes: dict[str, Any], count: int) -> None:
     with alias_on("postgresql", **changes) as alias:

@@ -136,6 +136,7 @@ def test_each_runbook_is_valid(block: Block, directory: Path) -> None:
     assert check(block, directory) == f"{block.file}: no problems\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [block for block in RUNBOOKS if block.is_run], ids=lambda block: block.id)
 @pytest.mark.usefixtures("desk")
 @pytest.mark.django_db(databases=["default", "replica"], transaction=True)

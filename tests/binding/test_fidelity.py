@@ -19,6 +19,7 @@ from django_runbook.document.diagnostics import has_errors
 from django_runbook.document.runbook import Option
 from tests.binding.local import HERE, located
 from tests.binding.oracle import called, from_shell
+from tests.examples import examples
 from tests.testapp.parsing import RECEIVED, received
 
 NAME = "random_command"
@@ -210,7 +211,7 @@ def written(*texts: str) -> list[Word]:
     return [Word(text=text, span=HERE) for text in texts]
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shape=SHAPES,
     index=st.integers(0, 2),
@@ -250,7 +251,7 @@ def test_a_flag_has_the_value_that_is_written_or_is_refused(
         assert (got[dest] == on[dest]) is value
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shape=SHAPES,
     text=st.one_of(TEXTS, st.lists(TEXTS, min_size=1, max_size=2)),
@@ -279,7 +280,7 @@ def flat(value: Any) -> list[Any]:
     return [str(item) for one in value for item in flat(one)] if isinstance(value, list) else [str(value)]
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shape=SHAPES,
     value=st.one_of(TEXTS, st.text(alphabet="-+@1=a?", max_size=3)),
@@ -305,7 +306,7 @@ def test_a_value_on_the_command_line_never_becomes_an_option(
         assert differing <= {"words", "opt_x"}
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shape=SHAPES,
     words=st.lists(

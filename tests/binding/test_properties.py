@@ -17,6 +17,7 @@ from django_runbook.binding.checking_parser import CheckingParser
 from django_runbook.document.codes import Severity
 from django_runbook.document.diagnostics import Span
 from django_runbook.document.runbook import Located, Option
+from tests.examples import examples
 
 HERE = Span(1, 1, 1, 2)
 LETTERS = "abcdefgh"
@@ -131,7 +132,7 @@ def parsed(command: BaseCommand, tokens: list[str]) -> dict[str, Any] | None:
         return None
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(case=cases(), spelling=st.sampled_from(["--{}", "{}", "under"]))
 def test_options_and_args_pass_what_a_shell_passes(case: Case, spelling: str) -> None:
     command = case.build()
@@ -170,7 +171,7 @@ WORDS = st.lists(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(case=cases(), words=WORDS)
 def test_a_command_line_is_taken_or_refused_as_by_a_shell(case: Case, words: list[str]) -> None:
     command = case.build()

@@ -19,6 +19,7 @@ from django_runbook.document.expressions import (
     render,
 )
 from django_runbook.document.views import StepView
+from tests.examples import examples
 
 CONTEXT: dict[str, Any] = {
     "params": {
@@ -190,7 +191,7 @@ def test_a_condition_must_be_true_or_false() -> None:
         evaluate_condition(expression, CONTEXT)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(text=st.text(alphabet="ab1 .|()[]{}'\"+-*/%~<>=!,:$\\_", max_size=60))
 def test_random_expressions_never_give_a_traceback(text: str) -> None:
     template, problems = parse_template("${{ " + text + " }}", locate)

@@ -30,6 +30,7 @@ from django_runbook.document.loops import digest_of, items_of, label_of
 from django_runbook.document.runbook import Located
 from django_runbook.document.views import StepView
 from tests.document.evaluation.support import is_plain
+from tests.examples import examples
 
 NOW = datetime.datetime(2013, 1, 31, 6, 30, tzinfo=datetime.UTC)
 HERE = Span(1, 1, 1, 2)
@@ -144,7 +145,7 @@ SLOW = settings(
 )
 
 
-@settings(SLOW, max_examples=600)
+@settings(SLOW, max_examples=examples(600))
 @given(text=expressions(), value=DATA, other=DATA)
 def test_an_expression_gives_plain_data_or_an_error_at_its_place(text: str, value: object, other: object) -> None:
     expression = parsed(text)
@@ -159,7 +160,7 @@ def test_an_expression_gives_plain_data_or_an_error_at_its_place(text: str, valu
         assert is_plain(found)
 
 
-@settings(SLOW, max_examples=150)
+@settings(SLOW, max_examples=examples(150))
 @given(text=expressions(), value=DATA, other=DATA)
 def test_a_condition_gives_true_or_false_or_an_error(text: str, value: object, other: object) -> None:
     expression, problems = parse_condition(text, locate)
@@ -170,7 +171,7 @@ def test_a_condition_gives_true_or_false_or_an_error(text: str, value: object, o
     assert found in {True, False} if isinstance(found, bool) else isinstance(found, ExpressionError)
 
 
-@settings(SLOW, max_examples=150)
+@settings(SLOW, max_examples=examples(150))
 @given(
     value=DATA,
     text=st.sampled_from(["${{ v }}", "lock-${{ v }}", "${{ v }}${{ v }}", "${{ v.a }}-${{ v[0] }}", "${{ [v] }}"]),
@@ -184,7 +185,7 @@ def test_names_locks_and_questions_are_strings_or_errors(value: object, text: st
     assert isinstance(found, ExpressionError) or is_plain(found)
 
 
-@settings(SLOW, max_examples=150)
+@settings(SLOW, max_examples=examples(150))
 @given(value=DATA)
 def test_items_have_labels_and_digests_or_errors(value: object) -> None:
     template, _ = parse_template("${{ v }}", locate)
@@ -212,7 +213,7 @@ steps: [noop]
 """
 
 
-@settings(SLOW, max_examples=200)
+@settings(SLOW, max_examples=examples(200))
 @given(given=st.dictionaries(st.sampled_from("abcdx"), TEXTS | LARGE.filter(lambda one: isinstance(one, str))))
 def test_parameters_and_vars_are_values_or_problems(given: dict[str, str]) -> None:
     runbook, problems = validate.load(source.Source(path="a.yml", text=RUNBOOK))
@@ -225,7 +226,7 @@ def test_parameters_and_vars_are_values_or_problems(given: dict[str, str]) -> No
     assert all(len(item.message) < 5000 for item in known.diagnostics)
 
 
-@settings(SLOW, max_examples=100)
+@settings(SLOW, max_examples=examples(100))
 @given(values=st.dictionaries(st.sampled_from("abcdx"), DATA))
 def test_values_of_a_caller_are_values_or_problems(values: dict[str, object]) -> None:
     runbook, _ = validate.load(source.Source(path="a.yml", text=RUNBOOK))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from django_runbook.document import source, validate
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.parse import parse
+from tests.examples import examples
 
 EXPRESSIONS = [
     "params.a",
@@ -126,7 +127,7 @@ PARTS = [
 ]
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     parts=st.lists(
         st.sampled_from(PARTS),

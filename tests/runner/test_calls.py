@@ -79,6 +79,7 @@ def test_a_failure_inside_is_the_failure_of_the_step_and_finally_runs_inside(tmp
     assert told.output("say") == ["after"]
 
 
+@pytest.mark.slow
 def test_a_runbook_runs_for_each_item(tmp_path: Path) -> None:
     (tmp_path / "inner.yml").write_text("params: {name: {type: string}}\nsteps: ['say ${{ params.name }}']\n")
     text = "steps: [{id: each, runbook: inner.yml, params: {name: '${{ item }}'}, for_each: [a, b], max_parallel: 2}]"
