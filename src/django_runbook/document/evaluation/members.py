@@ -44,7 +44,7 @@ def item(budget: Budget, obj: object, key: object) -> object:
     if isinstance(obj, list | tuple | str) and isinstance(key, int):
         return obj[key] if -len(obj) <= key < len(obj) else _missing(obj, key)
     if isinstance(obj, list | tuple | str):
-        raise OperationError(f"the place of an item must be a whole number, not {kind_of(key)}")
+        raise OperationError(f"an index must be an integer, not {kind_of(key)}")
     return _missing(obj, key)
 
 
