@@ -75,6 +75,7 @@ def test_a_command_that_a_project_has_replaced_is_another_one(monkeypatch: pytes
     assert not RepeatableCommands().is_safe("check", ())
 
 
+@pytest.mark.slow
 def test_migrate_is_safe_where_a_migration_is_rolled_back_as_a_whole() -> None:
     migrate = RepeatableCommands().is_safe
     with alias_on("mariadb") as maria, alias_on("postgresql") as postgres:
