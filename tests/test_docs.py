@@ -222,9 +222,9 @@ def test_each_name_of_expressions_is_listed() -> None:
     page = REFERENCE / "expressions.md"
     listed = names_in_table(section_of(page, "Names").split("\n### ")[0])
     assert [name.split(".")[0] for name in listed] == list(reference_checks.ROOTS)
-    steps = names_in_table(section_of(page, "What a step has"))
+    steps = names_in_table(section_of(page, "Step attributes"))
     assert steps == [f"steps.ID.{name}" for name in reference_checks.STEP_NAMES]
-    assert names_in_table(section_of(page, "What a run has")) == [
+    assert names_in_table(section_of(page, "Run attributes")) == [
         f"run.{name}" for name in reference_checks.HANDLER_RUN_NAMES
     ]
 
@@ -245,7 +245,7 @@ def test_each_filter_test_function_and_method_is_listed() -> None:
 def test_the_limits_of_expressions_are_those_of_the_code() -> None:
     said = section_of(REFERENCE / "expressions.md", "Limits")
     for limit in (
-        f"{expressions.MAX_LENGTH} characters, {grammar.MAX_TOKENS} words and signs, {grammar.MAX_DEPTH} operations",
+        f"{expressions.MAX_LENGTH} characters, {grammar.MAX_TOKENS} words and signs, {grammar.MAX_DEPTH} nested operations",
         f"{budget.MAX_ITEMS // 1_000_000} million operations",
         f"{budget.MAX_CHARACTERS // 1024**2} Mi characters",
         f"{budget.MAX_BITS} bits",

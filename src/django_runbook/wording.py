@@ -40,7 +40,7 @@ def short_id(run_id: str) -> str:
 
 def one_after_another(*hints: str) -> str:
     """Join hints, skipping empty ones."""
-    return "; ".join(hint for hint in hints if hint)
+    return "; ".join(hint for hint in hints if hint).replace("?; ", "? ")
 
 
 def exact_duration(seconds: float) -> str:

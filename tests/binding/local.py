@@ -1,4 +1,4 @@
-"""Commands that are made on the spot, bound without a file around them."""
+"""Makes commands for single tests, and binds them without a file."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ HERE = Span(1, 1, 1, 2)
 
 
 def argument(*args: Any, **kwargs: Any) -> Declare:
-    """Declares one argument."""
+    """Declare one argument."""
     return lambda parser: parser.add_argument(*args, **kwargs)
 
 
 def command_of(*declares: Declare) -> BaseCommand:
-    """A command with these arguments."""
+    """Make a command with these arguments."""
 
     class Command(BaseCommand):
         def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def command_of(*declares: Declare) -> BaseCommand:
 
 
 def located(value: Any) -> Located:
-    """A value as it stands in a file."""
+    """Make a value as read from a file."""
     return Located(value=tuple(map(located, value)) if isinstance(value, list) else value, span=HERE)
 
 
@@ -49,7 +49,7 @@ def bind(
     databases: Collection[str] = (),
     verbosity: int | None = None,
 ) -> Binding:
-    """What a step of the command gives, asked twice, for a parser must survive being asked."""
+    """Bind a step of the command twice, since a parser must survive being used."""
     spec = CommandSpec(name="command", app="test", parser=CheckingParser(command.create_parser("", "command")))
     invocation = UnboundCommand(
         name="command",
@@ -67,12 +67,12 @@ def bind(
 
 
 def errors(binding: Binding) -> list[Diagnostic]:
-    """What keeps it from being run."""
+    """Return the errors of a binding."""
     return [item for item in binding.diagnostics if item.severity is Severity.ERROR]
 
 
 def parsed(command: BaseCommand, tokens: Sequence[str]) -> dict[str, Any] | None:
-    """What ``manage.py`` makes of the tokens; None when it refuses them."""
+    """Return the options that ``manage.py`` parses from the tokens; None if it refuses them."""
     try:
         return vars(command.create_parser("", "command").parse_args(list(tokens)))
     except CommandError:

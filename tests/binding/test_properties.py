@@ -1,4 +1,4 @@
-"""Random parsers with random valid values: what a runbook hands on is what a shell would have."""
+"""Passes random valid values to random parsers: a runbook and a shell pass the same."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PLAIN = st.text(alphabet="abé1", min_size=1, max_size=4)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A way to declare an option: what argparse is told, the values it may have, and how a shell spells one."""
+    """Describes an option: its declaration, its values, and how a shell writes them."""
 
     declare: dict[str, Any]
     values: st.SearchStrategy[Any]
@@ -83,7 +83,7 @@ POSITIONALS: dict[str, tuple[dict[str, Any], int, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A command, the values for it, and the two ways to give them."""
+    """Holds a command, its values, and the two ways to pass them."""
 
     kinds: list[str]
     positionals: list[str]
@@ -109,7 +109,7 @@ class Case:
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     kinds = draw(st.lists(st.sampled_from(sorted(KINDS)), max_size=5))
-    # Several open-ended positionals share tokens by argparse's own rule: one is enough to meet it.
+    # Several open-ended positionals share tokens by a rule of argparse: one is enough to test it.
     positionals = draw(st.lists(st.sampled_from(["one", "two"]), max_size=2))
     positionals += draw(st.lists(st.sampled_from(["maybe", "star", "plus"]), max_size=1))
     values = {}
@@ -136,7 +136,7 @@ def parsed(command: BaseCommand, tokens: list[str]) -> dict[str, Any] | None:
 @pytest.mark.slow
 @settings(max_examples=examples(200))
 @given(case=cases(), spelling=st.sampled_from(["--{}", "{}", "under"]))
-def test_options_and_args_give_what_a_shell_gives(case: Case, spelling: str) -> None:
+def test_options_and_args_pass_what_a_shell_passes(case: Case, spelling: str) -> None:
     command = case.build()
     kinds = dict(zip(LETTERS, case.kinds, strict=False))
     options = [

@@ -1,4 +1,4 @@
-"""A command line is split as a shell would, with an expression as one character."""
+"""Splits command lines as a shell does, with each expression as one character."""
 
 from __future__ import annotations
 
@@ -82,12 +82,12 @@ def test_problems_are_reported_at_their_character(text: str, message: str, colum
     assert (problem.message, problem.span.column) == (message, column)
 
 
-def test_the_rest_is_read_as_if_a_hidden_character_were_what_it_looks_like() -> None:
+def test_a_hidden_character_is_read_as_what_it_looks_like() -> None:
     assert [token.value for token in split("say\u00a0a\u200bb c", locate)[0]] == ["say", "ab", "c"]
 
 
 @pytest.mark.parametrize(
     "text", ["say '\u00a0'", 'say "a\u200bb"', "say \u200d", "say 👩\u200d💻", "say é ß 漢字", "say \u0301"]
 )
-def test_what_is_meant_or_seen_is_left_alone(text: str) -> None:
+def test_quoted_or_visible_characters_are_accepted(text: str) -> None:
     assert split(text, locate)[1] == []

@@ -1,4 +1,4 @@
-"""Expressions: their values, their places, and what the sandbox keeps out."""
+"""Evaluates expressions: their values, their places, and the limits of the sandbox."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_values(text: str, value: object) -> None:
         ("<${{ now.tzinfo }}>", "a time zone (tzinfo)"),
     ],
 )
-def test_what_has_no_value_says_why(text: str, words: str) -> None:
+def test_the_error_gives_the_reason(text: str, words: str) -> None:
     with pytest.raises(ExpressionError) as caught:
         value_of(text)
     assert words in caught.value.message
@@ -157,7 +157,7 @@ BLOW_UPS = [
 
 
 @pytest.mark.parametrize("source", [*ESCAPES, *BLOW_UPS])
-def test_the_sandbox_keeps_it_out(source: str) -> None:
+def test_the_sandbox_refuses_it(source: str) -> None:
     template, problems = parse_template("${{ " + source + " }}", locate)
     if problems:
         return
@@ -178,7 +178,7 @@ def test_the_sandbox_keeps_it_out(source: str) -> None:
         ("a ${{ (params.n }}", 15, "RB303"),
     ],
 )
-def test_mistakes_are_placed_at_their_token(text: str, column: int, code: str) -> None:
+def test_errors_are_placed_at_their_token(text: str, column: int, code: str) -> None:
     _, (problem,) = parse_template(text, locate)
     assert (problem.span.column, problem.code) == (column, code)
 
@@ -194,7 +194,7 @@ def test_a_condition_must_be_true_or_false() -> None:
 @pytest.mark.slow
 @settings(max_examples=examples(300))
 @given(text=st.text(alphabet="ab1 .|()[]{}'\"+-*/%~<>=!,:$\\_", max_size=60))
-def test_no_expression_gives_a_traceback(text: str) -> None:
+def test_random_expressions_never_give_a_traceback(text: str) -> None:
     template, problems = parse_template("${{ " + text + " }}", locate)
     if not problems and isinstance(template, Template):
         try:

@@ -1,4 +1,4 @@
-"""Whatever data an expression meets, plain data comes out or an ExpressionError at its place."""
+"""Evaluates expressions with hostile data: each gives plain data or an ExpressionError at its place."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def locate(start: int, end: int) -> Span:
 
 
 def outcome(function: Callable[[], object]) -> object:
-    """Return the value, or the only error that may come."""
+    """Return the value, or the only allowed error."""
     try:
         return function()
     except ExpressionError as error:
@@ -179,7 +179,7 @@ def test_a_condition_gives_true_or_false_or_an_error(text: str, value: object, o
     value=DATA,
     text=st.sampled_from(["${{ v }}", "lock-${{ v }}", "${{ v }}${{ v }}", "${{ v.a }}-${{ v[0] }}", "${{ [v] }}"]),
 )
-def test_a_name_a_lock_and_a_question_are_text_or_an_error(value: object, text: str) -> None:
+def test_names_locks_and_questions_are_strings_or_errors(value: object, text: str) -> None:
     template, problems = parse_template(text, locate)
     assert problems == []
     found = outcome(lambda: render_text(template, {"v": value}))
@@ -191,7 +191,7 @@ def test_a_name_a_lock_and_a_question_are_text_or_an_error(value: object, text: 
 @pytest.mark.slow
 @settings(SLOW, max_examples=examples(150))
 @given(value=DATA)
-def test_items_have_labels_and_digests_or_there_is_an_error(value: object) -> None:
+def test_items_have_labels_and_digests_or_errors(value: object) -> None:
     template, _ = parse_template("${{ v }}", locate)
     items = outcome(lambda: items_of(Located(value=template, span=HERE), {"v": value}))
     assert isinstance(items, tuple | ExpressionError)
@@ -242,7 +242,7 @@ def test_values_of_a_caller_are_values_or_problems(values: dict[str, object]) ->
 
 
 class Broken(dict[str, object]):
-    """Fails at every access."""
+    """Raises at every access."""
 
     def __getitem__(self, key: str) -> object:
         raise MemoryError
@@ -265,7 +265,7 @@ class Worse(dict[str, object]):
 @pytest.mark.parametrize(
     "text", ["v", "v.a", "v['a']", "v | tojson", "v | length > 5 and v.a", "'a' in v", "v == {'a': 1}"]
 )
-def test_whatever_is_raised_is_an_error_at_its_place(value: object, text: str) -> None:
+def test_any_exception_becomes_an_error_at_its_place(value: object, text: str) -> None:
     expression = parsed(text)
     assert expression is not None
     found = outcome(lambda: evaluate(expression, {"v": value}))

@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from django_runbook import argparse_compat
 from django_runbook.binding import injection, option_tokens
 from django_runbook.binding.catalog import CommandSpec
-from django_runbook.binding.checking_parser import CheckingParser, ParseOutcome, is_refused, sub_parsers
+from django_runbook.binding.checking_parser import CheckingParser, ParseOutcome, is_refused
 from django_runbook.binding.finding import OptionError, find, find_in
 from django_runbook.binding.option_tokens import OptionTokens
 from django_runbook.binding.orderings import Level, levels_of, matches_intent, orderings, values_in_line
@@ -73,7 +74,7 @@ class CheckedCommand:
             )
         )
         for word in words:
-            action = self.parser.root._option_string_actions.get(word.text.partition("=")[0])
+            action = argparse_compat.flags_of(self.parser.root).get(word.text.partition("=")[0])
             if action is not None and is_refused(action, is_root=True):
                 problems.found.append(_meaningless(name_of(action), word.span))
         alone = self.parser.parse([word.text for word in words])
@@ -97,7 +98,7 @@ class CheckedCommand:
         holes = [hole for hole in holes_of(word.text) if hole < len(name)]
         if not holes or holes[0] == 0 or word.text[0] not in self.parser.prefixes:
             return False
-        actions = [one._option_string_actions.get(name[:2]) for one in self.parser.parsers]
+        actions = [argparse_compat.flags_of(one).get(name[:2]) for one in self.parser.parsers]
         return name[:1] == name[1:2] or not any(action is not None and action.nargs != 0 for action in actions)
 
     def _final(self, ordering: list[Piece], outcome: ParseOutcome) -> list[str]:
@@ -161,8 +162,8 @@ class CheckedCommand:
             if action is None or option_tokens.is_repeatable(action):
                 yield found
             elif place in in_line or place in seen:
-                where = "also on the command line" if place in in_line else f'also as "{seen[place].name}"'
-                problems.add("RB409", f'"{option.name}" is set twice, {where}', option.name_span, "set it once")
+                where = "on the command line" if place in in_line else f'as "{seen[place].name}"'
+                problems.add("RB409", f'"{option.name}" is already set {where}', option.name_span, "remove one")
             else:
                 seen[place] = option
                 yield found
@@ -196,8 +197,10 @@ class CheckedCommand:
             return option_tokens.unknown(
                 option, command=self.spec.name, parsers=parsers, stealth=self.spec.stealth_options
             )
-        actions = (action for one in self.parser.parsers for action in one._actions)
-        names = [name for action in actions for name, sub in sub_parsers(action).items() if sub is other]
+        actions = (action for one in self.parser.parsers for action in argparse_compat.actions_of(one))
+        names = [
+            name for action in actions for name, sub in argparse_compat.sub_parsers(action).items() if sub is other
+        ]
         return diagnose(
             "RB403",
             message=f'"{option.name}" is an option of the sub-command "{names[0] if names else other.prog}"',
@@ -213,14 +216,16 @@ def _meaningless(what: str, span: Span) -> Diagnostic:
 
 def _place(action: argparse.Action | None, parser: argparse.ArgumentParser) -> object:
     """Identify what can be set once: an option, or all flags that share a dest."""
-    is_flag = isinstance(action, argparse._StoreConstAction)
+    is_flag = isinstance(action, argparse_compat.StoreConstAction)
     return (id(parser), action.dest) if action is not None and is_flag else id(action)
 
 
 def _is_astray(outcome: ParseOutcome) -> bool:
     """Return whether the tokens name an unknown sub-command."""
     return outcome.refusal is not None and bool(
-        outcome.refusal.action and sub_parsers(outcome.refusal.action) and outcome.refusal.kind == "value"
+        outcome.refusal.action
+        and argparse_compat.sub_parsers(outcome.refusal.action)
+        and outcome.refusal.kind == "value"
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn
 
 from django.db import Error as DatabaseError
 
+from django_runbook import argparse_compat
 from django_runbook.binding.effects import looks_at_files, opens_files
 from django_runbook.binding.partial_text import PartialText, has_holes
 from django_runbook.exceptions import in_words
@@ -101,7 +102,9 @@ class CheckingParser:
             self._adapt(one)
             known = {id(action) for action in self._own_actions}
             self._own_actions += [
-                action for action in one._actions if id(action) not in known and _neutralise_action(action)
+                action
+                for action in argparse_compat.actions_of(one)
+                if id(action) not in known and _neutralise_action(action)
             ]
         given: Any = parser
         given.parse_known_args = functools.partial(self._parse_known_args, parser.parse_known_args)
@@ -150,14 +153,17 @@ class CheckingParser:
         given: Any = parser
         given.exit_on_error = False
         given.error = self._error
-        given._read_args_from_files = functools.partial(_read_no_files, parser)
         given.exit = self._exit
-        given._get_option_tuples = functools.partial(self._get_option_tuples, parser._get_option_tuples)
-        given._get_values = functools.partial(self._get_values, parser, parser._get_values)
-        given._get_value = functools.partial(self._get_value, parser._get_value)
-        given._check_value = functools.partial(self._check_value, parser._check_value)
-        given._parse_known_args = functools.partial(self._parse_and_note, parser._parse_known_args)
-        given._match_argument = functools.partial(self._match_argument, parser._match_argument)
+        argparse_compat.override(
+            parser,
+            read_args_from_files=lambda original, tokens: _read_no_files(parser, tokens),
+            get_option_tuples=self._get_option_tuples,
+            get_values=functools.partial(self._get_values, parser),
+            get_value=self._get_value,
+            check_value=self._check_value,
+            parse_known_args=self._parse_and_note,
+            match_argument=self._match_argument,
+        )
 
     def _get_option_tuples(self, original: Callable[[str], list[Any]], text: str) -> list[Any]:
         """Drop abbreviations. An exact option that is also an abbreviation stays ambiguous, as in a shell."""
@@ -212,7 +218,7 @@ class CheckingParser:
             raise _RefusedError(self._refuse("refused", "the option has no meaning in a runbook"))
         if indices or action.option_strings:
             state.consumptions.append(Consumption(action, parser, indices, tuple(texts)))
-        if sub_parsers(action) and texts and has_holes(texts[0]):
+        if argparse_compat.sub_parsers(action) and texts and has_holes(texts[0]):
             raise _CutError
         state.values = []
         has_dashes = "--" in texts
@@ -283,19 +289,16 @@ def walk(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
         if id(one) not in seen:
             seen.add(id(one))
             yield one
-            waiting += [choice for action in one._actions for choice in sub_parsers(action).values()]
-
-
-def sub_parsers(action: argparse.Action) -> dict[str, argparse.ArgumentParser]:
-    """Return the parsers of a sub-command action by name; empty for any other action."""
-    if not isinstance(action, argparse._SubParsersAction):
-        return {}
-    return {str(name): choice for name, choice in action.choices.items() if hasattr(choice, "_actions")}
+            waiting += [
+                choice
+                for action in argparse_compat.actions_of(one)
+                for choice in argparse_compat.sub_parsers(action).values()
+            ]
 
 
 def is_refused(action: argparse.Action, *, is_root: bool) -> bool:
     """Return whether an option has no meaning in a runbook: it prints and exits, or selects the settings."""
-    if isinstance(action, argparse._HelpAction | argparse._VersionAction):
+    if isinstance(action, argparse_compat.HelpAction | argparse_compat.VersionAction):
         return True
     return is_root and not _REFUSED_FLAGS.isdisjoint(action.option_strings)
 
@@ -310,7 +313,7 @@ def _read_no_files(parser: argparse.ArgumentParser, tokens: list[str]) -> list[s
 def _neutralise_action(action: argparse.Action) -> bool:
     """Keep a custom action from using unknown values and from opening files."""
     own = type(action)
-    if own.__module__ == "argparse" or isinstance(action, argparse._SubParsersAction):
+    if own.__module__ == "argparse" or isinstance(action, argparse_compat.SubParsersAction):
         return False
     is_harmful = opens_files(own.__call__)
 

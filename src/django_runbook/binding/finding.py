@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from django_runbook import argparse_compat
 from django_runbook.document.diagnostics import Diagnostic, diagnose
 from django_runbook.document.runbook import Option
 
@@ -60,7 +61,7 @@ def find_in(option: Option, parser: argparse.ArgumentParser) -> tuple[Match, ...
     dests = {name, name.replace("-", "_")}
     by_dest = [
         Match(action, long_flag(action), parser, is_by_dest=True)
-        for action in parser._actions
+        for action in argparse_compat.actions_of(parser)
         if action.option_strings and action.dest in dests
     ]
     if not by_flag:
@@ -88,7 +89,7 @@ def _variants(name: str) -> list[str]:
 
 
 def _by_flag(parser: argparse.ArgumentParser, flag: str) -> list[Match]:
-    action = parser._option_string_actions.get(flag)
+    action = argparse_compat.flags_of(parser).get(flag)
     return [] if action is None else [Match(action, flag, parser)]
 
 

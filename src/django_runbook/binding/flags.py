@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 
+from django_runbook import argparse_compat
 from django_runbook.binding.finding import Match, OptionError, long_flag, refuse_guess
 from django_runbook.binding.partial_text import UNKNOWN
 from django_runbook.document.diagnostics import diagnose
@@ -22,7 +23,7 @@ def by_constant(option: Option, matches: Sequence[Match]) -> Match | None:
     if len(flags) != len(matches):
         raise refuse_guess(option, matches)
     for match in flags:
-        is_two_sided = isinstance(match.action, argparse.BooleanOptionalAction | argparse._CountAction)
+        is_two_sided = isinstance(match.action, argparse.BooleanOptionalAction | argparse_compat.CountAction)
         if is_two_sided or _is_same(getattr(match.action, "const", None), value):
             return match
     default = _default_of(matches[0])
@@ -38,9 +39,9 @@ def flags_for(option: Option, match: Match) -> Iterator[str]:
     value, action = option.value.value, match.action
     if value is UNKNOWN:
         return
-    if isinstance(action, argparse._CountAction) and type(value) is int and 0 <= value <= _MAX_COUNT:
+    if isinstance(action, argparse_compat.CountAction) and type(value) is int and 0 <= value <= _MAX_COUNT:
         yield from [match.flag] * value
-    elif isinstance(action, argparse._CountAction) and not isinstance(value, bool):
+    elif isinstance(action, argparse_compat.CountAction) and not isinstance(value, bool):
         raise _of_value(option, f"{match.flag} is a counter", f"write a number from 0 to {_MAX_COUNT}")
     elif isinstance(action, argparse.BooleanOptionalAction):
         yield _positive_or_negative(option, match)
@@ -73,20 +74,20 @@ def _is_same(one: object, other: object) -> bool:
 def _default_of(match: Match) -> object:
     """Return the default of a dest, in the lookup order of argparse."""
     dest, parser = match.action.dest, match.parser
-    defaults = (action.default for action in parser._actions if action.dest == dest)
+    defaults = (action.default for action in argparse_compat.actions_of(parser) if action.dest == dest)
     given = [default for default in defaults if default is not argparse.SUPPRESS]
-    return given[0] if given else parser._defaults.get(dest)
+    return given[0] if given else argparse_compat.defaults_of(parser).get(dest)
 
 
 def _switched_off(option: Option, match: Match) -> Iterator[str]:
     """Yield the opposite flag, or nothing if none is needed."""
     action = match.action
-    if not isinstance(action, argparse._StoreConstAction):
+    if not isinstance(action, argparse_compat.StoreConstAction):
         return
     others = [
         other
-        for other in match.parser._actions
-        if other is not action and other.dest == action.dest and isinstance(other, argparse._StoreConstAction)
+        for other in argparse_compat.actions_of(match.parser)
+        if other is not action and other.dest == action.dest and isinstance(other, argparse_compat.StoreConstAction)
     ]
     opposite = next((other for other in others if _is_opposite(action, other)), None)
     if opposite is not None and _is_negation(action, opposite):

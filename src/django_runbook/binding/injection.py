@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from django_runbook import argparse_compat
 from django_runbook.binding.checking_parser import CheckingParser
 from django_runbook.binding.finding import long_flag
 from django_runbook.binding.partial_text import UNKNOWN, holes_of
@@ -88,14 +89,14 @@ class _Rules:
         if self.parser is None or text[0] not in self._prefixes or text[0] == text[1:2] or "=" in written:
             return False
         for one in self.parser.parsers:
-            letters = [one._option_string_actions.get(text[0] + letter) for letter in written[1:]]
+            letters = [argparse_compat.flags_of(one).get(text[0] + letter) for letter in written[1:]]
             if letters and all(action is not None and action.nargs == 0 for action in letters):
                 return len(text) > len(written)
         return False
 
     def _is_number_of_option(self, index: int, word: Word) -> bool:
         """Return whether the parser reads a negative number as the value of the option before it."""
-        if self.parser is None or not self.parser.root._negative_number_matcher.match(word.text):
+        if self.parser is None or not argparse_compat.is_negative_number(self.parser.root, word.text):
             return False
         return self._option_before(index, word.text) is not None
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from django_runbook import argparse_compat
 from django_runbook.binding import flags
 from django_runbook.binding.finding import Match, OptionError
 from django_runbook.binding.partial_text import UNKNOWN, joined
@@ -17,7 +18,7 @@ from django_runbook.document.runbook import Located, Option
 from django_runbook.wording import did_you_mean
 
 _REFUSED: Final = frozenset(("help", "version", "settings", "pythonpath"))
-_REPEATABLE: Final = (argparse._AppendAction, argparse._ExtendAction)
+_REPEATABLE: Final = (argparse_compat.AppendAction, argparse_compat.ExtendAction)
 _SEVERAL: Final = ("+", "*", argparse.REMAINDER)
 
 
@@ -45,7 +46,7 @@ def to_tokens(option: Option, matches: Sequence[Match], *, starters: Collection[
     if match.action.nargs == 0:
         tokens = tuple(flags.flags_for(option, match))
         # The action of the opposite flag, for false.
-        action = match.parser._option_string_actions[tokens[0]] if tokens else match.action
+        action = argparse_compat.flags_of(match.parser)[tokens[0]] if tokens else match.action
         return OptionTokens(option=option, action=action, tokens=tokens, spans=(option.name_span,) * len(tokens))
     return _value_to_tokens(option, match, starters=starters)
 
@@ -84,7 +85,7 @@ def _list_to_tokens(
         if not texts and action.nargs == "+":
             raise _needs_value(option, flag)
         is_dashed = any(text.startswith(tuple(starters)) for text in texts)
-        if is_dashed and (len(items) == 1 or isinstance(action, argparse._ExtendAction)):
+        if is_dashed and (len(items) == 1 or isinstance(action, argparse_compat.ExtendAction)):
             # Joined with "=", so that a value may begin with a dash.
             tokens = tuple(joined(flag, "=", text) for text in texts)
             return OptionTokens(option=option, action=action, tokens=tokens, spans=tuple(item.span for item in items))
@@ -95,7 +96,7 @@ def _list_to_tokens(
             spans=(option.name_span, *(item.span for item in items)),
             takes_rest=action.nargs in _SEVERAL,
         )
-    if isinstance(action, argparse._StoreAction) and len(items) != 1:
+    if isinstance(action, argparse_compat.StoreAction) and len(items) != 1:
         help_text = "write one value" if items else "write a value, or remove the option"
         message = f"{flag} takes one value, not {len(items)}"
         raise OptionError(diagnose("RB404", message=message, span=option.value.span, help_text=help_text))
@@ -119,7 +120,7 @@ def _needs_value(option: Option, flag: str) -> OptionError:
 
 def is_repeatable(action: argparse.Action) -> bool:
     """Return whether repeating the option on a command line has a meaning."""
-    single = (argparse._StoreAction, argparse._StoreConstAction, argparse.BooleanOptionalAction)
+    single = (argparse_compat.StoreAction, argparse_compat.StoreConstAction, argparse.BooleanOptionalAction)
     return isinstance(action, _REPEATABLE) or not isinstance(action, single)
 
 
@@ -199,7 +200,7 @@ def unknown(
     option: Option, *, command: str, parsers: Iterable[argparse.ArgumentParser], stealth: Iterable[str]
 ) -> Diagnostic:
     """Make the diagnostic for an option that the command does not have."""
-    actions = [action for parser in parsers for action in parser._actions]
+    actions = [action for parser in parsers for action in argparse_compat.actions_of(parser)]
     name = option.name.lstrip("-").replace("-", "_")
     message = f'"{command}" has no option "{option.name}"'
     if any(action.dest == name and not action.option_strings for action in actions):

@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from django_runbook.binding.checking_parser import CheckingParser, Consumption, ParseOutcome, sub_parsers
+from django_runbook import argparse_compat
+from django_runbook.binding.checking_parser import CheckingParser, Consumption, ParseOutcome
 from django_runbook.binding.option_tokens import OptionTokens
 from django_runbook.binding.unbound import Piece
 
@@ -22,7 +23,7 @@ class Level:
 def levels_of(parser: CheckingParser, plain: ParseOutcome) -> list[Level]:
     levels = [Level(parser.root, -1)]
     for consumed in plain.consumptions:
-        choices = sub_parsers(consumed.action)
+        choices = argparse_compat.sub_parsers(consumed.action)
         chosen = choices.get(consumed.texts[0]) if choices and consumed.texts else None
         if chosen is not None and consumed.indices:
             levels.append(Level(chosen, consumed.indices[0]))
@@ -90,7 +91,7 @@ def _compose(
         is_last = level == len(levels) - 1
         position = len(words) if is_after and is_last else levels[level].position + 1
         if terminator and any(option.takes_rest for option in own):
-            verbosity = levels[level].parser._option_string_actions.get("--verbosity")
+            verbosity = argparse_compat.flags_of(levels[level].parser).get("--verbosity")
             if terminator != "--" and verbosity is not None:
                 tokens.append(Piece(f"--verbosity={verbosity.default}", tokens[-1].span, "terminator"))
             elif terminator != "--verbosity":
@@ -122,7 +123,7 @@ def matches_intent(ordering: list[Piece], outcome: ParseOutcome) -> bool:
         index
         for by in outcome.consumptions
         if not by.action.option_strings
-        for index in (by.indices[:1] if sub_parsers(by.action) else by.indices)
+        for index in (by.indices[:1] if argparse_compat.sub_parsers(by.action) else by.indices)
     }
     wanted = {id(piece.action) for piece in ordering if piece.kind == "option" and piece.action is not None}
     taken = {id(by.action) for by in outcome.consumptions if by.action.option_strings}
@@ -151,7 +152,7 @@ def _is_misread(piece: Piece, by: Consumption) -> bool:
         case "option" if not is_positional:
             return by.action is not piece.action or by.is_cut_short
         case "option" | "terminator":
-            return is_positional and not sub_parsers(by.action)
+            return is_positional and not argparse_compat.sub_parsers(by.action)
         case "separator":
             return by.action.nargs == argparse.REMAINDER
     return False

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from django_runbook.binding.checking_parser import CheckingParser, Refusal, is_refused, sub_parsers
+from django_runbook import argparse_compat
+from django_runbook.binding.checking_parser import CheckingParser, Refusal, is_refused
 from django_runbook.binding.partial_text import UNKNOWN, holes_of, joined
 from django_runbook.binding.unbound import Piece, Problems
 from django_runbook.document.diagnostics import Diagnostic, Span, diagnose, nearest
@@ -126,8 +127,8 @@ def _report_missing(
     actions = [
         action
         for one in parser.parsers
-        for action in one._actions
-        if action.required and argparse._get_action_name(action) in names
+        for action in argparse_compat.actions_of(one)
+        if action.required and argparse_compat.name_in_messages(action) in names
     ]
     if not is_quiet:
         listed = ", ".join(name_of(action) for action in actions) or refusal.message
@@ -223,11 +224,16 @@ def _unrecognized(piece: Piece, problems: Problems, parser: CheckingParser) -> D
 
 def _about_flag(flag: str, name: str, parser: CheckingParser) -> tuple[str, str]:
     """Return the message and the help for a flag that is unknown at this place of the command line."""
-    if flag in parser.root._option_string_actions:
+    if flag in argparse_compat.flags_of(parser.root):
         message = f'"{flag}" is an option of "{name}" and not of its sub-command'
         return message, 'write it before the sub-command, or put it under "options"'
-    actions = [action for one in parser.parsers for action in one._actions]
-    subs = [sub for action in actions for sub, one in sub_parsers(action).items() if flag in one._option_string_actions]
+    actions = [action for one in parser.parsers for action in argparse_compat.actions_of(one)]
+    subs = [
+        sub
+        for action in actions
+        for sub, one in argparse_compat.sub_parsers(action).items()
+        if flag in argparse_compat.flags_of(one)
+    ]
     if subs:
         message = f'"{flag}" is an option of the sub-command "{subs[0]}"'
         return message, "write it after that sub-command"
@@ -240,7 +246,7 @@ def _about_flag(flag: str, name: str, parser: CheckingParser) -> tuple[str, str]
 
 
 def _flags_of(parser: argparse.ArgumentParser, *, is_root: bool) -> Iterator[str]:
-    for flag, action in parser._option_string_actions.items():
+    for flag, action in argparse_compat.flags_of(parser).items():
         if not is_refused(action, is_root=is_root):
             yield flag
 

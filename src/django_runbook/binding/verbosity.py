@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from django.core.management.base import CommandParser
 
-from django_runbook.binding.checking_parser import CheckingParser, ParseOutcome, sub_parsers
+from django_runbook import argparse_compat
+from django_runbook.binding.checking_parser import CheckingParser, ParseOutcome
 from django_runbook.binding.finding import long_flag
 from django_runbook.binding.orderings import levels_of
 from django_runbook.binding.unbound import Piece
@@ -26,7 +27,7 @@ def with_verbosity(
     ends = {index for index, piece in enumerate(ordering) if piece.kind == "terminator"}
     if any(not by.indices or not set(by.indices) <= ends for by in own):
         return ordering
-    usual = next((action for action in parser.root._actions if _is_verbosity(action)), None)
+    usual = next((action for action in argparse_compat.actions_of(parser.root) if _is_verbosity(action)), None)
     if usual is not None and not own and _is_beyond_doubt(parser, usual, verbosity):
         return [Piece(f"{long_flag(usual)}={verbosity}", span, "verbosity"), *ordering]
     wanted = _consumed(outcome)
@@ -42,7 +43,9 @@ def _candidates(
     ordering: list[Piece], outcome: ParseOutcome, parser: CheckingParser, *, verbosity: int, span: Span
 ) -> Iterator[list[Piece]]:
     for level in reversed(levels_of(parser, outcome)):
-        flag = next((long_flag(action) for action in level.parser._actions if _is_verbosity(action)), None)
+        flag = next(
+            (long_flag(action) for action in argparse_compat.actions_of(level.parser) if _is_verbosity(action)), None
+        )
         if flag is None:
             continue
         # A terminator of an open-ended option is a verbosity too.
@@ -60,12 +63,12 @@ def _is_beyond_doubt(parser: CheckingParser, action: argparse.Action, verbosity:
     kind = type(parser.root)
     return (
         len(parser.parsers) == 1
-        and type(action) is argparse._StoreAction
+        and type(action) is argparse_compat.StoreAction
         and action.type is int
         and (action.choices is None or verbosity in action.choices)
         and kind.parse_args in {CommandParser.parse_args, argparse.ArgumentParser.parse_args}
         and kind.parse_known_args is argparse.ArgumentParser.parse_known_args
-        and not any(action in group._group_actions for group in parser.root._mutually_exclusive_groups)
+        and not argparse_compat.is_exclusive(parser.root, action)
     )
 
 
@@ -76,7 +79,7 @@ def _is_verbosity(action: argparse.Action) -> bool:
 def _consumed(outcome: ParseOutcome) -> list[tuple[int, tuple[str, ...]]]:
     """Return which action takes which values, without the verbosity."""
     return [
-        (id(by.action), by.texts[:1] if sub_parsers(by.action) else by.texts)
+        (id(by.action), by.texts[:1] if argparse_compat.sub_parsers(by.action) else by.texts)
         for by in outcome.consumptions
         if by.action.dest != "verbosity"
     ]

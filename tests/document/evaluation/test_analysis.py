@@ -1,4 +1,4 @@
-"""Every word of an expression is checked before it is evaluated, also where a text names it."""
+"""Checks the filters, tests and functions of expressions before evaluation, also those named by strings."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def test_words_are_checked(source: str, found: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(FILTERS))
-def test_each_filter_can_be_named_by_a_text(name: str) -> None:
+def test_each_filter_can_be_named_by_a_string(name: str) -> None:
     assert not any("there is no" in problem for problem in problems_of(f"x | map('{name}')"))
 
 
 @pytest.mark.parametrize("name", sorted(TESTS))
-def test_each_test_can_be_named_by_a_text(name: str) -> None:
+def test_each_test_can_be_named_by_a_string(name: str) -> None:
     found = [*problems_of(f"x | select('{name}')"), *problems_of(f"x | rejectattr('a', '{name}')")]
     assert not any("there is no" in problem for problem in found)
 
@@ -97,7 +97,7 @@ def test_names_are_found_with_their_paths(source: str, names: list[str]) -> None
     ("source", "start", "end"),
     [("1 + a.b.c", 4, 9), ("  a [ 'b' ] . c", 2, 15), ("a.get('b')", 0, 5), ("f(x)", 0, 1)],
 )
-def test_names_know_their_place(source: str, start: int, end: int) -> None:
+def test_names_have_their_offsets(source: str, start: int, end: int) -> None:
     names, problems = analyse(source)
     found = names[0] if source != "f(x)" else problems[0]
     assert (found.start, found.end) == (start, end)
@@ -122,7 +122,7 @@ def test_names_know_their_place(source: str, start: int, end: int) -> None:
         ("a)", "unexpected ')'", 0),
     ],
 )
-def test_what_is_not_an_expression_is_said_at_its_place(source: str, message: str, start: int) -> None:
+def test_syntax_errors_are_reported_at_their_offsets(source: str, message: str, start: int) -> None:
     (problem,) = analyse(source)[1]
     assert message in problem.message
     assert problem.start == start
