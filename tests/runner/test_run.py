@@ -289,6 +289,7 @@ steps:
     assert told.result("one")["reason"] == 'when: secrets.TOKEN != "***"'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "step",
     [
