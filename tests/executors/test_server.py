@@ -122,7 +122,7 @@ def test_what_a_command_leaves_behind_is_ended_and_named(run: Run, child: str) -
     run.start(child, "leave")
     code, told = run.end()
     assert code == 0, told
-    assert "a process that it had started and left behind" in told
+    assert "a process that it started was still running, and ended: " in told
     assert not of_groups({run.group, run.server})
 
 

@@ -14,7 +14,7 @@ _CANCEL_SECONDS: Final = 0.6
 
 
 class Shield:
-    """Delays an interruption while our own code runs inside a command."""
+    """Prevents an interruption while our own code runs inside a command."""
 
     # A class: a generator-based context manager costs five times as much, and one is entered for each line of output.
     __slots__ = ("_interruption",)
