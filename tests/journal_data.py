@@ -182,7 +182,7 @@ def failed_run(**columns: Any) -> Run:
         traceback='Traceback (most recent call last):\n  File "commands/rebuild_index.py", line 41, in handle\nTransportError: 429',
         output_head="\n".join(f"indexed {n * 1000} rows" for n in range(1, 20)),
         output_tail="giving up",
-        left_out_count=1234,
+        omitted_count=1234,
     )
     rows.step(
         "generate_sitemaps",

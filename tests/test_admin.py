@@ -16,7 +16,8 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from django_runbook import admin
+import django_runbook
+from django_runbook.admin import project_locks
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.locks.base import Probe
 from django_runbook.models import RUNNING, Checkpoint, FailedRow, FinishedKey, Run, StepRun
@@ -55,7 +56,7 @@ class FakeLock:
         return self._probe(self.name)
 
 
-asked_for_real = admin.new_lock
+asked_for_real = project_locks.new_lock
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +69,7 @@ def free_locks(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 def use(monkeypatch: pytest.MonkeyPatch, probe: Callable[[str], Probe]) -> None:
     """Have the admin ask these locks."""
-    monkeypatch.setattr(admin, "new_lock", lambda: FakeLocks(probe))
+    monkeypatch.setattr(project_locks, "new_lock", lambda: FakeLocks(probe))
 
 
 def client_of(*models: type[Any], is_staff: bool = True) -> Client:
@@ -138,7 +139,7 @@ def test_a_run_under_other_locks_is_not_asked_for_and_not_dead(client: Client, f
     run = journal_data.running_run(lock_backend="the locks of another release")
     free_locks.add(run.pk)
     assert statuses_of(html(client, LIST)) == ["running"]
-    assert "cannot be told from here" in html(client, url_of(run))
+    assert "It is unknown whether the process" in html(client, url_of(run))
     assert run.pk not in html(client, f"{LIST}?status=interrupted")
 
 
@@ -218,14 +219,14 @@ def test_locks_that_cannot_be_asked_leave_the_status_as_it_is(client: Client, mo
     use(monkeypatch, refuse)
     run = journal_data.running_run()
     assert statuses_of(html(client, LIST)) == ["running"]
-    assert "cannot be told from here" in html(client, url_of(run))
+    assert "It is unknown whether the process" in html(client, url_of(run))
 
 
 @pytest.mark.parametrize("setting", [{}, {"LOCK": "no such backend"}], ids=["right", "wrong"])
 def test_the_locks_of_the_settings_are_asked(
     client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch, setting: dict[str, object]
 ) -> None:
-    monkeypatch.setattr(admin, "new_lock", asked_for_real)
+    monkeypatch.setattr(project_locks, "new_lock", asked_for_real)
     identity = asked_for_real().identity
     settings.RUNBOOK = {**settings.RUNBOOK, **setting}
     journal_data.running_run(lock_backend=identity)
@@ -325,7 +326,7 @@ def test_pages_have_their_heading_in_their_content(client: Client, kind: str) ->
     run = journal_data.failed_run()
     page = html(client, url_of(run) if kind == "run" else step_url(run, "migrate"))
     assert page.count("<h1") - page.count('<h1 id="site-name">') == 1
-    source = Path(admin.__file__).parent.joinpath("templates", "django_runbook", f"{kind}.html").read_text()
+    source = Path(django_runbook.__file__).parent.joinpath("templates", "django_runbook", f"{kind}.html").read_text()
     content = source[source.index("{% block content %}") :]
     assert '<h1 class="rb-heading">' in content
 
@@ -342,7 +343,7 @@ def test_a_long_text_leaves_room_for_the_columns_after_it(client: Client) -> Non
 def test_a_step_with_two_attempts_has_two_bars_to_scale(client: Client) -> None:
     row = row_of(html(client, url_of(journal_data.failed_run())), "Import LGA")
     bars = re.findall(r'rb-bar rb-(\w+)" x="([\d.]+)%" width="([\d.]+)%"', row)
-    assert [look for look, _, _ in bars] == ["failed", "succeeded"]
+    assert [status for status, _, _ in bars] == ["failed", "succeeded"]
     # The run took 122 s; the first attempt began at 17.6 s and took 6 s.
     assert [float(number) for number in bars[0][1:]] == pytest.approx([14.43, 4.92], abs=0.01)
     assert "2 attempts" in row
@@ -371,7 +372,7 @@ def test_a_dead_run_is_shown_as_interrupted_with_its_steps_and_can_be_resumed(
     run = journal_data.running_run()
     free_locks.add(run.pk)
     page = html(client, url_of(run))
-    assert "ended without a word" in page
+    assert "died without recording a result" in page
     assert f"--resume {run.pk[:8]}" in page
     assert set(statuses_of(page)) == {"interrupted", "succeeded"}
     assert "run.js" not in page
@@ -383,7 +384,7 @@ def test_a_running_batch_step_tells_how_far_it_is(client: Client) -> None:
     assert "5,000 of 20,000 (25%)" in row
     assert re.search(r"\d+/s, \d+(\.\d)?s left", row)
     assert "run.js" in page
-    assert "1 succeeded, 1 running, 2 to come" in page
+    assert "1 succeeded, 1 running, 2 remaining" in page
 
 
 def test_what_a_resumed_batch_had_done_before_says_nothing_about_its_rate(client: Client) -> None:
@@ -421,12 +422,12 @@ def test_a_thousand_steps_take_few_queries_and_no_output(
 def test_more_attempts_than_a_page_can_hold_leave_out_what_went_well(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("django_runbook.pages.attempts.MAX_ATTEMPTS", 50)
+    monkeypatch.setattr("django_runbook.pages.attempt_rows.MAX_ATTEMPTS", 50)
     run = journal_data.wide_run(60, status="failed")
     journal_data.Writer(run).step("bad", 60, 61, status="failed")
     page = html(client, url_of(run))
     # What failed is shown, and the first ones of those that went well.
-    assert "11 that succeeded are left out" in page
+    assert "11 successful steps are omitted" in page
     assert "60 succeeded, 1 failed" in page
     assert re.findall(r"<bdi>Step (\d+)</bdi>", page) == [str(number) for number in range(49)]
     assert page.count("<tr id=") == 50
@@ -435,7 +436,7 @@ def test_more_attempts_than_a_page_can_hold_leave_out_what_went_well(
 def test_a_step_that_succeeded_in_the_end_is_not_shown_as_failed_for_want_of_room(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("django_runbook.pages.attempts.MAX_ATTEMPTS", 50)
+    monkeypatch.setattr("django_runbook.pages.attempt_rows.MAX_ATTEMPTS", 50)
     run = journal_data.wide_run(60)
     rows = journal_data.Writer(run)
     rows.step("retried", 60, 61, status="failed")
@@ -446,7 +447,7 @@ def test_a_step_that_succeeded_in_the_end_is_not_shown_as_failed_for_want_of_roo
 
 
 def test_a_step_that_goes_well_leaves_a_page_that_is_full(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django_runbook.pages.attempts.MAX_ATTEMPTS", 50)
+    monkeypatch.setattr("django_runbook.pages.attempt_rows.MAX_ATTEMPTS", 50)
     run = journal_data.wide_run(60, status=RUNNING)
     step = journal_data.Writer(run).step("last", 60, None, status=RUNNING)
     answer = json.loads(html(client, live_of(run)))
@@ -466,17 +467,17 @@ def test_fifty_thousand_steps_take_few_queries_and_show_the_first_ones(
         page = html(client, url_of(run))
     assert page.count("<tr id=") == 2000
     assert "<bdi>Step 0</bdi>" in page
-    assert "48,000 that succeeded are left out" in page
+    assert "48,000 successful steps are omitted" in page
     assert len(page) < 2_000_000
 
 
 def test_failures_that_are_too_many_to_show_are_told_of(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django_runbook.pages.attempts.MAX_ATTEMPTS", 50)
+    monkeypatch.setattr("django_runbook.pages.attempt_rows.MAX_ATTEMPTS", 50)
     run = journal_data.wide_run(70, status="failed")
     StepRun.objects.filter(run=run, attempt=1).exclude(step_id__endswith="0").update(status="failed")
     page = html(client, url_of(run))
-    assert "7 that succeeded and 13 others are left out" in page
-    assert "7 succeeded, 50 failed, 13 that are not counted" in page
+    assert "7 successful and 13 other steps are omitted" in page
+    assert "7 succeeded, 50 failed, 13 not counted" in page
 
 
 def test_a_run_that_was_resumed_while_its_page_was_made_is_drawn(client: Client) -> None:
@@ -488,13 +489,13 @@ def test_a_run_that_was_resumed_while_its_page_was_made_is_drawn(client: Client)
 def test_a_run_without_steps_is_shown(client: Client) -> None:
     run = journal_data.new_run(status="failed", exit_code=75, reason="the lock is held", params={}, step_count=0)
     page = html(client, url_of(run))
-    assert "No step has begun." in page
+    assert "No step has started." in page
     assert "the lock is held" in page
 
 
 def test_a_parameter_that_held_a_secret_is_said_not_to_be_recorded(client: Client) -> None:
     run = journal_data.new_run(options={"withheld_params": ["key"], "only": []}, params={})
-    assert "not recorded, it held a secret" in html(client, url_of(run))
+    assert "not recorded, because it contained a secret" in html(client, url_of(run))
 
 
 def test_numbers_in_the_drawing_are_the_same_in_every_language(client: Client, settings: Settings) -> None:
@@ -576,7 +577,7 @@ def test_the_page_of_a_step_has_its_command_line_error_output_and_place(client: 
     assert "rebuild_index flights.Flight flights.Airport" in page
     assert "<b>TransportError</b>: <bdi>429 Too Many Requests" in page
     assert re.search(r"<details><summary>Traceback</summary><pre[^>]*>Traceback", page)
-    assert page.index("indexed 19000 rows") < page.index("1,234 lines were left out here") < page.index("giving up")
+    assert page.index("indexed 19000 rows") < page.index("1,234 lines omitted") < page.index("giving up")
     assert "runbooks/nightly.yml:" in page
 
 
@@ -613,7 +614,7 @@ def test_captured_output_is_shown_up_to_a_bound(client: Client) -> None:
 def test_a_captured_secret_is_said_not_to_be_stored(client: Client) -> None:
     run = journal_data.new_run()
     journal_data.Writer(run).step("get_token", is_output_secret=True)
-    assert "held a secret, and was not stored" in html(client, step_url(run, "get_token"))
+    assert "contained a secret and was not stored" in html(client, step_url(run, "get_token"))
 
 
 def test_the_list_of_steps_leads_to_the_runs(client: Client) -> None:
@@ -787,7 +788,7 @@ def test_without_the_permission_for_steps_a_run_shows_none_of_them() -> None:
     run = journal_data.failed_run()
     client = client_of(Run)
     page = html(client, url_of(run))
-    assert "You do not have the permission to view its steps." in page
+    assert "You do not have permission to view the steps." in page
     assert "rebuild_index" not in page
     assert client.get(live_of(run)).json()["rows"] == []
     assert client.get(step_url(run, "rebuild_index")).status_code == 403

@@ -48,6 +48,7 @@ VERBS: Final = frozenset(
     take
     tell terminate test time touch trace track translate treat trim try turn undo unlock unwrap update upload use
     validate verify wait wake walk warn watch widen wrap write yield
+    arrange buffer learn redraw size
     """.split()  # noqa: SIM905 - a text of words is easier to read
 )
 _IRREGULAR: Final = {"is": "be", "has": "have", "does": "do", "goes": "go"}

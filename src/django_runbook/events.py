@@ -1,6 +1,6 @@
-"""What happens during a run, as values: the runner emits them and knows nothing of who listens.
+"""Defines the events of a run, which the runner emits without knowing the listeners.
 
-All text in an event is masked already and free of control characters, so that a listener can write it anywhere.
+Listeners receive all text masked and free of control characters, so they can write it anywhere.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from django_runbook.results import Failure, Role, RunResult, StepResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """``at`` is the time of the event, aware, in UTC.
+    """Has its time in ``at``, aware and in UTC.
 
-    ``clock_seconds`` is what the monotonic clock says then: durations are differences of it, since ``at`` may go back.
+    ``clock_seconds`` is the monotonic time, for durations: ``at`` may go back when the clock is set.
     """
 
     at: datetime
@@ -26,10 +26,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Event):
-    """``step_count`` counts the commands of the file that are selected, without those of handlers.
+    """Is emitted first; ``step_count`` is the number of selected commands, without handlers.
 
-    ``inline_reason`` says why all steps run in the process of the run, and is empty where they do not. ``attempt`` is 1
-    unless the run is resumed; ``done_count`` counts the commands that earlier attempts have completed.
+    ``inline_reason`` is the reason why all steps run in-process, empty if they do not. ``attempt`` is 1 unless the run
+    is resumed; ``done_count`` is the number of commands that earlier attempts completed.
     """
 
     run_id: str
@@ -44,10 +44,10 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted(Event):
-    """A step is about to run. ``group_ids`` are the groups around it, outermost first.
+    """Is emitted before a step runs; ``group_ids`` are the groups around it, outermost first.
 
-    ``argv`` begins with the command's name; it is None for a group, and shows ``***`` under ``no_log``. A loop is a
-    group of ``item_count`` items. ``is_concurrent`` tells that other steps run at the same time.
+    ``argv`` starts with the name of the command; it is None for a group, and contains ``***`` with ``no_log``. A loop
+    is a group with an ``item_count``. ``is_concurrent`` is true if other steps may run at the same time.
     """
 
     step_id: str
@@ -63,7 +63,7 @@ class StepStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationRequested(Event):
-    """A question is about to be put to the person at the terminal: a reporter writes nothing there until its end."""
+    """Is emitted before a question at the terminal: a reporter writes nothing there until `ConfirmationEnded`."""
 
     step_id: str
     text: str
@@ -71,16 +71,16 @@ class ConfirmationRequested(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationEnded(Event):
-    """The question has its answer, or nobody is there any more to give one."""
+    """Is emitted after the question was answered or abandoned."""
 
     step_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockAwaited(Event):
-    """A lock is held by another run, and is waited for; ``step_id`` is empty for the lock of the run itself.
+    """Is emitted when the run waits for a lock; ``step_id`` is empty for the lock of the run itself.
 
-    ``holder`` is empty while what keeps the locks cannot be reached; ``reason`` says why then.
+    ``holder`` is empty while the lock store is unavailable; ``reason`` then describes the problem.
     """
 
     step_id: str
@@ -91,21 +91,21 @@ class LockAwaited(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryAwaited(Event):
-    """The database of the history is away or busy, and is waited for."""
+    """Is emitted when the run waits for the database of the run history, which is unavailable or busy."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockRetaken(Event):
-    """A lock of the run was lost, for example with its connection, and acquired again before anybody else had it."""
+    """Is emitted when a lock was lost, for example with its connection, and acquired again before any other process."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepOutputWritten(Event):
-    """One line of a step's output; ``stream`` is ``stdout`` or ``stderr``."""
+    """Carries one line of a step's output; ``stream`` is ``stdout`` or ``stderr``."""
 
     step_id: str
     stream: str
@@ -114,7 +114,7 @@ class StepOutputWritten(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepProgress(Event):
-    """How far a command says it is; ``total_count`` is None where it does not know."""
+    """Carries the progress that a command reports; ``total_count`` is None if it is unknown."""
 
     step_id: str
     done_count: int
@@ -124,7 +124,7 @@ class StepProgress(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptStarted(Event):
-    """Another attempt begins; the first one begins with the step."""
+    """Is emitted before each attempt but the first, which starts with the step."""
 
     step_id: str
     attempt: int
@@ -132,7 +132,7 @@ class AttemptStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFailed(Event):
-    """An attempt failed and another one follows after ``delay_seconds``."""
+    """Is emitted when an attempt failed and another one follows after ``delay_seconds``."""
 
     step_id: str
     attempt: int
@@ -143,7 +143,7 @@ class AttemptFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFinished(Event):
-    """A step, or a group, has its result; emitted for steps that were skipped or not run too."""
+    """Is emitted when a step or a group has a result, also if it was skipped or not run."""
 
     result: StepResult
     group_ids: tuple[str, ...] = ()
@@ -151,7 +151,7 @@ class StepFinished(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequested(Event):
-    """A signal asked the run to stop; ``is_immediate`` says that the current command is being ended now."""
+    """Is emitted when a signal asks the run to stop; ``is_immediate`` means that the current command is ended now."""
 
     signal_name: str
     is_immediate: bool

@@ -1,4 +1,4 @@
-"""Plain data to a column that gives it back exactly, and any text to one that every database takes."""
+"""Stores plain data exactly, and text in a form that every database accepts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 
 
-class JSONText(models.TextField):  # type: ignore[type-arg]  # said below, as the stubs want it
-    """JSON as text. The databases' own JSON types change what they store: the order of keys, large numbers, and
-    PostgreSQL refuses the NUL that a command may write."""
+class JSONText(models.TextField):  # type: ignore[type-arg]  # declared below, as the stubs require
+    """Stores JSON as text.
+
+    The databases' own JSON types change the order of keys and large numbers, and PostgreSQL rejects NUL characters.
+    """
 
     if TYPE_CHECKING:
         _pyi_private_set_type: Any
@@ -29,8 +31,8 @@ class JSONText(models.TextField):  # type: ignore[type-arg]  # said below, as th
         return json.dumps(self.value_from_object(obj))
 
 
-def storable(text: str) -> str:
-    """The text without what no database takes: halves of characters, and NUL."""
+def to_db_text(text: str) -> str:
+    """Remove NUL and escape lone surrogates, which databases do not accept."""
     if "\0" in text:
         text = text.replace("\0", "")
     try:

@@ -10,7 +10,6 @@ from typing import IO
 
 from django_runbook import checking, events, reporters
 from django_runbook.binding.binder import Binder
-from django_runbook.binding.plan import Plan
 from django_runbook.cleaning import Mask
 from django_runbook.console import Console, Streams
 from django_runbook.exceptions import InvalidUsage
@@ -21,6 +20,7 @@ from django_runbook.executors.spawner import Spawner
 from django_runbook.journal.listener import Journal
 from django_runbook.locks import namespace
 from django_runbook.locks.factory import Locks
+from django_runbook.planning.plan import Plan
 from django_runbook.process.connections import KnownConnections
 from django_runbook.process.files import kept_open
 from django_runbook.process.isolation import Isolation
@@ -32,7 +32,7 @@ from django_runbook.results import RunResult
 from django_runbook.runner import questions
 from django_runbook.runner import run as runner
 from django_runbook.runner.context import RunContext, RunOptions
-from django_runbook.runner.recording import NoRecorder
+from django_runbook.runner.recorder import NoRecorder
 from django_runbook.signals import SignalSender
 
 
@@ -109,7 +109,7 @@ def _new_fan_out(prepared: PreparedRun, streams: Streams) -> FanOut:
 
 def _report_from_threads(prepared: PreparedRun, emit: FanOut, stop: Stop) -> None:
     """Report stops, outages and lost locks, which other threads notice."""
-    stop.on_stop = lambda name, is_immediate: emit.report_meanwhile(
+    stop.on_stop = lambda name, is_immediate: emit.report_in_run(
         events.StopRequested(at=checking.now(), signal_name=name, is_immediate=is_immediate)
     )
     journal, mask = prepared.journal, prepared.mask
@@ -117,7 +117,7 @@ def _report_from_threads(prepared: PreparedRun, emit: FanOut, stop: Stop) -> Non
         journal.report_waiting(
             lambda reason: emit.report(events.HistoryAwaited(at=checking.now(), reason=clean_text(reason, mask)))
         )
-        journal.report_retaken(lambda name: emit.report_meanwhile(events.LockRetaken(at=checking.now(), name=name)))
+        journal.report_retaken(lambda name: emit.report_in_run(events.LockRetaken(at=checking.now(), name=name)))
 
 
 def _new_ask(prepared: PreparedRun, answers: IO[str] | None, stream: IO[str] | None) -> questions.Ask | None:

@@ -1,8 +1,8 @@
-"""The events of a run to Django's signals, for what a project wants to do with them.
+"""Sends the events of a run as Django signals.
 
 ``run_started`` is sent with ``run_id`` and ``event`` (a RunStarted), ``step_finished`` with ``run_id``, ``result`` (a
 StepResult) and ``event``, ``run_finished`` with ``run_id``, ``result`` (a RunResult) and ``event``. The sender is the
-class of the event. A receiver that raises ends no run: it is told of on standard error.
+class of the event. An exception in a receiver does not stop the run; it is logged to standard error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ run_finished = Signal()
 
 
 class SignalSender:
-    """Sends the signals of one run; listens as reporters do."""
+    """Sends the signals of one run; it receives events as reporters do."""
 
     def __init__(self, *, errors: IO[str], mask: Mask = str) -> None:
         self._errors = errors
@@ -39,12 +39,12 @@ class SignalSender:
                 self._send(run_finished, event, result=event.result)
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing: a signal needs no end."""
 
     def _send(self, signal: Signal, event: events.Event, **more: object) -> None:
         for receiver, answer in signal.send_robust(type(event), run_id=self._run_id, event=event, **more):
             if isinstance(answer, Exception):
                 name = getattr(receiver, "__qualname__", type(receiver).__name__)
                 kind = type(event).__name__
-                said = f"{name}, a receiver of {kind}, failed: {in_words(answer)}"
+                said = f"signal receiver {name} failed on {kind}: {in_words(answer)}"
                 self._errors.write(f"{cleaned_values(said, self._mask)}\n")

@@ -1,4 +1,4 @@
-"""A row to the statements that write it, each made once: the ORM takes longer to make one than a database to run it."""
+"""Writes rows by cached SQL statements, because the ORM takes longer to build a statement than a database to run it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 def insert(row: models.Model, *, using: str) -> None:
-    """Insert a row with a key that the database makes, as `Model.save` does, without its signals."""
+    """Insert a row with a generated key, as `Model.save` does but without signals."""
     connection = connections[using]
     statement, fields = _insert(type(row), connection.vendor, using)
     values = [one.get_db_prep_save(getattr(row, one.attname), connection=connection) for one in fields]
@@ -26,7 +26,7 @@ def insert(row: models.Model, *, using: str) -> None:
 
 
 def update(row: models.Model, changes: Mapping[str, Any], where: Mapping[str, Any], *, using: str) -> bool:
-    """Write the changes where the row is as ``where`` says; returns whether it was."""
+    """Update the row if it matches ``where``, and return whether it did."""
     connection = connections[using]
     statement, fields = _update(type(row), (tuple(changes), tuple(where)), connection.vendor, using)
     given = (*changes.values(), *where.values())
@@ -36,7 +36,7 @@ def update(row: models.Model, changes: Mapping[str, Any], where: Mapping[str, An
         return bool(cursor.rowcount > 0)
 
 
-# The vendor is part of the key because tests give an alias to another database.
+# The vendor is part of the key because tests use an alias for several databases.
 @cache
 def _insert(model: type[models.Model], vendor: str, using: str) -> tuple[str, tuple[Any, ...]]:
     connection = connections[using]

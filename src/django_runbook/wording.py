@@ -1,4 +1,4 @@
-"""Words that several rooms say in the same way."""
+"""Formats durations, counts and hints for messages."""
 
 from __future__ import annotations
 
@@ -48,7 +48,50 @@ def exact_duration(seconds: float) -> str:
     whole = round(seconds)
     if whole != seconds or whole < 60:
         return f"{seconds:g}s"
-    hours, rest = divmod(whole, 3600)
-    minutes, left = divmod(rest, 60)
-    parts = ((hours, "h"), (minutes, "m"), (left, "s"))
+    minutes, seconds_left = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = ((days, "d"), (hours, "h"), (minutes, "m"), (seconds_left, "s"))
     return "".join(f"{number}{unit}" for number, unit in parts if number)
+
+
+def short_duration(seconds: float) -> str:
+    """Format a measured duration: ``0.4s``, ``12s``, ``3m05s``, ``2h03m`` or ``2d03h``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02}s"
+    hours = round(seconds / 3600)
+    return f"{minutes // 60}h{minutes % 60:02}m" if hours < 24 else f"{hours // 24}d{hours % 24:02}h"
+
+
+def number_of(count: int, noun: str) -> str:
+    """Count things: ``1 item``, ``3 items``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def progress(done_count: int, total_count: int | None, failed_count: int = 0) -> str:
+    """Format counts: ``1,200 of 5,000 (24%), 3 failed``."""
+    text = f"{done_count:,}"
+    if total_count or total_count == done_count:
+        text += f" of {total_count:,}"
+    if total_count and 0 < done_count <= total_count:
+        text += f" ({100 * done_count // total_count}%)"
+    return f"{text}, {failed_count:,} failed" if failed_count else text
+
+
+def speed(rate_per_second: float, remaining_count: int = 0) -> str:
+    """Format a rate and the remaining time: ``300/s, 12s left``; empty without a rate."""
+    if not rate_per_second:
+        return ""
+    if rate_per_second >= 9.95:
+        text = f"{rate_per_second:,.0f}/s"
+    elif rate_per_second >= 1:
+        text = f"{rate_per_second:.1f}/s"
+    else:
+        text = f"{rate_per_second * 60:.1f}/min"
+    return f"{text}, {short_duration(remaining_count / rate_per_second)} left" if remaining_count > 0 else text

@@ -55,12 +55,12 @@ class Calls:
     """What the site can be told to do."""
 
     def __init__(self, directory: Path) -> None:
-        from django_runbook import admin
+        from django_runbook.admin import project_locks
         from django_runbook.locks.factory import Locks
 
         self._directory = directory
         self._locks: dict[str, FileLock] = {}
-        admin.new_lock = lambda: Locks(_Own(directory), name="own", options={})
+        project_locks.new_lock = lambda: Locks(_Own(directory), name="own", options={})
 
     def make(self, kind: str) -> str:
         """Store a run; one that is running holds its lock."""

@@ -60,7 +60,7 @@ def test_the_timeline_of_a_failed_run_is_to_scale(person: Person) -> None:
     assert drawn.get_attribute("aria-label") == "attempt 1: failed, 6.0s; attempt 2: succeeded, 14s"
     page.get_by_role("row", name="rebuild_index").get_by_role("link", name="rebuild_index").click()
     assert page.get_by_role("heading", name="Error").is_visible()
-    assert "1,234 lines were left out here" in page.locator(".rb-output").inner_text()
+    assert "1,234 lines omitted" in page.locator(".rb-output").inner_text()
 
 
 def test_a_running_run_moves_without_a_reload(person: Person) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from django_runbook.models import RUNNING, Run
-from django_runbook.pages.attempts import Attempt
+from django_runbook.pages.attempt_rows import Attempt
 from django_runbook.pages.axis import Axis
-from django_runbook.pages.progress import progress_of
-from django_runbook.pages.timeline import Frame, Timeline, timeline_of
+from django_runbook.pages.item_progress import item_progress
+from django_runbook.pages.timeline import RowContext, Timeline, timeline_of
 
 BEGIN = datetime.datetime(2026, 3, 2, 4, 30, tzinfo=datetime.UTC)
 
@@ -35,7 +35,7 @@ def run_of(seconds: float | None = 100, **more: Any) -> Run:
 
 def timeline(run: Run, *attempts: Attempt, now: float | None = None, is_gone: bool = False) -> Timeline:
     moment = None if now is None else at(now)
-    frame = Frame(now=moment, is_gone=is_gone, url_of=lambda pk: f"/{pk}/", failed_rows={})
+    frame = RowContext(now=moment, is_gone=is_gone, url_of=lambda pk: f"/{pk}/", failed_rows={})
     return timeline_of(run, attempts, frame)
 
 
@@ -113,7 +113,7 @@ def test_a_retried_step_shows_its_whole_duration_and_each_attempt_its_own() -> N
         attempt(3, "load", 75, 90, attempt=3, duration_seconds=90.2),
     ]
     (row,) = timeline(run_of(), *tried).rows
-    assert (row.duration, row.tries) == ("1m30s", "3 attempts")
+    assert (row.duration, row.attempts_text) == ("1m30s", "3 attempts")
     assert [bar.text.rpartition(", ")[2] for bar in row.bars] == ["10s", "5.0s", "15s"]
     # Of an attempt of the run that died nothing was measured.
     (row,) = timeline(run_of(), *tried[:2]).rows
@@ -144,19 +144,19 @@ def test_an_axis_of_any_length_has_a_few_round_times(seconds: float) -> None:
 
 def test_a_dead_run_has_no_step_at_work() -> None:
     rows = timeline(run_of(None, status=RUNNING), attempt(1, "work", 0, None, status=RUNNING), is_gone=True)
-    assert [row.look for row in rows.rows] == ["interrupted"]
-    assert [row.look for row in rows.failures] == ["interrupted"]
+    assert [row.status for row in rows.rows] == ["interrupted"]
+    assert [row.status for row in rows.failures] == ["interrupted"]
 
 
 def test_the_rate_counts_what_this_attempt_has_done() -> None:
     first = attempt(1, "batch", 0, 10, status="interrupted", done_count=500, total_count=1000)
     second = attempt(2, "batch", 20, None, status=RUNNING, done_count=700, total_count=1000)
-    progress = progress_of([first, second], now=at(40))
+    progress = item_progress([first, second], now=at(40))
     assert progress is not None
     assert (progress.text, progress.pace, progress.share) == ("700 of 1,000 (70%)", "10/s, 30s left", "70.00%")
 
 
 def test_a_step_that_does_not_know_its_total_has_a_rate_and_no_end() -> None:
-    progress = progress_of([attempt(1, "batch", 0, None, status=RUNNING, done_count=30)], now=at(60))
+    progress = item_progress([attempt(1, "batch", 0, None, status=RUNNING, done_count=30)], now=at(60))
     assert progress is not None
-    assert (progress.text, progress.pace, progress.share) == ("30", "0.5/s", "")
+    assert (progress.text, progress.pace, progress.share) == ("30", "30.0/min", "")

@@ -13,7 +13,7 @@ from django_runbook import events, reporters
 from django_runbook.events import Event
 from django_runbook.reporters import github
 from django_runbook.reporters.github import GitHubReporter
-from django_runbook.reporters.tree import Tree
+from django_runbook.reporters.step_tree import Tree
 from django_runbook.results import Failure, RunResult, RunStatus, StepStatus
 from tests.reporters.scenes import AT, BUG, CONCURRENT, RUN, ended, finished, progressed, started, tell, wrote
 
@@ -58,7 +58,7 @@ not run: Later (later): "two" failed
 skipped: Never (never): when: params.n > 1
 stopping: SIGTERM: stopping after the current command
 ::error title=Two (two)%3A failed::it went wrong (exit 3)%0Aand more
-::warning title=Flaky (flaky)%3A failed%2C which is ignored::ValueError: oops%0AFile "a.py", line 3, in handle
+::warning title=Flaky (flaky)%3A failed but ignored::ValueError: oops%0AFile "a.py", line 3, in handle
 failed: 1 succeeded, 1 failed but ignored, 1 failed, 1 not run, 1 skipped in 1m23s, exit code 1
 run 1f0d898b failed; resume with: python manage.py run_runbook daily.yml --resume 1f0d898b
 """
@@ -164,7 +164,7 @@ def test_a_failure_in_a_group_that_may_fail_is_a_warning() -> None:
     ]
     told = log([*listed, ended(listed, RunStatus.WARNING)])
     assert "::error" not in told
-    assert told.count("::warning title=A (a)%3A failed%2C which is ignored::") == told.count("::warning") == 1
+    assert told.count("::warning title=A (a)%3A failed but ignored::") == told.count("::warning") == 1
 
 
 def test_a_group_that_failed_by_its_own_is_told_although_a_failure_in_it_was_ignored() -> None:
@@ -186,7 +186,7 @@ def test_a_run_that_was_refused_is_an_error() -> None:
 
 def test_github_shows_what_there_is_when_the_run_breaks_off() -> None:
     told = log([*CONCURRENT[:11], finished("x", StepStatus.FAILED, failure=BUG)])
-    assert "::group::Import[3] (import[3]) (cut off)\n::stop-commands::token3\n$ import --n=3\nfirst of 3\n" in told
+    assert "::group::Import[3] (import[3]) (aborted)\n::stop-commands::token3\n$ import --n=3\nfirst of 3\n" in told
     assert told.count("::group::") == told.count("::endgroup::") == 3
     assert told.count("::error title=X (x)") == 1
 
@@ -204,7 +204,7 @@ def test_github_says_how_far_a_step_came_and_keeps_to_the_encoding_of_its_stream
             finished("a"),
         ],
     )
-    assert b"\\xfc\nprogress: 9,000 of 9,000, 1,000/s\n::t::\n" in raw.getvalue()
+    assert b"\\xfc\nprogress: 9,000 of 9,000 (100%), 1,000/s\n::t::\n" in raw.getvalue()
 
 
 def test_the_summary_is_a_table_that_no_name_breaks(tmp_path: Path) -> None:
@@ -240,10 +240,10 @@ def test_a_long_summary_stays_below_what_github_takes_and_keeps_what_failed() ->
     result = ended([*listed, finished("bad", StepStatus.FAILED, failure=BUG)], RunStatus.FAILED).result
     text = github.summary("Long", result, Tree())
     assert "| Bad (bad) | failed |" in text
-    assert "2000 more steps are not shown." in text
+    assert "Not shown: 2,000 more steps." in text
     wordy = [finished(f"s{n}", name="<" * 400, warnings=("|" * 400,)) for n in range(2000)]
     text = github.summary("Long", ended(wordy, RunStatus.SUCCEEDED).result, Tree())
-    assert "more steps are not shown." in text
+    assert "more steps." in text
     assert len(text.encode()) < 1024 * 1024
 
 

@@ -102,7 +102,7 @@ def test_a_tolerated_failure_is_no_failure_and_can_be_seen(tmp_path: Path) -> No
     root = written(tmp_path / "j.xml", RUN)
     assert cases(root)["Daily.group: Flaky"] == ["system-out"]
     text = root.findtext(".//testcase[@name='Flaky']/system-out")
-    assert text == 'failed, which is ignored: ValueError: oops\nFile "a.py", line 3, in handle'
+    assert text == 'failed but ignored: ValueError: oops\nFile "a.py", line 3, in handle'
 
 
 def test_a_failure_in_a_group_that_may_fail_is_no_failure(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_run_that_broke_off_is_written_with_what_is_known(tmp_path: Path) -> N
         "Daily: Two": ["error", "system-out"],
         "Daily: Daily": ["error"],
     }
-    assert root.findtext(".//testcase[@name='Two']/error") == "CutOff: the run broke off while the step ran"
+    assert root.findtext(".//testcase[@name='Two']/error") == "Aborted: the run was aborted while the step was running"
 
 
 def test_nothing_is_written_where_no_run_began(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_the_output_of_a_case_has_an_end(tmp_path: Path) -> None:
     text = root.findtext(".//system-out") or ""
     assert len(text) < 256 * 1024
     assert text.startswith("0 xxx")
-    assert "\n... 4800 lines left out ...\n4850 xxx" in text
+    assert "\n... 4,800 lines omitted ...\n4850 xxx" in text
 
 
 def test_all_outputs_together_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,7 @@ def test_all_outputs_together_have_an_end(tmp_path: Path, monkeypatch: pytest.Mo
     root = written(tmp_path / "j.xml", [*listed, ended(listed, RunStatus.SUCCEEDED)])
     texts = [element.text or "" for element in root.iter("system-out")]
     assert texts[:2] == ["12345", "12345"]
-    assert texts[2].startswith("(left out")
+    assert texts[2].startswith("(omitted")
     assert cases(root)["Daily: D"] == []
 
 

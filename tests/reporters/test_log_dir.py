@@ -44,7 +44,7 @@ def test_lines_are_there_at_once_in_the_order_of_both_streams(tmp_path: Path) ->
     tell(reporter, [CONCURRENT[0], started("a"), wrote("a", "out"), wrote("a", "err ü", "stderr"), wrote("a", "out")])
     assert files(tmp_path) == {f"{FOLDER}/001-a.log": f"{START}a\nout\nerr ü\nout\n"}
     reporter.close()
-    assert files(tmp_path)[f"{FOLDER}/001-a.log"].endswith("out\n=== cut off\n")
+    assert files(tmp_path)[f"{FOLDER}/001-a.log"].endswith("out\n=== interrupted\n")
 
 
 def test_attempts_are_told_apart(tmp_path: Path) -> None:

@@ -8,18 +8,18 @@ from tests.reporters.scenes import progressed
 
 def test_the_pace_is_that_of_the_last_half_a_minute() -> None:
     pace = Pace()
-    assert pace.words() == ""
+    assert pace.text() == ""
     for second in range(0, 100, 10):
         pace.add(progressed("a", second, 2000, seconds=second))
-    assert pace.words() == "90 of 2,000 (4%), 1.0/s, 31m50s left"
+    assert pace.text() == "90 of 2,000 (4%), 1.0/s, 31m50s left"
     for second in range(100, 160, 10):
         pace.add(progressed("a", 90 + 10 * (second - 90), 2000, seconds=second))
-    assert pace.words() == "690 of 2,000 (34%), 10/s, 2m11s left"
+    assert pace.text() == "690 of 2,000 (34%), 10/s, 2m11s left"
 
 
 def test_what_is_over_its_total_or_goes_back_is_told_as_it_is() -> None:
     pace = Pace()
     pace.add(progressed("a", 12, 10, seconds=0))
-    assert pace.words() == "12 of 10"
+    assert pace.text() == "12 of 10"
     pace.add(progressed("a", 3, 0, seconds=1, failed=2))
-    assert pace.words() == "3, 2 failed"
+    assert pace.text() == "3, 2 failed"

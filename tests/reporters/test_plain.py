@@ -68,7 +68,7 @@ def test_plain_at_verbosity_2_tells_everything_as_it_comes() -> None:
 def test_plain_keeps_head_and_tail_of_long_output() -> None:
     lines = [events.StepOutputWritten(at=AT, step_id="two", stream="stdout", line=f"line {n}") for n in range(1000)]
     told = plain([RUN[8], *lines, RUN[11]])
-    assert "| line 19\n    | ... 940 lines left out ...\n    | line 960\n" in told
+    assert "| line 19\n    | ... 940 lines omitted ...\n    | line 960\n" in told
     assert told.count("\n") < 80
 
 
@@ -161,7 +161,7 @@ def test_plain_tells_of_progress_every_ten_seconds_at_most() -> None:
         plain([started("fill"), *listed, finished("fill")])
         == """\
   progress fill: 2,000 of 4,000 (50%), 1 failed, 200/s, 10s left
-  progress fill: 4,000 of 4,000, 2 failed, 200/s
+  progress fill: 4,000 of 4,000 (100%), 2 failed, 200/s
   ok       Fill (fill, 1.2s)
 """
     )
@@ -181,9 +181,9 @@ def test_plain_shows_what_there_is_when_the_run_breaks_off(verbosity: int) -> No
     reporter.close()
     reporter.close()
     assert stream.getvalue().endswith(
-        "! cut off  Import[1] (import[1])\n    | first of 1\n    | second of 1\n"
-        "! cut off  Import[2] (import[2])\n    | first of 2\n    | second of 2\n"
-        "! cut off  Import[3] (import[3])\n    | first of 3\n    | second of 3\n"
+        "! aborted  Import[1] (import[1])\n    | first of 1\n    | second of 1\n"
+        "! aborted  Import[2] (import[2])\n    | first of 2\n    | second of 2\n"
+        "! aborted  Import[3] (import[3])\n    | first of 3\n    | second of 3\n"
     )
 
 

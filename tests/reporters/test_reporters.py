@@ -12,7 +12,7 @@ import pytest
 
 from django_runbook import events, reporters
 from django_runbook.events import Event
-from django_runbook.reporters import jsonl, texts
+from django_runbook.reporters import jsonl, phrases
 from django_runbook.reporters.fan_out import FanOut
 from django_runbook.reporters.github import GitHubReporter
 from django_runbook.reporters.plain import PlainReporter
@@ -66,14 +66,6 @@ def test_jsonl_has_the_names_of_each_event() -> None:
         "stop_requested": ["signal_name", "is_immediate"],
         "run_finished": ["result"],
     }
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.04, "0.0s"), (9.94, "9.9s"), (9.96, "10s"), (59.6, "1m00s"), (65, "1m05s"), (3600, "1h00m"), (7384, "2h03m")],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert texts.duration(seconds) == text
 
 
 def test_a_reporter_is_chosen_by_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,20 +146,20 @@ def test_nothing_that_happens_beside_the_steps_is_reported_after_the_summary() -
     stream = io.StringIO()
     fan_out = FanOut([PlainReporter(stream)], errors=io.StringIO())
     retaken = events.LockRetaken(at=AT, name="nightly")
-    fan_out.report_meanwhile(retaken)
+    fan_out.report_in_run(retaken)
     told = stream.getvalue()
     assert "nightly" in told
     for event in RUN:
         fan_out(event)
     ended = stream.getvalue()
-    fan_out.report_meanwhile(retaken)
+    fan_out.report_in_run(retaken)
     assert stream.getvalue() == ended != told
 
 
 def test_handlers_that_were_not_due_are_not_counted() -> None:
     steps = (result("one"), result("mail", StepStatus.SKIPPED, role=Role.ON_FAILURE, reason="not due"))
     run = RunResult(status=RunStatus.SUCCEEDED, exit_code=0, steps=steps)
-    assert texts.counts(run) == "1 succeeded"
+    assert phrases.counts(run) == "1 succeeded"
 
 
 @pytest.mark.parametrize("name", sorted(reporters.REPORTERS))
@@ -231,12 +223,12 @@ def test_a_resumed_run_says_so_in_its_first_line(name: str) -> None:
     tell(reporter, [start])
     reporter.close()
     first = stream.getvalue().splitlines()[0]
-    assert first.removeprefix("runbook: ") == "Daily: resumes run 1f0d898b, attempt 2: 3 steps are done (daily.yml)"
+    assert first.removeprefix("runbook: ") == "Daily: resuming run 1f0d898b, attempt 2, 3 completed steps (daily.yml)"
 
 
 def test_a_very_long_message_is_cut_in_the_line_of_its_step() -> None:
     failed = Failure(error_type="ValueError", message="x" * 100_000, exit_code=1)
-    assert texts.failure(failed) == f"ValueError: {'x' * 999}…"
+    assert phrases.failure(failed) == f"ValueError: {'x' * 999}…"
 
 
 def test_a_failed_check_names_the_first_problem_once_and_no_frame() -> None:
@@ -244,8 +236,8 @@ def test_a_failed_check_names_the_first_problem_once_and_no_frame() -> None:
     frames = 'T\n  File "/x/site-packages/django/core/management/base.py", line 573, in check'
     names = ("SystemCheckError", "CommandError")
     failed = Failure(error_type="SystemCheckError", message=text, exit_code=1, error_names=names, traceback=frames)
-    assert texts.failure(failed) == "SystemCheckError: ?: (app.E001) wrong"
-    assert texts.place(failed) == ""
+    assert phrases.failure(failed) == "SystemCheckError: ?: (app.E001) wrong"
+    assert phrases.place(failed) == ""
 
 
 @pytest.mark.parametrize("library", ["/usr/lib/python3.13/pathlib.py", "<frozen os>", "<frozen importlib._bootstrap>"])
@@ -256,6 +248,6 @@ def test_the_place_of_an_error_is_the_last_frame_that_is_not_a_librarys(library:
         f'  File "{library}", line 3, in open'
     )
     failed = Failure(error_type="OSError", message="no", exit_code=1, traceback=frames)
-    assert texts.place(failed) == 'File "/srv/app/commands/load.py", line 2, in handle'
+    assert phrases.place(failed) == 'File "/srv/app/commands/load.py", line 2, in handle'
     only = Failure(error_type="OSError", message="no", exit_code=1, traceback=frames.splitlines()[-1])
-    assert texts.place(only) == f'File "{library}", line 3, in open'
+    assert phrases.place(only) == f'File "{library}", line 3, in open'

@@ -10,7 +10,7 @@ import pytest
 
 from django_runbook import events, reporters
 from django_runbook.events import Event
-from django_runbook.reporters.live import Now, Terminal
+from django_runbook.reporters.live_display import Activities, Terminal
 from django_runbook.reporters.rich_ import RichReporter
 from django_runbook.results import RunStatus, StepStatus
 from tests.reporters.scenes import (
@@ -46,7 +46,7 @@ def drawn(listed: list[Event], *, verbosity: int = 1) -> str:
 def live(starts: list[events.StepStarted], others: list[Event], *, height: int = 40) -> list[str]:
     """The lines of the live display, without the spinners."""
     console = Terminal(io.StringIO(), width=80, height=height, force_terminal=False, get_time=lambda: 7.0)
-    now = Now(console)
+    now = Activities(console)
     now.step_count = 9
     for start in starts:
         now.start(start)
@@ -165,7 +165,7 @@ def test_the_live_display_shows_the_lock_that_is_waited_for_until_the_step_goes_
     stream = io.StringIO()
     reporter = reporter_to(stream)
     tell(reporter, [RUN[0], waited, RUN[1]])
-    assert not reporter._now._waiting
+    assert not reporter._activities._waiting
     reporter.close()
     assert '⧗ the lock "nightly" is held by another process' in stream.getvalue()
 

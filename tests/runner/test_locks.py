@@ -25,10 +25,11 @@ from django_runbook.locks.base import Holder, Lock, LockState, Probe
 from django_runbook.locks.held import HeldLock
 from django_runbook.process.deadlines import Branch, Halt
 from django_runbook.process.stopping import Stop
-from django_runbook.results import Failure, Past
+from django_runbook.results import Failure
 from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.finishing import StepFinisher
 from django_runbook.runner.locking import Locker
+from django_runbook.runner.past import Past
 from tests.runner.support import PATIENCE_SECONDS, run, start, wait_for
 
 

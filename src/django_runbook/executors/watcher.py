@@ -214,7 +214,9 @@ class WatchedProcess:
     def _warnings(self) -> Iterator[str]:
         names = self._ended.left_behind if self._ended is not None else ()
         if names:
-            found = "a process that it started was" if len(names) == 1 else f"{len(names)} processes that it started were"
+            found = (
+                "a process that it started was" if len(names) == 1 else f"{len(names)} processes that it started were"
+            )
             yield f"{found} still running, and ended: {', '.join(names)}"
 
     def _without_result(self, *, is_memory_short: bool) -> AttemptResult:

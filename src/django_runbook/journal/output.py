@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from typing import Final
 
-from django_runbook.fields import storable
+from django_runbook.fields import to_db_text
 
 HEAD_LINES: Final = 200
 TAIL_LINES: Final = 800
@@ -18,14 +18,14 @@ _PER_LINE: Final = 1
 class KeptOutput:
     """Takes lines; counts those that are neither in the head nor in the tail."""
 
-    __slots__ = ("_guard", "_head", "_head_length", "_is_head_full", "_tail", "_tail_length", "left_out_count")
+    __slots__ = ("_guard", "_head", "_head_length", "_is_head_full", "_tail", "_tail_length", "omitted_count")
 
     def __init__(self) -> None:
         # Lines are added by one thread, while another one writes what there is so far.
         self._guard = threading.Lock()
         self._head: list[str] = []
         self._tail: deque[str] = deque()
-        self._head_length = self._tail_length = self.left_out_count = 0
+        self._head_length = self._tail_length = self.omitted_count = 0
         self._is_head_full = False
 
     def add(self, line: str) -> None:
@@ -48,7 +48,7 @@ class KeptOutput:
         self._tail_length += length
         while len(self._tail) > TAIL_LINES or self._tail_length > tail_room:
             self._tail_length -= len(self._tail.popleft()) + _PER_LINE
-            self.left_out_count += 1
+            self.omitted_count += 1
 
     def columns(self) -> dict[str, object]:
         """Return the lines by the names of their columns."""
@@ -58,7 +58,7 @@ class KeptOutput:
     def _columns(self) -> dict[str, object]:
         if not self._head and not self._tail:
             return {}
-        columns: dict[str, object] = {"output_head": storable("\n".join(self._head))}
+        columns: dict[str, object] = {"output_head": to_db_text("\n".join(self._head))}
         if self._tail:
-            columns |= {"output_tail": storable("\n".join(self._tail)), "left_out_count": self.left_out_count}
+            columns |= {"output_tail": to_db_text("\n".join(self._tail)), "omitted_count": self.omitted_count}
         return columns

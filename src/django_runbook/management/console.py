@@ -14,7 +14,7 @@ from django_runbook.console import Streams
 from django_runbook.document import render
 from django_runbook.document.diagnostics import Diagnostic, has_errors
 from django_runbook.exceptions import InvalidRunbook
-from django_runbook.management.output import CleanCommand, prepare_capture
+from django_runbook.management.clean_command import CleanCommand, prepare_capture
 
 
 class CommandConsole:

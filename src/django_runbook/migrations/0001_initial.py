@@ -130,7 +130,7 @@ class Migration(migrations.Migration):
                 ('warnings', django_runbook.fields.JSONText(default=list)),
                 ('output_head', models.TextField(blank=True)),
                 ('output_tail', models.TextField(blank=True)),
-                ('left_out_count', models.PositiveBigIntegerField(default=0, help_text='Lines between the head and the tail.')),
+                ('omitted_count', models.PositiveBigIntegerField(default=0, help_text='Lines between the head and the tail.')),
                 ('output', django_runbook.fields.JSONText(null=True)),
                 ('is_output_secret', models.BooleanField(default=False)),
                 ('done_count', models.PositiveBigIntegerField(null=True)),

@@ -1,1 +1,1 @@
-"""Rows of runs to what a page shows of them; it knows neither requests nor permissions."""
+"""Prepares stored runs for display, independently of requests and permissions."""

@@ -1,4 +1,4 @@
-"""The attempts of a run's steps to the rows of its timeline: one for each step and each item of a loop."""
+"""Arranges attempts as the rows of a timeline, one for each step and each item of a loop."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Final
 
 from django.utils.safestring import SafeString
 
+from django_runbook import wording
 from django_runbook.models import RUNNING, Run, seconds_between
-from django_runbook.pages import words
-from django_runbook.pages.attempts import Attempt, retries
+from django_runbook.pages import display
+from django_runbook.pages.attempt_rows import Attempt, retries
 from django_runbook.pages.axis import Axis, Stretch, percent
-from django_runbook.pages.progress import Progress, progress_of
+from django_runbook.pages.item_progress import ItemProgress, item_progress
 from django_runbook.results import Role, RunStatus, StepStatus
 
 _MAX_DEPTH: Final = 8
@@ -26,30 +27,30 @@ _FAILURES: Final = {StepStatus.FAILED.value, StepStatus.TIMED_OUT.value, StepSta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One attempt, to scale; ``text`` says the same in words."""
+    """Draws one attempt to scale; ``text`` describes it."""
 
-    look: str
+    status: str
     stretch: Stretch
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A step as the timeline shows it. ``key`` stays the same while the run goes on; ``pk`` is its last attempt."""
+    """Shows a step; ``key`` is the same during the whole run, and ``pk`` is that of its last attempt."""
 
     key: int
     pk: int
     step_id: str
     name: str
     kind: str
-    look: str
+    status: str
     depth: int
     inside: str
     role: str
     note: str
     duration: str
-    tries: str
-    progress: Progress | None
+    attempts_text: str
+    progress: ItemProgress | None
     bars: tuple[Bar, ...]
     is_command: bool
     changed_at: datetime.datetime | None
@@ -57,54 +58,53 @@ class Row:
     failed_rows: FailedRowsLink | None
 
     @property
-    def mark(self) -> str:
-        """Its id on the page."""
+    def html_id(self) -> str:
         return f"rb-{self.key}"
 
     @property
     def badge(self) -> SafeString:
-        return words.badge(self.look)
+        return display.badge(self.status)
 
     @property
     def bars_text(self) -> str:
-        """The bars in words."""
+        """Describe the bars."""
         return "; ".join(bar.text for bar in self.bars)
 
     @property
     def is_failure(self) -> bool:
-        """Whether the run failed for it: a handler's failure is one too, a group's is that of a step inside."""
-        return self.is_command and self.look in _FAILURES
+        """Return whether it is a failed command; a group fails because of a step inside."""
+        return self.is_command and self.status in _FAILURES
 
     @property
     def is_ignored(self) -> bool:
-        """Whether its failure was ignored, which makes the run one with a warning."""
-        return self.is_command and self.look == words.IGNORED
+        """Return whether its failure was ignored, which gives the run a warning."""
+        return self.is_command and self.status == display.IGNORED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedRowsLink:
-    """Links to the failed rows of a batch command, with their number."""
+    """Links to the failed rows of a batch command."""
 
     count: int
     url: str
 
     @property
     def text(self) -> str:
-        return f"{words.number(self.count)} failed row{'' if self.count == 1 else 's'}"
+        return wording.number_of(self.count, "failed row")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """How many steps are in a state, and their part of a bar of all."""
+class StatusShare:
+    """Counts the steps with a status, and locates their section of the bar of all steps."""
 
-    look: str
+    status: str
     count: int
     x: str
     width: str
 
     @property
     def label(self) -> str:
-        return words.counted(self.look)
+        return display.counted(self.status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,58 +120,60 @@ class Timeline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """What the rows need besides the attempts. ``now`` is None where no process is at work; ``is_gone`` says that it
-    died; ``url_of`` leads from the key of an attempt to its page."""
+class RowContext:
+    """Holds the input of the rows besides the attempts.
+
+    ``now`` is None if no process is running; ``is_gone`` means that it died; ``url_of`` returns the URL of an attempt.
+    """
 
     now: datetime.datetime | None
     is_gone: bool
     url_of: Callable[[int], str]
     failed_rows: Mapping[str, FailedRowsLink]
-    # The groups in which the failure of a step was ignored.
+    # The groups in which a failure was ignored.
     warned: frozenset[str] = frozenset()
 
 
-def timeline_of(run: Run, attempts: Sequence[Attempt], frame: Frame) -> Timeline:
-    """The timeline of a run, in the order in which its steps stand in their files."""
-    axis = Axis.of(run, attempts, now=frame.now)
+def timeline_of(run: Run, attempts: Sequence[Attempt], context: RowContext) -> Timeline:
+    """Create the timeline of a run, in the order of the definitions of its steps."""
+    axis = Axis.of(run, attempts, now=context.now)
     steps: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in attempts:
         steps[attempt.step_id].append(attempt)
-    allowed = (mine[-1].group_ids for mine in steps.values() if mine[-1].ignored)
-    frame = replace(frame, warned=frozenset(group for groups in allowed for group in groups))
-    below: dict[str, list[str]] = defaultdict(list)
+    ignored = (mine[-1].group_ids for mine in steps.values() if mine[-1].ignored)
+    context = replace(context, warned=frozenset(group for groups in ignored for group in groups))
+    children: dict[str, list[str]] = defaultdict(list)
     for step_id, mine in steps.items():
-        # A group that is not among the rows, because there are too many, cannot hold any.
-        around = next((group for group in reversed(mine[-1].group_ids) if group in steps and group != step_id), "")
-        below[around].append(step_id)
+        # A group may be missing because there are too many rows.
+        parent = next((group for group in reversed(mine[-1].group_ids) if group in steps and group != step_id), "")
+        children[parent].append(step_id)
 
     def walk(group: str, *, depth: int, path: str, role: str) -> Iterator[Row]:
-        for step_id in sorted(below.pop(group, ()), key=lambda step_id: _place(steps[step_id])):
+        for step_id in sorted(children.pop(group, ()), key=lambda step_id: _place(steps[step_id])):
             mine = steps[step_id]
             last = mine[-1]
-            yield _row(mine, frame, axis, depth=depth, inside=path, is_first_of_role=last.role != role)
+            yield _row(mine, context, axis, depth=depth, inside=path, is_first_of_role=last.role != role)
             yield from walk(step_id, depth=depth + 1, path=last.name, role=last.role)
 
     return Timeline(axis=axis, rows=tuple(walk("", depth=0, path="", role=Role.STEP.value)))
 
 
-def shares(rows: Iterable[Row], *, step_count: int, succeeded_count: int = 0) -> list[Share]:
-    """How many commands of the file are in which state, those that are to come with the ones that were not run."""
-    counts = Counter(row.look for row in rows if row.is_command)
+def shares(rows: Iterable[Row], *, step_count: int, succeeded_count: int = 0) -> list[StatusShare]:
+    """Count the commands of the file by status; the rest of the bar is for commands without a row."""
+    counts = Counter(row.status for row in rows if row.is_command)
     counts[StepStatus.SUCCEEDED.value] += succeeded_count
     total = max(step_count, sum(counts.values()), 1)
     found, place = [], 0.0
-    for look in words.LABELS:
-        if counts[look]:
-            width = 100 * counts[look] / total
-            found.append(Share(look=look, count=counts[look], x=percent(place), width=percent(width)))
+    for status in display.LABELS:
+        if counts[status]:
+            width = 100 * counts[status] / total
+            found.append(StatusShare(status=status, count=counts[status], x=percent(place), width=percent(width)))
             place += width
     return found
 
 
 def _place(attempts: Sequence[Attempt]) -> tuple[int, int, tuple[int, ...], int]:
-    """Where a step stands among its neighbours: those of a group are in one file, the items of a loop on one line."""
+    """Return the sort key of a step in its group, whose steps are in one file; items of a loop are on one line."""
     last = attempts[-1]
     found = _INDEXES.search(last.step_id)
     indexes = tuple(int(index) for index in found[1].split(",")) if found else ()
@@ -179,7 +181,7 @@ def _place(attempts: Sequence[Attempt]) -> tuple[int, int, tuple[int, ...], int]
 
 
 def _row(
-    attempts: Sequence[Attempt], frame: Frame, axis: Axis, *, depth: int, inside: str, is_first_of_role: bool
+    attempts: Sequence[Attempt], context: RowContext, axis: Axis, *, depth: int, inside: str, is_first_of_role: bool
 ) -> Row:
     last = attempts[-1]
     tried = [attempt for attempt in attempts if attempt.started_at is not None]
@@ -189,29 +191,29 @@ def _row(
         step_id=last.step_id,
         name=last.name or last.step_id,
         kind=last.kind,
-        look=_look(last, frame),
+        status=_status(last, context),
         depth=min(depth, _MAX_DEPTH),
         inside=inside,
-        role=words.ROLES.get(last.role, last.role) if is_first_of_role else "",
+        role=display.ROLES.get(last.role, last.role) if is_first_of_role else "",
         note=_note(last),
-        duration=_took(attempts, frame),
-        tries=f"{words.number(len(tried))} attempts" if len(tried) > 1 else "",
-        progress=progress_of(attempts, now=frame.now),
+        duration=_took(attempts, context),
+        attempts_text=f"{display.number(len(tried))} attempts" if len(tried) > 1 else "",
+        progress=item_progress(attempts, now=context.now),
         bars=tuple(
-            _bar(attempt, frame, axis, is_retry=is_retry)
+            _bar(attempt, context, axis, is_retry=is_retry)
             for attempt, is_retry in zip(tried, retries(tried), strict=True)
         ),
         is_command=last.kind == "command",
         changed_at=last.finished_at or last.started_at,
-        url=frame.url_of(last.pk),
-        failed_rows=frame.failed_rows.get(last.step_id),
+        url=context.url_of(last.pk),
+        failed_rows=context.failed_rows.get(last.step_id),
     )
 
 
-def _look(attempt: Attempt, frame: Frame) -> str:
-    look = words.look_of(attempt.status, ignored=attempt.ignored, is_gone=frame.is_gone)
-    is_warned = look == StepStatus.SUCCEEDED and attempt.step_id in frame.warned
-    return RunStatus.WARNING.value if is_warned else look
+def _status(attempt: Attempt, context: RowContext) -> str:
+    status = display.display_status(attempt.status, ignored=attempt.ignored, is_gone=context.is_gone)
+    is_warned = status == StepStatus.SUCCEEDED and attempt.step_id in context.warned
+    return RunStatus.WARNING.value if is_warned else status
 
 
 def _note(attempt: Attempt) -> str:
@@ -222,25 +224,25 @@ def _note(attempt: Attempt) -> str:
     return attempt.reason
 
 
-def _took(attempts: Sequence[Attempt], frame: Frame) -> str:
-    """Write how long a step took in the last attempt of the run, with its retries and the pauses between them."""
+def _took(attempts: Sequence[Attempt], context: RowContext) -> str:
+    """Format the duration of a step in the last attempt of the run, with its retries and the pauses between them."""
     last = attempts[-1]
     if last.duration_seconds is not None:
-        return words.took(last.duration_seconds)
+        return display.took(last.duration_seconds)
     begins = [one.started_at for one in attempts if one.run_attempt == last.run_attempt and one.started_at is not None]
-    end = last.finished_at or (frame.now if last.status == RUNNING else None)
-    return words.took(seconds_between(begins[0] if begins else None, end))
+    end = last.finished_at or (context.now if last.status == RUNNING else None)
+    return display.took(seconds_between(begins[0] if begins else None, end))
 
 
-def _bar(attempt: Attempt, frame: Frame, axis: Axis, *, is_retry: bool) -> Bar:
+def _bar(attempt: Attempt, context: RowContext, axis: Axis, *, is_retry: bool) -> Bar:
     assert attempt.started_at is not None
-    look = _look(attempt, frame)
-    seconds = attempt.took_seconds(is_retry=is_retry, now=frame.now)
-    # An end that is earlier than its begin is that of a clock which was set back.
+    status = _status(attempt, context)
+    seconds = attempt.took_seconds(is_retry=is_retry, now=context.now)
+    # The clock may have been set back, so the stored end is not used.
     end = None if seconds is None else attempt.started_at + datetime.timedelta(seconds=seconds)
-    took = words.took(seconds)
+    took = display.took(seconds)
     return Bar(
-        look=look,
+        status=status,
         stretch=axis.stretch(attempt.started_at, end, attempt.run_attempt),
-        text=f"attempt {attempt.attempt}: {words.LABELS.get(look, look)}{f', {took}' if took else ''}",
+        text=f"attempt {attempt.attempt}: {display.LABELS.get(status, status)}{f', {took}' if took else ''}",
     )

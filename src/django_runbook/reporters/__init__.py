@@ -1,4 +1,4 @@
-"""Events to something that a person or a program reads; each reporter is imported when it is chosen."""
+"""Chooses the reporter, which turns events into output, and imports only the one in use."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import IO, Final, Protocol
 
 from django_runbook.events import Event
 
-# The name of a reporter and the module that has its `build`.
+# Each reporter with the module that has its `build` function.
 REPORTERS: Final = {
     "plain": "django_runbook.reporters.plain",
     "rich": "django_runbook.reporters.rich_",
     "jsonl": "django_runbook.reporters.jsonl",
     "github": "django_runbook.reporters.github",
 }
-# The same for those that write files beside it, by the name of their option.
+# The same for additional reporters that write files, by the name of their option.
 FILES: Final = {
     "junit": "django_runbook.reporters.junit",
     "log_dir": "django_runbook.reporters.log_dir",
@@ -23,7 +23,7 @@ FILES: Final = {
 
 
 class Reporter(Protocol):
-    """Is called with each event, and closed once at the end, also when the run broke off."""
+    """Receives each event, and is closed once at the end, also if the run aborts."""
 
     def __call__(self, event: Event) -> None: ...
 
@@ -31,9 +31,9 @@ class Reporter(Protocol):
 
 
 def choose(stream: IO[str]) -> str:
-    """The reporter for a stream when none was asked for: rich on a terminal, plain elsewhere.
+    """Choose the default reporter: rich on a terminal, github on standard output of a GitHub Actions job, else plain.
 
-    In a job of GitHub Actions it is github, for the output of the process itself: nobody else reads its commands.
+    GitHub Actions interprets only the standard output of the process, so other streams get plain lines.
     """
     if stream.isatty():
         can_draw = os.environ.get("TERM", "dumb") != "dumb" and _has_any_character(stream)
@@ -55,13 +55,13 @@ def _is_standard_output(stream: IO[str]) -> bool:
 def build(
     name: str, *, stream: IO[str], verbosity: int = 1, no_color: bool = False, force_color: bool = False
 ) -> Reporter:
-    """The reporter of this name, which writes to the stream."""
+    """Create the reporter with this name on a stream."""
     module = importlib.import_module(REPORTERS[name])
     reporter: Reporter = module.build(stream=stream, verbosity=verbosity, no_color=no_color, force_color=force_color)
     return reporter
 
 
 def build_file(name: str, path: str) -> Reporter:
-    """The reporter of this name, which writes to this file or folder."""
+    """Create the reporter with this name, which writes to a file or a directory."""
     reporter: Reporter = importlib.import_module(FILES[name]).build(path)
     return reporter

@@ -1,6 +1,6 @@
 """Dispatches events to critical listeners, then to reporters; one that fails is reported once and dropped.
 
-Every event passes through here, and is masked and cleaned: no listener gets a secret or a control character.
+Each event is masked and cleaned first: no listener receives a secret or a control character.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from django_runbook.reporters import Reporter
 
 
 class FanOut:
-    """Calls the critical listeners first, whose RunbookError is the caller's and ends their listening, then reporters.
+    """Calls the critical listeners first, then the reporters.
 
-    ``files`` are the reporters that write a file, by the options that ask for them: what they could not write is a
-    warning of the run. ``mask`` hides the secrets of the run.
+    A RunbookError of a critical listener is raised to the caller, and no critical listener is called again. ``files``
+    are the reporters that write a file, by their option; if one fails, the run gets a warning. ``mask`` hides secrets.
     """
 
     def __init__(
@@ -49,20 +49,20 @@ class FanOut:
                 for listener in tuple(self._critical):
                     listener(event)
             except RunbookError:
-                # What follows would not fit to what is missing.
+                # Later events would be inconsistent without this one.
                 self._critical = ()
                 raise
             finally:
                 self._report(event)
 
-    def report_meanwhile(self, event: Event) -> None:
-        """Report what happens beside the steps, as long as the run has not ended: its summary comes last."""
+    def report_in_run(self, event: Event) -> None:
+        """Report an event from outside the steps, unless the run has ended: its summary comes last."""
         with self._lock:
             if not self._is_over:
                 self.report(event)
 
     def report(self, event: Event) -> None:
-        """Report an event to the reporters alone, from any thread."""
+        """Pass an event to the reporters only; may be called from any thread."""
         self._report(self._clean(event))
 
     def _clean(self, event: Event) -> Event:
@@ -76,7 +76,7 @@ class FanOut:
                 self._call(reporter, event)
 
     def write_files(self, event: RunFinished) -> tuple[str, ...]:
-        """Have the files written, before the end of the run is reported; return what could not be written."""
+        """Write the files before the end of the run is reported, and return a warning for each failure."""
         event = cleaned_values(event, self._mask)
         with self._lock:
             for reporter in self._files.values():
@@ -87,7 +87,7 @@ class FanOut:
             return tuple(self._warnings)
 
     def close(self) -> None:
-        """Close all reporters that are left."""
+        """Close the remaining reporters."""
         with self._lock:
             for reporter in tuple(self._reporters):
                 self._close(reporter)
@@ -95,16 +95,16 @@ class FanOut:
     def _call(self, reporter: Reporter, event: Event) -> None:
         try:
             reporter(event)
-        except Exception as error:  # noqa: BLE001 - no reporter may end a run
+        except Exception as error:  # noqa: BLE001 - no reporter may stop a run
             self._drop(reporter, error)
-            # It gives back its files and its hold on the terminal, as far as it can; why it failed is reported.
+            # Closing releases its files and the terminal; the cause of the failure is reported already.
             with contextlib.suppress(Exception):
                 reporter.close()
 
     def _close(self, reporter: Reporter) -> None:
         try:
             reporter.close()
-        except Exception as error:  # noqa: BLE001 - no reporter may end a run
+        except Exception as error:  # noqa: BLE001 - no reporter may stop a run
             self._drop(reporter, error)
         else:
             self._reporters.remove(reporter)
@@ -118,5 +118,5 @@ class FanOut:
         try:
             self._errors.write(f"{type(reporter).__name__} failed and was disabled: {what}\n")
         except (OSError, ValueError):
-            # Standard error is gone too.
+            # Standard error is closed too.
             return

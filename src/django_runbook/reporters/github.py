@@ -1,6 +1,6 @@
-"""Events to the log of a GitHub Actions job: a group for each step, annotations, and a summary of the run.
+"""Writes the log of a GitHub Actions job: a group for each step, annotations, and a summary of the run.
 
-What commands write is data there as well: see https://docs.github.com/actions/reference/workflow-commands-for-github-actions.
+Output of commands must not be interpreted: see https://docs.github.com/actions/reference/workflow-commands-for-github-actions.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
-from django_runbook import events
+from django_runbook import events, wording
 from django_runbook.events import Event
-from django_runbook.reporters import texts
-from django_runbook.reporters.keeping import Spool
+from django_runbook.reporters import phrases
+from django_runbook.reporters.buffers import SpooledBuffer
 from django_runbook.reporters.pace import Pace
-from django_runbook.reporters.tree import Tree
+from django_runbook.reporters.step_tree import Tree
 from django_runbook.results import RunResult, StepResult, StepStatus
 
-# A summary of more than 1 MiB is refused as a whole, and other programs of the job may add to it.
+# GitHub rejects a summary of more than 1 MiB, and other programs of the job may add to it.
 _MAX_SUMMARY: Final = 512 * 1024
 _MAX_CELL: Final = 300
 _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#+!|~@])")
@@ -38,21 +38,21 @@ _ICONS: Final = {
 
 
 @dataclass(slots=True, kw_only=True)
-class _Running:
-    """A command that has not ended; ``spool`` has its output where other steps run at the same time."""
+class _LogGroup:
+    """Holds the state of a running command; ``buffer`` has the output of a concurrent one."""
 
     name: str
     argv: tuple[str, ...]
-    spool: Spool | None
+    buffer: SpooledBuffer | None
     pace: Pace = field(default_factory=Pace)
     token: str = ""
 
 
 class GitHubReporter:
-    """Writes each command as a group that can be opened; one that runs beside others is written whole at its end.
+    """Writes each command as a group that can be expanded; a concurrent command is written when it ends.
 
-    While output is shown, the runner of GitHub is told to take nothing in it for a command to itself, until it reads a
-    token that nobody can guess. Annotations come at the end, when it is known which failure is ignored.
+    While output is shown, GitHub's runner ignores workflow commands until it reads a secret token. Annotations come at
+    the end, when it is known which failures are ignored.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class GitHubReporter:
         self._new_token = new_token
         self._tree = Tree()
         self._name = ""
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, _LogGroup] = {}
         self._results: dict[str, StepResult] = {}
         self._is_finished = False
 
@@ -80,17 +80,17 @@ class GitHubReporter:
         match event:
             case events.RunStarted():
                 self._name = event.name
-                self._say(f"runbook: {texts.heading(event)}")
+                self._write_report(f"runbook: {phrases.heading(event)}")
                 if event.inline_reason:
-                    self._say(texts.inline(event))
+                    self._write_report(phrases.inline(event))
             case events.StepStarted():
                 self._start(event)
             case events.HistoryAwaited():
-                self._say(f"waiting: {texts.waiting(event)}")
+                self._write_report(f"waiting: {phrases.waiting(event)}")
             case events.LockAwaited():
-                self._say(f"waiting: {event.step_id}{': ' if event.step_id else ''}{texts.waiting(event)}")
+                self._write_report(f"waiting: {event.step_id}{': ' if event.step_id else ''}{phrases.waiting(event)}")
             case events.LockRetaken():
-                self._command("warning", texts.retaken(event), title=self._name)
+                self._command("warning", phrases.retaken(event), title=self._name)
             case events.StepOutputWritten():
                 self._output(event.step_id, event.line)
             case events.StepProgress():
@@ -101,45 +101,45 @@ class GitHubReporter:
             case events.StepFinished():
                 self._finish(event.result)
             case events.StopRequested():
-                self._say(f"stopping: {texts.stopping(event)}")
+                self._write_report(f"stopping: {phrases.stopping(event)}")
             case events.RunFinished():
-                self._sum_up(event.result)
+                self._summarize(event.result)
 
     def close(self) -> None:
-        """Where the run broke off, show what there is."""
+        """Show what is known if the run was aborted."""
         for running in self._running.values():
-            self._end_group(running, title=f"{running.name} (cut off)")
+            self._end_group(running, title=f"{running.name} (aborted)")
         self._running.clear()
         if not self._is_finished:
             self._annotate_all(self._results.values())
         self._stream.flush()
 
     def _start(self, event: events.StepStarted) -> None:
-        name = texts.labelled(event.name, event.step_id)
+        name = phrases.labelled(event.name, event.step_id)
         if event.item_count is not None:
-            self._say(f"loop: {name}: {texts.items(event.item_count)}")
+            self._write_report(f"loop: {name}: {wording.number_of(event.item_count, 'item')}")
         elif event.argv is None:
-            self._say(f"group: {name}")
+            self._write_report(f"group: {name}")
         else:
-            running = _Running(name=name, argv=event.argv, spool=Spool() if event.is_concurrent else None)
+            running = _LogGroup(name=name, argv=event.argv, buffer=SpooledBuffer() if event.is_concurrent else None)
             self._running[event.step_id] = running
-            if running.spool is None:
+            if running.buffer is None:
                 self._begin_group(running, title=name)
 
-    def _begin_group(self, running: _Running, *, title: str) -> None:
+    def _begin_group(self, running: _LogGroup, *, title: str) -> None:
         self._command("group", title)
         running.token = self._new_token()
         self._command("stop-commands", running.token)
         self._write(f"$ {' '.join(running.argv)}")
 
-    def _end_group(self, running: _Running, *, title: str, traceback: str = "") -> None:
-        if running.spool is not None:
+    def _end_group(self, running: _LogGroup, *, title: str, traceback: str = "") -> None:
+        if running.buffer is not None:
             self._begin_group(running, title=title)
-            for line in running.spool.lines():
+            for line in running.buffer.lines():
                 self._write(line)
-            running.spool.close()
-        if words := running.pace.words():
-            self._write(f"progress: {words}")
+            running.buffer.close()
+        if text := running.pace.text():
+            self._write(f"progress: {text}")
         for line in traceback.splitlines() if self._verbosity > 1 else ():
             self._write(line)
         self._command(running.token)
@@ -147,29 +147,31 @@ class GitHubReporter:
 
     def _output(self, step_id: str, line: str) -> None:
         running = self._running.get(step_id)
-        if running is not None and running.spool is not None:
-            running.spool.add(line)
+        if running is not None and running.buffer is not None:
+            running.buffer.add(line)
         elif running is not None:
             self._write(line)
 
     def _retry(self, event: events.AttemptFailed) -> None:
-        text = f"retry: {event.step_id}: {texts.attempt(event)}; next in {texts.duration(event.delay_seconds)}"
+        text = (
+            f"retry: {event.step_id}: {phrases.attempt(event)}; next in {wording.short_duration(event.delay_seconds)}"
+        )
         if event.step_id in self._running:
             self._output(event.step_id, text)
         else:
-            self._say(text)
+            self._write_report(text)
 
     def _finish(self, result: StepResult) -> None:
         self._results[result.step_id] = result
         if running := self._running.pop(result.step_id, None):
             traceback = result.failure.traceback if result.failure is not None else ""
-            self._end_group(running, title=texts.timed(result), traceback=traceback)
+            self._end_group(running, title=phrases.timed(result), traceback=traceback)
         if result.is_group and result.status is StepStatus.SUCCEEDED:
             return
-        note = texts.note(result)
-        self._say(f"{texts.status(result)}: {texts.timed(result)}{': ' if note else ''}{note}")
+        note = phrases.note(result)
+        self._write_report(f"{phrases.status(result)}: {phrases.timed(result)}{': ' if note else ''}{note}")
 
-    def _sum_up(self, result: RunResult) -> None:
+    def _summarize(self, result: RunResult) -> None:
         self._is_finished = True
         self._annotate_all(result.steps)
         if result.reason:
@@ -177,55 +179,55 @@ class GitHubReporter:
             self._command(kind, result.reason, title=f"{self._name}: nothing was run")
         for warning in result.warnings:
             self._command("warning", warning, title=self._name)
-        self._say(f"{result.status}: {texts.summary(result)}")
+        self._write_report(f"{result.status}: {phrases.summary(result)}")
         if result.advice:
-            self._say(result.advice)
+            self._write_report(result.advice)
         if self._summary is not None:
-            # Other programs of the same job have written to it.
+            # Other programs of the job may have written to it.
             with self._summary.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(summary(self._name, result, self._tree))
 
     def _annotate_all(self, steps: Iterable[StepResult]) -> None:
-        """Errors first: GitHub shows ten of each kind."""
+        """Write errors before warnings: GitHub shows ten of each."""
         listed = list(steps)
         causes = self._tree.causes(listed)
         for step in (step for step, is_ignored in causes if not is_ignored):
             self._annotate(
-                "error", step, title=f"{texts.labelled(step.name, step.step_id)}: {texts.words(step.status)}"
+                "error", step, title=f"{phrases.labelled(step.name, step.step_id)}: {phrases.words(step.status)}"
             )
         for step in (step for step, is_ignored in causes if is_ignored):
             self._annotate(
                 "warning",
                 step,
-                title=f"{texts.labelled(step.name, step.step_id)}: {texts.words(step.status)}, which is ignored",
+                title=f"{phrases.labelled(step.name, step.step_id)}: {phrases.words(step.status)} but ignored",
             )
         for step in listed:
             for warning in step.warnings:
-                self._annotate("warning", step, title=texts.labelled(step.name, step.step_id), message=warning)
+                self._annotate("warning", step, title=phrases.labelled(step.name, step.step_id), message=warning)
 
     def _annotate(self, kind: str, step: StepResult, *, title: str, message: str = "") -> None:
         place = {"file": self._place(step.file), "line": str(step.line)} if step.file and step.line else {}
-        self._command(kind, message or texts.explanation(step), **place, title=title)
+        self._command(kind, message or phrases.explanation(step), **place, title=title)
 
     def _command(self, name: str, data: str = "", **properties: str) -> None:
         listed = ",".join(f"{key}={_escape_property(value)}" for key, value in properties.items())
         self._write(f"::{name}{' ' if listed else ''}{listed}::{_escape(data)}")
 
-    def _say(self, line: str) -> None:
-        """A line of our own, which begins with a word of ours; the older form of a command can stand anywhere in it."""
+    def _write_report(self, line: str) -> None:
+        """Write a line of the report, which may contain no command in the older form ``##[…]``."""
         self._write(line.replace("##[", "# #["))
 
     def _write(self, line: str) -> None:
-        self._stream.write(texts.fitting(texts.one_line(line), self._stream) + "\n")
+        self._stream.write(phrases.encodable(phrases.one_line(line), self._stream) + "\n")
         self._stream.flush()
 
 
 def summary(name: str, result: RunResult, tree: Tree) -> str:
-    """A run as Markdown; where it has more steps than there is room for, those that went well are left out first."""
+    """Summarize a run as Markdown; if there are too many steps, successful ones are omitted first."""
     head = [
         f"### {_markdown(name)}: {result.status}",
         "",
-        _markdown(texts.summary(result)),
+        _markdown(phrases.summary(result)),
         "",
         "| | Step | Status | Time | Note |",
         "|---|---|---|---:|---|",
@@ -234,8 +236,8 @@ def summary(name: str, result: RunResult, tree: Tree) -> str:
     rows = _fitting_rows(listed, tree)
     if len(rows) < len(listed):
         rows = _fitting_rows([(depth, step) for depth, step in listed if step.is_failure or step.warnings], tree)
-    left_out = len(listed) - len(rows)
-    note = ["", f"{left_out} more steps are not shown."] if left_out else []
+    omitted_count = len(listed) - len(rows)
+    note = ["", f"Not shown: {wording.number_of(omitted_count, 'more step')}."] if omitted_count else []
     advice = ["", _markdown(result.advice)] if result.advice else []
     return "\n".join([*head, *rows, *note, *advice, "", ""])
 
@@ -253,16 +255,16 @@ def _fitting_rows(listed: Iterable[tuple[int, StepResult]], tree: Tree) -> list[
 
 def _row(depth: int, step: StepResult, tree: Tree) -> str:
     icon = ":warning:" if step.ignored or tree.has_ignored(step) else _ICONS[step.status]
-    spent = texts.duration(step.duration_seconds) if step.attempt_count else ""
+    spent = wording.short_duration(step.duration_seconds) if step.attempt_count else ""
     name = _markdown(step.name)
-    # An id is not cut off with a long name.
+    # A long name is truncated, its ID is not.
     name += "" if step.name == step.step_id else f" ({_markdown(step.step_id)})"
     cells = (icon, "&emsp;" * depth + (f"**{name}**" if step.is_group else name), tree.status(step), spent)
     return "| " + " | ".join((*cells, _markdown(tree.note(step)))) + " |"
 
 
 def _markdown(text: str) -> str:
-    """Text that stands for itself, also in a cell of a table."""
+    """Escape text for Markdown, also for a table cell."""
     line = " ".join(text.split())
     if len(line) > _MAX_CELL:
         line = line[: _MAX_CELL - 1] + "…"
@@ -278,13 +280,13 @@ def _escape_property(text: str) -> str:
 
 
 def in_workspace(file: str, *, workspace: str, directory: Path) -> str:
-    """The path of a file as annotations need it: from the root of the repository."""
+    """Return the path of a file relative to the root of the repository, as annotations need it."""
     path = Path(os.path.normpath(directory / file))
     return path.relative_to(workspace).as_posix() if workspace and path.is_relative_to(workspace) else file
 
 
 def build(*, stream: IO[str], verbosity: int, no_color: bool, force_color: bool) -> GitHubReporter:
-    """A reporter for a job of GitHub Actions, which says in its environment where the summary goes."""
+    """Create a reporter, which finds the path of the summary in the environment of the job."""
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     place = functools.partial(in_workspace, workspace=os.environ.get("GITHUB_WORKSPACE", ""), directory=Path.cwd())
     return GitHubReporter(stream, verbosity=verbosity, summary=Path(summary) if summary else None, place=place)

@@ -1,4 +1,4 @@
-"""Events to JSON, one event a line, flushed at once, in a form that says its version."""
+"""Writes each event as one line of JSON, flushed immediately and with a format version."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import IO, Any, Final
 
 from django_runbook.events import Event
 
-# Raised when a name or a meaning changes; what is added keeps it.
+# Increased when a name or a meaning changes, but not when something is added.
 VERSION: Final = 1
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 class JsonLinesReporter:
-    """Writes each event as one object with ``version``, ``event``, ``at`` and the event's own names."""
+    """Writes objects with ``version``, ``event``, ``at`` and the fields of the event."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -30,16 +30,16 @@ class JsonLinesReporter:
 
 
 def as_dict(event: Event) -> dict[str, Any]:
-    """An event as plain data."""
+    """Convert an event to plain data."""
     values = dataclasses.asdict(event)
     at = values.pop("at")
-    # It means nothing outside of this process.
+    # The monotonic clock has no meaning outside this process.
     del values["clock_seconds"]
     return {"version": VERSION, "event": name_of(type(event)), "at": _plain(at), **values}
 
 
 def name_of(kind: type[Event]) -> str:
-    """``StepFinished`` is ``step_finished``."""
+    """Return the name of an event in JSON: ``step_finished`` for ``StepFinished``."""
     return _WORD.sub("_", kind.__name__).lower()
 
 
@@ -50,5 +50,5 @@ def _plain(value: object) -> str:
 
 
 def build(*, stream: IO[str], verbosity: int, no_color: bool, force_color: bool) -> JsonLinesReporter:
-    """A reporter that shows everything at any verbosity."""
+    """Create a reporter, which writes all events at any verbosity."""
     return JsonLinesReporter(stream)

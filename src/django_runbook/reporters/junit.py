@@ -1,7 +1,7 @@
-"""A run to a JUnit file, in the form that Jenkins and GitLab read; written as a whole when the run is over.
+"""Writes a JUnit file for Jenkins and GitLab, atomically at the end of the run.
 
-There is no one schema. What is written here is what both have in common: GitLab reads the text of an element, takes
-``classname`` for the suite and knows a case by its names alone, so that these are unique; Jenkins shows the rest.
+There is no common schema, so the file has only what both read. GitLab reads the text of an element, uses ``classname``
+as the suite and identifies a case by its names, which are therefore unique; Jenkins shows the rest.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from xml.etree import ElementTree
 
 from django_runbook import events
 from django_runbook.events import Event
-from django_runbook.reporters import files, texts
-from django_runbook.reporters.keeping import Excerpt
-from django_runbook.reporters.tree import Tree
+from django_runbook.reporters import phrases, private_files
+from django_runbook.reporters.buffers import HeadTailBuffer
+from django_runbook.reporters.step_tree import Tree
 from django_runbook.results import Failure, RunResult, RunStatus, StepResult, StepStatus
 
 _HEAD, _TAIL = 50, 150
 _MAX_LINE: Final = 1000
-# GitLab takes no file above 30 MB, and all of it waits in memory for the end of the run.
+# GitLab accepts at most 30 MB, and all of it stays in memory until the end of the run.
 _MAX_OUTPUT: Final = 10 * 1024 * 1024
-_TOO_MUCH: Final = "(left out: the outputs of this run are too long for one report)"
+_TOO_MUCH: Final = "(omitted: the outputs of this run are too long for one report)"
 _ILLEGAL: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# What a command said itself is a failure; that it was ended from outside is an error.
+# A command that failed is a failure; a command that was ended from outside is an error.
 _ELEMENTS: Final = {
     StepStatus.FAILED: "failure",
     StepStatus.TIMED_OUT: "error",
@@ -41,7 +41,7 @@ _ELEMENTS: Final = {
 
 @dataclass(slots=True, kw_only=True)
 class _Case:
-    """One ``testcase``; ``element`` is empty where all is well."""
+    """Describes one ``testcase``; ``element`` is empty if the step succeeded."""
 
     step: StepResult
     classname: str
@@ -53,7 +53,7 @@ class _Case:
 
 
 class JUnitReporter:
-    """Keeps the results and the first and last lines of each output, and writes the file at the end of the run."""
+    """Collects results and the first and last lines of each output, and writes the file at the end of the run."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -61,7 +61,7 @@ class JUnitReporter:
         self._run: events.RunStarted | None = None
         self._running: dict[str, events.StepStarted] = {}
         self._results: dict[str, StepResult] = {}
-        self._excerpts: dict[str, Excerpt] = {}
+        self._excerpts: dict[str, HeadTailBuffer] = {}
         self._outputs: dict[str, str] = {}
         self._output_length = 0
         self._is_written = False
@@ -73,34 +73,34 @@ class JUnitReporter:
                 self._run = event
             case events.StepStarted() if event.argv is not None:
                 self._running[event.step_id] = event
-                self._excerpts[event.step_id] = Excerpt(head_count=_HEAD, tail_count=_TAIL)
+                self._excerpts[event.step_id] = HeadTailBuffer(head_count=_HEAD, tail_count=_TAIL)
             case events.StepOutputWritten():
-                self._keep(event.step_id, event.line)
+                self._buffer(event.step_id, event.line)
             case events.AttemptFailed():
-                self._keep(event.step_id, f"({texts.attempt(event)})")
+                self._buffer(event.step_id, f"({phrases.attempt(event)})")
             case events.StepFinished():
                 self._running.pop(event.result.step_id, None)
-                self._settle(event.result.step_id)
+                self._close_output(event.result.step_id)
                 self._results[event.result.step_id] = event.result
             case events.RunFinished():
                 self._write(event.result)
 
     def close(self) -> None:
-        """Write what is known also where the run broke off; what was not finished then is an error."""
+        """Write the file also if the run was aborted; unfinished steps are errors."""
         if self._run is None or self._is_written:
             return
         for step_id in self._running:
-            self._settle(step_id)
-        cut_off = [_cut_off(started) for started in self._running.values()]
-        reason = "the run broke off"
-        steps = (*self._results.values(), *cut_off)
+            self._close_output(step_id)
+        aborted = [_aborted(started) for started in self._running.values()]
+        reason = "the run was aborted"
+        steps = (*self._results.values(), *aborted)
         self._write(RunResult(status=RunStatus.FAILED, exit_code=1, steps=steps, reason=reason))
 
-    def _keep(self, step_id: str, line: str) -> None:
+    def _buffer(self, step_id: str, line: str) -> None:
         if excerpt := self._excerpts.get(step_id):
             excerpt.add(line if len(line) <= _MAX_LINE else line[:_MAX_LINE] + "...")
 
-    def _settle(self, step_id: str) -> None:
+    def _close_output(self, step_id: str) -> None:
         if excerpt := self._excerpts.pop(step_id, None):
             text = "\n".join(excerpt.lines())
             self._output_length += len(text)
@@ -109,22 +109,22 @@ class JUnitReporter:
     def _write(self, result: RunResult) -> None:
         assert self._run is not None
         self._is_written = True
-        files.replace(
+        private_files.replace(
             self._path, document(self._run, list(self._cases(result)), duration_seconds=result.duration_seconds)
         )
 
     def _cases(self, result: RunResult) -> Iterator[_Case]:
-        """The commands, and the groups and the run where they failed by their own."""
+        """Yield the commands, and groups or the run itself if no command explains their failure."""
         causes = {step.step_id: is_ignored for step, is_ignored in self._tree.causes(result.steps)}
         for step in result.steps:
-            if texts.is_not_due(step) or (step.is_group and step.step_id not in causes):
+            if phrases.is_not_due(step) or (step.is_group and step.step_id not in causes):
                 continue
             yield self._case(step, is_ignored=causes.get(step.step_id, False))
-        is_told = any(not is_ignored for is_ignored in causes.values())
-        # A run that was left out because of its lock, as its file says, is no failure.
+        is_explained = any(not is_ignored for is_ignored in causes.values())
+        # A run that its file allows to be skipped while its lock is held has not failed.
         is_refused = result.status is RunStatus.REFUSED and result.exit_code
         is_bad = result.status in {RunStatus.FAILED, RunStatus.INTERRUPTED} or is_refused
-        if is_bad and (result.reason or not is_told):
+        if is_bad and (result.reason or not is_explained):
             name = self._run.name if self._run is not None else ""
             of_run = StepResult(step_id="", name=name, status=StepStatus.FAILED, reason=result.reason)
             message = result.reason or f"the run ended as {result.status}"
@@ -139,23 +139,23 @@ class JUnitReporter:
             output=[*(f"warning: {warning}" for warning in step.warnings), *filter(None, [output])],
         )
         if step.is_failure and is_ignored:
-            case.output.insert(0, f"{texts.words(step.status)}, which is ignored: {texts.explanation(step)}")
+            case.output.insert(0, f"{phrases.words(step.status)} but ignored: {phrases.explanation(step)}")
         elif step.status in _ELEMENTS:
             case.element = _ELEMENTS[step.status]
             case.type = step.failure.error_type if step.failure is not None else step.status
-            case.message = texts.note(step) or texts.words(step.status)
+            case.message = phrases.note(step) or phrases.words(step.status)
             case.body = _body(step)
         return case
 
 
 def _body(step: StepResult) -> str:
     if step.failure is None or not step.failure.traceback:
-        return texts.explanation(step)
+        return phrases.explanation(step)
     return f"{step.failure.message}\n\n{step.failure.traceback}"
 
 
-def _cut_off(started: events.StepStarted) -> StepResult:
-    failure = Failure(error_type="CutOff", message="the run broke off while the step ran", exit_code=1)
+def _aborted(started: events.StepStarted) -> StepResult:
+    failure = Failure(error_type="Aborted", message="the run was aborted while the step was running", exit_code=1)
     return StepResult(
         step_id=started.step_id,
         name=started.name,
@@ -168,7 +168,7 @@ def _cut_off(started: events.StepStarted) -> StepResult:
 
 
 def document(run: events.RunStarted, cases: list[_Case], *, duration_seconds: float) -> bytes:
-    """The file for one run."""
+    """Build the document of one run."""
     counts = Counter(case.element for case in cases)
     numbers = {
         "tests": str(len(cases)),
@@ -199,7 +199,7 @@ def document(run: events.RunStarted, cases: list[_Case], *, duration_seconds: fl
 
 
 def _names(cases: Iterable[_Case]) -> Iterator[str]:
-    """The name of each step, with its id where another one of its group has the same."""
+    """Yield the name of each step, with its ID if another step of its group has the same name."""
     counts = Counter((case.classname, case.step.name) for case in cases)
     for case in cases:
         is_unique = counts[case.classname, case.step.name] == 1
@@ -212,8 +212,8 @@ def _add(suite: ElementTree.Element, case: _Case, *, name: str) -> None:
     values = {"classname": _legal(case.classname), "name": _legal(name), "time": _seconds(step.duration_seconds)}
     element = ElementTree.SubElement(suite, "testcase", values | place)
     if case.element:
-        told = {"message": _legal(case.message), "type": _legal(case.type)}
-        ElementTree.SubElement(element, case.element, told).text = _legal(case.body)
+        attributes = {"message": _legal(case.message), "type": _legal(case.type)}
+        ElementTree.SubElement(element, case.element, attributes).text = _legal(case.body)
     if case.output:
         ElementTree.SubElement(element, "system-out").text = _legal("\n".join(case.output))
 
@@ -223,10 +223,10 @@ def _seconds(duration: float) -> str:
 
 
 def _legal(text: str) -> str:
-    """The text without the characters that XML has no way to write."""
+    """Remove characters that XML cannot represent."""
     return _ILLEGAL.sub("", text)
 
 
 def build(path: str | os.PathLike[str]) -> JUnitReporter:
-    """A listener that writes this file."""
+    """Create a reporter that writes this file."""
     return JUnitReporter(Path(path))

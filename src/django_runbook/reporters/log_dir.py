@@ -1,4 +1,4 @@
-"""Events to one file for each command, with all that it wrote, as it comes."""
+"""Writes the output of each command to a file of its own while the command runs."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import re
 from pathlib import Path
 from typing import IO, Final
 
-from django_runbook import events
+from django_runbook import events, wording
 from django_runbook.events import Event
-from django_runbook.reporters import texts
-from django_runbook.reporters.files import PrivateFolder
+from django_runbook.reporters import phrases
+from django_runbook.reporters.private_files import PrivateDirectory
 from django_runbook.results import StepResult
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _MAX_NAME: Final = 100
-# Lines that the command did not write.
-_OURS: Final = "=== "
+# Marks lines that the command did not write.
+_MARK: Final = "=== "
 
 
 class LogDirReporter:
-    """Writes ``<start>-<run id>/<number>-<step id>.log``; the number, in order of start, makes each name unique.
+    """Writes ``<start>-<run id>/<number>-<step id>.log``; numbers follow the order of start and make names unique.
 
-    Secrets are masked already, but what a command writes is for its operators: only the own user can read it.
+    Secrets are masked already, but output is meant for the operators only, so no other user can read the files.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._folder: PrivateFolder | None = None
+        self._folder: PrivateDirectory | None = None
         self._names: dict[str, str] = {}
         self._files: dict[str, IO[str]] = {}
 
@@ -42,32 +42,32 @@ class LogDirReporter:
             case events.StepOutputWritten():
                 self._write(event.step_id, event.line)
             case events.AttemptFailed():
-                pause = texts.duration(event.delay_seconds)
-                self._write(event.step_id, f"{_OURS}{_time(event.at)} {texts.attempt(event)}; next in {pause}")
+                pause = wording.short_duration(event.delay_seconds)
+                self._write(event.step_id, f"{_MARK}{_time(event.at)} {phrases.attempt(event)}; next in {pause}")
             case events.StepFinished():
                 self._finish(event.result.step_id, f"{_time(event.at)} {_ending(event.result)}")
 
     def close(self) -> None:
-        """Close what is open, which is the output of steps without a result."""
+        """Close the open files, which belong to steps without a result."""
         files, self._files = self._files, {}
         folder, self._folder = self._folder, None
         with contextlib.ExitStack() as closing:
             if folder is not None:
                 closing.callback(folder.close)
-            # All of them are closed, also where the disk is full and nothing can be written any more.
+            # All files are closed even if the disk is full and the last line cannot be written.
             for file in files.values():
                 closing.enter_context(file)
             for file in files.values():
-                file.write(f"{_OURS}cut off\n")
+                file.write(f"{_MARK}interrupted\n")
 
     def _begin(self, event: events.RunStarted) -> None:
         started = event.at.astimezone(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-        self._folder = PrivateFolder(self._directory / f"{started}-{_safe(event.run_id)}")
+        self._folder = PrivateDirectory(self._directory / f"{started}-{_safe(event.run_id)}")
 
     def _start(self, event: events.StepStarted, argv: tuple[str, ...]) -> None:
         if self._folder is None:
             return
-        # A step of a group that is tried again goes on in its own file.
+        # A step of a retried group appends to its file.
         name = self._names.get(event.step_id)
         if name is None:
             name = self._names[event.step_id] = f"{len(self._names) + 1:03}-{_safe(event.step_id)}.log"
@@ -77,21 +77,21 @@ class LogDirReporter:
         self._files[event.step_id] = os.fdopen(
             descriptor, "a", buffering=1, encoding="utf-8", errors="backslashreplace", newline="\n"
         )
-        self._write(event.step_id, f"{_OURS}{_time(event.at)} {' '.join(argv)}")
+        self._write(event.step_id, f"{_MARK}{_time(event.at)} {' '.join(argv)}")
 
     def _write(self, step_id: str, line: str) -> None:
         if file := self._files.get(step_id):
             file.write(line + "\n")
 
     def _finish(self, step_id: str, ending: str) -> None:
-        self._write(step_id, f"{_OURS}{ending}")
+        self._write(step_id, f"{_MARK}{ending}")
         if file := self._files.pop(step_id, None):
             file.close()
 
 
 def _ending(result: StepResult) -> str:
-    note = texts.note(result)
-    return f"{texts.status(result)} in {texts.duration(result.duration_seconds)}{': ' if note else ''}{note}"
+    note = phrases.note(result)
+    return f"{phrases.status(result)} in {wording.short_duration(result.duration_seconds)}{': ' if note else ''}{note}"
 
 
 def _time(at: datetime.datetime) -> str:
@@ -99,10 +99,10 @@ def _time(at: datetime.datetime) -> str:
 
 
 def _safe(name: str) -> str:
-    """What is left of a name that can be a part of the name of a file: ``weekly/import[2]`` is ``weekly-import-2``."""
+    # `weekly/import[2]` becomes `weekly-import-2`.
     return _UNSAFE.sub("-", name).strip("-")[:_MAX_NAME]
 
 
 def build(directory: str | os.PathLike[str]) -> LogDirReporter:
-    """A listener that writes into this directory."""
+    """Create a reporter that writes to this directory."""
     return LogDirReporter(Path(directory))

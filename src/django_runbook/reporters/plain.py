@@ -1,4 +1,4 @@
-"""Events to plain lines for cron mails and log files: no control characters, and ASCII where the stream asks for it."""
+"""Writes plain lines for cron mails and log files, without control characters, and in ASCII if the stream needs it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Final
 
-from django_runbook import events
+from django_runbook import events, wording
 from django_runbook.events import Event
-from django_runbook.reporters import texts
-from django_runbook.reporters.keeping import Excerpt, Kept, Spool
+from django_runbook.reporters import phrases
+from django_runbook.reporters.buffers import Buffer, HeadTailBuffer, SpooledBuffer
 from django_runbook.reporters.pace import Pace
 from django_runbook.results import RunStatus, StepResult, StepStatus
 
@@ -26,58 +26,57 @@ _LABELS: Final = {
 
 
 @dataclass(slots=True, kw_only=True)
-class _Running:
-    """A command that has not ended; ``kept`` is its output, unless that is shown as it comes.
+class _RunningCommand:
+    """Holds the state of a running command; ``buffer`` is None if its output is shown immediately.
 
-    ``mark`` stands before its next line.
+    ``separator`` is written before its next line.
     """
 
     name: str
     group_ids: tuple[str, ...]
-    kept: Kept | None
-    told_at: float
+    buffer: Buffer | None
+    reported_at: float
     pace: Pace = field(default_factory=Pace)
-    mark: str = ""
+    separator: str = ""
 
-    def keep(self, line: str) -> None:
-        if self.kept is not None:
-            if self.mark:
-                self.kept.add(self.mark)
-                self.mark = ""
-            self.kept.add(line)
+    def add(self, line: str) -> None:
+        if self.buffer is not None:
+            if self.separator:
+                self.buffer.add(self.separator)
+                self.separator = ""
+            self.buffer.add(line)
 
     def lines(self) -> Iterable[str]:
-        return self.kept.lines() if self.kept is not None else ()
+        return self.buffer.lines() if self.buffer is not None else ()
 
     def close(self) -> None:
-        if self.kept is not None:
-            self.kept.close()
+        if self.buffer is not None:
+            self.buffer.close()
 
 
 @dataclass(slots=True, kw_only=True)
-class _Held:
-    """The lines of a group that has not ended, which stands in these groups."""
+class _BufferedGroup:
+    """Buffers the report of a running group; ``group_ids`` are the groups around it."""
 
     group_ids: tuple[str, ...]
-    lines: Spool = field(default_factory=Spool)
+    lines: SpooledBuffer = field(default_factory=SpooledBuffer)
 
 
 class PlainReporter:
-    """One line for each step, the output of those that failed, and a last line that sums up.
+    """Writes one line for each step, the output of failed steps, and a summary at the end.
 
-    ``verbosity`` 0 shows problems only; 2 and more shows all output, and tracebacks. Output is shown as it comes, of
-    steps that run at the same time when they end, so that the lines of one are never between those of another. A group
-    that runs beside others is shown as a whole when it ends. A dry run shows what its commands print.
+    ``verbosity`` 0 shows only problems; 2 and more shows all output immediately, and tracebacks. Concurrent steps and
+    groups are shown when they end, so that their lines are not mixed. A dry run shows what its commands print.
     """
 
     def __init__(self, stream: IO[str], *, verbosity: int = 1) -> None:
         self._stream = stream
         self._verbosity = verbosity
-        self._running: dict[str, _Running] = {}
-        # The lines of groups that run beside others, until the group ends: so each stands below its own group.
-        self._held: dict[str, _Held] = {}
-        # The lines that come while a person at the terminal reads a question.
-        self._asking: Spool | None = None
+        self._running: dict[str, _RunningCommand] = {}
+        # The reports of concurrent groups, until the group ends.
+        self._groups: dict[str, _BufferedGroup] = {}
+        # The report while a question waits for its answer at the terminal.
+        self._deferred: SpooledBuffer | None = None
         self._name = ""
         self._is_dry_run = False
 
@@ -86,22 +85,22 @@ class PlainReporter:
             case events.RunStarted():
                 self._name = event.name
                 self._is_dry_run = event.dry_run
-                self._say(texts.heading(event))
+                self._write_info(phrases.heading(event))
                 if event.inline_reason:
-                    self._say(f"  {texts.inline(event)}")
+                    self._write_info(f"  {phrases.inline(event)}")
             case events.StepStarted():
                 self._start(event)
             case events.ConfirmationRequested():
-                self._asking = Spool()
+                self._deferred = SpooledBuffer()
             case events.ConfirmationEnded():
                 self._end_question()
             case events.HistoryAwaited():
-                self._write(f"  waiting  {texts.waiting(event)}")
+                self._write(f"  waiting  {phrases.waiting(event)}")
             case events.LockAwaited():
-                whose = f"{event.step_id}: " if event.step_id else ""
-                self._say(f"  waiting  {whose}{texts.waiting(event)}")
+                prefix = f"{event.step_id}: " if event.step_id else ""
+                self._write_info(f"  waiting  {prefix}{phrases.waiting(event)}")
             case events.LockRetaken():
-                self._write(f"! warning  {texts.retaken(event)}")
+                self._write(f"! warning  {phrases.retaken(event)}")
             case events.StepOutputWritten():
                 self._output(event)
             case events.StepProgress():
@@ -111,54 +110,56 @@ class PlainReporter:
             case events.StepFinished():
                 self._finish(event)
             case events.StopRequested():
-                self._write(texts.stopping(event))
+                self._write(phrases.stopping(event))
             case events.RunFinished() if self._verbosity > 0 or event.result.status is not RunStatus.SUCCEEDED:
                 for warning in event.result.warnings:
                     self._write(f"warning: {warning}")
-                # Where nothing was written before it, the last lines name the runbook.
-                whose = f"{self._name}: " if self._verbosity == 0 and self._name else ""
-                self._write(f"{whose}{event.result.status}: {texts.summary(event.result)}")
+                # Nothing else may have been written, so the last line names the runbook.
+                prefix = f"{self._name}: " if self._verbosity == 0 and self._name else ""
+                self._write(f"{prefix}{event.result.status}: {phrases.summary(event.result)}")
                 if event.result.advice:
                     self._write(event.result.advice)
 
     def close(self) -> None:
-        """Show what the steps wrote that have no result, because the run broke off."""
+        """Show the output of steps without a result, if the run was aborted."""
         self._end_question()
         for running in self._running.values():
-            self._write(f"! cut off  {running.name}", group_ids=running.group_ids)
+            self._write(f"! aborted  {running.name}", group_ids=running.group_ids)
             self._show(running.lines(), group_ids=running.group_ids)
             running.close()
         self._running.clear()
-        for group_id in reversed(tuple(self._held)):
-            self._release(group_id)
+        for group_id in reversed(tuple(self._groups)):
+            self._write_group(group_id)
         self._stream.flush()
 
     def _start(self, event: events.StepStarted) -> None:
-        indent, name = "  " * len(event.group_ids), texts.labelled(event.name, event.step_id)
-        if event.argv is None and event.is_concurrent and event.step_id not in self._held:
-            self._held[event.step_id] = _Held(group_ids=event.group_ids)
+        indent, name = "  " * len(event.group_ids), phrases.labelled(event.name, event.step_id)
+        if event.argv is None and event.is_concurrent and event.step_id not in self._groups:
+            self._groups[event.step_id] = _BufferedGroup(group_ids=event.group_ids)
         inside = (*event.group_ids, event.step_id)
         if event.item_count is not None:
-            self._say(f"{indent}  loop     {name}: {texts.items(event.item_count)}", group_ids=inside)
+            self._write_info(
+                f"{indent}  loop     {name}: {wording.number_of(event.item_count, 'item')}", group_ids=inside
+            )
         elif event.argv is None:
-            self._say(f"{indent}  group    {name}", group_ids=inside)
+            self._write_info(f"{indent}  group    {name}", group_ids=inside)
         else:
-            self._running[event.step_id] = _Running(
-                name=name, group_ids=event.group_ids, kept=self._new_kept(event), told_at=event.clock_seconds
+            self._running[event.step_id] = _RunningCommand(
+                name=name, group_ids=event.group_ids, buffer=self._new_buffer(event), reported_at=event.clock_seconds
             )
             if self._verbosity > 1:
                 self._write(f"{indent}  run      {' '.join(event.argv)}", group_ids=event.group_ids)
 
-    def _new_kept(self, event: events.StepStarted) -> Kept | None:
+    def _new_buffer(self, event: events.StepStarted) -> Buffer | None:
         if self._verbosity <= 1:
-            is_whole = self._is_dry_run and self._verbosity == 1
-            return Spool() if is_whole else Excerpt(head_count=_HEAD, tail_count=_TAIL)
-        return Spool() if event.is_concurrent else None
+            is_complete = self._is_dry_run and self._verbosity == 1
+            return SpooledBuffer() if is_complete else HeadTailBuffer(head_count=_HEAD, tail_count=_TAIL)
+        return SpooledBuffer() if event.is_concurrent else None
 
     def _output(self, event: events.StepOutputWritten) -> None:
         running = self._running.get(event.step_id)
-        if running is not None and running.kept is not None:
-            running.keep(event.line)
+        if running is not None and running.buffer is not None:
+            running.add(event.line)
         elif self._verbosity > 1:
             self._show([event.line], group_ids=() if running is None else running.group_ids)
 
@@ -167,27 +168,27 @@ class PlainReporter:
         if running is None:
             return
         running.pace.add(event)
-        if event.clock_seconds - running.told_at >= _PROGRESS_SECONDS:
-            running.told_at = event.clock_seconds
-            self._say(f"  progress {event.step_id}: {running.pace.words()}")
+        if event.clock_seconds - running.reported_at >= _PROGRESS_SECONDS:
+            running.reported_at = event.clock_seconds
+            self._write_info(f"  progress {event.step_id}: {running.pace.text()}")
 
     def _retry(self, event: events.AttemptFailed) -> None:
-        pause = texts.duration(event.delay_seconds)
-        self._write(f"  retry    {event.step_id}: {texts.attempt(event)}; next in {pause}")
+        pause = wording.short_duration(event.delay_seconds)
+        self._write(f"  retry    {event.step_id}: {phrases.attempt(event)}; next in {pause}")
         if running := self._running.get(event.step_id):
-            running.mark = f"... attempt {event.attempt + 1} ..."
+            running.separator = f"... attempt {event.attempt + 1} ..."
 
     def _finish(self, event: events.StepFinished) -> None:
         running = self._running.pop(event.result.step_id, None)
-        if event.result.step_id in self._held:
-            self._release(event.result.step_id)
+        if event.result.step_id in self._groups:
+            self._write_group(event.result.step_id)
         if running is not None:
-            self._tell(event, running.lines())
+            self._report(event, running.lines())
             running.close()
         else:
-            self._tell(event, ())
+            self._report(event, ())
 
-    def _tell(self, event: events.StepFinished, lines: Iterable[str]) -> None:
+    def _report(self, event: events.StepFinished, lines: Iterable[str]) -> None:
         result = event.result
         is_silent = self._verbosity == 0 or (result.is_group and result.status is StepStatus.SUCCEEDED)
         if is_silent and not (result.is_failure or result.warnings):
@@ -198,7 +199,7 @@ class PlainReporter:
             self._write(f"    warning: {warning}", group_ids=group_ids)
         if self._verbosity > 1 or self._is_dry_run or result.is_failure:
             self._show(lines, group_ids=group_ids)
-        if result.is_failure and not texts.is_caused_inside(result):
+        if result.is_failure and not phrases.is_caused_inside(result):
             self._explain(result, group_ids=group_ids)
 
     def _explain(self, result: StepResult, *, group_ids: Sequence[str]) -> None:
@@ -208,7 +209,7 @@ class PlainReporter:
         lines = reason.message.splitlines()[1:]
         if self._verbosity > 1:
             lines += reason.traceback.splitlines()
-        elif at := texts.place(reason):
+        elif at := phrases.place(reason):
             lines.append(at)
         for line in lines:
             self._write(f"    {line}", group_ids=group_ids)
@@ -217,43 +218,43 @@ class PlainReporter:
         for line in lines:
             self._write(f"    | {line}", group_ids=group_ids)
 
-    def _say(self, line: str, *, group_ids: Sequence[str] = ()) -> None:
+    def _write_info(self, line: str, *, group_ids: Sequence[str] = ()) -> None:
         if self._verbosity > 0:
             self._write(line, group_ids=group_ids)
 
     def _end_question(self) -> None:
-        if self._asking is None:
+        if self._deferred is None:
             return
-        lines, self._asking = self._asking, None
+        lines, self._deferred = self._deferred, None
         for line in lines.lines():
             self._write(line)
         lines.close()
 
-    def _release(self, group_id: str) -> None:
-        held = self._held.pop(group_id)
-        for line in held.lines.lines():
-            self._write(line, group_ids=held.group_ids)
-        held.lines.close()
+    def _write_group(self, group_id: str) -> None:
+        group = self._groups.pop(group_id)
+        for line in group.lines.lines():
+            self._write(line, group_ids=group.group_ids)
+        group.lines.close()
 
     def _write(self, line: str, *, group_ids: Sequence[str] = ()) -> None:
-        """Write a line, or hold it with the innermost of these groups that is held."""
-        held = next((self._held[group_id] for group_id in reversed(group_ids) if group_id in self._held), None)
-        if held is not None:
-            held.lines.add(texts.one_line(line))
-        elif self._asking is not None:
-            self._asking.add(texts.one_line(line))
+        """Write a line, or add it to the innermost of these groups that is buffered."""
+        group = next((self._groups[group_id] for group_id in reversed(group_ids) if group_id in self._groups), None)
+        if group is not None:
+            group.lines.add(phrases.one_line(line))
+        elif self._deferred is not None:
+            self._deferred.add(phrases.one_line(line))
         else:
-            self._stream.write(texts.fitting(texts.one_line(line), self._stream) + "\n")
+            self._stream.write(phrases.encodable(phrases.one_line(line), self._stream) + "\n")
             self._stream.flush()
 
 
 def _line(result: StepResult) -> str:
     label = "ignored" if result.ignored else _LABELS[result.status]
-    mark = "!" if result.ignored or result.is_failure else " "
-    note = texts.note(result)
-    return f"{mark} {label:<8} {texts.timed(result)}{': ' if note else ''}{note}"
+    prefix = "!" if result.ignored or result.is_failure else " "
+    note = phrases.note(result)
+    return f"{prefix} {label:<8} {phrases.timed(result)}{': ' if note else ''}{note}"
 
 
 def build(*, stream: IO[str], verbosity: int, no_color: bool, force_color: bool) -> PlainReporter:
-    """A reporter without colours."""
+    """Create a reporter, which uses no colors."""
     return PlainReporter(stream, verbosity=verbosity)

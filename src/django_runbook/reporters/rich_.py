@@ -1,4 +1,4 @@
-"""Events to a live display on a terminal: what is done, what runs now with its last lines, and a table at the end."""
+"""Shows a run on a terminal: finished steps, running steps with their last lines, and finally a table of problems."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from django_runbook import events
+from django_runbook import events, wording
 from django_runbook.events import Event
-from django_runbook.reporters import texts
-from django_runbook.reporters.keeping import Excerpt
-from django_runbook.reporters.live import Display, Now, Terminal
-from django_runbook.reporters.tree import Tree
+from django_runbook.reporters import phrases
+from django_runbook.reporters.buffers import HeadTailBuffer
+from django_runbook.reporters.live_display import Activities, Display, Terminal
+from django_runbook.reporters.step_tree import Tree
 from django_runbook.results import RunResult, RunStatus, StepResult, StepStatus
 
 _KEPT_LINES: Final = 40
@@ -37,85 +37,85 @@ _RUN_STYLES: Final = {
 
 
 class RichReporter:
-    """Draws at most ten times a second, whatever the commands write."""
+    """Draws at most ten times a second, however much the commands write."""
 
     def __init__(self, console: Terminal, *, verbosity: int = 1) -> None:
         self._console = console
         self._verbosity = verbosity
-        self._now = Now(console)
+        self._activities = Activities(console)
         self._display: Display | None = None
         self._tree = Tree()
-        self._excerpts: dict[str, Excerpt] = {}
+        self._excerpts: dict[str, HeadTailBuffer] = {}
         self._concurrent: dict[str, str] = {}
         self._is_dry_run = False
-        # While a person is asked, nothing is drawn: what other steps have to tell waits for the answer.
+        # Nothing is drawn while a question waits for its answer.
         self._is_asking = False
 
     def __call__(self, event: Event) -> None:
-        self._take(event)
+        self._show(event)
         if self._console.error is not None:
             raise self._console.error
 
-    def _take(self, event: Event) -> None:
+    def _show(self, event: Event) -> None:
         self._tree.add(event)
         match event:
             case events.RunStarted():
                 self._is_dry_run = event.dry_run
                 self._print(_heading(event))
                 if event.inline_reason:
-                    self._print(Text(f"  {texts.inline(event)}", style="dim"))
-                self._now.step_count = event.step_count
-                self._go_on()
+                    self._print(Text(f"  {phrases.inline(event)}", style="dim"))
+                self._activities.step_count = event.step_count
+                self._resume_display()
             case events.StepStarted():
-                self._go_on(event.step_id, *event.group_ids)
+                self._resume_display(event.step_id, *event.group_ids)
                 self._start(event)
             case events.ConfirmationRequested():
                 self._hide()
                 self._is_asking = True
             case events.ConfirmationEnded():
                 self._is_asking = False
-                self._go_on()
+                self._resume_display()
             case events.HistoryAwaited():
-                self._print(Text(f"  ⧗ {texts.waiting(event)}", style="yellow"))
+                self._print(Text(f"  ⧗ {phrases.waiting(event)}", style="yellow"))
             case events.LockAwaited():
-                self._go_on(event.step_id)
-                self._now.wait(event)
-                self._print(Text(f"  ⧗ {texts.waiting(event)}", style="yellow"))
+                self._resume_display(event.step_id)
+                self._activities.wait(event)
+                self._print(Text(f"  ⧗ {phrases.waiting(event)}", style="yellow"))
             case events.LockRetaken():
-                self._print(Text(f"! {texts.retaken(event)}", style="bold yellow"))
+                self._print(Text(f"! {phrases.retaken(event)}", style="bold yellow"))
             case events.StepOutputWritten():
                 self._output(event)
             case events.StepProgress():
-                if running := self._now.get(event.step_id):
+                if running := self._activities.get(event.step_id):
                     running.pace.add(event)
             case events.AttemptFailed():
                 self._retry(event)
             case events.StepFinished():
-                self._go_on(event.result.step_id, *event.group_ids)
+                self._resume_display(event.result.step_id, *event.group_ids)
                 self._finish(event)
             case events.StopRequested():
                 hint = "" if event.is_immediate else "; signal again to end it at once"
-                self._print(Text(texts.stopping(event) + hint, style="bold magenta"))
+                self._print(Text(phrases.stopping(event) + hint, style="bold magenta"))
             case events.RunFinished():
                 self.close()
-                self._sum_up(event.result)
+                self._summarize(event.result)
 
     def close(self) -> None:
         self._is_asking = False
         self._hide()
-        self._now.clear()
+        self._activities.clear()
 
     def _print(self, shown: RenderableType) -> None:
-        self._console.gather(shown)
+        self._console.collect(shown)
         if self._display is None and not self._is_asking:
             self._console.flush()
 
-    def _go_on(self, *step_ids: str) -> None:
-        """Show the display again; these steps wait for no lock any more, and neither do the groups around them."""
-        self._now.wait_no_more((*step_ids, ""))
+    def _resume_display(self, *step_ids: str) -> None:
+        """Show the display again; these steps and the groups around them no longer wait for a lock."""
+        self._activities.end_waiting((*step_ids, ""))
         if self._display is None and not self._is_asking:
             self._console.flush()
-            self._display = Display(self._now, console=self._console)
+            self._display = Display(self._activities, console=self._console)
             self._display.start()
 
     def _hide(self) -> None:
@@ -127,19 +127,19 @@ class RichReporter:
     def _start(self, event: events.StepStarted) -> None:
         indent = "  " * len(event.group_ids)
         if event.argv is None:
-            count = "" if event.item_count is None else f"  {texts.items(event.item_count)}"
+            count = "" if event.item_count is None else f"  {wording.number_of(event.item_count, 'item')}"
             name = Text(event.name, style="bold") + _id(event.name, event.step_id)
             self._print(Text(f"{indent}▸ ", style="blue") + name + Text(count, style="dim"))
             return
-        self._now.start(event)
-        self._excerpts[event.step_id] = Excerpt(head_count=0, tail_count=_KEPT_LINES)
+        self._activities.start(event)
+        self._excerpts[event.step_id] = HeadTailBuffer(head_count=0, tail_count=_KEPT_LINES)
         if event.is_concurrent:
             self._concurrent[event.step_id] = event.name
         if self._verbosity > 1:
             self._print(Text(f"{indent}$ {' '.join(event.argv)}", style="dim"))
 
     def _output(self, event: events.StepOutputWritten) -> None:
-        if running := self._now.get(event.step_id):
+        if running := self._activities.get(event.step_id):
             running.lines.append(event.line)
         if self._verbosity > 1:
             # Of steps that run at the same time each line says whose it is: a person at a terminal wants to see it now.
@@ -149,16 +149,16 @@ class RichReporter:
             excerpt.add(event.line)
 
     def _retry(self, event: events.AttemptFailed) -> None:
-        text = f"  ↻ {event.step_id}: {texts.attempt(event)}; next in {texts.duration(event.delay_seconds)}"
+        text = f"  ↻ {event.step_id}: {phrases.attempt(event)}; next in {wording.short_duration(event.delay_seconds)}"
         self._print(Text(text, style="yellow"))
 
     def _finish(self, event: events.StepFinished) -> None:
         result, depth = event.result, len(event.group_ids)
-        self._now.finish(result.step_id)
+        self._activities.finish(result.step_id)
         self._concurrent.pop(result.step_id, None)
         excerpt = self._excerpts.pop(result.step_id, None)
         if not result.is_group:
-            self._now.done_count += 1
+            self._activities.done_count += 1
         elif result.status is StepStatus.SUCCEEDED and not result.warnings:
             return
         self._print(Padding(_line(result), (0, 0, 0, 2 * depth)))
@@ -168,7 +168,7 @@ class RichReporter:
             style = "red" if result.is_failure else "blue"
             for line in excerpt.lines() if excerpt is not None else ():
                 self._print(Text("    │ ", style=style) + Text(line, style="dim"))
-        if result.is_failure and not texts.is_caused_inside(result):
+        if result.is_failure and not phrases.is_caused_inside(result):
             self._explain(result)
 
     def _explain(self, result: StepResult) -> None:
@@ -178,24 +178,24 @@ class RichReporter:
             self._print(Text(f"    {line}", style="red"))
         if self._verbosity > 1:
             self._print(Text(result.failure.traceback, style="dim"))
-        elif at := texts.place(result.failure):
+        elif at := phrases.place(result.failure):
             self._print(Text(f"    {at}", style="dim"))
 
-    def _sum_up(self, result: RunResult) -> None:
+    def _summarize(self, result: RunResult) -> None:
         problems = list(self._tree.problems(result.steps))
         if self._verbosity > 0 and problems:
             self._console.print()
             self._console.print(_table(problems, self._tree))
         line = Text(result.status.value, style=_RUN_STYLES[result.status])
-        self._console.print(line + Text(f": {texts.summary(result)}"))
+        self._console.print(line + Text(f": {phrases.summary(result)}"))
         if result.advice:
-            # A line that is broken by the terminal is still one to copy; one that is broken by rich is not.
+            # A line wrapped by the terminal can be copied as one line; a line wrapped by rich cannot.
             self._console.print(Text(result.advice), soft_wrap=True)
 
 
 def _heading(event: events.RunStarted) -> Text:
     if event.attempt > 1:
-        return Text(texts.heading(event), style="bold")
+        return Text(phrases.heading(event), style="bold")
     dry_run = Text("  dry run", style="yellow") if event.dry_run else Text()
     return Text(event.name, style="bold") + Text(f"  {event.file}", style="dim") + dry_run
 
@@ -209,8 +209,8 @@ def _line(result: StepResult) -> Text:
     line = Text(f"{mark} ", style=style) + Text(result.name, style="" if result.attempt_count else "dim")
     line += _id(result.name, result.step_id)
     if result.attempt_count:
-        line += Text(f"  {texts.duration(result.duration_seconds)}", style="dim")
-    note = texts.note(result) or ("not run" if result.status is StepStatus.NOT_RUN else "")
+        line += Text(f"  {wording.short_duration(result.duration_seconds)}", style="dim")
+    note = phrases.note(result) or ("not run" if result.status is StepStatus.NOT_RUN else "")
     return line + Text(f"  {note}" if note else "", style=style if result.is_failure else "dim")
 
 
@@ -221,28 +221,28 @@ def _table(problems: Iterable[tuple[int, StepResult]], tree: Tree) -> Table:
     for depth, step in problems:
         is_warning = step.ignored or tree.has_ignored(step)
         style = "bold yellow" if is_warning else _STYLES[step.status][1]
-        spent = texts.duration(step.duration_seconds) if step.attempt_count else ""
+        spent = wording.short_duration(step.duration_seconds) if step.attempt_count else ""
         name = Text("  " * depth) + Text(step.name, style="bold" if step.is_group else "")
         name += _id(step.name, step.step_id)
         table.add_row(name, Text(tree.status(step), style=style), spent, Text(tree.note(step), style="dim"))
     return table
 
 
-class _Fitting:
-    """A stream that takes any text, whatever its encoding has."""
+class _EscapingStream:
+    """Escapes characters that the encoding of a stream lacks."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        return self._stream.write(texts.fitting(text, self._stream))
+        return self._stream.write(phrases.encodable(text, self._stream))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
 def build(*, stream: IO[str], verbosity: int, no_color: bool, force_color: bool) -> RichReporter:
-    """A reporter for a terminal."""
-    fitting = cast("IO[str]", _Fitting(stream))
-    console = Terminal(fitting, no_color=no_color, force_terminal=True if force_color else None)
+    """Create a reporter for a terminal."""
+    escaping = cast("IO[str]", _EscapingStream(stream))
+    console = Terminal(escaping, no_color=no_color, force_terminal=True if force_color else None)
     return RichReporter(console, verbosity=verbosity)

@@ -9,12 +9,12 @@ from typing import Final
 
 from django_runbook import events
 from django_runbook.binding.binder import Binder
-from django_runbook.binding.plan import PlannedStep
 from django_runbook.document.diagnostics import Severity
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import JournalLost, RunbookError, names_of
 from django_runbook.executors.base import Execute, ExecutorCall
 from django_runbook.executors.messages import Commit, RollBack
+from django_runbook.planning.plan import PlannedStep
 from django_runbook.process.deadlines import Limit
 from django_runbook.process.isolation import Isolation
 from django_runbook.process.masking import MASK, Mask
@@ -23,7 +23,7 @@ from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import outcomes
 from django_runbook.runner.capturing import MAX_DEPTH, read_output
 from django_runbook.runner.emitter import Emitter
-from django_runbook.runner.recording import HIDDEN, Recorder
+from django_runbook.runner.recorder import Recorder
 from django_runbook.runner.retries import Once
 from django_runbook.runner.step_scope import Scope
 
@@ -157,13 +157,13 @@ class _CommandCall:
             self._refused = read
             return RollBack()
         try:
-            commit = self.runner.recorder.commit(self.scope.id(self.step))
+            write = self.runner.recorder.success_write(self.scope.id(self.step))
         except RunbookError as error:
             self.runner.emitter.note_fault(error)
             self._refused = outcomes.failed(outcomes.of_fault(error)).result
             return RollBack()
         self._is_commit_told = True
-        return commit
+        return Commit(write=write)
 
     def _judge(self, result: AttemptResult) -> AttemptResult:
         """Fail what took too long in this process, where nothing could end it."""
@@ -214,7 +214,11 @@ class _CommandCall:
                 error_names=names_of(type(error)),
             )
             return replace(result, status=StepStatus.FAILED, failure=failure)
-        self.runner.recorder.keep_output(self.scope.id(self.step), HIDDEN if self.scope.is_hidden else self.output)
+        recorder, step_id = self.runner.recorder, self.scope.id(self.step)
+        if self.scope.is_hidden:
+            recorder.withhold_output(step_id)
+        else:
+            recorder.keep_output(step_id, self.output)
         return result
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Final
 
 from django_runbook import wording
-from django_runbook.results import Past, Role, RunResult, RunStatus, StepResult, StepStatus
+from django_runbook.results import Role, RunResult, RunStatus, StepResult, StepStatus
+from django_runbook.runner.past import Past
 
 _ENDS: Final = {
     RunStatus.FAILED: "failed",

@@ -12,7 +12,7 @@ from django_runbook.document.runbook import Step
 from django_runbook.exceptions import RunbookError
 from django_runbook.results import Role, StepResult
 from django_runbook.runner import outcomes
-from django_runbook.runner.recording import NoRecorder, Recorder
+from django_runbook.runner.recorder import NoRecorder, Recorder
 from django_runbook.runner.step_scope import Scope
 
 

@@ -18,7 +18,7 @@ from django_runbook.batch.core.finished_keys import find_finished, remember_key
 from django_runbook.batch.core.store import Bounds, Identity, Position, shard_labels
 from django_runbook.batch.core.takeover import Takeover
 from django_runbook.exceptions import LockHeld, LockLost
-from django_runbook.fields import storable
+from django_runbook.fields import to_db_text
 from django_runbook.models import MAX_RUN_KEY_LENGTH, Checkpoint, FinishedKey
 
 _ATTEMPTS: Final = 3
@@ -177,7 +177,7 @@ class CheckpointStore:
         return _position(mine)
 
     def _to_stored(self, text: str) -> str:
-        return storable(self._mask(text))
+        return to_db_text(self._mask(text))
 
     def _rows(self) -> QuerySet[Checkpoint]:
         return Checkpoint.objects.using(self.alias).filter(scope=self._identity.scope)

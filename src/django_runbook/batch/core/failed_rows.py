@@ -18,7 +18,7 @@ _TRACEBACK_LENGTH: Final = 4000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedRowStore:
-    """Reads and writes the failure records of one piece of work; ``to_stored`` masks a string and makes it storable."""
+    """Reads and writes the failure records of one piece of work; ``to_stored`` masks a string for the database."""
 
     identity: Identity
     alias: str

@@ -32,12 +32,14 @@ def retry_failed(
     source: WorkSource, store: CheckpointStore, *, host: BatchHost, transactions: Transactions, options: BatchOptions
 ) -> RetryCounts:
     """Process only the rows that are recorded as failed."""
-    retry = _Retry(source=source, store=store, host=host, transactions=transactions, is_kept=not options.dry_run)
+    retry = _FailedRowRetry(
+        source=source, store=store, host=host, transactions=transactions, is_kept=not options.dry_run
+    )
     return retry.all(limit=options.limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Retry:
+class _FailedRowRetry:
     source: WorkSource
     store: CheckpointStore
     host: BatchHost

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable
 from typing import IO, Protocol
 
+from django_runbook import wording
 from django_runbook.batch.django_compat import raw_stream
-from django_runbook.batch.parts.progress_state import ProgressState, clock_text
+from django_runbook.batch.parts.progress_state import ProgressState
 
 # A runner passes this as the stealth option ``progress``; it receives done_count, total_count and failed_count.
 Report = Callable[[int, "int | None", int], None]
@@ -65,7 +66,7 @@ class LineOutput:
     def show(self, state: ProgressState, *, is_last: bool) -> None:
         if not state.done_count and state.total_count is None and not is_last:
             return
-        end = f"in {clock_text(state.elapsed_seconds)}" if is_last else ""
+        end = f"in {wording.short_duration(state.elapsed_seconds)}" if is_last else ""
         text = ", ".join(part for part in (state.count_text, state.speed_text) if part)
         start = f"{state.description}: " if state.description else ""
         self._stream.write(" ".join(part for part in (start + text, end) if part) + "\n")

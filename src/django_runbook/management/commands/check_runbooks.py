@@ -15,7 +15,7 @@ from django_runbook.cleaning import cleaned_line
 from django_runbook.document import render
 from django_runbook.document.diagnostics import has_errors
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.management.output import CleanCommand
+from django_runbook.management.clean_command import CleanCommand
 from django_runbook.results import ExitCode
 
 

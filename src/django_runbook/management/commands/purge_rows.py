@@ -17,7 +17,7 @@ from django_runbook.batch.core.batch_result import BatchResult
 from django_runbook.batch.django_compat import actions_of
 from django_runbook.batch.parts import option_values
 from django_runbook.management import purge_conditions
-from django_runbook.management.output import CleanCommand
+from django_runbook.management.clean_command import CleanCommand
 
 # Every database accepts this many values in one condition.
 _KEYS_AT_ONCE: Final = 500

@@ -19,8 +19,8 @@ from django_runbook import api, command_lines, reporters
 from django_runbook.api import NEWEST, RunRequest
 from django_runbook.exceptions import InvalidUsage, RunbookError
 from django_runbook.executors import descriptors
+from django_runbook.management.clean_command import CleanCommand
 from django_runbook.management.console import CommandConsole
-from django_runbook.management.output import CleanCommand
 from django_runbook.process.streams import clean_text
 from django_runbook.results import ExitCode
 from django_runbook.runner import outcomes

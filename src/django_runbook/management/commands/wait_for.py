@@ -11,7 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 from django_runbook.batch.parts import option_values
 from django_runbook.batch.parts.graceful_command import GracefulCommand
 from django_runbook.management import wait_targets
-from django_runbook.management.output import CleanCommand
+from django_runbook.management.clean_command import CleanCommand
 from django_runbook.management.wait_targets import Target
 
 

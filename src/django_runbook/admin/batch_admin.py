@@ -1,0 +1,113 @@
+"""Shows the failed rows, checkpoints and finished run keys of batch commands."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.contrib import admin
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from django_runbook.admin.read_only_admin import ReadOnlyAdmin
+from django_runbook.models import Checkpoint, FailedRow, FinishedKey
+from django_runbook.pages import display
+
+# A longer text pushes the columns after it off a screen of 1280 pixels.
+_MAX_CELL: Final = 120
+
+
+class WorkAdmin(ReadOnlyAdmin):
+    """Shows rows of batch commands, in columns that fit into 1280 pixels."""
+
+    change_list_template = "django_runbook/run_list.html"
+
+    @admin.display(description="done", ordering="done_count")
+    def done(self, row: Checkpoint | FinishedKey) -> str:
+        failed = f", {display.number(row.failed_count)} failed" if row.failed_count else ""
+        return display.number(row.done_count) + failed
+
+
+@admin.register(FailedRow)
+class FailedRowAdmin(WorkAdmin):
+    """Shows the failed rows of batch commands, newest first."""
+
+    list_display = ("title", "short_error", "attempts", "failed")
+    list_filter = ("failed_at", "command")
+    search_fields = ("name", "error")
+    ordering = ("-pk",)
+    exclude = ("scope", "key_digest", "traceback")
+    readonly_fields = ("whole_traceback",)
+
+    @admin.display(description="name and command", ordering="name")
+    def title(self, row: FailedRow) -> SafeString:
+        return _two_lines(row.name, _command_of(row))
+
+    @admin.display(description="error")
+    def short_error(self, row: FailedRow) -> str:
+        return _short(next(iter(row.error.splitlines()), ""))
+
+    @admin.display(description="attempts", ordering="attempt_count")
+    def attempts(self, row: FailedRow) -> int:
+        return row.attempt_count
+
+    @admin.display(description="failed", ordering="failed_at")
+    def failed(self, row: FailedRow) -> str:
+        return display.moment(row.failed_at)
+
+    @admin.display(description="traceback")
+    def whole_traceback(self, row: FailedRow) -> SafeString:
+        return format_html("<pre>{}</pre>", row.traceback)
+
+
+@admin.register(Checkpoint)
+class CheckpointAdmin(WorkAdmin):
+    """Shows the checkpoints of batch commands, newest first."""
+
+    list_display = ("title", "done", "changed")
+    list_filter = ("finished_at", "command")
+    search_fields = ("command", "description")
+    ordering = ("-pk",)
+    exclude = ("scope", "owner", "key_digest")
+
+    @admin.display(description="command and its work", ordering="command")
+    def title(self, row: Checkpoint) -> SafeString:
+        return _two_lines(_command_of(row), row.description)
+
+    @admin.display(description="last change", ordering="updated_at")
+    def changed(self, row: Checkpoint) -> SafeString:
+        if row.finished_at is None:
+            return _two_lines("not finished", display.moment(row.updated_at))
+        return _two_lines("finished", display.moment(row.finished_at))
+
+
+@admin.register(FinishedKey)
+class FinishedKeyAdmin(WorkAdmin):
+    """Shows the run keys under which work has finished, newest first."""
+
+    list_display = ("title", "done", "finished")
+    list_filter = ("finished_at", "command")
+    search_fields = ("command", "run_key")
+    ordering = ("-pk",)
+    exclude = ("scope", "key_digest")
+
+    @admin.display(description="run key and command", ordering="run_key")
+    def title(self, row: FinishedKey) -> SafeString:
+        return _two_lines(row.run_key, _command_of(row))
+
+    @admin.display(description="finished", ordering="finished_at")
+    def finished(self, row: FinishedKey) -> str:
+        return display.moment(row.finished_at)
+
+
+def _two_lines(first: str, second: str) -> SafeString:
+    # Either may hold marks that turn the direction of what follows.
+    return format_html('<bdi>{}</bdi> <span class="rb-key"><bdi>{}</bdi></span>', _short(first), _short(second))
+
+
+def _short(text: str) -> str:
+    """Shorten a string to fit into a column."""
+    return text if len(text) <= _MAX_CELL else f"{text[: _MAX_CELL - 1]}…"
+
+
+def _command_of(row: Checkpoint | FailedRow | FinishedKey) -> str:
+    return f"{row.command}, shard {row.shard}" if row.shard else row.command

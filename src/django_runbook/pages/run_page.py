@@ -1,0 +1,255 @@
+"""Prepares the page of a run."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from django_runbook import wording
+from django_runbook.journal.liveness import ProcessState, displayed_status, process_state_of
+from django_runbook.locks.factory import Locks
+from django_runbook.models import RUNNING, UNFINISHED, Run, seconds_between
+from django_runbook.pages import display
+from django_runbook.pages.attempt_rows import Attempts, attempts_of
+from django_runbook.pages.failed_row_links import failed_rows_of
+from django_runbook.pages.timeline import Row, RowContext, StatusShare, Timeline, shares, timeline_of
+from django_runbook.results import StepStatus
+
+_MAX_FAILURES = 5
+# A row may be stored slightly after a row with a later time.
+_SLACK_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """Describes one property of a run; ``is_code`` marks values that programs read."""
+
+    label: str
+    value: str
+    is_code: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Urls:
+    """Returns the URL of an attempt by its key, and of failed rows by their scope.
+
+    ``failed_rows`` is None for a user without permission to view failed rows.
+    """
+
+    step: Callable[[int], str]
+    failed_rows: Callable[[str], str] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """Records how much of a run a page has shown: the attempt of the run, the newest row, and the latest time."""
+
+    run_attempt: int
+    pk: int
+    at: float
+
+    @classmethod
+    def of_text(cls, text: str) -> Self | None:
+        """Parse the cursor of a page; None if it is invalid."""
+        run_attempt, _, rest = text.partition("-")
+        pk, _, at = rest.partition("-")
+        try:
+            return cls(run_attempt=int(run_attempt), pk=int(pk), at=float(at))
+        except ValueError:
+            return None
+
+    def __str__(self) -> str:
+        return f"{self.run_attempt}-{self.pk}-{self.at:.3f}"
+
+    def may_precede(self, row: Row) -> bool:
+        """Return whether a row may have changed since."""
+        if row.status == RUNNING or row.pk > self.pk:
+            return True
+        return row.changed_at is not None and row.changed_at.timestamp() >= self.at - _SLACK_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPage:
+    """Holds the content of the page; ``timeline`` is None for a user without permission to view steps."""
+
+    run: Run
+    process_state: ProcessState
+    attempts: Attempts | None
+    timeline: Timeline | None
+
+    @property
+    def status(self) -> str:
+        return displayed_status(self.run, self.process_state)
+
+    @property
+    def badge(self) -> SafeString:
+        return display.badge(self.status)
+
+    @property
+    def is_live(self) -> bool:
+        """Return whether the run is still running."""
+        return self.status == RUNNING
+
+    @property
+    def is_life_unknown(self) -> bool:
+        return self.process_state is ProcessState.UNKNOWN
+
+    @property
+    def is_gone(self) -> bool:
+        return self.process_state is ProcessState.DEAD
+
+    @property
+    def resume_line(self) -> str:
+        """Return the command line that resumes it; empty if it cannot be resumed."""
+        return display.resume_line(self.run) if self.status in UNFINISHED else ""
+
+    @property
+    def doubts(self) -> list[str]:
+        """Return the IDs of interrupted commands, about which a resume may ask."""
+        if self.status not in UNFINISHED or self.timeline is None:
+            return []
+        interrupted = StepStatus.INTERRUPTED.value
+        return [row.step_id for row in self.timeline.rows if row.is_command and row.bars and row.status == interrupted]
+
+    @property
+    def omitted(self) -> str:
+        """Count the steps that are too many to show; empty if all are shown."""
+        if self.attempts is None:
+            return ""
+        counts = ((self.attempts.succeeded_count, "successful"), (self.attempts.other_count, "other"))
+        return " and ".join(f"{display.number(count)} {kind}" for count, kind in counts if count)
+
+    @property
+    def shares(self) -> list[StatusShare]:
+        if self.timeline is None or self.attempts is None:
+            return []
+        return shares(self.timeline.rows, step_count=self.run.step_count, succeeded_count=self.attempts.succeeded_count)
+
+    @property
+    def counts(self) -> str:
+        """Count the steps by status."""
+        counts = [f"{display.number(share.count)} {share.label}" for share in self.shares]
+        if self.attempts is not None and self.attempts.other_count:
+            counts.append(f"{display.number(self.attempts.other_count)} not counted")
+        return ", ".join(counts)
+
+    @property
+    def remaining(self) -> str:
+        """Count the steps without a row; empty if there are none."""
+        count = self.run.step_count - sum(share.count for share in self.shares)
+        return display.number(count) if self.is_live and count > 0 else ""
+
+    @property
+    def failures(self) -> list[Row]:
+        """Return the first steps that failed, or whose failures were ignored."""
+        return self.timeline.failures[:_MAX_FAILURES] if self.timeline else []
+
+    @property
+    def has_failures(self) -> bool:
+        """Return whether a failure was not ignored."""
+        return any(row.is_failure for row in self.failures)
+
+    @property
+    def started(self) -> str:
+        return display.moment(self.run.started_at)
+
+    @property
+    def resumed(self) -> str:
+        return display.moment(self.run.resumed_at) if self.run.resumed_at is not None else ""
+
+    @property
+    def more_failures_count(self) -> int:
+        return max(0, len(self.timeline.failures) - _MAX_FAILURES) if self.timeline else 0
+
+    @property
+    def took(self) -> str:
+        """Return the time during which it was running, over all of its attempts."""
+        return (
+            wording.short_duration(self.timeline.axis.seconds) if self.timeline else took(self.run, self.process_state)
+        )
+
+    @property
+    def cursor(self) -> Cursor:
+        rows = self.timeline.rows if self.timeline else ()
+        times = [row.changed_at.timestamp() for row in rows if row.changed_at is not None]
+        newest = max((row.pk for row in rows), default=0)
+        return Cursor(run_attempt=self.run.attempt_count, pk=newest, at=max(times, default=0.0))
+
+    def changed_since(self, cursor: Cursor | None) -> list[tuple[Row, int]]:
+        """Return the rows that a page with this cursor must redraw, each with the key of the row before it, or 0."""
+        rows = self.timeline.rows if self.timeline else ()
+        before = (0, *(row.key for row in rows))
+        # The end of a run and a resume change the display of rows without changing their times.
+        is_complete = cursor is None or not self.is_live or cursor.run_attempt != self.run.attempt_count
+        return [
+            (row, key)
+            for row, key in zip(rows, before, strict=False)
+            if is_complete or (cursor is not None and cursor.may_precede(row))
+        ]
+
+    @property
+    def facts(self) -> list[Fact]:
+        """Return the known facts about the run."""
+        run = self.run
+        facts = [
+            Fact(label="Run", value=run.id, is_code=True),
+            Fact(label="Runbook", value=run.runbook, is_code=True),
+            Fact(label="File", value=run.file if run.file != run.runbook else "", is_code=True),
+            Fact(label="Git commit", value=run.git_commit[:12], is_code=True),
+            Fact(label="File digest", value=run.file_hash[:12], is_code=True),
+            Fact(label="Started by", value=f"{run.user}@{run.host}" if run.user else run.host),
+            Fact(label="Process", value=str(run.pid)),
+            Fact(label="Value of now", value=run.now, is_code=True),
+            Fact(label="Lock backend", value=run.lock_backend, is_code=True),
+        ]
+        facts += [
+            Fact(label=name.replace("_", "-"), value=display.value_text(value), is_code=True)
+            for name, value in run.options.items()
+            if value and name != "withheld_params"
+        ]
+        return [fact for fact in facts if fact.value]
+
+    @property
+    def params(self) -> list[Fact]:
+        """Return the parameters; values that contained a secret were not stored."""
+        withheld = self.run.options.get("withheld_params", ())
+        return [
+            *(
+                Fact(label=name, value=display.value_text(value), is_code=True)
+                for name, value in self.run.params.items()
+            ),
+            *(Fact(label=name, value="not recorded, because it contained a secret") for name in withheld),
+        ]
+
+
+def took(run: Run, process_state: ProcessState) -> str:
+    """Format the duration of the last attempt of a run, which may still be running."""
+    if run.finished_at is None and process_state is not ProcessState.DEAD:
+        return display.took(seconds_between(run.resumed_at or run.started_at, timezone.now()))
+    return display.took(run.took_seconds)
+
+
+def run_page(run: Run, *, new_lock: Locks, urls: Urls | None) -> RunPage:
+    """Create the page of a run; ``urls`` is None for a user without permission to view steps."""
+    process_state = process_state_of(run, new_lock)
+    if urls is None:
+        return RunPage(run=run, process_state=process_state, attempts=None, timeline=None)
+    attempts = attempts_of(run)
+    failed = {}
+    if urls.failed_rows is not None:
+        failed = failed_rows_of(run, {row.step_id for row in attempts.rows}, url_of=urls.failed_rows)
+    context = RowContext(
+        now=_now(process_state), is_gone=process_state is ProcessState.DEAD, url_of=urls.step, failed_rows=failed
+    )
+    return RunPage(
+        run=run, process_state=process_state, attempts=attempts, timeline=timeline_of(run, attempts.rows, context)
+    )
+
+
+def _now(process_state: ProcessState) -> datetime.datetime | None:
+    return timezone.now() if process_state in {ProcessState.ALIVE, ProcessState.UNKNOWN} else None

@@ -1,0 +1,129 @@
+"""Prepares the page of one attempt of a step."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db.models import QuerySet
+from django.db.models.functions import Left
+from django.utils.safestring import SafeString
+
+from django_runbook import wording
+from django_runbook.cleaning import cleaned
+from django_runbook.journal.liveness import ProcessState
+from django_runbook.models import RUNNING, StepRun
+from django_runbook.pages import display
+from django_runbook.pages.attempt_rows import Attempt, attempts_at, retries
+
+# A captured output may be too large for a page.
+_MAX_CAPTURED: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherAttempt:
+    """Describes an attempt of the same step in the list of links."""
+
+    pk: int
+    number: int
+    run_attempt: int
+    badge: SafeString
+    duration: str
+    is_this: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPage:
+    """Holds the content of the page; ``is_gone`` means that the process of the run died."""
+
+    step: StepRun
+    attempts: tuple[Attempt, ...]
+    is_gone: bool
+
+    @property
+    def badge(self) -> SafeString:
+        return display.badge(self._status(self.step))
+
+    @property
+    def others(self) -> list[OtherAttempt]:
+        """Return all attempts, this one among them."""
+        return [
+            OtherAttempt(
+                pk=attempt.pk,
+                number=attempt.attempt,
+                run_attempt=attempt.run_attempt,
+                badge=display.badge(self._status(attempt)),
+                duration=display.took(attempt.took_seconds(is_retry=is_retry)),
+                is_this=attempt.pk == self.step.pk,
+            )
+            for attempt, is_retry in zip(self.attempts, retries(self.attempts), strict=True)
+        ]
+
+    @property
+    def duration(self) -> str:
+        return display.took(self.step.took_seconds)
+
+    @property
+    def started(self) -> str:
+        return display.moment(self.step.started_at) if self.step.started_at is not None else ""
+
+    @property
+    def command_line(self) -> str:
+        return display.command_line(self.step.argv) if self.step.argv else ""
+
+    @property
+    def place(self) -> str:
+        """Return the file and line of the definition."""
+        return f"{self.step.file}:{self.step.line}" if self.step.line else self.step.file
+
+    @property
+    def role(self) -> str:
+        return display.ROLES.get(self.step.role, self.step.role)
+
+    @property
+    def progress(self) -> str:
+        """Return the counts of the step."""
+        step = self.step
+        if step.done_count is None:
+            return ""
+        return wording.progress(step.done_count, step.total_count, step.failed_count)
+
+    @property
+    def is_running(self) -> bool:
+        """Return whether the step may write more output."""
+        return self.step.status == RUNNING and not self.is_gone
+
+    @property
+    def has_output(self) -> bool:
+        return bool(self.step.output_head or self.step.output_tail)
+
+    @property
+    def omitted(self) -> str:
+        return display.number(self.step.omitted_count) if self.step.omitted_count else ""
+
+    @property
+    def captured(self) -> str:
+        """Return the value that ``capture`` made of the output, for expressions."""
+        start: str = self.step.output_start or ""  # type: ignore[attr-defined]  # see `without_long_output`
+        if not start:
+            return ""
+        if len(start) > _MAX_CAPTURED:
+            # The value is stored in a list.
+            return f"{start[1:_MAX_CAPTURED]} …"
+        text = cleaned(json.dumps(json.loads(start)[0], indent=2, ensure_ascii=False))
+        return text if len(text) <= _MAX_CAPTURED else f"{text[:_MAX_CAPTURED]} …"
+
+    def _status(self, attempt: Attempt | StepRun) -> str:
+        return display.display_status(attempt.status, ignored=attempt.ignored, is_gone=self.is_gone)
+
+
+def without_long_output(steps: QuerySet[Any]) -> QuerySet[Any]:
+    """Defer columns that no page shows; a captured output may fill the memory of the process."""
+    found: QuerySet[Any] = steps.defer("output", "definition").annotate(output_start=Left("output", _MAX_CAPTURED + 1))
+    return found
+
+
+def step_page(step: StepRun, process_state: ProcessState) -> StepPage:
+    """Create the page of one attempt of a step."""
+    return StepPage(step=step, attempts=attempts_at(step), is_gone=process_state is ProcessState.DEAD)

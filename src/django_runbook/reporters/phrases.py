@@ -1,0 +1,171 @@
+"""Formats failures, statuses, counts and notes for reporters that people read."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import IO, Final
+
+from django_runbook import wording
+from django_runbook.events import (
+    AttemptFailed,
+    HistoryAwaited,
+    LockAwaited,
+    LockRetaken,
+    RunStarted,
+    StopRequested,
+)
+from django_runbook.results import Failure, RunResult, StepResult, StepStatus
+
+_CHECKS: Final = "SystemCheckError"
+_CHECK_ID: Final = re.compile(r"\(\w+\.\w+\) ")
+
+
+def heading(event: RunStarted) -> str:
+    """Return the first line of a run: the number of steps, or of completed steps if the run is resumed."""
+    if event.attempt > 1:
+        done = wording.number_of(event.done_count, "completed step")
+        run_id = wording.short_id(event.run_id)
+        return f"{event.name}: resuming run {run_id}, attempt {event.attempt}, {done} ({event.file})"
+    steps = wording.number_of(event.step_count, "step")
+    return f"{event.name}: {steps}{', dry run' if event.dry_run else ''} ({event.file})"
+
+
+def labelled(name: str, step_id: str) -> str:
+    """Return the name of a step, and its ID if it differs."""
+    return name if name == step_id else f"{name} ({step_id})"
+
+
+def timed(result: StepResult) -> str:
+    """Return the name of a finished step, its ID if it differs, and its duration if it ran."""
+    details = [result.step_id] if result.step_id != result.name else []
+    if result.attempt_count > 0 or result.is_failure:
+        details.append(wording.short_duration(result.duration_seconds))
+    return f"{result.name} ({', '.join(details)})" if details else result.name
+
+
+def failure(reason: Failure) -> str:
+    """Summarize a failure in one line."""
+    lines = reason.message.splitlines() or [""]
+    found = _first_check(lines) if reason.error_type == _CHECKS else ""
+    text = found or wording.in_short(lines[0]) + (" ..." if len(lines) > 1 else "")
+    kind = "" if reason.error_type in {"CommandError", "SystemExit"} else f"{reason.error_type}: "
+    code = f" (exit {reason.exit_code})" if reason.exit_code != 1 else ""
+    return f"{kind}{text}{code}"
+
+
+def note(result: StepResult) -> str:
+    """Return the reason, the failure and the number of attempts of a finished step."""
+    if result.reason:
+        return result.reason
+    parts = []
+    if result.failure is not None:
+        # The step inside reports its own failure.
+        why = f"{result.failure.cause} failed" if is_caused_inside(result) else failure(result.failure)
+        parts.append(("ignored: " if result.ignored else "") + why)
+    if result.attempt_count > 1:
+        parts.append(f"{result.attempt_count} attempts")
+    return "; ".join(parts)
+
+
+def is_caused_inside(result: StepResult) -> bool:
+    """Return whether a group failed because a step inside it failed."""
+    return result.is_group and result.failure is not None and bool(result.failure.cause)
+
+
+def place(reason: Failure) -> str:
+    """Return the last project frame of a traceback, or an empty string for a deliberate error."""
+    if reason.error_type in {"CommandError", "SystemExit"} or "CommandError" in reason.error_names:
+        return ""
+    lines = [line.strip() for line in reason.traceback.splitlines() if line.lstrip().startswith("File ")]
+    # A frame in a library rarely shows what to fix.
+    own = [line for line in lines if not any(part in line for part in wording.LIBRARIES)]
+    return (own or lines or [""])[-1]
+
+
+def _first_check(lines: Sequence[str]) -> str:
+    # Django's message starts with a title and ends with a count.
+    return next((line for line in lines if _CHECK_ID.search(line)), "")
+
+
+def counts(result: RunResult) -> str:
+    """Count commands by status: ``5 succeeded, 1 failed, 1 failed but ignored, 2 not run``."""
+    counter = Counter(
+        "failed but ignored" if step.ignored else words(step.status)
+        for step in result.steps
+        if not step.is_group and not is_not_due(step)
+    )
+    return ", ".join(f"{number} {word}" for word, number in counter.items()) or "nothing to do"
+
+
+def summary(result: RunResult) -> str:
+    """Summarize a run: its reason, its counts, its duration and its exit code."""
+    reason = f"{result.reason}; " if result.reason else ""
+    code = f", exit code {result.exit_code}" if result.exit_code else ""
+    return f"{reason}{counts(result)} in {wording.short_duration(result.duration_seconds)}{code}"
+
+
+def is_not_due(result: StepResult) -> bool:
+    """Return whether a handler was skipped because its condition did not occur; such handlers are not reported."""
+    return result.status is StepStatus.SKIPPED and result.reason == "not due"
+
+
+def explanation(result: StepResult) -> str:
+    """Explain a failed step in a few lines."""
+    if result.failure is None:
+        return result.reason or status(result)
+    first, *more = result.failure.message.splitlines() or [""]
+    lines = [failure(replace(result.failure, message=first)), *more]
+    at = place(result.failure)
+    return "\n".join([*lines, at] if at else lines)
+
+
+def status(result: StepResult) -> str:
+    """Return the displayed status: ``ignored`` for an ignored failure."""
+    return "ignored" if result.ignored else words(result.status)
+
+
+def words(status: StepStatus) -> str:
+    """Write a status with spaces: ``timed out``."""
+    return status.value.replace("_", " ")
+
+
+def waiting(event: LockAwaited | HistoryAwaited) -> str:
+    """Return what the run is waiting for."""
+    if isinstance(event, HistoryAwaited):
+        return f"the run history database: {event.reason}"
+    return event.reason or f'the lock "{event.name}" is held by {event.holder}'
+
+
+def inline(event: RunStarted) -> str:
+    """Return why the steps run in-process."""
+    return f"all steps run in this process: {event.inline_reason}"
+
+
+def retaken(event: LockRetaken) -> str:
+    """Return which lock was lost and acquired again."""
+    return f'the lock "{event.name}" was lost and acquired again; no other process is known to have held it in between'
+
+
+def stopping(event: StopRequested) -> str:
+    """Return the signal and its effect."""
+    what = "ending the current command" if event.is_immediate else "stopping after the current command"
+    return f"{event.signal_name}: {what}"
+
+
+def attempt(event: AttemptFailed) -> str:
+    """Return the number of the failed attempt and the failure."""
+    return f"attempt {event.attempt} of {event.attempt_count} failed: {failure(event.failure)}"
+
+
+def encodable(text: str, stream: IO[str]) -> str:
+    """Escape characters that the stream cannot encode, for example as ``\\xfc``."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def one_line(text: str) -> str:
+    """Replace line breaks by spaces, so that a name or an argument cannot forge a line of the report."""
+    return " ".join(text.splitlines())
