@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import threading
-import weakref
 from dataclasses import replace
 from typing import Final
 
@@ -24,7 +23,7 @@ from django_runbook.executors.atomic import atomically
 from django_runbook.executors.calling import Callbacks, PassedChecks, call, leave_copy, with_problems
 from django_runbook.executors.channel import Channel
 from django_runbook.executors.messages import CallRequest, Commit, RollBack
-from django_runbook.process import masking, unpatched
+from django_runbook.process import masking, python_internals, unpatched
 from django_runbook.process.connections import KnownConnections
 from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop
@@ -159,14 +158,11 @@ class _Step:
 
 def drop_exit_callbacks() -> None:
     """Drop the exit callbacks of the parent, such as the removal of its temporary folders."""
-    atexit._clear()
-    for info in weakref.finalize._registry.values():  # type: ignore[attr-defined]  # no public name
-        info.atexit = False
-    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]  # no public name
+    python_internals.clear_exit_callbacks()
     # These belong to the process itself.
     atexit.register(logging.shutdown)
-    if "multiprocessing.util" in sys.modules:
-        atexit.register(sys.modules["multiprocessing.util"]._exit_function)
+    if (function := python_internals.multiprocessing_exit_function()) is not None:
+        atexit.register(function)
 
 
 def _replace_streams() -> None:
@@ -191,11 +187,10 @@ def _is_listening(command: str) -> bool:
 
 def _finish() -> None:
     """Finish as Python does at exit: wait for threads, and run the exit callbacks."""
-    # As multiprocessing does it; it also ends the threads of pools, which would otherwise never end.
-    threading._shutdown()  # type: ignore[attr-defined]  # it has no public name
+    python_internals.join_threads()
     with contextlib.suppress(Exception):
         connections.close_all()
-    atexit._run_exitfuncs()
+    python_internals.run_exit_callbacks()
     _flush()
 
 

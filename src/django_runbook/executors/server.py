@@ -13,7 +13,6 @@ import gc
 import json
 import os
 import signal
-import subprocess
 import sys
 import traceback
 from _socket import MSG_WAITALL, socket
@@ -25,7 +24,7 @@ from django_runbook.exceptions import in_words
 from django_runbook.executors import descriptors, keeper
 from django_runbook.executors.channel import Channel
 from django_runbook.executors.messages import CHANNEL_CLOSED, Ready, StartFailed
-from django_runbook.process import threads, unpatched
+from django_runbook.process import python_internals, threads, unpatched
 from django_runbook.process.failures import traceback_of
 
 # The first byte of a request.
@@ -249,6 +248,5 @@ def step_command_line(descriptor: int) -> list[str]:
 
 
 def _command_line(descriptor: int, **parts: str) -> list[str]:
-    # As in multiprocessing.
-    options: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # no public name
+    options = python_internals.interpreter_options()
     return [sys.executable, *options, "-c", _BEGIN.format(descriptor=descriptor, **parts)]

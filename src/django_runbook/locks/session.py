@@ -17,6 +17,7 @@ from django.db.utils import load_backend
 from django_runbook.exceptions import LockUnavailable
 from django_runbook.locks import child_descriptors
 from django_runbook.locks.base import PATIENCE_SECONDS, Holder, LockState, Patience, Probe
+from django_runbook.process import django_internals
 
 _TRIES = 5
 
@@ -42,13 +43,13 @@ class Session:
                 {**parameters, **wrapper.get_connection_params()}
             )
             # Transactions begin with explicit statements, which also remove timeouts.
-            wrapper._set_autocommit(autocommit=True)
+            django_internals.switch_autocommit_on(wrapper)
         except self._error as error:
             raise self._unavailable(error) from error
         # Several statements in one message cannot be prepared.
         if hasattr(self._connection, "prepare_threshold"):
             self._connection.prepare_threshold = None
-        self._descriptor = _descriptor_of(self._connection)
+        self._descriptor = django_internals.descriptor_of(self._connection)
         if self._descriptor is not None:
             child_descriptors.close_in_children(self._descriptor)
 
@@ -84,12 +85,6 @@ class Session:
     def _unavailable(self, error: Exception) -> LockUnavailable:
         text = " ".join(str(error).split())
         return LockUnavailable(f'the locks in the database "{self._alias}" cannot be used: {text}')
-
-
-def _descriptor_of(connection: Any) -> int | None:
-    # PyMySQL alone has no fileno().
-    source = connection if hasattr(connection, "fileno") else getattr(connection, "_sock", None)
-    return None if source is None else int(source.fileno())
 
 
 class SessionLock(ABC):

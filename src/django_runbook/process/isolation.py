@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from django.conf import LazySettings, UserSettingsHolder, settings
+from django.conf import settings
 from django.db import connections
 
 from django_runbook.process import threads
 from django_runbook.process.connections import is_in_memory
+from django_runbook.process.django_internals import is_django_test_run, settings_module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ def _obstacles(*, is_default: bool | None, is_forkable: bool) -> Iterator[str]:
         if connection.in_atomic_block:
             yield f'inside a transaction of the database "{connection.alias}"'
     yield from _lasting_obstacles(is_forkable=is_forkable)
-    if is_in_test() and is_default is None:
+    if is_django_test_run() and is_default is None:
         yield "in a test"
 
 
@@ -67,13 +67,6 @@ def lasting_obstacle() -> str:
     return next(_lasting_obstacles(is_forkable=can_fork(owns_process=True)), "")
 
 
-def is_in_test() -> bool:
-    """Return whether Django's settings are those of a test run, which other processes do not have."""
-    # Not imported: the module is large, and tests have already imported it.
-    utils: Any = sys.modules.get("django.test.utils")
-    return utils is not None and hasattr(utils._TestState, "saved_data")
-
-
 def can_fork(*, owns_process: bool) -> bool:
     """Return whether this process can be forked: it belongs to the run, and has a single thread."""
     return owns_process and threads.count() == 1
@@ -81,10 +74,4 @@ def can_fork(*, owns_process: bool) -> bool:
 
 def can_be_set_up() -> bool:
     """Return whether a fresh interpreter finds the settings of this process in their module."""
-    return _module_of(settings) is not None
-
-
-def _module_of(lazy: LazySettings) -> str | None:
-    """Return the module of all settings; None if some were created or changed in this process."""
-    wrapped = lazy.__dict__["_wrapped"]
-    return None if isinstance(wrapped, UserSettingsHolder) else getattr(wrapped, "SETTINGS_MODULE", None)
+    return settings_module(settings) is not None

@@ -20,11 +20,10 @@ from typing import Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from django_runbook.process import python_internals
 from django_runbook.process.connections import KnownConnections, is_in_memory
 from django_runbook.process.users import Users
 
-# signal.getsignal converts each result to an enum, which costs more than everything else here.
-_getsignal: Callable[[int], Any] = getattr(signal, "_signal").getsignal  # noqa: B009 - it has no public name
 _SIGNALS: Final = tuple(sorted(int(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
 _TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
@@ -52,7 +51,7 @@ class Snapshot:
         os.umask(umask)
         return cls(
             directory=_directory(),
-            environ=_environ(),
+            environ=python_internals.encoded_environ(),
             umask=umask,
             users=Users(),
             signals=_handlers() if is_main else (),
@@ -113,7 +112,7 @@ class Snapshot:
             os.chdir(self.directory)
 
     def _restore_environ(self) -> None:
-        if _environ() == self.environ:
+        if python_internals.encoded_environ() == self.environ:
             return
         now, before = dict(os.environ), {os.fsdecode(key): os.fsdecode(value) for key, value in self.environ.items()}
         for name in now.keys() - before.keys():
@@ -159,8 +158,7 @@ class _Interpreter:
         if socket.getdefaulttimeout() != self.socket_timeout:
             socket.setdefaulttimeout(self.socket_timeout)
         if tuple(warnings.filters) != self.warning_filters:
-            warnings.filters[:] = self.warning_filters  # type: ignore[index]  # it is a list, whatever typeshed says
-            warnings._filters_mutated()  # type: ignore[attr-defined]  # as catch_warnings does
+            python_internals.replace_warning_filters(self.warning_filters)
         warnings.showwarning = self.show_warning
         sys.setrecursionlimit(self.recursion_limit)
         (gc.enable if self.is_collecting else gc.disable)()
@@ -204,7 +202,7 @@ class _Logging:
         for handler, level in self.levels.items():
             handler.level = level
         if is_changed:
-            logging.root.manager._clear_cache()  # type: ignore[attr-defined]  # setLevel does it for one
+            python_internals.forget_logger_levels()
 
 
 class _Databases:
@@ -252,7 +250,7 @@ class _Databases:
 
 
 def _handlers() -> tuple[Any, ...]:
-    return tuple(map(_getsignal, _SIGNALS))
+    return tuple(map(python_internals.getsignal, _SIGNALS))
 
 
 def _zone() -> tuple[Any, ...]:
@@ -285,14 +283,6 @@ def _directory() -> str | None:
         return os.getcwd()  # noqa: PTH109 - a Path costs more than the call
     except FileNotFoundError:
         return None
-
-
-def _environ() -> dict[Any, Any]:
-    # The encoded form: decoding all variables twice per step would cost more than everything else around it.
-    data: dict[Any, Any] | None = getattr(os.environ, "_data", None)
-    return (
-        dict(data) if data is not None else {os.fsencode(key): os.fsencode(value) for key, value in os.environ.items()}
-    )
 
 
 def _roll_back(connection: BaseDatabaseWrapper, *, depth: int) -> Iterator[str]:

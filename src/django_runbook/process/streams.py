@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from django_runbook.cleaning import cleaned_line, without_escapes
-from django_runbook.process import debugging
+from django_runbook.process import debugging, python_internals
 from django_runbook.process.masking import Mask
 
 MAX_KEPT_CHARACTERS = 16 * 1024 * 1024
@@ -295,8 +295,7 @@ def _retarget(
     streams: dict[int, StreamToLines], both: tuple[StreamToLines, StreamToLines]
 ) -> Iterator[tuple[logging.StreamHandler[Any], Any]]:
     """Redirect the logging handlers that write to a standard stream, or to a stream of an earlier step, to ours."""
-    for reference in logging._handlerList:  # type: ignore[attr-defined]  # the one list of them
-        handler = reference()
+    for handler in python_internals.logging_handlers():
         stream = getattr(handler, "stream", None)
         ours = streams.get(id(stream))
         if isinstance(stream, StreamToLines):
