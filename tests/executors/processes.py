@@ -1,4 +1,4 @@
-"""The processes of a test: which there are, and waiting, within bounds, until they are gone."""
+"""Finds the processes of a test, and waits for their end."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ PATIENCE_SECONDS = 20.0
 
 
 def living() -> dict[int, tuple[int, int, str]]:
-    """Each process that lives, with its parent, its group and its name."""
-    # -w -w: whole command lines, by which a test may know them.
+    """Return each living process with its parent, group and name."""
+    # -w -w: complete command lines, by which tests identify processes.
     listing = subprocess.run(
         ["ps", "-A", "-w", "-w", "-o", "pid=,ppid=,pgid=,state=,args="], stdout=subprocess.PIPE, text=True, check=True
     )
@@ -27,17 +27,17 @@ def living() -> dict[int, tuple[int, int, str]]:
 
 
 def of_groups(groups: set[int]) -> set[int]:
-    """The processes in these groups, and those that have one of these numbers."""
+    """Return the processes in these groups, and those with these numbers."""
     return {pid for pid, (_, group, _) in living().items() if group in groups or pid in groups}
 
 
 def marked(mark: str) -> list[str]:
-    """The programs that live and have this text in their environment, and those that they forked."""
+    """Return the living processes with this text in their environment, and those that they forked."""
     if not Path("/proc/self/environ").exists():
         return [name for parent, _, name in living().values() if parent == os.getpid() and not name.startswith("ps ")]
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
-        # Whoever has ended meanwhile has no file any more, and a zombie an empty one.
+        # An ended process has no file any more, and a zombie has an empty one.
         with contextlib.suppress(OSError):
             if folder.name != str(os.getpid()) and mark.encode() in (folder / "environ").read_bytes():
                 found.append(f"process {folder.name}: {(folder / 'cmdline').read_text().replace(chr(0), ' ')}")
@@ -45,13 +45,13 @@ def marked(mark: str) -> list[str]:
 
 
 def held_locks() -> list[str]:
-    """The lock files that this process has open."""
+    """Return the lock files that this process has open."""
     links = (os.path.realpath(f"/dev/fd/{number}") for number in range(256))
     return [f"lock {link}" for link in links if link.endswith(".lock")]
 
 
 def wait_until(is_so: Callable[[], bool], *, what: str) -> None:
-    """Wait until something is so; a test that waits in vain fails."""
+    """Wait until the condition is true; fail the test after a timeout."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         if is_so():

@@ -1,4 +1,4 @@
-"""What signals do after a run has ended, and when they are reported."""
+"""Tries signals after the end of a run, and the reports of signals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django_runbook.process.stopping import Stop
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    # Whoever runs the tests may ignore some, as nohup does, and a stop respects that.
+    # The caller of the tests may ignore some signals, as nohup does, which a stop respects.
     before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
     yield
     for number, handler in before.items():
@@ -30,7 +30,7 @@ def test_a_signal_after_the_end_of_a_run_does_not_change_its_exit_code() -> None
     assert not stop.is_requested
 
 
-def test_a_process_that_does_not_come_to_its_end_is_ended_by_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_does_not_exit_is_ended_by_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     codes: list[int] = []
     monkeypatch.setattr(os, "_exit", codes.append)
     with Stop(exits=True, force_seconds=0):
@@ -46,7 +46,7 @@ def test_the_host_of_a_run_gets_its_handlers_back() -> None:
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
-def test_a_signal_is_reported_before_what_it_does() -> None:
+def test_a_signal_is_reported_before_it_takes_effect() -> None:
     stop = Stop()
     reported: list[bool] = []
     stop.on_stop = lambda name, is_immediate: reported.append(stop.is_requested)

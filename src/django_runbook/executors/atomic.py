@@ -60,5 +60,5 @@ def _refuse_rollback(using: str) -> None:
     if connection.needs_rollback or not connection.is_usable():
         raise transaction.TransactionManagementError(
             "the command has caught an error of the database, closed its connection, or called set_rollback(); "
-            "an error may be caught around an atomic() of its own"
+            "catch database errors around an atomic() block of its own"
         )

@@ -243,7 +243,7 @@ def _keep_text_results(command: BaseCommand, warnings: list[str]) -> None:
     def handle_and_check(*args: Any, **options: Any) -> str | None:
         result: Any = handle(*args, **options)
         if result and not isinstance(result, str):
-            warnings.append(f"handle() returned {type(result).__name__}, not text: it is ignored")
+            warnings.append(f"handle() returned {type(result).__name__}, not a string: it is ignored")
             return None
         return result  # type: ignore[no-any-return]  # its type was checked
 

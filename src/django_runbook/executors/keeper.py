@@ -80,7 +80,7 @@ class _Keeper:
         try:
             self._pid = unpatched.fork()
         except OSError as error:
-            self._send(StartFailed(reason=f"a process of its own could not be made: {error.strerror}"))
+            self._send(StartFailed(reason=f"the subprocess could not be started: {error.strerror}"))
             return
         if self._pid == 0:
             self._become_step()

@@ -58,7 +58,7 @@ class ProcessExecutor:
             try:
                 process = self._start(call)
             except OSError as error:
-                return failed(f"a process of its own could not be made: {error.strerror or error}", exit_code=1)
+                return failed(f"the subprocess could not be started: {error.strerror or error}", exit_code=1)
             with process:
                 process.watch()
             if not process.is_lost_before_its_call:

@@ -124,7 +124,7 @@ class _ForkServer:
             pid = unpatched.fork()
         except OSError as error:
             with contextlib.suppress(OSError):
-                status.send(StartFailed(reason=f"a process of its own could not be made: {error.strerror}"))
+                status.send(StartFailed(reason=f"the subprocess could not be started: {error.strerror}"))
             pid = -1
         if pid == 0:
             self._become_keeper(given, status)
@@ -163,7 +163,7 @@ def become_step(channel_end: int, out: int, err: int, *, problem: BaseException 
     try:
         if problem is not None:
             os.write(2, traceback_of(problem).encode(errors="backslashreplace"))
-            reason = f"Django could not be set up in a process of its own: {in_words(problem)}"
+            reason = f"Django could not be set up in a subprocess: {in_words(problem)}"
             channel.send(StartFailed(reason=reason))
             return
         from django_runbook.executors import child

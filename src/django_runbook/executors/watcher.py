@@ -196,7 +196,7 @@ class WatchedProcess:
 
     def _how(self) -> str:
         if not self.escalation.has_started:
-            return "its process had not started"
+            return "its process had not been started"
         if self._ended is None and self.escalation.is_at_end:
             return "its process does not end after SIGKILL"
         name = self.stop.signal_name if self._is_of_stop else "SIGTERM"

@@ -59,7 +59,7 @@ def _lasting_obstacles(*, is_forkable: bool) -> Iterator[str]:
     for alias in filter(is_in_memory, connections):
         yield f'the database "{alias}" is in memory'
     if not is_forkable and not can_be_set_up():
-        yield "the settings exist only in this process, and its threads rule a fork out"
+        yield "the settings exist only in this process, which has threads and cannot be forked"
 
 
 def lasting_obstacle() -> str:
