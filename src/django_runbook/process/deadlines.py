@@ -140,7 +140,7 @@ class Deadline:
 
     def failure(self, message: str = "") -> Failure:
         """Return the failure of a step or group that missed this deadline."""
-        text = f"the timeout of {self.owner} is over ({exact_duration(self.seconds)})"
+        text = f"the timeout of {self.owner} expired ({exact_duration(self.seconds)})"
         return Failure(
             error_type="TimeoutError",
             message=f"{text}; {message}" if message else text,
