@@ -459,6 +459,7 @@ def test_a_step_that_goes_well_leaves_a_page_that_is_full(client: Client, monkey
     assert json.loads(html(client, live_of(other)))["keys"] is None
 
 
+@pytest.mark.slow
 def test_fifty_thousand_steps_take_few_queries_and_show_the_first_ones(
     client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:

@@ -23,6 +23,7 @@ def test_an_unknown_count_is_zero(tmp_path: Path) -> None:
     assert oom.kill_counts((tmp_path / "none", empty)) == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_kill_by_the_out_of_memory_killer_is_distinguished_from_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

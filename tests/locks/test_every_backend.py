@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from django_runbook.exceptions import LockUnavailable
-from tests.locks.backends import EXPIRING, EXPIRY_SECONDS, Backend, alias_on, eventually, holder_of, is_free, locks
+from tests.locks.backends import EXPIRING, EXPIRY_SECONDS, Backend, alias_on, holder_of, is_free, locks
 from tests.locks.processes import holding, run_crowd
+from tests.patience import eventually
 
 
 def test_a_lock_has_one_holder_and_names_it(backend: Backend, name: str) -> None:
@@ -59,6 +60,7 @@ def test_a_held_lock_cannot_be_acquired_again(backend: Backend, name: str) -> No
     assert is_free(lock)
 
 
+@pytest.mark.slow
 def test_one_of_twenty_concurrent_processes_runs_and_the_others_name_it(backend: Backend, name: str) -> None:
     results = run_crowd(backend, name, count=20)
     winners = [one for one in results if one["code"] == 0]
@@ -71,6 +73,7 @@ def test_one_of_twenty_concurrent_processes_runs_and_the_others_name_it(backend:
     assert all(", since 20" in one["text"] for one in others), others
 
 
+@pytest.mark.slow
 def test_a_killed_holder_leaves_no_lock(backend: Backend, name: str) -> None:
     lock = backend.lock(name)
     with holding(backend, name) as process:
@@ -82,6 +85,7 @@ def test_a_killed_holder_leaves_no_lock(backend: Backend, name: str) -> None:
         assert eventually(lambda: is_free(lock))
 
 
+@pytest.mark.slow
 def test_a_child_of_the_holder_neither_holds_nor_releases_the_lock(backend: Backend, name: str, tmp_path: Path) -> None:
     end = tmp_path / "end"
     lock = backend.lock(name)

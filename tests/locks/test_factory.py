@@ -107,6 +107,7 @@ def identity(backend: str, **options: object) -> str:
     return locks(backend, **options).identity
 
 
+@pytest.mark.slow
 def test_other_folders_hosts_databases_and_servers_are_other_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +155,7 @@ def test_a_backend_may_define_its_identity() -> None:
     assert identity("tests.locks.test_factory.NamedLock", colour="red") == "the safe in the cellar"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "kind"),
     [
@@ -222,6 +224,7 @@ def test_projects_on_one_host_have_files_of_their_own(settings: Any, tmp_path: P
     assert len(paths) == 3
 
 
+@pytest.mark.slow
 def test_the_shared_namespace_does_not_contain_the_address_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
     with alias_on("postgresql") as alias:
         monkeypatch.setattr(namespace, "DEFAULT_DB_ALIAS", alias)

@@ -27,6 +27,7 @@ def test_the_module_of_settings_is_found_unless_they_were_changed() -> None:
         assert django_internals.settings_module(settings) is None
 
 
+@pytest.mark.slow
 def test_autocommit_is_switched_on_for_a_connection_outside_of_django() -> None:
     require_postgres()
     wrapper = load_backend(POSTGRES["ENGINE"]).DatabaseWrapper(

@@ -77,11 +77,13 @@ os._exit(0)
 """
 
 
+@pytest.mark.slow
 def test_exit_callbacks_are_cleared_and_run() -> None:
     found = subprocess.run([sys.executable, "-c", _EXIT], stdout=subprocess.PIPE, text=True, check=True)
     assert found.stdout.splitlines() == ["thread", "run"]
 
 
+@pytest.mark.slow
 def test_the_options_of_an_interpreter_are_found() -> None:
     code = "from django_runbook.process import python_internals; print(python_internals.interpreter_options())"
     found = subprocess.run([sys.executable, "-B", "-c", code], stdout=subprocess.PIPE, text=True, check=True)

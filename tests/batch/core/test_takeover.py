@@ -22,11 +22,12 @@ from tests.batch.commands import (
     is_waiting,
     once,
 )
-from tests.batch.engines import Engine, wait_until
+from tests.batch.engines import Engine
 from tests.batchapp.models import (
     Item,
     Ledger,
 )
+from tests.patience import wait_until
 
 
 def test_the_limit_of_a_takeover_does_not_outlive_it(postgresql: Engine) -> None:
@@ -43,6 +44,7 @@ def test_the_limit_of_a_takeover_does_not_outlive_it(postgresql: Engine) -> None
     assert timeouts == 4 * [("0",)]
 
 
+@pytest.mark.slow
 def test_a_process_that_was_stopped_past_a_takeover_commits_nothing_more(engine: Engine, capfd: Any) -> None:
     engine.fill(60)
     with engine.forked(engine.work(Patient(), "--batch-size", 2)) as zombie:
@@ -101,6 +103,7 @@ class Stopping(CountItems):
     idle_limit_seconds = 3.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])
 def test_a_takeover_waits_for_a_process_stopped_in_its_transaction_as_long_as_that_may_idle(
     request: pytest.FixtureRequest, vendor: str, monkeypatch: pytest.MonkeyPatch, capfd: Any
@@ -161,6 +164,7 @@ def test_what_a_takeover_waits_for_is_told(engine: Engine, monkeypatch: pytest.M
     engine.connection.close()
 
 
+@pytest.mark.slow
 def test_sigterm_while_it_waits_for_the_checkpoint_is_heard(
     postgresql: Engine, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
