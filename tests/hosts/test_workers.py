@@ -1,4 +1,4 @@
-"""Runbooks in the workers of task queues: a failed run ends no worker, and a worker that is told to stop does stop."""
+"""Runbooks in the workers of task queues: a failed run ends no worker, and a worker that is asked to stop does so."""
 
 from __future__ import annotations
 
