@@ -351,7 +351,7 @@ def test_a_step_with_two_attempts_has_two_bars_to_scale(client: Client) -> None:
 
 def test_rows_of_a_loop_and_of_groups_stand_below_theirs(client: Client) -> None:
     page = html(client, url_of(journal_data.failed_run()))
-    depths = {name: re.search(r"rb-d(\d)", row_of(page, name)) for name in ("migrate", "Take in data", "Import JFK")}
+    depths = {name: re.search(r"rb-d(\d)", row_of(page, name)) for name in ("migrate", "Load data", "Import JFK")}
     assert [match and match[1] for match in depths.values()] == ["0", "0", "2"]
     assert "in <bdi>Import each airport</bdi>" in row_of(page, "Import JFK")
 
@@ -530,7 +530,7 @@ def test_the_page_is_told_only_of_rows_that_may_have_changed(client: Client) -> 
     answer = client.get(live_of(run), {"since": since[1]}).json()
     names = [re.search("<bdi>(.*?)</bdi>", row["html"]) for row in answer["rows"]]
     # What is at work, and what ended a moment ago; not `migrate`.
-    assert [name and name[1] for name in names] == ["Take in data", "Backfill delay classes", "later"]
+    assert [name and name[1] for name in names] == ["Load data", "Backfill delay classes", "later"]
     assert answer["is_finished"] is False
     assert answer["counts"] == "2 succeeded, 1 running"
 

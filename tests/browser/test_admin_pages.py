@@ -121,7 +121,7 @@ def test_the_steps_are_reached_by_keyboard_in_their_order(person: Person) -> Non
     for _ in range(4):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.textContent"))
-    assert reached == ["Take in data", "reference_data", "Import each airport", "Import EWR"]
+    assert reached == ["Load data", "reference_data", "Import each airport", "Import EWR"]
     page.get_by_role("link", name="rebuild_index").last.focus()
     page.keyboard.press("Enter")
     traceback = page.locator("details").filter(has=page.get_by_text("Traceback", exact=True))
@@ -173,7 +173,7 @@ def test_the_page_says_all_without_scripts(person: Person) -> None:
     run = person.site.tell("make", kind="running_run")
     page = person.page(java_script_enabled=False)
     page.goto(person.site.run_url(run))
-    assert "as it was when it was loaded" in page.locator(".rb-live").inner_text()
+    assert "the state of the run when it was loaded" in page.locator(".rb-live").inner_text()
     assert bars(page, "migrate")
     person.site.tell("progress", run=run, done=19_000)
     page.get_by_role("link", name="Reload").click()

@@ -23,7 +23,7 @@ class WorkAdmin(ReadOnlyAdmin):
 
     @admin.display(description="done", ordering="done_count")
     def done(self, row: Checkpoint | FinishedKey) -> str:
-        failed = f", {display.number(row.failed_count)} failed" if row.failed_count else ""
+        failed = f" ({display.number(row.failed_count)} failed)" if row.failed_count else ""
         return display.number(row.done_count) + failed
 
 
@@ -50,7 +50,7 @@ class FailedRowAdmin(WorkAdmin):
     def attempts(self, row: FailedRow) -> int:
         return row.attempt_count
 
-    @admin.display(description="failed", ordering="failed_at")
+    @admin.display(description="failed at", ordering="failed_at")
     def failed(self, row: FailedRow) -> str:
         return display.moment(row.failed_at)
 
@@ -69,7 +69,7 @@ class CheckpointAdmin(WorkAdmin):
     ordering = ("-pk",)
     exclude = ("scope", "owner", "key_digest")
 
-    @admin.display(description="command and its work", ordering="command")
+    @admin.display(description="command and work", ordering="command")
     def title(self, row: Checkpoint) -> SafeString:
         return _two_lines(_command_of(row), row.description)
 
@@ -100,7 +100,7 @@ class FinishedKeyAdmin(WorkAdmin):
 
 
 def _two_lines(first: str, second: str) -> SafeString:
-    # Either may hold marks that turn the direction of what follows.
+    # Both may contain marks that change the direction of the text after them.
     return format_html('<bdi>{}</bdi> <span class="rb-key"><bdi>{}</bdi></span>', _short(first), _short(second))
 
 

@@ -59,7 +59,7 @@ class RunAdmin(ReadOnlyAdmin):
     list_display_links = ("title",)
     list_filter = (StatusFilter, "started_at", "runbook")
     search_fields = ("^id", "runbook", "name")
-    search_help_text = "The beginning of an id, or a part of a runbook or of a name"
+    search_help_text = "Search by ID prefix, runbook or name"
     ordering = ("-started_at", "-pk")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -74,7 +74,7 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="name and runbook", ordering="runbook")
     def title(self, run: Run) -> SafeString:
-        # A name may hold marks that turn the direction of what follows.
+        # A name may contain marks that change the direction of the text after it.
         return format_html(
             '<bdi>{}</bdi> <code class="rb-key"><bdi>{}</bdi></code>', run.name or run.runbook, run.runbook
         )
@@ -132,7 +132,7 @@ class RunAdmin(ReadOnlyAdmin):
             "summary": get_template("django_runbook/includes/summary.html").render({"page": page}),
             "axis": get_template("django_runbook/includes/axis.html").render({"page": page}),
             "rows": rows,
-            # Of a run with very many steps, what goes well leaves the page.
+            # In a run with very many steps, rows may disappear from the page.
             "keys": [row.key for row in page.timeline.rows] if page.timeline and page.omitted else None,
         }
         return JsonResponse(answer)
@@ -150,7 +150,7 @@ class RunAdmin(ReadOnlyAdmin):
         if not may_view(request, StepRun):
             return None
         rows = self.url("failedrow_changelist")
-        # Of a thousand steps, one is looked up.
+        # Reversing one URL is faster than reversing a thousand.
         head, _, tail = self.url("steprun_change", 0).rpartition("/0/")
         return Urls(
             step=lambda pk: f"{head}/{pk}/{tail}",

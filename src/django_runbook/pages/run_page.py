@@ -206,7 +206,7 @@ class RunPage:
             Fact(label="Lock backend", value=run.lock_backend, is_code=True),
         ]
         facts += [
-            Fact(label=name.replace("_", "-"), value=display.value_text(value), is_code=True)
+            Fact(label=f"--{name.replace('_', '-')}", value=display.value_text(value), is_code=True)
             for name, value in run.options.items()
             if value and name != "withheld_params"
         ]
