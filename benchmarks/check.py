@@ -33,7 +33,7 @@ def main() -> None:
 
     django.setup()
     from django_runbook import checking
-    from django_runbook.binding.plan import plan
+    from django_runbook.planning.plan import plan
     from django_runbook.document import inputs, source, validate
 
     raw = ("steps:\n" + "".join(STEP.format(number) for number in range(1000))).encode()

@@ -28,7 +28,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, call_command, get_commands, load_command_class
 
-from django_runbook.process.stopping import SIGNALS
+from django_runbook.process.signal_handlers import SIGNALS
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)

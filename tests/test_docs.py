@@ -28,7 +28,7 @@ from django.core.management.base import BaseCommand
 from django.dispatch import Signal
 from django.utils.module_loading import import_string
 
-from django_runbook import api, batch, conf, events, lookup, results, resume, signals
+from django_runbook import api, batch, conf, events, lookup, results, signals
 from django_runbook.batch import BatchCommand
 from django_runbook.batch.parts.progress_tracking import ProgressTracker
 from django_runbook.binding.errors import HOMES
@@ -36,10 +36,11 @@ from django_runbook.document import codes, expressions, foreign, keys, names, sc
 from django_runbook.document.evaluation import budget, filters, grammar, members, tests
 from django_runbook.document.evaluation.functions import FUNCTIONS
 from django_runbook.document.keys import Kind
-from django_runbook.journal import beginning
+from django_runbook.journal import new_run
 from django_runbook.locks.factory import BACKENDS
 from django_runbook.reporters import REPORTERS
 from django_runbook.reporters.jsonl import name_of
+from django_runbook.resume.in_doubt import in_doubt_message
 from flights.models import Flight
 from tests.documentation import (
     DOCS,
@@ -109,7 +110,7 @@ def desk(directory: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     new_id = types.SimpleNamespace(uuid4=lambda: uuid.UUID(int=ids.getrandbits(128)))
     monkeypatch.setattr(api, "uuid", new_id)
     monkeypatch.setattr(lookup, "key_of", lambda path, configuration: path.name)
-    monkeypatch.setattr(beginning, "here", lambda: {"host": "desk-1", "pid": 4242, "user": "ops"})
+    monkeypatch.setattr(new_run, "process_columns", lambda: {"host": "desk-1", "pid": 4242, "user": "ops"})
     (directory / "data").mkdir()
     for name, text in FILES.items():
         (directory / name).write_text(text)
@@ -329,9 +330,10 @@ def test_each_setting_is_listed() -> None:
 
 
 README = DOCS.parent / "README.md"
-# Pages with tests are run as a whole: see test_doc_examples.
+# Pages with tests are run as a whole: see test_doc_examples; those that call the package are in test_api.
+RUN_ELSEWHERE = (*WITH_TESTS, DOCS / "guide" / "python.md")
 PYTHON = [
-    block for block in (*BLOCKS, *blocks_of(README)) if block.language == "python" and block.page not in WITH_TESTS
+    block for block in (*BLOCKS, *blocks_of(README)) if block.language == "python" and block.page not in RUN_ELSEWHERE
 ]
 
 
@@ -429,8 +431,8 @@ def test_each_signal_is_listed() -> None:
     assert listed == [name for name, value in vars(signals).items() if isinstance(value, Signal)]
 
 
-def test_the_answers_to_a_step_in_doubt_are_told_as_the_guide_says() -> None:
-    assert resume._doubt("send_invoices") in (DOCS / "guide" / "resuming.md").read_text()
+def test_the_guide_quotes_the_message_about_a_step_in_doubt() -> None:
+    assert in_doubt_message("send_invoices") in (DOCS / "guide" / "resuming.md").read_text()
 
 
 def test_the_pictures_are_there() -> None:

@@ -23,37 +23,23 @@ MAY_IMPORT = {
     "document": set[str](),
     "binding": {"document"},
     "process": {"document"},
-    "runner": {"binding", "document", "locks", "process", "executors"},
+    "planning": {"binding", "document", "process"},
+    "runner": {"planning", "binding", "document", "locks", "process", "executors"},
     "executors": {"process", "binding"},
     "reporters": set[str](),
     "batch": {"conf", "locks", "document", "models", "fields", "process"},
     "locks": {"conf", "document", "process"},
     "conf": {"document"},
     "lookup": {"conf", "document"},
-    "checking": {"conf", "lookup", "binding", "document"},
+    "checking": {"conf", "lookup", "planning", "binding", "document"},
     "checks": {"checking", "conf", "document", "locks", "process"},
     "apps": {"checks"},
     "fields": set[str](),
     "statements": set[str](),
     "models": {"fields", "statements"},
-    "repeating": set[str](),
-    "journal": {"models", "fields", "document", "binding", "locks", "process", "runner", "executors"},
-    "resume": {"journal", "models", "document", "binding", "process", "repeating", "runner"},
-    "recording": {
-        "conf",
-        "journal",
-        "repeating",
-        "resume",
-        "models",
-        "fields",
-        "checking",
-        "document",
-        "binding",
-        "locks",
-        "process",
-        "runner",
-    },
-    "request": {"runner"},
+    "journal": {"models", "fields", "conf", "checking", "document", "planning", "locks", "process"},
+    "resume": {"journal", "models", "fields", "conf", "document", "planning", "binding", "locks", "process", "runner"},
+    "request": {"planning"},
     "console": {"command_lines", "document", "process", "reporters"},
     "hosting": {
         "binding",
@@ -62,6 +48,7 @@ MAY_IMPORT = {
         "executors",
         "journal",
         "locks",
+        "planning",
         "process",
         "reporters",
         "runner",
@@ -78,8 +65,8 @@ MAY_IMPORT = {
         "journal",
         "locks",
         "lookup",
+        "planning",
         "process",
-        "recording",
         "reporters",
         "request",
         "resume",
@@ -143,6 +130,13 @@ def test_the_folders_of_the_batch_library_import_down_only(folder: str) -> None:
     assert found - {folder} <= BATCH_FOLDERS[folder]
 
 
+def test_the_commands_of_runbooks_call_the_api_and_none_of_what_it_puts_together() -> None:
+    for name in ("run_runbook", "check_runbooks"):
+        path = PACKAGE / "management" / "commands" / f"{name}.py"
+        rooms = {found.split(".")[1] for found in imports_of(path) if found.startswith("django_runbook.")}
+        assert rooms & {"binding", "planning", "journal", "locks", "resume", "signals", "hosting"} == set()
+
+
 def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
     users = {
         package: {
@@ -185,7 +179,7 @@ def test_every_code_has_a_golden_case() -> None:
     golden = " ".join(path.read_text() for path in (ROOT / "tests" / "golden" / "err").glob("*.out"))
     elsewhere = "".join(
         path.read_text()
-        for folder in ("document", "binding", "runner")
+        for folder in ("document", "binding", "planning", "runner")
         for path in (ROOT / "tests" / folder).glob("*.py")
     )
     assert {code for code in CODES if code not in golden and code not in elsewhere} == set()

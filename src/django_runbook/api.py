@@ -15,9 +15,8 @@ from pathlib import Path
 
 from django.db import connections
 
-from django_runbook import checking, conf, lookup, recording, resume
+from django_runbook import checking, conf, lookup
 from django_runbook.binding.binder import Binder
-from django_runbook.binding.plan import Plan, plan
 from django_runbook.checking import Checked, Loaded
 from django_runbook.conf import DEFAULT_STOP_TIMEOUT_SECONDS, Configuration
 from django_runbook.console import Console, PythonConsole
@@ -28,24 +27,31 @@ from django_runbook.document.runbook import Runbook
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage, RunbookError
 from django_runbook.executors.spawner import Spawner
 from django_runbook.hosting import PreparedRun, execute
-from django_runbook.journal import beginning
+from django_runbook.journal import new_run
 from django_runbook.journal.listener import Journal
+from django_runbook.journal.opening import JournalFactory
 from django_runbook.locks import factory as locks
 from django_runbook.locks.factory import Locks
 from django_runbook.locks.watching import retaken
+from django_runbook.planning import dry_run, listing, selection
+from django_runbook.planning.plan import Plan, plan
+from django_runbook.planning.selection import Selection
 from django_runbook.process import isolation as process_isolation
 from django_runbook.process import masking
-from django_runbook.process.frozen_gc import frozen_heap
+from django_runbook.process.frozen_gc import frozen_gc
 from django_runbook.process.isolation import Isolation
 from django_runbook.process.stopping import Stop
-from django_runbook.process.streams import tidy_text
-from django_runbook.recording import Recorder, Resumed
+from django_runbook.process.streams import clean_text
 from django_runbook.reporters import Reporter
 from django_runbook.request import NEWEST, RunRequest
 from django_runbook.results import RunResult, RunStatus, StepResult, StepStatus
-from django_runbook.runner import dry_run, listing, questions, selection
+from django_runbook.resume import resumed_run
+from django_runbook.resume.choices import ResumeChoices
+from django_runbook.resume.in_doubt import AskText
+from django_runbook.resume.remaining import Remaining, remaining_steps
+from django_runbook.resume.resumed_run import ResumedRun
+from django_runbook.runner import questions
 from django_runbook.runner.context import RunOptions
-from django_runbook.runner.selection import Selection
 
 __all__ = [
     "NEWEST",
@@ -98,13 +104,21 @@ class _Processes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bound:
-    """Holds a plan that may run; ``left_out`` maps the steps that are not selected to the reason."""
+    """Holds a plan that may run; ``unselected`` maps the steps that are not selected to the reason."""
 
     plan: Plan
     binder: Binder
     selection: Selection
-    left_out: Mapping[str, str]
+    unselected: Mapping[str, str]
     lacks_dry_run: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recorded:
+    """Holds the journal of a run, None if it is not recorded, and the options for the runner."""
+
+    journal: Journal | None
+    options: RunOptions
 
 
 def run(request: RunRequest, *, reporters: Sequence[Reporter] = (), console: Console | None = None) -> RunResult:
@@ -116,13 +130,14 @@ def run(request: RunRequest, *, reporters: Sequence[Reporter] = (), console: Con
     launch = _Launch(request=request, console=PythonConsole(reporters) if console is None else console)
     stop = Stop(timeout_seconds=DEFAULT_STOP_TIMEOUT_SECONDS, exits=launch.console.owns_process)
     try:
-        with frozen_heap(), _masked_errors(launch.console), launch.stack:
+        with frozen_gc(), _masked_errors(launch.console), launch.stack:
             opened = _open(launch)
             stop.timeout_seconds = opened.configuration.stop_timeout_seconds
             processes = _choose_processes(launch, opened)
             resumed = _hold_resumed(launch, opened)
             bound = _bind(launch, opened, resumed)
-            prepared = _prepare(launch, opened, processes, bound, resumed)
+            recorded = _record(launch, opened, bound, resumed)
+            prepared = _prepared(launch, opened, processes, bound, recorded)
             return execute(prepared, console=launch.console, stop=stop)
     finally:
         # The host of this run, which had the signals before, receives them now.
@@ -155,7 +170,7 @@ def _show(request: RunRequest, show: Callable[..., str], console: Console | None
     launch = _Launch(request=request, console=PythonConsole() if console is None else console)
     with _masked_errors(launch.console), launch.stack:
         bound = _bind(launch, _open(launch), None, needs_secrets=False)
-        return show(bound.plan, bound.left_out, mask=launch.console.mask)
+        return show(bound.plan, bound.unselected, mask=launch.console.mask)
 
 
 @contextlib.contextmanager
@@ -164,7 +179,7 @@ def _masked_errors(console: Console) -> Iterator[None]:
     try:
         yield
     except RunbookError as error:
-        error.args = (tidy_text(str(error), console.mask),)
+        error.args = (clean_text(str(error), console.mask),)
         raise error from None
 
 
@@ -210,11 +225,11 @@ def _start_server(spawner: Spawner, *, is_forkable: bool) -> None:
     spawner.fork_server()
 
 
-def _hold_resumed(launch: _Launch, opened: _Opened) -> Resumed | None:
+def _hold_resumed(launch: _Launch, opened: _Opened) -> ResumedRun | None:
     """Acquire the lock of the run to resume; return None for a new run."""
     if launch.request.resume is None:
         return None
-    resumed = recording.hold(
+    resumed = resumed_run.acquire(
         opened.key,
         launch.request.resume,
         new_lock=opened.new_lock,
@@ -225,7 +240,7 @@ def _hold_resumed(launch: _Launch, opened: _Opened) -> Resumed | None:
     return resumed
 
 
-def _bind(launch: _Launch, opened: _Opened, resumed: Resumed | None, *, needs_secrets: bool = True) -> _Bound:
+def _bind(launch: _Launch, opened: _Opened, resumed: ResumedRun | None, *, needs_secrets: bool = True) -> _Bound:
     """Check every step against its command; raise InvalidRunbook or InvalidUsage if the run cannot begin."""
     runbook = opened.runbook
     known = inputs.resolve(runbook, _given(launch.request, runbook, resumed))
@@ -247,12 +262,12 @@ def _bind(launch: _Launch, opened: _Opened, resumed: Resumed | None, *, needs_se
         plan=planned,
         binder=binder,
         selection=selected,
-        left_out=selection.leave_out(planned.outline, selected),
+        unselected=selection.unselected_steps(planned.outline, selected),
         lacks_dry_run=lacking,
     )
 
 
-def _given(request: RunRequest, runbook: Runbook, resumed: Resumed | None) -> inputs.Given:
+def _given(request: RunRequest, runbook: Runbook, resumed: ResumedRun | None) -> inputs.Given:
     names = {"id": uuid.uuid4().hex, "name": runbook.name, "file": runbook.path}
     if resumed is None:
         return inputs.Given(params=request.params, environ=os.environ, now=checking.now(), run=names)
@@ -277,59 +292,79 @@ def _show_diagnostics(loaded: Loaded, found: Sequence[Diagnostic], console: Cons
         console.show(diagnostics, path=loaded.path, lines=loaded.lines)
 
 
-def _prepare(
-    launch: _Launch, opened: _Opened, processes: _Processes, bound: _Bound, resumed: Resumed | None
-) -> PreparedRun:
-    """Make the journal, and the options that the runner needs."""
-    before = {} if resumed is None else resumed.options
-    kept = {
-        "keep_going": launch.request.keep_going or bool(before.get("keep_going")),
-        "strict": launch.request.strict or bool(before.get("strict")),
-    }
-    options = RunOptions(
-        left_out=bound.left_out,
-        lacks_dry_run=bound.lacks_dry_run,
-        is_dry_run=launch.request.dry_run,
-        keeps_going=kept["keep_going"],
-        is_strict=kept["strict"],
-        answers_yes=launch.request.yes,
-        asks_before_steps=launch.request.ask_before_steps,
-    )
-    recorder = Recorder(plan=bound.plan, mask=launch.console.mask, new_lock=opened.new_lock, tell=launch.console.warn)
+def _record(launch: _Launch, opened: _Opened, bound: _Bound, resumed: ResumedRun | None) -> _Recorded:
+    """Open the journal of the run, unless it is not recorded."""
+    request, console = launch.request, launch.console
+    options = _options(request, bound, resumed)
+    kept = {"keep_going": options.keeps_going, "strict": options.is_strict}
+    journals = JournalFactory(plan=bound.plan, mask=console.mask, new_lock=opened.new_lock, warn=console.warn)
     journal: Journal | None = None
     if resumed is not None:
-        answers = resume.Answers(
-            rerun=launch.request.rerun, skip=launch.request.skip, accepts_changes=launch.request.accept_changes
+        remaining = _remaining(launch, bound, resumed)
+        options = replace(options, past=remaining.past, attempt=resumed.run.attempt_count + 1)
+        journal = journals.open_resumed(
+            resumed.run,
+            resumed.lock,
+            attempts=remaining.attempts,
+            skipped_pks=remaining.skipped_pks,
+            given=tuple(request.params),
+            options=kept,
         )
-        left = recorder.left_of(resumed, answers, left_out=bound.left_out, ask=_ask_of(launch.console))
-        options = replace(options, past=left.past, attempt=resumed.run.attempt_count + 1)
-        journal = recorder.go_on(resumed, left, given=tuple(launch.request.params), options=kept)
-    elif _is_recorded(launch.request, opened):
-        recorded = beginning.options_of(bound.selection, **kept)
-        journal = recorder.begin(
-            path=opened.path, runbook=opened.key, given=tuple(launch.request.params), options=recorded
-        )
+    elif _is_recorded(request, opened):
+        stored = new_run.stored_options(bound.selection, **kept)
+        journal = journals.open_new(path=opened.path, runbook=opened.key, given=tuple(request.params), options=stored)
     if journal is not None:
         launch.stack.callback(journal.close)
-        line = launch.console.resume_command(launch.request.file, journal.run_id, withheld=journal.withheld_params)
-        options = replace(options, resume_command=launch.console.mask(line))
-    return PreparedRun(
-        plan=bound.plan,
-        options=options,
-        binder=bound.binder,
-        mask=launch.console.mask,
-        new_lock=opened.new_lock,
-        journal=journal,
-        isolation=processes.isolation,
-        spawner=processes.spawner,
-        is_inline=launch.request.inline,
-        files={
-            name: path for name, path in (("junit", launch.request.junit), ("log_dir", launch.request.log_dir)) if path
-        },
+        line = console.resume_command(request.file, journal.run_id, withheld=journal.withheld_params)
+        options = replace(options, resume_command=console.mask(line))
+    return _Recorded(journal=journal, options=options)
+
+
+def _options(request: RunRequest, bound: _Bound, resumed: ResumedRun | None) -> RunOptions:
+    """Return what the request asks of the runner; a resumed run keeps what its first attempt asked for."""
+    before = {} if resumed is None else resumed.options
+    return RunOptions(
+        unselected=bound.unselected,
+        lacks_dry_run=bound.lacks_dry_run,
+        is_dry_run=request.dry_run,
+        keeps_going=request.keep_going or bool(before.get("keep_going")),
+        is_strict=request.strict or bool(before.get("strict")),
+        answers_yes=request.yes,
+        asks_before_steps=request.ask_before_steps,
     )
 
 
-def _ask_of(console: Console) -> resume.Ask | None:
+def _remaining(launch: _Launch, bound: _Bound, resumed: ResumedRun) -> Remaining:
+    request, console = launch.request, launch.console
+    return remaining_steps(
+        resumed.run,
+        ResumeChoices(rerun=request.rerun, skip=request.skip, accepts_changes=request.accept_changes),
+        plan=bound.plan,
+        unselected=bound.unselected,
+        ask=_ask_of(console),
+        mask=console.mask,
+    )
+
+
+def _ask_of(console: Console) -> AskText | None:
     ask = questions.at_terminal(sys.stdin, console.question_stream)
     # No answer is neither of the two: then the error names both.
     return None if ask is None else lambda text: ask(text) or ""
+
+
+def _prepared(
+    launch: _Launch, opened: _Opened, processes: _Processes, bound: _Bound, recorded: _Recorded
+) -> PreparedRun:
+    files = {"junit": launch.request.junit, "log_dir": launch.request.log_dir}
+    return PreparedRun(
+        plan=bound.plan,
+        options=recorded.options,
+        binder=bound.binder,
+        mask=launch.console.mask,
+        new_lock=opened.new_lock,
+        journal=recorded.journal,
+        isolation=processes.isolation,
+        spawner=processes.spawner,
+        is_inline=launch.request.inline,
+        files={name: path for name, path in files.items() if path},
+    )

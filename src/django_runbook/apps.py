@@ -1,4 +1,4 @@
-"""The Django app: registers its system check, and no more."""
+"""Defines the Django app, which registers a system check."""
 
 from __future__ import annotations
 

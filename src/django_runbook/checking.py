@@ -14,12 +14,12 @@ from django.utils import timezone
 from django_runbook import conf, lookup
 from django_runbook.binding.binder import Binder
 from django_runbook.binding.catalog import Catalog
-from django_runbook.binding.plan import plan
 from django_runbook.cleaning import cleaned
 from django_runbook.document import inputs, source, validate
 from django_runbook.document.diagnostics import Diagnostic, Severity, in_order
 from django_runbook.document.runbook import Runbook
 from django_runbook.exceptions import InvalidUsage
+from django_runbook.planning.plan import plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

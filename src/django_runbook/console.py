@@ -14,7 +14,7 @@ from django_runbook.document import render
 from django_runbook.document.diagnostics import Diagnostic, has_errors
 from django_runbook.exceptions import InvalidRunbook
 from django_runbook.process.raw_output import RawOutput
-from django_runbook.process.streams import tidy_text
+from django_runbook.process.streams import clean_text
 from django_runbook.reporters import Reporter
 
 
@@ -71,7 +71,7 @@ class PythonConsole:
         self._reporters = reporters
 
     def warn(self, text: str) -> None:
-        sys.stderr.write(f"{tidy_text(text, self.mask)}\n")
+        sys.stderr.write(f"{clean_text(text, self.mask)}\n")
 
     def show(self, diagnostics: Sequence[Diagnostic], *, path: str, lines: Mapping[str, Sequence[str]]) -> None:
         text = render.render_text(diagnostics, path=path, lines=lines, is_coloured=False).removesuffix("\n")

@@ -10,7 +10,6 @@ from typing import IO
 
 from django_runbook import checking, events, reporters
 from django_runbook.binding.binder import Binder
-from django_runbook.binding.plan import Plan
 from django_runbook.cleaning import Mask
 from django_runbook.console import Console, Streams
 from django_runbook.exceptions import InvalidUsage
@@ -19,20 +18,21 @@ from django_runbook.executors.inline import InlineExecutor
 from django_runbook.executors.process import ProcessExecutor
 from django_runbook.executors.spawner import Spawner
 from django_runbook.journal.listener import Journal
-from django_runbook.locks import space
+from django_runbook.locks import namespace
 from django_runbook.locks.factory import Locks
-from django_runbook.process import snapshot
+from django_runbook.planning.plan import Plan
 from django_runbook.process.connections import KnownConnections
 from django_runbook.process.files import kept_open
 from django_runbook.process.isolation import Isolation
+from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop
-from django_runbook.process.streams import empty_input, tidy_text
+from django_runbook.process.streams import clean_text, empty_input
 from django_runbook.reporters.fan_out import FanOut
 from django_runbook.results import RunResult
 from django_runbook.runner import questions
 from django_runbook.runner import run as runner
 from django_runbook.runner.context import RunContext, RunOptions
-from django_runbook.runner.recording import NoRecorder
+from django_runbook.runner.recorder import NoRecorder
 from django_runbook.signals import SignalSender
 
 
@@ -76,7 +76,7 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
         inline = InlineExecutor(
             stop=stop,
             mask=prepared.mask,
-            before=snapshot.take(known),
+            before=Snapshot.capture(known),
             files=files,
             reopen=(lambda: None) if prepared.journal is None else prepared.journal.reconnect,
             keeps_terminal=keeps_terminal,
@@ -89,7 +89,7 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
             isolation=prepared.isolation,
             recorder=NoRecorder() if prepared.journal is None else prepared.journal,
             new_lock=prepared.new_lock,
-            space=space.on_this_host(),
+            namespace=namespace.host_namespace(),
             emit=emit,
             write_files=emit.write_files,
             binder=prepared.binder,
@@ -115,7 +115,7 @@ def _report_from_threads(prepared: PreparedRun, emit: FanOut, stop: Stop) -> Non
     journal, mask = prepared.journal, prepared.mask
     if journal is not None:
         journal.report_waiting(
-            lambda reason: emit.report(events.HistoryAwaited(at=checking.now(), reason=tidy_text(reason, mask)))
+            lambda reason: emit.report(events.HistoryAwaited(at=checking.now(), reason=clean_text(reason, mask)))
         )
         journal.report_retaken(lambda name: emit.report_in_run(events.LockRetaken(at=checking.now(), name=name)))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.runner.selection import Selection
+from django_runbook.planning.selection import Selection
 
 NEWEST: Final = ""
 """Resumes the newest run that can be resumed."""

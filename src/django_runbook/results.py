@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 class StepStatus(enum.StrEnum):
@@ -106,44 +105,6 @@ class StepResult:
     @property
     def is_failure(self) -> bool:
         return self.status in {StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.INTERRUPTED}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastStep:
-    """How a step ended in an earlier attempt of the run, and the output that later expressions see.
-
-    With ``is_until_open`` its work was committed, and the run ended before `until` was asked.
-    """
-
-    result: StepResult
-    output: object = None
-    has_output: bool = False
-    is_until_open: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastItem:
-    """An item of a loop that an earlier attempt of the run had begun, or that counts as done."""
-
-    name: str
-    item_hash: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
-    """What an earlier attempt of a run leaves to the next one, by the ids of steps, with the numbers of their items.
-
-    ``done`` is not run again, nor what ended otherwise ``below`` a group that is done; of what had ``started`` the
-    conditions were decided then, and are not asked again. ``succeeded_counts`` tells how often the command of each step
-    has succeeded, more than once where its group was tried again. ``items`` are those of loops, by their steps' ids.
-    """
-
-    done: Mapping[str, PastStep] = field(default_factory=dict)
-    below: Mapping[str, PastStep] = field(default_factory=dict)
-    started: frozenset[str] = frozenset()
-    succeeded_counts: Mapping[str, int] = field(default_factory=dict)
-    items: Mapping[str, PastItem] = field(default_factory=dict)
-    has_failed_handler: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

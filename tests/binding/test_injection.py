@@ -15,7 +15,7 @@ from django_runbook.binding.checking import CheckingParser
 from django_runbook.binding.texts import UNKNOWN, Text, has_holes, joined
 from django_runbook.document.diagnostics import Diagnostic, has_errors
 from tests.binding.local import HERE, located
-from tests.binding.test_plan import codes_of, plan_of
+from tests.planning.test_plan import codes_of, plan_of
 
 
 class Command(BaseCommand):

@@ -120,9 +120,7 @@ def test_a_run_that_died_shows_its_step_as_interrupted_with_both_answers(tmp_pat
     text = show("--run", run_id)
     assert "✗ two (fail): interrupted" in text
     assert f"resume with: python manage.py run_runbook {tmp_path / 'test.yml'} --resume {run_id}" in text
-    assert (
-        '"fail" (two) was interrupted and it is unknown how much it did: --rerun two runs it again, --skip two' in text
-    )
+    assert 'step "fail" (two) was interrupted and its outcome is unknown: --rerun two runs it again, --skip two' in text
 
 
 def test_the_output_of_a_step_is_shown(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from django_runbook.executors.channel import Channel, socket_pair
-from django_runbook.executors.messages import Refused, Stop
+from django_runbook.executors.messages import StartFailed, StopRequest
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ Pair = tuple[Channel, Channel, socket]
 
 def test_messages_come_in_their_order_also_long_ones(pair: Pair) -> None:
     first, second, _ = pair
-    sent = [Refused(reason="x" * length) for length in (0, 1, 3_000_000, 2)]
+    sent = [StartFailed(reason="x" * length) for length in (0, 1, 3_000_000, 2)]
 
     def send_all() -> None:
         for message in sent:
@@ -51,15 +51,15 @@ def test_half_a_message_holds_up_nobody(pair: Pair) -> None:
 def test_what_is_no_message_is_passed_over(pair: Pair) -> None:
     first, second, raw = pair
     raw.send(struct.pack("!Q", 4) + b"oops")
-    first.send(Stop(number=15))
-    assert list(second.receive_waiting()) == [Stop(number=15)]
+    first.send(StopRequest(number=15))
+    assert list(second.receive_waiting()) == [StopRequest(number=15)]
 
 
 def test_the_end_comes_after_the_last_message(pair: Pair) -> None:
     first, second, _ = pair
-    first.send(Stop(number=15))
+    first.send(StopRequest(number=15))
     first.close()
-    assert second.receive() == Stop(number=15)
+    assert second.receive() == StopRequest(number=15)
     with pytest.raises(EOFError):
         second.receive()
 
@@ -68,7 +68,7 @@ def test_whoever_sends_to_nobody_is_told(pair: Pair) -> None:
     first, second, _ = pair
     second.close()
     with pytest.raises(OSError, match="Broken pipe"):
-        first.send(Stop(number=15))
+        first.send(StopRequest(number=15))
 
 
 def test_nothing_is_written_to_a_file_that_took_our_descriptor(pair: Pair, tmp_path: Path) -> None:
@@ -77,6 +77,6 @@ def test_nothing_is_written_to_a_file_that_took_our_descriptor(pair: Pair, tmp_p
     with path.open("wb") as file:
         os.dup2(file.fileno(), raw.fileno())
         with pytest.raises(OSError, match="closed by its command"):
-            first.send(Stop(number=15))
+            first.send(StopRequest(number=15))
     assert not first.is_ours
     assert path.read_bytes() == b""

@@ -36,7 +36,7 @@ _AWAITED: Final = re.compile(
     r"^ +waiting  .*(the database of the history|what keeps the lock|the locks in the database)", re.MULTILINE
 )
 _ENDS: Final = {
-    "is in doubt": r"was interrupted, and it is unknown",
+    "is in doubt": r"was interrupted and its outcome is unknown",
     "it has succeeded": r"has succeeded: there is nothing to resume",
     "it has ended with a warning": r"ended with a warning: there is nothing to resume",
     "it had not begun": r"had not begun; start a new run",

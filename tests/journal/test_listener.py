@@ -18,10 +18,11 @@ from django_runbook import conf, events, signals
 from django_runbook.exceptions import JournalLost, LockLost, RunbookError
 from django_runbook.executors.atomic import atomically
 from django_runbook.fields import to_db_text
-from django_runbook.journal import writer
+from django_runbook.journal.connection import JournalConnection
 from django_runbook.journal.listener import Journal
-from django_runbook.journal.thread import Write
-from django_runbook.locks.base import Kept
+from django_runbook.journal.write_queue import Write
+from django_runbook.journal.writer import Writer
+from django_runbook.locks.base import LockState
 from django_runbook.locks.factory import new_factory
 from django_runbook.locks.file import FileLock
 from django_runbook.models import FailedRow, Run, StepRun
@@ -248,7 +249,7 @@ def test_progress_is_recorded(tmp_path: Path) -> None:
 
 
 def test_progress_can_be_seen_while_nobody_is_in_a_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django_runbook.journal.listener._NOTE_SECONDS", 0.0)
+    monkeypatch.setattr("django_runbook.journal.steps._NOTE_SECONDS", 0.0)
     told = run(tmp_path, "steps: [{id: seen, command: see_progress}]")
     assert told.output("seen") == ["1 of 10", "in a transaction: 1 of 10", "3 of 10"]
     assert row("seen").done_count == 3
@@ -282,12 +283,12 @@ steps:
 @pytest.mark.parametrize(
     ("kept", "status", "said"),
     [
-        (Kept.RETAKEN, "succeeded", "run {id}"),
-        (Kept.LOST, "failed", 'the lock "run {id}" was lost, so another process may resume the run'),
+        (LockState.RETAKEN, "succeeded", "run {id}"),
+        (LockState.LOST, "failed", 'the lock "run {id}" was lost, so another process may resume the run'),
     ],
 )
 def test_the_lock_that_says_that_a_run_lives_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: Kept, status: str, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: LockState, status: str, said: str
 ) -> None:
     keep = FileLock.keep
     monkeypatch.setattr("django_runbook.locks.watching.INTERVAL_SECONDS", 0.05)
@@ -409,9 +410,11 @@ def test_no_note_is_written_between_two_attempts() -> None:
         finish=lambda row, status, changes: None,
         note=lambda row, changes: noted.append(row),
         can_note=lambda: True,
+        is_waiting=False,
+        connection=SimpleNamespace(),
     )
     one: Any = SimpleNamespace(text="", digest="", of=lambda step_id: one)
-    journal = Journal(Run(), writer=writer, writes=writes, definitions=one, lock=one, mask=str, tell=print)
+    journal = Journal(Run(), writer=writer, writes=writes, definitions=one, lock=one, mask=str, warn=print)
     at = datetime.datetime.now(datetime.UTC)
     start = events.StepStarted(at=at, step_id="it", name="", role=Role.STEP, file="", line=1, argv=("noop",))
     line = events.StepOutputWritten(at=at, step_id="it", stream="stdout", line="a line")
@@ -429,22 +432,24 @@ def test_no_note_is_written_between_two_attempts() -> None:
 
 def test_an_atomic_step_may_commit_while_other_writes_wait_for_its_transaction() -> None:
     writes = HeldWrites()
-    one: Any = SimpleNamespace(text="", digest="", is_waiting=False, alias="default", of=lambda step_id: one)
-    journal = Journal(Run(), writer=one, writes=writes, definitions=one, lock=one, mask=str, tell=print)
+    one: Any = SimpleNamespace(
+        text="", digest="", is_waiting=False, alias="default", of=lambda step_id: one, connection=SimpleNamespace()
+    )
+    journal = Journal(Run(), writer=one, writes=writes, definitions=one, lock=one, mask=str, warn=print)
     at = datetime.datetime.now(datetime.UTC)
     for step_id in ("one", "other"):
         journal(events.StepStarted(at=at, step_id=step_id, name="", role=Role.STEP, file="", line=1, argv=("noop",)))
     assert writes.count == 2
-    assert journal.commit("one").write is not None
+    assert journal.success_write("one") is not None
     writes.error = JournalLost("gone")
     with pytest.raises(JournalLost):
-        journal.commit("one")
+        journal.success_write("one")
 
 
 def test_progress_that_is_written_after_a_commit_is_left_out() -> None:
     run = Run.objects.create(owner="me", pid=1, started_at=timezone.now())
     step = StepRun(run=run, step_id="one", attempt=1, run_attempt=run.attempt_count, started_at=timezone.now())
-    late = writer.Writer(run, alias="default")
+    late = Writer(run, connection=JournalConnection("default"))
     late.insert(step)
     StepRun.objects.update(status="succeeded")
     late.note(step, {"done_count": 3})
@@ -561,7 +566,7 @@ def test_a_write_whose_answer_got_lost_is_not_taken_for_a_lost_journal(
         return real(self, *args, **more)
 
     monkeypatch.setattr(StepRun, "finish", finish)
-    monkeypatch.setattr(writer.Writer, "_is_transient", lambda self, error: True)
+    monkeypatch.setattr(JournalConnection, "_is_transient", lambda self, error: True)
     assert run(tmp_path, "steps: [noop]").exit_code == 0
     assert row("noop").status == "succeeded"
     assert len(calls) == 2

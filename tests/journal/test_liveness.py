@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.journal.liveness import Life, life_of, shown_status
+from django_runbook.journal.liveness import ProcessState, displayed_status, process_state_of
 from django_runbook.locks.base import Holder
 from django_runbook.locks.factory import Locks
 from django_runbook.locks.file import FileLock
@@ -36,14 +36,14 @@ def locks_by(backend: Any) -> Locks:
     return Locks(backend, name="own", options={})
 
 
-def life(run: Run, tmp_path: Path) -> Life:
-    return life_of(run, locks_by(Own(tmp_path)))
+def process_state(run: Run, tmp_path: Path) -> ProcessState:
+    return process_state_of(run, locks_by(Own(tmp_path)))
 
 
 def test_a_run_whose_lock_is_held_is_at_work(lock: FileLock, tmp_path: Path) -> None:
     lock.acquire()
     try:
-        assert life(RUN, tmp_path) is Life.AT_WORK
+        assert process_state(RUN, tmp_path) is ProcessState.ALIVE
     finally:
         lock.release()
 
@@ -52,23 +52,23 @@ def test_a_run_whose_lock_is_held_is_at_work(lock: FileLock, tmp_path: Path) -> 
 def test_a_run_whose_lock_is_free_is_gone_and_shown_as_interrupted(lock: FileLock, tmp_path: Path) -> None:
     lock.acquire()
     lock.release()
-    assert life(RUN, tmp_path) is Life.GONE
-    assert shown_status(RUN, Life.GONE) == "interrupted"
+    assert process_state(RUN, tmp_path) is ProcessState.DEAD
+    assert displayed_status(RUN, ProcessState.DEAD) == "interrupted"
 
 
 @pytest.mark.django_db
 def test_to_ask_takes_no_lock(lock: FileLock, tmp_path: Path) -> None:
     lock.acquire()
     lock.release()
-    life(RUN, tmp_path)
+    process_state(RUN, tmp_path)
     assert lock.acquire() is None
     lock.release()
 
 
 @pytest.mark.django_db
 def test_a_lock_that_was_never_taken_here_says_nothing_however_often_it_is_asked(tmp_path: Path) -> None:
-    assert [life(RUN, tmp_path) for _ in range(2)] == [Life.UNKNOWN] * 2
-    assert shown_status(RUN, Life.UNKNOWN) == RUNNING
+    assert [process_state(RUN, tmp_path) for _ in range(2)] == [ProcessState.UNKNOWN] * 2
+    assert displayed_status(RUN, ProcessState.UNKNOWN) == RUNNING
     assert list(tmp_path.iterdir()) == []
 
 
@@ -77,10 +77,10 @@ def test_a_lock_that_is_free_under_another_backend_says_nothing(lock: FileLock, 
     lock.acquire()
     lock.release()
     for identity in ("another backend", ""):
-        assert life_of(RUN, locks_by(Own(tmp_path, identity=identity))) is Life.UNKNOWN
+        assert process_state_of(RUN, locks_by(Own(tmp_path, identity=identity))) is ProcessState.UNKNOWN
     lock.acquire()
     try:
-        assert life_of(RUN, locks_by(Own(tmp_path, identity="another backend"))) is Life.UNKNOWN
+        assert process_state_of(RUN, locks_by(Own(tmp_path, identity="another backend"))) is ProcessState.UNKNOWN
     finally:
         lock.release()
 
@@ -105,7 +105,9 @@ class Nameless(Refusing):
 
 def test_a_run_that_ended_is_not_asked() -> None:
     for status in ("failed", "refused"):
-        assert life_of(Run(id="abc", status=status), locks_by(Nameless(AssertionError()))) is Life.ENDED
+        assert (
+            process_state_of(Run(id="abc", status=status), locks_by(Nameless(AssertionError()))) is ProcessState.ENDED
+        )
 
 
 @pytest.mark.django_db
@@ -113,7 +115,7 @@ def test_a_run_that_ended_is_not_asked() -> None:
 def test_locks_that_cannot_be_asked_say_nothing(kind: type[Refusing]) -> None:
     locks = locks_by(kind(InvalidUsage("no folder")))
     run = Run(id="abc", status=RUNNING, lock_backend=locks.identity if kind is Refusing else HERE)
-    assert life_of(run, locks) is Life.UNKNOWN
+    assert process_state_of(run, locks) is ProcessState.UNKNOWN
 
 
 class Basic:
@@ -134,4 +136,4 @@ class Basic:
 @pytest.mark.django_db
 def test_a_free_lock_of_a_kind_that_cannot_tell_proves_nothing() -> None:
     locks = locks_by(lambda name: Basic())
-    assert life_of(Run(id="abc", status=RUNNING, lock_backend=locks.identity), locks) is Life.UNKNOWN
+    assert process_state_of(Run(id="abc", status=RUNNING, lock_backend=locks.identity), locks) is ProcessState.UNKNOWN

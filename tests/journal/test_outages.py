@@ -17,6 +17,7 @@ from pytest_django import DjangoDbBlocker
 
 from django_runbook.conf import Configuration, LockBackend
 from django_runbook.exceptions import LockUnavailable
+from django_runbook.journal.connection import JournalConnection
 from django_runbook.journal.writer import Writer
 from django_runbook.locks.base import Lock
 from django_runbook.locks.factory import new_factory
@@ -201,8 +202,9 @@ def test_a_table_that_is_locked_for_longer_than_the_limits_of_the_role_is_waited
 
     thread = threading.Thread(target=hold)
     with known_here(database, OPTIONS=LIMITS[vendor]) as limited:
-        writer = Writer(run, alias=limited)
-        writer.on_wait = note
+        connection = JournalConnection(limited)
+        writer = Writer(run, connection=connection)
+        connection.on_wait = note
         thread.start()
         assert is_locked.wait(PATIENCE_SECONDS)
         try:

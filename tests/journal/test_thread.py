@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from django_runbook.journal.thread import ImmediateWrites, ThreadedWrites
+from django_runbook.journal.write_queue import ImmediateWrites, ThreadedWrites
 
 
 def test_a_later_write_is_done_without_another_one() -> None:

@@ -9,6 +9,7 @@ import pytest
 from django.db import DataError, OperationalError
 
 from django_runbook.exceptions import JournalLost
+from django_runbook.journal.connection import JournalConnection
 from django_runbook.journal.writer import Writer
 from django_runbook.models import Run
 
@@ -23,7 +24,7 @@ def test_a_note_does_not_wait_for_a_busy_database(monkeypatch: pytest.MonkeyPatc
 
         return SimpleNamespace(note=note)
 
-    writer = Writer(Run(), alias="default")
+    writer = Writer(Run(), connection=JournalConnection("default"))
     writer.note(refusing(OperationalError("database is locked")), {})
     with pytest.raises(JournalLost):
         writer.note(refusing(DataError("too long")), {})

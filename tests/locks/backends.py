@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from django.db import connections
+from django.test import override_settings
 
 from django_runbook.conf import Configuration, LockBackend
 from django_runbook.locks.base import Holder, Lock
 from django_runbook.locks.factory import Locks, new_factory
+from tests.cache_settings import CACHES
 from tests.postgres_settings import POSTGRES
 from tests.services import REDIS_URL, require_mariadb, require_postgres, require_redis
 
-NAMES = ("file", "postgresql", "mariadb", "redis")
+NAMES = ("file", "postgresql", "mariadb", "redis", "cache")
+# The locks of these backends expire.
+EXPIRING = {"redis", "cache"}
 # Long enough for a slow machine to renew in time, which is at a third of it.
 EXPIRY_SECONDS = 2.0
 PATIENCE_SECONDS = 20.0
@@ -45,14 +49,24 @@ def locks(backend: str, **options: object) -> Locks:
 
 @contextmanager
 def backend_of(name: str, directory: Path) -> Iterator[Backend]:
-    """The backend of this name; skips the test, or in CI fails it, where its service is not there."""
+    """Yield the backend of this name; skips the test, or in CI fails it, where its service is not there."""
+    options: dict[str, Any]
     if name in {"postgresql", "mariadb"}:
         setting: dict[str, Any] = {"BACKEND": "database", "OPTIONS": {}}
         with alias_on(name) as alias:
             here = LockBackend(backend="database", options={"alias": alias})
             yield Backend(name=name, here=here, setting=setting, module=f"tests.{_SETTINGS[name]}")
         return
-    options: dict[str, Any] = {"directory": str(directory)}
+    if name == "cache":
+        require_redis()
+        path = "tests.locks.cache_locks.CacheLocks"
+        options = {"expiry_seconds": EXPIRY_SECONDS}
+        here = LockBackend(backend=path, options=options)
+        with override_settings(CACHES=CACHES):
+            setting = {"BACKEND": path, "OPTIONS": options}
+            yield Backend(name=name, here=here, setting=setting, module="tests.cache_settings")
+        return
+    options = {"directory": str(directory)}
     if name == "redis":
         require_redis()
         options = {"url": REDIS_URL, "expiry_seconds": EXPIRY_SECONDS, "prefix": f"test {directory}"}

@@ -11,11 +11,11 @@ from django.db import connections
 
 from django_runbook import conf
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.locks import space
-from django_runbook.locks.base import Holder, Kept, Lock, Probe, complete
+from django_runbook.locks import namespace
+from django_runbook.locks.base import Holder, Lock, LockState, Probe, complete
 from django_runbook.locks.factory import new_factory
 from django_runbook.locks.file import FileLock
-from django_runbook.locks.redis import RedisLock
+from django_runbook.locks.lease import LeaseLock
 from tests.batch.support import read_line, started
 from tests.locks.backends import alias_on, locks
 from tests.postgres_settings import POSTGRES
@@ -61,7 +61,7 @@ def test_a_name_or_an_import_path_gives_the_backend(settings: Any, tmp_path: Pat
     lock = lock_by(settings, {"BACKEND": path, "OPTIONS": {"directory": tmp_path}})
     assert isinstance(lock, FileLock)
     assert lock.path.parent == tmp_path
-    assert isinstance(lock_by(settings, {"BACKEND": "redis", "OPTIONS": {"url": "redis://nowhere"}}), RedisLock)
+    assert isinstance(lock_by(settings, {"BACKEND": "redis", "OPTIONS": {"url": "redis://nowhere"}}), LeaseLock)
 
 
 def test_a_backend_of_a_projects_own_gets_its_options(settings: Any) -> None:
@@ -70,8 +70,8 @@ def test_a_backend_of_a_projects_own_gets_its_options(settings: Any) -> None:
     assert (lock.name, OwnLock.told) == ("import", ("a test", "red"))
 
 
-@pytest.mark.parametrize(("is_held", "kept"), [(True, Kept.HELD), (False, Kept.LOST)])
-def test_a_backend_that_can_do_only_the_least_gets_safe_answers(settings: Any, is_held: bool, kept: Kept) -> None:  # noqa: FBT001 - a parameter of the test
+@pytest.mark.parametrize(("is_held", "kept"), [(True, LockState.HELD), (False, LockState.LOST)])
+def test_a_backend_that_can_do_only_the_least_gets_safe_answers(settings: Any, is_held: bool, kept: LockState) -> None:  # noqa: FBT001 - a parameter of the test
     lock = lock_by(settings, {"BACKEND": "tests.locks.test_factory.OwnLock", "OPTIONS": {"colour": "red"}})
     OwnLock.answer = is_held
     assert lock.acquire() is None
@@ -95,7 +95,7 @@ def test_a_lock_that_forwards_what_it_does_not_know_has_the_answers_of_the_other
     assert isinstance(lock, Forwarding)
     assert lock.probe() is Probe.UNKNOWN
     assert lock.acquire() is None
-    assert (lock.probe(), lock.keep()) == (Probe.HELD, Kept.HELD)
+    assert (lock.probe(), lock.keep()) == (Probe.HELD, LockState.HELD)
     lock.discard()
     assert list(tmp_path.iterdir()) == []
 
@@ -224,6 +224,6 @@ def test_projects_on_one_host_have_files_of_their_own(settings: Any, tmp_path: P
 
 def test_the_way_to_the_database_is_no_part_of_what_other_hosts_see(monkeypatch: pytest.MonkeyPatch) -> None:
     with alias_on("postgresql") as alias:
-        monkeypatch.setattr(space, "DEFAULT_DB_ALIAS", alias)
-        assert space.on_any_host() == POSTGRES["NAME"]
-        assert POSTGRES["HOST"] in space.on_this_host()
+        monkeypatch.setattr(namespace, "DEFAULT_DB_ALIAS", alias)
+        assert namespace.shared_namespace() == POSTGRES["NAME"]
+        assert POSTGRES["HOST"] in namespace.host_namespace()

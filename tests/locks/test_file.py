@@ -20,9 +20,9 @@ from django.db import connections
 
 from django_runbook.exceptions import InvalidUsage, LockUnavailable
 from django_runbook.locks import folder
-from django_runbook.locks.base import PATIENCE_SECONDS, Holder, Kept, Probe
+from django_runbook.locks.base import PATIENCE_SECONDS, Holder, LockState, Probe
 from django_runbook.locks.file import FileLock
-from django_runbook.locks.folder import Place
+from django_runbook.locks.folder import FolderLocation
 from tests.locks.backends import holder_of, is_free, locks
 
 
@@ -86,10 +86,10 @@ def test_the_file_stays_and_names_nobody_when_the_lock_is_free(lock: FileLock) -
 
 def test_a_removed_file_is_made_again(lock: FileLock, tmp_path: Path) -> None:
     assert lock.acquire() is None
-    assert lock.keep() is Kept.HELD
+    assert lock.keep() is LockState.HELD
     lock.path.unlink()
     assert not lock.is_held()
-    assert [lock.keep(), lock.keep()] == [Kept.RETAKEN, Kept.HELD]
+    assert [lock.keep(), lock.keep()] == [LockState.RETAKEN, LockState.HELD]
     assert lock.is_held()
     assert holder_of(FileLock("import", directory=tmp_path)).what == "a test"
     lock.release()
@@ -98,11 +98,13 @@ def test_a_removed_file_is_made_again(lock: FileLock, tmp_path: Path) -> None:
 
 def test_a_removed_folder_is_made_again(tmp_path: Path) -> None:
     lock = FileLock(
-        "import", directory=tmp_path / "locks", make_directory=lambda: folder.make(Place(given=tmp_path / "locks"))
+        "import",
+        directory=tmp_path / "locks",
+        make_directory=lambda: folder.make(FolderLocation(given=tmp_path / "locks")),
     )
     assert lock.acquire() is None
     shutil.rmtree(tmp_path / "locks")
-    assert lock.keep() is Kept.RETAKEN
+    assert lock.keep() is LockState.RETAKEN
     assert stat.S_IMODE((tmp_path / "locks").stat().st_mode) == 0o700
     lock.release()
 
@@ -119,15 +121,15 @@ def test_a_file_that_somebody_else_has_made_meanwhile_is_a_lost_lock(
     assert other.acquire() is None
     if is_released:
         other.release()
-    assert lock.keep() is Kept.LOST
+    assert lock.keep() is LockState.LOST
     other.release()
     other.path.unlink()
     # What is lost stays lost, whatever becomes of the file.
-    assert lock.keep() is Kept.LOST
+    assert lock.keep() is LockState.LOST
     assert not lock.is_held()
     lock.release()
     assert lock.acquire() is None
-    assert lock.keep() is Kept.HELD
+    assert lock.keep() is LockState.HELD
     lock.release()
 
 
@@ -144,7 +146,7 @@ def test_a_descriptor_that_a_command_closed_is_noticed(lock: FileLock, tmp_path:
         assert other.acquire() is None
     if meanwhile == "released":
         other.release()
-    assert lock.keep() is (Kept.RETAKEN if meanwhile == "nobody" else Kept.LOST)
+    assert lock.keep() is (LockState.RETAKEN if meanwhile == "nobody" else LockState.LOST)
     lock.release()
     other.release()
     assert is_free(other)
@@ -158,7 +160,7 @@ def test_a_descriptor_that_is_now_another_file_is_left_alone(lock: FileLock, tmp
         precious.write("text")
         precious.flush()
         os.dup2(precious.fileno(), descriptor)
-        assert lock.keep() is Kept.RETAKEN
+        assert lock.keep() is LockState.RETAKEN
         lock.release()
         assert (tmp_path / "precious").read_text() == "text"
         os.fstat(descriptor)
@@ -173,18 +175,18 @@ def test_a_file_system_that_is_away_is_waited_for(lock: FileLock, monkeypatch: p
 
     clock = time.monotonic
     monkeypatch.setattr(Path, "lstat", fail)
-    assert lock.keep() is Kept.UNKNOWN
+    assert lock.keep() is LockState.UNKNOWN
     monkeypatch.setattr(time, "monotonic", lambda: clock() + PATIENCE_SECONDS - 5)
-    assert lock.keep() is Kept.UNKNOWN
+    assert lock.keep() is LockState.UNKNOWN
     monkeypatch.undo()
-    assert lock.keep() is Kept.HELD
+    assert lock.keep() is LockState.HELD
     monkeypatch.setattr(Path, "lstat", fail)
     # It begins again: what came back was held all the time.
-    assert lock.keep() is Kept.UNKNOWN
+    assert lock.keep() is LockState.UNKNOWN
     monkeypatch.setattr(time, "monotonic", lambda: clock() + PATIENCE_SECONDS + 5)
-    assert lock.keep() is Kept.LOST
+    assert lock.keep() is LockState.LOST
     monkeypatch.undo()
-    assert lock.keep() is Kept.LOST
+    assert lock.keep() is LockState.LOST
     lock.release()
 
 
@@ -343,16 +345,18 @@ def test_a_holder_that_cannot_be_read_is_another_process(lock: FileLock, tmp_pat
 
 def test_names_and_spaces_have_files_of_their_own(tmp_path: Path) -> None:
     names = ["a", "A", "a b", "a-b", "../a", "/a", "", "x" * 300, "ü"]
-    paths = {FileLock(name, directory=tmp_path, space=space).path for name in names for space in ("one", "two")}
+    paths = {
+        FileLock(name, directory=tmp_path, namespace=namespace).path for name in names for namespace in ("one", "two")
+    }
     assert len(paths) == 2 * len(names)
     assert {path.parent for path in paths} == {tmp_path}
     assert all(len(path.name) < 100 for path in paths)
 
 
 def test_the_folder_is_made_and_private(tmp_path: Path) -> None:
-    made = folder.make(Place(given=tmp_path / "of" / "locks"))
+    made = folder.make(FolderLocation(given=tmp_path / "of" / "locks"))
     assert (made.is_dir(), stat.S_IMODE(made.stat().st_mode)) == (True, 0o700)
-    assert folder.make(Place(given=made)) == made
+    assert folder.make(FolderLocation(given=made)) == made
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702], ids=oct)
@@ -360,16 +364,16 @@ def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path, mode: int)
     tmp_path.chmod(mode)
     for use in (folder.make, folder.check):
         with pytest.raises(InvalidUsage, match=f"others can write to the folder of lock files {tmp_path}; set RUNBOOK"):
-            use(Place(given=tmp_path))
+            use(FolderLocation(given=tmp_path))
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "locks").touch()
     for use in (folder.make, folder.check):
         with pytest.raises(InvalidUsage, match=f"{tmp_path}/locks is not a folder"):
-            use(Place(given=tmp_path / "locks"))
+            use(FolderLocation(given=tmp_path / "locks"))
         with pytest.raises(InvalidUsage, match=f"{tmp_path}/locks/below cannot be made: Not a directory; set RUNBOOK"):
-            use(Place(given=tmp_path / "locks" / "below"))
+            use(FolderLocation(given=tmp_path / "locks" / "below"))
 
 
 def test_a_disk_that_is_full_is_no_wrong_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -378,7 +382,7 @@ def test_a_disk_that_is_full_is_no_wrong_setting(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(os, "mkdir", fail)
     with pytest.raises(LockUnavailable, match=r"cannot be made: No space left on device$"):
-        folder.make(Place(given=tmp_path / "locks"))
+        folder.make(FolderLocation(given=tmp_path / "locks"))
 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.EPERM])
@@ -421,9 +425,13 @@ def test_without_a_given_folder_it_is_one_in_the_home_of_the_user(
     home_of(monkeypatch, tmp_path)
     for name in ("HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "TMPDIR"):
         monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
-    folder.check(Place())
+    folder.check(FolderLocation())
     assert list(tmp_path.iterdir()) == []
-    assert folder.make(Place()) == folder.find(Place()) == tmp_path / ".local" / "state" / "django-runbook" / "locks"
+    assert (
+        folder.make(FolderLocation())
+        == folder.find(FolderLocation())
+        == tmp_path / ".local" / "state" / "django-runbook" / "locks"
+    )
 
 
 @pytest.mark.parametrize(
@@ -440,7 +448,7 @@ def test_a_user_without_a_home_is_told_which_setting_to_make(
     home_of(monkeypatch, home)
     for use in (folder.find, folder.make, folder.check):
         with pytest.raises(InvalidUsage, match=f'{problem}; set RUNBOOK.*"directory"'):
-            use(Place())
+            use(FolderLocation())
 
 
 def test_a_home_that_refuses_is_not_replaced_by_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -448,40 +456,40 @@ def test_a_home_that_refuses_is_not_replaced_by_another_folder(tmp_path: Path, m
     home_of(monkeypatch, tmp_path)
     for use in (folder.make, folder.check):
         with pytest.raises(InvalidUsage, match="cannot be made: Not a directory; set RUNBOOK"):
-            use(Place())
+            use(FolderLocation())
 
 
 def test_the_own_folder_is_private_and_belongs_to_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home_of(monkeypatch, tmp_path)
-    own = folder.make(Place())
+    own = folder.make(FolderLocation())
     own.chmod(0o720)
     with pytest.raises(InvalidUsage, match="others can write to"):
-        folder.make(Place())
+        folder.make(FolderLocation())
     shutil.rmtree(own)
     own.symlink_to(tmp_path)
     with pytest.raises(InvalidUsage, match="is not a folder"):
-        folder.make(Place())
+        folder.make(FolderLocation())
     own.unlink()
-    folder.make(Place())
+    folder.make(FolderLocation())
     monkeypatch.setattr(os, "geteuid", lambda: 4321)
     with pytest.raises(InvalidUsage, match=f"belongs to {folder.name_of_user(os.getuid())}; set RUNBOOK"):
-        folder.make(Place())
+        folder.make(FolderLocation())
 
 
 def test_beside_a_database_that_is_a_file_it_depends_on_no_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home_of(monkeypatch, None)
-    place = Place(database=tmp_path / "desk.sqlite3")
-    folder.check(place)
+    location = FolderLocation(database=tmp_path / "desk.sqlite3")
+    folder.check(location)
     assert list(tmp_path.iterdir()) == []
-    assert folder.make(place) == tmp_path / "desk.sqlite3-runbook-locks"
+    assert folder.make(location) == tmp_path / "desk.sqlite3-runbook-locks"
     assert stat.S_IMODE((tmp_path / "desk.sqlite3-runbook-locks").stat().st_mode) == 0o700
     (tmp_path / "desk.sqlite3-runbook-locks").chmod(0o770)
     with pytest.raises(InvalidUsage, match="others can write to"):
-        folder.make(place)
+        folder.make(location)
     with pytest.raises(InvalidUsage, match="sqlite3-runbook-locks cannot be made: No such file or directory; set"):
-        folder.make(Place(database=tmp_path / "not there" / "desk.sqlite3"))
+        folder.make(FolderLocation(database=tmp_path / "not there" / "desk.sqlite3"))
 
 
 def test_a_database_has_one_folder_by_whatever_name_it_is_opened(
@@ -520,13 +528,13 @@ def test_a_home_in_memory_may_be_one_of_this_process_alone(tmp_path: Path, monke
     line = f"36 35 {number} / {{point}} rw,noatime master:1 - {{kind}} none rw\n"
     for kind, point in (("ext4", "/home"), ("tmpfs", "/"), ("overlay", "/")):
         mounts.write_text(line.format(kind=kind, point=point) + "nonsense\n")
-        folder.check(Place())
+        folder.check(FolderLocation())
     for kind in ("tmpfs", "ramfs"):
         mounts.write_text(line.format(kind=kind, point="/home"))
         with pytest.raises(InvalidUsage, match=f"the home directory {tmp_path} is kept in memory .*; set RUNBOOK"):
-            folder.find(Place())
+            folder.find(FolderLocation())
         # A folder that somebody has chosen is one that all processes see.
-        folder.check(Place(given=tmp_path / "given"))
+        folder.check(FolderLocation(given=tmp_path / "given"))
 
 
 def test_a_user_without_a_name_is_a_number() -> None:

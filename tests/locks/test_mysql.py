@@ -11,7 +11,7 @@ import pymysql
 import pytest
 
 from django_runbook.exceptions import LockUnavailable
-from django_runbook.locks.base import PATIENCE_SECONDS, Kept, Lock, Probe
+from django_runbook.locks.base import PATIENCE_SECONDS, Lock, LockState, Probe
 from django_runbook.locks.mysql import MySQLLock
 from django_runbook.locks.session import Session
 from tests.locks.backends import alias_on, eventually, holder_of, is_free, locks
@@ -59,10 +59,10 @@ def kill(lock: MySQLLock) -> int:
 
 def test_a_connection_that_is_killed_is_replaced(lock: MySQLLock, name: str) -> None:
     assert lock.acquire() is None
-    assert lock.keep() is Kept.HELD
+    assert lock.keep() is LockState.HELD
     before = kill(lock)
     assert eventually(lambda: not lock.is_held())
-    assert [lock.keep(), lock.keep()] == [Kept.RETAKEN, Kept.HELD]
+    assert [lock.keep(), lock.keep()] == [LockState.RETAKEN, LockState.HELD]
     assert ask("SELECT IS_USED_LOCK(%s)", lock.key) not in {None, before}
     with alias_on("mariadb") as alias:
         assert holder_of(locks("database", alias=alias)(name)).pid == os.getpid()
@@ -77,12 +77,12 @@ def test_a_lock_that_somebody_else_has_by_now_is_lost(lock: MySQLLock, name: str
     with alias_on("mariadb") as alias:
         other = locks("database", alias=alias)(name)
         assert other.acquire() is None
-        assert lock.keep() is Kept.LOST
+        assert lock.keep() is LockState.LOST
         other.release()
-        assert lock.keep() is Kept.LOST
+        assert lock.keep() is LockState.LOST
     lock.release()
     assert lock.acquire() is None
-    assert lock.keep() is Kept.HELD
+    assert lock.keep() is LockState.HELD
 
 
 def test_a_connection_that_only_we_know_to_be_broken_is_ended(lock: MySQLLock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,8 +99,8 @@ def test_a_connection_that_only_we_know_to_be_broken_is_ended(lock: MySQLLock, m
     broken.append(vars(lock)["_session"])
     monkeypatch.setattr(Session, "ask", lose)
     monkeypatch.setattr(Session, "close", lambda session: None if session in broken else close(session))
-    assert lock.keep() is Kept.UNKNOWN
-    assert eventually(lambda: lock.keep() is Kept.RETAKEN)
+    assert lock.keep() is LockState.UNKNOWN
+    assert eventually(lambda: lock.keep() is LockState.RETAKEN)
     assert ask("SELECT IS_USED_LOCK(%s)", lock.key) not in {None, before}
     close(broken[0])
 
@@ -115,9 +115,9 @@ def test_a_server_that_stays_away_for_longer_than_a_minute_has_lost_the_lock(
     clock = time.monotonic
     kill(lock)
     monkeypatch.setattr(Session, "__init__", refuse)
-    assert eventually(lambda: lock.keep() is Kept.UNKNOWN)
+    assert eventually(lambda: lock.keep() is LockState.UNKNOWN)
     monkeypatch.setattr(time, "monotonic", lambda: clock() + PATIENCE_SECONDS + 5)
-    assert lock.keep() is Kept.LOST
+    assert lock.keep() is LockState.LOST
 
 
 def test_a_free_lock_proves_that_its_holder_is_dead_unless_the_server_was_just_started(

@@ -14,7 +14,7 @@ import pytest
 from django.db import connections
 
 from django_runbook.exceptions import LockUnavailable
-from django_runbook.locks.base import PATIENCE_SECONDS, Holder, Kept, Lock, Probe
+from django_runbook.locks.base import PATIENCE_SECONDS, Holder, Lock, LockState, Probe
 from django_runbook.locks.postgresql import PostgreSQLLock
 from django_runbook.locks.session import Session
 from tests.locks.backends import alias_on, eventually, holder_of, is_free, locks
@@ -45,11 +45,11 @@ def test_a_connection_that_is_terminated_has_lost_the_lock(
 
 def test_a_connection_that_is_terminated_is_replaced(server: psycopg.Connection[Any], lock: Lock, name: str) -> None:
     assert lock.acquire() is None
-    assert lock.keep() is Kept.HELD
+    assert lock.keep() is LockState.HELD
     before = pid_of(server, name)
     server.execute("SELECT pg_terminate_backend(%s)", [before])
     assert eventually(lambda: not lock.is_held())
-    assert [lock.keep(), lock.keep()] == [Kept.RETAKEN, Kept.HELD]
+    assert [lock.keep(), lock.keep()] == [LockState.RETAKEN, LockState.HELD]
     assert pid_of(server, name) not in {None, before}
     with alias_on("postgresql") as alias:
         assert holder_of(locks("database", alias=alias)(name)).pid == os.getpid()
@@ -78,13 +78,13 @@ def test_a_lock_that_somebody_else_has_by_now_is_lost(server: psycopg.Connection
     with alias_on("postgresql") as alias:
         other = locks("database", alias=alias)(name)
         assert other.acquire() is None
-        assert lock.keep() is Kept.LOST
+        assert lock.keep() is LockState.LOST
         other.release()
-        assert lock.keep() is Kept.LOST
+        assert lock.keep() is LockState.LOST
     assert not lock.is_held()
     lock.release()
     assert lock.acquire() is None
-    assert lock.keep() is Kept.HELD
+    assert lock.keep() is LockState.HELD
 
 
 def test_a_server_that_restarts_is_waited_for(
@@ -97,18 +97,18 @@ def test_a_server_that_restarts_is_waited_for(
     clock, begin = time.monotonic, Session.__init__
     monkeypatch.setattr(Session, "__init__", refuse)
     server.execute("SELECT pg_terminate_backend(%s)", [pid_of(server, name)])
-    assert eventually(lambda: lock.keep() is Kept.UNKNOWN)
+    assert eventually(lambda: lock.keep() is LockState.UNKNOWN)
     monkeypatch.setattr(time, "monotonic", lambda: clock() + PATIENCE_SECONDS - 5)
-    assert lock.keep() is Kept.UNKNOWN
+    assert lock.keep() is LockState.UNKNOWN
     assert not lock.is_held()
     monkeypatch.setattr(Session, "__init__", begin)
-    assert lock.keep() is Kept.RETAKEN
+    assert lock.keep() is LockState.RETAKEN
     assert (lock.is_held(), pid_of(server, name) is None) == (True, False)
     monkeypatch.setattr(Session, "__init__", refuse)
     server.execute("SELECT pg_terminate_backend(%s)", [pid_of(server, name)])
-    assert eventually(lambda: lock.keep() is Kept.UNKNOWN)
+    assert eventually(lambda: lock.keep() is LockState.UNKNOWN)
     monkeypatch.setattr(time, "monotonic", lambda: clock() + 3 * PATIENCE_SECONDS)
-    assert [lock.keep(), lock.keep()] == [Kept.LOST] * 2
+    assert [lock.keep(), lock.keep()] == [LockState.LOST] * 2
 
 
 def test_a_connection_that_only_we_know_to_be_broken_is_ended(
@@ -128,8 +128,8 @@ def test_a_connection_that_only_we_know_to_be_broken_is_ended(
     broken.append(vars(lock)["_session"])
     monkeypatch.setattr(Session, "ask", lose)
     monkeypatch.setattr(Session, "close", lambda session: None if session in broken else close(session))
-    assert lock.keep() is Kept.UNKNOWN
-    assert eventually(lambda: lock.keep() is Kept.RETAKEN)
+    assert lock.keep() is LockState.UNKNOWN
+    assert eventually(lambda: lock.keep() is LockState.RETAKEN)
     assert pid_of(server, name) not in {None, before}
     close(broken[0])
 
@@ -186,7 +186,7 @@ def test_the_limits_of_a_role_do_not_touch_the_lock(
                 assert holder_of(other).pid == os.getpid()
                 assert other.probe() is Probe.HELD
                 time.sleep(0.1)
-                assert (lock.is_held(), lock.keep()) == (True, Kept.HELD)
+                assert (lock.is_held(), lock.keep()) == (True, LockState.HELD)
                 lock.release()
                 assert other.probe() is Probe.FREE
     finally:

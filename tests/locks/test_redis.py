@@ -14,8 +14,9 @@ import pytest
 import redis
 
 from django_runbook.exceptions import InvalidUsage, LockUnavailable
-from django_runbook.locks.base import PATIENCE_SECONDS, Kept, Probe
-from django_runbook.locks.redis import RedisLock
+from django_runbook.locks.base import PATIENCE_SECONDS, LockState, Probe
+from django_runbook.locks.lease import LeaseLock
+from django_runbook.locks.redis import RedisStore
 from tests.batch.support import read_line
 from tests.locks.backends import EXPIRY_SECONDS, backend_of, eventually, holder_of, is_free, locks
 from tests.locks.processes import holding
@@ -32,26 +33,26 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def lock(server: Server, name: str) -> Iterator[RedisLock]:
+def lock(server: Server, name: str) -> Iterator[LeaseLock]:
     lock = lock_on(server, name)
     yield lock
     lock.release()
 
 
-def lock_on(server: Server, name: str, *, seconds: float = EXPIRY_SECONDS, **options: Any) -> RedisLock:
+def lock_on(server: Server, name: str, *, seconds: float = EXPIRY_SECONDS, **options: Any) -> LeaseLock:
     lock = locks("redis", url=f"redis://127.0.0.1:{server.port}", expiry_seconds=seconds, **options)(name)
-    assert isinstance(lock, RedisLock)
+    assert isinstance(lock, LeaseLock)
     return lock
 
 
-def test_a_lock_is_held_longer_than_its_expiry(server: Server, lock: RedisLock, name: str) -> None:
+def test_a_lock_is_held_longer_than_its_expiry(server: Server, lock: LeaseLock, name: str) -> None:
     assert lock.acquire() is None
     time.sleep(EXPIRY_SECONDS * 1.5)
     assert lock.is_held()
     assert holder_of(lock_on(server, name)).pid == os.getpid()
     with redis.Redis(port=server.port) as client:
         # Renewing adds nothing to what is left, or a holder that is killed would leave the lock behind for longer.
-        (key,) = (key for key in client.scan_iter() if key != lock.trace_key.encode())
+        (key,) = (key for key in client.scan_iter() if key != last_key(lock))
         assert 0 < client.pttl(key) <= EXPIRY_SECONDS * 1000
 
 
@@ -67,7 +68,7 @@ def test_a_free_lock_leaves_no_connection_open_and_another_one_is_held(server: S
         assert eventually(lambda: len(client.client_list()) == 1)
 
 
-def test_a_lock_that_is_gone_is_lost(server: Server, lock: RedisLock, name: str) -> None:
+def test_a_lock_that_is_gone_is_lost(server: Server, lock: LeaseLock, name: str) -> None:
     assert lock.acquire() is None
     with redis.Redis(port=server.port) as client:
         client.flushall()
@@ -83,12 +84,17 @@ def test_a_lock_that_is_gone_is_lost(server: Server, lock: RedisLock, name: str)
     other.release()
 
 
-def test_a_redis_that_comes_back_without_its_keys_has_lost_the_lock(server: Server, lock: RedisLock, name: str) -> None:
+def test_a_redis_that_comes_back_without_its_keys_has_lost_the_lock(server: Server, lock: LeaseLock, name: str) -> None:
     assert lock.acquire() is None
     server.stop()
     server.start()
     assert eventually(lambda: not lock.is_held())
     assert is_free(lock_on(server, name))
+
+
+def last_key(lock: LeaseLock) -> bytes:
+    assert isinstance(lock.store, RedisStore)
+    return lock.store.last_key.encode()
 
 
 def forget(server: Server) -> None:
@@ -97,17 +103,17 @@ def forget(server: Server) -> None:
 
 
 def test_a_lock_that_nobody_has_acquired_meanwhile_is_acquired_again(
-    server: Server, lock: RedisLock, name: str
+    server: Server, lock: LeaseLock, name: str
 ) -> None:
     assert lock.acquire() is None
-    assert lock.keep() is Kept.HELD
+    assert lock.keep() is LockState.HELD
     forget(server)
     assert eventually(lambda: not lock.is_held())
-    assert [lock.keep(), lock.keep()] == [Kept.RETAKEN, Kept.HELD]
+    assert [lock.keep(), lock.keep()] == [LockState.RETAKEN, LockState.HELD]
     assert holder_of(lock_on(server, name)).pid == os.getpid()
     # The new lease is renewed as the old one was.
     time.sleep(EXPIRY_SECONDS * 1.5)
-    assert (lock.is_held(), lock.keep()) == (True, Kept.HELD)
+    assert (lock.is_held(), lock.keep()) == (True, LockState.HELD)
     lock.release()
     assert is_free(lock_on(server, name))
 
@@ -116,7 +122,7 @@ def test_a_lock_that_nobody_has_acquired_meanwhile_is_acquired_again(
 @pytest.mark.parametrize("loss", ["expired", "data lost"])
 def test_a_lock_that_somebody_else_has_acquired_meanwhile_is_lost(
     server: Server,
-    lock: RedisLock,
+    lock: LeaseLock,
     name: str,
     monkeypatch: pytest.MonkeyPatch,
     is_released: bool,  # noqa: FBT001 - a parameter of the test
@@ -125,7 +131,7 @@ def test_a_lock_that_somebody_else_has_acquired_meanwhile_is_lost(
     assert lock.acquire() is None
     if loss == "expired":
         with redis.Redis(port=server.port) as client:
-            client.delete(next(key for key in client.scan_iter() if key != lock.trace_key.encode()))
+            client.delete(next(key for key in client.scan_iter() if key != last_key(lock)))
     else:
         forget(server)
     other = lock_on(server, name)
@@ -133,7 +139,7 @@ def test_a_lock_that_somebody_else_has_acquired_meanwhile_is_lost(
     if is_released:
         other.release()
     assert eventually(lambda: not lock.is_held())
-    assert [lock.keep(), lock.keep()] == [Kept.LOST] * 2
+    assert [lock.keep(), lock.keep()] == [LockState.LOST] * 2
     assert other.is_held() is not is_released
     lock.release()
     other.release()
@@ -141,14 +147,14 @@ def test_a_lock_that_somebody_else_has_acquired_meanwhile_is_lost(
 
 
 def test_a_redis_that_was_away_for_longer_than_the_lease_gives_the_lock_back(
-    server: Server, lock: RedisLock, name: str
+    server: Server, lock: LeaseLock, name: str
 ) -> None:
     assert lock.acquire() is None
     server.stop()
-    assert eventually(lambda: lock.keep() is Kept.UNKNOWN)
+    assert eventually(lambda: lock.keep() is LockState.UNKNOWN)
     assert not lock.is_held()
     server.start()
-    assert lock.keep() is Kept.RETAKEN
+    assert lock.keep() is LockState.RETAKEN
     assert (lock.is_held(), holder_of(lock_on(server, name)).pid) == (True, os.getpid())
 
 
@@ -157,39 +163,39 @@ def test_a_redis_that_hung_for_longer_than_the_lease_gives_the_lock_back(server:
     assert lock.acquire() is None
     os.kill(server.pid, signal.SIGSTOP)
     try:
-        assert eventually(lambda: lock.keep() is Kept.UNKNOWN)
+        assert eventually(lambda: lock.keep() is LockState.UNKNOWN)
     finally:
         os.kill(server.pid, signal.SIGCONT)
-    assert eventually(lambda: lock.keep() is Kept.RETAKEN)
+    assert eventually(lambda: lock.keep() is LockState.RETAKEN)
     lock.release()
 
 
 def test_a_redis_that_stays_away_for_longer_than_a_minute_has_lost_the_lock(
-    server: Server, lock: RedisLock, monkeypatch: pytest.MonkeyPatch
+    server: Server, lock: LeaseLock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert lock.acquire() is None
     server.stop()
-    assert eventually(lambda: lock.keep() is Kept.UNKNOWN)
+    assert eventually(lambda: lock.keep() is LockState.UNKNOWN)
     clock = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: clock() + PATIENCE_SECONDS)
-    assert lock.keep() is Kept.LOST
+    assert lock.keep() is LockState.LOST
     server.start()
-    assert lock.keep() is Kept.LOST
+    assert lock.keep() is LockState.LOST
 
 
 def test_a_process_that_stood_still_asks_whether_somebody_had_the_lock(
-    server: Server, lock: RedisLock, monkeypatch: pytest.MonkeyPatch
+    server: Server, lock: LeaseLock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert lock.acquire() is None
     clock = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: clock() + EXPIRY_SECONDS)
     # Redis still has the key: nobody else can have had it.
-    assert lock.keep() is Kept.RETAKEN
+    assert lock.keep() is LockState.RETAKEN
     assert lock.is_held()
 
 
 def test_a_free_lock_of_a_redis_that_was_just_started_proves_nothing(
-    server: Server, lock: RedisLock, name: str, monkeypatch: pytest.MonkeyPatch
+    server: Server, lock: LeaseLock, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert lock.probe() is Probe.UNKNOWN
     assert lock.acquire() is None
@@ -224,7 +230,7 @@ def test_a_redis_that_is_away_for_a_moment_changes_nothing(server: Server, name:
     lock.release()
 
 
-def test_a_redis_that_stays_away_has_lost_the_lock_once_it_may_have_expired(server: Server, lock: RedisLock) -> None:
+def test_a_redis_that_stays_away_has_lost_the_lock_once_it_may_have_expired(server: Server, lock: LeaseLock) -> None:
     assert lock.acquire() is None
     server.stop()
     assert lock.is_held()
@@ -245,7 +251,7 @@ def test_a_holder_that_was_stopped_for_too_long_has_lost_the_lock(tmp_path: Path
         lock.release()
 
 
-def test_time_that_passed_unnoticed_counts(lock: RedisLock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_that_passed_unnoticed_counts(lock: LeaseLock, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lock.acquire() is None
     clock = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: clock() + EXPIRY_SECONDS)
@@ -253,7 +259,7 @@ def test_time_that_passed_unnoticed_counts(lock: RedisLock, monkeypatch: pytest.
     assert not lock.is_held()
 
 
-def test_a_lock_that_cannot_be_released_is_left_to_expire(server: Server, lock: RedisLock) -> None:
+def test_a_lock_that_cannot_be_released_is_left_to_expire(server: Server, lock: LeaseLock) -> None:
     assert lock.acquire() is None
     server.stop()
     lock.release()
@@ -261,7 +267,7 @@ def test_a_lock_that_cannot_be_released_is_left_to_expire(server: Server, lock: 
 
 
 def test_a_lock_is_free_again_whose_answer_got_lost(
-    server: Server, lock: RedisLock, name: str, monkeypatch: pytest.MonkeyPatch
+    server: Server, lock: LeaseLock, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = redis.Redis.set
 
@@ -276,13 +282,13 @@ def test_a_lock_is_free_again_whose_answer_got_lost(
     assert is_free(lock_on(server, name))
 
 
-def test_a_client_that_gives_texts_names_the_holder_too(server: Server, lock: RedisLock, name: str) -> None:
+def test_a_client_that_gives_texts_names_the_holder_too(server: Server, lock: LeaseLock, name: str) -> None:
     assert lock.acquire() is None
     url = f"redis://127.0.0.1:{server.port}?decode_responses=true"
     assert holder_of(locks("redis", url=url)(name)).pid == os.getpid()
 
 
-def test_prefixes_keep_projects_apart(server: Server, lock: RedisLock, name: str) -> None:
+def test_prefixes_keep_projects_apart(server: Server, lock: LeaseLock, name: str) -> None:
     assert lock.acquire() is None
     assert is_free(lock_on(server, name, prefix="another project"))
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from django_runbook.exceptions import LockUnavailable
-from django_runbook.locks.base import Holder, Kept, Probe
+from django_runbook.locks.base import Holder, LockState, Probe
 from django_runbook.locks.waiting import LockWait
 
 HOLDER = Holder(host="db1", pid=7)
@@ -32,8 +32,8 @@ class Answering:
     def is_held(self) -> bool:
         return False
 
-    def keep(self) -> Kept:
-        return Kept.LOST
+    def keep(self) -> LockState:
+        return LockState.LOST
 
     def probe(self) -> Probe:
         return Probe.UNKNOWN
@@ -85,7 +85,7 @@ def test_only_a_run_that_has_begun_waits_for_what_is_away_at_first() -> None:
 
 
 def test_what_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django_runbook.locks.base.Patience.answer", Kept.LOST)
+    monkeypatch.setattr("django_runbook.locks.base.Patience.answer", LockState.LOST)
     with pytest.raises(LockUnavailable, match=AWAY):
         Waiter().acquire(HOLDER, AWAY, is_patient=True)
 

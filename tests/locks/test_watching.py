@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pytest
 
 from django_runbook.locks import watching
-from django_runbook.locks.base import Holder, Kept, Probe
+from django_runbook.locks.base import Holder, LockState, Probe
 from django_runbook.locks.watching import settle, watched
 from tests.locks.backends import eventually
 
@@ -19,11 +19,11 @@ class Answering:
 
     name = "nightly"
 
-    def __init__(self, *answers: Kept) -> None:
+    def __init__(self, *answers: LockState) -> None:
         self.asked: list[threading.Thread] = []
         self._answers = list(answers)
 
-    def keep(self) -> Kept:
+    def keep(self) -> LockState:
         self.asked.append(threading.current_thread())
         return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
 
@@ -42,7 +42,7 @@ class Answering:
     discard = release
 
 
-def told(answers: Iterable[Kept], *, count: int) -> tuple[list[str], Answering]:
+def told(answers: Iterable[LockState], *, count: int) -> tuple[list[str], Answering]:
     """What is reported of a lock that is asked so often at the least."""
     found: list[str] = []
     lock = Answering(*answers)
@@ -57,31 +57,34 @@ def told(answers: Iterable[Kept], *, count: int) -> tuple[list[str], Answering]:
 
 
 def test_a_lock_is_kept_from_a_thread_of_its_own() -> None:
-    found, lock = told([Kept.HELD], count=5)
+    found, lock = told([LockState.HELD], count=5)
     assert found == []
     assert threading.current_thread() not in lock.asked
     assert not any(thread.is_alive() for thread in lock.asked)
 
 
 def test_what_has_happened_is_reported_once() -> None:
-    found, _ = told([Kept.HELD, Kept.UNKNOWN, Kept.RETAKEN, Kept.UNKNOWN, Kept.RETAKEN, Kept.HELD], count=8)
+    found, _ = told(
+        [LockState.HELD, LockState.UNKNOWN, LockState.RETAKEN, LockState.UNKNOWN, LockState.RETAKEN, LockState.HELD],
+        count=8,
+    )
     assert found == ["retaken", "retaken"]
 
 
 def test_a_lost_lock_is_asked_no_more() -> None:
-    found, lock = told([Kept.HELD, Kept.LOST], count=2)
+    found, lock = told([LockState.HELD, LockState.LOST], count=2)
     assert found == ["lost"]
     time.sleep(0.02)
     assert len(lock.asked) == 2
 
 
-@pytest.mark.parametrize("kept", [Kept.HELD, Kept.RETAKEN, Kept.LOST])
-def test_what_is_unknown_is_waited_for(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kept", [LockState.HELD, LockState.RETAKEN, LockState.LOST])
+def test_what_is_unknown_is_waited_for(kept: LockState, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "_NAP_SECONDS", 0.001)
-    assert settle(Answering(Kept.UNKNOWN, Kept.UNKNOWN, kept)) is kept
+    assert settle(Answering(LockState.UNKNOWN, LockState.UNKNOWN, kept)) is kept
 
 
 def test_a_stop_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    lock = Answering(Kept.UNKNOWN)
-    assert settle(lock, is_stopping=lambda: len(lock.asked) > 2) is Kept.UNKNOWN
+    lock = Answering(LockState.UNKNOWN)
+    assert settle(lock, is_stopping=lambda: len(lock.asked) > 2) is LockState.UNKNOWN
     assert len(lock.asked) == 3

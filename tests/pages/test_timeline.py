@@ -33,9 +33,9 @@ def run_of(seconds: float | None = 100, **more: Any) -> Run:
     return Run(started_at=BEGIN, finished_at=ended, **{"status": "failed", **more})
 
 
-def timeline(run: Run, *attempts: Attempt, now: float | None = None, is_gone: bool = False) -> Timeline:
+def timeline(run: Run, *attempts: Attempt, now: float | None = None, is_dead: bool = False) -> Timeline:
     moment = None if now is None else at(now)
-    frame = RowContext(now=moment, is_gone=is_gone, url_of=lambda pk: f"/{pk}/", failed_rows={})
+    frame = RowContext(now=moment, is_dead=is_dead, url_of=lambda pk: f"/{pk}/", failed_rows={})
     return timeline_of(run, attempts, frame)
 
 
@@ -143,7 +143,7 @@ def test_an_axis_of_any_length_has_a_few_round_times(seconds: float) -> None:
 
 
 def test_a_dead_run_has_no_step_at_work() -> None:
-    rows = timeline(run_of(None, status=RUNNING), attempt(1, "work", 0, None, status=RUNNING), is_gone=True)
+    rows = timeline(run_of(None, status=RUNNING), attempt(1, "work", 0, None, status=RUNNING), is_dead=True)
     assert [row.status for row in rows.rows] == ["interrupted"]
     assert [row.status for row in rows.failures] == ["interrupted"]
 

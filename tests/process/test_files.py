@@ -88,15 +88,15 @@ def test_signals_are_heard_by_another_pipe_where_that_of_before_was_closed() -> 
 
 
 def test_a_mark_that_was_closed_is_made_again(tmp_path: Path) -> None:
-    mark = presence.claim("a name", space=str(tmp_path))
+    mark = presence.claim("a name", namespace=str(tmp_path))
     assert mark is not None
     os.close(mark.descriptor)
     null = os.open(os.devnull, os.O_RDONLY)
     assert mark.descriptor != null
-    assert presence.claim("a name", space=str(tmp_path)) is None
+    assert presence.claim("a name", namespace=str(tmp_path)) is None
     mark.close()
     os.close(null)
-    again = presence.claim("a name", space=str(tmp_path))
+    again = presence.claim("a name", namespace=str(tmp_path))
     assert again is not None
     again.close()
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from django_runbook.process.stopping import SIGNALS, Stop
+from django_runbook.process.signal_handlers import SIGNALS
+from django_runbook.process.stopping import Stop
 
 
 @pytest.fixture(autouse=True)
@@ -55,8 +56,8 @@ def test_a_signal_is_reported_before_what_it_does() -> None:
 
 
 def test_a_report_that_hangs_delays_neither_the_stop_nor_the_summary_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django_runbook.process.stopping._REPORT_SECONDS", 0.01)
-    monkeypatch.setattr("django_runbook.process.stopping._REPORT_LEAD_SECONDS", 0.01)
+    monkeypatch.setattr("django_runbook.process.stop_reports._REPORT_SECONDS", 0.01)
+    monkeypatch.setattr("django_runbook.process.stop_reports._REPORT_LEAD_SECONDS", 0.01)
     stop, is_over = Stop(), threading.Event()
 
     def report(name: str, is_immediate: bool) -> None:  # noqa: FBT001 - as `Stop` calls it
@@ -70,7 +71,7 @@ def test_a_report_that_hangs_delays_neither_the_stop_nor_the_summary_for_long(mo
 
 
 def test_the_summary_waits_for_the_report_of_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django_runbook.process.stopping._REPORT_LEAD_SECONDS", 0.0)
+    monkeypatch.setattr("django_runbook.process.stop_reports._REPORT_LEAD_SECONDS", 0.0)
     stop, may_report = Stop(), threading.Event()
     reported: list[str] = []
 

@@ -15,7 +15,7 @@ from django.utils import timezone, translation
 from pytest_django import DjangoDbBlocker
 
 from django_runbook.process.connections import KnownConnections
-from django_runbook.process.snapshot import take
+from django_runbook.process.snapshot import Snapshot
 from tests.batch.databases import alias_on
 from tests.runner.support import run
 
@@ -74,7 +74,7 @@ def test_a_connection_that_a_step_has_used_is_closed(
         KnownConnections() as known,
         alias_on(engine, tmp_path, CONN_MAX_AGE=max_age) as alias,
     ):
-        before = take(known)
+        before = Snapshot.capture(known)
         connections[alias].ensure_connection()
         connections[alias].tenant = "left behind"  # type: ignore[attr-defined]  # as django-tenants does
         assert before.restore() == []
@@ -88,7 +88,7 @@ def test_a_raw_connection_that_was_closed_is_a_problem_if_a_transaction_was_open
     tmp_path: Path, django_db_blocker: DjangoDbBlocker, engine: str, *, is_open: bool
 ) -> None:
     with django_db_blocker.unblock(), KnownConnections() as known, alias_on(engine, tmp_path) as alias:
-        before = take(known)
+        before = Snapshot.capture(known)
         connections[alias].ensure_connection()
         if is_open:
             transaction.atomic(using=alias).__enter__()
@@ -106,7 +106,7 @@ def test_what_was_on_the_object_of_a_connection_stays(tmp_path: Path, django_db_
         connection.ensure_connection()
         connection.tenant = "public"
         with KnownConnections() as known:
-            before = take(known)
+            before = Snapshot.capture(known)
             connection.ensure_connection()
             connection.tenant = "acme"
             connection.execute_wrappers.append(print)

@@ -12,7 +12,7 @@ import pytest
 
 from django_runbook.document.runbook import Retry
 from django_runbook.process.masking import masker
-from django_runbook.process.streams import captured, tidy
+from django_runbook.process.streams import captured, clean_line
 from django_runbook.runner import policy
 
 
@@ -35,7 +35,7 @@ def nothing(text: str) -> str:
     ],
 )
 def test_a_line_has_no_control_characters(raw: str, line: str) -> None:
-    assert tidy(raw, nothing) == line
+    assert clean_line(raw, nothing) == line
 
 
 def test_writes_become_lines_whatever_their_pieces_are() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from django_runbook.executors.base import Invocation
+from django_runbook.executors.base import ExecutorCall
 from django_runbook.process.deadlines import Deadline, Halt
 from django_runbook.process.stopping import Stop
 from django_runbook.results import AttemptResult, Failure, StepStatus
@@ -81,23 +81,23 @@ class FakeCommands:
     def __post_init__(self) -> None:
         self._commands = dict(_commands_of(self.file.block))
 
-    def execute(self, invocation: Invocation) -> AttemptResult:
-        return self._call(invocation, deadline=None, is_isolated=False)
+    def execute(self, call: ExecutorCall) -> AttemptResult:
+        return self._call(call, deadline=None, is_isolated=False)
 
-    def isolate(self, invocation: Invocation) -> AttemptResult:
-        limit = invocation.limit.within(invocation.timeout_seconds, owner=invocation.owner)
-        return self._call(invocation, deadline=limit.first, is_isolated=True)
+    def isolate(self, call: ExecutorCall) -> AttemptResult:
+        limit = call.limit.within(call.timeout_seconds, owner=call.owner)
+        return self._call(call, deadline=limit.first, is_isolated=True)
 
-    def _call(self, invocation: Invocation, *, deadline: Deadline | None, is_isolated: bool) -> AttemptResult:
-        step_id, at, *told = (token for token in invocation.tokens if token != "--")
+    def _call(self, call: ExecutorCall, *, deadline: Deadline | None, is_isolated: bool) -> AttemptResult:
+        step_id, at, *told = (token for token in call.tokens if token != "--")
         command = self._commands[step_id]
         with self._changed:
-            call = sum(1 for one in self.calls if (one.step_id, one.at) == (step_id, at))
+            number = sum(1 for one in self.calls if (one.step_id, one.at) == (step_id, at))
             last = at.rpartition(".")[2]
             item = int(last) - 1 if "." in at and last.isdigit() else 0
-            act = command.act(item=item, call=call)
+            act = command.act(item=item, call=number)
             self.calls.append(Called(step_id=step_id, at=at, act=act, is_isolated=is_isolated, told=tuple(told)))
-        return self._play(act, at=at, halt=invocation.halt, deadline=deadline)
+        return self._play(act, at=at, halt=call.halt, deadline=deadline)
 
     def _play(self, act: str, *, at: str, halt: Halt, deadline: Deadline | None) -> AttemptResult:
         match act.split():

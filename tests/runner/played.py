@@ -8,14 +8,15 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from django_runbook import checking, conf, events
-from django_runbook.binding.plan import plan
 from django_runbook.document import inputs
-from django_runbook.locks.base import Kept, Probe
+from django_runbook.locks.base import LockState, Probe
+from django_runbook.planning import selection
+from django_runbook.planning.plan import plan
 from django_runbook.process import deadlines
 from django_runbook.process.isolation import Isolation
 from django_runbook.process.stopping import Stop
 from django_runbook.results import RunResult
-from django_runbook.runner import branches, selection
+from django_runbook.runner import branches
 from django_runbook.runner import run as runner
 from django_runbook.runner.context import RunContext, RunOptions
 from tests.runner.fakes import FakeCommands, FakeTime
@@ -39,8 +40,8 @@ class FreeLock:
     def is_held(self) -> bool:
         return True
 
-    def keep(self) -> Kept:
-        return Kept.HELD
+    def keep(self) -> LockState:
+        return LockState.HELD
 
     def probe(self) -> Probe:
         return Probe.FREE
@@ -86,8 +87,8 @@ class Played:
             stop=stop,
             mask=lambda text: text,
         )
-        left_out = selection.leave_out(planned.outline, chosen)
-        return runner.run(planned, RunOptions(left_out=left_out, keeps_going=case.keep_going), around)
+        unselected = selection.unselected_steps(planned.outline, chosen)
+        return runner.run(planned, RunOptions(unselected=unselected, keeps_going=case.keep_going), around)
 
     def happened(self) -> list[tuple[str, ...]]:
         """The starts, the further attempts and the ends of steps in their order."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from django_runbook.results import Past, PastStep, Role, RunResult, RunStatus, StepStatus
+from django_runbook.results import Role, RunResult, RunStatus, StepStatus
 from django_runbook.runner import continuing
+from django_runbook.runner.past import Past, PastStep
 from tests.reporters.scenes import result
 
 LINE = "python manage.py run_runbook daily.yml --resume 1f0d898b"

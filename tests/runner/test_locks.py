@@ -20,15 +20,16 @@ from pytest_django import Settings
 
 from django_runbook import conf, events
 from django_runbook.executors import listing
-from django_runbook.locks import factory, presence, space
-from django_runbook.locks.base import Holder, Kept, Lock, Probe
+from django_runbook.locks import factory, namespace, presence
+from django_runbook.locks.base import Holder, Lock, LockState, Probe
 from django_runbook.locks.held import HeldLock
 from django_runbook.process.deadlines import Branch, Halt
 from django_runbook.process.stopping import Stop
-from django_runbook.results import Failure, Past
+from django_runbook.results import Failure
 from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.finishing import StepFinisher
 from django_runbook.runner.locking import Locker
+from django_runbook.runner.past import Past
 from tests.runner.support import PATIENCE_SECONDS, run, start, wait_for
 
 
@@ -277,7 +278,7 @@ def test_a_lost_lock_ends_the_run(tmp_path: Path, name: str) -> None:
     told = run(tmp_path, f"lock: {name}\nsteps: [remove_file {path_of(name)} --again, say never]\nfinally: [say end]")
     # The run had begun: 75 would say that nothing was run.
     assert (told.status, told.exit_code) == ("failed", 1)
-    assert "was lost: nobody holds it now, but somebody may have held it" in told.result("say")["failure"]["message"]
+    assert "was lost: it is free now, but another process may have held it" in told.result("say")["failure"]["message"]
     assert told.output("say-2") == ["end"]
 
 
@@ -286,7 +287,7 @@ class FakeLock:
 
     name = "nightly"
 
-    def __init__(self, holder: Holder | None, *answers: Kept) -> None:
+    def __init__(self, holder: Holder | None, *answers: LockState) -> None:
         self.holder = holder
         self.answers = iter(answers)
         self.is_released = False
@@ -297,8 +298,8 @@ class FakeLock:
     def is_held(self) -> bool:
         return False
 
-    def keep(self) -> Kept:
-        return next(self.answers, Kept.LOST)
+    def keep(self) -> LockState:
+        return next(self.answers, LockState.LOST)
 
     def probe(self) -> Probe:
         return Probe.UNKNOWN
@@ -313,7 +314,7 @@ def lost(lock: FakeLock, emit: events.Listener = lambda event: None, *, halt: Ha
     emitter = Emitter(emit, lambda: datetime.datetime.now(datetime.UTC))
     finisher = StepFinisher(past=Past(), emitter=emitter, mask=str)
     around = halt or Stop()
-    mark = presence.claim("nightly", space="a test")
+    mark = presence.claim("nightly", namespace="a test")
     assert mark is not None
     held = HeldLock(lock, mark)
     try:
@@ -327,19 +328,19 @@ def lost(lock: FakeLock, emit: events.Listener = lambda event: None, *, halt: Ha
 def test_a_lock_that_cannot_be_asked_for_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     told: list[events.Event] = []
-    assert lost(FakeLock(None, Kept.UNKNOWN, Kept.UNKNOWN, Kept.HELD), told.append) is None
+    assert lost(FakeLock(None, LockState.UNKNOWN, LockState.UNKNOWN, LockState.HELD), told.append) is None
     # It is reported once.
     assert [type(event) for event in told] == [events.LockAwaited]
     told.clear()
-    assert lost(FakeLock(None, Kept.UNKNOWN, Kept.RETAKEN), told.append) is None
+    assert lost(FakeLock(None, LockState.UNKNOWN, LockState.RETAKEN), told.append) is None
     assert [type(event) for event in told] == [events.LockAwaited, events.LockRetaken]
-    assert lost(FakeLock(None, Kept.UNKNOWN, Kept.LOST)) is not None
+    assert lost(FakeLock(None, LockState.UNKNOWN, LockState.LOST)) is not None
 
 
 def test_a_stop_ends_the_waiting_for_a_lock_that_cannot_be_asked_for() -> None:
     branch = Branch(Stop(), grace_seconds=1)
     branch.cancel("stopped")
-    assert lost(FakeLock(None, *[Kept.UNKNOWN] * 9), halt=branch) is None
+    assert lost(FakeLock(None, *[LockState.UNKNOWN] * 9), halt=branch) is None
 
 
 def test_a_lost_lock_names_who_has_it_now() -> None:
@@ -357,7 +358,7 @@ def test_looking_who_has_a_lost_lock_does_not_keep_it() -> None:
     lock = FakeLock(None)
     failure = lost(lock)
     assert failure is not None
-    assert "nobody holds it now" in failure.message
+    assert "it is free now" in failure.message
     assert lock.is_released
 
 
@@ -416,7 +417,7 @@ def test_a_run_waits_for_the_processes_of_one_that_was_killed(tmp_path: Path, na
 
 def test_processes_that_stay_refuse_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(presence, "PATIENCE_SECONDS", 0.1)
-    left = presence.claim(name, space=space.on_this_host())
+    left = presence.claim(name, namespace=namespace.host_namespace())
     assert left is not None
     told = run(tmp_path, f"lock: {name}\nsteps: [say never]")
     assert told.exit_code == 75

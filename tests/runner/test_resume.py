@@ -11,21 +11,21 @@ from django.contrib.sites.models import Site
 from django.db import connections
 
 from django_runbook import checking, events
-from django_runbook.binding.plan import plan
 from django_runbook.document import inputs, source, validate
 from django_runbook.exceptions import RunbookError
 from django_runbook.executors.inline import InlineExecutor
-from django_runbook.executors.messages import Commit
 from django_runbook.locks.file import FileLock
-from django_runbook.process import snapshot
+from django_runbook.planning.plan import plan
 from django_runbook.process.connections import KnownConnections
 from django_runbook.process.files import OpenFiles
 from django_runbook.process.isolation import Isolation
+from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop
-from django_runbook.results import AttemptResult, Past, PastStep, RunResult, StepResult, StepStatus
+from django_runbook.results import AttemptResult, RunResult, StepResult, StepStatus
 from django_runbook.runner import run as runner
 from django_runbook.runner.context import RunContext, RunOptions
-from django_runbook.runner.recording import NoRecorder
+from django_runbook.runner.past import Past, PastStep
+from django_runbook.runner.recorder import NoRecorder
 
 
 class WritingRecorder(NoRecorder):
@@ -34,8 +34,8 @@ class WritingRecorder(NoRecorder):
     def __init__(self, write: Callable[[], None]) -> None:
         self._write = write
 
-    def commit(self, step_id: str) -> Commit:
-        return Commit(write=self._write)
+    def success_write(self, step_id: str) -> Callable[[], None]:
+        return self._write
 
 
 def resume(
@@ -54,8 +54,8 @@ def resume(
     stop = Stop()
     with KnownConnections() as known_connections:
         around = RunContext(
-            execute=InlineExecutor(stop=stop, mask=str, before=snapshot.take(known_connections), files=OpenFiles()),
-            isolate=lambda invocation: AttemptResult(status=StepStatus.FAILED),
+            execute=InlineExecutor(stop=stop, mask=str, before=Snapshot.capture(known_connections), files=OpenFiles()),
+            isolate=lambda call: AttemptResult(status=StepStatus.FAILED),
             isolation=Isolation(is_default=False),
             recorder=WritingRecorder(on_success),
             new_lock=lambda name: FileLock(name, directory=directory),

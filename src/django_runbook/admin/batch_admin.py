@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from django_runbook.admin.read_only_admin import ReadOnlyAdmin
 from django_runbook.models import Checkpoint, FailedRow, FinishedKey
-from django_runbook.pages import display
+from django_runbook.pages import formatting
 
 # A longer text pushes the columns after it off a screen of 1280 pixels.
 _MAX_CELL: Final = 120
@@ -23,8 +23,8 @@ class WorkAdmin(ReadOnlyAdmin):
 
     @admin.display(description="done", ordering="done_count")
     def done(self, row: Checkpoint | FinishedKey) -> str:
-        failed = f" ({display.number(row.failed_count)} failed)" if row.failed_count else ""
-        return display.number(row.done_count) + failed
+        failed = f" ({formatting.number(row.failed_count)} failed)" if row.failed_count else ""
+        return formatting.number(row.done_count) + failed
 
 
 @admin.register(FailedRow)
@@ -52,7 +52,7 @@ class FailedRowAdmin(WorkAdmin):
 
     @admin.display(description="failed at", ordering="failed_at")
     def failed(self, row: FailedRow) -> str:
-        return display.moment(row.failed_at)
+        return formatting.moment(row.failed_at)
 
     @admin.display(description="traceback")
     def whole_traceback(self, row: FailedRow) -> SafeString:
@@ -76,8 +76,8 @@ class CheckpointAdmin(WorkAdmin):
     @admin.display(description="last change", ordering="updated_at")
     def changed(self, row: Checkpoint) -> SafeString:
         if row.finished_at is None:
-            return _two_lines("not finished", display.moment(row.updated_at))
-        return _two_lines("finished", display.moment(row.finished_at))
+            return _two_lines("not finished", formatting.moment(row.updated_at))
+        return _two_lines("finished", formatting.moment(row.finished_at))
 
 
 @admin.register(FinishedKey)
@@ -96,7 +96,7 @@ class FinishedKeyAdmin(WorkAdmin):
 
     @admin.display(description="finished", ordering="finished_at")
     def finished(self, row: FinishedKey) -> str:
-        return display.moment(row.finished_at)
+        return formatting.moment(row.finished_at)
 
 
 def _two_lines(first: str, second: str) -> SafeString:

@@ -18,9 +18,9 @@ from django.utils.safestring import SafeString
 
 from django_runbook.admin import project_locks
 from django_runbook.admin.read_only_admin import ReadOnlyAdmin, may_view
-from django_runbook.journal.liveness import Life, lives_of, shown_status, with_status
+from django_runbook.journal.liveness import ProcessState, displayed_status, process_states_of, with_displayed_status
 from django_runbook.models import RUNNING, FailedRow, Run, StepRun
-from django_runbook.pages import display
+from django_runbook.pages import formatting
 from django_runbook.pages.run_page import Cursor, RunPage, Urls, run_page, took
 from django_runbook.results import RunStatus
 
@@ -32,11 +32,11 @@ class StatusFilter(admin.SimpleListFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(status, display.LABELS[status]) for status in (RUNNING, *RunStatus)]
+        return [(status, formatting.LABELS[status]) for status in (RUNNING, *RunStatus)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
         status = self.value()
-        return with_status(queryset, status, project_locks.new_lock()) if status else queryset
+        return with_displayed_status(queryset, status, project_locks.new_lock()) if status else queryset
 
 
 class RunList(ChangeList):
@@ -45,9 +45,9 @@ class RunList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.result_list = list(self.result_list)
-        lives = lives_of(self.result_list, project_locks.new_lock())
+        process_states = process_states_of(self.result_list, project_locks.new_lock())
         for run in self.result_list:
-            run.life = lives[run.pk]
+            run.process_state = process_states[run.pk]
 
 
 @admin.register(Run)
@@ -67,7 +67,7 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="status", ordering="status")
     def state(self, run: Run) -> SafeString:
-        badge = display.badge(shown_status(run, _life(run)))
+        badge = formatting.badge(displayed_status(run, _process_state(run)))
         if not run.exit_code:
             return badge
         return format_html('{}<span class="rb-key">exit code {}</span>', badge, str(run.exit_code))
@@ -81,12 +81,12 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="started", ordering="started_at")
     def started(self, run: Run) -> str:
-        return display.moment(run.started_at)
+        return formatting.moment(run.started_at)
 
     @admin.display(description="duration")
     def duration(self, run: Run) -> str:
         """Return the duration of the last attempt: days may pass before a resume."""
-        return took(run, _life(run))
+        return took(run, _process_state(run))
 
     @admin.display(description="attempts", ordering="attempt_count")
     def attempts(self, run: Run) -> int:
@@ -126,7 +126,7 @@ class RunAdmin(ReadOnlyAdmin):
         answer = {
             "cursor": str(page.cursor),
             "is_finished": not page.is_live,
-            "status": display.LABELS[page.status],
+            "status": formatting.LABELS[page.status],
             "counts": page.counts,
             "seconds": page.timeline.axis.seconds if page.timeline else 0,
             "summary": get_template("django_runbook/includes/summary.html").render({"page": page}),
@@ -160,7 +160,7 @@ class RunAdmin(ReadOnlyAdmin):
         )
 
 
-def _life(run: Run) -> Life:
+def _process_state(run: Run) -> ProcessState:
     """Return whether `RunList` found the process of a run alive."""
-    life: Life = run.life  # type: ignore[attr-defined]  # an attribute that the list gives its rows
-    return life
+    process_state: ProcessState = run.process_state  # type: ignore[attr-defined]  # an attribute that the list gives its rows
+    return process_state

@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 
 from django_runbook.admin import project_locks
 from django_runbook.admin.read_only_admin import ReadOnlyAdmin, may_view
-from django_runbook.journal.liveness import life_of
+from django_runbook.journal.liveness import process_state_of
 from django_runbook.models import Run, StepRun
 from django_runbook.pages.step_page import step_page, without_long_output
 
@@ -42,7 +42,7 @@ class StepRunAdmin(ReadOnlyAdmin):
             raise Http404(f"There is no attempt {object_id} of a step.")
         context = {
             "title": f"Step {step.step_id}",
-            "page": step_page(step, life_of(step.run, project_locks.new_lock())),
+            "page": step_page(step, process_state_of(step.run, project_locks.new_lock())),
             **(extra_context or {}),
         }
         return self.respond(request, "django_runbook/step.html", **context)

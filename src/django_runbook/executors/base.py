@@ -13,7 +13,7 @@ from django_runbook.results import AttemptResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Invocation:
+class ExecutorCall:
     """One call of a command with what bounds it and what takes its output.
 
     ``keeps_stdout`` asks for everything that it writes to standard output. ``halt`` and ``limit`` bound it from
@@ -36,4 +36,4 @@ class Invocation:
     descriptors: tuple[int, ...] = ()
 
 
-Execute = Callable[[Invocation], AttemptResult]
+Execute = Callable[[ExecutorCall], AttemptResult]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from django.core.management.base import BaseCommand, CommandError
@@ -19,7 +19,7 @@ from django_runbook.process.failures import failure_of
 from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import NO_INPUT, NoInputError
-from django_runbook.results import AttemptResult, StepStatus
+from django_runbook.results import AttemptResult, Failure, StepStatus
 
 _INTERRUPTED: Final = 130
 # What the built-in input() raises at the end of standard input.
@@ -109,6 +109,14 @@ def leave_copy(result: AttemptResult) -> None:
     with contextlib.suppress(OSError):
         os.write(2, text.encode(errors="backslashreplace"))
     os._exit(result.failure.exit_code if result.failure is not None else 0)
+
+
+def with_problems(result: AttemptResult, problems: Sequence[str]) -> AttemptResult:
+    """Fail a command that succeeded but left problems in its process; otherwise add them as warnings."""
+    if problems and result.status is StepStatus.SUCCEEDED:
+        failure = Failure(error_type="StateError", message="; ".join(problems), exit_code=1)
+        return replace(result, status=StepStatus.FAILED, failure=failure)
+    return replace(result, warnings=(*result.warnings, *problems))
 
 
 def _attempt(invoke: Callable[[], bool], *, stop: Stop, mask: Mask) -> AttemptResult:

@@ -21,22 +21,22 @@ from django.db import connections
 from django_runbook.binding import catalog
 from django_runbook.executors import messages
 from django_runbook.executors.atomic import atomically
-from django_runbook.executors.calling import Callbacks, PassedChecks, call, leave_copy
+from django_runbook.executors.calling import Callbacks, PassedChecks, call, leave_copy, with_problems
 from django_runbook.executors.channel import Channel
-from django_runbook.executors.messages import Call, Commit, RollBack
+from django_runbook.executors.messages import CallRequest, Commit, RollBack
 from django_runbook.process import masking, unpatched
-from django_runbook.process import snapshot as process_state
 from django_runbook.process.connections import KnownConnections
+from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import refuse_password
-from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.results import AttemptResult
 
 _ERRORS: Final = "backslashreplace"
 
 
 def run(channel: Channel) -> None:
     """Do what the run asks for over the channel, once."""
-    request: Call = channel.receive()
+    request: CallRequest = channel.receive()
     for alias, name in request.database_names.items():
         # A database that the process of the run has added is unknown here.
         if alias in connections.settings:
@@ -45,16 +45,16 @@ def run(channel: Channel) -> None:
     _replace_streams()
     # The run keeps the time, and says when it is over.
     stop = Stop(timeout_seconds=math.inf)
-    answers = _Answers(channel, stop)
+    listener = _RunListener(channel, stop)
     with KnownConnections() as known, stop:
         stop.cancel = known.cancel_statements
-        stop.on_stop = answers.report_signal
+        stop.on_stop = listener.report_signal
         channel.send(messages.Started(is_listening=_is_listening(request.command)))
-        unpatched.start_thread(answers.listen, name="runbook-listen")
-        _Step(request, channel, stop=stop, answers=answers).run(known)
+        unpatched.start_thread(listener.listen, name="runbook-listen")
+        _Step(request, channel, stop=stop, listener=listener).run(known)
 
 
-class _Answers:
+class _RunListener:
     """Receives what the run says while the command runs."""
 
     def __init__(self, channel: Channel, stop: Stop) -> None:
@@ -69,10 +69,10 @@ class _Answers:
         try:
             while True:
                 match self._channel.receive():
-                    case messages.Stop(number=number):
+                    case messages.StopRequest(number=number):
                         self._is_told = True
                         self._stop.pass_on(number)
-                    case messages.End(number=number, is_forced=is_forced):
+                    case messages.EndRequest(number=number, is_forced=is_forced):
                         self._is_told = True
                         # SIGTERM follows, and is enough for a command that handles it.
                         if is_forced or not self._stop.has_handler_of_command(signal.SIGTERM):
@@ -98,11 +98,11 @@ class _Answers:
 
 
 class _Step:
-    def __init__(self, request: Call, channel: Channel, *, stop: Stop, answers: _Answers) -> None:
+    def __init__(self, request: CallRequest, channel: Channel, *, stop: Stop, listener: _RunListener) -> None:
         self._request = request
         self._channel = channel
         self._stop = stop
-        self._answers = answers
+        self._listener = listener
         self._checks = PassedChecks(set(request.checks_passed))
         self._pid = os.getpid()
 
@@ -113,17 +113,17 @@ class _Step:
 
     def _result(self, known: KnownConnections) -> AttemptResult:
         alias = self._request.atomic_alias
-        before = process_state.take(known)
+        before = Snapshot.capture(known)
         if alias is None:
             return self._call(before)
 
         def on_finished(result: AttemptResult) -> Commit | RollBack:
             _flush()
-            return self._answers.ask_to_commit()
+            return self._listener.ask_to_commit()
 
         return atomically(lambda: self._call(before.in_transaction()), on_finished=on_finished, using=alias)
 
-    def _call(self, before: process_state.Snapshot) -> AttemptResult:
+    def _call(self, before: Snapshot) -> AttemptResult:
         request = self._request
         callbacks = Callbacks(
             halt=self._stop,
@@ -143,10 +143,7 @@ class _Step:
             leave_copy(result)
         problems = [*before.restore_connections(), *before.users.restore()]
         result = replace(result, warnings=(*result.warnings, *before.take_warnings()))
-        if problems and result.status is StepStatus.SUCCEEDED:
-            failure = Failure(error_type="StateError", message="; ".join(problems), exit_code=1)
-            return replace(result, status=StepStatus.FAILED, failure=failure)
-        return replace(result, warnings=(*result.warnings, *problems))
+        return with_problems(result, problems)
 
     def _report_progress(self, done_count: int, total_count: int | None, failed_count: int, /) -> None:
         # A process that the command forked has the channel too, and would tear our messages apart.
@@ -156,7 +153,7 @@ class _Step:
         total = None if total_count is None else int(total_count)
         with self._stop.shielded():
             self._channel.send(
-                messages.Progress(done_count=int(done_count), total_count=total, failed_count=int(failed_count))
+                messages.ProgressReport(done_count=int(done_count), total_count=total, failed_count=int(failed_count))
             )
 
 

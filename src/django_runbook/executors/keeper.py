@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn
 
 from django_runbook.executors import listing
 from django_runbook.executors.channel import Channel
-from django_runbook.executors.messages import Ended, Forked, Refused
+from django_runbook.executors.messages import Ended, Forked, StartFailed
 from django_runbook.process import unpatched
 
 # What a command leaves behind has this long to end after SIGTERM.
@@ -80,7 +80,7 @@ class _Keeper:
         try:
             self._pid = unpatched.fork()
         except OSError as error:
-            self._send(Refused(reason=f"a process of its own could not be made: {error.strerror}"))
+            self._send(StartFailed(reason=f"a process of its own could not be made: {error.strerror}"))
             return
         if self._pid == 0:
             self._become_step()

@@ -13,7 +13,7 @@ CHANNEL_CLOSED: Final = 76
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class CallRequest:
     """Asks for one call of a command.
 
     ``database_names`` are those that this run uses, which tests change. ``atomic_alias`` is the database in whose
@@ -39,7 +39,7 @@ class Forked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class StartFailed:
     """Says that there is no process, or none that can call a command, and why."""
 
     reason: str
@@ -53,7 +53,7 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class ProgressReport:
     """Says how far the command is."""
 
     done_count: int
@@ -94,14 +94,14 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
+class StopRequest:
     """Tells a process to finish its current item and stop."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class End:
+class EndRequest:
     """Tells a process to end its command at once.
 
     Without ``is_forced``, a command that handles SIGTERM itself ends in its own way.

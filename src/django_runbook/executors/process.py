@@ -12,17 +12,17 @@ from typing import Final, Self
 from django.db import connections
 
 from django_runbook.executors import oom
-from django_runbook.executors.base import Invocation
+from django_runbook.executors.base import ExecutorCall
 from django_runbook.executors.calling import PassedChecks
 from django_runbook.executors.channel import Channel, socket_pair
-from django_runbook.executors.ladder import Bounds, Ladder
-from django_runbook.executors.messages import Call
+from django_runbook.executors.escalation import Bounds, Escalation
+from django_runbook.executors.messages import CallRequest
 from django_runbook.executors.pipes import PipeReader
 from django_runbook.executors.spawner import Spawner
 from django_runbook.executors.watcher import WatchedProcess, failed
 from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import Stop
-from django_runbook.process.streams import tidy_text
+from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult
 
 # A server that was just killed still takes a request.
@@ -51,12 +51,12 @@ class ProcessExecutor:
     def __exit__(self, *error: object) -> None:
         self.spawner.close()
 
-    def __call__(self, invocation: Invocation) -> AttemptResult:
-        """Call the command of an invocation, and end it where its bounds ask for that."""
+    def __call__(self, call: ExecutorCall) -> AttemptResult:
+        """Call the command of an call, and end it where its bounds ask for that."""
         kill_counts = oom.kill_counts()
         for _ in range(_MAX_STARTS):
             try:
-                process = self._start(invocation)
+                process = self._start(call)
             except OSError as error:
                 return failed(f"a process of its own could not be made: {error.strerror or error}", exit_code=1)
             with process:
@@ -69,56 +69,56 @@ class ProcessExecutor:
         if result.failure is None:
             return result
         # What the process itself reported is masked already; what others say of it may come from the settings.
-        return replace(result, failure=replace(result.failure, message=tidy_text(result.failure.message, self.mask)))
+        return replace(result, failure=replace(result.failure, message=clean_text(result.failure.message, self.mask)))
 
-    def _start(self, invocation: Invocation) -> WatchedProcess:
+    def _start(self, call: ExecutorCall) -> WatchedProcess:
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             channel, status = (_pair(ours, theirs) for _ in range(2))
             out, err = (_pipe(ours, theirs) for _ in range(2))
-            given = [channel[1].fileno(), status[1].fileno(), out[1], err[1], *invocation.descriptors]
-            with invocation.limit.clock.paused():
-                self.spawner.spawn(given, halt=invocation.halt)
+            given = [channel[1].fileno(), status[1].fileno(), out[1], err[1], *call.descriptors]
+            with call.limit.clock.paused():
+                self.spawner.spawn(given, halt=call.halt)
             talk = Channel(channel[0])
             process = WatchedProcess(
-                call=self._call(invocation),
+                request=self._request(call),
                 channel=talk,
                 status=Channel(status[0]),
                 readers=[
                     PipeReader(
                         end,
                         name,
-                        write_line=invocation.write_line,
+                        write_line=call.write_line,
                         mask=self.mask,
-                        is_kept=invocation.keeps_stdout and name == "stdout",
+                        is_kept=call.keeps_stdout and name == "stdout",
                     )
                     for name, (end, _) in (("stdout", out), ("stderr", err))
                 ],
-                ladder=Ladder(talk, self._bounds(invocation)),
+                escalation=Escalation(talk, self._bounds(call)),
                 stop=self.stop,
-                report_progress=invocation.report_progress,
-                on_finished=invocation.on_finished,
+                report_progress=call.report_progress,
+                on_finished=call.on_finished,
             )
             ours.pop_all()
             return process
 
-    def _call(self, invocation: Invocation) -> Call:
-        return Call(
-            command=invocation.command,
-            tokens=invocation.tokens,
-            call_key=invocation.call_key,
+    def _request(self, call: ExecutorCall) -> CallRequest:
+        return CallRequest(
+            command=call.command,
+            tokens=call.tokens,
+            call_key=call.call_key,
             secrets=tuple(self.secrets),
             database_names={alias: connections[alias].settings_dict["NAME"] for alias in connections},
-            atomic_alias=invocation.atomic_alias if invocation.on_finished is not None else None,
+            atomic_alias=call.atomic_alias if call.on_finished is not None else None,
             checks_passed=tuple(self.checks.keys),
         )
 
-    def _bounds(self, invocation: Invocation) -> Bounds:
+    def _bounds(self, call: ExecutorCall) -> Bounds:
         return Bounds(
             stop=self.stop,
-            halt=invocation.halt,
-            limit=invocation.limit,
-            timeout_seconds=invocation.timeout_seconds,
-            owner=invocation.owner,
+            halt=call.halt,
+            limit=call.limit,
+            timeout_seconds=call.timeout_seconds,
+            owner=call.owner,
             grace_seconds=self.grace_seconds,
         )
 

@@ -24,7 +24,7 @@ from typing import Any, Final, NoReturn
 from django_runbook.exceptions import in_words
 from django_runbook.executors import descriptors, keeper
 from django_runbook.executors.channel import Channel
-from django_runbook.executors.messages import CHANNEL_CLOSED, Ready, Refused
+from django_runbook.executors.messages import CHANNEL_CLOSED, Ready, StartFailed
 from django_runbook.process import threads, unpatched
 from django_runbook.process.failures import traceback_of
 
@@ -52,13 +52,13 @@ def main(end: socket, *, set_up: Callable[[], None] = lambda: None) -> NoReturn:
     except BaseException as error:  # noqa: BLE001 - each step that needs this process reports it
         problem = error
     try:
-        _Server(end, problem=problem).serve()
+        _ForkServer(end, problem=problem).serve()
     finally:
         # There is nothing that an end of Python's own would have to finish.
         os._exit(0)
 
 
-class _Server:
+class _ForkServer:
     def __init__(self, end: socket, *, problem: BaseException | None) -> None:
         self._end = end
         self._answers = Channel(end)
@@ -125,7 +125,7 @@ class _Server:
             pid = unpatched.fork()
         except OSError as error:
             with contextlib.suppress(OSError):
-                status.send(Refused(reason=f"a process of its own could not be made: {error.strerror}"))
+                status.send(StartFailed(reason=f"a process of its own could not be made: {error.strerror}"))
             pid = -1
         if pid == 0:
             self._become_keeper(given, status)
@@ -165,7 +165,7 @@ def become_step(talk: int, out: int, err: int, *, problem: BaseException | None 
         if problem is not None:
             os.write(2, traceback_of(problem).encode(errors="backslashreplace"))
             reason = f"Django could not be set up in a process of its own: {in_words(problem)}"
-            channel.send(Refused(reason=reason))
+            channel.send(StartFailed(reason=reason))
             return
         from django_runbook.executors import child
 

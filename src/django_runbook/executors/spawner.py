@@ -37,7 +37,7 @@ class _Child(Protocol):
     def kill(self) -> None: ...
 
 
-class _Forked:
+class _ForkedChild:
     """A child that was forked, not started as a program."""
 
     def __init__(self, pid: int) -> None:
@@ -59,7 +59,7 @@ class _Forked:
                 os.kill(self.pid, signal.SIGKILL)
 
 
-class _Program:
+class _ProgramChild:
     """A child that is a program of its own."""
 
     def __init__(self, command_line: list[str], descriptor: int) -> None:
@@ -79,7 +79,7 @@ class _Program:
         self._process.kill()
 
 
-class _Server:
+class _ServerConnection:
     """A server with the run's end of the connection to it."""
 
     def __init__(self, child: _Child, end: socket) -> None:
@@ -88,7 +88,7 @@ class _Server:
         self._answers = Channel(end)
 
     @classmethod
-    def fork(cls) -> _Server:
+    def fork(cls) -> _ServerConnection:
         """Fork this process, which must have one thread and no open connection to a database."""
         mine, other = socket_pair()
         for stream in (sys.stdout, sys.stderr):
@@ -104,14 +104,14 @@ class _Server:
             finally:
                 os._exit(1)
         other.close()
-        return cls(_Forked(pid), mine)
+        return cls(_ForkedChild(pid), mine)
 
     @classmethod
-    def start(cls) -> _Server:
+    def start(cls) -> _ServerConnection:
         """Start a fresh interpreter, which sets Django up again."""
         mine, other = socket_pair()
         with contextlib.closing(other):
-            child = _Program(server.command_line(other.fileno()), other.fileno())
+            child = _ProgramChild(server.command_line(other.fileno()), other.fileno())
         # Where it cannot be read, there is no process either.
         with contextlib.suppress(BrokenPipeError):
             mine.sendall(server.greeting())
@@ -152,21 +152,21 @@ class Spawner:
     def __init__(self, *, can_be_set_up: bool = True) -> None:
         self._can_be_set_up = can_be_set_up
         self._commands: Sequence[str] = ()
-        self._server: _Server | None = None
+        self._server: _ServerConnection | None = None
         self._is_ready = False
         self._has_threads = False
         # Each with the end of a connection that tells it that this process is there.
-        self._interpreters: list[tuple[_Program, socket]] = []
+        self._interpreters: list[tuple[_ProgramChild, socket]] = []
         # Branches ask for processes at the same time.
         self._guard = threading.Lock()
 
     def fork_server(self) -> None:
         """Fork a server from this process, which must have one thread and no open connection to a database."""
-        self._server = _Server.fork()
+        self._server = _ServerConnection.fork()
 
     def start_server(self) -> None:
         """Start a server in a fresh interpreter, ahead of need."""
-        self._server = _Server.start()
+        self._server = _ServerConnection.start()
 
     def prepare(self, commands: Sequence[str]) -> None:
         """Have the server import these commands; one that is started later does so too."""
@@ -210,7 +210,7 @@ class Spawner:
             if self._server is None:
                 if not self._can_be_set_up:
                     raise SpawnError("the server that forks them was ended, and only this process has the settings")
-                self._server = _Server.start()
+                self._server = _ServerConnection.start()
                 self._server.prepare(self._commands)
             try:
                 answer = self._server.wait_until_ready(halt)
@@ -230,7 +230,7 @@ class Spawner:
         self._drop_ended_interpreters()
         mine, other = socket_pair()
         with contextlib.closing(other):
-            program = _Program(server.step_command_line(other.fileno()), other.fileno())
+            program = _ProgramChild(server.step_command_line(other.fileno()), other.fileno())
         self._interpreters.append((program, mine))
         mine.sendall(server.greeting())
         descriptors.send(mine, server.FORK, given)

@@ -15,7 +15,7 @@ from django_runbook.executors import messages
 from django_runbook.executors.atomic import OnFinished
 from django_runbook.executors.calling import ReportProgress
 from django_runbook.executors.channel import Channel
-from django_runbook.executors.ladder import Cause, Ladder
+from django_runbook.executors.escalation import Cause, Escalation
 from django_runbook.executors.pipes import PipeReader
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import MAX_KEPT_CHARACTERS
@@ -33,17 +33,17 @@ class WatchedProcess:
     A signal that somebody else has sent to it stops the run, as if the run had got it.
     """
 
-    call: messages.Call
+    request: messages.CallRequest
     channel: Channel
     status: Channel
     readers: Sequence[PipeReader]
-    ladder: Ladder
+    escalation: Escalation
     stop: Stop
     report_progress: ReportProgress
     on_finished: OnFinished | None = None
     result_of_call: messages.Result | None = None
     _ended: messages.Ended | None = None
-    _refused: messages.Refused | None = None
+    _refused: messages.StartFailed | None = None
     _is_over: bool = False
     _is_called: bool = False
     _open: set[Any] = field(default_factory=set)
@@ -54,8 +54,8 @@ class WatchedProcess:
     def __exit__(self, *error: object) -> None:
         if not self._is_over:
             # What the process reports could not be passed on: its result would be lost.
-            self.ladder.kill()
-            while not (self._is_over or self.ladder.is_at_end):
+            self.escalation.kill()
+            while not (self._is_over or self.escalation.is_at_end):
                 if _has_more(self.status, seconds=_SLICE_SECONDS):
                     self._read(self.status)
         for one in self._sources:
@@ -72,13 +72,13 @@ class WatchedProcess:
         with selectors.DefaultSelector() as selector:
             for one in self._sources:
                 selector.register(one, selectors.EVENT_READ)
-            while not (self._is_over or self.ladder.is_at_end):
+            while not (self._is_over or self.escalation.is_at_end):
                 ready = {key.fileobj for key, _ in selector.select(_SLICE_SECONDS)}
                 for one in self._sources:
                     if one in ready and not self._read(one):
                         selector.unregister(one)
                         self._open.discard(one)
-                self.ladder.climb()
+                self.escalation.advance()
         self._read_rest()
 
     def _read(self, source: Channel | PipeReader) -> bool:
@@ -86,7 +86,7 @@ class WatchedProcess:
         if isinstance(source, PipeReader):
             is_open = source.read()
             if source.kept is not None and source.kept.is_too_long:
-                self.ladder.end_for_output()
+                self.escalation.end_for_output()
             return is_open
         if source is self.channel:
             return self._listen()
@@ -96,7 +96,7 @@ class WatchedProcess:
         except EOFError:
             if not self._is_over:
                 # The keeper is gone, and nobody else can tell how the process ends.
-                self.ladder.kill()
+                self.escalation.kill()
                 self._is_over = True
             return False
         return True
@@ -107,9 +107,9 @@ class WatchedProcess:
                 # Only now: nobody reads a call that is longer than what the system buffers before there is a process.
                 self._is_called = True
                 with contextlib.suppress(OSError):
-                    self.channel.send(self.call)
-                self.ladder.begin(message.pid, keeper_pid=message.keeper_pid)
-            case messages.Refused():
+                    self.channel.send(self.request)
+                self.escalation.attach(message.pid, keeper_pid=message.keeper_pid)
+            case messages.StartFailed():
                 self._refused, self._is_over = message, True
             case messages.Ended():
                 self._ended, self._is_over = message, True
@@ -118,17 +118,17 @@ class WatchedProcess:
         try:
             for message in self.channel.receive_waiting():
                 match message:
-                    case messages.Progress():
+                    case messages.ProgressReport():
                         self.report_progress(message.done_count, message.total_count, message.failed_count)
                     case messages.Started():
-                        self.ladder.start_clock(is_listening=message.is_listening)
+                        self.escalation.start_clock(is_listening=message.is_listening)
                     case messages.Finished():
                         self._answer()
-                    case messages.Signaled() if self.ladder.last_signal is None:
+                    case messages.Signaled() if self.escalation.last_signal is None:
                         self.stop.signal(message.number)
                     case messages.Result():
                         self.result_of_call = message
-                    case messages.Refused():
+                    case messages.StartFailed():
                         self._refused = message
         except EOFError:
             return False
@@ -137,7 +137,7 @@ class WatchedProcess:
     def _answer(self) -> None:
         """Tell an atomic command whether to commit, by what it has written so far."""
         answer: messages.Commit | messages.RollBack = messages.RollBack()
-        if self.on_finished is not None and self.ladder.cause is None:
+        if self.on_finished is not None and self.escalation.cause is None:
             self._drain()
             answer = self.on_finished(AttemptResult(status=StepStatus.SUCCEEDED, stdout=self._stdout))
         with contextlib.suppress(OSError):
@@ -168,25 +168,25 @@ class WatchedProcess:
     @property
     def is_lost_before_its_call(self) -> bool:
         """Whether the server died before the process got its call: the command has not begun."""
-        return not self._is_called and self._refused is None and self._ended is None and self.ladder.cause is None
+        return not self._is_called and self._refused is None and self._ended is None and self.escalation.cause is None
 
     def result(self, *, is_memory_short: bool) -> AttemptResult:
         """Build the result; ``is_memory_short`` says that the system ended a process because memory ran out."""
         told = self.result_of_call.attempt if self.result_of_call is not None else None
         attempt = replace(told or self._without_result(is_memory_short=is_memory_short), stdout=self._stdout)
-        if self.ladder.cause is Cause.OUTPUT:
+        if self.escalation.cause is Cause.OUTPUT:
             message = f"it wrote more than {MAX_KEPT_CHARACTERS:,} characters, which is all that can be captured"
             return replace(attempt, status=StepStatus.FAILED, stdout="", failure=_failure(message, exit_code=1))
-        if attempt.status is StepStatus.SUCCEEDED or self.ladder.cause is None:
+        if attempt.status is StepStatus.SUCCEEDED or self.escalation.cause is None:
             return replace(attempt, warnings=(*attempt.warnings, *self._warnings()))
-        is_timeout = self.ladder.cause is Cause.TIMEOUT
-        is_of_branch = self.ladder.cause is Cause.HALT and not self._is_of_stop
+        is_timeout = self.escalation.cause is Cause.TIMEOUT
+        is_of_branch = self.escalation.cause is Cause.HALT and not self._is_of_stop
         # The process only knows the signal, and not why another branch made the run send it.
-        reasons = (self.ladder.halt_reason,) if is_of_branch else ()
+        reasons = (self.escalation.halt_reason,) if is_of_branch else ()
         message = "; ".join((*reasons, self._how(), *self._warnings()))
         failure = attempt.failure
-        if self.ladder.deadline is not None:
-            failure = self.ladder.deadline.failure(message)
+        if self.escalation.deadline is not None:
+            failure = self.escalation.deadline.failure(message)
         elif failure is None or told is None:
             failure = _failure(message, exit_code=self._exit_code)
         elif is_of_branch and failure.error_type == Stopped.__name__:
@@ -195,17 +195,17 @@ class WatchedProcess:
         return replace(attempt, status=status, failure=failure)
 
     def _how(self) -> str:
-        if not self.ladder.has_started:
+        if not self.escalation.has_started:
             return "its process had not started"
-        if self._ended is None and self.ladder.is_at_end:
+        if self._ended is None and self.escalation.is_at_end:
             return "its process does not end after SIGKILL"
         name = self.stop.signal_name if self._is_of_stop else "SIGTERM"
-        is_killed = self.ladder.last_signal is signal.SIGKILL
+        is_killed = self.escalation.last_signal is signal.SIGKILL
         return f"SIGKILL ended it, after {name}" if is_killed else f"{name} ended it"
 
     @property
     def _is_of_stop(self) -> bool:
-        return self.ladder.cause is Cause.HALT and self.stop.is_requested
+        return self.escalation.cause is Cause.HALT and self.stop.is_requested
 
     @property
     def _exit_code(self) -> int:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from django_runbook.binding.plan import Plan
 from django_runbook.document.expressions import Expression, Template
 from django_runbook.document.runbook import Block, CallStep, Located, Option, Step
+from django_runbook.planning.plan import Plan
 from django_runbook.process.masking import Mask
 
 # How a step is called and described, and what stands in a group: those steps have definitions of their own.

@@ -1,4 +1,4 @@
-"""Tell whether the process of a run that says that it is running is there: it is as long as it holds its lock."""
+"""Determines whether the process of a running run is alive: it holds the lock of the run until it ends."""
 
 from __future__ import annotations
 
@@ -14,70 +14,74 @@ from django_runbook.locks.factory import Locks
 from django_runbook.models import RUNNING, Run
 from django_runbook.results import RunStatus
 
-# At most so many runs that say that they are running are asked about for a filter.
-_MAX_ASKED = 200
+# The filter for a status checks the locks of at most this many runs.
+_MAX_PROBED = 200
 
 
-class Life(enum.Enum):
-    """Says whether the process of a run is there.
+class ProcessState(enum.Enum):
+    """Describes the process of a run: ``DEAD`` if the process died before it recorded the end of the run.
 
-    ``UNKNOWN`` is a run whose lock is kept where this process cannot see it, or cannot be asked about now.
+    The state is ``UNKNOWN`` if this process cannot see the lock of the run, or cannot reach the lock store now.
     """
 
     ENDED = "ended"
-    AT_WORK = "at work"
-    GONE = "gone"
+    ALIVE = "alive"
+    DEAD = "dead"
     UNKNOWN = "unknown"
 
 
-_LIVES = {Probe.HELD: Life.AT_WORK, Probe.FREE: Life.GONE, Probe.UNKNOWN: Life.UNKNOWN}
+_STATES = {
+    Probe.HELD: ProcessState.ALIVE,
+    Probe.FREE: ProcessState.DEAD,
+    Probe.UNKNOWN: ProcessState.UNKNOWN,
+}
 
 
-def life_of(run: Run, locks: Locks) -> Life:
-    """Return whether the process of a run is at work, asked only if the run says so."""
-    return lives_of([run], locks)[run.pk]
+def process_state_of(run: Run, locks: Locks) -> ProcessState:
+    """Return the state of the process of a run; the lock is probed only if the row says that it is running."""
+    return process_states_of([run], locks)[run.pk]
 
 
-def lives_of(runs: Sequence[Run], locks: Locks) -> dict[str, Life]:
-    """Return the same of many runs, by their ids. A run that ended while it was asked about is read again."""
-    lives = {run.pk: _ask(run, locks) for run in runs}
-    free = [run for run in runs if lives[run.pk] in {Life.GONE, Life.UNKNOWN}]
+def process_states_of(runs: Sequence[Run], locks: Locks) -> dict[str, ProcessState]:
+    """Return the states of many runs, by their ids. A run that ended during the probe is read again."""
+    states = {run.pk: _probe(run, locks) for run in runs}
+    free = [run for run in runs if states[run.pk] in {ProcessState.DEAD, ProcessState.UNKNOWN}]
     if not free:
-        return lives
+        return states
     ended = Run.objects.using(free[0]._state.db).filter(pk__in=[run.pk for run in free]).exclude(status=RUNNING)
     keys = set(ended.values_list("pk", flat=True))
     for run in free:
         if run.pk in keys:
             run.refresh_from_db()
-            lives[run.pk] = Life.ENDED
-    return lives
+            states[run.pk] = ProcessState.ENDED
+    return states
 
 
-def is_seen_from_here(run: Run, locks: Locks) -> bool:
-    """Return whether these locks are those that the run uses: others are free, whether it lives or not."""
+def is_lock_visible(run: Run, locks: Locks) -> bool:
+    """Return whether the lock of the run is in this lock store; another store proves nothing."""
     return run.lock_backend == to_db_text(locks.identity)
 
 
-def shown_status(run: Run, life: Life) -> str:
-    """Return the status as a person should see it: a run that died was interrupted."""
-    return RunStatus.INTERRUPTED.value if life is Life.GONE else run.status
+def displayed_status(run: Run, state: ProcessState) -> str:
+    """Return the status to display: a run whose process died was interrupted."""
+    return RunStatus.INTERRUPTED.value if state is ProcessState.DEAD else run.status
 
 
-def with_status(runs: QuerySet[Run], status: str, locks: Locks) -> QuerySet[Run]:
-    """Keep the runs that are shown with this status."""
+def with_displayed_status(runs: QuerySet[Run], status: str, locks: Locks) -> QuerySet[Run]:
+    """Keep the runs that are displayed with this status."""
     if status not in {RUNNING, RunStatus.INTERRUPTED.value}:
         return runs.filter(status=status)
-    claims = list(Run.objects.using(runs.db).filter(status=RUNNING).newest_first()[:_MAX_ASKED])
-    gone = [pk for pk, life in lives_of(claims, locks).items() if life is Life.GONE]
+    claims = list(Run.objects.using(runs.db).filter(status=RUNNING).newest_first()[:_MAX_PROBED])
+    dead = [pk for pk, state in process_states_of(claims, locks).items() if state is ProcessState.DEAD]
     if status == RUNNING:
-        return runs.filter(status=RUNNING).exclude(pk__in=gone)
-    return runs.filter(Q(status=status) | Q(pk__in=gone))
+        return runs.filter(status=RUNNING).exclude(pk__in=dead)
+    return runs.filter(Q(status=status) | Q(pk__in=dead))
 
 
-def _ask(run: Run, locks: Locks) -> Life:
+def _probe(run: Run, locks: Locks) -> ProcessState:
     if run.status != RUNNING:
-        return Life.ENDED
+        return ProcessState.ENDED
     try:
-        return _LIVES[locks(run.lock_name).probe()] if is_seen_from_here(run, locks) else Life.UNKNOWN
+        return _STATES[locks(run.lock_name).probe()] if is_lock_visible(run, locks) else ProcessState.UNKNOWN
     except RunbookError:
-        return Life.UNKNOWN
+        return ProcessState.UNKNOWN

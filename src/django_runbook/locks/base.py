@@ -70,7 +70,7 @@ def name_bytes(name: str) -> bytes:
     return name.encode(errors="surrogatepass")
 
 
-class Kept(enum.Enum):
+class LockState(enum.Enum):
     """Says whether a lock is still ours, once `Lock.keep` has done what it can."""
 
     HELD = "held"
@@ -113,7 +113,7 @@ class BasicLock(Protocol):
 class Lock(BasicLock, Protocol):
     """Adds what a run needs of a lock. `complete` gives safe answers for a backend that has only a `BasicLock`."""
 
-    def keep(self) -> Kept:
+    def keep(self) -> LockState:
         """Ask whether it is still ours, and acquire it again if it was lost and nobody else has it.
 
         A watcher calls it about once a second while the lock is held, from any thread. Each call makes one try, of a
@@ -158,12 +158,12 @@ class _Completed:
     def release(self) -> None:
         self._lock.release()
 
-    def keep(self) -> Kept:
+    def keep(self) -> LockState:
         keep = getattr(self._lock, "keep", None)
         if callable(keep):
-            kept: Kept = keep()
-            return kept
-        return Kept.HELD if self._lock.is_held() else Kept.LOST
+            state: LockState = keep()
+            return state
+        return LockState.HELD if self._lock.is_held() else LockState.LOST
 
     def probe(self) -> Probe:
         probe = getattr(self._lock, "probe", None)
@@ -192,7 +192,7 @@ class Patience:
         self._began_at = None
 
     @property
-    def answer(self) -> Kept:
+    def answer(self) -> LockState:
         """Return UNKNOWN until the time is over, and LOST from then on."""
         is_over = self._began_at is not None and time.monotonic() - self._began_at > self._seconds
-        return Kept.LOST if is_over else Kept.UNKNOWN
+        return LockState.LOST if is_over else LockState.UNKNOWN

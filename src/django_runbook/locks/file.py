@@ -21,8 +21,8 @@ from django.core import checks
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from django_runbook.exceptions import InvalidUsage, LockUnavailable, RunbookError
-from django_runbook.locks import folder, forks, space
-from django_runbook.locks.base import Holder, Kept, Patience, Probe, name_bytes
+from django_runbook.locks import child_descriptors, folder, namespace
+from django_runbook.locks.base import Holder, LockState, Patience, Probe, name_bytes
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 _MAX_STEM = 60
@@ -45,15 +45,17 @@ class FileLock:
         name: str,
         *,
         directory: Path,
-        space: str = "",
+        namespace: str = "",
         what: str = "",
         make_directory: Callable[[], object] | None = None,
     ) -> None:
         self.name = name
-        self.path = directory / f"{_stem(name)}-{hashlib.sha256(name_bytes(f'{space}:{name}')).hexdigest()[:16]}.lock"
+        self.path = (
+            directory / f"{_stem(name)}-{hashlib.sha256(name_bytes(f'{namespace}:{name}')).hexdigest()[:16]}.lock"
+        )
         self._what = what
         self._make_directory = make_directory or (lambda: None)
-        self._held: _Held | None = None
+        self._held: _LockedFile | None = None
         self._pid = 0
         self._is_lost = False
         self._patience = Patience()
@@ -83,22 +85,22 @@ class FileLock:
             except OSError:
                 return False
 
-    def keep(self) -> Kept:
+    def keep(self) -> LockState:
         if self._is_of_a_parent:
-            return Kept.LOST
+            return LockState.LOST
         with self._guard:
             if self._held is None or self._is_lost:
-                return Kept.LOST
+                return LockState.LOST
             try:
-                kept = self._keep(self._held)
+                state = self._keep(self._held)
             except (OSError, LockUnavailable):
                 # The file system is away, or refuses: the lock is not known to be lost.
                 self._patience.begin()
-                kept = self._patience.answer
-            if kept in {Kept.HELD, Kept.RETAKEN}:
+                state = self._patience.answer
+            if state in {LockState.HELD, LockState.RETAKEN}:
                 self._patience.end()
-            self._is_lost = kept is Kept.LOST
-            return kept
+            self._is_lost = state is LockState.LOST
+            return state
 
     def probe(self) -> Probe:
         with self._guard:
@@ -163,15 +165,15 @@ class FileLock:
 
     def _take(self, descriptor: int) -> None:
         text = Holder.here(what=self._what).as_json()
-        self._held = _Held(descriptor=descriptor, identity=_identity(descriptor), text=text)
+        self._held = _LockedFile(descriptor=descriptor, identity=_identity(descriptor), text=text)
         self._pid = os.getpid()
-        forks.keep_from_children(descriptor)
+        child_descriptors.close_in_children(descriptor)
         _write(descriptor, text)
 
-    def _keep(self, held: _Held) -> Kept:
+    def _keep(self, held: _LockedFile) -> LockState:
         there = _identity_at(self.path)
         if held.is_open and there == held.identity:
-            return Kept.HELD
+            return LockState.HELD
         if there is None:
             # Whoever acquired the lock since its file was removed would have left one.
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -179,14 +181,14 @@ class FileLock:
         if there == held.identity:
             # Somebody closed our descriptor, which freed the lock; whoever acquired it since has written into it.
             return self._retake(held, _FLAGS, text=held.text)
-        return Kept.LOST
+        return LockState.LOST
 
-    def _retake(self, held: _Held, flags: int, *, text: str) -> Kept:
+    def _retake(self, held: _LockedFile, flags: int, *, text: str) -> LockState:
         """Lock the file of this name, unless it says by another text that somebody else did."""
         try:
             descriptor = os.open(self.path, flags, 0o600)
         except FileExistsError:
-            return Kept.LOST
+            return LockState.LOST
         try:
             is_locked = self._lock(descriptor, fcntl.LOCK_EX)
             is_ours = is_locked and _read(descriptor) == text and _identity_at(self.path) == _identity(descriptor)
@@ -195,10 +197,10 @@ class FileLock:
             raise
         if not is_ours:
             os.close(descriptor)
-            return Kept.LOST
+            return LockState.LOST
         self._take(descriptor)
         held.close()
-        return Kept.RETAKEN
+        return LockState.RETAKEN
 
     def _open(self, flags: int) -> int | None:
         """Open the file; returns None if it is not there."""
@@ -234,7 +236,7 @@ class FileLock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Held:
+class _LockedFile:
     """A locked file, with what tells it apart from others, and what was written into it."""
 
     descriptor: int
@@ -250,7 +252,7 @@ class _Held:
             return False
 
     def close(self) -> None:
-        forks.forget(self.descriptor)
+        child_descriptors.forget(self.descriptor)
         if self.is_open:
             _write(self.descriptor, "")
             os.close(self.descriptor)
@@ -263,17 +265,17 @@ class FileLocks:
         if directory is not None and not isinstance(directory, str | os.PathLike):
             raise InvalidUsage('the option "directory" of the file locks must be a path')
         given = None if directory is None else Path(directory)
-        self._place = folder.Place(given=given, database=space.database_file())
+        self._location = folder.FolderLocation(given=given, database=namespace.database_file())
         self._what = what
 
     def __call__(self, name: str) -> FileLock:
         return FileLock(
             name,
             directory=self._directory,
-            space=space.on_this_host(),
+            namespace=namespace.host_namespace(),
             what=self._what,
             # Only with the first lock: a run that takes none needs no folder.
-            make_directory=lambda: folder.make(self._place),
+            make_directory=lambda: folder.make(self._location),
         )
 
     @property
@@ -287,11 +289,11 @@ class FileLocks:
 
     @cached_property
     def _directory(self) -> Path:
-        return folder.find(self._place)
+        return folder.find(self._location)
 
     def _check_folder(self) -> Sequence[checks.CheckMessage]:
         try:
-            folder.check(self._place)
+            folder.check(self._location)
         except InvalidUsage as error:
             return [checks.Error(str(error), id="django_runbook.E002")]
         return []

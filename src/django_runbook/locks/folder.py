@@ -26,7 +26,7 @@ _IN_MEMORY: Final = frozenset(("tmpfs", "ramfs"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class FolderLocation:
     """Says where the folder is: as ``given``, else beside the ``database``, which is a file, else in the user's home.
 
     It must be the same for all processes that work on one database, whatever their environment is: cron, a deploy, a
@@ -37,16 +37,16 @@ class Place:
     database: Path | None = None
 
 
-def find(place: Place) -> Path:
+def find(location: FolderLocation) -> Path:
     """Return the path of the folder, without making it; raises InvalidUsage if there is none.
 
     The home comes from the user database, not from HOME or XDG variables.
     """
-    if place.given is not None:
-        return place.given.resolve()
-    if place.database is not None:
+    if location.given is not None:
+        return location.given.resolve()
+    if location.database is not None:
         # Whoever can write to an SQLite database can write to its folder, as it has its journal there.
-        return place.database.with_name(f"{place.database.name}-runbook-locks")
+        return location.database.with_name(f"{location.database.name}-runbook-locks")
     home = _home()
     if _is_private_memory(home):
         raise InvalidUsage(
@@ -56,10 +56,10 @@ def find(place: Place) -> Path:
     return home / ".local" / "state" / "django-runbook" / "locks"
 
 
-def make(place: Place) -> Path:
+def make(location: FolderLocation) -> Path:
     """Return the folder, made if it is not there; raises InvalidUsage if others could put files into it."""
-    path = find(place)
-    is_beside_database = place.given is None and place.database is not None
+    path = find(location)
+    is_beside_database = location.given is None and location.database is not None
     try:
         # The folder of the database is not ours to make.
         path.mkdir(mode=0o700, parents=not is_beside_database)
@@ -71,15 +71,15 @@ def make(place: Place) -> Path:
         # A database in a working tree is often ignored by its own name.
         with contextlib.suppress(OSError):
             (path / ".gitignore").write_text("*\n")
-    _check(path, is_own=place.given is None)
+    _check(path, is_own=location.given is None)
     return path
 
 
-def check(place: Place) -> None:
+def check(location: FolderLocation) -> None:
     """Raise what `make` would raise, as far as that is known without making anything."""
-    path = find(place)
+    path = find(location)
     if os.path.lexists(path):
-        _check(path, is_own=place.given is None)
+        _check(path, is_own=location.given is None)
         _check_writable(path, f"the folder of lock files {path} cannot be written to")
         return
     above = next(folder for folder in path.parents if os.path.lexists(folder))

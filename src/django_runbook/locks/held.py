@@ -52,7 +52,7 @@ class HeldLock:
 def hold(
     lock: Lock,
     *,
-    space: str,
+    namespace: str,
     on_retaken: Callable[[], None],
     is_stopping: Callable[[], bool] = lambda: False,
     on_wait: Callable[[str], None] = lambda holder: None,
@@ -62,7 +62,7 @@ def hold(
     Raises LockHeld, and releases the lock, if they stay.
     """
     try:
-        presence = claim_when_free(lock.name, space=space, is_stopping=is_stopping, on_wait=on_wait)
+        presence = claim_when_free(lock.name, namespace=namespace, is_stopping=is_stopping, on_wait=on_wait)
     except BaseException:
         lock.release()
         raise

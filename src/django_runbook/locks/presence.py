@@ -57,13 +57,13 @@ class Presence:
         return files.identity(self._end.fileno()) == self._identity
 
 
-def claim(name: str, *, space: str) -> Presence | None:
+def claim(name: str, *, namespace: str) -> Presence | None:
     """Take the mark of a name, or return None while a process of an earlier holder is alive on this host.
 
-    ``space`` keeps projects apart. Without abstract sockets (only Linux has them), the mark is always free. Raises
+    ``namespace`` keeps projects apart. Without abstract sockets (only Linux has them), the mark is always free. Raises
     LockUnavailable if the system has no room for the mark.
     """
-    digest = hashlib.sha256(f"{space}\0{name}".encode(errors="backslashreplace")).hexdigest()
+    digest = hashlib.sha256(f"{namespace}\0{name}".encode(errors="backslashreplace")).hexdigest()
     try:
         return Presence(f"\0django-runbook/{os.geteuid()}/{digest[:_MAX_NAME]}")
     except OSError as error:
@@ -87,7 +87,7 @@ def _bound(address: str) -> socket:
 def claim_when_free(
     name: str,
     *,
-    space: str,
+    namespace: str,
     is_stopping: Callable[[], bool] = lambda: False,
     on_wait: Callable[[str], None] = lambda holder: None,
 ) -> Presence:
@@ -97,7 +97,7 @@ def claim_when_free(
     """
     began_at = time.monotonic()
     is_reported = False
-    while (presence := claim(name, space=space)) is None:
+    while (presence := claim(name, namespace=namespace)) is None:
         seconds = time.monotonic() - began_at
         if seconds > PATIENCE_SECONDS or is_stopping():
             raise LockHeld(f'the lock "{name}" is held by {HOLDER}')

@@ -15,8 +15,8 @@ from django.db import connections
 from django.db.utils import load_backend
 
 from django_runbook.exceptions import LockUnavailable
-from django_runbook.locks import forks
-from django_runbook.locks.base import PATIENCE_SECONDS, Holder, Kept, Patience, Probe
+from django_runbook.locks import child_descriptors
+from django_runbook.locks.base import PATIENCE_SECONDS, Holder, LockState, Patience, Probe
 
 _TRIES = 5
 
@@ -50,7 +50,7 @@ class Session:
             self._connection.prepare_threshold = None
         self._descriptor = _descriptor_of(self._connection)
         if self._descriptor is not None:
-            forks.keep_from_children(self._descriptor)
+            child_descriptors.close_in_children(self._descriptor)
 
     @property
     def is_of_this_process(self) -> bool:
@@ -77,7 +77,7 @@ class Session:
         """End the connection, unless it is lost already."""
         if self.is_of_this_process:
             if self._descriptor is not None:
-                forks.forget(self._descriptor)
+                child_descriptors.forget(self._descriptor)
             with self._guard, contextlib.suppress(self._error):
                 self._connection.close()
 
@@ -129,28 +129,28 @@ class SessionLock(ABC):
             except LockUnavailable:
                 return False
 
-    def keep(self) -> Kept:
+    def keep(self) -> LockState:
         if self._is_of_a_parent:
-            return Kept.LOST
+            return LockState.LOST
         with self._guard:
             if self._session is None or self._is_lost:
-                return Kept.LOST
+                return LockState.LOST
             if self.is_held():
-                return Kept.HELD
+                return LockState.HELD
             if not self._is_broken:
                 self._is_broken = True
                 self._patience.begin()
                 self._session.close()
             try:
-                kept = self._retake()
+                state = self._retake()
             except LockUnavailable:
                 # The server is away, perhaps because it restarts.
-                kept = self._patience.answer
-            if kept is Kept.RETAKEN:
+                state = self._patience.answer
+            if state is LockState.RETAKEN:
                 self._is_broken = False
                 self._patience.end()
-            self._is_lost = kept is Kept.LOST
-            return kept
+            self._is_lost = state is LockState.LOST
+            return state
 
     def probe(self) -> Probe:
         with self._new_session() as session:
@@ -192,13 +192,13 @@ class SessionLock(ABC):
             if session is not self._session:
                 session.close()
 
-    def _retake(self) -> Kept:
+    def _retake(self) -> LockState:
         with self._new_session() as session:
             if self._acquire(session) is None:
                 self._session = session
-                return Kept.RETAKEN
+                return LockState.RETAKEN
             if not self._ends_own(session):
-                return Kept.LOST
+                return LockState.LOST
         return self._patience.answer
 
     def _acquire(self, session: Session) -> Holder | None:

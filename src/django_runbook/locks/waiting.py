@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from django_runbook.exceptions import LockUnavailable
-from django_runbook.locks.base import Holder, Kept, Lock, Patience
+from django_runbook.locks.base import Holder, Lock, LockState, Patience
 
 _POLL_SECONDS: Final = 0.2
 
@@ -62,7 +62,7 @@ class LockWait:
 
     def _has_patience(self) -> bool:
         self._outage.begin()
-        return self._is_patient and self._outage.answer is Kept.UNKNOWN
+        return self._is_patient and self._outage.answer is LockState.UNKNOWN
 
     def _waits(self, deadline: float, holder: Holder | None, *, reason: str = "") -> bool:
         """Wait a moment; return whether to ask again."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from django_runbook.locks.base import Kept, Lock
+from django_runbook.locks.base import Lock, LockState
 
 INTERVAL_SECONDS: Final = 1.0
 _NAP_SECONDS: Final = 0.2
@@ -28,9 +28,9 @@ def watched(
     def watch() -> None:
         while not is_over.wait(interval):
             match lock.keep():
-                case Kept.RETAKEN:
+                case LockState.RETAKEN:
                     on_retaken()
-                case Kept.LOST:
+                case LockState.LOST:
                     on_lost()
                     return
 
@@ -45,18 +45,18 @@ def watched(
 
 def settle(
     lock: Lock, *, is_stopping: Callable[[], bool] = lambda: False, on_wait: Callable[[], None] = lambda: None
-) -> Kept:
+) -> LockState:
     """Keep the lock until it is known whether it is ours, which takes `PATIENCE_SECONDS` at most.
 
     Returns UNKNOWN only where a stop is asked for meanwhile. ``on_wait`` is called once before it waits.
     """
     is_told = False
-    while (kept := lock.keep()) is Kept.UNKNOWN and not is_stopping():
+    while (state := lock.keep()) is LockState.UNKNOWN and not is_stopping():
         if not is_told:
             on_wait()
             is_told = True
         time.sleep(_NAP_SECONDS)
-    return kept
+    return state
 
 
 def retaken(name: str) -> str:

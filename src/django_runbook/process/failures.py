@@ -9,7 +9,7 @@ from typing import Final
 from django_runbook.exceptions import Stopped, names_of, said
 from django_runbook.process import exits, stopping
 from django_runbook.process.masking import Mask
-from django_runbook.process.streams import tidy_text
+from django_runbook.process.streams import clean_text
 from django_runbook.results import Failure
 
 _RAISING: Final = frozenset((exits.__file__, stopping.__file__))
@@ -21,10 +21,10 @@ def failure_of(error: BaseException, mask: Mask, *, exit_code: int = 1, message:
     name = type(error).__name__
     return Failure(
         error_type=name,
-        message=tidy_text(text, mask) or name,
+        message=clean_text(text, mask) or name,
         exit_code=exit_code,
         error_names=names_of(type(error)),
-        traceback=tidy_text(traceback_of(error), mask),
+        traceback=clean_text(traceback_of(error), mask),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def frozen_heap() -> Iterator[None]:
+def frozen_gc() -> Iterator[None]:
     """Keep what is alive now, Django above all, out of the collections of a run.
 
     The parsers that `call_command` builds are cyclic garbage, so a run of many steps collects often, and each full

@@ -44,6 +44,25 @@ class Snapshot:
     databases: _Databases
     depths: dict[str, int]
 
+    @classmethod
+    def capture(cls, known: KnownConnections) -> Snapshot:
+        """Capture the state of this process."""
+        is_main = threading.current_thread() is threading.main_thread()
+        umask = os.umask(0)
+        os.umask(umask)
+        return cls(
+            directory=_directory(),
+            environ=_environ(),
+            umask=umask,
+            users=Users(),
+            signals=_handlers() if is_main else (),
+            timers=tuple(signal.getitimer(timer) for timer in _TIMERS),
+            interpreter=_Interpreter.now(),
+            logging=_Logging.now(),
+            databases=_Databases(known),
+            depths={connection.alias: len(connection.atomic_blocks) for connection in known},
+        )
+
     def in_transaction(self) -> Snapshot:
         """Return the same inside the transactions that are open now, which are not the command's to leave open."""
         return replace(self, depths={one.alias: len(one.atomic_blocks) for one in self.databases.known})
@@ -230,25 +249,6 @@ class _Databases:
                 vars(connection).pop(name, None)
             vars(connection).update(_copied(state), connection=connection.connection)
         _discard(connection)
-
-
-def take(known: KnownConnections) -> Snapshot:
-    """Take a snapshot of the state as it is now."""
-    is_main = threading.current_thread() is threading.main_thread()
-    umask = os.umask(0)
-    os.umask(umask)
-    return Snapshot(
-        directory=_directory(),
-        environ=_environ(),
-        umask=umask,
-        users=Users(),
-        signals=_handlers() if is_main else (),
-        timers=tuple(signal.getitimer(timer) for timer in _TIMERS),
-        interpreter=_Interpreter.now(),
-        logging=_Logging.now(),
-        databases=_Databases(known),
-        depths={connection.alias: len(connection.atomic_blocks) for connection in known},
-    )
 
 
 def _handlers() -> tuple[Any, ...]:

@@ -44,7 +44,7 @@ class TooMuchOutputError(Exception):
         super().__init__(f"the step captured more than {MAX_KEPT_CHARACTERS} characters")
 
 
-def tidy(text: str, mask: Mask) -> str:
+def clean_line(text: str, mask: Mask) -> str:
     """One line without control characters and secrets; of a line that was overwritten, what was left to see."""
     if text.isprintable():
         return mask(text)
@@ -52,15 +52,15 @@ def tidy(text: str, mask: Mask) -> str:
     return mask(cleaned_line(without_escapes(mask(text)).rstrip("\r").rsplit("\r", 1)[-1]))
 
 
-def _tidy_lines(text: str, mask: Mask) -> list[str]:
+def _clean_lines(text: str, mask: Mask) -> list[str]:
     # One search in many lines is much faster than one in each of them.
     is_free = mask(text) is text
-    return [line if is_free and line.isprintable() else tidy(line, mask) for line in text.split("\n")]
+    return [line if is_free and line.isprintable() else clean_line(line, mask) for line in text.split("\n")]
 
 
-def tidy_text(text: str, mask: Mask) -> str:
-    """As `tidy`, for a text of several lines; a secret that goes over lines is masked line by line."""
-    return "\n".join(tidy(line, mask) for line in mask(text).splitlines())
+def clean_text(text: str, mask: Mask) -> str:
+    """As `clean_line`, for a text of several lines; a secret that goes over lines is masked line by line."""
+    return "\n".join(clean_line(line, mask) for line in mask(text).splitlines())
 
 
 class LineSplitter:
@@ -76,10 +76,10 @@ class LineSplitter:
         if "\n" not in text and len(self._partial) <= 2 * _MAX_LINE:
             return []
         full, _, self._partial = self._partial.rpartition("\n")
-        lines = _tidy_lines(full, self._mask) if "\n" in text else []
+        lines = _clean_lines(full, self._mask) if "\n" in text else []
         if len(self._partial) > 2 * _MAX_LINE:
             # As much is held back as a secret can be long, so that none is cut in two and shown in parts.
-            shown = tidy(self._partial, self._mask)
+            shown = clean_line(self._partial, self._mask)
             lines.append(shown[:-_MAX_LINE])
             self._partial = shown[-_MAX_LINE:]
         return lines
@@ -92,7 +92,7 @@ class LineSplitter:
     def finish(self) -> list[str]:
         """What is left, as the last line."""
         last, self._partial = self._partial, ""
-        return [tidy(last, self._mask)] if last else []
+        return [clean_line(last, self._mask)] if last else []
 
 
 class KeptText:
@@ -181,7 +181,7 @@ class StreamToLines(io.TextIOBase):
             return
         with self._lock:
             if prompt := self._lines.take_partial():
-                self._fallback.write(tidy(prompt, self._mask))
+                self._fallback.write(clean_line(prompt, self._mask))
                 self._fallback.flush()
 
     def _keep(self, text: str) -> None:

@@ -1,1 +1,1 @@
-"""Plan to events: runs the steps in order and says what happens."""
+"""Runs a plan: its steps in order, with an event for everything that happens."""

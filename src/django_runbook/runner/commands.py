@@ -9,21 +9,21 @@ from typing import Final
 
 from django_runbook import events
 from django_runbook.binding.binder import Binder
-from django_runbook.binding.plan import PlannedStep
 from django_runbook.document.diagnostics import Severity
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import JournalLost, RunbookError, names_of
-from django_runbook.executors.base import Execute, Invocation
+from django_runbook.executors.base import Execute, ExecutorCall
 from django_runbook.executors.messages import Commit, RollBack
+from django_runbook.planning.plan import PlannedStep
 from django_runbook.process.deadlines import Limit
 from django_runbook.process.isolation import Isolation
 from django_runbook.process.masking import MASK, Mask
-from django_runbook.process.streams import tidy_text
+from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import outcomes
 from django_runbook.runner.capturing import MAX_DEPTH, read_output
 from django_runbook.runner.emitter import Emitter
-from django_runbook.runner.recording import HIDDEN, Recorder
+from django_runbook.runner.recorder import Recorder
 from django_runbook.runner.retries import Once
 from django_runbook.runner.step_scope import Scope
 
@@ -57,7 +57,7 @@ class CommandRunner:
             failure = outcomes.of_fault(fault)
 
         def once() -> tuple[AttemptResult, object]:
-            call = _Call(self, step, scope, warnings=warnings)
+            call = _CommandCall(self, step, scope, warnings=warnings)
             result = call.run(command, tokens)
             if result.status is StepStatus.SUCCEEDED:
                 self.succeeded_counts[step_id] = self.succeeded_counts.get(step_id, 0) + 1
@@ -89,8 +89,8 @@ class CommandRunner:
 
 
 @dataclass(slots=True)
-class _Call:
-    """One call of a command; ``output`` is what it gives to expressions."""
+class _CommandCall:
+    """Calls a command once; ``output`` is what expressions read of it."""
 
     runner: CommandRunner
     step: CommandStep
@@ -103,13 +103,13 @@ class _Call:
 
     def run(self, command: str, tokens: tuple[str, ...]) -> AttemptResult:
         runner, step, scope = self.runner, self.step, self.scope
-        invocation = self._invocation(command, tokens)
+        call = self._executor_call(command, tokens)
         if runner.is_isolated(step, scope):
-            result = runner.isolate(invocation)
+            result = runner.isolate(call)
         else:
             if runner.isolation.judges_timeouts:
-                self._limit = scope.limit.within(step.timeout_seconds, owner=invocation.owner)
-            result = self._judge(runner.execute(invocation))
+                self._limit = scope.limit.within(step.timeout_seconds, owner=call.owner)
+            result = self._judge(runner.execute(call))
         result = self._after_transaction(result) if step.atomic else self._read(result)
         result = replace(result, stdout="", warnings=(*self.warnings, *result.warnings))
         if scope.is_hidden:
@@ -117,7 +117,7 @@ class _Call:
             result = replace(result, failure=failure, warnings=(outcomes.HIDDEN,) if result.warnings else ())
         return result
 
-    def _invocation(self, command: str, tokens: tuple[str, ...]) -> Invocation:
+    def _executor_call(self, command: str, tokens: tuple[str, ...]) -> ExecutorCall:
         runner, step, scope = self.runner, self.step, self.scope
         step_id = scope.id(step)
 
@@ -134,7 +134,7 @@ class _Call:
                 failed_count=failed_count,
             )
 
-        return Invocation(
+        return ExecutorCall(
             command=command,
             tokens=tokens,
             keeps_stdout=step.capture is not None,
@@ -157,13 +157,13 @@ class _Call:
             self._refused = read
             return RollBack()
         try:
-            commit = self.runner.recorder.commit(self.scope.id(self.step))
+            write = self.runner.recorder.success_write(self.scope.id(self.step))
         except RunbookError as error:
             self.runner.emitter.note_fault(error)
             self._refused = outcomes.failed(outcomes.of_fault(error)).result
             return RollBack()
         self._is_commit_told = True
-        return commit
+        return Commit(write=write)
 
     def _judge(self, result: AttemptResult) -> AttemptResult:
         """Fail what took too long in this process, where nothing could end it."""
@@ -209,12 +209,16 @@ class _Call:
             why = f"is nested more than {MAX_DEPTH} levels deep" if is_deep else f"is not JSON: {error}"
             failure = Failure(
                 error_type=type(error).__name__,
-                message=tidy_text(f"capture: {capture}: the output {why}", self.runner.mask),
+                message=clean_text(f"capture: {capture}: the output {why}", self.runner.mask),
                 exit_code=1,
                 error_names=names_of(type(error)),
             )
             return replace(result, status=StepStatus.FAILED, failure=failure)
-        self.runner.recorder.keep_output(self.scope.id(self.step), HIDDEN if self.scope.is_hidden else self.output)
+        recorder, step_id = self.runner.recorder, self.scope.id(self.step)
+        if self.scope.is_hidden:
+            recorder.withhold_output(step_id)
+        else:
+            recorder.keep_output(step_id, self.output)
         return result
 
 

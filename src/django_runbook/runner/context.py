@@ -14,21 +14,21 @@ from django_runbook.locks.base import Lock
 from django_runbook.process.isolation import Isolation
 from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import Stop
-from django_runbook.results import Past
+from django_runbook.runner.past import Past
 from django_runbook.runner.questions import Ask
-from django_runbook.runner.recording import NoRecorder, Recorder
+from django_runbook.runner.recorder import NoRecorder, Recorder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """Holds the choices of a person who starts a run, and what earlier attempts of it have completed.
 
-    ``left_out`` maps the keys of unselected steps to the reason; ``lacks_dry_run`` holds the keys of steps that a dry
+    ``unselected`` maps the keys of unselected steps to the reason; ``lacks_dry_run`` holds the keys of steps that a dry
     run cannot call. ``attempt`` is the number of this attempt, and ``resume_command`` the command line that resumes
     the run, empty if it is not recorded.
     """
 
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    unselected: Mapping[str, str] = field(default_factory=dict)
     lacks_dry_run: frozenset[str] = frozenset()
     is_dry_run: bool = False
     keeps_going: bool = False
@@ -45,7 +45,7 @@ class RunContext:
     """Holds the services that a run calls.
 
     ``execute`` calls a command in this process, ``isolate`` in a process of its own, and ``isolation`` decides which of
-    the two. ``new_lock`` makes the lock of a name, and ``space`` keeps this project's locks apart. ``write_files``
+    the two. ``new_lock`` makes the lock of a name, and ``namespace`` keeps this project's locks apart. ``write_files``
     writes the reports that are files, and returns an error for each that could not be written.
     """
 
@@ -53,7 +53,7 @@ class RunContext:
     isolate: Execute
     isolation: Isolation
     new_lock: Callable[[str], Lock]
-    space: str = ""
+    namespace: str = ""
     emit: events.Listener
     binder: Binder
     stop: Stop

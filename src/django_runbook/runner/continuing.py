@@ -1,4 +1,4 @@
-"""Says how a run that failed or was stopped can be continued, and what earlier attempts have completed."""
+"""Says how to resume a run that failed or was stopped, and counts what earlier attempts have completed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Final
 
 from django_runbook import wording
-from django_runbook.results import Past, Role, RunResult, RunStatus, StepResult, StepStatus
+from django_runbook.results import Role, RunResult, RunStatus, StepResult, StepStatus
+from django_runbook.runner.past import Past
 
 _ENDS: Final = {
     RunStatus.FAILED: "failed",
@@ -18,7 +19,7 @@ _ENDED: Final = frozenset((StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.T
 
 
 def advise(result: RunResult, *, past: Past, is_dry_run: bool, resume_command: str, is_record_whole: bool) -> RunResult:
-    """Add how to continue; a run that reached its end needs no advice. An empty command is of an unrecorded run."""
+    """Add how to continue; a run that reached its end needs none. The command is empty if the run is not recorded."""
     end = _ENDS.get(result.status)
     if end is None:
         return result
@@ -31,7 +32,7 @@ def advise(result: RunResult, *, past: Past, is_dry_run: bool, resume_command: s
         advice = "no step had begun: run the file again"
     elif resume_command and not is_record_whole:
         advice = (
-            f"its record broke off: if its rows are still there, resume with: {resume_command}; "
+            f"its history is incomplete: if its rows are still there, resume with: {resume_command}; "
             "if they are gone, run the file again"
         )
     elif not resume_command:

@@ -12,7 +12,7 @@ from django_runbook.document.runbook import Step
 from django_runbook.exceptions import RunbookError
 from django_runbook.results import Role, StepResult
 from django_runbook.runner import outcomes
-from django_runbook.runner.recording import NoRecorder, Recorder
+from django_runbook.runner.recorder import NoRecorder, Recorder
 from django_runbook.runner.step_scope import Scope
 
 
@@ -61,7 +61,7 @@ class Emitter:
             raise self.fault
 
     def fault_before(self, scope: Scope) -> RunbookError | None:
-        """Return the fault that keeps a step from starting; handlers and ``finally`` run all the same."""
+        """Return the fault that keeps a step from starting; handlers and ``finally`` run anyway."""
         return self.fault if scope.role is Role.STEP else None
 
     def start(self, step: Step, scope: Scope, name: str, **more: Any) -> None:
@@ -81,9 +81,9 @@ class Emitter:
     def finish(
         self, step: Step, scope: Scope, result: StepResult, seen: Mapping[str, object], *, is_emitted: bool = True
     ) -> StepResult:
-        """Keep and emit the result of a step; ``seen`` is what expressions read besides.
+        """Keep and emit the result of a step; ``seen`` are the attributes that only expressions read.
 
-        A result that is not emitted, that of a handler which is not due, never replaces one of an earlier attempt.
+        A result that is not emitted, such as that of an idle handler, never replaces one of an earlier attempt.
         """
         scope.views[step.id] = outcomes.view_of(result.step_id, status=result.status, result=result, **seen)
         with self._lock:

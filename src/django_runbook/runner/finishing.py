@@ -9,8 +9,9 @@ from typing import Any, Final
 from django_runbook.document.outline import lists_of
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Step
 from django_runbook.process.masking import Mask
-from django_runbook.results import AttemptResult, Past, PastStep, Role, StepResult, StepStatus
+from django_runbook.results import AttemptResult, Role, StepResult, StepStatus
 from django_runbook.runner.emitter import Emitter
+from django_runbook.runner.past import Past, PastStep
 from django_runbook.runner.step_scope import Scope
 from django_runbook.runner.until import check_until
 
@@ -105,7 +106,7 @@ class StepFinisher:
         return self.emitter.finish(step, scope, result, seen)
 
     def _ended(self, step_id: str) -> PastStep | None:
-        return self.past.done.get(step_id) or self.past.below.get(step_id)
+        return self.past.done.get(step_id) or self.past.done_inside.get(step_id)
 
     def _has_items(self, step: Step, scope: Scope) -> bool:
         return self._ended(scope.for_item(1, None, loop_id="").id(step)) is not None

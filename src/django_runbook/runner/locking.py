@@ -13,13 +13,13 @@ from django_runbook.document.expressions import ExpressionError, render_text
 from django_runbook.document.runbook import LockSettings
 from django_runbook.exceptions import LockHeld, LockLost, RunbookError
 from django_runbook.locks import held as held_locks
-from django_runbook.locks.base import Holder, Kept, Lock
+from django_runbook.locks.base import Holder, Lock, LockState
 from django_runbook.locks.held import HeldLock
 from django_runbook.locks.waiting import LockWait
 from django_runbook.locks.watching import settle
 from django_runbook.process.deadlines import Halt, wait_in_slices
 from django_runbook.process.masking import Mask
-from django_runbook.process.streams import tidy_text
+from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import outcomes
 from django_runbook.runner.emitter import Emitter
@@ -30,7 +30,7 @@ _POLL_SECONDS = 0.2
 
 
 class UnderLocks:
-    """Halts a step whose lock is lost, besides what halts it otherwise."""
+    """Stops a step when its lock is lost, in addition to the other reasons to stop it."""
 
     def __init__(self, around: Halt, locks: tuple[HeldLock, ...], *, grace_seconds: float) -> None:
         self._around = around
@@ -68,7 +68,7 @@ class UnderLocks:
 class Locker:
     """Acquires and watches the locks of a run; ``new_lock`` makes the lock of a name.
 
-    ``space`` keeps the marks of this project apart from those of others. A dry run acquires no locks.
+    ``namespace`` keeps the marks of this project apart from those of others. A dry run acquires no locks.
     """
 
     new_lock: Callable[[str], Lock]
@@ -76,11 +76,11 @@ class Locker:
     is_dry_run: bool = False
     emitter: Emitter
     mask: Mask
-    space: str = ""
+    namespace: str = ""
     # Those that several calls of a runbook share, and whose turn it is to acquire them.
     _shared: dict[str, HeldLock] = field(default_factory=dict)
     _turns: dict[str, threading.Lock] = field(default_factory=dict)
-    # Branches come to their locks at the same time.
+    # Branches acquire their locks at the same time.
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def held(
@@ -91,7 +91,7 @@ class Locker:
             return contextlib.nullcontext((scope, None))
         started = self.finisher.past_in(scope).started
         if settings.on_conflict == "skip" and (step_id in started or (started and not step_id)):
-            # Skipping the rest of what an earlier attempt began would turn its failure into a success.
+            # To skip the rest of what an earlier attempt began would turn its failure into a success.
             settings = replace(settings, on_conflict="fail")
         return self._held(settings, scope, step_id=step_id)
 
@@ -104,10 +104,10 @@ class Locker:
         try:
             # Half of a surrogate pair is text to Python, but to no file system and no database.
             text = render_text(settings.name, scope.context()).encode(errors="backslashreplace").decode()
-            name = tidy_text(text, self.mask)
+            name = clean_text(text, self.mask)
             if not name.strip() and not isinstance(settings.name, str):
                 raise ExpressionError("the lock has an empty name", settings.name.expressions[0].span)
-            # What is around the step holds it for the step too.
+            # A group around the step holds it for the step too.
             if not scope.holds(name):
                 held, refused = self._hold(name, settings, scope, step_id=step_id)
         except ExpressionError as error:
@@ -123,20 +123,20 @@ class Locker:
             self._release(held)
 
     def lost(self, locks: tuple[HeldLock, ...], *, halt: Halt) -> Failure | None:
-        """Return the failure of whoever continues without a lock that was lost; waits until that is known.
+        """Return the failure of a step that has lost its lock; wait until it is known whether the lock is held again.
 
         A stop ends the waiting, and with it the run.
         """
         for held in locks:
-            kept = Kept.LOST if held.is_lost else self._settle(held, halt)
-            match kept:
-                case Kept.RETAKEN:
+            state = LockState.LOST if held.is_lost else self._settle(held, halt)
+            match state:
+                case LockState.RETAKEN:
                     self.emitter.emit(events.LockRetaken, name=held.name)
-                case Kept.LOST:
+                case LockState.LOST:
                     return outcomes.of_fault(LockLost(f'the lock "{held.name}" was lost: {self._who_has(held.name)}'))
         return None
 
-    def _settle(self, held: HeldLock, halt: Halt) -> Kept:
+    def _settle(self, held: HeldLock, halt: Halt) -> LockState:
         def on_wait() -> None:
             reason = f'what keeps the lock "{held.name}" cannot be reached'
             self.emitter.emit(events.LockAwaited, step_id="", name=held.name, holder="", reason=reason)
@@ -182,7 +182,7 @@ class Locker:
 
         return held_locks.hold(
             lock,
-            space=self.space,
+            namespace=self.namespace,
             on_retaken=lambda: self.emitter.emit(events.LockRetaken, name=lock.name),
             is_stopping=lambda: scope.halt.is_requested,
             on_wait=on_wait,
@@ -206,12 +206,12 @@ class Locker:
         if holder is not None:
             return f"it is held by {holder} now"
         other.release()
-        return "nobody holds it now, but somebody may have held it meanwhile"
+        return "it is free now, but another process may have held it in between"
 
     def _obtain(self, lock: Lock, settings: LockSettings, scope: Scope, *, step_id: str) -> AttemptResult | None:
         def on_wait(holder: Holder | None, reason: str) -> None:
             who = "" if holder is None else str(holder)
-            why = tidy_text(reason, self.mask)
+            why = clean_text(reason, self.mask)
             self.emitter.emit(events.LockAwaited, step_id=step_id, name=lock.name, holder=who, reason=why)
 
         wait = math.inf if settings.wait_seconds is None else settings.wait_seconds

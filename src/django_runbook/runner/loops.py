@@ -15,7 +15,7 @@ from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.finishing import StepFinisher
 from django_runbook.runner.members import Member, MemberRunner
 from django_runbook.runner.naming import label_in, safe_label_in
-from django_runbook.runner.recording import Recorder
+from django_runbook.runner.recorder import Recorder
 from django_runbook.runner.step_scope import Scope
 
 Items = tuple[object, ...]

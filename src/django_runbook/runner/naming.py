@@ -8,7 +8,7 @@ from django_runbook.document.expressions import ExpressionError, render_text
 from django_runbook.document.loops import label_of
 from django_runbook.document.runbook import Step
 from django_runbook.process.masking import Mask
-from django_runbook.process.streams import tidy_text
+from django_runbook.process.streams import clean_text
 from django_runbook.results import Failure
 from django_runbook.runner import outcomes
 from django_runbook.runner.step_scope import Scope
@@ -26,7 +26,7 @@ def name_of(
     if step.for_each is not None and not label:
         return step.id, None
     try:
-        name = tidy_text(render_text(step.name, scope.context()), mask)
+        name = clean_text(render_text(step.name, scope.context()), mask)
     except ExpressionError as error:
         return step.id, None if is_dry_run else outcomes.of_expression(error, mask, is_hidden=scope.is_hidden)
     # A name that cannot be seen names nothing.
@@ -43,5 +43,5 @@ def safe_label_in(scope: Scope, item: object, mask: Mask) -> str:
     """Return the label of an item that is not run, which cannot fail."""
     try:
         return label_in(scope, item, mask)
-    except Exception:  # noqa: BLE001 - whatever is wrong with the item fails a step that runs
+    except Exception:  # noqa: BLE001 - a step that runs reports what is wrong with the item
         return str(scope.indexes[-1])

@@ -11,7 +11,7 @@ from django_runbook.document.runbook import CommandStep, Step
 from django_runbook.document.views import StepView
 from django_runbook.exceptions import RunbookError, names_of
 from django_runbook.process.masking import Mask
-from django_runbook.process.streams import tidy_text
+from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult, ExitCode, Failure, RunResult, RunStatus, StepResult, StepStatus
 from django_runbook.runner import policy
 
@@ -35,7 +35,7 @@ def failed(failure: Failure) -> Outcome:
 
 
 def is_ignored(step: Step, result: AttemptResult) -> bool:
-    """Return whether ``continue_on_error`` allows this result."""
+    """Return whether ``continue_on_error`` ignores the failure of this result."""
     if result.status not in FAILURES:
         return False
     if result.failure is None:
@@ -76,14 +76,14 @@ def hidden(failure: Failure) -> Failure:
 
 def of_expression(error: ExpressionError, mask: Mask, *, is_hidden: bool) -> Failure:
     """Return the failure of a step whose expression has no value; ``is_hidden`` keeps values out of it."""
-    message = tidy_text(f"line {error.span.line}: {HIDDEN if is_hidden else error.message}", mask)
+    message = clean_text(f"line {error.span.line}: {HIDDEN if is_hidden else error.message}", mask)
     return Failure(error_type=type(error).__name__, message=message, exit_code=ExitCode.INVALID)
 
 
 def of_diagnostics(errors: list[Diagnostic], mask: Mask, *, is_hidden: bool) -> Failure:
     """Return the failure of a step whose arguments are invalid once all values are known."""
     message = HIDDEN if is_hidden else "; ".join(_as_sentence(error) for error in errors)
-    return Failure(error_type="BindingError", message=tidy_text(message, mask), exit_code=ExitCode.INVALID)
+    return Failure(error_type="BindingError", message=clean_text(message, mask), exit_code=ExitCode.INVALID)
 
 
 def _as_sentence(diagnostic: Diagnostic) -> str:

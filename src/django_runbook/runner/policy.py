@@ -1,4 +1,4 @@
-"""What a failure means: whether it is tried again and when, and whether it is ignored."""
+"""Decides what a failure leads to: whether the step is retried and when, and whether the failure is ignored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNTIL = "until: "
 
 
 def matches(failure: Failure, errors: tuple[str | int, ...]) -> bool:
-    """Whether a list of exit codes and exception names holds this failure; a name holds its subclasses too."""
+    """Return whether a list of exit codes and exception names contains this failure; a name includes subclasses."""
     return any(
         error == failure.exit_code
         if isinstance(error, int)
@@ -24,19 +24,19 @@ def matches(failure: Failure, errors: tuple[str | int, ...]) -> bool:
 
 
 def is_ignored(failure: Failure, policy: bool | tuple[str | int, ...]) -> bool:  # noqa: FBT001 - the key's own form
-    """Whether ``continue_on_error`` allows this failure."""
+    """Return whether ``continue_on_error`` ignores this failure."""
     return policy if isinstance(policy, bool) else matches(failure, policy)
 
 
 def is_retried(failure: Failure, retry: Retry) -> bool:
-    """Whether another attempt could help, by the ``errors`` of ``retry``; what waits for ``until`` is no error."""
+    """Return whether ``retry`` repeats a step after this failure; its ``errors`` do not apply to ``until``."""
     return failure.error_type == UNTIL_NOT_MET or retry.errors is None or matches(failure, retry.errors)
 
 
 def delay_seconds(retry: Retry, *, attempt: int, rng: random.Random) -> float:
-    """How long to wait after this attempt (the first is 1): exponential, at most ``max_delay``.
+    """Return how long to wait after this attempt (the first is 1): exponential, at most ``max_delay``.
 
-    With jitter a random half of it is left out, so that those who failed together do not come back together
+    With jitter, the delay is shortened by up to a half, so that runs that failed together do not retry together
     (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/, "equal jitter").
     """
     # The exponent is bounded: a float overflows at 2 ** 1024.

@@ -1,4 +1,4 @@
-"""What a person at the terminal is asked before a step, and what the answer means."""
+"""Asks the person at the terminal before a step, and interprets the answer."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from django_runbook.document.expressions import ExpressionError, Template, as_wr
 from django_runbook.document.runbook import CommandStep, Step
 from django_runbook.process.deadlines import Halt
 from django_runbook.process.masking import MASK, Mask
-from django_runbook.process.stopping import STOPPED, Stop
-from django_runbook.process.streams import tidy_text
+from django_runbook.process.stop_requests import STOPPED
+from django_runbook.process.stopping import Stop
+from django_runbook.process.streams import clean_text
 from django_runbook.runner.emitter import Emitter
 
 _LOOK_SECONDS: Final = 0.1
@@ -31,17 +32,17 @@ _STEP_ANSWERS: Final = {
 
 
 class ConfirmationError(ExpressionError):
-    """A step asks for a confirmation, and nobody is there to give it."""
+    """Fails a step that asks for a confirmation if there is nobody to ask."""
 
 
 class Ask(Protocol):
-    """A text to the answer, in lower case: None where nobody is there any more, or ``halt`` comes before it."""
+    """Asks a question and returns the answer in lower case; None if the terminal is gone or ``halt`` comes first."""
 
     def __call__(self, text: str, halt: Halt | None = None) -> str | None: ...
 
 
 def at_terminal(answers: IO[str] | None, stream: IO[str] | None) -> Ask | None:
-    """Return what asks a person on ``stream`` and reads the answers; None without a terminal, or without a stream."""
+    """Return what asks on ``stream`` and reads from ``answers``; None unless both are there, at a terminal."""
     if answers is None or stream is None or not answers.isatty():
         return None
 
@@ -55,10 +56,10 @@ def at_terminal(answers: IO[str] | None, stream: IO[str] | None) -> Ask | None:
                     return None
             line = answers.readline()
             if not stream.isatty():
-                # The line that the person has ended is on the terminal alone.
+                # The line break that the person typed is on the terminal only.
                 stream.write("\n")
         except (OSError, ValueError):
-            # The terminal is gone, or its number is beyond what can be waited for.
+            # The terminal is gone, or its descriptor is too large for select().
             return None
         return line.strip().lower() if line else None
 
@@ -66,7 +67,7 @@ def at_terminal(answers: IO[str] | None, stream: IO[str] | None) -> Ask | None:
 
 
 class Questions:
-    """Puts one question after the other; ``ask`` is None where nobody is there to answer."""
+    """Asks one question after the other; ``ask`` is None if there is nobody to answer."""
 
     def __init__(self, ask: Ask | None, *, emitter: Emitter, stop: Stop, mask: Mask) -> None:
         self._ask = ask
@@ -74,11 +75,11 @@ class Questions:
         self._stop = stop
         self._mask = mask
         self._is_asking_before_steps = True
-        # Branches come to their questions at the same time.
+        # Branches ask at the same time.
         self._lock = threading.Lock()
 
     def confirm(self, step: Step, text: str, *, step_id: str, name: str, halt: Halt) -> str:
-        """Ask what ``confirm`` says; returns the reason to skip the step, empty where it is to run."""
+        """Ask the question of ``confirm``; return the reason to skip the step, empty if it is to run."""
         answer = self._put(f"{name}: {text} [y/N]", text, step_id=step_id, halt=halt)
         if answer is None and halt.wait(0):
             return STOPPED
@@ -87,9 +88,9 @@ class Questions:
         return "" if answer in {"y", "yes"} else "not confirmed"
 
     def before_step(self, step: CommandStep, *, step_id: str, name: str, is_hidden: bool) -> str:
-        """Ask whether to run a step, with ``--step``; returns the reason to skip it, empty where it is to run.
+        """Ask whether to run a step, with ``--step``; return the reason to skip it, empty if it is to run.
 
-        What still runs after a stop, runs unasked.
+        Steps that still run after a stop, such as those of ``finally``, run without a question.
         """
         if self._ask is None or not self._is_asking_before_steps or self._stop.is_requested:
             return ""
@@ -102,7 +103,7 @@ class Questions:
         while meaning is None:
             answer = self._put(question, question, step_id=step_id, halt=self._stop)
             if answer is None:
-                # Nobody is there who could be asked before the next step.
+                # There is nobody to ask before the next step.
                 self._stop.request(signal.SIGHUP)
                 return ""
             meaning = _STEP_ANSWERS.get(answer)
@@ -120,8 +121,8 @@ class Questions:
         with self._lock:
             if self._ask is None or halt.wait(0):
                 return None
-            self._emitter.emit(events.ConfirmationRequested, step_id=step_id, text=tidy_text(text, self._mask))
+            self._emitter.emit(events.ConfirmationRequested, step_id=step_id, text=clean_text(text, self._mask))
             try:
-                return self._ask(tidy_text(question, self._mask), halt)
+                return self._ask(clean_text(question, self._mask), halt)
             finally:
                 self._emitter.emit(events.ConfirmationEnded, step_id=step_id)

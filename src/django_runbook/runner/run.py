@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from django_runbook import events
-from django_runbook.binding.plan import Plan, PlannedStep
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import JournalLost, LockLost, RunbookError
+from django_runbook.planning.plan import Plan, PlannedStep
 from django_runbook.process.failures import failure_of
-from django_runbook.process.streams import tidy_text
+from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult, ExitCode, Role, RunResult, RunStatus, StepStatus
 from django_runbook.runner import continuing
 from django_runbook.runner.blocks import BlockRunner
@@ -63,7 +63,7 @@ def _emit_start(plan: Plan, options: RunOptions, context: RunContext, emitter: E
 
 def _selected_commands(plan: Plan, options: RunOptions) -> Iterator[PlannedStep]:
     for planned in plan.steps.values():
-        is_selected = planned.role is Role.STEP and planned.key not in options.left_out
+        is_selected = planned.role is Role.STEP and planned.key not in options.unselected
         if is_selected and isinstance(planned.step, CommandStep) and not planned.is_loop:
             yield planned
 
@@ -99,7 +99,7 @@ def _with_report_warnings(result: RunResult, options: RunOptions, context: RunCo
     found = context.write_files(events.RunFinished(at=context.clock(), result=result))
     if not found:
         return result
-    warnings = tuple(tidy_text(text, context.mask) for text in found)
+    warnings = tuple(clean_text(text, context.mask) for text in found)
     if result.status is not RunStatus.SUCCEEDED:
         return replace(result, warnings=warnings)
     exit_code = ExitCode.FAILED if options.is_strict else result.exit_code
@@ -111,7 +111,7 @@ def _with_advice(
 ) -> RunResult:
     """Add how the run can be continued."""
     is_lost = isinstance(fault, JournalLost)
-    is_recorded = is_lost or context.recorder.is_kept()
+    is_recorded = is_lost or context.recorder.is_recorded()
     return continuing.advise(
         replace(result, run_id=str(plan.inputs.run.get("id", ""))),
         past=options.past,

@@ -118,8 +118,8 @@ class StepRunner:
 
     def _reason_to_leave_out(self, step: Step, scope: Scope) -> str:
         key = scope.key(step)
-        if key in self.options.left_out:
-            return self.options.left_out[key]
+        if key in self.options.unselected:
+            return self.options.unselected[key]
         return "dry run: the command has no --dry-run" if key in self.options.lacks_dry_run else ""
 
     def _decide(self, step: Step, scope: Scope, name: str, failure: Failure | None) -> _Decision:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django_runbook.exceptions import LockHeld
 from django_runbook.process.stopping import Stop
-from django_runbook.results import AttemptResult, ExitCode, Past, RunStatus, StepStatus
+from django_runbook.results import AttemptResult, ExitCode, RunStatus, StepStatus
 from django_runbook.runner import outcomes
 from django_runbook.runner.emitter import Emitter
+from django_runbook.runner.past import Past
 
 
 def status_of(outcome: AttemptResult, emitter: Emitter, stop: Stop, *, past: Past) -> RunStatus:

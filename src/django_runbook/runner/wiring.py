@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from django_runbook.binding.plan import Plan
 from django_runbook.document.runbook import Step
+from django_runbook.planning.plan import Plan
 from django_runbook.results import StepResult
 from django_runbook.runner.blocks import BlockRunner
 from django_runbook.runner.commands import CommandRunner
@@ -30,7 +30,7 @@ def new_block_runner(plan: Plan, options: RunOptions, context: RunContext, emitt
         finisher=finisher,
         emitter=emitter,
         mask=mask,
-        space=context.space,
+        namespace=context.namespace,
         is_dry_run=options.is_dry_run,
     )
     members = MemberRunner(

@@ -17,7 +17,7 @@ from django.core.management.base import CommandError
 
 from django_runbook.batch.parts.graceful_command import SIGNALS, GracefulCommand
 from django_runbook.exceptions import Stopped
-from django_runbook.process import stopping
+from django_runbook.process import signal_handlers
 from tests.batch.support import read_line, started
 
 NAMES = {number: number.name for number in SIGNALS}
@@ -59,7 +59,7 @@ def exit_code_of(command: GracefulCommand, **options: Any) -> Any:
         for number in SIGNALS:
             assert callable(signal.getsignal(number))
             raise_signal(number)
-        stopping.restore(before)
+        signal_handlers.restore(before)
         return error.code if isinstance(error, SystemExit) else error.returncode
     return 0
 

@@ -28,7 +28,7 @@ from django.core.management.base import CommandError
 from django_runbook.batch.django_compat import is_called_from_command_line
 from django_runbook.batch.parts.mixin import CommandMixin
 from django_runbook.exceptions import Stopped
-from django_runbook.process import forks, late, stopping
+from django_runbook.process import forks, late, signal_handlers, stopping
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _POLL_SECONDS: Final = 0.05
@@ -157,7 +157,7 @@ class _Listener:
             late.ignore(self._previous, patience_seconds=_END_SECONDS)
         else:
             # Also replaces a handler that the command itself has installed.
-            stopping.restore(self._previous)
+            signal_handlers.restore(self._previous)
 
     def note(self, number: int) -> bool:
         """Store a signal; returns whether it is the first."""

@@ -22,7 +22,7 @@ from django_runbook import conf
 from django_runbook.batch.parts import option_values
 from django_runbook.batch.parts.mixin import CommandMixin
 from django_runbook.exceptions import LockHeld, LockLost, RunbookError, Stopped
-from django_runbook.locks.base import Holder, Kept, Lock
+from django_runbook.locks.base import Holder, Lock, LockState
 from django_runbook.locks.factory import new_factory
 from django_runbook.locks.waiting import LockWait, held_by
 from django_runbook.locks.watching import lost, retaken, settle, watched
@@ -72,9 +72,9 @@ class LockedCommand(CommandMixin):
             with watched(lock, on_retaken=self._report_retaken, on_lost=self._stop_without_lock):
                 output = super().execute(*args, **options)
             match settle(lock):
-                case Kept.RETAKEN:
+                case LockState.RETAKEN:
                     self._report_retaken()
-                case Kept.LOST:
+                case LockState.LOST:
                     cause = LockLost(lost(lock.name))
                     raise CommandError(str(cause), returncode=cause.exit_code) from cause
             return output

@@ -15,13 +15,14 @@ from django.core.management.base import CommandError, CommandParser
 from django.core.validators import EmailValidator
 from django.db import Error
 
-from django_runbook import command_lines, recording
+from django_runbook import command_lines, conf
 from django_runbook.cleaning import cleaned, cleaned_line
 from django_runbook.exceptions import InvalidUsage, RunbookError, in_words
-from django_runbook.journal import texts, unreadable
+from django_runbook.journal import display, unreadable
+from django_runbook.journal.run_search import find_run
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
-from django_runbook.pages import display
+from django_runbook.pages import formatting
 
 _MAX_STEPS: Final = 1000
 # A local mailbox, such as cron uses.
@@ -59,7 +60,7 @@ class Command(CleanCommand):
             run = _asked(options["run"], call_key=options.get("call_key") or "")
             report = _report(run)
         except Error as error:
-            why = unreadable.reason(error, using=recording.alias())
+            why = unreadable.reason(error, using=conf.journal_alias())
             raise CommandError(f"{unreadable.CANNOT_BE_READ}{why}") from error
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
@@ -94,10 +95,10 @@ def _address(text: str) -> str:
 
 def _asked(asked: str | None, *, call_key: str) -> Run:
     if asked is not None:
-        return recording.find(asked)
+        return find_run(asked, using=conf.journal_alias())
     # The runner's name for the call starts with the ID of the run.
     run_id = call_key.partition(":")[0]
-    runs = Run.objects.using(recording.alias()).newest_first()
+    runs = Run.objects.using(conf.journal_alias()).newest_first()
     run = runs.filter(pk=run_id).first() if run_id else runs.first()
     if run is None:
         raise InvalidUsage("this run is not recorded" if run_id else "there is no run to report")
@@ -116,11 +117,11 @@ class _Report:
 
 
 def _report(run: Run) -> _Report:
-    rows = StepRun.objects.using(recording.alias()).filter(run=run).order_by("pk")
-    failed = [row.pk for row in texts.failures(rows.only("step_id", "status", "kind").iterator())]
+    rows = StepRun.objects.using(conf.journal_alias()).filter(run=run).order_by("pk")
+    failed = [row.pk for row in display.failed_steps(rows.only("step_id", "status", "kind").iterator())]
     return _Report(
         run=run,
-        steps=list(rows.defer(*texts.LONG_COLUMNS)[:_MAX_STEPS]),
+        steps=list(rows.defer(*display.LONG_COLUMNS)[:_MAX_STEPS]),
         failed=list(rows.filter(pk__in=failed[:_MAX_FAILURES])),
         step_count=rows.count(),
         failed_count=len(failed),
@@ -137,12 +138,12 @@ def _subject(report: _Report) -> str:
 
 def _body(report: _Report) -> Iterator[str]:
     run = report.run
-    yield from texts.run_lines(run, run.status, report.steps)
+    yield from display.run_lines(run, run.status, report.steps)
     if report.step_count > len(report.steps):
         yield f"  … and {report.step_count - len(report.steps)} more: show_runs --run {run.pk} shows them"
     for step in report.failed:
-        yield from ("", f"--- {step.step_id} {step.status}", *texts.output_lines(step))
+        yield from ("", f"--- {step.step_id} {step.status}", *display.output_lines(step))
     if report.failed_count > len(report.failed):
         yield from ("", f"--- and {report.failed_count - len(report.failed)} more")
     if run.status in {RUNNING, *UNFINISHED}:
-        yield from ("", f"resume with: {display.resume_line(run)}")
+        yield from ("", f"resume with: {formatting.resume_line(run)}")

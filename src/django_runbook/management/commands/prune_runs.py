@@ -15,7 +15,7 @@ from django_runbook.batch import BatchCommand
 from django_runbook.batch.parts import option_values
 from django_runbook.exceptions import RunbookError
 from django_runbook.journal import liveness
-from django_runbook.journal.liveness import Life
+from django_runbook.journal.liveness import ProcessState
 from django_runbook.locks import factory as locks
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.models import RUNNING, Checkpoint, FinishedKey, Run
@@ -83,13 +83,14 @@ class Command(CleanCommand, BatchCommand):
         """
         claims = list(Run.objects.using(self.database).filter(status=RUNNING, started_at__lt=before))
         try:
-            lives = liveness.lives_of(claims, locks.new_factory(conf.read(), what="prune_runs"))
+            process_states = liveness.process_states_of(claims, locks.new_factory(conf.read(), what="prune_runs"))
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
-        unknown = [run for run in claims if lives[run.pk] is Life.UNKNOWN]
+        unknown = [run for run in claims if process_states[run.pk] is ProcessState.UNKNOWN]
         for run in unknown if self._is_verbose else ():
             self.write_message(f"run {run.pk} is kept: whether it is still running is unknown on this host")
-        return ~Q(status=RUNNING) | Q(owner__in=[run.owner for run in claims if lives[run.pk] is Life.GONE])
+        dead = [run.owner for run in claims if process_states[run.pk] is ProcessState.DEAD]
+        return ~Q(status=RUNNING) | Q(owner__in=dead)
 
 
 def _old(alias: str, *, before: datetime.datetime, keep: int) -> Q:

@@ -21,7 +21,7 @@ from django_runbook.exceptions import InvalidUsage, RunbookError
 from django_runbook.executors import descriptors
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.management.console import CommandConsole
-from django_runbook.process.streams import tidy_text
+from django_runbook.process.streams import clean_text
 from django_runbook.results import ExitCode
 from django_runbook.runner import outcomes
 
@@ -80,11 +80,11 @@ class Command(CleanCommand):
             raise CommandError(f"the run ended: {error.strerror}", returncode=ExitCode.FAILED) from None
         except Exception:  # noqa: BLE001 - an internal error has an exit code of its own
             return self._report_bug(console)
-        return result.exit_code, tidy_text(outcomes.in_one_line(result), console.mask)
+        return result.exit_code, clean_text(outcomes.in_one_line(result), console.mask)
 
     def _report_bug(self, console: CommandConsole) -> tuple[int, str]:
         """Write the traceback of an internal error; called in its ``except``."""
-        self.stderr.write(tidy_text(traceback.format_exc(), console.mask), style_func=str)
+        self.stderr.write(clean_text(traceback.format_exc(), console.mask), style_func=str)
         self.stderr.write("This is an internal error of django-runbook: please report it with the lines above.")
         return ExitCode.FAULT, "internal error of django-runbook: its traceback was written to standard error"
 

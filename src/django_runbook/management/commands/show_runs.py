@@ -8,14 +8,15 @@ from typing import Any, Final
 from django.core.management.base import CommandError, CommandParser
 from django.db import Error
 
-from django_runbook import command_lines, conf, recording
+from django_runbook import command_lines, conf
 from django_runbook.exceptions import RunbookError
 from django_runbook.fields import to_db_text
-from django_runbook.journal import liveness, texts, unreadable
+from django_runbook.journal import display, liveness, unreadable
+from django_runbook.journal.run_search import find_run
 from django_runbook.locks import factory as locks
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
-from django_runbook.pages import display
+from django_runbook.pages import formatting
 from django_runbook.results import RunStatus
 
 # Every database accepts this limit.
@@ -59,39 +60,41 @@ class Command(CleanCommand):
             else:
                 self._show_run(options["run"], step_id=options["step"])
         except Error as error:
-            why = unreadable.reason(error, using=recording.alias())
+            why = unreadable.reason(error, using=conf.journal_alias())
             raise CommandError(f"{unreadable.CANNOT_BE_READ}{why}") from error
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
 
     def _show_runs(self, runbook: str | None, *, status: str | None, limit: int) -> None:
-        runs = Run.objects.using(recording.alias()).newest_first()
+        runs = Run.objects.using(conf.journal_alias()).newest_first()
         if runbook is not None:
             runs = runs.named(to_db_text(runbook))
-        found = list((liveness.with_status(runs, status, self._new_lock) if status else runs)[:limit])
-        lives = liveness.lives_of(found, self._new_lock)
-        shown = [(run, liveness.shown_status(run, lives[run.pk])) for run in found]
+        found = list((liveness.with_displayed_status(runs, status, self._new_lock) if status else runs)[:limit])
+        process_states = liveness.process_states_of(found, self._new_lock)
+        shown = [(run, liveness.displayed_status(run, process_states[run.pk])) for run in found]
         if self._is_json:
-            self._write_json([texts.as_dict(run, status=status) for run, status in shown])
+            self._write_json([display.as_dict(run, status=status) for run, status in shown])
         elif shown:
-            self.stdout.write("\n".join(texts.table(shown)))
+            self.stdout.write("\n".join(display.table(shown)))
         else:
             self.stdout.write("no runs found")
 
     def _show_run(self, asked: str, *, step_id: str | None) -> None:
-        run = recording.find(asked)
-        steps = StepRun.objects.using(recording.alias()).filter(run=run).order_by("pk")
+        run = find_run(asked, using=conf.journal_alias())
+        steps = StepRun.objects.using(conf.journal_alias()).filter(run=run).order_by("pk")
         if step_id is not None:
             return self._show_step(steps.filter(step_id=step_id).last(), step_id)
-        status = liveness.shown_status(run, liveness.life_of(run, self._new_lock))
+        status = liveness.displayed_status(run, liveness.process_state_of(run, self._new_lock))
         if self._is_json:
-            return self._write_json(texts.as_dict(run, status=status, steps=[texts.as_dict(step) for step in steps]))
-        short = steps.defer(*texts.LONG_COLUMNS)
-        for line in texts.run_lines(run, status, short.iterator()):
+            return self._write_json(
+                display.as_dict(run, status=status, steps=[display.as_dict(step) for step in steps])
+            )
+        short = steps.defer(*display.LONG_COLUMNS)
+        for line in display.run_lines(run, status, short.iterator()):
             self.stdout.write(line)
         if status in UNFINISHED:
-            self.stdout.write(f"\nresume with: {display.resume_line(run)}")
-        for line in texts.doubts(run, status, short.iterator()):
+            self.stdout.write(f"\nresume with: {formatting.resume_line(run)}")
+        for line in display.in_doubt_lines(run, status, short.iterator()):
             self.stdout.write(line)
         return None
 
@@ -99,9 +102,11 @@ class Command(CleanCommand):
         if step is None:
             raise CommandError(f"the run has no step {step_id}", returncode=2)
         if self._is_json:
-            self._write_json(texts.as_dict(step))
+            self._write_json(display.as_dict(step))
         else:
-            self.stdout.write("\n".join((texts.step_line(step).strip(), *texts.output_lines(step, has_traceback=True))))
+            self.stdout.write(
+                "\n".join((display.step_line(step).strip(), *display.output_lines(step, has_traceback=True)))
+            )
 
     def _write_json(self, value: object) -> None:
         self.stdout.write(json.dumps(value, indent=2))

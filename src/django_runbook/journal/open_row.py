@@ -1,0 +1,33 @@
+"""Holds the row of an attempt of a step until the attempt ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django_runbook.journal.output import KeptOutput
+from django_runbook.models import RUNNING, StepRun
+
+
+@dataclass(slots=True)
+class OpenRow:
+    """Holds the row of an attempt that has not ended, with the columns to store at its end.
+
+    ``status`` is the status of the row after all pending writes.
+    """
+
+    row: StepRun
+    status: str = RUNNING
+    output: KeptOutput = field(default_factory=KeptOutput)
+    progress: dict[str, int | None] = field(default_factory=dict)
+    captured: dict[str, object] = field(default_factory=dict)
+    is_noted: bool = True
+
+    def progress_columns(self) -> dict[str, Any]:
+        """Return the output and the progress so far."""
+        return {**self.output.columns(), **self.progress}
+
+    def take_end_columns(self) -> dict[str, Any]:
+        """Return the columns that the command itself produced; the captured output only once."""
+        captured, self.captured = self.captured, {}
+        return {**self.progress_columns(), **captured}

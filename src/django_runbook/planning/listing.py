@@ -1,0 +1,105 @@
+"""Prints a Plan for ``--plan``, and its steps for ``--list``."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+
+from django_runbook.binding.texts import has_holes
+from django_runbook.document.expressions import as_written
+from django_runbook.document.loops import label_of
+from django_runbook.document.outline import Entry
+from django_runbook.document.runbook import CallStep, CommandStep, GroupStep, LockSettings, Step
+from django_runbook.planning.plan import Plan, PlannedStep
+from django_runbook.process.masking import MASK, Mask
+from django_runbook.results import Role
+from django_runbook.wording import exact_duration
+
+
+def plan(planned: Plan, left_out: Mapping[str, str], *, mask: Mask) -> str:
+    """Show every step with its arguments; a value that depends on an output is shown as ``?``."""
+    return "".join(f"{line}\n" for line in _plan_lines(planned, left_out, mask))
+
+
+def steps(planned: Plan, left_out: Mapping[str, str], *, mask: Mask) -> str:
+    """Show every step with its id, its name and its tags."""
+    width = max((len(key) + 2 * len(entry.group_keys) for key, entry in planned.outline.items()), default=0)
+    lines = (_list_line(entry, left_out, width=width) for entry in planned.outline.values())
+    return "".join(f"{mask(line)}\n" for line in lines)
+
+
+def _plan_lines(planned: Plan, left_out: Mapping[str, str], mask: Mask) -> Iterator[str]:
+    yield f"{planned.runbook.name} ({planned.runbook.path})"
+    for name, value in planned.inputs.params.items():
+        yield f"  {name} = {label_of(value, mask=mask)}"
+    before: tuple[tuple[str, ...], Role] | None = None
+    for item in planned.steps.values():
+        around = planned.steps[item.group_ids[-1]].role if item.group_ids else Role.STEP
+        if item.role is not around and before != (item.group_ids, item.role):
+            yield f"{'  ' * len(item.group_ids)}{item.role}:"
+        before = (item.group_ids, item.role)
+        is_hidden = item.step.no_log or any(planned.steps[group_id].step.no_log for group_id in item.group_ids)
+        yield mask(_plan_line(item, left_out, mask, is_hidden=is_hidden))
+
+
+def _plan_line(item: PlannedStep, left_out: Mapping[str, str], mask: Mask, *, is_hidden: bool) -> str:
+    indent, step = "  " * (len(item.group_ids) + 1), item.step
+    is_item = step.for_each is not None and not item.is_loop
+    notes = list(_notes_of_item(step) if is_item else _notes(item))
+    if item.key in left_out and not is_item:
+        notes.append(f"left out by {left_out[item.key]}")
+    if item.is_loop or not isinstance(step, CommandStep):
+        words = f"{as_written(step.name)}:"
+    elif is_hidden:
+        words = f"{step.command[0].value} {MASK}"
+    else:
+        words = " ".join((str(step.command[0].value), *(_shown(token, mask) for token in item.binding.tokens)))
+    return f"{indent}{words}" + (f"  # {', '.join(notes)}" if notes else "")
+
+
+def _notes(item: PlannedStep) -> Iterator[str]:
+    step = item.step
+    if step.when is not None:
+        yield f"when {step.when.source}"
+    if step.for_each is not None:
+        count = "?" if item.item_count is None else item.item_count
+        together = f", {step.max_parallel} at a time" if step.max_parallel > 1 else ""
+        yield f"for each of {count} item{'' if count == 1 else 's'}{together}"
+    else:
+        yield from _notes_of_item(step)
+
+
+def _notes_of_item(step: Step) -> Iterator[str]:
+    if isinstance(step, GroupStep) and step.block.is_parallel:
+        most = step.block.max_parallel
+        yield f"together, at most {most}" if most is not None else "together"
+    if isinstance(step, CallStep):
+        yield f"runbook {step.runbook.path}"
+    if step.lock is not None:
+        yield _lock(step.lock)
+    if step.timeout_seconds is not None:
+        yield f"timeout {exact_duration(step.timeout_seconds)}"
+    elif isinstance(step, CommandStep) and step.isolate:
+        yield "isolated"
+
+
+def _lock(settings: LockSettings) -> str:
+    conflict = "" if settings.on_conflict == "fail" else f" or {settings.on_conflict}"
+    return f"lock {as_written(settings.name)}{conflict}"
+
+
+def _shown(token: str, mask: Mask) -> str:
+    return mask(token) if has_holes(token) else shlex.quote(mask(token))
+
+
+def _list_line(entry: Entry, left_out: Mapping[str, str], *, width: int) -> str:
+    label = "  " * len(entry.group_keys) + entry.key
+    name = as_written(entry.step.name)
+    parts = [name if name != entry.step.id else ""]
+    if entry.role is not Role.STEP:
+        parts.append(f"({entry.role})")
+    if entry.step.tags:
+        parts.append(f"[{', '.join(entry.step.tags)}]")
+    if entry.key in left_out:
+        parts.append(f"left out by {left_out[entry.key]}")
+    return f"{label:<{width}}  {'  '.join(part for part in parts if part)}".rstrip()

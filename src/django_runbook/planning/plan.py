@@ -1,0 +1,279 @@
+"""Plans a Runbook with its inputs: the argv of every step, checked as far as it can be before the run."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from django_runbook.binding import errors
+from django_runbook.binding.argv import Binding
+from django_runbook.binding.binder import Binder
+from django_runbook.binding.texts import has_holes
+from django_runbook.document.diagnostics import Diagnostic, has_errors, in_order
+from django_runbook.document.expressions import ExpressionError, Template, evaluate_condition, is_known
+from django_runbook.document.inputs import Inputs, is_resolvable, resolve_call
+from django_runbook.document.loops import items_of
+from django_runbook.document.outline import Entry, lists_of, outline
+from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Located, Runbook, Step
+from django_runbook.results import Role
+
+MAX_STEPS = 10_000
+# What is said of the names in a step that is known to be skipped; of its values, nothing is.
+_ABOUT_NAMES: Final = frozenset(
+    ("RB215", "RB401", "RB403", "RB405", "RB406", "RB407", "RB409", "RB411", "RB415", "RB417", "RB420")
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStep:
+    """A step with its place and, for a command, its tokens. ``is_final`` says that nothing is left to find out.
+
+    Where a step stands in a loop, there is one for each item that is known: `instance_id` makes its ``id``. The loop
+    itself has one as well, with the number of its items, which is None where only the run knows it. ``inputs`` are
+    those of a runbook that is called, as far as they are known.
+    """
+
+    id: str
+    key: str
+    step: Step
+    role: Role = Role.STEP
+    group_ids: tuple[str, ...] = ()
+    binding: Binding = field(default_factory=Binding)
+    is_final: bool = True
+    is_loop: bool = False
+    item_count: int | None = None
+    inputs: Inputs | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that will be done, in the order of the file; ``outline`` holds each step of the file once."""
+
+    runbook: Runbook
+    inputs: Inputs
+    steps: Mapping[str, PlannedStep]
+    outline: Mapping[str, Entry]
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The names of all commands of the file, each once."""
+        steps = (entry.step for entry in self.outline.values())
+        return tuple(dict.fromkeys(str(step.command[0].value) for step in steps if isinstance(step, CommandStep)))
+
+
+def instance_id(key: str, indexes: tuple[int | str, ...]) -> str:
+    """The id of a step that stands in loops: ``import[2]``, or ``import[2,1]`` in a loop inside of a loop."""
+    return f"{key}[{','.join(map(str, indexes))}]" if indexes else key
+
+
+def plan(runbook: Runbook, inputs: Inputs, binder: Binder) -> Plan:
+    """Bind every step of a runbook, and collect all that stands against running it."""
+    planner = _Planner(binder=binder, diagnostics=list(inputs.diagnostics))
+    try:
+        planner.block(runbook.block, _StepPlace(inputs=inputs))
+    except _TooManyStepsError as error:
+        planner.diagnostics.append(error.diagnostic)
+    return Plan(
+        runbook=runbook,
+        inputs=inputs,
+        steps=planner.steps,
+        outline=outline(runbook),
+        diagnostics=tuple(in_order(planner.diagnostics)),
+    )
+
+
+class _TooManyStepsError(Exception):
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.message)
+        self.diagnostic = diagnostic
+
+
+class _Skip(enum.Enum):
+    """Whether a condition, of a step or around it, is known to skip the step.
+
+    One that depends on the time will be true another day: what the file itself says in the step is judged then.
+    """
+
+    NO = "no"
+    TODAY = "today"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StepPlace:
+    """Where a step stands: in which file, list and groups, and for which items of the loops around it."""
+
+    inputs: Inputs
+    path: str = ""
+    role: Role = Role.STEP
+    prefix: str = ""
+    indexes: tuple[int | str, ...] = ()
+    group_ids: tuple[str, ...] = ()
+    skip: _Skip = _Skip.NO
+
+    def inside(self, group_id: str, **changes: Any) -> _StepPlace:
+        return replace(self, group_ids=(*self.group_ids, group_id), **changes)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Planner:
+    binder: Binder
+    diagnostics: list[Diagnostic]
+    steps: dict[str, PlannedStep] = field(default_factory=dict)
+
+    def block(self, block: Block, place: _StepPlace) -> None:
+        for role, steps in lists_of(block, place.role):
+            for step in steps:
+                self._step(step, place if role is place.role else replace(place, role=role))
+
+    def _step(self, step: Step, place: _StepPlace) -> None:
+        if step.retry is not None or not isinstance(step.continue_on_error, bool):
+            self._report(errors.check_names(step), place)
+        place = replace(place, skip=self._skip(step, place))
+        if step.for_each is None:
+            self._once(step, place)
+            return
+        items = self._items(step.for_each, place)
+        loop_id = self._add(step, place, is_loop=True, item_count=None if items is None else len(items))
+        if items is None:
+            unknown = place.inputs.without_item()
+            self._once(step, place.inside(loop_id, inputs=unknown, indexes=(*place.indexes, "?")))
+        for number, item in enumerate(items or (), start=1):
+            inputs = place.inputs.with_item(item)
+            self._once(step, place.inside(loop_id, inputs=inputs, indexes=(*place.indexes, number)))
+
+    def _skip(self, step: Step, place: _StepPlace) -> _Skip:
+        """Find out whether the step is known to be skipped, before the items of its loop."""
+        if step.when is None or place.skip is not _Skip.NO or not is_known(step.when, place.inputs.knows):
+            return place.skip
+        try:
+            if evaluate_condition(step.when, place.inputs.context()):
+                return _Skip.NO
+        except ExpressionError as error:
+            self._report_error(error, place)
+            return _Skip.NO
+        return _Skip.TODAY if place.inputs.is_timed(step.when) else _Skip.ALWAYS
+
+    def _items(self, for_each: Located, place: _StepPlace) -> tuple[object, ...] | None:
+        if not is_resolvable(for_each, place.inputs):
+            return None
+        try:
+            return items_of(for_each, place.inputs.context())
+        except ExpressionError as error:
+            if place.skip is _Skip.NO:
+                self._report_error(error, place)
+            return None
+
+    def _once(self, step: Step, place: _StepPlace) -> None:
+        match step:
+            case CommandStep():
+                binding = self.binder.bind(step, inputs=place.inputs)
+                is_judged = place.skip is _Skip.NO or not has_errors(binding.diagnostics)
+                if not is_judged:
+                    binding = self.binder.bind(step, inputs=place.inputs.without_values())
+                self._report(binding.diagnostics, place)
+                if step.atomic and self.binder.is_batch(step):
+                    self._report((_batch_not_atomic(step),), place)
+                elif step.atomic:
+                    self._report(_elsewhere(step, binding, alias=self.binder.atomic_alias), place)
+                is_final = is_judged and binding.is_checked and is_constant(step, place.inputs)
+                self._add(step, place, binding=binding, is_final=is_final)
+            case GroupStep():
+                self.block(step.block, place.inside(self._add(step, place)))
+            case CallStep():
+                self._call(step, place)
+
+    def _call(self, step: CallStep, place: _StepPlace) -> None:
+        known = place.inputs
+        try:
+            inputs = resolve_call(step, known)
+            is_judged = place.skip is _Skip.NO or not has_errors(inputs.diagnostics)
+        except ExpressionError as error:
+            if place.skip is _Skip.NO:
+                self._report_error(error, place)
+                return
+            is_judged = False
+        if not is_judged:
+            known = known.without_values()
+            inputs = resolve_call(step, known)
+        self._report(inputs.diagnostics, place)
+        call_id = self._add(step, place, inputs=inputs, is_final=_is_call_constant(step, known))
+        inner = place.inside(
+            call_id,
+            inputs=inputs,
+            prefix=f"{place.prefix}{step.id}/",
+            path=step.runbook.path,
+        )
+        self.block(step.runbook.block, inner)
+
+    def _add(self, step: Step, place: _StepPlace, **known: Any) -> str:
+        key = place.prefix + step.id
+        step_id = instance_id(key, place.indexes)
+        if len(self.steps) >= MAX_STEPS:
+            message = f"the loops make more than {MAX_STEPS} steps"
+            diagnostic = Diagnostic(code="RB418", message=message, span=step.span, path=place.path)
+            raise _TooManyStepsError(diagnostic)
+        # A loop and its items have one key, and ids of their own: the items have one index more.
+        self.steps[step_id] = PlannedStep(
+            id=step_id, key=key, step=step, role=place.role, group_ids=place.group_ids, **known
+        )
+        return step_id
+
+    def _report(self, found: Iterable[Diagnostic], place: _StepPlace) -> None:
+        judged = (item for item in found if place.skip is not _Skip.ALWAYS or item.code in _ABOUT_NAMES)
+        self.diagnostics += (item if item.path else replace(item, path=place.path) for item in judged)
+
+    def _report_error(self, error: ExpressionError, place: _StepPlace) -> None:
+        self._report((Diagnostic(code="RB320", message=error.message, span=error.span),), place)
+
+
+def _elsewhere(step: CommandStep, binding: Binding, *, alias: str) -> Iterator[Diagnostic]:
+    """Report an atomic step whose work and whose history cannot be in one transaction."""
+    used = _database_of(binding.tokens)
+    if used == alias or has_holes(used):
+        return
+    message = f'the step commits together with its history, which is in the database "{alias}", and works on "{used}"'
+    help_text = 'remove "atomic", or keep the history in the database that the command writes to'
+    yield Diagnostic(code="RB419", message=message, span=step.span, help=help_text)
+
+
+def _database_of(tokens: tuple[str, ...]) -> str:
+    """Return the database that a command line names, as Django's commands understand it."""
+    flag = "--database"
+    for index, token in enumerate(tokens):
+        if token.startswith(f"{flag}="):
+            return token[len(flag) + 1 :]
+        if token == flag:
+            return tokens[index + 1] if index + 1 < len(tokens) else ""
+    return "default"
+
+
+def _batch_not_atomic(step: CommandStep) -> Diagnostic:
+    message = f'"{step.command[0].value}" commits batch by batch, and cannot do so in one transaction'
+    help_text = 'leave out "atomic": cut off anywhere, it goes on after its last batch'
+    return Diagnostic(code="RB420", message=message, span=step.span, help=help_text)
+
+
+def _is_call_constant(step: CallStep, inputs: Inputs) -> bool:
+    return all(is_resolvable(option.value, inputs) for option in step.params)
+
+
+def is_constant(step: CommandStep, inputs: Inputs) -> bool:
+    """Whether all values of a step are known before the run."""
+    return all(
+        is_known(expression, inputs.knows)
+        for located in (*step.command, *step.args, *(option.value for option in step.options))
+        for template in _templates(located)
+        for expression in template.expressions
+    )
+
+
+def _templates(located: Located) -> Iterator[Template]:
+    if isinstance(located.value, Template):
+        yield located.value
+    elif isinstance(located.value, tuple):
+        for item in located.value:
+            yield from _templates(item)

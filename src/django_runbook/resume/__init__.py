@@ -1,0 +1,1 @@
+"""Decides what remains of an unfinished run, and resumes it."""

@@ -1,0 +1,216 @@
+"""Tries the escalation by value: which step is due, and what is sent, also where there is no process yet."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from django_runbook.executors import messages
+from django_runbook.executors.channel import Channel, socket_pair
+from django_runbook.executors.escalation import GIVE_UP_SECONDS, Bounds, Cause, Escalation
+from django_runbook.process.deadlines import Branch, Limit
+from django_runbook.process.stopping import Stop
+
+PID, KEEPER = 4242, 4243
+
+
+class Scene:
+    """A escalation with what it is given and what it sends."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sent: list[signal.Signals] = []
+        self.sent_to_keeper: list[signal.Signals] = []
+        monkeypatch.setattr(os, "killpg", lambda pid, number: self.sent.append(number))
+        monkeypatch.setattr(os, "kill", lambda pid, number: self.sent_to_keeper.append(number))
+        ours, theirs = socket_pair()
+        self.ours, self.theirs = Channel(ours), Channel(theirs)
+        self.stop = Stop()
+        self.branch = Branch(self.stop, grace_seconds=60.0)
+
+    def escalation(self, *, is_over: bool = False, grace_seconds: float = 60.0) -> Escalation:
+        limit = Limit().within(0.0, owner="a test") if is_over else Limit()
+        bounds = Bounds(
+            stop=self.stop,
+            halt=self.branch,
+            limit=limit,
+            timeout_seconds=None,
+            owner="a test",
+            grace_seconds=grace_seconds,
+        )
+        return Escalation(self.ours, bounds)
+
+    @property
+    def told(self) -> list[object]:
+        try:
+            return list(self.theirs.receive_waiting())
+        except EOFError:
+            return []
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    one = Scene(monkeypatch)
+    yield one
+    one.ours.close()
+    one.theirs.close()
+
+
+def test_nothing_is_sent_while_nothing_is_due(scene: Scene) -> None:
+    escalation = scene.escalation()
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.advance()
+    assert (escalation.cause, scene.sent, scene.told) == (None, [], [])
+
+
+def test_a_stop_is_stop_requested_once_and_ends_nobody(scene: Scene) -> None:
+    escalation = scene.escalation()
+    escalation.attach(PID, keeper_pid=KEEPER)
+    scene.stop.request()
+    escalation.advance()
+    escalation.advance()
+    assert (escalation.cause, scene.sent, scene.told) == (None, [], [messages.StopRequest(number=signal.SIGTERM)])
+
+
+def test_after_the_deadline_comes_sigterm_and_after_the_grace_sigkill(scene: Scene) -> None:
+    escalation = scene.escalation(is_over=True, grace_seconds=0.0)
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.advance()
+    assert (escalation.cause, scene.sent, scene.told) == (
+        Cause.TIMEOUT,
+        [signal.SIGTERM],
+        [messages.EndRequest(number=signal.SIGTERM, is_forced=False)],
+    )
+    escalation.advance()
+    escalation.advance()
+    assert scene.sent == [signal.SIGTERM, signal.SIGKILL]
+
+
+def test_what_watches_over_a_killed_process_is_continued_if_somebody_halted_it(scene: Scene) -> None:
+    escalation = scene.escalation(is_over=True)
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.advance()
+    assert scene.sent_to_keeper == []
+    escalation.kill()
+    assert scene.sent_to_keeper == [signal.SIGCONT]
+
+
+def test_a_process_is_killed_once_and_given_up_some_time_later(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.monotonic()
+    escalation = scene.escalation()
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.kill()
+    assert not escalation.is_at_end
+    monkeypatch.setattr(time, "monotonic", lambda: now + GIVE_UP_SECONDS + 60)
+    escalation.kill()
+    assert escalation.is_at_end
+    assert scene.sent == [signal.SIGKILL]
+
+
+def test_within_the_grace_there_is_no_sigkill(scene: Scene) -> None:
+    escalation = scene.escalation(is_over=True)
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.advance()
+    escalation.advance()
+    assert scene.sent == [signal.SIGTERM]
+
+
+def test_a_command_that_listens_is_asked_before_it_is_ended(scene: Scene) -> None:
+    escalation = scene.escalation(is_over=True, grace_seconds=0.2)
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.start_clock(is_listening=True)
+    escalation.advance()
+    assert (escalation.cause, scene.sent, scene.told) == (
+        Cause.TIMEOUT,
+        [],
+        [messages.StopRequest(number=signal.SIGTERM)],
+    )
+    time.sleep(0.16)
+    escalation.advance()
+    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.EndRequest(number=signal.SIGTERM, is_forced=True)])
+    time.sleep(0.05)
+    escalation.advance()
+    assert scene.sent == [signal.SIGTERM, signal.SIGKILL]
+
+
+def test_a_command_that_handles_sigterm_has_most_of_the_grace_before_it_is_forced(scene: Scene) -> None:
+    escalation = scene.escalation(is_over=True, grace_seconds=0.2)
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.advance()
+    time.sleep(0.16)
+    escalation.advance()
+    ends = [messages.EndRequest(number=signal.SIGTERM, is_forced=is_forced) for is_forced in (False, True)]
+    assert (scene.sent, scene.told) == ([signal.SIGTERM], ends)
+
+
+def test_a_canceled_branch_ends_its_command(scene: Scene) -> None:
+    escalation = scene.escalation()
+    escalation.attach(PID, keeper_pid=KEEPER)
+    scene.branch.cancel("another branch failed")
+    escalation.advance()
+    assert (escalation.cause, scene.sent) == (Cause.HALT, [signal.SIGTERM])
+
+
+def test_the_timeout_of_a_step_counts_from_its_start(scene: Scene) -> None:
+    bounds = Bounds(
+        stop=scene.stop, halt=scene.stop, limit=Limit(), timeout_seconds=0.0, owner="a test", grace_seconds=60.0
+    )
+    escalation = Escalation(scene.ours, bounds)
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.advance()
+    assert escalation.cause is None
+    escalation.start_clock(is_listening=False)
+    escalation.advance()
+    assert escalation.cause is Cause.TIMEOUT
+
+
+def test_a_second_request_ends_the_command_with_the_signal_that_came(scene: Scene) -> None:
+    escalation = scene.escalation()
+    escalation.attach(PID, keeper_pid=KEEPER)
+    scene.stop.request(signal.SIGINT)
+    scene.stop.end()
+    escalation.advance()
+    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.EndRequest(number=signal.SIGINT, is_forced=True)])
+
+
+def test_a_process_that_does_not_end_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    escalation = scene.escalation()
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.kill()
+    assert not escalation.is_at_end
+    monkeypatch.setattr("django_runbook.executors.escalation.GIVE_UP_SECONDS", 0.0)
+    assert escalation.is_at_end
+
+
+def test_what_was_due_before_there_was_a_process_it_gets_as_soon_as_it_is_there(scene: Scene) -> None:
+    escalation = scene.escalation(is_over=True)
+    escalation.advance()
+    assert (scene.sent, scene.told) == ([], [])
+    escalation.attach(PID, keeper_pid=KEEPER)
+    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.EndRequest(number=signal.SIGTERM, is_forced=False)])
+
+
+def test_the_last_rung_without_a_process_is_the_end(scene: Scene) -> None:
+    escalation = scene.escalation(is_over=True, grace_seconds=0.0)
+    escalation.advance()
+    assert not escalation.is_at_end
+    escalation.advance()
+    assert escalation.is_at_end
+
+
+def test_a_process_without_a_group_of_its_own_is_signalled_by_its_number(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_group(pid: int, number: signal.Signals) -> None:
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, "killpg", no_group)
+    killed: list[tuple[int, signal.Signals]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
+    escalation = scene.escalation()
+    escalation.attach(PID, keeper_pid=KEEPER)
+    escalation.kill()
+    assert killed == [(KEEPER, signal.SIGCONT), (PID, signal.SIGKILL)]
