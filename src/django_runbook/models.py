@@ -292,8 +292,8 @@ class Run(models.Model):
 class StepRun(models.Model):
     """Stores one attempt of a step, or a step that was skipped or not run; loop items have IDs.
 
-    ``attempt`` counts over all attempts of the run; ``run_attempt`` is the attempt of the run. ``output`` is a list with
-    the captured value; it is None without ``capture``, or if the value contained a secret.
+    ``attempt`` counts over all attempts of the run; ``run_attempt`` is the attempt of the run. ``output`` is a list
+    with the captured value; it is None without ``capture``, or if the value contained a secret.
     """
 
     # The statuses that may follow each status.

@@ -63,7 +63,7 @@ def test_the_timeline_of_a_failed_run_is_to_scale(person: Person) -> None:
     assert "1,234 lines omitted" in page.locator(".rb-output").inner_text()
 
 
-def test_a_running_run_moves_without_a_reload(person: Person) -> None:
+def test_a_running_run_updates_without_a_reload(person: Person) -> None:
     run = person.site.tell("make", kind="running_run")
     page = person.page()
     page.goto(person.site.run_url(run))
@@ -93,7 +93,7 @@ def test_a_running_run_moves_without_a_reload(person: Person) -> None:
     assert page.evaluate("window.isTheSame") is True
 
 
-def test_a_run_that_dies_while_it_is_looked_at_is_shown_as_interrupted(person: Person) -> None:
+def test_a_run_that_dies_while_its_page_is_open_becomes_interrupted(person: Person) -> None:
     run = person.site.tell("make", kind="running_run")
     page = person.page()
     page.goto(person.site.run_url(run))
@@ -102,7 +102,7 @@ def test_a_run_that_dies_while_it_is_looked_at_is_shown_as_interrupted(person: P
     assert row(page, "Backfill delay classes").locator("td").first.inner_text() == "interrupted"
 
 
-def test_a_resumed_run_shows_both_of_its_attempts(person: Person) -> None:
+def test_a_resumed_run_shows_both_attempts(person: Person) -> None:
     run = person.site.tell("make", kind="resumed_run")
     page = person.page()
     page.goto(person.site.run_url(run))
@@ -131,7 +131,7 @@ def test_the_steps_are_reached_by_keyboard_in_their_order(person: Person) -> Non
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_all_texts_can_be_read_in_both_themes(person: Person, theme: str) -> None:
+def test_all_texts_have_enough_contrast_in_both_themes(person: Person, theme: str) -> None:
     page = person.page(color_scheme=theme)
     pages = [person.site.run_url(person.site.tell("make", kind=kind)) for kind in ("failed_run", "running_run")]
     for url in (*pages, f"{person.site.url}/admin/django_runbook/run/"):
@@ -141,7 +141,7 @@ def test_all_texts_can_be_read_in_both_themes(person: Person, theme: str) -> Non
         assert min(found) >= 4.5
 
 
-def test_a_narrow_window_needs_no_scrolling_to_the_side(person: Person) -> None:
+def test_a_narrow_window_needs_no_horizontal_scrolling(person: Person) -> None:
     page = person.page(viewport={"width": 400, "height": 800})
     page.goto(person.site.run_url(person.site.tell("make", kind="failed_run")))
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 400
@@ -149,7 +149,7 @@ def test_a_narrow_window_needs_no_scrolling_to_the_side(person: Person) -> None:
     assert page.get_by_role("row", name="rebuild_index").get_by_role("cell", name="failed", exact=True).count() == 1
 
 
-def test_no_column_of_the_list_of_runs_is_cut_off_beside_the_filters(person: Person) -> None:
+def test_no_column_of_the_list_of_runs_is_truncated(person: Person) -> None:
     for kind in ("failed_run", "resumed_run"):
         person.site.tell("make", kind=kind)
     person.site.tell("die", run=person.site.tell("make", kind="running_run"))
@@ -161,7 +161,7 @@ def test_no_column_of_the_list_of_runs_is_cut_off_beside_the_filters(person: Per
     assert page.evaluate(f"{cut}.length") == 0
 
 
-def test_nothing_moves_for_who_wants_no_motion(person: Person) -> None:
+def test_nothing_is_animated_with_reduced_motion(person: Person) -> None:
     run = person.site.tell("make", kind="running_run")
     page = person.page(reduced_motion="reduce")
     page.goto(person.site.run_url(run))
@@ -169,7 +169,7 @@ def test_nothing_moves_for_who_wants_no_motion(person: Person) -> None:
     assert bar.evaluate("bar => getComputedStyle(bar).animationName") == "none"
 
 
-def test_the_page_says_all_without_scripts(person: Person) -> None:
+def test_the_page_is_complete_without_scripts(person: Person) -> None:
     run = person.site.tell("make", kind="running_run")
     page = person.page(java_script_enabled=False)
     page.goto(person.site.run_url(run))

@@ -8,7 +8,7 @@ from django_runbook.results import RunStatus, StepStatus
 
 
 @pytest.mark.parametrize("status", sorted({RUNNING, *StepStatus, *RunStatus, formatting.IGNORED}))
-def test_every_status_has_a_word(status: str) -> None:
+def test_every_status_has_a_label(status: str) -> None:
     assert formatting.LABELS[status] in formatting.badge(status)
 
 
@@ -30,6 +30,6 @@ def test_stored_values_are_shown_as_text(value: object, text: str) -> None:
     assert formatting.value_text(value) == text
 
 
-def test_the_line_to_resume_can_be_pasted_into_a_shell() -> None:
+def test_the_resume_command_is_quoted_for_a_shell() -> None:
     run = Run(id="abc", runbook="my runbooks/it's.yml")
     assert formatting.resume_line(run) == """python manage.py run_runbook 'my runbooks/it'"'"'s.yml' --resume abc"""

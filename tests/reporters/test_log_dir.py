@@ -24,7 +24,7 @@ def files(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text() for path in sorted(folder.rglob("*.log"))}
 
 
-def test_each_command_has_a_file_with_all_that_it_wrote(tmp_path: Path) -> None:
+def test_each_command_has_a_file_with_its_complete_output(tmp_path: Path) -> None:
     reporter = log_dir.build(tmp_path / "logs")
     tell(reporter, CONCURRENT)
     reporter.close()
@@ -39,7 +39,7 @@ def test_each_command_has_a_file_with_all_that_it_wrote(tmp_path: Path) -> None:
     }
 
 
-def test_lines_are_there_at_once_in_the_order_of_both_streams(tmp_path: Path) -> None:
+def test_lines_of_both_streams_are_written_immediately_and_in_order(tmp_path: Path) -> None:
     reporter = log_dir.build(tmp_path)
     tell(reporter, [CONCURRENT[0], started("a"), wrote("a", "out"), wrote("a", "err ü", "stderr"), wrote("a", "out")])
     assert files(tmp_path) == {f"{FOLDER}/001-a.log": f"{START}a\nout\nerr ü\nout\n"}
@@ -47,7 +47,7 @@ def test_lines_are_there_at_once_in_the_order_of_both_streams(tmp_path: Path) ->
     assert files(tmp_path)[f"{FOLDER}/001-a.log"].endswith("out\n=== interrupted\n")
 
 
-def test_attempts_are_told_apart(tmp_path: Path) -> None:
+def test_attempts_are_separated(tmp_path: Path) -> None:
     retry = events.AttemptFailed(at=AT, step_id="a", attempt=1, attempt_count=2, delay_seconds=2, failure=BUG)
     reporter = log_dir.build(tmp_path)
     tell(reporter, [CONCURRENT[0], started("a"), wrote("a", "one"), retry, wrote("a", "two"), finished("a")])
@@ -56,7 +56,7 @@ def test_attempts_are_told_apart(tmp_path: Path) -> None:
     )
 
 
-def test_a_step_that_begins_again_with_its_group_goes_on_in_its_file(tmp_path: Path) -> None:
+def test_a_step_of_a_retried_group_appends_to_its_file(tmp_path: Path) -> None:
     once = [started("a"), wrote("a", "line"), finished("a", StepStatus.FAILED)]
     reporter = log_dir.build(tmp_path)
     tell(reporter, [CONCURRENT[0], *once, started("b"), finished("b"), *once])
@@ -64,7 +64,7 @@ def test_a_step_that_begins_again_with_its_group_goes_on_in_its_file(tmp_path: P
     assert files(tmp_path)[f"{FOLDER}/001-a.log"].count("line\n") == 2
 
 
-def test_no_id_leads_out_of_the_folder_or_to_the_file_of_another_step(tmp_path: Path) -> None:
+def test_no_id_escapes_the_directory_or_reaches_the_file_of_another_step(tmp_path: Path) -> None:
     ids = [
         "../../evil",
         "/etc/evil",
@@ -95,7 +95,7 @@ def test_no_id_leads_out_of_the_folder_or_to_the_file_of_another_step(tmp_path: 
     ]
 
 
-def test_only_its_user_can_read_it(tmp_path: Path) -> None:
+def test_only_the_user_of_the_run_can_read_the_files(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         reporter = log_dir.build(tmp_path / "logs")
@@ -107,13 +107,13 @@ def test_only_its_user_can_read_it(tmp_path: Path) -> None:
     assert modes == {0o700, 0o600}
 
 
-def test_the_folder_of_another_run_is_never_written_to(tmp_path: Path) -> None:
+def test_an_existing_directory_is_never_used_for_a_run(tmp_path: Path) -> None:
     (tmp_path / FOLDER).symlink_to(tmp_path)
     with pytest.raises(FileExistsError):
         log_dir.build(tmp_path)(CONCURRENT[0])
 
 
-def test_a_directory_that_cannot_be_made_is_a_warning_of_the_run(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_a_warning_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     errors, good = io.StringIO(), io.StringIO()
     reporter = log_dir.build(tmp_path / "file" / "logs")

@@ -83,7 +83,7 @@ def test_a_reporter_is_chosen_by_its_stream(monkeypatch: pytest.MonkeyPatch) -> 
         reporters.build(name, stream=io.StringIO()).close()
 
 
-def test_a_terminal_that_cannot_show_every_character_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_without_unicode_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.TextIOWrapper):
         def isatty(self) -> bool:
             return True
@@ -93,7 +93,7 @@ def test_a_terminal_that_cannot_show_every_character_gets_plain_lines(monkeypatc
     assert reporters.choose(Terminal(io.BytesIO(), encoding="UTF-8")) == "rich"
 
 
-def test_a_job_of_github_actions_is_told_by_its_environment_on_the_output_of_the_process_only(
+def test_a_github_actions_job_is_detected_only_on_standard_output_of_the_process(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     class StandardOutput(io.StringIO):
@@ -123,7 +123,7 @@ class Broken:
         raise BrokenPipeError("nobody reads")
 
 
-def test_a_reporter_that_fails_is_told_of_once_closed_and_dropped() -> None:
+def test_a_failing_reporter_is_reported_once_closed_and_disabled() -> None:
     errors, good, broken = io.StringIO(), io.StringIO(), Broken()
     fan_out = FanOut([broken, PlainReporter(good)], errors=errors)
     for event in RUN:
@@ -134,7 +134,7 @@ def test_a_reporter_that_fails_is_told_of_once_closed_and_dropped() -> None:
     assert "failed: " in good.getvalue()
 
 
-def test_the_failure_of_a_critical_listener_is_the_callers() -> None:
+def test_the_failure_of_a_critical_listener_is_raised() -> None:
     def refuse(event: Event) -> None:
         raise OSError("disk full")
 
@@ -142,7 +142,7 @@ def test_the_failure_of_a_critical_listener_is_the_callers() -> None:
         FanOut([], critical=[refuse], errors=io.StringIO())(RUN[0])
 
 
-def test_nothing_that_happens_beside_the_steps_is_reported_after_the_summary() -> None:
+def test_no_event_from_outside_the_steps_is_reported_after_the_summary() -> None:
     stream = io.StringIO()
     fan_out = FanOut([PlainReporter(stream)], errors=io.StringIO())
     retaken = events.LockRetaken(at=AT, name="nightly")
@@ -163,7 +163,7 @@ def test_handlers_that_were_not_due_are_not_counted() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(reporters.REPORTERS))
-def test_a_pipe_that_nobody_reads_ends_the_reporter_and_not_the_run(name: str) -> None:
+def test_a_closed_pipe_stops_the_reporter_but_not_the_run(name: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     # Nothing is left in the buffer of the pipe, so that closing it has nothing to write.
@@ -179,7 +179,7 @@ def test_a_pipe_that_nobody_reads_ends_the_reporter_and_not_the_run(name: str) -
 
 
 @pytest.mark.parametrize("name", ["plain", "github"])
-def test_a_line_break_in_a_name_begins_no_line(name: str) -> None:
+def test_a_line_break_in_a_name_starts_no_line(name: str) -> None:
     forged = "Two\n::error::forged\r\nforged: nothing happened"
     listed = [
         events.RunStarted(at=AT, run_id="1", name=forged, file="daily.yml", step_count=1),
@@ -199,7 +199,7 @@ def test_a_line_break_in_a_name_begins_no_line(name: str) -> None:
 
 @pytest.mark.parametrize("verbosity", [0, 1, 2, 3])
 @pytest.mark.parametrize("name", sorted(reporters.REPORTERS))
-def test_a_run_that_failed_ends_with_the_line_that_resumes_it(name: str, verbosity: int) -> None:
+def test_a_failed_run_ends_with_the_command_line_that_resumes_it(name: str, verbosity: int) -> None:
     stream = io.StringIO()
     reporter = reporters.build(name, stream=stream, verbosity=verbosity)
     tell(reporter, RUN)
@@ -226,7 +226,7 @@ def test_a_resumed_run_says_so_in_its_first_line(name: str) -> None:
     assert first.removeprefix("runbook: ") == "Daily: resuming run 1f0d898b, attempt 2, 3 completed steps (daily.yml)"
 
 
-def test_a_very_long_message_is_cut_in_the_line_of_its_step() -> None:
+def test_a_very_long_message_is_truncated_in_the_line_of_its_step() -> None:
     failed = Failure(error_type="ValueError", message="x" * 100_000, exit_code=1)
     assert phrases.failure(failed) == f"ValueError: {'x' * 999}…"
 
@@ -241,7 +241,7 @@ def test_a_failed_check_names_the_first_problem_once_and_no_frame() -> None:
 
 
 @pytest.mark.parametrize("library", ["/usr/lib/python3.13/pathlib.py", "<frozen os>", "<frozen importlib._bootstrap>"])
-def test_the_place_of_an_error_is_the_last_frame_that_is_not_a_librarys(library: str) -> None:
+def test_the_place_of_an_error_is_the_last_frame_outside_libraries(library: str) -> None:
     frames = (
         'T\n  File "/x/django_runbook/executors/calling.py", line 1, in invoke\n'
         '  File "/srv/app/commands/load.py", line 2, in handle\n'
