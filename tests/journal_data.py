@@ -210,7 +210,7 @@ def running_run(**columns: Any) -> Run:
     rows.group("data", 4.0, None, name="Load data", status=RUNNING)
     rows.step(
         "backfill",
-        # Long enough after what ended before it that a page is not told of that again.
+        # Long enough after the previous step that a page does not receive that one again.
         16.0,
         None,
         name="Backfill delay classes",

@@ -34,7 +34,7 @@ OURS = (Run, StepRun, Checkpoint, FailedRow, FinishedKey)
 
 
 class FakeLocks:
-    """The locks of the runs that these tests store; ``probe`` says of each name whether it is held."""
+    """The locks of the runs of these tests; ``probe`` returns whether a lock is held."""
 
     identity = journal_data.LOCKS
 
@@ -46,7 +46,7 @@ class FakeLocks:
 
 
 class FakeLock:
-    """A lock that can be asked about, and no more."""
+    """A lock that can only be probed."""
 
     def __init__(self, name: str, probe: Callable[[str], Probe]) -> None:
         self.name = name
@@ -56,24 +56,24 @@ class FakeLock:
         return self._probe(self.name)
 
 
-asked_for_real = project_locks.new_lock
+real_new_lock = project_locks.new_lock
 
 
 @pytest.fixture(autouse=True)
 def free_locks(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The ids of the runs whose process is gone; those of all others live."""
+    """The IDs of the runs whose process is dead; all others are alive."""
     free = set[str]()
     use(monkeypatch, lambda name: Probe.FREE if name.split()[1] in free else Probe.HELD)
     return free
 
 
 def use(monkeypatch: pytest.MonkeyPatch, probe: Callable[[str], Probe]) -> None:
-    """Have the admin ask these locks."""
+    """Make the admin check these locks."""
     monkeypatch.setattr(project_locks, "new_lock", lambda: FakeLocks(probe))
 
 
 def client_of(*models: type[Any], is_staff: bool = True) -> Client:
-    """A client of a person who may view these models, and nothing else."""
+    """A client of a user who may view only these models."""
     user = User.objects.create_user(f"person-{User.objects.count()}", is_staff=is_staff)
     codes = [f"view_{model._meta.model_name}" for model in models]
     user.user_permissions.set(Permission.objects.filter(codename__in=codes))
@@ -108,7 +108,7 @@ def html(client: Client, url: str) -> str:
 
 
 def row_of(page: str, step_id: str) -> str:
-    """The row of a step whose name is its id."""
+    """The row of a step whose name is its ID."""
     rows: list[str] = re.findall(r"<tr id=.*?</tr>", page)
     return next(row for row in rows if f"<bdi>{step_id}</bdi>" in row)
 
@@ -224,11 +224,11 @@ def test_unavailable_locks_leave_the_status_unchanged(client: Client, monkeypatc
 def test_the_locks_of_the_settings_are_checked(
     client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch, setting: dict[str, object]
 ) -> None:
-    monkeypatch.setattr(project_locks, "new_lock", asked_for_real)
-    identity = asked_for_real().identity
+    monkeypatch.setattr(project_locks, "new_lock", real_new_lock)
+    identity = real_new_lock().identity
     settings.RUNBOOK = {**settings.RUNBOOK, **setting}
     journal_data.running_run(lock_backend=identity)
-    # No process has ever taken its lock here.
+    # No process on this host has ever held its lock.
     assert statuses_of(html(client, LIST)) == ["running"]
 
 
@@ -254,7 +254,7 @@ def test_the_list_takes_as_many_queries_for_many_runs_as_for_few(
     for _ in range(60):
         journal_data.new_run()
     journal_data.running_run()
-    # Session, person, two for permissions; how many, the page of runs, and the runbooks to filter by.
+    # Session, user, two for permissions; the count, the page of runs, and the runbooks of the filter.
     with django_assert_max_num_queries(8) as queries:
         html(client, LIST)
     counted = [query for query in queries.captured_queries if "COUNT(*)" in query["sql"]]
@@ -320,7 +320,7 @@ def test_times_include_their_zone(client: Client, settings: Settings) -> None:
 
 @pytest.mark.parametrize("kind", ["run", "step"])
 def test_pages_have_their_heading_in_their_content(client: Client, kind: str) -> None:
-    """Themes draw Django's own title elsewhere, or not at all."""
+    """Themes draw Django's title in another place, or not at all."""
     run = journal_data.failed_run()
     page = html(client, url_of(run) if kind == "run" else step_url(run, "migrate"))
     assert page.count("<h1") - page.count('<h1 id="site-name">') == 1
@@ -422,7 +422,7 @@ def test_too_many_attempts_omit_successful_ones(client: Client, monkeypatch: pyt
     run = journal_data.wide_run(60, status="failed")
     journal_data.Writer(run).step("bad", 60, 61, status="failed")
     page = html(client, url_of(run))
-    # What failed is shown, and the first ones of those that went well.
+    # Failed attempts are shown, and the first successful ones.
     assert "11 successful steps are omitted" in page
     assert "60 succeeded, 1 failed" in page
     assert re.findall(r"<bdi>Step (\d+)</bdi>", page) == [str(number) for number in range(49)]
@@ -525,7 +525,7 @@ def test_the_live_view_returns_only_rows_that_may_have_changed(client: Client) -
     assert since
     answer = client.get(live_of(run), {"since": since[1]}).json()
     names = [re.search("<bdi>(.*?)</bdi>", row["html"]) for row in answer["rows"]]
-    # What is at work, and what ended a moment ago; not `migrate`.
+    # The running steps and the one that just ended; not `migrate`.
     assert [name and name[1] for name in names] == ["Load data", "Backfill delay classes", "later"]
     assert answer["is_finished"] is False
     assert answer["counts"] == "2 succeeded, 1 running"
@@ -618,7 +618,7 @@ def test_the_list_of_steps_redirects_to_the_runs(client: Client) -> None:
     assert (response.status_code, response["Location"]) == (302, LIST)
 
 
-# -- what the journal itself writes ---------------------------------------------------------------------------------------
+# -- a recorded run ---------------------------------------------------------------------------------------
 
 REAL = """
 secrets: [HUSH]
@@ -772,7 +772,7 @@ def test_staff_without_permissions_see_nothing() -> None:
     assert "Runbooks" not in html(client, "/admin/")
 
 
-@pytest.mark.parametrize("make", [Client, lambda: client_of(*OURS, is_staff=False)], ids=["nobody", "no staff"])
+@pytest.mark.parametrize("make", [Client, lambda: client_of(*OURS, is_staff=False)], ids=["anonymous", "no staff"])
 def test_other_users_are_redirected_to_the_login(make: Callable[[], Client]) -> None:
     client = make()
     assert [client.get(url).status_code for url in all_urls()] == [302] * 7

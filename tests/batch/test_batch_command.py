@@ -69,7 +69,7 @@ EACH = [
 
 
 def kill_at_the_points(engine: Engine, command: type[CountItems], kill_at: Callable[[int], bool]) -> None:
-    """Calls ``kill_at``, which says whether the process came to that point, for points up to the end, and all near it."""
+    """Calls ``kill_at`` for points up to the end, and for all points near it; it returns whether the process reached the point."""
     first = 1 + (VENDORS.index(engine.vendor) + (CountItems, CountBatches, MarkItems).index(command)) % STRIDE
     number = first
     while kill_at(number):
@@ -87,7 +87,7 @@ def test_killed_at_each_statement_every_row_is_done_once(engine: Engine, command
         with engine.forked(dies_at(number, engine, engine.work(command(), "--batch-size", 2))) as child:
             code = child.wait()
         assert code in {0, KILLED}
-        # What is killed after its last commit has finished: started again, it would begin anew.
+        # A process that is killed after its last commit has finished: the next one would start over.
         if code == KILLED and not engine.is_finished():
             assert engine.are_counts_right(), f"at point {number}"
             assert engine.run(command(), "--batch-size", 2) == 0
@@ -126,7 +126,7 @@ def test_under_a_run_key_every_row_is_done_once_also_where_it_was_killed_after_i
 
 def test_killed_at_random_every_row_is_done_once(engine: Engine, settings: Any) -> None:
     command = CountItems()
-    # A lock that is left behind ends the next start with 75.
+    # A lock that was not released ends the next start with 75.
     command.lock_name = f"killed on {engine.alias}"
     lock_wait = "0s"
     if engine.vendor != "sqlite":

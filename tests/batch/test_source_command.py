@@ -56,11 +56,11 @@ def test_what_becomes_of_a_failed_row_is_told(
     sqlite.fill(3)
     bad = pks(sqlite)[1]
     failing_command = command(failing(bad))
-    told: list[str] = []
-    monkeypatch.setattr(failing_command, "write_message", told.append)
+    reported: list[str] = []
+    monkeypatch.setattr(failing_command, "write_message", reported.append)
     with pytest.raises(CommandError, match=r"1 failed|1 would fail"):
         call(sqlite, failing_command, "--max-errors", 1, *tokens)
-    assert told == [f"batchapp.Item {bad}: ValueError: {bad} is bad; {words}"]
+    assert reported == [f"batchapp.Item {bad}: ValueError: {bad} is bad; {words}"]
 
 
 def test_a_stop_rolls_back_a_command_that_is_one_transaction(sqlite: Engine) -> None:

@@ -347,8 +347,8 @@ def test_a_report_of_very_many_steps_is_no_book(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_run_that_is_not_recorded_is_not_reported_as_another_one(tmp_path: Path) -> None:
     made("other.yml", days=0, status=RUNNING, host=socket.gethostname(), pid=os.getpid())
-    told = run(tmp_path, "steps: [mail_run_report --to ops@example.com]", no_journal=True)
-    assert "this run is not recorded" in told.result("mail_run_report")["failure"]["message"]
+    failed = run(tmp_path, "steps: [mail_run_report --to ops@example.com]", no_journal=True)
+    assert "this run is not recorded" in failed.result("mail_run_report")["failure"]["message"]
     assert mail.outbox == []
 
 
@@ -386,11 +386,11 @@ def test_addresses_are_those_that_mail_takes(address: str) -> None:
 
 def test_a_mail_that_cannot_be_sent_is_told_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(message: object) -> None:
-        raise ConnectionRefusedError("nobody listens")
+        raise ConnectionRefusedError("connection refused")
 
     made("a.yml", days=1)
     monkeypatch.setattr(mail.EmailMessage, "send", refuse)
-    with pytest.raises(CommandError, match=r"could not mail the report of a.yml to ops@.*: nobody listens"):
+    with pytest.raises(CommandError, match=r"could not mail the report of a.yml to ops@.*: connection refused"):
         call_command("mail_run_report", "--to", "ops@example.com")
 
 

@@ -1,4 +1,4 @@
-"""Old rows: which of them are deleted, with what, and what is said of it."""
+"""Rows in the database, deleted rows and a summary out."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_batch_that_is_done_again_counts_once() -> None:
 
 
 class Marked(QuerySet[Session]):
-    """Keeps what is deleted, and says so in a way of its own."""
+    """Marks rows instead of deleting them, and returns another result."""
 
     def delete(self) -> Any:
         return self.update(session_data="deleted", expire_date=timezone.now())

@@ -1,4 +1,4 @@
-"""What is waited for, until when, and what is said of it."""
+"""Targets in, reports and the exit code out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CACHES = {
 
 
 class Forgetful(BaseCache):
-    """Swallows its errors, as some backends can be told to."""
+    """Swallows its errors, as some backends can be configured to."""
 
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         super().__init__(params)
@@ -82,7 +82,7 @@ def wait_for(*tokens: str, **options: Any) -> list[str]:
 
 @pytest.mark.django_db(databases=["default", "replica"])
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "output"),
     [
         pytest.param("database", ['database "default" is available'], id="one"),
         pytest.param("cache nothing", ['cache "nothing" is available'], id="a cache that keeps nothing by design"),
@@ -99,8 +99,8 @@ def wait_for(*tokens: str, **options: Any) -> list[str]:
         ),
     ],
 )
-def test_what_is_there_is_told_of(words: str, said: list[str]) -> None:
-    assert wait_for(*words.split()) == said
+def test_what_is_there_is_told_of(words: str, output: list[str]) -> None:
+    assert wait_for(*words.split()) == output
 
 
 @pytest.mark.parametrize(

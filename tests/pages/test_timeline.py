@@ -35,8 +35,8 @@ def run_of(seconds: float | None = 100, **more: Any) -> Run:
 
 def timeline(run: Run, *attempts: Attempt, now: float | None = None, is_dead: bool = False) -> Timeline:
     moment = None if now is None else at(now)
-    frame = RowContext(now=moment, is_dead=is_dead, url_of=lambda pk: f"/{pk}/", failed_rows={})
-    return timeline_of(run, attempts, frame)
+    context = RowContext(now=moment, is_dead=is_dead, url_of=lambda pk: f"/{pk}/", failed_rows={})
+    return timeline_of(run, attempts, context)
 
 
 def order(*attempts: Attempt) -> list[str]:
@@ -115,7 +115,7 @@ def test_a_retried_step_shows_its_whole_duration_and_each_attempt_its_own() -> N
     (row,) = timeline(run_of(), *tried).rows
     assert (row.duration, row.attempts_text) == ("1m30s", "3 attempts")
     assert [bar.text.rpartition(", ")[2] for bar in row.bars] == ["10s", "5.0s", "15s"]
-    # Of an attempt of the run that died nothing was measured.
+    # An attempt of a dead run has no measured duration.
     (row,) = timeline(run_of(), *tried[:2]).rows
     assert row.duration == "45s"
 

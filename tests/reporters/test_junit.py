@@ -12,12 +12,12 @@ from django_runbook import events
 from django_runbook.events import Event
 from django_runbook.reporters import junit
 from django_runbook.results import Role, RunResult, RunStatus, StepStatus
-from tests.reporters.scenes import AT, BUG, CONCURRENT, RUN, WRONG, ended, finished, started, tell, wrote
+from tests.reporters.scenes import AT, BUG, CONCURRENT, RUN, WRONG, ended, finished, send, started, wrote
 
 
 def written(path: Path, listed: Iterable[Event]) -> ElementTree.Element:
     reporter = junit.build(path)
-    tell(reporter, listed)
+    send(reporter, listed)
     reporter.close()
     return ElementTree.parse(path).getroot()
 

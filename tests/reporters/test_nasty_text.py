@@ -28,7 +28,7 @@ IDS = {"step_id", "group_ids", "status", "role"}
 
 
 def filled(kind: type, **values: Any) -> Any:
-    """Return an instance with the nasty text in each field for a text, but for ids, which the runner makes."""
+    """Return an instance with the nasty text in each string field except IDs, which the runner generates."""
     hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
         hint = str(hints[field.name])
@@ -70,7 +70,7 @@ def scene() -> Iterator[events.Event]:
     yield events.RunFinished(at=AT, result=run)
 
 
-def tell(reporter: Any, *, is_file: bool = False) -> None:
+def send(reporter: Any, *, is_file: bool = False) -> None:
     errors = io.StringIO()
     files = {"--file": reporter} if is_file else {}
     emit = FanOut([] if is_file else [reporter], files=files, errors=errors, mask=masker([SECRET]))
@@ -90,7 +90,7 @@ def check(text: str) -> None:
 
 
 def obeyed(text: str) -> Iterator[str]:
-    """Yield the lines in which GitHub looks for commands."""
+    """Yield the lines that GitHub searches for commands."""
     end = ""
     for line in text.splitlines():
         if not end:
@@ -113,7 +113,7 @@ def test_no_reporter_shows_hidden_characters(
 ) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     stream = io.StringIO()
-    tell(reporters.build(name, stream=stream, verbosity=verbosity))
+    send(reporters.build(name, stream=stream, verbosity=verbosity))
     check(stream.getvalue())
     if name == "github":
         check((tmp_path / "summary.md").read_text())
@@ -122,7 +122,7 @@ def test_no_reporter_shows_hidden_characters(
 
 def test_json_lines_contain_no_hidden_characters() -> None:
     stream = io.StringIO()
-    tell(reporters.build("jsonl", stream=stream))
+    send(reporters.build("jsonl", stream=stream))
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert len(lines) == len(list(scene()))
     check(json.dumps(lines, ensure_ascii=False))
@@ -131,7 +131,7 @@ def test_json_lines_contain_no_hidden_characters() -> None:
 @pytest.mark.parametrize("name", reporters.FILES)
 def test_no_file_contains_hidden_characters(name: str, tmp_path: Path) -> None:
     path = tmp_path / "report"
-    tell(reporters.build_file(name, str(path)), is_file=True)
+    send(reporters.build_file(name, str(path)), is_file=True)
     written = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
     assert written
     for one in written:

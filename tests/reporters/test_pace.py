@@ -1,4 +1,4 @@
-"""Progress in, words on it out."""
+"""Progress in, pace out."""
 
 from __future__ import annotations
 

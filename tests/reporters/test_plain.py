@@ -12,13 +12,13 @@ from django_runbook import events
 from django_runbook.events import Event
 from django_runbook.reporters.plain import PlainReporter
 from django_runbook.results import RunResult, RunStatus, StepStatus
-from tests.reporters.scenes import AT, BUG, CONCURRENT, RUN, ended, finished, progressed, started, tell, wrote
+from tests.reporters.scenes import AT, BUG, CONCURRENT, RUN, ended, finished, progressed, send, started, wrote
 
 
 def plain(listed: Iterable[Event], *, verbosity: int = 1) -> str:
     stream = io.StringIO()
     reporter = PlainReporter(stream, verbosity=verbosity)
-    tell(reporter, listed)
+    send(reporter, listed)
     return stream.getvalue()
 
 
@@ -46,9 +46,9 @@ run 1f0d898b failed; resume with: python manage.py run_runbook daily.yml --resum
 
 
 def test_plain_at_verbosity_0_shows_only_problems() -> None:
-    told = plain(RUN, verbosity=0)
-    assert "One" not in told
-    assert "FAILED   Two" in told
+    output = plain(RUN, verbosity=0)
+    assert "One" not in output
+    assert "FAILED   Two" in output
     assert (
         plain(
             [RUN[0], RUN[3], events.RunFinished(at=AT, result=RunResult(status=RunStatus.SUCCEEDED, exit_code=0))],
@@ -59,23 +59,23 @@ def test_plain_at_verbosity_0_shows_only_problems() -> None:
 
 
 def test_plain_at_verbosity_2_shows_everything_immediately() -> None:
-    told = plain(RUN, verbosity=2)
-    assert "    | quiet please\n" in told
-    assert "  run      fail --code=3\n" in told
-    assert "    Traceback\n" in told
+    output = plain(RUN, verbosity=2)
+    assert "    | quiet please\n" in output
+    assert "  run      fail --code=3\n" in output
+    assert "    Traceback\n" in output
 
 
 def test_plain_keeps_head_and_tail_of_long_output() -> None:
     lines = [events.StepOutputWritten(at=AT, step_id="two", stream="stdout", line=f"line {n}") for n in range(1000)]
-    told = plain([RUN[8], *lines, RUN[11]])
-    assert "| line 19\n    | ... 940 lines omitted ...\n    | line 960\n" in told
-    assert told.count("\n") < 80
+    output = plain([RUN[8], *lines, RUN[11]])
+    assert "| line 19\n    | ... 940 lines omitted ...\n    | line 960\n" in output
+    assert output.count("\n") < 80
 
 
 def test_plain_never_fails_on_the_encoding_of_its_stream() -> None:
     raw = io.BytesIO()
     reporter = PlainReporter(io.TextIOWrapper(raw, encoding="ascii"))
-    tell(reporter, RUN)
+    send(reporter, RUN)
     reporter.close()
     assert b"\\xfc" in raw.getvalue()
 
@@ -109,13 +109,13 @@ failed: 2 succeeded, 1 failed in 2.0s, exit code 1
 
 
 def test_plain_shows_only_the_output_of_the_failed_item() -> None:
-    told = plain(CONCURRENT)
+    output = plain(CONCURRENT)
     assert (
         "  ! FAILED   Import[3] (import[3], 1.2s): ValueError: oops\n    | first of 3\n    | second of 3\n    File"
-        in told
+        in output
     )
-    assert "of 1\n" not in told
-    assert "of 2\n" not in told
+    assert "of 1\n" not in output
+    assert "of 2\n" not in output
 
 
 def test_plain_separates_the_output_of_attempts() -> None:
@@ -133,8 +133,8 @@ def test_plain_separates_the_output_of_attempts() -> None:
 
 def test_plain_discards_the_earlier_output_of_a_step_in_a_retried_group() -> None:
     failed = finished("two", StepStatus.FAILED, failure=BUG)
-    told = plain([started("two"), wrote("two", "first time"), failed, started("two"), wrote("two", "second"), failed])
-    assert told.count("first time") == told.count("second") == 1
+    output = plain([started("two"), wrote("two", "first time"), failed, started("two"), wrote("two", "second"), failed])
+    assert output.count("first time") == output.count("second") == 1
 
 
 def test_plain_reports_the_awaited_lock_and_why_nothing_was_run() -> None:
@@ -169,15 +169,15 @@ def test_plain_reports_progress_at_most_every_ten_seconds() -> None:
 
 def test_progress_without_a_total_and_of_a_resumed_step_has_the_current_pace() -> None:
     listed = [progressed("fill", 1_000_000 + second, None, seconds=second) for second in range(0, 61, 5)]
-    told = plain([started("fill"), *listed])
-    assert "  progress fill: 1,000,060, 1.0/s\n" in told
+    output = plain([started("fill"), *listed])
+    assert "  progress fill: 1,000,060, 1.0/s\n" in output
 
 
 @pytest.mark.parametrize("verbosity", [1, 2])
 def test_plain_shows_partial_output_if_the_run_is_aborted(verbosity: int) -> None:
     stream = io.StringIO()
     reporter = PlainReporter(stream, verbosity=verbosity)
-    tell(reporter, CONCURRENT[:11])
+    send(reporter, CONCURRENT[:11])
     reporter.close()
     reporter.close()
     assert stream.getvalue().endswith(
@@ -193,7 +193,7 @@ def test_plain_at_verbosity_0_reports_a_run_with_a_warning() -> None:
 
 
 def test_plain_shows_each_concurrent_group_in_one_piece() -> None:
-    """Children of two groups that end in turn stand below their own group, and each error once."""
+    """Interleaved steps of two groups are below their own group, with each error once."""
     top, left, right = ("parallel",), ("parallel", "left"), ("parallel", "right")
     inner = (*right, "inner")
     inside = replace(BUG, message='step "r2": oops', cause='"R2" (r2)')
@@ -232,9 +232,9 @@ def test_plain_shows_each_concurrent_group_in_one_piece() -> None:
     )
     cut = io.StringIO()
     reporter = PlainReporter(cut)
-    tell(reporter, listed[:8])
+    send(reporter, listed[:8])
     reporter.close()
-    # What a run that breaks off had written is shown too.
+    # An aborted run shows its output too.
     assert "ok       R1 (r1, 1.2s)" in cut.getvalue()
 
 
@@ -258,7 +258,7 @@ def test_plain_writes_nothing_between_a_question_and_its_answer() -> None:
     reporter(events.ConfirmationRequested(at=AT, step_id="two", text="Sure?"))
     stream.write("two: Sure? [y/N] ")
     asked = stream.getvalue()
-    tell(reporter, [events.HistoryAwaited(at=AT, reason="away"), finished("one")])
+    send(reporter, [events.HistoryAwaited(at=AT, reason="away"), finished("one")])
     assert stream.getvalue() == asked
     reporter(events.ConfirmationEnded(at=AT, step_id="two"))
     lines = stream.getvalue()[len(asked) :].splitlines()
@@ -268,7 +268,7 @@ def test_plain_writes_nothing_between_a_question_and_its_answer() -> None:
 def test_plain_shows_deferred_lines_if_the_run_is_aborted_during_a_question() -> None:
     stream = io.StringIO()
     reporter = PlainReporter(stream)
-    tell(reporter, [events.ConfirmationRequested(at=AT, step_id="two", text="Sure?"), finished("one")])
+    send(reporter, [events.ConfirmationRequested(at=AT, step_id="two", text="Sure?"), finished("one")])
     assert stream.getvalue() == ""
     reporter.close()
     assert stream.getvalue().split()[0] == "ok"

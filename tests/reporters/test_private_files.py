@@ -1,4 +1,4 @@
-"""Files of a run are private, and nobody in a shared folder can redirect them."""
+"""Files of a run are private, and no link in a shared directory can redirect them."""
 
 from __future__ import annotations
 

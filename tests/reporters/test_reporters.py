@@ -1,4 +1,4 @@
-"""What all reporters share: the choice of one, words, JSON lines, and what becomes of one that fails."""
+"""Behaviour that all reporters share: selection, phrases, JSON lines and failures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from django_runbook.reporters.fan_out import FanOut
 from django_runbook.reporters.github import GitHubReporter
 from django_runbook.reporters.plain import PlainReporter
 from django_runbook.results import Failure, Role, RunResult, RunStatus, StepStatus
-from tests.reporters.scenes import ADVICE, AT, RUN, finished, result, tell
+from tests.reporters.scenes import ADVICE, AT, RUN, finished, result, send
 
 
 def test_jsonl_is_one_flushed_object_a_line_with_a_version() -> None:
@@ -33,7 +33,7 @@ def test_jsonl_is_one_flushed_object_a_line_with_a_version() -> None:
 
 
 def test_jsonl_has_the_names_of_each_event() -> None:
-    # Whoever changes this changes what programs read: raise jsonl.VERSION where a name goes or means something else.
+    # Programs read these names: increase jsonl.VERSION if a name is removed or changes its meaning.
     names = {
         jsonl.name_of(kind): [
             field.name for field in dataclasses.fields(kind) if field.name not in {"at", "clock_seconds"}
@@ -116,11 +116,11 @@ class Broken:
         self.closed_count = 0
 
     def __call__(self, event: Event) -> None:
-        raise BrokenPipeError("nobody reads")
+        raise BrokenPipeError("the pipe is closed")
 
     def close(self) -> None:
         self.closed_count += 1
-        raise BrokenPipeError("nobody reads")
+        raise BrokenPipeError("the pipe is closed")
 
 
 def test_a_failing_reporter_is_reported_once_closed_and_disabled() -> None:
@@ -130,7 +130,7 @@ def test_a_failing_reporter_is_reported_once_closed_and_disabled() -> None:
         fan_out(event)
     fan_out.close()
     assert broken.closed_count == 1
-    assert errors.getvalue() == "Broken failed and was disabled: BrokenPipeError: nobody reads\n"
+    assert errors.getvalue() == "Broken failed and was disabled: BrokenPipeError: the pipe is closed\n"
     assert "failed: " in good.getvalue()
 
 
@@ -147,13 +147,13 @@ def test_no_event_from_outside_the_steps_is_reported_after_the_summary() -> None
     fan_out = FanOut([PlainReporter(stream)], errors=io.StringIO())
     retaken = events.LockRetaken(at=AT, name="nightly")
     fan_out.report_in_run(retaken)
-    told = stream.getvalue()
-    assert "nightly" in told
+    output = stream.getvalue()
+    assert "nightly" in output
     for event in RUN:
         fan_out(event)
     ended = stream.getvalue()
     fan_out.report_in_run(retaken)
-    assert stream.getvalue() == ended != told
+    assert stream.getvalue() == ended != output
 
 
 def test_handlers_that_were_not_due_are_not_counted() -> None:
@@ -166,7 +166,7 @@ def test_handlers_that_were_not_due_are_not_counted() -> None:
 def test_a_closed_pipe_stops_the_reporter_but_not_the_run(name: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    # Nothing is left in the buffer of the pipe, so that closing it has nothing to write.
+    # The pipe is unbuffered, so that closing it writes nothing.
     raw = os.fdopen(writing, "wb", buffering=0)
     stream, errors, good = io.TextIOWrapper(raw, encoding="utf-8", write_through=True), io.StringIO(), io.StringIO()
     fan_out = FanOut([reporters.build(name, stream=stream), PlainReporter(good)], errors=errors)
@@ -191,7 +191,7 @@ def test_a_line_break_in_a_name_starts_no_line(name: str) -> None:
     ]
     stream = io.StringIO()
     reporter = PlainReporter(stream, verbosity=2) if name == "plain" else GitHubReporter(stream, verbosity=2)
-    tell(reporter, listed)
+    send(reporter, listed)
     reporter.close()
     assert "forged" in stream.getvalue()
     assert not [line for line in stream.getvalue().splitlines() if line.startswith(("::error", "forged"))]
@@ -202,7 +202,7 @@ def test_a_line_break_in_a_name_starts_no_line(name: str) -> None:
 def test_a_failed_run_ends_with_the_command_line_that_resumes_it(name: str, verbosity: int) -> None:
     stream = io.StringIO()
     reporter = reporters.build(name, stream=stream, verbosity=verbosity)
-    tell(reporter, RUN)
+    send(reporter, RUN)
     reporter.close()
     last = stream.getvalue().splitlines()[-1]
     if name == "jsonl":
@@ -220,7 +220,7 @@ def test_a_resumed_run_says_so_in_its_first_line(name: str) -> None:
         at=AT, run_id="1f0d898b77", name="Daily", file="daily.yml", step_count=5, attempt=2, done_count=3
     )
     reporter = reporters.build(name, stream=stream)
-    tell(reporter, [start])
+    send(reporter, [start])
     reporter.close()
     first = stream.getvalue().splitlines()[0]
     assert first.removeprefix("runbook: ") == "Daily: resuming run 1f0d898b, attempt 2, 3 completed steps (daily.yml)"

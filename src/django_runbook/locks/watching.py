@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from django_runbook import wording
 from django_runbook.locks.base import Lock, LockState
 
 INTERVAL_SECONDS: Final = 1.0
@@ -61,7 +62,7 @@ def settle(
 
 def retaken(name: str) -> str:
     """Return what to report of a lock that was acquired again."""
-    return f'the lock "{name}" was lost and acquired again; as far as is known, nobody else had it meanwhile'
+    return wording.lock_retaken(name)
 
 
 def lost(name: str) -> str:

@@ -61,10 +61,10 @@ def test_progress_under_a_limit_is_that_of_this_run(
     monkeypatch.setattr(progress_outputs.CallbackOutput, "interval_seconds", 0)
     sqlite.fill(9)
     call(sqlite, CountItems(), "--limit", 3)
-    told: list[tuple[int, int | None, int]] = []
-    call(sqlite, CountItems(), "--batch-size", 2, *tokens, progress=lambda *numbers: told.append(numbers))
+    reported: list[tuple[int, int | None, int]] = []
+    call(sqlite, CountItems(), "--batch-size", 2, *tokens, progress=lambda *numbers: reported.append(numbers))
     # Before it is counted, the first one has no total.
-    assert [(done, total or told[-1][1], failed) for done, total, failed in dict.fromkeys(told)] == counts
+    assert [(done, total or reported[-1][1], failed) for done, total, failed in dict.fromkeys(reported)] == counts
 
 
 def test_the_lines_of_progress_name_the_command(sqlite: Engine) -> None:
@@ -208,11 +208,11 @@ def test_rows_are_counted_when_somebody_needs_to_know(
 
 def test_what_is_counted_late_is_the_whole_work(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress_outputs.CallbackOutput, "interval_seconds", 0.0)
-    told: list[tuple[int, int | None, int]] = []
+    reported: list[tuple[int, int | None, int]] = []
     sqlite.fill(4)
     call(sqlite, CountItems(), "--batch-size", 1, "--limit", 2)
-    call(sqlite, CountItems(), "--batch-size", 1, progress=lambda *counts: told.append(counts))
-    assert told == [(2, None, 0), (3, 4, 0), (4, 4, 0), (4, 4, 0)]
+    call(sqlite, CountItems(), "--batch-size", 1, progress=lambda *counts: reported.append(counts))
+    assert reported == [(2, None, 0), (3, 4, 0), (4, 4, 0), (4, 4, 0)]
 
 
 class Uncountable(CountItems):
@@ -236,14 +236,14 @@ def test_work_that_cannot_be_counted_is_done(
 ) -> None:
     monkeypatch.setattr(progress_outputs.CallbackOutput, "interval_seconds", 0.0)
     monkeypatch.setattr(Uncountable, "transaction_per", transaction_per)
-    told: list[tuple[int, int | None, int]] = []
+    reported: list[tuple[int, int | None, int]] = []
     engine.fill(4)
     with pytest.raises(CommandError, match="a share in --max-errors needs the number of rows"):
         call(engine, Uncountable(), "--max-errors", "1%")
-    _, err = call(engine, Uncountable(), "--batch-size", 2, progress=lambda *counts: told.append(counts))
+    _, err = call(engine, Uncountable(), "--batch-size", 2, progress=lambda *counts: reported.append(counts))
     assert engine.problems(4) == []
     assert err.count("the rows cannot be counted") == 1
-    assert told[1:3] == [(2, None, 0), (4, None, 0)]
+    assert reported[1:3] == [(2, None, 0), (4, None, 0)]
 
 
 def test_a_last_look_counts_a_failed_row_once(sqlite: Engine) -> None:

@@ -36,7 +36,7 @@ def test_the_call_of_a_runner_that_has_finished_is_not_done_again(sqlite: Engine
 @pytest.mark.parametrize(
     ("by_hand", "count"),
     [([()], 1), ([("--restart",)], 2), ([(), ()], 2), ([("--limit", 2), ()], 1), ([(), ("--limit", 2), ()], 2)],
-    ids=["finished", "begun anew", "done again", "in two runs", "done again in two runs"],
+    ids=["finished", "started over", "done again", "in two runs", "done again in two runs"],
 )
 @pytest.mark.parametrize("tokens", [(), ("--shard", "1/1")])
 def test_the_call_of_a_runner_that_somebody_finishes_by_hand_is_not_done_again(

@@ -41,11 +41,11 @@ def test_a_row_that_failed_is_recorded_although_the_database_is_away_for_a_momen
     sqlite.fill(9)
     bad = pks(sqlite)[4]
     failing_command = command(failing(bad))
-    told: list[str] = []
-    monkeypatch.setattr(failing_command, "write_message", told.append)
+    reported: list[str] = []
+    monkeypatch.setattr(failing_command, "write_message", reported.append)
     with pytest.raises(CommandError, match="1 failed; --retry-failed"):
         call(sqlite, failing_command, "--max-errors", 5, "--batch-size", 4)
-    assert told.count(f"batchapp.Item {bad}: ValueError: {bad} is bad; recorded as failed") == 1
+    assert reported.count(f"batchapp.Item {bad}: ValueError: {bad} is bad; recorded as failed") == 1
     assert [next(rest, None) for rest in failures.values()] == [None, None]
     assert FailedRow.objects.using(sqlite.alias).count() == 1
     assert list(Item.objects.using(sqlite.alias).exclude(count=1).values_list("pk", flat=True)) == [bad]

@@ -19,7 +19,7 @@ from tests.batchapp.models import Item
 
 
 def call(engine: Engine, command: CountItems, *tokens: object, **options: Any) -> tuple[str, str]:
-    """What a command says on its standard output and on its standard error."""
+    """The standard output and standard error of a command."""
     out, err = io.StringIO(), io.StringIO()
     words = (*map(str, tokens), "--database", engine.alias, "--verbosity", "0")
     call_command(command, *words, stdout=out, stderr=err, **options)
@@ -138,12 +138,12 @@ def test_restart_starts_over_only_what_has_another_key(sqlite: Engine) -> None:
 
 def test_a_limit_is_for_each_call_and_the_key_for_all_of_the_work(sqlite: Engine) -> None:
     sqlite.fill(5)
-    said = [
+    outputs = [
         call(sqlite, CountItems(), "--run-key", "monday", "--limit", 2, "--batch-size", 2)[0].split(";")[0].strip()
         for _ in range(4)
     ]
-    assert said[0] == "2 done"
-    assert said[-1] == "0 done"
+    assert outputs[0] == "2 done"
+    assert outputs[-1] == "0 done"
     assert counts(sqlite) == [1] * 5
 
 

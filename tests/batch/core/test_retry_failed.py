@@ -54,11 +54,11 @@ def test_a_row_that_failed_is_told_once(
 ) -> None:
     sqlite.fill(9)
     failing_command = command(failing(pks(sqlite)[4]))
-    told: list[str] = []
-    monkeypatch.setattr(failing_command, "write_message", told.append)
+    reported: list[str] = []
+    monkeypatch.setattr(failing_command, "write_message", reported.append)
     with pytest.raises(CommandError, match="1 failed"):
         call(sqlite, failing_command, "--max-errors", 1)
-    assert len(told) == 1
+    assert len(reported) == 1
 
 
 @BOTH
@@ -153,14 +153,14 @@ def test_a_failed_row_whose_transaction_cannot_be_committed_stays_recorded(sqlit
 
 
 class Mended(MarkItems):
-    """Can do row 50 once row 60 is done, when a row behind its cursor makes it look again."""
+    """Can do row 50 once row 60 is done, when a row before its cursor requires a final pass."""
 
     engine: Engine
     directory: Path
     is_retry = False
 
     def process_item(self, item: Item) -> None:
-        if item.pk == 50 and not (self.directory / "mended").exists():
+        if item.pk == 50 and not (self.directory / "fixed").exists():
             raise ValueError("bad")
         super().process_item(item)
         if self.is_retry:
@@ -168,9 +168,9 @@ class Mended(MarkItems):
             wait_until(lambda: is_waiting(self.engine), what="the last look")
 
     def throttle(self) -> None:
-        if not (self.directory / "mended").exists() and Item.objects.using(self.database).get(pk=60).is_done:
+        if not (self.directory / "fixed").exists() and Item.objects.using(self.database).get(pk=60).is_done:
             Item.objects.using(self.database).create(pk=45)
-            (self.directory / "mended").touch()
+            (self.directory / "fixed").touch()
             wait_until((self.directory / "retrying").exists, what="the retry")
 
 
@@ -187,7 +187,7 @@ def test_a_failed_row_that_a_last_look_meets_while_it_is_retried_is_done_once(
     options = ("--batch-size", 1, "--max-errors", 1)
     assert engine.run(run, "--shard", "1/2", *options) == 0
     with engine.forked(engine.work(run, "--shard", "2/2", *options)) as child:
-        wait_until((tmp_path / "mended").exists, what="the last row")
+        wait_until((tmp_path / "fixed").exists, what="the last row")
         assert engine.run(retry, "--retry-failed") == 0
         child.wait()
     assert engine.problems(7) == []

@@ -55,7 +55,7 @@ def exit_code_of(command: GracefulCommand, **options: Any) -> Any:
     try:
         call_command(command, **options)
     except (SystemExit, CommandError) as error:
-        # A storm goes on: it does not change how the process ends.
+        # Further signals do not change how the process ends.
         for number in SIGNALS:
             assert callable(signal.getsignal(number))
             raise_signal(number)

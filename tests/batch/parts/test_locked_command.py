@@ -155,8 +155,8 @@ def test_a_lock_that_nobody_else_had_is_acquired_again_and_reported_once() -> No
     command = Command(lose)
     call_command(command)
     assert command.seen == [True]
-    told = f'the lock "{NAME}" was lost and acquired again; as far as is known, nobody else had it meanwhile\n'
-    assert command.stderr.getvalue() == told
+    reported = f'the lock "{NAME}" was lost and acquired again; no other process is known to have held it in between\n'
+    assert command.stderr.getvalue() == reported
 
 
 def test_a_lock_that_is_lost_at_the_very_end_is_acquired_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +178,7 @@ def take_away(command: Any) -> None:
 def test_a_lost_lock_is_a_failure_although_the_work_is_done() -> None:
     with pytest.raises(CommandError, match=f'the lock "{NAME}" was lost, so another run may be at work') as caught:
         call_command(Command(take_away))
-    # Not 75, which says that nothing was run.
+    # Not 75, which means that nothing was run.
     assert caught.value.returncode == 1
     assert isinstance(caught.value.__cause__, LockLost)
 

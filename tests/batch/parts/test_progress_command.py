@@ -96,10 +96,10 @@ def test_short_work_is_never_counted_and_has_its_total_at_its_end() -> None:
 
 
 def test_short_work_that_was_left_has_no_total() -> None:
-    told: list[tuple[int, int | None, int]] = []
-    for _ in islice(track("abc", total=lambda: 3, report=lambda *counts: told.append(counts)), 2):
+    reported: list[tuple[int, int | None, int]] = []
+    for _ in islice(track("abc", total=lambda: 3, report=lambda *counts: reported.append(counts)), 2):
         pass
-    assert told == [(0, None, 0), (1, None, 0)]
+    assert reported == [(0, None, 0), (1, None, 0)]
 
 
 def test_a_given_total_is_taken() -> None:
@@ -117,18 +117,18 @@ def test_between_the_first_and_the_last_time_the_interval_is_kept() -> None:
 
 
 def test_an_item_after_which_the_loop_was_left_does_not_count() -> None:
-    told: list[tuple[int, int | None, int]] = []
-    for _ in islice(track("abc", report=lambda *counts: told.append(counts)), 2):
+    reported: list[tuple[int, int | None, int]] = []
+    for _ in islice(track("abc", report=lambda *counts: reported.append(counts)), 2):
         pass
-    assert told == [(0, 3, 0), (1, 3, 0)]
+    assert reported == [(0, 3, 0), (1, 3, 0)]
 
 
 def test_an_exception_in_the_loop_closes_the_progress_at_once() -> None:
-    told: list[tuple[int, int | None, int]] = []
+    reported: list[tuple[int, int | None, int]] = []
     with pytest.raises(ZeroDivisionError):  # noqa: PT012 - the loop is what raises
-        for item in track([1, 0], report=lambda *counts: told.append(counts)):
+        for item in track([1, 0], report=lambda *counts: reported.append(counts)):
             1 / item
-    assert told[-1] == (1, 2, 0)
+    assert reported[-1] == (1, 2, 0)
 
 
 def test_rate_and_time_left_leave_out_what_an_earlier_process_did() -> None:
@@ -183,11 +183,11 @@ class Plain(BaseCommand):
 
 
 def told_by(command: BaseCommand) -> Iterator[tuple[int, int | None, int]]:
-    told: list[tuple[int, int | None, int]] = []
+    reported: list[tuple[int, int | None, int]] = []
     errors = io.StringIO()
-    call_command(command, stderr=errors, progress=lambda *counts: told.append(counts))
+    call_command(command, stderr=errors, progress=lambda *counts: reported.append(counts))
     assert errors.getvalue() == ""
-    yield from told
+    yield from reported
 
 
 @pytest.mark.parametrize("command", [Tracking(), Plain()], ids=["inherited", "plain"])
@@ -247,7 +247,7 @@ def on_terminal(code: str, **environ: str) -> str:
     while True:
         try:
             piece = os.read(leader, 65536)
-        except OSError:  # Linux says so at the end of a terminal's output
+        except OSError:  # raised by Linux at the end of a terminal's output
             break
         if not piece:
             break

@@ -19,7 +19,7 @@ from tests.batch.file_commands import BOTH, ByBatch, ByRow, call, change, expect
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[IO[bytes]]:
-    """The files that a command opens: whoever keeps the command or its error, they are to be closed."""
+    """The files that a command opens; they must be closed even while the command or its error is still referenced."""
     files: list[IO[bytes]] = []
     really_open = records._opened
 
@@ -63,7 +63,7 @@ def test_a_stop_in_the_middle_closes_the_file(
     command = ByRow()
     command.look = lambda key: command.request_stop("enough") if key == "key 3" else None
     call(sqlite, command, path, "--batch-size", 2)
-    # The next run begins to read anew, from the start.
+    # The next run reads from the start.
     command.look = lambda key: command.request_stop("enough") if key == "key 5" else None
     call(sqlite, command, path, "--batch-size", 2)
     assert [file.closed for file in opened] == [True, True]
@@ -96,13 +96,13 @@ def test_a_retry_in_the_middle_closes_the_file(sqlite: Engine, tmp_path: Path, o
     ("bad", "changes"),
     [
         pytest.param([3], {"delete": [5]}, id="deleted"),
-        pytest.param([3], {"insert": [5], "mend": [5]}, id="inserted"),
+        pytest.param([3], {"insert": [5], "fix": [5]}, id="inserted"),
         pytest.param([3], {"insert": [2]}, id="inserted-far-before"),
         pytest.param([3, 4], {"delete": [5, 6]}, id="two-deleted"),
-        pytest.param([3, 4], {"delete": [5], "mend": [6]}, id="deleted-and-mended"),
+        pytest.param([3, 4], {"delete": [5], "fix": [6]}, id="deleted-and-fixed"),
         pytest.param(range(3, 17), {"delete": range(5, 19)}, id="many-deleted"),
         pytest.param([18], {"delete": [20]}, id="last-but-one-deleted"),
-        pytest.param([19], {"insert": [2], "mend": [21]}, id="inserted-before-the-last"),
+        pytest.param([19], {"insert": [2], "fix": [21]}, id="inserted-before-the-last"),
     ],
 )
 def test_a_line_that_may_be_another_one_than_failed_is_not_done(
@@ -120,7 +120,7 @@ def test_a_line_that_may_be_another_one_than_failed_is_not_done(
     assert failed.count() == len(bad)
     assert "fix bad lines in place" in failed.first().error  # type: ignore[union-attr]  # there is one
     path.write_text(before)
-    change(path, mend=[number + 2 for number in bad])
+    change(path, fix=[number + 2 for number in bad])
     call(sqlite, ByRow(), path, "--retry-failed")
     assert keys(sqlite) == expected(20)
 
@@ -143,7 +143,7 @@ def test_bad_lines_beside_each_other_are_done_as_they_are_mended(
     with pytest.raises(CommandError, match="failed"):
         call(sqlite, ByBatch(), path, "--max-errors", 20, "--batch-size", size)
     for number, step in enumerate(steps, start=1):
-        change(path, mend=step)
+        change(path, fix=step)
         with pytest.raises(CommandError) if number < len(steps) else contextlib.nullcontext():
             call(sqlite, ByBatch(), path, "--retry-failed")
     assert keys(sqlite) == expected(20)
@@ -154,9 +154,9 @@ def test_bad_lines_that_are_all_mended_can_be_done_a_few_at_a_time(sqlite: Engin
     with pytest.raises(CommandError, match="3 failed"):
         call(sqlite, ByRow(), path, "--max-errors", 3)
     write(path, 20)
-    told = [call(sqlite, ByRow(), path, "--retry-failed", "--limit", 1)[0] for _ in range(3)]
+    reported = [call(sqlite, ByRow(), path, "--retry-failed", "--limit", 1)[0] for _ in range(3)]
     left = [f"1 done; {count} not retried; --retry-failed continues with them\n" for count in (2, 1)]
-    assert told == [*left, "1 done\n"]
+    assert reported == [*left, "1 done\n"]
     assert keys(sqlite) == expected(20)
 
 
@@ -167,7 +167,7 @@ def test_a_block_of_bad_lines_may_be_mended_in_any_order_and_done_a_few_at_a_tim
     path = write(tmp_path / "rows.csv", 30, bad=range(3, 3 + count))
     with pytest.raises(CommandError, match=f"{count} failed"):
         call(sqlite, ByRow(), path, "--max-errors", count)
-    # All but the first are mended, and done; then the first is.
+    # All lines but the first are fixed and done; then the first one is.
     write(path, 30, bad=[3])
     with pytest.raises(CommandError, match="1 failed"):
         call(sqlite, ByRow(), path, "--retry-failed")

@@ -34,12 +34,12 @@ def test_rows_that_leave_the_filter_or_come_into_it_are_not_skipped(engine: Engi
     engine.fill(50)
     last = pks(engine)[-1]
 
-    def meanwhile(item: Item) -> None:
+    def concurrently(item: Item) -> None:
         if item.pk % 10 == 0:
             Item.objects.using(engine.alias).filter(pk=item.pk + 7).delete()
             Item.objects.using(engine.alias).create()
 
-    call(engine, MarkItems(meanwhile), "--batch-size", 4)
+    call(engine, MarkItems(concurrently), "--batch-size", 4)
     count = Item.objects.using(engine.alias).count()
     assert pks(engine)[-1] > last
     assert engine.problems(count) == []
