@@ -49,7 +49,7 @@ def test_one_bad_row_among_thousands_is_recorded_and_done_later(sqlite: Engine, 
 
 
 @BOTH
-def test_a_row_that_failed_is_told_once(
+def test_a_failed_row_is_reported_once(
     sqlite: Engine, monkeypatch: pytest.MonkeyPatch, command: type[CountItems]
 ) -> None:
     sqlite.fill(9)
@@ -62,7 +62,7 @@ def test_a_row_that_failed_is_told_once(
 
 
 @BOTH
-def test_a_failed_row_that_is_gone_is_not_done(sqlite: Engine, command: type[CountItems]) -> None:
+def test_a_deleted_failed_row_is_not_done(sqlite: Engine, command: type[CountItems]) -> None:
     sqlite.fill(4)
     bad = pks(sqlite)[1]
     with pytest.raises(CommandError, match="1 failed"):
@@ -72,7 +72,7 @@ def test_a_failed_row_that_is_gone_is_not_done(sqlite: Engine, command: type[Cou
     assert (out, err) == ("0 done\n", f"batchapp.Item {bad} no longer exists, or no longer needs to be done\n")
 
 
-def test_a_record_that_is_gone_when_its_row_fails_again_is_not_missed(
+def test_a_deleted_record_does_not_matter_when_its_row_fails_again(
     sqlite: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sqlite.fill(3)
@@ -86,7 +86,7 @@ def test_a_record_that_is_gone_when_its_row_fails_again_is_not_missed(
     assert not FailedRow.objects.using(sqlite.alias).exists()
 
 
-def test_a_failed_row_that_is_gone_is_told(sqlite: Engine) -> None:
+def test_a_deleted_failed_row_is_reported(sqlite: Engine) -> None:
     sqlite.fill(3)
     bad = pks(sqlite)[1]
     with pytest.raises(CommandError):
@@ -96,7 +96,7 @@ def test_a_failed_row_that_is_gone_is_told(sqlite: Engine) -> None:
     assert not FailedRow.objects.using(sqlite.alias).exists()
 
 
-def test_a_retry_that_ends_early_says_how_many_are_left(sqlite: Engine) -> None:
+def test_an_interrupted_retry_reports_the_remaining_rows(sqlite: Engine) -> None:
     sqlite.fill(5)
     bad = pks(sqlite)[:3]
     with pytest.raises(CommandError, match="3 failed"):
@@ -113,7 +113,7 @@ def test_a_retry_that_ends_early_says_how_many_are_left(sqlite: Engine) -> None:
     assert sqlite.problems(5) == []
 
 
-def test_a_failed_row_is_waited_for_by_a_command_that_skips_what_is_locked(postgresql: Engine) -> None:
+def test_a_retry_waits_for_a_locked_row_although_the_command_skips_locked_rows(postgresql: Engine) -> None:
     postgresql.fill(3)
     with pytest.raises(CommandError, match="1 failed"):
         call(postgresql, Skipping(failing(pks(postgresql)[1])), "--max-errors", 1)
@@ -124,7 +124,7 @@ def test_a_failed_row_is_waited_for_by_a_command_that_skips_what_is_locked(postg
     assert not [sql for sql in locking if "SKIP LOCKED" in sql]
 
 
-def test_a_row_whose_record_cannot_be_deleted_is_not_tried_again_at_once(
+def test_a_row_with_an_undeletable_record_is_not_retried_immediately(
     without_table: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_table.fill(3)
@@ -141,7 +141,7 @@ def test_a_row_whose_record_cannot_be_deleted_is_not_tried_again_at_once(
     assert without_table.problems(3) == []
 
 
-def test_a_failed_row_whose_transaction_cannot_be_committed_stays_recorded(sqlite: Engine) -> None:
+def test_a_failed_row_with_a_failing_commit_stays_recorded(sqlite: Engine) -> None:
     sqlite.fill(3)
     with pytest.raises(CommandError, match="1 failed"):
         call(sqlite, CountItems(failing(pks(sqlite)[2])), "--max-errors", 1)
@@ -175,7 +175,7 @@ class Mended(MarkItems):
 
 
 @pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])
-def test_a_failed_row_that_a_last_look_meets_while_it_is_retried_is_done_once(
+def test_a_failed_row_in_a_final_pass_and_a_retry_is_done_once(
     request: pytest.FixtureRequest, vendor: str, tmp_path: Path
 ) -> None:
     engine: Engine = request.getfixturevalue(vendor)
