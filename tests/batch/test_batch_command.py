@@ -22,7 +22,7 @@ from tests.batchapp.models import (
 
 @BOTH
 @pytest.mark.parametrize("count", [0, 1, 2, 4, 5])
-def test_each_row_is_done_once_and_the_checkpoint_cleared(
+def test_each_row_is_done_once_and_the_checkpoint_is_deleted(
     sqlite: Engine, command: type[CountItems], count: int
 ) -> None:
     sqlite.fill(count)
@@ -47,7 +47,7 @@ def test_a_batch_size_is_exact(sqlite: Engine, command: type[CountItems]) -> Non
     assert counts == [3, 6, 7]
 
 
-def test_a_command_without_work_is_told(sqlite: Engine) -> None:
+def test_a_command_without_work_is_reported(sqlite: Engine) -> None:
     class Idle(Unlocked):
         def get_queryset(self) -> QuerySet[Item]:
             return Item.objects.all()
@@ -99,7 +99,7 @@ def test_killed_at_each_statement_every_row_is_done_once(engine: Engine, command
 
 
 @pytest.mark.parametrize(("engine", "command"), EACH, indirect=["engine"])
-def test_under_a_run_key_every_row_is_done_once_also_where_it_was_killed_after_its_last_commit(
+def test_under_a_run_key_every_row_is_done_once_even_if_killed_after_the_last_commit(
     engine: Engine, command: type[CountItems]
 ) -> None:
     tokens = ("--batch-size", 2, "--run-key", "2026-01-31")

@@ -93,7 +93,7 @@ def test_runs_of_one_runbook(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{"limit": -1}, {"limit": 10**30}, {"run": ""}])
-def test_what_cannot_be_shown_is_refused(options: dict[str, Any]) -> None:
+def test_an_invalid_option_value_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(CommandError) as caught:
         call_command("show_runs", **options)
     assert caught.value.returncode == 2
@@ -109,7 +109,7 @@ def test_a_run_is_shown_with_its_steps(tmp_path: Path) -> None:
     assert "- three (noop): not_run" in text
 
 
-def test_a_run_that_died_shows_its_step_as_interrupted_with_both_answers(tmp_path: Path) -> None:
+def test_a_dead_run_shows_its_step_as_interrupted_with_both_options(tmp_path: Path) -> None:
     run(tmp_path, FAILING)
     Run.objects.update(status=RUNNING, finished_at=None)
     StepRun.objects.filter(step_id="two").update(status=RUNNING, finished_at=None, message="")
@@ -133,14 +133,14 @@ def test_the_output_of_a_step_is_shown(tmp_path: Path) -> None:
     assert json.loads(show("--run", run_id, "--step", "two", "--format", "json"))["error_type"] == "ValueError"
 
 
-def test_numbers_that_json_does_not_have_are_texts(tmp_path: Path) -> None:
+def test_numbers_that_json_lacks_are_strings(tmp_path: Path) -> None:
     run(tmp_path, """steps: [{id: odd, command: 'say "{\\"a\\": [NaN, -Infinity, 1.5]}"', capture: json}]""")
     words = ("--run", Run.objects.get().pk, "--step", "odd", "--format", "json")
     shown = json.loads(show(*words), parse_constant=pytest.fail)
     assert shown["output"] == [{"a": ["NaN", "-Infinity", 1.5]}]
 
 
-def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path) -> None:
+def test_a_run_with_a_dead_process_is_interrupted(tmp_path: Path) -> None:
     run(tmp_path, FAILING)
     row = die("one")
     assert "interrupted" in show()
@@ -152,7 +152,7 @@ def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path) -> None:
         lock.release()
 
 
-def test_a_run_that_took_another_lock_may_be_running(tmp_path: Path, settings: Settings) -> None:
+def test_a_run_with_another_lock_backend_may_be_running(tmp_path: Path, settings: Settings) -> None:
     run(tmp_path, FAILING)
     die("one")
     folder = tmp_path / "elsewhere"
@@ -164,7 +164,7 @@ def test_a_run_that_took_another_lock_may_be_running(tmp_path: Path, settings: S
     assert "running" in show()
 
 
-def test_runs_are_listed_by_the_status_that_is_shown(tmp_path: Path) -> None:
+def test_runs_are_filtered_by_their_displayed_status(tmp_path: Path) -> None:
     for status in ("succeeded", "refused", "failed"):
         made(f"{status}.yml", days=1, status=status)
         assert [line.split()[1] for line in show("--status", status).splitlines()[1:]] == [f"{status}.yml"]
@@ -176,7 +176,7 @@ def test_runs_are_listed_by_the_status_that_is_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [("--run", "x"), ("--step", "one")], ids=["run", "step"])
-def test_what_is_not_there_is_told(words: tuple[str, ...]) -> None:
+def test_a_missing_run_or_step_is_reported(words: tuple[str, ...]) -> None:
     with pytest.raises(CommandError) as caught:
         show(*words)
     assert caught.value.returncode == 2
@@ -190,7 +190,7 @@ def test_what_is_not_there_is_told(words: tuple[str, ...]) -> None:
     ],
     ids=["no Redis", "no folder"],
 )
-def test_where_no_lock_can_be_asked_a_run_is_what_it_says(settings: Settings, lock: dict[str, Any]) -> None:
+def test_without_locks_a_run_has_its_stored_status(settings: Settings, lock: dict[str, Any]) -> None:
     row = made("a.yml", days=1, status=RUNNING)
     settings.RUNBOOK = {"LOCK": lock}
     assert "running" in show()
@@ -198,7 +198,7 @@ def test_where_no_lock_can_be_asked_a_run_is_what_it_says(settings: Settings, lo
 
 
 @pytest.mark.parametrize("words", [("show_runs",), ("prune_runs", "--dry-run")], ids=["show_runs", "prune_runs"])
-def test_a_setting_that_is_wrong_is_told(settings: Settings, words: tuple[str, ...]) -> None:
+def test_an_invalid_setting_is_reported(settings: Settings, words: tuple[str, ...]) -> None:
     settings.RUNBOOK = {"LOCK": "nonsense"}
     with pytest.raises(CommandError, match="nonsense") as caught:
         call_command(*words)
@@ -208,7 +208,7 @@ def test_a_setting_that_is_wrong_is_told(settings: Settings, words: tuple[str, .
 # -- prune_runs ------------------------------------------------------------------------------------------------------------
 
 
-def test_old_runs_are_deleted_with_their_steps_and_the_newest_stay() -> None:
+def test_old_runs_are_deleted_with_their_steps_and_the_newest_are_kept() -> None:
     old = [made("a.yml", days=100 + number) for number in range(3)]
     other = made("b.yml", days=400)
     new = made("a.yml", days=1)
@@ -217,7 +217,7 @@ def test_old_runs_are_deleted_with_their_steps_and_the_newest_stay() -> None:
     assert set(StepRun.objects.values_list("run", flat=True)) == {new.pk, old[0].pk, other.pk}
 
 
-def test_a_refused_run_takes_the_place_of_no_other() -> None:
+def test_a_refused_run_does_not_displace_another_one() -> None:
     old = [made("a.yml", days=100 + number) for number in range(3)]
     refused = [made("a.yml", days=days, status="refused") for days in (200, 101, 95, 1)]
     made("b.yml", days=100, status="refused")
@@ -225,7 +225,7 @@ def test_a_refused_run_takes_the_place_of_no_other() -> None:
     assert set(Run.objects.all()) == {old[0], old[1], refused[3]}
 
 
-def test_keys_of_finished_work_are_forgotten_with_the_runs_of_their_time() -> None:
+def test_finished_keys_are_pruned_with_the_runs_of_their_time() -> None:
     for days in (100, 1):
         at = timezone.now() - datetime.timedelta(days=days)
         FinishedKey.objects.create(scope="a", key_digest=str(days), run_key=str(days), command="x", finished_at=at)
@@ -233,13 +233,13 @@ def test_keys_of_finished_work_are_forgotten_with_the_runs_of_their_time() -> No
     assert FinishedKey.objects.get().run_key == "1"
 
 
-def test_by_default_a_hundred_of_each_stay() -> None:
+def test_by_default_a_hundred_runs_of_each_runbook_are_kept() -> None:
     made("a.yml", days=1000)
     assert prune() == "0 done\n"
     assert prune("--keep", "0") == "1 done\n"
 
 
-def test_a_run_that_is_at_work_stays() -> None:
+def test_a_running_run_is_kept() -> None:
     row, dead = (made("a.yml", days=100, status=RUNNING, owner=owner) for owner in ("a", "b"))
     lock, other = (factory.new_factory(conf.read(), what="")(each.lock_name) for each in (row, dead))
     other.acquire()
@@ -253,7 +253,7 @@ def test_a_run_that_is_at_work_stays() -> None:
     assert not StepRun.objects.filter(run=dead).exists()
 
 
-def test_a_run_whose_lock_is_out_of_sight_stays_and_is_not_taken_for_dead(
+def test_a_run_with_an_invisible_lock_is_kept_and_not_dead(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     row = made("a.yml", days=100, status=RUNNING)
@@ -266,7 +266,7 @@ def test_a_run_whose_lock_is_out_of_sight_stays_and_is_not_taken_for_dead(
     assert "running" in show()
 
 
-def test_a_run_that_is_resumed_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_concurrently_resumed_run_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     resumed, dead, failed = (
         made("a.yml", days=100, status=status, owner=owner)
         for status, owner in ((RUNNING, "a"), (RUNNING, "b"), ("failed", "c"))
@@ -294,7 +294,7 @@ def test_a_dry_run_deletes_nothing() -> None:
     assert Run.objects.count() == 1
 
 
-def test_a_time_before_all_times_is_refused() -> None:
+def test_a_date_out_of_range_is_refused() -> None:
     with pytest.raises(CommandError, match="older-than"):
         prune("--older-than", "99999999d")
     with pytest.raises(CommandError, match='"90" has no unit'):
@@ -329,7 +329,7 @@ def test_a_failed_run_is_reported_by_its_handler(tmp_path: Path, monkeypatch: py
     assert "s3cret" not in message.body
 
 
-def test_a_report_of_very_many_steps_is_no_book(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_of_very_many_steps_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mail_run_report, "_MAX_STEPS", 10)
     monkeypatch.setattr(mail_run_report, "_MAX_FAILURES", 3)
     row = made("a.yml", days=1, status="failed")
@@ -352,14 +352,14 @@ def test_a_run_that_is_not_recorded_is_not_reported_as_another_one(tmp_path: Pat
     assert mail.outbox == []
 
 
-def test_one_of_two_runs_on_a_host_reports_itself(tmp_path: Path) -> None:
+def test_each_of_two_runs_on_a_host_reports_itself(tmp_path: Path) -> None:
     made("other.yml", days=-1, status=RUNNING, host=socket.gethostname(), pid=os.getpid())
     run(tmp_path, "steps: [mail_run_report --to ops@example.com]")
     assert mail.outbox[0].subject == "[runbook] test: running"
 
 
 @pytest.mark.parametrize("asked", ["", "abc", "x"], ids=["empty", "of several", "of none"])
-def test_a_report_of_no_one_run_is_refused(asked: str) -> None:
+def test_a_report_of_an_ambiguous_or_unknown_run_is_refused(asked: str) -> None:
     for run_id in ("abc1", "abc2"):
         made("a.yml", days=1, id=run_id)
     with pytest.raises(CommandError, match="run") as caught:
@@ -369,7 +369,7 @@ def test_a_report_of_no_one_run_is_refused(asked: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["", "non sense", "@", "a@", "a\nb@example.com", "a@b\udcff.example", "Ops <root>"])
-def test_what_is_no_address_is_refused(address: str) -> None:
+def test_an_invalid_address_is_refused(address: str) -> None:
     for options in (("--to", address), ("--to", "ops@example.com", "--from", address)):
         with pytest.raises(CommandError, match="is not a valid email address"):
             call_command("mail_run_report", *options)
@@ -378,13 +378,13 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 @pytest.mark.parametrize(
     "address", ["ops@example.com", "Ops <ops@example.com>", "root@localhost", "ops@mail-1", "root"]
 )
-def test_addresses_are_those_that_mail_takes(address: str) -> None:
+def test_valid_addresses_are_accepted(address: str) -> None:
     made("a.yml", days=1)
     call_command("mail_run_report", "--to", address, stdout=io.StringIO())
     assert mail.outbox[0].to == [address]
 
 
-def test_a_mail_that_cannot_be_sent_is_told_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mail_that_cannot_be_sent_is_reported_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(message: object) -> None:
         raise ConnectionRefusedError("connection refused")
 
@@ -394,32 +394,32 @@ def test_a_mail_that_cannot_be_sent_is_told_with_the_reason(monkeypatch: pytest.
         call_command("mail_run_report", "--to", "ops@example.com")
 
 
-def test_what_no_terminal_and_no_mail_takes_is_written_out(tmp_path: Path) -> None:
+def test_characters_unfit_for_terminals_and_mails_are_escaped(tmp_path: Path) -> None:
     run(tmp_path, "params: {word: x}\nsteps: [fail]\n", param=["word=\udcff\x1b[31m\nred"])
     assert "  param     word = \\udcff red\n" in show("--run", Run.objects.get().pk)
     call_command("mail_run_report", "--to", "ops@example.com", stdout=io.StringIO())
     assert b"param" in mail.outbox[0].message().as_bytes()
 
 
-def test_the_newest_run_is_reported_elsewhere(tmp_path: Path) -> None:
+def test_outside_a_run_the_newest_run_is_reported(tmp_path: Path) -> None:
     run(tmp_path, "steps: [noop]")
     call_command("mail_run_report", "--to", "ops@example.com", stdout=io.StringIO())
     assert mail.outbox[0].subject == "[runbook] test: succeeded"
 
 
-def test_a_report_names_the_way_to_go_on_only_where_there_is_one(tmp_path: Path) -> None:
+def test_a_report_contains_the_resume_command_only_if_the_run_can_be_resumed(tmp_path: Path) -> None:
     run(tmp_path, "steps: [{command: fail, continue_on_error: true}]")
     call_command("mail_run_report", "--to", "ops@example.com", stdout=io.StringIO())
     assert mail.outbox[0].subject == "[runbook] test: fail failed"
     assert "--resume" not in mail.outbox[0].body
 
 
-def test_a_report_of_nothing_is_an_error() -> None:
+def test_a_report_without_a_run_is_an_error() -> None:
     with pytest.raises(CommandError, match="there is no run"):
         call_command("mail_run_report", "--to", "ops@example.com")
 
 
-def test_checkpoints_that_runs_left_behind_are_pruned_with_them() -> None:
+def test_finished_checkpoints_are_pruned_with_their_runs() -> None:
     at = timezone.now()
     for name, days in (("old", 100), ("new", 1)):
         finished_at = at - datetime.timedelta(days=days)

@@ -53,7 +53,7 @@ def test_a_dry_run_covers_the_rows_of_the_next_run(sqlite: Engine) -> None:
     assert call(sqlite, CountItems())[0] == "2 done (5 including earlier runs)\n"
 
 
-def test_a_dry_run_that_writes_nothing_has_no_transaction(without_table: Engine) -> None:
+def test_a_dry_run_that_writes_nothing_may_run_in_a_transaction_of_the_caller(without_table: Engine) -> None:
     without_table.fill(3)
     with transaction.atomic():
         assert call(without_table, CountItems(), "--dry-run")[0].startswith("3 would be done")
