@@ -36,6 +36,17 @@ demo: $(VENV)/.runtime-installed ## set up and run the example's runbook (RUNBOO
 test: $(VENV)/.development-installed ## set up and run the tests (ARGS="-k yaml")
 	@$(VENV_PYTHON) -m pytest $(WORKERS) $(ARGS)
 
+# Tests that start processes, connect to services or open a browser are marked as slow.
+.PHONY: test-fast
+test-fast: $(VENV)/.development-installed ## run the tests that need this process only
+	@$(VENV_PYTHON) -m pytest --numprocesses=2 --dist=worksteal -m "not slow" $(ARGS)
+
+# As many random examples, kills and seeds as a night has time for.
+DEEP := HYPOTHESIS_PROFILE=deep KILL_TEST_ROUNDS=100 RUNBOOK_KILL_ROUNDS=200 RUNBOOK_FUZZ_SEEDS=500
+.PHONY: test-deep
+test-deep: $(VENV)/.development-installed ## run the tests with many more random examples
+	@$(DEEP) $(VENV_PYTHON) -m pytest $(WORKERS) $(ARGS)
+
 # Every process that a test starts is measured too, which makes the suite nearly twice as slow. The report comes after a
 # failing suite as well, and the suite's exit code is kept.
 .PHONY: coverage

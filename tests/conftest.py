@@ -11,18 +11,19 @@ from django.conf import settings
 from hypothesis import settings as hypothesis_settings
 
 from django_runbook.process import isolation
+from tests import slowness
+from tests.examples import examples
 from tests.executors import processes
+from tests.patience import eventually, scaled
 
 hypothesis_settings.register_profile("default", deadline=None)
+hypothesis_settings.register_profile("deep", deadline=None, max_examples=examples(100))
 hypothesis_settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # The commands that tests start would write for the log of GitHub's runner, as they do for users.
 for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
     os.environ.pop(name, None)
-
-# A process that was killed is there for a moment more, until whoever started it has waited for it.
-PATIENCE_SECONDS = 5.0
 
 
 # The behaviour of a run does not depend on where its steps run, but for what the docs list.
@@ -32,18 +33,49 @@ BOTH_WAYS = {
     "tests.runner.test_calls",
     "tests.runner.test_data",
     "tests.runner.test_handlers",
-    "tests.runner.test_locks",
+    "tests.runner.test_locking",
     "tests.runner.test_loops",
     "tests.runner.test_questions",
     "tests.runner.test_run",
-    "tests.test_resume",
+    "tests.resume.test_all_wip",
 }
+
+
+# What their parameters name: services, and processes of their own for steps.
+SLOW_PARAMETERS = {"isolated", "postgresql", "mariadb", "redis"}
+# They start processes, or connect to services.
+SLOW_FIXTURES = {"postgresql", "mariadb", "server", "site", "chromium"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.module.__name__ in BOTH_WAYS:
         only = metafunc.definition.get_closest_marker("only")
         metafunc.parametrize("way", ["inline", "isolated"] if only is None else only.args, indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what says itself, by a parameter or a fixture, that it needs more than this process."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        named = {value for value in values if isinstance(value, str)}
+        if named & SLOW_PARAMETERS or SLOW_FIXTURES.intersection(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
+
+
+slowness.watch()
+
+
+def pytest_runtest_setup() -> None:
+    slowness.noted.clear()
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Fail a test that started a process, or connected to a service, and is not marked as slow."""
+    yield
+    if slowness.noted and item.get_closest_marker("slow") is None:
+        pytest.fail(f"it is not marked as slow: {', '.join(sorted(set(slowness.noted)))}", pytrace=False)
 
 
 @pytest.fixture(autouse=True)
@@ -67,10 +99,14 @@ def nothing_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.M
     mark = f"{os.getpid()}-{time.monotonic_ns()}"
     monkeypatch.setenv("MARK_OF_TEST", mark)
     yield
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while (left := [*processes.marked(mark), *processes.held_locks()]) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert left == []
+    left: list[str] = []
+
+    def is_nothing_left() -> bool:
+        left[:] = [*(processes.marked(mark) if slowness.noted else ()), *processes.held_locks()]
+        return not left
+
+    # A process that was killed is there for a moment more, until whoever started it has waited for it.
+    assert eventually(is_nothing_left, within=scaled(5), pause_seconds=0.05), left
 
 
 @pytest.fixture

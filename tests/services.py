@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from typing import NoReturn
@@ -12,6 +13,7 @@ import pytest
 import redis
 
 from tests import postgres_settings
+from tests.patience import scaled
 
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 
@@ -24,7 +26,7 @@ def _connect() -> psycopg.Connection[tuple[int]]:
         user=database["USER"],
         password=database["PASSWORD"],
         dbname=database["NAME"],
-        connect_timeout=3,
+        connect_timeout=math.ceil(scaled(3)),
     )
 
 
@@ -61,7 +63,7 @@ def require_mariadb() -> None:
 def require_redis() -> None:
     """The same for Redis."""
     try:
-        with redis.Redis.from_url(REDIS_URL, socket_timeout=3) as client:
+        with redis.Redis.from_url(REDIS_URL, socket_timeout=scaled(3)) as client:
             client.ping()
     except redis.RedisError as error:
         missing(f"Redis at {REDIS_URL} cannot be reached: {error}")

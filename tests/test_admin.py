@@ -455,6 +455,7 @@ def test_a_successful_step_disappears_from_a_full_page(client: Client, monkeypat
     assert json.loads(html(client, live_of(other)))["keys"] is None
 
 
+@pytest.mark.slow
 def test_fifty_thousand_steps_take_few_queries_and_show_the_first_ones(
     client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:

@@ -1,4 +1,4 @@
-"""What ``manage.py check`` says of the locks."""
+"""Runs the checks of settings and locks of ``manage.py check``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.locks.backends import alias_on
 
 
 class Own:
-    """A backend with a check of its own."""
+    """Makes locks, and has its own check."""
 
     def __init__(self, *, what: str) -> None:
         self.what = what
@@ -35,7 +35,7 @@ class Own:
 
 
 class Least:
-    """A lock of a project, and what makes it, that can do only the least."""
+    """Implements only the required methods of a lock and its backend."""
 
     name = ""
 
@@ -52,12 +52,12 @@ class Least:
         return True
 
     def release(self) -> None:
-        """Has nothing to give back."""
+        """Release nothing."""
 
 
 @pytest.fixture(autouse=True)
 def the_command_check_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks_of_ours, "_is_asked_by_check", lambda: True)
+    monkeypatch.setattr(checks_of_ours, "_is_run_by_check", lambda: True)
 
 
 def found(settings: Any, value: object) -> list[tuple[str, str]]:
@@ -73,7 +73,7 @@ def found(settings: Any, value: object) -> list[tuple[str, str]]:
         pytest.param("nowhere.Locks", 'the backend "nowhere.Locks" cannot be imported', id="no backend"),
     ],
 )
-def test_what_cannot_work_is_an_error(settings: Any, value: object, problem: str) -> None:
+def test_an_invalid_setting_is_an_error(settings: Any, value: object, problem: str) -> None:
     ((code, text),) = found(settings, value)
     assert code == "django_runbook.E002"
     assert problem in text
@@ -87,7 +87,7 @@ def test_redis_locks_without_the_package_are_an_error(settings: Any, monkeypatch
 
 
 @pytest.mark.parametrize("value", ["auto", "file", {"BACKEND": "redis", "OPTIONS": {"url": "redis://nowhere"}}])
-def test_what_works_is_not_told_of(settings: Any, value: object) -> None:
+def test_a_valid_setting_is_not_reported(settings: Any, value: object) -> None:
     assert found(settings, value) == []
 
 
@@ -107,17 +107,18 @@ def test_file_locks_with_a_database_on_another_host_are_a_warning(
     settings: Any, monkeypatch: pytest.MonkeyPatch, host: str, count: int
 ) -> None:
     monkeypatch.setitem(connections.settings["default"], "HOST", host)
-    told = found(settings, "file")
-    assert [code for code, _ in told] == ["django_runbook.W001"] * count
-    assert all(f'on another host, "{host}"' in text for _, text in told)
+    reported = found(settings, "file")
+    assert [code for code, _ in reported] == ["django_runbook.W001"] * count
+    assert all(f'on another host, "{host}"' in text for _, text in reported)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("changes", "count"), [({}, 0), ({"DISABLE_SERVER_SIDE_CURSORS": True}, 1)])
-def test_a_pooler_that_can_be_seen_is_told_of(settings: Any, changes: dict[str, Any], count: int) -> None:
+def test_a_connection_pooler_is_reported(settings: Any, changes: dict[str, Any], count: int) -> None:
     with alias_on("postgresql", **changes) as alias:
-        told = found(settings, {"BACKEND": "database", "OPTIONS": {"alias": alias}})
-    assert [code for code, _ in told] == ["django_runbook.I001"] * count
-    assert all("each held lock keeps one of its connections" in text for _, text in told)
+        reported = found(settings, {"BACKEND": "database", "OPTIONS": {"alias": alias}})
+    assert [code for code, _ in reported] == ["django_runbook.I001"] * count
+    assert all("each held lock keeps one of its connections" in text for _, text in reported)
 
 
 @pytest.mark.parametrize(
@@ -135,15 +136,15 @@ def test_redis_locks_that_clearing_a_cache_would_free_are_a_warning(
     settings: Any, location: object, count: int
 ) -> None:
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": location}}
-    told = found(settings, {"BACKEND": "redis", "OPTIONS": {"url": "redis://127.0.0.1:6379/0"}})
-    assert [code for code, _ in told] == ["django_runbook.W002"] * count
+    reported = found(settings, {"BACKEND": "redis", "OPTIONS": {"url": "redis://127.0.0.1:6379/0"}})
+    assert [code for code, _ in reported] == ["django_runbook.W002"] * count
 
 
-def test_a_backend_of_a_projects_own_has_its_say(settings: Any) -> None:
+def test_the_check_of_a_custom_backend_is_reported(settings: Any) -> None:
     assert found(settings, "tests.test_checks.Own") == [("own.W001", "asked by manage.py check")]
 
 
-def test_a_backend_that_can_do_only_the_least_is_a_warning(settings: Any) -> None:
+def test_a_minimal_custom_backend_is_a_warning(settings: Any) -> None:
     ((code, text),) = found(settings, "tests.test_checks.Least")
     assert code == "django_runbook.W003"
     assert text.startswith(
@@ -157,7 +158,7 @@ def test_file_locks_without_a_home_are_an_error(settings: Any, monkeypatch: pyte
         raise KeyError(uid)
 
     monkeypatch.setattr(pwd, "getpwuid", unknown)
-    # Those of a database in a file are beside it.
+    # Locks of a database in a file are next to it.
     monkeypatch.setitem(connections.settings["default"], "NAME", ":memory:")
     ((code, text),) = found(settings, value)
     assert code == "django_runbook.E002"
@@ -165,23 +166,23 @@ def test_file_locks_without_a_home_are_an_error(settings: Any, monkeypatch: pyte
     assert found(settings, {"BACKEND": "file", "OPTIONS": {"directory": "/tmp/a folder of the project"}}) == []
 
 
-def test_a_folder_that_cannot_be_made_is_an_error(settings: Any) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error(settings: Any) -> None:
     ((code, text),) = found(settings, {"BACKEND": "file", "OPTIONS": {"directory": "/dev/null/locks"}})
     assert code == "django_runbook.E002"
     assert "/dev/null/locks cannot be made" in text
 
 
-def test_a_command_that_is_not_there_is_not_idempotent(settings: Any) -> None:
+def test_an_unknown_idempotent_command_is_a_warning(settings: Any) -> None:
     settings.RUNBOOK = {"IDEMPOTENT": ["say", "clearsesions"]}
     (message,) = check_idempotent(None)
     assert (message.id, message.hint) == ("django_runbook.W004", 'Did you mean "clearsessions"?')
-    assert 'names "clearsesions", and there is no such command' in message.msg
+    assert 'names "clearsesions", but there is no such command' in message.msg
     assert check_idempotent([]) == []
     settings.RUNBOOK = {"IDEMPOTENT": 5}
     assert check_idempotent(None) == []
 
 
-def test_a_setting_that_cannot_be_read_is_told_of_once(settings: Any) -> None:
+def test_an_invalid_setting_is_reported_once(settings: Any) -> None:
     settings.RUNBOOK = {"LOCKS": "file"}
     assert check_locks(None) == []
 
@@ -192,12 +193,12 @@ def test_other_commands_and_checks_of_single_apps_are_not_slowed_down(
     settings.RUNBOOK = {"LOCK": "nowhere.Locks"}
     assert check_locks([]) == []
     monkeypatch.undo()
-    # Some step of this process may have imported it.
+    # Another test in this process may have imported it.
     importlib.import_module("django.core.management.commands.check")
     assert check_locks(None) == []
 
 
-def test_the_command_check_asks_and_others_do_not(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_command_check_gets_messages(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     settings.RUNBOOK = {"LOCK": "nowhere.Locks"}
     with pytest.raises(SystemCheckError, match="E002"):
@@ -205,7 +206,7 @@ def test_the_command_check_asks_and_others_do_not(settings: Any, monkeypatch: py
 
     class Other(BaseCommand):
         def handle(self, *args: Any, **options: Any) -> None:
-            """Has its checks run, as each command."""
+            """Runs system checks, as each command does."""
 
     call_command(Other(), skip_checks=False)
 

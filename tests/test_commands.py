@@ -15,6 +15,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.core.management.base import SystemCheckError
 
+from tests.patience import PATIENCE_SECONDS
 from tests.runner.support import run, start
 
 BAD = "steps:\n  - noop --verbosty 2\n"
@@ -121,6 +122,7 @@ def test_a_secret_is_masked_in_diagnostics_and_in_the_plan(tmp_path: Path, monke
     assert "hunter22" not in told.errors
 
 
+@pytest.mark.slow
 def test_the_exit_code_is_the_runs_where_nobody_reads(tmp_path: Path) -> None:
     process = start(tmp_path, "steps: [noop, say words, fail --code 3]", "--format", "plain")
     assert process.stdout is not None
@@ -128,11 +130,12 @@ def test_the_exit_code_is_the_runs_where_nobody_reads(tmp_path: Path) -> None:
     assert process.stderr is not None
     with process.stderr:
         errors = process.stderr.read()
-    assert process.wait(20) == 1
+    assert process.wait(PATIENCE_SECONDS) == 1
     assert errors.count("was disabled") == 1
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_nothing_is_imported_for_other_commands() -> None:
     code = (
         "import django, sys; django.setup(); from django.core.management import call_command; call_command('noop'); "
@@ -148,6 +151,7 @@ def _environ() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": paths, "DJANGO_SETTINGS_MODULE": "tests.settings"}
 
 
+@pytest.mark.slow
 def test_what_is_heavy_is_imported_when_it_is_used(tmp_path: Path) -> None:
     (tmp_path / "x.yml").write_text("steps: [noop]")
     code = (
@@ -167,7 +171,7 @@ def test_a_runbook_can_run_a_runbook_and_a_thread_can_run_one(tmp_path: Path) ->
     results: list[int] = []
     thread = threading.Thread(target=lambda: results.append(run(tmp_path, "steps: [noop]").exit_code))
     thread.start()
-    thread.join(20)
+    thread.join(PATIENCE_SECONDS)
     assert results == [0]
 
 
@@ -197,12 +201,13 @@ def test_plan_and_list(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "code"), [((), 0), (("--strict",), 1)], ids=["plain", "strict"])
 def test_a_report_that_cannot_be_written_is_a_warning_of_the_run(
     tmp_path: Path, options: tuple[str, ...], code: int
 ) -> None:
     process = start(tmp_path, "steps: [noop]", "--junit", "/dev/full/report.xml", "--format", "plain", *options)
-    stdout, stderr = process.communicate(timeout=30)
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == code, stdout + stderr
     assert "warning: --junit could not be written: " in stdout
     assert "warning: 1 succeeded" in stdout

@@ -17,10 +17,12 @@ import pytest
 from django.core.management import load_command_class
 
 from django_runbook import conf
+from django_runbook.document.codes import CODES, CodeDefinition, Severity
 from tests.documentation import DOCS, PAGES, Block, blocks_of, names_in_table, section_of, write_files
 
 PACKAGE = DOCS.parent / "src" / "django_runbook"
 _MODULE = re.compile(r"# (?:src/)?(\S+)\.py\n")
+_ROW_OF_CODE = re.compile(r'^    _(error|warning)\("(RB\d+)", "([^"]+)"\),$', re.MULTILINE)
 
 
 def modules_of(page: Path) -> list[tuple[str, Block]]:
@@ -48,6 +50,9 @@ def test_each_extension_point_has_a_page_with_tests() -> None:
 def test_the_tests_of_a_page_pass(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_files(page, tmp_path)
+    for severity, code, title in _ROW_OF_CODE.findall(page.read_text()):
+        row = CodeDefinition(code=code, severity=Severity(severity), title=title)
+        monkeypatch.setitem(CODES, code, row)
     run_count = 0
     for name, block in modules_of(page):
         module = types.ModuleType(name)

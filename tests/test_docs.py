@@ -31,8 +31,8 @@ from django.utils.module_loading import import_string
 from django_runbook import api, batch, conf, events, lookup, results, signals
 from django_runbook.batch import BatchCommand
 from django_runbook.batch.parts.progress_tracking import ProgressTracker
-from django_runbook.binding.errors import HOMES
-from django_runbook.document import codes, expressions, foreign, keys, names, schema
+from django_runbook.binding.exception_names import HOMES
+from django_runbook.document import codes, expressions, foreign, keys, reference_checks, schema
 from django_runbook.document.evaluation import budget, filters, grammar, members, tests
 from django_runbook.document.evaluation.functions import FUNCTIONS
 from django_runbook.document.keys import Kind
@@ -136,6 +136,7 @@ def test_each_runbook_is_valid(block: Block, directory: Path) -> None:
     assert check(block, directory) == f"{block.file}: no problems\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [block for block in RUNBOOKS if block.is_run], ids=lambda block: block.id)
 @pytest.mark.usefixtures("desk")
 @pytest.mark.django_db(databases=["default", "replica"], transaction=True)
@@ -160,7 +161,7 @@ def test_each_mistake_is_told_as_its_page_says(block: Block, after: Block, direc
 def test_each_mistake_that_cannot_be_printed_is_told_as_its_page_says(code: str, directory: Path) -> None:
     MADE[code](directory / "runbook.yml")
     head = call("check_runbooks", "runbook.yml")[0].splitlines()[0]
-    assert head in section_of(REFERENCE / "diagnostics.md", f"{code}: {codes.CODES[code]}")
+    assert head in section_of(REFERENCE / "diagnostics.md", f"{code}: {codes.CODES[code].title}")
 
 
 @pytest.mark.parametrize("block", CONSOLES, ids=lambda block: block.id)
@@ -220,10 +221,12 @@ def test_the_example_of_all_keys_has_all_keys() -> None:
 def test_each_name_of_expressions_is_listed() -> None:
     page = REFERENCE / "expressions.md"
     listed = names_in_table(section_of(page, "Names").split("\n### ")[0])
-    assert [name.split(".")[0] for name in listed] == list(names.ROOTS)
-    steps = names_in_table(section_of(page, "What a step has"))
-    assert steps == [f"steps.ID.{name}" for name in names.STEP_NAMES]
-    assert names_in_table(section_of(page, "What a run has")) == [f"run.{name}" for name in names.HANDLER_RUN_NAMES]
+    assert [name.split(".")[0] for name in listed] == list(reference_checks.ROOTS)
+    steps = names_in_table(section_of(page, "Step attributes"))
+    assert steps == [f"steps.ID.{name}" for name in reference_checks.STEP_NAMES]
+    assert names_in_table(section_of(page, "Run attributes")) == [
+        f"run.{name}" for name in reference_checks.HANDLER_RUN_NAMES
+    ]
 
 
 def test_each_filter_test_function_and_method_is_listed() -> None:
@@ -242,7 +245,7 @@ def test_each_filter_test_function_and_method_is_listed() -> None:
 def test_the_limits_of_expressions_are_those_of_the_code() -> None:
     said = section_of(REFERENCE / "expressions.md", "Limits")
     for limit in (
-        f"{expressions.MAX_LENGTH} characters, {grammar.MAX_TOKENS} words and signs, {grammar.MAX_DEPTH} operations",
+        f"{expressions.MAX_LENGTH} characters, {grammar.MAX_TOKENS} words and signs, {grammar.MAX_DEPTH} nested operations",
         f"{budget.MAX_ITEMS // 1_000_000} million operations",
         f"{budget.MAX_CHARACTERS // 1024**2} Mi characters",
         f"{budget.MAX_BITS} bits",
@@ -303,9 +306,22 @@ def test_each_status_is_listed() -> None:
 def test_each_diagnostic_has_its_section_with_a_message() -> None:
     page = REFERENCE / "diagnostics.md"
     headings = [heading for heading in headings_of(page, level=3) if heading.startswith("RB")]
-    assert headings == [f"{code}: {meaning}" for code, meaning in codes.CODES.items()]
+    assert headings == [f"{code}: {row.title}" for code, row in codes.CODES.items()]
     shown = {block.code for block, after in MISTAKES if block.page == page and after.language == "text"} | set(MADE)
     assert shown == set(codes.CODES)
+
+
+def test_the_overview_of_diagnostics_equals_the_table_of_codes() -> None:
+    page = REFERENCE / "diagnostics.md"
+    rows = [
+        f"| [{code}]({row.documentation.removeprefix('reference/diagnostics.md')}) | {row.severity} | {row.title} |\n"
+        for code, row in codes.CODES.items()
+    ]
+    table = "".join(["| code | severity | title |\n", "|---|---|---|\n", *rows])
+    section = section_of(page, "Overview")
+    if os.environ.get("UPDATE_DOCS"):
+        page.write_text(page.read_text().replace(section, f"\n\n{table}\n"))
+    assert section_of(page, "Overview").strip() == table.strip()
 
 
 def test_each_event_is_listed_with_its_names() -> None:

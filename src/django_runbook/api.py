@@ -267,10 +267,10 @@ def _bind(launch: _Launch, opened: _Opened, resumed: ResumedRun | None, *, needs
     )
 
 
-def _given(request: RunRequest, runbook: Runbook, resumed: ResumedRun | None) -> inputs.Given:
+def _given(request: RunRequest, runbook: Runbook, resumed: ResumedRun | None) -> inputs.GivenInputs:
     names = {"id": uuid.uuid4().hex, "name": runbook.name, "file": runbook.path}
     if resumed is None:
-        return inputs.Given(params=request.params, environ=os.environ, now=checking.now(), run=names)
+        return inputs.GivenInputs(params=request.params, environ=os.environ, now=checking.now(), run=names)
     return resumed.given(
         request.params,
         environ=os.environ,

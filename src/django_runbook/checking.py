@@ -1,4 +1,4 @@
-"""Files to diagnostics: one runbook, or all of a project, checked as far as it can be without running it."""
+"""Checks one runbook, or all runbooks of a project, as far as possible without running them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from django_runbook.binding.binder import Binder
 from django_runbook.binding.catalog import Catalog
 from django_runbook.cleaning import cleaned
 from django_runbook.document import inputs, source, validate
-from django_runbook.document.diagnostics import Diagnostic, Severity, in_order
+from django_runbook.document.codes import Severity
+from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.runbook import Runbook
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.planning.plan import plan
@@ -24,7 +25,7 @@ from django_runbook.planning.plan import plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What stands against one file and the runbooks that it names; ``lines`` are those of each of them."""
+    """Holds the diagnostics of a file and the runbooks that it includes; ``lines`` maps each path to its lines."""
 
     path: str
     lines: Mapping[str, Sequence[str]]
@@ -33,7 +34,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A file as it was read; ``runbook`` is None where nothing of it could be."""
+    """Holds a file that has been read; ``runbook`` is None if nothing in it was readable."""
 
     path: str
     lines: Mapping[str, Sequence[str]]
@@ -42,7 +43,7 @@ class Loaded:
 
 
 def new_binder(*, is_recorded: bool = False, verbosity: int | None = None, catalog: Catalog | None = None) -> Binder:
-    """Make a binder over the commands and the databases of this project."""
+    """Make a binder for the commands and the databases of this project."""
     return Binder(
         catalog=catalog or Catalog(),
         databases=tuple(connections),
@@ -52,12 +53,12 @@ def new_binder(*, is_recorded: bool = False, verbosity: int | None = None, catal
 
 
 def now() -> datetime.datetime:
-    """The time in the time zone of the project."""
+    """Return the current time in the time zone of the project."""
     return timezone.localtime(datetime.datetime.now(datetime.UTC))
 
 
 def load(path: Path, *, name: str, configuration: conf.Configuration) -> Loaded:
-    """Read a file and the runbooks that it names."""
+    """Read a file and the runbooks that it includes."""
     includes = lookup.includes(path, configuration)
     text, diagnostics = source.read(path, name=name)
     runbook = None
@@ -68,18 +69,18 @@ def load(path: Path, *, name: str, configuration: conf.Configuration) -> Loaded:
 
 
 def check(path: Path, *, binder: Binder, configuration: conf.Configuration) -> Checked:
-    """Check one file; parameters without a default, and secrets, have no value here."""
+    """Check one file; required parameters and secrets have no value."""
     loaded = load(path, name=lookup.label(path), configuration=configuration)
     runbook, diagnostics = loaded.runbook, loaded.diagnostics
     if runbook is not None:
-        given = inputs.Given(now=now(), run={"name": runbook.name, "file": runbook.path})
+        given = inputs.GivenInputs(now=now(), run={"name": runbook.name, "file": runbook.path})
         planned = plan(runbook, inputs.resolve(runbook, given), binder)
         diagnostics = in_order([*diagnostics, *planned.diagnostics])
     return Checked(path=loaded.path, lines=loaded.lines, diagnostics=diagnostics)
 
 
 def messages() -> list[checks.CheckMessage]:
-    """The messages of Django's system check."""
+    """Check all runbooks and return the messages for Django's system checks."""
     try:
         configuration = conf.read()
         files = lookup.find_all(configuration)

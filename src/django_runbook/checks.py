@@ -1,4 +1,4 @@
-"""Report invalid runbooks and settings to ``manage.py check``."""
+"""Reports invalid runbooks and settings to ``manage.py check``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from django.core import checks
 
 
-def _is_asked_by_check() -> bool:
-    """Whether the command `check` asks, and not the start of another command, which may have imported it."""
+def _is_run_by_check() -> bool:
+    """Return whether the command `check` runs the checks, and not the start of another command."""
     frame = sys._getframe()
     while (caller := frame.f_back) is not None:
         frame = caller
@@ -23,12 +23,12 @@ def _is_asked_by_check() -> bool:
 def check_runbooks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """Return the errors and warnings of all runbooks of the project.
 
-    Django runs its checks before most commands too; reading every runbook there would slow all of them down, so only
-    ``manage.py check`` and what calls it get the answer.
+    Django also runs its checks before most commands. Reading every runbook would slow them down, so only
+    ``manage.py check`` and its callers get messages.
     """
-    if app_configs is not None or not _is_asked_by_check():
+    if app_configs is not None or not _is_run_by_check():
         return []
-    # Only now: what a runbook needs is imported by no other command.
+    # Imported here, so that other commands do not pay for it.
     from django_runbook.checking import messages
 
     return messages()
@@ -36,8 +36,8 @@ def check_runbooks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[che
 
 @checks.register("runbooks")
 def check_locks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Return what stands against the locks that ``RUNBOOK["LOCK"]`` asks for; nothing is connected to."""
-    if app_configs is not None or not _is_asked_by_check():
+    """Return the errors in ``RUNBOOK["LOCK"]``, without connecting to anything."""
+    if app_configs is not None or not _is_run_by_check():
         return []
     from django_runbook import conf
     from django_runbook.exceptions import InvalidUsage
@@ -57,7 +57,7 @@ def check_locks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks
 @checks.register("runbooks")
 def check_idempotent(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """Return a warning for each name in ``RUNBOOK["IDEMPOTENT"]`` that is not a command."""
-    if app_configs is not None or not _is_asked_by_check():
+    if app_configs is not None or not _is_run_by_check():
         return []
     from django.core.management import get_commands
 
@@ -73,7 +73,7 @@ def check_idempotent(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[c
     known = sorted(get_commands())
     return [
         checks.Warning(
-            f'RUNBOOK["IDEMPOTENT"] names "{name}", and there is no such command.',
+            f'RUNBOOK["IDEMPOTENT"] names "{name}", but there is no such command.',
             hint=f'Did you mean "{near}"?' if (near := nearest(name, known)) else None,
             id="django_runbook.W004",
         )
@@ -83,14 +83,14 @@ def check_idempotent(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[c
 
 @checks.register("runbooks")
 def check_isolation(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Return why steps cannot have processes of their own, if that is so."""
-    if app_configs is not None or not _is_asked_by_check():
+    """Return the reason if steps cannot run in their own processes."""
+    if app_configs is not None or not _is_run_by_check():
         return []
     from django_runbook.process import isolation
 
     reason = isolation.lasting_obstacle()
     if not reason:
         return []
-    message = f"All steps of runbooks run in the process of their run, one after another: {reason}."
-    hint = "What a step changes in the process may reach the next one, and timeouts cannot end a step."
+    message = f"All steps of runbooks run in the process of their run, one at a time: {reason}."
+    hint = "Changes that a step makes to the process can affect the next step, and timeouts cannot end a step."
     return [checks.Info(message, hint=hint, id="django_runbook.I002")]

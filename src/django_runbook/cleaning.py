@@ -1,7 +1,7 @@
-"""Cleans text before people see it: no control character and no invisible format character is left.
+"""Removes control characters and invisible format characters from strings before they are shown.
 
-Reporters, commands and pages get their text through this module. The escape sequences of terminals are removed as a
-whole. Halves of surrogate pairs, which no file and no database takes, are written as ``\\udc80``.
+Reporters, commands and pages clean their output here. Escape sequences of terminals are removed as a whole. Lone
+surrogates, which no file and no database accepts, become ``\\udc80``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Mask = Callable[[str], str]
 
 
 def cleaned(text: str) -> str:
-    """Return a text without control and format characters; tabs and line feeds stay."""
+    """Remove control and format characters, except tabs and line feeds."""
     if text.isprintable():
         return text
     text = _HIDDEN.sub("", without_escapes(text))
@@ -38,24 +38,24 @@ def cleaned(text: str) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing of a text can be seen."""
+    """Return whether a string has no visible character."""
     return not cleaned(text).strip()
 
 
 def without_escapes(text: str) -> str:
-    """Return a text without the escape sequences of terminals."""
+    """Remove the escape sequences of terminals."""
     return _ESCAPES.sub("", text)
 
 
 def cleaned_line(text: str) -> str:
-    """Return a text as one line: each line break becomes a space."""
+    """Clean a string and make it one line: each line break becomes a space."""
     return text if text.isprintable() else cleaned(_BREAK.sub(" ", text)).replace("\n", " ")
 
 
 def cleaned_values(value: Any, mask: Mask = str, *, is_long: bool = False) -> Any:
-    """Return a value of plain data and dataclasses with each text in it masked and cleaned.
+    """Mask and clean each string in a value of plain data and dataclasses.
 
-    A text is one line, except in the fields that hold several. What is clean stays the same object.
+    Strings become one line, except in the fields that may have several. Clean parts stay the same objects.
     """
     match value:
         case str():
@@ -77,7 +77,7 @@ def cleaned_values(value: Any, mask: Mask = str, *, is_long: bool = False) -> An
 def _cleaned(text: str, mask: Mask, *, is_long: bool) -> str:
     made = mask(text)
     if not made.isprintable():
-        # A secret may have been hidden by what is removed.
+        # Removing characters may have uncovered a secret.
         made = mask(cleaned(made) if is_long else cleaned_line(made))
     return text if made == text else made
 

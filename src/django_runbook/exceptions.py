@@ -1,4 +1,4 @@
-"""What the world can do to a run, each with the exit code that the process ends with."""
+"""Defines the errors that end a run, each with its exit code."""
 
 from __future__ import annotations
 
@@ -6,42 +6,42 @@ from django_runbook.results import ExitCode
 
 
 class RunbookError(Exception):
-    """The root of our errors: a fault of ours unless a child says otherwise."""
+    """Reports an internal error, unless a subclass says otherwise: the base of all our errors."""
 
     exit_code: ExitCode = ExitCode.FAULT
 
 
 class InvalidRunbook(RunbookError):
-    """The file cannot be run as it stands; nothing was run."""
+    """Reports that the file cannot be run; nothing was run."""
 
     exit_code = ExitCode.INVALID
 
 
 class InvalidUsage(RunbookError):
-    """A parameter, a secret, a selection or a setting is wrong; nothing was run."""
+    """Reports an invalid parameter, secret, selection or setting; nothing was run."""
 
     exit_code = ExitCode.INVALID
 
 
 class LockHeld(RunbookError):
-    """Another run holds the lock, so nothing was run; the message says who, and since when."""
+    """Reports that another run holds the lock, and since when; nothing was run."""
 
     exit_code = ExitCode.LOCK_HELD
 
 
 class LockLost(RunbookError):
-    """The lock was lost while it was held, so another run may be at work.
+    """Reports that the lock was lost during the run, so another run may have started.
 
-    Not 75, which means that nothing was run: a scheduler would take it for that.
+    The exit code is not 75, which would mean that nothing was run.
     """
 
     exit_code = ExitCode.FAILED
 
 
 class JournalLost(RunbookError):
-    """What happens cannot be recorded any more, so that nobody could tell what was done: the run stops.
+    """Reports that the run history cannot be written any more; the run stops, since its state would be unknown.
 
-    ``what`` replaces the first words of the message.
+    ``what`` replaces the prefix of the message.
     """
 
     exit_code = ExitCode.FAILED
@@ -52,31 +52,32 @@ class JournalLost(RunbookError):
 
 
 class LockUnavailable(RunbookError):
-    """What keeps the locks cannot be reached or used, so that nobody knows whether the lock is free.
+    """Reports that the lock store is not available, so it is unknown whether the lock is free.
 
-    Not 75: schedulers take that for "another one is at it", and nothing would ever run without anybody knowing.
+    The exit code is not 75: schedulers would read it as "another run is active", and nobody would notice that nothing
+    runs any more.
     """
 
     exit_code = ExitCode.FAILED
 
 
 class Stopped(BaseException):
-    """Ends a command that did not stop by itself after a stop was asked for.
+    """Ends a command that did not stop when it was requested to.
 
-    It derives from BaseException because commands catch Exception and would go on.
+    It derives from BaseException because commands catch Exception and would continue.
     """
 
 
 def said(error: BaseException) -> str:
-    """Return the message of an error, also of one whose class cannot give it."""
+    """Return the message of an error, even if its class cannot format it."""
     try:
         return str(error)
-    except Exception as failure:  # noqa: BLE001 - an exception's own __str__ may be what is broken
+    except Exception as failure:  # noqa: BLE001 - the __str__ of an exception may fail
         return f"(its message cannot be shown: {type(failure).__name__})"
 
 
 def in_words(error: BaseException) -> str:
-    """Return the type of an error and what it says, in one line."""
+    """Return the type and the message of an error in one line."""
     text = " ".join(said(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -84,7 +85,7 @@ def in_words(error: BaseException) -> str:
 def names_of(kind: type[BaseException]) -> tuple[str, ...]:
     """List the names of an exception class and its bases, each bare and qualified, as lists of errors write them."""
     bases = [base for base in kind.__mro__ if base not in {object, BaseException}]
-    # A class that was made without a module has no name of one.
+    # A class made without a module has no ``__module__``.
     modules = [getattr(base, "__module__", "builtins") for base in bases]
     pairs = zip(modules, bases, strict=True)
     return tuple(name for module, base in pairs for name in (base.__name__, f"{module}.{base.__qualname__}"))

@@ -1,4 +1,4 @@
-"""The name of a runbook to its file: the working directory, then ``RUNBOOK["DIRS"]``, then the apps."""
+"""Finds runbooks by name: in the working directory, then in ``RUNBOOK["DIRS"]``, then in the apps."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from django.apps import apps
 
 from django_runbook.conf import Configuration
 from django_runbook.document.diagnostics import suggestion
-from django_runbook.document.includes import Includes, Refused
+from django_runbook.document.includes import Includes, RefusedInclude
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.wording import one_after_another
 
-# What the journal has room for.
+# The length of the column in the journal.
 MAX_KEY_LENGTH = 500
 SUFFIXES = (".yml", ".yaml")
 _USUAL_FOLDER = "runbooks"
 
 
 def find(name: str, configuration: Configuration) -> tuple[Path, str]:
-    """The file of a runbook and how to call it; raises InvalidUsage, which says where it looked and what is near."""
+    """Return the file of a runbook and its label; raise InvalidUsage with the searched folders and a similar name."""
     if "\0" in name:
         raise InvalidUsage("the name of a file cannot hold a NUL character")
     places = [Path(), *_directories(configuration)]
@@ -30,37 +30,37 @@ def find(name: str, configuration: Configuration) -> tuple[Path, str]:
         places = [Path()]
     for place in places:
         for path in _with_suffixes(place / name):
-            # lexists: what is there and cannot be read is told by the reader, with its reason.
+            # lexists: a file that cannot be read is reported when it is read, with the reason.
             if os.path.lexists(path):
                 return path, label(path)
     raise InvalidUsage(_not_found(name, places, configuration))
 
 
 def _with_suffixes(path: Path) -> Iterator[Path]:
-    """Yield the files that a name can mean: a folder of the same name is not meant where there is a file."""
+    """Yield the files that a name can mean, before folders of the same name."""
     suffixes = () if path.suffix in SUFFIXES else SUFFIXES
     found = [path, *(path.with_name(path.name + suffix) for suffix in suffixes if path.name)]
     yield from sorted(found, key=Path.is_dir)
 
 
-def find_beside(name: str, caller: str, configuration: Configuration) -> tuple[Path, str] | Refused:
-    """The file that a runbook names: beside its own file first, then where all runbooks are looked for."""
+def find_beside(name: str, caller: str, configuration: Configuration) -> tuple[Path, str] | RefusedInclude:
+    """Return the file of an included runbook: next to the including file first, then as `find` does."""
     if "\0" in name:
-        return Refused(message="the name of a file cannot hold a NUL character")
+        return RefusedInclude(message="the name of a file cannot hold a NUL character")
     beside = Path(caller).parent
     places = [beside] if Path(name).is_absolute() else [beside, *_directories(configuration)]
     for place in places:
         path = place / name
         if os.path.lexists(path):
             return path, label(path)
-    looked = ", ".join(dict.fromkeys(str(label(place) or place) for place in places))
+    searched = ", ".join(dict.fromkeys(str(label(place) or place) for place in places))
     names = [path.name for path in (*find_all(configuration), *sorted(beside.glob("*"))) if _is_runbook(path)]
-    help_text = one_after_another(suggestion(name, names), f"looked in: {looked}")
-    return Refused(message=f'there is no runbook "{name}"', help=help_text)
+    help_text = one_after_another(suggestion(name, names), f"searched in: {searched}")
+    return RefusedInclude(message=f'there is no runbook "{name}"', help=help_text)
 
 
 def includes(path: Path, configuration: Configuration) -> Includes:
-    """Return how the runbooks that the one at ``path`` names are found and read."""
+    """Make the loader of the runbooks that the one at ``path`` includes."""
     return Includes(
         find=lambda name, caller: find_beside(name, caller, configuration),
         key_of=lambda label: key_of(Path(label), configuration),
@@ -69,7 +69,7 @@ def includes(path: Path, configuration: Configuration) -> Includes:
 
 
 def find_all(configuration: Configuration) -> list[Path]:
-    """All runbooks in ``RUNBOOK["DIRS"]`` and in the ``runbooks/`` folders of the apps, sub-folders included."""
+    """Find all runbooks in ``RUNBOOK["DIRS"]`` and in the ``runbooks/`` folders of the apps, recursively."""
     found = {
         path.resolve(): path
         for directory in _directories(configuration)
@@ -80,10 +80,10 @@ def find_all(configuration: Configuration) -> list[Path]:
 
 
 def key_of(path: Path, configuration: Configuration) -> str:
-    """Return the name of a runbook in all releases of the project, which may be in other folders.
+    """Return the name of a runbook that stays the same in all releases of the project, whatever their folders.
 
-    That is its path below the folder in which it is looked for. Of two files with one path below two folders, only the
-    first has that name; the second keeps its whole path.
+    It is the path below the searched folder. If two folders have a file with the same path, only the first file has
+    that name; the second is named by its whole path.
     """
     absolute = path.resolve()
     directories = [directory.resolve() for directory in _directories(configuration)]
@@ -92,17 +92,17 @@ def key_of(path: Path, configuration: Configuration) -> str:
             relative = absolute.relative_to(directory)
             if next((place for place in directories if os.path.lexists(place / relative)), directory) == directory:
                 return relative.as_posix()[-MAX_KEY_LENGTH:]
-    # Not resolved: a link such as "current" stays when what it leads to changes.
+    # Not resolved: a link such as "current" stays while its target changes.
     return os.path.abspath(path)[-MAX_KEY_LENGTH:]  # noqa: PTH100 - Path.absolute() would keep the ".."
 
 
 def label(path: Path) -> str:
-    """How a person at this working directory calls the file."""
+    """Return the path by which a user in this working directory knows the file."""
     try:
         relative = os.path.relpath(path)
     except (OSError, ValueError):
         return str(path)
-    # systemd starts services in the root directory, below which each path would only lack its first character.
+    # systemd starts services in the root directory, where a relative path would only lose its slash.
     is_elsewhere = relative.startswith(os.pardir) or os.path.abspath(relative) == f"/{relative}"  # noqa: PTH100
     return str(path) if is_elsewhere and path.is_absolute() else relative
 
@@ -116,7 +116,7 @@ def _directories(configuration: Configuration) -> Iterator[Path]:
 
 
 def _is_runbook(path: Path) -> bool:
-    # Hidden files are the settings of tools.
+    # Hidden files belong to tools.
     return path.suffix in SUFFIXES and not path.name.startswith(".")
 
 
@@ -124,12 +124,12 @@ def _not_found(name: str, places: list[Path], configuration: Configuration) -> s
     names = [path.name for path in find_all(configuration)] + [
         path.name for path in sorted(Path().glob("*")) if _is_runbook(path)
     ]
-    looked = "\n".join(f"  {place.absolute()}" for place in places)
+    searched = "\n".join(f"  {place.absolute()}" for place in places)
     near = suggestion(Path(name).name, names)
-    hint = f"\n{near}" if near else f"\nThere are: {', '.join(sorted(set(names)))}" if names else ""
-    # The usual folder, which a project may have forgotten to name.
+    hint = f"\n{near}" if near else f"\navailable: {', '.join(sorted(set(names)))}" if names else ""
+    # The usual folder, in case the project has not configured it.
     for beside in (Path(_USUAL_FOLDER), Path(sys.argv[0]).parent / _USUAL_FOLDER):
         for path in _with_suffixes(beside / name):
             if path.is_file():
-                hint = f'\nThere is "{label(path)}": give that path, or add its folder to RUNBOOK["DIRS"]'
-    return f'there is no runbook "{name}"; looked in:\n{looked}{hint}'
+                hint = f'\nfound "{label(path)}": use that path, or add its folder to RUNBOOK["DIRS"]'
+    return f'there is no runbook "{name}"; searched in:\n{searched}{hint}'

@@ -1,4 +1,4 @@
-"""Formats durations, counts and hints for messages."""
+"""Formats hints, names, durations and counts that several packages show in the same way."""
 
 from __future__ import annotations
 
@@ -6,41 +6,41 @@ from collections.abc import Iterable
 
 MAX_NAMES = 20
 MAX_LINE = 1000
-# Parts of the paths of code that a person who looks for an error of their own does not look into.
+# Parts of paths of library code, which is hidden when a user looks for their own error.
 LIBRARIES = ("/site-packages/", "/lib/python3", '"<frozen ', "/django_runbook/executors/")
 
 
 def did_you_mean(name: str | None, *, where: str = "") -> str:
-    """Return the hint that names what a misspelt word is like; empty without a name."""
+    """Return a "did you mean" hint; empty without a name."""
     if name is None:
         return ""
     return f'did you mean "{name}" ({where})?' if where else f'did you mean "{name}"?'
 
 
 def choose_from(names: Iterable[str]) -> str:
-    """Return the hint that lists what can be given, the first of them where they are many."""
+    """Return a hint that lists the first of the possible values; empty without values."""
     listed = list(names)
     return f"choose from {', '.join(listed[:MAX_NAMES])}{', …' if len(listed) > MAX_NAMES else ''}" if listed else ""
 
 
 def named(name: str, step_id: str) -> str:
-    """Name a step as its file does, with its id if that differs."""
+    """Return the name of a step, with its id if that differs."""
     return f'"{name}"' if name == step_id else f'"{name}" ({step_id})'
 
 
 def in_short(text: str) -> str:
-    """Cut a line that nobody would read to its end."""
+    """Shorten a very long line."""
     return text if len(text) <= MAX_LINE else f"{text[: MAX_LINE - 1]}…"
 
 
 def short_id(run_id: str) -> str:
-    """Shorten the id of a run to what commands and people need of it."""
+    """Shorten the id of a run to the prefix that commands accept."""
     return run_id[:8]
 
 
 def one_after_another(*hints: str) -> str:
-    """Join hints; those that are empty are left out."""
-    return "; ".join(hint for hint in hints if hint)
+    """Join hints, skipping empty ones."""
+    return "; ".join(hint for hint in hints if hint).replace("?; ", "? ")
 
 
 def exact_duration(seconds: float) -> str:

@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import traceback
 import uuid
 import warnings
@@ -24,10 +23,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_runbook.models import Checkpoint, FailedRow, FinishedKey
 from tests.batchapp.models import KEYED, Item, Ledger
+from tests.patience import PATIENCE_SECONDS
 from tests.postgres_settings import POSTGRES
 
 VENDORS = ("sqlite", "postgresql", "mariadb")
-PATIENCE_SECONDS = 60.0
 # The full run asks for 200.
 KILL_ROUNDS = int(os.environ.get("RUNBOOK_KILL_ROUNDS", "8"))
 # The full run kills at each point; else each case takes every third one, and the cases begin at different ones.
@@ -126,14 +125,6 @@ class Child:
             if pid:
                 self._status = os.waitstatus_to_exitcode(status)
         return self._status is None
-
-
-def wait_until(is_true: Callable[[], object], *, what: str) -> None:
-    """Look until something is so; fails where it never is."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_true():
-        assert time.monotonic() < deadline, f"{what} never came"
-        time.sleep(0.005)
 
 
 def _fork(work: Callable[[], object]) -> int:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.patience import PATIENCE_SECONDS
+from tests.prepared import PreparedProcess
+
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE_SECONDS = 30.0
 
 
 @contextmanager
@@ -20,14 +20,8 @@ def started(code: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
     """A Python process with the tests' settings, which is ended by its pid at the latest after the test's patience."""
     paths = os.pathsep.join(str(path) for path in (ROOT / "src", ROOT, ROOT / "example_project"))
     env = {**os.environ, "PYTHONPATH": paths, "DJANGO_SETTINGS_MODULE": "tests.settings", **environ}
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        preexec_fn=_default_signals,  # noqa: PLW1509 - there are no threads here
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
+    process = PreparedProcess(
+        code=code, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     reaper = threading.Timer(PATIENCE_SECONDS, process.kill)
     reaper.start()
@@ -43,9 +37,3 @@ def read_line(process: subprocess.Popen[str]) -> str:
     """The next line of its standard output; empty at its end."""
     assert process.stdout is not None
     return process.stdout.readline().rstrip("\n")
-
-
-def _default_signals() -> None:
-    # Whoever runs the tests may ignore some, as nohup does, and a command respects that.
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)

@@ -79,6 +79,7 @@ def kill_at_the_points(engine: Engine, command: type[CountItems], kill_at: Calla
     assert number > 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "command"), EACH, indirect=["engine"])
 def test_killed_at_each_statement_every_row_is_done_once(engine: Engine, command: type[CountItems]) -> None:
     def kill_at(number: int) -> bool:
@@ -98,6 +99,7 @@ def test_killed_at_each_statement_every_row_is_done_once(engine: Engine, command
     kill_at_the_points(engine, command, kill_at)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "command"), EACH, indirect=["engine"])
 def test_under_a_run_key_every_row_is_done_once_even_if_killed_after_the_last_commit(
     engine: Engine, command: type[CountItems]
@@ -124,6 +126,7 @@ def test_under_a_run_key_every_row_is_done_once_even_if_killed_after_the_last_co
     assert finished_before_the_kill
 
 
+@pytest.mark.slow
 def test_killed_at_random_every_row_is_done_once(engine: Engine, settings: Any) -> None:
     command = CountItems()
     # A lock that was not released ends the next start with 75.

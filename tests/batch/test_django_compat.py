@@ -1,4 +1,4 @@
-"""Checks the private APIs of Django and argparse that the batch library uses."""
+"""Checks the private APIs of Django that the batch library uses."""
 
 from __future__ import annotations
 
@@ -39,12 +39,6 @@ def test_the_caller_of_a_command_is_known() -> None:
     assert not command.is_owner
     command.run_from_argv(["manage.py", "plain", "--skip-checks"])
     assert command.is_owner
-
-
-def test_the_actions_of_a_parser_are_found() -> None:
-    parser = Plain().create_parser("manage.py", "plain")
-    added = parser.add_argument("--day")
-    assert added in django_compat.actions_of(parser)
 
 
 @pytest.mark.django_db(transaction=True)

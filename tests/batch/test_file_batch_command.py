@@ -148,6 +148,7 @@ def test_a_stop_keeps_complete_batches(sqlite: Engine, tmp_path: Path) -> None:
     assert keys(sqlite) == expected(10, without=[1, 5])
 
 
+@pytest.mark.slow
 def test_a_file_whose_reader_is_killed_anywhere_is_read_once(engine: Engine, tmp_path: Path) -> None:
     path = write(tmp_path / "rows.csv", 4, bad=[2])
     tokens = (path, "--batch-size", 2, "--max-errors", 1)

@@ -25,11 +25,12 @@ from tests.batch.commands import (
     once,
     pks,
 )
-from tests.batch.engines import Engine, wait_until
+from tests.batch.engines import Engine
 from tests.batchapp.models import (
     Item,
     Ledger,
 )
+from tests.patience import wait_until
 from tests.services import REDIS_URL, require_redis
 
 
@@ -96,6 +97,7 @@ def test_shards_and_dry_runs_have_locks_of_their_own() -> None:
     assert command.get_lock_name(dry_run=True) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "least", "most"), [(CountItems, 11, 12), (CountBatches, 1000, 1000)])
 def test_sigterm_in_a_batch_of_a_thousand_keeps_complete_items(
     engine: Engine, command: type[CountItems], least: int, most: int
@@ -109,6 +111,7 @@ def test_sigterm_in_a_batch_of_a_thousand_keeps_complete_items(
     assert engine.problems(2000) == []
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_pause(sqlite: Engine) -> None:
     sqlite.fill(4)
     with sqlite.forked(sqlite.work(CountItems(), "--batch-size", 2, "--pause", 3600)) as child:
@@ -130,6 +133,7 @@ def locked(tmp_path: Path, settings: Any) -> type[Locked]:
     return type("Locked", (Locked,), {"lock_name": f"test {tmp_path}", "__module__": CountItems.__module__})
 
 
+@pytest.mark.slow
 def test_a_second_process_exits_and_names_the_first(engine: Engine, locked: type[Locked]) -> None:
     engine.fill(20)
     with engine.forked(engine.work(locked(), "--batch-size", 1)) as child:
@@ -163,6 +167,7 @@ def test_a_lost_lock_stops_the_command(sqlite: Engine, locked: type[Locked], tmp
     assert sqlite.problems(100) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_inside", [False, True], ids=["between batches", "inside its transaction"])
 def test_a_holder_suspended_beyond_the_expiry_of_its_lock_commits_nothing_more(
     postgresql: Engine, tmp_path: Path, settings: Any, capfd: Any, *, is_inside: bool

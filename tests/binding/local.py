@@ -1,4 +1,4 @@
-"""Commands that are made on the spot, bound without a file around them."""
+"""Makes commands for single tests, and binds them without a file."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from django_runbook.binding.argv import Binding, Invocation, Word, bind_invocation
+from django_runbook.binding.argv import Binding, UnboundCommand, Word, bind_command
 from django_runbook.binding.catalog import CommandSpec
-from django_runbook.binding.checking import CheckingParser
-from django_runbook.document.diagnostics import Diagnostic, Severity, Span
+from django_runbook.binding.checking_parser import CheckingParser
+from django_runbook.document.codes import Severity
+from django_runbook.document.diagnostics import Diagnostic, Span
 from django_runbook.document.runbook import Located, Option
 
 Declare = Callable[[argparse.ArgumentParser], object]
@@ -19,12 +20,12 @@ HERE = Span(1, 1, 1, 2)
 
 
 def argument(*args: Any, **kwargs: Any) -> Declare:
-    """Declares one argument."""
+    """Declare one argument."""
     return lambda parser: parser.add_argument(*args, **kwargs)
 
 
 def command_of(*declares: Declare) -> BaseCommand:
-    """A command with these arguments."""
+    """Make a command with these arguments."""
 
     class Command(BaseCommand):
         def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -35,7 +36,7 @@ def command_of(*declares: Declare) -> BaseCommand:
 
 
 def located(value: Any) -> Located:
-    """A value as it stands in a file."""
+    """Make a value as read from a file."""
     return Located(value=tuple(map(located, value)) if isinstance(value, list) else value, span=HERE)
 
 
@@ -48,9 +49,9 @@ def bind(
     databases: Collection[str] = (),
     verbosity: int | None = None,
 ) -> Binding:
-    """What a step of the command gives, asked twice, for a parser must survive being asked."""
+    """Bind a step of the command twice, since a parser must survive being used."""
     spec = CommandSpec(name="command", app="test", parser=CheckingParser(command.create_parser("", "command")))
-    invocation = Invocation(
+    invocation = UnboundCommand(
         name="command",
         name_span=HERE,
         words=tuple(Word(text=word, span=HERE) for word in words),
@@ -60,18 +61,18 @@ def bind(
         ),
         verbosity=verbosity,
     )
-    binding = bind_invocation(invocation, spec, databases=databases)
-    assert bind_invocation(invocation, spec, databases=databases) == binding
+    binding = bind_command(invocation, spec, databases=databases)
+    assert bind_command(invocation, spec, databases=databases) == binding
     return binding
 
 
 def errors(binding: Binding) -> list[Diagnostic]:
-    """What keeps it from being run."""
+    """Return the errors of a binding."""
     return [item for item in binding.diagnostics if item.severity is Severity.ERROR]
 
 
 def parsed(command: BaseCommand, tokens: Sequence[str]) -> dict[str, Any] | None:
-    """What ``manage.py`` makes of the tokens; None when it refuses them."""
+    """Return the options that ``manage.py`` parses from the tokens; None if it refuses them."""
     try:
         return vars(command.create_parser("", "command").parse_args(list(tokens)))
     except CommandError:

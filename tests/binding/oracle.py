@@ -1,4 +1,4 @@
-"""Compares what reaches a command from a shell with what reaches it from a runbook: the two must be equal."""
+"""Compares the options that a command receives from a shell and from a runbook: both must be equal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Received = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 def from_shell(command: str, argv: Sequence[str]) -> list[Received] | None:
-    """What ``manage.py command argv`` hands to the command; None when its parser refuses."""
+    """Return the options that ``manage.py command argv`` passes to the command; None if its parser refuses."""
     RECEIVED.clear()
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         try:
@@ -36,12 +36,12 @@ def from_shell(command: str, argv: Sequence[str]) -> list[Received] | None:
 
 
 def bound(step: dict[str, Any] | str, *, binder: Binder | None = None) -> tuple[PlannedStep, list[Diagnostic]]:
-    """A step as it is planned, with all that stands against it."""
+    """Plan a step, and return it with all diagnostics."""
     text, problems = source.decode(json.dumps({"steps": [step]}).encode(), name="test.yml")
     assert problems == []
     runbook, diagnostics = validate.load(text)
     assert runbook is not None
-    given = inputs.Given(now=datetime.datetime.now(datetime.UTC))
+    given = inputs.GivenInputs(now=datetime.datetime.now(datetime.UTC))
     binder = binder or Binder(catalog=Catalog(), databases=("default", "replica"))
     planned = plan(runbook, inputs.resolve(runbook, given), binder)
     (only,) = planned.steps.values()
@@ -49,7 +49,7 @@ def bound(step: dict[str, Any] | str, *, binder: Binder | None = None) -> tuple[
 
 
 def from_runbook(step: dict[str, Any] | str) -> list[Received] | None:
-    """What a step of a runbook hands to its command; None when it is refused."""
+    """Return the options that a step passes to its command; None if it is refused."""
     planned, diagnostics = bound(step)
     if has_errors(diagnostics):
         return None
@@ -60,7 +60,7 @@ def from_runbook(step: dict[str, Any] | str) -> list[Received] | None:
 
 
 def called(name: str, tokens: Sequence[str]) -> AttemptResult:
-    """Call a command as a run does, with what it prints left out."""
+    """Call a command as a run does, without its output."""
     stop = Stop()
     callbacks = Callbacks(halt=stop, report_progress=lambda *counts: None, call_key="1", mask=masker(()))
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):

@@ -1,4 +1,4 @@
-"""Each pattern that argparse has, once as a shell would give it and once as a runbook does."""
+"""Passes each pattern of argparse from a shell and from a runbook."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from django_runbook.document.diagnostics import Severity
+from django_runbook.document.codes import Severity
 from tests.binding.oracle import bound, from_runbook, from_shell
 
 EQUAL: dict[str, tuple[dict[str, Any], list[str]]] = {
@@ -113,7 +113,7 @@ EQUAL: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "same dest, by constant": ({"command": "parse_same_dest", "options": {"style": "json"}}, ["--json"]),
     "dest unlike the flag": ({"command": "parse_same_dest", "options": {"other_name": 3}}, ["--plain=3"]),
-    "long names behind one dash": (
+    "long names after one dash": (
         {"command": "parse_single_dash", "options": {"name": "-x", "n": 3, "flag": True}},
         ["-name=-x", "-n", "3", "-flag"],
     ),
@@ -125,7 +125,7 @@ EQUAL: dict[str, tuple[dict[str, Any], list[str]]] = {
     "the negative of a pair": ({"command": "parse_pairs", "options": {"live": False}}, ["--no-live"]),
     "the positive of a pair": ({"command": "parse_pairs", "options": {"live": True}}, ["--live"]),
     "the negative of a pair by its name": ({"command": "parse_pairs", "options": {"quick": False}}, ["--noquick"]),
-    "a flag that is spelled out": (
+    "a flag that is options out": (
         {"command": "parse_pairs", "options": {"--output": "x", "-n": 1}},
         ["--output=x", "-n1"],
     ),
@@ -140,7 +140,7 @@ EQUAL: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize(("step", "argv"), EQUAL.values(), ids=EQUAL.keys())
-def test_a_runbook_gives_what_the_shell_gives(step: dict[str, Any], argv: list[str]) -> None:
+def test_a_runbook_passes_what_a_shell_passes(step: dict[str, Any], argv: list[str]) -> None:
     expected = from_shell(step["command"].split()[0], argv)
     assert expected is not None
     assert from_runbook(step) == expected
@@ -148,7 +148,7 @@ def test_a_runbook_gives_what_the_shell_gives(step: dict[str, Any], argv: list[s
 
 REFUSED: dict[str, tuple[dict[str, Any] | str, str]] = {
     "abbreviation": ("parse_typed --cou 3", "RB403"),
-    "abbreviation behind one dash": ("parse_single_dash -fla", "RB403"),
+    "abbreviation after one dash": ("parse_single_dash -fla", "RB403"),
     "unknown option": ({"command": "parse_typed", "options": {"size": 3}}, "RB403"),
     "bad choice": ("parse_typed --mode half", "RB404"),
     "bad type": ("parse_typed --count many", "RB404"),
@@ -172,7 +172,7 @@ REFUSED: dict[str, tuple[dict[str, Any] | str, str]] = {
     "a name that is another option's dest": ({"command": "parse_pairs", "options": {"output": "x"}}, "RB407"),
     "a name of two flags": ({"command": "parse_pairs", "options": {"n": 1}}, "RB407"),
     "an abbreviated name": ({"command": "parse_typed", "options": {"cou": 3}}, "RB403"),
-    "an option behind its sub-command": ("parse_subcommands import x --root r", "RB403"),
+    "an option after its sub-command": ("parse_subcommands import x --root r", "RB403"),
     "false for what cannot be checked": ({"command": "parse_no_parser", "options": {"loud": False}}, "RB404"),
     "a value for a flag": ({"command": "parse_constants", "options": {"fast": "yes"}}, "RB404"),
     "no to a denial": ({"command": "parse_constants", "options": {"no-reload": False}}, "RB404"),
@@ -209,14 +209,14 @@ REFUSED: dict[str, tuple[dict[str, Any] | str, str]] = {
 
 
 @pytest.mark.parametrize(("step", "code"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_meant_is_refused(step: dict[str, Any] | str, code: str) -> None:
+def test_invalid_arguments_are_refused(step: dict[str, Any] | str, code: str) -> None:
     _, diagnostics = bound(step)
     codes = {diagnostic.code for diagnostic in diagnostics if diagnostic.severity is Severity.ERROR}
     # Django 6.1 knows the choices of --database itself.
     assert codes == {code} or (code == "RB416" and codes == {"RB404"})
 
 
-def test_one_mistake_is_one_diagnostic() -> None:
+def test_one_error_is_one_diagnostic() -> None:
     for step in (
         "parse_required --nam a --number 1 --flag",
         "parse_required --name a --numbr 1 --flag",
@@ -234,13 +234,13 @@ def test_one_mistake_is_one_diagnostic() -> None:
         assert len(diagnostics) == 1, step
 
 
-def test_hints_name_the_right_way_out() -> None:
+def test_hints_name_the_fix() -> None:
     hints = {step: bound(step)[1][0] for step in ("parse_typed --cou 3", "parse_subcommands import x --root r")}
     assert [(item.message, item.help) for item in hints.values()] == [
         ('"--cou" is an abbreviation of --count', "write it in full: --count"),
         (
             '"--root" is an option of "parse_subcommands" and not of its sub-command',
-            'write it in front of the sub-command, or put it under "options"',
+            'write it before the sub-command, or put it under "options"',
         ),
     ]
 
@@ -261,14 +261,14 @@ def test_files_are_opened_by_the_call(tmp_path: Path) -> None:
     )
 
 
-def test_a_command_without_a_parser_is_a_warning_and_spelled_as_usual() -> None:
+def test_a_command_without_a_parser_is_a_warning_and_its_options_follow_the_usual_rules() -> None:
     planned, diagnostics = bound({"command": "parse_no_parser x", "options": {"dry_run": True, "size": 3, "no": None}})
     assert [(item.code, item.severity) for item in diagnostics] == [("RB412", Severity.WARNING)]
     assert planned.binding.tokens == ("x", "--dry-run", "--size=3")
 
 
 @pytest.mark.django_db
-def test_a_table_that_is_not_there_yet_is_a_warning() -> None:
+def test_a_table_that_does_not_exist_yet_is_a_warning() -> None:
     planned, diagnostics = bound("parse_table --choice a")
     assert [(item.code, item.severity) for item in diagnostics] == [("RB402", Severity.WARNING)]
     assert not planned.is_final

@@ -1,4 +1,4 @@
-"""What checking must not do, and what it must not refuse: parsers that go their own way."""
+"""Checks unusual parsers: valid arguments are accepted, and nothing is changed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from django_runbook.binding.texts import UNKNOWN, joined
-from django_runbook.document.diagnostics import Severity
+from django_runbook.binding.partial_text import UNKNOWN, joined
+from django_runbook.document.codes import Severity
 from tests.binding.local import Declare, argument, bind, command_of, errors, parsed
 
 
@@ -91,7 +91,7 @@ TAKEN: dict[str, tuple[Declare, list[str]]] = {
 
 
 @pytest.mark.parametrize(("declare", "words"), TAKEN.values(), ids=TAKEN.keys())
-def test_what_a_shell_takes_is_not_refused(declare: Declare, words: list[str]) -> None:
+def test_arguments_that_a_shell_accepts_are_accepted(declare: Declare, words: list[str]) -> None:
     binding = bind(command_of(declare), words, databases=("default", "replica"))
     assert binding.diagnostics == ()
     assert list(binding.tokens) == words
@@ -122,7 +122,7 @@ def truncate(text: str) -> None:
 
 
 @pytest.mark.parametrize("index", range(7))
-def test_checking_leaves_files_alone(tmp_path: Path, index: int) -> None:
+def test_checking_does_not_touch_files(tmp_path: Path, index: int) -> None:
     precious = tmp_path / "precious"
     precious.write_text("kept")
     declare, label = list(effects(tmp_path))[index]
@@ -133,7 +133,7 @@ def test_checking_leaves_files_alone(tmp_path: Path, index: int) -> None:
     assert list(tmp_path.iterdir()) == [precious]
 
 
-def test_a_file_that_an_earlier_step_may_make_is_a_warning() -> None:
+def test_a_file_that_an_earlier_step_may_create_is_a_warning() -> None:
     binding = bind(command_of(argument("--file", type=existing)), ["--file", "/nowhere"])
     (diagnostic,) = binding.diagnostics
     assert (diagnostic.code, diagnostic.severity, binding.is_checked) == ("RB402", Severity.WARNING, False)
@@ -167,12 +167,12 @@ WRONG: dict[str, tuple[Declare, list[str], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("declare", "words", "options", "code"), WRONG.values(), ids=WRONG.keys())
-def test_what_is_wrong_is_refused(declare: Declare, words: list[str], options: dict[str, Any], code: str) -> None:
+def test_invalid_arguments_are_refused(declare: Declare, words: list[str], options: dict[str, Any], code: str) -> None:
     binding = bind(command_of(declare), words, options=options, databases=("default", "replica"))
     assert {item.code for item in errors(binding)} == {code}
 
 
-def test_all_problems_of_a_step_are_told_at_once() -> None:
+def test_all_errors_of_a_step_are_reported_at_once() -> None:
     command = command_of(
         argument("names", nargs="*"), argument("--mode", choices=["full"]), argument("--size", type=int)
     )
@@ -180,7 +180,7 @@ def test_all_problems_of_a_step_are_told_at_once() -> None:
     assert sorted(item.code for item in errors(binding)) == ["RB403", "RB404", "RB404", "RB404"]
 
 
-def test_a_value_that_could_be_a_short_form_is_kept_from_being_an_option() -> None:
+def test_a_value_that_looks_like_an_abbreviation_is_not_an_option() -> None:
     command = command_of(argument("name", nargs="?"))
     binding = bind(command, args=["--= "])
     assert binding.diagnostics == ()
@@ -233,7 +233,7 @@ MEANT: dict[str, tuple[list[Declare], tuple[list[str], list[Any], dict[str, Any]
 
 
 @pytest.mark.parametrize(("declares", "step", "argv"), MEANT.values(), ids=MEANT.keys())
-def test_values_reach_what_they_were_meant_for(
+def test_values_reach_their_arguments(
     declares: list[Declare], step: tuple[list[str], list[Any], dict[str, Any]], argv: list[str]
 ) -> None:
     command = command_of(*declares)

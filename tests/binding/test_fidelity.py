@@ -1,4 +1,4 @@
-"""Gives options to random parsers by name, by dest and on the command line: ``handle()`` gets what manage.py gives it."""
+"""Passes options to random parsers by name, by dest and on the command line, and compares them with manage.py."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from django.core.management.base import BaseCommand, CommandParser
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from django_runbook.binding.argv import Binding, Invocation, Word, bind_invocation
+from django_runbook.binding.argv import Binding, UnboundCommand, Word, bind_command
 from django_runbook.binding.catalog import Catalog
 from django_runbook.document.diagnostics import has_errors
 from django_runbook.document.runbook import Option
 from tests.binding.local import HERE, located
 from tests.binding.oracle import called, from_shell
+from tests.examples import examples
 from tests.testapp.parsing import RECEIVED, received
 
 NAME = "random_command"
@@ -29,14 +30,14 @@ TEXTS = st.sampled_from(
 
 
 class TolerantParser(CommandParser):
-    """Ignores what it does not know, as parsers of some commands do."""
+    """Ignores unknown arguments, as parsers of some commands do."""
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         return self.parse_known_args(args, namespace)[0]
 
 
 class PlainParser(CommandParser):
-    """Is asked in one way only: with the list of arguments, and nothing by name."""
+    """Accepts only a list of arguments, and nothing by name."""
 
     def parse_args(self, arguments: Any) -> Any:  # type: ignore[override]
         return super().parse_args(arguments)
@@ -47,7 +48,7 @@ PARSERS = {"django": CommandParser, "tolerant": TolerantParser, "plain": PlainPa
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Says how a random command is made."""
+    """Describes a random command."""
 
     pairs: tuple[tuple[str, Any], ...]
     values: tuple[dict[str, Any], ...]
@@ -127,7 +128,7 @@ def declare_pair(parser: argparse.ArgumentParser, letter: str, kind: str, defaul
         case "false":
             parser.add_argument(negative, dest=dest, action="store_false", default=default)
         case "hiding":
-            # The name of this flag is the place of the next option.
+            # The name of this flag is the dest of the next option.
             parser.add_argument(positive, dest=f"other_{letter}", action="store_true", default=default)
             parser.add_argument(f"--also-{letter}", dest=dest)
     if "+" in parser.prefix_chars:
@@ -176,7 +177,7 @@ def bind(
     verbosity: int | None = None,
 ) -> Binding:
     install(shape)
-    invocation = Invocation(
+    invocation = UnboundCommand(
         name=NAME,
         name_span=HERE,
         words=tuple(words),
@@ -186,7 +187,7 @@ def bind(
         ),
         verbosity=verbosity,
     )
-    return bind_invocation(invocation, Catalog().get(NAME))
+    return bind_command(invocation, Catalog().get(NAME))
 
 
 def shell(shape: Shape, argv: Sequence[str]) -> dict[str, Any] | None:
@@ -196,7 +197,7 @@ def shell(shape: Shape, argv: Sequence[str]) -> dict[str, Any] | None:
 
 
 def given_by(shape: Shape, binding: Binding) -> dict[str, Any]:
-    """What ``handle()`` gets when the tokens of a binding are called."""
+    """Return the options that ``handle()`` receives from the tokens of a binding."""
     assume(not shape.reads_own_argv or shell(shape, binding.tokens) is not None)
     RECEIVED.clear()
     install(shape)
@@ -210,7 +211,7 @@ def written(*texts: str) -> list[Word]:
     return [Word(text=text, span=HERE) for text in texts]
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shape=SHAPES,
     index=st.integers(0, 2),
@@ -238,9 +239,9 @@ def test_a_flag_has_the_value_that_is_written_or_is_refused(
         assert {**got, "verbosity": None} == {**default, "verbosity": None}
         return
     assume(dest in got)
-    # A parser that is not asked may be given an option that it does not have.
+    # Without checks, a parser may receive an unknown option.
     assume(not (shape.reads_own_argv and kind == "false" and name.startswith("--on")))
-    # The flag alone gives what true means, and false is anything else.
+    # The flag alone means true; false is anything else.
     flags = [f"--{name.lstrip('-')}"] if kind != "false" else [f"--no-on-{dest[-1]}"]
     on = shell(shape, [*shape.front, *[flag.replace("_", "-") for flag in flags]])
     assert on is not None
@@ -250,7 +251,7 @@ def test_a_flag_has_the_value_that_is_written_or_is_refused(
         assert (got[dest] == on[dest]) is value
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shape=SHAPES,
     text=st.one_of(TEXTS, st.lists(TEXTS, min_size=1, max_size=2)),
@@ -261,7 +262,7 @@ def test_values_are_kept_whole_or_refused(shape: Shape, text: Any, name: str, ar
     binding = bind(shape, written(*shape.front), {name: text} if shape.values else {}, args)
     if has_errors(binding.diagnostics):
         return
-    # A parser that is not asked may drop two dashes, or give an option too few values.
+    # Without checks, a parser may drop two dashes, or receive too few values.
     is_pair = bool(shape.values) and shape.values[0].get("nargs") == 2
     assume(not (shape.reads_own_argv and ("--" in flat(text) or is_pair)))
     default, got = shell(shape, shape.front), given_by(shape, binding)
@@ -279,7 +280,7 @@ def flat(value: Any) -> list[Any]:
     return [str(item) for one in value for item in flat(one)] if isinstance(value, list) else [str(value)]
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shape=SHAPES,
     value=st.one_of(TEXTS, st.text(alphabet="-+@1=a?", max_size=3)),
@@ -298,14 +299,14 @@ def test_a_value_on_the_command_line_never_becomes_an_option(
     assert got == shell(shape, [*front, written_part + value])
     if written_part == "-" or shape.reads_own_argv:
         return
-    # Another value at this place changes nothing but the value.
+    # Another value at this place changes only the value.
     other = shell(shape, [*front, written_part + "1"])
     if other is not None:
         differing = {place for place in got if got[place] != other[place]}
         assert differing <= {"words", "opt_x"}
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shape=SHAPES,
     words=st.lists(
@@ -317,7 +318,7 @@ def test_a_value_on_the_command_line_never_becomes_an_option(
     ),
     verbosity=st.sampled_from([None, 0, 2]),
 )
-def test_a_command_line_gives_what_manage_py_gives_or_is_refused(
+def test_a_command_line_is_parsed_as_by_manage_py_or_refused(
     shape: Shape, words: list[str], verbosity: int | None
 ) -> None:
     argv = [*shape.front, *words]

@@ -1,4 +1,4 @@
-"""Gives values that look like options, files of arguments or shell syntax: none of them becomes what it looks like."""
+"""Binds values that look like options, files of arguments or shell syntax: none of them becomes one."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from django.core.management.base import BaseCommand, CommandParser
 
-from django_runbook.binding.argv import Binding, Invocation, Word, bind_invocation
+from django_runbook.binding.argv import Binding, UnboundCommand, Word, bind_command
 from django_runbook.binding.catalog import CommandSpec
-from django_runbook.binding.checking import CheckingParser
-from django_runbook.binding.texts import UNKNOWN, Text, has_holes, joined
+from django_runbook.binding.checking_parser import CheckingParser
+from django_runbook.binding.partial_text import UNKNOWN, PartialText, has_holes, joined
 from django_runbook.document.diagnostics import Diagnostic, has_errors
 from tests.binding.local import HERE, located
 from tests.planning.test_plan import codes_of, plan_of
 
 
 class Command(BaseCommand):
-    """Has options behind two kinds of prefixes, numbers, and a sub-command with prefixes of its own."""
+    """Has options with two kinds of prefixes, numbers, and a sub-command with other prefixes."""
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         return super().create_parser(prog_name, subcommand, prefix_chars="-+", **kwargs)
@@ -47,9 +47,9 @@ class Files(BaseCommand):
 
 
 def bind(command: BaseCommand, *words: str | tuple[str, str], args: list[Any] | None = None) -> Binding:
-    """Bind words, of which a pair is what is written and a value behind it."""
+    """Bind words; a pair is written text followed by a value."""
     spec = CommandSpec(name="command", app="test", parser=CheckingParser(command.create_parser("", "command")))
-    invocation = Invocation(
+    invocation = UnboundCommand(
         name="command",
         name_span=HERE,
         words=tuple(
@@ -60,7 +60,7 @@ def bind(command: BaseCommand, *words: str | tuple[str, str], args: list[Any] | 
         ),
         args=tuple(map(located, args or ())),
     )
-    return bind_invocation(invocation, spec)
+    return bind_command(invocation, spec)
 
 
 def only(binding: Binding) -> Diagnostic:
@@ -86,51 +86,51 @@ REFUSED: dict[str, tuple[Callable[[], Binding], str]] = {
 
 
 @pytest.mark.parametrize(("make", "way_out"), REFUSED.values(), ids=REFUSED.keys())
-def test_a_value_that_would_become_something_else_is_refused(make: Callable[[], Binding], way_out: str) -> None:
+def test_a_value_that_would_become_an_option_or_a_file_is_refused(make: Callable[[], Binding], way_out: str) -> None:
     diagnostic = only(make())
     assert diagnostic.code == "RB410"
     assert way_out in diagnostic.help
 
 
 TAKEN: dict[str, Callable[[], Binding]] = {
-    "behind an equals sign": lambda: bind(Command(), ("--offset=", "-5")),
-    "a number right behind its option": lambda: bind(Command(), "--offset", ("", "-5")),
-    "numbers behind an option": lambda: bind(Command(), "--pair", ("", "-1"), ("", "-2")),
+    "after an equals sign": lambda: bind(Command(), ("--offset=", "-5")),
+    "a number right after its option": lambda: bind(Command(), "--offset", ("", "-5")),
+    "numbers after an option": lambda: bind(Command(), "--pair", ("", "-1"), ("", "-2")),
     "the value of a short option": lambda: bind(Command(), ("-n", "-x")),
-    "behind written text": lambda: bind(Command(), ("x", "--offset=1")),
+    "after written text": lambda: bind(Command(), ("x", "--offset=1")),
     "a prefix of another parser": lambda: bind(Command(), ("", "@file")),
     "a prefix in args": lambda: bind(Command(), args=["++force", "-q", "--", "-5"]),
-    "a file behind an equals sign": lambda: bind(Files(), "go", ("--name=", "@file")),
+    "a file after an equals sign": lambda: bind(Files(), "go", ("--name=", "@file")),
     "what is written": lambda: bind(Command(), "-q", "++force", "-5"),
     "unknown yet": lambda: bind(Command(), joined("--offset=", UNKNOWN)),
 }
 
 
 @pytest.mark.parametrize("make", TAKEN.values(), ids=TAKEN.keys())
-def test_a_value_that_stays_one_is_taken(make: Callable[[], Binding]) -> None:
+def test_a_value_that_stays_a_value_is_accepted(make: Callable[[], Binding]) -> None:
     binding = make()
     assert binding.diagnostics == ()
     assert binding.tokens
 
 
 @pytest.mark.parametrize("text", ["$HOME", "&&", "|", "$(rm)", ">"])
-def test_only_what_is_written_is_shell_syntax(text: str) -> None:
+def test_only_written_text_is_shell_syntax(text: str) -> None:
     assert only(bind(Command(), text)).code == "RB411"
     assert bind(Command(), ("", text)).diagnostics == ()
     assert bind(Command(), args=[text]).diagnostics == ()
 
 
 @pytest.mark.parametrize("value", ["?", "\ufdd0", "\ufffd", "${{ x }}"])
-def test_no_value_stands_for_one_that_is_unknown(value: str) -> None:
+def test_no_value_is_read_as_unknown(value: str) -> None:
     steps = "  - {command: migrate, options: {verbosity: '${{ params.mode }}'}}\n"
     assert codes_of(steps.replace("params.mode", f'"{value}"'.replace("$", "$" if "{" not in value else ""))) == [
         "RB404"
     ]
 
 
-def test_a_hole_stays_where_it_is() -> None:
+def test_a_hole_keeps_its_place() -> None:
     text = joined("a=", UNKNOWN, "=b")
-    assert isinstance(text, Text)
+    assert isinstance(text, PartialText)
     assert [has_holes(part) for part in text.partition("=")] == [False, False, True]
     assert [has_holes(part) for part in text.split("=", 1)] == [False, True]
     assert [has_holes(part) for part in text.split("=")] == [False, True, False]
@@ -139,7 +139,7 @@ def test_a_hole_stays_where_it_is() -> None:
     assert [text.partition("x"), joined("a", "b")] == [("a=?=b", "", ""), "ab"]
 
 
-def test_a_plan_shows_what_is_unknown_and_quotes_a_question_mark() -> None:
+def test_a_plan_shows_unknown_values_and_quotes_a_question_mark() -> None:
     planned = plan_of("  - {id: one, command: say a, capture: text}\n  - 'say ? x${{ steps.one.output }}'\n")
     assert not has_errors(planned.diagnostics)
     assert [has_holes(token) for token in planned.steps["say"].binding.tokens] == [False, True]

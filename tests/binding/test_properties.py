@@ -1,4 +1,4 @@
-"""Random parsers with random valid values: what a runbook hands on is what a shell would have."""
+"""Passes random valid values to random parsers: a runbook and a shell pass the same."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from django.core.management.base import BaseCommand, CommandError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from django_runbook.binding.argv import Invocation, Word, bind_invocation
+from django_runbook.binding.argv import UnboundCommand, Word, bind_command
 from django_runbook.binding.catalog import CommandSpec
-from django_runbook.binding.checking import CheckingParser
-from django_runbook.document.diagnostics import Severity, Span
+from django_runbook.binding.checking_parser import CheckingParser
+from django_runbook.document.codes import Severity
+from django_runbook.document.diagnostics import Span
 from django_runbook.document.runbook import Located, Option
+from tests.examples import examples
 
 HERE = Span(1, 1, 1, 2)
 LETTERS = "abcdefgh"
@@ -26,7 +28,7 @@ PLAIN = st.text(alphabet="abé1", min_size=1, max_size=4)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A way to declare an option: what argparse is told, the values it may have, and how a shell spells one."""
+    """Describes an option: its declaration, its values, and how a shell writes them."""
 
     declare: dict[str, Any]
     values: st.SearchStrategy[Any]
@@ -80,7 +82,7 @@ POSITIONALS: dict[str, tuple[dict[str, Any], int, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A command, the values for it, and the two ways to give them."""
+    """Holds a command, its values, and the two ways to pass them."""
 
     kinds: list[str]
     positionals: list[str]
@@ -106,7 +108,7 @@ class Case:
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     kinds = draw(st.lists(st.sampled_from(sorted(KINDS)), max_size=5))
-    # Several open-ended positionals share tokens by argparse's own rule: one is enough to meet it.
+    # Several open-ended positionals share tokens by a rule of argparse: one is enough to test it.
     positionals = draw(st.lists(st.sampled_from(["one", "two"]), max_size=2))
     positionals += draw(st.lists(st.sampled_from(["maybe", "star", "plus"]), max_size=1))
     values = {}
@@ -130,9 +132,9 @@ def parsed(command: BaseCommand, tokens: list[str]) -> dict[str, Any] | None:
         return None
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(case=cases(), spelling=st.sampled_from(["--{}", "{}", "under"]))
-def test_options_and_args_give_what_a_shell_gives(case: Case, spelling: str) -> None:
+def test_options_and_args_pass_what_a_shell_passes(case: Case, spelling: str) -> None:
     command = case.build()
     kinds = dict(zip(LETTERS, case.kinds, strict=False))
     options = [
@@ -146,7 +148,7 @@ def test_options_and_args_give_what_a_shell_gives(case: Case, spelling: str) -> 
         flag = case.flag(letter)
         return flag.lstrip("-").replace("-", "_") if spelling == "under" else spelling.format(flag.lstrip("-"))
 
-    invocation = Invocation(
+    invocation = UnboundCommand(
         name="command",
         name_span=HERE,
         args=tuple(map(located, case.args)),
@@ -156,7 +158,7 @@ def test_options_and_args_give_what_a_shell_gives(case: Case, spelling: str) -> 
     )
     spec = CommandSpec(name="command", app="test", parser=CheckingParser(command.create_parser("", "command")))
     for _ in range(2):
-        binding = bind_invocation(invocation, spec)
+        binding = bind_command(invocation, spec)
         assert binding.diagnostics == ()
         assert parsed(command, list(binding.tokens)) == expected
 
@@ -169,14 +171,14 @@ WORDS = st.lists(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(case=cases(), words=WORDS)
 def test_a_command_line_is_taken_or_refused_as_by_a_shell(case: Case, words: list[str]) -> None:
     command = case.build()
     expected = parsed(command, words)
     spec = CommandSpec(name="command", app="test", parser=CheckingParser(command.create_parser("", "command")))
-    binding = bind_invocation(
-        Invocation(name="command", name_span=HERE, words=tuple(Word(text=word, span=HERE) for word in words)), spec
+    binding = bind_command(
+        UnboundCommand(name="command", name_span=HERE, words=tuple(Word(text=word, span=HERE) for word in words)), spec
     )
     errors = [item for item in binding.diagnostics if item.severity is Severity.ERROR]
     if expected is None:

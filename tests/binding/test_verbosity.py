@@ -1,4 +1,4 @@
-"""Gives the verbosity of the run to commands that take it, lack it, or give it a default in a sub-command."""
+"""Passes the verbosity of the run to commands that accept it, lack it, or override it in a sub-command."""
 
 from __future__ import annotations
 

@@ -8,6 +8,8 @@ import pytest
 from django_runbook.wording import short_id
 from tests.browser.conftest import Person
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 

@@ -1,4 +1,4 @@
-"""Whatever stands in a file, the answer is a diagnostic and never a traceback."""
+"""Feeds bad bytes and files to the reader: each gives a diagnostic and never a traceback."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from django_runbook.document import source, validate
 from django_runbook.document.diagnostics import Diagnostic
+from tests.examples import examples
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
@@ -66,11 +67,11 @@ def test_bad_bytes_give_a_diagnostic_inside_the_file(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"\xef\xbb\xbfsteps:\n  - noop\n", b"steps:\r\n  - noop\r\n"], ids=["BOM", "CRLF"])
-def test_bom_and_crlf_are_no_mistakes(raw: bytes) -> None:
+def test_bom_and_crlf_are_accepted(raw: bytes) -> None:
     assert problems_of(raw) == []
 
 
-def test_columns_behind_a_bom_and_before_crlf_are_true() -> None:
+def test_columns_after_a_bom_and_before_crlf_are_correct() -> None:
     (problem,) = problems_of(b"\xef\xbb\xbfstep:\r\n  - noop\r\nsteps: [noop]\r\n")
     assert (problem.span.line, problem.span.column) == (1, 1)
 
@@ -118,12 +119,14 @@ def test_a_file_without_permission_is_refused(tmp_path: Path) -> None:
     path.chmod(0)
     problems = source.read(path)[1]
     if os.geteuid() == 0:
-        assert problems == []  # nothing is closed to the superuser
+        assert problems == []  # the superuser can read everything
     else:
         assert "Permission denied" in problems[0].message
 
 
-def test_a_missing_file_says_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_missing_file_lists_the_searched_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "daily.yml").write_text("steps: [noop]")
     message, exit_code = run("dayly.yml")
@@ -132,29 +135,29 @@ def test_a_missing_file_says_where_it_was_looked_for(tmp_path: Path, monkeypatch
     assert 'did you mean "daily.yml"?' in message
 
 
-def test_the_usual_folder_that_no_setting_names_is_hinted_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runbook_in_the_usual_folder_is_hinted_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runbooks").mkdir()
     (tmp_path / "runbooks" / "daily.yml").write_text("steps: [noop]")
     for name in ("daily", "daily.yml"):
         message, exit_code = run(name)
         assert exit_code == 2
-        assert 'There is "runbooks/daily.yml": give that path, or add its folder to RUNBOOK["DIRS"]' in message
+        assert 'found "runbooks/daily.yml": use that path, or add its folder to RUNBOOK["DIRS"]' in message
 
 
 YAML_TEXT = st.text(alphabet="abstep :-\n\t[]{}'\"#&*!|>%@`?,.0123${}()", max_size=200)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(raw=st.one_of(st.binary(max_size=300), YAML_TEXT.map(lambda text: f"steps:\n  - {text}".encode())))
-def test_no_bytes_give_a_traceback(raw: bytes) -> None:
+def test_random_bytes_never_give_a_traceback(raw: bytes) -> None:
     problems_of(raw)
 
 
 GOOD = (Path(__file__).parent.parent / "golden" / "ok" / "every_key.yml").read_bytes()
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(position=st.integers(0, len(GOOD)), length=st.integers(0, 40), insert=st.binary(max_size=6))
-def test_no_damage_to_a_good_file_gives_a_traceback(position: int, length: int, insert: bytes) -> None:
+def test_a_damaged_file_never_gives_a_traceback(position: int, length: int, insert: bytes) -> None:
     problems_of(GOOD[:position] + insert + GOOD[position + length :])

@@ -1,4 +1,4 @@
-"""A command line is split as a shell would, with an expression as one character."""
+"""Splits command lines as a shell does, with each expression as one character."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ def test_an_escape_writes_the_braces() -> None:
     [
         ("say 'a b", "the quote is not closed", 5),
         ('say a "b', "the quote is not closed", 7),
-        ("say a\\", "a backslash ends the line", 6),
-        ("say\u00a0a", "the command line has a character that cannot be seen: NO-BREAK SPACE (U+00A0)", 4),
-        ("say a\u3000b", "the command line has a character that cannot be seen: IDEOGRAPHIC SPACE (U+3000)", 6),
-        ("say a\u200bb", "the command line has a character that cannot be seen: ZERO WIDTH SPACE (U+200B)", 6),
-        ("say \u202ea", "the command line has a character that cannot be seen: RIGHT-TO-LEFT OVERRIDE (U+202E)", 5),
-        ("say a\u00adb", "the command line has a character that cannot be seen: SOFT HYPHEN (U+00AD)", 6),
-        ("say \u2800", "the command line has a character that cannot be seen: BRAILLE PATTERN BLANK (U+2800)", 5),
+        ("say a\\", "the command line ends with a backslash", 6),
+        ("say\u00a0a", "the command line has an invisible character: NO-BREAK SPACE (U+00A0)", 4),
+        ("say a\u3000b", "the command line has an invisible character: IDEOGRAPHIC SPACE (U+3000)", 6),
+        ("say a\u200bb", "the command line has an invisible character: ZERO WIDTH SPACE (U+200B)", 6),
+        ("say \u202ea", "the command line has an invisible character: RIGHT-TO-LEFT OVERRIDE (U+202E)", 5),
+        ("say a\u00adb", "the command line has an invisible character: SOFT HYPHEN (U+00AD)", 6),
+        ("say \u2800", "the command line has an invisible character: BRAILLE PATTERN BLANK (U+2800)", 5),
     ],
 )
 def test_problems_are_reported_at_their_character(text: str, message: str, column: int) -> None:
@@ -82,12 +82,12 @@ def test_problems_are_reported_at_their_character(text: str, message: str, colum
     assert (problem.message, problem.span.column) == (message, column)
 
 
-def test_the_rest_is_read_as_if_a_hidden_character_were_what_it_looks_like() -> None:
+def test_a_hidden_character_is_read_as_what_it_looks_like() -> None:
     assert [token.value for token in split("say\u00a0a\u200bb c", locate)[0]] == ["say", "ab", "c"]
 
 
 @pytest.mark.parametrize(
     "text", ["say '\u00a0'", 'say "a\u200bb"', "say \u200d", "say 👩\u200d💻", "say é ß 漢字", "say \u0301"]
 )
-def test_what_is_meant_or_seen_is_left_alone(text: str) -> None:
+def test_quoted_or_visible_characters_are_accepted(text: str) -> None:
     assert split(text, locate)[1] == []

@@ -1,4 +1,4 @@
-"""A hint names a word only if that was meant."""
+"""Finds the intended word for a misspelled one, and nothing for other words."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ KEYS = sorted({key for kind in Kind for key in (*NODE_KEYS[kind], *MODELS[kind].
         ("x" * 100_000, None), ("\ud800", None), ("", None),
     ],
 )  # fmt: skip
-def test_a_misspelt_key_is_known_by_its_letters(word: str, key: str | None) -> None:
+def test_a_misspelled_key_is_recognized(word: str, key: str | None) -> None:
     assert typo_of(word, KEYS) == key
 
 
-def test_no_word_of_another_tool_is_a_key_of_ours() -> None:
+def test_the_words_of_other_tools_are_not_our_keys() -> None:
     assert set(KEYS) & set(FOREIGN) == {"until", "delay"}
 
 
-def test_each_help_for_a_foreign_word_names_keys_that_exist() -> None:
+def test_hints_for_foreign_words_name_existing_keys() -> None:
     named = {word for text in FOREIGN.values() for word in text.split('"')[1::2] if word.isidentifier()}
     ours = {*KEYS, *EXPECTED, *NOT_YET}
     others = {"not", "10m", "90s", "nice", "ionice"}
     assert {word for word in named if word not in ours | others} == set()
 
 
-def test_what_is_long_is_not_compared() -> None:
+def test_long_words_are_not_compared() -> None:
     assert nearest("x" * 1_000_000, ["x"]) is None
     assert nearest("x", ["x" * 1_000_000, "xy"]) == "xy"

@@ -1,4 +1,4 @@
-"""Whatever data an expression meets, plain data comes out or an ExpressionError at its place."""
+"""Evaluates expressions with hostile data: each gives plain data or an ExpressionError at its place."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ from django_runbook.document.expressions import (
     render,
     render_text,
 )
-from django_runbook.document.inputs import Given, resolve
+from django_runbook.document.inputs import GivenInputs, resolve
 from django_runbook.document.loops import digest_of, items_of, label_of
 from django_runbook.document.runbook import Located
 from django_runbook.document.views import StepView
 from tests.document.evaluation.support import is_plain
+from tests.examples import examples
 
 NOW = datetime.datetime(2013, 1, 31, 6, 30, tzinfo=datetime.UTC)
 HERE = Span(1, 1, 1, 2)
@@ -126,7 +127,7 @@ def locate(start: int, end: int) -> Span:
 
 
 def outcome(function: Callable[[], object]) -> object:
-    """Return the value, or the only error that may come."""
+    """Return the value, or the only allowed error."""
     try:
         return function()
     except ExpressionError as error:
@@ -144,7 +145,7 @@ SLOW = settings(
 )
 
 
-@settings(SLOW, max_examples=600)
+@settings(SLOW, max_examples=examples(600))
 @given(text=expressions(), value=DATA, other=DATA)
 def test_an_expression_gives_plain_data_or_an_error_at_its_place(text: str, value: object, other: object) -> None:
     expression = parsed(text)
@@ -159,7 +160,7 @@ def test_an_expression_gives_plain_data_or_an_error_at_its_place(text: str, valu
         assert is_plain(found)
 
 
-@settings(SLOW, max_examples=150)
+@settings(SLOW, max_examples=examples(150))
 @given(text=expressions(), value=DATA, other=DATA)
 def test_a_condition_gives_true_or_false_or_an_error(text: str, value: object, other: object) -> None:
     expression, problems = parse_condition(text, locate)
@@ -170,12 +171,12 @@ def test_a_condition_gives_true_or_false_or_an_error(text: str, value: object, o
     assert found in {True, False} if isinstance(found, bool) else isinstance(found, ExpressionError)
 
 
-@settings(SLOW, max_examples=150)
+@settings(SLOW, max_examples=examples(150))
 @given(
     value=DATA,
     text=st.sampled_from(["${{ v }}", "lock-${{ v }}", "${{ v }}${{ v }}", "${{ v.a }}-${{ v[0] }}", "${{ [v] }}"]),
 )
-def test_a_name_a_lock_and_a_question_are_text_or_an_error(value: object, text: str) -> None:
+def test_names_locks_and_questions_are_strings_or_errors(value: object, text: str) -> None:
     template, problems = parse_template(text, locate)
     assert problems == []
     found = outcome(lambda: render_text(template, {"v": value}))
@@ -184,9 +185,9 @@ def test_a_name_a_lock_and_a_question_are_text_or_an_error(value: object, text: 
     assert isinstance(found, ExpressionError) or is_plain(found)
 
 
-@settings(SLOW, max_examples=150)
+@settings(SLOW, max_examples=examples(150))
 @given(value=DATA)
-def test_items_have_labels_and_digests_or_there_is_an_error(value: object) -> None:
+def test_items_have_labels_and_digests_or_errors(value: object) -> None:
     template, _ = parse_template("${{ v }}", locate)
     items = outcome(lambda: items_of(Located(value=template, span=HERE), {"v": value}))
     assert isinstance(items, tuple | ExpressionError)
@@ -212,30 +213,30 @@ steps: [noop]
 """
 
 
-@settings(SLOW, max_examples=200)
+@settings(SLOW, max_examples=examples(200))
 @given(given=st.dictionaries(st.sampled_from("abcdx"), TEXTS | LARGE.filter(lambda one: isinstance(one, str))))
 def test_parameters_and_vars_are_values_or_problems(given: dict[str, str]) -> None:
     runbook, problems = validate.load(source.Source(path="a.yml", text=RUNBOOK))
     assert problems == []
     assert runbook is not None
-    known = resolve(runbook, Given(params=given, now=NOW))
+    known = resolve(runbook, GivenInputs(params=given, now=NOW))
     assert is_plain(dict(known.params))
     assert is_plain(dict(known.vars))
     assert all(len(problem.message) < 500 for problem in known.problems)
     assert all(len(item.message) < 5000 for item in known.diagnostics)
 
 
-@settings(SLOW, max_examples=100)
+@settings(SLOW, max_examples=examples(100))
 @given(values=st.dictionaries(st.sampled_from("abcdx"), DATA))
 def test_values_of_a_caller_are_values_or_problems(values: dict[str, object]) -> None:
     runbook, _ = validate.load(source.Source(path="a.yml", text=RUNBOOK))
     assert runbook is not None
-    known = resolve(runbook, Given(values=values, now=NOW))
+    known = resolve(runbook, GivenInputs(values=values, now=NOW))
     assert all(len(problem.message) < 500 for problem in known.problems)
 
 
 class Broken(dict[str, object]):
-    """Fails at every access."""
+    """Raises at every access."""
 
     def __getitem__(self, key: str) -> object:
         raise MemoryError
@@ -258,7 +259,7 @@ class Worse(dict[str, object]):
 @pytest.mark.parametrize(
     "text", ["v", "v.a", "v['a']", "v | tojson", "v | length > 5 and v.a", "'a' in v", "v == {'a': 1}"]
 )
-def test_whatever_is_raised_is_an_error_at_its_place(value: object, text: str) -> None:
+def test_any_exception_becomes_an_error_at_its_place(value: object, text: str) -> None:
     expression = parsed(text)
     assert expression is not None
     found = outcome(lambda: evaluate(expression, {"v": value}))

@@ -1,4 +1,4 @@
-"""The label of an item is short, whatever the item is, and shows no part of a secret."""
+"""Makes labels of items: each is short and shows no part of a secret."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def items(source: str, value: object) -> tuple[object, ...]:
     return items_of(Located(value=template, span=span), {"v": value})
 
 
-def test_items_are_refused_that_are_too_large_together() -> None:
+def test_items_that_are_too_large_together_are_refused() -> None:
     large = json.loads("[" + ",".join(["1"] * 100_000) + "]")
     assert len(items("[v, v]", large)) == 2
     with pytest.raises(ExpressionError, match="operations"):
         items("[v] * 100", large)
 
 
-def test_a_product_shares_its_lists_and_is_counted_as_if_it_did_not() -> None:
+def test_a_product_shares_its_lists_but_is_counted_in_full() -> None:
     span = Span(1, 1, 1, 2)
     one, other = (
         Located(value=tuple(Located(value=n, span=span) for n in range(100)), span=span),

@@ -1,4 +1,4 @@
-"""Null means that a parameter is not given."""
+"""Resolves parameters whose default is null, and bad values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import datetime
 import pytest
 
 from django_runbook.document import source, validate
-from django_runbook.document.inputs import Given, Inputs, resolve
+from django_runbook.document.inputs import GivenInputs, Inputs, resolve
 from django_runbook.document.params import ParamError, parse_text
 from django_runbook.document.runbook import Runbook
 
@@ -24,11 +24,11 @@ def load(params: str) -> tuple[Runbook, list[str]]:
 def resolved(params: str, **given: str) -> Inputs:
     runbook, problems = load(params)
     assert problems == []
-    return resolve(runbook, Given(params=given, now=NOW))
+    return resolve(runbook, GivenInputs(params=given, now=NOW))
 
 
 @pytest.mark.parametrize("kind", ["string", "integer", "number", "boolean", "date", "datetime", "list"])
-def test_a_default_of_null_is_no_value_of_any_type(kind: str) -> None:
+def test_a_default_of_null_makes_a_parameter_of_any_type_optional(kind: str) -> None:
     known = resolved(f"{{type: {kind}, default: null}}")
     assert known.params == {"p": None}
     assert known.vars == {"is_none": True}
@@ -50,14 +50,14 @@ def test_a_default_of_null_is_no_value_of_any_type(kind: str) -> None:
         ("{type: list, default: null}", ()),
     ],
 )
-def test_an_empty_text_of_the_command_line_is_null_where_that_is_the_default(params: str, value: object) -> None:
+def test_an_empty_value_on_the_command_line_is_null_if_that_is_the_default(params: str, value: object) -> None:
     assert resolved(params, p="").params == {"p": value}
 
 
 @pytest.mark.parametrize(
     "params", ["{type: integer, default: 5}", "{type: integer}", "{type: date, default: '2013-01-31'}"]
 )
-def test_an_empty_text_is_no_value_of_a_parameter_that_needs_one(params: str) -> None:
+def test_an_empty_value_of_a_required_parameter_is_refused(params: str) -> None:
     assert [problem.kind for problem in resolved(params, p="").problems] == ["value"]
 
 
@@ -69,22 +69,22 @@ def test_an_expression_may_give_null() -> None:
     assert resolved("{type: integer, default: '${{ none if today.year > 1 else 5 }}'}").params == {"p": None}
 
 
-def test_null_without_a_type_needs_one() -> None:
+def test_a_null_default_requires_a_type() -> None:
     _, problems = load("null")
     assert problems == ['the parameter "p" has no value']
 
 
 @pytest.mark.parametrize("given", [{"p": None}, {}])
-def test_a_caller_that_gives_null_gives_nothing(given: dict[str, object]) -> None:
+def test_null_from_a_caller_counts_as_omitted(given: dict[str, object]) -> None:
     runbook, _ = load("{type: integer, default: 100}")
-    assert resolve(runbook, Given(values=given, now=NOW)).params == {"p": 100}
+    assert resolve(runbook, GivenInputs(values=given, now=NOW)).params == {"p": 100}
     runbook, _ = load("{type: integer}")
-    known = resolve(runbook, Given(values=given, now=NOW))
+    known = resolve(runbook, GivenInputs(values=given, now=NOW))
     assert [problem.kind for problem in known.problems] == ["missing"]
 
 
 @pytest.mark.parametrize("text", ["1" * 100_000, "\ud800", "\0", "x" * 10_000_000])
-def test_no_text_makes_a_message_long(text: str) -> None:
+def test_a_long_string_does_not_make_the_message_long(text: str) -> None:
     runbook, _ = load("{type: integer, default: null}")
     with pytest.raises(ParamError) as caught:
         parse_text(runbook.params[0], text)
@@ -92,8 +92,8 @@ def test_no_text_makes_a_message_long(text: str) -> None:
 
 
 @pytest.mark.parametrize("value", [["x"] * 100_000, {"a": 1}, "x" * 1_000_000, 1e308 * 10, True, datetime.timedelta(1)])
-def test_no_value_of_a_caller_makes_a_message_long(value: object) -> None:
+def test_a_long_value_of_a_caller_does_not_make_the_message_long(value: object) -> None:
     runbook, _ = load("{type: integer, default: null}")
-    (problem,) = resolve(runbook, Given(values={"p": value}, now=NOW)).problems
+    (problem,) = resolve(runbook, GivenInputs(values={"p": value}, now=NOW)).problems
     assert "is not of type integer" in problem.message
     assert len(problem.message) < 200

@@ -1,4 +1,4 @@
-"""An expression without quotes is reported at its place, with its quoted form, whatever YAML makes of it."""
+"""Reports unquoted expressions at their places with their quoted form, however YAML reads them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from django_runbook.document import source, validate
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.parse import parse
+from tests.examples import examples
 
 EXPRESSIONS = [
     "params.a",
@@ -57,7 +58,7 @@ def problems_of(text: str) -> list[Diagnostic]:
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
 @pytest.mark.parametrize("opening", ["{{", "${{"])
-def test_an_expression_without_quotes_is_reported_at_its_place(place: str, opening: str, expression: str) -> None:
+def test_an_unquoted_expression_is_reported_at_its_place(place: str, opening: str, expression: str) -> None:
     before, after = "params: {a: 1}\nsteps:\n", "  - command: say\n    nme: last\n"
     written = f"{opening} {expression} }}}}"
     text = before + place.format(written) + after
@@ -65,7 +66,7 @@ def test_an_expression_without_quotes_is_reported_at_its_place(place: str, openi
     codes = {item.code for item in found}
     line = next(number for number, one in enumerate(text.splitlines(), start=1) if written in one)
     if not found:
-        # A plain text in a line of its own may have braces in it.
+        # A plain string on its own line may contain braces.
         assert opening == "${{"
         return
     assert codes <= {"RB113"}, found
@@ -77,7 +78,7 @@ def test_an_expression_without_quotes_is_reported_at_its_place(place: str, openi
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_the_hint_is_what_yaml_reads_as_that_text(expression: str) -> None:
+def test_yaml_reads_the_hint_as_the_expression(expression: str) -> None:
     (problem,) = problems_of(f"a: {{{{ {expression} }}}}")
     assert problem.help.startswith("quote it: ")
     quoted = problem.help.removeprefix("quote it: ")
@@ -86,7 +87,7 @@ def test_the_hint_is_what_yaml_reads_as_that_text(expression: str) -> None:
     assert problems_of(f"{{a: [{quoted}]}}") == []
 
 
-def test_each_of_several_is_reported() -> None:
+def test_several_unquoted_expressions_are_all_reported() -> None:
     text = "a: {b: {{ x }}, c: [${{ y }}, {{ z | join(', ') }}], d: w-${{ w }}}\ne: {{ v }} and {{ u }}\n"
     found = problems_of(text)
     assert [(item.span.line, item.span.column) for item in found] == [(1, 8), (1, 21), (1, 31), (1, 57), (2, 4)]
@@ -107,12 +108,12 @@ def test_each_of_several_is_reported() -> None:
         'a: {"{{ b }}": "}}"}\n',
     ],
 )
-def test_braces_that_yaml_reads_as_text_are_left_alone(text: str) -> None:
+def test_braces_that_yaml_reads_as_a_string_are_accepted(text: str) -> None:
     assert problems_of(text) == []
 
 
 @pytest.mark.parametrize("text", ["[a]: b", "{a: b}: c", "? {a: b}\n: c", "? [a, b]\n: c", "1: a", "true: a", "~: a"])
-def test_a_key_that_is_not_text_has_its_place(text: str) -> None:
+def test_a_key_that_is_not_a_string_is_reported_at_its_place(text: str) -> None:
     (problem,) = problems_of(text)
     assert (problem.code, problem.span.line) == ("RB111", 1)
     assert problem.help
@@ -126,14 +127,14 @@ PARTS = [
 ]
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     parts=st.lists(
         st.sampled_from(PARTS),
         max_size=12,
     )
 )  # fmt: skip
-def test_nothing_with_braces_gives_a_traceback_or_hides_a_problem(parts: list[str]) -> None:
+def test_braces_never_give_a_traceback_or_hide_an_error(parts: list[str]) -> None:
     text = "steps:\n  - " + "".join(parts) + "\n"
     _, found = validate.load(source.Source(path="a.yml", text=text))
     line_count = text.count("\n") + 1

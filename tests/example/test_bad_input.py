@@ -179,6 +179,7 @@ except OperationalError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["plain", "a b", "a#b", "a?b", "a%20b"])
 def test_the_replica_reads_the_same_file_and_cannot_write(tmp_path: Path, folder: str) -> None:
     env: dict[str, Any] = {

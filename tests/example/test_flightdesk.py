@@ -20,6 +20,7 @@ from django.test import Client
 from django_runbook import conf
 from django_runbook.locks.factory import new_factory
 from flights.models import Airline, Compensation, DelayClass, Flight, SearchEntry
+from tests.patience import LONG_PATIENCE_SECONDS
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLE = ROOT / "example_project"
@@ -200,6 +201,7 @@ def test_the_other_commands_do_their_work(january: Path, tmp_path: Path, mailout
     assert [mail.body for mail in mailoutbox] == ["Look!"]
 
 
+@pytest.mark.slow
 def test_the_daily_runbook_under_cron(tmp_path: Path) -> None:
     env = {
         "PATH": os.environ["PATH"],
@@ -213,7 +215,7 @@ def test_the_daily_runbook_under_cron(tmp_path: Path) -> None:
         env=env,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=240,
+        timeout=LONG_PATIENCE_SECONDS,
         check=False,
     )
     text = done.stdout.decode("ascii")

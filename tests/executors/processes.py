@@ -1,15 +1,11 @@
-"""The processes of a test: which there are, and waiting, within bounds, until they are gone."""
+"""Lists the processes and locks that a test has."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
-
-PATIENCE_SECONDS = 20.0
 
 
 def living() -> dict[int, tuple[int, int, str]]:
@@ -36,25 +32,19 @@ def marked(mark: str) -> list[str]:
     if not Path("/proc/self/environ").exists():
         return [name for parent, _, name in living().values() if parent == os.getpid() and not name.startswith("ps ")]
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        # Whoever has ended meanwhile has no file any more, and a zombie an empty one.
+    for folder in Path("/proc").iterdir():
+        # A process that has ended has no file any more, and a zombie an empty one.
         with contextlib.suppress(OSError):
-            if folder.name != str(os.getpid()) and mark.encode() in (folder / "environ").read_bytes():
+            is_other = folder.name.isdigit() and folder.name != str(os.getpid())
+            if is_other and mark.encode() in (folder / "environ").read_bytes():
                 found.append(f"process {folder.name}: {(folder / 'cmdline').read_text().replace(chr(0), ' ')}")
     return found
 
 
 def held_locks() -> list[str]:
     """The lock files that this process has open."""
-    links = (os.path.realpath(f"/dev/fd/{number}") for number in range(256))
-    return [f"lock {link}" for link in links if link.endswith(".lock")]
-
-
-def wait_until(is_so: Callable[[], bool], *, what: str) -> None:
-    """Wait until something is so; a test that waits in vain fails."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if is_so():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"in vain: {what}")
+    found = []
+    for descriptor in Path("/dev/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.append(descriptor.readlink())
+    return [f"lock {path}" for path in found if path.suffix == ".lock"]

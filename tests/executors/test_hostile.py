@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.executors.test_process import failure, isolated
+from tests.patience import PATIENCE_SECONDS
 from tests.runner.support import ROOT, Told, run
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
@@ -111,7 +114,7 @@ def manage(directory: Path, *flags: str) -> subprocess.CompletedProcess[str]:
         env=environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 

@@ -23,6 +23,7 @@ def test_what_the_system_does_not_tell_is_zero(tmp_path: Path) -> None:
     assert oom.kill_counts((tmp_path / "none", empty)) == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_kill_for_want_of_memory_is_told_from_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = iter([(0, 4), (1, 5)])
     monkeypatch.setattr(oom, "kill_counts", lambda: next(counts))

@@ -10,6 +10,8 @@ import pytest
 from tests.runner.support import Told, run
 from tests.testapp.management.commands import flood
 
+pytestmark = pytest.mark.slow
+
 WORD = "tr0ub4dor-and-three"
 
 

@@ -16,9 +16,12 @@ import pytest
 
 from django_runbook.executors import listing
 from django_runbook.executors.spawner import Spawner
-from tests.executors.processes import of_groups, wait_until
+from tests.executors.processes import of_groups
 from tests.executors.test_process import failure, isolated
-from tests.runner.support import PATIENCE_SECONDS, environ, start, wait_for
+from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.runner.support import environ, start, wait_for
+
+pytestmark = pytest.mark.slow
 
 # The first step starts the server, so that the time of the second is its own.
 STEPS = """

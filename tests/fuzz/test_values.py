@@ -161,6 +161,7 @@ def pages() -> Iterator[tuple[str, str]]:
         yield url, unescape(response.content.decode())
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_no_value_harms_a_run_or_its_report(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,8 @@ from tests.batchapp.models import Item
 from tests.settings import RUNBOOK
 from tests.testapp.models import Mark
 
+pytestmark = pytest.mark.slow
+
 KINDS = {
     "failed": (
         "steps: [{id: it, command: fail --kind command --code 3}]",

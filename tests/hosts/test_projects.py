@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.runner.support import PATIENCE_SECONDS, environ
+from tests.patience import PATIENCE_SECONDS
+from tests.runner.support import environ
+
+pytestmark = pytest.mark.slow
 
 RUNBOOK = """
 steps:
@@ -103,7 +106,7 @@ def test_the_steps_of_a_project_run(tmp_path: Path, kind: str) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS * 2,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

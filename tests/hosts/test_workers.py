@@ -17,9 +17,11 @@ import pytest
 import redis
 from celery import Celery
 
-from tests.executors.processes import wait_until
-from tests.runner.support import PATIENCE_SECONDS, environ
+from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.runner.support import environ
 from tests.services import REDIS_URL, require_redis
+
+pytestmark = pytest.mark.slow
 
 FAILED = 'CommandError 1: the run failed: step "fail": it went wrong'
 GOOD = "ended without an exception"

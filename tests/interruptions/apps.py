@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from django.apps import AppConfig
 from django.db.models.signals import pre_migrate
 
-PATIENCE_SECONDS: Final = 60.0
+from tests.patience import PATIENCE_SECONDS, eventually
+
 # The files by which a run and its walker talk: the run waits, it is there, it may continue.
 WAITS_IN_MIGRATE, WAITS_BETWEEN, THERE, HEARD, GO = "waits-in-migrate", "waits-between", "there", "heard-", "go"
 
@@ -27,9 +28,7 @@ class InterruptionsConfig(AppConfig):
 
 def wait_for(name: str) -> None:
     """Wait until the file is there."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not Path(name).exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    eventually(Path(name).exists, pause_seconds=0.01)
 
 
 def _wait_in_migrate(**more: Any) -> None:

@@ -21,8 +21,8 @@ from tests.interruptions.apps import GO, HEARD
 from tests.interruptions.moments import Moment
 from tests.interruptions.processes import Process, children_of
 from tests.interruptions.proxy import AWAY, BACK, Proxy
+from tests.patience import PATIENCE_SECONDS
 
-PATIENCE_SECONDS: Final = 60.0
 AWAY_SECONDS: Final = 5.0
 # More than what lies between two signals that count as one.
 _APART_SECONDS: Final = 0.6

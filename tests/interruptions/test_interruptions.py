@@ -11,15 +11,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.documentation import DOCS, section_of
 from tests.interruptions.moments import MOMENTS
 from tests.interruptions.table import EVENTS, faults, table_of
+from tests.patience import LONG_PATIENCE_SECONDS
 from tests.postgres_settings import POSTGRES
 from tests.runner.support import ROOT
 from tests.services import require_postgres
 
+pytestmark = pytest.mark.slow
+
 PAGE = DOCS / "reference" / "interruptions.md"
-PATIENCE_SECONDS = 240
 _TABLE = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
 
 
@@ -39,7 +43,7 @@ def walk(folder: Path) -> list[dict[str, Any]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=LONG_PATIENCE_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,10 +14,11 @@ from typing import Any
 from django.db import connections
 
 from tests.batch.databases import alias_on, run
+from tests.patience import PATIENCE_SECONDS
+from tests.prepared import PreparedProcess
 from tests.runner.support import ROOT
 
 VENDORS = ("sqlite", "postgresql", "mariadb")
-PATIENCE_SECONDS = 60
 
 
 @contextmanager
@@ -51,15 +51,7 @@ def environ_of(database: Mapping[str, Any]) -> dict[str, str]:
 @contextmanager
 def started(folder: Path, database: Mapping[str, Any], *words: str) -> Iterator[subprocess.Popen[str]]:
     """A command in a process of its own, which is over when the context ends."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "django", *words],
-        cwd=folder,
-        env=environ_of(database),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = _process(folder, database, *words, stderr=subprocess.STDOUT)
     with process:
         try:
             yield process
@@ -69,13 +61,20 @@ def started(folder: Path, database: Mapping[str, Any], *words: str) -> Iterator[
 
 def manage(folder: Path, database: Mapping[str, Any], *words: str) -> subprocess.CompletedProcess[str]:
     """Call a command in a process of its own, in this folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "django", *words],
-        capture_output=True,
-        text=True,
+    with _process(folder, database, *words, stderr=subprocess.PIPE) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)
+
+
+def _process(folder: Path, database: Mapping[str, Any], *words: str, stderr: int) -> PreparedProcess:
+    return PreparedProcess(
+        *words,
         cwd=folder,
         env=environ_of(database),
-        timeout=PATIENCE_SECONDS,
-        check=False,
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
     )

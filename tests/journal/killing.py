@@ -20,8 +20,9 @@ from pathlib import Path
 import django
 from django.core.management import CommandError, call_command
 
+from tests.patience import PATIENCE_SECONDS
+
 ROW_COUNT = 24
-PATIENCE_SECONDS = 60.0
 MAX_KILLS = 6
 MAX_HELD = 100
 RUNBOOK = """\

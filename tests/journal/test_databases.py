@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,11 @@ from typing import Any
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from tests.journal.databases import PATIENCE_SECONDS, VENDORS, database_on, manage, started
+from tests.journal.databases import VENDORS, database_on, manage, started
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.runner.support import wait_for
+
+pytestmark = pytest.mark.slow
 
 Manage = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -53,10 +55,7 @@ def test_a_run_whose_first_step_makes_the_tables_is_recorded(call: Manage, tmp_p
 
 def first_of(*processes: subprocess.Popen[str]) -> None:
     """Wait until one of them has ended."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while all(process.poll() is None for process in processes):
-        assert time.monotonic() < deadline, "none of them has ended"
-        time.sleep(0.02)
+    wait_until(lambda: any(process.poll() is not None for process in processes), what="one of them has ended")
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -137,7 +136,7 @@ def test_a_signal_leaves_a_run_that_can_be_resumed(call: Manage, database: Any, 
     with started(tmp_path, database, "run_runbook", "slow.yml") as process:
         wait_for(tmp_path / "log", "begin one")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 143
+        assert process.wait(timeout=PATIENCE_SECONDS) == 143
     (row,) = runs(call)
     assert (row["status"], row["exit_code"]) == ("interrupted", 143)
     done = call("run_runbook", "slow.yml", "--resume")

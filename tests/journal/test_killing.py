@@ -12,6 +12,9 @@ from pytest_django import DjangoDbBlocker
 
 from tests.journal.databases import database_on, environ_of
 from tests.journal.killing import RUNBOOK
+from tests.patience import scaled
+
+pytestmark = pytest.mark.slow
 
 # A hundred and more where there is time: KILL_TEST_ROUNDS=100.
 ROUNDS = int(os.environ.get("KILL_TEST_ROUNDS", "3"))
@@ -30,7 +33,7 @@ def test_a_run_that_is_killed_anywhere_and_resumed_does_everything_once(
             capture_output=True,
             text=True,
             env=environ_of(settings),
-            timeout=60 + 20 * rounds,
+            timeout=scaled(60 + 20 * rounds),
             check=False,
         )
     assert done.returncode == 0, done.stdout + done.stderr

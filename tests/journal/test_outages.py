@@ -24,7 +24,10 @@ from django_runbook.locks.factory import new_factory
 from django_runbook.models import Run
 from tests.journal.databases import database_on, manage, started
 from tests.journal.proxy import proxied
-from tests.runner.support import PATIENCE_SECONDS, wait_for
+from tests.patience import PATIENCE_SECONDS
+from tests.runner.support import wait_for
+
+pytestmark = pytest.mark.slow
 
 # Longer than what is reported.
 OUTAGE_SECONDS = 2.0

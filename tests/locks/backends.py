@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from django_runbook.conf import Configuration, LockBackend
 from django_runbook.locks.base import Holder, Lock
 from django_runbook.locks.factory import Locks, new_factory
 from tests.cache_settings import CACHES
+from tests.patience import scaled
 from tests.postgres_settings import POSTGRES
 from tests.services import REDIS_URL, require_mariadb, require_postgres, require_redis
 
@@ -24,8 +24,7 @@ NAMES = ("file", "postgresql", "mariadb", "redis", "cache")
 # The locks of these backends expire.
 EXPIRING = {"redis", "cache"}
 # Long enough for a slow machine to renew in time, which is at a third of it.
-EXPIRY_SECONDS = 2.0
-PATIENCE_SECONDS = 20.0
+EXPIRY_SECONDS = scaled(2.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,16 +100,6 @@ def alias_on(vendor: str, **changes: Any) -> Iterator[str]:
 def new_name() -> str:
     """The name of a lock that no other test uses."""
     return f"test {uuid.uuid4().hex[:12]}"
-
-
-def eventually(claim: Callable[[], object]) -> bool:
-    """Whether it comes true, sooner or later."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not claim():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def is_free(lock: Lock) -> bool:

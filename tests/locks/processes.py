@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from django_runbook.locks.base import Lock
 from tests.batch.support import read_line, started
 from tests.locks.backends import Backend
+from tests.patience import PATIENCE_SECONDS, eventually
 
 _SET_UP = """
 import django
@@ -67,7 +68,7 @@ def hold(name: str, *, child_until: str) -> None:
     while lock.is_held():
         time.sleep(0.02)
     print("lost", flush=True)
-    time.sleep(60)
+    time.sleep(PATIENCE_SECONDS)
 
 
 def _look(lock: Lock, *, until: Path) -> NoReturn:
@@ -78,9 +79,7 @@ def _look(lock: Lock, *, until: Path) -> NoReturn:
     os.dup2(null, 1)
     os.dup2(null, 2)
     # Beyond the patience of whoever waits for the lock.
-    deadline = time.monotonic() + 60
-    while not until.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    eventually(until.exists, within=2 * PATIENCE_SECONDS)
     os._exit(0)
 
 

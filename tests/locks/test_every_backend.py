@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from django_runbook.exceptions import LockUnavailable
-from tests.locks.backends import EXPIRING, EXPIRY_SECONDS, Backend, alias_on, eventually, holder_of, is_free, locks
+from tests.locks.backends import EXPIRING, EXPIRY_SECONDS, Backend, alias_on, holder_of, is_free, locks
 from tests.locks.processes import holding, run_crowd
+from tests.patience import eventually
 
 
 def test_a_lock_is_held_once_and_says_by_whom(backend: Backend, name: str) -> None:
@@ -59,6 +60,7 @@ def test_a_lock_that_is_held_cannot_be_taken_again(backend: Backend, name: str) 
     assert is_free(lock)
 
 
+@pytest.mark.slow
 def test_of_twenty_processes_at_once_one_works_and_the_others_leave_and_name_it(backend: Backend, name: str) -> None:
     told = run_crowd(backend, name, count=20)
     winners = [one for one in told if one["code"] == 0]
@@ -71,6 +73,7 @@ def test_of_twenty_processes_at_once_one_works_and_the_others_leave_and_name_it(
     assert all(", since 20" in one["text"] for one in others), others
 
 
+@pytest.mark.slow
 def test_a_holder_that_was_killed_leaves_no_lock_behind(backend: Backend, name: str) -> None:
     lock = backend.lock(name)
     with holding(backend, name) as process:
@@ -82,6 +85,7 @@ def test_a_holder_that_was_killed_leaves_no_lock_behind(backend: Backend, name: 
         assert eventually(lambda: is_free(lock))
 
 
+@pytest.mark.slow
 def test_a_child_of_the_holder_does_not_hold_the_lock_and_cannot_free_it(
     backend: Backend, name: str, tmp_path: Path
 ) -> None:

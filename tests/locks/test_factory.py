@@ -107,6 +107,7 @@ def identity(backend: str, **options: object) -> str:
     return locks(backend, **options).identity
 
 
+@pytest.mark.slow
 def test_other_folders_hosts_databases_and_servers_are_other_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +155,7 @@ def test_a_backend_may_say_itself_what_keeps_its_locks() -> None:
     assert identity("tests.locks.test_factory.NamedLock", colour="red") == "the safe in the cellar"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "kind"),
     [
@@ -222,6 +224,7 @@ def test_projects_on_one_host_have_files_of_their_own(settings: Any, tmp_path: P
     assert len(paths) == 3
 
 
+@pytest.mark.slow
 def test_the_way_to_the_database_is_no_part_of_what_other_hosts_see(monkeypatch: pytest.MonkeyPatch) -> None:
     with alias_on("postgresql") as alias:
         monkeypatch.setattr(namespace, "DEFAULT_DB_ALIAS", alias)

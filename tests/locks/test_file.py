@@ -322,6 +322,7 @@ def test_a_file_system_without_locks_is_told(lock: FileLock, monkeypatch: pytest
     assert not lock.is_held()
 
 
+@pytest.mark.slow
 def test_a_program_that_the_holder_starts_does_not_keep_the_lock(lock: FileLock, tmp_path: Path) -> None:
     assert lock.acquire() is None
     code = "print('started', flush=True); input()"

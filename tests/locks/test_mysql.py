@@ -14,8 +14,11 @@ from django_runbook.exceptions import LockUnavailable
 from django_runbook.locks.base import PATIENCE_SECONDS, Lock, LockState, Probe
 from django_runbook.locks.mysql import MySQLLock
 from django_runbook.locks.session import Session
-from tests.locks.backends import alias_on, eventually, holder_of, is_free, locks
+from tests.locks.backends import alias_on, holder_of, is_free, locks
+from tests.patience import eventually
 from tests.services import require_mariadb
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

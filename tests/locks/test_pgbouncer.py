@@ -12,12 +12,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.locks.backends import Backend, alias_on, eventually, holder_of, is_free, locks
+from tests.locks.backends import Backend, alias_on, holder_of, is_free, locks
 from tests.locks.looking import pid_of
 from tests.locks.processes import run_crowd
 from tests.locks.servers import Server, free_port, running
+from tests.patience import eventually
 from tests.postgres_settings import POSTGRES
 from tests.services import require_postgres, require_program
+
+pytestmark = pytest.mark.slow
 
 _CONFIGURATION = """
 [databases]

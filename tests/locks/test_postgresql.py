@@ -17,9 +17,12 @@ from django_runbook.exceptions import LockUnavailable
 from django_runbook.locks.base import PATIENCE_SECONDS, Holder, Lock, LockState, Probe
 from django_runbook.locks.postgresql import PostgreSQLLock
 from django_runbook.locks.session import Session
-from tests.locks.backends import alias_on, eventually, holder_of, is_free, locks
+from tests.locks.backends import alias_on, holder_of, is_free, locks
 from tests.locks.looking import key_of, pid_of
+from tests.patience import eventually
 from tests.postgres_settings import POSTGRES
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -18,10 +18,13 @@ from django_runbook.locks.base import PATIENCE_SECONDS, LockState, Probe
 from django_runbook.locks.lease import LeaseLock
 from django_runbook.locks.redis import RedisStore
 from tests.batch.support import read_line
-from tests.locks.backends import EXPIRY_SECONDS, backend_of, eventually, holder_of, is_free, locks
+from tests.locks.backends import EXPIRY_SECONDS, backend_of, holder_of, is_free, locks
 from tests.locks.processes import holding
 from tests.locks.servers import Server, free_port, running
+from tests.patience import eventually
 from tests.services import require_program
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

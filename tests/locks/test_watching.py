@@ -11,7 +11,7 @@ import pytest
 from django_runbook.locks import watching
 from django_runbook.locks.base import Holder, LockState, Probe
 from django_runbook.locks.watching import settle, watched
-from tests.locks.backends import eventually
+from tests.patience import eventually
 
 
 class Answering:

@@ -1,4 +1,4 @@
-"""What a condition is known to skip is not judged by its values, and by its names all the same."""
+"""Plans steps that are known to be skipped: their names are checked, their values are not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from django_runbook.binding.binder import Binder
 from django_runbook.binding.catalog import Catalog
 from django_runbook.document import source, validate
-from django_runbook.document.inputs import Given, resolve
+from django_runbook.document.inputs import GivenInputs, resolve
 from django_runbook.planning.plan import Plan, plan
 
 NOW = datetime.datetime(2013, 1, 31, 6, tzinfo=datetime.UTC)
@@ -29,7 +29,9 @@ def plan_of(steps: str, **given: str) -> Plan:
     runbook, problems = validate.load(source.Source(path="a.yml", text=HEAD + steps))
     assert problems == []
     assert runbook is not None
-    return plan(runbook, resolve(runbook, Given(params=given, now=NOW, run={"id": "1"})), Binder(catalog=Catalog()))
+    return plan(
+        runbook, resolve(runbook, GivenInputs(params=given, now=NOW, run={"id": "1"})), Binder(catalog=Catalog())
+    )
 
 
 def codes_of(steps: str, **given: str) -> list[str]:
@@ -53,11 +55,11 @@ WRONG = "  - {command: migrate, options: {verbosity: '${{ params.ids }}'}, when:
         ("true", ["RB404"]),
     ],
 )
-def test_values_of_a_step_that_is_known_to_be_skipped_are_not_judged(when: str, codes: list[str]) -> None:
+def test_values_of_a_skipped_step_are_not_checked(when: str, codes: list[str]) -> None:
     assert codes_of(WRONG.replace("WHEN", f'"{when}"')) == codes
 
 
-def test_values_are_judged_when_the_condition_waits_for_the_run() -> None:
+def test_values_are_checked_if_the_condition_depends_on_the_run() -> None:
     steps = "  - {id: one, command: say a, capture: text}\n" + WRONG.replace("WHEN", "steps.one.output == 'b'")
     assert codes_of(steps) == ["RB404"]
 
@@ -84,12 +86,12 @@ def test_names_are_checked_and_values_are_not(step: str, codes: list[str]) -> No
 
 
 @pytest.mark.parametrize("when", ["today.day == 1", "now.hour == 3", "params.day.day == 1", "vars.is_first"])
-def test_what_the_file_says_is_judged_if_another_day_would_run_it(when: str) -> None:
+def test_names_are_checked_if_the_step_could_run_on_another_day(when: str) -> None:
     assert codes_of(f"  - {{command: migrate --verbosity 9, when: {when}}}\n") == ["RB404"]
     assert codes_of(f"  - {{command: migrate, options: {{verbosity: '${{{{ params.ids }}}}'}}, when: {when}}}\n") == []
 
 
-def test_a_parameter_that_is_not_given_leaves_its_option_out() -> None:
+def test_an_omitted_parameter_omits_its_option() -> None:
     step = "  - {command: parse_typed, options: {count: '${{ params.limit }}'}}\n"
     assert plan_of(step).steps["parse_typed"].binding.tokens == ()
     assert plan_of(step, limit="3").steps["parse_typed"].binding.tokens == ("--count=3",)
@@ -102,13 +104,13 @@ def test_a_mapping_is_an_error_at_its_place(value: str) -> None:
     assert [item.span.column for item in found] == ([] if "mode }" in value else [44 + value.startswith("[")])
 
 
-def test_an_atomic_step_whose_database_is_unknown_is_not_judged() -> None:
+def test_an_atomic_step_with_an_unknown_database_is_accepted() -> None:
     one = "  - {id: one, command: say a, capture: text}\n"
     step = "  - {command: 'flush --no-input --database=${{ steps.one.output }}', atomic: true}\n"
     assert "RB419" not in codes_of(one + step)
 
 
-def test_a_day_that_was_given_is_known() -> None:
+def test_a_given_day_is_known() -> None:
     assert codes_of("  - {command: migrate --verbosity 9, when: params.day.day == 1}\n", day="2013-02-02") == []
 
 
@@ -118,7 +120,7 @@ def test_a_condition_that_cannot_be_decided_is_an_error_before_the_run() -> None
     assert codes_of("  - {steps: [{command: noop, when: params.limit > 5}], when: params.limit is not none}\n") == []
 
 
-def test_a_step_that_is_not_judged_is_bound_again_if_it_runs() -> None:
+def test_a_step_that_was_not_checked_is_bound_again_if_it_runs() -> None:
     planned = plan_of(WRONG.replace("WHEN", "false"))
     assert not planned.steps["migrate"].is_final
     planned = plan_of("  - {command: say a, when: false}\n")
@@ -133,7 +135,7 @@ def test_a_step_that_is_not_judged_is_bound_again_if_it_runs() -> None:
         ("{'a': 1}", "a mapping"),
     ],
 )
-def test_a_value_that_no_command_takes_is_named_as_what_it_is(source: str, kind: str) -> None:
+def test_the_kind_of_a_value_that_no_command_takes_is_named(source: str, kind: str) -> None:
     (found,) = plan_of(f'  - command: say\n    args: ["${{{{ {source} }}}}"]\n').diagnostics
     assert found.message.startswith(f'"{source}" ')
     assert kind in found.message

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from django_runbook.process import exits
-from tests.runner.support import PATIENCE_SECONDS, environ, run
+from tests.patience import PATIENCE_SECONDS
+from tests.runner.support import environ, run
 
 TEXT = "fail_fast: false\nsteps: [leave {how}, say more]\nfinally: [say end]\n"
 
@@ -44,6 +45,7 @@ def test_processes_that_the_command_forks_may_end(tmp_path: Path) -> None:
     assert told.exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_thread_that_ends_the_process_ends_it_not_with_0(tmp_path: Path) -> None:
     (tmp_path / "test.yml").write_text(TEXT.format(how="in_thread"))
     done = subprocess.run(

@@ -15,9 +15,9 @@ import pytest
 from django_runbook.locks import presence
 from django_runbook.process import files
 from django_runbook.process.stopping import Stop
-from tests.executors.processes import wait_until
 from tests.journal.databases import database_on, manage
-from tests.runner.support import PATIENCE_SECONDS, environ
+from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.runner.support import environ
 
 TEXT = """
 fail_fast: false
@@ -35,6 +35,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 def test_closed_descriptors_are_the_failure_of_the_step(tmp_path: Path) -> None:
     with database_on("sqlite", tmp_path) as database:
         assert manage(tmp_path, database, "migrate", "--verbosity", "0").returncode == 0
@@ -101,6 +102,7 @@ def test_a_mark_that_was_closed_is_made_again(tmp_path: Path) -> None:
     again.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", [256, 4096])
 def test_standard_descriptors_are_restored(last: int) -> None:
     # The copies are above the first of them.
@@ -124,6 +126,7 @@ def test_standard_descriptors_are_restored(last: int) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
+@pytest.mark.slow
 def test_a_debugger_has_the_terminal_of_an_inline_run(tmp_path: Path) -> None:
     (tmp_path / "test.yml").write_text("steps: [misbehave stop_here, say end]")
     main, end = pty.openpty()

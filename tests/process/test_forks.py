@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
+
 from django_runbook.process.stopping import Stop
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_signal_to_a_child_is_none_to_its_parent() -> None:

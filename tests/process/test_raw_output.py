@@ -51,6 +51,7 @@ def scene() -> Iterator[Scene]:
     assert [os.fstat(number).st_ino for number in (1, 2)] == before
 
 
+@pytest.mark.slow
 def test_subprocesses_and_raw_writes_are_masked_captured_and_in_order(scene: Scene) -> None:
     with scene.call(is_kept=True) as out:
         print("one")
@@ -77,6 +78,7 @@ def test_output_belongs_to_the_call_that_runs(scene: Scene) -> None:
     assert scene.late.getvalue() == "between ***\n"
 
 
+@pytest.mark.slow
 def test_a_fork_of_the_command_writes_to_the_step_too(scene: Scene) -> None:
     with scene.call():
         pid = os.fork()

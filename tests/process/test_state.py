@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.runner.support import PATIENCE_SECONDS, environ
+from tests.patience import PATIENCE_SECONDS
+from tests.runner.support import environ
 from tests.services import require_mariadb, require_postgres
+
+pytestmark = pytest.mark.slow
 
 ENGINES: dict[str, tuple[str, Callable[[], None]]] = {
     "sqlite": ("tests.state_settings", lambda: None),
@@ -30,7 +33,7 @@ def manage(directory: Path, settings: str, *words: str) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS * 2,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

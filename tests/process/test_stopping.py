@@ -14,8 +14,11 @@ import pytest
 from django_runbook import conf
 from django_runbook.locks import factory
 from django_runbook.process.stopping import Stop
-from tests.runner.support import PATIENCE_SECONDS, start, wait_for
+from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.runner.support import start, wait_for
 from tests.services import require_postgres, running_statements
+
+pytestmark = pytest.mark.slow
 
 # Signals that are closer together count as one.
 GAP_SECONDS = 0.6
@@ -58,12 +61,7 @@ class Run:
 
     def wait_for_statement(self) -> None:
         """Until the server is at it; the log says only that the command is about to ask."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            if running_statements("pg_sleep") > 0:
-                return
-            time.sleep(0.02)
-        raise AssertionError("the statement never ran")
+        wait_until(lambda: running_statements("pg_sleep") > 0, what="the statement runs")
 
     def end(self) -> tuple[int, str]:
         assert self.process is not None

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.runner.support import PATIENCE_SECONDS, environ, run
+from tests.patience import PATIENCE_SECONDS
+from tests.runner.support import environ, run
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may change the user of a process")
 
@@ -25,6 +26,7 @@ def test_what_can_be_restored_is_restored(tmp_path: Path, how: str) -> None:
     assert "cannot" not in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--inline",)], ids=["isolated", "inline"])
 def test_what_cannot_be_restored_is_the_failure_of_one_step(tmp_path: Path, options: tuple[str, ...]) -> None:
     text = "lock: false\nfail_fast: false\nsteps: [change_user for_good, say more]\nfinally: [say end]"

@@ -11,9 +11,9 @@ from django_runbook.executors.base import ExecutorCall
 from django_runbook.process.deadlines import Deadline, Halt
 from django_runbook.process.stopping import Stop
 from django_runbook.results import AttemptResult, Failure, StepStatus
+from tests.patience import PATIENCE_SECONDS
 from tests.runner.trees import Block, Command, File, Step
 
-_PATIENCE_SECONDS = 10.0
 _BASES = {"OperationalError": ("OperationalError", "django.db.utils.OperationalError", "DatabaseError")}
 
 
@@ -143,7 +143,7 @@ class FakeCommands:
 
     def _poll(self, is_true: Callable[[], bool]) -> bool:
         # A halt tells nobody: it is looked at.
-        return any(self._changed.wait_for(is_true, 0.001) for _ in range(int(_PATIENCE_SECONDS / 0.001)))
+        return any(self._changed.wait_for(is_true, 0.001) for _ in range(int(PATIENCE_SECONDS / 0.001)))
 
 
 def _failed(name: str, code: int) -> AttemptResult:

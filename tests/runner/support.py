@@ -5,10 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +14,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from tests.patience import wait_until
+from tests.prepared import PreparedProcess
+
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,15 +89,15 @@ def start(
 ) -> subprocess.Popen[str]:
     """Start a run in a process of its own, without a terminal but for ``stdin`` where it is one."""
     (directory / "test.yml").write_text(text)
-    return subprocess.Popen(
-        [sys.executable, "-m", "django", "run_runbook", str(directory / "test.yml"), *options],
-        preexec_fn=_default_signals,  # noqa: PLW1509 - there are no threads here
+    return PreparedProcess(
+        "run_runbook",
+        str(directory / "test.yml"),
+        *options,
         cwd=directory,
         env=_environ() | dict(environ or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=stdin,
-        text=True,
     )
 
 
@@ -106,17 +105,6 @@ def start(
 _environ = environ
 
 
-def _default_signals() -> None:
-    # Whoever runs the tests may ignore some, as nohup does, and a run respects that.
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-
-
 def wait_for(path: Path, text: str) -> None:
-    """Wait until a file holds a text; a test that waits in vain fails."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if path.exists() and text in path.read_text():
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"{path.name} never said {text!r}")
+    """Wait until a file holds a text."""
+    wait_until(lambda: path.exists() and text in path.read_text(), what=f"{text!r} in {path.name}")

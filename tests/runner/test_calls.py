@@ -79,6 +79,7 @@ def test_a_failure_inside_is_the_failure_of_the_step_and_finally_runs_inside(tmp
     assert told.output("say") == ["after"]
 
 
+@pytest.mark.slow
 def test_a_runbook_runs_for_each_item(tmp_path: Path) -> None:
     (tmp_path / "inner.yml").write_text("params: {name: {type: string}}\nsteps: ['say ${{ params.name }}']\n")
     text = "steps: [{id: each, runbook: inner.yml, params: {name: '${{ item }}'}, for_each: [a, b], max_parallel: 2}]"
@@ -107,7 +108,7 @@ def test_the_same_file_can_be_called_twice(tmp_path: Path) -> None:
             "steps: [{runbook: test.yml}]",
             "{}",
             "inner.yml:1:19",
-            "leads back to itself: test.yml → inner.yml → test.yml",
+            "includes itself: test.yml → inner.yml → test.yml",
         ),
         ("steps: [{runbook: missing.yml}]", "{}", "inner.yml:1:19", 'there is no runbook "missing.yml"'),
         ("steps: [", "{}", "inner.yml", "error[RB1"),

@@ -139,6 +139,7 @@ steps:
     assert [told.output(f"inner[{pair}]")[0] for pair in ("1,1", "1,2", "2,1", "2,2")] == ["1", "2", "1", "2"]
 
 
+@pytest.mark.slow
 def test_items_run_together_and_their_results_keep_their_order(tmp_path: Path) -> None:
     text = """
 steps:
@@ -190,6 +191,7 @@ steps:
     assert run(tmp_path, text).result("one[1]")["name"] == "Say a ::error::b"
 
 
+@pytest.mark.slow
 def test_until_of_a_group_names_what_is_in_it(tmp_path: Path) -> None:
     text = f"""
 steps:

@@ -9,9 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from django.test import override_settings
 from hypothesis import HealthCheck, Phase, example, given, note, reject, settings
 
+from tests.examples import examples
 from tests.runner.accounts import Call, Together, Trace, UndeterminedError, ids_of
 from tests.runner.drawing import cases
 from tests.runner.fakes import Called
@@ -122,10 +124,11 @@ OWN = Block(
 )
 
 
+@pytest.mark.slow
 @given(cases())
 @example(Case(file=File(name="main.yml", block=CUT, timeout=5)))
 @example(Case(file=File(name="main.yml", block=OWN, timeout=5)))
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_random_runbooks_run_as_the_model_says(case: Case) -> None:
     model, played = foretold(case), play(case)
     result = played.result
@@ -145,8 +148,9 @@ _ACTS = {
 }
 
 
+@pytest.mark.slow
 @given(cases(is_real=True))
-@settings(max_examples=10, phases=[Phase.reuse, Phase.generate])
+@settings(max_examples=examples(6), phases=[Phase.reuse, Phase.generate])
 @override_settings(RUNBOOK={"STOP_TIMEOUT": 0.5, "JOURNAL": False, "ISOLATE": True})
 def test_random_runbooks_run_as_the_model_says_in_processes_of_their_own(case: Case) -> None:
     model = foretold(case)

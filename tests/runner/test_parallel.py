@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from django.contrib.sites.models import Site
 
-from tests.executors.processes import wait_until
-from tests.runner.support import PATIENCE_SECONDS, run, start, wait_for
+from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.runner.support import run, start, wait_for
 from tests.services import require_postgres, running_statements
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.runner.support import PATIENCE_SECONDS, run, start
+from tests.patience import PATIENCE_SECONDS
+from tests.runner.support import run, start
 
 
 def wait_until_asked(process: subprocess.Popen[str], end: str) -> str:
@@ -61,6 +62,7 @@ def answered(directory: Path, text: str, *options: str, answers: str) -> tuple[i
     return process.returncode, {step["step_id"]: step["status"] for step in steps}, shown + errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answers", "exit_code", "statuses"),
     [
@@ -82,12 +84,14 @@ def test_step_asks_before_each_command(tmp_path: Path, answers: str, exit_code: 
     assert "Run noop? [y]es, [N]o, [c]ontinue without asking, [q]uit:" in shown
 
 
+@pytest.mark.slow
 def test_what_runs_after_quitting_is_not_taken_for_interrupted(tmp_path: Path) -> None:
     text = "steps: [{id: one, command: noop}]\nfinally: [{id: end, command: noop}]"
     code, found, shown = answered(tmp_path, text, "--step", answers="q\n")
     assert (code, found) == (130, {"one": "not_run", "end": "succeeded"}), shown
 
 
+@pytest.mark.slow
 def test_step_shows_what_is_about_to_run(tmp_path: Path) -> None:
     text = "steps: [{id: one, command: say x, capture: text}, {name: Again, command: 'say ${{ steps.one.output }}'}]"
     _, _, shown = answered(tmp_path, text, "--step", answers="y\ny\n")
@@ -95,6 +99,7 @@ def test_step_shows_what_is_about_to_run(tmp_path: Path) -> None:
     assert "Run Again (say ${{ steps.one.output }})? [y]es" in shown
 
 
+@pytest.mark.slow
 def test_step_shows_no_arguments_under_no_log(tmp_path: Path) -> None:
     _, _, shown = answered(tmp_path, "steps: [{no_log: true, steps: [say hidden]}]", "--step", answers="y\n")
     assert "Run say ***? [y]es" in shown
@@ -114,6 +119,7 @@ def test_step_without_a_terminal_is_refused(tmp_path: Path) -> None:
     assert told.events == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "how", "exit_code", "status"),
     [
@@ -134,11 +140,13 @@ def test_a_question_that_nobody_answers_loses_no_step(
     assert ("needs an answer" if status == "failed" else "the run was stopped") in shown
 
 
+@pytest.mark.slow
 def test_an_end_of_file_is_no_answer(tmp_path: Path) -> None:
     code, found, shown = answered(tmp_path, "steps: [{command: noop, confirm: Sure?}]", answers="\x04")
     assert (code, found) == (1, {"noop": "failed"}), shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "status"), [("y", "succeeded"), ("n", "skipped"), ("", "skipped")])
 def test_confirm_asks_and_anything_but_yes_skips(tmp_path: Path, answer: str, status: str) -> None:
     text = 'params: {n: 3}\nsteps: [{id: one, name: Purge, command: noop, confirm: "Delete ${{ params.n }} rows?"}]'

@@ -49,7 +49,7 @@ def resume(
     runbook, diagnostics = validate.load(source.Source(path="test.yml", text=text))
     assert runbook is not None
     assert diagnostics == []
-    known = inputs.resolve(runbook, inputs.Given(now=datetime.datetime(2013, 1, 31, tzinfo=datetime.UTC)))
+    known = inputs.resolve(runbook, inputs.GivenInputs(now=datetime.datetime(2013, 1, 31, tzinfo=datetime.UTC)))
     binder = checking.new_binder()
     stop = Stop()
     with KnownConnections() as known_connections:

@@ -28,7 +28,7 @@ def test_a_stop_between_two_attempts_says_so_and_why_the_first_one_failed() -> N
         halt.cancel("the run was stopped")
 
     now = datetime.datetime(2013, 1, 31, tzinfo=datetime.UTC)
-    scope = Scope(inputs=inputs.resolve(runbook, inputs.Given(now=now)), run_names={}, halt=halt)
+    scope = Scope(inputs=inputs.resolve(runbook, inputs.GivenInputs(now=now)), run_names={}, halt=halt)
     retries = Retries(emitter=Emitter(emit, lambda: now), mask=str, rng=random.Random(0))
     failure = Failure(error_type="CommandError", message="no table yet\nand more", exit_code=1)
     failed = AttemptResult(status=StepStatus.FAILED, failure=failure)

@@ -13,7 +13,8 @@ from django_runbook import api, checking
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.runner import run as runner
 from tests.nasty import NASTY, hidden_in
-from tests.runner.support import PATIENCE_SECONDS, Told, run, start
+from tests.patience import PATIENCE_SECONDS
+from tests.runner.support import Told, run, start
 
 SECRET = "hunter2-s3cr3t"
 TEXT = """
@@ -30,6 +31,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_TOKEN", SECRET)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["", "--inline"], ids=["default", "inline"])
 def test_output_past_python_is_captured_and_masked_and_json_lines_stay_json(tmp_path: Path, way: str) -> None:
     process = start(tmp_path, TEXT, "--format", "jsonl", *filter(None, [way]))

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.runner.support import PATIENCE_SECONDS, environ
+from tests.patience import PATIENCE_SECONDS
+from tests.runner.support import environ
+
+pytestmark = pytest.mark.slow
 
 TEXT = """
 steps:

@@ -1,14 +1,12 @@
-"""Wraps the private APIs of Django and argparse that the batch library uses; a test checks each of them."""
+"""Wraps the private APIs of Django that the batch library uses; a test checks each of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import argparse
-
-    from django.core.management.base import BaseCommand, CommandParser
+    from django.core.management.base import BaseCommand
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models import QuerySet
 
@@ -24,11 +22,6 @@ def raw_stream(stream: Any) -> IO[str] | None:
 def is_called_from_command_line(command: BaseCommand) -> bool:
     """Return whether the command owns its process, as opposed to a call by ``call_command``."""
     return bool(getattr(command, "_called_from_command_line", False))
-
-
-def actions_of(parser: CommandParser) -> Sequence[argparse.Action]:
-    """Return the actions of a parser."""
-    return parser._actions
 
 
 def is_in_foreign_transaction(connection: BaseDatabaseWrapper) -> bool:

@@ -22,8 +22,8 @@ from typing import Any, ClassVar
 
 from django.core.management.base import CommandError, CommandParser
 
+from django_runbook.argparse_compat import actions_of
 from django_runbook.batch.core.work import WorkSource, process_each
-from django_runbook.batch.django_compat import actions_of
 from django_runbook.batch.source_command import SourceCommand
 from django_runbook.batch.sources.file_source import FileSource, ValuesOutcome
 from django_runbook.batch.sources.records import Format

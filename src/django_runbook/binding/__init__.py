@@ -1,1 +1,1 @@
-"""Runbook to Plan: what each step will hand to its command, checked by the command's own parser."""
+"""Binds the steps of a Runbook to checked argv tokens, without using a database."""

@@ -1,4 +1,4 @@
-"""Turns one invocation into the argv tokens of its command, and checks them with the command's own parser."""
+"""Binds one command: builds its argv tokens and checks them with the command's own parser."""
 
 from __future__ import annotations
 
@@ -7,24 +7,23 @@ from dataclasses import replace
 
 from django.db import Error as DatabaseError
 
-from django_runbook.binding import injection
-from django_runbook.binding import options as spelling
+from django_runbook.binding import injection, option_tokens
 from django_runbook.binding.catalog import CommandSpec
 from django_runbook.binding.checked import CheckedCommand
 from django_runbook.binding.finding import OptionError
-from django_runbook.binding.invocation import Binding, Invocation, Piece, Problems, Word
-from django_runbook.binding.texts import UNKNOWN, plain
-from django_runbook.document.diagnostics import Diagnostic, Severity, has_errors
+from django_runbook.binding.partial_text import UNKNOWN, plain
+from django_runbook.binding.unbound import Binding, Piece, Problems, UnboundCommand, Word
+from django_runbook.document.diagnostics import diagnose, has_errors
 
-__all__ = ["Binding", "Invocation", "Word", "bind_invocation"]
+__all__ = ["Binding", "UnboundCommand", "Word", "bind_command"]
 
 
-def bind_invocation(invocation: Invocation, spec: CommandSpec, *, databases: Collection[str] = ()) -> Binding:
-    """Return the tokens for a command and what its parser says against them; nothing is opened, printed or changed.
+def bind_command(command: UnboundCommand, spec: CommandSpec, *, databases: Collection[str] = ()) -> Binding:
+    """Return the tokens of a command and the errors that its parser finds; nothing is opened, printed or changed.
 
-    ``databases`` are the aliases that ``--database`` can name; none means that they are unknown.
+    ``databases`` are the valid values of ``--database``; if it is empty, any value is accepted.
     """
-    problems = Problems(invocation)
+    problems = Problems(command)
     args = list(_positionals(problems))
     try:
         tokens, is_checked = _bind(problems, spec, args, databases)
@@ -45,33 +44,32 @@ def _bind(
     if spec.parser is None:
         return _unchecked(problems, spec, args)
     if is_garbled:
-        # What the parser says is about a line that nobody meant.
+        # The parser would report errors of a line that was not intended.
         return (), True
     command = CheckedCommand(problems=problems, spec=spec, parser=spec.parser, args=args, databases=databases)
     if spec.reads_own_argv:
-        return command.spelled_only(), True
+        return command.unchecked(), True
     return command.bound()
 
 
 def _positionals(problems: Problems) -> Iterator[Piece]:
-    for located in problems.invocation.args:
+    for located in problems.command.args:
         try:
-            yield Piece(spelling.as_token(located, what="a positional argument"), located.span, "arg")
+            yield Piece(option_tokens.as_token(located, what="a positional argument"), located.span, "arg")
         except OptionError as error:
             problems.found.append(error.diagnostic)
-            # The rest is checked as if the value were right.
+            # The rest is checked as if the value were valid.
             yield Piece(UNKNOWN, located.span, "arg")
 
 
 def _unchecked(problems: Problems, spec: CommandSpec, args: list[Piece]) -> tuple[Collection[str], bool]:
-    invocation = problems.invocation
+    command = problems.command
     when = "cannot be checked yet" if spec.is_deferred else "cannot be checked"
-    diagnostic = Diagnostic(
-        code="RB402" if spec.is_deferred else "RB412",
-        message=f'the arguments of "{invocation.name}" {when}: {spec.reason}',
-        span=invocation.name_span,
-        help="it is checked again right before it runs" if spec.is_deferred else "",
-        severity=Severity.WARNING,
+    diagnostic = diagnose(
+        "RB402" if spec.is_deferred else "RB412",
+        message=f'the arguments of "{command.name}" {when}: {spec.reason}',
+        span=command.name_span,
+        help_text="it will be checked again right before it runs" if spec.is_deferred else "",
     )
     problems.found.append(diagnostic)
-    return spelling.unchecked_tokens(problems, args, is_final=not spec.is_deferred), False
+    return option_tokens.unchecked_tokens(problems, args, is_deferred=spec.is_deferred), False

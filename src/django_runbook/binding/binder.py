@@ -1,4 +1,4 @@
-"""Turns a step, with the values that are known, into its tokens."""
+"""Evaluates the expressions of a command step and binds it to its tokens."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from django_runbook.binding.argv import Binding, Invocation, Word, bind_invocation
+from django_runbook.binding.argv import Binding, UnboundCommand, Word, bind_command
 from django_runbook.binding.catalog import BrokenCommandError, Catalog, UnknownCommandError
-from django_runbook.binding.texts import UNKNOWN, holes_of, joined
-from django_runbook.document.diagnostics import Diagnostic, nearest
+from django_runbook.binding.partial_text import UNKNOWN, holes_of, joined
+from django_runbook.document.diagnostics import Diagnostic, diagnose, nearest
 from django_runbook.document.evaluation.values import kind_of
-from django_runbook.document.expressions import ExpressionError, Template, as_text, evaluate, is_known
+from django_runbook.document.expressions import ExpressionError, Template, as_text, evaluate
 from django_runbook.document.inputs import Inputs
 from django_runbook.document.runbook import CommandStep, Located, Option
 from django_runbook.wording import did_you_mean
@@ -22,10 +22,10 @@ _ENTRY_POINTS = frozenset(("manage.py", "./manage.py", "python", "python3", "dja
 
 @dataclass(slots=True, kw_only=True)
 class Binder:
-    """Binds steps to tokens.
+    """Binds steps to tokens, and remembers what it has bound.
 
-    ``databases`` are the known aliases; ``verbosity`` goes to silent steps. ``atomic_alias`` is the database in
-    whose transactions atomic steps run.
+    ``databases`` are the known aliases. Steps without a verbosity get ``verbosity``. Atomic steps run in transactions
+    of ``atomic_alias``.
     """
 
     catalog: Catalog
@@ -33,48 +33,48 @@ class Binder:
     verbosity: int | None = None
     atomic_alias: str = "default"
     _seen: dict[object, Binding] = field(default_factory=dict)
-    # A parser remembers what it is asked, and the branches of a parallel group ask at the same time.
+    # A parser has state, and the branches of a parallel group use it at the same time.
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def bind(self, step: CommandStep, *, inputs: Inputs, context: Mapping[str, object] | None = None) -> Binding:
-        """The tokens of a step. Without a ``context`` of the run, what only the run knows is `UNKNOWN`."""
+        """Bind a step. Without a ``context``, values that exist only during the run are `UNKNOWN`."""
         evaluation = _Evaluation(inputs=inputs, context=context)
         try:
-            invocation = self._invocation(step, evaluation)
+            command = self._unbound(step, evaluation)
         except ExpressionError as error:
-            diagnostic = Diagnostic(code="RB320", message=error.message, span=error.span)
+            diagnostic = diagnose("RB320", message=error.message, span=error.span)
             return Binding(diagnostics=(diagnostic,))
-        key = _key_of(invocation)
+        key = _key_of(command)
         with self._lock:
             if key in self._seen:
                 return self._seen[key]
-            binding = self._bind(invocation)
+            binding = self._bind(command)
             if not binding.diagnostics:
                 self._seen[key] = binding
             return binding
 
     def is_batch(self, step: CommandStep) -> bool:
-        """Whether the command commits batch by batch."""
+        """Return whether the command commits batch by batch."""
         try:
             return self.catalog.get(str(step.command[0].value)).is_batch
         except (UnknownCommandError, BrokenCommandError):
             return False
 
-    def _bind(self, invocation: Invocation) -> Binding:
+    def _bind(self, command: UnboundCommand) -> Binding:
         try:
-            spec = self.catalog.get(invocation.name)
+            spec = self.catalog.get(command.name)
         except UnknownCommandError:
-            return Binding(diagnostics=(self._unknown_command(invocation),))
+            return Binding(diagnostics=(self._unknown_command(command),))
         except BrokenCommandError as error:
-            message = f'the command "{invocation.name}" cannot be loaded: {error}'
-            return Binding(diagnostics=(Diagnostic(code="RB415", message=message, span=invocation.name_span),))
-        return bind_invocation(invocation, spec, databases=self.databases)
+            message = f'the command "{command.name}" cannot be loaded: {error}'
+            return Binding(diagnostics=(diagnose("RB415", message=message, span=command.name_span),))
+        return bind_command(command, spec, databases=self.databases)
 
-    def _invocation(self, step: CommandStep, evaluation: _Evaluation) -> Invocation:
+    def _unbound(self, step: CommandStep, evaluation: _Evaluation) -> UnboundCommand:
         name = step.command[0]
         if not isinstance(name.value, str):
             raise ExpressionError("the name of a command cannot be an expression", name.span)
-        return Invocation(
+        return UnboundCommand(
             name=name.value,
             name_span=name.span,
             words=tuple(evaluation.word(token) for token in step.command[1:]),
@@ -86,17 +86,20 @@ class Binder:
             verbosity=self.verbosity,
         )
 
-    def _unknown_command(self, invocation: Invocation) -> Diagnostic:
-        name, names = invocation.name, self.catalog.names
+    def _unknown_command(self, command: UnboundCommand) -> Diagnostic:
+        name, names = command.name, self.catalog.names
         if name in _ENTRY_POINTS:
-            message, help_text = f'"{name}" is not a management command', "write what stands behind manage.py"
+            message, help_text = (
+                f'"{name}" is not a management command',
+                'leave out "python manage.py" and write only the command',
+            )
         else:
             near = nearest(name, names)
             message = f'there is no management command "{name}"'
             help_text = (
                 did_you_mean(near, where=names[near]) if near else "add its app to INSTALLED_APPS, or correct the name"
             )
-        return Diagnostic(code="RB401", message=message, span=invocation.name_span, help=help_text)
+        return diagnose("RB401", message=message, span=command.name_span, help_text=help_text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +128,7 @@ class _Evaluation:
 
     def _value(self, template: Template) -> object:
         assert template.whole is not None
-        if self.context is None and not is_known(template.whole, self.inputs.knows):
+        if self.context is None and not self.inputs.is_static(template.whole):
             return UNKNOWN
         return evaluate(template.whole, self.context if self.context is not None else self.inputs.context())
 
@@ -134,7 +137,7 @@ class _Evaluation:
         for part in template.parts:
             if isinstance(part, str):
                 parts.append(part)
-            elif self.context is None and not is_known(part, self.inputs.knows):
+            elif self.context is None and not self.inputs.is_static(part):
                 parts.append(UNKNOWN)
             else:
                 context = self.context if self.context is not None else self.inputs.context()
@@ -143,7 +146,7 @@ class _Evaluation:
 
 
 def _as_located(value: object, located: Located) -> Located:
-    """A value of an expression, at the place of the expression."""
+    """Locate the value of an expression at the place of the expression."""
     match value:
         case None | bool() | int() | float() | str():
             return Located(value=value, span=located.span)
@@ -157,12 +160,12 @@ def _as_located(value: object, located: Located) -> Located:
     raise ExpressionError(f'"{template.whole.source}" is {kind_of(value)}, which no command takes', located.span)
 
 
-def _key_of(invocation: Invocation) -> object:
+def _key_of(command: UnboundCommand) -> object:
     return (
-        invocation.name,
-        tuple((word.text, holes_of(word.text), word.written_length) for word in invocation.words),
-        tuple(_plain(located) for located in invocation.args),
-        tuple((option.name, _plain(option.value)) for option in invocation.options),
+        command.name,
+        tuple((word.text, holes_of(word.text), word.written_length) for word in command.words),
+        tuple(_plain(located) for located in command.args),
+        tuple((option.name, _plain(option.value)) for option in command.options),
     )
 
 
@@ -171,5 +174,5 @@ def _plain(located: Located) -> object:
         return tuple(_plain(item) for item in located.value)
     if isinstance(located.value, Mapping):
         return tuple((name, _plain(item)) for name, item in located.value.items())
-    # The type belongs to the key: True and 1 are equal and mean different tokens.
+    # The type is part of the key: True and 1 are equal but make different tokens.
     return (type(located.value), located.value, holes_of(located.value), located.text)

@@ -1,4 +1,4 @@
-"""The names of management commands to the commands themselves and the parsers that check their arguments."""
+"""Loads management commands by name, and builds the parsers that check their arguments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error as DatabaseError
 
-from django_runbook.binding.checking import CheckingParser
+from django_runbook.binding.checking_parser import CheckingParser
 from django_runbook.exceptions import in_words
 
 PROGRAM: Final = "manage.py"
@@ -22,10 +22,11 @@ PROGRAM: Final = "manage.py"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandSpec:
-    """A command that can be called. ``parser`` is None where nothing can be checked; ``reason`` says why.
+    """Describes a command. ``parser`` is None if its arguments cannot be checked, for the ``reason``.
 
-    ``is_deferred`` means that a later check may succeed: a table was not there yet. ``is_batch`` marks a command that
-    commits batch by batch, and goes on after its last one. ``reads_own_argv`` marks one that need not ask its parser.
+    ``is_deferred`` means that a later check may succeed, for example once a table exists. ``is_batch`` marks a command
+    that commits batch by batch and resumes after its last batch. ``reads_own_argv`` marks a command that may bypass its
+    parser.
     """
 
     name: str
@@ -39,15 +40,15 @@ class CommandSpec:
 
 
 class UnknownCommandError(LookupError):
-    """No installed app has the command."""
+    """Reports that no installed app has the command."""
 
 
 class BrokenCommandError(Exception):
-    """The command cannot be loaded, or its parser cannot be built; the message is one line that names the reason."""
+    """Reports in one line why a command cannot be loaded, or its parser cannot be built."""
 
 
 class Catalog:
-    """All management commands of the project; each is loaded, and its parser built, once."""
+    """Holds the management commands of the project; loads each command and builds its parser once."""
 
     def __init__(self) -> None:
         self._specs: dict[str, CommandSpec] = {}
@@ -55,14 +56,14 @@ class Catalog:
 
     @cached_property
     def names(self) -> Mapping[str, str]:
-        """The app of each command."""
+        """Map each command to its app."""
         return {
             name: app if isinstance(app, str) else type(app).__module__.split(".management.")[0]
             for name, app in get_commands().items()
         }
 
     def get(self, name: str) -> CommandSpec:
-        """The command of this name; raises UnknownCommandError or BrokenCommandError."""
+        """Return the command of this name; raise UnknownCommandError or BrokenCommandError."""
         if name in self._specs:
             return self._specs[name]
         if name in self._broken:
@@ -81,7 +82,7 @@ class Catalog:
     def _load(self, name: str) -> CommandSpec:
         app = self.names[name]
         try:
-            with _silence():
+            with _quiet():
                 command = load(name)
                 parser = new_parser(command, name)
         except (Exception, SystemExit) as error:
@@ -89,7 +90,7 @@ class Catalog:
                 return CommandSpec(name=name, app=app, parser=None, reason=in_words(reason), is_deferred=True)
             raise BrokenCommandError(in_words(error)) from error
         if not isinstance(parser, argparse.ArgumentParser):
-            return CommandSpec(name=name, app=app, parser=None, reason="it has no argument parser of Django's kind")
+            return CommandSpec(name=name, app=app, parser=None, reason="its parser is not an argparse.ArgumentParser")
         return CommandSpec(
             name=name,
             app=app,
@@ -101,23 +102,23 @@ class Catalog:
 
 
 def load(name: str) -> BaseCommand:
-    """Return a new instance of the command, as ``manage.py`` makes it."""
+    """Make a new instance of the command, as ``manage.py`` does."""
     app = get_commands()[name]
     return app if isinstance(app, BaseCommand) else load_command_class(app, name)
 
 
 def new_parser(command: BaseCommand, name: str) -> CommandParser:
-    """Return a new parser of the command, made and asked in the same way for a check and for a call."""
+    """Build a new parser of the command, in the same way for a check and for a call."""
     return command.create_parser(PROGRAM, name)
 
 
 def reads_own_argv(command: BaseCommand) -> bool:
-    """Whether a command does not leave its command line to Django, which asks its parser and calls ``execute``."""
+    """Return whether a command overrides ``run_from_argv``, in which Django parses argv and calls ``execute``."""
     return getattr(type(command), "run_from_argv", None) is not BaseCommand.run_from_argv
 
 
 def _of_database(error: BaseException) -> DatabaseError | None:
-    """The error of the database that is behind it, where the command raises one of its own instead."""
+    """Return the database error that caused an exception, if any."""
     found: BaseException | None = error
     while found is not None and not isinstance(found, DatabaseError):
         found = found.__cause__
@@ -125,6 +126,6 @@ def _of_database(error: BaseException) -> DatabaseError | None:
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield

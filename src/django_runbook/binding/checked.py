@@ -1,4 +1,4 @@
-"""Binds an invocation with the parser of its command: finds its options, orders its tokens, and checks them."""
+"""Binds a command with its parser: finds its options, orders its tokens and checks them."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import argparse
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from django_runbook.binding import injection
-from django_runbook.binding import options as spelling
+from django_runbook import argparse_compat
+from django_runbook.binding import injection, option_tokens
 from django_runbook.binding.catalog import CommandSpec
-from django_runbook.binding.checking import CheckingParser, Outcome, is_refused, sub_parsers
+from django_runbook.binding.checking_parser import CheckingParser, ParseOutcome, is_refused
 from django_runbook.binding.finding import OptionError, find, find_in
-from django_runbook.binding.invocation import Piece, Problems
-from django_runbook.binding.layouts import Level, is_as_meant, layouts, levels_of, values_in_line
-from django_runbook.binding.options import Spelled
+from django_runbook.binding.option_tokens import OptionTokens
+from django_runbook.binding.orderings import Level, levels_of, matches_intent, orderings, values_in_line
+from django_runbook.binding.partial_text import UNKNOWN, has_holes, holes_of
 from django_runbook.binding.refusals import explain, name_of
-from django_runbook.binding.texts import UNKNOWN, has_holes, holes_of
+from django_runbook.binding.unbound import Piece, Problems
 from django_runbook.binding.verbosity import with_verbosity
-from django_runbook.document.diagnostics import Diagnostic, Severity, Span, nearest
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose, nearest
 from django_runbook.document.runbook import Option
-from django_runbook.wording import did_you_mean
+from django_runbook.wording import choose_from, did_you_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedCommand:
-    """A command with a parser, and what a step gives to it."""
+    """Binds one command that has a parser."""
 
     problems: Problems
     spec: CommandSpec
@@ -33,153 +33,159 @@ class CheckedCommand:
     databases: Collection[str]
 
     def bound(self) -> tuple[Collection[str], bool]:
-        """Return the tokens, and whether everything about them is known."""
+        """Return the tokens, and whether they are fully checked."""
         problems, parser, words = self.problems, self.parser, self._words()
         alone = parser.parse([word.text for word in words])
         plain = parser.parse([piece.text for piece in (*words, *self.args)]) if self.args else alone
         if plain.is_cut or any(self._has_unknown_name(word) for word in words):
-            return spelling.unchecked_tokens(problems, self.args, is_final=False), False
+            return option_tokens.unchecked_tokens(problems, self.args, is_deferred=True), False
         levels = levels_of(parser, plain)
         is_astray = _is_astray(plain)
-        spelled = list(self._spell_options(levels, alone, is_astray=is_astray))
-        orders = list(layouts(words, spelled, self.args, levels=levels, starters=injection.starters(parser)))
+        options = list(self._options_as_tokens(levels, alone, is_astray=is_astray))
+        orders = list(orderings(words, options, self.args, levels=levels, starters=injection.starters(parser)))
         values = values_in_line(words, alone)
         best: list[Piece] | None = None
-        for layout in orders:
-            outcome = alone if layout is words else parser.parse([piece.text for piece in layout])
+        for ordering in orders:
+            outcome = alone if ordering is words else parser.parse([piece.text for piece in ordering])
             if best is None and (outcome.refusal is None or outcome.refusal.kind != "extra"):
-                best = layout
-            if outcome.refusal is None and is_as_meant(layout, outcome) and values_in_line(layout, outcome) == values:
-                self._check_database(layout, outcome)
-                self._report_absent(layout, outcome)
-                return self._final(layout, outcome), not outcome.absent
+                best = ordering
+            if (
+                outcome.refusal is None
+                and matches_intent(ordering, outcome)
+                and values_in_line(ordering, outcome) == values
+            ):
+                self._check_database(ordering, outcome)
+                self._report_absent(ordering, outcome)
+                return self._final(ordering, outcome), not outcome.absent
         best = best or orders[0]
         self._explain(best)
         return [piece.text for piece in best], True
 
-    def spelled_only(self) -> Collection[str]:
-        """Return the tokens for a command that reads its command line by itself: its parser need not know them."""
+    def unchecked(self) -> Collection[str]:
+        """Return the tokens of a command that parses its own command line: its parser may not accept them."""
         problems, words = self.problems, self._words()
-        invocation = problems.invocation
+        command = problems.command
         problems.found.append(
-            Diagnostic(
-                code="RB421",
-                message=f'"{invocation.name}" reads its command line by itself: its arguments cannot be checked',
-                span=invocation.name_span,
-                help="it is called with the command line as it is written, as manage.py calls it",
-                severity=Severity.WARNING,
+            diagnose(
+                "RB421",
+                message=f'"{command.name}" parses its own command line: its arguments cannot be checked',
+                span=command.name_span,
+                help_text="it receives the command line as written, as from manage.py",
             )
         )
         for word in words:
-            action = self.parser.root._option_string_actions.get(word.text.partition("=")[0])
+            action = argparse_compat.flags_of(self.parser.root).get(word.text.partition("=")[0])
             if action is not None and is_refused(action, is_root=True):
                 problems.found.append(_meaningless(name_of(action), word.span))
         alone = self.parser.parse([word.text for word in words])
         levels = levels_of(self.parser, alone)
-        spelled = list(self._spell_options(levels, alone, is_astray=True))
-        orders = list(layouts(words, spelled, self.args, levels=levels, starters=injection.starters(self.parser)))
-        outcomes = (self.parser.parse([piece.text for piece in layout]) for layout in orders)
+        options = list(self._options_as_tokens(levels, alone, is_astray=True))
+        orders = list(orderings(words, options, self.args, levels=levels, starters=injection.starters(self.parser)))
+        outcomes = (self.parser.parse([piece.text for piece in ordering]) for ordering in orders)
         fitting = (
-            layout
-            for layout, outcome in zip(orders, outcomes, strict=True)
-            if outcome.refusal is None and is_as_meant(layout, outcome)
+            ordering
+            for ordering, outcome in zip(orders, outcomes, strict=True)
+            if outcome.refusal is None and matches_intent(ordering, outcome)
         )
         return [piece.text for piece in next(fitting, orders[0])]
 
     def _words(self) -> list[Piece]:
-        return [Piece(word.text, word.span, "word") for word in self.problems.invocation.words]
+        return [Piece(word.text, word.span, "word") for word in self.problems.command.words]
 
     def _has_unknown_name(self, word: Piece) -> bool:
-        """Whether an option of the command line has a name that only the run will know."""
+        """Return whether the name of an option is not known before the run."""
         name = word.text.partition("=")[0]
         holes = [hole for hole in holes_of(word.text) if hole < len(name)]
         if not holes or holes[0] == 0 or word.text[0] not in self.parser.prefixes:
             return False
-        actions = [one._option_string_actions.get(name[:2]) for one in self.parser.parsers]
+        actions = [argparse_compat.flags_of(one).get(name[:2]) for one in self.parser.parsers]
         return name[:1] == name[1:2] or not any(action is not None and action.nargs != 0 for action in actions)
 
-    def _final(self, layout: list[Piece], outcome: Outcome) -> list[str]:
-        invocation = self.problems.invocation
-        if invocation.verbosity is not None:
-            layout = with_verbosity(
-                layout, outcome, self.parser, verbosity=invocation.verbosity, span=invocation.name_span
+    def _final(self, ordering: list[Piece], outcome: ParseOutcome) -> list[str]:
+        command = self.problems.command
+        if command.verbosity is not None:
+            ordering = with_verbosity(
+                ordering, outcome, self.parser, verbosity=command.verbosity, span=command.name_span
             )
-        return [piece.text for piece in layout]
+        return [piece.text for piece in ordering]
 
-    def _explain(self, layout: list[Piece]) -> None:
-        problems, invocation = self.problems, self.problems.invocation
-        has_unspelled = any(option.value.value is UNKNOWN for option in invocation.options)
-        explain(problems, self.parser, layout, has_unspelled=has_unspelled)
-        if not problems.found and not has_unspelled:
+    def _explain(self, ordering: list[Piece]) -> None:
+        problems, command = self.problems, self.problems.command
+        has_unknown_option = any(option.value.value is UNKNOWN for option in command.options)
+        explain(problems, self.parser, ordering, has_unknown_option=has_unknown_option)
+        if not problems.found and not has_unknown_option:
             problems.add(
                 "RB408",
-                f'"{invocation.name}" cannot be given these values: its parser takes them for something else',
-                invocation.name_span,
-                "a value that begins with a dash cannot stand where several values are taken",
+                f'"{command.name}" cannot be given these values: its parser reads them as something else',
+                command.name_span,
+                "a value that begins with a dash cannot be one of several values",
             )
 
-    def _report_absent(self, layout: list[Piece], outcome: Outcome) -> None:
+    def _report_absent(self, ordering: list[Piece], outcome: ParseOutcome) -> None:
         for refusal in outcome.absent:
-            span = layout[refusal.indices[0]].span if refusal.indices else self.problems.invocation.name_span
+            span = ordering[refusal.indices[0]].span if refusal.indices else self.problems.command.name_span
             self.problems.found.append(
-                Diagnostic(
-                    code="RB402",
+                diagnose(
+                    "RB402",
                     message=f"{name_of(refusal.action)} cannot be checked yet: {refusal.message}",
                     span=span,
-                    help="it is checked again right before it runs",
-                    severity=Severity.WARNING,
+                    help_text="it will be checked again right before it runs",
                 )
             )
 
-    def _check_database(self, layout: list[Piece], outcome: Outcome) -> None:
+    def _check_database(self, ordering: list[Piece], outcome: ParseOutcome) -> None:
         for consumed in outcome.consumptions:
             if not self.databases or not _names_database(consumed.action, self.databases):
                 continue
             for text, index in zip(consumed.texts, consumed.indices, strict=False):
                 if text not in self.databases and not has_holes(text):
                     near = nearest(text, self.databases)
-                    help_text = did_you_mean(near) or f"the aliases are: {', '.join(self.databases)}"
-                    self.problems.add("RB416", f'there is no database "{text}"', layout[index].span, help_text)
+                    help_text = did_you_mean(near) or choose_from(self.databases)
+                    self.problems.add("RB416", f'there is no database "{text}"', ordering[index].span, help_text)
 
-    def _spell_options(self, levels: list[Level], alone: Outcome, *, is_astray: bool) -> Iterator[tuple[int, Spelled]]:
+    def _options_as_tokens(
+        self, levels: list[Level], alone: ParseOutcome, *, is_astray: bool
+    ) -> Iterator[tuple[int, OptionTokens]]:
         """Yield each option with the level that it belongs to."""
         problems = self.problems
         in_line = {_place(by.action, by.parser) for by in alone.consumptions if by.action.option_strings}
         seen: dict[object, Option] = {}
-        for option in problems.invocation.options:
+        for option in problems.command.options:
             try:
-                found = self._spell_option(option, levels, is_astray=is_astray)
+                found = self._option_as_tokens(option, levels, is_astray=is_astray)
             except OptionError as error:
                 problems.found.append(error.diagnostic)
                 continue
             if found is None:
                 continue
             action, place = found[1].action, _place(found[1].action, levels[found[0]].parser)
-            if action is None or spelling.is_repeatable(action):
+            if action is None or option_tokens.is_repeatable(action):
                 yield found
             elif place in in_line or place in seen:
-                where = "on the command line too" if place in in_line else f'as "{seen[place].name}" too'
-                problems.add("RB409", f'"{option.name}" is given {where}', option.name_span, "give it once")
+                where = "on the command line" if place in in_line else f'as "{seen[place].name}"'
+                problems.add("RB409", f'"{option.name}" is already set {where}', option.name_span, "remove one")
             else:
                 seen[place] = option
                 yield found
 
-    def _spell_option(self, option: Option, levels: list[Level], *, is_astray: bool) -> tuple[int, Spelled] | None:
+    def _option_as_tokens(
+        self, option: Option, levels: list[Level], *, is_astray: bool
+    ) -> tuple[int, OptionTokens] | None:
         found = find(option, [level.parser for level in levels])
         if found is None:
             if self.spec.reads_own_argv:
-                return len(levels) - 1, spelling.spell_unchecked(option, is_final=True)
+                return len(levels) - 1, option_tokens.to_unchecked_tokens(option, is_deferred=False)
             if is_astray and self._other_parser(option, levels) is not None:
-                # Its sub-command is misspelt, which is reported already.
+                # The misspelled sub-command is reported already.
                 return None
             raise OptionError(self._unknown_option(option, levels))
         is_root = levels[found.level].parser is self.parser.root
         if any(is_refused(match.action, is_root=is_root) for match in found.matches):
             raise OptionError(_meaningless(f'"{option.name}"', option.name_span))
-        return found.level, spelling.spell(option, found.matches, starters=injection.starters(self.parser))
+        return found.level, option_tokens.to_tokens(option, found.matches, starters=injection.starters(self.parser))
 
     def _other_parser(self, option: Option, levels: list[Level]) -> argparse.ArgumentParser | None:
-        """Return the parser of a sub-command that was not chosen, and has the option."""
+        """Return the parser of another sub-command that has the option."""
         taken = [level.parser for level in levels]
         others = (one for one in self.parser.parsers if all(one is not parser for parser in taken))
         return next((one for one in others if find_in(option, one)), None)
@@ -188,36 +194,42 @@ class CheckedCommand:
         other = self._other_parser(option, levels)
         if other is None:
             parsers = [level.parser for level in levels]
-            return spelling.unknown(option, command=self.spec.name, parsers=parsers, stealth=self.spec.stealth_options)
-        actions = (action for one in self.parser.parsers for action in one._actions)
-        names = [name for action in actions for name, sub in sub_parsers(action).items() if sub is other]
-        return Diagnostic(
-            code="RB403",
+            return option_tokens.unknown(
+                option, command=self.spec.name, parsers=parsers, stealth=self.spec.stealth_options
+            )
+        actions = (action for one in self.parser.parsers for action in argparse_compat.actions_of(one))
+        names = [
+            name for action in actions for name, sub in argparse_compat.sub_parsers(action).items() if sub is other
+        ]
+        return diagnose(
+            "RB403",
             message=f'"{option.name}" is an option of the sub-command "{names[0] if names else other.prog}"',
             span=option.name_span,
-            help="name that sub-command in the command line",
+            help_text="name that sub-command in the command line",
         )
 
 
 def _meaningless(what: str, span: Span) -> Diagnostic:
-    message, help_text = f"{what} has no meaning in a runbook", "a runbook runs with the settings of run_runbook"
-    return Diagnostic(code="RB406", message=message, span=span, help=help_text)
+    message, help_text = f"{what} has no meaning in a runbook", "remove it: all steps share the settings of run_runbook"
+    return diagnose("RB406", message=message, span=span, help_text=help_text)
 
 
 def _place(action: argparse.Action | None, parser: argparse.ArgumentParser) -> object:
-    """Return what may be given once: an option, or one of the flags that share a dest."""
-    is_flag = isinstance(action, argparse._StoreConstAction)
+    """Identify what can be set once: an option, or all flags that share a dest."""
+    is_flag = isinstance(action, argparse_compat.StoreConstAction)
     return (id(parser), action.dest) if action is not None and is_flag else id(action)
 
 
-def _is_astray(outcome: Outcome) -> bool:
-    """Whether a sub-command was named that the parser does not have."""
+def _is_astray(outcome: ParseOutcome) -> bool:
+    """Return whether the tokens name an unknown sub-command."""
     return outcome.refusal is not None and bool(
-        outcome.refusal.action and sub_parsers(outcome.refusal.action) and outcome.refusal.kind == "value"
+        outcome.refusal.action
+        and argparse_compat.sub_parsers(outcome.refusal.action)
+        and outcome.refusal.kind == "value"
     )
 
 
 def _names_database(action: argparse.Action, databases: Collection[str]) -> bool:
-    """Whether its values are aliases: ``--database`` can be a file or a list of names for other commands."""
+    """Return whether its values are aliases: in other commands, ``--database`` can be a file or a list of names."""
     defaults = action.default if isinstance(action.default, list | tuple) else (action.default,)
     return action.dest == "database" and all(default in databases for default in defaults)

@@ -1,4 +1,4 @@
-"""A ``type=`` or an action of a command to what it does beside converting text, as far as its code tells."""
+"""Detects from its code whether an argparse type or action opens or inspects files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOOKING = {
 
 
 def opens_files(kind: object) -> bool:
-    """Whether calling it opens or changes files, or starts processes."""
+    """Return whether calling it opens or changes files, or starts processes."""
     if isinstance(kind, functools.partial):
         return opens_files(kind.func)
     if isinstance(kind, argparse.FileType) or any(kind == opener for opener in _OPENERS):
@@ -34,7 +34,7 @@ def opens_files(kind: object) -> bool:
 
 
 def looks_at_files(kind: object) -> bool:
-    """Whether what it says depends on files, which an earlier step may make."""
+    """Return whether its result depends on files, which an earlier step may create."""
     return not _LOOKING.isdisjoint(_names(kind))
 
 

@@ -1,4 +1,4 @@
-"""Finds the actions of a parser that the name of an option means."""
+"""Finds the argparse actions that the name of an option refers to."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from django_runbook.document.diagnostics import Diagnostic
+from django_runbook import argparse_compat
+from django_runbook.document.diagnostics import Diagnostic, diagnose
 from django_runbook.document.runbook import Option
 
 
 class OptionError(Exception):
-    """An option cannot be handed to the command."""
+    """Reports that an option cannot be passed to the command."""
 
     def __init__(self, diagnostic: Diagnostic) -> None:
         super().__init__(diagnostic.message)
@@ -20,7 +21,7 @@ class OptionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """An action that a name means, and the flag to write for it; ``is_by_dest`` if the name is that of its dest."""
+    """Holds an action that a name refers to, and its flag; ``is_by_dest`` if the name is its dest."""
 
     action: argparse.Action
     flag: str
@@ -30,16 +31,16 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a name means, in the parser of number ``level``."""
+    """Holds the matches of a name in the parser with the index ``level``."""
 
     level: int
     matches: tuple[Match, ...]
 
 
 def find(option: Option, parsers: Sequence[argparse.ArgumentParser]) -> Found | None:
-    """Find what a name means in the innermost parser that knows it; raise OptionError if it could mean two things.
+    """Find a name in the innermost parser that has it; raise OptionError if it is ambiguous.
 
-    The parsers are the command's own and those of the chosen sub-commands.
+    The parsers are that of the command and those of the chosen sub-commands.
     """
     found = [Found(level, matches) for level, parser in enumerate(parsers) if (matches := find_in(option, parser))]
     if not found:
@@ -51,7 +52,7 @@ def find(option: Option, parsers: Sequence[argparse.ArgumentParser]) -> Found | 
 
 
 def find_in(option: Option, parser: argparse.ArgumentParser) -> tuple[Match, ...]:
-    """Find what a name means in one parser: a flag, or all flags of a dest; more than one action may be meant."""
+    """Find a name in one parser: a flag, or all flags of a dest; several actions may match."""
     name, prefixes = option.name, parser.prefix_chars or "-"
     if name.startswith(tuple(prefixes)):
         return _first([_by_flag(parser, spelling) for spelling in _variants(name)])
@@ -60,7 +61,7 @@ def find_in(option: Option, parser: argparse.ArgumentParser) -> tuple[Match, ...
     dests = {name, name.replace("-", "_")}
     by_dest = [
         Match(action, long_flag(action), parser, is_by_dest=True)
-        for action in parser._actions
+        for action in argparse_compat.actions_of(parser)
         if action.option_strings and action.dest in dests
     ]
     if not by_flag:
@@ -70,7 +71,7 @@ def find_in(option: Option, parser: argparse.ArgumentParser) -> tuple[Match, ...
 
 
 def long_flag(action: argparse.Action) -> str:
-    """Return the flag of an action that says most: the first one behind two dashes."""
+    """Return the first long flag of an action, or else its first flag."""
     return next((flag for flag in action.option_strings if flag[:1] == flag[1:2]), action.option_strings[0])
 
 
@@ -81,14 +82,14 @@ def _prefixes(characters: str) -> Iterator[str]:
 
 
 def _variants(name: str) -> list[str]:
-    """Return a name as it is written, and with dashes for underscores and the other way round."""
+    """Return a name as written, with dashes for underscores, and with underscores for dashes."""
     bare = name.lstrip("-")
     front = name[: len(name) - len(bare)]
     return [name, front + bare.replace("_", "-"), front + bare.replace("-", "_")]
 
 
 def _by_flag(parser: argparse.ArgumentParser, flag: str) -> list[Match]:
-    action = parser._option_string_actions.get(flag)
+    action = argparse_compat.flags_of(parser).get(flag)
     return [] if action is None else [Match(action, flag, parser)]
 
 
@@ -99,16 +100,16 @@ def _first(rows: Sequence[Sequence[Match]]) -> tuple[Match, ...]:
 
 
 def _is_another(outer: Match, inner: Sequence[Match]) -> bool:
-    """Whether an option of an outer parser is hidden: a sub-command that repeats an option of its command is not."""
+    """Return whether an outer option differs from the inner ones: a sub-command may repeat an option of its command."""
     return all(outer.action.dest != match.action.dest or (match.is_by_dest and not outer.is_by_dest) for match in inner)
 
 
 def refuse_guess(option: Option, matches: Sequence[Match]) -> OptionError:
-    """Make the error for a name that could mean several options."""
+    """Make the error for an ambiguous name."""
     names = ", ".join(dict.fromkeys(match.flag for match in matches))
     message = f'"{option.name}" could mean {names}'
     return OptionError(
-        Diagnostic(code="RB407", message=message, span=option.name_span, help="write the one that is meant")
+        diagnose("RB407", message=message, span=option.name_span, help_text="write the intended option in full")
     )
 
 

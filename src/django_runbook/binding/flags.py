@@ -1,20 +1,21 @@
-"""Spells options that take no value: which flag gives the wanted value, if any does."""
+"""Chooses the flags for options without a value, such as store_true, count or BooleanOptionalAction."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
 
+from django_runbook import argparse_compat
 from django_runbook.binding.finding import Match, OptionError, long_flag, refuse_guess
-from django_runbook.binding.texts import UNKNOWN
-from django_runbook.document.diagnostics import Diagnostic
+from django_runbook.binding.partial_text import UNKNOWN
+from django_runbook.document.diagnostics import diagnose
 from django_runbook.document.runbook import Option
 
 _MAX_COUNT = 100
 
 
 def by_constant(option: Option, matches: Sequence[Match]) -> Match | None:
-    """Choose the flag that gives a dest the wanted value; None if the dest has it anyhow. Raises OptionError."""
+    """Choose the flag that sets a dest to a value; None if that is its default. Raise OptionError."""
     value = option.value.value
     if value is UNKNOWN:
         return None
@@ -22,7 +23,7 @@ def by_constant(option: Option, matches: Sequence[Match]) -> Match | None:
     if len(flags) != len(matches):
         raise refuse_guess(option, matches)
     for match in flags:
-        is_two_sided = isinstance(match.action, argparse.BooleanOptionalAction | argparse._CountAction)
+        is_two_sided = isinstance(match.action, argparse.BooleanOptionalAction | argparse_compat.CountAction)
         if is_two_sided or _is_same(getattr(match.action, "const", None), value):
             return match
     default = _default_of(matches[0])
@@ -33,15 +34,15 @@ def by_constant(option: Option, matches: Sequence[Match]) -> Match | None:
     return _single(option, flags[0], default)
 
 
-def spell(option: Option, match: Match) -> Iterator[str]:
-    """Yield the flags for a value, none if the value is what the command does without; raises OptionError."""
+def flags_for(option: Option, match: Match) -> Iterator[str]:
+    """Yield the flags for a value, none for the default; raise OptionError."""
     value, action = option.value.value, match.action
     if value is UNKNOWN:
         return
-    if isinstance(action, argparse._CountAction) and type(value) is int and 0 <= value <= _MAX_COUNT:
+    if isinstance(action, argparse_compat.CountAction) and type(value) is int and 0 <= value <= _MAX_COUNT:
         yield from [match.flag] * value
-    elif isinstance(action, argparse._CountAction) and not isinstance(value, bool):
-        raise _of_value(option, f"{match.flag} takes how often it stands", f"write a number from 0 to {_MAX_COUNT}")
+    elif isinstance(action, argparse_compat.CountAction) and not isinstance(value, bool):
+        raise _of_value(option, f"{match.flag} is a counter", f"write a number from 0 to {_MAX_COUNT}")
     elif isinstance(action, argparse.BooleanOptionalAction):
         yield _positive_or_negative(option, match)
     elif value is True or (match.is_by_dest and _is_same(getattr(action, "const", None), value)):
@@ -49,12 +50,12 @@ def spell(option: Option, match: Match) -> Iterator[str]:
     elif value is False:
         yield from _switched_off(option, match)
     else:
-        help_text = f'write "{_name(match.flag)}: true" for {match.flag}, or leave it out'
+        help_text = f'write "{_name(match.flag)}: true" for {match.flag}, or remove it'
         raise _of_value(option, f"{match.flag} takes no value", help_text)
 
 
 def _single(option: Option, match: Match, default: object) -> Match | None:
-    """Decide about a dest with one flag and a value that is neither its constant nor its default."""
+    """Choose the only flag of a dest for a value that is neither its constant nor its default."""
     value, const = option.value.value, getattr(match.action, "const", None)
     if not isinstance(value, bool):
         return match
@@ -62,8 +63,8 @@ def _single(option: Option, match: Match, default: object) -> Match | None:
         return match
     if not value and not _is_same(default, const):
         return None
-    help_text = f"the only flag for it is {match.flag}: leave it out"
-    raise _of_value(option, f'"{option.name}" cannot be made {str(value).lower()}', help_text)
+    help_text = f"its only flag is {match.flag}: remove it"
+    raise _of_value(option, f'"{option.name}" cannot be {str(value).lower()}', help_text)
 
 
 def _is_same(one: object, other: object) -> bool:
@@ -71,47 +72,47 @@ def _is_same(one: object, other: object) -> bool:
 
 
 def _default_of(match: Match) -> object:
-    """Return the value that the dest has without a flag, by the order in which argparse looks for one."""
+    """Return the default of a dest, in the lookup order of argparse."""
     dest, parser = match.action.dest, match.parser
-    defaults = (action.default for action in parser._actions if action.dest == dest)
+    defaults = (action.default for action in argparse_compat.actions_of(parser) if action.dest == dest)
     given = [default for default in defaults if default is not argparse.SUPPRESS]
-    return given[0] if given else parser._defaults.get(dest)
+    return given[0] if given else argparse_compat.defaults_of(parser).get(dest)
 
 
 def _switched_off(option: Option, match: Match) -> Iterator[str]:
-    """Yield the flag that is the opposite; nothing if none is needed."""
+    """Yield the opposite flag, or nothing if none is needed."""
     action = match.action
-    if not isinstance(action, argparse._StoreConstAction):
+    if not isinstance(action, argparse_compat.StoreConstAction):
         return
     others = [
         other
-        for other in match.parser._actions
-        if other is not action and other.dest == action.dest and isinstance(other, argparse._StoreConstAction)
+        for other in argparse_compat.actions_of(match.parser)
+        if other is not action and other.dest == action.dest and isinstance(other, argparse_compat.StoreConstAction)
     ]
     opposite = next((other for other in others if _is_opposite(action, other)), None)
-    if opposite is not None and _is_denial(action, opposite):
+    if opposite is not None and _is_negation(action, opposite):
         help_text = f'write "{_name(long_flag(opposite))}: true"'
-        raise _of_value(option, f"{match.flag} is a denial already", help_text)
+        raise _of_value(option, f"{match.flag} is already negative", help_text)
     if opposite is not None:
         yield long_flag(opposite)
     elif _is_same(_default_of(match), action.const):
         names = ", ".join(long_flag(other) for other in others)
-        help_text = f"write the one that is meant: {names}" if names else "leave it out: no option says the opposite"
-        raise _of_value(option, f"{match.flag} is what the command does anyway, and cannot be switched off", help_text)
+        help_text = f"write the intended option: {names}" if names else "remove it: there is no opposite option"
+        raise _of_value(option, f"{match.flag} is the default and cannot be switched off", help_text)
 
 
 def _is_opposite(action: argparse.Action, other: argparse.Action) -> bool:
     if isinstance(action.const, bool) and isinstance(other.const, bool):
         return action.const is not other.const
-    return _is_denial_of(other, action) or _is_denial_of(action, other)
+    return _is_negation_of(other, action) or _is_negation_of(action, other)
 
 
-def _is_denial(action: argparse.Action, opposite: argparse.Action) -> bool:
-    return action.const is False or _is_denial_of(action, opposite)
+def _is_negation(action: argparse.Action, opposite: argparse.Action) -> bool:
+    return action.const is False or _is_negation_of(action, opposite)
 
 
-def _is_denial_of(action: argparse.Action, other: argparse.Action) -> bool:
-    """Whether the flags of an action are those of the other one with a "no" in front."""
+def _is_negation_of(action: argparse.Action, other: argparse.Action) -> bool:
+    """Return whether the flags of an action are those of the other one with a "no" prefix."""
     positive = {_name(flag).replace("-", "") for flag in other.option_strings}
     return any(_name(flag).replace("-", "") in {f"no{name}" for name in positive} for flag in action.option_strings)
 
@@ -127,9 +128,9 @@ def _positive_or_negative(option: Option, match: Match) -> str:
     if value is not False:
         raise _of_value(option, f"{match.flag} must be true or false", "write true or false without quotes")
     if is_negative:
-        help_text = f'write "{_name(positive)}: true"' if positive else "leave it out"
-        raise _of_value(option, f"{match.flag} is a denial already", help_text)
-    raise _of_value(option, f"{match.flag} has no opposite", "leave it out")
+        help_text = f'write "{_name(positive)}: true"' if positive else "remove it"
+        raise _of_value(option, f"{match.flag} is already negative", help_text)
+    raise _of_value(option, f"{match.flag} has no opposite", "remove it")
 
 
 def _name(flag: str) -> str:
@@ -137,4 +138,4 @@ def _name(flag: str) -> str:
 
 
 def _of_value(option: Option, message: str, help_text: str) -> OptionError:
-    return OptionError(Diagnostic(code="RB404", message=message, span=option.value.span, help=help_text))
+    return OptionError(diagnose("RB404", message=message, span=option.value.span, help_text=help_text))

@@ -1,4 +1,4 @@
-"""Refuses values that would become options or files of arguments, and the syntax of a shell."""
+"""Refuses values that a parser would read as options or files of arguments, and shell syntax."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django_runbook.binding.checking import CheckingParser
+from django_runbook import argparse_compat
+from django_runbook.binding.checking_parser import CheckingParser
 from django_runbook.binding.finding import long_flag
-from django_runbook.binding.invocation import Piece, Problems, Word
-from django_runbook.binding.texts import UNKNOWN, holes_of
+from django_runbook.binding.partial_text import UNKNOWN, holes_of
+from django_runbook.binding.unbound import Piece, Problems, Word
 
 _VARIABLE: Final = re.compile(r"\$\w+|\$\{\w+\}|\$\(.*\)|`.*`")
 _SHELL: Final = frozenset(("&&", "||", "|", ">", ">>", "<", "2>", "2>&1", "&", ";"))
@@ -19,29 +20,29 @@ _IN_ARGS: Final = 'put it under "args", where every value is a positional argume
 
 
 def refuse_shell(problems: Problems) -> None:
-    """Report what only a shell would understand, as far as it is written in the file: a value may be any text."""
-    for word in problems.invocation.words:
+    """Report shell syntax in the file; the value of an expression may be any string."""
+    for word in problems.command.words:
         if not word.is_written:
             continue
         if word.text in _SHELL:
-            help_text = "a step is one management command and no shell: make a step of each command"
-            problems.add("RB411", f'"{word.text}" means nothing in a command line', word.span, help_text)
+            help_text = "a step is one management command, without a shell: make each command its own step"
+            problems.add("RB411", f'"{word.text}" has no meaning in a command line', word.span, help_text)
         elif _VARIABLE.fullmatch(word.text):
-            help_text = 'write "${{ … }}" for a value of the runbook, or put the text under "args"'
-            problems.add("RB411", f'"{word.text}" is not replaced: a step is no shell', word.span, help_text)
+            help_text = 'write "${{ … }}" for a value of the runbook, or put the string under "args"'
+            problems.add("RB411", f'"{word.text}" is not expanded: steps do not run in a shell', word.span, help_text)
 
 
 def refuse_options(problems: Problems, parser: CheckingParser | None, args: Sequence[Piece]) -> None:
-    """Report the values that the parser would take for options, or for files to read arguments from."""
+    """Report the values that the parser would read as options or as files of arguments."""
     rules = _Rules(problems, parser)
-    for index, word in enumerate(problems.invocation.words):
+    for index, word in enumerate(problems.command.words):
         if not word.is_written:
-            rules.judge(index, word)
+            rules.check(index, word)
     rules.refuse_files(args)
 
 
 def starters(parser: CheckingParser) -> str:
-    """Return the characters that begin what the parsers of a command do not take for a value."""
+    """Return the characters with which a value cannot begin for the parsers of a command."""
     return parser.prefixes + parser.file_prefixes
 
 
@@ -58,7 +59,7 @@ class _Rules:
     def _file_prefixes(self) -> str:
         return "" if self.parser is None else self.parser.file_prefixes
 
-    def judge(self, index: int, word: Word) -> None:
+    def check(self, index: int, word: Word) -> None:
         written = word.text[: word.written_length]
         if written and self._is_cluster(word.text, written):
             help_text = "write each of the flags in full"
@@ -71,7 +72,7 @@ class _Rules:
             self._report(word, f'the value "{word.text}" would become an option', self._way_out(index))
 
     def refuse_files(self, pieces: Sequence[Piece]) -> None:
-        """Report positional values that would be read as files, wherever they stand."""
+        """Report positional values that would be read as files of arguments."""
         for piece in pieces:
             if piece.text[:1] and piece.text[0] in self._file_prefixes and 0 not in holes_of(piece.text):
                 help_text = _no_such_argument(self.problems)
@@ -84,18 +85,18 @@ class _Rules:
         return f'the value "{text}" would be read as a file of arguments'
 
     def _is_cluster(self, text: str, written: str) -> bool:
-        """Whether the value is the rest of short flags written together, none of which takes a value."""
+        """Return whether the value continues a group of short flags that take no value."""
         if self.parser is None or text[0] not in self._prefixes or text[0] == text[1:2] or "=" in written:
             return False
         for one in self.parser.parsers:
-            letters = [one._option_string_actions.get(text[0] + letter) for letter in written[1:]]
+            letters = [argparse_compat.flags_of(one).get(text[0] + letter) for letter in written[1:]]
             if letters and all(action is not None and action.nargs == 0 for action in letters):
                 return len(text) > len(written)
         return False
 
     def _is_number_of_option(self, index: int, word: Word) -> bool:
-        """Whether the parser takes a negative number for the value of the option in front of it."""
-        if self.parser is None or not self.parser.root._negative_number_matcher.match(word.text):
+        """Return whether the parser reads a negative number as the value of the option before it."""
+        if self.parser is None or not argparse_compat.is_negative_number(self.parser.root, word.text):
             return False
         return self._option_before(index, word.text) is not None
 
@@ -110,7 +111,7 @@ class _Rules:
         return f'write "{long_flag(action)}=${{{{ … }}}}", or put it under "options"'
 
     def _option_before(self, index: int, text: str) -> argparse.Action | None:
-        """Return the option that takes the text at this place, if the values around it are what they should be."""
+        """Return the option that takes the token at this index, if the values around it are valid."""
         if self.parser is None:
             return None
         outcome = self.parser.parse([text if place == index else other for place, other in enumerate(self._texts())])
@@ -118,10 +119,10 @@ class _Rules:
         return next(found, None)
 
     def _texts(self) -> Iterator[str]:
-        """Yield the words, with a hole for each value that begins with an expression."""
-        for word in self.problems.invocation.words:
+        """Yield the words, with `UNKNOWN` for each that begins with an expression."""
+        for word in self.problems.command.words:
             yield UNKNOWN if word.written_length == 0 else word.text
 
 
 def _no_such_argument(problems: Problems) -> str:
-    return f'"{problems.invocation.name}" cannot be given a positional argument that begins with this character'
+    return f'"{problems.command.name}" does not accept a positional argument that begins with this character'

@@ -1,1 +1,1 @@
-"""Text to Runbook: reads, checks and explains a YAML file. Knows no Django."""
+"""Reads a YAML file into a Runbook and reports all its errors, without importing Django."""

@@ -1,11 +1,11 @@
-"""Finds and names invisible characters, which look like a space or like nothing."""
+"""Finds and names invisible characters, which look like a space or like nothing at all."""
 
 from __future__ import annotations
 
 import unicodedata
 from typing import Final
 
-# They are part of how some scripts and emoji are written.
+# Some scripts and emoji are written with them.
 _JOINERS: Final = frozenset("\u200c\u200d")
 # Letters and symbols that are blank.
 _BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
@@ -14,19 +14,19 @@ _FIRST_TAG, _LAST_TAG = "\U000e0020", "\U000e007f"
 
 
 def is_hidden(character: str) -> bool:
-    """Tell whether a character looks like a space, or like nothing, and is not a plain space."""
+    """Return whether a character is invisible and not a plain space."""
     if character.isascii() or character in _JOINERS or _FIRST_TAG <= character <= _LAST_TAG:
         return False
     return character in _BLANK or unicodedata.category(character) in _HIDDEN_CATEGORIES
 
 
 def is_blank(character: str) -> bool:
-    """Tell whether a hidden character takes room as a space does."""
+    """Return whether a hidden character is as wide as a space."""
     return character in _BLANK or unicodedata.category(character).startswith("Z")
 
 
 def name_of(character: str) -> str:
-    """Return what a character is called, with its number: ``NO-BREAK SPACE (U+00A0)``."""
+    """Return the name and the number of a character: ``NO-BREAK SPACE (U+00A0)``."""
     number = f"U+{ord(character):04X}"
     name = unicodedata.name(character, "")
     return f"{name} ({number})" if name else number

@@ -1,74 +1,113 @@
-"""Lists the codes of all diagnostics, each with what it is about; documentation and tests go by this table."""
+"""Defines the code of each diagnostic: its severity, its title and its place in the documentation.
+
+This table is the only source of all three. `diagnostics.diagnose` reads it; tests hold the documentation to it.
+"""
 
 from __future__ import annotations
 
+import enum
+import re
+from dataclasses import dataclass
 from typing import Final
 
-CODES: Final = {
-    "RB101": "the file cannot be read",
-    "RB102": "the file is too large",
-    "RB103": "the file is not UTF-8",
-    "RB104": "a character is not allowed in a file",
-    "RB105": "a syntax error",
-    "RB106": "a duplicate key",
-    "RB107": "a tab",
-    "RB108": "an anchor, an alias, a tag or a second document",
-    "RB109": "a merge key",
-    "RB110": "too many levels",
-    "RB111": "a key that is not text",
-    "RB112": "a number that YAML versions read in different ways, or that is too long",
-    "RB113": "an expression that needs quotes",
-    "RB200": "not a runbook",
-    "RB201": "an unknown key",
-    "RB202": "a key of another tool",
-    "RB203": "a key that is not supported yet",
-    "RB204": "a missing key",
-    "RB205": "a value of a wrong type",
-    "RB206": "a bad duration",
-    "RB207": "an id that is given twice",
-    "RB208": "an empty list of steps",
-    "RB209": "a step that is two things",
-    "RB210": "a name that expressions cannot use",
-    "RB211": "a default or a choice that does not fit its parameter",
-    "RB212": "a loop over too many items",
-    "RB213": "a runbook that cannot be found",
-    "RB214": "a runbook that leads back to itself",
-    "RB215": "a parameter that the runbook does not take",
-    "RB216": "a lock that waits although it is not told to",
-    "RB217": "a bound on what does not run together",
-    "RB218": "a value that a parameter does not take",
-    "RB301": "an expression that is not closed",
-    "RB302": "braces inside a condition",
-    "RB303": "an expression that cannot be read",
-    "RB304": "an unknown filter, test, function or method, or its arguments",
-    "RB305": "an undefined name",
-    "RB306": "an unknown step",
-    "RB307": "the output of a later step",
-    "RB308": "the output of a step that captures none",
-    "RB309": "a step that cannot be named at this place",
-    "RB310": "a condition that is neither true nor false",
-    "RB311": "a command line that cannot be split",
-    "RB312": "an invisible character in a command line or a key",
-    "RB320": "an expression without a value",
-    "RB401": "an unknown command",
-    "RB402": "arguments that cannot be checked yet",
-    "RB403": "an unknown option",
-    "RB404": "a value that an argument does not take",
-    "RB405": "a positional argument among the options",
-    "RB406": "an option without a meaning in a runbook",
-    "RB407": "an ambiguous option",
-    "RB408": "values that no command line can express",
-    "RB409": "an option that is given twice",
-    "RB410": "a value that would become an option",
-    "RB411": "shell syntax",
-    "RB412": "arguments that cannot be checked",
-    "RB413": "a missing argument",
-    "RB414": "too many arguments",
-    "RB415": "a command that cannot be loaded",
-    "RB416": "an unknown database alias",
-    "RB417": "an exception that cannot be imported",
-    "RB418": "too many steps",
-    "RB419": "an atomic step whose history is in another database",
-    "RB420": "an atomic step with a batch command",
-    "RB421": "a command that reads its command line by itself",
-}
+_PAGE: Final = "reference/diagnostics.md"
+_NOT_IN_ANCHORS: Final = re.compile(r"[^\w -]")
+
+
+class Severity(enum.StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeDefinition:
+    """Defines a code; only a code with the severity ERROR keeps a runbook from running."""
+
+    code: str
+    severity: Severity
+    title: str
+
+    @property
+    def documentation(self) -> str:
+        """Return the page and the anchor of its section, from the folder of the documentation."""
+        heading = f"{self.code}: {self.title}".lower()
+        return f"{_PAGE}#{_NOT_IN_ANCHORS.sub('', heading).replace(' ', '-')}"
+
+
+def _error(code: str, title: str) -> CodeDefinition:
+    return CodeDefinition(code=code, severity=Severity.ERROR, title=title)
+
+
+def _warning(code: str, title: str) -> CodeDefinition:
+    return CodeDefinition(code=code, severity=Severity.WARNING, title=title)
+
+
+_DEFINITIONS: Final = (
+    _error("RB101", "the file cannot be read"),
+    _error("RB102", "the file is too large"),
+    _error("RB103", "the file is not UTF-8"),
+    _error("RB104", "a character is not allowed in a file"),
+    _error("RB105", "a syntax error"),
+    _error("RB106", "a duplicate key"),
+    _error("RB107", "a tab"),
+    _error("RB108", "an anchor, an alias, a tag or a second document"),
+    _error("RB109", "a merge key"),
+    _error("RB110", "too many levels"),
+    _error("RB111", "a key that is not a string"),
+    _error("RB112", "a number that YAML versions read in different ways, or that is too long"),
+    _error("RB113", "an expression that needs quotes"),
+    _error("RB200", "not a runbook"),
+    _error("RB201", "an unknown key"),
+    _error("RB202", "a key of another tool"),
+    _error("RB203", "a key that is not supported yet"),
+    _error("RB204", "a missing key"),
+    _error("RB205", "a value of the wrong type"),
+    _error("RB206", "an invalid duration"),
+    _error("RB207", "a duplicate id"),
+    _error("RB208", "an empty list of steps"),
+    _error("RB209", "a step with two actions"),
+    _error("RB210", "a name that expressions cannot use"),
+    _error("RB211", "a default or choice that does not fit its parameter"),
+    _error("RB212", "a loop with too many items"),
+    _error("RB213", "an unknown runbook"),
+    _error("RB214", "a runbook that includes itself"),
+    _error("RB215", "an unknown or missing parameter"),
+    _error("RB216", '"wait" without "on_conflict: wait"'),
+    _error("RB217", '"max_parallel" without "for_each"'),
+    _error("RB218", "an invalid parameter value"),
+    _error("RB301", "an expression that is not closed"),
+    _error("RB302", "braces inside a condition"),
+    _error("RB303", "an expression that cannot be parsed"),
+    _error("RB304", "an unknown filter, test, function or method, or wrong arguments"),
+    _error("RB305", "an undefined name"),
+    _error("RB306", "an unknown step"),
+    _error("RB307", "a reference to a later step"),
+    _error("RB308", 'the output of a step without "capture"'),
+    _error("RB309", "a step that cannot be referenced here"),
+    _error("RB310", "a condition that is not a boolean"),
+    _error("RB311", "a command line that cannot be split"),
+    _error("RB312", "an invisible character in a command line or a key"),
+    _error("RB320", "an expression without a value"),
+    _error("RB401", "an unknown command"),
+    _warning("RB402", "arguments that cannot be checked yet"),
+    _error("RB403", "an unknown option"),
+    _error("RB404", "an invalid argument value"),
+    _error("RB405", 'a positional argument under "options"'),
+    _error("RB406", "an option without a meaning in a runbook"),
+    _error("RB407", "an ambiguous option"),
+    _error("RB408", "values that no command line can express"),
+    _error("RB409", "a duplicate option"),
+    _error("RB410", "a value that would become an option"),
+    _error("RB411", "shell syntax"),
+    _warning("RB412", "arguments that cannot be checked"),
+    _error("RB413", "a missing argument"),
+    _error("RB414", "too many arguments"),
+    _error("RB415", "a command that cannot be loaded"),
+    _error("RB416", "an unknown database alias"),
+    _error("RB417", "an exception that cannot be imported"),
+    _error("RB418", "too many steps"),
+    _error("RB419", "an atomic step whose history is in another database"),
+    _error("RB420", "an atomic batch command"),
+    _warning("RB421", "a command that parses its own command line"),
+)
+CODES: Final = {definition.code: definition for definition in _DEFINITIONS}

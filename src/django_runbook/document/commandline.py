@@ -1,4 +1,4 @@
-"""Splits a command line into tokens as a shell would, before any expression has a value: no value can add a token."""
+"""Splits a command line into tokens as a shell would, before expressions are evaluated: no value can add a token."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from django_runbook.document import characters
-from django_runbook.document.diagnostics import Diagnostic
+from django_runbook.document.diagnostics import Diagnostic, diagnose
 from django_runbook.document.expressions import (
     OPEN,
     Expression,
@@ -27,7 +27,7 @@ _PLAIN_TOKEN: Final = re.compile(r"[^ \t\r\n]+")
 
 
 def split(text: str, locate: Locate) -> tuple[tuple[Located, ...], list[Diagnostic]]:
-    """Return the tokens of a command line with their places, and what is wrong in it."""
+    """Return the tokens of a command line with their places, and the errors in it."""
     if text.isascii() and OPEN not in text and not any(character in text for character in "'\"\\"):
         return _split_plain(text, locate), []
     splitter = _Splitter(text, locate)
@@ -42,8 +42,8 @@ def _split_plain(text: str, locate: Locate) -> tuple[Located, ...]:
 
 
 @dataclass(slots=True)
-class _Token:
-    """A token as far as it is read: single characters and expressions, of None where one cannot be read."""
+class _PartialToken:
+    """Collects the characters and expressions of an unfinished token; None marks an unreadable expression."""
 
     start: int
     atoms: list[str | Expression | None] = field(default_factory=list)
@@ -60,13 +60,13 @@ class _Token:
 
 
 class _Splitter:
-    """Follows the quotes and backslashes of a POSIX shell; an expression is one character to them."""
+    """Follows the quoting rules of a POSIX shell; an expression counts as one character."""
 
     def __init__(self, text: str, locate: Locate) -> None:
         self.diagnostics: list[Diagnostic] = []
         self._text = text
         self._locate = locate
-        self._token: _Token | None = None
+        self._token: _PartialToken | None = None
         self._quote = ""
         self._quoted_at = 0
         self._is_escaped = False
@@ -87,12 +87,14 @@ class _Splitter:
             else:
                 self._take(part, start)
         if self._is_cut:
-            # A quote may be closed in what is not read.
+            # The unread rest may close the quote.
             return
         if self._quote:
-            self._report(self._quoted_at, "the quote is not closed", "quote it as for a shell")
+            self._report(self._quoted_at, "the quote is not closed", "close it, as in a shell")
         elif self._is_escaped:
-            self._report(len(self._text) - 1, "a backslash ends the line", "quote it as for a shell")
+            self._report(
+                len(self._text) - 1, "the command line ends with a backslash", "remove it, or put it in quotes"
+            )
         else:
             yield from self._finished(len(self._text))
 
@@ -129,23 +131,23 @@ class _Splitter:
 
     def _take_escaped(self, part: str | Expression | None, start: int) -> None:
         if self._quote and part not in {"\\", self._quote}:
-            # In quotes, a backslash is one before a quote or another backslash only.
+            # Inside quotes, a backslash escapes only a quote or another backslash.
             self._add("\\", start)
         self._is_escaped = False
         self._add(part, start)
 
     def _add(self, part: str | Expression | None, start: int) -> None:
-        self._token = self._token or _Token(start)
+        self._token = self._token or _PartialToken(start)
         self._token.atoms.append(part)
 
     def _report_hidden(self, character: str, start: int) -> None:
         way_out = "write a plain space" if characters.is_blank(character) else "remove it"
         self.diagnostics.append(
-            Diagnostic(
-                code="RB312",
-                message=f"the command line has a character that cannot be seen: {characters.name_of(character)}",
+            diagnose(
+                "RB312",
+                message=f"the command line has an invisible character: {characters.name_of(character)}",
                 span=self._locate(start, start + 1),
-                help=f"{way_out}, or put it in quotes if it is meant",
+                help_text=f"{way_out}, or put it in quotes if it is meant",
             )
         )
 
@@ -157,4 +159,4 @@ class _Splitter:
 
     def _report(self, at: int, message: str, help_text: str) -> None:
         span = self._locate(at, at + 1)
-        self.diagnostics.append(Diagnostic(code="RB311", message=message, span=span, help=help_text))
+        self.diagnostics.append(diagnose("RB311", message=message, span=span, help_text=help_text))

@@ -1,14 +1,14 @@
-"""A mistake in a runbook, as a value with a place."""
+"""Makes diagnostics from the table of codes, sorts them, and finds similar names for their hints."""
 
 from __future__ import annotations
 
 import difflib
-import enum
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from django_runbook.document.codes import CODES, CodeDefinition, Severity
 from django_runbook.wording import did_you_mean
 
 _MAX_WORD: Final = 100
@@ -16,14 +16,9 @@ _MAX_KNOWN: Final = 200
 _SHORT: Final = 4
 
 
-class Severity(enum.StrEnum):
-    ERROR = "error"
-    WARNING = "warning"
-
-
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """A stretch of the file; lines and columns count characters from 1, the end is exclusive."""
+    """Delimits a part of a file; lines and columns count characters from 1, the end is exclusive."""
 
     line: int
     column: int
@@ -33,23 +28,57 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
-    """``message`` states the fact, ``help`` says how to mend it; ``related`` points at a second place.
+    """Reports an error or a warning at a place in a file; only `diagnose` makes one.
 
-    ``path`` is the file where it is another one than that which was asked for: a runbook that a runbook names.
+    ``message`` states the fact, ``help`` says how to fix it, and ``related`` points at a second place. ``path`` is set
+    if the file is not the one that was checked but a runbook that it includes.
     """
 
-    code: str
+    definition: CodeDefinition
     message: str
     span: Span
     help: str = ""
-    severity: Severity = Severity.ERROR
     related: Span | None = None
     related_message: str = ""
     path: str = ""
 
+    @property
+    def code(self) -> str:
+        return self.definition.code
+
+    @property
+    def severity(self) -> Severity:
+        return self.definition.severity
+
+    @property
+    def title(self) -> str:
+        return self.definition.title
+
+
+def diagnose(
+    code: str,
+    *,
+    message: str,
+    span: Span,
+    help_text: str = "",
+    related: Span | None = None,
+    related_message: str = "",
+    path: str = "",
+) -> Diagnostic:
+    """Make a diagnostic whose severity and title come from the table; raise KeyError for an unknown code."""
+    return Diagnostic(
+        definition=CODES[code],
+        message=message,
+        span=span,
+        help=help_text,
+        related=related,
+        related_message=related_message,
+        path=path,
+    )
+
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that looks most like ``word``, or None if there is none."""
+    """Return the known word most similar to ``word``, or None."""
     # Comparing takes time in the square of the length, and a word may be data.
     if len(word) > _MAX_WORD:
         return None
@@ -61,9 +90,9 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def typo_of(word: str, known: Iterable[str]) -> str | None:
-    """Return the known name that ``word`` was meant to be, or None.
+    """Return the known name that ``word`` misspells, or None.
 
-    What only looks alike may mean the opposite: ``log`` is not ``no_log``, and ``stdout`` is not ``timeout``.
+    A name that only looks similar may mean the opposite: ``log`` is not ``no_log``, ``stdout`` is not ``timeout``.
     """
     name = re.sub("(?<=[a-z])(?=[A-Z])", "_", word).replace("-", "_").replace(" ", "_").lower()
     limit = 1 if len(name) <= _SHORT else 2
@@ -73,9 +102,9 @@ def typo_of(word: str, known: Iterable[str]) -> str | None:
 
 
 def _distance(one: str, other: str, *, limit: int) -> int:
-    """Count the letters to insert, leave out, replace or swap; more than the limit if the first letters differ."""
-    is_first_lost = other in {one[1:], one[1::-1] + one[2:]} or one == other[1:]
-    if one[:1] != other[:1] and not is_first_lost:
+    """Count the letters to insert, delete, replace or swap; exceed the limit if the first letters differ."""
+    is_first_dropped = other in {one[1:], one[1::-1] + one[2:]} or one == other[1:]
+    if one[:1] != other[:1] and not is_first_dropped:
         return limit + 1
     before: list[int] = []
     row = list(range(len(other) + 1))
@@ -90,22 +119,22 @@ def _distance(one: str, other: str, *, limit: int) -> int:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return the hint at the known word that looks most like ``word``; empty if there is none."""
+    """Return a "did you mean" hint with the most similar known word; empty if there is none."""
     near = nearest(word, known)
     return did_you_mean(near) if near else ""
 
 
 def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Each diagnostic once, in the order of the file; those of the runbooks that it names come after.
+    """Sort diagnostics by their place and remove duplicates; those of included runbooks come last.
 
-    An expression whose name is told of has no value either, which is not told beside it.
+    An expression with another diagnostic has no value either, which is not reported in addition.
     """
     found = list(dict.fromkeys(diagnostics))
-    told = {(item.path, item.span) for item in found if item.code != "RB320"}
-    first = (item for item in found if item.code != "RB320" or (item.path, item.span) not in told)
+    reported = {(item.path, item.span) for item in found if item.code != "RB320"}
+    first = (item for item in found if item.code != "RB320" or (item.path, item.span) not in reported)
     return sorted(first, key=lambda diagnostic: (diagnostic.path, diagnostic.span))
 
 
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
-    """Whether one of them keeps the runbook from being run."""
+    """Return whether a diagnostic keeps the runbook from running."""
     return any(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)

@@ -1,6 +1,6 @@
-"""Finds ``${{ … }}`` in texts, and gives Templates and conditions their values.
+"""Parses ``${{ … }}`` in strings into Templates, and evaluates Templates and conditions.
 
-Jinja2 is imported with the first expression (see `evaluation`): a runbook without one does not pay for it.
+The first expression imports Jinja2 (see `evaluation`): a runbook without expressions does not pay for it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-from django_runbook.document.diagnostics import Diagnostic, Span
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.evaluation.budget import MAX_CHARACTERS
 from django_runbook.document.evaluation.values import OperationError, kind_of, text_of
 
@@ -28,7 +28,7 @@ Locate: TypeAlias = Callable[[int, int], Span]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """A name in an expression with its constant path: ``steps.late.output`` is ``steps`` and two names."""
+    """Locates a name in an expression with its constant path: ``steps.late.output`` is ``steps`` and two names."""
 
     root: str
     path: tuple[str, ...]
@@ -37,7 +37,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expression:
-    """The text between the braces, or the whole of a condition."""
+    """Holds the source between the braces, or of a whole condition."""
 
     source: str
     span: Span
@@ -46,13 +46,13 @@ class Expression:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """Text with expressions in it."""
+    """Holds a string that contains expressions."""
 
     parts: tuple[str | Expression, ...]
 
     @property
     def whole(self) -> Expression | None:
-        """The expression that the text consists of, if it is nothing else."""
+        """Return the expression if the string is nothing else."""
         first = self.parts[0]
         return first if len(self.parts) == 1 and isinstance(first, Expression) else None
 
@@ -62,19 +62,19 @@ class Template:
 
 
 def as_written(value: str | Template) -> str:
-    """A text as the file has it, with its expressions."""
+    """Return a string as the file has it, with its expressions."""
     if isinstance(value, str):
         return value
     return "".join(f"${{{{ {part.source} }}}}" if isinstance(part, Expression) else part for part in value.parts)
 
 
 def unreadable(span: Span) -> Template:
-    """Return a template for a value that could not be read: an expression whose value is unknown."""
+    """Return a template for an unreadable value: an expression whose value is unknown."""
     return Template(parts=(Expression(source="…", span=span, references=(Reference(root="", path=(), span=span),)),))
 
 
 class ExpressionError(Exception):
-    """An expression has no value; ``span`` is its place."""
+    """Reports that the expression at ``span`` has no value."""
 
     def __init__(self, message: str, span: Span) -> None:
         super().__init__(message)
@@ -83,7 +83,7 @@ class ExpressionError(Exception):
 
 
 class Segment(NamedTuple):
-    """A stretch of a text: ``text``, ``escape`` (``$${{``), ``expression`` or ``unclosed``."""
+    """Delimits a part of a string; ``kind`` is ``text``, ``escape`` (``$${{``), ``expression`` or ``unclosed``."""
 
     kind: str
     start: int
@@ -91,7 +91,7 @@ class Segment(NamedTuple):
 
 
 def segments(text: str) -> Iterator[Segment]:
-    """The stretches of a text in order; braces of an expression are part of it."""
+    """Yield the segments of a string in order; an expression includes its braces."""
     position = 0
     while (start := text.find(OPEN, position)) >= 0:
         is_escape = start > position and text[start - 1] == "$"
@@ -113,7 +113,7 @@ def segments(text: str) -> Iterator[Segment]:
 
 
 def parse_template(text: str, locate: Locate) -> tuple[str | Template, list[Diagnostic]]:
-    """A text as itself, or as a Template where it holds expressions; ``$${{`` stands for a literal ``${{``."""
+    """Return a Template if the string contains expressions, else the string; ``$${{`` means a literal ``${{``."""
     if OPEN not in text:
         return text, []
     parts: list[str | Expression] = []
@@ -133,13 +133,13 @@ def parse_template(text: str, locate: Locate) -> tuple[str | Template, list[Diag
 
 
 def unclosed(span: Span) -> Diagnostic:
-    """What is said of a ``${{`` without its end."""
+    """Make the diagnostic for a ``${{`` without its end."""
     message = 'the expression that begins with "${{" is not closed'
-    return Diagnostic(code="RB301", message=message, span=span, help='close it with "}}"')
+    return diagnose("RB301", message=message, span=span, help_text='close it with "}}"')
 
 
 def parse_expression(text: str, locate: Locate, *, start: int, end: int) -> tuple[Expression | None, list[Diagnostic]]:
-    """The expression whose braces stand at these offsets."""
+    """Parse the expression whose braces are at these offsets."""
     return _parse(text[start + len(OPEN) : end - len(CLOSE)], locate, offset=start + len(OPEN))
 
 
@@ -150,19 +150,19 @@ def _joined(last: list[str | Expression], literal: str) -> list[str | Expression
 
 
 def parse_condition(text: str, locate: Locate) -> tuple[Expression | None, list[Diagnostic]]:
-    """Return the bare expression of a ``when`` or an ``until``."""
+    """Parse the bare expression of a ``when`` or an ``until``."""
     start = _braces_in(text)
     if start is None:
         return _parse(text, locate, offset=0)
     width = len(OPEN) if text.startswith(OPEN, start) else 2
-    help_text = f"leave out the braces: {_without_braces(text)}"
+    help_text = f"remove the braces: {_without_braces(text)}"
     span = locate(start, start + width)
-    message = f'"{text[start : start + width]}" inside a condition, which is an expression as a whole'
-    return None, [Diagnostic(code="RB302", message=message, span=span, help=help_text)]
+    message = f'"{text[start : start + width]}" inside a condition, which is already an expression'
+    return None, [diagnose("RB302", message=message, span=span, help_text=help_text)]
 
 
 def _braces_in(text: str) -> int | None:
-    """Return where braces begin that are not part of a text in the condition; no value has two of them together."""
+    """Return the offset of the first braces outside quotes; no value begins with two of them."""
     found = (match.start() for match in _QUOTED_OR_BRACES.finditer(text) if match["braces"])
     return next(found, None)
 
@@ -171,29 +171,24 @@ def _without_braces(text: str) -> str:
     return " ".join(_BRACES.sub(" ", text).split())[:_MAX_SHOWN]
 
 
-def is_known(expression: Expression, known: Callable[[Reference], bool]) -> bool:
-    """Tell whether all that the expression names has a value already."""
-    return all(known(reference) for reference in expression.references)
-
-
 def evaluate(expression: Expression, context: Mapping[str, object]) -> object:
-    """Return the value of an expression: plain data, complete and of a bounded size. Raise ExpressionError otherwise.
+    """Return the value of an expression: complete plain data of a bounded size.
 
-    Whatever goes wrong in it, an ExpressionError says so at its place.
+    Raise ExpressionError for any failure, with the place of the expression.
     """
-    # Jinja2 costs 20 ms to import, a third of what a whole start may cost.
+    # Importing Jinja2 takes 20 ms, a third of the time that a whole start may take.
     from django_runbook.document.evaluation import evaluator
 
     try:
         return evaluator.evaluate(expression.source, context)
-    except Exception as error:  # data may make an operation fail in as many ways as Python has
+    except Exception as error:  # data can make an operation raise anything
         raise ExpressionError(f'"{expression.source}" has no value: {_reason(error)}', expression.span) from error
 
 
 def _reason(error: Exception) -> str:
     try:
         text = " ".join(str(error).split())[:_MAX_REASON]
-    except Exception:  # noqa: BLE001 - it may be made of the data that it complains of
+    except Exception:  # noqa: BLE001 - the message may be made of the data that caused it
         text = ""
     return text if text and isinstance(error, OperationError | ArithmeticError) else f"{type(error).__name__}: {text}"
 
@@ -207,14 +202,14 @@ def evaluate_condition(expression: Expression, context: Mapping[str, object]) ->
 
 
 def render(template: str | Template, context: Mapping[str, object]) -> object:
-    """Return the value of a template: of its own type if it is one expression, else text; raise ExpressionError."""
+    """Return the value of a template: of its own type if it is one expression, else a string; raise ExpressionError."""
     if isinstance(template, Template) and template.whole is not None:
         return evaluate(template.whole, context)
     return render_text(template, context)
 
 
 def render_text(template: str | Template, context: Mapping[str, object]) -> str:
-    """Return the text of a template; raise ExpressionError."""
+    """Return the value of a template as a string; raise ExpressionError."""
     if isinstance(template, str):
         return template
     texts = [part if isinstance(part, str) else as_text(evaluate(part, context), part) for part in template.parts]
@@ -222,19 +217,19 @@ def render_text(template: str | Template, context: Mapping[str, object]) -> str:
 
 
 def joined(texts: Sequence[str], template: Template) -> str:
-    """Return the texts of the parts of a template as one; raise ExpressionError if it is too long."""
+    """Join the parts of a template; raise ExpressionError if the result is too long."""
     if sum(map(len, texts)) > MAX_CHARACTERS:
-        message = f"the text is longer than {MAX_CHARACTERS} characters"
+        message = f"the string is longer than {MAX_CHARACTERS} characters"
         raise ExpressionError(message, template.expressions[0].span)
     return "".join(texts)
 
 
 def as_text(value: object, expression: Expression) -> str:
-    """Return how a value looks inside text; raise ExpressionError for nothing, a list or a mapping."""
+    """Return a value as part of a string; raise ExpressionError for null, a list or a mapping."""
     try:
         return text_of(value)
     except OperationError:
-        message = f'"{expression.source}" is {kind_of(value)}, which cannot be part of a text'
+        message = f'"{expression.source}" is {kind_of(value)}, which cannot be part of a string'
         if isinstance(value, datetime.timedelta):
             message += ": write .days or .total_seconds()"
         raise ExpressionError(message, expression.span) from None
@@ -254,21 +249,23 @@ def _parse(source: str, locate: Locate, *, offset: int) -> tuple[Expression | No
     start = offset + len(source) - len(source.lstrip())
     if not stripped:
         span = locate(max(offset - len(OPEN), 0), offset + len(source) + len(CLOSE))
-        return None, [Diagnostic(code="RB303", message="the expression is empty", span=span, help="name a value")]
+        return None, [
+            diagnose("RB303", message="the expression is empty", span=span, help_text="write a name or a value")
+        ]
     span = locate(start, start + len(stripped))
     if len(stripped) > MAX_LENGTH:
         message = f"the expression is longer than {MAX_LENGTH} characters"
-        return None, [Diagnostic(code="RB303", message=message, span=locate(start, start + 1))]
+        return None, [diagnose("RB303", message=message, span=locate(start, start + 1))]
     from django_runbook.document.evaluation import analysis
 
     names, problems = analysis.analyse(stripped)
     if problems:
         return None, [
-            Diagnostic(
-                code=problem.code,
+            diagnose(
+                problem.code,
                 message=problem.message,
                 span=locate(start + problem.start, start + problem.end),
-                help=problem.help,
+                help_text=problem.help,
             )
             for problem in problems
         ]
@@ -279,7 +276,7 @@ def _parse(source: str, locate: Locate, *, offset: int) -> tuple[Expression | No
 
 
 def end_of_expression(text: str, start: int) -> int | None:
-    """Return where the braces close that opened before ``start``, not counting those inside quotes and brackets."""
+    """Return the offset of the closing braces, ignoring those inside quotes and brackets."""
     stack: list[str] = []
     quote = ""
     position, limit = start, min(len(text), start + MAX_LENGTH + 100)
@@ -299,6 +296,6 @@ def end_of_expression(text: str, start: int) -> int | None:
         elif stack and character == stack[-1]:
             stack.pop()
         position += 1
-    # Unbalanced: the nearest braces end it, and the parser says what is wrong inside.
+    # If brackets are unbalanced, the nearest braces end the expression, and the parser reports the error inside.
     end = text.find(CLOSE, start, limit)
     return end if end >= 0 else None

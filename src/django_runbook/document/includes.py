@@ -1,4 +1,4 @@
-"""The names of runbooks that runbooks name to their texts, each file read once, and none inside of itself."""
+"""Loads included runbooks, each file once, and rejects runbooks that include themselves."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from django_runbook.document.source import Source
 if TYPE_CHECKING:
     from django_runbook.document.runbook import Runbook
 
-# The name as it is written and the file that it stands in, to a file and how to call it, or to why there is none.
-Find = Callable[[str, str], "tuple[Path, str] | Refused"]
+# Called with the name as written and the including file; returns the included file and its label, or the refusal.
+Find = Callable[[str, str], "tuple[Path, str] | RefusedInclude"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """Why a runbook is not read, for a diagnostic at the place of its name."""
+class RefusedInclude:
+    """Describes why a runbook cannot be included, for a diagnostic at its name."""
 
     message: str
     code: str = "RB213"
@@ -30,7 +30,7 @@ class Refused:
 
 @dataclass(slots=True, kw_only=True)
 class Included:
-    """A file with its text; ``runbook`` is set when it has been read."""
+    """Holds a file and its source; ``runbook`` is set once it has been read."""
 
     path: Path
     source: Source
@@ -38,15 +38,15 @@ class Included:
     runbook: Runbook | None = None
 
 
-def _find_nothing(name: str, caller: str) -> Refused:
-    return Refused(message=f'the runbook "{name}" cannot be read from here')
+def _find_nothing(name: str, caller: str) -> RefusedInclude:
+    return RefusedInclude(message=f'the runbook "{name}" cannot be read from here')
 
 
 @dataclass(slots=True, kw_only=True)
 class Includes:
-    """The files of one run or check; ``root`` is the one that was asked for.
+    """Loads the files of one run or check, whose main file is ``root``.
 
-    ``key_of`` gives the name that a file has in all releases, from how a person calls it.
+    ``key_of`` maps the label of a file to the name that it keeps in all releases.
     """
 
     find: Find = _find_nothing
@@ -57,20 +57,20 @@ class Includes:
 
     @property
     def sources(self) -> dict[str, Source]:
-        """The texts by the path that diagnostics name."""
+        """Return the sources by the paths that diagnostics name."""
         return {included.source.path: included.source for included in self._files.values()}
 
-    def open(self, name: str, *, caller: str) -> Included | Refused:
-        """The file of this name, seen from the file at ``caller``."""
+    def open(self, name: str, *, caller: str) -> Included | RefusedInclude:
+        """Load the file that the runbook at ``caller`` includes by this name."""
         found = self.find(name, caller)
-        if isinstance(found, Refused):
+        if isinstance(found, RefusedInclude):
             return found
         path, label = found
         resolved = path.resolve()
         chain = [*((self.root.resolve(),) if self.root is not None else ()), *self._open]
         if resolved in chain:
             names = " → ".join(file.name for file in (*chain[chain.index(resolved) :], resolved))
-            return Refused(code="RB214", message=f"the runbook leads back to itself: {names}")
+            return RefusedInclude(code="RB214", message=f"the runbook includes itself: {names}")
         if resolved not in self._files:
             text, problems = sources.read(path, name=label)
             self._files[resolved] = Included(path=resolved, source=text, problems=problems)
@@ -78,7 +78,7 @@ class Includes:
 
     @contextlib.contextmanager
     def inside(self, included: Included) -> Iterator[None]:
-        """While the file is read: what it names must not lead back to it."""
+        """Mark the file as being read, so that it cannot be included again inside itself."""
         self._open.append(included.path)
         try:
             yield

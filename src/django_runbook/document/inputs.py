@@ -1,4 +1,4 @@
-"""Resolves what a run is given, its parameters, secrets and start time, into the values that expressions see."""
+"""Resolves the parameters, secrets and vars of a run into the values that expressions read."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from django_runbook.document import params as parameters
-from django_runbook.document.diagnostics import Diagnostic, Span, suggestion
-from django_runbook.document.expressions import Expression, ExpressionError, Reference, Template, is_known, render
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose, suggestion
+from django_runbook.document.expressions import Expression, ExpressionError, Reference, Template, render
 from django_runbook.document.outline import outline
 from django_runbook.document.params import ParamError
 from django_runbook.document.runbook import CallStep, Located, Param, Runbook
@@ -19,11 +19,11 @@ _ABSENT: Final = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """What the caller gives: the texts of ``--param``, the environment, and when and as what the run started.
+class GivenInputs:
+    """Holds what the caller provides: the strings of ``--param``, the environment, and the start time and run names.
 
-    A runbook that calls another one gives ``values`` instead of texts; those in ``unknown`` come with the run, those in
-    ``timed`` depend on when it starts.
+    A calling runbook provides ``values`` instead of strings. The values of ``unknown`` parameters exist only during the
+    run; those of ``timed`` parameters depend on its start time.
     """
 
     params: Mapping[str, str] = field(default_factory=dict)
@@ -36,8 +36,8 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """What is wrong with what the caller gave. ``kind`` is unknown, missing, value or secret."""
+class InputProblem:
+    """Describes an error in what the caller provided; ``kind`` is unknown, missing, value or secret."""
 
     kind: str
     name: str
@@ -51,25 +51,25 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """The values that are known before the first step. What is missing in a mapping has no value yet.
+    """Holds the values that are known before the first step; a name without a value is absent from its mapping.
 
-    ``item`` is that of the loop around a step; ``all_secrets`` are those of the runbooks that this one calls too.
-    ``timed`` holds the names, such as ``("params", "day")``, whose values depend on when the run starts.
+    ``item`` belongs to the loop around a step. ``all_secrets`` includes the secrets of called runbooks. ``timed`` holds
+    the names, such as ``("params", "day")``, whose values depend on the start time of the run.
     """
 
-    params: Mapping[str, object]
-    vars: Mapping[str, object]
-    secrets: Mapping[str, str]
+    params: Mapping[str, object] = field(default_factory=dict)
+    vars: Mapping[str, object] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
     now: datetime.datetime
     run: Mapping[str, object]
     item: object = _ABSENT
     all_secrets: Mapping[str, str] = field(default_factory=dict)
     timed: Collection[tuple[str, str]] = ()
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[InputProblem, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
 
     def context(self, **more: object) -> dict[str, object]:
-        """The names of an expression."""
+        """Return the names that an expression can read."""
         names: dict[str, object] = {
             "params": self.params,
             "vars": self.vars,
@@ -83,8 +83,11 @@ class Inputs:
             names["item"] = self.item
         return names
 
-    def knows(self, reference: Reference) -> bool:
-        """Whether a name has its value before the first step."""
+    def is_static(self, value: Located | Expression) -> bool:
+        """Return whether everything that a value or a condition refers to is known before the first step."""
+        return all(self._has(reference) for reference in _references(value))
+
+    def _has(self, reference: Reference) -> bool:
         if reference.root == "item":
             return self.item is not _ABSENT
         known = {"params": self.params, "vars": self.vars, "secrets": self.secrets, "run": self.run}.get(reference.root)
@@ -92,37 +95,40 @@ class Inputs:
             return reference.root in {"today", "now"}
         return bool(reference.path) and reference.path[0] in known
 
-    def is_timed(self, located: Located | Expression) -> bool:
-        """Tell whether a value or a condition depends on when the run starts."""
+    def is_timed(self, value: Located | Expression) -> bool:
+        """Return whether a value or a condition depends on the start time of the run."""
         return any(
             reference.root in {"today", "now"} or (reference.root, *reference.path[:1]) in self.timed
-            for expression in _expressions(located)
-            for reference in expression.references
+            for reference in _references(value)
         )
 
     def with_item(self, item: object) -> Inputs:
-        """The same for one item of a loop."""
+        """Return these inputs for one item of a loop."""
         return replace(self, item=item)
 
     def without_item(self) -> Inputs:
-        """The same where the items of a loop are not known yet."""
+        """Return these inputs for a loop whose items are not known yet."""
         return replace(self, item=_ABSENT)
 
     def without_values(self) -> Inputs:
-        """Return inputs that know no value, for what is not judged by its values."""
+        """Return these inputs without any value, to check a step whose values do not matter."""
         return replace(self, params={}, vars={}, secrets={}, run={}, item=_ABSENT)
 
 
-def resolve(runbook: Runbook, given: Given) -> Inputs:
-    """The values of a runbook's parameters, secrets and vars; ``problems`` are the caller's, diagnostics the file's."""
-    problems: list[Problem] = []
-    secrets = dict(_secrets(_names_of_secrets(runbook), given, problems))
-    known = _resolve(runbook, given, all_secrets=secrets)
-    return replace(known, problems=(*known.problems, *problems))
+def resolve(runbook: Runbook, given: GivenInputs) -> Inputs:
+    """Resolve the parameters, secrets and vars of a runbook.
+
+    Errors of the caller become ``problems``, errors of the file ``diagnostics``.
+    """
+    names = _names_of_secrets(runbook)
+    found = {name: _problem_with_secret(name, given.environ.get(name)) for name in names}
+    secrets = {name: given.environ[name] for name, problem in found.items() if problem is None}
+    inputs = _Resolver(runbook=runbook, given=given, all_secrets=secrets).resolve()
+    return replace(inputs, problems=(*inputs.problems, *filter(None, found.values())))
 
 
 def secrets_of(runbook: Runbook, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the secrets of a runbook, and of those that it calls, before anything else is resolved."""
+    """Return the secrets of a runbook and of the runbooks that it calls, without resolving anything else."""
     return {name: environ[name] for name in _names_of_secrets(runbook) if name in environ}
 
 
@@ -131,121 +137,162 @@ def _names_of_secrets(runbook: Runbook) -> dict[str, None]:
     return dict.fromkeys((*runbook.secrets, *(name for inner in called for name in inner.secrets)))
 
 
-def resolve_call(step: CallStep, outer: Inputs, context: Mapping[str, object] | None = None) -> Inputs:
-    """The values of a runbook that another one calls; its ``diagnostics`` stand in the calling file.
+def _problem_with_secret(name: str, value: str | None) -> InputProblem | None:
+    if value is None:
+        message, help_text = f'the secret "{name}" is not in the environment', f"set the variable {name}"
+    elif len(value) < MIN_SECRET_LENGTH:
+        message = f'the secret "{name}" is shorter than {MIN_SECRET_LENGTH} characters and cannot be masked'
+        help_text = ""
+    else:
+        return None
+    return InputProblem(kind="secret", name=name, message=message, help=help_text)
 
-    With a ``context`` everything is known; without one, what only the run knows has no value yet. Raises
+
+def resolve_call(step: CallStep, outer: Inputs, context: Mapping[str, object] | None = None) -> Inputs:
+    """Resolve the inputs of a called runbook; errors in its parameters become ``diagnostics`` of the calling file.
+
+    With a ``context``, every value is known; without one, values that exist only during the run are absent. Raise
     ExpressionError.
     """
     values: dict[str, object] = {}
     unknown: list[str] = []
     timed = [option.name for option in step.params if outer.is_timed(option.value)]
     for option in step.params:
-        if context is None and not is_resolvable(option.value, outer):
+        if context is None and not outer.is_static(option.value):
             unknown.append(option.name)
         else:
             values[option.name] = resolve_value(option.value, context if context is not None else outer.context())
-    given = Given(values=values, unknown=unknown, timed=timed, now=outer.now, run=outer.run)
-    known = _resolve(step.runbook, given, all_secrets=outer.all_secrets)
-    inside = tuple(replace(item, path=item.path or step.runbook.path) for item in known.diagnostics)
-    return replace(known, diagnostics=(*_of_call(step, known.problems), *inside))
+    given = GivenInputs(values=values, unknown=unknown, timed=timed, now=outer.now, run=outer.run)
+    inputs = _Resolver(runbook=step.runbook, given=given, all_secrets=outer.all_secrets).resolve()
+    inside = tuple(replace(item, path=item.path or step.runbook.path) for item in inputs.diagnostics)
+    return replace(inputs, diagnostics=(*_diagnostics_of_call(step, inputs.problems), *inside))
 
 
-def _of_call(step: CallStep, problems: Collection[Problem]) -> Iterator[Diagnostic]:
+def _diagnostics_of_call(step: CallStep, problems: Collection[InputProblem]) -> Iterator[Diagnostic]:
     options = {option.name: option for option in step.params}
     for problem in problems:
         option = options.get(problem.name)
         span = step.span if option is None else option.name_span if problem.kind == "unknown" else option.value.span
         message = f'the parameter "{problem.name}": {problem.message}' if problem.kind == "value" else problem.message
-        help_text = 'give it under "params"' if problem.kind == "missing" else problem.help
+        help_text = 'set it under "params"' if problem.kind == "missing" else problem.help
         code = "RB218" if problem.kind == "value" else "RB215"
-        yield Diagnostic(code=code, message=message, span=span, help=help_text)
+        yield diagnose(code, message=message, span=span, help_text=help_text)
 
 
-def _resolve(runbook: Runbook, given: Given, *, all_secrets: Mapping[str, str]) -> Inputs:
-    problems = list(_unknown_params(runbook, given))
-    diagnostics: list[Diagnostic] = []
-    partial = Inputs(params={}, vars={}, secrets={}, now=given.now, run=given.run)
-    params: dict[str, object] = {}
-    timed = {("params", name) for name in given.timed}
-    for param in runbook.params:
-        if (
-            param.name not in given.params
-            and param.name not in given.values
-            and param.default
-            and partial.is_timed(param.default)
-        ):
-            timed.add(("params", param.name))
-        if not param.type or param.name in given.unknown:
-            # A declaration that is wrong is told already.
-            continue
+@dataclass(slots=True, kw_only=True)
+class _Resolver:
+    """Resolves the parameters of one runbook, then its vars, and collects all errors."""
+
+    runbook: Runbook
+    given: GivenInputs
+    all_secrets: Mapping[str, str]
+    params: dict[str, object] = field(default_factory=dict)
+    vars: dict[str, object] = field(default_factory=dict)
+    timed: set[tuple[str, str]] = field(default_factory=set)
+    problems: list[InputProblem] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def resolve(self) -> Inputs:
+        self.problems += _unknown_params(self.runbook, self.given)
+        self.timed |= {("params", name) for name in self.given.timed}
+        # A default can refer to the time and the run only.
+        before_params = Inputs(now=self.given.now, run=self.given.run)
+        for param in self.runbook.params:
+            self._resolve_param(param, before_params)
+        for name, located in self.runbook.vars.items():
+            self._resolve_var(name, located)
+        return replace(
+            self._inputs(),
+            all_secrets=self.all_secrets,
+            problems=tuple(self.problems),
+            diagnostics=tuple(self.diagnostics),
+        )
+
+    def _inputs(self) -> Inputs:
+        secrets = {name: self.all_secrets[name] for name in self.runbook.secrets if name in self.all_secrets}
+        return Inputs(
+            params=self.params,
+            vars=dict(self.vars),
+            secrets=secrets,
+            now=self.given.now,
+            run=self.given.run,
+            timed=frozenset(self.timed),
+        )
+
+    def _resolve_param(self, param: Param, before_params: Inputs) -> None:
+        is_default = param.name not in self.given.params and param.name not in self.given.values
+        if is_default and param.default is not None and before_params.is_timed(param.default):
+            self.timed.add(("params", param.name))
+        if not param.type or param.name in self.given.unknown:
+            # A parameter without a type has an invalid declaration, which is reported already.
+            return
         try:
-            value = _value_of(param, given, partial)
+            value = _value_of(param, self.given, before_params)
         except ParamError as error:
-            if param.name in given.params or param.name in given.values:
-                problems.append(Problem(kind="value", name=param.name, message=str(error)))
+            if not is_default:
+                self.problems.append(InputProblem(kind="value", name=param.name, message=str(error)))
             elif param.default is not None and isinstance(param.default.value, Template):
-                # A default without an expression was held against its type when the file was read.
-                diagnostics.append(_diagnostic(str(error), param.default.span))
+                # A default without an expression was compared with its type when the file was read.
+                self._report(str(error), param.default.span)
         except ExpressionError as error:
-            diagnostics.append(_diagnostic(error.message, error.span))
+            self._report(error.message, error.span)
         else:
             if value is not _ABSENT:
-                params[param.name] = value
+                self.params[param.name] = value
             elif param.default is None:
-                problems.append(_missing(param))
-    secrets = {name: all_secrets[name] for name in runbook.secrets if name in all_secrets}
-    values: dict[str, object] = {}
-    for name, located in runbook.vars.items():
-        inputs = Inputs(params=params, vars=dict(values), secrets=secrets, now=given.now, run=given.run, timed=timed)
+                self.problems.append(_missing(param))
+
+    def _resolve_var(self, name: str, located: Located) -> None:
+        inputs = self._inputs()
         if inputs.is_timed(located):
-            timed.add(("vars", name))
-        if not is_resolvable(located, inputs):
-            continue
+            self.timed.add(("vars", name))
+        if not inputs.is_static(located):
+            return
         try:
-            values[name] = resolve_value(located, inputs.context())
+            self.vars[name] = resolve_value(located, inputs.context())
         except ExpressionError as error:
-            diagnostics.append(_diagnostic(error.message, error.span))
-    return Inputs(
-        params=params,
-        vars=values,
-        secrets=secrets,
-        all_secrets=all_secrets,
-        now=given.now,
-        run=given.run,
-        timed=frozenset(timed),
-        problems=tuple(problems),
-        diagnostics=tuple(diagnostics),
-    )
+            self._report(error.message, error.span)
+
+    def _report(self, message: str, span: Span) -> None:
+        self.diagnostics.append(diagnose("RB320", message=message, span=span))
 
 
-def _value_of(param: Param, given: Given, partial: Inputs) -> object:
-    """Return the value of a parameter: None if it is not given and need not be, `_ABSENT` if it has none, or none yet.
+def _value_of(param: Param, given: GivenInputs, before_params: Inputs) -> object:
+    """Return the value of a parameter: None if it is omitted and nullable, `_ABSENT` if it has no value, or none yet.
 
-    A null that a calling runbook gives is as if it gave nothing.
+    A null from a calling runbook counts as omitted.
     """
     if param.name in given.params:
         return parameters.parse_text(param, given.params[param.name])
     value = given.values.get(param.name)
     if value is None:
-        if param.default is None or not is_resolvable(param.default, partial):
+        if param.default is None or not before_params.is_static(param.default):
             return _ABSENT
-        value = resolve_value(param.default, partial.context())
+        value = resolve_value(param.default, before_params.context())
     return None if value is None else parameters.convert(param, value)
 
 
-def _missing(param: Param) -> Problem:
+def _missing(param: Param) -> InputProblem:
     meaning = f" ({param.help})" if param.help else ""
-    return Problem(
+    return InputProblem(
         kind="missing",
         name=param.name,
         message=f'the parameter "{param.name}" has no value',
-        help=f"give --param {param.name}=…{meaning}",
+        help=f"pass --param {param.name}=…{meaning}",
     )
 
 
+def _unknown_params(runbook: Runbook, given: GivenInputs) -> Iterator[InputProblem]:
+    names = [param.name for param in runbook.params]
+    for name in (*given.params, *given.values, *given.unknown):
+        if name not in names:
+            declared = suggestion(name, names) or f"its parameters are: {', '.join(names) or 'none'}"
+            message = f'the runbook has no parameter "{name}"'
+            yield InputProblem(kind="unknown", name=name, message=message, help=declared)
+
+
 def resolve_value(located: Located, context: Mapping[str, object]) -> object:
-    """A value of the file without its places; raises ExpressionError."""
+    """Return a value of the file with its expressions evaluated and without places; raise ExpressionError."""
     value = located.value
     if isinstance(value, Template):
         return render(value, context)
@@ -256,44 +303,14 @@ def resolve_value(located: Located, context: Mapping[str, object]) -> object:
     return value
 
 
-def is_resolvable(located: Located, inputs: Inputs) -> bool:
-    """Tell whether all that a value of the file names has its value before the first step."""
-    return all(is_known(expression, inputs.knows) for expression in _expressions(located))
-
-
-def _expressions(located: Located | Expression) -> Iterator[Expression]:
+def _references(located: Located | Expression) -> Iterator[Reference]:
     if isinstance(located, Expression):
-        yield located
+        yield from located.references
         return
     value = located.value
     if isinstance(value, Template):
-        yield from value.expressions
+        for expression in value.expressions:
+            yield from expression.references
     elif isinstance(value, tuple | Mapping):
         for item in value if isinstance(value, tuple) else value.values():
-            yield from _expressions(item)
-
-
-def _unknown_params(runbook: Runbook, given: Given) -> Iterator[Problem]:
-    names = [param.name for param in runbook.params]
-    for name in (*given.params, *given.values, *given.unknown):
-        if name not in names:
-            declared = suggestion(name, names) or f"its parameters are: {', '.join(names) or 'none'}"
-            yield Problem(kind="unknown", name=name, message=f'the runbook has no parameter "{name}"', help=declared)
-
-
-def _secrets(names: Collection[str], given: Given, problems: list[Problem]) -> Iterator[tuple[str, str]]:
-    for name in names:
-        value = given.environ.get(name)
-        if value is None:
-            message, help_text = f'the secret "{name}" is not in the environment', f"set the variable {name}"
-        elif len(value) < MIN_SECRET_LENGTH:
-            message = f'the secret "{name}" is shorter than {MIN_SECRET_LENGTH} characters and cannot be masked'
-            help_text = ""
-        else:
-            yield name, value
-            continue
-        problems.append(Problem(kind="secret", name=name, message=message, help=help_text))
-
-
-def _diagnostic(message: str, span: Span) -> Diagnostic:
-    return Diagnostic(code="RB320", message=message, span=span)
+            yield from _references(item)

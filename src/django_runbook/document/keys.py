@@ -1,4 +1,4 @@
-"""Lists the keys of a runbook: which mapping has which, what each must hold, and what its value looks like."""
+"""Lists the keys of each kind of mapping, with the expected value and an example of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Kind(enum.Enum):
-    """A kind of mapping; the value is how a message calls it."""
+    """Names the kinds of mappings; the values are their names in messages."""
 
     FILE = "a runbook"
     COMMAND = "a command step"
@@ -24,11 +24,11 @@ class Kind(enum.Enum):
 VERBS: Final = ("command", "steps", "parallel", "runbook")
 HANDLERS: Final = ("on_success", "on_failure", "finally")
 MAX_ATTEMPTS: Final = 1000
-# A list is read by people, and each item has a result of its own: what goes through more rows is a batch command.
+# People read the list of items, and each item has its own result: more rows are work for a batch command.
 MAX_ITEMS: Final = 1000
 
 _STEP: Final = ("name", "when", "for_each", "retry", "confirm", "timeout", "lock")
-# Keys whose nodes are read by hand; the typed ones are the fields of the models in `schema`.
+# Keys whose nodes `reading` reads; the typed keys are the fields of the models in `schema`.
 NODE_KEYS: Final = {
     Kind.FILE: frozenset(("params", "vars", "defaults", "steps", "timeout", "lock", *HANDLERS)),
     Kind.COMMAND: frozenset(("command", "args", "options", *_STEP)),
@@ -41,35 +41,35 @@ NODE_KEYS: Final = {
     Kind.DEFAULTS: frozenset(("when", "retry", "confirm", "options", "timeout")),
 }
 
-# Keys of DESIGN section 3 that a later version brings.
+# Keys that are reserved for a later version.
 NOT_YET: Final = frozenset(("queue", "shards"))
 
-# What each key must be, as a person would say it; the models in `schema` hold a file to it.
+# Human-readable expectations for each key; the models in `schema` enforce them.
 EXPECTED: Final = {
     "id": "a lower-case name of letters, digits and underscores that begins with a letter",
-    "name": "text",
-    "description": "text",
-    "help": "text",
-    "tags": "a list of texts",
+    "name": "a string",
+    "description": "a string",
+    "help": "a string",
+    "tags": "a list of strings",
     "continue_on_error": "true, false, or a list of exit codes and exception names",
     "no_log": "true or false",
     "idempotent": "true or false",
     "isolate": "true or false",
     "atomic": "true or false",
-    "max_parallel": "a whole number from 1 to 1000",
-    "on_conflict": 'one of "fail", "wait" or "skip"',
+    "max_parallel": "an integer from 1 to 1000",
+    "on_conflict": '"fail", "wait" or "skip"',
     "fail_fast": "true or false",
     "journal": "true or false",
     "jitter": "true or false",
-    "capture": 'one of "text", "lines" or "json"',
-    "attempts": "a whole number from 1 to 1000",
+    "capture": '"text", "lines" or "json"',
+    "attempts": "an integer from 1 to 1000",
     "backoff": "a number from 1 to 100",
     "errors": "a list of exit codes and exception names",
     "secrets": "a list of names of environment variables",
-    "type": "one of string, integer, number, boolean, date, datetime or list",
+    "type": "one of string, integer, number, boolean, date, datetime, list",
 }
 
-# An example of each key's value, for the help of an error.
+# Example values for the help of an error.
 EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "args": ("[data/flights.csv]",),
     "options": ("{batch-size: 500}",),
@@ -96,5 +96,5 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "command": ("update_search_index --batch-size 5000",),
     "runbook": ("weekly.yml",),
 }
-# Keys whose value is a list of texts: one text needs brackets around it.
+# Keys whose value is a list of strings: a single string needs brackets.
 LISTS: Final = frozenset(("args", "tags", "secrets", "errors", "choices"))

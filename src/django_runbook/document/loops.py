@@ -1,4 +1,4 @@
-"""Turns the value of ``for_each`` into the items that a step is run for, each with a label."""
+"""Evaluates ``for_each`` into the items of a loop, and gives each item a label."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from django_runbook.document.keys import MAX_ITEMS
 from django_runbook.document.runbook import Located
 
 _MAX_LABEL: Final = 60
-# Longer than any secret, and than the white space that is shortened to one space.
+# Longer than any secret, and longer than white space that becomes one space.
 _MAX_TEXT: Final = 64 * 1024
 
 
 def items_of(for_each: Located, context: Mapping[str, object]) -> tuple[object, ...]:
-    """Return the items, of a mapping of lists the product, first list slowest; raise ExpressionError."""
+    """Return the items of a list, or the product of a mapping of lists, first list slowest; raise ExpressionError."""
     value = resolve_value(for_each, context)
     match value:
         case list() | tuple():
@@ -40,7 +40,7 @@ def items_of(for_each: Located, context: Mapping[str, object]) -> tuple[object, 
     if len(items) > MAX_ITEMS:
         raise ExpressionError(f'"for_each" has more than {MAX_ITEMS} items', for_each.span)
     try:
-        # Each item has its value for itself, is compared with the one of an earlier attempt, and may be a long list.
+        # Each item is copied, and compared with that of an earlier run: bound its size.
         Budget().walk(items)
     except OperationError as error:
         raise ExpressionError(f'"for_each" has items that are too large: {error}', for_each.span) from error
@@ -48,9 +48,9 @@ def items_of(for_each: Located, context: Mapping[str, object]) -> tuple[object, 
 
 
 def label_of(item: object, *, mask: Callable[[str], str]) -> str:
-    """Return what an item is called where the name of its step does not tell it from the others: ``EWR, full``.
+    """Return the label that distinguishes an item from the others of its loop: ``EWR, full``.
 
-    Secrets are masked before the label is shortened: nothing would find a part of one.
+    Secrets are masked before the label is shortened, since part of a secret would not be recognized.
     """
     pieces = itertools.islice(_pieces_of_label(item), _MAX_LABEL)
     text = " ".join(mask("".join(pieces)).split())
@@ -65,7 +65,7 @@ def _pieces_of_label(item: object) -> Iterator[str]:
 
 
 def _pieces(value: object) -> Iterator[str]:
-    """Write a value in pieces, of which a label needs the first ones only: a value may be very large."""
+    """Yield a value in pieces: it may be very large, and a label needs only the first pieces."""
     match value:
         case Mapping():
             yield "{"
@@ -92,24 +92,24 @@ def _pieces(value: object) -> Iterator[str]:
 
 
 def digest_of(item: object, *, mask: Callable[[str], str]) -> str:
-    """What tells an item from others, however long it is and whatever it is called, without the secrets in it."""
+    """Return a digest that identifies an item whatever its length and label, without the secrets in it."""
     text = json.dumps(_plain(item), ensure_ascii=False)
     return hashlib.sha256(mask(text).encode(errors="backslashreplace")).hexdigest()
 
 
 def other_item(loop_id: str, number: int, *, before: str, now: str | None) -> str:
-    """What to say where a loop that is done in part has another item than before, or none, at a number."""
+    """Return the message for a resumed loop whose item at a number has changed or is gone."""
     shown = "nothing" if now is None else f'"{now}"'
     return (
         f'the items of "{loop_id}" have changed: number {number} was "{before}" and is {shown} now; '
-        "what is done of the loop cannot be told: run the runbook anew"
+        "completed items cannot be matched: start a new run"
     )
 
 
 def _plain(value: object) -> object:
     match value:
         case Mapping():
-            # In whatever order: keys need not be text.
+            # Sorted by their text, since keys of different types have no order.
             return {"of": sorted(([_plain(name), _plain(one)] for name, one in value.items()), key=str)}
         case list() | tuple():
             return [_plain(one) for one in value]

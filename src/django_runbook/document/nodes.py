@@ -1,4 +1,4 @@
-"""Defines the nodes of a file before anything gives them a meaning: scalars, sequences and mappings with places."""
+"""Defines the nodes of a YAML file: scalars, sequences and mappings with their places."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol, TypeAlias
 from django_runbook.document.diagnostics import Span
 
 
-class Mark(Protocol):
-    """A place as libyaml tells it, counted from 0."""
+class SourceMark(Protocol):
+    """Describes a place as libyaml reports it, counted from 0."""
 
     index: int
     line: int
@@ -17,51 +17,51 @@ class Mark(Protocol):
 
 # Named tuples: a file of 1,000 steps has 25,000 nodes, and a frozen dataclass costs three times as much.
 class Scalar(NamedTuple):
-    """``is_plain`` tells an unquoted scalar, the only kind that can be anything but text."""
+    """Holds a scalar; only a plain (unquoted) one can be anything but a string."""
 
     text: str
     is_plain: bool
-    start: Mark
-    end: Mark
+    start: SourceMark
+    end: SourceMark
 
 
 class Sequence(NamedTuple):
     items: list[Node]
-    start: Mark
-    end: Mark
+    start: SourceMark
+    end: SourceMark
 
 
 class Mapping(NamedTuple):
     entries: list[tuple[Scalar, Node]]
-    start: Mark
-    end: Mark
+    start: SourceMark
+    end: SourceMark
 
 
-class Hole(NamedTuple):
-    """Where text was left out because it could not be read; a diagnostic says so already."""
+class MissingNode(NamedTuple):
+    """Marks the place of unreadable text that was removed; a diagnostic reports it already."""
 
-    start: Mark
-    end: Mark
-
-
-Node: TypeAlias = Scalar | Sequence | Mapping | Hole
+    start: SourceMark
+    end: SourceMark
 
 
-def has_hole(node: Node) -> bool:
-    """Tell whether a part of the node could not be read."""
+Node: TypeAlias = Scalar | Sequence | Mapping | MissingNode
+
+
+def has_missing_part(node: Node) -> bool:
+    """Return whether a part of the node was unreadable."""
     match node:
         case Sequence():
-            return any(has_hole(item) for item in node.items)
+            return any(has_missing_part(item) for item in node.items)
         case Mapping():
-            return any(has_hole(value) for _, value in node.entries)
-    return isinstance(node, Hole)
+            return any(has_missing_part(value) for _, value in node.entries)
+    return isinstance(node, MissingNode)
 
 
 def span_of(node: Node) -> Span:
-    """The stretch that a node covers; of a block that goes over lines, what it begins with."""
+    """Return the span of a node; a block of several lines is represented by its beginning."""
     start, end = node.start, node.end
     if start.line != end.line and isinstance(node, Mapping) and node.entries:
         end = node.entries[0][0].end
-    elif start.line != end.line and isinstance(node, Sequence | Hole):
+    elif start.line != end.line and isinstance(node, Sequence | MissingNode):
         return Span(start.line + 1, start.column + 1, start.line + 1, start.column + 2)
     return Span(start.line + 1, start.column + 1, end.line + 1, end.column + 1)

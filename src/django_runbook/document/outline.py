@@ -1,4 +1,4 @@
-"""A Runbook to all of its steps by their keys, those of the runbooks that it names included."""
+"""Lists all steps of a Runbook by their keys, including the steps of called runbooks."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from django_runbook.results import Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A step where it stands.
+    """Locates a step in a runbook.
 
-    ``key`` is its id, with the ids of the runbook steps around it in front: ``weekly/import``. ``group_keys`` are the
+    ``key`` is its id, prefixed with the ids of the runbook steps around it: ``weekly/import``. ``group_keys`` are the
     groups, loops and runbooks around it, outermost first.
     """
 
@@ -24,7 +24,7 @@ class Entry:
 
 
 def outline(runbook: Runbook) -> dict[str, Entry]:
-    """Every step once, in the order of the file."""
+    """Return every step once, in the order of the file."""
     return {entry.key: entry for entry in _block(runbook.block, role=Role.STEP, prefix="", group_keys=())}
 
 
@@ -40,7 +40,7 @@ def _block(block: Block, *, role: Role, prefix: str, group_keys: tuple[str, ...]
 
 
 def lists_of(block: Block, role: Role) -> tuple[tuple[Role, tuple[Step, ...]], ...]:
-    """The lists of a block with the roles that their steps have; ``role`` is that of the block itself."""
+    """Return the lists of a block, each with the role of its steps; ``role`` is the role of the block itself."""
     return (
         (role, block.steps),
         (Role.ON_SUCCESS, block.on_success),
@@ -50,7 +50,7 @@ def lists_of(block: Block, role: Role) -> tuple[tuple[Role, tuple[Step, ...]], .
 
 
 def may_isolate(runbook: Runbook, *, is_default: bool) -> bool:
-    """Whether a step may run in a process of its own; with ``is_default``, those do that say nothing themselves."""
+    """Return whether any step may run in its own process; ``is_default`` applies to steps without ``isolate``."""
     if runbook.timeout_seconds is not None:
         return True
     return any(_may_isolate(entry.step, is_default=is_default) for entry in outline(runbook).values())

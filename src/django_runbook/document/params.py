@@ -1,4 +1,4 @@
-"""Turns texts from a command line, and values from a file, into the typed values of a runbook's parameters."""
+"""Converts strings of a command line and values of a file into typed parameter values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INTEGER = re.compile(r"[-+]?\d{1,40}")
 
 
 class ParamError(ValueError):
-    """A value does not fit its parameter; the message says why, without the parameter's name."""
+    """Reports that a value does not fit its parameter; the message does not name the parameter."""
 
 
 def _parse_integer(text: str) -> int:
@@ -48,14 +48,14 @@ def _parse_date(text: str) -> datetime.date:
     try:
         return datetime.date.fromisoformat(text)
     except ValueError:
-        raise ParamError(f"{_shown(text)} is not a date, as in 2013-01-31") from None
+        raise ParamError(f"{_shown(text)} is not a date such as 2013-01-31") from None
 
 
 def _parse_datetime(text: str) -> datetime.datetime:
     try:
         return datetime.datetime.fromisoformat(text)
     except ValueError:
-        raise ParamError(f"{_shown(text)} is not a date and time, as in 2013-01-31T06:00:00+00:00") from None
+        raise ParamError(f"{_shown(text)} is not a date and time such as 2013-01-31T06:00:00+00:00") from None
 
 
 def _parse_list(text: str) -> tuple[str, ...]:
@@ -83,9 +83,9 @@ _NATIVE: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 def parse_text(param: Param, text: str) -> object:
-    """Return the value of ``--param name=text``; a list is split at commas. Raise ParamError.
+    """Convert the value of ``--param name=value``; a list is split at commas. Raise ParamError.
 
-    Without a text, a parameter whose default is null is not given; but a text is empty then, and so is a list.
+    An empty value means null for a parameter whose default is null, except for strings and lists, which are empty then.
     """
     can_be_empty = param.type in {"string", "list"} and not param.choices
     if not text and param.is_nullable and not can_be_empty:
@@ -94,11 +94,11 @@ def parse_text(param: Param, text: str) -> object:
 
 
 def convert(param: Param, value: object) -> object:
-    """Return a native value of the file as the parameter's type; raise ParamError."""
+    """Convert a native value of the file to the type of the parameter; raise ParamError."""
     if param.type in {"date", "datetime"} and isinstance(value, str):
         return _check_choice(param, _PARSERS[param.type](value))
     is_boolean, is_time = isinstance(value, bool), isinstance(value, datetime.datetime)
-    # To Python a boolean is a number, and a time of a day a date.
+    # In Python, a boolean is an integer and a datetime is a date.
     is_of_type = isinstance(value, _NATIVE[param.type]) and is_boolean == (param.type == "boolean")
     if isinstance(value, float) and not math.isfinite(value):
         is_of_type = False
@@ -108,7 +108,7 @@ def convert(param: Param, value: object) -> object:
 
 
 def type_of(value: object) -> str:
-    """The parameter type that a bare default value gives."""
+    """Return the type of a parameter that is declared by its default alone."""
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, tuple | list):
@@ -127,7 +127,7 @@ def _check_choice(param: Param, value: object) -> object:
 
 
 def _shown(value: object) -> str:
-    """Return a value for a message, which no value makes long."""
+    """Shorten a value for a message."""
     if isinstance(value, str | bool | int | float | datetime.date):
         text = str(value)
         return f'"{text}"' if len(text) <= _MAX_SHOWN else f'"{text[:_MAX_SHOWN]}…"'

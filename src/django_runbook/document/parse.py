@@ -1,7 +1,7 @@
-"""Parses a Source into nodes: one pass over the events of PyYAML's C parser, which keep every position.
+"""Parses a Source into nodes in one pass over the events of PyYAML's C parser, which keep every position.
 
-Nodes are built here and not by ``yaml.compose`` because composing loses the place of an anchor, resolves aliases,
-recurses, and stops at the first problem.
+``yaml.compose`` is not used because it loses the place of an anchor, resolves aliases, recurses, and stops at the
+first error.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from yaml.events import (
 )
 
 from django_runbook.document import characters
-from django_runbook.document.diagnostics import Diagnostic, Span
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.expressions import OPEN
-from django_runbook.document.nodes import Hole, Mapping, Mark, Node, Scalar, Sequence, span_of
-from django_runbook.document.quoting import HOLE
+from django_runbook.document.nodes import Mapping, MissingNode, Node, Scalar, Sequence, SourceMark, span_of
+from django_runbook.document.quoting import PLACEHOLDER
 from django_runbook.document.recovery import Recovery, tab_diagnostic
 from django_runbook.document.scalars import describe, problem_of, resolve
 from django_runbook.document.source import Source
@@ -38,17 +38,17 @@ _TABS = re.compile("\t+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed:
-    """``root`` is None where nothing is readable; ``left_out`` is text that a syntax error made unreadable."""
+    """Holds the nodes of a file; ``root`` is None if nothing is readable, ``removed_text`` is the unreadable text."""
 
     root: Node | None
     diagnostics: list[Diagnostic]
-    left_out: str = ""
+    removed_text: str = ""
 
 
 def parse(source: Source) -> Parsed:
-    """Return the nodes of the file and all that YAML says against it.
+    """Return the nodes of the file and all YAML errors.
 
-    What cannot be read is left out as a Hole, so that the rest of the file is still checked.
+    Unreadable text becomes a MissingNode, so that the rest of the file is still checked.
     """
     diagnostics: list[Diagnostic] = []
     recovery = Recovery(source)
@@ -57,25 +57,25 @@ def parse(source: Source) -> Parsed:
         try:
             root = builder.build()
         except yaml.MarkedYAMLError as error:
-            diagnostics += recovery.leave_out_unquoted() or recovery.leave_out(error)
+            diagnostics += recovery.remove_unquoted() or recovery.remove_entry(error)
             continue
         except yaml.YAMLError as error:
             return Parsed(root=None, diagnostics=[*diagnostics, _unplaced(error)])
-        if builder.has_braces and (unquoted := recovery.leave_out_unquoted()):
+        if builder.has_braces and (unquoted := recovery.remove_unquoted()):
             diagnostics += unquoted
             continue
         found = [*diagnostics, *builder.diagnostics, *_find_tabs(recovery.text, builder.scalars)]
-        return Parsed(root=root, diagnostics=found, left_out="\n".join(recovery.left_out))
+        return Parsed(root=root, diagnostics=found, removed_text="\n".join(recovery.removed_lines))
     return Parsed(root=None, diagnostics=diagnostics)
 
 
 def _unplaced(error: yaml.YAMLError) -> Diagnostic:
-    return Diagnostic(code="RB105", message=f"not valid YAML: {' '.join(str(error).split())}", span=Span(1, 1, 1, 2))
+    return diagnose("RB105", message=f"not valid YAML: {' '.join(str(error).split())}", span=Span(1, 1, 1, 2))
 
 
 @dataclass(slots=True)
-class _Open:
-    start: Mark
+class _OpenNode:
+    start: SourceMark
     is_mapping: bool
     children: list[Node] = field(default_factory=list)
 
@@ -85,15 +85,15 @@ class _StopError(Exception):
 
 
 class _Builder:
-    """Builds nodes; ``has_braces`` says that braces of an expression were read as those of a mapping."""
+    """Builds nodes from events; ``has_braces`` is set if YAML read the braces of an expression as a mapping."""
 
     def __init__(self, text: str) -> None:
         self.has_braces = False
         self._text = text
-        self._has_holes = HOLE in text
+        self._has_placeholders = PLACEHOLDER in text
         self.diagnostics: list[Diagnostic] = []
         self.scalars: list[Scalar] = []
-        self._stack: list[_Open] = []
+        self._stack: list[_OpenNode] = []
         self._root: Node | None = None
         self._document_count = 0
 
@@ -115,8 +115,8 @@ class _Builder:
         elif kind is MappingEndEvent or kind is SequenceEndEvent:
             self._close(event.end_mark)
         elif kind is AliasEvent:
-            self._refuse(event, f"the alias *{event.anchor}", help_text="write the value out")
-            self._add(Hole(event.start_mark, event.end_mark))
+            self._refuse(event, f"the alias *{event.anchor}", help_text="repeat the value")
+            self._add(MissingNode(event.start_mark, event.end_mark))
         elif kind is DocumentStartEvent:
             self._start_document(event)
 
@@ -124,9 +124,9 @@ class _Builder:
         if event.anchor is not None or event.tag is not None:
             self._refuse_properties(event)
         value = event.value
-        # Look at the text of the file, which cannot contain it: an escape can give any character.
-        if self._has_holes and HOLE in self._text[event.start_mark.index : event.end_mark.index]:
-            self._add(Hole(event.start_mark, event.end_mark))
+        # Searched in the source, which cannot contain a placeholder of its own; a value can, through an escape.
+        if self._has_placeholders and PLACEHOLDER in self._text[event.start_mark.index : event.end_mark.index]:
+            self._add(MissingNode(event.start_mark, event.end_mark))
             return
         scalar = Scalar(value, event.implicit[0], event.start_mark, event.end_mark)
         self.scalars.append(scalar)
@@ -144,9 +144,9 @@ class _Builder:
             message = f"more than {MAX_DEPTH} levels of lists and mappings"
             self._report("RB110", message, _first_character(event.start_mark), help_text="a runbook is a flat list")
             raise _StopError
-        self._stack.append(_Open(event.start_mark, is_mapping))
+        self._stack.append(_OpenNode(event.start_mark, is_mapping))
 
-    def _close(self, end: Mark) -> None:
+    def _close(self, end: SourceMark) -> None:
         done = self._stack.pop()
         if done.is_mapping:
             self._add(Mapping(list(self._entries(done.children)), done.start, end))
@@ -167,14 +167,12 @@ class _Builder:
             if not isinstance(key, Scalar) or not isinstance(resolve(key), str):
                 self._refuse_key(key)
             elif key.is_plain and (hidden := characters.first_hidden(key.text)) is not None:
-                message = f"the key has a character that cannot be seen: {characters.name_of(hidden)}"
+                message = f"the key has an invisible character: {characters.name_of(hidden)}"
                 self._report("RB312", message, span_of(key), help_text="write the key again")
             elif OPEN in key.text:
-                self._report("RB111", "an expression cannot be a key", span_of(key), help_text="write the key out")
+                self._report("RB111", "an expression cannot be a key", span_of(key), help_text="write a literal key")
             elif key.text == "<<" and key.is_plain:
-                self._report(
-                    "RB109", "merge keys are not part of a runbook", span_of(key), help_text="write the keys out"
-                )
+                self._report("RB109", "merge keys are not part of a runbook", span_of(key), help_text="repeat the keys")
             elif key.text in seen:
                 self._refuse_duplicate(key, seen[key.text])
             else:
@@ -182,44 +180,44 @@ class _Builder:
                 yield key, value
 
     def _refuse_key(self, key: Node) -> None:
-        if not isinstance(key, Hole):
-            help_text = "quote it" if isinstance(key, Scalar) else "write a text in its place"
-            self._report("RB111", f"a key must be text, not {describe(key)}", span_of(key), help_text=help_text)
+        if not isinstance(key, MissingNode):
+            help_text = "quote it" if isinstance(key, Scalar) else "write a string instead"
+            self._report("RB111", f"a key must be a string, not {describe(key)}", span_of(key), help_text=help_text)
 
     def _refuse_duplicate(self, key: Scalar, first: Scalar) -> None:
         self.diagnostics.append(
-            Diagnostic(
-                code="RB106",
-                message=f'the key "{key.text}" is given twice in this mapping',
+            diagnose(
+                "RB106",
+                message=f'duplicate key "{key.text}"',
                 span=span_of(key),
-                help="keep one of the two",
+                help_text="remove one of the two",
                 related=span_of(first),
-                related_message="it is given here first",
+                related_message="first defined here",
             )
         )
 
     def _start_document(self, event: Any) -> None:
         self._document_count += 1
         if self._document_count > 1:
-            self._refuse(event, "a second document", help_text="put it into a file of its own", width=3)
+            self._refuse(event, "a second document", help_text="move it into its own file", width=3)
             raise _StopError
 
     def _refuse_properties(self, event: Any) -> None:
         if event.anchor is not None:
-            help_text = "write the value out where it is needed, or use defaults and vars"
+            help_text = "repeat the value where it is needed, or use defaults and vars"
             self._refuse(event, f"the anchor &{event.anchor}", help_text=help_text, width=len(event.anchor) + 1)
         if event.tag is not None:
-            self._refuse(event, f"the tag {event.tag}", help_text="leave it out")
+            self._refuse(event, f"the tag {event.tag}", help_text="remove it")
 
     def _refuse(self, event: Any, what: str, *, help_text: str, width: int = 1) -> None:
         span = _first_character(event.start_mark, width=width)
         self._report("RB108", f"{what} is not part of a runbook", span, help_text=help_text)
 
     def _report(self, code: str, message: str, span: Span, *, help_text: str) -> None:
-        self.diagnostics.append(Diagnostic(code=code, message=message, span=span, help=help_text))
+        self.diagnostics.append(diagnose(code, message=message, span=span, help_text=help_text))
 
 
-def _first_character(mark: Mark, *, width: int = 1) -> Span:
+def _first_character(mark: SourceMark, *, width: int = 1) -> Span:
     return Span(mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 1 + width)
 
 

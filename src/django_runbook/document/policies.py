@@ -1,4 +1,4 @@
-"""Reads the keys that say when, how often, how long and under which lock a step runs."""
+"""Reads the keys that control how a step runs: retry, for_each, timeout and lock."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import math
 from django_runbook.document.diagnostics import Span
 from django_runbook.document.expressions import Template
 from django_runbook.document.keys import EXPECTED, MAX_ATTEMPTS, MAX_ITEMS, Kind
-from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, Sequence, span_of
+from django_runbook.document.nodes import Mapping, MissingNode, Node, Scalar, Sequence, span_of
 from django_runbook.document.reading import Keys, Reading
 from django_runbook.document.runbook import Located, LockSettings, Retry
 from django_runbook.document.scalars import resolve
 
-_TOO_MANY = "a command that goes through many rows does so by itself; here each item has a result of its own"
+_TOO_MANY = "process many rows in one command: each item of a loop has its own result"
 
 
 def retry(keys: Keys, reading: Reading) -> Retry | None:
-    """What ``retry`` says: a number of attempts, or a mapping."""
+    """Read ``retry``: a number of attempts, or a mapping."""
     if "retry" not in keys:
         return None
     node = keys["retry"][1]
@@ -26,7 +26,7 @@ def retry(keys: Keys, reading: Reading) -> Retry | None:
         reading.expected("retry", EXPECTED["attempts"], node)
         return None
     if not isinstance(node, Mapping):
-        reading.expected("retry", "the number of attempts, or a mapping with attempts, delay, …", node)
+        reading.expected("retry", "the number of attempts, or a mapping with attempts, delay and so on", node)
         return None
     typed, fields = reading.fields(node, Kind.RETRY)
     delay = reading.duration(fields.get("delay", (None, None))[1], "delay", default=1.0)
@@ -41,7 +41,7 @@ def retry(keys: Keys, reading: Reading) -> Retry | None:
 
 
 def error_spans(keys: Keys) -> dict[tuple[str, str], Span]:
-    """Where the exceptions stand that ``errors`` and ``continue_on_error`` name."""
+    """Locate the exceptions that ``errors`` and ``continue_on_error`` name."""
     nodes = {key: keys[key][1] for key in ("continue_on_error",) if key in keys}
     retry_node = keys["retry"][1] if "retry" in keys else None
     if isinstance(retry_node, Mapping):
@@ -56,11 +56,11 @@ def error_spans(keys: Keys) -> dict[tuple[str, str], Span]:
 
 
 def for_each(keys: Keys, reading: Reading) -> Located | None:
-    """What a step is run for."""
+    """Read ``for_each``: a list, a mapping of lists, or one expression."""
     if "for_each" not in keys:
         return None
     node = keys["for_each"][1]
-    if isinstance(node, Hole):
+    if isinstance(node, MissingNode):
         return None
     located = reading.value(node)
     match located.value:
@@ -73,7 +73,7 @@ def for_each(keys: Keys, reading: Reading) -> Located | None:
         case dict() as lists if lists:
             return located if _are_lists(node, lists, reading) else None
         case str() as text if text and isinstance(node, Scalar):
-            message = '"for_each" must be a list, a mapping of lists or an expression, not text'
+            message = '"for_each" must be a list, a mapping of lists or an expression, not a string'
             reading.report("RB205", message, node, help_text=f"write an expression as ${{{{ {text} }}}}")
         case _:
             reading.expected("for_each", "a list, a mapping of at least one list, or one whole expression", node)
@@ -81,7 +81,7 @@ def for_each(keys: Keys, reading: Reading) -> Located | None:
 
 
 def _are_lists(node: Node, lists: dict[str, Located], reading: Reading) -> bool:
-    """Whether a mapping of lists is one; how many items their product has is known where all are lists."""
+    """Check a mapping of lists, and the size of their product if all lists are literal."""
     assert isinstance(node, Mapping)
     is_good, count = True, 1
     for key, value in node.entries:
@@ -91,33 +91,33 @@ def _are_lists(node: Node, lists: dict[str, Located], reading: Reading) -> bool:
             case Template() as template if template.whole is not None:
                 pass
             case _:
-                reading.expected(key.text, "a list, or one whole expression that gives one", value)
+                reading.expected(key.text, "a list, or one whole expression that returns one", value)
                 is_good = False
         if not key.text.isidentifier():
             reading.report("RB210", f'"{key.text}" cannot be a name in expressions', key)
             is_good = False
     if count > MAX_ITEMS:
-        message = f'"for_each" has {count} items, the product of its lists, and at most {MAX_ITEMS} are allowed'
+        message = f'"for_each" has {count} items, the product of its lists, but at most {MAX_ITEMS} are allowed'
         reading.report("RB212", message, node, help_text=_TOO_MANY)
         return False
     return is_good
 
 
 def timeout(keys: Keys, reading: Reading) -> float | None:
-    """The seconds of ``timeout``; None when there is none."""
+    """Read ``timeout`` in seconds; None if there is none."""
     if "timeout" not in keys:
         return None
     node = keys["timeout"][1]
-    if isinstance(node, Hole):
+    if isinstance(node, MissingNode):
         return None
     seconds = reading.duration(node, "timeout", default=math.inf)
     if seconds == 0:
-        reading.report("RB206", '"timeout" must be longer than nothing', node, help_text="leave it out")
+        reading.report("RB206", '"timeout" must be longer than 0 seconds', node, help_text="remove it")
     return seconds if 0 < seconds < math.inf else None
 
 
 def lock(keys: Keys, reading: Reading, *, default: str | None) -> LockSettings | None:
-    """Read the lock of a step, or of the file, whose own lock is named ``default`` and is on unless it says false."""
+    """Read the lock of a step, or of the file: its lock is named ``default`` and is on unless the file says false."""
     if "lock" not in keys:
         return LockSettings(name=default, is_default=True) if default is not None else None
     node = keys["lock"][1]
@@ -144,5 +144,5 @@ def _lock_of(node: Mapping, reading: Reading, *, default: str | None) -> LockSet
         return None
     if wait is not None and on_conflict != "wait" and typed is not None:
         message = f'"wait" has no meaning with "on_conflict: {on_conflict or "fail"}"'
-        reading.report("RB216", message, keys["wait"][0], help_text='add "on_conflict: wait", or leave it out')
+        reading.report("RB216", message, keys["wait"][0], help_text='add "on_conflict: wait", or remove it')
     return LockSettings(name=name, is_default="name" not in keys, on_conflict=on_conflict or "fail", wait_seconds=wait)

@@ -1,4 +1,4 @@
-"""Offsets in a scalar's value to places in the file, also where the value is quoted, folded or escaped."""
+"""Maps offsets in the value of a scalar to places in the file, even if it is quoted, folded or escaped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ESCAPE_LENGTHS = {"x": 4, "u": 6, "U": 10}
 
 
 def locator(scalar: Scalar, source: Source) -> Locate:
-    """A function from a stretch of the value to its Span."""
+    """Return a function that maps a range of the value to its Span."""
     places: list[tuple[int, int]] | None = None
 
     def locate(start: int, end: int) -> Span:
@@ -32,7 +32,7 @@ def locator(scalar: Scalar, source: Source) -> Locate:
 
 
 def _align(scalar: Scalar, lines: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """The place of each character of the value, found by walking value and source side by side."""
+    """Yield the place of each character of the value, by walking through value and source side by side."""
     value, (line, column) = scalar.text, _first_of(scalar, lines)
     for character in value:
         line, column = _skip(character, line, column, lines=lines)
@@ -59,7 +59,7 @@ def _first_of(scalar: Scalar, lines: Sequence[str]) -> tuple[int, int]:
 
 
 def _skip(character: str, line: int, column: int, *, lines: Sequence[str]) -> tuple[int, int]:
-    """Over what stands in the file and not in the value: indentation, and line breaks that fold."""
+    """Skip what the file has and the value does not: indentation and folded line breaks."""
     while line < len(lines):
         text = lines[line]
         if column >= len(text):

@@ -1,4 +1,4 @@
-"""Finds expressions that need quotes because YAML reads their braces as a mapping, and leaves them out."""
+"""Finds unquoted expressions whose braces YAML reads as a mapping, and replaces them with placeholders."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from yaml.tokens import (
     ValueToken,
 )
 
-from django_runbook.document.diagnostics import Diagnostic, Span
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.expressions import CLOSE, OPEN, end_of_expression
 
-# A non-character: a file that holds it is refused before it is parsed.
-HOLE: Final = "\ufdd1"
+# A non-character: a file that contains it is refused before it is parsed.
+PLACEHOLDER: Final = "\ufdd1"
 _BRACES: Final = "{{"
 _MAX_ROUNDS: Final = 50
 _MAX_CHARACTERS: Final = 8 * 1024 * 1024
@@ -43,7 +43,7 @@ _CONDITION: Final = re.compile(r"(?:^|[\s{,-])(when|until):[ \t]*$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Region:
-    """The stretch of a value that has an expression in it; ``line`` and ``column`` count from 0."""
+    """Delimits a value that contains an expression; ``line`` and ``column`` count from 0."""
 
     start: int
     end: int
@@ -52,31 +52,31 @@ class _Region:
     is_key: bool = False
 
 
-def leave_out_unquoted(text: str) -> tuple[str, list[Diagnostic]]:
-    """Report each expression that needs quotes, and return the text with holes in their place."""
+def remove_unquoted(text: str) -> tuple[str, list[Diagnostic]]:
+    """Report each expression that needs quotes, and return the text with placeholders instead."""
     diagnostics: list[Diagnostic] = []
     for _ in range(min(_MAX_ROUNDS, _MAX_CHARACTERS // max(len(text), 1) + 1)):
         regions = list(_Scan(text).regions())
         if not regions:
             break
         diagnostics += (_describe(text, region) for region in regions)
-        text = _with_holes(text, regions)
+        text = _with_placeholders(text, regions)
     return text, diagnostics
 
 
-def _with_holes(text: str, regions: list[_Region]) -> str:
+def _with_placeholders(text: str, regions: list[_Region]) -> str:
     parts, position = [], 0
     for region in regions:
         first_line = _LINE_END.split(text[region.start : region.end], maxsplit=1)[0]
         rest = text[region.start + len(first_line) : region.end]
-        # Further lines keep their breaks, so that all that follows keeps its place.
-        parts += [text[position : region.start], HOLE * len(first_line), re.sub(f"[^{_BREAKS}]", " ", rest)]
+        # Line breaks are kept, so that everything after the region keeps its place.
+        parts += [text[position : region.start], PLACEHOLDER * len(first_line), re.sub(f"[^{_BREAKS}]", " ", rest)]
         position = region.end
     return "".join([*parts, text[position:]])
 
 
 class _Scan:
-    """Goes through the tokens of a text once."""
+    """Scans the tokens of a text once."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -85,7 +85,7 @@ class _Scan:
         self._before: Any = None
 
     def regions(self) -> Iterator[_Region]:
-        """Yield regions, up to one inside which YAML loses track of brackets or quotes: a new scan is needed then."""
+        """Yield regions; stop after one inside which YAML lost track of brackets or quotes: it needs a new scan."""
         region: _Region | None = None
         depth = 0
         try:
@@ -108,7 +108,7 @@ class _Scan:
         start, before = token.start_mark, self._before
         is_after_plain = isinstance(before, ScalarToken) and before.plain
         if isinstance(token, FlowMappingStartToken) and self._text.startswith(_BRACES, start.index):
-            # The text before it, such as a "$", is part of the value.
+            # Text directly before it, such as a "$", is part of the value.
             is_part = is_after_plain and before.end_mark.index == start.index
             return self._region(before.start_mark if is_part else start, braces=start.index)
         if isinstance(token, ValueToken) and is_after_plain:
@@ -116,7 +116,7 @@ class _Scan:
         return None
 
     def _cut_by_colon(self, start: Any, colon: int) -> _Region | None:
-        """Return the region of an expression whose first half became a key, as in ``${{ {"a": 1} }}``."""
+        """Return the region of an expression whose first half YAML read as a key, as in ``${{ {"a": 1} }}``."""
         braces = self._text.rfind(_BRACES, start.index, colon)
         if braces < 0:
             return None
@@ -124,7 +124,7 @@ class _Scan:
         return self._region(start, braces=braces) if end is not None and end > colon else None
 
     def _region_of(self, error: yaml.MarkedYAMLError) -> _Region | None:
-        """Return the region that the scan failed in; the scanner may have kept the tokens at its beginning."""
+        """Return the region in which the scan failed; the scanner may not have returned its first tokens."""
         mark = min(filter(None, (error.context_mark, error.problem_mark)), key=lambda mark: mark.index, default=None)
         if mark is None:
             return None
@@ -141,14 +141,14 @@ class _Scan:
         if is_plain and since >= line_start and since <= braces:
             return self._region(before.start_mark, braces=braces)
         start = braces - self._text.startswith(OPEN, max(braces - 1, 0))
-        # A bracket that is kept with the rest counts too.
+        # A bracket among the tokens that were not returned counts too.
         is_flow = self._depth > 0 or _BRACKET.search(self._text, since, start) is not None
         column = start - line_start
         return self._extended(start, braces=braces, line=mark.line, column=column, is_flow=is_flow)
 
     def _end_of(self, braces: int) -> int | None:
         end = end_of_expression(self._text, braces + len(_BRACES))
-        # Braces that close after the next key or entry are those of another expression.
+        # Braces that close after the next key or entry belong to another expression.
         return None if end is None or _NEXT_ENTRY.search(self._text, braces, end) else end
 
     def _region(self, start: Any, *, braces: int) -> _Region:
@@ -156,7 +156,7 @@ class _Scan:
         return self._extended(start.index, braces=braces, line=start.line, column=start.column, is_flow=is_flow)
 
     def _extended(self, start: int, *, braces: int, line: int, column: int, is_flow: bool) -> _Region:
-        """Return the region up to the end of the value, which may have more expressions in it."""
+        """Return the region up to the end of the value, which may contain more expressions."""
         text, position = self._text, braces
         ends = _END_OF_FLOW_VALUE if is_flow else _END_OF_BLOCK_VALUE
         while position >= 0:
@@ -172,18 +172,18 @@ def _describe(text: str, region: _Region) -> Diagnostic:
     value = text[region.start : region.end]
     first_line, shown = _LINE_END.split(value, maxsplit=1)[0], " ".join(value.split())
     line, column = region.line + 1, region.column + 1
-    code, message = "RB113", "the expression is not in quotes, so that YAML reads its braces as a mapping"
+    code, message = "RB113", "the expression is not quoted, so YAML reads its braces as a mapping"
     condition = _CONDITION.search(text[region.start - min(region.column, _MAX_KEY) : region.start])
     if condition is not None:
         help_text = f"write the condition without braces: {condition[1]}: {_bare(shown)}"
     elif region.is_key:
-        code, message, help_text = "RB111", "an expression cannot be a key", "write the key out"
+        code, message, help_text = "RB111", "an expression cannot be a key", "write a literal key"
     else:
         is_closed = CLOSE in value
-        message = message if is_closed else "the expression is not closed, and not in quotes"
+        message = message if is_closed else "the expression is neither closed nor quoted"
         help_text = f"quote it: {quoted(_BARE_BRACES.sub(OPEN, shown) + ('' if is_closed else ' }}'))}"
     span = Span(line, column, line, column + len(first_line))
-    return Diagnostic(code=code, message=message, span=span, help=help_text)
+    return diagnose(code, message=message, span=span, help_text=help_text)
 
 
 def _bare(text: str) -> str:
@@ -191,7 +191,7 @@ def _bare(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a text in quotes, as a file would have it."""
+    """Quote a string for a YAML file."""
     if len(text) > _MAX_SHOWN:
         text = f"{OPEN} … {CLOSE}"
     if '"' in text or "\\" in text:

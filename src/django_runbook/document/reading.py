@@ -1,4 +1,4 @@
-"""Reads nodes as values or as the fields of a model, and collects what is wrong about them."""
+"""Reads nodes as values or as the fields of a model, and reports invalid ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Final
 
 from django_runbook.document import characters, commandline, quoting
-from django_runbook.document.diagnostics import Diagnostic, Span, typo_of
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose, typo_of
 from django_runbook.document.expressions import (
     OPEN,
     Expression,
@@ -20,7 +20,7 @@ from django_runbook.document.expressions import (
 )
 from django_runbook.document.foreign import FOREIGN
 from django_runbook.document.keys import EXAMPLES, EXPECTED, HANDLERS, LISTS, NODE_KEYS, NOT_YET, Kind
-from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, Sequence, span_of
+from django_runbook.document.nodes import Mapping, MissingNode, Node, Scalar, Sequence, span_of
 from django_runbook.document.positions import Locate, locator
 from django_runbook.document.runbook import Located, Runbook
 from django_runbook.document.scalars import describe, parse_duration, resolve
@@ -28,37 +28,49 @@ from django_runbook.document.source import Source
 from django_runbook.wording import did_you_mean
 
 Keys = dict[str, tuple[Scalar, Node]]
-# Any: the values of typed keys go straight into the fields of a dataclass.
+# Any: the values of typed keys become fields of a dataclass without another step.
 Typed = dict[str, Any]
 # What YAML 1.1 called booleans.
 _BOOLEANS: Final = {**dict.fromkeys(("yes", "y", "on", "1"), "true"), **dict.fromkeys(("no", "n", "off", "0"), "false")}
 _WORD: Final = re.compile(r"[\w./@-]{1,40}")
 _COMMENT: Final = re.compile(r"[ \t]+#")
-# What is said of an expression or a quote that does not end.
+# The diagnostics of an expression or a quote without an end.
 _UNCLOSED: Final = frozenset(("RB301", "RB303", "RB311"))
-# The name of a runbook, at its place, to that runbook; what keeps it from being read is reported to the Reading.
+# Called with the node of a name; returns that runbook, and reports to the Reading why it cannot be read.
 Include = Callable[[Scalar, "Reading"], Runbook]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadFile:
+    """Holds what a rule checks: the Runbook and the nodes of its top-level keys.
+
+    ``removed_text`` is the text that a syntax error made unreadable: what it defines is not unknown.
+    """
+
+    runbook: Runbook
+    keys: Keys
+    removed_text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One reading of a file: where the text is, what was found against it, and how a runbook that it names is read."""
+    """Reads the nodes of one source and collects its diagnostics; ``include`` reads the runbooks that it includes."""
 
     source: Source
-    left_out: str = ""
+    removed_text: str = ""
     include: Include
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
     def report(self, code: str, message: str, where: Span | Node, *, help_text: str = "") -> None:
-        """Note a mistake at a node or a span."""
+        """Add a diagnostic at a node or a span."""
         span = where if isinstance(where, Span) else span_of(where)
-        self.diagnostics.append(Diagnostic(code=code, message=message, span=span, help=help_text))
+        self.diagnostics.append(diagnose(code, message=message, span=span, help_text=help_text))
 
     def locate(self, node: Scalar) -> Locate:
         return locator(node, self.source)
 
     def value(self, node: Node) -> Located:
-        """Any value of the file; expressions in texts become Templates."""
+        """Read any value of the file; strings with expressions become Templates."""
         span = span_of(node)
         match node:
             case Scalar():
@@ -78,15 +90,15 @@ class Reading:
         return Located(value=template, span=span, text=node.text)
 
     def template(self, node: Node, key: str) -> str | Template:
-        """A text that may hold expressions."""
+        """Read a string that may contain expressions."""
         value = self.value(node).value
         if isinstance(value, str | Template):
             return value
-        self.expected(key, "text", node)
+        self.expected(key, "a string", node)
         return ""
 
     def condition(self, node: Node, key: str) -> Expression | None:
-        """The bare expression of ``when`` or ``until``."""
+        """Read the bare expression of ``when`` or ``until``."""
         if not isinstance(node, Scalar) or not node.text:
             self.expected(key, "an expression", node)
             return None
@@ -95,14 +107,14 @@ class Reading:
         return expression
 
     def command_line(self, node: Node, key: str) -> tuple[Located, ...]:
-        """A command line as tokens; empty when there is none."""
-        if isinstance(node, Hole):
+        """Read a command line as tokens; empty if there is none."""
+        if isinstance(node, MissingNode):
             return ()
         if not isinstance(node, Scalar) or not isinstance(resolve(node), str) or not node.text.strip():
             self.expected(key, "a command line", node)
             return ()
         tokens, found = commandline.split(node.text, self.locate(node))
-        # What the file writes as an escape, it means.
+        # A character that is written as an escape is intended.
         meant = (item for item in found if item.code != "RB312" or self._is_seen(item.span))
         self.diagnostics.extend(self._explained(node, meant))
         return tokens
@@ -112,21 +124,21 @@ class Reading:
         return characters.is_hidden(character)
 
     def _explained(self, node: Scalar, found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
-        """Say of a text that something in it is not closed because YAML took the rest for a comment."""
+        """Explain an expression or a quote that is not closed because YAML read the rest as a comment."""
         line = self.source.lines[node.end.line] if node.end.line < len(self.source.lines) else ""
         is_cut = node.is_plain and _COMMENT.match(line, node.end.column) is not None
         is_open = is_cut and (node.text.count('"') % 2 or node.text.count("'") % 2 or node.text.count(OPEN) > 0)
         whole = line[node.start.column :].rstrip() if node.start.line == node.end.line else "the whole text"
         for item in found:
             if is_open and item.code in _UNCLOSED:
-                help_text = f'YAML ends a text without quotes at " #"; quote all of it: {quoting.quoted(whole)}'
+                help_text = f'YAML ends an unquoted string at " #"; quote all of it: {quoting.quoted(whole)}'
                 yield replace(item, help=help_text)
             else:
                 yield item
 
     def duration(self, node: Node | None, key: str, *, default: float) -> float:
-        """Seconds."""
-        if node is None or isinstance(node, Hole):
+        """Read a duration in seconds."""
+        if node is None or isinstance(node, MissingNode):
             return default
         seconds = parse_duration(node.text) if isinstance(node, Scalar) else None
         if seconds is not None:
@@ -137,14 +149,14 @@ class Reading:
         return default
 
     def expected(self, key: str, what: str, node: Node) -> None:
-        if not isinstance(node, Hole):
+        if not isinstance(node, MissingNode):
             help_text = _example(key, node)
-            if what == "text" and isinstance(node, Scalar) and node.text:
-                help_text = "quote it to make it text"
+            if what == "a string" and isinstance(node, Scalar) and node.text:
+                help_text = "quote it to make it a string"
             self.report("RB205", f'"{key}" must be {what}, not {describe(node)}', node, help_text=help_text)
 
     def fields(self, node: Mapping, kind: Kind) -> tuple[Typed | None, Keys]:
-        """The values of the typed keys that are given, None where one of them is wrong, and all known keys."""
+        """Return the values of the typed keys, or None if one is invalid, and the nodes of all known keys."""
         node_keys = NODE_KEYS[kind]
         keys: Keys = {}
         data: dict[str, object] = {}
@@ -153,7 +165,7 @@ class Reading:
                 keys[key.text] = (key, value)
             elif key.text in _typed_keys(kind):
                 keys[key.text] = (key, value)
-                if not isinstance(value, Hole):
+                if not isinstance(value, MissingNode):
                     data[key.text] = _native(value)
             else:
                 self.unknown_key(key, kind)
@@ -169,26 +181,31 @@ class Reading:
         try:
             model = schema.MODELS[kind].model_validate(data)
         except ValidationError as error:
-            told: set[str] = set()
+            reported: set[str] = set()
             for problem in error.errors(include_url=False, include_context=False, include_input=False):
                 key = str(problem["loc"][0])
-                if key not in told and problem["type"] == "missing":
+                if key not in reported and problem["type"] == "missing":
                     self.report("RB204", f'{kind.value} needs "{key}"', _first_of(node))
-                elif key not in told:
+                elif key not in reported:
                     self._report_value(key, problem["loc"][1:], keys[key][1])
-                told.add(key)
+                reported.add(key)
             return None
         return {name: getattr(model, name) for name in model.model_fields_set}
 
     def known_keys(self, kind: Kind) -> frozenset[str]:
-        """All keys that this kind of mapping has."""
+        """Return all keys of this kind of mapping."""
         return NODE_KEYS[kind] | _typed_keys(kind)
 
     def unknown_key(self, key: Scalar, kind: Kind) -> None:
-        """Say what to write instead of a key that has no meaning here."""
+        """Report an unknown key with a hint at the key to use instead."""
         word, known = key.text, self.known_keys(kind)
         if word in NOT_YET:
-            self.report("RB203", f'"{word}" is not supported yet', key, help_text="leave it out until a later version")
+            self.report(
+                "RB203",
+                f'"{word}" is not supported yet',
+                key,
+                help_text="remove it: it is reserved for a later version",
+            )
             return
         owners = [other.value for other in Kind if word in self.known_keys(other) and other is not Kind.DEFAULTS]
         help_text = FOREIGN.get(word) or (None if owners else FOREIGN.get(word.replace("_", "-")))
@@ -206,12 +223,12 @@ class Reading:
         index = next((step for step in path if isinstance(step, int)), None)
         if isinstance(node, Sequence) and index is not None and index < len(node.items):
             node = node.items[index]
-        if isinstance(node, Hole):
+        if isinstance(node, MissingNode):
             return
         shown = f'"{node.text}"' if isinstance(node, Scalar) and isinstance(resolve(node), str) else describe(node)
         help_text = _example(key, node)
         if isinstance(node, Scalar) and OPEN in node.text:
-            help_text = "this key takes no expression"
+            help_text = "this key does not take expressions"
         elif isinstance(node, Scalar) and node.text.lower() in _BOOLEANS and "true or false" in EXPECTED[key]:
             help_text = f"write {_BOOLEANS[node.text.lower()]}"
         elif key == "attempts":
@@ -225,7 +242,7 @@ def _example(key: str, node: Node) -> str:
     if key in LISTS and isinstance(node, Scalar) and _WORD.fullmatch(node.text):
         return f'write "{key}: [{node.text}]"'
     examples = " or ".join(f'"{key}: {example}"' for example in EXAMPLES.get(key, ()))
-    return f"write it as in {examples}" if examples else ""
+    return f"write it like {examples}" if examples else ""
 
 
 def _first_of(node: Mapping) -> Node:

@@ -1,4 +1,4 @@
-"""Turns a syntax error into a diagnostic, and leaves its entry out of the text, so that the rest is still checked."""
+"""Turns a syntax error into a diagnostic and removes its entry, so that the rest of the file is still checked."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 
 import yaml
 
-from django_runbook.document.diagnostics import Diagnostic, Span
-from django_runbook.document.quoting import HOLE, leave_out_unquoted
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
+from django_runbook.document.quoting import PLACEHOLDER, remove_unquoted
 from django_runbook.document.source import LINE_BREAK, Source
 
 _MAX_ROUNDS = 50
@@ -17,14 +17,14 @@ _AT_CONTEXT = ("simple key", "flow", "quoted scalar", "anchor", "tag", "directiv
 _MESSAGES = {
     "mapping values are not allowed in this context": (
         'a ":" is not allowed here',
-        'align the line with the entries above it, or quote a text that holds ": "',
+        'align the line with the entries above it, or quote a string that contains ": "',
     ),
     "did not find expected key": (
         "the line is not aligned with the keys above it",
-        "give all keys of one mapping the same indentation",
+        "indent all keys of a mapping equally",
     ),
     "did not find expected '-' indicator": (
-        "the line is neither an entry of the list above nor part of one",
+        "the line is neither an entry of the list above nor part of an entry",
         'begin it with "- ", or align it with the keys of the entry',
     ),
     "could not find expected ':'": ("this line is not a key with a value", 'write "key: value"'),
@@ -35,11 +35,11 @@ _MESSAGES = {
 
 
 class Recovery:
-    """``text`` is what to parse next; ``left_out`` are the lines that it no longer holds."""
+    """Holds the ``text`` to parse next, and the ``removed_lines``."""
 
     def __init__(self, source: Source) -> None:
         self.text = source.text
-        self.left_out: list[str] = []
+        self.removed_lines: list[str] = []
         self._lines = list(source.lines)
         self._last_chunk: tuple[int, int] | None = None
         self._round_count = 0
@@ -48,17 +48,17 @@ class Recovery:
     def is_exhausted(self) -> bool:
         return self._round_count > min(_MAX_ROUNDS, _MAX_CHARACTERS // max(len(self.text), 1))
 
-    def leave_out_unquoted(self) -> list[Diagnostic]:
-        """Take expressions that need quotes out of ``text``, and say so of each."""
-        text, diagnostics = leave_out_unquoted(self.text)
+    def remove_unquoted(self) -> list[Diagnostic]:
+        """Remove expressions that need quotes from ``text``, and report each."""
+        text, diagnostics = remove_unquoted(self.text)
         if diagnostics:
             self._round_count += 1
             self.text = text
             self._lines = LINE_BREAK.split(text)
         return diagnostics
 
-    def leave_out(self, error: yaml.MarkedYAMLError) -> list[Diagnostic]:
-        """Take the entry around the error out of ``text``; nothing is said where the cause was told already."""
+    def remove_entry(self, error: yaml.MarkedYAMLError) -> list[Diagnostic]:
+        """Remove the entry around the error from ``text``; report nothing if its cause was reported already."""
         self._round_count += 1
         diagnostic = _explain(error, self._lines)
         line = min(diagnostic.span.line - 1, len(self._lines) - 1)
@@ -100,7 +100,7 @@ class Recovery:
 
     def _blank(self, start: int, end: int) -> None:
         first = self._lines[start]
-        self.left_out += self._lines[start:end]
+        self.removed_lines += self._lines[start:end]
         self._lines[start:end] = [_placeholder(first), *[""] * (end - start - 1)]
         self._last_chunk = (start, end)
         self.text = "\n".join(self._lines)
@@ -117,12 +117,12 @@ def _is_content(line: str) -> bool:
 
 def _placeholder(line: str) -> str:
     indent, rest = line[: _indent(line)], line.lstrip(" ")
-    if HOLE in line:
+    if PLACEHOLDER in line:
         return ""
     if rest.startswith("-"):
-        return f"{indent}- {HOLE}"
+        return f"{indent}- {PLACEHOLDER}"
     key = _KEY.match(rest)
-    return f"{indent}{key[0]} {HOLE}" if key else ""
+    return f"{indent}{key[0]} {PLACEHOLDER}" if key else ""
 
 
 def _explain(error: yaml.MarkedYAMLError, lines: list[str]) -> Diagnostic:
@@ -137,16 +137,16 @@ def _explain(error: yaml.MarkedYAMLError, lines: list[str]) -> Diagnostic:
     if problem.startswith("mapping values") and not re.search(r":\s", text[:column]):
         column = _indent(text)
     if problem == "found character that cannot start any token":
-        message, help_text = f'text cannot begin with "{text[column : column + 1]}"', "quote the text"
+        message, help_text = f'an unquoted string cannot begin with "{text[column : column + 1]}"', "quote it"
     else:
         message, help_text = _MESSAGES.get(problem, (f"not valid YAML: {context} {problem}".replace("  ", " "), ""))
     if " #" in text[column:] and "is not closed" in message:
-        help_text = f'quote a text that has " #", which begins a comment; else {help_text}'
+        help_text = f'quote a string that contains " #", which begins a comment; otherwise {help_text}'
     end = column + max(1, len(text[column:].split(" ", 1)[0]))
-    return Diagnostic(code="RB105", message=message, span=Span(line + 1, column + 1, line + 1, end + 1), help=help_text)
+    return diagnose("RB105", message=message, span=Span(line + 1, column + 1, line + 1, end + 1), help_text=help_text)
 
 
 def tab_diagnostic(*, line: int, column: int, width: int) -> Diagnostic:
-    """A tab outside of text; ``line`` and ``column`` count from 0."""
+    """Make the diagnostic for a tab outside strings; ``line`` and ``column`` count from 0."""
     span = Span(line + 1, column + 1, line + 1, column + width + 1)
-    return Diagnostic(code="RB107", message="a tab is not allowed here", span=span, help="indent with spaces")
+    return diagnose("RB107", message="a tab is not allowed here", span=span, help_text="indent with spaces")

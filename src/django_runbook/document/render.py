@@ -1,4 +1,4 @@
-"""Diagnostics to what a person or a program reads."""
+"""Renders diagnostics as text, plain data or workflow commands of GitHub Actions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from django_runbook.document.diagnostics import Diagnostic, Severity, Span
+from django_runbook.document.codes import Severity
+from django_runbook.document.diagnostics import Diagnostic, Span
 
 _MAX_WIDTH: Final = 110
 _RED, _YELLOW, _BLUE, _BOLD = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1;34m", "\x1b[1m"
@@ -17,9 +18,9 @@ _RESET: Final = "\x1b[0m"
 def render_text(
     diagnostics: Sequence[Diagnostic], *, path: str, lines: Mapping[str, Sequence[str]], is_coloured: bool
 ) -> str:
-    """Each diagnostic with its source line and a caret under the place, and a last line that counts them.
+    """Render each diagnostic with its source line and carets, and a last line that counts them.
 
-    ``path`` is the file of those that name none; ``lines`` are those of each file.
+    ``path`` is the file of diagnostics without a path; ``lines`` holds the lines of each file.
     """
     style = _Style(is_coloured=is_coloured)
     blocks = []
@@ -30,7 +31,7 @@ def render_text(
 
 
 def count(diagnostics: Sequence[Diagnostic]) -> str:
-    """``2 errors, 1 warning``."""
+    """Count errors and warnings: ``2 errors, 1 warning``."""
     numbers = {
         severity: sum(1 for item in diagnostics if item.severity is severity)
         for severity in (Severity.ERROR, Severity.WARNING)
@@ -40,7 +41,7 @@ def count(diagnostics: Sequence[Diagnostic]) -> str:
 
 
 def as_dicts(diagnostics: Sequence[Diagnostic], *, path: str) -> list[dict[str, Any]]:
-    """Each diagnostic as plain data."""
+    """Return each diagnostic as plain data."""
     return [{"file": item.path or path, **_flat(item)} for item in diagnostics]
 
 
@@ -57,9 +58,9 @@ def _flat(item: Diagnostic) -> dict[str, Any]:
 
 
 def as_github(diagnostics: Sequence[Diagnostic], *, path: str) -> str:
-    """Workflow commands of GitHub Actions, which show each diagnostic at its line of the change.
+    """Render workflow commands of GitHub Actions, which annotate the lines of a change.
 
-    Their form: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
+    Format: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
     """
     return "".join(_github_line(item, path=item.path or path) + "\n" for item in diagnostics)
 
@@ -120,7 +121,7 @@ def _excerpt(span: Span, lines: Sequence[str], *, label: str, colour: str, style
 
 
 def _cut(line: str, first: int, last: int) -> tuple[str, int, int]:
-    """The part of a long line around the place."""
+    """Cut a long line to the part around the place."""
     line = line.rstrip()
     if len(line) <= _MAX_WIDTH:
         return line, first, last
@@ -132,7 +133,7 @@ def _cut(line: str, first: int, last: int) -> tuple[str, int, int]:
 
 
 def _visible(text: str) -> str:
-    """Text without what a terminal would obey; a tab is shown as one space, so that carets stay true."""
+    """Replace control characters; a tab becomes one space, so that carets stay aligned."""
     if text.isprintable():
         return text
     return "".join(_visible_character(character) for character in text)
@@ -145,7 +146,7 @@ def _visible_character(character: str) -> str:
 
 
 def _width(text: str) -> int:
-    """How many columns of a terminal a text takes."""
+    """Count the terminal columns of a string."""
     return sum(
         0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
         for character in text

@@ -1,4 +1,4 @@
-"""A runbook as the rest of the house sees it: frozen values that know their place in the file."""
+"""Defines a Runbook and its parts: frozen values that know their place in the file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Native: TypeAlias = "bool | int | float | str | None"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
-    """A value of the file with its place.
+    """Holds a value of the file with its place.
 
-    ``text`` is how the file spells a scalar, so that ``1.10`` can reach a command as it was written.
+    ``text`` is the source of a scalar, so that ``1.10`` can reach a command as it was written.
     """
 
     value: Native | Template | tuple[Located, ...] | Mapping[str, Located]
@@ -27,7 +27,7 @@ class Located:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One entry of ``options``: the name as the user wrote it, and its value."""
+    """Holds one entry of ``options``: the name as the user wrote it, and its value."""
 
     name: str
     name_span: Span
@@ -36,7 +36,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """``attempts`` is the total; ``errors`` of None means any failure."""
+    """Holds the settings of ``retry``: ``attempts`` is the total, and ``errors`` of None means any failure."""
 
     attempts: int
     delay_seconds: float = 1.0
@@ -49,10 +49,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockSettings:
-    """A lock to hold; ``on_conflict`` is fail, wait or skip, and ``wait_seconds`` of None waits without end.
+    """Holds the settings of ``lock``: ``on_conflict`` is fail, wait or skip; ``wait_seconds`` of None means no limit.
 
-    ``is_default`` marks the own lock of a file, whose name it does not say: the runs of a runbook exclude each other,
-    and not the calls of it in one run.
+    ``is_default`` marks the implicit lock of a file: it excludes other runs of the runbook, but not its calls
+    within one run.
     """
 
     name: str | Template
@@ -63,11 +63,11 @@ class LockSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSettings:
-    """The keys that all steps share.
+    """Holds the keys that all steps share.
 
-    ``for_each`` is a list, a mapping of lists, or an expression that gives one of them; ``max_parallel`` is how many
-    of its items run at a time. ``timeout_seconds`` bounds one attempt. ``error_spans`` has the places of the exceptions
-    that ``errors`` and ``continue_on_error`` name, by the key and the name.
+    ``for_each`` is a list, a mapping of lists, or an expression that returns one of them; ``max_parallel`` limits the
+    items that run at a time. ``timeout_seconds`` limits one attempt. ``error_spans`` locates the exceptions in
+    ``errors`` and ``continue_on_error``, by key and name.
     """
 
     id: str
@@ -89,9 +89,9 @@ class StepSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandStep(StepSettings):
-    """One call of a management command; ``command`` holds the tokens of the command line, name first.
+    """Calls a management command; ``command`` holds the tokens of the command line, name first.
 
-    ``idempotent`` is None where the file does not say it.
+    ``idempotent`` and ``isolate`` are None if the file does not set them.
     """
 
     command: tuple[Located, ...]
@@ -105,9 +105,9 @@ class CommandStep(StepSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A list of steps with its handlers: the file itself, or a group.
+    """Holds a list of steps and its handlers: of the file, or of a group.
 
-    The steps of a parallel block run together, at most ``max_parallel`` at a time where that is given.
+    The steps of a parallel block run together, at most ``max_parallel`` at a time if that is set.
     """
 
     steps: tuple[Step, ...]
@@ -121,14 +121,14 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupStep(StepSettings):
-    """Steps that share a name, a condition, a policy and handlers."""
+    """Groups steps under one name, condition, policy and set of handlers."""
 
     block: Block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallStep(StepSettings):
-    """Another runbook, read with this one; ``params`` are the values that it is given."""
+    """Calls another runbook, which is read together with this one; ``params`` are its parameter values."""
 
     runbook: Runbook
     params: tuple[Option, ...] = ()
@@ -139,7 +139,7 @@ Step: TypeAlias = "CommandStep | GroupStep | CallStep"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Param:
-    """A typed input. Without a ``default`` a value must be given; a default of null says that none need be."""
+    """Declares a typed parameter: required without a ``default``, optional with a default of null."""
 
     name: str
     type: str
@@ -150,15 +150,15 @@ class Param:
 
     @property
     def is_nullable(self) -> bool:
-        """Tell whether the default is null: the parameter may be left out, and has no value then."""
+        """Return whether the default is null: the parameter may be omitted and has no value then."""
         return self.default is not None and self.default.value is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runbook:
-    """A whole file, checked as far as it can be without Django.
+    """Holds a whole file, checked as far as possible without Django.
 
-    Without ``is_recorded`` its runs are not in the history, and cannot be resumed.
+    Runs without ``is_recorded`` are not in the run history and cannot be resumed.
     """
 
     path: str

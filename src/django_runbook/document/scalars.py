@@ -1,4 +1,4 @@
-"""Resolves plain scalars by the core schema of YAML 1.2 (section 10.3.2), and durations to seconds."""
+"""Resolves plain scalars by the core schema of YAML 1.2 (section 10.3.2), and parses durations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Value = None | bool | int | float | str
 
 
 def resolve(node: Scalar) -> Value:
-    """The value of a scalar; what `problem_of` objects to stays text."""
+    """Return the value of a scalar; one that `problem_of` refuses stays a string."""
     text = node.text
     if not node.is_plain:
         return text
@@ -52,17 +52,17 @@ def _resolve_number(text: str) -> Value:
 
 
 def problem_of(text: str) -> tuple[str, str] | None:
-    """Why a plain scalar that looks like a number cannot be one: the message and the help."""
+    """Return the message and the help for a plain scalar that looks like a number but is not valid."""
     if _LEADING_ZERO.fullmatch(text):
         shown = text if len(text) <= _MAX_DIGITS else text[:_MAX_DIGITS] + "…"
         return f"the integer {shown} has a leading zero", "quote it to keep the zero, or write the number without it"
     if len(text) > _MAX_DIGITS and (_INTEGER.fullmatch(text) or _BASED.fullmatch(text)):
-        return f"the integer has more than {_MAX_DIGITS} digits", "quote it to keep it as text"
+        return f"the integer has more than {_MAX_DIGITS} digits", "quote it to keep it as a string"
     return None
 
 
 def parse_duration(text: str) -> float | None:
-    """``90``, ``90s``, ``10m``, ``1h30m`` or ``2d`` in seconds; None when it is none of these."""
+    """Convert ``90``, ``90s``, ``10m``, ``1h30m`` or ``2d`` to seconds; return None for anything else."""
     if _BARE_SECONDS.fullmatch(text):
         return float(text)
     match = _DURATION.fullmatch(text)
@@ -72,7 +72,7 @@ def parse_duration(text: str) -> float | None:
 
 
 def describe(node: Node) -> str:
-    """What a person would call the node, for "must be X, not Y"."""
+    """Describe a node for "must be X, not Y"."""
     match node:
         case Scalar():
             return _describe_value(resolve(node), text=node.text)

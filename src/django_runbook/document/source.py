@@ -1,4 +1,4 @@
-"""Reads the text of a runbook, or finds the reason why a file is not one."""
+"""Reads the text of a file, or reports why it cannot be a runbook."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from django_runbook.document.diagnostics import Diagnostic, Span
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 
 MAX_BYTES = 1024 * 1024
-# What libyaml breaks lines at, so that its line numbers and ours agree.
+# The line breaks of libyaml, so that its line numbers and ours agree.
 LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-# YAML 1.2 section 5.1: characters that a file may hold, without the non-characters that stand for us inside values.
+# Allowed by YAML 1.2 section 5.1, except the non-characters that are used as placeholders.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]|\ufeff")
 _UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 START = Span(1, 1, 1, 2)
@@ -22,7 +22,7 @@ START = Span(1, 1, 1, 2)
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The text of one file; ``path`` is as the user would name it."""
+    """Holds the text of one file; ``path`` is the name that the user knows."""
 
     path: str
     text: str
@@ -34,7 +34,7 @@ class Source:
 
 
 def read(path: Path, *, name: str | None = None) -> tuple[Source, list[Diagnostic]]:
-    """The file at ``path`` as a Source, empty where the diagnostics say why it cannot be read."""
+    """Read a file; if it cannot be read, return an empty Source and the reason as a diagnostic."""
     label = name or str(path)
     try:
         raw = _read_bytes(path)
@@ -44,7 +44,7 @@ def read(path: Path, *, name: str | None = None) -> tuple[Source, list[Diagnosti
 
 
 def decode(raw: bytes, *, name: str) -> tuple[Source, list[Diagnostic]]:
-    """Bytes as a Source; only UTF-8 without control characters is text."""
+    """Decode bytes as UTF-8 without control characters."""
     if raw.startswith(_UTF_16_OR_32):
         return Source(path=name, text=""), [_unreadable("RB103", "the file is not UTF-8", "save it as UTF-8")]
     try:
@@ -69,7 +69,7 @@ class _UnreadableError(Exception):
 
 
 def _read_bytes(path: Path) -> bytes:
-    # O_NONBLOCK: opening a FIFO without a writer would wait for ever.
+    # O_NONBLOCK: opening a FIFO without a writer would block forever.
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
@@ -89,10 +89,10 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _unreadable(code: str, message: str, help_text: str) -> Diagnostic:
-    return Diagnostic(code=code, message=message, span=START, help=help_text)
+    return diagnose(code, message=message, span=START, help_text=help_text)
 
 
 def _at_offset(code: str, message: str, before: str, help_text: str) -> Diagnostic:
     lines = LINE_BREAK.split(before)
     line, column = len(lines), len(lines[-1]) + 1
-    return Diagnostic(code=code, message=message, span=Span(line, column, line, column + 1), help=help_text)
+    return diagnose(code, message=message, span=Span(line, column, line, column + 1), help_text=help_text)

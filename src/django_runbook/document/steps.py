@@ -9,11 +9,11 @@ from pathlib import PurePath
 
 from django_runbook.cleaning import is_blank
 from django_runbook.document import policies
-from django_runbook.document.diagnostics import Diagnostic, typo_of
+from django_runbook.document.diagnostics import diagnose, typo_of
 from django_runbook.document.expressions import OPEN, Template
 from django_runbook.document.foreign import FOREIGN
 from django_runbook.document.keys import HANDLERS, NOT_YET, VERBS, Kind
-from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, Sequence, span_of
+from django_runbook.document.nodes import Mapping, MissingNode, Node, Scalar, Sequence, span_of
 from django_runbook.document.reading import Keys, Reading, Typed
 from django_runbook.document.runbook import (
     Block,
@@ -31,7 +31,7 @@ _NOT_A_NAME = re.compile(r"[^a-z0-9_]+")
 
 @dataclass(slots=True, kw_only=True)
 class StepReader:
-    """Reads the steps of one file. ``defaults`` are the entries that each command step starts from."""
+    """Reads the steps of one file; each command step starts from the entries of ``defaults``."""
 
     reading: Reading
     defaults: list[tuple[Scalar, Node]] = field(default_factory=list)
@@ -39,25 +39,25 @@ class StepReader:
     _counts: dict[str, int] = field(default_factory=dict)
 
     def reserve_ids(self, root: Node) -> None:
-        """Note all ids that the file gives, so that no unnamed step takes one of them."""
+        """Collect all ids in the file, so that no generated id repeats one of them."""
         for key, value in _entries_below(root):
             if key.text != "id" or not isinstance(value, Scalar):
                 continue
             first = self._ids.setdefault(value.text, value)
             if first is not value:
                 self.reading.diagnostics.append(
-                    Diagnostic(
-                        code="RB207",
-                        message=f'two steps have the id "{value.text}"',
+                    diagnose(
+                        "RB207",
+                        message=f'duplicate id "{value.text}"',
                         span=span_of(value),
-                        help="give each step an id of its own",
+                        help_text="choose a different id for each step",
                         related=span_of(first),
-                        related_message="the first one",
+                        related_message="first defined here",
                     )
                 )
 
     def block(self, typed: Typed | None, keys: Keys, *, verb: str = "steps") -> Block:
-        """The steps and the handlers of the file or of a group."""
+        """Read the steps and the handlers of the file or of a group."""
         lists = {key: self._steps(key, keys) for key in (verb, *HANDLERS)}
         is_parallel = verb == "parallel"
         return Block(
@@ -74,14 +74,12 @@ class StepReader:
         if key not in keys:
             return ()
         key_node, node = keys[key]
-        if isinstance(node, Hole):
+        if isinstance(node, MissingNode):
             return ()
         is_empty = isinstance(node, Scalar) and resolve(node) is None
         if is_empty or (isinstance(node, Sequence) and not node.items):
             where = key_node if is_empty else node
-            self.reading.report(
-                "RB208", f'"{key}" is empty', where, help_text="list at least one step, or leave it out"
-            )
+            self.reading.report("RB208", f'"{key}" is empty', where, help_text="list at least one step, or remove it")
             return ()
         if not isinstance(node, Sequence):
             self.reading.expected(key, "a list of steps", node)
@@ -89,7 +87,7 @@ class StepReader:
         return tuple(step for item in node.items if (step := self._step(item)) is not None)
 
     def _step(self, node: Node) -> Step | None:
-        if isinstance(node, Hole):
+        if isinstance(node, MissingNode):
             return None
         if isinstance(node, Mapping):
             return self._mapping(node)
@@ -116,7 +114,7 @@ class StepReader:
             return None
         if len(verbs) > 1:
             names = " and ".join(f'"{key.text}"' for key, _ in verbs)
-            self.reading.report("RB209", f"a step has {names}", verbs[1][0], help_text="make two steps of it")
+            self.reading.report("RB209", f"a step has {names}", verbs[1][0], help_text="split it into two steps")
             return None
         verb = verbs[0][0]
         match verb.text:
@@ -162,7 +160,7 @@ class StepReader:
         name = name_node.text if isinstance(name_node, Scalar) and name_node.text else default
         common = self._common(typed, keys, default_name=name)
         if is_parallel:
-            # Here it bounds the branches; the items of a loop around them come one after the other.
+            # Here it limits the branches; the items of a loop around them run one at a time.
             common.pop("max_parallel", None)
         else:
             self._check_bound(keys)
@@ -170,7 +168,7 @@ class StepReader:
 
     def _call(self, node: Mapping, *, at: Node) -> CallStep | None:
         typed, keys = self.reading.fields(node, Kind.CALL)
-        if isinstance(at, Hole):
+        if isinstance(at, MissingNode):
             return None
         if not isinstance(at, Scalar) or not isinstance(resolve(at), str) or not at.text or OPEN in at.text:
             self.reading.expected("runbook", "the name of a file, without expressions", at)
@@ -183,7 +181,7 @@ class StepReader:
     def _check_bound(self, keys: Keys) -> None:
         if "max_parallel" in keys and "for_each" not in keys:
             message = '"max_parallel" has no meaning without "for_each"'
-            help_text = 'put steps that run together under "parallel", or leave it out'
+            help_text = 'put steps that run together under "parallel", or remove it'
             self.reading.report("RB217", message, keys["max_parallel"][0], help_text=help_text)
 
     def _name(self, keys: Keys, default: str) -> str | Template:
@@ -254,7 +252,7 @@ def _names_a_verb(word: str) -> bool:
 
 
 def _entries_below(root: Node) -> Iterator[tuple[Scalar, Node]]:
-    """The entries of all steps of a file, in its order."""
+    """Yield the entries of all steps of a file, in its order."""
     if not isinstance(root, Mapping):
         return
     for key, value in root.entries:

@@ -1,4 +1,4 @@
-"""Validates nodes as a Runbook: checks every key, type and name of a file, and reports all that is wrong at once."""
+"""Validates the nodes of a file as a Runbook: checks every key, type and name, and reports all errors at once."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from django_runbook.document import params as parameters
 from django_runbook.document import policies
 from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.expressions import Expression, Template
-from django_runbook.document.includes import Includes, Refused
+from django_runbook.document.includes import Includes, RefusedInclude
 from django_runbook.document.keys import Kind
-from django_runbook.document.nodes import Hole, Mapping, Node, Scalar, has_hole, span_of
+from django_runbook.document.nodes import Mapping, MissingNode, Node, Scalar, has_missing_part, span_of
 from django_runbook.document.parse import Parsed, parse
-from django_runbook.document.reading import Keys, Reading
+from django_runbook.document.reading import Keys, ReadFile, Reading
+from django_runbook.document.rules import RULES
 from django_runbook.document.runbook import Block, Located, Param, Runbook
-from django_runbook.document.scopes import check_names
 from django_runbook.document.source import START, Source
 from django_runbook.document.steps import StepReader
 
@@ -25,16 +25,16 @@ _PARAM_ROOTS: Final = ("today", "now", "run")
 
 
 def load(source: Source, *, includes: Includes | None = None) -> tuple[Runbook | None, list[Diagnostic]]:
-    """The runbook in a source, and all diagnostics in the order of the file.
+    """Read the runbook in a source; return it with all diagnostics in the order of the file.
 
-    With errors, the runbook holds what could be read, so that its commands can be checked too; it is None where
-    nothing could. ``includes`` finds the runbooks that it names; their diagnostics have a path.
+    A runbook with errors holds everything readable, so that its commands can be checked too; it is None if nothing is
+    readable. ``includes`` loads the included runbooks, whose diagnostics have a path.
     """
     includes = includes or Includes()
 
     def include(node: Scalar, caller: Reading) -> Runbook:
         found = includes.open(node.text, caller=source.path)
-        if isinstance(found, Refused):
+        if isinstance(found, RefusedInclude):
             caller.report(found.code, found.message, node, help_text=found.help)
             return _nothing(node.text)
         if found.runbook is None:
@@ -49,13 +49,15 @@ def load(source: Source, *, includes: Includes | None = None) -> tuple[Runbook |
         return found.runbook
 
     parsed = parse(source)
-    reading = Reading(source=source, left_out=parsed.left_out, include=include, diagnostics=list(parsed.diagnostics))
+    reading = Reading(
+        source=source, removed_text=parsed.removed_text, include=include, diagnostics=list(parsed.diagnostics)
+    )
     runbook = _validate(parsed, reading, own_lock=f"runbook {includes.key_of(source.path)}")
     return runbook, in_order(reading.diagnostics)
 
 
 def _nothing(path: str) -> Runbook:
-    """Stands for a runbook that cannot be read, which is told already."""
+    """Return an empty runbook in place of an unreadable one, which is reported already."""
     return Runbook(path=path, name=PurePath(path).stem, block=Block(steps=()))
 
 
@@ -66,7 +68,7 @@ def _validate(parsed: Parsed, reading: Reading, *, own_lock: str) -> Runbook | N
             reading.report("RB200", "the file is empty", START, help_text='begin with "steps:" and a list of steps')
         return None
     if not isinstance(root, Mapping):
-        if not isinstance(root, Hole):
+        if not isinstance(root, MissingNode):
             help_text = 'put the list under "steps:"' if not isinstance(root, Scalar) else 'begin with "steps:"'
             reading.report("RB200", "a runbook must be a mapping", root, help_text=help_text)
         return None
@@ -95,7 +97,9 @@ def _file(root: Mapping, reading: Reading, *, own_lock: str) -> Runbook:
         timeout_seconds=policies.timeout(keys, reading),
         lock=policies.lock(keys, reading, default=own_lock),
     )
-    reading.diagnostics.extend(check_names(runbook, left_out=reading.left_out))
+    file = ReadFile(runbook=runbook, keys=keys, removed_text=reading.removed_text)
+    for rule in RULES:
+        reading.diagnostics.extend(rule(file))
     return runbook
 
 
@@ -141,8 +145,8 @@ def _is_name(key: Scalar, reading: Reading) -> bool:
 
 def _param(key: Scalar, node: Node, reading: Reading) -> Param | None:
     span = span_of(key)
-    if not isinstance(node, Mapping) and has_hole(node):
-        # It is reported already, and nothing is known of its values.
+    if not isinstance(node, Mapping) and has_missing_part(node):
+        # The unreadable part is reported already, and its values are unknown.
         return Param(name=key.text, type="", span=span)
     if not isinstance(node, Mapping):
         default = reading.value(node)
@@ -150,8 +154,8 @@ def _param(key: Scalar, node: Node, reading: Reading) -> Param | None:
             name=key.text, type=parameters.type_of(_plain(default)), span=span, default=_typed(default, key, reading)
         )
     typed, fields = reading.fields(node, Kind.PARAM)
-    if typed is None or has_hole(node):
-        # Without its type and its values, nothing more can be said about it.
+    if typed is None or has_missing_part(node):
+        # Without its type and its values, nothing more can be checked.
         return Param(name=key.text, type="", span=span)
     given = reading.value(fields["default"][1]) if "default" in fields else None
     choices = _choices(fields, reading)
@@ -169,7 +173,9 @@ def _param(key: Scalar, node: Node, reading: Reading) -> Param | None:
 def _typed(default: Located, key: Scalar, reading: Reading) -> Located:
     if default.value is None:
         message = f'the parameter "{key.text}" has no value'
-        help_text = "give it a default, or a mapping with its type; {type: integer, default: null} need not be given"
+        help_text = (
+            "add a default, or a mapping with its type, such as {type: integer, default: null} for an optional one"
+        )
         reading.report("RB205", message, key, help_text=help_text)
     return default
 
@@ -212,7 +218,7 @@ def _has_expression(located: Located) -> bool:
 
 
 def _plain(located: Located | None) -> object:
-    """The value without its places; a template counts as text."""
+    """Return a value without its places; a template counts as a string."""
     if located is None:
         return None
     if isinstance(located.value, tuple):

@@ -1,7 +1,7 @@
-"""What expressions see of a step that has ended, or of one that has not."""
+"""Defines the mapping that represents a step in expressions."""
 
 from __future__ import annotations
 
 
 class StepView(dict[str, object]):
-    """The names of a step; ``output`` is absent where the step gave none, and not empty."""
+    """Maps the names of a step to their values; ``output`` is absent, not empty, if nothing was captured."""

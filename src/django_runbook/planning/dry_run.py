@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from django_runbook import argparse_compat
 from django_runbook.binding.catalog import BrokenCommandError, Catalog, UnknownCommandError
-from django_runbook.binding.checking import walk
+from django_runbook.binding.checking_parser import walk
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Located, Option, Runbook, Step
 
 _NAMES = frozenset(("dry-run", "dry_run", "--dry-run"))
@@ -55,4 +56,4 @@ def _has_dry_run(step: CommandStep, catalog: Catalog) -> bool:
     except (UnknownCommandError, BrokenCommandError):
         # The plan reports it at the command's position.
         return False
-    return parser is not None and any("--dry-run" in one._option_string_actions for one in walk(parser.root))
+    return parser is not None and any("--dry-run" in argparse_compat.flags_of(one) for one in walk(parser.root))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 
-from django_runbook.binding.texts import has_holes
+from django_runbook.binding.partial_text import has_holes
 from django_runbook.document.expressions import as_written
 from django_runbook.document.loops import label_of
 from django_runbook.document.outline import Entry

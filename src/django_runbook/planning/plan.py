@@ -1,4 +1,4 @@
-"""Plans a Runbook with its inputs: the argv of every step, checked as far as it can be before the run."""
+"""Plans a Runbook with its inputs: binds every step, and checks it as far as possible before the run."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from django_runbook.binding import errors
+from django_runbook.binding import exception_names
 from django_runbook.binding.argv import Binding
 from django_runbook.binding.binder import Binder
-from django_runbook.binding.texts import has_holes
-from django_runbook.document.diagnostics import Diagnostic, has_errors, in_order
-from django_runbook.document.expressions import ExpressionError, Template, evaluate_condition, is_known
-from django_runbook.document.inputs import Inputs, is_resolvable, resolve_call
+from django_runbook.binding.partial_text import has_holes
+from django_runbook.document.diagnostics import Diagnostic, diagnose, has_errors, in_order
+from django_runbook.document.expressions import ExpressionError, evaluate_condition
+from django_runbook.document.inputs import Inputs, resolve_call
 from django_runbook.document.loops import items_of
 from django_runbook.document.outline import Entry, lists_of, outline
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Located, Runbook, Step
 from django_runbook.results import Role
 
 MAX_STEPS = 10_000
-# What is said of the names in a step that is known to be skipped; of its values, nothing is.
+# The codes that are reported for a step that is known to be skipped: they concern names, not values.
 _ABOUT_NAMES: Final = frozenset(
     ("RB215", "RB401", "RB403", "RB405", "RB406", "RB407", "RB409", "RB411", "RB415", "RB417", "RB420")
 )
@@ -28,11 +28,11 @@ _ABOUT_NAMES: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStep:
-    """A step with its place and, for a command, its tokens. ``is_final`` says that nothing is left to find out.
+    """Plans a step at its place, with its tokens if it is a command; ``is_final`` if the run cannot change them.
 
-    Where a step stands in a loop, there is one for each item that is known: `instance_id` makes its ``id``. The loop
-    itself has one as well, with the number of its items, which is None where only the run knows it. ``inputs`` are
-    those of a runbook that is called, as far as they are known.
+    A step in a loop has one for each known item, whose ``id`` is made by `instance_id`. The loop itself has one too,
+    with the number of its items, or None if it is not known before the run. ``inputs`` are the known inputs of a called
+    runbook.
     """
 
     id: str
@@ -49,7 +49,7 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that will be done, in the order of the file; ``outline`` holds each step of the file once."""
+    """Holds all planned steps in the order of the file; ``outline`` holds each step of the file once."""
 
     runbook: Runbook
     inputs: Inputs
@@ -59,18 +59,18 @@ class Plan:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """The names of all commands of the file, each once."""
+        """Return the names of all commands of the file, each once."""
         steps = (entry.step for entry in self.outline.values())
         return tuple(dict.fromkeys(str(step.command[0].value) for step in steps if isinstance(step, CommandStep)))
 
 
 def instance_id(key: str, indexes: tuple[int | str, ...]) -> str:
-    """The id of a step that stands in loops: ``import[2]``, or ``import[2,1]`` in a loop inside of a loop."""
+    """Return the id of a step in loops: ``import[2]``, or ``import[2,1]`` in nested loops."""
     return f"{key}[{','.join(map(str, indexes))}]" if indexes else key
 
 
 def plan(runbook: Runbook, inputs: Inputs, binder: Binder) -> Plan:
-    """Bind every step of a runbook, and collect all that stands against running it."""
+    """Bind every step of a runbook, and collect all diagnostics."""
     planner = _Planner(binder=binder, diagnostics=list(inputs.diagnostics))
     try:
         planner.block(runbook.block, _StepPlace(inputs=inputs))
@@ -92,9 +92,9 @@ class _TooManyStepsError(Exception):
 
 
 class _Skip(enum.Enum):
-    """Whether a condition, of a step or around it, is known to skip the step.
+    """Indicates whether a condition of a step, or around it, is known to skip the step.
 
-    One that depends on the time will be true another day: what the file itself says in the step is judged then.
+    A condition that depends on the time can be true on another day, so the names in the step are still checked.
     """
 
     NO = "no"
@@ -104,7 +104,7 @@ class _Skip(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _StepPlace:
-    """Where a step stands: in which file, list and groups, and for which items of the loops around it."""
+    """Locates a step: its file, list and groups, and the items of the loops around it."""
 
     inputs: Inputs
     path: str = ""
@@ -131,7 +131,7 @@ class _Planner:
 
     def _step(self, step: Step, place: _StepPlace) -> None:
         if step.retry is not None or not isinstance(step.continue_on_error, bool):
-            self._report(errors.check_names(step), place)
+            self._report(exception_names.check_names(step), place)
         place = replace(place, skip=self._skip(step, place))
         if step.for_each is None:
             self._once(step, place)
@@ -146,8 +146,8 @@ class _Planner:
             self._once(step, place.inside(loop_id, inputs=inputs, indexes=(*place.indexes, number)))
 
     def _skip(self, step: Step, place: _StepPlace) -> _Skip:
-        """Find out whether the step is known to be skipped, before the items of its loop."""
-        if step.when is None or place.skip is not _Skip.NO or not is_known(step.when, place.inputs.knows):
+        """Decide whether the step is known to be skipped, before its loop has items."""
+        if step.when is None or place.skip is not _Skip.NO or not place.inputs.is_static(step.when):
             return place.skip
         try:
             if evaluate_condition(step.when, place.inputs.context()):
@@ -158,7 +158,7 @@ class _Planner:
         return _Skip.TODAY if place.inputs.is_timed(step.when) else _Skip.ALWAYS
 
     def _items(self, for_each: Located, place: _StepPlace) -> tuple[object, ...] | None:
-        if not is_resolvable(for_each, place.inputs):
+        if not place.inputs.is_static(for_each):
             return None
         try:
             return items_of(for_each, place.inputs.context())
@@ -179,7 +179,7 @@ class _Planner:
                     self._report((_batch_not_atomic(step),), place)
                 elif step.atomic:
                     self._report(_elsewhere(step, binding, alias=self.binder.atomic_alias), place)
-                is_final = is_judged and binding.is_checked and is_constant(step, place.inputs)
+                is_final = is_judged and binding.is_checked and _is_static(step, place.inputs)
                 self._add(step, place, binding=binding, is_final=is_final)
             case GroupStep():
                 self.block(step.block, place.inside(self._add(step, place)))
@@ -200,7 +200,7 @@ class _Planner:
             known = known.without_values()
             inputs = resolve_call(step, known)
         self._report(inputs.diagnostics, place)
-        call_id = self._add(step, place, inputs=inputs, is_final=_is_call_constant(step, known))
+        call_id = self._add(step, place, inputs=inputs, is_final=_is_call_static(step, known))
         inner = place.inside(
             call_id,
             inputs=inputs,
@@ -214,9 +214,9 @@ class _Planner:
         step_id = instance_id(key, place.indexes)
         if len(self.steps) >= MAX_STEPS:
             message = f"the loops make more than {MAX_STEPS} steps"
-            diagnostic = Diagnostic(code="RB418", message=message, span=step.span, path=place.path)
+            diagnostic = diagnose("RB418", message=message, span=step.span, path=place.path)
             raise _TooManyStepsError(diagnostic)
-        # A loop and its items have one key, and ids of their own: the items have one index more.
+        # A loop and its items share a key; the ids of the items have one more index.
         self.steps[step_id] = PlannedStep(
             id=step_id, key=key, step=step, role=place.role, group_ids=place.group_ids, **known
         )
@@ -227,7 +227,7 @@ class _Planner:
         self.diagnostics += (item if item.path else replace(item, path=place.path) for item in judged)
 
     def _report_error(self, error: ExpressionError, place: _StepPlace) -> None:
-        self._report((Diagnostic(code="RB320", message=error.message, span=error.span),), place)
+        self._report((diagnose("RB320", message=error.message, span=error.span),), place)
 
 
 def _elsewhere(step: CommandStep, binding: Binding, *, alias: str) -> Iterator[Diagnostic]:
@@ -237,7 +237,7 @@ def _elsewhere(step: CommandStep, binding: Binding, *, alias: str) -> Iterator[D
         return
     message = f'the step commits together with its history, which is in the database "{alias}", and works on "{used}"'
     help_text = 'remove "atomic", or keep the history in the database that the command writes to'
-    yield Diagnostic(code="RB419", message=message, span=step.span, help=help_text)
+    yield diagnose("RB419", message=message, span=step.span, help_text=help_text)
 
 
 def _database_of(tokens: tuple[str, ...]) -> str:
@@ -253,27 +253,14 @@ def _database_of(tokens: tuple[str, ...]) -> str:
 
 def _batch_not_atomic(step: CommandStep) -> Diagnostic:
     message = f'"{step.command[0].value}" commits batch by batch, and cannot do so in one transaction'
-    help_text = 'leave out "atomic": cut off anywhere, it goes on after its last batch'
-    return Diagnostic(code="RB420", message=message, span=step.span, help=help_text)
+    help_text = 'leave out "atomic": after an interruption it continues after its last batch'
+    return diagnose("RB420", message=message, span=step.span, help_text=help_text)
 
 
-def _is_call_constant(step: CallStep, inputs: Inputs) -> bool:
-    return all(is_resolvable(option.value, inputs) for option in step.params)
+def _is_call_static(step: CallStep, inputs: Inputs) -> bool:
+    return all(inputs.is_static(option.value) for option in step.params)
 
 
-def is_constant(step: CommandStep, inputs: Inputs) -> bool:
-    """Whether all values of a step are known before the run."""
-    return all(
-        is_known(expression, inputs.knows)
-        for located in (*step.command, *step.args, *(option.value for option in step.options))
-        for template in _templates(located)
-        for expression in template.expressions
-    )
-
-
-def _templates(located: Located) -> Iterator[Template]:
-    if isinstance(located.value, Template):
-        yield located.value
-    elif isinstance(located.value, tuple):
-        for item in located.value:
-            yield from _templates(item)
+def _is_static(step: CommandStep, inputs: Inputs) -> bool:
+    values = (*step.command, *step.args, *(option.value for option in step.options))
+    return all(inputs.is_static(located) for located in values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django_runbook.document.expressions import ExpressionError
-from django_runbook.document.inputs import Inputs, is_resolvable
+from django_runbook.document.inputs import Inputs
 from django_runbook.document.loops import digest_of, items_of, label_of, other_item
 from django_runbook.document.outline import Entry
 from django_runbook.document.runbook import Step
@@ -66,7 +66,7 @@ def _inputs_of(loop: StepRun, plan: Plan) -> Inputs | None:
 
 def _items_now(step: Step, inputs: Inputs | None) -> tuple[object, ...] | None:
     """Return the items of a loop; None if they are known only at run time."""
-    if step.for_each is None or inputs is None or not is_resolvable(step.for_each, inputs):
+    if step.for_each is None or inputs is None or not inputs.is_static(step.for_each):
         return None
     try:
         return items_of(step.for_each, inputs.context())

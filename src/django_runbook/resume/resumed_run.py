@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django_runbook import conf
-from django_runbook.document.inputs import Given
+from django_runbook.document.inputs import GivenInputs
 from django_runbook.exceptions import InvalidUsage, LockHeld
 from django_runbook.fields import to_db_text
 from django_runbook.journal import liveness, new_run
@@ -40,7 +40,7 @@ class ResumedRun:
         names: Mapping[str, object],
         declared: Collection[str],
         accepts_changes: bool,
-    ) -> Given:
+    ) -> GivenInputs:
         """Return the inputs that the run began with; ``params`` may add only values that are not recorded.
 
         ``declared`` are the parameters that the runbook has now.
@@ -61,7 +61,7 @@ class ResumedRun:
                 raise InvalidUsage(f"--param {name}: its value held a secret and was not recorded: pass it again")
         run = {**names, "id": self.run.id}
         values = {name: value for name, value in self.run.params.items() if name in declared}
-        return Given(params=params, values=values, environ=environ, now=self.run.began(), run=run)
+        return GivenInputs(params=params, values=values, environ=environ, now=self.run.began(), run=run)
 
     @property
     def selection(self) -> Selection:

@@ -9,7 +9,7 @@ from typing import Final
 
 from django_runbook import events
 from django_runbook.binding.binder import Binder
-from django_runbook.document.diagnostics import Severity
+from django_runbook.document.codes import Severity
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import JournalLost, RunbookError, names_of
 from django_runbook.executors.base import Execute, ExecutorCall

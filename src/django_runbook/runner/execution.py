@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from django_runbook.document.diagnostics import Severity
+from django_runbook.document.codes import Severity
 from django_runbook.document.expressions import ExpressionError
 from django_runbook.document.inputs import Inputs, resolve_call
 from django_runbook.document.runbook import CallStep, CommandStep, GroupStep, Step

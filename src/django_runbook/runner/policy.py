@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from django_runbook.binding.errors import qualified
+from django_runbook.binding.exception_names import qualified
 from django_runbook.document.runbook import Retry
 from django_runbook.results import Failure
 

@@ -261,6 +261,7 @@ def test_a_final_pass_counts_a_failed_row_once(sqlite: Engine) -> None:
     assert sqlite.problems(6) == []
 
 
+@pytest.mark.slow
 def test_a_final_pass_supports_many_failed_rows(sqlite: Engine) -> None:
     sqlite.fill(1001)
     with pytest.raises(CommandError, match="1,001 failed"):

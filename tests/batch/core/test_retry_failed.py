@@ -21,10 +21,11 @@ from tests.batch.commands import (
     pks,
     swallow,
 )
-from tests.batch.engines import Engine, wait_until
+from tests.batch.engines import Engine
 from tests.batchapp.models import (
     Item,
 )
+from tests.patience import wait_until
 
 
 @BOTH
@@ -174,6 +175,7 @@ class Mended(MarkItems):
             wait_until((self.directory / "retrying").exists, what="the retry")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])
 def test_a_failed_row_in_a_final_pass_and_a_retry_is_done_once(
     request: pytest.FixtureRequest, vendor: str, tmp_path: Path

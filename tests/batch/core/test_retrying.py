@@ -21,10 +21,11 @@ from tests.batch.commands import (
     errors_of,
     once,
 )
-from tests.batch.engines import Engine, wait_until
+from tests.batch.engines import Engine
 from tests.batchapp.models import (
     Item,
 )
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 
 def _own_session(engine: Engine) -> int:
@@ -146,14 +147,14 @@ def test_a_deadlock_with_another_transaction_is_retried(postgresql: Engine) -> N
         with contextlib.suppress(OperationalError), transaction.atomic(using=postgresql.alias):
             Item.objects.using(postgresql.alias).filter(pk=keys[-1]).update(value="2")
             last_is_locked.set()
-            first_is_wanted.wait(30)
+            first_is_wanted.wait(PATIENCE_SECONDS)
             Item.objects.using(postgresql.alias).filter(pk=keys[0]).update(value="2")
         connection.close()
 
     other = threading.Thread(target=collide)
 
     def begin() -> None:
-        last_is_locked.wait(30)
+        last_is_locked.wait(PATIENCE_SECONDS)
         first_is_wanted.set()
 
     other.start()
@@ -181,6 +182,7 @@ def _run_with_a_busy_statement(engine: Engine, number: int, *tokens: object, is_
     return has_met
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_executed", [False, True])
 @pytest.mark.parametrize("is_retry", [False, True])
 def test_a_busy_database_is_retried_at_each_statement(sqlite: Engine, *, is_executed: bool, is_retry: bool) -> None:

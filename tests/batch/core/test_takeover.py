@@ -22,11 +22,12 @@ from tests.batch.commands import (
     is_waiting,
     once,
 )
-from tests.batch.engines import Engine, wait_until
+from tests.batch.engines import Engine
 from tests.batchapp.models import (
     Item,
     Ledger,
 )
+from tests.patience import wait_until
 
 
 def test_the_limit_of_a_takeover_does_not_outlive_it(postgresql: Engine) -> None:
@@ -43,6 +44,7 @@ def test_the_limit_of_a_takeover_does_not_outlive_it(postgresql: Engine) -> None
     assert timeouts == 4 * [("0",)]
 
 
+@pytest.mark.slow
 def test_a_process_suspended_during_a_takeover_commits_nothing_more(engine: Engine, capfd: Any) -> None:
     engine.fill(60)
     with engine.forked(engine.work(Patient(), "--batch-size", 2)) as zombie:
@@ -101,6 +103,7 @@ class Stopping(CountItems):
     idle_limit_seconds = 3.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])
 def test_a_takeover_waits_up_to_the_idle_limit_for_a_suspended_process(
     request: pytest.FixtureRequest, vendor: str, monkeypatch: pytest.MonkeyPatch, capfd: Any
@@ -161,6 +164,7 @@ def test_a_waiting_takeover_reports_the_reason(engine: Engine, monkeypatch: pyte
     engine.connection.close()
 
 
+@pytest.mark.slow
 def test_sigterm_ends_the_wait_for_the_checkpoint(
     postgresql: Engine, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:

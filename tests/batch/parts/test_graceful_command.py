@@ -87,6 +87,7 @@ def test_a_caller_gets_an_exception_and_the_signal(number: signal.Signals) -> No
     signal.signal(number, signal.SIG_DFL)
 
 
+@pytest.mark.slow
 def test_a_forked_process_has_no_handler_of_ours() -> None:
     def work(command: Command) -> int:
         pid = os.fork()
@@ -272,6 +273,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[str, str, int]:
     return out, errors, process.returncode
 
 
+@pytest.mark.slow
 def test_a_process_shuts_down_gracefully() -> None:
     with started(ON_ITS_OWN.format(after="")) as process:
         assert read_line(process) == "working"
@@ -279,6 +281,7 @@ def test_a_process_shuts_down_gracefully() -> None:
         assert ended(process) == ("tidied\n", "", 143)
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_ends_at_the_second_signal_without_a_traceback() -> None:
     with started(ON_ITS_OWN.format(after="import time; time.sleep(3600)")) as process:
         assert read_line(process) == "working"

@@ -24,6 +24,7 @@ from django_runbook.locks.base import Lock
 from django_runbook.locks.factory import new_factory
 from django_runbook.locks.file import FileLock
 from tests.batch.support import read_line, started
+from tests.patience import PATIENCE_SECONDS
 
 NAME = "command test_locked_command"
 
@@ -187,7 +188,7 @@ def test_a_lost_lock_is_a_failure_although_the_work_is_done() -> None:
 def test_a_lost_lock_stops_a_graceful_command(kind: type[Command]) -> None:
     def lose(command: Any) -> tuple[bool, str]:
         take_away(command)
-        return command.wait(20), command.stop_reason
+        return command.wait(PATIENCE_SECONDS), command.stop_reason
 
     command = kind(lose)
     with pytest.raises(CommandError, match="was lost") as caught:
@@ -204,6 +205,7 @@ def test_a_runner_can_stop_the_wait(kind: type[Command], taken: Lock) -> None:
     assert command.seen == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["LockedCommand, GracefulCommand", "GracefulCommand, LockedCommand"])
 def test_a_signal_ends_the_wait(order: str, tmp_path: Path, taken: Lock) -> None:
     code = f"""

@@ -20,6 +20,7 @@ from django_runbook.batch.parts.progress_command import ProgressCommand
 from django_runbook.batch.parts.progress_outputs import default_output
 from django_runbook.batch.parts.progress_state import ProgressState
 from django_runbook.batch.parts.progress_tracking import ProgressTracker, track
+from tests.patience import PATIENCE_SECONDS
 
 
 @dataclass
@@ -241,7 +242,7 @@ LOOP = "from django_runbook.batch.parts.progress_tracking import track\nfor item
 def on_terminal(code: str, **environ: str) -> str:
     leader, follower = pty.openpty()
     env = {**os.environ, "TERM": "xterm", "COLUMNS": "120", **environ}
-    subprocess.run([sys.executable, "-c", code], stderr=follower, check=True, timeout=60, env=env)
+    subprocess.run([sys.executable, "-c", code], stderr=follower, check=True, timeout=PATIENCE_SECONDS, env=env)
     os.close(follower)
     pieces = []
     while True:
@@ -256,6 +257,7 @@ def on_terminal(code: str, **environ: str) -> str:
     return b"".join(pieces).decode()
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_a_bar_with_rate() -> None:
     written = on_terminal(LOOP)
     assert "Letters [x]" in written
@@ -264,10 +266,12 @@ def test_a_terminal_gets_a_bar_with_rate() -> None:
     assert "/s" in written
 
 
+@pytest.mark.slow
 def test_a_terminal_that_cannot_draw_gets_lines() -> None:
     assert on_terminal(LOOP, TERM="dumb").splitlines()[0] == "Letters [x]: 0 of 3"
 
 
+@pytest.mark.slow
 def test_rich_is_imported_only_to_draw_a_bar() -> None:
     code = LOOP + "import sys\nassert 'rich' not in sys.modules\n"
-    subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, check=True, timeout=PATIENCE_SECONDS)

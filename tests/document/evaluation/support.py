@@ -1,4 +1,4 @@
-"""Evaluates sources in tests, and tells plain data from everything else."""
+"""Evaluates sources in tests, and recognizes plain data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def value_of(source: str, **names: object) -> object:
 
 
 def value_within(budget: Budget, source: str, **names: object) -> object:
-    """Return the value of an expression that may do no more than the budget allows."""
+    """Return the value of an expression within a budget."""
     return evaluate(source, names, budget=budget)
 
 
@@ -32,7 +32,7 @@ def reason_of(source: str, **names: object) -> str:
 
 
 def is_plain(value: object, depth: int = 0) -> bool:
-    """Tell whether a value is complete, of our own types only, and small enough for everybody who takes it."""
+    """Return whether a value is complete, of plain types only, and of a bounded size."""
     if depth > MAX_DEPTH:
         return False
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Every word of an expression is checked before it is evaluated, also where a text names it."""
+"""Checks the filters, tests and functions of expressions before evaluation, also those named by strings."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def names_of(source: str) -> list[str]:
         ("x | map('up' ~ 'er')", ["8 there is no filter \"uper\""]),
         ("x | map('up' ~ 'per')", []),
         ("x | map('upper' if true else 'uper')", []),
-        ("x | map(name)", ["8 the name of a filter must be written out, so that it can be checked"]),
-        ("x | map(1)", ["8 the name of a filter must be written out, so that it can be checked"]),
-        ("x | select(y)", ["11 the name of a test must be written out, so that it can be checked"]),
+        ("x | map(name)", ["8 the name of a filter must be a literal string, so that it can be checked"]),
+        ("x | map(1)", ["8 the name of a filter must be a literal string, so that it can be checked"]),
+        ("x | select(y)", ["11 the name of a test must be a literal string, so that it can be checked"]),
         ("x | select('tset')", ["11 there is no test \"tset\""]),
         ("x | reject('tset')", ["11 there is no test \"tset\""]),
         ("x | selectattr('a', 'tset')", ["20 there is no test \"tset\""]),
@@ -42,8 +42,8 @@ def names_of(source: str) -> list[str]:
         ("x | upper | a.b", ['12 there is no filter "a.b"']),
         ("x is not tset", ['9 there is no test "tset"']),
         ("x is   not   tset(1)", ['13 there is no test "tset"']),
-        ("x | join(*y)", ['4 arguments cannot be given with "*"']),
-        ("x | join(**y)", ['4 arguments cannot be given with "*"']),
+        ("x | join(*y)", ['4 arguments cannot be unpacked with "*"']),
+        ("x | join(**y)", ['4 arguments cannot be unpacked with "*"']),
         ("x | batch(2)", ['4 there is no filter "batch"']),
         ("x | attr('__class__')", ['4 there is no filter "attr"']),
         ("x is filter", ['5 there is no test "filter"']),
@@ -57,12 +57,12 @@ def test_words_are_checked(source: str, found: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(FILTERS))
-def test_each_filter_can_be_named_by_a_text(name: str) -> None:
+def test_each_filter_can_be_named_by_a_string(name: str) -> None:
     assert not any("there is no" in problem for problem in problems_of(f"x | map('{name}')"))
 
 
 @pytest.mark.parametrize("name", sorted(TESTS))
-def test_each_test_can_be_named_by_a_text(name: str) -> None:
+def test_each_test_can_be_named_by_a_string(name: str) -> None:
     found = [*problems_of(f"x | select('{name}')"), *problems_of(f"x | rejectattr('a', '{name}')")]
     assert not any("there is no" in problem for problem in found)
 
@@ -97,7 +97,7 @@ def test_names_are_found_with_their_paths(source: str, names: list[str]) -> None
     ("source", "start", "end"),
     [("1 + a.b.c", 4, 9), ("  a [ 'b' ] . c", 2, 15), ("a.get('b')", 0, 5), ("f(x)", 0, 1)],
 )
-def test_names_know_their_place(source: str, start: int, end: int) -> None:
+def test_names_have_their_offsets(source: str, start: int, end: int) -> None:
     names, problems = analyse(source)
     found = names[0] if source != "f(x)" else problems[0]
     assert (found.start, found.end) == (start, end)
@@ -108,8 +108,8 @@ def test_names_know_their_place(source: str, start: int, end: int) -> None:
     [
         ("a +", "the expression ends too early", 2),
         ("(a", "the expression ends too early", 1),
-        ("a b", "the expression should end here", 2),
-        ("a = 1", "the expression should end here", 2),
+        ("a b", "unexpected text after the expression", 2),
+        ("a = 1", "unexpected text after the expression", 2),
         ("a ?", '"?" cannot be used here', 2),
         ("a & b", '"&" cannot be used here', 2),
         ("a + 'b", "the quote is not closed", 4),
@@ -118,11 +118,11 @@ def test_names_know_their_place(source: str, start: int, end: int) -> None:
         ("(" * 30 + "a" + ")" * 30, "more than 20 brackets", 20),
         ("not " * 150 + "a", "more than 100 operations", 0),
         ("a" + " + a" * 200, "the expression is too long", 600),
-        ("a }} b", "the expression should end here", 2),
+        ("a }} b", "unexpected text after the expression", 2),
         ("a)", "unexpected ')'", 0),
     ],
 )
-def test_what_is_not_an_expression_is_said_at_its_place(source: str, message: str, start: int) -> None:
+def test_syntax_errors_are_reported_at_their_offsets(source: str, message: str, start: int) -> None:
     (problem,) = analyse(source)[1]
     assert message in problem.message
     assert problem.start == start

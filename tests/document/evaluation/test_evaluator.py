@@ -1,4 +1,4 @@
-"""The same source and the same data give what Jinja2 gives, but for what our types forbid."""
+"""Compares the values of expressions with those of Jinja2, and lists the differences."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Jinja(ImmutableSandboxedEnvironment):
 
 
 def plain(value: object) -> object:
-    """Compare by what is in a list, not by which kind of list it is."""
+    """Convert tuples to lists for a comparison."""
     if isinstance(value, Iterator):
         value = list(value)
     if isinstance(value, list | tuple):
@@ -106,16 +106,16 @@ def test_a_value_is_that_of_jinja(source: str) -> None:
         ("'ß' | tojson", '"ß"'),
     ],
 )
-def test_what_jinja_would_write_otherwise(source: str, value: object) -> None:
+def test_values_that_differ_from_jinja(source: str, value: object) -> None:
     assert value_of(source, **NAMES) == value
 
 
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("nothing ~ 'x'", "nothing (null) has no text form"),
-        ("[nothing] | join", "nothing (null) has no text form"),
-        ("pairs | upper", "a mapping has no text form"),
+        ("nothing ~ 'x'", "null cannot be part of a string"),
+        ("[nothing] | join", "null cannot be part of a string"),
+        ("pairs | upper", "a mapping cannot be part of a string"),
         ("x", '"x" is not defined'),
         ("[x]", '"x" is not defined'),
         ("{'a': [x]}", '"x" is not defined'),
@@ -135,12 +135,12 @@ def test_what_jinja_would_write_otherwise(source: str, value: object) -> None:
         ("items[1.5]", "the place of an item must be a whole number, not a number"),
         ("t.upper", '"upper" is a method: write upper()'),
         ("n.upper()", 'a number has no method "upper"'),
-        ("1 + 'a'", '"+" cannot be applied to a number and text'),
-        ("nothing > 5", '">" cannot be applied to nothing (null) and a number'),
-        ("[1, 'a'] | sort", "a number and text have no order"),
-        ("[1, none] | max", "a number and nothing (null) have no order"),
+        ("1 + 'a'", '"+" cannot be applied to a number and a string'),
+        ("nothing > 5", '">" cannot be applied to null and a number'),
+        ("[1, 'a'] | sort", "a number and a string have no order"),
+        ("[1, none] | max", "a number and null have no order"),
         ("'%d' % 5", 'texts are joined with "~", not formatted with "%"'),
-        ("'%d' is odd", "only numbers are divisible, not text"),
+        ("'%d' is odd", "only numbers are divisible, not a string"),
         ("(-8) ** 0.5", "a root of a negative number has no value"),
         ("1e308 ** 2", "the number is too large"),
         ("1 % 0", "division by zero"),
@@ -150,7 +150,7 @@ def test_what_jinja_would_write_otherwise(source: str, value: object) -> None:
         ("day == now.tzinfo and [now.tzinfo]", None),
     ],
 )
-def test_what_has_no_value_says_why(source: str, reason: str | None) -> None:
+def test_the_error_gives_the_reason(source: str, reason: str | None) -> None:
     if reason in {"", None}:
         assert value_of(source, **NAMES) in {1, False}
     else:
@@ -158,7 +158,7 @@ def test_what_has_no_value_says_why(source: str, reason: str | None) -> None:
 
 
 class Lazy(str):
-    """A text that is made when somebody asks for it, as those of Django's translations look like."""
+    """Makes its string when it is used, as Django's lazy translations do."""
 
     __slots__ = ()
 
@@ -169,11 +169,11 @@ class Lazy(str):
 @pytest.mark.parametrize(
     "value", [iter([1]), (one for one in [1]), map(str, [1]), object(), {1, 2}, b"x", lambda: 1, range(3), Ellipsis]
 )
-def test_what_is_not_plain_data_never_leaves(value: object) -> None:
+def test_only_plain_data_is_returned(value: object) -> None:
     assert "is not plain data" in reason_of("[v]", v=value)
 
 
-def test_subclasses_leave_as_what_they_are() -> None:
+def test_subclasses_are_converted_to_their_plain_types() -> None:
     value = value_of("{'a': [text, number]}", text=Lazy("x"), number=type("Code", (int,), {})(5))
     assert value == {"a": ["x", 5]}
     assert isinstance(value, dict)

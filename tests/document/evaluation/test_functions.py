@@ -1,4 +1,4 @@
-"""Dates move by the calendar, and by time that passes."""
+"""Moves dates by the calendar and by elapsed time."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_hours_pass_whatever_the_clocks_do() -> None:
     assert text_of("now - hours(13)") == "2024-03-30T22:00:00+01:00"
 
 
-def test_a_difference_is_time_that_has_passed() -> None:
+def test_a_difference_is_elapsed_time() -> None:
     assert value_of("(now - (now - days(1))).total_seconds()", now=NOW) == 23 * 3600
     assert value_of("(today - month_start(today)).days", today=TODAY) == 30
     assert value_of("now - hours(2) < now", now=NOW) is True
@@ -78,12 +78,12 @@ def test_a_difference_is_time_that_has_passed() -> None:
         ("weeks(1e300)", "at most 999999999 days"),
         ("days(1e308 * 10)", "at most 999999999 days"),
         ("days(1e308 * 10 - 1e308 * 10)", '"days" takes a number, not nan'),
-        ("days('1')", '"days" takes a number, not text'),
+        ("days('1')", '"days" takes a number, not a string'),
         ("days(true)", '"days" takes a number, not true'),
-        ("days(none)", '"days" takes a number, not nothing (null)'),
+        ("days(none)", '"days" takes a number, not null'),
         ("days(x)", '"x" is not defined'),
-        ("add_months(today, 1.5)", '"add_months" takes a whole number of months'),
-        ("add_months('2024-01-01', 1)", '"add_months" takes a date, not text'),
+        ("add_months(today, 1.5)", '"add_months" takes an integer number of months'),
+        ("add_months('2024-01-01', 1)", '"add_months" takes a date, not a string'),
         ("month_end(3)", '"month_end" takes a date, not a number'),
         ("today - hours(5)", "a date has no time of day"),
         ("today - 1", '"-" cannot be applied to a date and a number'),
@@ -95,7 +95,7 @@ def test_a_difference_is_time_that_has_passed() -> None:
         ("days(999999999) + days(1)", "the number is too large"),
     ],
 )
-def test_what_no_calendar_has_is_an_error(source: str, reason: str) -> None:
+def test_impossible_dates_are_errors(source: str, reason: str) -> None:
     assert reason in reason_of(source, today=TODAY, now=NOW, naive=NOW.replace(tzinfo=None))
 
 
@@ -103,7 +103,7 @@ def test_what_no_calendar_has_is_an_error(source: str, reason: str) -> None:
 def test_the_same_day_of_another_month(day: datetime.date, months: int) -> None:
     try:
         moved = value_of("add_months(day, months)", day=day, months=months)
-    except Exception as error:  # noqa: BLE001 - the only reason is looked at
+    except Exception as error:  # noqa: BLE001 - only the reason is checked
         assert "years go from 1 to 9999" in str(error)  # noqa: PT017
         return
     assert isinstance(moved, datetime.date)

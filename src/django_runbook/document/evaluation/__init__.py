@@ -1,1 +1,1 @@
-"""Reads and evaluates expressions: a tree from Jinja2's parser, and operations of our own that are all bounded."""
+"""Parses expressions with Jinja2, and evaluates them with bounded operations of our own."""

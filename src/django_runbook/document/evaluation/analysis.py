@@ -1,4 +1,4 @@
-"""Checks the words of an expression before it is evaluated, and finds the names that it asks for."""
+"""Checks the filters, tests and functions of an expression, and finds the names that it refers to."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from django_runbook.document.evaluation.budget import Budget
 from django_runbook.document.evaluation.evaluator import evaluate_tree
 from django_runbook.document.evaluation.filters import FILTERS, map_attribute
 from django_runbook.document.evaluation.functions import FUNCTIONS
-from django_runbook.document.evaluation.grammar import Problem, SourceError, Token, tokens_of, tree_of
+from django_runbook.document.evaluation.grammar import ExpressionProblem, SourceError, Token, tokens_of, tree_of
 from django_runbook.document.evaluation.members import METHODS
 from django_runbook.document.evaluation.tests import TESTS
 
-# The filters that take the name of a filter or a test, with the number of the argument that it is.
+# The filters that take the name of a filter or a test, with the index of that argument.
 _TAKES_NAME: Final[Mapping[str, tuple[str, int]]] = {
     "map": ("filter", 0),
     "select": ("test", 0),
@@ -31,14 +31,16 @@ _TABLES: Final[Mapping[str, Mapping[str, Callable[..., object]]]] = {"filter": F
 _METHODS: Final = frozenset(name for methods in METHODS.values() for name in methods)
 _EXAMPLES: Final = {"filter": 'map("upper")', "test": 'select("odd")'}
 _HELP_FOR_ARGUMENTS: Final = {
-    "map": ('name a filter, as in map("upper"), or an attribute, as in map(attribute="name")'),
-    **dict.fromkeys(("selectattr", "rejectattr"), 'name an attribute and a test, as in selectattr("count", "gt", 0)'),
+    "map": ('name a filter, for example map("upper"), or an attribute, for example map(attribute="name")'),
+    **dict.fromkeys(
+        ("selectattr", "rejectattr"), 'name an attribute and a test, for example selectattr("count", "gt", 0)'
+    ),
 }
-# What other languages call it.
+# Names from other languages.
 _FOREIGN: Final = {
     "null": 'write "none"',
     "nil": 'write "none"',
-    "empty": 'compare its length, as in "x | length == 0"',
+    "empty": 'compare its length: "x | length == 0"',
     "len": 'write "x | length"',
     "size": 'write "x | length"',
     "range": "list the numbers",
@@ -46,13 +48,13 @@ _FOREIGN: Final = {
     "now": 'write "now" without brackets',
     "today": 'write "today" without brackets',
     "timedelta": "write days(n), hours(n) or minutes(n)",
-    "format": 'join texts with "~"',
+    "format": 'join strings with "~"',
     "append": 'write "list + [item]"',
 }
 
 
 class Named(NamedTuple):
-    """A name with its constant path, and the offsets of the whole."""
+    """Holds a name with its constant path, and the offsets of both."""
 
     root: str
     path: tuple[str, ...]
@@ -61,8 +63,8 @@ class Named(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def analyse(source: str) -> tuple[tuple[Named, ...], tuple[Problem, ...]]:
-    """Return the names that an expression asks for, and what is wrong in it; it can be evaluated if nothing is."""
+def analyse(source: str) -> tuple[tuple[Named, ...], tuple[ExpressionProblem, ...]]:
+    """Return the names that an expression refers to, and its errors; without errors it can be evaluated."""
     try:
         tree, tokens = tree_of(source), tokens_of(source)
     except SourceError as error:
@@ -74,7 +76,7 @@ def analyse(source: str) -> tuple[tuple[Named, ...], tuple[Problem, ...]]:
 
 @dataclass(slots=True)
 class _Path:
-    """A name and what follows it, up to where something is not constant."""
+    """Collects a name and the constant names after it."""
 
     root: nodes.Name
     end: int
@@ -83,7 +85,7 @@ class _Path:
 
 class _Analysis:
     def __init__(self, tokens: Mapping[int, Token]) -> None:
-        self.problems: list[Problem] = []
+        self.problems: list[ExpressionProblem] = []
         self._paths: list[_Path] = []
         self._tokens = tokens
         self._in_order = list(tokens.values())
@@ -94,7 +96,7 @@ class _Analysis:
             yield Named(path.root.name, tuple(path.names), path.root.lineno, path.end)
 
     def visit(self, node: nodes.Node) -> _Path | None:
-        """Check a node and all below it; return the path that it is, while that is constant."""
+        """Check a node and its children; return its path if it is a constant one."""
         match node:
             case nodes.Name():
                 return self._name(node)
@@ -117,7 +119,7 @@ class _Analysis:
     def _name(self, node: nodes.Name) -> _Path:
         token = self._tokens[node.lineno]
         if node.name in FUNCTIONS:
-            self._report("RB303", f'"{node.name}" is a function', token, f"call it, as in {node.name}(…)")
+            self._report("RB303", f'"{node.name}" is a function', token, f"call it: {node.name}(…)")
         path = _Path(node, end=token.end)
         self._paths.append(path)
         return path
@@ -166,7 +168,7 @@ class _Analysis:
     def _named(
         self, node: nodes.Filter | nodes.Test, kind: str, name: str, arguments: Sequence[nodes.Node], token: Token
     ) -> None:
-        """Check a filter or a test that is named by a word, or by a text among the arguments of another one."""
+        """Check a filter or a test that is named by a word, or by a string argument of another filter."""
         table = _TABLES[kind]
         if name not in table:
             self._report("RB304", f'there is no {kind} "{name}"', token, _help(name, table, f"{kind}s"))
@@ -182,8 +184,8 @@ class _Analysis:
         if isinstance(chosen, str):
             self._named(node, inner, chosen, rest, place)
         else:
-            message = f"the name of a {inner} must be written out, so that it can be checked"
-            self._report("RB304", message, place, f"write it as a text, as in {_EXAMPLES[inner]}")
+            message = f"the name of a {inner} must be a literal string, so that it can be checked"
+            self._report("RB304", message, place, f"write it as a string, for example {_EXAMPLES[inner]}")
 
     def _check_arguments(
         self,
@@ -199,15 +201,19 @@ class _Analysis:
         except TypeError:
             own = [one for one in signature.parameters.values() if one.name not in {"budget", "value"}]
             listed = ", ".join(one.name for one in own if one.kind not in {one.VAR_POSITIONAL, one.VAR_KEYWORD})
-            help_text = _HELP_FOR_ARGUMENTS.get(name) or (f"it takes: {listed}" if listed else "it takes none")
-            self._report("RB304", f'"{name}" is given wrong arguments', token, help_text)
+            help_text = _HELP_FOR_ARGUMENTS.get(name) or (
+                f"its arguments are: {listed}" if listed else "it has no arguments"
+            )
+            self._report("RB304", f'"{name}" has wrong arguments', token, help_text)
 
     def _check_stars(self, node: nodes.Call | nodes.Filter | nodes.Test) -> None:
         if node.dyn_args is not None or node.dyn_kwargs is not None:
-            self._report("RB303", 'arguments cannot be given with "*"', self._tokens[node.lineno])
+            self._report("RB303", 'arguments cannot be unpacked with "*"', self._tokens[node.lineno])
 
     def _report(self, code: str, message: str, token: Token, help_text: str = "") -> None:
-        self.problems.append(Problem(code=code, message=message, start=token.start, end=token.end, help=help_text))
+        self.problems.append(
+            ExpressionProblem(code=code, message=message, start=token.start, end=token.end, help=help_text)
+        )
 
 
 def _help(word: str, known: Collection[str], what: str) -> str:
@@ -218,9 +224,9 @@ def _help(word: str, known: Collection[str], what: str) -> str:
 
 
 def _constant(node: nodes.Node) -> object:
-    """Return the value of what needs no name; None if it cannot be known before the run."""
+    """Return the value of a constant node; None if it is not constant."""
     assert isinstance(node, nodes.Expr)
     try:
         return evaluate_tree(node, {}, budget=Budget(1000))
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not a constant
+    except Exception:  # noqa: BLE001 - a node that cannot be evaluated is not constant
         return None

@@ -1,4 +1,4 @@
-"""Bounds what one evaluation may do: the items it touches, the characters it makes, and the size of its numbers."""
+"""Limits one evaluation: the items that it touches, the characters that it makes, and the size of its numbers."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from django_runbook.document.evaluation.values import Missing, OperationError, k
 from django_runbook.document.views import StepView
 
 MAX_ITEMS: Final = 2_000_000
-# As much as a step may capture.
+# The limit of a captured output.
 MAX_CHARACTERS: Final = 16 * 1024 * 1024
-# Python refuses to write a number as text from 640 digits on, where it is configured to be strict.
+# A strictly configured Python refuses to convert a number of more than 640 digits to a string.
 MAX_BITS: Final = 2048
 # A captured output may be 100 levels deep, and an expression puts at most 20 brackets around it.
 MAX_DEPTH: Final = 120
-# C code goes through this many characters in the time of one operation in Python.
+# C code processes about this many characters in the time of one operation in Python.
 _CHARACTERS_PER_ITEM: Final = 64
 _SCALARS: Final = frozenset((type(None), bool, float))
 _LISTS: Final = frozenset((list, tuple))
-# A step that has not captured anything still says so when an expression asks for its output.
+# A StepView stays one: it reports an output that was not captured.
 _MAPPINGS: Final = frozenset((dict, StepView))
 
 
 class Budget:
-    """Counts the work of one evaluation; ``items_left`` is what it may still do."""
+    """Counts the operations of one evaluation; ``items_left`` is the remaining budget."""
 
     __slots__ = ("items_left",)
 
@@ -33,29 +33,29 @@ class Budget:
         self.items_left = items
 
     def spend(self, *, items: int = 0, characters: int = 0) -> None:
-        """Account for an operation before it is done; raise OperationError if it is too much."""
+        """Spend the cost of an operation before it is done; raise OperationError if it exceeds the budget."""
         if characters > MAX_CHARACTERS:
-            raise OperationError(f"a text of more than {MAX_CHARACTERS} characters is too long for an expression")
+            raise OperationError(f"a string of more than {MAX_CHARACTERS} characters is too long for an expression")
         self.items_left -= items + characters // _CHARACTERS_PER_ITEM
         if self.items_left < 0:
-            raise OperationError(f"it takes more than {MAX_ITEMS} operations; let a command do this work")
+            raise OperationError(f"it takes more than {MAX_ITEMS} operations; move this work to a command")
 
     def spend_product(self, one: int, other: int) -> None:
-        """Account for going through ``other`` characters for each of ``one`` characters."""
+        """Spend the cost of comparing ``one`` characters with ``other`` characters each."""
         self.spend(items=one * other // _CHARACTERS_PER_ITEM)
 
     def walk(self, value: object) -> None:
-        """Go through a value before C code does; raise OperationError if anything in it is absent, or it is too big."""
+        """Check a value before C code reads it; raise OperationError if it is too big or a part of it is absent."""
         self.settle(value)
 
     def settle(self, value: object, *, depth: int = 0) -> object:
-        """Return the value as plain data: complete, without anything absent or lazy in it, and of a bounded size.
+        """Return the value as plain data of a bounded size, without absent or lazy parts.
 
-        A value that is plain already is returned as it is.
+        A plain value is returned unchanged.
         """
         kind = type(value)
         if kind is str:
-            self.spend(characters=len(value))  # type: ignore[arg-type]  # just looked at
+            self.spend(characters=len(value))  # type: ignore[arg-type]  # checked above
             return value
         if kind is int:
             return check_number(value)
@@ -87,7 +87,7 @@ class Budget:
         self.spend(items=1 + length)
 
     def _settle_other(self, value: object) -> object:
-        """Return a subclass of a scalar, such as a lazy or a marked text, as the scalar that it is."""
+        """Convert a subclass of a scalar, such as a lazy string, to the scalar."""
         match value:
             case Missing():
                 raise OperationError(value.reason)

@@ -1,4 +1,4 @@
-"""Evaluates the tree of an expression with its names, step by step, within one budget."""
+"""Evaluates the tree of an expression, node by node, within one budget."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SIGNS: Final[Mapping[type[nodes.Expr], str]] = {
 
 
 def evaluate(source: str, names: Mapping[str, object], *, budget: Budget | None = None) -> object:
-    """Return the value of an expression as plain data; raise OperationError, or what Python finds wrong."""
+    """Return the value of an expression as plain data; raise OperationError, or the exception of an operation."""
     return evaluate_tree(tree_of(source), names, budget=budget)
 
 
@@ -131,7 +131,7 @@ class _Evaluator:
         return [self.value(one) for one in node.args], {str(one.key): self.value(one.value) for one in node.kwargs}
 
 
-# Any: each method takes the kind of node that it is listed with.
+# Any: each method takes the kind of node that it is listed for.
 _VALUES: Final[Mapping[type[nodes.Node], Callable[[_Evaluator, Any], object]]] = {
     nodes.Const: _Evaluator.const,
     nodes.Name: _Evaluator.name,

@@ -1,4 +1,4 @@
-"""Defines the filters of expressions, with the names and the meaning that they have in Jinja2, each of them bounded."""
+"""Defines bounded filters with the names and the meaning of those of Jinja2."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from django_runbook.document.evaluation.operators import calculate, is_true
 from django_runbook.document.evaluation.tests import TESTS
 from django_runbook.document.evaluation.values import Missing, OperationError, is_number, kind_of, present, text_of
 
-# Any: an expression may pass any value to a filter, and each filter checks what it got.
+# Any: an expression may pass any value to a filter, and each filter checks it.
 Filter: TypeAlias = Callable[..., object]
 Names: TypeAlias = str | int | None
-# Python takes a minute for a text of a million digits, and can be configured to refuse one of 640.
+# Python takes a minute to convert a million digits, and can be configured to refuse more than 640.
 _MAX_DIGITS: Final = 600
 _MAX_PRECISION: Final = 300
 _WORD: Final = re.compile(r"[^-\s({\[<]+")
 
 
 def apply(budget: Budget, name: str, value: object, arguments: Sequence[object], named: Mapping[str, object]) -> object:
-    """Return what the filter of this name makes of a value."""
+    """Apply the filter of this name to a value."""
     budget.spend(items=1)
     if name not in _TAKE_ABSENT:
         for one in (value, *arguments, *named.values()):
@@ -133,7 +133,7 @@ def _int(budget: Budget, value: object, default: object = 0, base: int = 10) -> 
 
 def _digits(value: object) -> object:
     if isinstance(value, str) and len(value) > _MAX_DIGITS:
-        raise OperationError(f"a number has at most {_MAX_DIGITS} characters, and this text has {len(value)}")
+        raise OperationError(f"a number has at most {_MAX_DIGITS} characters, and this string has {len(value)}")
     return value
 
 
@@ -171,7 +171,7 @@ def _map(budget: Budget, value: object, *arguments: Any, **named: Any) -> list[o
 
 
 def map_attribute(budget: Budget, value: object, *, attribute: Names, default: object = None) -> list[object]:
-    """Return what ``map(attribute=…)`` makes of a list: a value of each item, or the default."""
+    """Apply ``map(attribute=…)`` to a list: return a value of each item, or the default."""
     found = []
     for one in _items_of(budget, value):
         result = members.path(budget, one, attribute)
@@ -274,7 +274,7 @@ def _sort(
 
 
 def _string(budget: Budget, value: object) -> str:
-    # Inside text these have no look; who asks for one gets that of JSON.
+    # These have no string form; an explicit conversion returns JSON.
     is_shapeless = value is None or isinstance(value, list | tuple | Mapping)
     return _tojson(budget, value) if is_shapeless else _text(budget, value)
 
@@ -285,7 +285,7 @@ def _sum(budget: Budget, value: object, attribute: Names = None, start: object =
         item = members.path(budget, one, attribute)
         if isinstance(total, list) and isinstance(item, list | tuple):
             budget.spend(items=len(item))
-            # A new list for each item would take time in the square of their number.
+            # A new list for each item would take quadratic time.
             total = total if total is not start else list(total)
             total.extend(item)
         else:
@@ -327,7 +327,7 @@ def _unique(budget: Budget, value: object, case_sensitive: object = False, attri
     return ordering.distinct(budget, items, keys, is_exact=bool(case_sensitive))
 
 
-# Those that take an absent value; all others refuse it.
+# The filters that accept an absent value.
 _TAKE_ABSENT: Final = frozenset(("default", "d"))
 FILTERS: Final[Mapping[str, Filter]] = {
     "abs": _abs,

@@ -1,4 +1,4 @@
-"""Offers functions that move dates: durations, months, and where a month begins and ends."""
+"""Defines the date functions of expressions: durations, months, and the first and last day of a month."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def minutes(n: object) -> datetime.timedelta:
 
 
 def add_months(date: object, n: object) -> datetime.date:
-    """Return the same day n months later; of a shorter month, its last day."""
+    """Return the same day n months later, or the last day of a shorter month."""
     start = _date("add_months", date)
     present(n)
     if not isinstance(n, int) or isinstance(n, bool):
-        raise OperationError(f'"add_months" takes a whole number of months, not {kind_of(n)}')
+        raise OperationError(f'"add_months" takes an integer number of months, not {kind_of(n)}')
     year, month = divmod(start.year * 12 + start.month - 1 + n, 12)
     if not datetime.MINYEAR <= year <= datetime.MAXYEAR:
         raise OperationError("the date is out of range: years go from 1 to 9999")

@@ -1,4 +1,4 @@
-"""Parses the source of an expression with Jinja2 into a tree whose nodes know their offsets."""
+"""Parses the source of an expression with Jinja2 into a tree whose nodes have offsets."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _HELP_FOR_OPERATOR: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Says what is wrong in a source, with the offsets of the place."""
+class ExpressionProblem:
+    """Describes an error in a source, with its offsets."""
 
     code: str
     message: str
@@ -49,9 +49,9 @@ class Token(NamedTuple):
 
 
 class SourceError(Exception):
-    """A source that is not an expression."""
+    """Reports that a source is not an expression."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: ExpressionProblem) -> None:
         super().__init__(problem.message)
         self.problem = problem
 
@@ -60,7 +60,7 @@ class _Grammar(Environment):
     def _tokenize(
         self, source: str, name: str | None, filename: str | None = None, state: str | None = None
     ) -> TokenStream:
-        # Where Jinja2 counts lines we count characters: each node then has the offset of its token as its ``lineno``.
+        # Jinja2 counts lines; here each "line" is an offset, so that the ``lineno`` of a node is that of its token.
         return TokenStream(self.lexer.wrap(_with_offsets(source), name, filename), name, filename)
 
 
@@ -94,12 +94,12 @@ def tree_of(source: str) -> nodes.Expr:
         parser = Parser(_GRAMMAR, source)
         tree = parser.parse_expression()
         if not parser.stream.eos:
-            raise TemplateSyntaxError("the expression should end here", parser.stream.current.lineno)
+            raise TemplateSyntaxError("unexpected text after the expression", parser.stream.current.lineno)
     except TemplateSyntaxError as error:
         is_at_end = parser is not None and parser.stream.eos
         raise SourceError(_of_syntax(source, error, tokens, is_at_end=is_at_end)) from error
     except (ValueError, RecursionError) as error:
-        # An integer of more digits than Python is configured to read.
+        # An integer with more digits than Python is configured to convert.
         raise SourceError(_problem("a number or the nesting is too large", 0, len(source))) from error
     _check_tree(tree)
     return tree
@@ -114,7 +114,7 @@ def _check_limits(tokens: list[Token]) -> None:
         if token.kind == "operator":
             depth += (token.text in "([{") - (token.text in ")]}")
         if depth > _MAX_BRACKETS:
-            message = f"more than {_MAX_BRACKETS} brackets are inside each other"
+            message = f"more than {_MAX_BRACKETS} brackets are nested"
             raise SourceError(_problem(message, token.start, token.end))
 
 
@@ -127,12 +127,12 @@ def _check_tree(tree: nodes.Expr) -> None:
         level = list(itertools.chain.from_iterable(node.iter_child_nodes() for node in level))
         if not level:
             return
-    message = f"more than {MAX_DEPTH} operations are inside each other"
+    message = f"more than {MAX_DEPTH} operations are nested"
     raise SourceError(_problem(message, 0, 1, help_text="use vars for its parts"))
 
 
-def _of_characters(source: str, error: TemplateSyntaxError) -> Problem:
-    """Describe what Jinja2 says of single characters, whose place is in its message only."""
+def _of_characters(source: str, error: TemplateSyntaxError) -> ExpressionProblem:
+    """Describe an unexpected character: Jinja2 gives its place only in the message."""
     *_, place = (error.message or "").rpartition(" at ")
     start = int(place) if place.isdecimal() and int(place) < len(source) else None
     if start is None:
@@ -144,7 +144,9 @@ def _of_characters(source: str, error: TemplateSyntaxError) -> Problem:
     return _problem(message, start, start + 1, help_text=_HELP_FOR_OPERATOR.get(source[start], ""))
 
 
-def _of_syntax(source: str, error: TemplateSyntaxError, tokens: dict[int, Token], *, is_at_end: bool) -> Problem:
+def _of_syntax(
+    source: str, error: TemplateSyntaxError, tokens: dict[int, Token], *, is_at_end: bool
+) -> ExpressionProblem:
     token = tokens.get(error.lineno)
     if is_at_end or token is None:
         return _problem("the expression ends too early", len(source) - 1, len(source))
@@ -157,7 +159,7 @@ def _message_of(error: TemplateSyntaxError) -> str:
     return (error.message or str(error)).replace("template", "expression")
 
 
-def _problem(message: str, start: int, end: int, *, help_text: str = "") -> Problem:
-    is_own = message.startswith(("the expression", "more than", "the number"))
+def _problem(message: str, start: int, end: int, *, help_text: str = "") -> ExpressionProblem:
+    is_own = message.startswith(("the expression", "unexpected", "more than", "the number"))
     text = message if is_own else f"the expression cannot be read: {message}"
-    return Problem(code="RB303", message=text, start=start, end=end, help=help_text)
+    return ExpressionProblem(code="RB303", message=text, start=start, end=end, help=help_text)

@@ -1,4 +1,4 @@
-"""Tells what kind of value an expression is sure to have, as far as its tree shows it."""
+"""Infers the kind of value of an expression from its tree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django_runbook.document.evaluation.grammar import tree_of
 
 _BOOLEAN_NODES: Final = (nodes.Compare, nodes.Not, nodes.Test)
 _KIND_OF_NODE: Final[Mapping[type[nodes.Node], str]] = {
-    nodes.Concat: "text",
+    nodes.Concat: "a string",
     nodes.List: "a list",
     nodes.Tuple: "a list",
     nodes.Dict: "a mapping",
@@ -27,7 +27,9 @@ _KIND_OF_NODE: Final[Mapping[type[nodes.Node], str]] = {
 }
 _KIND_OF_FILTER: Final = {
     **dict.fromkeys(("count", "length", "int", "float", "abs", "round", "sum"), "a number"),
-    **dict.fromkeys(("lower", "upper", "title", "trim", "string", "join", "replace", "tojson", "capitalize"), "text"),
+    **dict.fromkeys(
+        ("lower", "upper", "title", "trim", "string", "join", "replace", "tojson", "capitalize"), "a string"
+    ),
     **dict.fromkeys(("list", "sort", "unique", "map", "select", "reject", "selectattr", "rejectattr"), "a list"),
     **dict.fromkeys(("dictsort", "items"), "a list"),
 }
@@ -38,9 +40,9 @@ _KIND_OF_FUNCTION: Final = {
 
 
 def kind_other_than_boolean(source: str, kind_of: Callable[[str, str], str | None]) -> str | None:
-    """Return what a condition is sure to give that is neither true nor false; None if it may be right.
+    """Return the kind of a condition that cannot be a boolean; None if it may be one.
 
-    ``kind_of`` says what a name such as ``params``, ``day`` holds, None if that is unknown.
+    ``kind_of`` returns the kind of a name such as ``params``, ``day``, or None if it is unknown.
     """
     kind = _kind(tree_of(source), kind_of)
     return None if kind in {"boolean", "unknown"} else kind
@@ -77,7 +79,7 @@ def _kind_of_value(value: object) -> str:
         case bool():
             return "boolean"
         case None:
-            return "nothing"
+            return "null"
         case int() | float():
             return "a number"
-    return "text"
+    return "a string"

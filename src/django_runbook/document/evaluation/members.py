@@ -1,4 +1,4 @@
-"""Looks up what a value has: the keys of a mapping, the items of a list, and the names that its type offers."""
+"""Looks up the members of a value: keys of a mapping, items of a list, and allowed attributes of its type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django_runbook.document.evaluation.budget import Budget
 from django_runbook.document.evaluation.values import Missing, OperationError, kind_of, present
 from django_runbook.document.views import StepView
 
-# Any: an expression may pass any value to a method, and Python checks what it got.
+# Any: an expression may pass any value to a method, and Python checks it.
 Method: TypeAlias = Callable[..., object]
 _MAX_FORMAT: Final = 200
 _MAX_PATH: Final = 1000
@@ -21,7 +21,7 @@ _MAX_KEYS: Final = 100
 
 
 def attribute(obj: object, name: str) -> object:
-    """Return ``obj.name``: the value of a key, or of an attribute that the type of the object offers."""
+    """Return ``obj.name``: the value of a key, or of an allowed attribute."""
     present(obj)
     if isinstance(obj, Mapping):
         return obj[name] if name in obj else _missing(obj, name)
@@ -51,10 +51,10 @@ def item(budget: Budget, obj: object, key: object) -> object:
 def part(budget: Budget, obj: object, bounds: Sequence[object]) -> object:
     """Return ``obj[start:stop:step]``."""
     if not isinstance(present(obj), list | tuple | str):
-        raise OperationError(f"only texts and lists have parts, not {kind_of(obj)}")
+        raise OperationError(f"only strings and lists have slices, not {kind_of(obj)}")
     for bound in bounds:
         if bound is not None and not isinstance(present(bound), int):
-            raise OperationError(f"the bounds of a part must be whole numbers, not {kind_of(bound)}")
+            raise OperationError(f"the bounds of a slice must be integers, not {kind_of(bound)}")
     sized: Any = obj
     found: Any = sized[slice(*bounds)]
     budget.spend(**{"characters" if isinstance(obj, str) else "items": len(found)})
@@ -62,7 +62,7 @@ def part(budget: Budget, obj: object, bounds: Sequence[object]) -> object:
 
 
 def path(budget: Budget, obj: object, names: str | int | None) -> object:
-    """Return what a path of names and numbers such as ``address.city`` leads to; None leads to the object itself."""
+    """Follow a path of names and numbers such as ``address.city``; None means the object itself."""
     if names is None:
         return obj
     if isinstance(names, str) and len(names) > _MAX_PATH:
@@ -75,7 +75,7 @@ def path(budget: Budget, obj: object, names: str | int | None) -> object:
 
 
 def call(budget: Budget, obj: object, name: str, arguments: Sequence[object], named: Mapping[str, object]) -> object:
-    """Call a method that the type of the object offers."""
+    """Call an allowed method of the object."""
     present(obj)
     tables = (methods for kind, methods in METHODS.items() if isinstance(obj, kind))
     method = next((methods[name] for methods in tables if name in methods), None)
@@ -109,7 +109,7 @@ def _explain(obj: object, name: object) -> str:
 
 
 def _of_text(name: str) -> Method:
-    """Make a bounded method of one of ``str`` that goes through the text once."""
+    """Make a bounded version of a method of ``str`` that scans the string once."""
     function = getattr(str, name)
 
     def method(budget: Budget, text: str, *arguments: object, **named: object) -> object:
@@ -123,7 +123,7 @@ def _of_text(name: str) -> Method:
 
 
 def _of_ends(name: str) -> Method:
-    """Make a bounded method of one of ``str`` that looks for each character of the text in its argument."""
+    """Make a bounded version of a method of ``str`` that searches its argument for each character."""
     function = getattr(str, name)
 
     def method(budget: Budget, text: str, characters: str | None = None) -> object:
@@ -141,7 +141,7 @@ def _of_date(name: str) -> Method:
 
 
 def split(budget: Budget, text: str, sep: str | None = None, maxsplit: int = -1) -> list[str]:
-    """Split a text from its start."""
+    """Split a string from its start."""
     budget.spend(characters=len(text))
     return _bounded_split(budget, text.split, sep, maxsplit)
 
@@ -155,7 +155,7 @@ def _rsplit(budget: Budget, text: str, sep: str | None = None, maxsplit: int = -
 def _bounded_split(
     budget: Budget, function: Callable[[str | None, int], list[str]], sep: str | None, maxsplit: int
 ) -> list[str]:
-    """Make no more parts than the budget allows, and find out afterwards whether these were all."""
+    """Make at most as many parts as the budget allows, and spend their cost afterwards."""
     is_bounded = 0 <= maxsplit <= budget.items_left
     parts = function(sep, maxsplit if is_bounded else budget.items_left)
     budget.spend(items=len(parts))

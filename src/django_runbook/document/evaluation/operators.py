@@ -1,4 +1,4 @@
-"""Applies the operators of expressions to values of which nothing is known: each refuses what would take too much."""
+"""Applies operators to arbitrary values, and refuses operations that exceed the budget."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django_runbook.document.evaluation.values import OperationError, is_number,
 _CONTAINERS: Final = (list, tuple, Mapping, str)
 _DATES: Final = (datetime.date, datetime.timedelta)
 _OUT_OF_RANGE: Final = "the date is out of range: years go from 1 to 9999"
-# Any: which types fit each other is what these functions find out.
+# Any: these functions check which types fit each other.
 _Operation = Callable[[Any, Any], Any]
 _ORDERS: Final[Mapping[str, tuple[str, _Operation]]] = {
     "eq": ("==", operator.eq),
@@ -38,7 +38,7 @@ def compare(budget: Budget, name: str, left: object, right: object) -> bool:
 
 
 def contains(budget: Budget, container: object, item: object) -> bool:
-    """Tell whether a text, a list or a mapping has the item."""
+    """Return whether a string, a list or a mapping contains the item."""
     present(container)
     _walk(budget, item)
     match item, container:
@@ -60,7 +60,7 @@ def _walk(budget: Budget, *values: object) -> None:
 
 
 def concatenate(budget: Budget, values: Sequence[object]) -> str:
-    """Join values as texts."""
+    """Join values as strings."""
     texts = [text_of(value) for value in values]
     budget.spend(items=len(texts), characters=sum(map(len, texts)))
     return "".join(texts)
@@ -96,7 +96,7 @@ def negate(value: object, sign: str) -> object:
 
 
 def is_true(value: object) -> bool:
-    """Tell whether a value counts as true: not null, not 0 and not empty."""
+    """Return whether a value counts as true: not null, not 0 and not empty."""
     return bool(present(value))
 
 
@@ -142,7 +142,7 @@ def _date(sign: str, left: Any, right: Any) -> object:
 
 
 def _moved(date: datetime.date, by: datetime.timedelta) -> datetime.date:
-    """Move a date. Whole days keep the time of day also where the clocks change; anything else is time that passes."""
+    """Move a date. Whole days keep the time of day when the clocks change; other durations are elapsed time."""
     is_whole = by.seconds == 0 and by.microseconds == 0
     if not isinstance(date, datetime.datetime):
         if not is_whole:

@@ -1,4 +1,4 @@
-"""Puts values in an order and tells them apart, in pieces that leave signals their turn."""
+"""Sorts and compares values in chunks, so that signals are handled in between."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 from django_runbook.document.evaluation.budget import Budget
 from django_runbook.document.evaluation.values import OperationError, kind_of
 
-# One call that sorts this many items takes less than a tenth of a second; longer lists are merged in Python.
+# Sorting this many items at once takes less than 0.1 s; longer lists are merged in Python.
 _SORTED_AT_ONCE: Final = 50_000
 _EXACT: Final = 2**53
 
@@ -19,7 +19,7 @@ _EXACT: Final = 2**53
 def in_order(
     budget: Budget, items: Sequence[Any], keys: list[object], *, is_reversed: bool, is_exact: bool
 ) -> list[Any]:
-    """Return the items by the order of their keys; texts of different case are equal unless ``is_exact``."""
+    """Sort items by their keys; strings that differ in case are equal unless ``is_exact``."""
     keys = _comparable(budget, keys, is_exact=is_exact)
     budget.spend(items=len(keys) * len(keys).bit_length() // 8)
     try:
@@ -29,7 +29,7 @@ def in_order(
 
 
 def extreme(budget: Budget, keys: list[object], function: Callable[..., Any], *, is_exact: bool) -> int | None:
-    """Return the index of the smallest or the largest key, as ``function`` says; None if there is none."""
+    """Return the index of the smallest or the largest key, for ``min`` or ``max``; None if there are no keys."""
     keys = _comparable(budget, keys, is_exact=is_exact)
     try:
         index: int | None = function(range(len(keys)), key=keys.__getitem__, default=None)
@@ -59,7 +59,7 @@ def _sorted(keys: list[Any], *, is_reversed: bool) -> Iterator[int]:
 
 
 def _comparable(budget: Budget, keys: list[object], *, is_exact: bool) -> list[object]:
-    """Return what items are compared by: complete values, and texts of one case unless it counts."""
+    """Return the values by which items are compared, in lower case unless ``is_exact``."""
     budget.walk(keys)
     return keys if is_exact else [_without_case(key) for key in keys]
 
@@ -76,7 +76,7 @@ def _unordered(keys: Sequence[object]) -> OperationError:
 
 
 def _hashed(key: object) -> object:
-    """Return a stand-in for a key in a set: numbers can be chosen so that all have one hash, texts cannot."""
+    """Return a stand-in for a key in a set: chosen numbers can all have one hash, strings cannot."""
     match key:
         case list() | tuple():
             return ("list", *map(_hashed, key))

@@ -1,4 +1,4 @@
-"""Defines the tests of expressions, with the names and the meaning that they have in Jinja2, each of them bounded."""
+"""Defines bounded tests with the names and the meaning of those of Jinja2."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _undefined(budget: Budget, value: object) -> bool:
 
 
 def _rest(budget: Budget, value: object, num: object) -> object:
-    # To Python, "%" after a text makes another text, of any length.
+    # In Python, "%" formats a string, to any length.
     for number in (value, num):
         if not is_number(present(number)):
             raise OperationError(f"only numbers are divisible, not {kind_of(number)}")

@@ -1,4 +1,4 @@
-"""Defines what expressions work on: plain data, its kinds by name, and values that are absent."""
+"""Defines the values of expressions: plain data, the names of its kinds, and absent values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 
 class OperationError(Exception):
-    """An operation has no value; the message says why, without the expression."""
+    """Reports that an operation has no value; the message does not name the expression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class Missing:
         return self.explain()
 
 
-# The order matters: a boolean is a number to Python, and a date with a time is a date.
+# The order matters: in Python, a datetime is a date.
 _KINDS: Final[tuple[tuple[type, str], ...]] = (
-    (str, "text"),
+    (str, "a string"),
     (int, "a number"),
     (float, "a number"),
     (datetime.datetime, "a date and time"),
@@ -43,10 +43,10 @@ _KINDS: Final[tuple[tuple[type, str], ...]] = (
 
 
 def kind_of(value: object) -> str:
-    """Return what a person would call the value."""
+    """Describe a value for a message."""
     match value:
         case None:
-            return "nothing (null)"
+            return "null"
         case bool():
             return "true" if value else "false"
         case Missing():
@@ -55,11 +55,11 @@ def kind_of(value: object) -> str:
 
 
 def is_number(value: object) -> bool:
-    """Tell whether Python can calculate with the value; a boolean counts as 0 or 1."""
+    """Return whether Python can calculate with the value; a boolean counts as 0 or 1."""
     return isinstance(value, int | float)
 
 
-# Any: the caller finds out what kind of value it is.
+# Any: the caller checks the kind of the value.
 def present(value: Any) -> Any:
     """Return the value; raise OperationError if it is absent."""
     if isinstance(value, Missing):
@@ -68,7 +68,7 @@ def present(value: Any) -> Any:
 
 
 def text_of(value: object) -> str:
-    """Return how the value looks inside text; nothing, lists and mappings have no look."""
+    """Return a value as part of a string; raise OperationError for null, lists and mappings."""
     match value:
         case str():
             return value
@@ -80,4 +80,4 @@ def text_of(value: object) -> str:
             return value.isoformat()
         case Missing():
             raise OperationError(value.reason)
-    raise OperationError(f"{kind_of(value)} has no text form")
+    raise OperationError(f"{kind_of(value)} cannot be part of a string")

@@ -18,7 +18,7 @@ from django.db import Error
 from django_runbook import command_lines, conf
 from django_runbook.cleaning import cleaned, cleaned_line
 from django_runbook.exceptions import InvalidUsage, RunbookError, in_words
-from django_runbook.journal import display, unreadable
+from django_runbook.journal import row_text, unreadable
 from django_runbook.journal.run_search import find_run
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
@@ -118,10 +118,10 @@ class _Report:
 
 def _report(run: Run) -> _Report:
     rows = StepRun.objects.using(conf.journal_alias()).filter(run=run).order_by("pk")
-    failed = [row.pk for row in display.failed_steps(rows.only("step_id", "status", "kind").iterator())]
+    failed = [row.pk for row in row_text.failed_steps(rows.only("step_id", "status", "kind").iterator())]
     return _Report(
         run=run,
-        steps=list(rows.defer(*display.LONG_COLUMNS)[:_MAX_STEPS]),
+        steps=list(rows.defer(*row_text.LONG_COLUMNS)[:_MAX_STEPS]),
         failed=list(rows.filter(pk__in=failed[:_MAX_FAILURES])),
         step_count=rows.count(),
         failed_count=len(failed),
@@ -138,11 +138,11 @@ def _subject(report: _Report) -> str:
 
 def _body(report: _Report) -> Iterator[str]:
     run = report.run
-    yield from display.run_lines(run, run.status, report.steps)
+    yield from row_text.run_lines(run, run.status, report.steps)
     if report.step_count > len(report.steps):
         yield f"  … and {report.step_count - len(report.steps)} more: show_runs --run {run.pk} shows them"
     for step in report.failed:
-        yield from ("", f"--- {step.step_id} {step.status}", *display.output_lines(step))
+        yield from ("", f"--- {step.step_id} {step.status}", *row_text.output_lines(step))
     if report.failed_count > len(report.failed):
         yield from ("", f"--- and {report.failed_count - len(report.failed)} more")
     if run.status in {RUNNING, *UNFINISHED}:

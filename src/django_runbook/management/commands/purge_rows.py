@@ -12,9 +12,9 @@ from django.db.models import Model, ProtectedError, Q, QuerySet, RestrictedError
 from django.db.models.deletion import Collector
 from django.utils import timezone
 
+from django_runbook.argparse_compat import actions_of
 from django_runbook.batch.batch_command import BatchCommand
 from django_runbook.batch.core.batch_result import BatchResult
-from django_runbook.batch.django_compat import actions_of
 from django_runbook.batch.parts import option_values
 from django_runbook.management import purge_conditions
 from django_runbook.management.clean_command import CleanCommand

@@ -11,7 +11,7 @@ from django.db import Error
 from django_runbook import command_lines, conf
 from django_runbook.exceptions import RunbookError
 from django_runbook.fields import to_db_text
-from django_runbook.journal import display, liveness, unreadable
+from django_runbook.journal import liveness, row_text, unreadable
 from django_runbook.journal.run_search import find_run
 from django_runbook.locks import factory as locks
 from django_runbook.management.clean_command import CleanCommand
@@ -73,9 +73,9 @@ class Command(CleanCommand):
         process_states = liveness.process_states_of(found, self._new_lock)
         shown = [(run, liveness.displayed_status(run, process_states[run.pk])) for run in found]
         if self._is_json:
-            self._write_json([display.as_dict(run, status=status) for run, status in shown])
+            self._write_json([row_text.as_dict(run, status=status) for run, status in shown])
         elif shown:
-            self.stdout.write("\n".join(display.table(shown)))
+            self.stdout.write("\n".join(row_text.table(shown)))
         else:
             self.stdout.write("no runs found")
 
@@ -87,14 +87,14 @@ class Command(CleanCommand):
         status = liveness.displayed_status(run, liveness.process_state_of(run, self._new_lock))
         if self._is_json:
             return self._write_json(
-                display.as_dict(run, status=status, steps=[display.as_dict(step) for step in steps])
+                row_text.as_dict(run, status=status, steps=[row_text.as_dict(step) for step in steps])
             )
-        short = steps.defer(*display.LONG_COLUMNS)
-        for line in display.run_lines(run, status, short.iterator()):
+        short = steps.defer(*row_text.LONG_COLUMNS)
+        for line in row_text.run_lines(run, status, short.iterator()):
             self.stdout.write(line)
         if status in UNFINISHED:
             self.stdout.write(f"\nresume with: {formatting.resume_line(run)}")
-        for line in display.in_doubt_lines(run, status, short.iterator()):
+        for line in row_text.in_doubt_lines(run, status, short.iterator()):
             self.stdout.write(line)
         return None
 
@@ -102,10 +102,10 @@ class Command(CleanCommand):
         if step is None:
             raise CommandError(f"the run has no step {step_id}", returncode=2)
         if self._is_json:
-            self._write_json(display.as_dict(step))
+            self._write_json(row_text.as_dict(step))
         else:
             self.stdout.write(
-                "\n".join((display.step_line(step).strip(), *display.output_lines(step, has_traceback=True)))
+                "\n".join((row_text.step_line(step).strip(), *row_text.output_lines(step, has_traceback=True)))
             )
 
     def _write_json(self, value: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from django_runbook.journal.write_queue import ImmediateWrites, ThreadedWrites
+from tests.patience import PATIENCE_SECONDS
 
 
 def test_a_later_write_is_done_without_another_one() -> None:
@@ -12,7 +13,7 @@ def test_a_later_write_is_done_without_another_one() -> None:
     writes.add(lambda: None)
     writes.wait()
     assert writes.add_later(is_done.set, seconds=0.01)
-    assert is_done.wait(20)
+    assert is_done.wait(PATIENCE_SECONDS)
     writes.close()
 
 

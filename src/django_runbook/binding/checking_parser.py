@@ -1,4 +1,4 @@
-"""Asks the own parser of a command what it makes of argv tokens, without any effect that parsing can have."""
+"""Parses argv tokens with a command's own parser, without side effects, and records which action takes each token."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from typing import Any, Final, NoReturn
 
 from django.db import Error as DatabaseError
 
+from django_runbook import argparse_compat
 from django_runbook.binding.effects import looks_at_files, opens_files
-from django_runbook.binding.texts import Text, has_holes
+from django_runbook.binding.partial_text import PartialText, has_holes
 from django_runbook.exceptions import in_words
 
 _AMBIGUOUS: Final = re.compile(r"ambiguous option: (.*) could match ", re.DOTALL)
@@ -24,7 +25,7 @@ _REFUSED_FLAGS: Final = frozenset(("--settings", "--pythonpath"))
 
 @dataclass(frozen=True, slots=True)
 class Consumption:
-    """An action took these tokens, in this parser; ``is_cut_short`` if argparse left out a value that is two dashes."""
+    """Records the tokens that an action took; ``is_cut_short`` if argparse dropped a value of two dashes."""
 
     action: argparse.Action
     parser: argparse.ArgumentParser
@@ -35,7 +36,7 @@ class Consumption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why the parser would not take the tokens: a message, and the action and the tokens that it is about."""
+    """Describes why the parser refused the tokens: a message, the action, and the indices of the tokens."""
 
     kind: str
     message: str
@@ -44,11 +45,11 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What parsing the tokens gave.
+class ParseOutcome:
+    """Holds the result of parsing tokens.
 
-    ``absent`` is what depends on files that an earlier step may make; ``is_cut`` says that what follows a token
-    cannot be known yet. ``values`` are those that the command would be given, and ``extras`` what nothing has taken.
+    ``absent`` lists refusals that depend on files that an earlier step may create. ``is_cut`` means that the last
+    tokens cannot be checked yet. ``values`` are the parsed values, and ``extras`` the tokens that no action took.
     """
 
     consumptions: tuple[Consumption, ...]
@@ -66,7 +67,7 @@ class _RefusedError(Exception):
 
 
 class _CutError(Exception):
-    """What follows depends on a value or a file that is not known yet."""
+    """Stops a parse whose further tokens depend on an unknown value or file."""
 
 
 @dataclass(slots=True)
@@ -83,9 +84,9 @@ class _State:
 
 
 class CheckingParser:
-    """A parser of a command, made exact and harmless; it can be asked as often as needed.
+    """Wraps the parser of a command: refuses abbreviations, has no side effects, and can parse repeatedly.
 
-    ``parsers`` are those of its sub-commands too. Options begin with one of the ``prefixes``, files that hold arguments
+    ``parsers`` includes the parsers of sub-commands. Options begin with one of the ``prefixes``, files of arguments
     with one of the ``file_prefixes``.
     """
 
@@ -100,42 +101,46 @@ class CheckingParser:
         for one in self.parsers:
             self._adapt(one)
             known = {id(action) for action in self._own_actions}
-            self._own_actions += [action for action in one._actions if id(action) not in known and _tame(action)]
+            self._own_actions += [
+                action
+                for action in argparse_compat.actions_of(one)
+                if id(action) not in known and _neutralise_action(action)
+            ]
         given: Any = parser
         given.parse_known_args = functools.partial(self._parse_known_args, parser.parse_known_args)
 
-    def parse(self, tokens: Sequence[str]) -> Outcome:
-        """Parse the tokens; nothing is printed, opened or ended by it."""
+    def parse(self, tokens: Sequence[str]) -> ParseOutcome:
+        """Parse the tokens without printing, opening files or exiting."""
         self._state = state = _State()
         missing = getattr(self.root, "missing_args_message", None)
         if missing and not tokens:
-            return Outcome((), Refusal(kind="required", message=str(missing)))
+            return ParseOutcome((), Refusal(kind="required", message=str(missing)))
         try:
-            with _fresh(self._own_actions), _silence():
-                refusal = self._attempt([Text(text, place=index) for index, text in enumerate(tokens)])
+            with _restored(self._own_actions), _quiet():
+                refusal = self._attempt([PartialText(text, place=index) for index, text in enumerate(tokens)])
         except _CutError:
-            return Outcome(tuple(state.consumptions), None, is_cut=True)
+            return ParseOutcome(tuple(state.consumptions), None, is_cut=True)
         values = dict(getattr(state.namespace, "__dict__", {}))
-        return Outcome(
+        return ParseOutcome(
             tuple(state.consumptions), refusal, tuple(state.absent), values=values, extras=tuple(state.ignored)
         )
 
     def _attempt(self, tokens: list[str]) -> Refusal | None:
         try:
-            # As `run_from_argv` asks it.
+            # The method that `run_from_argv` calls.
             self._state.namespace = self.root.parse_args(tokens)
         except _RefusedError as error:
             return error.refusal
         except argparse.ArgumentError as error:
-            # Python 3.13 raises for what is missing too; before, only `error` is told of it.
+            # Python 3.13 also raises for missing arguments; older versions only call `error`.
             return self._classify(str(error.message)) if error.argument_name is None else self._of_value(error)
         except SystemExit as error:
             return self._refuse("crash", f"it ended the process with {error.code!r}")
         except (DatabaseError, _CutError):
             raise
-        except Exception as error:  # noqa: BLE001 - a type or an action of the command's own may raise anything
+        except Exception as error:  # noqa: BLE001 - a type or an action of the command may raise anything
             return self._refuse("crash", in_words(error))
-        # A parser that ignores what it does not know would know what is written in short.
+        # A parser that ignores unknown arguments would still accept abbreviations.
         short = tuple(place for place in self._state.ignored if place in self._state.abbreviations.values())
         return Refusal(kind="extra", message="an abbreviation", indices=short) if short else None
 
@@ -144,37 +149,40 @@ class CheckingParser:
         return Refusal(kind=kind, message=message, action=state.current, indices=state.current_indices)
 
     def _adapt(self, parser: argparse.ArgumentParser) -> None:
-        """Replace what argparse asks of the parser; attributes of the instance win over its class."""
+        """Replace methods on the instance of the parser, where argparse finds them before those of its class."""
         given: Any = parser
         given.exit_on_error = False
         given.error = self._error
-        given._read_args_from_files = functools.partial(_read_no_files, parser)
         given.exit = self._exit
-        given._get_option_tuples = functools.partial(self._get_option_tuples, parser._get_option_tuples)
-        given._get_values = functools.partial(self._get_values, parser, parser._get_values)
-        given._get_value = functools.partial(self._get_value, parser._get_value)
-        given._check_value = functools.partial(self._check_value, parser._check_value)
-        given._parse_known_args = functools.partial(self._parse_and_note, parser._parse_known_args)
-        given._match_argument = functools.partial(self._match_argument, parser._match_argument)
+        argparse_compat.override(
+            parser,
+            read_args_from_files=lambda original, tokens: _read_no_files(parser, tokens),
+            get_option_tuples=self._get_option_tuples,
+            get_values=functools.partial(self._get_values, parser),
+            get_value=self._get_value,
+            check_value=self._check_value,
+            parse_known_args=self._parse_and_note,
+            match_argument=self._match_argument,
+        )
 
     def _get_option_tuples(self, original: Callable[[str], list[Any]], text: str) -> list[Any]:
-        """Leave abbreviations out. What is exact and an abbreviation as well stays ambiguous, as in a shell."""
+        """Drop abbreviations. An exact option that is also an abbreviation stays ambiguous, as in a shell."""
         found = original(text)
         if not found or any(text.startswith(one[1]) for one in found):
             return found
-        self._state.abbreviations[str(text)] = text.place if isinstance(text, Text) else -1
-        # An unknown option: with no match at all, argparse takes a text with a space in it for a value.
+        self._state.abbreviations[str(text)] = text.place if isinstance(text, PartialText) else -1
+        # Return an unknown option: without a match, argparse would read an argument with a space as a value.
         return found if len(found) > 1 else [(None, text, *(None for _ in found[0][2:]))]
 
     def _parse_and_note(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Note what is not taken, also for a parser that is asked in a way of its own and ignores it."""
+        """Record the tokens that no action took, even if the parser ignores them."""
         namespace, extras = original(*args, **kwargs)
-        self._state.ignored += [text.place for text in extras if isinstance(text, Text)]
+        self._state.ignored += [text.place for text in extras if isinstance(text, PartialText)]
         return namespace, extras
 
     def _parse_known_args(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         namespace, extras = original(*args, **kwargs)
-        self._state.extras = tuple(text.place for text in extras if isinstance(text, Text))
+        self._state.extras = tuple(text.place for text in extras if isinstance(text, PartialText))
         return namespace, extras
 
     def _error(self, message: str) -> NoReturn:
@@ -204,13 +212,13 @@ class CheckingParser:
         texts: list[str],
     ) -> Any:
         state = self._state
-        indices = tuple(text.place for text in texts if isinstance(text, Text))
+        indices = tuple(text.place for text in texts if isinstance(text, PartialText))
         state.current, state.current_indices = action, indices
         if is_refused(action, is_root=parser is self.root):
             raise _RefusedError(self._refuse("refused", "the option has no meaning in a runbook"))
         if indices or action.option_strings:
             state.consumptions.append(Consumption(action, parser, indices, tuple(texts)))
-        if sub_parsers(action) and texts and has_holes(texts[0]):
+        if argparse_compat.sub_parsers(action) and texts and has_holes(texts[0]):
             raise _CutError
         state.values = []
         has_dashes = "--" in texts
@@ -222,15 +230,15 @@ class CheckingParser:
         return values
 
     def _get_value(self, original: Callable[[argparse.Action, str], Any], action: argparse.Action, text: str) -> Any:
-        if isinstance(text, Text):
+        if isinstance(text, PartialText):
             self._state.current_indices = (text.place,)
         value = self._convert(original, action, text)
-        if isinstance(text, Text):
+        if isinstance(text, PartialText):
             self._state.values.append((value, text.place))
         return value
 
     def _convert(self, original: Callable[[argparse.Action, str], Any], action: argparse.Action, text: str) -> Any:
-        # What has no type stays a Text: a sub-command's parser is handed the rest of the line in this way.
+        # Without a type the PartialText is kept: the parser of a sub-command receives the rest of the line through it.
         opens, looks = self._effects_of(action)
         if action.type is None or opens or has_holes(text):
             return text
@@ -242,12 +250,12 @@ class CheckingParser:
             raise
         except Exception as error:  # noqa: BLE001 - as in _attempt
             message = str(getattr(error, "message", error))
-            places = (text.place,) if isinstance(text, Text) else ()
+            places = (text.place,) if isinstance(text, PartialText) else ()
             self._state.absent.append(Refusal(kind="absent", message=message, action=action, indices=places))
             return text
 
     def _effects_of(self, action: argparse.Action) -> tuple[bool, bool]:
-        """Whether the type of an action opens files, and whether it looks at them."""
+        """Return whether the type of an action opens files, and whether it inspects them."""
         if id(action) not in self._effects:
             self._effects[id(action)] = (opens_files(action.type), looks_at_files(action.type))
         return self._effects[id(action)]
@@ -273,7 +281,7 @@ def _characters(several: Iterable[str | None]) -> str:
 
 
 def walk(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """The parser and those of its sub-commands, each once."""
+    """Yield the parser and the parsers of its sub-commands, each once."""
     seen: set[int] = set()
     waiting = [parser]
     while waiting:
@@ -281,19 +289,16 @@ def walk(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
         if id(one) not in seen:
             seen.add(id(one))
             yield one
-            waiting += [choice for action in one._actions for choice in sub_parsers(action).values()]
-
-
-def sub_parsers(action: argparse.Action) -> dict[str, argparse.ArgumentParser]:
-    """The parsers that a sub-command action chooses from; none for another action."""
-    if not isinstance(action, argparse._SubParsersAction):
-        return {}
-    return {str(name): choice for name, choice in action.choices.items() if hasattr(choice, "_actions")}
+            waiting += [
+                choice
+                for action in argparse_compat.actions_of(one)
+                for choice in argparse_compat.sub_parsers(action).values()
+            ]
 
 
 def is_refused(action: argparse.Action, *, is_root: bool) -> bool:
-    """Whether the option has no meaning in a runbook: it prints and ends, or chooses the project's settings."""
-    if isinstance(action, argparse._HelpAction | argparse._VersionAction):
+    """Return whether an option has no meaning in a runbook: it prints and exits, or selects the settings."""
+    if isinstance(action, argparse_compat.HelpAction | argparse_compat.VersionAction):
         return True
     return is_root and not _REFUSED_FLAGS.isdisjoint(action.option_strings)
 
@@ -305,10 +310,10 @@ def _read_no_files(parser: argparse.ArgumentParser, tokens: list[str]) -> list[s
     return tokens
 
 
-def _tame(action: argparse.Action) -> bool:
-    """Keep an action of the command's own from acting on what is unknown, and from opening files."""
+def _neutralise_action(action: argparse.Action) -> bool:
+    """Keep a custom action from using unknown values and from opening files."""
     own = type(action)
-    if own.__module__ == "argparse" or isinstance(action, argparse._SubParsersAction):
+    if own.__module__ == "argparse" or isinstance(action, argparse_compat.SubParsersAction):
         return False
     is_harmful = opens_files(own.__call__)
 
@@ -324,14 +329,14 @@ def _tame(action: argparse.Action) -> bool:
         else:
             own.__call__(self, parser, namespace, values, option_string)
 
-    # An instance cannot have a __call__ of its own; isinstance and super() see what they saw.
+    # Python looks up __call__ on the class; isinstance and super() still work with a subclass.
     action.__class__ = type(own.__name__, (own,), {"__call__": call, "__module__": own.__module__})
     return True
 
 
 @contextlib.contextmanager
-def _fresh(actions: Sequence[argparse.Action]) -> Iterator[None]:
-    """Undo what actions remember of a parse: each process of a shell begins with a new parser."""
+def _restored(actions: Sequence[argparse.Action]) -> Iterator[None]:
+    """Restore the state of actions after a parse: in a shell, each call has a new parser."""
     kept = [(action, {**vars(action), "default": _copied(action.default)}) for action in actions]
     try:
         yield
@@ -346,6 +351,6 @@ def _copied(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield

@@ -1,4 +1,4 @@
-"""Checks the names of all expressions of a Runbook, each against what is known at its place."""
+"""Walks through a Runbook and checks each expression against the names in scope at its place."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.expressions import Expression, Template
-from django_runbook.document.names import HANDLER_RUN_NAMES, Scope, StepFacts, check, check_condition
 from django_runbook.document.outline import lists_of
-from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Located, Runbook, Step
+from django_runbook.document.reading import ReadFile
+from django_runbook.document.reference_checks import HANDLER_RUN_NAMES, NameScope, StepFacts, check, check_condition
+from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Located, Step
 from django_runbook.results import Role
 
 _ROOTS_OF_PARAMS = ("today", "now", "run")
@@ -17,33 +18,50 @@ _ROOTS_OF_VARS = ("params", "vars", "secrets", "today", "now", "run")
 _ROOTS_OF_STEPS = (*_ROOTS_OF_VARS, "steps")
 
 
-def check_names(runbook: Runbook, *, left_out: str = "") -> Iterator[Diagnostic]:
-    """What the expressions of a file name that is not there."""
-    for param in runbook.params:
+def check_defaults(file: ReadFile) -> Iterator[Diagnostic]:
+    """Check the names in the defaults of parameters."""
+    for param in file.runbook.params:
         if param.default is not None:
-            yield from _check_value(param.default, Scope(roots=_ROOTS_OF_PARAMS))
-    scope = Scope(
+            yield from _check_value(param.default, NameScope(roots=_ROOTS_OF_PARAMS))
+
+
+def check_vars(file: ReadFile) -> Iterator[Diagnostic]:
+    """Check the names in vars: each can refer to the vars before it."""
+    scope = _scope_of(file)
+    names = list(file.runbook.vars)
+    for index, value in enumerate(file.runbook.vars.values()):
+        yield from _check_value(value, replace(scope, vars=tuple(names[:index])))
+
+
+def check_lock_name(file: ReadFile) -> Iterator[Diagnostic]:
+    """Check the names in the name of the runbook's lock."""
+    if file.runbook.lock is not None:
+        yield from check(file.runbook.lock.name, _scope_of(file))
+
+
+def check_steps(file: ReadFile) -> Iterator[Diagnostic]:
+    """Check the names in all steps: each can refer to the steps before it."""
+    block = file.runbook.block
+    walk = _Walk(replace(_scope_of(file), roots=_ROOTS_OF_STEPS), later=set(_ids(block)))
+    yield from walk.block(block)
+
+
+def _scope_of(file: ReadFile) -> NameScope:
+    runbook = file.runbook
+    return NameScope(
         roots=_ROOTS_OF_VARS,
         params={param.name: param.type for param in runbook.params},
+        vars=tuple(runbook.vars),
         secrets=runbook.secrets,
-        left_out=left_out,
+        removed_text=file.removed_text,
     )
-    known: list[str] = []
-    for name, value in runbook.vars.items():
-        yield from _check_value(value, replace(scope, vars=tuple(known)))
-        known.append(name)
-    scope = replace(scope, vars=tuple(known))
-    if runbook.lock is not None:
-        yield from check(runbook.lock.name, scope)
-    walk = _Walk(replace(scope, roots=_ROOTS_OF_STEPS), later=set(_ids(runbook.block)))
-    yield from walk.block(runbook.block)
 
 
 @dataclass(slots=True)
 class _Walk:
-    """Goes through the steps in the order of the file; ``before`` grows as they are passed."""
+    """Walks through the steps in the order of the file; ``before`` holds the steps already passed."""
 
-    scope: Scope
+    scope: NameScope
     later: set[str]
     before: dict[str, StepFacts] = field(default_factory=dict)
     hidden: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -52,7 +70,7 @@ class _Walk:
         yield from self.branches(block.steps) if block.is_parallel else self.steps(block.steps)
         outer = self.scope
         for handlers, names in (
-            # Where nothing has failed there is no step that did.
+            # Without a failure there is no failed step.
             (block.on_success, dict.fromkeys((*outer.run_names, "status"))),
             (block.on_failure, HANDLER_RUN_NAMES),
             (block.finally_, HANDLER_RUN_NAMES),
@@ -62,7 +80,7 @@ class _Walk:
         self.scope = outer
 
     def branches(self, steps: tuple[Step, ...]) -> Iterator[Diagnostic]:
-        """Each branch sees what was before all of them, and itself."""
+        """Check the branches of a parallel group: each sees the steps before the group, and its own."""
         before, hidden, later = dict(self.before), self.hidden, set(self.later)
         after: dict[str, StepFacts] = {}
         hidden_after: dict[str, tuple[str, str]] = {}
@@ -125,11 +143,11 @@ class _Walk:
                 for value in (*step.command, *step.args, *(option.value for option in step.options)):
                     yield from _check_value(value, scope)
         if step.retry is not None and step.retry.until is not None:
-            # Decided after each attempt: what stands in a group has run by then.
+            # Evaluated after each attempt, when the steps of a group have run.
             own = {**self.before, step.id: replace(_facts(step, is_loop=False), is_own=True)}
             yield from check_condition(step.retry.until, replace(self._here(), steps=own))
 
-    def _here(self) -> Scope:
+    def _here(self) -> NameScope:
         return replace(self.scope, steps=self.before, hidden=self.hidden, later_steps=self.later)
 
 
@@ -151,7 +169,7 @@ def _is_without_expressions(step: CommandStep) -> bool:
     )
 
 
-def _check_value(located: Located, scope: Scope) -> Iterator[Diagnostic]:
+def _check_value(located: Located, scope: NameScope) -> Iterator[Diagnostic]:
     value = located.value
     if isinstance(value, Template | Expression):
         yield from check(value, scope)

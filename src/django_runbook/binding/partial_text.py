@@ -1,4 +1,4 @@
-"""Holds texts with holes: what stands in for values that only the run will know."""
+"""Defines strings with holes in place of values that exist only during the run."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Final, Self, SupportsIndex
 _HOLE: Final = "?"
 
 
-class Text(str):
-    """A text that knows which of its characters are holes, whatever argparse cuts out of it.
+class PartialText(str):
+    """Tracks which characters of a string are holes, through all slicing by argparse.
 
-    A hole looks like a question mark and is none: no value of a user or of an expression is of this class, so no data
-    can be taken for one. ``place`` is the number of the token that the text is a part of.
+    A hole is printed as a question mark. Values of users and expressions are never of this class, so a question mark in
+    data is not a hole. ``place`` is the index of the token that contains the string.
     """
 
     __slots__ = ("holes", "place")
@@ -30,7 +30,7 @@ class Text(str):
             return part
         places = range(*key.indices(len(self)))
         holes = tuple(number for number, place in enumerate(places) if place in self.holes)
-        return Text(part, holes=holes, place=self.place)
+        return PartialText(part, holes=holes, place=self.place)
 
     def partition(self, separator: str, /) -> tuple[str, str, str]:
         at = self.find(separator)
@@ -47,32 +47,32 @@ class Text(str):
         return parts
 
 
-# A value of which nothing is known, not even its type: compared by identity.
-UNKNOWN: Final = Text(_HOLE, holes=(0,))
+# A fully unknown value, of unknown type: compared by identity.
+UNKNOWN: Final = PartialText(_HOLE, holes=(0,))
 
 
 def holes_of(text: object) -> tuple[int, ...]:
-    """Return the places of the holes in a text; none in what is not a text."""
-    return text.holes if isinstance(text, Text) else ()
+    """Return the offsets of the holes in a string; empty for any other value."""
+    return text.holes if isinstance(text, PartialText) else ()
 
 
 def has_holes(value: object) -> bool:
-    """Whether a part of a value, or of one of the values in a list, is unknown."""
+    """Return whether a part of a value, or of a value in a list, is unknown."""
     if isinstance(value, list | tuple):
         return any(has_holes(item) for item in value)
     return bool(holes_of(value))
 
 
 def joined(*parts: str) -> str:
-    """Join texts and keep their holes; what has none is a plain text."""
+    """Join strings and keep their holes; without holes, return a plain string."""
     text, holes = "".join(parts), []
     start = 0
     for part in parts:
         holes += [start + hole for hole in holes_of(part)]
         start += len(part)
-    return Text(text, holes=tuple(holes)) if holes else text
+    return PartialText(text, holes=tuple(holes)) if holes else text
 
 
 def plain(text: str) -> str:
-    """Return the text as a plain one, unless it has holes."""
+    """Convert to a plain string, unless it has holes."""
     return text if holes_of(text) else str(text)

@@ -1,4 +1,4 @@
-"""Checks the names of an expression against what may be named at its place, before anything runs."""
+"""Checks every name in an expression against the names in scope at its place."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from django_runbook.document.diagnostics import Diagnostic, suggestion
+from django_runbook.document.diagnostics import Diagnostic, diagnose, suggestion
 from django_runbook.document.expressions import Expression, Reference, Template
 from django_runbook.wording import MAX_NAMES
 
 ROOTS = ("params", "vars", "secrets", "steps", "run", "item", "today", "now")
-# What the ``until`` of a step sees of the step itself, after an attempt that succeeded.
+# The names of its own step that an ``until`` can read, after a successful attempt.
 UNTIL_NAMES = ("id", "status", "exit_code", "attempts", "output")
 STEP_NAMES = ("id", "name", "status", "ignored", "exit_code", "attempts", "error", "output", "results")
 RUN_NAMES = ("id", "name", "file")
 HANDLER_RUN_NAMES = (*RUN_NAMES, "status", "failed_step", "error")
-# What other languages call it.
+# Names from other languages.
 _FOREIGN: Final = {
     "null": 'write "none"',
     "nil": 'write "none"',
@@ -30,7 +30,7 @@ _FOREIGN: Final = {
     "timedelta": "write days(n), hours(n), …",
 }
 _KINDS = {
-    "string": "text",
+    "string": "a string",
     "integer": "a number",
     "number": "a number",
     "boolean": "boolean",
@@ -42,9 +42,9 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFacts:
-    """Describes what an expression can ask of a step: the output of one that captures, the results of a loop.
+    """Describes which names of a step have a value: the output of a capturing step, the results of a loop.
 
-    ``is_own`` marks the step whose ``until`` asks.
+    ``is_own`` marks the step whose own ``until`` is checked.
     """
 
     captures: bool = False
@@ -53,12 +53,12 @@ class StepFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """What can be named. ``params`` gives types; ``steps`` are the earlier ones, ``hidden`` those that cannot be named
-    here, with the reason and the help.
+class NameScope:
+    """Holds the names in scope. ``params`` maps names to types, ``steps`` are the earlier steps, and ``hidden`` maps
+    steps out of scope to the reason and the help.
 
-    ``item_names`` are those of the item, where they are known; ``left_out`` is text that a syntax error hid: a name
-    that stands in it is not called unknown.
+    ``item_names`` are the keys of the loop item if they are known. A name in ``removed_text``, unreadable after
+    a syntax error, is not reported as unknown.
     """
 
     roots: Collection[str] = ROOTS
@@ -70,11 +70,11 @@ class Scope:
     item_names: Collection[str] | None = None
     later_steps: Collection[str] = ()
     run_names: Collection[str] = RUN_NAMES
-    left_out: str = ""
+    removed_text: str = ""
 
 
-def check(value: str | Template | Expression, scope: Scope) -> Iterator[Diagnostic]:
-    """What the names in a value say against it."""
+def check(value: str | Template | Expression, scope: NameScope) -> Iterator[Diagnostic]:
+    """Report each name in a value that is not in scope."""
     if isinstance(value, str):
         return
     for expression in (value,) if isinstance(value, Expression) else value.expressions:
@@ -82,8 +82,8 @@ def check(value: str | Template | Expression, scope: Scope) -> Iterator[Diagnost
             yield from _check_reference(reference, scope)
 
 
-def check_condition(expression: Expression, scope: Scope) -> Iterator[Diagnostic]:
-    """As `check`, and whether the condition can be true or false at all."""
+def check_condition(expression: Expression, scope: NameScope) -> Iterator[Diagnostic]:
+    """Report as `check` does, and also a condition that cannot be a boolean."""
     found = list(check(expression, scope))
     yield from found
     if found:
@@ -93,23 +93,23 @@ def check_condition(expression: Expression, scope: Scope) -> Iterator[Diagnostic
     kind = kinds.kind_other_than_boolean(expression.source, lambda root, name: _kind_of(scope, root, name))
     if kind is not None:
         message = f"the condition is {kind}, not true or false"
-        yield Diagnostic(code="RB310", message=message, span=expression.span, help="compare it with something")
+        yield diagnose("RB310", message=message, span=expression.span, help_text="compare it with a value")
 
 
-def _kind_of(scope: Scope, root: str, name: str) -> str | None:
+def _kind_of(scope: NameScope, root: str, name: str) -> str | None:
     if root == "params" and name:
         return _KINDS.get(scope.params.get(name, ""))
     if root == "secrets" and name:
-        return "text"
+        return "a string"
     if not name:
         return {"today": "a date", "now": "a date and time", "item": None}.get(root, "a mapping")
     return None
 
 
-def _check_reference(reference: Reference, scope: Scope) -> Iterator[Diagnostic]:
+def _check_reference(reference: Reference, scope: NameScope) -> Iterator[Diagnostic]:
     root, path = reference.root, reference.path
     if not root:
-        # What could not be read is reported already.
+        # An unreadable expression is reported already.
         return
     if root == "item" and "item" not in scope.roots:
         help_text = (
@@ -122,7 +122,7 @@ def _check_reference(reference: Reference, scope: Scope) -> Iterator[Diagnostic]
             yield _unknown(reference, f'"{root}" cannot be used here', f"the names here are: {names}")
         else:
             near = suggestion(root, scope.roots)
-            text_hint = "" if path else f"write a text in quotes, as in '{root}'; "
+            text_hint = "" if path else f"quote a string: '{root}'; "
             help_text = _FOREIGN.get(root) or near or f"{text_hint}the names here are: {names}"
             yield _unknown(reference, f'"{root}" is not defined', help_text)
     elif not path:
@@ -136,9 +136,9 @@ def _check_reference(reference: Reference, scope: Scope) -> Iterator[Diagnostic]
         yield from _check_member(reference, known, scope)
 
 
-def _check_member(reference: Reference, known: Collection[str], scope: Scope) -> Iterator[Diagnostic]:
+def _check_member(reference: Reference, known: Collection[str], scope: NameScope) -> Iterator[Diagnostic]:
     root, name = reference.root, reference.path[0]
-    if name in known or (root != "run" and name in scope.left_out):
+    if name in known or (root != "run" and name in scope.removed_text):
         return
     kinds = {"params": "parameter", "vars": "variable", "secrets": "secret", "run": "name in run"}
     listed = _first_names(known) or "none"
@@ -146,32 +146,32 @@ def _check_member(reference: Reference, known: Collection[str], scope: Scope) ->
     yield _unknown(reference, f'there is no {kinds[root]} "{name}"', help_text)
 
 
-def _check_item(reference: Reference, scope: Scope) -> Iterator[Diagnostic]:
+def _check_item(reference: Reference, scope: NameScope) -> Iterator[Diagnostic]:
     if scope.item_names is not None and reference.path[0] not in scope.item_names:
         help_text = suggestion(reference.path[0], scope.item_names) or f"an item has: {', '.join(scope.item_names)}"
         yield _unknown(reference, f'the item has no "{reference.path[0]}"', help_text)
 
 
-def _check_step(reference: Reference, scope: Scope) -> Iterator[Diagnostic]:
+def _check_step(reference: Reference, scope: NameScope) -> Iterator[Diagnostic]:
     step_id = reference.path[0]
     if step_id in scope.steps:
         yield from _check_step_name(reference, scope)
     elif step_id in scope.hidden:
         message, help_text = scope.hidden[step_id]
-        yield Diagnostic(code="RB309", message=message, span=reference.span, help=help_text)
+        yield diagnose("RB309", message=message, span=reference.span, help_text=help_text)
     elif step_id in scope.later_steps:
-        message = f'step "{step_id}" has not run yet at this place'
+        message = f'step "{step_id}" has not run yet here'
         help_text = "move this step after it, or name one of the steps before this one: " + _listed(scope)
-        yield Diagnostic(code="RB307", message=message, span=reference.span, help=help_text)
-    elif step_id not in scope.left_out:
+        yield diagnose("RB307", message=message, span=reference.span, help_text=help_text)
+    elif step_id not in scope.removed_text:
         near = suggestion(step_id, (*scope.steps, *scope.later_steps))
         message = f'there is no step "{step_id}"'
         help_text = f"{near} " if near else ""
         help_text += f"steps before this one: {_listed(scope)}"
-        yield Diagnostic(code="RB306", message=message, span=reference.span, help=help_text)
+        yield diagnose("RB306", message=message, span=reference.span, help_text=help_text)
 
 
-def _check_step_name(reference: Reference, scope: Scope) -> Iterator[Diagnostic]:
+def _check_step_name(reference: Reference, scope: NameScope) -> Iterator[Diagnostic]:
     step_id, names = reference.path[0], reference.path[1:]
     if not names:
         return
@@ -179,18 +179,18 @@ def _check_step_name(reference: Reference, scope: Scope) -> Iterator[Diagnostic]
     known = UNTIL_NAMES if facts.is_own else STEP_NAMES
     if names[0] not in known:
         is_early = names[0] in STEP_NAMES
-        message = f'"until" cannot ask for "{names[0]}" of its own step' if is_early else f'a step has no "{names[0]}"'
+        message = f'"until" cannot read "{names[0]}" of its own step' if is_early else f'a step has no "{names[0]}"'
         near = "" if is_early else suggestion(names[0], known)
-        yield _unknown(reference, message, near or f"it has here: {', '.join(known)}")
+        yield _unknown(reference, message, near or f"choose from {', '.join(known)}")
     elif names[0] == "results" and not facts.is_loop:
         yield _unknown(reference, f'step "{step_id}" has no results', 'only a step with "for_each" has them')
     elif names[0] == "output" and not facts.captures:
         message = f'step "{step_id}" does not capture its output'
         help_text = f'add "capture: text" (or lines, or json) to step "{step_id}"'
-        yield Diagnostic(code="RB308", message=message, span=reference.span, help=help_text)
+        yield diagnose("RB308", message=message, span=reference.span, help_text=help_text)
 
 
-def _listed(scope: Scope) -> str:
+def _listed(scope: NameScope) -> str:
     return _first_names(scope.steps) or "none"
 
 
@@ -200,4 +200,4 @@ def _first_names(names: Collection[str]) -> str:
 
 
 def _unknown(reference: Reference, message: str, help_text: str) -> Diagnostic:
-    return Diagnostic(code="RB305", message=message, span=reference.span, help=help_text)
+    return diagnose("RB305", message=message, span=reference.span, help_text=help_text)

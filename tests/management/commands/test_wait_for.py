@@ -25,8 +25,8 @@ from tests.services import require_postgres
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
     "nothing": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
-    "forgetful": {"BACKEND": "tests.commands.test_wait_for.Forgetful"},
-    "down": {"BACKEND": "tests.commands.test_wait_for.Down"},
+    "forgetful": {"BACKEND": "tests.management.commands.test_wait_for.Forgetful"},
+    "down": {"BACKEND": "tests.management.commands.test_wait_for.Down"},
 }
 
 
@@ -154,6 +154,7 @@ def test_a_server_that_never_responds_does_not_delay_the_timeout(kind: str, add_
             wait_for(kind, "silent", "--timeout=0.1s")
 
 
+@pytest.mark.slow
 def test_a_connection_pool_is_bypassed(add_alias: Any) -> None:
     require_postgres()
     add_alias("pooled", **POSTGRES, OPTIONS={"pool": {"min_size": "what no pool takes"}})
@@ -233,6 +234,7 @@ def test_an_invalid_target_is_refused(words: str, message: str) -> None:
     assert message in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_signal_ends_the_wait(tmp_path: Path) -> None:
     code = "from django.core.management import execute_from_command_line as run\nrun(['manage.py', 'wait_for', 'migrations'])"
     database = {"DJANGO_SETTINGS_MODULE": "tests.state_settings", "STATE_DATABASE": str(tmp_path / "db.sqlite3")}

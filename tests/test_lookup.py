@@ -1,4 +1,4 @@
-"""Tests how a runbook's file is called in reports."""
+"""Tests the label of a file in reports."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.finishing import StepFinisher
 from django_runbook.runner.locking import Locker
 from django_runbook.runner.past import Past
-from tests.runner.support import PATIENCE_SECONDS, run, start, wait_for
+from tests.patience import PATIENCE_SECONDS
+from tests.runner.support import run, start, wait_for
 
 
 def lock_of(name: str) -> Lock:
@@ -183,6 +184,7 @@ def test_wait_ends_after_its_time(tmp_path: Path, name: str) -> None:
     assert told.exit_code == 75
 
 
+@pytest.mark.slow
 def test_a_stop_ends_the_waiting(tmp_path: Path, name: str) -> None:
     lock = lock_of(name)
     assert lock.acquire() is None
@@ -192,7 +194,7 @@ def test_a_stop_ends_the_waiting(tmp_path: Path, name: str) -> None:
         while "lock_awaited" not in process.stdout.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE_SECONDS)
     finally:
         lock.release()
         process.kill()
@@ -200,6 +202,7 @@ def test_a_stop_ends_the_waiting(tmp_path: Path, name: str) -> None:
     assert process.returncode == 143
 
 
+@pytest.mark.slow
 def test_a_step_that_waits_for_its_lock_is_not_run_after_a_stop(tmp_path: Path, name: str) -> None:
     lock = lock_of(name)
     assert lock.acquire() is None
@@ -210,7 +213,7 @@ def test_a_step_that_waits_for_its_lock_is_not_run_after_a_stop(tmp_path: Path, 
         while "lock_awaited" not in process.stdout.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        *_, last = process.communicate(timeout=20)[0].splitlines()
+        *_, last = process.communicate(timeout=PATIENCE_SECONDS)[0].splitlines()
     finally:
         lock.release()
         process.kill()
@@ -249,6 +252,7 @@ def test_what_is_around_a_step_holds_the_lock_for_it_too(tmp_path: Path, name: s
     assert told.exit_code == 0
 
 
+@pytest.mark.slow
 def test_branches_exclude_each_other(tmp_path: Path, name: str) -> None:
     text = f"""
 steps:
@@ -362,6 +366,7 @@ def test_looking_who_has_a_lost_lock_does_not_keep_it() -> None:
     assert lock.is_released
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_run_that_was_killed_is_free(tmp_path: Path, name: str) -> None:
     log = tmp_path / "log"
     process = start(tmp_path, f"lock: {name}\nsteps: [work --how plain --log {log}]")
@@ -386,6 +391,7 @@ steps: [{command: noop, lock: "${{ params.place }}"}]
     assert told.result("noop")["failure"]["message"] == "line 3: the lock has an empty name"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the mark of a process that is at work")
 @pytest.mark.only("isolated")
 def test_a_run_waits_for_the_processes_of_one_that_was_killed(tmp_path: Path, name: str) -> None:

@@ -1,19 +1,19 @@
-"""Defines what the binding of one command is given, and what it gives back."""
+"""Defines the input and the result of binding one command."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, field
 
-from django_runbook.document.diagnostics import Diagnostic, Span
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.runbook import Located, Option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """A token of the command line.
+    """Holds a token of the command line.
 
-    ``written_length`` is the number of characters in front of its first expression; None if it has none.
+    ``written_length`` is the number of characters before its first expression; None without expressions.
     """
 
     text: str
@@ -26,8 +26,8 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Invocation:
-    """What a step gives to its command, with all values known or `UNKNOWN`."""
+class UnboundCommand:
+    """Holds the command line and the arguments of a step; values that exist only during the run are `UNKNOWN`."""
 
     name: str
     name_span: Span
@@ -39,7 +39,7 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """The tokens after the command's name; they mean nothing where a diagnostic is an error."""
+    """Holds the tokens after the name of the command; they are invalid if a diagnostic is an error."""
 
     tokens: tuple[str, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -48,7 +48,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A token with its place; ``kind`` and ``action`` say what it must turn out to be."""
+    """Holds a token with its place; the parser must read it as its ``kind``, for its ``action``."""
 
     text: str
     span: Span
@@ -58,11 +58,11 @@ class Piece:
 
 @dataclass(slots=True)
 class Problems:
-    """Collects what stands against an invocation; ``unknown_flags`` are those of its command line that are reported."""
+    """Collects the diagnostics of a command; ``unknown_flags`` are the flags that are reported already."""
 
-    invocation: Invocation
+    command: UnboundCommand
     found: list[Diagnostic] = field(default_factory=list)
     unknown_flags: list[str] = field(default_factory=list)
 
     def add(self, code: str, message: str, span: Span, help_text: str = "") -> None:
-        self.found.append(Diagnostic(code=code, message=message, span=span, help=help_text))
+        self.found.append(diagnose(code, message=message, span=span, help_text=help_text))

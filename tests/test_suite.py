@@ -1,0 +1,142 @@
+"""Holds the tests to the folders of the package, and their time limits to one variable.
+
+`suite_todo.json` lists the files that still have no module of their name. The list only shrinks: a new file fails, and
+so does one that is listed and gone. UPDATE_SUITE=1 writes it again; read the change.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.conftest import BOTH_WAYS
+
+ROOT: Final = Path(__file__).parent.parent
+TESTS: Final = ROOT / "tests"
+PACKAGE: Final = ROOT / "src" / "django_runbook"
+TODO: Final = TESTS / "suite_todo.json"
+
+# Folders and files that have no module of their name, with what they test instead.
+CROSS_CUTTING: Final = {
+    "browser": "the pages of the admin, in a browser",
+    "example": "the example project",
+    "fuzz": "a whole run and all its reports, with random data",
+    "hosts": "runs inside workers, servers and projects of other people",
+    "interruptions": "the table of interruptions in the documentation",
+    "batch/test_init.py": "the names that a package exports",
+    "binding/test_fidelity.py": "the whole binding, against what manage.py does",
+    "binding/test_properties.py": "the whole binding, with random parsers",
+    "document/test_golden.py": "every diagnostic, by golden files",
+    "document/test_bad_input.py": "any text as a file",
+    "document/test_hostile_data.py": "any data in any expression",
+    "document/evaluation/test_bounds.py": "the limits of every operation",
+    "executors/test_hostile.py": "commands that attack their process",
+    "journal/test_databases.py": "a run and its journal on each database",
+    "journal/test_killing.py": "a run that is killed at any moment and resumed",
+    "journal/test_outages.py": "a run whose database is away",
+    "locks/test_every_backend.py": "the promise that all backends make",
+    "locks/test_pgbouncer.py": "locks through a pooler",
+    "process/test_state.py": "the state that a step leaves to the next",
+    "reporters/test_nasty_text.py": "any text in every reporter",
+    "runner/test_calls.py": "runbooks that run runbooks",
+    "runner/test_data.py": "any data in a run",
+    "runner/test_handlers.py": "what runs after a failure",
+    "runner/test_model.py": "random runbooks, against a model",
+    "runner/test_parallel.py": "timeouts and signals among steps that run together",
+    "runner/test_secrets.py": "secrets in every output",
+    "runner/test_standard_streams.py": "a run without its standard descriptors",
+    "test_commands.py": "the commands, from a shell",
+    "test_design_example.py": "the example of the design",
+    "test_doc_examples.py": "the examples of the documentation",
+    "test_docs.py": "the documentation",
+    "test_house.py": "the imports of the package",
+    "test_language.py": "the language of the package",
+    "test_shape.py": "the sizes and names of the package",
+    "test_suite.py": "the tests",
+}
+
+# What takes a limit in seconds, by position or by keyword.
+_WAITING: Final = {
+    *("acquire", "call", "check_call", "check_output", "communicate", "connect", "create_connection", "from_url"),
+    *("get", "join", "result", "run", "wait"),
+}
+_LIMITS: Final = {"timeout", "connect_timeout", "socket_timeout"}
+
+
+def _has_module(path: Path) -> bool:
+    name = path.stem.removeprefix("test_")
+    module = PACKAGE / path.parent / name
+    return module.with_suffix(".py").exists() or (module / "__init__.py").exists()
+
+
+def test_each_file_of_tests_is_named_for_a_module() -> None:
+    files = sorted(path.relative_to(TESTS) for path in TESTS.rglob("test_*.py"))
+    known = {Path(name) for name in CROSS_CUTTING}
+    found = [str(path) for path in files if not known & {path, *path.parents} and not _has_module(path)]
+    if os.environ.get("UPDATE_SUITE"):
+        TODO.write_text(json.dumps(found, indent=2) + "\n")
+    assert found == json.loads(TODO.read_text())
+
+
+def test_what_is_cross_cutting_is_there_and_has_no_module() -> None:
+    assert [name for name in CROSS_CUTTING if not (TESTS / name).exists() or _has_module(Path(name))] == []
+
+
+def test_the_modules_that_run_both_ways_are_there() -> None:
+    assert [name for name in BOTH_WAYS if not (ROOT / name.replace(".", "/")).with_suffix(".py").exists()] == []
+
+
+def limits(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield the time limits that are written as a number."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.BinOp(left=ast.Call(func=ast.Attribute(attr="monotonic")), op=ast.Add(), right=ast.Constant()):
+                yield node
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="command"))):
+                # It takes what a test gives it.
+                continue
+            case ast.Call(func=ast.Attribute(attr="wait" | "join"), args=[ast.Constant(value=int() | float())]):
+                yield node
+            case ast.Call(func=ast.Attribute(attr=name), keywords=keywords) if name in _WAITING:
+                yield from (
+                    keyword
+                    for keyword in keywords
+                    if keyword.arg in _LIMITS and isinstance(keyword.value, ast.Constant) and keyword.value.value
+                )
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                if "PATIENCE" in name:
+                    yield node
+
+
+@pytest.mark.parametrize(
+    ("text", "is_limit"),
+    [
+        ("deadline = time.monotonic() + 20", True),
+        ("deadline = time.monotonic() + PATIENCE_SECONDS", False),
+        ("process.communicate(timeout=20)", True),
+        ("process.communicate(timeout=scaled(20))", False),
+        ("process.wait(20)", True),
+        ("thread.join(timeout=PATIENCE_SECONDS)", False),
+        ("leaf('c1', timeout=2)", False),
+        ("lock.acquire(timeout=0)", False),
+        ("PATIENCE_SECONDS = 20.0", True),
+    ],
+)
+def test_limits_are_recognized(text: str, *, is_limit: bool) -> None:
+    assert bool(list(limits(ast.parse(text)))) is is_limit
+
+
+def test_each_time_limit_is_scaled_by_the_one_variable() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+        for path in sorted(TESTS.rglob("*.py"))
+        if path != TESTS / "patience.py" and "testapp" not in path.parts
+        for node in limits(ast.parse(path.read_text()))
+    ]
+    assert found == []
