@@ -100,7 +100,7 @@ def failed_run(**columns: Any) -> Run:
     run = new_run(**{**values, **columns})
     rows = Writer(run)
     rows.step("migrate", 0.2, 3.1, argv=["migrate", "--no-input"], output_head="No migrations to apply.")
-    rows.group("data", 3.1, 52.0, name="Take in data")
+    rows.group("data", 3.1, 52.0, name="Load data")
     rows.step("reference_data", 3.2, 6.4, group_ids=["data"], argv=["reference_data", "import", "data"])
     rows.group("import", 6.5, 40.0, group_ids=["data"], kind="loop", name="Import each airport", warnings=["late"])
     for number, (name, begin, end) in enumerate((("EWR", 6.6, 21.0), ("JFK", 6.6, 17.5), ("LGA", 17.6, 39.8)), start=1):
@@ -207,10 +207,10 @@ def running_run(**columns: Any) -> Run:
     run = new_run(**{"status": RUNNING, "started_at": begin, "step_count": 4, **columns})
     rows = Writer(run)
     rows.step("migrate", 0.1, 4.0)
-    rows.group("data", 4.0, None, name="Take in data", status=RUNNING)
+    rows.group("data", 4.0, None, name="Load data", status=RUNNING)
     rows.step(
         "backfill",
-        # Late enough that a page does not receive the previous steps again.
+        # Long enough after the previous step that a page does not receive that one again.
         16.0,
         None,
         name="Backfill delay classes",
