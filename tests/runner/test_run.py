@@ -137,7 +137,7 @@ def test_when_skips_and_says_why(tmp_path: Path) -> None:
 def test_when_that_gives_no_boolean_at_run_time_fails_the_step(tmp_path: Path) -> None:
     told = run(tmp_path, "steps: [{id: one, command: say x, capture: text}, {command: noop, when: steps.one.output}]")
     assert told.statuses["noop"] == "failed"
-    assert "gives text, not true or false" in told.result("noop")["failure"]["message"]
+    assert "gives a string, not true or false" in told.result("noop")["failure"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -289,6 +289,7 @@ steps:
     assert told.result("one")["reason"] == 'when: secrets.TOKEN != "***"'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "step",
     [

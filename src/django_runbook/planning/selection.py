@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from django_runbook.document.diagnostics import suggestion
 from django_runbook.document.outline import Entry
+from django_runbook.document.similar_names import suggestion
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.results import Role
 

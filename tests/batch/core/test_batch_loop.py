@@ -227,6 +227,7 @@ def test_a_commit_that_comes_through_after_all_is_seen_by_the_fence(engine: Engi
     assert engine.problems(10) == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(sqlite: Engine) -> None:
     sqlite.fill(2000)
     with sqlite.connection.cursor() as cursor:

@@ -230,6 +230,7 @@ def test_a_write_that_spoils_the_transaction_is_told_and_leaves_a_connection_tha
         assert write(alias)
 
 
+@pytest.mark.slow
 def test_inside_a_transaction_mariadb_cannot_and_says_so(tmp_path: Path, django_db_blocker: Any) -> None:
     with django_db_blocker.unblock(), alias_on("mariadb", tmp_path) as alias, transaction.atomic(using=alias):
         with pytest.raises(CommandError, match="a transaction is open"):
@@ -237,6 +238,7 @@ def test_inside_a_transaction_mariadb_cannot_and_says_so(tmp_path: Path, django_
         assert write(alias)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sign", [{"DISABLE_SERVER_SIDE_CURSORS": True}, {"OPTIONS": {"pool": True}}], ids=["pooler", "pool"]
 )
