@@ -30,6 +30,15 @@ for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
 BOTH_WAYS = {
     "tests.journal.test_listener",
     "tests.process.test_stopping",
+    "tests.resume.test_changes",
+    "tests.resume.test_choices",
+    "tests.resume.test_in_doubt",
+    "tests.resume.test_loop_items",
+    "tests.resume.test_remaining",
+    "tests.resume.test_resumed_run",
+    "tests.resume.test_rows",
+    "tests.resume.test_secret_outputs",
+    "tests.resume.test_unfinished",
     "tests.runner.test_calls",
     "tests.runner.test_data",
     "tests.runner.test_handlers",
@@ -37,7 +46,6 @@ BOTH_WAYS = {
     "tests.runner.test_loops",
     "tests.runner.test_questions",
     "tests.runner.test_run",
-    "tests.resume.test_all_wip",
 }
 
 

@@ -76,11 +76,7 @@ def test_a_command_that_a_project_has_replaced_is_unknown(monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-<<<<<<< HEAD
 def test_migrate_is_safe_if_the_database_rolls_back_schema_changes() -> None:
-=======
-def test_migrate_is_safe_where_a_migration_is_rolled_back_as_a_whole() -> None:
->>>>>>> h-tests
     migrate = RepeatableCommands().is_safe
     with alias_on("mariadb") as maria, alias_on("postgresql") as postgres:
         for words, is_safe in (
