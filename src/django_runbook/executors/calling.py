@@ -123,6 +123,8 @@ def _attempt(invoke: Callable[[], bool], *, stop: Stop, mask: Mask) -> AttemptRe
         with stop.interruptible():
             is_cut_short = invoke()
     except Stopped as error:
+        # It may have been raised while the end of the command was being noted.
+        stop.end_command()
         return _interrupted(error, stop, mask)
     except BaseException as error:  # noqa: BLE001 - every outcome of a command becomes a result
         if stop.is_ending or stop.was_taken_by_command:

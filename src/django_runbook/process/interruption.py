@@ -11,6 +11,8 @@ from typing import Final
 from django_runbook.process import exits
 
 _CANCEL_SECONDS: Final = 0.6
+# A command that catches the exception gets it again after this time.
+RAISE_AGAIN_SECONDS: Final = 0.2
 
 
 class Shield:
@@ -46,9 +48,17 @@ class Interruption:
         self._exits = exits
         self._raise_at = self._exit_at = math.inf
 
-    @property
-    def is_raise_due(self) -> bool:
-        return self.is_ending and not self.shield_count and time.monotonic() >= self._raise_at
+    def take_raise(self) -> bool:
+        """Return whether to raise in the command now, and delay the next exception.
+
+        Several signals may arrive before the exception has left the command.
+        """
+        now = time.monotonic()
+        is_due = self.is_ending and self.command_began_at is not None and now >= self._raise_at
+        if not is_due or self.shield_count:
+            return False
+        self._raise_at = now + RAISE_AGAIN_SECONDS
+        return True
 
     def begin_command(self, *, request_count: int) -> None:
         self.earlier_request_count = request_count

@@ -20,12 +20,11 @@ from typing import Any, Final, Self
 
 from django_runbook.exceptions import Stopped
 from django_runbook.process import unpatched
-from django_runbook.process.interruption import Interruption, Shield
+from django_runbook.process.interruption import RAISE_AGAIN_SECONDS, Interruption, Shield
 from django_runbook.process.signal_handlers import SignalHandlers
 from django_runbook.process.signal_pipe import SignalPipe
 from django_runbook.process.stop_requests import StopRequests
 
-_WAKE_SECONDS: Final = 0.2
 # Messages to the watcher; no signal has these numbers.
 _END: Final = b"\0"
 _WAKE: Final = b"\xff"
@@ -202,7 +201,7 @@ class Stop(StopRequests):
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._is_handled = True
-        if self._interruption.is_raise_due:
+        if self._interruption.take_raise():
             raise Stopped(f"ended by {self.signal_name}")
 
     def _start_watcher(self, pipe: SignalPipe) -> None:
@@ -228,7 +227,7 @@ class Stop(StopRequests):
         if not self.is_requested:
             return None
         if self.is_ending:
-            return _WAKE_SECONDS
+            return RAISE_AGAIN_SECONDS
         since = self._interruption.command_began_at
         starts = [since] if since is not None else []
         if not self._is_immediate_reported:
