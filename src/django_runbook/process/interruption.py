@@ -49,9 +49,9 @@ class Interruption:
         self._raise_at = self._exit_at = math.inf
 
     def take_raise(self) -> bool:
-        """Return whether to raise in the command now; the next time is later, so that the exception can end it first.
+        """Return whether to raise in the command now, and delay the next exception.
 
-        Each signal asks, and several may come while the exception is on its way out of the command.
+        Several signals may arrive before the exception has left the command.
         """
         now = time.monotonic()
         is_due = self.is_ending and self.command_began_at is not None and now >= self._raise_at
