@@ -70,12 +70,19 @@ def pytest_runtest_setup() -> None:
     slowness.noted.clear()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    # Not before: the first test sets up what all others share.
+    slowness.start_clock()
+
+
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
-    """Fail a test that started a process, or connected to a service, and is not marked as slow."""
+    """Fail a test that is slow, and not marked as such."""
     yield
-    if slowness.noted and item.get_closest_marker("slow") is None:
-        pytest.fail(f"it is not marked as slow: {', '.join(sorted(set(slowness.noted)))}", pytrace=False)
+    reasons = slowness.reasons()
+    if reasons and item.get_closest_marker("slow") is None:
+        pytest.fail(f"it is not marked as slow: {', '.join(reasons)}", pytrace=False)
 
 
 @pytest.fixture(autouse=True)

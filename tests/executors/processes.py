@@ -9,8 +9,8 @@ from pathlib import Path
 
 
 def living() -> dict[int, tuple[int, int, str]]:
-    """Each process that lives, with its parent, its group and its name."""
-    # -w -w: whole command lines, by which a test may know them.
+    """Return each living process with its parent, group and name."""
+    # -w -w: complete command lines, by which tests identify processes.
     listing = subprocess.run(
         ["ps", "-A", "-w", "-w", "-o", "pid=,ppid=,pgid=,state=,args="], stdout=subprocess.PIPE, text=True, check=True
     )
@@ -23,17 +23,17 @@ def living() -> dict[int, tuple[int, int, str]]:
 
 
 def of_groups(groups: set[int]) -> set[int]:
-    """The processes in these groups, and those that have one of these numbers."""
+    """Return the processes in these groups, and those with these numbers."""
     return {pid for pid, (_, group, _) in living().items() if group in groups or pid in groups}
 
 
 def marked(mark: str) -> list[str]:
-    """The programs that live and have this text in their environment, and those that they forked."""
+    """Return the living processes with this text in their environment, and those that they forked."""
     if not Path("/proc/self/environ").exists():
         return [name for parent, _, name in living().values() if parent == os.getpid() and not name.startswith("ps ")]
     found = []
     for folder in Path("/proc").iterdir():
-        # A process that has ended has no file any more, and a zombie an empty one.
+        # An ended process has no file any more, and a zombie has an empty one.
         with contextlib.suppress(OSError):
             is_other = folder.name.isdigit() and folder.name != str(os.getpid())
             if is_other and mark.encode() in (folder / "environ").read_bytes():
@@ -42,7 +42,7 @@ def marked(mark: str) -> list[str]:
 
 
 def held_locks() -> list[str]:
-    """The lock files that this process has open."""
+    """Return the lock files that this process has open."""
     found = []
     for descriptor in Path("/dev/fd").iterdir():
         with contextlib.suppress(OSError):

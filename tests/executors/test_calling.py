@@ -1,4 +1,4 @@
-"""Calls commands of every kind as manage.py calls them: with a parser, with one of their own, made with django-click."""
+"""Calls commands as manage.py does: with Django's parser, with their own, or made with django-click."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.testapp.parsing import RECEIVED
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Add a command for the time of a test."""
+    """Add a command during a test."""
     return lambda command: monkeypatch.setitem(get_commands(), "made_here", command)
 
 
 class Streams(BaseCommand):
-    """Has options with the names that `BaseCommand.execute` and a runbook have uses of their own for."""
+    """Has options whose names `BaseCommand.execute` and runbooks also use."""
 
     requires_system_checks = ()
 
@@ -37,7 +37,7 @@ class Streams(BaseCommand):
 
 
 class Wrapping(BaseCommand):
-    """Reads its command line by itself, as commands of multi-tenant packages do."""
+    """Parses its command line itself, as commands of multi-tenant packages do."""
 
     requires_system_checks = ()
 
@@ -66,7 +66,7 @@ def test_a_command_that_reads_its_command_line_is_left_to_it(install: Any) -> No
     assert RECEIVED == [(("manage.py", "made_here", "tenant", "--unknown", "x"), {})]
 
 
-def test_its_error_is_that_of_the_command(install: Any) -> None:
+def test_the_error_of_such_a_command_is_raised(install: Any) -> None:
     install(Wrapping())
     failure = called("made_here", ["bad"]).failure
     assert failure is not None
@@ -74,14 +74,14 @@ def test_its_error_is_that_of_the_command(install: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_it_leaves_the_transaction_of_its_caller_open(install: Any) -> None:
+def test_such_a_command_leaves_the_transaction_of_its_caller_open(install: Any) -> None:
     install(Wrapping())
     called("made_here", ["bad"])
     assert connection.is_usable()
     assert "close" not in vars(connection._connections[connection._alias])  # type: ignore[attr-defined]
 
 
-def test_options_of_such_a_command_are_spelled_by_its_parser() -> None:
+def test_options_of_such_a_command_are_formatted_for_its_parser() -> None:
     planned, (warning,) = bound({"command": "parse_own_argv north", "options": {"live": False, "other": 3}})
     assert (warning.code, warning.severity) == ("RB421", "warning")
     assert planned.binding.tokens == ("north", "--no-live", "--other=3")

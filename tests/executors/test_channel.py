@@ -1,4 +1,4 @@
-"""Messages over a pair of sockets: whole or not at all, and only over a descriptor that is ours."""
+"""Sends messages over a pair of sockets: completely or not at all, and only over our own descriptor."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def pair() -> Iterator[tuple[Channel, Channel, socket]]:
 Pair = tuple[Channel, Channel, socket]
 
 
-def test_messages_come_in_their_order_also_long_ones(pair: Pair) -> None:
+def test_messages_arrive_in_order_even_long_ones(pair: Pair) -> None:
     first, second, _ = pair
     sent = [StartFailed(reason="x" * length) for length in (0, 1, 3_000_000, 2)]
 
@@ -41,21 +41,21 @@ def test_messages_come_in_their_order_also_long_ones(pair: Pair) -> None:
     thread.join()
 
 
-def test_half_a_message_holds_up_nobody(pair: Pair) -> None:
+def test_half_a_message_does_not_block(pair: Pair) -> None:
     _, second, raw = pair
     raw.send(struct.pack("!Q", 100) + b"half")
     assert list(second.receive_waiting()) == []
     assert list(second.receive_waiting()) == []
 
 
-def test_what_is_no_message_is_passed_over(pair: Pair) -> None:
+def test_other_data_is_ignored(pair: Pair) -> None:
     first, second, raw = pair
     raw.send(struct.pack("!Q", 4) + b"oops")
     first.send(StopRequest(number=15))
     assert list(second.receive_waiting()) == [StopRequest(number=15)]
 
 
-def test_the_end_comes_after_the_last_message(pair: Pair) -> None:
+def test_the_end_follows_the_last_message(pair: Pair) -> None:
     first, second, _ = pair
     first.send(StopRequest(number=15))
     first.close()
@@ -64,14 +64,14 @@ def test_the_end_comes_after_the_last_message(pair: Pair) -> None:
         second.receive()
 
 
-def test_whoever_sends_to_nobody_is_told(pair: Pair) -> None:
+def test_sending_to_a_closed_end_raises(pair: Pair) -> None:
     first, second, _ = pair
     second.close()
     with pytest.raises(OSError, match="Broken pipe"):
         first.send(StopRequest(number=15))
 
 
-def test_nothing_is_written_to_a_file_that_took_our_descriptor(pair: Pair, tmp_path: Path) -> None:
+def test_nothing_is_written_to_a_file_with_our_former_descriptor(pair: Pair, tmp_path: Path) -> None:
     first, _, raw = pair
     path = tmp_path / "mine"
     with path.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Tries the escalation by value: which step is due, and what is sent, also where there is no process yet."""
+"""Tries the escalation by value: due measures, sent messages and signals, with and without a process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PID, KEEPER = 4242, 4243
 
 
 class Scene:
-    """A escalation with what it is given and what it sends."""
+    """Records what an escalation sends."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sent: list[signal.Signals] = []
@@ -44,7 +44,7 @@ class Scene:
         return Escalation(self.ours, bounds)
 
     @property
-    def told(self) -> list[object]:
+    def messages(self) -> list[object]:
         try:
             return list(self.theirs.receive_waiting())
         except EOFError:
@@ -63,23 +63,23 @@ def test_nothing_is_sent_while_nothing_is_due(scene: Scene) -> None:
     escalation = scene.escalation()
     escalation.attach(PID, keeper_pid=KEEPER)
     escalation.advance()
-    assert (escalation.cause, scene.sent, scene.told) == (None, [], [])
+    assert (escalation.cause, scene.sent, scene.messages) == (None, [], [])
 
 
-def test_a_stop_is_stop_requested_once_and_ends_nobody(scene: Scene) -> None:
+def test_a_stop_is_requested_once_and_ends_nothing(scene: Scene) -> None:
     escalation = scene.escalation()
     escalation.attach(PID, keeper_pid=KEEPER)
     scene.stop.request()
     escalation.advance()
     escalation.advance()
-    assert (escalation.cause, scene.sent, scene.told) == (None, [], [messages.StopRequest(number=signal.SIGTERM)])
+    assert (escalation.cause, scene.sent, scene.messages) == (None, [], [messages.StopRequest(number=signal.SIGTERM)])
 
 
-def test_after_the_deadline_comes_sigterm_and_after_the_grace_sigkill(scene: Scene) -> None:
+def test_sigterm_follows_the_deadline_and_sigkill_the_grace_period(scene: Scene) -> None:
     escalation = scene.escalation(is_over=True, grace_seconds=0.0)
     escalation.attach(PID, keeper_pid=KEEPER)
     escalation.advance()
-    assert (escalation.cause, scene.sent, scene.told) == (
+    assert (escalation.cause, scene.sent, scene.messages) == (
         Cause.TIMEOUT,
         [signal.SIGTERM],
         [messages.EndRequest(number=signal.SIGTERM, is_forced=False)],
@@ -89,7 +89,7 @@ def test_after_the_deadline_comes_sigterm_and_after_the_grace_sigkill(scene: Sce
     assert scene.sent == [signal.SIGTERM, signal.SIGKILL]
 
 
-def test_what_watches_over_a_killed_process_is_continued_if_somebody_halted_it(scene: Scene) -> None:
+def test_a_suspended_keeper_of_a_killed_process_is_continued(scene: Scene) -> None:
     escalation = scene.escalation(is_over=True)
     escalation.attach(PID, keeper_pid=KEEPER)
     escalation.advance()
@@ -98,7 +98,7 @@ def test_what_watches_over_a_killed_process_is_continued_if_somebody_halted_it(s
     assert scene.sent_to_keeper == [signal.SIGCONT]
 
 
-def test_a_process_is_killed_once_and_given_up_some_time_later(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_is_killed_once_and_given_up_later(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.monotonic()
     escalation = scene.escalation()
     escalation.attach(PID, keeper_pid=KEEPER)
@@ -118,19 +118,22 @@ def test_within_the_grace_there_is_no_sigkill(scene: Scene) -> None:
     assert scene.sent == [signal.SIGTERM]
 
 
-def test_a_command_that_listens_is_asked_before_it_is_ended(scene: Scene) -> None:
+def test_a_listening_command_is_asked_to_stop_before_it_is_ended(scene: Scene) -> None:
     escalation = scene.escalation(is_over=True, grace_seconds=0.2)
     escalation.attach(PID, keeper_pid=KEEPER)
     escalation.start_clock(is_listening=True)
     escalation.advance()
-    assert (escalation.cause, scene.sent, scene.told) == (
+    assert (escalation.cause, scene.sent, scene.messages) == (
         Cause.TIMEOUT,
         [],
         [messages.StopRequest(number=signal.SIGTERM)],
     )
     time.sleep(0.16)
     escalation.advance()
-    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.EndRequest(number=signal.SIGTERM, is_forced=True)])
+    assert (scene.sent, scene.messages) == (
+        [signal.SIGTERM],
+        [messages.EndRequest(number=signal.SIGTERM, is_forced=True)],
+    )
     time.sleep(0.05)
     escalation.advance()
     assert scene.sent == [signal.SIGTERM, signal.SIGKILL]
@@ -143,7 +146,7 @@ def test_a_command_that_handles_sigterm_has_most_of_the_grace_before_it_is_force
     time.sleep(0.16)
     escalation.advance()
     ends = [messages.EndRequest(number=signal.SIGTERM, is_forced=is_forced) for is_forced in (False, True)]
-    assert (scene.sent, scene.told) == ([signal.SIGTERM], ends)
+    assert (scene.sent, scene.messages) == ([signal.SIGTERM], ends)
 
 
 def test_a_canceled_branch_ends_its_command(scene: Scene) -> None:
@@ -173,7 +176,10 @@ def test_a_second_request_ends_the_command_with_the_signal_that_came(scene: Scen
     scene.stop.request(signal.SIGINT)
     scene.stop.end()
     escalation.advance()
-    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.EndRequest(number=signal.SIGINT, is_forced=True)])
+    assert (scene.sent, scene.messages) == (
+        [signal.SIGTERM],
+        [messages.EndRequest(number=signal.SIGINT, is_forced=True)],
+    )
 
 
 def test_a_process_that_does_not_end_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,15 +191,18 @@ def test_a_process_that_does_not_end_is_given_up(scene: Scene, monkeypatch: pyte
     assert escalation.is_at_end
 
 
-def test_what_was_due_before_there_was_a_process_it_gets_as_soon_as_it_is_there(scene: Scene) -> None:
+def test_measures_due_before_the_process_exists_are_taken_when_it_does(scene: Scene) -> None:
     escalation = scene.escalation(is_over=True)
     escalation.advance()
-    assert (scene.sent, scene.told) == ([], [])
+    assert (scene.sent, scene.messages) == ([], [])
     escalation.attach(PID, keeper_pid=KEEPER)
-    assert (scene.sent, scene.told) == ([signal.SIGTERM], [messages.EndRequest(number=signal.SIGTERM, is_forced=False)])
+    assert (scene.sent, scene.messages) == (
+        [signal.SIGTERM],
+        [messages.EndRequest(number=signal.SIGTERM, is_forced=False)],
+    )
 
 
-def test_the_last_rung_without_a_process_is_the_end(scene: Scene) -> None:
+def test_the_last_measure_without_a_process_is_the_end(scene: Scene) -> None:
     escalation = scene.escalation(is_over=True, grace_seconds=0.0)
     escalation.advance()
     assert not escalation.is_at_end
@@ -201,9 +210,7 @@ def test_the_last_rung_without_a_process_is_the_end(scene: Scene) -> None:
     assert escalation.is_at_end
 
 
-def test_a_process_without_a_group_of_its_own_is_signalled_by_its_number(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_without_a_group_is_signaled_by_its_pid(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_group(pid: int, number: signal.Signals) -> None:
         raise ProcessLookupError
 

@@ -1,4 +1,4 @@
-"""Commands that take apart what their process stands on: the run goes on, and says what it knows."""
+"""Tries commands that damage their own process: the run continues, and reports the cause."""
 
 from __future__ import annotations
 
@@ -29,65 +29,65 @@ pytestmark = pytest.mark.slow
         ("register_exit", ["at exit"]),
     ],
 )
-def test_what_a_process_can_do_by_itself_a_step_can_do(tmp_path: Path, how: str, lines: list[str]) -> None:
-    told = isolated(tmp_path, f"attack {how}")
-    assert told.statuses == {"it": "succeeded"}, told.result("it")
-    assert sorted(told.output("it")) == lines
+def test_a_step_can_do_what_a_process_can_do(tmp_path: Path, how: str, lines: list[str]) -> None:
+    report = isolated(tmp_path, f"attack {how}")
+    assert report.statuses == {"it": "succeeded"}, report.result("it")
+    assert sorted(report.output("it")) == lines
 
 
-def test_a_copy_that_fails_is_not_the_command(tmp_path: Path) -> None:
-    told = isolated(tmp_path, "attack fork_and_raise")
-    assert told.statuses == {"it": "succeeded"}, told.result("it")
-    assert "the command returns" in told.output("it")
-    assert "ValueError: of the copy" in told.output("it")
+def test_a_failing_fork_of_the_command_is_not_the_command(tmp_path: Path) -> None:
+    report = isolated(tmp_path, "attack fork_and_raise")
+    assert report.statuses == {"it": "succeeded"}, report.result("it")
+    assert "the command returns" in report.output("it")
+    assert "ValueError: of the copy" in report.output("it")
 
 
 @pytest.mark.parametrize("how", ["close_descriptors", "close_all_descriptors", "overwrite_descriptors"])
-def test_a_command_without_its_descriptors_fails_and_says_why(
+def test_a_command_that_closed_its_descriptors_fails_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    told = isolated(tmp_path, f"attack {how}", more="  - {command: say hello, isolate: true}\nfail_fast: false\n")
-    assert told.statuses == {"it": "failed", "say": "succeeded"}
-    assert "closed the connection to its run" in failure(told)[2]
+    report = isolated(tmp_path, f"attack {how}", more="  - {command: say hello, isolate: true}\nfail_fast: false\n")
+    assert report.statuses == {"it": "failed", "say": "succeeded"}
+    assert "closed the connection to its run" in failure(report)[2]
     if how == "overwrite_descriptors":
-        # What is ours never reaches a file of the command.
+        # Our output never reaches a file of the command.
         assert (tmp_path / "mine").read_bytes() == b""
 
 
 @pytest.mark.parametrize(("how", "status"), [("write_garbage", "failed"), ("write_unreadable", "succeeded")])
-def test_what_is_no_message_ends_nothing_but_the_step(tmp_path: Path, how: str, status: str) -> None:
-    told = isolated(tmp_path, f"attack {how}", more="  - say hello\nfail_fast: false\n")
-    assert told.statuses == {"it": status, "say": "succeeded"}
+def test_invalid_messages_end_only_the_step(tmp_path: Path, how: str, status: str) -> None:
+    report = isolated(tmp_path, f"attack {how}", more="  - say hello\nfail_fast: false\n")
+    assert report.statuses == {"it": status, "say": "succeeded"}
 
 
 @pytest.mark.usefixtures("fresh_interpreter")
-def test_a_program_is_given_no_descriptor_of_ours(tmp_path: Path) -> None:
+def test_a_program_inherits_no_descriptor_of_ours(tmp_path: Path) -> None:
     (line,) = isolated(tmp_path, "attack show_descriptors").output("it")
-    # The one that lists them has one more, for the folder.
+    # Listing them needs one more descriptor, for the folder.
     assert line.split() == ["0", "1", "2", "3"]
 
 
 def test_huge_arguments_arrive(tmp_path: Path) -> None:
     word = "x" * 1_000_000
     text = f"vars: {{word: {word}}}\nsteps: [{{command: say, args: ['${{{{ vars.word }}}}'], isolate: true}}]"
-    told = run(tmp_path, text)
-    assert told.statuses == {"say": "succeeded"}
-    assert "".join(told.output("say")) == word
+    report = run(tmp_path, text)
+    assert report.statuses == {"say": "succeeded"}
+    assert "".join(report.output("say")) == word
 
 
-# System checks may ask the database, by a connection of the thread's own.
+# System checks may query the database, through a connection of the thread.
 @pytest.mark.django_db(transaction=True)
 def test_a_run_in_another_thread_isolates_too(tmp_path: Path) -> None:
-    told: list[Told] = []
-    thread = threading.Thread(target=lambda: told.append(isolated(tmp_path, "say hello")))
+    reports: list[Told] = []
+    thread = threading.Thread(target=lambda: reports.append(isolated(tmp_path, "say hello")))
     thread.start()
     thread.join()
-    assert told[0].output("it") == ["hello"]
+    assert reports[0].output("it") == ["hello"]
 
 
 def manage(directory: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    """Run the command `attack show_surroundings` by a manage.py, from another directory."""
+    """Run the command `attack show_surroundings` through manage.py, from another directory."""
     (directory / "hacks").mkdir()
     (directory / "hacks" / "own_settings.py").write_text("from tests.settings import *\n")
     (directory / "manage.py").write_text(
@@ -130,6 +130,6 @@ def test_the_process_is_one_of_the_same_interpreter_with_the_same_modules(tmp_pa
 @pytest.mark.usefixtures("fresh_interpreter")
 def test_a_project_that_cannot_be_set_up_again_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.no_such_settings")
-    told = isolated(tmp_path, "noop")
-    assert told.statuses == {"it": "failed"}
-    assert "No module named 'tests.no_such_settings'" in failure(told)[2]
+    report = isolated(tmp_path, "noop")
+    assert report.statuses == {"it": "failed"}
+    assert "No module named 'tests.no_such_settings'" in failure(report)[2]

@@ -1,4 +1,4 @@
-"""How often the system ended a process for want of memory, from what it tells of that."""
+"""Reads the counts of the out-of-memory killer."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from django_runbook.executors import oom
 from tests.executors.test_process import failure, isolated
 
 
-def test_the_counts_are_read_where_the_system_tells_them(tmp_path: Path) -> None:
+def test_the_counts_of_the_system_are_read(tmp_path: Path) -> None:
     container, system = tmp_path / "memory.events", tmp_path / "vmstat"
     container.write_text("low 0\noom 7\noom_kill 2\noom_group_kill 9\n")
     system.write_text("nr_free_pages 1\noom_kill 31\n")
     assert oom.kill_counts((container, system)) == (2, 31)
 
 
-def test_what_the_system_does_not_tell_is_zero(tmp_path: Path) -> None:
+def test_an_unknown_count_is_zero(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.write_text("")
     assert oom.kill_counts((tmp_path / "none", empty)) == (0, 0)
 
 
 @pytest.mark.slow
-def test_a_kill_for_want_of_memory_is_told_from_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_by_the_out_of_memory_killer_is_distinguished_from_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counts = iter([(0, 4), (1, 5)])
     monkeypatch.setattr(oom, "kill_counts", lambda: next(counts))
-    told = isolated(tmp_path, "crash kill")
+    report = isolated(tmp_path, "crash kill")
     text = "the system ended its process (SIGKILL): there was not enough memory"
-    assert failure(told) == ("MemoryError", 137, text)
+    assert failure(report) == ("MemoryError", 137, text)

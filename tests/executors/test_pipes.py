@@ -1,4 +1,4 @@
-"""A pipe to lines: whole, in order and masked, however the bytes come."""
+"""Reads lines from pipes: complete, in order and masked, however the bytes arrive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECRET = "hunter-2000"
 
 
 class Pipe:
-    """A pipe, of which each piece that is written is read at once."""
+    """Reads each piece immediately after it was written."""
 
     def __init__(self) -> None:
         read, self._write = os.pipe()
@@ -43,7 +43,7 @@ def pipe() -> Iterator[Pipe]:
     one.reader.close()
 
 
-def test_lines_are_handed_on_as_soon_as_they_are_full(pipe: Pipe) -> None:
+def test_lines_are_passed_on_as_soon_as_they_are_complete(pipe: Pipe) -> None:
     pipe.write(b"first\nsec")
     assert pipe.lines == ["first"]
     pipe.write(b"ond\n")
@@ -65,7 +65,7 @@ def test_a_character_in_two_pieces_is_one_character(pipe: Pipe) -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, len(SECRET)))
-def test_a_long_line_is_never_cut_within_a_secret(pipe: Pipe, cut: int) -> None:
+def test_a_long_line_is_never_split_inside_a_secret(pipe: Pipe, cut: int) -> None:
     pipe.write(b"z" * (128 * 1024 - cut))
     pipe.write(SECRET[:cut].encode())
     pipe.write(SECRET[cut:].encode() + b"z" * 200_000)

@@ -1,4 +1,4 @@
-"""The process that forks: nothing that it made outlives the run, in whatever way the run or it is ended."""
+"""Kills runs and their fork servers: no process outlives the run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.runner.support import environ, start, wait_for
 
 pytestmark = pytest.mark.slow
 
-# The first step starts the server, so that the time of the second is its own.
+# The first step starts the server, so that the second step has its full time.
 STEPS = """
 steps:
   - {{command: noop, isolate: true}}
@@ -34,7 +34,7 @@ fail_fast: false
 
 
 class Run:
-    """A run whose step has started processes of its own."""
+    """Starts a run whose step starts further processes."""
 
     def __init__(self, directory: Path) -> None:
         self.log = directory / "log"
@@ -47,7 +47,7 @@ class Run:
         self.process = start(self._directory, text, "--format", "plain", environ={"STOP_TIMEOUT": "1.5"})
         wait_for(self.log, " ")
         self.group, _, self.server = map(int, self.log.read_text().split())
-        # Where the command leaves at once, so may its server.
+        # If the command exits immediately, its server may have ended too.
         assert then == "leave" or self.server in of_groups({self.group, self.server})
 
     def kill(self) -> None:
@@ -100,7 +100,7 @@ def test_a_killed_run_leaves_no_process(run: Run, child: str, then: str) -> None
     run.wait_until_gone()
 
 
-def test_a_run_that_was_killed_while_the_server_is_halted_leaves_no_process_that_works(run: Run) -> None:
+def test_a_run_killed_while_its_server_is_suspended_leaves_no_running_process(run: Run) -> None:
     run.start("plain", "wait")
     os.kill(run.server, signal.SIGSTOP)
     run.kill()
@@ -110,31 +110,31 @@ def test_a_run_that_was_killed_while_the_server_is_halted_leaves_no_process_that
 
 
 @pytest.mark.parametrize("then", ["wait", "ignore", "halt"])
-def test_a_killed_server_fails_its_step_and_the_next_has_another(run: Run, then: str) -> None:
+def test_a_killed_server_fails_its_step_and_is_replaced(run: Run, then: str) -> None:
     run.start("stubborn", then)
     os.kill(run.server, signal.SIGKILL)
-    code, told = run.end()
+    code, output = run.end()
     assert code == 1
-    assert "it was ended because the process that watches over it was killed" in told
-    assert "ok       say" in told
+    assert "it was ended because the process that watches over it was killed" in output
+    assert "ok       say" in output
     run.wait_until_gone()
 
 
 @pytest.mark.parametrize("child", ["plain", "stubborn", "double", "session"])
-def test_what_a_command_leaves_behind_is_ended_and_named(run: Run, child: str) -> None:
+def test_remaining_processes_of_a_command_are_ended_and_named(run: Run, child: str) -> None:
     run.start(child, "leave")
-    code, told = run.end()
-    assert code == 0, told
-    assert "a process that it had started and left behind" in told
+    code, output = run.end()
+    assert code == 0, output
+    assert "a process that it started was still running, and ended: " in output
     assert not of_groups({run.group, run.server})
 
 
 @pytest.mark.parametrize(("child", "then"), [("plain", "hold_gil"), ("stubborn", "halt")])
 def test_a_timeout_ends_what_the_command_started(run: Run, child: str, then: str) -> None:
     run.start(child, then, more=", timeout: 1s")
-    code, told = run.end()
+    code, output = run.end()
     assert code == 1
-    assert "SIGKILL ended it, after SIGTERM" in told
+    assert "SIGKILL ended it, after SIGTERM" in output
     assert not of_groups({run.group, run.server})
 
 
@@ -167,7 +167,7 @@ def test_processes_are_found_where_the_kernel_lists_no_children(monkeypatch: pyt
         child.wait()
 
 
-def test_the_end_of_a_step_is_found_without_waitid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_a_step_is_detected_without_waitid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "waitid")
     assert failure(isolated(tmp_path, "crash leave_with_7"))[1] == 7
 
@@ -175,10 +175,10 @@ def test_the_end_of_a_step_is_found_without_waitid(tmp_path: Path, monkeypatch: 
 def test_a_signal_that_the_run_blocks_is_not_blocked_in_the_server(tmp_path: Path) -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTERM})
     try:
-        told = isolated(tmp_path, "crash leave_with_7")
+        report = isolated(tmp_path, "crash leave_with_7")
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    assert failure(told)[1] == 7
+    assert failure(report)[1] == 7
 
 
 def test_a_server_that_cannot_fork_fails_the_step_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,9 +191,9 @@ def test_a_server_that_cannot_fork_fails_the_step_only(tmp_path: Path, monkeypat
         raise BlockingIOError(11, "no more")
 
     monkeypatch.setattr(os, "fork", fork_once)
-    told = isolated(tmp_path, "noop", more="  - {command: say hello, isolate: true}\nfail_fast: false\n")
-    assert told.statuses == {"it": "failed", "say": "succeeded"}
-    assert failure(told)[2] == "a process of its own could not be made: no more"
+    report = isolated(tmp_path, "noop", more="  - {command: say hello, isolate: true}\nfail_fast: false\n")
+    assert report.statuses == {"it": "failed", "say": "succeeded"}
+    assert failure(report)[2] == "the subprocess could not be started: no more"
 
 
 @pytest.mark.parametrize(
@@ -218,18 +218,18 @@ def test_a_run_without_free_descriptors_fails_with_the_cause(tmp_path: Path, cou
     assert "Traceback" not in done.stderr
 
 
-def test_a_step_whose_server_dies_before_it_takes_the_call_runs_on_another_one(
+def test_a_step_whose_server_dies_before_the_call_runs_on_another_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spawn, requests = Spawner.spawn, itertools.count()
 
     def lose_first(self: Spawner, *args: Any, **options: Any) -> None:
-        # A server that was just killed still takes the request, and its end closes what came with it.
+        # A server that was just killed may accept the request, and its end closes the descriptors.
         if next(requests):
             spawn(self, *args, **options)
 
     monkeypatch.setattr(Spawner, "spawn", lose_first)
-    told = isolated(tmp_path, "say hello")
-    assert told.statuses == {"it": "succeeded"}
-    assert told.output("it") == ["hello"]
+    report = isolated(tmp_path, "say hello")
+    assert report.statuses == {"it": "succeeded"}
+    assert report.output("it") == ["hello"]
     assert next(requests) == 2

@@ -80,7 +80,7 @@ PROJECTS = {
     "configure in a host with threads": (
         CONFIGURE + A_THREAD + FROM_CODE,
         "",
-        "the settings exist only in this process, and its threads rule a fork out",
+        "the settings exist only in this process, which has threads and cannot be forked",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Runbooks in the workers of task queues: a failed run ends no worker, and a worker that is told to stop does stop."""
+"""Runbooks in the workers of task queues: a failed run ends no worker, and a worker that is asked to stop does so."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def db_worker(host: Host, queue: Queue) -> contextlib.AbstractContextManager[sub
 
 
 @pytest.mark.parametrize("start", [celery_solo, db_worker])
-def test_a_worker_that_is_told_to_stop_during_a_run_stops_after_it(
+def test_a_worker_that_is_stopped_during_a_run_stops_after_it(
     host: Host, queue: Queue, start: Callable[[Host, Queue], contextlib.AbstractContextManager[subprocess.Popen[bytes]]]
 ) -> None:
     """The run takes the signals over, in the main thread of the worker, and hands them back."""

@@ -1,4 +1,4 @@
-"""The backends of the locks, each on the service that the tests find, for this process and for others."""
+"""Configures each lock backend on the services of the tests, for this process and for others."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.services import REDIS_URL, require_mariadb, require_postgres, require
 NAMES = ("file", "postgresql", "mariadb", "redis", "cache")
 # The locks of these backends expire.
 EXPIRING = {"redis", "cache"}
-# Long enough for a slow machine to renew in time, which is at a third of it.
+# Long enough for a slow machine to renew at a third of this time.
 EXPIRY_SECONDS = scaled(2.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """A backend as this process has it, and as RUNBOOK["LOCK"] of another process with the settings ``module``."""
+    """Holds a backend for this process, and ``RUNBOOK["LOCK"]`` for processes with the settings ``module``."""
 
     name: str
     here: LockBackend
@@ -41,14 +41,14 @@ class Backend:
 
 
 def locks(backend: str, **options: object) -> Locks:
-    """The locks of a backend with these options."""
+    """Return the locks of a backend with these options."""
     configuration = Configuration(lock=LockBackend(backend=backend, options=options))
     return new_factory(configuration, what="a test")
 
 
 @contextmanager
 def backend_of(name: str, directory: Path) -> Iterator[Backend]:
-    """Yield the backend of this name; skips the test, or in CI fails it, where its service is not there."""
+    """Yield the backend of this name; skip the test, or fail it in CI, if the service is missing."""
     options: dict[str, Any]
     if name in {"postgresql", "mariadb"}:
         setting: dict[str, Any] = {"BACKEND": "database", "OPTIONS": {}}
@@ -78,7 +78,7 @@ _SETTINGS = {"postgresql": "postgres_settings", "mariadb": "mariadb_settings"}
 
 @contextmanager
 def alias_on(vendor: str, **changes: Any) -> Iterator[str]:
-    """An alias of DATABASES for one test, on PostgreSQL or MariaDB."""
+    """Add an alias to DATABASES for one test, on PostgreSQL or MariaDB."""
     if vendor == "postgresql":
         require_postgres()
         database = {**POSTGRES, **changes}
@@ -98,12 +98,12 @@ def alias_on(vendor: str, **changes: Any) -> Iterator[str]:
 
 
 def new_name() -> str:
-    """The name of a lock that no other test uses."""
+    """Return the name of a lock that no other test uses."""
     return f"test {uuid.uuid4().hex[:12]}"
 
 
 def is_free(lock: Lock) -> bool:
-    """Whether the lock could be taken; it is not held afterwards."""
+    """Return whether the lock could be acquired; release it again."""
     if lock.acquire() is not None:
         return False
     lock.release()
@@ -111,7 +111,7 @@ def is_free(lock: Lock) -> bool:
 
 
 def holder_of(lock: Lock) -> Holder:
-    """Who has it, which must be somebody else."""
+    """Return the holder of a lock that another process holds."""
     holder = lock.acquire()
     assert holder is not None
     return holder

@@ -1,4 +1,4 @@
-"""The backends of the locks as fixtures."""
+"""Provides the lock backends as fixtures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def name() -> str:
 
 @pytest.fixture
 def server() -> Iterator[psycopg.Connection[Any]]:
-    """A connection that looks at what PostgreSQL has."""
+    """Open a connection that inspects PostgreSQL."""
     require_postgres()
     database = POSTGRES
     with psycopg.connect(

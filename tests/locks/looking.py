@@ -1,4 +1,4 @@
-"""What PostgreSQL itself says of a lock."""
+"""Inspects locks in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _PID = """
 
 
 def key_of(name: str) -> int:
-    """The number of the lock of this name."""
+    """Return the number of the lock of this name."""
     return PostgreSQLLock(name, alias="default").key
 
 
 def pid_of(server: psycopg.Connection[Any], name: str) -> int | None:
-    """The server process that holds it."""
+    """Return the server process that holds a lock."""
     row = server.execute(_PID, [key_of(name)]).fetchone()
     return None if row is None else int(row[0])

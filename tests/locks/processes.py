@@ -1,4 +1,4 @@
-"""Processes that take a lock: one that keeps it until it is killed, and a crowd that wants the same one at once."""
+"""Starts processes that acquire a lock: one that holds it until it is killed, or many at the same time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ crowd({name!r}, count={count!r})
 
 @contextmanager
 def holding(backend: Backend, name: str, *, child_until: Path | None = None) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds the lock until it is killed; a child of it looks at the lock, and lives until a file is there."""
+    """Start a process that holds the lock until it is killed; its child, if any, lives until a file exists."""
     until = str(child_until) if child_until else ""
     code = (_SET_UP + _HOLD).format(setting=backend.setting, name=name, child_until=until)
     with started(code, DJANGO_SETTINGS_MODULE=backend.module) as process:
@@ -45,17 +45,17 @@ def holding(backend: Backend, name: str, *, child_until: Path | None = None) -> 
 
 
 def run_crowd(backend: Backend, name: str, *, count: int, **environ: str) -> list[dict[str, Any]]:
-    """What each of many processes ended with, that ran the command ``hold_lock`` at once: pid, code, text."""
+    """Run the command ``hold_lock`` in many processes at the same time; return the pid, code and text of each."""
     code = (_SET_UP + _CROWD).format(setting=backend.setting, name=name, count=count)
     with started(code, DJANGO_SETTINGS_MODULE=backend.module, **environ) as process:
         output, errors = process.communicate()
     assert process.returncode == 0, errors
-    told: list[dict[str, Any]] = json.loads(output)
-    return told
+    results: list[dict[str, Any]] = json.loads(output)
+    return results
 
 
 def hold(name: str, *, child_until: str) -> None:
-    """Runs in a process of its own: take the lock, keep it, and tell when it is lost."""
+    """Acquire the lock in a subprocess, keep it, and print when it is lost."""
     from django_runbook import conf
     from django_runbook.locks.factory import new_factory
 
@@ -78,14 +78,14 @@ def _look(lock: Lock, *, until: Path) -> NoReturn:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 2)
-    # Beyond the patience of whoever waits for the lock.
+    # Longer than any test waits for the lock.
     eventually(until.exists, within=2 * PATIENCE_SECONDS)
     os._exit(0)
 
 
 def crowd(name: str, *, count: int) -> None:
-    """Runs in a process of its own: fork, wait until all are there, and run the command in each at the same time."""
-    # What the command needs is imported once, so that all begin together.
+    """Fork in a subprocess, wait for all children, and run the command in each at the same time."""
+    # Imports happen once, so that all children start together.
     from tests.testapp.management.commands import hold_lock  # noqa: F401 - see above
 
     directory = Path(tempfile.mkdtemp())
@@ -100,14 +100,14 @@ def crowd(name: str, *, count: int) -> None:
             _run(["manage.py", "hold_lock", name, str(end)], output=directory / str(number))
         pids.append(pid)
     os.close(start)
-    told: dict[int, int] = {}
-    while len(told) < count:
+    codes: dict[int, int] = {}
+    while len(codes) < count:
         pid, status = os.wait()
-        told[pid] = os.waitstatus_to_exitcode(status)
-        if len(told) == count - 1:
+        codes[pid] = os.waitstatus_to_exitcode(status)
+        if len(codes) == count - 1:
             end.touch()
     texts = [(directory / str(number)).read_text() for number in range(count)]
-    print(json.dumps([{"pid": pid, "code": told[pid], "text": text} for pid, text in zip(pids, texts, strict=True)]))
+    print(json.dumps([{"pid": pid, "code": codes[pid], "text": text} for pid, text in zip(pids, texts, strict=True)]))
 
 
 def _run(argv: list[str], *, output: Path) -> None:

@@ -1,4 +1,4 @@
-"""Servers of a test's own, each on a free port and ended by its pid."""
+"""Starts servers for one test, each on a free port."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.patience import eventually, scaled
 
 
 class Server:
-    """A program that listens on a port, and can be started again there."""
+    """Runs a program that listens on a port, and can be restarted there."""
 
     def __init__(self, command: Sequence[str], *, port: int, directory: Path) -> None:
         self.port = port
@@ -49,7 +49,7 @@ class Server:
 
 @contextmanager
 def running(command: Sequence[str], *, port: int, directory: Path) -> Iterator[Server]:
-    """The server, for as long as the block lasts."""
+    """Run the server inside the block."""
     server = Server(command, port=port, directory=directory)
     try:
         server.start()
@@ -59,7 +59,7 @@ def running(command: Sequence[str], *, port: int, directory: Path) -> Iterator[S
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return an unused port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

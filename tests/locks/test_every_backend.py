@@ -1,4 +1,4 @@
-"""What each backend promises in the same words: one at a time, a named holder, a lock that does not outlive its process."""
+"""Tries the contract of all backends: one holder, with a name, and no lock that outlives its process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.locks.processes import holding, run_crowd
 from tests.patience import eventually
 
 
-def test_a_lock_is_held_once_and_says_by_whom(backend: Backend, name: str) -> None:
+def test_a_lock_has_one_holder_and_names_it(backend: Backend, name: str) -> None:
     first, second = backend.lock(name), backend.lock(name)
     assert (first.name, first.is_held()) == (name, False)
     assert first.acquire() is None
@@ -31,8 +31,8 @@ def test_a_lock_is_held_once_and_says_by_whom(backend: Backend, name: str) -> No
     second.release()
 
 
-def test_locks_of_different_names_do_not_know_each_other(backend: Backend, name: str) -> None:
-    # Names that a careless backend would fold, cut or quote into one.
+def test_locks_of_different_names_are_independent(backend: Backend, name: str) -> None:
+    # Names that become equal if a backend folds, truncates or quotes them carelessly.
     names = [
         name,
         name.upper(),
@@ -51,7 +51,7 @@ def test_locks_of_different_names_do_not_know_each_other(backend: Backend, name:
         lock.release()
 
 
-def test_a_lock_that_is_held_cannot_be_taken_again(backend: Backend, name: str) -> None:
+def test_a_held_lock_cannot_be_acquired_again(backend: Backend, name: str) -> None:
     lock = backend.lock(name)
     assert lock.acquire() is None
     with pytest.raises(RuntimeError, match="is held already"):
@@ -61,11 +61,11 @@ def test_a_lock_that_is_held_cannot_be_taken_again(backend: Backend, name: str) 
 
 
 @pytest.mark.slow
-def test_of_twenty_processes_at_once_one_works_and_the_others_leave_and_name_it(backend: Backend, name: str) -> None:
-    told = run_crowd(backend, name, count=20)
-    winners = [one for one in told if one["code"] == 0]
+def test_one_of_twenty_concurrent_processes_runs_and_the_others_name_it(backend: Backend, name: str) -> None:
+    results = run_crowd(backend, name, count=20)
+    winners = [one for one in results if one["code"] == 0]
     assert [one["text"] for one in winners] == ["worked\n"]
-    others = [one for one in told if one["code"] != 0]
+    others = [one for one in results if one["code"] != 0]
     assert [one["code"] for one in others] == [75] * 19
     expected = f'CommandError: the lock "{name}" is held by '
     assert all(one["text"].startswith(expected) for one in others), others
@@ -74,7 +74,7 @@ def test_of_twenty_processes_at_once_one_works_and_the_others_leave_and_name_it(
 
 
 @pytest.mark.slow
-def test_a_holder_that_was_killed_leaves_no_lock_behind(backend: Backend, name: str) -> None:
+def test_a_killed_holder_leaves_no_lock(backend: Backend, name: str) -> None:
     lock = backend.lock(name)
     with holding(backend, name) as process:
         assert holder_of(lock).pid == process.pid
@@ -86,9 +86,7 @@ def test_a_holder_that_was_killed_leaves_no_lock_behind(backend: Backend, name: 
 
 
 @pytest.mark.slow
-def test_a_child_of_the_holder_does_not_hold_the_lock_and_cannot_free_it(
-    backend: Backend, name: str, tmp_path: Path
-) -> None:
+def test_a_child_of_the_holder_neither_holds_nor_releases_the_lock(backend: Backend, name: str, tmp_path: Path) -> None:
     end = tmp_path / "end"
     lock = backend.lock(name)
     with holding(backend, name, child_until=end) as process:

@@ -1,4 +1,4 @@
-"""``RUNBOOK["LOCK"]``: which backend it gives, and what it cannot mean."""
+"""Reads ``RUNBOOK["LOCK"]``: valid and invalid backends, and their identities."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.postgres_settings import POSTGRES
 
 
 class OwnLock:
-    """A backend of a project's own, and the lock that it gives, which can do only the least."""
+    """Serves as both a minimal backend of a project and its lock."""
 
-    told: ClassVar[tuple[str, str]] = ("", "")
+    options: ClassVar[tuple[str, str]] = ("", "")
     answer: ClassVar[bool] = True
     released: ClassVar[list[str]] = []
 
     def __init__(self, *, what: str, colour: str) -> None:
-        OwnLock.told = (what, colour)
+        OwnLock.options = (what, colour)
         OwnLock.released = []
         self.name = ""
 
@@ -55,7 +55,7 @@ def lock_by(settings: Any, value: object) -> Lock:
     return new_factory(conf.read(), what="a test")("import")
 
 
-def test_a_name_or_an_import_path_gives_the_backend(settings: Any, tmp_path: Path) -> None:
+def test_a_name_or_an_import_path_selects_the_backend(settings: Any, tmp_path: Path) -> None:
     assert isinstance(lock_by(settings, "file"), FileLock)
     path = "django_runbook.locks.file.FileLocks"
     lock = lock_by(settings, {"BACKEND": path, "OPTIONS": {"directory": tmp_path}})
@@ -64,14 +64,14 @@ def test_a_name_or_an_import_path_gives_the_backend(settings: Any, tmp_path: Pat
     assert isinstance(lock_by(settings, {"BACKEND": "redis", "OPTIONS": {"url": "redis://nowhere"}}), LeaseLock)
 
 
-def test_a_backend_of_a_projects_own_gets_its_options(settings: Any) -> None:
+def test_a_backend_of_the_project_receives_its_options(settings: Any) -> None:
     own = {"BACKEND": "tests.locks.test_factory.OwnLock", "OPTIONS": {"colour": "red"}}
     lock = lock_by(settings, own)
-    assert (lock.name, OwnLock.told) == ("import", ("a test", "red"))
+    assert (lock.name, OwnLock.options) == ("import", ("a test", "red"))
 
 
 @pytest.mark.parametrize(("is_held", "kept"), [(True, LockState.HELD), (False, LockState.LOST)])
-def test_a_backend_that_can_do_only_the_least_gets_safe_answers(settings: Any, is_held: bool, kept: LockState) -> None:  # noqa: FBT001 - a parameter of the test
+def test_a_minimal_backend_is_completed_with_safe_answers(settings: Any, is_held: bool, kept: LockState) -> None:  # noqa: FBT001 - a parameter of the test
     lock = lock_by(settings, {"BACKEND": "tests.locks.test_factory.OwnLock", "OPTIONS": {"colour": "red"}})
     OwnLock.answer = is_held
     assert lock.acquire() is None
@@ -81,7 +81,7 @@ def test_a_backend_that_can_do_only_the_least_gets_safe_answers(settings: Any, i
 
 
 class Forwarding:
-    """A lock of a project that hands on what it does not know."""
+    """Forwards unknown attributes to another lock."""
 
     def __init__(self, lock: Lock) -> None:
         self.lock = lock
@@ -90,7 +90,7 @@ class Forwarding:
         return getattr(self.lock, name)
 
 
-def test_a_lock_that_forwards_what_it_does_not_know_has_the_answers_of_the_other(tmp_path: Path) -> None:
+def test_a_forwarding_lock_has_the_methods_of_the_other_lock(tmp_path: Path) -> None:
     lock = complete(Forwarding(FileLock("import", directory=tmp_path)))
     assert isinstance(lock, Forwarding)
     assert lock.probe() is Probe.UNKNOWN
@@ -100,7 +100,7 @@ def test_a_lock_that_forwards_what_it_does_not_know_has_the_answers_of_the_other
     assert list(tmp_path.iterdir()) == []
 
 
-# -- what keeps the locks ----------------------------------------------------------------------------------------------
+# -- the identity of the locks -----------------------------------------------------------------------------------------
 
 
 def identity(backend: str, **options: object) -> str:
@@ -123,12 +123,12 @@ def test_other_folders_hosts_databases_and_servers_are_other_locks(
     assert str(tmp_path) in found[0]
 
 
-def test_making_an_identity_makes_nothing(tmp_path: Path) -> None:
+def test_an_identity_has_no_side_effects(tmp_path: Path) -> None:
     assert identity("file", directory=tmp_path / "locks")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_password_is_no_part_of_what_keeps_the_locks() -> None:
+def test_an_identity_contains_no_password() -> None:
     plain = identity("redis", url="redis://one:6379/0")
     assert identity("redis", url="redis://desk:hunter2@one:6379/0") == plain
     own = "tests.locks.test_factory.AnyLock"
@@ -139,19 +139,19 @@ def test_a_password_is_no_part_of_what_keeps_the_locks() -> None:
 
 
 class AnyLock(OwnLock):
-    """A backend that takes any options."""
+    """Accepts any options."""
 
     def __init__(self, *, what: str, **options: object) -> None:
         super().__init__(what=what, colour="any")
 
 
 class NamedLock(AnyLock):
-    """A backend that says itself what keeps its locks."""
+    """Defines an identity."""
 
     identity = "the safe in the cellar"
 
 
-def test_a_backend_may_say_itself_what_keeps_its_locks() -> None:
+def test_a_backend_may_define_its_identity() -> None:
     assert identity("tests.locks.test_factory.NamedLock", colour="red") == "the safe in the cellar"
 
 
@@ -164,7 +164,7 @@ def test_a_backend_may_say_itself_what_keeps_its_locks() -> None:
         ("tests.mariadb_settings", "MySQLLock"),
     ],
 )
-def test_the_locks_are_those_of_the_database_where_it_has_some(module: str, kind: str) -> None:
+def test_automatic_locks_are_in_the_database_if_it_supports_them(module: str, kind: str) -> None:
     code = """
 import django
 django.setup()
@@ -203,7 +203,7 @@ print(type(new_factory(conf.read(), what="a test")("import")).__name__)
         ),
     ],
 )
-def test_what_it_cannot_mean_is_told_before_any_lock_is_taken(settings: Any, value: object, problem: str) -> None:
+def test_an_invalid_setting_is_reported_before_any_lock_is_acquired(settings: Any, value: object, problem: str) -> None:
     with pytest.raises(InvalidUsage, match=problem):
         lock_by(settings, value)
 
@@ -225,7 +225,7 @@ def test_projects_on_one_host_have_files_of_their_own(settings: Any, tmp_path: P
 
 
 @pytest.mark.slow
-def test_the_way_to_the_database_is_no_part_of_what_other_hosts_see(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shared_namespace_does_not_contain_the_address_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
     with alias_on("postgresql") as alias:
         monkeypatch.setattr(namespace, "DEFAULT_DB_ALIAS", alias)
         assert namespace.shared_namespace() == POSTGRES["NAME"]

@@ -1,4 +1,4 @@
-"""A lock file and its folder: what is refused, and what a holder survives."""
+"""Tries lock files and their folder: refused files, and changes that a holder survives."""
 
 from __future__ import annotations
 
@@ -55,9 +55,7 @@ def second_name(path: Path) -> None:
         pytest.param(Path.mkdir, "is not a regular file", id="folder"),
     ],
 )
-def test_what_is_no_lock_file_is_refused_and_left_alone(
-    lock: FileLock, make: Callable[[Path], object], problem: str
-) -> None:
+def test_other_files_are_refused_and_not_changed(lock: FileLock, make: Callable[[Path], object], problem: str) -> None:
     make(lock.path)
     with pytest.raises(LockUnavailable, match=f"{lock.path} {problem}"):
         lock.acquire()
@@ -74,12 +72,12 @@ def test_the_file_of_another_user_is_refused(lock: FileLock, monkeypatch: pytest
         lock.acquire()
 
 
-def test_nobody_else_can_read_the_file(lock: FileLock) -> None:
+def test_other_users_cannot_read_the_file(lock: FileLock) -> None:
     assert is_free(lock)
     assert stat.S_IMODE(lock.path.stat().st_mode) == 0o600
 
 
-def test_the_file_stays_and_names_nobody_when_the_lock_is_free(lock: FileLock) -> None:
+def test_the_file_remains_without_a_holder_when_the_lock_is_free(lock: FileLock) -> None:
     assert is_free(lock)
     assert lock.path.read_text() == ""
 
@@ -110,7 +108,7 @@ def test_a_removed_folder_is_made_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_released", [False, True], ids=["held", "released since"])
-def test_a_file_that_somebody_else_has_made_meanwhile_is_a_lost_lock(
+def test_a_file_that_another_process_has_made_is_a_lost_lock(
     lock: FileLock,
     tmp_path: Path,
     is_released: bool,  # noqa: FBT001 - a parameter of the test
@@ -124,7 +122,7 @@ def test_a_file_that_somebody_else_has_made_meanwhile_is_a_lost_lock(
     assert lock.keep() is LockState.LOST
     other.release()
     other.path.unlink()
-    # What is lost stays lost, whatever becomes of the file.
+    # A lost lock stays lost, whatever happens to the file.
     assert lock.keep() is LockState.LOST
     assert not lock.is_held()
     lock.release()
@@ -133,27 +131,27 @@ def test_a_file_that_somebody_else_has_made_meanwhile_is_a_lost_lock(
     lock.release()
 
 
-@pytest.mark.parametrize("meanwhile", ["nobody", "held", "released"])
-def test_a_descriptor_that_a_command_closed_is_noticed(lock: FileLock, tmp_path: Path, meanwhile: str) -> None:
+@pytest.mark.parametrize("other_holder", ["nobody", "held", "released"])
+def test_a_descriptor_that_a_command_closed_is_detected(lock: FileLock, tmp_path: Path, other_holder: str) -> None:
     assert lock.acquire() is None
     number = descriptor_of(lock)
     os.close(number)
     assert not lock.is_held()
-    # Else the descriptor of the other lock would have the number of ours.
+    # Otherwise, the descriptor of the other lock would have our number.
     assert os.open(os.devnull, os.O_RDONLY) == number
     other = FileLock("import", directory=tmp_path)
-    if meanwhile != "nobody":
+    if other_holder != "nobody":
         assert other.acquire() is None
-    if meanwhile == "released":
+    if other_holder == "released":
         other.release()
-    assert lock.keep() is (LockState.RETAKEN if meanwhile == "nobody" else LockState.LOST)
+    assert lock.keep() is (LockState.RETAKEN if other_holder == "nobody" else LockState.LOST)
     lock.release()
     other.release()
     assert is_free(other)
     os.close(number)
 
 
-def test_a_descriptor_that_is_now_another_file_is_left_alone(lock: FileLock, tmp_path: Path) -> None:
+def test_a_descriptor_that_is_now_another_file_is_not_closed(lock: FileLock, tmp_path: Path) -> None:
     assert lock.acquire() is None
     descriptor = descriptor_of(lock)
     with (tmp_path / "precious").open("w+") as precious:
@@ -167,7 +165,7 @@ def test_a_descriptor_that_is_now_another_file_is_left_alone(lock: FileLock, tmp
         os.close(descriptor)
 
 
-def test_a_file_system_that_is_away_is_waited_for(lock: FileLock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_file_system_is_waited_for(lock: FileLock, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lock.acquire() is None
 
     def fail(path: Path) -> None:
@@ -181,7 +179,7 @@ def test_a_file_system_that_is_away_is_waited_for(lock: FileLock, monkeypatch: p
     monkeypatch.undo()
     assert lock.keep() is LockState.HELD
     monkeypatch.setattr(Path, "lstat", fail)
-    # It begins again: what came back was held all the time.
+    # The time starts over: the lock was held all the time.
     assert lock.keep() is LockState.UNKNOWN
     monkeypatch.setattr(time, "monotonic", lambda: clock() + PATIENCE_SECONDS + 5)
     assert lock.keep() is LockState.LOST
@@ -191,7 +189,7 @@ def test_a_file_system_that_is_away_is_waited_for(lock: FileLock, monkeypatch: p
 
 
 def descriptor_of(lock: FileLock) -> int:
-    """The descriptor that a command closes with all others."""
+    """Return the descriptor of the lock file."""
     (found,) = [
         int(entry.name) for entry in Path("/proc/self/fd").iterdir() if entry.exists() and entry.readlink() == lock.path
     ]
@@ -206,20 +204,20 @@ def test_a_free_lock_proves_something_only_where_it_was_held(lock: FileLock, tmp
     assert [probe(), lock.probe()] == [Probe.HELD] * 2
     lock.release()
     assert [probe(), probe()] == [Probe.FREE] * 2
-    # To ask leaves the lock free and the file as it was.
+    # A probe leaves the lock free and the file unchanged.
     assert lock.acquire() is None
     lock.discard()
     assert probe() is Probe.UNKNOWN
 
 
 @pytest.mark.parametrize("make", [link_to_a_file, link_to_nothing, second_name, os.mkfifo, Path.mkdir])
-def test_what_is_no_lock_file_answers_no_question(lock: FileLock, make: Callable[[Path], object]) -> None:
+def test_other_files_cannot_be_probed(lock: FileLock, make: Callable[[Path], object]) -> None:
     make(lock.path)
     with pytest.raises(LockUnavailable):
         lock.probe()
 
 
-def test_a_removed_file_is_noticed(lock: FileLock, tmp_path: Path) -> None:
+def test_a_removed_file_is_detected(lock: FileLock, tmp_path: Path) -> None:
     assert lock.acquire() is None
     lock.path.unlink()
     assert not lock.is_held()
@@ -231,7 +229,7 @@ def test_a_removed_file_is_noticed(lock: FileLock, tmp_path: Path) -> None:
     other.release()
 
 
-def test_a_file_that_is_removed_while_it_is_locked_is_not_taken_for_the_lock(
+def test_a_file_removed_while_it_is_being_locked_is_not_the_lock(
     lock: FileLock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flock = fcntl.flock
@@ -249,7 +247,7 @@ def test_a_file_that_is_removed_while_it_is_locked_is_not_taken_for_the_lock(
     assert is_free(lock)
 
 
-def test_who_removes_the_lock_leaves_no_file(lock: FileLock) -> None:
+def test_discarding_a_lock_removes_its_file(lock: FileLock) -> None:
     assert lock.acquire() is None
     lock.discard()
     assert not lock.path.exists()
@@ -260,7 +258,7 @@ def test_who_removes_the_lock_leaves_no_file(lock: FileLock) -> None:
     assert lock.path.exists()
 
 
-def test_the_file_of_somebody_else_is_not_removed(lock: FileLock, tmp_path: Path) -> None:
+def test_the_file_of_another_holder_is_not_removed(lock: FileLock, tmp_path: Path) -> None:
     assert lock.acquire() is None
     lock.path.unlink()
     other = FileLock("import", directory=tmp_path)
@@ -270,7 +268,7 @@ def test_the_file_of_somebody_else_is_not_removed(lock: FileLock, tmp_path: Path
     other.release()
 
 
-def test_locks_that_are_removed_exclude_each_other_all_the_time(tmp_path: Path) -> None:
+def test_discarded_locks_always_exclude_each_other(tmp_path: Path) -> None:
     inside: list[int] = []
     seen: list[int] = []
 
@@ -303,7 +301,7 @@ def test_a_full_disk_leaves_the_holder_without_a_name_and_with_the_lock(
     assert is_free(lock)
 
 
-def test_a_full_disk_that_has_no_room_for_the_file_is_told(lock: FileLock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(lock: FileLock, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -312,7 +310,7 @@ def test_a_full_disk_that_has_no_room_for_the_file_is_told(lock: FileLock, monke
         lock.acquire()
 
 
-def test_a_file_system_without_locks_is_told(lock: FileLock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_locks_is_reported(lock: FileLock, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
@@ -344,7 +342,7 @@ def test_a_holder_that_cannot_be_read_is_another_process(lock: FileLock, tmp_pat
     lock.release()
 
 
-def test_names_and_spaces_have_files_of_their_own(tmp_path: Path) -> None:
+def test_names_and_namespaces_have_files_of_their_own(tmp_path: Path) -> None:
     names = ["a", "A", "a b", "a-b", "../a", "/a", "", "x" * 300, "ü"]
     paths = {
         FileLock(name, directory=tmp_path, namespace=namespace).path for name in names for namespace in ("one", "two")
@@ -377,7 +375,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
             use(FolderLocation(given=tmp_path / "locks" / "below"))
 
 
-def test_a_disk_that_is_full_is_no_wrong_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_not_a_wrong_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object, **kwargs: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -387,9 +385,7 @@ def test_a_disk_that_is_full_is_no_wrong_setting(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.EPERM])
-def test_a_file_that_cannot_be_opened_for_good_names_the_setting(
-    lock: FileLock, monkeypatch: pytest.MonkeyPatch, code: int
-) -> None:
+def test_a_lasting_error_names_the_setting(lock: FileLock, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     def fail(*args: object) -> None:
         raise OSError(code, os.strerror(code))
 
@@ -400,11 +396,11 @@ def test_a_file_that_cannot_be_opened_for_good_names_the_setting(
         lock.acquire()
 
 
-# -- without a given folder --------------------------------------------------------------------------------------------
+# -- the default folder ------------------------------------------------------------------------------------------------
 
 
 class Nobody:
-    """A user as the user database has it."""
+    """Represents a user in the user database."""
 
     def __init__(self, home: object) -> None:
         self.pw_dir = str(home)
@@ -420,9 +416,7 @@ def home_of(monkeypatch: pytest.MonkeyPatch, home: object) -> None:
     monkeypatch.setattr(pwd, "getpwuid", look_up)
 
 
-def test_without_a_given_folder_it_is_one_in_the_home_of_the_user(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_default_folder_is_in_the_home_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home_of(monkeypatch, tmp_path)
     for name in ("HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "TMPDIR"):
         monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
@@ -443,16 +437,14 @@ def test_without_a_given_folder_it_is_one_in_the_home_of_the_user(
         ("/dev/null", "the home directory /dev/null of desk, for lock files, is not there"),
     ],
 )
-def test_a_user_without_a_home_is_told_which_setting_to_make(
-    monkeypatch: pytest.MonkeyPatch, home: object, problem: str
-) -> None:
+def test_a_user_without_a_home_needs_the_setting(monkeypatch: pytest.MonkeyPatch, home: object, problem: str) -> None:
     home_of(monkeypatch, home)
     for use in (folder.find, folder.make, folder.check):
         with pytest.raises(InvalidUsage, match=f'{problem}; set RUNBOOK.*"directory"'):
             use(FolderLocation())
 
 
-def test_a_home_that_refuses_is_not_replaced_by_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_home_is_not_replaced_by_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".local").touch()
     home_of(monkeypatch, tmp_path)
     for use in (folder.make, folder.check):
@@ -460,7 +452,7 @@ def test_a_home_that_refuses_is_not_replaced_by_another_folder(tmp_path: Path, m
             use(FolderLocation())
 
 
-def test_the_own_folder_is_private_and_belongs_to_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_folder_is_private_and_belongs_to_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home_of(monkeypatch, tmp_path)
     own = folder.make(FolderLocation())
     own.chmod(0o720)
@@ -477,9 +469,7 @@ def test_the_own_folder_is_private_and_belongs_to_the_user(tmp_path: Path, monke
         folder.make(FolderLocation())
 
 
-def test_beside_a_database_that_is_a_file_it_depends_on_no_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_next_to_the_database_needs_no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home_of(monkeypatch, None)
     location = FolderLocation(database=tmp_path / "desk.sqlite3")
     folder.check(location)
@@ -493,9 +483,7 @@ def test_beside_a_database_that_is_a_file_it_depends_on_no_home(
         folder.make(FolderLocation(database=tmp_path / "not there" / "desk.sqlite3"))
 
 
-def test_a_database_has_one_folder_by_whatever_name_it_is_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_database_has_one_folder_whatever_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "release").mkdir()
     (tmp_path / "current").symlink_to("release")
     monkeypatch.chdir(tmp_path / "release")
@@ -520,7 +508,7 @@ def test_a_database_has_one_folder_by_whatever_name_it_is_opened(
             locks("file")("import")
 
 
-def test_a_home_in_memory_may_be_one_of_this_process_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_in_memory_may_be_private_to_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     device = tmp_path.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     mounts = tmp_path / "mountinfo"
@@ -534,7 +522,7 @@ def test_a_home_in_memory_may_be_one_of_this_process_alone(tmp_path: Path, monke
         mounts.write_text(line.format(kind=kind, point="/home"))
         with pytest.raises(InvalidUsage, match=f"the home directory {tmp_path} is kept in memory .*; set RUNBOOK"):
             folder.find(FolderLocation())
-        # A folder that somebody has chosen is one that all processes see.
+        # A configured folder is visible to all processes.
         folder.check(FolderLocation(given=tmp_path / "given"))
 
 
@@ -547,5 +535,5 @@ def test_no_folder_is_made_before_the_first_lock(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     assert is_free(new_lock("import"))
     assert [path.name for path in tmp_path.iterdir()] == ["locks"]
-    # It is no part of a working tree.
+    # The folder is ignored in a working tree.
     assert (tmp_path / "locks" / ".gitignore").read_text() == "*\n"

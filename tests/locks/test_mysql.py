@@ -1,4 +1,4 @@
-"""The named lock of MySQL and MariaDB: what takes it away, what does not, and what its names say."""
+"""Tries the named locks of MySQL and MariaDB: their loss, and the names that encode their holder."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_connection_that_is_killed_is_replaced(lock: MySQLLock, name: str) -> 
     assert ask("SELECT IS_USED_LOCK(%s)", lock.key) is None
 
 
-def test_a_lock_that_somebody_else_has_by_now_is_lost(lock: MySQLLock, name: str) -> None:
+def test_a_lock_that_another_process_holds_now_is_lost(lock: MySQLLock, name: str) -> None:
     assert lock.acquire() is None
     kill(lock)
     assert eventually(lambda: ask("SELECT IS_USED_LOCK(%s)", lock.key) is None)
@@ -88,7 +88,9 @@ def test_a_lock_that_somebody_else_has_by_now_is_lost(lock: MySQLLock, name: str
     assert lock.keep() is LockState.HELD
 
 
-def test_a_connection_that_only_we_know_to_be_broken_is_ended(lock: MySQLLock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_only_the_client_knows_to_be_broken_is_ended(
+    lock: MySQLLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken: list[Session] = []
     ask_server, close = Session.ask, Session.close
 
@@ -108,9 +110,7 @@ def test_a_connection_that_only_we_know_to_be_broken_is_ended(lock: MySQLLock, m
     close(broken[0])
 
 
-def test_a_server_that_stays_away_for_longer_than_a_minute_has_lost_the_lock(
-    lock: MySQLLock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_is_lost_after_an_outage_of_more_than_a_minute(lock: MySQLLock, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object) -> None:
         raise LockUnavailable("Can't connect to MySQL server")
 
@@ -137,7 +137,7 @@ def test_a_free_lock_proves_that_its_holder_is_dead_unless_the_server_was_just_s
     assert lock.probe() is Probe.UNKNOWN
 
 
-def test_a_lock_that_its_own_connection_gave_back_is_lost(lock: MySQLLock) -> None:
+def test_a_lock_that_its_own_connection_released_is_lost(lock: MySQLLock) -> None:
     sessions: list[Session] = []
 
     class Known(Session):
@@ -162,7 +162,7 @@ def test_a_lock_that_its_own_connection_gave_back_is_lost(lock: MySQLLock) -> No
         "max_statement_time = 1",
     ],
 )
-def test_a_limit_for_silent_connections_does_not_touch_the_lock(name: str, limit: str) -> None:
+def test_an_idle_timeout_does_not_affect_the_lock(name: str, limit: str) -> None:
     with alias_on("mariadb", OPTIONS={"init_command": f"SET SESSION {limit}"}) as alias:
         lock = locks("database", alias=alias)(name)
         assert lock.acquire() is None
@@ -196,7 +196,7 @@ def test_nothing_is_left_on_the_server(lock: MySQLLock) -> None:
 
 
 @pytest.mark.parametrize("refused", ["GET_LOCK(%s, 0), ", "SELECT GET_LOCK(%s, 0)"], ids=["the holder", "the lock"])
-def test_a_server_that_cannot_say_is_not_a_free_lock(
+def test_a_server_without_an_answer_is_not_a_free_lock(
     lock: MySQLLock, refused: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask_server = Session.ask

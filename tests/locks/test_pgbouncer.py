@@ -1,4 +1,4 @@
-"""The lock of a PostgreSQL transaction through PgBouncer, which hands each transaction to another connection."""
+"""Tries locks of PostgreSQL through PgBouncer, which assigns each transaction to another connection."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ default_pool_size = {pool_size}
 def pgbouncer(directory: Path, *, pool_size: int) -> Iterator[Server]:
     require_postgres()
     port = free_port()
-    # It takes no empty word; where none is asked for, any will do.
+    # PgBouncer refuses an empty password; without authentication, any password works.
     values = {part.lower(): value or "none" for part, value in POSTGRES.items()}
     configuration = directory / "pgbouncer.ini"
     configuration.write_text(_CONFIGURATION.format(**values, listen_port=port, pool_size=pool_size))
     command = [require_program("pgbouncer"), str(configuration)]
     if os.geteuid() == 0:
-        # It refuses to be root.
+        # PgBouncer refuses to run as root.
         command[1:1] = ["--user", "nobody"]
     with running(command, port=port, directory=directory) as server:
         yield server
@@ -58,17 +58,17 @@ def alias_through(server: Server, **changes: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
-def test_of_twenty_processes_one_works_and_the_others_name_it(tmp_path: Path, backend: Backend, name: str) -> None:
+def test_one_of_twenty_processes_runs_and_the_others_name_it(tmp_path: Path, backend: Backend, name: str) -> None:
     with pgbouncer(tmp_path, pool_size=25) as server:
-        told = run_crowd(backend, name, count=20, PGHOST="127.0.0.1", PGPORT=str(server.port))
-    winners = [one for one in told if one["code"] == 0]
+        results = run_crowd(backend, name, count=20, PGHOST="127.0.0.1", PGPORT=str(server.port))
+    winners = [one for one in results if one["code"] == 0]
     assert [one["text"] for one in winners] == ["worked\n"]
-    others = [one for one in told if one["code"] == 75]
+    others = [one for one in results if one["code"] == 75]
     assert len(others) == 19
     assert all(f" is held by manage.py hold_lock, process {winners[0]['pid']} on " in one["text"] for one in others)
 
 
-def test_those_who_go_through_it_and_those_who_do_not_exclude_each_other(tmp_path: Path, name: str) -> None:
+def test_processes_with_and_without_the_pooler_exclude_each_other(tmp_path: Path, name: str) -> None:
     with pgbouncer(tmp_path, pool_size=2) as server, alias_through(server) as through, alias_on("postgresql") as past:
         for first, second in ((through, past), (past, through)):
             lock = locks("database", alias=first)(name)
@@ -79,7 +79,7 @@ def test_those_who_go_through_it_and_those_who_do_not_exclude_each_other(tmp_pat
 
 
 @pytest.mark.parametrize("pool_size", [1, 2, 5])
-def test_many_short_holders_come_one_after_the_other_and_leave_nothing(
+def test_many_short_holders_follow_each_other_and_leave_nothing(
     tmp_path: Path, name: str, pool_size: int, server: psycopg.Connection[Any]
 ) -> None:
     inside: list[int] = []
@@ -102,7 +102,7 @@ def test_many_short_holders_come_one_after_the_other_and_leave_nothing(
         assert pid_of(server, name) is None
 
 
-def test_the_connection_comes_back_as_it_was(tmp_path: Path, name: str) -> None:
+def test_the_connection_returns_to_the_pool_unchanged(tmp_path: Path, name: str) -> None:
     with (
         pgbouncer(tmp_path, pool_size=1) as server,
         alias_through(server) as alias,
@@ -117,7 +117,7 @@ def test_the_connection_comes_back_as_it_was(tmp_path: Path, name: str) -> None:
         assert _standing(client) == before
 
 
-def test_the_end_of_the_connection_behind_it_is_noticed(
+def test_the_end_of_the_server_connection_is_detected(
     tmp_path: Path, name: str, server: psycopg.Connection[Any]
 ) -> None:
     with pgbouncer(tmp_path, pool_size=2) as bouncer, alias_through(bouncer) as alias:
@@ -130,7 +130,7 @@ def test_the_end_of_the_connection_behind_it_is_noticed(
 
 
 def _standing(client: psycopg.Connection[Any]) -> Any:
-    # The process too: a lock that was given back by breaking the connection would cost the pool a new one.
+    # The process too: releasing a lock by closing the connection would cost the pool a new one.
     return client.execute(
         "SELECT pg_backend_pid(), current_setting('application_name'),"
         " current_setting('idle_in_transaction_session_timeout'), current_setting('transaction_isolation')"

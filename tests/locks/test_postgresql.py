@@ -1,4 +1,4 @@
-"""The lock of a PostgreSQL transaction: what takes it away, and what does not."""
+"""Tries the locks of PostgreSQL transactions, and their loss."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_connection_that_is_terminated_is_replaced(server: psycopg.Connection[
     assert pid_of(server, name) is None
 
 
-def test_a_connection_is_replaced_from_any_thread_while_others_ask(
+def test_a_connection_is_replaced_from_any_thread_while_others_query(
     server: psycopg.Connection[Any], lock: Lock, name: str
 ) -> None:
     assert lock.acquire() is None
@@ -74,7 +74,7 @@ def test_a_connection_is_replaced_from_any_thread_while_others_ask(
     assert lock.is_held()
 
 
-def test_a_lock_that_somebody_else_has_by_now_is_lost(server: psycopg.Connection[Any], lock: Lock, name: str) -> None:
+def test_a_lock_that_another_process_holds_now_is_lost(server: psycopg.Connection[Any], lock: Lock, name: str) -> None:
     assert lock.acquire() is None
     server.execute("SELECT pg_terminate_backend(%s)", [pid_of(server, name)])
     assert eventually(lambda: pid_of(server, name) is None)
@@ -114,10 +114,10 @@ def test_a_server_that_restarts_is_waited_for(
     assert [lock.keep(), lock.keep()] == [LockState.LOST] * 2
 
 
-def test_a_connection_that_only_we_know_to_be_broken_is_ended(
+def test_a_connection_that_only_the_client_knows_to_be_broken_is_ended(
     server: psycopg.Connection[Any], lock: Lock, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A network that forgets a connection tells neither of its ends."""
+    """Simulates a network that drops a connection without notifying either end."""
     broken: list[Session] = []
     ask, close = Session.ask, Session.close
 
@@ -152,7 +152,7 @@ def test_a_free_lock_proves_that_its_holder_is_dead_unless_the_server_was_just_s
     assert lock.probe() is Probe.UNKNOWN
 
 
-def test_a_probe_takes_nothing(server: psycopg.Connection[Any], lock: Lock, name: str) -> None:
+def test_a_probe_acquires_nothing(server: psycopg.Connection[Any], lock: Lock, name: str) -> None:
     count = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'runbook%'"
     before = server.execute(count).fetchone()
     assert lock.probe() is Probe.FREE
@@ -173,7 +173,7 @@ def test_a_probe_takes_nothing(server: psycopg.Connection[Any], lock: Lock, name
     ],
     ids=" and ".join,
 )
-def test_the_limits_of_a_role_do_not_touch_the_lock(
+def test_timeouts_of_a_role_do_not_affect_the_lock(
     server: psycopg.Connection[Any], name: str, limits: dict[str, str]
 ) -> None:
     role = f"role_{uuid.uuid4().hex[:12]}"
@@ -227,7 +227,7 @@ def test_nothing_else_is_locked(server: psycopg.Connection[Any], lock: Lock, nam
         pytest.param({"server_side_binding": True, "prepare_threshold": 0}, id="both"),
     ],
 )
-def test_the_settings_of_the_project_do_not_touch_the_lock(
+def test_database_settings_of_the_project_do_not_affect_the_lock(
     server: psycopg.Connection[Any], name: str, options: dict[str, Any]
 ) -> None:
     with alias_on("postgresql", OPTIONS=options) as alias:
@@ -241,19 +241,19 @@ def test_the_settings_of_the_project_do_not_touch_the_lock(
         lock.release()
 
 
-def test_closing_all_connections_leaves_the_lock(lock: Lock) -> None:
+def test_closing_all_connections_keeps_the_lock(lock: Lock) -> None:
     assert lock.acquire() is None
     connections.close_all()
     assert lock.is_held()
 
 
-def test_two_ways_to_one_database_lead_to_one_lock(lock: Lock, name: str) -> None:
+def test_two_aliases_of_one_database_share_a_lock(lock: Lock, name: str) -> None:
     assert lock.acquire() is None
     with alias_on("postgresql", HOST={"127.0.0.1": "localhost"}.get(POSTGRES["HOST"], POSTGRES["HOST"])) as alias:
         assert holder_of(locks("database", alias=alias)(name)).pid == os.getpid()
 
 
-def test_the_holder_is_told_as_far_as_there_is_room(name: str) -> None:
+def test_a_long_holder_is_truncated(name: str) -> None:
     with alias_on("postgresql") as alias:
         first = PostgreSQLLock(name, alias=alias, what="run_runbook nächtlich.yml " + "x" * 100)
         assert first.acquire() is None
@@ -264,15 +264,13 @@ def test_the_holder_is_told_as_far_as_there_is_room(name: str) -> None:
     assert holder.what.startswith("run_runbook")
 
 
-def test_the_lock_of_a_stranger_is_held_by_another_process(
-    server: psycopg.Connection[Any], lock: Lock, name: str
-) -> None:
+def test_an_unknown_holder_is_another_process(server: psycopg.Connection[Any], lock: Lock, name: str) -> None:
     server.execute("SELECT pg_advisory_lock(%s)", [key_of(name)])
     assert lock.acquire() == Holder()
     server.execute("SELECT pg_advisory_unlock(%s)", [key_of(name)])
     assert lock.acquire() is None
 
 
-def test_a_key_is_the_same_for_ever() -> None:
-    # Two releases that run at the same time exclude each other.
+def test_a_key_never_changes() -> None:
+    # Two releases that run concurrently exclude each other.
     assert key_of("command import_flights") == -4181470096309040831

@@ -1,4 +1,4 @@
-"""The lease in Redis: renewed, lost when it is gone, and given up when nobody can say."""
+"""Tries leases in Redis: renewal, loss, and outages."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_lock_is_held_longer_than_its_expiry(server: Server, lock: LeaseLock, 
     assert lock.is_held()
     assert holder_of(lock_on(server, name)).pid == os.getpid()
     with redis.Redis(port=server.port) as client:
-        # Renewing adds nothing to what is left, or a holder that is killed would leave the lock behind for longer.
+        # Renewal does not add to the remaining time; otherwise, the lock of a killed holder would live longer.
         (key,) = (key for key in client.scan_iter() if key != last_key(lock))
         assert 0 < client.pttl(key) <= EXPIRY_SECONDS * 1000
 
@@ -71,23 +71,23 @@ def test_a_free_lock_leaves_no_connection_open_and_another_one_is_held(server: S
         assert eventually(lambda: len(client.client_list()) == 1)
 
 
-def test_a_lock_that_is_gone_is_lost(server: Server, lock: LeaseLock, name: str) -> None:
+def test_a_removed_key_is_a_lost_lock(server: Server, lock: LeaseLock, name: str) -> None:
     assert lock.acquire() is None
     with redis.Redis(port=server.port) as client:
         client.flushall()
     assert eventually(lambda: not lock.is_held())
-    # It was told so, and did not wait until it must have expired.
+    # The renewal failed, before the lock could have expired.
     assert lock.good_until > time.monotonic()
     other = lock_on(server, name)
     assert other.acquire() is None
-    # Neither is it renewed, nor does its release free what is not ours.
+    # The lost lock is not renewed, and releasing it does not release the other one.
     lock.release()
     assert other.is_held()
     assert holder_of(lock_on(server, name)).pid == os.getpid()
     other.release()
 
 
-def test_a_redis_that_comes_back_without_its_keys_has_lost_the_lock(server: Server, lock: LeaseLock, name: str) -> None:
+def test_a_redis_that_restarts_without_its_keys_has_lost_the_lock(server: Server, lock: LeaseLock, name: str) -> None:
     assert lock.acquire() is None
     server.stop()
     server.start()
@@ -105,16 +105,14 @@ def forget(server: Server) -> None:
         client.flushall()
 
 
-def test_a_lock_that_nobody_has_acquired_meanwhile_is_acquired_again(
-    server: Server, lock: LeaseLock, name: str
-) -> None:
+def test_a_lost_lock_without_another_holder_is_acquired_again(server: Server, lock: LeaseLock, name: str) -> None:
     assert lock.acquire() is None
     assert lock.keep() is LockState.HELD
     forget(server)
     assert eventually(lambda: not lock.is_held())
     assert [lock.keep(), lock.keep()] == [LockState.RETAKEN, LockState.HELD]
     assert holder_of(lock_on(server, name)).pid == os.getpid()
-    # The new lease is renewed as the old one was.
+    # The new lease is renewed too.
     time.sleep(EXPIRY_SECONDS * 1.5)
     assert (lock.is_held(), lock.keep()) == (True, LockState.HELD)
     lock.release()
@@ -123,7 +121,7 @@ def test_a_lock_that_nobody_has_acquired_meanwhile_is_acquired_again(
 
 @pytest.mark.parametrize("is_released", [False, True], ids=["held", "released since"])
 @pytest.mark.parametrize("loss", ["expired", "data lost"])
-def test_a_lock_that_somebody_else_has_acquired_meanwhile_is_lost(
+def test_a_lock_that_another_holder_has_acquired_is_lost(
     server: Server,
     lock: LeaseLock,
     name: str,
@@ -149,9 +147,7 @@ def test_a_lock_that_somebody_else_has_acquired_meanwhile_is_lost(
     assert is_free(lock_on(server, name))
 
 
-def test_a_redis_that_was_away_for_longer_than_the_lease_gives_the_lock_back(
-    server: Server, lock: LeaseLock, name: str
-) -> None:
+def test_a_lock_is_acquired_again_after_an_outage_of_redis(server: Server, lock: LeaseLock, name: str) -> None:
     assert lock.acquire() is None
     server.stop()
     assert eventually(lambda: lock.keep() is LockState.UNKNOWN)
@@ -161,7 +157,7 @@ def test_a_redis_that_was_away_for_longer_than_the_lease_gives_the_lock_back(
     assert (lock.is_held(), holder_of(lock_on(server, name)).pid) == (True, os.getpid())
 
 
-def test_a_redis_that_hung_for_longer_than_the_lease_gives_the_lock_back(server: Server, name: str) -> None:
+def test_a_lock_is_acquired_again_after_redis_was_suspended(server: Server, name: str) -> None:
     lock = lock_on(server, name)
     assert lock.acquire() is None
     os.kill(server.pid, signal.SIGSTOP)
@@ -173,7 +169,7 @@ def test_a_redis_that_hung_for_longer_than_the_lease_gives_the_lock_back(server:
     lock.release()
 
 
-def test_a_redis_that_stays_away_for_longer_than_a_minute_has_lost_the_lock(
+def test_a_lock_is_lost_after_an_outage_of_more_than_a_minute(
     server: Server, lock: LeaseLock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert lock.acquire() is None
@@ -186,13 +182,13 @@ def test_a_redis_that_stays_away_for_longer_than_a_minute_has_lost_the_lock(
     assert lock.keep() is LockState.LOST
 
 
-def test_a_process_that_stood_still_asks_whether_somebody_had_the_lock(
+def test_a_suspended_process_checks_for_other_holders(
     server: Server, lock: LeaseLock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert lock.acquire() is None
     clock = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: clock() + EXPIRY_SECONDS)
-    # Redis still has the key: nobody else can have had it.
+    # Redis still has the key, so there was no other holder.
     assert lock.keep() is LockState.RETAKEN
     assert lock.is_held()
 
@@ -216,13 +212,13 @@ def test_a_free_lock_of_a_redis_that_was_just_started_proves_nothing(
         lock.probe()
 
 
-def test_a_redis_that_is_away_for_a_moment_changes_nothing(server: Server, name: str) -> None:
+def test_a_short_outage_of_redis_changes_nothing(server: Server, name: str) -> None:
     seconds = 4.0
     lock = lock_on(server, name, seconds=seconds)
     assert lock.acquire() is None
     os.kill(server.pid, signal.SIGSTOP)
     try:
-        # The first renewal is due, and fails, in this time.
+        # The first renewal fails in this time.
         time.sleep(seconds / 2)
         assert lock.is_held()
     finally:
@@ -233,7 +229,7 @@ def test_a_redis_that_is_away_for_a_moment_changes_nothing(server: Server, name:
     lock.release()
 
 
-def test_a_redis_that_stays_away_has_lost_the_lock_once_it_may_have_expired(server: Server, lock: LeaseLock) -> None:
+def test_a_lock_is_not_held_after_its_expiry_during_an_outage(server: Server, lock: LeaseLock) -> None:
     assert lock.acquire() is None
     server.stop()
     assert lock.is_held()
@@ -242,7 +238,7 @@ def test_a_redis_that_stays_away_has_lost_the_lock_once_it_may_have_expired(serv
     assert not lock.is_held()
 
 
-def test_a_holder_that_was_stopped_for_too_long_has_lost_the_lock(tmp_path: Path, name: str) -> None:
+def test_a_holder_suspended_for_too_long_has_lost_the_lock(tmp_path: Path, name: str) -> None:
     with backend_of("redis", tmp_path) as backend, holding(backend, name) as process:
         lock = backend.lock(name)
         assert holder_of(lock).pid == process.pid
@@ -254,11 +250,11 @@ def test_a_holder_that_was_stopped_for_too_long_has_lost_the_lock(tmp_path: Path
         lock.release()
 
 
-def test_time_that_passed_unnoticed_counts(lock: LeaseLock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_in_suspension_counts(lock: LeaseLock, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lock.acquire() is None
     clock = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: clock() + EXPIRY_SECONDS)
-    # Whoever goes on after a long stop asks before the thread that renews has had its turn.
+    # After a suspension, the check precedes the next renewal.
     assert not lock.is_held()
 
 
@@ -269,7 +265,7 @@ def test_a_lock_that_cannot_be_released_is_left_to_expire(server: Server, lock: 
     assert not lock.is_held()
 
 
-def test_a_lock_is_free_again_whose_answer_got_lost(
+def test_a_lock_is_free_if_the_answer_to_its_acquisition_was_lost(
     server: Server, lock: LeaseLock, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = redis.Redis.set
@@ -285,13 +281,13 @@ def test_a_lock_is_free_again_whose_answer_got_lost(
     assert is_free(lock_on(server, name))
 
 
-def test_a_client_that_gives_texts_names_the_holder_too(server: Server, lock: LeaseLock, name: str) -> None:
+def test_a_client_that_decodes_responses_names_the_holder(server: Server, lock: LeaseLock, name: str) -> None:
     assert lock.acquire() is None
     url = f"redis://127.0.0.1:{server.port}?decode_responses=true"
     assert holder_of(locks("redis", url=url)(name)).pid == os.getpid()
 
 
-def test_prefixes_keep_projects_apart(server: Server, lock: LeaseLock, name: str) -> None:
+def test_prefixes_separate_projects(server: Server, lock: LeaseLock, name: str) -> None:
     assert lock.acquire() is None
     assert is_free(lock_on(server, name, prefix="another project"))
 
@@ -309,14 +305,12 @@ def test_prefixes_keep_projects_apart(server: Server, lock: LeaseLock, name: str
         ({"url": "redis://127.0.0.1", "prefix": 1}, 'the option "prefix" of the redis locks must be a string'),
     ],
 )
-def test_options_that_cannot_work_are_refused_before_anything_is_connected_to(
-    options: dict[str, Any], problem: str
-) -> None:
+def test_invalid_options_are_refused_before_connecting(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(InvalidUsage, match=problem):
         locks("redis", **options)
 
 
-def test_without_the_package_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_reported_with_its_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(InvalidUsage, match=r"pip install django-runbook\[redis\]"):
         locks("redis", url="redis://127.0.0.1")

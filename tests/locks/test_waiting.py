@@ -1,4 +1,4 @@
-"""A lock that is waited for: who is told, and what ends the waiting."""
+"""Waits for locks: reports, and the end of the wait."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AWAY = "the server is away"
 
 
 class Answering:
-    """A lock that gives these answers, the last one for ever: a holder, None for nobody, or that it cannot be asked."""
+    """Returns these answers, the last one repeatedly: a holder, None if free, or an error."""
 
     name = "nightly"
 
@@ -39,16 +39,16 @@ class Answering:
         return Probe.UNKNOWN
 
     def release(self) -> None:
-        """Has nothing to give back."""
+        """Do nothing."""
 
     discard = release
 
 
 class Waiter:
-    """Waits without sleeping; ``stops_after`` so many naps the waiting is to end."""
+    """Waits without sleeping; ``stops_after`` is the number of naps before a stop."""
 
     def __init__(self, *, stops_after: float = math.inf) -> None:
-        self.told: list[tuple[Holder | None, str]] = []
+        self.waits: list[tuple[Holder | None, str]] = []
         self._stops_after = stops_after
         self._nap_count = 0
 
@@ -57,7 +57,7 @@ class Waiter:
             Answering(*answers),
             wait_seconds=wait_seconds,
             rest=self._rest,
-            on_wait=lambda holder, reason: self.told.append((holder, reason)),
+            on_wait=lambda holder, reason: self.waits.append((holder, reason)),
             is_patient=is_patient,
         )
         conflict = wait.acquire()
@@ -69,34 +69,34 @@ class Waiter:
         return self._nap_count >= self._stops_after
 
 
-def test_an_outage_while_a_holder_is_waited_for_is_waited_for_too() -> None:
+def test_an_outage_during_the_wait_is_waited_for() -> None:
     waiter = Waiter()
     assert waiter.acquire(HOLDER, HOLDER, AWAY, AWAY, HOLDER, AWAY, None, is_patient=False) is None
-    # Each is reported once.
-    assert waiter.told == [(HOLDER, ""), (None, AWAY)]
+    # Each reason is reported once.
+    assert waiter.waits == [(HOLDER, ""), (None, AWAY)]
 
 
-def test_only_a_run_that_has_begun_waits_for_what_is_away_at_first() -> None:
+def test_only_a_started_run_waits_for_an_unavailable_store() -> None:
     waiter = Waiter()
     assert waiter.acquire(AWAY, None, wait_seconds=0, is_patient=True) is None
-    assert waiter.told == [(None, AWAY)]
+    assert waiter.waits == [(None, AWAY)]
     with pytest.raises(LockUnavailable, match=AWAY):
         Waiter().acquire(AWAY, None, is_patient=False)
 
 
-def test_what_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lasting_outage_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("django_runbook.locks.base.Patience.answer", LockState.LOST)
     with pytest.raises(LockUnavailable, match=AWAY):
         Waiter().acquire(HOLDER, AWAY, is_patient=True)
 
 
 @pytest.mark.parametrize(("answer", "why"), [(HOLDER, HELD), (AWAY, AWAY)], ids=["held", "away"])
-def test_a_stop_ends_the_waiting_and_says_for_what(answer: Holder | str, why: str) -> None:
+def test_a_stop_ends_the_wait_and_names_its_reason(answer: Holder | str, why: str) -> None:
     assert Waiter(stops_after=3).acquire(answer, is_patient=True) == why
     assert Waiter(stops_after=0).acquire(answer, is_patient=True) == why
 
 
-def test_a_holder_is_not_waited_for_without_time() -> None:
+def test_without_time_there_is_no_wait() -> None:
     waiter = Waiter()
     assert waiter.acquire(HOLDER, wait_seconds=0, is_patient=True) == HELD
-    assert waiter.told == []
+    assert waiter.waits == []

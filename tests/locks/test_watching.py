@@ -1,4 +1,4 @@
-"""A lock that is kept while it is held: who is told what, and how often."""
+"""Watches held locks: reports, and the end of the watch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.patience import eventually
 
 
 class Answering:
-    """A lock that gives these answers, the last one for ever."""
+    """Returns these answers, the last one repeatedly."""
 
     name = "nightly"
 
@@ -37,13 +37,13 @@ class Answering:
         return Probe.UNKNOWN
 
     def release(self) -> None:
-        """Has nothing to give back."""
+        """Do nothing."""
 
     discard = release
 
 
-def told(answers: Iterable[LockState], *, count: int) -> tuple[list[str], Answering]:
-    """What is reported of a lock that is asked so often at the least."""
+def reports_of(answers: Iterable[LockState], *, count: int) -> tuple[list[str], Answering]:
+    """Watch a lock until it was kept ``count`` times; return the reports."""
     found: list[str] = []
     lock = Answering(*answers)
     with watched(
@@ -56,30 +56,30 @@ def told(answers: Iterable[LockState], *, count: int) -> tuple[list[str], Answer
     return found, lock
 
 
-def test_a_lock_is_kept_from_a_thread_of_its_own() -> None:
-    found, lock = told([LockState.HELD], count=5)
+def test_a_lock_is_kept_from_a_separate_thread() -> None:
+    found, lock = reports_of([LockState.HELD], count=5)
     assert found == []
     assert threading.current_thread() not in lock.asked
     assert not any(thread.is_alive() for thread in lock.asked)
 
 
-def test_what_has_happened_is_reported_once() -> None:
-    found, _ = told(
+def test_each_change_is_reported_once() -> None:
+    found, _ = reports_of(
         [LockState.HELD, LockState.UNKNOWN, LockState.RETAKEN, LockState.UNKNOWN, LockState.RETAKEN, LockState.HELD],
         count=8,
     )
     assert found == ["retaken", "retaken"]
 
 
-def test_a_lost_lock_is_asked_no_more() -> None:
-    found, lock = told([LockState.HELD, LockState.LOST], count=2)
+def test_a_lost_lock_is_not_kept_any_more() -> None:
+    found, lock = reports_of([LockState.HELD, LockState.LOST], count=2)
     assert found == ["lost"]
     time.sleep(0.02)
     assert len(lock.asked) == 2
 
 
 @pytest.mark.parametrize("kept", [LockState.HELD, LockState.RETAKEN, LockState.LOST])
-def test_what_is_unknown_is_waited_for(kept: LockState, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_state_is_waited_for(kept: LockState, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "_NAP_SECONDS", 0.001)
     assert settle(Answering(LockState.UNKNOWN, LockState.UNKNOWN, kept)) is kept
 

@@ -1,4 +1,4 @@
-"""A command in the process of the run that ends that process, or replaces it, fails, and the run goes on."""
+"""Tries inline commands that exit or replace their process: they fail, and the run continues."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ TEXT = "fail_fast: false\nsteps: [leave {how}, say more]\nfinally: [say end]\n"
         ("execute_by_path", 'os.execve("/bin/true")'),
     ],
 )
-def test_the_end_of_the_process_is_the_failure_of_the_step(tmp_path: Path, how: str, call: str) -> None:
-    told = run(tmp_path, TEXT.format(how=how))
-    assert told.exit_code == 1
-    assert told.statuses == {"leave": "failed", "say": "succeeded", "say-2": "succeeded"}
-    failure = told.result("leave")["failure"]
+def test_an_exit_from_the_process_fails_the_step(tmp_path: Path, how: str, call: str) -> None:
+    report = run(tmp_path, TEXT.format(how=how))
+    assert report.exit_code == 1
+    assert report.statuses == {"leave": "failed", "say": "succeeded", "say-2": "succeeded"}
+    failure = report.result("leave")["failure"]
     assert f"the command called {call}, which " in failure["message"]
     assert os._exit is exits.leave
     if failure["error_type"] == "ProcessExit":
-        # The line of the user, not ours.
+        # The last line is the user's, not ours.
         assert "exits.py" not in failure["traceback"]
 
 
-def test_processes_that_the_command_forks_may_end(tmp_path: Path) -> None:
-    told = run(tmp_path, TEXT.format(how="in_children"))
-    assert told.output("leave") == ["7 0"]
-    assert told.exit_code == 0
+def test_forked_processes_may_exit(tmp_path: Path) -> None:
+    report = run(tmp_path, TEXT.format(how="in_children"))
+    assert report.output("leave") == ["7 0"]
+    assert report.exit_code == 0
 
 
 @pytest.mark.slow
-def test_a_thread_that_ends_the_process_ends_it_not_with_0(tmp_path: Path) -> None:
+def test_a_thread_that_exits_the_process_does_not_exit_with_0(tmp_path: Path) -> None:
     (tmp_path / "test.yml").write_text(TEXT.format(how="in_thread"))
     done = subprocess.run(
         [sys.executable, "-m", "django", "run_runbook", "test.yml", "--inline", "--format", "plain"],

@@ -1,4 +1,4 @@
-"""Whatever a command raises is a failure that says what is known of it."""
+"""Converts unusual exceptions of commands into failures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _fail(_: object) -> str:
     raise ZeroDivisionError
 
 
-# Without the name of a module, as code that is given to exec() defines it.
+# Without a module name, as defined by code in exec().
 NAMELESS = eval("type('Odd', (Exception,), {})", {})
 BROKEN: dict[str, tuple[BaseException, str]] = {
     "no module": (NAMELESS("what was said"), "what was said"),
@@ -29,17 +29,17 @@ BROKEN["its own cause"][0].__cause__ = BROKEN["its own cause"][0]
 
 
 @pytest.mark.parametrize(("error", "message"), BROKEN.values(), ids=BROKEN)
-def test_an_exception_that_python_cannot_format_has_a_failure(error: BaseException, message: str) -> None:
+def test_an_exception_that_python_cannot_format_becomes_a_failure(error: BaseException, message: str) -> None:
     with pytest.raises(type(error)) as raised:
         raise error
     failure = failure_of(raised.value, str)
     assert failure.error_type == type(error).__name__
     assert message in failure.message
-    assert "in test_an_exception_that_python_cannot_format_has_a_failure" in failure.traceback
+    assert "in test_an_exception_that_python_cannot_format_becomes_a_failure" in failure.traceback
     assert failure.error_type in failure.error_names
 
 
-def test_an_error_without_the_return_code_of_its_base_is_a_failure() -> None:
+def test_an_error_without_a_return_code_becomes_a_failure() -> None:
     class Partial(CommandError):
         def __init__(self) -> None:
             pass

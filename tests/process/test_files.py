@@ -1,4 +1,4 @@
-"""A command in the process of the run that closes descriptors fails, and the run goes on and hears its signals."""
+"""Tries inline commands that close descriptors: they fail, and the run continues to receive signals."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ KINDS = {
 
 
 @pytest.mark.slow
-def test_closed_descriptors_are_the_failure_of_the_step(tmp_path: Path) -> None:
+def test_closed_descriptors_fail_the_step(tmp_path: Path) -> None:
     with database_on("sqlite", tmp_path) as database:
         assert manage(tmp_path, database, "migrate", "--verbosity", "0").returncode == 0
         for how, message in KINDS.items():
@@ -65,7 +65,7 @@ def test_spared_descriptors_stay_open_when_all_are_closed() -> None:
         os.close(end)
 
 
-def test_signals_are_heard_by_another_pipe_where_that_of_before_was_closed() -> None:
+def test_signals_are_received_through_a_new_pipe_if_the_previous_one_was_closed() -> None:
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         with Stop() as stop:
@@ -76,7 +76,7 @@ def test_signals_are_heard_by_another_pipe_where_that_of_before_was_closed() -> 
             signal.raise_signal(signal.SIGTERM)
             wait_until(lambda: stop.is_requested, what="the signal")
         with Stop() as stop:
-            # The numbers are those of another file now, which stays as it is.
+            # The numbers belong to another file now, which stays open.
             null = os.open(os.devnull, os.O_RDWR)
             taken = stop.descriptors
             for descriptor in taken:
@@ -88,7 +88,7 @@ def test_signals_are_heard_by_another_pipe_where_that_of_before_was_closed() -> 
         signal.signal(signal.SIGTERM, before)
 
 
-def test_a_mark_that_was_closed_is_made_again(tmp_path: Path) -> None:
+def test_a_closed_mark_is_bound_again(tmp_path: Path) -> None:
     mark = presence.claim("a name", namespace=str(tmp_path))
     assert mark is not None
     os.close(mark.descriptor)
@@ -105,7 +105,7 @@ def test_a_mark_that_was_closed_is_made_again(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("last", [256, 4096])
 def test_standard_descriptors_are_restored(last: int) -> None:
-    # The copies are above the first of them.
+    # The copies have higher numbers than the first one.
     is_copied = last == 256
     pid = os.fork()
     if pid == 0:
@@ -142,7 +142,7 @@ def test_a_debugger_has_the_terminal_of_an_inline_run(tmp_path: Path) -> None:
     os.close(end)
     os.write(main, b"p 6 * 7\nc\n")
     shown = bytearray()
-    # It raises once the other end is closed.
+    # Reading raises once the other end is closed.
     with contextlib.suppress(OSError):
         while data := os.read(main, 4096):
             shown += data

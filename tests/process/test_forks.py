@@ -1,4 +1,4 @@
-"""A process that a command forks is not a part of its run."""
+"""Tries signals to processes that a command forks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django_runbook.process.stopping import Stop
 pytestmark = pytest.mark.slow
 
 
-def test_a_signal_to_a_child_is_none_to_its_parent() -> None:
+def test_a_signal_to_a_child_does_not_stop_its_parent() -> None:
     before = {
         number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     }
@@ -24,7 +24,7 @@ def test_a_signal_to_a_child_is_none_to_its_parent() -> None:
                 if pid == 0:
                     signal.pause()
                     os._exit(0)
-                # As early as can be: a pool ends its workers before they have begun.
+                # As early as possible: a pool may end its workers before they have begun.
                 os.kill(pid, signal.SIGTERM)
                 codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
             assert set(codes) == {-signal.SIGTERM}

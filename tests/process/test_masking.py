@@ -1,4 +1,4 @@
-"""Secrets are masked in every form in which programs write them, however often they are escaped."""
+"""Masks secrets in every form in which programs write them, however often they are escaped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def lower_percent(text: str) -> str:
     return re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), quote(text, safe=""))
 
 
-# The marks of a string are those of its surroundings.
+# The quotes of a string are those around it.
 ESCAPES: dict[str, Callable[[str], str]] = {
     "repr": lambda text: repr(text)[1:-1],
     "ascii": lambda text: ascii(text)[1:-1],
@@ -60,16 +60,17 @@ def test_each_escape_is_masked_and_so_is_each_of_it_escaped_again(name: str) -> 
     assert {again: mask(escape(once)) for again, escape in ESCAPES.items()} == dict.fromkeys(ESCAPES, MASK)
 
 
+@pytest.mark.slow
 @given(
     secret=st.text(st.characters(codec="utf-8"), min_size=MIN_SECRET_LENGTH, max_size=30),
     names=st.lists(st.sampled_from(sorted(ESCAPES)), max_size=3),
     around=st.tuples(*[st.text("ab \n<>(),:;=é", max_size=10)] * 2),
 )
-def test_no_secret_is_left_after_any_three_escapes(secret: str, names: list[str], around: tuple[str, str]) -> None:
+def test_no_secret_is_visible_after_any_three_escapes(secret: str, names: list[str], around: tuple[str, str]) -> None:
     text = secret
     for name in names:
         text = ESCAPES[name](text)
-    # A secret of nothing but marks of escapes has no form that is its own.
+    # A secret that consists of escape marks only has no distinct form.
     assume(len(decoded(secret).text) >= MIN_SECRET_LENGTH)
     masked = masker([secret])(around[0] + text + around[1])
     assert MASK in masked
@@ -85,7 +86,7 @@ AFTER = ["", "41", "n", "p;", "65;", "'", "\\n", "u0041", "%"]
     "secret", ['41/ab"c d', 'n3w"word', "beef/x y", 'amp;x"word', 'abc"word%', "abc<word%4", 'abc"word&am']
 )
 @pytest.mark.parametrize("name", ["json", "quote-all", "html", "sql"])
-def test_marks_of_escapes_beside_a_secret_do_not_hide_it(secret: str, name: str) -> None:
+def test_escape_marks_next_to_a_secret_do_not_hide_it(secret: str, name: str) -> None:
     mask = masker([secret])
     for once in (ESCAPES[name](secret), ESCAPES[name](ESCAPES[name](secret))):
         for before in BEFORE:
@@ -105,7 +106,7 @@ def test_base64_is_masked(secret: str, *, urlsafe: bool) -> None:
 
 
 @pytest.mark.parametrize("user", ["", "a", "ab", "abc"])
-def test_base64_of_a_longer_secret_within_other_data_is_masked(user: str) -> None:
+def test_base64_of_a_longer_secret_inside_other_data_is_masked(user: str) -> None:
     secret = "c0rrect-h0rse-battery"
     masked = masker([secret])(base64.b64encode(f"{user}:{secret}, and more".encode()).decode())
     assert MASK in masked
@@ -140,6 +141,7 @@ def test_a_secret_is_masked_as_it_looks_without_its_control_characters() -> None
     assert mask("secret-x") == MASK
 
 
+@pytest.mark.slow
 def test_a_secret_longer_than_a_line_of_output_is_masked() -> None:
     secret = "".join(f"{number:04x}+/" for number in range(20_000))
     masked = masker([secret])(f"<{secret}> <{quote(secret[:2048])}>")
@@ -150,13 +152,13 @@ def test_a_secret_longer_than_a_line_of_output_is_masked() -> None:
     "secret", ["\\" * 8 + "a", "'" * 30 + "b", "\\'" * 20 + "z", "%25" * 10, "&amp;" * 10, '"' * 40]
 )
 @pytest.mark.parametrize("text", ["\\" * 5000, "'" * 5000, "\\'" * 5000, "%25" * 5000, "&amp;" * 5000, '\\"' * 5000])
-def test_no_text_takes_much_time(secret: str, text: str) -> None:
-    # It would take hours, were there more than one way to read a text.
+def test_masking_is_fast_for_any_text(secret: str, text: str) -> None:
+    # With more than one way to decode a text, this would take hours.
     mask = masker([secret])
     assert MASK in mask(f"{text}azb{secret}")
 
 
-def test_what_is_short_is_not_masked() -> None:
+def test_short_strings_are_not_masked() -> None:
     text = "abc def 0 true"
     assert masker(["abc", "a", "", '["de", 0]', "u://x:abc@d"])(text) == text
 

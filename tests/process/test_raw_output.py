@@ -1,4 +1,4 @@
-"""What subprocesses and C code write around a call in this process belongs to the step, in its order."""
+"""Captures the output of subprocesses and C code during inline calls, in order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECRET = "hunter2-s3cr3t"
 
 
 class Scene:
-    """Keeps the lines of each call; ``late`` is what came when none was running."""
+    """Keeps the lines of each call; ``late`` is the output outside of calls."""
 
     def __init__(self) -> None:
         self.late = io.StringIO()
@@ -89,19 +89,19 @@ def test_a_fork_of_the_command_writes_to_the_step_too(scene: Scene) -> None:
     assert scene.lines == [("stdout", "from a fork: ***")]
 
 
-def test_more_than_can_be_kept_is_noticed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_much_output_is_detected(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "MAX_KEPT_CHARACTERS", 10)
     with scene.call(is_kept=True) as out:
         os.write(1, b"longer than ten\n")
     assert out.is_too_long
 
 
-def test_a_handler_of_an_earlier_step_writes_to_the_step_that_runs(scene: Scene) -> None:
-    record = logging.LogRecord("x", logging.INFO, "f", 1, f"told {SECRET}", (), None)
+def test_a_logging_handler_of_an_earlier_step_writes_to_the_current_step(scene: Scene) -> None:
+    record = logging.LogRecord("x", logging.INFO, "f", 1, f"late {SECRET}", (), None)
     with scene.call():
         handler = logging.StreamHandler(sys.stderr)
     with scene.call():
         handler.emit(record)
-    assert scene.lines == [("stderr", "told ***")]
+    assert scene.lines == [("stderr", "late ***")]
     handler.emit(record)
-    assert scene.late.getvalue() == "told ***\n"
+    assert scene.late.getvalue() == "late ***\n"

@@ -1,4 +1,4 @@
-"""No step leaks into the next one."""
+"""Checks that inline steps do not affect later steps."""
 
 from __future__ import annotations
 
@@ -52,21 +52,21 @@ def state() -> dict[str, Any]:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_the_process_is_as_before(tmp_path: Path, how: str) -> None:
     before = state()
-    told = run(tmp_path, f"steps: [misbehave {how}, say still here]")
-    assert told.statuses == {"misbehave": "succeeded", "say": "succeeded"}
-    assert told.output("say") == ["still here"]
+    report = run(tmp_path, f"steps: [misbehave {how}, say still here]")
+    assert report.statuses == {"misbehave": "succeeded", "say": "succeeded"}
+    assert report.output("say") == ["still here"]
     assert state() == before
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_closed_connection_does_not_touch_the_next_step(tmp_path: Path) -> None:
-    told = run(tmp_path, "steps: [misbehave close_connection, migrate --check]")
-    assert told.statuses["misbehave"] == "succeeded"
+    report = run(tmp_path, "steps: [misbehave close_connection, migrate --check]")
+    assert report.statuses["misbehave"] == "succeeded"
 
 
 @pytest.mark.parametrize("max_age", [0, None, 60])
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql", "mariadb"])
-def test_a_connection_that_a_step_has_used_is_closed(
+def test_a_used_connection_is_closed_after_the_step(
     tmp_path: Path, django_db_blocker: DjangoDbBlocker, engine: str, max_age: int | None
 ) -> None:
     with (
@@ -94,13 +94,13 @@ def test_a_raw_connection_that_was_closed_is_a_problem_if_a_transaction_was_open
             transaction.atomic(using=alias).__enter__()
         connections[alias].connection.close()
         problems = before.restore()
-        told = f'it closed the connection to the database "{alias}" without Django, or lost it'
-        assert (told in problems, told in before.take_warnings()) == (is_open, not is_open)
+        message = f'it closed the connection to the database "{alias}" without Django, or lost it'
+        assert (message in problems, message in before.take_warnings()) == (is_open, not is_open)
         assert before.take_warnings() == ()
         assert connections[alias].connection is None
 
 
-def test_what_was_on_the_object_of_a_connection_stays(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> None:
+def test_attributes_of_a_connection_are_kept(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> None:
     with django_db_blocker.unblock(), alias_on("sqlite", tmp_path) as alias:
         connection: Any = connections[alias]
         connection.ensure_connection()
@@ -118,9 +118,9 @@ def test_what_was_on_the_object_of_a_connection_stays(tmp_path: Path, django_db_
 @pytest.mark.django_db(transaction=True)
 def test_a_transaction_that_was_left_open_is_rolled_back_and_fails_the_step(tmp_path: Path, how: str) -> None:
     connection.ensure_connection()
-    told = run(tmp_path, f"steps: [misbehave {how}, noop]", keep_going=True)
-    assert told.statuses == {"misbehave": "failed", "noop": "succeeded"}
-    assert "rolled back" in told.result("misbehave")["failure"]["message"]
+    report = run(tmp_path, f"steps: [misbehave {how}, noop]", keep_going=True)
+    assert report.statuses == {"misbehave": "failed", "noop": "succeeded"}
+    assert "rolled back" in report.result("misbehave")["failure"]["message"]
     assert not connection.in_atomic_block
     assert connection.get_autocommit()
     assert "left_behind" not in connection.introspection.table_names()
@@ -131,8 +131,8 @@ def test_a_transaction_around_the_run_survives_it(tmp_path: Path) -> None:
     from django.contrib.sites.models import Site
 
     Site.objects.create(domain="kept.example.com", name="kept")
-    told = run(tmp_path, "steps: [misbehave open_transaction, noop]", keep_going=True)
-    assert told.statuses["misbehave"] == "failed"
+    report = run(tmp_path, "steps: [misbehave open_transaction, noop]", keep_going=True)
+    assert report.statuses["misbehave"] == "failed"
     assert connections["default"].in_atomic_block
     assert Site.objects.filter(name="kept").exists()
 
@@ -144,10 +144,10 @@ def test_the_garbage_collector_is_as_before(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["ask", "ask_for_password"])
-def test_a_command_that_asks_fails_at_once(tmp_path: Path, how: str) -> None:
-    told = run(tmp_path, f"steps: [misbehave {how}]")
-    assert told.exit_code == 1
-    assert "--no-input" in told.result("misbehave")["failure"]["message"]
+def test_a_command_that_prompts_fails_immediately(tmp_path: Path, how: str) -> None:
+    report = run(tmp_path, f"steps: [misbehave {how}]")
+    assert report.exit_code == 1
+    assert "--no-input" in report.result("misbehave")["failure"]["message"]
 
 
 @pytest.mark.parametrize("how", ["read_all", "read_descriptor"])

@@ -1,4 +1,4 @@
-"""Whatever a step does to its process and its session, the next step starts as a fresh `manage.py` process does."""
+"""Checks that each step starts like a fresh `manage.py` process, whatever earlier steps did to theirs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_next_step_finds_a_fresh_process_and_a_fresh_session(tmp_path: Path,
     require()
     plain, after = tmp_path / "plain.json", tmp_path / "after.json"
     manage(tmp_path, settings, "show_state", str(plain))
-    # Each of them twice, in one run: what a step finds and what it leaves are two things.
+    # Each command twice in one run, to check both what a step finds and what it leaves.
     text = f"steps: [noop, spoil, show_state {after}, spoil, show_state {tmp_path / 'again.json'}]"
     (tmp_path / "test.yml").write_text(text)
     manage(tmp_path, settings, "run_runbook", "test.yml", *(["--inline"] if way == "inline" else []))
@@ -67,8 +67,8 @@ def test_the_next_step_finds_a_fresh_process_and_a_fresh_session(tmp_path: Path,
             assert differences == {}, part
 
 
-def test_a_spoiled_process_is_seen(tmp_path: Path) -> None:
-    """The test above would fail if nothing were restored."""
+def test_a_changed_process_is_detected(tmp_path: Path) -> None:
+    """Checks that the test above would fail if nothing were restored."""
     code = (
         "import django, sys; django.setup(); from django.core.management import call_command as call; "
         "call('show_state', sys.argv[1]); call('spoil'); call('show_state', sys.argv[2])"

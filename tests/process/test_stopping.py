@@ -1,4 +1,4 @@
-"""What signals do to a run: each test starts a process of its own and ends it."""
+"""Signals runs, each in a subprocess."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ finally:
 
 
 class Run:
-    """A run that is under way."""
+    """Starts a run, and signals it."""
 
     def __init__(self, directory: Path) -> None:
         self.log = directory / "log"
@@ -50,7 +50,7 @@ class Run:
         self.process.send_signal(number)
 
     def signal_twice(self) -> None:
-        """Send the second signal so long after the first that the two count as two."""
+        """Send two signals far enough apart to count as two."""
         assert self.process is not None
         assert self.process.stdout is not None
         self.signal(signal.SIGTERM)
@@ -60,7 +60,7 @@ class Run:
         self.signal(signal.SIGTERM)
 
     def wait_for_statement(self) -> None:
-        """Until the server is at it; the log says only that the command is about to ask."""
+        """Wait until the server executes the statement; the log only shows that it is about to be sent."""
         wait_until(lambda: running_statements("pg_sleep") > 0, what="the statement runs")
 
     def end(self) -> tuple[int, str]:
@@ -89,78 +89,78 @@ def run(tmp_path: Path) -> Iterator[Run]:
 def test_a_cooperative_command_finishes_its_item(run: Run, number: signal.Signals, exit_code: int) -> None:
     run.start("items")
     run.signal(number)
-    code, told = run.end()
-    assert code == exit_code, told
+    code, output = run.end()
+    assert code == exit_code, output
     assert "stopped before" in run.log.read_text()
     assert run.ran_finally
-    assert "INTERRUPTED work" in told
-    assert "not run  say" in told
-    assert "interrupted: " in told
+    assert "INTERRUPTED work" in output
+    assert "not run  say" in output
+    assert "interrupted: " in output
 
 
-def test_another_command_is_left_to_finish(run: Run) -> None:
+def test_a_plain_command_is_left_to_finish(run: Run) -> None:
     run.start("short")
     run.signal(signal.SIGTERM)
-    code, told = run.end()
-    assert code == 143, told
+    code, output = run.end()
+    assert code == 143, output
     assert "finished" in run.log.read_text()
-    assert "ok       work" in told
+    assert "ok       work" in output
     assert run.ran_finally
 
 
 @pytest.mark.parametrize("how", ["items", "short"])
-def test_a_command_in_a_process_of_its_own_is_told_or_left_to_finish(run: Run, how: str) -> None:
+def test_an_isolated_command_is_stopped_or_left_to_finish(run: Run, how: str) -> None:
     run.start(f"{how}\n    isolate: true")
     run.signal(signal.SIGTERM)
-    code, told = run.end()
-    assert code == 143, told
+    code, output = run.end()
+    assert code == 143, output
     assert ("stopped before" if how == "items" else "finished") in run.log.read_text()
-    assert ("INTERRUPTED work" if how == "items" else "ok       work") in told
+    assert ("INTERRUPTED work" if how == "items" else "ok       work") in output
     assert run.ran_finally
 
 
 @pytest.mark.parametrize("how", ["plain", "stubborn", "sql"])
-def test_a_second_signal_ends_the_command_at_once(run: Run, how: str) -> None:
+def test_a_second_signal_ends_the_command_immediately(run: Run, how: str) -> None:
     run.start(how)
     run.signal_twice()
-    code, told = run.end()
-    assert code == 143, told
-    assert "INTERRUPTED work" in told
+    code, output = run.end()
+    assert code == 143, output
+    assert "INTERRUPTED work" in output
     assert run.ran_finally
     assert "caught" not in run.log.read_text()
 
 
-def test_a_statement_on_postgresql_is_cancelled_and_the_connection_works_on(run: Run) -> None:
+def test_a_statement_on_postgresql_is_canceled_and_its_connection_stays_usable(run: Run) -> None:
     require_postgres()
     run.start("sql", DJANGO_SETTINGS_MODULE="tests.postgres_settings")
     run.wait_for_statement()
     run.signal_twice()
-    code, told = run.end()
-    assert code == 143, told
-    assert "canceling statement due to user request" in told
-    assert "was closed" not in told
+    code, output = run.end()
+    assert code == 143, output
+    assert "canceling statement due to user request" in output
+    assert "was closed" not in output
     assert run.ran_finally
 
 
 def test_a_command_with_a_handler_of_its_own_is_interrupted(run: Run) -> None:
     run.start("handler")
     run.signal(signal.SIGTERM)
-    code, told = run.end()
-    assert code == 143, told
+    code, output = run.end()
+    assert code == 143, output
     assert "stopped by its own handler" in run.log.read_text()
-    assert "INTERRUPTED work" in told
+    assert "INTERRUPTED work" in output
     assert run.ran_finally
 
 
 def test_a_step_of_finally_has_a_stop_timeout_of_its_own(run: Run) -> None:
     run.start("plain", last="plain", STOP_TIMEOUT="1")
     run.signal(signal.SIGTERM)
-    code, told = run.end()
-    assert code == 143, told
+    code, output = run.end()
+    assert code == 143, output
     assert run.ran_finally
     # The summary is printed, and the step of finally was ended.
-    assert "interrupted: " in told
-    assert told.count("INTERRUPTED work") == 2
+    assert "interrupted: " in output
+    assert output.count("INTERRUPTED work") == 2
 
 
 def test_a_third_signal_ends_the_step_of_finally(run: Run) -> None:
@@ -169,9 +169,9 @@ def test_a_third_signal_ends_the_step_of_finally(run: Run) -> None:
     wait_for(run.log.with_name("log.finally"), "started")
     time.sleep(GAP_SECONDS * 2)
     run.signal(signal.SIGTERM)
-    code, told = run.end()
-    assert code == 143, told
-    assert "interrupted: " in told
+    code, output = run.end()
+    assert code == 143, output
+    assert "interrupted: " in output
 
 
 def test_signals_close_together_are_one_and_a_storm_is_two(run: Run) -> None:
@@ -179,10 +179,10 @@ def test_signals_close_together_are_one_and_a_storm_is_two(run: Run) -> None:
     for _ in range(3):
         run.signal(signal.SIGTERM)
         time.sleep(0.05)
-    code, told = run.end()
-    assert code == 143, told
+    code, output = run.end()
+    assert code == 143, output
     assert "stopped before" in run.log.read_text()
-    assert "ending the current command" not in told
+    assert "ending the current command" not in output
 
 
 def test_a_storm_ends_the_command_and_not_the_run(run: Run) -> None:
@@ -190,19 +190,19 @@ def test_a_storm_ends_the_command_and_not_the_run(run: Run) -> None:
     for _ in range(20):
         run.signal(signal.SIGTERM)
         time.sleep(0.05)
-    code, told = run.end()
-    assert code == 143, told
+    code, output = run.end()
+    assert code == 143, output
     assert run.ran_finally
-    assert "interrupted: " in told
+    assert "interrupted: " in output
 
 
-def test_a_command_that_ignores_everything_is_killed_and_the_run_goes_on_to_its_end(run: Run) -> None:
+def test_a_command_that_ignores_everything_is_killed_and_the_run_continues(run: Run) -> None:
     run.start("stubborn", STOP_TIMEOUT="1")
     run.signal(signal.SIGTERM)
-    code, told = run.end()
-    assert code == 143, told
+    code, output = run.end()
+    assert code == 143, output
     assert run.ran_finally
-    assert "interrupted: " in told
+    assert "interrupted: " in output
 
 
 @pytest.mark.parametrize("steps", ["[{cleanup}]", "[{{parallel: [{cleanup}]}}]"])
@@ -213,9 +213,7 @@ def test_a_command_that_ignores_everything_is_killed_and_the_run_goes_on_to_its_
         "{id: cleanup, command: noop, lock: {name: LOCK, on_conflict: wait}}",
     ],
 )
-def test_a_second_signal_ends_the_waiting_in_finally_and_not_the_rest_of_it(
-    tmp_path: Path, steps: str, cleanup: str
-) -> None:
+def test_a_second_signal_ends_the_wait_in_finally_but_not_the_rest(tmp_path: Path, steps: str, cleanup: str) -> None:
     lock = factory.new_factory(conf.read(), what="a test")(f"test stop {tmp_path}")
     assert lock.acquire() is None
     cleanup = cleanup.replace("LOCK", lock.name)

@@ -1,4 +1,4 @@
-"""What commands write becomes lines; secrets are masked in each of their forms."""
+"""Splits output into lines, and masks secrets in each of their forms."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ def test_writes_become_lines_whatever_their_pieces_are() -> None:
     assert out.kept == "one\ntwoü\nlast"
 
 
-def test_a_handler_of_a_logger_follows_and_comes_back() -> None:
+def test_a_logging_handler_is_redirected_and_restored() -> None:
     handler = logging.StreamHandler(sys.stderr)
     before = handler.stream
     lines: list[str] = []
     with captured(write_line=lambda stream, line: lines.append(line), mask=nothing, is_kept=False):
-        handler.emit(logging.LogRecord("x", logging.INFO, "f", 1, "told", (), None))
-    assert lines == ["told"]
+        handler.emit(logging.LogRecord("x", logging.INFO, "f", 1, "late", (), None))
+    assert lines == ["late"]
     assert handler.stream is before
 
 
-def test_a_late_thread_writes_to_nobody_else() -> None:
+def test_a_late_thread_does_not_write_into_the_next_step() -> None:
     lines: list[str] = []
     with captured(write_line=lambda stream, line: lines.append(line), mask=nothing, is_kept=False):
         stream = sys.stdout
@@ -102,7 +102,7 @@ def test_delays_grow_up_to_their_limit(retry: Retry, delays: list[float]) -> Non
     assert found == delays
 
 
-def test_jitter_takes_away_half_at_most() -> None:
+def test_jitter_subtracts_half_at_most() -> None:
     retry = Retry(attempts=2000, delay_seconds=10, backoff=1)
     delays = {policy.delay_seconds(retry, attempt=number, rng=Random(number)) for number in range(1, 2000)}
     assert 5 <= min(delays) < 5.2

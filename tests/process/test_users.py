@@ -1,4 +1,4 @@
-"""A command that changes the user of its process fails, and the steps after it run as before."""
+"""Tries commands that change the user of their process: they fail, and later steps run as before."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may change 
 
 
 @pytest.mark.parametrize("how", ["for_now", "with_a_way_back", "groups"])
-def test_what_can_be_restored_is_restored(tmp_path: Path, how: str) -> None:
+def test_a_changed_user_is_restored(tmp_path: Path, how: str) -> None:
     before = os.getresuid(), os.getresgid(), os.getgroups()
-    told = run(tmp_path, f"fail_fast: false\nsteps: [change_user {how}, say more]\nfinally: [say end]")
+    report = run(tmp_path, f"fail_fast: false\nsteps: [change_user {how}, say more]\nfinally: [say end]")
     assert (os.getresuid(), os.getresgid(), os.getgroups()) == before
-    assert told.statuses == {"change_user": "failed", "say": "succeeded", "say-2": "succeeded"}
-    message = told.result("change_user")["failure"]["message"]
+    assert report.statuses == {"change_user": "failed", "say": "succeeded", "say-2": "succeeded"}
+    message = report.result("change_user")["failure"]["message"]
     assert message.startswith("it changed the user of the process, to ")
     assert "cannot" not in message
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--inline",)], ids=["isolated", "inline"])
-def test_what_cannot_be_restored_is_the_failure_of_one_step(tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_a_user_that_cannot_be_restored_fails_one_step(tmp_path: Path, options: tuple[str, ...]) -> None:
     text = "lock: false\nfail_fast: false\nsteps: [change_user for_good, say more]\nfinally: [say end]"
     (tmp_path / "test.yml").write_text(text)
     done = subprocess.run(

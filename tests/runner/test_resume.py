@@ -225,5 +225,5 @@ def test_an_atomic_step_that_cannot_be_committed_fails(tmp_path: Path, how: str)
     assert [step.status for step in result.steps] == ["failed", "not_run"]
     failure = result.steps[0].failure
     assert failure is not None
-    assert "an error may be caught around an atomic() of its own" in failure.message
+    assert "catch database errors around an atomic() block of its own" in failure.message
     assert "TransactionManagementError" in failure.error_names

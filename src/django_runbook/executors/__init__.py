@@ -1,1 +1,1 @@
-"""One invocation to its result, in this process."""
+"""Executes calls of commands: in this process or in a subprocess."""

@@ -1,4 +1,4 @@
-"""Calls a command in one transaction, together with what is written about it."""
+"""Calls a command in one transaction, together with its record in the run history."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django_runbook.exceptions import RunbookError, names_of
 from django_runbook.executors.messages import Commit, RollBack
 from django_runbook.results import AttemptResult, Failure, StepStatus
 
-# Decides what becomes of a command that succeeded, before its transaction ends.
+# Decides whether a successful command commits, before its transaction ends.
 OnFinished = Callable[[AttemptResult], Commit | RollBack]
 
 
@@ -21,9 +21,9 @@ def atomically(
     on_finished: OnFinished = lambda result: Commit(),
     using: str = DEFAULT_DB_ALIAS,
 ) -> AttemptResult:
-    """Call, and commit only what succeeded and what ``on_finished`` allows to be committed.
+    """Call, and commit only if the call succeeds and ``on_finished`` returns `Commit`.
 
-    What it writes may fail with a RunbookError, which is the failure of the call then.
+    A RunbookError from ``Commit.write`` becomes the failure of the call.
     """
     result: AttemptResult | None = None
     try:
@@ -42,7 +42,7 @@ def atomically(
         if result is None:
             return _failed(error, f"its transaction could not begin: {error}")
         if result.status is not StepStatus.SUCCEEDED:
-            # What could not be rolled back on a broken connection is rolled back by the server.
+            # On a broken connection, the server rolls back.
             return result
         message = str(error) if isinstance(error, RunbookError) else f"its transaction could not be committed: {error}"
         return replace(_failed(error, message), stdout=result.stdout, warnings=result.warnings)
@@ -55,10 +55,10 @@ def _failed(error: Exception, message: str) -> AttemptResult:
 
 
 def _refuse_rollback(using: str) -> None:
-    """Raise if the end of the transaction would undo it silently: Django rolls it back, or PostgreSQL does."""
+    """Raise an error if Django or PostgreSQL would silently roll back at the end of the transaction."""
     connection = connections[using]
     if connection.needs_rollback or not connection.is_usable():
         raise transaction.TransactionManagementError(
             "the command has caught an error of the database, closed its connection, or called set_rollback(); "
-            "an error may be caught around an atomic() of its own"
+            "catch database errors around an atomic() block of its own"
         )

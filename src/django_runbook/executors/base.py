@@ -1,4 +1,4 @@
-"""Describes one call of a command, whatever executes it."""
+"""Defines what the executors receive and return."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from django_runbook.results import AttemptResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorCall:
-    """One call of a command with what bounds it and what takes its output.
+    """Describes one call of a command, with its bounds and the receivers of its output.
 
-    ``keeps_stdout`` asks for everything that it writes to standard output. ``halt`` and ``limit`` bound it from
-    outside; ``timeout_seconds``, of ``owner``, count from its start. With ``on_finished`` it runs in a transaction of
-    ``atomic_alias``. ``descriptors`` stay open in the process of the command as long as it lives.
+    ``keeps_stdout`` requests the whole standard output. ``halt`` and ``limit`` bound the call from outside;
+    ``timeout_seconds``, of ``owner``, counts from its start. With ``on_finished``, the call runs in a transaction of
+    the database ``atomic_alias``. ``descriptors`` stay open in the process of the command until it ends.
     """
 
     command: str

@@ -1,4 +1,4 @@
-"""Calls a command in this process as ``manage.py`` does, and turns all that can happen into an AttemptResult."""
+"""Calls a command in this process as ``manage.py`` does, and converts every outcome into an AttemptResult."""
 
 from __future__ import annotations
 
@@ -22,33 +22,32 @@ from django_runbook.process.streams import NO_INPUT, NoInputError
 from django_runbook.results import AttemptResult, Failure, StepStatus
 
 _INTERRUPTED: Final = 130
-# What the built-in input() raises at the end of standard input.
+# The message of the built-in input() at the end of standard input.
 _END_OF_INPUT: Final = "EOF when reading a line"
 
 
 class ReportProgress(Protocol):
-    """Reports how many items are done, of how many where that is known, and how many of them failed."""
+    """Reports the number of processed items, the total if it is known, and the number of failed items."""
 
     def __call__(self, done_count: int, total_count: int | None, failed_count: int, /) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
 class Callbacks:
-    """Connects a run with the command that it calls, through stealth options of the command.
+    """Connects a run with its command, through the stealth options of the command.
 
-    A command that can stop by itself is told what ``halt`` says, one that knows how far it is reports it, one that can
-    tell its calls apart knows this one by ``call_key``, and one that stores errors masks them. ``was_told`` says that
-    the command has heard that it should stop.
+    The command can check whether ``halt`` requests a stop, report progress, identify this call by ``call_key``, and
+    mask secrets in stored errors. ``was_stop_noticed`` is set once the command has seen a requested stop.
     """
 
     halt: Halt
     report_progress: ReportProgress
     call_key: str
     mask: Mask
-    was_told: bool = False
+    was_stop_noticed: bool = False
 
     def for_command(self, command: BaseCommand) -> dict[str, Any]:
-        """Return the options that this command takes."""
+        """Return the callbacks that this command accepts."""
         options: dict[str, Any] = {
             "stopping": self._is_stopping,
             "progress": self.report_progress,
@@ -59,22 +58,22 @@ class Callbacks:
 
     def _is_stopping(self) -> bool:
         is_requested = self.halt.is_requested
-        self.was_told |= is_requested
+        self.was_stop_noticed |= is_requested
         return is_requested
 
 
 @dataclass(slots=True)
 class PassedChecks:
-    """Remembers which system checks have passed: they run once in a run, and not for each step that asks for them."""
+    """Remembers which system checks have passed, so that each runs only once in a run."""
 
     keys: set[str] = field(default_factory=set)
 
     def run_once(self, command: BaseCommand) -> None:
-        """Leave out the checks that `BaseCommand.execute` asks for where they have passed already."""
+        """Skip checks of `BaseCommand.execute` that have already passed."""
         check = command.check
 
         def check_once(**options: Any) -> None:
-            # Only the first call is that of execute(): what handle() checks is its own work.
+            # The first call comes from execute(); later ones come from handle(), and are not skipped.
             command.check = check  # type: ignore[method-assign]  # of this one instance
             key = repr(sorted((name, str(value)) for name, value in options.items()))
             if key not in self.keys:
@@ -92,19 +91,19 @@ def call(
     checks: PassedChecks,
     stop: Stop,
 ) -> AttemptResult:
-    """Call the command of this name with the tokens of a command line; it writes to the standard streams."""
+    """Call a command with the tokens of a command line; it writes to the standard streams."""
     warnings: list[str] = []
 
     def invoke() -> bool:
         return _invoke(name, tokens, callbacks=callbacks, checks=checks, warnings=warnings)
 
-    # In a context of its own, which takes the active language and time zone with it when it ends.
+    # A separate context discards the active language and time zone of the command.
     result = contextvars.copy_context().run(_attempt, invoke, stop=stop, mask=callbacks.mask)
     return AttemptResult(status=result.status, failure=result.failure, warnings=tuple(warnings))
 
 
 def leave_copy(result: AttemptResult) -> None:
-    """End a copy of this process that the command forked and let return: the run is not its own."""
+    """Exit from a forked copy of this process, in which the command has returned."""
     text = result.failure.traceback if result.failure is not None else ""
     with contextlib.suppress(OSError):
         os.write(2, text.encode(errors="backslashreplace"))
@@ -127,9 +126,9 @@ def _attempt(invoke: Callable[[], bool], *, stop: Stop, mask: Mask) -> AttemptRe
         # It may have been raised while the end of the command was being noted.
         stop.end_command()
         return _interrupted(error, stop, mask)
-    except BaseException as error:  # noqa: BLE001 - whatever a command does, it is a result
+    except BaseException as error:  # noqa: BLE001 - every outcome of a command becomes a result
         if stop.is_ending or stop.was_taken_by_command:
-            # A canceled statement reaches the command as a database error.
+            # A canceled statement raises a database error.
             return _interrupted(error, stop, mask)
         return _after_error(error, mask)
     stop.settle()
@@ -150,7 +149,7 @@ def _after_error(error: BaseException, mask: Mask) -> AttemptResult:
         case KeyboardInterrupt():
             exit_code = _INTERRUPTED
         case CommandError():
-            # A subclass may not have called the initializer that sets it.
+            # A subclass may not have called the initializer, which sets it.
             exit_code = _exit_code(getattr(error, "returncode", 1))
         case EOFError() if isinstance(error, NoInputError) or said(error) == _END_OF_INPUT:
             exit_code, message = 1, NO_INPUT
@@ -170,7 +169,7 @@ def _after_exit(error: SystemExit, mask: Mask) -> AttemptResult:
 
 
 def _exit_code(code: object) -> int:
-    """Return what the system makes of an exit code, which keeps one byte; 256 must not pass for success."""
+    """Return the exit code as the system reports it, in one byte; 256 must not become success."""
     return (code % 256) or 1 if isinstance(code, int) else 1
 
 
@@ -182,10 +181,10 @@ def _invoke(
     checks: PassedChecks,
     warnings: list[str],
 ) -> bool:
-    """Call the command; return whether it was told to stop and so may have left work undone."""
+    """Call the command; return whether it has noticed a stop, and may have left work undone."""
     command: Any = catalog.load(name)
     if not isinstance(command, BaseCommand):
-        # The commands of django-click find the streams by themselves.
+        # Commands of django-click access the standard streams directly.
         command.run_from_argv([catalog.PROGRAM, name, *tokens])
         return False
     _keep_text_results(command, warnings)
@@ -193,16 +192,16 @@ def _invoke(
         checks.run_once(command)
     if catalog.reads_own_argv(command):
         _run_from_argv(command, [catalog.PROGRAM, name, *tokens], callbacks=callbacks)
-        return callbacks.was_told
-    # The rest of what `run_from_argv` does, without its handling of errors: options reach the command in no other way.
+        return callbacks.was_stop_noticed
+    # The rest of `run_from_argv`, without its error handling; it does not accept the callbacks.
     options = vars(catalog.new_parser(command, name).parse_args(list(tokens)))
     args = options.pop("args", ())
     command.execute(*args, **{**options, **callbacks.for_command(command)})
-    return callbacks.was_told
+    return callbacks.was_stop_noticed
 
 
 def _run_from_argv(command: BaseCommand, argv: list[str], *, callbacks: Callbacks) -> None:
-    """Let a command read its command line by itself; an error that it would print and exit with is raised."""
+    """Let a command parse its command line; raise the error that it would print before exiting."""
     execute, raised = command.execute, list[CommandError]()
 
     def execute_with_callbacks(*args: Any, **options: Any) -> str | None:
@@ -224,7 +223,7 @@ def _run_from_argv(command: BaseCommand, argv: list[str], *, callbacks: Callback
 
 @contextlib.contextmanager
 def _transactions_kept() -> Iterator[None]:
-    """Keep open the connections that are in a transaction: `run_from_argv` closes all of them at its end."""
+    """Keep connections with a transaction open, because `run_from_argv` closes all connections at its end."""
     kept = [connection for connection in connections.all(initialized_only=True) if connection.in_atomic_block]
     for connection in kept:
         connection.close = _do_nothing  # type: ignore[method-assign]  # of this one instance
@@ -240,13 +239,13 @@ def _do_nothing() -> None:
 
 
 def _keep_text_results(command: BaseCommand, warnings: list[str]) -> None:
-    """Turn a result that is not text into a warning: BaseCommand.execute would crash on it after the work is done."""
+    """Turn a result that is not a string into a warning; BaseCommand.execute would fail on it after the work."""
     handle = command.handle
 
     def handle_and_check(*args: Any, **options: Any) -> str | None:
         result: Any = handle(*args, **options)
         if result and not isinstance(result, str):
-            warnings.append(f"handle() returned {type(result).__name__}, not text: it is ignored")
+            warnings.append(f"handle() returned {type(result).__name__}, not a string: it is ignored")
             return None
         return result  # type: ignore[no-any-return]  # its type was checked
 

@@ -1,4 +1,4 @@
-"""Sends messages between the process of a run and that of a step: values of ours, whole or not at all."""
+"""Sends messages between the process of a run and that of a step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHUNK: Final = 256 * 1024
 
 
 def socket_pair() -> tuple[socket, socket]:
-    """Make two connected sockets that block, whatever the default timeout of the process is."""
+    """Make two connected sockets that block, whatever the default timeout."""
     pair = socketpair()
     for end in pair:
         end.settimeout(None)
@@ -27,42 +27,42 @@ def socket_pair() -> tuple[socket, socket]:
 
 
 class Channel:
-    """Sends and receives over one end of a pair of sockets.
+    """Sends and receives messages over one end of a pair of sockets.
 
-    Both ends run code of the same project, so that what they pickle can be trusted. The sockets block: a default
-    timeout, which may be set at any time, has no effect on them.
+    Both ends run code of the same project, so pickled messages can be trusted. The sockets block: a default timeout,
+    which a command may set at any time, has no effect on them.
     """
 
     def __init__(self, end: socket) -> None:
         end.settimeout(None)
         self._socket = end
-        # A command can close our descriptor, and its number may become that of a file of its own.
+        # A command may close our descriptor, and the number may belong to another file later.
         self._identity = _identity(end.fileno())
         self._waiting = bytearray()
-        # The threads of a command report at the same time.
+        # Threads of a command may report concurrently.
         self._lock = threading.Lock()
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def send(self, message: object) -> None:
-        """Send a message, and wait while the other end is slow; raise OSError if it is gone."""
+        """Send a message, and wait while the other end is slow; raise OSError if it is closed."""
         data = pickle.dumps(message)
         with self._lock:
             self._check()
             self._socket.sendall(_LENGTH.pack(len(data)) + data)
 
     def receive(self) -> Any:
-        """Wait for the next message; raise EOFError if the other end is gone."""
+        """Wait for the next message; raise EOFError if the other end is closed."""
         while True:
             for message in self._whole():
                 return message
             self._read()
 
     def receive_waiting(self) -> Iterator[Any]:
-        """Yield the messages that are complete, without waiting; raise EOFError after the last one.
+        """Yield the complete messages without waiting; raise EOFError after the last one.
 
-        For callers that wait with `select`: a process that was halted in the middle of a message blocks nobody.
+        A process that was suspended in the middle of a message does not block the caller, which waits with `select`.
         """
         is_over = False
         try:
@@ -81,7 +81,7 @@ class Channel:
 
     @property
     def is_ours(self) -> bool:
-        """Whether the descriptor is still the one that it was."""
+        """Return whether the descriptor still belongs to the socket."""
         try:
             return _identity(self.fileno()) == self._identity
         except OSError:
@@ -109,10 +109,10 @@ class Channel:
                 return
             data = bytes(self._waiting[_LENGTH.size : end])
             del self._waiting[:end]
-            # A program that the command gave our descriptor to may write something else, which is ignored.
+            # A program that has inherited our descriptor may write other data, which is ignored.
             try:
                 message = pickle.loads(data)  # noqa: S301 - see the class
-            except Exception:  # noqa: BLE001, S112 - each class can fail in its own way
+            except Exception:  # noqa: BLE001, S112 - unpickling can raise any exception
                 continue
             yield message
 

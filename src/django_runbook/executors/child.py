@@ -1,4 +1,4 @@
-"""Is the process of one step: calls its command as `manage.py` would, and answers over the channel."""
+"""Runs in the process of a step: calls its command as `manage.py` would, and sends the result over the channel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import threading
-import weakref
 from dataclasses import replace
 from typing import Final
 
@@ -24,7 +23,7 @@ from django_runbook.executors.atomic import atomically
 from django_runbook.executors.calling import Callbacks, PassedChecks, call, leave_copy, with_problems
 from django_runbook.executors.channel import Channel
 from django_runbook.executors.messages import CallRequest, Commit, RollBack
-from django_runbook.process import masking, unpatched
+from django_runbook.process import masking, python_internals, unpatched
 from django_runbook.process.connections import KnownConnections
 from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop
@@ -35,15 +34,15 @@ _ERRORS: Final = "backslashreplace"
 
 
 def run(channel: Channel) -> None:
-    """Do what the run asks for over the channel, once."""
+    """Receive one request over the channel, and run its command."""
     request: CallRequest = channel.receive()
     for alias, name in request.database_names.items():
-        # A database that the process of the run has added is unknown here.
+        # A database that the run has added is unknown here.
         if alias in connections.settings:
             connections[alias].settings_dict["NAME"] = name
     sys.argv[1:] = [request.command, *request.tokens]
     _replace_streams()
-    # The run keeps the time, and says when it is over.
+    # The run enforces the stop timeout.
     stop = Stop(timeout_seconds=math.inf)
     listener = _RunListener(channel, stop)
     with KnownConnections() as known, stop:
@@ -55,13 +54,13 @@ def run(channel: Channel) -> None:
 
 
 class _RunListener:
-    """Receives what the run says while the command runs."""
+    """Receives messages of the run while the command runs."""
 
     def __init__(self, channel: Channel, stop: Stop) -> None:
         self._channel = channel
         self._stop = stop
         self._pid = os.getpid()
-        self._is_told = False
+        self._is_stop_requested = False
         self._has_answer = threading.Event()
         self._answer: Commit | RollBack = RollBack()
 
@@ -70,10 +69,10 @@ class _RunListener:
             while True:
                 match self._channel.receive():
                     case messages.StopRequest(number=number):
-                        self._is_told = True
+                        self._is_stop_requested = True
                         self._stop.pass_on(number)
                     case messages.EndRequest(number=number, is_forced=is_forced):
-                        self._is_told = True
+                        self._is_stop_requested = True
                         # SIGTERM follows, and is enough for a command that handles it.
                         if is_forced or not self._stop.has_handler_of_command(signal.SIGTERM):
                             self._stop.end(number)
@@ -81,13 +80,13 @@ class _RunListener:
                         self._answer = answer
                         self._has_answer.set()
         except (EOFError, OSError):
-            # The run is gone, or the command has closed our end: nobody is left to answer to.
+            # The run has ended, or the command has closed our end of the channel.
             if self._channel.is_ours:
                 os.killpg(0, signal.SIGKILL)
 
     def report_signal(self, name: str, is_immediate: bool) -> None:  # noqa: FBT001 - as Stop calls it
-        """Report a signal that the run did not send."""
-        if not self._is_told and not is_immediate and os.getpid() == self._pid:
+        """Report a signal from outside the run."""
+        if not self._is_stop_requested and not is_immediate and os.getpid() == self._pid:
             with contextlib.suppress(OSError):
                 self._channel.send(messages.Signaled(number=signal.Signals[name].value))
 
@@ -146,10 +145,10 @@ class _Step:
         return with_problems(result, problems)
 
     def _report_progress(self, done_count: int, total_count: int | None, failed_count: int, /) -> None:
-        # A process that the command forked has the channel too, and would tear our messages apart.
+        # A process that the command forked shares the channel, and its messages would interleave with ours.
         if os.getpid() != self._pid:
             return
-        # Plain numbers: a class that only the command knows could not be read at the other end.
+        # Plain integers: the run may not be able to import a subclass.
         total = None if total_count is None else int(total_count)
         with self._stop.shielded():
             self._channel.send(
@@ -158,26 +157,23 @@ class _Step:
 
 
 def drop_exit_callbacks() -> None:
-    """Forget what the parent has registered for its own end, such as the removal of its temporary folders."""
-    atexit._clear()
-    for info in weakref.finalize._registry.values():  # type: ignore[attr-defined]  # no public name
-        info.atexit = False
-    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]  # no public name
-    # These end what belongs to the process itself.
+    """Drop the exit callbacks of the parent, such as the removal of its temporary folders."""
+    python_internals.clear_exit_callbacks()
+    # These belong to the process itself.
     atexit.register(logging.shutdown)
-    if "multiprocessing.util" in sys.modules:
-        atexit.register(sys.modules["multiprocessing.util"]._exit_function)
+    if (function := python_internals.multiprocessing_exit_function()) is not None:
+        atexit.register(function)
 
 
 def _replace_streams() -> None:
-    """Give the command streams over the descriptors of this process, which are pipes to the run."""
+    """Replace the standard streams with streams over the descriptors, which are pipes to the run."""
     _flush()
     for name, number in (("stdout", 1), ("stderr", 2)):
         raw = os.fdopen(number, "wb", closefd=False)
         stream = io.TextIOWrapper(raw, encoding="utf-8", errors=_ERRORS, line_buffering=True)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
-    nothing = open(0, encoding="utf-8", errors=_ERRORS, closefd=False)  # noqa: SIM115 - it is there until the end
+    nothing = open(0, encoding="utf-8", errors=_ERRORS, closefd=False)  # noqa: SIM115 - it stays open until the process ends
     setattr(sys, "__stdin__", nothing)  # noqa: B010 - for mypy the name is final
     sys.stdin, getpass.getpass = nothing, refuse_password
 
@@ -190,12 +186,11 @@ def _is_listening(command: str) -> bool:
 
 
 def _finish() -> None:
-    """End as a process of Python does: threads come to their end, and registered callbacks run."""
-    # As multiprocessing does it; a pool's threads are told to end here, and would be waited for in vain without.
-    threading._shutdown()  # type: ignore[attr-defined]  # it has no public name
+    """Finish as Python does at exit: wait for threads, and run the exit callbacks."""
+    python_internals.join_threads()
     with contextlib.suppress(Exception):
         connections.close_all()
-    atexit._run_exitfuncs()
+    python_internals.run_exit_callbacks()
     _flush()
 
 

@@ -14,12 +14,12 @@ _CLOSE_ON_EXEC: int = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 def send(end: socket, kind: bytes, given: Sequence[int]) -> None:
-    """Send a byte with descriptors; raise OSError where the other end is gone."""
+    """Send a byte with descriptors; raise OSError if the other end is closed."""
     end.sendmsg([kind], [(SOL_SOCKET, SCM_RIGHTS, array.array("i", given))])
 
 
 def receive(end: socket, max_count: int) -> tuple[bytes, list[int]]:
-    """Receive a byte and the descriptors that came with it; an empty one is the end."""
+    """Receive a byte and its descriptors; no byte means that the other end is closed."""
     data, ancillary, _, _ = end.recvmsg(1, CMSG_SPACE(max_count * array.array("i").itemsize), _CLOSE_ON_EXEC)
     given = array.array("i")
     for level, kind, part in ancillary:
@@ -39,7 +39,7 @@ def empty(descriptor: int) -> None:
 
 
 def fill_standard() -> None:
-    """Open the standard descriptors that are closed, so that no file or socket of ours takes their place."""
+    """Open closed standard descriptors, so that no other file or socket gets their numbers."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)

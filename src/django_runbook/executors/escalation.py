@@ -1,4 +1,4 @@
-"""Ends the process of a step by degrees: a request, SIGTERM, an exception, SIGKILL."""
+"""Ends the process of a step by escalation: a request, SIGTERM, an exception, SIGKILL."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from django_runbook.executors.channel import Channel
 from django_runbook.process.deadlines import Deadline, Halt, Limit
 from django_runbook.process.stopping import Stop
 
-# A command that listens, or handles SIGTERM, has this part of the grace period before it is ended by an exception.
+# A command that checks for stops, or handles SIGTERM, has this part of the grace period before an exception ends it.
 _LISTENING_PART: Final = 0.75
-# A process that is still there so long after SIGKILL waits for a device, and nothing ends it.
+# A process that survives SIGKILL for this long waits for a device, and cannot be ended.
 GIVE_UP_SECONDS: Final = 10.0
 
 
 class Cause(enum.Enum):
-    """Says why a process was ended by force."""
+    """Names the reason why a process was ended."""
 
     TIMEOUT = "its time was over"
     HALT = "its branch was ended"
@@ -31,10 +31,10 @@ class Cause(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """Says what ends a call from outside.
+    """Holds the bounds of a call.
 
-    ``limit`` holds the deadlines around the step; ``timeout_seconds`` begin when the command does, and are those of
-    ``owner``. After a timeout a command has ``grace_seconds`` before SIGKILL.
+    ``limit`` holds the deadlines around the step; ``timeout_seconds``, of ``owner``, counts from the start of the
+    command. After a timeout, a command has ``grace_seconds`` before SIGKILL.
     """
 
     stop: Stop
@@ -46,9 +46,9 @@ class Bounds:
 
 
 class Escalation:
-    """Takes one step further whenever it is due; ``cause`` and ``last_signal`` say what was done.
+    """Takes the next measure against a process whenever it is due.
 
-    ``deadline`` is the one that has passed.
+    ``cause`` is the reason, ``deadline`` the expired deadline, and ``last_signal`` the last signal sent.
     """
 
     def __init__(self, channel: Channel, bounds: Bounds) -> None:
@@ -67,14 +67,14 @@ class Escalation:
 
     @property
     def is_at_end(self) -> bool:
-        """Whether nothing more can be done: there is no process that could be killed, or it does not end."""
+        """Return whether no measure is left: there is no process, or it survives SIGKILL."""
         if self.last_signal is not signal.SIGKILL:
             return False
         return self._pid is None or time.monotonic() >= self._kill_at + GIVE_UP_SECONDS
 
     @property
     def halt_reason(self) -> str:
-        """The reason why the run, or a part of it, was halted."""
+        """Return the reason why the run, or a branch of it, was halted."""
         return self._bounds.halt.reason
 
     @property
@@ -82,7 +82,7 @@ class Escalation:
         return self._pid is not None
 
     def attach(self, pid: int, *, keeper_pid: int) -> None:
-        """Take note of the process and of its keeper; what it should have got before, it gets now."""
+        """Attach the process and its keeper, and send the messages and signals that are already due."""
         self._pid, self._keeper_pid = pid, keeper_pid
         if self._is_end_requested:
             self._send(messages.EndRequest(number=self._number, is_forced=self._is_forced))
@@ -92,12 +92,12 @@ class Escalation:
             self._signal(self.last_signal)
 
     def start_clock(self, *, is_listening: bool) -> None:
-        """Start the timeout: the command is about to be called."""
+        """Start the timeout, because the command is about to be called."""
         self._is_listening = is_listening
         self._limit = self._bounds.limit.within(self._bounds.timeout_seconds, owner=self._bounds.owner)
 
     def advance(self) -> None:
-        """Take the step that is due, if one is."""
+        """Take the next measure, if one is due."""
         now = time.monotonic()
         if self.cause is None:
             self.cause = self._due()
@@ -107,7 +107,7 @@ class Escalation:
                 self._request_stop()
             return
         if self._bounds.halt.is_immediate:
-            # A stop does not wait for the grace period of a timeout.
+            # An immediate stop shortens the grace period of a timeout.
             self._kill_at = min(self._kill_at, now + self._bounds.halt.grace_seconds)
         if not self._is_forced and now >= self._end_at:
             self._end(is_forced=True)
@@ -115,13 +115,13 @@ class Escalation:
             self.kill()
 
     def end_for_output(self) -> None:
-        """End a command that writes more than can be kept."""
+        """End a command that writes more output than can be kept."""
         if self.cause is None:
             self.cause = Cause.OUTPUT
             self._start_ending(self.cause)
 
     def kill(self) -> None:
-        """Skip all steps but the last, unless it was taken already."""
+        """Send SIGKILL, unless it was already sent."""
         if self.last_signal is signal.SIGKILL:
             return
         self._kill_at = time.monotonic()
@@ -144,14 +144,14 @@ class Escalation:
         if self._is_listening and not is_of_run:
             self._request_stop()
         else:
-            # The second signal of a run ends a command that has handled the first one.
+            # A second signal to the run ends even a command that handles SIGTERM.
             self._end(is_forced=is_of_run)
 
     def _end(self, *, is_forced: bool) -> None:
         self._is_stop_requested = self._is_end_requested = True
         self._is_forced = is_forced
         self._send(messages.EndRequest(number=self._number, is_forced=is_forced))
-        # The processes that the command has started learn of it this way.
+        # The signal also reaches the processes that the command has started.
         if self.last_signal is None:
             self._signal(signal.SIGTERM)
 
@@ -174,15 +174,15 @@ class Escalation:
         if self._pid is None:
             return
         if number is signal.SIGKILL:
-            # Somebody may have halted it, and then nobody would report the end.
+            # A suspended keeper would not report the end of the process.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(self._keeper_pid, signal.SIGCONT)
         try:
             os.killpg(self._pid, number)
         except ProcessLookupError:
-            # It was forked this moment, and has no group of its own yet.
+            # The process was just forked, and has no group yet.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(self._pid, number)
         except PermissionError:
-            # macOS says so of a group of which all processes have ended.
+            # macOS raises this if all processes of the group have ended.
             pass

@@ -1,4 +1,4 @@
-"""Is a fresh interpreter for one step, because threads that start while Django is set up rule a fork out."""
+"""Runs one step in a fresh interpreter, for projects that start threads during setup and so cannot be forked."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from django_runbook.executors.channel import Channel
 
 
 def main(end: socket) -> NoReturn:
-    """Keep one step, whose descriptors come over this socket, and set Django up in its process."""
+    """Receive the descriptors of one step over this socket, and set up Django in its process."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
         kind, given = descriptors.receive(end, server.MAX_GIVEN_COUNT)
         if kind != server.FORK or len(given) < server.GIVEN_COUNT:
             os._exit(1)
-        talk, tell, out, err, *marks = given
+        channel_end, status_end, out, err, *marks = given
 
         def step() -> None:
             problem: BaseException | None = None
@@ -28,9 +28,9 @@ def main(end: socket) -> NoReturn:
                 server.set_up_django()
             except BaseException as error:  # noqa: BLE001 - the step reports it
                 problem = error
-            server.become_step(talk, out, err, problem=problem)
+            server.become_step(channel_end, out, err, problem=problem)
 
-        status = Channel(socket(fileno=tell))
-        keeper.keep(step, status=status, parent_end=end.fileno(), of_step=(talk, out, err), marks=marks)
+        status = Channel(socket(fileno=status_end))
+        keeper.keep(step, status=status, parent_end=end.fileno(), of_step=(channel_end, out, err), marks=marks)
     finally:
         os._exit(1)

@@ -1,7 +1,7 @@
-"""Is the parent of one step's process: reports how it ends, and ends everything that it leaves behind.
+"""Runs as the parent of a step's process: reports how the step ends, and ends its remaining descendants.
 
-On Linux it is a subreaper, so that every descendant of the step stays below it, one with a session of its own too.
-It knows nothing of Django, and has one thread.
+On Linux the keeper is a subreaper, so that every descendant of the step stays below it, even in another session.
+It does not use Django, and has one thread.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from django_runbook.executors.channel import Channel
 from django_runbook.executors.messages import Ended, Forked, StartFailed
 from django_runbook.process import unpatched
 
-# What a command leaves behind has this long to end after SIGTERM.
+# Remaining descendants have this long to end after SIGTERM.
 LEFT_BEHIND_SECONDS: Final = 1.0
-# SIGKILL ends everything but what waits for a device, which nothing ends.
+# A process that waits for a device does not end even after SIGKILL.
 _KILL_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.05
 _PARENT_SECONDS: Final = 0.5
-_READABLE: Final = 1  # POLLIN; the end of the other side is reported in any case
+_READABLE: Final = 1  # POLLIN; a closed other end is reported too
 _SUBREAPER: Final = 36  # PR_SET_CHILD_SUBREAPER of <linux/prctl.h>
 
 
 def keep(
     step: Callable[[], None], *, status: Channel, parent_end: int, of_step: Sequence[int], marks: Sequence[int]
 ) -> NoReturn:
-    """Run ``step`` in a child, and report over ``status``; never returns.
+    """Run ``step`` in a child, and report over ``status``; never return.
 
-    ``parent_end`` becomes readable when the parent is gone: then the step is ended at once, with all its descendants.
-    The descriptors ``of_step`` are for the step alone; ``marks`` stay open until it is gone.
+    ``parent_end`` becomes readable when the parent ends: then the step is killed, with all its descendants. Only the
+    step uses the descriptors ``of_step``; ``marks`` stay open until it has ended.
     """
     try:
         _Keeper(step, status, parent_end, of_step=of_step, marks=marks).serve()
@@ -68,7 +68,7 @@ class _Keeper:
 
     def serve(self) -> None:
         _become_subreaper()
-        # Supervisors and terminals signal whole groups; the step gets its signals from the run.
+        # Supervisors and terminals signal whole groups; the run signals the step.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         for end in (self._wakeup_read, self._wakeup_write):
@@ -80,7 +80,7 @@ class _Keeper:
         try:
             self._pid = unpatched.fork()
         except OSError as error:
-            self._send(StartFailed(reason=f"a process of its own could not be made: {error.strerror}"))
+            self._send(StartFailed(reason=f"the subprocess could not be started: {error.strerror}"))
             return
         if self._pid == 0:
             self._become_step()
@@ -88,7 +88,7 @@ class _Keeper:
             os.close(descriptor)
         self._send(Forked(pid=self._pid, keeper_pid=os.getpid()))
         exit_code, left_behind = self._watch()
-        # The run continues with the message, and may take the same lock for the next step.
+        # Once it has the message, the run may acquire the same lock for the next step.
         for descriptor in self._marks:
             os.close(descriptor)
         self._send(Ended(exit_code=exit_code, left_behind=left_behind))
@@ -100,7 +100,7 @@ class _Keeper:
             for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
                 unpatched.original("signal", "signal")(number, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            # A session, and so a process group, of its own: one signal reaches everything that it starts.
+            # With a session, and so a process group, of its own, one signal reaches all processes of the step.
             os.setsid()
             for end in (self._wakeup_read, self._wakeup_write, self._parent_end):
                 os.close(end)
@@ -110,21 +110,21 @@ class _Keeper:
             exit_code = 0
         except SystemExit as error:
             exit_code = error.code if isinstance(error.code, int) else 1
-        except BaseException:  # noqa: BLE001 - an internal error, of which nobody else can say anything
+        except BaseException:  # noqa: BLE001 - an internal error, which only this process can report
             with contextlib.suppress(OSError):
                 os.write(self._of_step[-1], traceback.format_exc().encode(errors="backslashreplace"))
         finally:
             os._exit(exit_code)
 
     def _watch(self) -> tuple[int, tuple[str, ...]]:
-        """Wait until the step has ended, end what it left behind, and return how it ended and what that was."""
+        """Wait for the step, end its remaining descendants, and return the exit code and their names."""
         while not self._has_ended():
             if self._wait(_PARENT_SECONDS):
                 self._end_all()
         left_behind = tuple(name for _, name in self._descendants())
         if left_behind:
             self._terminate_descendants()
-        # The first process of the group is not waited for yet, so that no other group can have got its number.
+        # The group leader is not reaped yet, so no other group can have its number.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._pid, signal.SIGKILL)
         status = self._wait_status
@@ -133,18 +133,18 @@ class _Keeper:
         return os.waitstatus_to_exitcode(status), left_behind
 
     def _wait(self, seconds: float) -> bool:
-        """Wait until something happens; return whether the parent is gone."""
+        """Wait for an event; return whether the parent has ended."""
         ready = {end for end, _ in self._poll.poll(1000 * seconds)}
         if self._wakeup_read in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wakeup_read, 4096)
-        # A process that an earlier step left behind may hold the other end.
+        # A remaining process of an earlier step may hold the other end open.
         return self._parent_end in ready or os.getppid() != self._parent
 
     def _has_ended(self) -> bool:
-        """Whether the step has ended; it is not reaped yet, other children are."""
+        """Return whether the step has ended; reap other children, but not the step."""
         if not hasattr(os, "waitid"):
-            # macOS before Python 3.13. The number of a group stays taken as long as one of its processes lives.
+            # macOS before Python 3.13. The number of a group is in use while one of its processes lives.
             pid, status = os.waitpid(self._pid, os.WNOHANG)
             self._wait_status = status if pid else None
             return pid != 0
@@ -170,7 +170,7 @@ class _Keeper:
         self._kill_descendants()
 
     def _kill_descendants(self) -> None:
-        # Some may fork while others are killed.
+        # Some descendants may fork while others are killed.
         deadline = time.monotonic() + _KILL_SECONDS
         while self._signal_descendants(signal.SIGKILL) and time.monotonic() < deadline:
             self._reap()
@@ -185,7 +185,7 @@ class _Keeper:
         return count
 
     def _reap(self) -> bool:
-        """Reap what has ended, without the step; return whether a descendant is left."""
+        """Reap ended children except the step; return whether a descendant remains."""
         for pid in listing.children(os.getpid()):
             if pid != self._pid:
                 with contextlib.suppress(ChildProcessError):
@@ -193,7 +193,7 @@ class _Keeper:
         return any(True for _ in self._descendants())
 
     def _end_all(self) -> NoReturn:
-        """End the step with everything below it, because nobody is left who wants its result."""
+        """Kill the step and its descendants, because the run has ended."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError, PermissionError):

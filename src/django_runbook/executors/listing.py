@@ -21,15 +21,15 @@ class _Process:
 
 
 def children(pid: int) -> list[int]:
-    """Return the children of a process, including those that have ended and were not reaped."""
+    """Return the children of a process, including those that have ended but were not reaped."""
     found = _children_by_kernel(pid)
     return [one.pid for one in _processes() if one.parent == pid] if found is None else found
 
 
 def descendants(pid: int, *, group: int) -> Iterator[tuple[int, str]]:
-    """Yield the living processes below one, and those of a process group, each with its name.
+    """Yield the living descendants of a process, each with its name.
 
-    On Linux all of them are below a subreaper; elsewhere, the group is what can be known.
+    On Linux, all of them are below a subreaper. Other systems only list the members of the process group.
     """
     if not _PROC.is_dir():
         yield from ((one.pid, one.name) for one in _processes() if one.group == group and one.is_alive)
@@ -45,7 +45,7 @@ def descendants(pid: int, *, group: int) -> Iterator[tuple[int, str]]:
 
 
 def _children_by_kernel(pid: int) -> list[int] | None:
-    """Return the children as the kernel lists them; None where it does not (CONFIG_PROC_CHILDREN)."""
+    """Return the children that the kernel lists; None if it does not list them (CONFIG_PROC_CHILDREN)."""
     try:
         texts = [path.read_text() for path in (_PROC / str(pid) / "task").glob("*/children")]
     except OSError:

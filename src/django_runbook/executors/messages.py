@@ -8,17 +8,17 @@ from typing import Final
 
 from django_runbook.results import AttemptResult
 
-# The exit code of a process that cannot report anything, because its command closed the connection to the run.
+# The exit code of a process whose command has closed the connection to the run.
 CHANNEL_CLOSED: Final = 76
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRequest:
-    """Asks for one call of a command.
+    """Requests one call of a command.
 
-    ``database_names`` are those that this run uses, which tests change. ``atomic_alias`` is the database in whose
-    transaction the command runs: at its end it asks with `Finished` whether to commit. ``checks_passed`` are the
-    system checks that an earlier step has passed.
+    ``database_names`` are the databases of this run, which tests change. ``atomic_alias`` is the database in whose
+    transaction the command runs; at its end, the command asks with `Finished` whether to commit. ``checks_passed`` are
+    the system checks that earlier steps have passed.
     """
 
     command: str
@@ -32,7 +32,7 @@ class CallRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forked:
-    """Says that there is a process, the first of its group, and who watches over it."""
+    """Reports the process of a step, which leads its process group, and its keeper."""
 
     pid: int
     keeper_pid: int
@@ -40,21 +40,21 @@ class Forked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartFailed:
-    """Says that there is no process, or none that can call a command, and why."""
+    """Reports that no process could be started, or that it cannot call commands."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """Says that the command is about to be called; one that is listening checks by itself whether to stop."""
+    """Reports that the command is about to be called; a listening command checks for stops by itself."""
 
     is_listening: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressReport:
-    """Says how far the command is."""
+    """Reports the progress of a command."""
 
     done_count: int
     total_count: int | None
@@ -63,31 +63,31 @@ class ProgressReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signaled:
-    """Says that somebody else than the run has signaled the process."""
+    """Reports a signal from outside the run."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """Says that an atomic command succeeded, and asks what to write with its commit."""
+    """Reports that an atomic command succeeded, and asks what to write with its commit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """Tells an atomic command to commit; ``write`` is called in the same transaction, right before its end."""
+    """Asks an atomic command to commit; ``write`` is called in the same transaction, right before its end."""
 
     write: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollBack:
-    """Tells an atomic command that it must not commit."""
+    """Asks an atomic command to roll back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """Says how the call ended. ``checks_passed`` are those of the call and what it added to them."""
+    """Reports the result of a call; ``checks_passed`` includes those of earlier steps."""
 
     attempt: AttemptResult
     checks_passed: tuple[str, ...] = ()
@@ -95,16 +95,16 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequest:
-    """Tells a process to finish its current item and stop."""
+    """Asks a process to finish its current item and stop."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndRequest:
-    """Tells a process to end its command at once.
+    """Asks a process to end its command immediately.
 
-    Without ``is_forced``, a command that handles SIGTERM itself ends in its own way.
+    Without ``is_forced``, a command that handles SIGTERM is left to its own handler.
     """
 
     number: int
@@ -113,7 +113,10 @@ class EndRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """Says how a process ended, as `os.waitstatus_to_exitcode` has it, and what it left behind, which was ended."""
+    """Reports the exit code of a process, and the names of its remaining descendants, which were ended.
+
+    A negative ``exit_code`` is the number of a signal, as in `os.waitstatus_to_exitcode`.
+    """
 
     exit_code: int
     left_behind: tuple[str, ...] = ()
@@ -121,7 +124,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """Says that a server can fork, or what keeps it from doing so. With several threads a fork is not safe."""
+    """Reports whether a server can fork. With several threads, a fork is not safe."""
 
     problem: str = ""
     thread_count: int = 1

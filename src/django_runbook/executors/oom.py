@@ -1,4 +1,4 @@
-"""How often the system has ended a process for want of memory, to tell that from a SIGKILL that somebody sent."""
+"""Counts the kills of the out-of-memory killer, to distinguish them from other SIGKILLs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 from pathlib import Path
 from typing import Final
 
-# Of the whole machine (Linux 4.13 and later), and of the container that this process is in (cgroup v2).
+# The whole machine (Linux 4.13 and later), and the container of this process (cgroup v2).
 _SYSTEM: Final = Path("/proc/vmstat")
 _CONTAINER: Final = Path("/sys/fs/cgroup/memory.events")
 _COUNT: Final = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
 
 def kill_counts(sources: tuple[Path, ...] = (_CONTAINER, _SYSTEM)) -> tuple[int, ...]:
-    """The counts as they are now; one that the system does not tell is left at 0."""
+    """Return the current counts; an unknown count is 0."""
     return tuple(_count(source) for source in sources)
 
 

@@ -1,4 +1,4 @@
-"""Reads what a process writes to a standard stream, and passes it on line by line."""
+"""Reads the standard output or error of a process, and passes it on line by line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CHUNK: Final = 64 * 1024
 
 
 class PipeReader:
-    """Reads the end of a pipe without waiting; ``kept`` is the text as it was written, where that is asked for."""
+    """Reads from a pipe without waiting; ``kept`` is the text as it was written, if requested."""
 
     def __init__(
         self, descriptor: int, stream: str, *, write_line: WriteLine, mask: Mask, is_kept: bool = False
@@ -30,7 +30,7 @@ class PipeReader:
         return self._descriptor
 
     def read(self) -> bool:
-        """Pass on what is there; return whether more can come."""
+        """Pass on the available output; return whether the pipe is still open."""
         try:
             data = os.read(self._descriptor, _CHUNK)
         except BlockingIOError:
@@ -39,7 +39,7 @@ class PipeReader:
         return bool(data)
 
     def finish(self) -> None:
-        """Pass on the rest, even if it is not a whole line."""
+        """Pass on the rest, even if it is an incomplete line."""
         self._pass_on(self._decoder.decode(b"", final=True))
         for line in self._lines.finish():
             self._write_line(self._stream, line)

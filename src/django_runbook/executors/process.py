@@ -1,4 +1,4 @@
-"""Runs each call in a process of its own, in a group that is ended as a whole when it has to be."""
+"""Runs each call in a subprocess, whose process group is ended as a whole."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult
 
-# A server that was just killed still takes a request.
+# A server that was just killed may still accept a request.
 _MAX_STARTS: Final = 3
 
 
 @dataclass(slots=True, kw_only=True)
 class ProcessExecutor:
-    """Calls commands in processes that a `Spawner` makes; as a context manager, all of them are gone when it ends.
+    """Calls commands in processes from a `Spawner`; as a context manager, ends all of them.
 
-    ``commands`` are imported beforehand, ``secrets`` are what ``mask`` hides.
+    ``commands`` are imported beforehand; ``mask`` hides ``secrets``.
     """
 
     stop: Stop
@@ -52,13 +52,13 @@ class ProcessExecutor:
         self.spawner.close()
 
     def __call__(self, call: ExecutorCall) -> AttemptResult:
-        """Call the command of an call, and end it where its bounds ask for that."""
+        """Run the command of a call, and end it when a bound is reached."""
         kill_counts = oom.kill_counts()
         for _ in range(_MAX_STARTS):
             try:
                 process = self._start(call)
             except OSError as error:
-                return failed(f"a process of its own could not be made: {error.strerror or error}", exit_code=1)
+                return failed(f"the subprocess could not be started: {error.strerror or error}", exit_code=1)
             with process:
                 process.watch()
             if not process.is_lost_before_its_call:
@@ -68,7 +68,7 @@ class ProcessExecutor:
         result = process.result(is_memory_short=oom.kill_counts() != kill_counts)
         if result.failure is None:
             return result
-        # What the process itself reported is masked already; what others say of it may come from the settings.
+        # Messages of the process are already masked; other messages may contain settings.
         return replace(result, failure=replace(result.failure, message=clean_text(result.failure.message, self.mask)))
 
     def _start(self, call: ExecutorCall) -> WatchedProcess:

@@ -1,9 +1,9 @@
-"""Is a small process that has set Django up once, and forks a keeper for each step.
+"""Runs as a small process that has set up Django once, and forks a keeper for each step.
 
-It is forked from the process of a run, or is a fresh interpreter where that one has threads or belongs to a host. It
-has no connections and no threads, so that a fork is safe and takes milliseconds. multiprocessing's fork server does
-less (a killed run leaves its children alive), stays until its process ends, and runs the project's manage.py again in
-each child.
+The server is forked from the process of a run, or is a fresh interpreter if that process has threads or belongs to a
+host. It has no connections and no threads, so a fork is safe and takes milliseconds. The fork server of
+multiprocessing leaves its children alive when a run is killed, ends only with its process, and runs the project's
+manage.py again in each child.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import gc
 import json
 import os
 import signal
-import subprocess
 import sys
 import traceback
 from _socket import MSG_WAITALL, socket
@@ -25,24 +24,24 @@ from django_runbook.exceptions import in_words
 from django_runbook.executors import descriptors, keeper
 from django_runbook.executors.channel import Channel
 from django_runbook.executors.messages import CHANNEL_CLOSED, Ready, StartFailed
-from django_runbook.process import threads, unpatched
+from django_runbook.process import python_internals, threads, unpatched
 from django_runbook.process.failures import traceback_of
 
-# The first byte of what the run asks for.
+# The first byte of a request.
 FORK: Final = b"f"
 PREPARE: Final = b"p"
 _LENGTH_BYTES: Final = 8
 _PARENT_SECONDS: Final = 0.5
 _READABLE: Final = 1  # POLLIN
-# The two channels and the two pipes of a process come first; what it keeps open follows.
+# The two channels and the two pipes of a process come first; the marks that it keeps open follow.
 GIVEN_COUNT: Final = 4
 MAX_GIVEN_COUNT: Final = 64
 
 
 def main(end: socket, *, set_up: Callable[[], None] = lambda: None) -> NoReturn:
-    """Serve the run at the other end of this socket until it is gone."""
-    # Whoever started the run may have blocked what this process lives by. Signals to the whole group, or Ctrl-C of the
-    # terminal, are for the run, which tells its steps in its own way.
+    """Serve the run at the other end of this socket until the run ends."""
+    # The parent of the run may have blocked signals that this process needs. Signals to the whole group, or Ctrl-C at
+    # the terminal, are for the run, which stops its steps itself.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -54,7 +53,7 @@ def main(end: socket, *, set_up: Callable[[], None] = lambda: None) -> NoReturn:
     try:
         _ForkServer(end, problem=problem).serve()
     finally:
-        # There is nothing that an end of Python's own would have to finish.
+        # The exit callbacks of Python have nothing to finish here.
         os._exit(0)
 
 
@@ -70,7 +69,7 @@ class _ForkServer:
             os.set_blocking(one, False)
 
     def serve(self) -> None:
-        """Fork when asked to."""
+        """Handle requests until the run ends."""
         unpatched.original("signal", "signal")(signal.SIGCHLD, lambda number, frame: None)
         signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
         poll: Any = unpatched.original("select", "poll")()
@@ -82,14 +81,14 @@ class _ForkServer:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wakeup_read, 4096)
                 _reap()
-            # A process that a command of the run has forked may hold the other end of the socket.
+            # A process that a command of the run has forked may hold the other end of the socket open.
             is_alone = os.getppid() != self._parent
             if is_alone or (self._end.fileno() in ready and not self._accept()):
-                # The keepers notice it, and end their steps.
+                # The keepers notice the end of this process, and end their steps.
                 return
 
     def _accept(self) -> bool:
-        """Do what the run asks for; return False if it is gone."""
+        """Handle one request; return False if the run has ended."""
         try:
             kind, given = descriptors.receive(self._end, MAX_GIVEN_COUNT)
             if kind == PREPARE:
@@ -100,43 +99,43 @@ class _ForkServer:
         if kind == FORK and len(given) >= GIVEN_COUNT:
             self._fork(given)
         else:
-            # There may be too many open files here: the system has closed those that it could not pass on.
+            # This process may have too many open files: the system has closed those that it could not pass.
             for descriptor in given:
                 os.close(descriptor)
         return bool(kind)
 
     def _prepare(self, commands: list[str]) -> None:
-        """Import what every step needs, and these commands, and report whether this process can fork."""
+        """Import these commands and the modules of every step, and report whether this process can fork."""
         if self._problem is None:
             try:
                 _import(commands)
             except BaseException as error:  # noqa: BLE001 - each step that needs this process reports it
                 self._problem = error
-        # What is here now is shared with all forked processes, as long as no collection writes to it.
+        # Frozen objects are shared with all forked processes, because no collection writes to them.
         gc.freeze()
         text = "" if self._problem is None else in_words(self._problem)
         with contextlib.suppress(OSError):
             self._answers.send(Ready(problem=text, thread_count=threads.count()))
 
     def _fork(self, given: list[int]) -> None:
-        talk, tell, *_ = given
-        status = Channel(socket(fileno=tell))
+        channel_end, status_end, *_ = given
+        status = Channel(socket(fileno=status_end))
         try:
             pid = unpatched.fork()
         except OSError as error:
             with contextlib.suppress(OSError):
-                status.send(StartFailed(reason=f"a process of its own could not be made: {error.strerror}"))
+                status.send(StartFailed(reason=f"the subprocess could not be started: {error.strerror}"))
             pid = -1
         if pid == 0:
             self._become_keeper(given, status)
         status.close()
-        for descriptor in (talk, *given[2:]):
+        for descriptor in (channel_end, *given[2:]):
             os.close(descriptor)
 
     def _become_keeper(self, given: list[int], status: Channel) -> NoReturn:
         try:
             signal.set_wakeup_fd(-1)
-            talk, _, out, err, *marks = given
+            channel_end, _, out, err, *marks = given
             self._end.close()
             for one in (self._alive_write, self._wakeup_read, self._wakeup_write):
                 os.close(one)
@@ -146,16 +145,16 @@ class _ForkServer:
                 from django_runbook.executors import child
 
                 child.drop_exit_callbacks()
-                become_step(talk, out, err, problem=problem)
+                become_step(channel_end, out, err, problem=problem)
 
-            keeper.keep(step, status=status, parent_end=self._alive_read, of_step=(talk, out, err), marks=marks)
+            keeper.keep(step, status=status, parent_end=self._alive_read, of_step=(channel_end, out, err), marks=marks)
         finally:
             os._exit(1)
 
 
-def become_step(talk: int, out: int, err: int, *, problem: BaseException | None = None) -> None:
-    """Be the process of a step, with the run at the other end of these descriptors."""
-    channel = Channel(socket(fileno=talk))
+def become_step(channel_end: int, out: int, err: int, *, problem: BaseException | None = None) -> None:
+    """Run one step in this process, with the run at the other end of these descriptors."""
+    channel = Channel(socket(fileno=channel_end))
     os.dup2(out, 1)
     os.dup2(err, 2)
     descriptors.empty(0)
@@ -164,14 +163,14 @@ def become_step(talk: int, out: int, err: int, *, problem: BaseException | None 
     try:
         if problem is not None:
             os.write(2, traceback_of(problem).encode(errors="backslashreplace"))
-            reason = f"Django could not be set up in a process of its own: {in_words(problem)}"
+            reason = f"Django could not be set up in a subprocess: {in_words(problem)}"
             channel.send(StartFailed(reason=reason))
             return
         from django_runbook.executors import child
 
         child.run(channel)
     except BaseException:  # noqa: BLE001 - this process ends here
-        # The last word for the run, where all other ways to it may be closed.
+        # Standard error is the last way to the run, if the others are closed.
         with contextlib.suppress(OSError):
             os.write(2, traceback.format_exc().encode(errors="backslashreplace"))
         raise SystemExit(1 if channel.is_ours else CHANNEL_CLOSED) from None
@@ -184,10 +183,10 @@ def _import(commands: list[str]) -> None:
     from django_runbook.executors import child  # noqa: F401 - imported once, for all forked processes
 
     for command in commands:
-        # What cannot be loaded fails again, and is reported, where it is called.
+        # A command that cannot be loaded fails again when it is called, and is reported then.
         with contextlib.suppress(Exception):
             catalog.load(command)
-    # An app may have asked the database when it became ready.
+    # An app may have queried a database in ready().
     connections.close_all()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
@@ -201,7 +200,7 @@ def _reap() -> None:
 
 
 def set_up_django() -> None:
-    """Set Django up as the process of the run was, from the environment."""
+    """Set up Django from the environment, as in the process of the run."""
     if os.environ.get("DJANGO_CONFIGURATION"):
         import configurations
 
@@ -213,19 +212,19 @@ def set_up_django() -> None:
 
 
 def preparation(commands: tuple[str, ...]) -> bytes:
-    """Return the request to import these commands, and to say whether steps can be forked."""
+    """Return the request to import these commands, and to report whether steps can be forked."""
     data = json.dumps(commands).encode()
     return PREPARE + len(data).to_bytes(_LENGTH_BYTES) + data
 
 
 def greeting() -> bytes:
-    """Return what a fresh interpreter reads first: where its modules are, and what its command line was."""
+    """Return the first message to a fresh interpreter: the module path and the command line of the run."""
     path = [entry or str(Path.cwd()) for entry in sys.path]
     data = json.dumps([path, sys.argv]).encode()
     return len(data).to_bytes(_LENGTH_BYTES) + data
 
 
-# It reads its preparation from the socket: a command line has its limits, and everybody sees it.
+# The interpreter reads the rest from the socket, because command lines are limited and visible to other users.
 _BEGIN: Final = """
 import json, sys
 from _socket import MSG_WAITALL, socket
@@ -249,6 +248,5 @@ def step_command_line(descriptor: int) -> list[str]:
 
 
 def _command_line(descriptor: int, **parts: str) -> list[str]:
-    # As multiprocessing does it.
-    options: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # no public name
+    options = python_internals.interpreter_options()
     return [sys.executable, *options, "-c", _BEGIN.format(descriptor=descriptor, **parts)]

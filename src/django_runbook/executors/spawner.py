@@ -1,4 +1,4 @@
-"""Makes the processes of steps: forked from a server where that is safe, fresh interpreters elsewhere."""
+"""Starts the processes of steps: forked from a server if that is safe, otherwise as fresh interpreters."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _SLICE_SECONDS: Final = 0.1
 
 
 class SpawnError(OSError):
-    """Says that there is no process that could run a step, and why."""
+    """Reports that no process can be started for a step."""
 
 
 class _Child(Protocol):
-    """A child of this process."""
+    """Represents a child of this process."""
 
     def is_alive(self) -> bool: ...
 
@@ -38,7 +38,7 @@ class _Child(Protocol):
 
 
 class _ForkedChild:
-    """A child that was forked, not started as a program."""
+    """Represents a forked child."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -46,7 +46,7 @@ class _ForkedChild:
 
     def is_alive(self) -> bool:
         if self._is_alive:
-            # A command that waits for all of its children may have reaped it.
+            # A command that waits for all children may have reaped it.
             with contextlib.suppress(ChildProcessError):
                 self._is_alive = os.waitpid(self.pid, os.WNOHANG)[0] == 0
                 return self._is_alive
@@ -60,7 +60,7 @@ class _ForkedChild:
 
 
 class _ProgramChild:
-    """A child that is a program of its own."""
+    """Starts a program as a child."""
 
     def __init__(self, command_line: list[str], descriptor: int) -> None:
         self._process = subprocess.Popen(
@@ -80,7 +80,7 @@ class _ProgramChild:
 
 
 class _ServerConnection:
-    """A server with the run's end of the connection to it."""
+    """Connects to a server, and ends it on `close`."""
 
     def __init__(self, child: _Child, end: socket) -> None:
         self._child = child
@@ -112,13 +112,13 @@ class _ServerConnection:
         mine, other = socket_pair()
         with contextlib.closing(other):
             child = _ProgramChild(server.command_line(other.fileno()), other.fileno())
-        # Where it cannot be read, there is no process either.
+        # If the message cannot be read, the child has already ended.
         with contextlib.suppress(BrokenPipeError):
             mine.sendall(server.greeting())
         return cls(child, mine)
 
     def is_alive(self) -> bool:
-        # A command in this process may have closed the connection to it.
+        # A command in this process may have closed the connection.
         return self._answers.is_ours and self._child.is_alive()
 
     def prepare(self, commands: Sequence[str]) -> None:
@@ -126,7 +126,7 @@ class _ServerConnection:
             self._end.sendall(server.preparation(tuple(commands)))
 
     def wait_until_ready(self, halt: Halt) -> Ready:
-        """Wait for the answer to `prepare`; raise EOFError if the server is gone."""
+        """Wait for the answer to `prepare`; raise EOFError if the server has ended."""
         while True:
             for message in self._answers.receive_waiting():
                 if isinstance(message, Ready):
@@ -144,9 +144,9 @@ class _ServerConnection:
 
 
 class Spawner:
-    """Makes processes for steps, and remembers how that can be done.
+    """Starts processes for steps, and remembers whether they can be forked.
 
-    ``can_be_set_up`` says that a fresh interpreter can set Django up as this process did.
+    With ``can_be_set_up``, a fresh interpreter can set up Django as this process did.
     """
 
     def __init__(self, *, can_be_set_up: bool = True) -> None:
@@ -155,9 +155,9 @@ class Spawner:
         self._server: _ServerConnection | None = None
         self._is_ready = False
         self._has_threads = False
-        # Each with the end of a connection that tells it that this process is there.
+        # Each holds the other end of a connection, which closes when this process ends.
         self._interpreters: list[tuple[_ProgramChild, socket]] = []
-        # Branches ask for processes at the same time.
+        # Branches start processes concurrently.
         self._guard = threading.Lock()
 
     def fork_server(self) -> None:
@@ -165,18 +165,18 @@ class Spawner:
         self._server = _ServerConnection.fork()
 
     def start_server(self) -> None:
-        """Start a server in a fresh interpreter, ahead of need."""
+        """Start a server in a fresh interpreter, before it is needed."""
         self._server = _ServerConnection.start()
 
     def prepare(self, commands: Sequence[str]) -> None:
-        """Have the server import these commands; one that is started later does so too."""
+        """Have the server, or one that is started later, import these commands."""
         self._commands = tuple(commands)
         with self._guard:
             if self._server is not None:
                 self._server.prepare(self._commands)
 
     def spawn(self, given: Sequence[int], *, halt: Halt) -> None:
-        """Pass the descriptors of a step to a process of its own; raise OSError if there can be none."""
+        """Start a process, and pass it the descriptors of a step; raise OSError if that fails."""
         with self._guard:
             for _ in range(2):
                 self._wait_until_ready(halt)
@@ -188,12 +188,12 @@ class Spawner:
                     self._server.spawn(given)
                     return
                 except (BrokenPipeError, ConnectionResetError):
-                    # It was ended at this moment; a new one is not.
+                    # The server has just ended; a new one is started.
                     self._drop_server()
             raise SpawnError("the server that forks them was ended twice")
 
     def close(self) -> None:
-        """End the server; the steps have ended."""
+        """End the server and the interpreters, after all steps have ended."""
         self._drop_server()
         for program, end in self._interpreters:
             end.close()
@@ -201,7 +201,7 @@ class Spawner:
         self._interpreters = []
 
     def _wait_until_ready(self, halt: Halt) -> None:
-        """Wait for a server that can fork, and start another one where it is gone."""
+        """Wait for a server that can fork, and start another one if it has ended."""
         if self._server is not None and not self._server.is_alive():
             self._drop_server()
         for _ in range(2):

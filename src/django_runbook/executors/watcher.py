@@ -1,4 +1,4 @@
-"""Watches the process of a step: passes on its output, answers it, ends it where that is due, and builds its result."""
+"""Watches the process of a step: passes on its output, enforces its bounds, and builds its result."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from django_runbook.process.streams import MAX_KEPT_CHARACTERS
 from django_runbook.results import AttemptResult, Failure, StepStatus
 
 _SLICE_SECONDS: Final = 0.05
-# A pipe holds 64 KiB, and at most 1 MiB where somebody made it larger.
+# A pipe holds 64 KiB, or up to 1 MiB if it was enlarged.
 _READS_OF_A_PIPE: Final = 17
 
 
 @dataclass(slots=True, kw_only=True)
 class WatchedProcess:
-    """Watches a process that was asked for; as a context manager, the process is gone when the context ends.
+    """Watches the process of one call; as a context manager, ends the process.
 
-    A signal that somebody else has sent to it stops the run, as if the run had got it.
+    A signal to the process from outside the run stops the run, as a signal to the run does.
     """
 
     request: messages.CallRequest
@@ -53,7 +53,7 @@ class WatchedProcess:
 
     def __exit__(self, *error: object) -> None:
         if not self._is_over:
-            # What the process reports could not be passed on: its result would be lost.
+            # Passing on its messages has failed, so its result would be lost.
             self.escalation.kill()
             while not (self._is_over or self.escalation.is_at_end):
                 if _has_more(self.status, seconds=_SLICE_SECONDS):
@@ -63,11 +63,11 @@ class WatchedProcess:
 
     @property
     def _sources(self) -> tuple[Channel | PipeReader, ...]:
-        # Standard output first: an error comes after what led to it.
+        # Standard output comes first, so that errors follow the output that led to them.
         return (*self.readers, self.channel, self.status)
 
     def watch(self) -> None:
-        """Pass on what the process writes and reports until it has ended, and end it where that is due."""
+        """Pass on output and messages until the process has ended, and end it when that is due."""
         self._open = set(self._sources)
         with selectors.DefaultSelector() as selector:
             for one in self._sources:
@@ -82,7 +82,7 @@ class WatchedProcess:
         self._read_rest()
 
     def _read(self, source: Channel | PipeReader) -> bool:
-        """Take what is there; return whether more can come."""
+        """Read from a source; return whether it is still open."""
         if isinstance(source, PipeReader):
             is_open = source.read()
             if source.kept is not None and source.kept.is_too_long:
@@ -95,7 +95,7 @@ class WatchedProcess:
                 self._receive_status(message)
         except EOFError:
             if not self._is_over:
-                # The keeper is gone, and nobody else can tell how the process ends.
+                # The keeper has ended, and only it could report the end of the process.
                 self.escalation.kill()
                 self._is_over = True
             return False
@@ -104,7 +104,7 @@ class WatchedProcess:
     def _receive_status(self, message: Any) -> None:
         match message:
             case messages.Forked():
-                # Only now: nobody reads a call that is longer than what the system buffers before there is a process.
+                # Not earlier: without a reader, sending a request longer than the buffer would block.
                 self._is_called = True
                 with contextlib.suppress(OSError):
                     self.channel.send(self.request)
@@ -135,7 +135,7 @@ class WatchedProcess:
         return True
 
     def _answer(self) -> None:
-        """Tell an atomic command whether to commit, by what it has written so far."""
+        """Answer an atomic command whether to commit, by its output so far."""
         answer: messages.Commit | messages.RollBack = messages.RollBack()
         if self.on_finished is not None and self.escalation.cause is None:
             self._drain()
@@ -144,7 +144,7 @@ class WatchedProcess:
             self.channel.send(answer)
 
     def _drain(self) -> None:
-        """Read the pipes as far as they are filled now."""
+        """Read the current contents of the pipes."""
         for reader in self.readers:
             for _ in range(_READS_OF_A_PIPE):
                 if reader not in self._open or not _has_more(reader):
@@ -153,7 +153,7 @@ class WatchedProcess:
                     self._open.discard(reader)
 
     def _read_rest(self) -> None:
-        """Read what was written before the end, and no more: a process that was not ended may hold the other ends."""
+        """Read the output written before the end, and no more: a remaining process may hold the pipes open."""
         while _has_more(self.channel) and self._listen():
             pass
         self._drain()
@@ -167,13 +167,13 @@ class WatchedProcess:
 
     @property
     def is_lost_before_its_call(self) -> bool:
-        """Whether the server died before the process got its call: the command has not begun."""
+        """Return whether the server ended before the process received its request, so the command has not begun."""
         return not self._is_called and self._refused is None and self._ended is None and self.escalation.cause is None
 
     def result(self, *, is_memory_short: bool) -> AttemptResult:
-        """Build the result; ``is_memory_short`` says that the system ended a process because memory ran out."""
-        told = self.result_of_call.attempt if self.result_of_call is not None else None
-        attempt = replace(told or self._without_result(is_memory_short=is_memory_short), stdout=self._stdout)
+        """Build the result; with ``is_memory_short``, the system has killed a process because memory ran out."""
+        reported = self.result_of_call.attempt if self.result_of_call is not None else None
+        attempt = replace(reported or self._without_result(is_memory_short=is_memory_short), stdout=self._stdout)
         if self.escalation.cause is Cause.OUTPUT:
             message = f"it wrote more than {MAX_KEPT_CHARACTERS:,} characters, which is all that can be captured"
             return replace(attempt, status=StepStatus.FAILED, stdout="", failure=_failure(message, exit_code=1))
@@ -181,13 +181,13 @@ class WatchedProcess:
             return replace(attempt, warnings=(*attempt.warnings, *self._warnings()))
         is_timeout = self.escalation.cause is Cause.TIMEOUT
         is_of_branch = self.escalation.cause is Cause.HALT and not self._is_of_stop
-        # The process only knows the signal, and not why another branch made the run send it.
+        # The process knows only the signal, but not why the branch was canceled.
         reasons = (self.escalation.halt_reason,) if is_of_branch else ()
         message = "; ".join((*reasons, self._how(), *self._warnings()))
         failure = attempt.failure
         if self.escalation.deadline is not None:
             failure = self.escalation.deadline.failure(message)
-        elif failure is None or told is None:
+        elif failure is None or reported is None:
             failure = _failure(message, exit_code=self._exit_code)
         elif is_of_branch and failure.error_type == Stopped.__name__:
             failure = replace(failure, message=message)
@@ -196,7 +196,7 @@ class WatchedProcess:
 
     def _how(self) -> str:
         if not self.escalation.has_started:
-            return "its process had not started"
+            return "its process had not been started"
         if self._ended is None and self.escalation.is_at_end:
             return "its process does not end after SIGKILL"
         name = self.stop.signal_name if self._is_of_stop else "SIGTERM"
@@ -214,8 +214,10 @@ class WatchedProcess:
     def _warnings(self) -> Iterator[str]:
         names = self._ended.left_behind if self._ended is not None else ()
         if names:
-            were = "a process" if len(names) == 1 else f"{len(names)} processes"
-            yield f"{were} that it had started and left behind, {', '.join(names)}, had to be ended"
+            found = (
+                "a process that it started was" if len(names) == 1 else f"{len(names)} processes that it started were"
+            )
+            yield f"{found} still running, and ended: {', '.join(names)}"
 
     def _without_result(self, *, is_memory_short: bool) -> AttemptResult:
         if self._refused is not None:
@@ -235,7 +237,7 @@ class WatchedProcess:
 
 
 def _has_more(source: Channel | PipeReader, *, seconds: float = 0.0) -> bool:
-    # Not select: a run with many branches has more descriptors than it can take.
+    # select() fails on the descriptors of a run with many branches.
     poll = select.poll()
     poll.register(source, select.POLLIN)
     return bool(poll.poll(1000 * seconds))

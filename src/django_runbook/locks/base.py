@@ -1,4 +1,4 @@
-"""Define what every lock can do, and who holds one."""
+"""Defines the interface of locks, and their holders."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any, Final, Protocol, Self
 
 from django_runbook.cleaning import cleaned_line
 
-# How long `keep` tries to get back a lock whose server is away: about as long as a database takes to restart.
+# `keep` tries for this long to acquire a lock again whose server is unavailable: about the restart of a database.
 PATIENCE_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Names the holder of a lock, as far as it is known.
+    """Describes the holder of a lock; unknown parts are empty.
 
-    ``since`` is in ISO 8601, in UTC, since the reader may be in another time zone than the holder.
+    ``since`` is in ISO 8601 and in UTC, since the holder may be in another time zone than the reader.
     """
 
     host: str = ""
@@ -31,7 +31,7 @@ class Holder:
 
     @classmethod
     def here(cls, *, what: str) -> Self:
-        """Return this process, as a holder from now on."""
+        """Return this process as the holder from now on."""
         return cls(host=socket.gethostname(), pid=os.getpid(), since=since_text(int(time.time())), what=what)
 
     def __str__(self) -> str:
@@ -39,7 +39,7 @@ class Holder:
         who = f"process {self.pid}" if self.pid else "another process"
         host = f" on {self.host}" if self.host else ""
         since = f", since {self.since}" if self.since else ""
-        # Other processes, and other users, have written it.
+        # Other processes and users may have written these values.
         return cleaned_line(f"{what}{who}{host}{since}")
 
     def as_json(self) -> str:
@@ -47,7 +47,7 @@ class Holder:
 
     @classmethod
     def of_json(cls, text: str) -> Self:
-        """Read a holder from text; returns an unknown one where that is not possible."""
+        """Parse a holder; return an unknown one if that fails."""
         try:
             values = json.loads(text)
             return cls(
@@ -61,82 +61,82 @@ class Holder:
 
 
 def since_text(epoch_seconds: int) -> str:
-    """Format a time as `Holder` has it."""
+    """Format a time for ``Holder.since``."""
     return datetime.datetime.fromtimestamp(epoch_seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def name_bytes(name: str) -> bytes:
-    """Encode the name of a lock; the path of a file may hold what is not UTF-8."""
+    """Encode the name of a lock; the path of a file may contain bytes that are not UTF-8."""
     return name.encode(errors="surrogatepass")
 
 
 class LockState(enum.Enum):
-    """Says whether a lock is still ours, once `Lock.keep` has done what it can."""
+    """Lists the results of `Lock.keep`."""
 
     HELD = "held"
-    # It was lost and has been acquired again; nobody else had it meanwhile, as far as that can be known. Returned once.
+    # The lock was lost and acquired again, and no other holder in between is known. Returned once.
     RETAKEN = "retaken"
-    # What keeps the locks cannot be reached, or has not noticed yet that our connection is gone. Ask again.
+    # The lock store is unavailable, or has not noticed yet that our connection is closed. Call `keep` again.
     UNKNOWN = "unknown"
     LOST = "lost"
 
 
 class Probe(enum.Enum):
-    """Says whether a lock is held, as far as that can be told without acquiring it."""
+    """Lists the results of `Lock.probe`."""
 
     HELD = "held"
-    # Nobody holds it, and that proves that its last holder has released it or is dead.
+    # The lock is free, which proves that its last holder has released it or is dead.
     FREE = "free"
-    # The holder may live all the same: it holds the lock where this process cannot see it.
+    # The holder may be alive, and hold the lock where this process cannot see it.
     UNKNOWN = "unknown"
 
 
 class BasicLock(Protocol):
-    """Excludes every other holder of the same name, until it is released or the process of its holder ends.
+    """Excludes all other holders of the same name, until it is released or the process of its holder ends.
 
-    A process that the holder forked does not hold it. If what keeps the locks fails, `acquire` raises LockUnavailable,
-    `is_held` is false, and `release` says nothing. Making a lock has no effect outside of this process.
+    A forked child of the holder does not hold the lock. If the lock store fails, `acquire` raises LockUnavailable,
+    `is_held` returns False, and `release` raises nothing. Creating a lock has no effect outside this process.
     """
 
     @property
     def name(self) -> str: ...
 
     def acquire(self) -> Holder | None:
-        """Acquire the lock without waiting; returns the present holder, or None if it was acquired."""
+        """Acquire the lock without waiting; return the present holder, or None if it was acquired."""
 
     def is_held(self) -> bool:
-        """Return whether it is ours at this moment. Changes nothing."""
+        """Return whether this process holds the lock now, without changing anything."""
 
     def release(self) -> None: ...
 
 
 class Lock(BasicLock, Protocol):
-    """Adds what a run needs of a lock. `complete` gives safe answers for a backend that has only a `BasicLock`."""
+    """Adds the methods that a run needs. `complete` adds safe versions to a `BasicLock`."""
 
     def keep(self) -> LockState:
-        """Ask whether it is still ours, and acquire it again if it was lost and nobody else has it.
+        """Check that the lock is still held; acquire it again if it was lost and is free.
 
-        A watcher calls it about once a second while the lock is held, from any thread. Each call makes one try, of a
-        few seconds at most. UNKNOWN is the answer for `PATIENCE_SECONDS` at most, LOST is final.
+        A watcher calls this about once a second while the lock is held, from any thread. Each call makes one attempt
+        of a few seconds at most. UNKNOWN is returned for `PATIENCE_SECONDS` at most; LOST is final.
         """
 
     def probe(self) -> Probe:
-        """Tell whether anybody holds it, without acquiring it; raises LockUnavailable like `acquire`."""
+        """Return whether the lock is held, without acquiring it; raise LockUnavailable like `acquire`."""
 
     def discard(self) -> None:
-        """Release it and remove what it leaves, for a name that nobody will need again."""
+        """Release the lock and remove its traces, because its name will not be used again."""
 
 
 _OPTIONAL: Final = ("keep", "probe", "discard")
 
 
 def missing_methods(lock: BasicLock) -> tuple[str, ...]:
-    """List the methods of `Lock` that a lock of a project's own backend lacks."""
+    """Return the names of the `Lock` methods that a lock lacks."""
     return tuple(name for name in _OPTIONAL if not callable(getattr(lock, name, None)))
 
 
 def complete(lock: BasicLock) -> Lock:
-    """Return the lock itself, or one that answers safely for the methods that it lacks."""
+    """Return the lock itself, or a wrapper with safe versions of the missing methods."""
     whole: Any = lock
     return _Completed(lock) if missing_methods(lock) else whole
 
@@ -167,7 +167,7 @@ class _Completed:
 
     def probe(self) -> Probe:
         probe = getattr(self._lock, "probe", None)
-        # A free lock of an unknown kind proves nothing: it may be one that only its own host sees.
+        # A free lock of an unknown kind proves nothing: it may be visible on its own host only.
         found: Probe = probe() if callable(probe) else Probe.UNKNOWN
         return found
 
@@ -176,14 +176,14 @@ class _Completed:
 
 
 class Patience:
-    """Measures for how long a lock that was lost could not be acquired again."""
+    """Limits the attempts to acquire a lost lock again."""
 
     def __init__(self, seconds: float = PATIENCE_SECONDS) -> None:
         self._seconds = seconds
         self._began_at: float | None = None
 
     def begin(self) -> None:
-        """Start the clock, unless it runs already."""
+        """Start the clock, unless it is running."""
         if self._began_at is None:
             self._began_at = time.monotonic()
 
@@ -193,6 +193,6 @@ class Patience:
 
     @property
     def answer(self) -> LockState:
-        """Return UNKNOWN until the time is over, and LOST from then on."""
+        """Return UNKNOWN until the time has expired, and LOST from then on."""
         is_over = self._began_at is not None and time.monotonic() - self._began_at > self._seconds
         return LockState.LOST if is_over else LockState.UNKNOWN

@@ -1,25 +1,25 @@
-"""Descriptors that locks live by to a process that is forked, which loses them.
+"""Closes the descriptors of locks in forked children.
 
-A child that outlives a killed holder would else keep the lock, and one that ends in order would say good-bye to the
-server in the name of its parent.
+Otherwise, a child that outlives a killed holder would keep the lock, and a child that exits would close the database
+session of its parent.
 """
 
 from __future__ import annotations
 
 import os
 
-# Python's hooks for a fork are those of the whole process and cannot be taken back: there is one, for all locks.
-# The file behind each descriptor is kept too: whoever closes one behind our back frees its number for something else.
+# Fork hooks belong to the whole process and cannot be removed, so one hook serves all locks. The identity of each file
+# is kept too: a command may close a descriptor, and its number may belong to another file later.
 _KEPT: dict[int, tuple[int, int]] = {}
 
 
 def close_in_children(descriptor: int) -> None:
-    """From now on a child finds nothing behind this descriptor."""
+    """Close this descriptor in children that are forked from now on."""
     _KEPT[descriptor] = _identity(descriptor)
 
 
 def forget(descriptor: int) -> None:
-    """The descriptor is about to be closed."""
+    """Forget a descriptor that is about to be closed."""
     _KEPT.pop(descriptor, None)
 
 
@@ -28,7 +28,7 @@ def _identity(descriptor: int) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _lose_all() -> None:
+def _close_all() -> None:
     if not _KEPT:
         return
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -43,4 +43,4 @@ def _lose_all() -> None:
     _KEPT.clear()
 
 
-os.register_at_fork(after_in_child=_lose_all)
+os.register_at_fork(after_in_child=_close_all)

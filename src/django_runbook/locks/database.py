@@ -1,4 +1,4 @@
-"""Keep locks in a database, shared by all processes that work on it, from whatever host."""
+"""Keeps locks in a database, shared by all processes that use it, on any host."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _KINDS: dict[str, type[PostgreSQLLock | MySQLLock]] = {"postgresql": PostgreSQLL
 
 
 class DatabaseLocks:
-    """Makes locks that are one open connection each while they are held, beside those that the work itself uses.
+    """Makes locks that each use a connection of their own while they are held.
 
-    On PostgreSQL a lock also holds through PgBouncer, however that pools, and takes one of its server connections.
+    On PostgreSQL, a lock works through PgBouncer in any pool mode, and occupies one of its server connections.
     """
 
     def __init__(self, *, what: str = "", alias: object = DEFAULT_DB_ALIAS) -> None:
@@ -38,17 +38,17 @@ class DatabaseLocks:
 
     @property
     def identity(self) -> str:
-        """Tell these locks apart from others. Without the way to the database: hosts reach it by different ones."""
+        """Identify these locks, without the address of the database, which differs between hosts."""
         name = connections.settings[self._alias].get("NAME")
         return f"database {self._alias}: {connections[self._alias].vendor} {name}"
 
     def check(self) -> Sequence[checks.CheckMessage]:
-        """Return what a project should know about these locks."""
+        """Check the settings of these locks."""
         database = connections.settings[self._alias]
         if connections[self._alias].vendor != "postgresql" or not database.get("DISABLE_SERVER_SIDE_CURSORS"):
             return []
         message = (
-            f'The database "{self._alias}" seems to be behind a transaction pooler (DISABLE_SERVER_SIDE_CURSORS): '
+            f'The database "{self._alias}" seems to use a transaction pooler (DISABLE_SERVER_SIDE_CURSORS): '
             "runbook locks hold through it, and each held lock keeps one of its connections to the server."
         )
         hint = "Let the pool be larger than the number of locks that are held at the same time."
@@ -56,5 +56,5 @@ class DatabaseLocks:
 
 
 def is_supported(alias: str) -> bool:
-    """Return whether this database has locks."""
+    """Return whether this kind of database supports locks."""
     return connections[alias].vendor in _KINDS

@@ -1,4 +1,4 @@
-"""Make the locks that the setting ``RUNBOOK["LOCK"]`` asks for."""
+"""Makes the locks of the backend in ``RUNBOOK["LOCK"]``."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from django.db import DEFAULT_DB_ALIAS
 from django.utils.module_loading import import_string
 
 from django_runbook.conf import Configuration
-from django_runbook.document.diagnostics import nearest
+from django_runbook.document.similar_names import nearest
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.locks.base import BasicLock, Lock, complete, missing_methods
 
-# Short names; any other backend is an import path, of what is called with ``what`` and the options and returns a
-# function from a name to a lock.
+# Short names. Any other backend is the import path of a callable, which receives ``what`` and the options, and returns
+# a function from a name to a lock.
 BACKENDS = {
     "file": "django_runbook.locks.file.FileLocks",
     "database": "django_runbook.locks.database.DatabaseLocks",
@@ -31,7 +31,7 @@ _USER_OF_URL: Final = re.compile(r"//[^/@\s]*@")
 
 
 class Locks:
-    """Makes locks by their names, with a backend of ours or of the project."""
+    """Makes locks by their names, with a built-in backend or that of the project."""
 
     def __init__(self, backend: Callable[[str], BasicLock], *, name: str, options: Mapping[str, object]) -> None:
         self._backend = backend
@@ -43,17 +43,17 @@ class Locks:
 
     @cached_property
     def identity(self) -> str:
-        """Tell apart what keeps the locks: one that is free here proves nothing about one that was acquired elsewhere.
+        """Identify the lock store: a lock that is free in one store may be held in another.
 
-        A backend may have an ``identity`` of its own; of others it is the import path with a digest of the options,
-        without secrets, which may change while the locks stay the same.
+        A backend may define its own ``identity``. The default is its import path with a digest of the options, except
+        secrets, which may change while the store stays the same.
         """
         own = getattr(self._backend, "identity", None)
         return own if isinstance(own, str) else f"{self._name} {_digest(self._options)}"
 
     def check(self) -> Sequence[checks.CheckMessage]:
-        """Return what stands against these locks; nothing is connected to."""
-        # A backend may have more to say, as Django's own do.
+        """Check the settings and methods of these locks, without connecting to the store."""
+        # A backend may have checks of its own.
         check = getattr(self._backend, "check", None)
         found = list(check()) if callable(check) else []
         if any(message.is_serious() for message in found):
@@ -62,8 +62,7 @@ class Locks:
         if missing:
             message = (
                 f'The locks of the backend "{self._name}" have no {" and no ".join(f"{name}()" for name in missing)}: '
-                "whether a run whose process is gone has died cannot be told, and a lock that was lost is not acquired "
-                "again."
+                "a run whose process has died cannot be detected, and a lost lock is not acquired again."
             )
             hint = "Add the methods that django_runbook.locks.base.Lock describes."
             found.append(checks.Warning(message, hint=hint, id="django_runbook.W003"))
@@ -71,9 +70,9 @@ class Locks:
 
 
 def new_factory(configuration: Configuration, *, what: str) -> Locks:
-    """Return what makes locks by their names; ``what`` tells others what holds them.
+    """Return the factory of locks; ``what`` describes the holder to other processes.
 
-    Raises InvalidUsage if the settings cannot work; nothing is connected to before the first lock is acquired.
+    Raise InvalidUsage if the settings are invalid. The store is not connected to before a lock is acquired.
     """
     name, options = configuration.lock.backend, configuration.lock.options
     if name == "auto" and options:
@@ -87,7 +86,7 @@ def new_factory(configuration: Configuration, *, what: str) -> Locks:
 
 
 def _chosen() -> str:
-    """Choose the database's locks if it has some: only they are seen by other hosts without more to set up."""
+    """Choose locks in the database if it supports them: other hosts see them without further settings."""
     from django_runbook.locks.database import is_supported
 
     return "database" if is_supported(DEFAULT_DB_ALIAS) else "file"

@@ -1,4 +1,4 @@
-"""Lock a file with ``flock``: the system frees it when its process ends, in whatever way."""
+"""Locks files with ``flock``; the system releases the lock when the process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from django_runbook.locks.base import Holder, LockState, Patience, Probe, name_b
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 _MAX_STEM = 60
 _MAX_TEXT_BYTES = 16 * 1024
-# A holder has no name between locking the file and writing into it.
+# For a moment after locking the file, a holder has not yet written its name.
 _NAMELESS_SECONDS = 0.2
 _FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _HELD_BY_ANOTHER = frozenset((errno.EWOULDBLOCK, errno.EACCES))
 
 
 class FileLock:
-    """Holds the lock of a name as a file in a folder that nobody else can write to.
+    """Holds the lock of a name as a file in a folder that other users cannot write to.
 
-    The file stays when the lock is free; only its holder may `discard` it. Whoever locks the file checks afterwards
-    that it is still the file of this name, so two processes never lock two files of one name.
+    The file remains when the lock is free; only the holder may `discard` it. After locking, a process checks that the
+    path still leads to the locked file, so two processes never hold two files of one name.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class FileLock:
         self._pid = 0
         self._is_lost = False
         self._patience = Patience()
-        # A watcher keeps the lock while the thread that holds it may release it.
+        # The watcher keeps the lock while the thread that holds it may release it.
         self._guard = threading.RLock()
 
     def acquire(self) -> Holder | None:
@@ -94,7 +94,7 @@ class FileLock:
             try:
                 state = self._keep(self._held)
             except (OSError, LockUnavailable):
-                # The file system is away, or refuses: the lock is not known to be lost.
+                # The file system is unavailable, so it is unknown whether the lock was lost.
                 self._patience.begin()
                 state = self._patience.answer
             if state in {LockState.HELD, LockState.RETAKEN}:
@@ -106,10 +106,10 @@ class FileLock:
         with self._guard:
             descriptor = self._open(_FLAGS)
             if descriptor is None:
-                # The file of a lock stays. Without it, the lock was acquired on another host, or in another folder.
+                # Lock files remain. Without a file, the lock was acquired on another host, or in another folder.
                 return Probe.UNKNOWN
             try:
-                # Shared, so that many can probe at once.
+                # A shared lock allows several processes to probe concurrently.
                 return Probe.FREE if self._lock(descriptor, fcntl.LOCK_SH) else Probe.HELD
             finally:
                 os.close(descriptor)
@@ -126,9 +126,9 @@ class FileLock:
                 held.close()
 
     def discard(self) -> None:
-        """Release it and remove its file.
+        """Release the lock and remove its file.
 
-        Whoever has opened the file meanwhile sees that it is not the one of this name any more, and makes a new one.
+        A process that has opened the file in the meantime notices that the path leads to another file, and retries.
         """
         if self._is_of_a_parent:
             return
@@ -140,7 +140,7 @@ class FileLock:
 
     @property
     def _is_of_a_parent(self) -> bool:
-        """Whether this process was forked from the holder; it must not wait for a guard that nobody releases there."""
+        """Return whether this process was forked from the holder, where the guard may never be released."""
         return self._pid not in {0, os.getpid()}
 
     def _try(self) -> Holder | None:
@@ -160,7 +160,7 @@ class FileLock:
             if _identity_at(self.path) == _identity(descriptor):
                 self._take(descriptor)
                 return None
-            # Somebody removed the file between our opening and our locking it.
+            # The file was removed between opening and locking it.
             os.close(descriptor)
 
     def _take(self, descriptor: int) -> None:
@@ -175,16 +175,16 @@ class FileLock:
         if held.is_open and there == held.identity:
             return LockState.HELD
         if there is None:
-            # Whoever acquired the lock since its file was removed would have left one.
+            # Another holder since the removal would have left a file.
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             return self._retake(held, _FLAGS | os.O_CREAT | os.O_EXCL, text="")
         if there == held.identity:
-            # Somebody closed our descriptor, which freed the lock; whoever acquired it since has written into it.
+            # Our descriptor was closed, which released the lock; another holder since then has written into the file.
             return self._retake(held, _FLAGS, text=held.text)
         return LockState.LOST
 
     def _retake(self, held: _LockedFile, flags: int, *, text: str) -> LockState:
-        """Lock the file of this name, unless it says by another text that somebody else did."""
+        """Lock the file of this name, unless its text shows that another process has locked it."""
         try:
             descriptor = os.open(self.path, flags, 0o600)
         except FileExistsError:
@@ -203,7 +203,7 @@ class FileLock:
         return LockState.RETAKEN
 
     def _open(self, flags: int) -> int | None:
-        """Open the file; returns None if it is not there."""
+        """Open the file; return None if it does not exist."""
         try:
             descriptor = os.open(self.path, flags, 0o600)
         except FileNotFoundError:
@@ -217,7 +217,7 @@ class FileLock:
         return descriptor
 
     def _lock(self, descriptor: int, operation: int) -> bool:
-        """Lock the file; returns False if it is locked by another process."""
+        """Lock the file; return False if another process has locked it."""
         try:
             fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
         except OSError as error:
@@ -237,7 +237,7 @@ class FileLock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _LockedFile:
-    """A locked file, with what tells it apart from others, and what was written into it."""
+    """Holds a locked file, its identity, and the text that was written into it."""
 
     descriptor: int
     identity: tuple[int, int]
@@ -245,7 +245,7 @@ class _LockedFile:
 
     @property
     def is_open(self) -> bool:
-        """Whether the descriptor is still that of the file: in a forked process, or once it was closed, it is not."""
+        """Return whether the descriptor still belongs to the file: not in a forked child, or after it was closed."""
         try:
             return _identity(self.descriptor) == self.identity
         except OSError:
@@ -259,7 +259,7 @@ class _LockedFile:
 
 
 class FileLocks:
-    """The backend ``file``: locks that all processes of one user on one host share."""
+    """Makes the locks of the backend ``file``, which all processes of one user on one host share."""
 
     def __init__(self, *, what: str = "", directory: object = None) -> None:
         if directory is not None and not isinstance(directory, str | os.PathLike):
@@ -274,17 +274,17 @@ class FileLocks:
             directory=self._directory,
             namespace=namespace.host_namespace(),
             what=self._what,
-            # Only with the first lock: a run that takes none needs no folder.
+            # Created with the first lock: a run without locks needs no folder.
             make_directory=lambda: folder.make(self._location),
         )
 
     @property
     def identity(self) -> str:
-        """Tell these locks apart from others: the same folder on another host is another one."""
+        """Identify these locks; the same folder on another host is a different one."""
         return f"file on {socket.gethostname()} in {self._directory}"
 
     def check(self) -> Sequence[checks.CheckMessage]:
-        """Return what a project should know about these locks."""
+        """Check the folder of these locks, and whether other hosts use the same database."""
         return [*self._check_folder(), *self._check_host()]
 
     @cached_property
@@ -319,7 +319,7 @@ def _read(descriptor: int) -> str:
 
 
 def _write(descriptor: int, text: str) -> None:
-    # The system keeps the lock, not the text: on a full disk the holder only has no name.
+    # The lock does not depend on the text: on a full disk, only the name of the holder is missing.
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, text.encode(), 0)
@@ -331,7 +331,7 @@ def _problem(status: os.stat_result) -> str:
     if status.st_uid != os.geteuid():
         return f"belongs to {folder.name_of_user(status.st_uid)}: one user cannot use the lock files of another"
     if status.st_nlink > 1:
-        # We write into it, so it must not be a file that is something else elsewhere.
+        # The file is written to, so it must not be linked to another file.
         return "has a second name"
     return ""
 
@@ -342,7 +342,7 @@ def _identity(descriptor: int) -> tuple[int, int]:
 
 
 def _identity_at(path: Path) -> tuple[int, int] | None:
-    """Tell files of one name apart; returns None if there is none."""
+    """Return the device and inode of a path; None if it does not exist."""
     try:
         status = path.lstat()
     except (FileNotFoundError, NotADirectoryError):

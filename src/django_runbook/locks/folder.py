@@ -1,4 +1,4 @@
-"""Find the folder of the lock files, to which nobody but their user can write."""
+"""Finds and makes the folder of the lock files, which other users cannot write to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HINT: Final = (
     'set RUNBOOK["LOCK"]["OPTIONS"]["directory"] to a folder that all processes of the project see, '
     'with "BACKEND": "file"'
 )
-# Errors that stay until somebody changes a setting or a permission; others, such as a full disk, pass.
+# Errors that last until a setting or a permission changes; others, such as a full disk, are temporary.
 _LASTING: Final = frozenset(
     (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 )
@@ -27,10 +27,10 @@ _IN_MEMORY: Final = frozenset(("tmpfs", "ramfs"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderLocation:
-    """Says where the folder is: as ``given``, else beside the ``database``, which is a file, else in the user's home.
+    """Describes where the folder is: as ``given``, else next to the ``database`` file, else in the user's home.
 
-    It must be the same for all processes that work on one database, whatever their environment is: cron, a deploy, a
-    login, a service with temporary files or a home of its own. Two processes with two folders would both hold a lock.
+    All processes that use one database need the same folder, whatever their environment is: cron, a deployment, a
+    login, a service with a private home or temporary directory. Two processes with two folders would both hold a lock.
     """
 
     given: Path | None = None
@@ -38,14 +38,14 @@ class FolderLocation:
 
 
 def find(location: FolderLocation) -> Path:
-    """Return the path of the folder, without making it; raises InvalidUsage if there is none.
+    """Return the path of the folder, without making it; raise InvalidUsage if there is none.
 
-    The home comes from the user database, not from HOME or XDG variables.
+    The home directory comes from the user database, not from HOME or XDG variables.
     """
     if location.given is not None:
         return location.given.resolve()
     if location.database is not None:
-        # Whoever can write to an SQLite database can write to its folder, as it has its journal there.
+        # A user who can write to an SQLite database can write to its folder, which contains the rollback journal.
         return location.database.with_name(f"{location.database.name}-runbook-locks")
     home = _home()
     if _is_private_memory(home):
@@ -57,18 +57,18 @@ def find(location: FolderLocation) -> Path:
 
 
 def make(location: FolderLocation) -> Path:
-    """Return the folder, made if it is not there; raises InvalidUsage if others could put files into it."""
+    """Return the folder, and make it if necessary; raise InvalidUsage if other users can write to it."""
     path = find(location)
     is_beside_database = location.given is None and location.database is not None
     try:
-        # The folder of the database is not ours to make.
+        # The folder of the database must exist.
         path.mkdir(mode=0o700, parents=not is_beside_database)
     except FileExistsError:
-        pass  # perhaps a file, or a link to nothing, which is refused below
+        pass  # files and broken links are refused below
     except OSError as error:
         raise unusable(f"the folder of lock files {path} cannot be made", error) from error
     else:
-        # A database in a working tree is often ignored by its own name.
+        # The database may be in a working tree, where only its own name is ignored.
         with contextlib.suppress(OSError):
             (path / ".gitignore").write_text("*\n")
     _check(path, is_own=location.given is None)
@@ -76,7 +76,7 @@ def make(location: FolderLocation) -> Path:
 
 
 def check(location: FolderLocation) -> None:
-    """Raise what `make` would raise, as far as that is known without making anything."""
+    """Raise the error that `make` would raise, as far as that is known without making the folder."""
     path = find(location)
     if os.path.lexists(path):
         _check(path, is_own=location.given is None)
@@ -90,14 +90,14 @@ def check(location: FolderLocation) -> None:
 
 
 def unusable(message: str, error: OSError) -> RunbookError:
-    """Return the error for a folder or a file that the system refuses."""
+    """Return the error for a folder or file that cannot be used."""
     if error.errno in _LASTING:
         return InvalidUsage(f"{message}: {error.strerror}; {HINT}")
     return LockUnavailable(f"{message}: {error.strerror}")
 
 
 def name_of_user(uid: int) -> str:
-    """Return the name of the user, or its number if it has none, as in many containers."""
+    """Return the name of the user, or its number if it has no name, as in many containers."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -110,14 +110,14 @@ def _check(path: Path, *, is_own: bool) -> None:
         raise InvalidUsage(f"the folder of lock files {path} is not a folder; {HINT}")
     if is_own and found.st_uid != os.geteuid():
         raise InvalidUsage(f"the folder of lock files {path} belongs to {name_of_user(found.st_uid)}; {HINT}")
-    # The group of a given folder may be meant to read it, or to remove a file by hand.
+    # A configured folder may be writable for its group, for example to remove files by hand.
     others = stat.S_IWGRP | stat.S_IWOTH if is_own else stat.S_IWOTH
     if found.st_mode & others:
         raise InvalidUsage(f"others can write to the folder of lock files {path}; {HINT}")
 
 
 def _check_writable(folder: Path, message: str) -> None:
-    # A read-only file system refuses root too, which may write to any folder.
+    # Root may write to any folder, but not on a read-only file system.
     if os.statvfs(folder).f_flag & os.ST_RDONLY:
         raise unusable(message, OSError(errno.EROFS, os.strerror(errno.EROFS)))
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -136,12 +136,12 @@ def _home() -> Path:
 
 
 def _is_private_memory(folder: Path) -> bool:
-    """Return whether a folder is on a file system in memory, which a service manager may mount for one process."""
+    """Return whether a folder is on a file system in memory, which may be mounted for one process only."""
     try:
         device = folder.stat().st_dev
         lines = _MOUNTS.read_text().splitlines()
     except OSError:
-        # Only Linux has the list, and mounts of one process.
+        # Only Linux has this list, and mounts for one process.
         return False
     number = f"{os.major(device)}:{os.minor(device)}"
     # Device and mount point are the third and the fifth word, and the type follows a dash.

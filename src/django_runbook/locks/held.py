@@ -1,4 +1,4 @@
-"""Keeps a lock that is held: watches it, and marks that processes are at work under it."""
+"""Keeps a held lock: watches it, and marks that processes are running under it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from django_runbook.locks.watching import watched
 
 
 class HeldLock:
-    """A lock that the run holds, with the mark that tells others that its processes are at work.
+    """Holds a lock of the run, with the mark that shows others that its processes are running.
 
-    ``is_lost`` is set from a watcher, which calls ``on_retaken`` too. ``count`` is the number of blocks that share it.
+    The watcher thread sets ``is_lost`` and calls ``on_retaken``. ``count`` is the number of blocks that share the lock.
     """
 
     def __init__(self, lock: Lock, presence: Presence) -> None:
@@ -29,11 +29,11 @@ class HeldLock:
         return self.lock.name
 
     def watch(self) -> None:
-        """Have a thread keep the lock, and note its loss."""
+        """Start a thread that keeps the lock and records its loss."""
         self._watching.enter_context(watched(self.lock, on_retaken=self._report, on_lost=self._note_loss))
 
     def close(self, *, is_over: bool = False) -> None:
-        """Release the lock; with ``is_over``, nobody will need its name again."""
+        """Release the lock; with ``is_over``, discard it, because its name will not be used again."""
         self._watching.close()
         self.presence.close()
         if is_over:
@@ -42,7 +42,7 @@ class HeldLock:
             self.lock.release()
 
     def _report(self) -> None:
-        # It may be another function by now.
+        # `on_retaken` may have been replaced since.
         self.on_retaken()
 
     def _note_loss(self) -> None:
@@ -57,9 +57,9 @@ def hold(
     is_stopping: Callable[[], bool] = lambda: False,
     on_wait: Callable[[str], None] = lambda holder: None,
 ) -> HeldLock:
-    """Keep a lock that was acquired; if the processes of its last holder are still there, wait until they are gone.
+    """Keep an acquired lock, once the processes of its previous holder have ended.
 
-    Raises LockHeld, and releases the lock, if they stay.
+    Raise LockHeld, and release the lock, if they do not end.
     """
     try:
         presence = claim_when_free(lock.name, namespace=namespace, is_stopping=is_stopping, on_wait=on_wait)

@@ -1,4 +1,4 @@
-"""Hold a lock as a named lock of MySQL or MariaDB."""
+"""Holds locks as named locks of MySQL or MariaDB."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from django_runbook.exceptions import LockUnavailable
 from django_runbook.locks.base import Holder, name_bytes, since_text
 from django_runbook.locks.session import Session, SessionLock
 
-_PID_BITS = 22  # Linux has no larger ones
+_PID_BITS = 22  # the maximum of Linux
 _TIME_BITS = 33
-# A year, which is the most: by default the server ends a connection that has been silent for 8 hours.
+# A year, which is the maximum: by default, the server closes idle connections after 8 hours.
 _PATIENCE = "SET SESSION wait_timeout = 31536000"
 
 
 class MySQLLock(SessionLock):
     """Holds the lock of a name in one database of a server.
 
-    Names of locks are all that one connection can tell another without a table or a privilege. So the process id and
-    the time of the holder are names, too: for each bit of them that is set, its connection has one more lock, named
-    after the number of the connection and of the bit.
+    Without a table or a privilege, a connection can publish only names of locks. The process id and the time of the
+    holder are therefore encoded as locks: for each bit that is set, the connection holds one more lock, named after
+    the numbers of the connection and of the bit.
     """
 
-    # A question that does not reach the server fails after so many seconds; no question takes longer.
+    # A query that does not reach the server fails after these seconds; no query takes longer.
     parameters: ClassVar[Mapping[str, object]] = MappingProxyType(
         {"connect_timeout": 10, "read_timeout": 30, "write_timeout": 30}
     )
 
     key = ""
-    # The connection by which we hold the lock, and the process id and the time that it tells.
+    # The connection that holds the lock, and its process id and time as one number.
     _own = (0, 0)
 
     def _try(self, session: Session) -> bool:
@@ -41,7 +41,7 @@ class MySQLLock(SessionLock):
         connection_id = self._name_key(session)
         number = int(time.time()) << _PID_BITS | os.getpid()
         bits = [name for bit, name in enumerate(self.bit_names(connection_id)) if number >> bit & 1]
-        # Before the lock itself, so that whoever finds it held can tell by whom.
+        # Before the lock itself, so that other processes always find its holder.
         row = session.ask(f"SELECT {', '.join(['GET_LOCK(%s, 0)'] * len(bits))}", bits)
         if row != (1,) * len(bits):
             raise LockUnavailable(f'the database "{self._alias}" does not give locks')
@@ -61,7 +61,7 @@ class MySQLLock(SessionLock):
         )
 
     def _find_owner(self, session: Session) -> tuple[int, int]:
-        """Return the connection that has the lock, and the number that it tells; zeros if there is none."""
+        """Return the connection that holds the lock, and its encoded number; zeros if the lock is free."""
         self._name_key(session)
         (connection_id,) = session.ask("SELECT IS_USED_LOCK(%s)", [self.key]) or (None,)
         if connection_id is None:
@@ -71,7 +71,7 @@ class MySQLLock(SessionLock):
         return int(connection_id), sum(1 << bit for bit, owner in enumerate(found) if owner == connection_id)
 
     def _name_key(self, session: Session) -> int:
-        """Name the lock after its database too, as locks are those of the whole server; returns our connection."""
+        """Set the key, which contains the database because locks are server-wide; return our connection."""
         database, connection_id = session.ask("SELECT DATABASE(), CONNECTION_ID()") or ("", 0)
         self.key = "runbook-" + hashlib.sha256(name_bytes(f"{database}:{self.name}")).hexdigest()[:32]
         return int(connection_id)
@@ -88,7 +88,7 @@ class MySQLLock(SessionLock):
 
     def _ends_own(self, session: Session) -> bool:
         connection_id, number = self._find_owner(session)
-        # After a restart of the server, another connection may have the number of ours.
+        # After a restart of the server, another connection may have our number.
         if (connection_id, number) != self._own:
             return False
         session.ask(f"KILL {connection_id}")
@@ -99,11 +99,11 @@ class MySQLLock(SessionLock):
         return float(row[1])
 
     def bit_names(self, connection_id: int) -> Iterator[str]:
-        """Yield the names of the locks that tell of the holder with this connection, the lowest bit first."""
+        """Yield the names of the locks that encode the holder with this connection, lowest bit first."""
         return (f"{self.key}-{connection_id}-{bit}" for bit in range(_PID_BITS + _TIME_BITS))
 
 
 def _host(session: Session, connection_id: int) -> str:
-    """Return where the connection comes from; another user's are shown to the privileged only."""
+    """Return the host of a connection; those of other users are visible to privileged users only."""
     row = session.ask("SELECT HOST FROM information_schema.processlist WHERE ID = %s", [connection_id])
     return str(row[0]).rpartition(":")[0] or str(row[0]) if row else ""

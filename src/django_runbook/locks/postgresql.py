@@ -1,4 +1,4 @@
-"""Hold a lock as an advisory lock of PostgreSQL."""
+"""Holds locks as advisory locks of PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any, ClassVar
 from django_runbook.locks.base import Holder, name_bytes
 from django_runbook.locks.session import Session, SessionLock
 
-# One message to the server, as the role may allow a transaction no more than a moment of silence. READ COMMITTED, since
-# a serializable transaction would keep its first snapshot.
+# One message, because the role may have a very short idle timeout for transactions. READ COMMITTED, because a
+# serializable transaction would keep its first snapshot.
 _BEGIN = """
     BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL statement_timeout = 0;
     SET LOCAL lock_timeout = 0;
     SET LOCAL idle_in_transaction_session_timeout = 0
 """
-# The transaction is open for as long as the lock is held; its name is what everybody may see of the holder.
+# The transaction is open while the lock is held; other users see the holder only by the application name.
 _SETTINGS = """
     SELECT CASE WHEN current_setting('server_version_num')::integer >= 170000
         THEN set_config('transaction_timeout', '0', true) END,
@@ -32,7 +32,7 @@ _OWNER = """
 """
 _IS_USED = f"SELECT 1 {_OWNER}"
 _HOLDER = f"SELECT activity.application_name {_OWNER}"
-# pid and start together are those of no other transaction: a pooler may give us another connection after ours is lost.
+# pid and start identify our transaction: after a loss, a pooler may give us another connection.
 _IDENTITY = "SELECT pg_backend_pid(), transaction_timestamp()"
 _END = f"SELECT pg_terminate_backend(activity.pid) {_OWNER} AND activity.pid = %s AND activity.xact_start = %s"
 _UPTIME = "SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())"
@@ -43,19 +43,19 @@ _MARK = "runbook"
 class PostgreSQLLock(SessionLock):
     """Holds the lock of a name in one database.
 
-    It belongs to a transaction that stays open: behind a pooler that hands each transaction to another connection, a
-    lock of the session would get lost, or never be freed. The transaction keeps no snapshot, so it holds back no
+    The lock belongs to a transaction that stays open: with a pooler that assigns each transaction to another
+    connection, a session lock would be lost or never released. The transaction has no snapshot, so it does not block
     vacuum.
     """
 
     parameters: ClassVar[Mapping[str, object]] = MappingProxyType(
         {
             "connect_timeout": 10,
-            # A firewall forgets a silent connection long before the system's defaults would notice.
+            # A firewall drops idle connections long before the system's default keepalives.
             "keepalives_idle": 60,
             "keepalives_interval": 10,
             "keepalives_count": 6,
-            # A question that does not reach the server fails after so many milliseconds.
+            # A query that does not reach the server fails after these milliseconds.
             "tcp_user_timeout": 30_000,
         }
     )
@@ -64,13 +64,13 @@ class PostgreSQLLock(SessionLock):
 
     @property
     def key(self) -> int:
-        """Return the number that PostgreSQL has for the name."""
+        """Return the number of the advisory lock."""
         digest = hashlib.sha256(name_bytes(f"django_runbook:{self.name}")).digest()
         return int.from_bytes(digest[:8], "big", signed=True)
 
     def _try(self, session: Session) -> bool:
         session.ask(_BEGIN)
-        # Before the lock, so that whoever finds it held can tell by whom.
+        # Before the lock, so that other processes always find its holder.
         session.ask(_SETTINGS, [_as_name(Holder.here(what=self._what))])
         if session.ask("SELECT pg_try_advisory_xact_lock(%s)", [self.key]) != (True,):
             return False
@@ -105,9 +105,9 @@ class PostgreSQLLock(SessionLock):
 
 
 def _as_name(holder: Holder) -> str:
-    """Write as much of a holder as there is room for: ``runbook 4711 2026-01-31T02:00:00Z web-1 import_flights``."""
+    """Format a holder, truncated to the maximum: ``runbook 4711 2026-01-31T02:00:00Z web-1 import_flights``."""
     text = f"{_MARK} {holder.pid} {holder.since} {holder.host} {holder.what}".rstrip()
-    # The server writes anything else as a question mark, or as several.
+    # The server replaces other characters with one or more question marks.
     return "".join(c if " " <= c <= "~" else "?" for c in text)[:_MAX_NAME_BYTES]
 
 

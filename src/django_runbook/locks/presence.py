@@ -1,7 +1,7 @@
-"""Marks that processes of a run are at work under a lock, for as long as one of them lives.
+"""Marks that processes of a run are running under a lock, until the last of them has ended.
 
-A lock is free at once when its run is killed, but the processes of its steps take a moment to end. Each of them has a
-copy of the mark, which the system removes with the last copy.
+When a run is killed, its lock is free immediately, but the processes of its steps take a moment to end. Each of them
+holds a copy of the mark, which the system removes with the last copy.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from django_runbook.exceptions import LockHeld, LockUnavailable
 from django_runbook.process import files
 
 _MAX_NAME: Final = 64
-# The processes of a killed run end within a second; one that waits for a device may take longer.
+# The processes of a killed run end within a second, unless one waits for a device.
 PATIENCE_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.01
 _REPORT_SECONDS: Final = 0.5
 
 
 class Presence:
-    """Holds the mark of a name; ``descriptor`` is passed on to the processes that work under it."""
+    """Holds the mark of a name; the processes under the lock inherit ``descriptor``."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -37,8 +37,8 @@ class Presence:
     @property
     def descriptor(self) -> int:
         if not self._is_intact:
-            # A command in this process has closed it. Where one that it forked has it still, the mark is there too.
-            # Its number may be another file's now, which must not be closed with it.
+            # A command in this process has closed the descriptor, whose number may belong to another file now. If a
+            # forked child still holds a copy, the mark exists.
             self._end.detach()
             with contextlib.suppress(OSError):
                 self._end = _bound(self._address)
@@ -46,7 +46,7 @@ class Presence:
         return self._end.fileno()
 
     def close(self) -> None:
-        """Give up the copy of this process."""
+        """Close the copy of this process."""
         if self._is_intact:
             self._end.close()
         else:
@@ -58,10 +58,10 @@ class Presence:
 
 
 def claim(name: str, *, namespace: str) -> Presence | None:
-    """Take the mark of a name, or return None while a process of an earlier holder is alive on this host.
+    """Claim the mark of a name; return None while a process of an earlier holder is alive on this host.
 
-    ``namespace`` keeps projects apart. Without abstract sockets (only Linux has them), the mark is always free. Raises
-    LockUnavailable if the system has no room for the mark.
+    ``namespace`` separates projects. Without abstract sockets, which only Linux has, the mark is always free. Raise
+    LockUnavailable if the system cannot create the mark.
     """
     digest = hashlib.sha256(f"{namespace}\0{name}".encode(errors="backslashreplace")).hexdigest()
     try:
@@ -76,7 +76,7 @@ def _bound(address: str) -> socket:
     end = socket(AF_UNIX, SOCK_STREAM)
     if sys.platform == "linux":
         try:
-            # A name of the network namespace and not a file: nothing is left behind, and nothing has to be writable.
+            # An abstract name leaves no file, and needs no writable folder.
             end.bind(address)
         except OSError:
             end.close()
@@ -91,9 +91,9 @@ def claim_when_free(
     is_stopping: Callable[[], bool] = lambda: False,
     on_wait: Callable[[str], None] = lambda holder: None,
 ) -> Presence:
-    """Take the mark of a name once the processes of an earlier holder are gone; raise LockHeld if they stay.
+    """Claim the mark of a name once the processes of the earlier holder have ended; raise LockHeld if they do not.
 
-    ``on_wait`` is called with who holds it, if that takes a while.
+    ``on_wait`` is called with a description of the holder, if that takes a while.
     """
     began_at = time.monotonic()
     is_reported = False
@@ -108,5 +108,4 @@ def claim_when_free(
     return presence
 
 
-# Whoever they belonged to is gone.
 HOLDER: Final = "processes of a run that was killed, which are still ending"

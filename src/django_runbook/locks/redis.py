@@ -79,10 +79,10 @@ class RedisStore:
 
 
 class RedisLocks:
-    """Makes the locks of the backend ``redis``, which all processes share that use one Redis, from whatever host.
+    """Makes the locks of the backend ``redis``, shared by all processes that use one Redis, on any host.
 
-    ``prefix`` is what the keys begin with; by default it names the database of the project too, so that projects
-    can share a Redis. It must not be one that forgets keys before they expire (``maxmemory-policy``), as caches do.
+    Keys begin with ``prefix``; the default contains the name of the project's database, so that projects can share a
+    Redis. The Redis must not evict keys before they expire (``maxmemory-policy``), as caches do.
     """
 
     def __init__(
@@ -112,17 +112,17 @@ class RedisLocks:
 
     @property
     def identity(self) -> str:
-        """Tell these locks apart from others, without the password of the Redis."""
-        way = self._client.connection_pool.connection_kwargs
-        place = way.get("path") or f"{way.get('host', 'localhost')}:{way.get('port', 6379)}"
-        return f"redis {place}/{way.get('db') or 0} {self._whole_prefix}"
+        """Identify these locks, without the password of the Redis."""
+        options = self._client.connection_pool.connection_kwargs
+        address = options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+        return f"redis {address}/{options.get('db') or 0} {self._whole_prefix}"
 
     @property
     def _whole_prefix(self) -> str:
         return f"django_runbook:{namespace.shared_namespace()}" if self._prefix is None else self._prefix
 
     def check(self) -> Sequence[checks.CheckMessage]:
-        """Return what a project should know about these locks."""
+        """Check that no cache uses the same Redis database."""
         shared = [alias for alias, cache in settings.CACHES.items() if self._url in _locations(cache)]
         if not shared:
             return []
@@ -133,14 +133,14 @@ class RedisLocks:
 
 def _locations(cache: Mapping[str, object]) -> list[str]:
     location = cache.get("LOCATION")
-    # As Django's own cache has it: several servers in a list, or in one text.
+    # As in Django's cache: several servers in a list, or in one string.
     if isinstance(location, list | tuple):
         return [str(server) for server in location]
     return re.split("[;,]", str(location or ""))
 
 
 def _text(value: object) -> str:
-    # The URL can ask the client for texts.
+    # The URL may ask the client to decode responses.
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
@@ -158,7 +158,7 @@ def _client(url: str, *, timeout_seconds: float) -> redis.Redis:
     except ImportError as error:
         raise InvalidUsage("the redis locks need the package redis: pip install django-runbook[redis]") from error
     try:
-        # We try again ourselves: the client's own patience would outlast the lease.
+        # `LeaseLock` retries: retries of the client would outlast the lease.
         return redis.Redis.from_url(
             url,
             socket_timeout=timeout_seconds,

@@ -1,4 +1,4 @@
-"""Hold a lock by a database connection of its own, which nothing else closes, commits or takes from a pool."""
+"""Holds locks by database connections of their own, which commands cannot close, commit or borrow."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from django.db.utils import load_backend
 from django_runbook.exceptions import LockUnavailable
 from django_runbook.locks import child_descriptors
 from django_runbook.locks.base import PATIENCE_SECONDS, Holder, LockState, Patience, Probe
+from django_runbook.process import django_internals
 
 _TRIES = 5
 
 
 class Session:
-    """Wraps a connection of the database's driver, for one thread at a time, in the process that opened it.
+    """Wraps a connection of the database driver, for one thread at a time, in the process that opened it.
 
-    It bypasses Django's own wrapper: signals, instrumentation, checks of threads and what tests do to connections
-    are about the work, and so is the runner's cancelling of statements.
+    It bypasses Django's wrapper, because signals, instrumentation, thread checks, changes by tests and the canceling
+    of statements are for the connections of commands.
     """
 
     def __init__(self, alias: str, parameters: Mapping[str, object]) -> None:
         settings = deepcopy(connections.settings[alias])
-        # A pool of Django's has few connections, and they are for the work.
+        # The few connections of Django's pool are for commands.
         settings["OPTIONS"].pop("pool", None)
         wrapper: Any = load_backend(settings["ENGINE"]).DatabaseWrapper(settings, alias)
         self._alias = alias
@@ -41,24 +42,24 @@ class Session:
             self._connection = wrapper.connection = wrapper.get_new_connection(
                 {**parameters, **wrapper.get_connection_params()}
             )
-            # Transactions are begun by statements, together with what removes their limits.
-            wrapper._set_autocommit(autocommit=True)
+            # Transactions begin with explicit statements, which also remove timeouts.
+            django_internals.switch_autocommit_on(wrapper)
         except self._error as error:
             raise self._unavailable(error) from error
-        # Several statements in one cannot be prepared.
+        # Several statements in one message cannot be prepared.
         if hasattr(self._connection, "prepare_threshold"):
             self._connection.prepare_threshold = None
-        self._descriptor = _descriptor_of(self._connection)
+        self._descriptor = django_internals.descriptor_of(self._connection)
         if self._descriptor is not None:
             child_descriptors.close_in_children(self._descriptor)
 
     @property
     def is_of_this_process(self) -> bool:
-        """Whether this process opened it: two processes that speak over one connection confuse each other."""
+        """Return whether this process opened the connection, which two processes cannot share."""
         return os.getpid() == self._pid
 
     def ask(self, statement: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
-        """Return the first row of what the statement gives; raises LockUnavailable if the database fails."""
+        """Execute a statement and return its first row; raise LockUnavailable if the database fails."""
         if not self.is_of_this_process:
             raise LockUnavailable("the lock belongs to the process that this one was forked from")
         try:
@@ -70,11 +71,11 @@ class Session:
             raise self._unavailable(error) from error
 
     def rollback(self) -> None:
-        """End the transaction."""
+        """Roll back the transaction."""
         self.ask("ROLLBACK")
 
     def close(self) -> None:
-        """End the connection, unless it is lost already."""
+        """Close the connection."""
         if self.is_of_this_process:
             if self._descriptor is not None:
                 child_descriptors.forget(self._descriptor)
@@ -86,14 +87,8 @@ class Session:
         return LockUnavailable(f'the locks in the database "{self._alias}" cannot be used: {text}')
 
 
-def _descriptor_of(connection: Any) -> int | None:
-    # PyMySQL, alone among Django's drivers, does not tell.
-    source = connection if hasattr(connection, "fileno") else getattr(connection, "_sock", None)
-    return None if source is None else int(source.fileno())
-
-
 class SessionLock(ABC):
-    """Holds a lock that the server frees when the connection of its holder ends; subclasses know the server's SQL."""
+    """Holds a lock that the server releases when the connection closes; subclasses contain the SQL of a server."""
 
     parameters: ClassVar[Mapping[str, object]] = MappingProxyType({})
 
@@ -105,7 +100,7 @@ class SessionLock(ABC):
         self._pid = 0
         self._is_broken = self._is_lost = False
         self._patience = Patience()
-        # A watcher keeps the lock while the thread that holds it may release it.
+        # The watcher keeps the lock while the thread that holds it may release it.
         self._guard = threading.RLock()
 
     def acquire(self) -> Holder | None:
@@ -144,7 +139,7 @@ class SessionLock(ABC):
             try:
                 state = self._retake()
             except LockUnavailable:
-                # The server is away, perhaps because it restarts.
+                # The server is unavailable, perhaps because it is restarting.
                 state = self._patience.answer
             if state is LockState.RETAKEN:
                 self._is_broken = False
@@ -156,7 +151,7 @@ class SessionLock(ABC):
         with self._new_session() as session:
             if self._is_used(session):
                 return Probe.HELD
-            # A server that was restarted has forgotten all locks, and those who held them are about to get them back.
+            # A restarted server has lost all locks, and their holders are about to acquire them again.
             return Probe.FREE if self._uptime_seconds(session) > PATIENCE_SECONDS else Probe.UNKNOWN
 
     def release(self) -> None:
@@ -166,7 +161,7 @@ class SessionLock(ABC):
             if self._session is not None:
                 session, self._session, self._pid = self._session, None, 0
                 if not (self._is_broken or self._is_lost):
-                    # The server may take its time to notice the end of a connection; the lock is to be free by then.
+                    # The server may take a while to notice the closed connection; the lock is released immediately.
                     with contextlib.suppress(LockUnavailable):
                         self._free(session)
                 session.close()
@@ -174,17 +169,17 @@ class SessionLock(ABC):
                 self._patience.end()
 
     def discard(self) -> None:
-        """Release it: nothing is left of a free lock."""
+        """Release the lock, which leaves no traces."""
         self.release()
 
     @property
     def _is_of_a_parent(self) -> bool:
-        """Whether this process was forked from the holder; it must not wait for a guard that nobody releases there."""
+        """Return whether this process was forked from the holder, where the guard may never be released."""
         return self._pid not in {0, os.getpid()}
 
     @contextlib.contextmanager
     def _new_session(self) -> Iterator[Session]:
-        """Open a connection, and close it again unless the lock is held by it."""
+        """Open a connection, and close it unless it holds the lock."""
         session = Session(self._alias, self.parameters)
         try:
             yield session
@@ -209,35 +204,35 @@ class SessionLock(ABC):
             self._free(session)
             if holder is not None:
                 return holder
-        # It goes from hand to hand, each time between the two questions.
+        # The lock changes hands, each time between the two queries.
         return Holder()
 
     @abstractmethod
     def _try(self, session: Session) -> bool:
-        """Acquire the lock, if nobody else has it."""
+        """Acquire the lock if it is free; return whether it was acquired."""
 
     @abstractmethod
     def _find_holder(self, session: Session) -> Holder | None:
-        """Return who has it, None if nobody has it any more."""
+        """Return the holder; None if the lock is free now."""
 
     @abstractmethod
     def _is_used(self, session: Session) -> bool:
-        """Return whether anybody has it."""
+        """Return whether any process holds the lock."""
 
     @abstractmethod
     def _is_ours(self, session: Session) -> bool: ...
 
     @abstractmethod
     def _free(self, session: Session) -> None:
-        """Give back all that the session has acquired."""
+        """Release everything that the session has acquired."""
 
     @abstractmethod
     def _ends_own(self, session: Session) -> bool:
-        """End the connection by which we held the lock, if the server has not noticed that it is broken.
+        """Close the connection that held the lock, if the server has not noticed that it is broken.
 
-        Returns False if somebody else holds the lock.
+        Return False if another process holds the lock.
         """
 
     @abstractmethod
     def _uptime_seconds(self, session: Session) -> float:
-        """Return for how long the server has been running."""
+        """Return how long the server has been running."""

@@ -1,4 +1,4 @@
-"""Acquires a lock that somebody else may hold, and that what keeps the locks may not give for a moment."""
+"""Waits for a lock that another process holds, or whose store is unavailable."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _POLL_SECONDS: Final = 0.2
 
 
 class LockWait:
-    """Waits for the holder of a lock, and for what keeps the locks while that is away.
+    """Waits until a lock is free, and while its store is unavailable.
 
-    ``rest`` sleeps, and returns True where the waiting is to end; ``remaining_seconds`` bounds it as well. ``on_wait``
-    is called once for a holder, and once with the reason if the lock cannot be asked for. Without ``is_patient``, what
-    keeps the locks must be there at first. ``was_stopped`` says that ``rest`` ended the waiting.
+    ``rest`` sleeps, and returns True to end the wait; ``remaining_seconds`` bounds the wait too. ``on_wait`` is called
+    once with a holder, and once with the reason if the store is unavailable. Without ``is_patient``, the store must be
+    available at first. ``was_stopped`` is set if ``rest`` ended the wait.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class LockWait:
         self._remaining_seconds = remaining_seconds
         self._is_patient = is_patient
         self._outage = Patience()
-        self._told: set[bool] = set()
+        self._reported: set[bool] = set()
         self._deadline = time.monotonic() + wait_seconds
 
     def acquire(self) -> str | None:
-        """Return why the lock was not acquired, None if it was; raises LockUnavailable after an outage."""
+        """Acquire the lock; return the reason if it was not acquired. Raise LockUnavailable after an outage."""
         while True:
             try:
                 holder = self._lock.acquire()
@@ -65,18 +65,18 @@ class LockWait:
         return self._is_patient and self._outage.answer is LockState.UNKNOWN
 
     def _waits(self, deadline: float, holder: Holder | None, *, reason: str = "") -> bool:
-        """Wait a moment; return whether to ask again."""
+        """Wait a moment; return whether to try again."""
         self.was_stopped = self._rest(0)
         remaining = min(deadline - time.monotonic(), self._remaining_seconds(), _POLL_SECONDS)
         if remaining <= 0 or self.was_stopped:
             return False
-        if (holder is None) not in self._told:
-            self._told.add(holder is None)
+        if (holder is None) not in self._reported:
+            self._reported.add(holder is None)
             self._on_wait(holder, reason)
         self.was_stopped = self._rest(remaining)
         return not self.was_stopped
 
 
 def held_by(lock: Lock, holder: Holder) -> str:
-    """Return what to report of a lock that somebody else has."""
+    """Return the message about a lock that another process holds."""
     return f'the lock "{lock.name}" is held by {holder}'

@@ -1,4 +1,4 @@
-"""Keep locks from a thread of their own, as long as they are held."""
+"""Keeps locks from a thread of their own while they are held."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAP_SECONDS: Final = 0.2
 def watched(
     lock: Lock, *, on_retaken: Callable[[], None], on_lost: Callable[[], None], interval_seconds: float | None = None
 ) -> Iterator[None]:
-    """Call `Lock.keep` about once a second while the block runs, and report what has happened, each from the watcher.
+    """Call `Lock.keep` about once a second inside the block, and report changes from the watcher thread.
 
     The watcher ends when the lock is lost.
     """
@@ -47,15 +47,15 @@ def watched(
 def settle(
     lock: Lock, *, is_stopping: Callable[[], bool] = lambda: False, on_wait: Callable[[], None] = lambda: None
 ) -> LockState:
-    """Keep the lock until it is known whether it is ours, which takes `PATIENCE_SECONDS` at most.
+    """Keep the lock until its state is known, for at most `PATIENCE_SECONDS`.
 
-    Returns UNKNOWN only where a stop is asked for meanwhile. ``on_wait`` is called once before it waits.
+    Return UNKNOWN only if a stop is requested in the meantime. ``on_wait`` is called once, before the wait.
     """
-    is_told = False
+    is_reported = False
     while (state := lock.keep()) is LockState.UNKNOWN and not is_stopping():
-        if not is_told:
+        if not is_reported:
             on_wait()
-            is_told = True
+            is_reported = True
         time.sleep(_NAP_SECONDS)
     return state
 
@@ -66,5 +66,5 @@ def retaken(name: str) -> str:
 
 
 def lost(name: str) -> str:
-    """Return what to report of a lock that is lost."""
-    return f'the lock "{name}" was lost, so another run may be at work'
+    """Return the message about a lost lock."""
+    return f'the lock "{name}" was lost; another run may have started'

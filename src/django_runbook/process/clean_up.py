@@ -1,4 +1,4 @@
-"""Bounds the steps of ``finally``: each runs to its end, unless a further signal or its own stop timeout ends it."""
+"""Bounds the steps of ``finally``: each completes, unless another signal or its own stop timeout ends it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django_runbook.process.stopping import Stop
 
 
 class CleanUp:
-    """Lets one step of ``finally`` run to its end; only a further signal, or its own stop timeout, ends it."""
+    """Stops one step of ``finally`` on another signal, or when its own stop timeout expires."""
 
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
@@ -40,7 +40,7 @@ class CleanUp:
 
 
 class CleanUps:
-    """Is the halt of ``finally`` as a whole: all of its steps run, and each of them has its own `CleanUp`."""
+    """Lets all steps of ``finally`` run, and gives each a `CleanUp` of its own."""
 
     is_requested = is_immediate = False
 

@@ -1,4 +1,4 @@
-"""The connections of the thread that runs commands, and how the statement that one of them waits for is ended."""
+"""Lists the connections of the thread that runs commands, and cancels their running statements."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class KnownConnections:
-    """All connections that this thread has opened. Django's own registry is closed to other threads, and slow."""
+    """Tracks all connections that this thread has opened. Django's own registry is slow, and closed to threads."""
 
     def __init__(self) -> None:
         self._connections: dict[int, BaseDatabaseWrapper] = {}
@@ -44,9 +44,9 @@ class KnownConnections:
             self._connections[id(connection)] = connection
 
     def cancel_statements(self) -> int:
-        """End the statements that run now; returns how many connections there are that may have had one.
+        """Cancel the running statements; return how many connections may have had one.
 
-        A failure is logged, since the process ends by force soon after.
+        An error is only logged, since the process is killed soon after.
         """
         opened = [connection for connection in self if connection.connection is not None]
         for connection in opened:
@@ -64,7 +64,7 @@ def _cancel(connection: BaseDatabaseWrapper) -> None:
     elif connection.vendor == "postgresql" and hasattr(raw, "cancel_safe"):
         raw.cancel_safe(timeout=1)
     elif connection.vendor == "postgresql":
-        # Before psycopg 3.2, and in psycopg2: the same without a time limit.
+        # psycopg before 3.2, and psycopg2, cancel without a timeout.
         raw.cancel()
     elif connection.vendor == "mysql":
         _kill_query(connection, raw.thread_id())
@@ -80,7 +80,7 @@ def _kill_query(connection: BaseDatabaseWrapper, thread_id: int) -> None:
 
 
 def is_in_memory(alias: str) -> bool:
-    """Whether a database is one that no other process can see."""
+    """Return whether a database is in memory, so that no other process can see it."""
     database = connections.settings[alias]
     name = str(database.get("NAME") or "")
     is_sqlite = database["ENGINE"].endswith(("sqlite3", "spatialite"))

@@ -1,4 +1,4 @@
-"""Bounds a step from outside: the stop of a run, the end of its branch, and the deadlines of the groups around it."""
+"""Defines the bounds of a step: the stop of the run, the end of its branch, and the deadlines of enclosing groups."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SLICE_SECONDS = 0.1
 
 
 class Halt(Protocol):
-    """Tells a step to end.
+    """Asks a step to end.
 
-    ``is_requested`` asks for an end after the current item, ``is_immediate`` for one at once; ``grace_seconds`` is the
-    time between SIGTERM and SIGKILL then. ``reason`` says why, for people.
+    ``is_requested`` asks for an end after the current item, ``is_immediate`` for an immediate end, with
+    ``grace_seconds`` between SIGTERM and SIGKILL. ``reason`` explains the halt to users.
     """
 
     @property
@@ -36,14 +36,14 @@ class Halt(Protocol):
     def reason(self) -> str: ...
 
     def wait(self, seconds: float) -> bool:
-        """Sleep; return True at once when the end is requested."""
+        """Sleep; return True immediately when the end is requested."""
 
     def for_step(self) -> Halt:
-        """Return what one step inside hears of it."""
+        """Return the halt for one step inside."""
 
 
 def wait_in_slices(seconds: float, *, is_requested: Callable[[], bool], rest: Callable[[float], object]) -> bool:
-    """Rest for this time; return True as soon as the end is requested."""
+    """Wait for this time, in short rests; return True as soon as the end is requested."""
     deadline = time.monotonic() + seconds
     while not is_requested():
         remaining = deadline - time.monotonic()
@@ -54,9 +54,9 @@ def wait_in_slices(seconds: float, *, is_requested: Callable[[], bool], rest: Ca
 
 
 class Branch:
-    """Halts one part of a run, or with the run around it.
+    """Stops one branch of a run, when it is canceled or when the enclosing run stops.
 
-    A canceled branch ends its command at once, with ``grace_seconds`` before SIGKILL.
+    A canceled branch ends its command immediately, with ``grace_seconds`` before SIGKILL.
     """
 
     def __init__(self, around: Halt, *, grace_seconds: float, part_of: Branch | None = None) -> None:
@@ -94,13 +94,13 @@ class Branch:
         return Branch(self._around.for_step(), grace_seconds=self._grace_seconds, part_of=self)
 
     def cancel(self, reason: str) -> None:
-        """Halt this branch; the first reason is kept."""
+        """Cancel this branch; the first reason is kept."""
         self._reasons.append(reason)
         self._event.set()
 
 
 class RunClock:
-    """Counts the seconds of a run, without those in which it waits for a process that can run steps."""
+    """Counts the seconds of a run, except those spent waiting for a process that can run steps."""
 
     def __init__(self) -> None:
         self._paused_seconds = 0.0
@@ -116,7 +116,7 @@ class RunClock:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Stop the clock for the time of the block."""
+        """Pause the clock inside the block."""
         with self._guard:
             if not self._waiting_count:
                 self._waits_since = time.monotonic()
@@ -132,15 +132,15 @@ class RunClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadline:
-    """Names the moment at which something must have ended, by the clock of the run, and its owner."""
+    """Holds the time at which a step or group must have ended, by the clock of the run, and its owner."""
 
     at: float
     seconds: float
     owner: str
 
     def failure(self, message: str = "") -> Failure:
-        """Return the failure of something that did not end before this deadline."""
-        text = f"the timeout of {self.owner} is over ({exact_duration(self.seconds)})"
+        """Return the failure of a step or group that missed this deadline."""
+        text = f"the timeout of {self.owner} expired ({exact_duration(self.seconds)})"
         return Failure(
             error_type="TimeoutError",
             message=f"{text}; {message}" if message else text,
@@ -151,14 +151,14 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """Holds the deadlines of everything around a step."""
+    """Holds the deadlines of everything that encloses a step."""
 
     deadlines: tuple[Deadline, ...] = ()
     clock: RunClock = field(default_factory=RunClock)
 
     @property
     def first(self) -> Deadline | None:
-        """The deadline that comes first."""
+        """Return the earliest deadline."""
         return min(self.deadlines, key=lambda deadline: deadline.at, default=None)
 
     @property
@@ -178,6 +178,6 @@ class Limit:
         return Limit(deadlines=(*self.deadlines, deadline), clock=self.clock)
 
     def without_expired(self) -> Limit:
-        """Drop the deadlines that have passed, for the steps that clean up after them."""
+        """Drop the expired deadlines, for the steps that clean up."""
         now = self.clock.now()
         return Limit(deadlines=tuple(deadline for deadline in self.deadlines if deadline.at > now), clock=self.clock)

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 @contextlib.contextmanager
 def at_terminal(stream: IO[str] | None) -> Iterator[None]:
-    """Have `pdb`, and the debuggers made of it, show what they print on this stream."""
+    """Have `pdb`, and debuggers based on it, print to this stream."""
     import pdb
 
     original = pdb.Pdb.__init__
@@ -19,7 +19,7 @@ def at_terminal(stream: IO[str] | None) -> Iterator[None]:
     ) -> None:
         original(self, completekey, stdin, stdout or stream, **more)
         if stdin is None and stdout is None:
-            # Lines are still edited as at a prompt.
+            # Keeps line editing at the prompt.
             self.use_rawinput = True
 
     setattr(pdb.Pdb, "__init__", with_terminal)  # noqa: B010 - for mypy a method is final

@@ -1,4 +1,4 @@
-"""Decodes what programs escape, however often, and remembers where each character was."""
+"""Decodes escaped text, however often it was escaped, and remembers the position of each character."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _MAX_ROUNDS: Final = 8
-# Each time that a text is escaped, the number of its backslashes doubles.
+# Each round of escaping doubles the number of backslashes.
 _ESCAPE: Final = re.compile(
     r"%(?P<percent>[0-9a-fA-F]{2})"
     r"|\\+(?:(?:x(?P<byte>[0-9a-fA-F]{2})|u(?P<short>[0-9a-fA-F]{4})|U(?P<long>[0-9a-fA-F]{8}))|(?P<letter>[abtnvfre0])|)"
@@ -24,7 +24,7 @@ _LETTERS: Final = dict(zip("abtnvfre0", "\a\b\t\n\v\f\r\x1b\0", strict=True))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """A text in plain characters; ``starts`` and ``ends`` say where each of them was written."""
+    """Holds decoded text; ``starts`` and ``ends`` are the positions of each character in the original."""
 
     text: str
     starts: Sequence[int]
@@ -32,10 +32,10 @@ class Decoded:
 
 
 def decoded(text: str) -> Decoded:
-    """Decode the escapes of Python, JSON, SQL, URLs and HTML until none is left.
+    """Decode the escapes of Python, JSON, SQL, URLs and HTML until none remain.
 
-    Two texts that mean the same are the same then. For that, a plus sign becomes a space, a backslash that escapes
-    nothing is removed, and so is each quotation mark after another.
+    Strings with the same meaning become equal. Therefore a plus sign becomes a space, and a backslash that escapes
+    nothing is removed, as is each repeated quotation mark.
     """
     found = Decoded(text=text, starts=range(len(text)), ends=range(1, len(text) + 1))
     for _ in range(_MAX_ROUNDS):
@@ -72,7 +72,7 @@ def _decoded_once(before: Decoded) -> Decoded:
             ends.extend((end,) * len(character))
             dropped_at = None
             continue
-        # What is left out belongs to both of its neighbors.
+        # Removed characters belong to both neighbors.
         dropped_at = start if dropped_at is None else dropped_at
         if ends:
             ends[-1] = end
@@ -81,7 +81,7 @@ def _decoded_once(before: Decoded) -> Decoded:
 
 
 def _character(match: re.Match[str]) -> str:
-    """Return what an escape means; itself where it means nothing."""
+    """Return the decoded escape, or the original characters if they are not a valid escape."""
     kind, value = match.lastgroup, match[match.lastgroup] if match.lastgroup else ""
     match kind:
         case None:

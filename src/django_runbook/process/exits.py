@@ -1,4 +1,4 @@
-"""Keeps a command that runs in the process of the run from ending that process, or from replacing it by a program."""
+"""Prevents an inline command from ending the process of the run, or replacing it with another program."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NoReturn
 
-# What `os.execvp` and its like call in the end.
+# `os.execvp` and similar functions call these.
 _REPLACING: Final = ("execv", "execve")
-# As it was before any command: our own ends are meant.
+# The original function, for exits of our own.
 leave: Final[Callable[[int], NoReturn]] = os._exit
 
 
 class ProcessExit(BaseException):
-    """Ends a command that asked for the end of its process; no ``except Exception`` takes it."""
+    """Ends a command that tried to end its process; ``except Exception`` does not catch it."""
 
 
 class ExitGuard:
-    """Takes note of the end that a command asked for, also if the command has swallowed the exception."""
+    """Records that a command tried to end its process, even if the command swallows the exception."""
 
     def __init__(self, *, errors: int) -> None:
         self.message = ""
@@ -28,12 +28,12 @@ class ExitGuard:
         self._thread = threading.get_ident()
 
     def exit(self, status: int = 1) -> NoReturn:
-        """Stand in for `os._exit`."""
+        """Replace `os._exit`."""
         call = f"os._exit({status})"
         if os.getpid() != self._pid:
             leave(status)
         if threading.get_ident() != self._thread:
-            # Nothing can be raised in the thread of the command, which may wait for this very end.
+            # An exception here would not reach the thread of the command, which may be waiting for this exit.
             os.write(self._errors, f"a thread of the command called {call}: the run ends\n".encode())
             leave(status % 256 or 1)
         self.refuse(f"the command called {call}, which ends the process of the run: isolate the step")
@@ -43,7 +43,7 @@ class ExitGuard:
         raise ProcessExit(message)
 
     def replacing(self, name: str, original: Callable[..., NoReturn]) -> Callable[..., NoReturn]:
-        """Return what stands in for a function that replaces the process by a program."""
+        """Return a replacement for a function that replaces the process with another program."""
 
         def refuse(path: Any, *args: Any) -> NoReturn:
             if os.getpid() != self._pid:
@@ -58,9 +58,9 @@ class ExitGuard:
 
 @contextlib.contextmanager
 def refused(*, errors: int = 2) -> Iterator[ExitGuard]:
-    """Have the command in this block fail if it ends the process or replaces it; processes that it forks may.
+    """Fail the command in this block if it ends or replaces the process; its forked children may do so.
 
-    ``errors`` is the descriptor to which the end of the process is reported, if it cannot be kept from ending.
+    If the end of the process cannot be prevented, it is reported on the descriptor ``errors``.
     """
     guard = ExitGuard(errors=errors)
     before = {name: getattr(os, name) for name in ("_exit", *_REPLACING)}

@@ -1,4 +1,4 @@
-"""Turns an exception into the failure of a step."""
+"""Converts exceptions into failures of steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RAISING: Final = frozenset((exits.__file__, stopping.__file__))
 
 
 def failure_of(error: BaseException, mask: Mask, *, exit_code: int = 1, message: str | None = None) -> Failure:
-    """Return the failure that an exception means, without secrets and control characters."""
+    """Convert an exception, without secrets and control characters."""
     text = said(error) if message is None else message
     name = type(error).__name__
     return Failure(
@@ -29,16 +29,16 @@ def failure_of(error: BaseException, mask: Mask, *, exit_code: int = 1, message:
 
 
 def traceback_of(error: BaseException) -> str:
-    """Format the traceback of an error, also of one that Python itself cannot format."""
+    """Format the traceback of an error, even if Python itself cannot format it."""
     try:
         return "".join(_traceback(error))
-    except Exception:  # noqa: BLE001 - the class of an exception may be what is broken
+    except Exception:  # noqa: BLE001 - the class of the exception may be broken
         frames = traceback.format_tb(error.__traceback__)
         return "".join([*frames, f"{type(error).__name__}: {said(error)}\n"])
 
 
 def _traceback(error: BaseException) -> Iterator[str]:
-    """Format an error; frames in which we raise ours are left out, as the line before them is what was running."""
+    """Format an error, without our own frames at the end, so that the last frame is that of the command."""
     found = traceback.TracebackException.from_exception(error)
     if isinstance(error, Stopped | exits.ProcessExit):
         while len(found.stack) > 1 and found.stack[-1].filename in _RAISING:

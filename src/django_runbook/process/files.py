@@ -1,4 +1,4 @@
-"""Notices and restores the standard descriptors, which a command that runs in this process may close or replace."""
+"""Restores the standard descriptors that an inline command has closed or replaced."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _NAMES: Final = {0: "standard input", 1: "standard output", 2: "standard error"}
 _HIGH: Final = 500
 
 
-# Descriptors with the files behind them.
+# Descriptors with the identities of their files.
 Noted = dict[int, tuple[int, int] | None]
 
 
 def identity(descriptor: int) -> tuple[int, int] | None:
-    """Return what tells the file behind a descriptor apart; None if it is closed."""
+    """Return the device and inode of an open descriptor; None if it is closed."""
     try:
         found = os.fstat(descriptor)
     except OSError:
@@ -28,12 +28,12 @@ def identity(descriptor: int) -> tuple[int, int] | None:
 
 
 def noted(descriptors: Iterable[int]) -> Noted:
-    """Note the files behind descriptors, and behind the standard ones, for `problems`."""
+    """Record the files of these descriptors and of the standard ones, for `problems`."""
     return {descriptor: identity(descriptor) for descriptor in (*_NAMES, *descriptors)}
 
 
 def problems(before: Noted) -> list[str]:
-    """Return what was closed or replaced since the files were noted."""
+    """Describe the descriptors that were closed or replaced since the files were recorded."""
     changed = [descriptor for descriptor, file in before.items() if identity(descriptor) != file]
     lost = [_NAMES[descriptor] for descriptor in changed if descriptor in _NAMES]
     if any(descriptor not in _NAMES for descriptor in changed):
@@ -49,7 +49,7 @@ class OpenFiles:
         self._identities: Noted = {}
 
     def keep(self) -> None:
-        """Copy the standard descriptors, unless they are copied already."""
+        """Copy the standard descriptors, once."""
         if self._identities:
             return
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -64,7 +64,7 @@ class OpenFiles:
         return tuple(self._copies.values())
 
     def restore(self) -> None:
-        """Open the standard descriptors again, if they were closed or replaced."""
+        """Reopen the standard descriptors that were closed or replaced."""
         for descriptor in _NAMES:
             self._restore(descriptor)
 
@@ -83,7 +83,7 @@ class OpenFiles:
         elif self._is_intact(copy):
             os.dup2(copy, descriptor)
         elif identity(descriptor) is None:
-            # The next file that is opened must not take its place.
+            # The next opened file must not get its number.
             null = os.open(os.devnull, os.O_RDWR)
             if null != descriptor:
                 os.dup2(null, descriptor)
@@ -98,7 +98,7 @@ class OpenFiles:
 
 @contextlib.contextmanager
 def spared(descriptors: Iterable[int]) -> Iterator[None]:
-    """Have Python code in this process neither close nor replace these; processes that it forks may."""
+    """Protect these descriptors from Python code in this process; its forked children may close them."""
     before = {name: getattr(os, name) for name in ("close", "closerange", "dup2")}
     own_pid, kept = os.getpid(), sorted(set(descriptors))
 
@@ -131,7 +131,7 @@ def spared(descriptors: Iterable[int]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def kept_open() -> Iterator[OpenFiles]:
-    """Keep the copies of the standard descriptors, once they are made, for the time of a run."""
+    """Keep copies of the standard descriptors during a run."""
     found = OpenFiles()
     try:
         yield found

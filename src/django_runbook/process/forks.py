@@ -1,4 +1,4 @@
-"""Keeps our signal handlers out of processes that a command forks: with them, a child would not end at SIGTERM."""
+"""Resets our signal handlers in processes that a command forks, which would otherwise ignore SIGTERM."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-# Python's hooks for a fork are those of the whole process and cannot be removed: there is one, for all handlers.
+# Fork hooks belong to the whole process and cannot be removed, so one hook serves all handlers.
 _HANDLERS: list[Callable[..., Any]] = []
 
 
 class _Masks(threading.local):
-    """Remembers which signals a thread had blocked before it forked."""
+    """Holds the signals that a thread had blocked before it forked."""
 
     def __init__(self) -> None:
         self.before: list[set[Any]] = []
@@ -23,12 +23,12 @@ _MASKS = _Masks()
 
 
 def reset_in_children(handler: Callable[..., Any]) -> None:
-    """From now on, give forked children the default action for each signal that has this handler."""
+    """Give forked children the default action for each signal that has this handler, from now on."""
     _HANDLERS.append(handler)
 
 
 def keep_in_children(handler: Callable[..., Any]) -> None:
-    """End what `reset_in_children` began."""
+    """Undo `reset_in_children`."""
     if handler in _HANDLERS:
         _HANDLERS.remove(handler)
 
@@ -38,7 +38,7 @@ def _ours() -> list[int]:
 
 
 def _before() -> None:
-    # A signal that reaches the child before its handlers are reset would be taken for one of this process.
+    # A signal that reaches the child before its handlers are reset would be counted as ours.
     _MASKS.before.append(signal.pthread_sigmask(signal.SIG_BLOCK, _ours() if _HANDLERS else ()))
 
 

@@ -1,4 +1,4 @@
-"""The garbage collector of a run: what is there before the first step is not looked through again and again."""
+"""Excludes the objects that exist before a run, Django above all, from its garbage collections."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def frozen_gc() -> Iterator[None]:
-    """Keep what is alive now, Django above all, out of the collections of a run.
+    """Freeze the existing objects inside the block, unless the caller has already frozen them.
 
     The parsers that `call_command` builds are cyclic garbage, so a run of many steps collects often, and each full
-    collection walks over all of Django (20 ms). Where the heap is frozen already, it is its owner's to thaw.
+    collection takes 20 ms for Django's own objects.
     """
     if gc.get_freeze_count():
         yield

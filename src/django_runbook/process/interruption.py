@@ -16,7 +16,7 @@ RAISE_AGAIN_SECONDS: Final = 0.2
 
 
 class Shield:
-    """Delays an interruption while our own code runs inside a command."""
+    """Prevents an interruption while our own code runs inside a command."""
 
     # A class: a generator-based context manager costs five times as much, and one is entered for each line of output.
     __slots__ = ("_interruption",)

@@ -1,25 +1,25 @@
-"""Decides whether steps run in processes of their own, or in this one."""
+"""Decides whether steps run in subprocesses or in this process."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from django.conf import LazySettings, UserSettingsHolder, settings
+from django.conf import settings
 from django.db import connections
 
 from django_runbook.process import threads
 from django_runbook.process.connections import is_in_memory
+from django_runbook.process.django_internals import is_django_test_run, settings_module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Isolation:
-    """Says where steps run.
+    """Holds the decision where steps run.
 
-    ``is_default`` isolates steps that say nothing themselves. With ``reason``, every step runs in this process, and
-    this is why. ``judges_timeouts`` makes a step fail that took too long in this process.
+    ``is_default`` applies to steps without `isolate`. If there is a ``reason``, every step runs in this process.
+    With ``judges_timeouts``, a step that took too long in this process fails.
     """
 
     is_default: bool = True
@@ -34,7 +34,7 @@ class Isolation:
 def choose(*, is_inline: bool, is_default: bool | None, is_forkable: bool) -> Isolation:
     """Decide for one run.
 
-    ``is_inline`` asks for this process, ``is_default`` is the setting, and ``is_forkable`` is what `can_fork` says.
+    ``is_inline`` requests this process, ``is_default`` is the setting, and ``is_forkable`` is the result of `can_fork`.
     """
     if is_inline:
         return Isolation(reason="--inline", judges_timeouts=False)
@@ -45,46 +45,33 @@ def choose(*, is_inline: bool, is_default: bool | None, is_forkable: bool) -> Is
 
 
 def _obstacles(*, is_default: bool | None, is_forkable: bool) -> Iterator[str]:
-    """Yield the reasons for which steps must run in this process."""
+    """Yield the reasons that force steps into this process."""
     for connection in connections.all(initialized_only=True):
         if connection.in_atomic_block:
             yield f'inside a transaction of the database "{connection.alias}"'
     yield from _lasting_obstacles(is_forkable=is_forkable)
-    if is_in_test() and is_default is None:
+    if is_django_test_run() and is_default is None:
         yield "in a test"
 
 
 def _lasting_obstacles(*, is_forkable: bool) -> Iterator[str]:
-    """Yield the reasons that lie in the settings."""
+    """Yield the reasons that follow from the settings."""
     for alias in filter(is_in_memory, connections):
         yield f'the database "{alias}" is in memory'
     if not is_forkable and not can_be_set_up():
-        yield "the settings exist only in this process, and its threads rule a fork out"
+        yield "the settings exist only in this process, which has threads and cannot be forked"
 
 
 def lasting_obstacle() -> str:
-    """Return why every run of this project is inline; an empty string if it need not be."""
+    """Return the reason that forces every run of this project inline; an empty string if there is none."""
     return next(_lasting_obstacles(is_forkable=can_fork(owns_process=True)), "")
 
 
-def is_in_test() -> bool:
-    """Whether Django's settings are those of a test run, which no other process would have."""
-    # Not imported: it is large, and where tests run it is there.
-    utils: Any = sys.modules.get("django.test.utils")
-    return utils is not None and hasattr(utils._TestState, "saved_data")
-
-
 def can_fork(*, owns_process: bool) -> bool:
-    """Whether this process can be forked: it belongs to the run, and has no threads."""
+    """Return whether this process can be forked: it belongs to the run, and has a single thread."""
     return owns_process and threads.count() == 1
 
 
 def can_be_set_up() -> bool:
-    """Whether a fresh interpreter finds the settings of this process in their module."""
-    return _module_of(settings) is not None
-
-
-def _module_of(lazy: LazySettings) -> str | None:
-    """Return the module that all settings come from; None where some were made or changed in this process."""
-    wrapped = lazy.__dict__["_wrapped"]
-    return None if isinstance(wrapped, UserSettingsHolder) else getattr(wrapped, "SETTINGS_MODULE", None)
+    """Return whether a fresh interpreter finds the settings of this process in their module."""
+    return settings_module(settings) is not None

@@ -1,4 +1,4 @@
-"""Keeps the last signals of a storm from changing how a process ends whose work is over."""
+"""Prevents late signals from changing the exit code of a process that has finished its work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import FrameType
 
 
 def ignore(numbers: Iterable[int], *, patience_seconds: float) -> None:
-    """Ignore these signals until this process has ended; if that takes longer, the next one ends it."""
+    """Ignore these signals for ``patience_seconds``, or until the process has ended; later signals end it."""
     _Late(tuple(numbers), patience_seconds=patience_seconds)
 
 
@@ -28,7 +28,7 @@ class _Late:
             os._exit(128 + number)
 
     def _ignore_all(self) -> None:
-        # Python restores the default actions as its last deed, and a signal would replace the exit code.
+        # Python finally restores the default actions, with which a signal would replace the exit code.
         for number in self._numbers:
             if signal.getsignal(number) == self._handle:
                 signal.signal(number, signal.SIG_IGN)

@@ -1,7 +1,7 @@
-"""Masks secrets in text, in each form in which programs write them.
+"""Masks secrets in text, however they are quoted or encoded.
 
-A secret is masked as a whole, and so are its parts: each line, each string and long number of a JSON document, the
-password of a URL, and the Base64 of each of them.
+The parts of a secret are masked too: each line, each string and long number of a JSON document, the password of a URL,
+and the Base64 form of each.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from django_runbook.process.escapes import Decoded, decoded
 
 MASK = "***"
 Mask = Callable[[str], str]
-# The number of a port or a year is no secret, although it is a part of one.
+# A port or a year is not a secret, although it may be part of one.
 _MIN_NUMBER: Final = 6
-# The Base64 of a part within other data is known but for its edges, and must be long enough to mean only that.
+# Inside other data, the Base64 form of a part is known except for its edges; short ones would match by chance.
 _MIN_EMBEDDED: Final = 10
-# A longer part is masked in pieces: a very long line of output is cut into parts.
+# A longer part is masked in pieces, because very long lines of output are split.
 _PIECE: Final = 1024
 _MAX_PARTS: Final = 10_000
-# A text without any of them has no escapes.
+# Text without any of these has no escapes.
 _MARK: Final = re.compile(r"[\\%&+']")
 _MARKS: Final = "\\%&+' "
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-# What would belong to an escape if its mark were before it, such as the "41" in "%41"; at most eight digits.
+# Characters that would belong to an escape after its mark, such as the "41" in "%41"; at most eight digits.
 _TAKEN: Final = re.compile("#?(?P<run>[A-Za-z0-9]{1,31});?")
 _MAX_DIGITS: Final = 8
 _TAKING: Final = re.compile(
     r"(?:%[0-9a-fA-F]?|[xuU][0-9a-fA-F]{0,7}|&#?[A-Za-z0-9]{0,31}|[\xc2-\xf4][\x80-\xbf]{0,2}|[\ud800-\udbff])\Z"
 )
 _IN_URLS: Final = str.maketrans("+/", "-_")
-# From those that are rare in output to those that are not.
+# Ordered from rare to frequent in output.
 _RARE_FIRST: Final = "QXZJqzjxYKVWkUGHBFPvNMyDLwbRCgOTSAIpufmEhcdl9876543s0n2r1oiate"
 _UNRESERVED: Final = frozenset(_RARE_FIRST)
 _RUN: Final = re.compile("[A-Za-z0-9]+")
@@ -49,7 +49,7 @@ _BASE64_IN_URLS: Final = {"+": "-", "/": "_"}
 
 
 def masker(secrets: Iterable[str]) -> Mask:
-    """Return a function that writes ``***`` over the secrets in a text; it prepares itself when it is first called."""
+    """Return a function that replaces secrets in text with ``***``; it prepares itself on its first call."""
     given = tuple(secrets)
     if not given:
         return _nothing
@@ -66,10 +66,10 @@ def _nothing(text: str) -> str:
 
 
 class _Masker:
-    """Masks what is in a text.
+    """Masks secrets in text.
 
-    No program escapes letters and digits. Hence a text is searched for a few of each part first, its anchor, and only
-    what has the anchor of a part is decoded and searched for the part.
+    Programs do not escape letters and digits. Each part of a secret therefore has a few of them as its anchor, and only
+    text that contains the anchor is decoded and searched for the part.
     """
 
     def __init__(self, secrets: Sequence[str]) -> None:
@@ -92,7 +92,7 @@ class _Masker:
         return _masked(text, spans)
 
     def _parts_in(self, text: str) -> set[str]:
-        """Return the parts whose anchor is there."""
+        """Return the parts whose anchor occurs in the text."""
         anchors = set()
         found = self._anchors.search(text)
         while found is not None:
@@ -110,10 +110,10 @@ def _spans_of(word: str, text: str) -> Iterator[tuple[int, int]]:
 
 
 def _spans_in_decoded(word: str, plain: Decoded, text: str) -> Iterator[tuple[int, int]]:
-    """Yield where a word is written in a text, also where it is not read as itself for what is beside it.
+    """Yield the spans of a word in text, even if its first or last characters are decoded with adjacent characters.
 
-    The mark of an escape before it takes its first characters, as in ``%25`` before ``41``; a mark that it ends with
-    takes the characters that follow.
+    An escape mark before the word consumes its first characters, as in ``%25`` before ``41``; a mark at its end
+    consumes the characters that follow.
     """
     for head in _heads(word):
         for tail in _tails(word):
@@ -126,13 +126,13 @@ def _spans_in_decoded(word: str, plain: Decoded, text: str) -> Iterator[tuple[in
 
 
 def _heads(word: str) -> set[int]:
-    """Return how many of the first characters of a word an escape mark before it may take."""
+    """Return the possible numbers of first characters that a preceding escape mark consumes."""
     found = _TAKEN.match(word)
     return {0, len(found[0]), *range(min(_MAX_DIGITS, len(found["run"])) + 1)} if found else {0}
 
 
 def _tails(word: str) -> set[int]:
-    """Return how many of the last characters of a word may begin an escape with what follows."""
+    """Return the possible numbers of last characters that form an escape with the following ones."""
     found = _TAKING.search(word)
     return {0, len(found[0])} if found else {0}
 
@@ -156,7 +156,7 @@ def _end_of(tail: str, text: str, plain: Decoded, end: int) -> int | None:
 
 
 def _masked(text: str, spans: Iterable[tuple[int, int]]) -> str:
-    """Write one mask over all that touches."""
+    """Replace adjacent and overlapping spans with one mask."""
     pieces: list[str] = []
     last = 0
     for start, end in sorted(spans):
@@ -171,7 +171,7 @@ def _longest(words: Iterable[str]) -> list[str]:
 
 
 def _one_of(words: Iterable[str]) -> str:
-    """Write a pattern for the longest of some words that looks at each character once, however many words there are."""
+    """Build a pattern for the longest of these words that reads each character once, however many words there are."""
     rests: defaultdict[str, list[str]] = defaultdict(list)
     for word in words:
         rests[word[:1]].append(word[1:])
@@ -184,21 +184,21 @@ def _one_of(words: Iterable[str]) -> str:
 
 
 def _anchored(parts: Iterable[str]) -> Mapping[str, list[str]]:
-    """Return the parts of each anchor, which begin with as few characters as possible, and with rare ones."""
+    """Group the parts by anchor, so that the anchors begin with few different characters, and rare ones."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     waiting = {part: _anchors_of(part) for part in parts}
     for first in _RARE_FIRST:
         for part in [part for part, anchors in waiting.items() if first in anchors]:
             found[waiting.pop(part)[first]].append(part)
     for part in waiting:
-        # It has no letter and no digit of ASCII.
+        # The part has no ASCII letter or digit.
         for first in {part[0], *_MARKS}:
             found[first].append(part)
     return found
 
 
 def _anchors_of(part: str) -> dict[str, str]:
-    """Return the anchors to choose from by their first character."""
+    """Map the first character of each possible anchor to the anchor."""
     runs = _RUN.findall(part)
     length = min(max(map(len, runs), default=0), _ANCHOR)
     return {
@@ -207,7 +207,7 @@ def _anchors_of(part: str) -> dict[str, str]:
 
 
 def _parts(secrets: Iterable[str]) -> Iterator[str]:
-    """Yield everything that is masked: values, their lines, how each looks when it is shown, and their Base64."""
+    """Yield everything that is masked: values, their lines, the displayed form of each, and their Base64 forms."""
     for value in _values(secrets):
         for encoded in _base64_of(value):
             yield from (encoded, encoded.translate(_IN_URLS))
@@ -228,7 +228,7 @@ def _pieces(parts: Iterable[str]) -> set[str]:
 
 
 def _values(secrets: Iterable[str]) -> set[str]:
-    """Return the secrets, and the values in them: the leaves of JSON, and the passwords of URLs, to any depth."""
+    """Return the secrets and the values inside them, to any depth: leaves of JSON and passwords of URLs."""
     found: set[str] = set()
     waiting = [*secrets]
     while waiting and len(found) < _MAX_PARTS:
@@ -241,10 +241,10 @@ def _values(secrets: Iterable[str]) -> set[str]:
 
 
 def _passwords_of(value: str) -> Iterator[str]:
-    """Yield the password of each URL in a value as it is written, and decoded."""
+    """Yield the password of each URL in a value, encoded and decoded."""
     for scheme in _SCHEME.finditer(value):
         rest = re.split(r"\s", value[scheme.end() :], maxsplit=1)[0]
-        # Some programs take a password with a slash that is not encoded.
+        # Some programs accept a password with an unencoded slash.
         for authority in (re.split("[/?#]", rest, maxsplit=1)[0], rest):
             user, separator, _ = authority.rpartition("@")
             _, colon, password = user.partition(":")
@@ -274,12 +274,12 @@ def _leaves_of_json(value: str) -> Iterator[str]:
 
 
 def _base64_of(value: str) -> Iterator[str]:
-    """Yield the Base64 of a value alone, and within other data."""
+    """Yield the Base64 form of a value alone, and inside other data."""
     data = value.encode(errors="surrogatepass")
     yield base64.b64encode(data).decode().rstrip("=")
     for before in range(3):
         text = base64.b64encode(bytes(before) + data).decode().rstrip("=")
-        # The first and the last character mix in bits of what is around.
+        # The first and the last character contain bits of adjacent data.
         inner = text[-(-before * 4 // 3) : len(text) - ((before + len(data)) % 3 > 0)]
         if len(inner) >= _MIN_EMBEDDED:
             yield inner

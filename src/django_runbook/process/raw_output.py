@@ -1,4 +1,4 @@
-"""Captures what reaches the standard descriptors past Python: the output of subprocesses and of C code."""
+"""Captures output that bypasses Python's streams: that of subprocesses and of C code."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from django_runbook.process.masking import Mask
 from django_runbook.process.streams import LineSplitter, StreamToLines, TooMuchOutputError
 
 _CHUNK: Final = 64 * 1024
-# Of a process that never stops writing, a step takes no more than this at its end.
+# At its end, a step reads no more than this from a process that never stops writing.
 _MAX_CHUNKS: Final = 64
 _STANDARD: Final = (1, 2)
 
 
 class RawOutput:
-    """Connects the descriptors 1 and 2 to pipes around calls in this process, and passes on what comes out of them.
+    """Connects the descriptors 1 and 2 to pipes during calls in this process, and passes on their output.
 
-    What a process writes after its step has ended belongs to no step: it goes to ``late``, masked.
+    Output that a process writes after its step has ended goes to ``late``, masked.
     """
 
     def __init__(self, *, late: IO[str], mask: Mask, copies: Mapping[int, int] | None = None) -> None:
         self.late = late
-        # Copies of the standard descriptors, through which the run writes around the pipes.
+        # The run writes to these copies of the standard descriptors, past the pipes.
         self._copies = {copy: (number, identity(copy)) for copy, number in (copies or {}).items()}
         self._lines = LineSplitter(mask)
         self._pid = os.getpid()
@@ -44,28 +44,28 @@ class RawOutput:
 
     @property
     def errors(self) -> int:
-        """The descriptor that leads to standard error during a call too."""
+        """Return the descriptor of the original standard error."""
         return self.late.fileno()
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """The pipes, which a command must leave open."""
+        """Return the descriptors of the pipes, which a command must leave open."""
         return (*self._noted, *self._copies)
 
     @property
     def copies(self) -> tuple[int, ...]:
-        """The descriptors that lead to the standard streams during a call: nothing could bring them back."""
+        """Return the descriptors of the original streams, which cannot be restored if a command closes them."""
         return (*self._copies, *self._saved)
 
     def restore(self) -> None:
-        """Make the copies of the standard descriptors again that a command has closed or replaced."""
+        """Copy the standard descriptors again, if a command has closed or replaced the copies."""
         for copy, (number, file) in self._copies.items():
             if identity(copy) != file:
                 os.dup2(number, copy, inheritable=False)
 
     @contextlib.contextmanager
     def passed_to(self, out: StreamToLines, err: StreamToLines) -> Iterator[None]:
-        """Pass what is written during a call to its streams, in the order in which it was written."""
+        """Pass the output of a call to its streams, in the order in which it was written."""
         if self._thread is None or not self._is_intact():
             self._start()
         _flush()
@@ -80,14 +80,14 @@ class RawOutput:
         try:
             yield
         finally:
-            # A process that the command forked has none of it.
+            # A process that the command forked has nothing to restore.
             if os.getpid() == self._pid:
                 self._end_call(saved)
 
     def _end_call(self, saved: Mapping[int, tuple[int, object]]) -> None:
         _flush()
         for number, (copy, file) in saved.items():
-            # The command may have closed it, and its number may be another file's now.
+            # The command may have closed it, and the number may belong to another file now.
             if identity(copy) == file:
                 os.dup2(copy, number)
                 os.close(copy)
@@ -98,10 +98,10 @@ class RawOutput:
             self._streams = {}
 
     def pump(self) -> bool:
-        """Pass on what is there, before anything else is written; return whether this is the process of the run."""
+        """Pass on waiting output, before anything else is written; return whether this is the process of the run."""
         if os.getpid() != self._pid:
             return False
-        # Where the thread is at it, it will have done so in a moment.
+        # If the thread holds the lock, it is passing the output on.
         if self._lock.acquire(blocking=False):
             try:
                 self._read_all()
@@ -110,7 +110,7 @@ class RawOutput:
         return True
 
     def close(self) -> None:
-        """End the thread, and write the rest."""
+        """End the thread, and write the remaining output."""
         if self._thread is None or self._wake is None or os.getpid() != self._pid:
             return
         if self._is_intact():
@@ -118,7 +118,7 @@ class RawOutput:
         self._thread.join()
         for line in self._lines.finish():
             self._write_late(line)
-        # A stream of an earlier step may still ask for what is there.
+        # A stream of an earlier step may still call `pump`.
         self._ends = {}
         for descriptor, file in self._noted.items():
             if identity(descriptor) == file:
@@ -139,11 +139,11 @@ class RawOutput:
         noted = self._noted
         poll = unpatched.original("select", "poll")()
         for descriptor in (self._wake[0], *(self._ends[number][0] for number in _STANDARD)):
-            # The default would ask for urgent data too.
+            # POLLIN; the default would include urgent data.
             poll.register(descriptor, 1)
         while True:
             ready = {descriptor for descriptor, _ in poll.poll()}
-            # A command has closed the pipes: the next call gets new ones, and a thread of their own.
+            # A command has closed the pipes: the next call gets new pipes and a new thread.
             if self._noted is not noted or not self._is_intact():
                 return
             with self._lock:
@@ -162,7 +162,7 @@ class RawOutput:
                 try:
                     data = os.read(end, _CHUNK)
                 except OSError:
-                    # Nothing is there, or the command has closed what it does not know.
+                    # The pipe is empty, or the command has closed it.
                     break
                 self._pass_on(number, self._decoders[number].decode(data))
 
@@ -171,7 +171,7 @@ class RawOutput:
             return
         stream = self._streams.get(number)
         if stream is not None:
-            # The step fails when its command returns.
+            # The step fails later, when its command returns.
             with contextlib.suppress(TooMuchOutputError):
                 stream.write(text)
             return
@@ -185,7 +185,7 @@ class RawOutput:
 
 
 def copy_of(stream: Any) -> IO[str] | None:
-    """Return another stream for what a standard stream shows; None if it is not the one of this process."""
+    """Return a second stream to the same target; None if it is not a standard stream of this process."""
     try:
         number = stream.fileno()
         if number not in _STANDARD:

@@ -22,7 +22,7 @@ class SignalHandlers:
 
     @property
     def numbers(self) -> Collection[int]:
-        """The signals that are handled, or that were handled until the previous handlers were restored."""
+        """Return the handled signals, also after the previous handlers were restored."""
         return self._previous.keys()
 
     def install(self) -> None:
@@ -57,6 +57,6 @@ class SignalHandlers:
 
 
 def restore(handlers: Mapping[int, Any]) -> None:
-    """Restore handlers of signals; None stands for a handler that was not installed from Python."""
+    """Restore handlers of signals; None means a handler that was not installed from Python."""
     for number, handler in handlers.items():
         signal.signal(number, handler if handler is not None else signal.SIG_DFL)

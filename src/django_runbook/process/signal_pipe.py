@@ -1,4 +1,4 @@
-"""Receives signals through a pipe, even while a command holds the main thread or has replaced our handler."""
+"""Receives signals through a pipe, even while a command blocks the main thread or has replaced our handler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Remembers the state of this process before a run, and restores it after each inline step."""
+"""Captures the state of this process before a run, and restores it after each inline step."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ from typing import Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from django_runbook.process import python_internals
 from django_runbook.process.connections import KnownConnections, is_in_memory
 from django_runbook.process.users import Users
 
-# What signal.getsignal wraps to make an enum of each answer, which costs more than everything else here together.
-_getsignal: Callable[[int], Any] = getattr(signal, "_signal").getsignal  # noqa: B009 - it has no public name
 _SIGNALS: Final = tuple(sorted(int(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
 _TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Holds what a command can change for those after it; it is taken once, and restored after each step."""
+    """Holds the process state that a command can change for later commands."""
 
     directory: str | None
     environ: dict[Any, Any]
@@ -52,7 +51,7 @@ class Snapshot:
         os.umask(umask)
         return cls(
             directory=_directory(),
-            environ=_environ(),
+            environ=python_internals.encoded_environ(),
             umask=umask,
             users=Users(),
             signals=_handlers() if is_main else (),
@@ -64,11 +63,11 @@ class Snapshot:
         )
 
     def in_transaction(self) -> Snapshot:
-        """Return the same inside the transactions that are open now, which are not the command's to leave open."""
+        """Return a snapshot that keeps the transactions open that are open now."""
         return replace(self, depths={one.alias: len(one.atomic_blocks) for one in self.databases.known})
 
     def restore(self) -> list[str]:
-        """Restore everything; return what must not be passed over, such as a transaction that was left open."""
+        """Restore everything; return the problems that must be reported, such as a transaction that was left open."""
         problems: list[str] = []
         for restore in (
             self.restore_connections,
@@ -81,20 +80,20 @@ class Snapshot:
         ):
             try:
                 problems += restore() or ()
-            except Exception as error:  # noqa: BLE001 - one thing that cannot be restored must not keep the others from it
+            except Exception as error:  # noqa: BLE001 - one failure must not prevent the other restorations
                 problems.append(f"{restore.__name__.strip('_').replace('_', ' ')}: {type(error).__name__}: {error}")
         return problems
 
     def restore_connections(self) -> list[str]:
-        """Close the connections that the command has used; return the transactions that it left open."""
+        """Close the connections of the command; return a message for each transaction that it left open."""
         return self.databases.restore(self.depths)
 
     def take_warnings(self) -> tuple[str, ...]:
-        """Return what is worth a warning since the last call."""
+        """Return the warnings since the last call."""
         closed = self.databases.closed
-        told = tuple(closed)
+        found = tuple(closed)
         closed.clear()
-        return told
+        return found
 
     def _restore_signals(self) -> None:
         if self.signals:
@@ -113,7 +112,7 @@ class Snapshot:
             os.chdir(self.directory)
 
     def _restore_environ(self) -> None:
-        if _environ() == self.environ:
+        if python_internals.encoded_environ() == self.environ:
             return
         now, before = dict(os.environ), {os.fsdecode(key): os.fsdecode(value) for key, value in self.environ.items()}
         for name in now.keys() - before.keys():
@@ -125,7 +124,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Interpreter:
-    """Holds what the standard library keeps for the whole process."""
+    """Holds the process-wide state of the standard library."""
 
     locale: str
     zone: tuple[Any, ...]
@@ -159,8 +158,7 @@ class _Interpreter:
         if socket.getdefaulttimeout() != self.socket_timeout:
             socket.setdefaulttimeout(self.socket_timeout)
         if tuple(warnings.filters) != self.warning_filters:
-            warnings.filters[:] = self.warning_filters  # type: ignore[index]  # it is a list, whatever typeshed says
-            warnings._filters_mutated()  # type: ignore[attr-defined]  # as catch_warnings does
+            python_internals.replace_warning_filters(self.warning_filters)
         warnings.showwarning = self.show_warning
         sys.setrecursionlimit(self.recursion_limit)
         (gc.enable if self.is_collecting else gc.disable)()
@@ -204,15 +202,15 @@ class _Logging:
         for handler, level in self.levels.items():
             handler.level = level
         if is_changed:
-            logging.root.manager._clear_cache()  # type: ignore[attr-defined]  # setLevel does it for one
+            python_internals.forget_logger_levels()
 
 
 class _Databases:
-    """Holds the connections of a thread, and what their objects looked like."""
+    """Holds the connections of a thread, and the attributes of their objects."""
 
     def __init__(self, known: KnownConnections) -> None:
         self.known = known
-        # Says which connections were closed without Django, where nothing was lost with them.
+        # Warnings about connections that were closed without Django, and without losing work.
         self.closed: list[str] = []
         self._states = {one.alias: _copied(vars(one)) for one in known}
 
@@ -221,8 +219,8 @@ class _Databases:
         for connection in self.known:
             try:
                 problems += self._restore(connection, depth=depths.get(connection.alias, 0))
-            except Exception as error:  # noqa: BLE001 - drivers fail in ways of their own
-                # What cannot be repaired, such as a connection that was closed inside a statement, is given up.
+            except Exception as error:  # noqa: BLE001 - each driver has its own exceptions
+                # A connection that cannot be repaired is discarded, such as one that was closed inside a statement.
                 _discard(connection)
                 problems.append(f'its connection to "{connection.alias}" was closed: {type(error).__name__}: {error}')
         return problems
@@ -230,11 +228,11 @@ class _Databases:
     def _restore(self, connection: BaseDatabaseWrapper, *, depth: int) -> Iterator[str]:
         is_closed = _is_closed(connection)
         if is_closed:
-            told = f'it closed the connection to the database "{connection.alias}" without Django, or lost it'
+            message = f'it closed the connection to the database "{connection.alias}" without Django, or lost it'
             if depth or _loses_work(connection):
-                yield told
+                yield message
             else:
-                self.closed.append(told)
+                self.closed.append(message)
         else:
             yield from _roll_back(connection, depth=depth)
         if depth or (connection.in_atomic_block and not is_closed) or is_in_memory(connection.alias):
@@ -243,8 +241,8 @@ class _Databases:
         if state is None:
             self.known.forget(connection)
         else:
-            # What a project keeps on the object, such as the schema of a tenant, belongs to the session too. A pool
-            # sets up the next connection with this object, in another thread and as soon as this one is closed.
+            # Attributes of a project, such as the schema of a tenant, belong to the session too. A pool sets up its
+            # next connection with this object, in another thread, as soon as this one is closed.
             for name in vars(connection).keys() - state.keys():
                 vars(connection).pop(name, None)
             vars(connection).update(_copied(state), connection=connection.connection)
@@ -252,7 +250,7 @@ class _Databases:
 
 
 def _handlers() -> tuple[Any, ...]:
-    return tuple(map(_getsignal, _SIGNALS))
+    return tuple(map(python_internals.getsignal, _SIGNALS))
 
 
 def _zone() -> tuple[Any, ...]:
@@ -260,7 +258,7 @@ def _zone() -> tuple[Any, ...]:
 
 
 def _loggers() -> list[logging.Logger]:
-    # A logger that was only named for its children is a placeholder.
+    # A logger that exists only as the parent of others is a placeholder.
     known = logging.root.manager.loggerDict.values()
     return [logging.root, *(one for one in tuple(known) if isinstance(one, logging.Logger))]
 
@@ -270,7 +268,7 @@ def _state_of(logger: logging.Logger) -> tuple[Any, ...]:
 
 
 def _new_state(state: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the state of a logger that the step has made: libraries give theirs a handler that writes nothing."""
+    """Return the initial state of a logger that a step has created; libraries add handlers that write nothing."""
     silent = tuple(handler for handler in state[3] if isinstance(handler, logging.NullHandler))
     return logging.NOTSET, True, False, silent, ()
 
@@ -287,16 +285,8 @@ def _directory() -> str | None:
         return None
 
 
-def _environ() -> dict[Any, Any]:
-    # The encoded form: decoding all variables twice a step would cost more than the step's own bookkeeping.
-    data: dict[Any, Any] | None = getattr(os.environ, "_data", None)
-    return (
-        dict(data) if data is not None else {os.fsencode(key): os.fsencode(value) for key, value in os.environ.items()}
-    )
-
-
 def _roll_back(connection: BaseDatabaseWrapper, *, depth: int) -> Iterator[str]:
-    """Roll back the transactions that the command has left open."""
+    """Roll back the transactions that the command left open."""
     left_open = f'it left a transaction open on the database "{connection.alias}"; it was rolled back'
     if len(connection.atomic_blocks) > depth:
         yield left_open
@@ -314,19 +304,19 @@ def _roll_back(connection: BaseDatabaseWrapper, *, depth: int) -> Iterator[str]:
 
 
 def _discard(connection: BaseDatabaseWrapper) -> None:
-    """Close a connection for good: one that goes back to a pool would keep its session."""
+    """Close a connection for good: a pool would keep its session."""
     raw: Any = connection.connection
     if raw is not None and getattr(connection, "pool", None) is not None:
         with contextlib.suppress(Exception):
             raw.close()
     with contextlib.suppress(Exception):
         connection.close()
-    # Drivers that fail to close a broken connection leave it in place.
+    # A driver that fails to close a broken connection leaves it in place.
     connection.connection = None
 
 
 def _is_closed(connection: BaseDatabaseWrapper) -> bool:
-    """Whether the driver's connection was closed and Django does not know it."""
+    """Return whether the driver's connection was closed without Django."""
     raw: Any = connection.connection
     if raw is None or connection.closed_in_transaction:
         return False
@@ -343,12 +333,12 @@ def _is_closed(connection: BaseDatabaseWrapper) -> bool:
 
 
 def _loses_work(connection: BaseDatabaseWrapper) -> bool:
-    """Whether something that was not committed is lost if this connection is closed."""
+    """Return whether closing this connection loses uncommitted work."""
     return connection.in_atomic_block or not connection.autocommit or is_in_memory(connection.alias)
 
 
 def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Whether a transaction was started without Django, where the driver can tell without asking the server."""
+    """Return whether a transaction was started without Django, if the driver knows without a query."""
     if not connection.autocommit:
         return False
     raw: Any = connection.connection

@@ -19,7 +19,7 @@ _LATER_SECONDS: Final = 1.0
 
 
 class StopRequests:
-    """Halts a run, once a stop has been requested."""
+    """Stops a run, once a signal or another process has requested it."""
 
     def __init__(self, *, timeout_seconds: float, grace_seconds: float) -> None:
         self.signal_number: int | None = None
@@ -51,7 +51,7 @@ class StopRequests:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a stopped process: 128 plus the number of the signal."""
+        """Return the exit code of a stopped process: 128 plus the number of the signal."""
         return 128 + (self.signal_number or signal.SIGINT)
 
     @property

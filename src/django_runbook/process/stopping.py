@@ -106,12 +106,12 @@ class Stop(StopRequests):
 
     @property
     def is_ending(self) -> bool:
-        """Whether the current command is being ended."""
+        """Return whether the current command is being ended."""
         return self._interruption.is_ending
 
     @property
     def was_taken_by_command(self) -> bool:
-        """Whether the current command had replaced our handler, and received the signal in our place."""
+        """Return whether the current command had replaced our handler and received the signal instead."""
         return self.is_requested and bool(self._handlers.numbers) and not self._is_handled
 
     def has_handler_of_command(self, number: int) -> bool:
@@ -178,7 +178,7 @@ class Stop(StopRequests):
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """The descriptors that must stay open; if a command closes one, signals are lost until `listen_again`."""
+        """Return the descriptors that must stay open; without them, signals are lost until `listen_again`."""
         return () if self._watcher is None or self._pipe is None else self._pipe.descriptors
 
     def listen_again(self) -> None:

@@ -1,4 +1,4 @@
-"""What a command writes to lines: the one place in the house where the standard streams are replaced."""
+"""Splits the output of a command into lines. Only this module replaces the standard streams."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from django_runbook.cleaning import cleaned_line, without_escapes
-from django_runbook.process import debugging
+from django_runbook.process import debugging, python_internals
 from django_runbook.process.masking import Mask
 
 MAX_KEPT_CHARACTERS = 16 * 1024 * 1024
@@ -31,66 +31,66 @@ NO_INPUT: Final = (
 
 
 class NoInputError(EOFError):
-    """Says that a command asked for a password, which nobody can type in a runbook."""
+    """Reports that a command asked for a password, which nobody can type in a runbook."""
 
     def __init__(self) -> None:
         super().__init__(NO_INPUT)
 
 
 class TooMuchOutputError(Exception):
-    """A step with ``capture`` wrote more than can be kept."""
+    """Reports that a step with ``capture`` wrote more than can be kept."""
 
     def __init__(self) -> None:
         super().__init__(f"the step captured more than {MAX_KEPT_CHARACTERS} characters")
 
 
 def clean_line(text: str, mask: Mask) -> str:
-    """One line without control characters and secrets; of a line that was overwritten, what was left to see."""
+    """Remove control characters and secrets from a line; if it was overwritten, return the visible part."""
     if text.isprintable():
         return mask(text)
-    # A secret may be cut by what is removed, or be hidden by it.
+    # Removed characters may split a secret, or hide it.
     return mask(cleaned_line(without_escapes(mask(text)).rstrip("\r").rsplit("\r", 1)[-1]))
 
 
 def _clean_lines(text: str, mask: Mask) -> list[str]:
-    # One search in many lines is much faster than one in each of them.
+    # One search in all lines is much faster than one search in each line.
     is_free = mask(text) is text
     return [line if is_free and line.isprintable() else clean_line(line, mask) for line in text.split("\n")]
 
 
 def clean_text(text: str, mask: Mask) -> str:
-    """As `clean_line`, for a text of several lines; a secret that goes over lines is masked line by line."""
+    """Clean each line of a text as `clean_line` does; a secret with several lines is masked line by line."""
     return "\n".join(clean_line(line, mask) for line in mask(text).splitlines())
 
 
 class LineSplitter:
-    """Text in pieces to lines without control characters and secrets; a line that is too long comes in parts."""
+    """Joins pieces of text into lines without control characters and secrets; very long lines are split."""
 
     def __init__(self, mask: Mask) -> None:
         self._mask = mask
         self._partial = ""
 
     def feed(self, text: str) -> list[str]:
-        """The lines that are full now."""
+        """Add a piece of text; return the lines that are complete."""
         self._partial += text
         if "\n" not in text and len(self._partial) <= 2 * _MAX_LINE:
             return []
         full, _, self._partial = self._partial.rpartition("\n")
         lines = _clean_lines(full, self._mask) if "\n" in text else []
         if len(self._partial) > 2 * _MAX_LINE:
-            # As much is held back as a secret can be long, so that none is cut in two and shown in parts.
+            # The end of the line is held back, so that no secret is split and shown in parts.
             shown = clean_line(self._partial, self._mask)
             lines.append(shown[:-_MAX_LINE])
             self._partial = shown[-_MAX_LINE:]
         return lines
 
     def take_partial(self) -> str:
-        """Take out what is not a full line yet."""
+        """Remove and return the incomplete line."""
         partial, self._partial = self._partial, ""
         return partial
 
     def finish(self) -> list[str]:
-        """What is left, as the last line."""
+        """Return the incomplete line as the last one."""
         last, self._partial = self._partial, ""
         return [clean_line(last, self._mask)] if last else []
 
@@ -117,11 +117,11 @@ class KeptText:
 
 
 class StreamToLines(io.TextIOBase):
-    """Passes on each full line that is written to it; ``kept`` is the text as it was written.
+    """Passes on each complete line; ``kept`` is the text as it was written.
 
-    After `finish`, writes go to ``late``, masked. With ``shows_prompts``, an incomplete line that is flushed goes to
-    ``fallback`` at once, since somebody may wait for it. ``before_write`` passes on what was written past this stream,
-    and returns False in a forked process, whose output comes that way.
+    After `finish`, writes go to ``late``, masked. With ``shows_prompts``, flushing an incomplete line writes it to
+    ``fallback``, since a user may be waiting for it. ``before_write`` passes on output that bypassed this stream, and
+    returns False in a forked process, whose output bypasses it too.
     """
 
     def __init__(
@@ -172,11 +172,11 @@ class StreamToLines(io.TextIOBase):
         if not self._is_over:
             self._write_line(self.stream_name, line)
         elif self._late is not None:
-            # A thread, or a handler of a logger, that outlived its step: its output belongs to no other step.
+            # A thread or a logging handler outlived its step; its output does not belong to the next step.
             self._late.write(f"{line}\n")
 
     def flush(self) -> None:
-        """Show an incomplete line where somebody may wait for it; full lines are passed on already."""
+        """Show an incomplete line, if a user may be waiting for it; complete lines were already passed on."""
         if not self._shows_prompts or self._fallback is None:
             return
         with self._lock:
@@ -199,9 +199,9 @@ class StreamToLines(io.TextIOBase):
         return self._kept is not None and self._kept.is_too_long
 
     def finish(self) -> None:
-        """Pass on the rest; later writes belong to no step."""
+        """Pass on the incomplete line; later writes do not belong to the step."""
         if self.before_write is not None and not self.before_write():
-            # The rest is that of the process that was forked, as may be the lock.
+            # In a forked process, the incomplete line belongs to the parent, and the lock may be held.
             return
         with self._lock:
             for line in self._lines.finish():
@@ -215,7 +215,7 @@ class StreamToLines(io.TextIOBase):
         return False
 
     def reconfigure(self, **options: object) -> None:
-        """Accepted, as a real standard stream does, and without effect: lines go out as they come."""
+        """Ignore the options of a real standard stream: lines are passed on as they are written."""
 
     def fileno(self) -> int:
         if self._fallback is None:
@@ -248,10 +248,10 @@ class _Bytes(io.RawIOBase):
 def captured(
     *, write_line: WriteLine, mask: Mask, is_kept: bool, keeps_terminal: bool = False, late: IO[str] | None = None
 ) -> Iterator[tuple[StreamToLines, StreamToLines]]:
-    """Replace the standard streams, and what loggers hold of them, around one call of a command.
+    """Replace the standard streams during one call of a command, including those that logging handlers use.
 
-    With ``keeps_terminal`` standard input stays, and a prompt is shown before its line is complete. What comes when the
-    call is over goes to ``late``, or to the stream that was there before.
+    With ``keeps_terminal``, standard input is kept, and a prompt is shown before its line is complete. Output after
+    the call goes to ``late``, or to the previous stream.
     """
     before = sys.stdin, sys.stdout, sys.stderr, getpass.getpass
     out, err = (
@@ -287,22 +287,21 @@ def captured(
 
 
 def refuse_password(prompt: str = "", stream: object = None, **more: object) -> str:
-    """Stand in for `getpass.getpass`, which would ask at the terminal."""
+    """Replace `getpass.getpass`, which would ask at the terminal."""
     raise NoInputError
 
 
 def _retarget(
     streams: dict[int, StreamToLines], both: tuple[StreamToLines, StreamToLines]
 ) -> Iterator[tuple[logging.StreamHandler[Any], Any]]:
-    """Point the handlers that write to a standard stream, or to that of an earlier step, at ours."""
-    for reference in logging._handlerList:  # type: ignore[attr-defined]  # the one list of them
-        handler = reference()
+    """Redirect the logging handlers that write to a standard stream, or to a stream of an earlier step, to ours."""
+    for handler in python_internals.logging_handlers():
         stream = getattr(handler, "stream", None)
         ours = streams.get(id(stream))
         if isinstance(stream, StreamToLines):
             ours = next(one for one in both if one.stream_name == stream.stream_name)
         if isinstance(handler, logging.StreamHandler) and ours is not None:
-            # lastResort finds sys.stderr by itself and has no stream to set.
+            # The stream of logging.lastResort cannot be set.
             with contextlib.suppress(AttributeError):
                 handler.stream = ours
                 yield handler, stream
@@ -310,9 +309,9 @@ def _retarget(
 
 @contextlib.contextmanager
 def empty_input(*, is_kept: bool = False) -> Iterator[IO[str] | None]:
-    """Empty file descriptor 0 for a whole run, for child processes and for C code, unless ``is_kept``.
+    """Replace file descriptor 0 with an empty file for child processes and C code, unless ``is_kept``.
 
-    Yield the input as it was, for questions to a person; None where there was none.
+    Yield the previous input, for questions to the user; None if there was none.
     """
     if is_kept:
         yield sys.stdin

@@ -1,4 +1,4 @@
-"""Counts the threads of this process: a fork copies only one of them, and the locks of all others."""
+"""Counts the threads of this process, since a fork copies one thread but the locks of all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _TASKS: Final = Path("/proc/self/task")
 
 
 def count() -> int:
-    """Return the number of threads, including native ones where the system tells."""
+    """Return the number of threads, including native ones if the system lists them."""
     try:
         native = sum(1 for _ in _TASKS.iterdir())
     except OSError:

@@ -1,6 +1,6 @@
-"""Finds functions of the standard library as they were before gevent or eventlet replaced them.
+"""Finds the original functions of the standard library that gevent or eventlet have replaced.
 
-Our own threads must run while a command computes, and our own sockets must block: cooperative ones do neither.
+Our threads must run while a command computes, and our sockets must block; cooperative ones do neither.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any, Protocol
 
 
 class Thread(Protocol):
-    """A started thread of the system."""
+    """Represents a started thread of the operating system."""
 
     def join(self) -> None: ...
 
 
 def original(module: str, name: str) -> Any:
-    """Return a function or class of a module as Python defines it."""
+    """Return the original function or class of a module."""
     monkey: Any = sys.modules.get("gevent.monkey")
     if monkey is not None and monkey.is_module_patched(module):
         return monkey.get_original(module, name)
@@ -30,7 +30,7 @@ def original(module: str, name: str) -> Any:
 
 
 def start_thread(target: Callable[[], None], *, name: str) -> Thread:
-    """Start a daemon thread of the system."""
+    """Start a daemon thread of the operating system."""
     start = original("_thread", "start_new_thread")
     if start is importlib.import_module("_thread").start_new_thread:
         thread = threading.Thread(target=target, name=name, daemon=True)
@@ -40,13 +40,13 @@ def start_thread(target: Callable[[], None], *, name: str) -> Thread:
 
 
 def fork() -> int:
-    """Fork this process, and leave signals alone: gevent's own fork takes SIGCHLD."""
+    """Fork this process without touching signals: gevent's own fork handles SIGCHLD."""
     pid: int = original("os", "fork")()
     return pid
 
 
 def start_loop_after_fork() -> None:
-    """Give a forked process an event loop of its own, where commands may use one."""
+    """Give a forked process an event loop of its own, if gevent is used."""
     gevent: Any = sys.modules.get("gevent")
     if gevent is not None:
         gevent.reinit()

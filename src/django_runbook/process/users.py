@@ -1,4 +1,4 @@
-"""Restores the user and the groups of this process, which decide what it may read and write."""
+"""Restores the user and the groups of this process."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _Identity = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 class Users:
     """Holds the user and the groups that steps start with.
 
-    What a step has changed for good is what the steps after it start with, and only that step's fault.
+    If a change cannot be undone, only the step that made it fails; later steps start with the changed user.
     """
 
     def __init__(self) -> None:
         self._before = _now()
 
     def restore(self) -> list[str]:
-        """Restore them; return what has happened, if they were changed."""
+        """Restore the user and the groups; return a message if they were changed."""
         now = _now()
         if now == self._before:
             return []
@@ -41,7 +41,7 @@ def _now() -> _Identity:
 
 def _steps(before: _Identity) -> Iterator[Callable[[], object]]:
     users, groups, others = before
-    # Who may be root again must be it first.
+    # If the process may become root again, it must do so first.
     yield lambda: os.seteuid(users[1])
     yield lambda: os.setgroups(list(others))
     yield lambda: os.setresgid(*groups) if len(groups) == 3 else os.setegid(groups[1])

@@ -108,4 +108,4 @@ class MemberRunner:
 
 
 def _reason_of(deadline: Deadline | None) -> str:
-    return f"the timeout of {deadline.owner} is over" if deadline is not None else ""
+    return f"the timeout of {deadline.owner} expired" if deadline is not None else ""

@@ -75,7 +75,7 @@ def _run_blocks(plan: Plan, context: RunContext, blocks: BlockRunner) -> tuple[A
     try:
         return blocks.run_runbook(runbook, scope, owner="the run"), None
     except Exception as error:  # noqa: BLE001 - it is raised once the run is closed
-        failure = failure_of(error, context.mask, exit_code=ExitCode.FAULT)
+        failure = failure_of(error, context.mask, exit_code=ExitCode.INTERNAL_ERROR)
         reason = f"internal error: {failure.error_type}: {failure.message}"
         return AttemptResult(status=StepStatus.FAILED, failure=failure, reason=reason), error
 

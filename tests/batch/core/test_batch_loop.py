@@ -225,6 +225,7 @@ def test_a_late_commit_is_detected_by_the_fence(engine: Engine) -> None:
     assert engine.problems(10) == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_and_the_next_one_continues(sqlite: Engine) -> None:
     sqlite.fill(2000)
     with sqlite.connection.cursor() as cursor:

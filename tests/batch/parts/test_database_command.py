@@ -230,6 +230,7 @@ def test_a_write_that_breaks_the_transaction_is_reported_and_restores_a_writable
         assert write(alias)
 
 
+@pytest.mark.slow
 def test_inside_a_transaction_mariadb_fails_with_the_reason(tmp_path: Path, django_db_blocker: Any) -> None:
     with django_db_blocker.unblock(), alias_on("mariadb", tmp_path) as alias, transaction.atomic(using=alias):
         with pytest.raises(CommandError, match="a transaction is open"):
@@ -237,6 +238,7 @@ def test_inside_a_transaction_mariadb_fails_with_the_reason(tmp_path: Path, djan
         assert write(alias)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sign", [{"DISABLE_SERVER_SIDE_CURSORS": True}, {"OPTIONS": {"pool": True}}], ids=["pooler", "pool"]
 )

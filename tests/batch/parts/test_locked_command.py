@@ -156,7 +156,7 @@ def test_a_lost_lock_is_acquired_again_and_reported_once() -> None:
     command = Command(lose)
     call_command(command)
     assert command.seen == [True]
-    reported = f'the lock "{NAME}" was lost and acquired again; no other process is known to have held it in between\n'
+    reported = f'the lock "{NAME}" was lost and acquired again; no other holder is known\n'
     assert command.stderr.getvalue() == reported
 
 
@@ -177,7 +177,7 @@ def take_away(command: Any) -> None:
 
 
 def test_a_lost_lock_is_a_failure_although_the_work_is_done() -> None:
-    with pytest.raises(CommandError, match=f'the lock "{NAME}" was lost, so another run may be at work') as caught:
+    with pytest.raises(CommandError, match=f'the lock "{NAME}" was lost; another run may have started') as caught:
         call_command(Command(take_away))
     # Not 75, which means that nothing was run.
     assert caught.value.returncode == 1
@@ -194,7 +194,7 @@ def test_a_lost_lock_stops_a_graceful_command(kind: type[Command]) -> None:
     with pytest.raises(CommandError, match="was lost") as caught:
         call_command(command)
     assert caught.value.returncode == 1
-    assert command.seen == [(True, f'the lock "{NAME}" was lost, so another run may be at work')]
+    assert command.seen == [(True, f'the lock "{NAME}" was lost; another run may have started')]
 
 
 @pytest.mark.parametrize("kind", [GracefulInside, GracefulOutside])

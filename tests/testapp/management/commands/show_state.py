@@ -82,7 +82,9 @@ def session() -> dict[str, Any]:
                 found["locks"] = rows(
                     cursor, "SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
                 )
-                found["temporary"] = rows(cursor, "SELECT relname FROM pg_class WHERE relpersistence = 't'")
+                found["temporary"] = rows(
+                    cursor, "SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()"
+                )
             case _:
                 found = {row[0]: row[1] for row in rows(cursor, "SHOW SESSION VARIABLES") if row[0] not in CHANGING}
                 found["variable"] = rows(cursor, "SELECT @left_behind")

@@ -1,52 +1,16 @@
-"""What signals do after a run has ended, and when they are reported."""
+"""Reports stops to listeners that answer slowly, or not at all."""
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
-from collections.abc import Iterator
 
 import pytest
 
-from django_runbook.process.signal_handlers import SIGNALS
 from django_runbook.process.stopping import Stop
 
 
-@pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    # Whoever runs the tests may ignore some, as nohup does, and a stop respects that.
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-def test_a_signal_after_the_end_of_a_run_does_not_change_its_exit_code() -> None:
-    with Stop(exits=True, force_seconds=60) as stop:
-        pass
-    for number in SIGNALS:
-        signal.raise_signal(number)
-    assert not stop.is_requested
-
-
-def test_a_process_that_does_not_come_to_its_end_is_ended_by_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
-    codes: list[int] = []
-    monkeypatch.setattr(os, "_exit", codes.append)
-    with Stop(exits=True, force_seconds=0):
-        pass
-    signal.raise_signal(signal.SIGHUP)
-    assert codes == [129]
-
-
-def test_the_host_of_a_run_gets_its_handlers_back() -> None:
-    before = [signal.getsignal(number) for number in SIGNALS]
-    with Stop():
-        assert [signal.getsignal(number) for number in SIGNALS] != before
-    assert [signal.getsignal(number) for number in SIGNALS] == before
-
-
-def test_a_signal_is_reported_before_what_it_does() -> None:
+def test_a_signal_is_reported_before_it_takes_effect() -> None:
     stop = Stop()
     reported: list[bool] = []
     stop.on_stop = lambda name, is_immediate: reported.append(stop.is_requested)
