@@ -210,7 +210,7 @@ def running_run(**columns: Any) -> Run:
     rows.group("data", 4.0, None, name="Load data", status=RUNNING)
     rows.step(
         "backfill",
-        # Long enough after the previous step that a page does not receive that one again.
+        # Late enough that a page does not receive the previous steps again.
         16.0,
         None,
         name="Backfill delay classes",

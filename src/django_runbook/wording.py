@@ -99,4 +99,4 @@ def speed(rate_per_second: float, remaining_count: int = 0) -> str:
 
 def lock_retaken(name: str) -> str:
     """Report a lock that was lost and acquired again."""
-    return f'the lock "{name}" was lost and acquired again; no other process is known to have held it in between'
+    return f'the lock "{name}" was lost and acquired again; no other holder is known'

@@ -156,7 +156,7 @@ def test_a_lost_lock_is_acquired_again_and_reported_once() -> None:
     command = Command(lose)
     call_command(command)
     assert command.seen == [True]
-    reported = f'the lock "{NAME}" was lost and acquired again; no other process is known to have held it in between\n'
+    reported = f'the lock "{NAME}" was lost and acquired again; no other holder is known\n'
     assert command.stderr.getvalue() == reported
 
 
