@@ -1,14 +1,8 @@
-"""Holds the tests to the folders of the package, and their time limits to one variable.
-
-`suite_todo.json` lists the files that still have no module of their name. The list only shrinks: a new file fails, and
-so does one that is listed and gone. UPDATE_SUITE=1 writes it again; read the change.
-"""
+"""Holds the tests to the folders of the package, and their time limits to one variable."""
 
 from __future__ import annotations
 
 import ast
-import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -20,7 +14,6 @@ from tests.conftest import BOTH_WAYS
 ROOT: Final = Path(__file__).parent.parent
 TESTS: Final = ROOT / "tests"
 PACKAGE: Final = ROOT / "src" / "django_runbook"
-TODO: Final = TESTS / "suite_todo.json"
 
 # Folders and files that have no module of their name, with what they test instead.
 CROSS_CUTTING: Final = {
@@ -79,9 +72,7 @@ def test_each_file_of_tests_is_named_for_a_module() -> None:
     files = sorted(path.relative_to(TESTS) for path in TESTS.rglob("test_*.py"))
     known = {Path(name) for name in CROSS_CUTTING}
     found = [str(path) for path in files if not known & {path, *path.parents} and not _has_module(path)]
-    if os.environ.get("UPDATE_SUITE"):
-        TODO.write_text(json.dumps(found, indent=2) + "\n")
-    assert found == json.loads(TODO.read_text())
+    assert found == []
 
 
 def test_what_is_cross_cutting_is_there_and_has_no_module() -> None:
