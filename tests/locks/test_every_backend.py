@@ -118,6 +118,7 @@ def test_a_database_that_cannot_be_reached_is_not_a_free_lock(vendor: str, name:
         locks("database", alias=alias)(name).acquire()
 
 
+@pytest.mark.slow
 def test_a_redis_that_cannot_be_reached_is_not_a_free_lock(name: str) -> None:
     with pytest.raises(LockUnavailable, match=r"in Redis cannot be used: .*127\.0\.0\.1:1"):
         locks("redis", url="redis://127.0.0.1:1")(name).acquire()

@@ -16,6 +16,7 @@ from tests.runner.support import environ, run
 TEXT = "fail_fast: false\nsteps: [leave {how}, say more]\nfinally: [say end]\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "call"),
     [
@@ -39,6 +40,7 @@ def test_an_exit_from_the_process_fails_the_step(tmp_path: Path, how: str, call:
         assert "exits.py" not in failure["traceback"]
 
 
+@pytest.mark.slow
 def test_forked_processes_may_exit(tmp_path: Path) -> None:
     report = run(tmp_path, TEXT.format(how="in_children"))
     assert report.output("leave") == ["7 0"]
