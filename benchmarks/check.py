@@ -33,8 +33,8 @@ def main() -> None:
 
     django.setup()
     from django_runbook import checking
-    from django_runbook.planning.plan import plan
     from django_runbook.document import inputs, source, validate
+    from django_runbook.planning.plan import plan
 
     raw = ("steps:\n" + "".join(STEP.format(number) for number in range(1000))).encode()
 

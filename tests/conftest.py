@@ -28,8 +28,24 @@ for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
 
 # The behaviour of a run does not depend on where its steps run, but for what the docs list.
 BOTH_WAYS = {
+    "tests.journal.test_connection",
     "tests.journal.test_listener",
+    "tests.journal.test_new_run",
+    "tests.journal.test_steps",
+    "tests.journal.test_success_write",
+    "tests.planning.test_dry_run",
+    "tests.planning.test_listing",
+    "tests.planning.test_selection",
     "tests.process.test_stopping",
+    "tests.resume.test_changes",
+    "tests.resume.test_choices",
+    "tests.resume.test_in_doubt",
+    "tests.resume.test_loop_items",
+    "tests.resume.test_remaining",
+    "tests.resume.test_resumed_run",
+    "tests.resume.test_rows",
+    "tests.resume.test_secret_outputs",
+    "tests.resume.test_unfinished",
     "tests.runner.test_calls",
     "tests.runner.test_data",
     "tests.runner.test_handlers",
@@ -37,7 +53,7 @@ BOTH_WAYS = {
     "tests.runner.test_loops",
     "tests.runner.test_questions",
     "tests.runner.test_run",
-    "tests.resume.test_all_wip",
+    "tests.test_signals",
 }
 
 
@@ -70,12 +86,19 @@ def pytest_runtest_setup() -> None:
     slowness.noted.clear()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    # Not before: the first test sets up what all others share.
+    slowness.start_clock()
+
+
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
-    """Fail a test that started a process, or connected to a service, and is not marked as slow."""
+    """Fail a test that is slow, and not marked as such."""
     yield
-    if slowness.noted and item.get_closest_marker("slow") is None:
-        pytest.fail(f"it is not marked as slow: {', '.join(sorted(set(slowness.noted)))}", pytrace=False)
+    reasons = slowness.reasons()
+    if reasons and item.get_closest_marker("slow") is None:
+        pytest.fail(f"it is not marked as slow: {', '.join(reasons)}", pytrace=False)
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Runs as the journal stores them: groups, loops, parallel branches, attempts, and runs that were resumed."""
+"""Provides stored runs: with groups, loops, parallel branches, attempts, and resumed runs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from django.utils import timezone
 
 from django_runbook.models import RUNNING, Checkpoint, FailedRow, FinishedKey, Run, StepRun
 
-# What keeps the locks of these runs, unless they say otherwise.
+# The default lock backend of these runs.
 LOCKS = "the locks of the tests"
 BEGIN = datetime.datetime(2026, 3, 2, 4, 30, tzinfo=datetime.UTC)
 
 
 def new_run(**columns: Any) -> Run:
-    """A run that is stored, and that succeeded unless the columns say other things."""
+    """Store a run, which succeeded unless the columns say otherwise."""
     run_id = columns.pop("id", None) or uuid.uuid4().hex
     begin = columns.pop("started_at", BEGIN)
     values: dict[str, Any] = {
@@ -56,7 +56,7 @@ class Writer:
     known_lines: dict[str, int] = field(default_factory=dict)
 
     def step(self, step_id: str, begin: float | None = 0.0, end: float | None = 1.0, **columns: Any) -> StepRun:
-        """One attempt of a step."""
+        """Store one attempt of a step."""
         self.attempts[step_id] = attempt = self.attempts.get(step_id, 0) + 1
         key = step_id.partition("[")[0]
         line = self.known_lines.setdefault(key, next(self.lines))
@@ -82,7 +82,7 @@ class Writer:
         )
 
     def group(self, step_id: str, begin: float | None, end: float | None, **columns: Any) -> StepRun:
-        """One attempt of a group, or of a loop."""
+        """Store one attempt of a group or a loop."""
         return self.step(step_id, begin, end, **{"kind": "group", "argv": None, **columns})
 
     def at(self, seconds: float | None) -> datetime.datetime | None:
@@ -90,7 +90,7 @@ class Writer:
 
 
 def failed_run(**columns: Any) -> Run:
-    """A run with all that there is: groups, a loop with retries, parallel branches, a failure, handlers."""
+    """Store a run with groups, a loop with retries, parallel branches, a failure and handlers."""
     values = {
         "status": "failed",
         "exit_code": 1,
@@ -100,7 +100,7 @@ def failed_run(**columns: Any) -> Run:
     run = new_run(**{**values, **columns})
     rows = Writer(run)
     rows.step("migrate", 0.2, 3.1, argv=["migrate", "--no-input"], output_head="No migrations to apply.")
-    rows.group("data", 3.1, 52.0, name="Take in data")
+    rows.group("data", 3.1, 52.0, name="Load data")
     rows.step("reference_data", 3.2, 6.4, group_ids=["data"], argv=["reference_data", "import", "data"])
     rows.group("import", 6.5, 40.0, group_ids=["data"], kind="loop", name="Import each airport", warnings=["late"])
     for number, (name, begin, end) in enumerate((("EWR", 6.6, 21.0), ("JFK", 6.6, 17.5), ("LGA", 17.6, 39.8)), start=1):
@@ -202,15 +202,15 @@ def failed_run(**columns: Any) -> Run:
 
 
 def running_run(**columns: Any) -> Run:
-    """A run in the middle of a batch command, which began a little while ago."""
+    """Store a run in the middle of a batch command."""
     begin = columns.pop("started_at", None) or timezone.now() - datetime.timedelta(seconds=20)
     run = new_run(**{"status": RUNNING, "started_at": begin, "step_count": 4, **columns})
     rows = Writer(run)
     rows.step("migrate", 0.1, 4.0)
-    rows.group("data", 4.0, None, name="Take in data", status=RUNNING)
+    rows.group("data", 4.0, None, name="Load data", status=RUNNING)
     rows.step(
         "backfill",
-        # Long enough after what ended before it that a page is not told of that again.
+        # Long enough after the previous step that a page does not receive that one again.
         16.0,
         None,
         name="Backfill delay classes",
@@ -223,7 +223,7 @@ def running_run(**columns: Any) -> Run:
 
 
 def resumed_run(**columns: Any) -> Run:
-    """A run that failed, lay for two days, and succeeded when it was resumed."""
+    """Store a run that failed, and succeeded when it was resumed two days later."""
     later = 2 * 86400.0
     values = {
         "attempt_count": 2,
@@ -242,7 +242,7 @@ def resumed_run(**columns: Any) -> Run:
 
 
 def wide_run(step_count: int, **columns: Any) -> Run:
-    """A run of many steps, each with output that a list of them must not read."""
+    """Store a run of many steps, each with a long output."""
     run = new_run(
         **{"step_count": step_count, "finished_at": BEGIN + datetime.timedelta(seconds=step_count), **columns}
     )

@@ -1,26 +1,44 @@
-"""Notes each start of a process and each connection to a service, which are for tests that are marked `slow`.
+"""Notes what makes a test slow: a process that it starts, a service that it connects to, its time.
 
-It is noted, and judged when the test has ended: an error raised here could be caught by the run that is tested.
+All is noted, and judged when the test has ended: an error raised at once could be caught by the run that is tested.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import Any, Final
 
 import psycopg
+
+from tests.patience import scaled
 
 _EVENTS: Final = frozenset(
     {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "socket.connect"}
 )
 _OWNER: Final = os.getpid()
-# What has been noted since the last test.
+# Of the processor: one second on a quiet machine, which others slow down by sharing its caches.
+_LIMIT_SECONDS: Final = scaled(3)
+# What the test has done so far.
 noted: list[str] = []
+_began_at = time.process_time()
+
+
+def start_clock() -> None:
+    """Measure the processor's time from now on."""
+    global _began_at  # noqa: PLW0603 - one test runs at a time
+    _began_at = time.process_time()
+
+
+def reasons() -> list[str]:
+    """Return why the test is slow."""
+    seconds = time.process_time() - _began_at
+    return [*sorted(set(noted)), *([f"{seconds:.1f} s of the processor"] if seconds > _LIMIT_SECONDS else [])]
 
 
 def watch() -> None:
-    """Begin to take notes, until this process ends."""
+    """Take notes until this process ends."""
     sys.addaudithook(_note)
     # The client library of PostgreSQL connects without Python's sockets.
     connect = psycopg.Connection.connect.__func__  # type: ignore[attr-defined]

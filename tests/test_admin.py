@@ -34,7 +34,7 @@ OURS = (Run, StepRun, Checkpoint, FailedRow, FinishedKey)
 
 
 class FakeLocks:
-    """The locks of the runs that these tests store; ``probe`` says of each name whether it is held."""
+    """The locks of the runs of these tests; ``probe`` returns whether a lock is held."""
 
     identity = journal_data.LOCKS
 
@@ -46,7 +46,7 @@ class FakeLocks:
 
 
 class FakeLock:
-    """A lock that can be asked about, and no more."""
+    """A lock that can only be probed."""
 
     def __init__(self, name: str, probe: Callable[[str], Probe]) -> None:
         self.name = name
@@ -56,24 +56,24 @@ class FakeLock:
         return self._probe(self.name)
 
 
-asked_for_real = project_locks.new_lock
+real_new_lock = project_locks.new_lock
 
 
 @pytest.fixture(autouse=True)
 def free_locks(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The ids of the runs whose process is gone; those of all others live."""
+    """The IDs of the runs whose process is dead; all others are alive."""
     free = set[str]()
     use(monkeypatch, lambda name: Probe.FREE if name.split()[1] in free else Probe.HELD)
     return free
 
 
 def use(monkeypatch: pytest.MonkeyPatch, probe: Callable[[str], Probe]) -> None:
-    """Have the admin ask these locks."""
+    """Make the admin check these locks."""
     monkeypatch.setattr(project_locks, "new_lock", lambda: FakeLocks(probe))
 
 
 def client_of(*models: type[Any], is_staff: bool = True) -> Client:
-    """A client of a person who may view these models, and nothing else."""
+    """A client of a user who may view only these models."""
     user = User.objects.create_user(f"person-{User.objects.count()}", is_staff=is_staff)
     codes = [f"view_{model._meta.model_name}" for model in models]
     user.user_permissions.set(Permission.objects.filter(codename__in=codes))
@@ -108,7 +108,7 @@ def html(client: Client, url: str) -> str:
 
 
 def row_of(page: str, step_id: str) -> str:
-    """The row of a step whose name is its id."""
+    """The row of a step whose name is its ID."""
     rows: list[str] = re.findall(r"<tr id=.*?</tr>", page)
     return next(row for row in rows if f"<bdi>{step_id}</bdi>" in row)
 
@@ -121,7 +121,7 @@ def statuses_of(page: str) -> list[str]:
 # -- the list -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_list_shows_what_ran_newest_first(client: Client) -> None:
+def test_the_list_shows_runs_newest_first(client: Client) -> None:
     journal_data.new_run(name="Old")
     later = journal_data.BEGIN + datetime.timedelta(days=1)
     journal_data.new_run(
@@ -135,7 +135,7 @@ def test_the_list_shows_what_ran_newest_first(client: Client) -> None:
     assert "2026-03-03 04:30:00" in page
 
 
-def test_a_run_under_other_locks_is_not_asked_for_and_not_dead(client: Client, free_locks: set[str]) -> None:
+def test_a_run_with_another_lock_backend_is_not_checked_and_not_dead(client: Client, free_locks: set[str]) -> None:
     run = journal_data.running_run(lock_backend="the locks of another release")
     free_locks.add(run.pk)
     assert statuses_of(html(client, LIST)) == ["running"]
@@ -161,7 +161,7 @@ def test_the_duration_in_the_list_is_of_the_last_attempt(client: Client) -> None
     assert '<td class="field-duration">30s</td>' in html(client, LIST)
 
 
-def test_a_run_that_died_is_shown_and_found_as_interrupted(client: Client, free_locks: set[str]) -> None:
+def test_a_dead_run_is_shown_and_found_as_interrupted(client: Client, free_locks: set[str]) -> None:
     dead, alive = journal_data.running_run(), journal_data.running_run()
     free_locks.add(dead.pk)
     assert sorted(statuses_of(html(client, LIST))) == ["interrupted", "running"]
@@ -171,7 +171,7 @@ def test_a_run_that_died_is_shown_and_found_as_interrupted(client: Client, free_
     assert dead.pk not in html(client, f"{LIST}?status=running")
 
 
-def test_a_run_that_ends_while_it_is_asked_is_shown_as_it_ended(
+def test_a_run_that_ends_during_the_check_is_shown_with_its_final_status(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = journal_data.running_run()
@@ -196,9 +196,7 @@ def test_dead_runs_take_one_more_query_however_many_they_are(
         assert statuses_of(html(client, LIST)) == ["interrupted"] * 9
 
 
-def test_only_runs_that_say_that_they_are_running_are_asked_for_their_lock(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_running_runs_have_their_locks_checked(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def probe(name: str) -> Probe:
@@ -212,7 +210,7 @@ def test_only_runs_that_say_that_they_are_running_are_asked_for_their_lock(
     assert set(asked) == {running.lock_name}
 
 
-def test_locks_that_cannot_be_asked_leave_the_status_as_it_is(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_locks_leave_the_status_unchanged(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(name: str) -> Probe:
         raise InvalidUsage("no folder for locks")
 
@@ -223,14 +221,14 @@ def test_locks_that_cannot_be_asked_leave_the_status_as_it_is(client: Client, mo
 
 
 @pytest.mark.parametrize("setting", [{}, {"LOCK": "no such backend"}], ids=["right", "wrong"])
-def test_the_locks_of_the_settings_are_asked(
+def test_the_locks_of_the_settings_are_checked(
     client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch, setting: dict[str, object]
 ) -> None:
-    monkeypatch.setattr(project_locks, "new_lock", asked_for_real)
-    identity = asked_for_real().identity
+    monkeypatch.setattr(project_locks, "new_lock", real_new_lock)
+    identity = real_new_lock().identity
     settings.RUNBOOK = {**settings.RUNBOOK, **setting}
     journal_data.running_run(lock_backend=identity)
-    # No process has ever taken its lock here.
+    # No process on this host has ever held its lock.
     assert statuses_of(html(client, LIST)) == ["running"]
 
 
@@ -242,7 +240,7 @@ def test_the_list_is_filtered_by_status(client: Client, status: str) -> None:
 
 
 @pytest.mark.parametrize("term", ["abc123", "invoices.yml", "Invoices"])
-def test_runs_are_found_by_id_runbook_and_name(client: Client, term: str) -> None:
+def test_runs_are_found_by_id_prefix_runbook_and_name(client: Client, term: str) -> None:
     found = journal_data.new_run(id="abc123" + "0" * 26, runbook="invoices.yml", name="Invoices")
     other = journal_data.new_run()
     page = html(client, f"{LIST}?q={term}")
@@ -256,7 +254,7 @@ def test_the_list_takes_as_many_queries_for_many_runs_as_for_few(
     for _ in range(60):
         journal_data.new_run()
     journal_data.running_run()
-    # Session, person, two for permissions; how many, the page of runs, and the runbooks to filter by.
+    # Session, user, two for permissions; the count, the page of runs, and the runbooks of the filter.
     with django_assert_max_num_queries(8) as queries:
         html(client, LIST)
     counted = [query for query in queries.captured_queries if "COUNT(*)" in query["sql"]]
@@ -278,7 +276,7 @@ def test_the_order_of_the_list_has_an_index(client: Client) -> None:
 # -- the page of a run ----------------------------------------------------------------------------------------------------
 
 
-def test_the_page_of_a_failed_run_tells_what_failed_and_how_to_go_on(client: Client) -> None:
+def test_the_page_of_a_failed_run_shows_the_failures_and_how_to_resume(client: Client) -> None:
     run = journal_data.failed_run()
     page = html(client, url_of(run))
     assert f"python manage.py run_runbook nightly.yml --resume {run.pk[:8]}" in page
@@ -291,7 +289,7 @@ def test_the_page_of_a_failed_run_tells_what_failed_and_how_to_go_on(client: Cli
     )
 
 
-def test_failures_that_were_ignored_are_warnings_of_their_groups_and_lead_to_their_pages(client: Client) -> None:
+def test_ignored_failures_are_warnings_of_their_groups_and_link_to_their_pages(client: Client) -> None:
     run = journal_data.new_run(status="warning")
     rows = journal_data.Writer(run)
     rows.group("search", 1, 30)
@@ -308,7 +306,7 @@ def test_failures_that_were_ignored_are_warnings_of_their_groups_and_lead_to_the
     assert "rb-ignored-only" in summary
 
 
-def test_times_name_their_zone(client: Client, settings: Settings) -> None:
+def test_times_include_their_zone(client: Client, settings: Settings) -> None:
     settings.TIME_ZONE = "America/New_York"
     run = journal_data.resumed_run()
     Checkpoint.objects.create(scope="s", command="c", owner="o", holder="h", updated_at=journal_data.BEGIN)
@@ -322,7 +320,7 @@ def test_times_name_their_zone(client: Client, settings: Settings) -> None:
 
 @pytest.mark.parametrize("kind", ["run", "step"])
 def test_pages_have_their_heading_in_their_content(client: Client, kind: str) -> None:
-    """Themes draw Django's own title elsewhere, or not at all."""
+    """Themes draw Django's title in another place, or not at all."""
     run = journal_data.failed_run()
     page = html(client, url_of(run) if kind == "run" else step_url(run, "migrate"))
     assert page.count("<h1") - page.count('<h1 id="site-name">') == 1
@@ -331,7 +329,7 @@ def test_pages_have_their_heading_in_their_content(client: Client, kind: str) ->
     assert '<h1 class="rb-heading">' in content
 
 
-def test_a_long_text_leaves_room_for_the_columns_after_it(client: Client) -> None:
+def test_a_long_text_is_truncated_to_its_column(client: Client) -> None:
     Checkpoint.objects.create(scope="s", command="c", owner="o", holder="h", description="x" * 1000)
     FailedRow.objects.create(scope="s", command="c", key_digest="k", key="1", name="x" * 1000, error="x" * 1000)
     for name in ("checkpoint", "failedrow"):
@@ -349,14 +347,14 @@ def test_a_step_with_two_attempts_has_two_bars_to_scale(client: Client) -> None:
     assert "2 attempts" in row
 
 
-def test_rows_of_a_loop_and_of_groups_stand_below_theirs(client: Client) -> None:
+def test_rows_are_below_their_loop_or_group(client: Client) -> None:
     page = html(client, url_of(journal_data.failed_run()))
-    depths = {name: re.search(r"rb-d(\d)", row_of(page, name)) for name in ("migrate", "Take in data", "Import JFK")}
+    depths = {name: re.search(r"rb-d(\d)", row_of(page, name)) for name in ("migrate", "Load data", "Import JFK")}
     assert [match and match[1] for match in depths.values()] == ["0", "0", "2"]
     assert "in <bdi>Import each airport</bdi>" in row_of(page, "Import JFK")
 
 
-def test_the_pause_before_a_run_was_resumed_is_cut_from_the_axis(client: Client) -> None:
+def test_the_pause_before_a_resume_is_omitted_from_the_axis(client: Client) -> None:
     run = journal_data.resumed_run()
     page = html(client, url_of(run))
     assert "resumed after 2d00h" in page
@@ -378,7 +376,7 @@ def test_a_dead_run_is_shown_as_interrupted_with_its_steps_and_can_be_resumed(
     assert "run.js" not in page
 
 
-def test_a_running_batch_step_tells_how_far_it_is(client: Client) -> None:
+def test_a_running_batch_step_shows_its_progress(client: Client) -> None:
     page = html(client, url_of(journal_data.running_run()))
     row = row_of(page, "Backfill delay classes")
     assert "5,000 of 20,000 (25%)" in row
@@ -387,7 +385,7 @@ def test_a_running_batch_step_tells_how_far_it_is(client: Client) -> None:
     assert "1 succeeded, 1 running, 2 remaining" in page
 
 
-def test_what_a_resumed_batch_had_done_before_says_nothing_about_its_rate(client: Client) -> None:
+def test_the_work_before_a_resume_does_not_count_for_the_rate(client: Client) -> None:
     run = journal_data.new_run(status=RUNNING, attempt_count=2, resumed_at=timezone.now())
     rows = journal_data.Writer(run)
     rows.step("backfill", 0, 10, status="interrupted", done_count=9_000, total_count=10_000)
@@ -419,21 +417,19 @@ def test_a_thousand_steps_take_few_queries_and_no_output(
     assert not any(name in query["sql"] for query in queries.captured_queries for name in ("output_head", "traceback"))
 
 
-def test_more_attempts_than_a_page_can_hold_leave_out_what_went_well(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_many_attempts_omit_successful_ones(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("django_runbook.pages.attempt_rows.MAX_ATTEMPTS", 50)
     run = journal_data.wide_run(60, status="failed")
     journal_data.Writer(run).step("bad", 60, 61, status="failed")
     page = html(client, url_of(run))
-    # What failed is shown, and the first ones of those that went well.
+    # Failed attempts are shown, and the first successful ones.
     assert "11 successful steps are omitted" in page
     assert "60 succeeded, 1 failed" in page
     assert re.findall(r"<bdi>Step (\d+)</bdi>", page) == [str(number) for number in range(49)]
     assert page.count("<tr id=") == 50
 
 
-def test_a_step_that_succeeded_in_the_end_is_not_shown_as_failed_for_want_of_room(
+def test_a_step_that_succeeded_finally_is_not_shown_as_failed_on_a_full_page(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("django_runbook.pages.attempt_rows.MAX_ATTEMPTS", 50)
@@ -446,7 +442,7 @@ def test_a_step_that_succeeded_in_the_end_is_not_shown_as_failed_for_want_of_roo
     assert "failed" not in page[page.index("rb-steps") :]
 
 
-def test_a_step_that_goes_well_leaves_a_page_that_is_full(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_successful_step_disappears_from_a_full_page(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("django_runbook.pages.attempt_rows.MAX_ATTEMPTS", 50)
     run = journal_data.wide_run(60, status=RUNNING)
     step = journal_data.Writer(run).step("last", 60, None, status=RUNNING)
@@ -472,7 +468,7 @@ def test_fifty_thousand_steps_take_few_queries_and_show_the_first_ones(
     assert len(page) < 2_000_000
 
 
-def test_failures_that_are_too_many_to_show_are_told_of(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_counts_failures_that_are_too_many_to_show(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("django_runbook.pages.attempt_rows.MAX_ATTEMPTS", 50)
     run = journal_data.wide_run(70, status="failed")
     StepRun.objects.filter(run=run, attempt=1).exclude(step_id__endswith="0").update(status="failed")
@@ -481,7 +477,7 @@ def test_failures_that_are_too_many_to_show_are_told_of(client: Client, monkeypa
     assert "7 succeeded, 50 failed, 13 not counted" in page
 
 
-def test_a_run_that_was_resumed_while_its_page_was_made_is_drawn(client: Client) -> None:
+def test_a_run_that_is_resumed_during_the_request_is_drawn(client: Client) -> None:
     run = journal_data.resumed_run()
     Run.objects.filter(pk=run.pk).update(attempt_count=1)
     assert "rb-bar" in html(client, url_of(run))
@@ -494,12 +490,12 @@ def test_a_run_without_steps_is_shown(client: Client) -> None:
     assert "the lock is held" in page
 
 
-def test_a_parameter_that_held_a_secret_is_said_not_to_be_recorded(client: Client) -> None:
+def test_the_page_states_that_a_secret_parameter_was_not_recorded(client: Client) -> None:
     run = journal_data.new_run(options={"withheld_params": ["key"], "only": []}, params={})
     assert "not recorded, because it contained a secret" in html(client, url_of(run))
 
 
-def test_numbers_in_the_drawing_are_the_same_in_every_language(client: Client, settings: Settings) -> None:
+def test_numbers_in_svg_do_not_depend_on_the_language(client: Client, settings: Settings) -> None:
     settings.LANGUAGE_CODE, settings.USE_THOUSAND_SEPARATOR = "de", True
     run = journal_data.failed_run()
     StepRun.objects.filter(run=run, step_id="migrate").update(id=123_456)
@@ -521,7 +517,7 @@ def test_the_pages_work_without_time_zones(client: Client, settings: Settings) -
 # -- live -----------------------------------------------------------------------------------------------------------------
 
 
-def test_the_page_is_told_only_of_rows_that_may_have_changed(client: Client) -> None:
+def test_the_live_view_returns_only_rows_that_may_have_changed(client: Client) -> None:
     long_ago = timezone.now() - datetime.timedelta(minutes=5)
     run = journal_data.running_run(started_at=long_ago)
     rows = journal_data.Writer(run, attempts={"migrate": 1, "backfill": 1})
@@ -530,13 +526,13 @@ def test_the_page_is_told_only_of_rows_that_may_have_changed(client: Client) -> 
     assert since
     answer = client.get(live_of(run), {"since": since[1]}).json()
     names = [re.search("<bdi>(.*?)</bdi>", row["html"]) for row in answer["rows"]]
-    # What is at work, and what ended a moment ago; not `migrate`.
-    assert [name and name[1] for name in names] == ["Take in data", "Backfill delay classes", "later"]
+    # The running steps and the one that just ended; not `migrate`.
+    assert [name and name[1] for name in names] == ["Load data", "Backfill delay classes", "later"]
     assert answer["is_finished"] is False
     assert answer["counts"] == "2 succeeded, 1 running"
 
 
-def test_a_new_step_comes_with_the_row_to_put_it_after(client: Client) -> None:
+def test_a_new_step_comes_with_the_key_of_the_row_before_it(client: Client) -> None:
     run = journal_data.running_run()
     since = client.get(live_of(run)).json()["cursor"]
     StepRun.objects.filter(run=run, step_id="backfill").update(status="succeeded", finished_at=timezone.now())
@@ -548,7 +544,7 @@ def test_a_new_step_comes_with_the_row_to_put_it_after(client: Client) -> None:
     assert "succeeded" in answer["rows"][-2]["html"]
 
 
-def test_a_step_that_is_written_long_after_its_time_is_told_of(client: Client) -> None:
+def test_a_step_that_is_stored_late_is_returned(client: Client) -> None:
     run = journal_data.running_run(started_at=timezone.now() - datetime.timedelta(minutes=5))
     journal_data.Writer(run).step("recent", 290, 295)
     since = client.get(live_of(run)).json()["cursor"]
@@ -557,12 +553,12 @@ def test_a_step_that_is_written_long_after_its_time_is_told_of(client: Client) -
 
 
 @pytest.mark.parametrize("since", ["", "nonsense", "1-2", "1-x-2", "9-1-1.0"])
-def test_a_page_that_knows_nothing_is_told_all(client: Client, since: str) -> None:
+def test_a_page_without_a_cursor_gets_all_rows(client: Client, since: str) -> None:
     run = journal_data.running_run()
     assert len(client.get(live_of(run), {"since": since}).json()["rows"]) == 3
 
 
-def test_the_last_answer_tells_all_rows_and_that_it_is_the_last(client: Client) -> None:
+def test_the_last_response_has_all_rows_and_ends_the_polling(client: Client) -> None:
     run = journal_data.failed_run()
     answer = client.get(live_of(run), {"since": "1-999999999-9999999999.0"}).json()
     assert answer["is_finished"] is True
@@ -572,7 +568,7 @@ def test_the_last_answer_tells_all_rows_and_that_it_is_the_last(client: Client) 
 # -- the page of a step ---------------------------------------------------------------------------------------------------
 
 
-def test_the_page_of_a_step_has_its_command_line_error_output_and_place(client: Client) -> None:
+def test_the_page_of_a_step_shows_command_line_error_output_and_definition(client: Client) -> None:
     run = journal_data.failed_run()
     page = html(client, step_url(run, "rebuild_index"))
     assert "rebuild_index flights.Flight flights.Airport" in page
@@ -582,7 +578,7 @@ def test_the_page_of_a_step_has_its_command_line_error_output_and_place(client: 
     assert "runbooks/nightly.yml:" in page
 
 
-def test_the_attempts_of_a_step_lead_to_each_other(client: Client) -> None:
+def test_the_attempts_of_a_step_link_to_each_other(client: Client) -> None:
     run = journal_data.failed_run()
     first, second = step_url(run, "import[3]"), step_url(run, "import[3]", 2)
     page = html(client, first)
@@ -592,12 +588,12 @@ def test_the_attempts_of_a_step_lead_to_each_other(client: Client) -> None:
     assert "OperationalError" not in html(client, second)
 
 
-def test_what_a_step_captured_is_shown_as_it_is(client: Client) -> None:
+def test_a_captured_output_is_shown_unchanged(client: Client) -> None:
     page = html(client, step_url(journal_data.failed_run(), "count_delays"))
     assert "&quot;very_late&quot;: 31" in page
 
 
-def test_halves_of_characters_are_shown_as_they_are_written(client: Client) -> None:
+def test_lone_surrogates_are_shown_escaped(client: Client) -> None:
     run = journal_data.new_run(params={"word": "\udcff"})
     journal_data.Writer(run).step("say", argv=["say", "\udcff"], output=["\ud800"])
     assert r"<bdi>\udcff</bdi>" in html(client, url_of(run))
@@ -606,24 +602,24 @@ def test_halves_of_characters_are_shown_as_they_are_written(client: Client) -> N
     assert r"\ud800" in page
 
 
-def test_captured_output_is_shown_up_to_a_bound(client: Client) -> None:
+def test_a_long_captured_output_is_truncated(client: Client) -> None:
     run = journal_data.new_run()
     journal_data.Writer(run).step("big", output=["x" * 300_000])
     assert len(html(client, step_url(run, "big"))) < 100_000
 
 
-def test_a_captured_secret_is_said_not_to_be_stored(client: Client) -> None:
+def test_the_page_states_that_a_captured_secret_was_not_stored(client: Client) -> None:
     run = journal_data.new_run()
     journal_data.Writer(run).step("get_token", is_output_secret=True)
     assert "contained a secret and was not stored" in html(client, step_url(run, "get_token"))
 
 
-def test_the_list_of_steps_leads_to_the_runs(client: Client) -> None:
+def test_the_list_of_steps_redirects_to_the_runs(client: Client) -> None:
     response = client.get("/admin/django_runbook/steprun/")
     assert (response.status_code, response["Location"]) == (302, LIST)
 
 
-# -- what the journal itself writes ---------------------------------------------------------------------------------------
+# -- a recorded run ---------------------------------------------------------------------------------------
 
 REAL = """
 secrets: [HUSH]
@@ -646,9 +642,7 @@ def count_but_the_second(self: Any, rows: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_pages_read_what_the_journal_writes(
-    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_pages_show_a_recorded_run(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HUSH", "sesame-open")
@@ -729,7 +723,7 @@ def test_no_text_of_a_run_becomes_markup(client: Client) -> None:
         assert hidden_in(page) == []
 
 
-def test_no_page_needs_more_than_its_own_site(client: Client) -> None:
+def test_no_page_loads_anything_from_other_sites(client: Client) -> None:
     for page in all_pages(client, journal_data.failed_run()):
         assert not re.search(r"<script(?![^>]*\bsrc=)(?![^>]*type=\"application/json\")", page)
         assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", page)
@@ -747,7 +741,7 @@ def all_urls() -> list[str]:
     return [LIST, url_of(run), live_of(run), step_url(run, "migrate"), *rows]
 
 
-def test_a_person_with_the_permissions_sees_every_page(client: Client) -> None:
+def test_a_user_with_the_permissions_sees_every_page(client: Client) -> None:
     assert [client.get(url).status_code for url in all_urls()] == [200] * 7
 
 
@@ -760,7 +754,7 @@ def test_a_person_with_the_permissions_sees_every_page(client: Client) -> None:
         ("failedrow/?scope=%00", 200),
     ],
 )
-def test_no_database_is_asked_for_a_text_that_none_has(client: Client, path: str, status: int) -> None:
+def test_a_nul_character_is_never_sent_to_the_database(client: Client, path: str, status: int) -> None:
     journal_data.failed_run()
     asked: list[object] = []
 
@@ -779,8 +773,8 @@ def test_staff_without_permissions_see_nothing() -> None:
     assert "Runbooks" not in html(client, "/admin/")
 
 
-@pytest.mark.parametrize("make", [Client, lambda: client_of(*OURS, is_staff=False)], ids=["nobody", "no staff"])
-def test_others_are_sent_to_the_login(make: Callable[[], Client]) -> None:
+@pytest.mark.parametrize("make", [Client, lambda: client_of(*OURS, is_staff=False)], ids=["anonymous", "no staff"])
+def test_other_users_are_redirected_to_the_login(make: Callable[[], Client]) -> None:
     client = make()
     assert [client.get(url).status_code for url in all_urls()] == [302] * 7
 
@@ -795,18 +789,18 @@ def test_without_the_permission_for_steps_a_run_shows_none_of_them() -> None:
     assert client.get(step_url(run, "rebuild_index")).status_code == 403
 
 
-def test_without_the_permission_for_runs_a_step_is_not_shown_either() -> None:
+def test_without_the_permission_for_runs_no_step_is_shown() -> None:
     run = journal_data.failed_run()
     assert client_of(StepRun).get(step_url(run, "rebuild_index")).status_code == 403
 
 
-def test_without_the_permission_for_failed_rows_they_are_not_counted() -> None:
+def test_without_the_permission_for_failed_rows_there_is_no_link() -> None:
     page = html(client_of(Run, StepRun), url_of(journal_data.failed_run()))
     assert "failed rows" not in page
 
 
 @pytest.mark.parametrize("model", OURS)
-def test_nobody_adds_changes_or_deletes_a_row(admin_client: Client, model: type[Any]) -> None:
+def test_no_user_adds_changes_or_deletes_a_row(admin_client: Client, model: type[Any]) -> None:
     run = journal_data.failed_run()
     row = model.objects.all()[0]
     name = f"admin:django_runbook_{model._meta.model_name}"
@@ -823,11 +817,11 @@ def test_nobody_adds_changes_or_deletes_a_row(admin_client: Client, model: type[
 
 
 @pytest.mark.parametrize("path", ["run/nothing/change/", "run/nothing/live/", "steprun/0/change/", "steprun/x/change/"])
-def test_what_is_not_there_is_not_found(client: Client, path: str) -> None:
+def test_a_missing_row_is_not_found(client: Client, path: str) -> None:
     assert client.get(f"/admin/django_runbook/{path}").status_code == 404
 
 
-def test_answers_are_not_kept_by_anything_between(client: Client) -> None:
+def test_responses_are_not_cached(client: Client) -> None:
     run = journal_data.failed_run()
     for url in (url_of(run), live_of(run)):
         assert "no-store" in client.get(url)["Cache-Control"]

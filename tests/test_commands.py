@@ -187,7 +187,7 @@ def test_plan_and_list(tmp_path: Path) -> None:
         "  n = 1",
         "  noop",
         "  A group:",
-        "    say 1  # when params.n > 1, left out by --skip",
+        "    say 1  # when params.n > 1, excluded by --skip",
         "finally:",
         "  say end",
     ]

@@ -164,6 +164,7 @@ def test_each_mistake_that_cannot_be_printed_is_told_as_its_page_says(code: str,
     assert head in section_of(REFERENCE / "diagnostics.md", f"{code}: {codes.CODES[code].title}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", CONSOLES, ids=lambda block: block.id)
 @pytest.mark.usefixtures("desk")
 # Committed, so that the replica shows the flights too.

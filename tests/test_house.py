@@ -138,6 +138,7 @@ def test_the_commands_of_runbooks_call_the_api_and_none_of_what_it_puts_together
         assert rooms & {"binding", "planning", "journal", "locks", "resume", "signals", "hosting"} == set()
 
 
+@pytest.mark.slow
 def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
     users = {
         package: {

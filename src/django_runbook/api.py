@@ -147,12 +147,12 @@ def run(request: RunRequest, *, reporters: Sequence[Reporter] = (), console: Con
 
 def show_plan(request: RunRequest, *, console: Console | None = None) -> str:
     """Return each step of a runbook with its arguments, as ``run_runbook --plan`` prints them; nothing is run."""
-    return _show(request, listing.plan, console)
+    return _show(request, listing.show_plan, console)
 
 
 def list_steps(request: RunRequest, *, console: Console | None = None) -> str:
     """Return the steps of a runbook with their ids and tags, as ``run_runbook --list`` prints them."""
-    return _show(request, listing.steps, console)
+    return _show(request, listing.list_steps, console)
 
 
 def check(files: Collection[str] = ()) -> list[Checked]:

@@ -62,7 +62,7 @@ def check_idempotent(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[c
     from django.core.management import get_commands
 
     from django_runbook import conf
-    from django_runbook.document.diagnostics import nearest
+    from django_runbook.document.similar_names import nearest
     from django_runbook.exceptions import InvalidUsage
 
     try:

@@ -1,4 +1,4 @@
-"""Writes command lines as the person who started this process typed them."""
+"""Writes command lines as the user typed them to start this process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import django
 
 from django_runbook import wording
 
-# A worker or a test runner was not started to run commands.
+# Used if this process, for example a worker or a test runner, was not started as a command.
 _USUAL: Final = ("python", "manage.py")
 _COMMAND: Final = "run_runbook"
 _KEPT: Final = ("settings", "pythonpath")
@@ -21,9 +21,9 @@ _KEPT: Final = ("settings", "pythonpath")
 def resume_command(
     file: str, run_id: str, *, options: Mapping[str, Any], withheld: Collection[str] = (), owns_process: bool = True
 ) -> str:
-    """Return the line that resumes a run; parameters that could not be recorded are left to be filled in.
+    """Return the command line that resumes a run; the user fills in parameters that could not be recorded.
 
-    It begins as this process was started, with the options that choose the project.
+    It starts as this process was started, with the options that select the project.
     """
     started = program(sys.argv, getattr(sys, "orig_argv", ())) if owns_process else _USUAL
     project = [f"--{name}={options[name]}" for name in _KEPT if options.get(name)]
@@ -33,14 +33,14 @@ def resume_command(
 
 
 def version() -> str:
-    """Name the releases of this package and of Django."""
+    """Return the versions of this package and of Django."""
     return f"django-runbook {metadata.version('django-runbook')}, Django {django.get_version()}"
 
 
 def program(argv: Collection[str], original: Collection[str]) -> tuple[str, ...]:
-    """Return the words that stand before the name of the command: ``python manage.py``, ``python -m django``."""
+    """Return the words before the name of the command: ``python manage.py`` or ``python -m django``."""
     given, typed = tuple(argv)[1:], tuple(original)
-    # Django takes the name of the command as the first word.
+    # The name of the command is the first argument.
     if given[:1] != (_COMMAND,) or typed[-len(given) :] != given or len(typed) == len(given):
         return _USUAL
     return typed[: -len(given)]

@@ -11,7 +11,7 @@ from django.apps import apps
 from django.conf import settings
 from django.db import router
 
-from django_runbook.document.diagnostics import nearest
+from django_runbook.document.similar_names import nearest
 from django_runbook.exceptions import InvalidUsage
 
 _KEYS = ("DIRS", "IDEMPOTENT", "ISOLATE", "JOURNAL", "LOCK", "STOP_TIMEOUT")

@@ -8,7 +8,7 @@ from django_runbook.results import ExitCode
 class RunbookError(Exception):
     """Reports an internal error, unless a subclass says otherwise: the base of all our errors."""
 
-    exit_code: ExitCode = ExitCode.FAULT
+    exit_code: ExitCode = ExitCode.INTERNAL_ERROR
 
 
 class InvalidRunbook(RunbookError):

@@ -10,8 +10,8 @@ from pathlib import Path
 from django.apps import apps
 
 from django_runbook.conf import Configuration
-from django_runbook.document.diagnostics import suggestion
 from django_runbook.document.includes import Includes, RefusedInclude
+from django_runbook.document.similar_names import suggestion
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.wording import one_after_another
 

@@ -1,4 +1,4 @@
-"""Store what ran and how it ended, how far each batch command is, and the rows that it could not do."""
+"""Stores runs and their steps, and the checkpoints, finished keys and failed rows of batch commands."""
 
 from __future__ import annotations
 
@@ -15,31 +15,37 @@ from django_runbook.fields import JSONText
 from django_runbook.results import Role, RunStatus, StepStatus
 
 RUNNING: Final = "running"
-# Long enough for every id that a person would write, and short enough for an index of MariaDB.
+# Short enough for an index of MariaDB.
 MAX_ID_LENGTH: Final = 400
 MAX_RUN_KEY_LENGTH: Final = 200
 
 
 class Checkpoint(models.Model):
-    """Stores how far a batch command is with one piece of work, or with one shard of it.
+    """Stores the position of a batch command in one piece of work, or in one shard of it.
 
-    It lives in the database of the rows, and each batch moves it in its own transaction. ``owner`` is a token of the
-    process that may move it: who takes over writes a token of its own, and the other one's next batch cannot commit.
-    ``batch_count`` grows with each move, so that a process can tell whether a transaction of its own was committed.
+    It is stored in the database of the rows, and each batch moves it in its own transaction. ``owner`` is the token of
+    the process that may move it: a process that takes over writes its own token, and the previous owner cannot commit
+    another batch. ``batch_count`` grows with each move and shows whether a transaction was committed.
     """
 
-    scope = models.CharField(max_length=64, help_text="A digest of the command and of what the cursor means.")
-    shard = models.CharField(max_length=20, blank=True, help_text="As in 1/8; empty where there is one only.")
+    scope = models.CharField(
+        max_length=64, help_text="A digest of the command and of the options that define its work."
+    )
+    shard = models.CharField(max_length=20, blank=True, help_text="For example 1/8; empty without shards.")
     command = models.CharField(max_length=150)
-    description = models.TextField(help_text="What the cursor runs through.")
-    call_key = models.CharField(max_length=200, blank=True, help_text="The runner's name for the call.")
-    run_key = models.CharField(max_length=MAX_RUN_KEY_LENGTH, blank=True, help_text="How --run-key names the work.")
-    key_digest = models.CharField(max_length=64, blank=True, help_text="A digest of that, as no collation compares it.")
+    description = models.TextField(help_text="The processed model or file.")
+    call_key = models.CharField(
+        max_length=200, blank=True, help_text="The ID of the run and the step that called the command."
+    )
+    run_key = models.CharField(max_length=MAX_RUN_KEY_LENGTH, blank=True, help_text="The value of --run-key.")
+    key_digest = models.CharField(
+        max_length=64, blank=True, help_text="A digest of the run key, independent of collations."
+    )
     owner = models.CharField(max_length=32)
-    holder = models.CharField(max_length=300, help_text="The owner, for people.")
-    start = models.TextField(blank=True, help_text="The cursor that it began with.")
-    cursor = models.TextField(blank=True, help_text="The key of the last row that is done.")
-    upper = models.TextField(blank=True, help_text="The key of the last row to do.")
+    holder = models.CharField(max_length=300, help_text="A readable description of the owner.")
+    start = models.TextField(blank=True, help_text="The cursor at the start.")
+    cursor = models.TextField(blank=True, help_text="The key of the last processed row.")
+    upper = models.TextField(blank=True, help_text="The key of the last row to process.")
     batch_count = models.PositiveBigIntegerField(default=0)
     done_count = models.PositiveBigIntegerField(default=0)
     failed_count = models.PositiveBigIntegerField(default=0)
@@ -56,16 +62,16 @@ class Checkpoint(models.Model):
 
 
 class FinishedKey(models.Model):
-    """Remembers that a piece of work, or a shard of it, has finished under a ``--run-key``, so it is not done again.
+    """Records that a piece of work, or a shard of it, has finished under a ``--run-key``, so that it is not repeated.
 
-    It is written in the transaction in which the work finishes, in the database of its checkpoint.
+    It is written in the transaction that finishes the work, in the database of the checkpoint.
     """
 
-    scope = models.CharField(max_length=64, help_text="The same as that of the checkpoint.")
+    scope = models.CharField(max_length=64, help_text="The scope of the checkpoint.")
     shard = models.CharField(max_length=20, blank=True)
     command = models.CharField(max_length=150)
     run_key = models.CharField(max_length=MAX_RUN_KEY_LENGTH)
-    key_digest = models.CharField(max_length=64, help_text="A digest of that, as no collation compares it.")
+    key_digest = models.CharField(max_length=64, help_text="A digest of the run key, independent of collations.")
     done_count = models.PositiveBigIntegerField(default=0)
     failed_count = models.PositiveBigIntegerField(default=0)
     finished_at = models.DateTimeField(default=timezone.now)
@@ -81,14 +87,14 @@ class FinishedKey(models.Model):
 
 
 class FailedRow(models.Model):
-    """Stores a row, or a line of a file, that a batch command could not do and went past."""
+    """Stores a row, or a line of a file, that failed in a batch command and was skipped."""
 
     scope = models.CharField(max_length=64)
     shard = models.CharField(max_length=20, blank=True)
     command = models.CharField(max_length=150)
     key_digest = models.CharField(max_length=64, help_text="A digest of the key, which may be too long for an index.")
-    key = models.TextField(help_text="The row's key, as the checkpoint writes it.")
-    name = models.TextField(help_text="The row, for people.")
+    key = models.TextField(help_text="The key of the row, in the format of a checkpoint.")
+    name = models.TextField(help_text="A readable description of the row.")
     error = models.TextField()
     traceback = models.TextField(blank=True)
     attempt_count = models.PositiveIntegerField(default=1)
@@ -102,19 +108,19 @@ class FailedRow(models.Model):
 
 
 def stored(at: datetime.datetime) -> datetime.datetime:
-    """Return an aware time as this project's columns take it: without ``USE_TZ`` they have no zone."""
+    """Return an aware time as the columns of this project store it: naive without ``USE_TZ``."""
     return at if settings.USE_TZ else timezone.make_naive(at)
 
 
 def seconds_between(begin: datetime.datetime | None, end: datetime.datetime | None) -> float | None:
-    """Return the time between two readings of a clock that may have been set back, or be another host's."""
+    """Return the time between two clock readings, which may be from different hosts or before a change of the clock."""
     return None if begin is None or end is None else max(0.0, (end - begin).total_seconds())
 
 
 def seconds_taken(
     begin: datetime.datetime | None, end: datetime.datetime | None, *, measured: float | None
 ) -> float | None:
-    """Return how long something took that has ended: as it was measured, or as the clock on the wall says."""
+    """Return a duration as measured, or by the difference of the times if it was not measured."""
     return measured if end is None or measured is not None else seconds_between(begin, end)
 
 
@@ -126,42 +132,42 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(runbook=runbook)
 
     def named(self, name: str) -> Self:
-        """Keep the runs of what a person calls by this name: its key, its name, its file, or the stem of that."""
+        """Keep the runs of a runbook given by its key, its name, its file, or the stem of its file."""
         suffixes = models.Q()
         for suffix in ("", ".yml", ".yaml"):
             suffixes |= models.Q(runbook=name + suffix) | models.Q(file=name + suffix)
         return self.filter(suffixes | models.Q(name=name))
 
     def newest_first(self) -> Self:
-        """Order them as people look for them."""
+        """Order by the start, newest first."""
         return self.order_by("-started_at", "-pk")
 
     def begun(self) -> Self:
-        """Keep those that had begun to work: handlers, and steps that were skipped or not run, are no work."""
+        """Keep the runs that started a step; handlers, skipped steps and steps that were not run do not count."""
         steps = StepRun.objects.filter(run=models.OuterRef("pk"), role=Role.STEP.value)
         ended = models.Q(status__in=(StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.TIMED_OUT))
-        # A group may have begun although no command in it was called.
+        # A group may have started although no command in it was called.
         was_called = models.Q(kind="command", started_at__isnull=False)
         return self.filter(models.Exists(steps.filter(ended | was_called)))
 
     def unfinished(self) -> Self:
-        """Keep what can be resumed; of those that say that they are running, as far as their process is gone."""
+        """Keep the runs that can be resumed; ``running`` ones only if their process is dead."""
         return self.begun().filter(status__in=(RUNNING, *UNFINISHED))
 
 
-# What a run can be resumed from, besides from a death.
+# Statuses from which a run can be resumed, besides ``running`` with a dead process.
 UNFINISHED: Final = (RunStatus.FAILED.value, RunStatus.INTERRUPTED.value)
 
 
 class Run(models.Model):
-    """Stores one run of a runbook, over all of its attempts: a run that is resumed is the same run.
+    """Stores one run of a runbook with all its attempts: a resumed run is the same run.
 
-    ``owner`` is a token of the process that may write about it; ``now`` is what ``now`` means in its expressions.
+    ``owner`` is the token of the process that may write to the run; ``now`` is the value of ``now`` in expressions.
     """
 
-    # From a status to those that it may become.
+    # The statuses that may follow each status.
     MOVES: ClassVar[dict[str, tuple[str, ...]]] = {
-        # It ended; or its process did, and it is resumed.
+        # it ended; or its process died, and it is resumed
         RUNNING: (*(status.value for status in RunStatus), RUNNING),
         RunStatus.FAILED.value: (RUNNING,),  # it is resumed
         RunStatus.INTERRUPTED.value: (RUNNING,),  # it is resumed
@@ -171,7 +177,7 @@ class Run(models.Model):
     }
 
     id = models.CharField(primary_key=True, max_length=32)
-    runbook = models.CharField(max_length=500, help_text="The same for all releases of the project.")
+    runbook = models.CharField(max_length=500, help_text="A key that is the same in all releases of the project.")
     name = models.TextField()
     file = models.TextField()
     file_hash = models.CharField(max_length=64)
@@ -188,9 +194,11 @@ class Run(models.Model):
     resumed_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     duration_seconds = models.FloatField(
-        null=True, help_text="How long its last attempt took, by a clock that is never set."
+        null=True, help_text="The duration of the last attempt, measured by a monotonic clock."
     )
-    lock_backend = models.TextField(blank=True, help_text="What keeps the lock that tells whether it is running.")
+    lock_backend = models.TextField(
+        blank=True, help_text="The backend of the lock that shows whether the run is alive."
+    )
     host = models.CharField(max_length=255)
     pid = models.PositiveBigIntegerField()
     user = models.CharField(max_length=150, blank=True)
@@ -210,16 +218,16 @@ class Run(models.Model):
 
     @property
     def lock_name(self) -> str:
-        """Return the name of the lock that its process holds as long as it lives."""
+        """Return the name of the lock that its process holds until it ends."""
         return f"run {self.id}"
 
     @property
     def took_seconds(self) -> float | None:
-        """Return how long its last attempt took; None if it has no end."""
+        """Return the duration of the last attempt; None if it has not ended."""
         return seconds_taken(self.resumed_at or self.started_at, self.finished_at, measured=self.duration_seconds)
 
     def began(self) -> datetime.datetime:
-        """Return ``now``, in the zone that it had."""
+        """Return ``now`` in its original time zone."""
         text, _, zone = self.now.partition(" ")
         at = datetime.datetime.fromisoformat(text)
         try:
@@ -228,15 +236,15 @@ class Run(models.Model):
             return at
 
     def begin(self, at: datetime.datetime) -> None:
-        """Set when it starts, without storing it."""
+        """Set the start, without storing it."""
         self.started_at = stored(at)
         zone = str(at.tzinfo) if isinstance(at.tzinfo, zoneinfo.ZoneInfo) else ""
         self.now = f"{at.isoformat()} {zone}".strip()
 
     def take_over(self, owner: str, *, using: str, at: datetime.datetime, **more: Any) -> bool:
-        """Make this process the one that writes about it; False where another one was faster.
+        """Make this process the owner; return False if another process was faster.
 
-        What the one before left running was interrupted. ``more`` is what else is new: who it is, and what was given.
+        Steps that the previous owner left running become interrupted. ``more`` has further changed columns.
         """
         before = Run.objects.using(using).filter(pk=self.pk, owner=self.owner, attempt_count=self.attempt_count)
         changes: dict[str, Any] = {
@@ -269,7 +277,7 @@ class Run(models.Model):
         reason: str,
         duration_seconds: float | None = None,
     ) -> bool:
-        """Store how it ended; returns False if its row is gone, or belongs to another process."""
+        """Store the end; return False if the row was deleted or has another owner."""
         changes = {
             "status": status.value,
             "exit_code": exit_code,
@@ -282,22 +290,24 @@ class Run(models.Model):
 
 
 class StepRun(models.Model):
-    """Stores one attempt of a step, or one that was skipped or not run; a loop's items have ids of their own.
+    """Stores one attempt of a step, or a step that was skipped or not run; loop items have IDs.
 
-    ``attempt`` counts over all attempts of the run, ``run_attempt`` says in which of them it was. ``output`` is what
-    ``capture`` made of the command's output, in a list; where it is empty there is none, or it held a secret.
+    ``attempt`` counts over all attempts of the run; ``run_attempt`` is the attempt of the run. ``output`` is a list
+    with the captured value; it is None without ``capture``, or if the value contained a secret.
     """
 
-    # From a status to those that it may become.
+    # The statuses that may follow each status.
     MOVES: ClassVar[dict[str, tuple[str, ...]]] = {
         RUNNING: tuple(status.value for status in StepStatus),  # it ended, or its process did
-        # What an atomic step wrote with its own transaction, although what follows makes the step another thing.
+        # an atomic step stored its success in its own transaction, and the step failed afterwards
         StepStatus.SUCCEEDED.value: (StepStatus.SUCCEEDED.value, StepStatus.FAILED.value),
-        StepStatus.FAILED.value: (StepStatus.SKIPPED.value,),  # a person counts it as done
-        StepStatus.TIMED_OUT.value: (StepStatus.SKIPPED.value,),  # a person counts it as done
-        StepStatus.INTERRUPTED.value: (StepStatus.SKIPPED.value,),  # a person counts it as done
-        StepStatus.SKIPPED.value: (StepStatus.SKIPPED.value,),  # a stop came before it, and a person counts it as done
-        StepStatus.NOT_RUN.value: (StepStatus.SKIPPED.value,),  # a person counts it as done
+        StepStatus.FAILED.value: (StepStatus.SKIPPED.value,),  # the user marks it as done
+        StepStatus.TIMED_OUT.value: (StepStatus.SKIPPED.value,),  # the user marks it as done
+        StepStatus.INTERRUPTED.value: (StepStatus.SKIPPED.value,),  # the user marks it as done
+        StepStatus.SKIPPED.value: (
+            StepStatus.SKIPPED.value,
+        ),  # it was skipped because of a stop, and the user marks it as done
+        StepStatus.NOT_RUN.value: (StepStatus.SKIPPED.value,),  # the user marks it as done
     }
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps", db_index=False)
@@ -306,7 +316,7 @@ class StepRun(models.Model):
     run_attempt = models.PositiveIntegerField(default=1)
     name = models.TextField()
     role = models.CharField(max_length=20)
-    kind = models.CharField(max_length=10, help_text="A command, a group, a loop, or a runbook that is called.")
+    kind = models.CharField(max_length=10, help_text="A command, a group, a loop or a nested runbook.")
     group_ids = JSONText(default=list)
     argv = JSONText(null=True)
     status = models.CharField(max_length=20, default=RUNNING)
@@ -319,7 +329,9 @@ class StepRun(models.Model):
     warnings = JSONText(default=list)
     output_head = models.TextField(blank=True)
     output_tail = models.TextField(blank=True)
-    omitted_count = models.PositiveBigIntegerField(default=0, help_text="Lines between the head and the tail.")
+    omitted_count = models.PositiveBigIntegerField(
+        default=0, help_text="The number of lines between the head and the tail."
+    )
     output = JSONText(null=True)
     is_output_secret = models.BooleanField(default=False)
     done_count = models.PositiveBigIntegerField(null=True)
@@ -327,19 +339,21 @@ class StepRun(models.Model):
     failed_count = models.PositiveBigIntegerField(default=0)
     definition = models.TextField(blank=True)
     definition_hash = models.CharField(max_length=64, blank=True)
-    item_hash = models.CharField(max_length=64, blank=True, help_text="Of the loop's item, with its secrets masked.")
+    item_hash = models.CharField(
+        max_length=64, blank=True, help_text="A digest of the loop item, with its secrets masked."
+    )
     file = models.TextField(blank=True)
     line = models.PositiveIntegerField(default=0)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     duration_seconds = models.FloatField(
         null=True,
-        help_text="How long the step took, by a clock that is never set: with all of its retries, in the last of them.",
+        help_text="The duration of the step, measured by a monotonic clock; the last attempt has that of all retries.",
     )
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["run", "step_id", "attempt"], name="runbook_one_attempt"),)
-        # Of a table of millions, the first rows of a run are read in their order.
+        # The first rows of a run are read in order, also from a table of millions.
         indexes = (models.Index(fields=["run", "id"], name="runbook_step_order"),)
 
     def __str__(self) -> str:
@@ -347,19 +361,19 @@ class StepRun(models.Model):
 
     @property
     def took_seconds(self) -> float | None:
-        """Return how long it took; None if it was not called, or has no end."""
+        """Return the duration; None if it was not called or has not ended."""
         return seconds_taken(self.started_at, self.finished_at, measured=self.duration_seconds)
 
     def finish(self, status: StepStatus, *, using: str, **changes: Any) -> bool:
-        """Store how it ended; returns False if its row is gone, or was taken over."""
+        """Store the end; return False if the row was deleted or taken over."""
         return _move(self, {"status": status.value, **changes}, {"id": self.pk, "status": self.status}, using=using)
 
     def insert(self, *, using: str) -> None:
-        """Store it for the first time."""
+        """Insert the row."""
         statements.insert(self, using=using)
 
     def note(self, *, using: str, **changes: Any) -> bool:
-        """Store how far it is."""
+        """Update the progress and the output of the running step."""
         _set(self, changes)
         return statements.update(self, changes, {"id": self.pk, "status": RUNNING}, using=using)
 

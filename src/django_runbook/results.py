@@ -1,4 +1,4 @@
-"""The words for how a step and a run ended, and the exit code that each becomes."""
+"""Defines the statuses, the failures and the results of steps and runs, and the exit codes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class RunStatus(enum.StrEnum):
 
 
 class ExitCode(enum.IntEnum):
-    """The exit codes of ``run_runbook``, the one table of them (DESIGN section 4)."""
+    """Lists the exit codes of ``run_runbook``."""
 
     SUCCEEDED = 0
     FAILED = 1
     INVALID = 2
-    FAULT = 3
+    INTERNAL_ERROR = 3
     LOCK_HELD = 75
     TIMED_OUT = 124
     INTERRUPTED_BY_SIGHUP = 129
@@ -38,7 +38,7 @@ class ExitCode(enum.IntEnum):
 
 
 class Role(enum.StrEnum):
-    """Which list of its group, or of the file, a step stands in."""
+    """Names the list of its group, or of the file, that a step is in."""
 
     STEP = "step"
     ON_SUCCESS = "on_success"
@@ -48,11 +48,11 @@ class Role(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why an attempt failed.
+    """Describes why an attempt failed.
 
-    ``error_names`` are the names of the exception's class and of its bases, most derived first, each both
-    bare and with its module; ``exit_code`` is what the command would have ended its own process with. ``cause`` names
-    the step inside a group whose failure this is.
+    ``error_names`` are the names of the exception's class and its bases, most derived first, each with and without its
+    module. ``exit_code`` is the exit code that ``manage.py`` would have had. ``cause`` names the failed step inside a
+    group.
     """
 
     error_type: str
@@ -65,11 +65,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
-    """How one call of a command ended.
+    """Holds the result of one call of a command.
 
-    ``stdout`` is what the command wrote to its standard output, unmasked, and is empty unless it was asked
-    for (a step with ``capture``); ``warnings`` are facts a person should see although the call succeeded, and
-    ``reason`` says why nothing was called.
+    ``stdout`` is the unmasked standard output, and is empty unless the step has ``capture``. ``warnings`` are shown
+    although the call succeeded. ``reason`` says why nothing was called.
     """
 
     status: StepStatus
@@ -81,10 +80,10 @@ class AttemptResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
-    """How a step ended, after all of its attempts; ``file`` and ``line`` say where it stands.
+    """Holds the result of a step after all of its attempts; ``file`` and ``line`` are its position.
 
-    ``is_group`` tells what has steps below it: a group, a loop, a runbook that is called; ``is_past`` what ended in an
-    earlier attempt of the run, before it was resumed.
+    ``is_group`` is true for a step with steps inside: a group, a loop or a called runbook. ``is_past`` is true for a
+    step that ended in an earlier attempt of the run, before it was resumed.
     """
 
     step_id: str
@@ -109,11 +108,11 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """How a run ended; ``steps`` holds every step once, in the order in which they ended.
+    """Holds the result of a run; ``steps`` has every step, and every item of a loop, in the order in which they ended.
 
-    In a loop that is once for each item. ``reason`` says why nothing was run, where the lock was held. ``warnings`` are
-    about the run as a whole, such as a report that could not be written. ``advice`` says how to continue a run that
-    failed or was stopped; ``resume_command`` is the command line for it, empty if the run cannot be resumed.
+    ``reason`` says why nothing was run, for example because the lock was held. ``warnings`` are about the run as a
+    whole, such as a report that could not be written. ``advice`` says how to continue a run that failed or was stopped;
+    ``resume_command`` is the command line for it, empty if the run cannot be resumed.
     """
 
     status: RunStatus

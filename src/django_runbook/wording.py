@@ -95,3 +95,8 @@ def speed(rate_per_second: float, remaining_count: int = 0) -> str:
     else:
         text = f"{rate_per_second * 60:.1f}/min"
     return f"{text}, {short_duration(remaining_count / rate_per_second)} left" if remaining_count > 0 else text
+
+
+def lock_retaken(name: str) -> str:
+    """Report a lock that was lost and acquired again."""
+    return f'the lock "{name}" was lost and acquired again; no other process is known to have held it in between'

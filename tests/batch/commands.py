@@ -178,7 +178,7 @@ def is_waiting(engine: Engine) -> bool:
 
 
 class Late(MarkItems):
-    """Commits a row behind its cursor, and cannot do one."""
+    """Commits a row before its cursor, and fails for another one."""
 
     def process_item(self, item: Item) -> None:
         if item.value == "bad":

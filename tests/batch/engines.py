@@ -37,7 +37,7 @@ KILLED = -signal.SIGKILL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """An alias, on a database that nobody else uses."""
+    """An alias of a database that no other test uses."""
 
     vendor: str
     alias: str
@@ -69,7 +69,7 @@ class Engine:
         return found
 
     def are_counts_right(self) -> bool:
-        """Whether the checkpoint says what the rows say."""
+        """Whether the checkpoint agrees with the rows."""
         row = Checkpoint.objects.using(self.alias).first()
         return (0 if row is None else row.done_count) == Ledger.objects.using(self.alias).count()
 

@@ -72,10 +72,10 @@ def expected(count: int, *, without: Sequence[int] = ()) -> list[str]:
     return sorted(f"key {number}" for number in range(count) if number not in without)
 
 
-def change(path: Path, *, delete: Sequence[int] = (), insert: Sequence[int] = (), mend: Sequence[int] = ()) -> None:
-    """Delete, insert before, or mend the lines with these numbers."""
+def change(path: Path, *, delete: Sequence[int] = (), insert: Sequence[int] = (), fix: Sequence[int] = ()) -> None:
+    """Delete, insert before, or fix the lines with these numbers."""
     lines: list[str] = []
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         lines += ["new,99"] if number in insert else []
-        lines += [line.replace("x", str(number - 2)) if number in mend else line] if number not in delete else []
+        lines += [line.replace("x", str(number - 2)) if number in fix else line] if number not in delete else []
     path.write_text("\n".join(lines) + "\n")

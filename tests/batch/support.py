@@ -1,4 +1,4 @@
-"""Starts a command in a process of its own, and waits for what it says."""
+"""Starts a command in its own process, and waits for its output."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from tests.batchapp.models import (
 
 @BOTH
 @pytest.mark.parametrize("count", [0, 1, 2, 4, 5])
-def test_each_row_is_done_once_and_the_checkpoint_cleared(
+def test_each_row_is_done_once_and_the_checkpoint_is_deleted(
     sqlite: Engine, command: type[CountItems], count: int
 ) -> None:
     sqlite.fill(count)
@@ -47,7 +47,7 @@ def test_a_batch_size_is_exact(sqlite: Engine, command: type[CountItems]) -> Non
     assert counts == [3, 6, 7]
 
 
-def test_a_command_without_work_is_told(sqlite: Engine) -> None:
+def test_a_command_without_work_is_reported(sqlite: Engine) -> None:
     class Idle(Unlocked):
         def get_queryset(self) -> QuerySet[Item]:
             return Item.objects.all()
@@ -69,7 +69,7 @@ EACH = [
 
 
 def kill_at_the_points(engine: Engine, command: type[CountItems], kill_at: Callable[[int], bool]) -> None:
-    """Calls ``kill_at``, which says whether the process came to that point, for points up to the end, and all near it."""
+    """Calls ``kill_at`` for points up to the end, and for all points near it; it returns whether the process reached the point."""
     first = 1 + (VENDORS.index(engine.vendor) + (CountItems, CountBatches, MarkItems).index(command)) % STRIDE
     number = first
     while kill_at(number):
@@ -88,7 +88,7 @@ def test_killed_at_each_statement_every_row_is_done_once(engine: Engine, command
         with engine.forked(dies_at(number, engine, engine.work(command(), "--batch-size", 2))) as child:
             code = child.wait()
         assert code in {0, KILLED}
-        # What is killed after its last commit has finished: started again, it would begin anew.
+        # A process that is killed after its last commit has finished: the next one would start over.
         if code == KILLED and not engine.is_finished():
             assert engine.are_counts_right(), f"at point {number}"
             assert engine.run(command(), "--batch-size", 2) == 0
@@ -101,7 +101,7 @@ def test_killed_at_each_statement_every_row_is_done_once(engine: Engine, command
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("engine", "command"), EACH, indirect=["engine"])
-def test_under_a_run_key_every_row_is_done_once_also_where_it_was_killed_after_its_last_commit(
+def test_under_a_run_key_every_row_is_done_once_even_if_killed_after_the_last_commit(
     engine: Engine, command: type[CountItems]
 ) -> None:
     tokens = ("--batch-size", 2, "--run-key", "2026-01-31")
@@ -129,7 +129,7 @@ def test_under_a_run_key_every_row_is_done_once_also_where_it_was_killed_after_i
 @pytest.mark.slow
 def test_killed_at_random_every_row_is_done_once(engine: Engine, settings: Any) -> None:
     command = CountItems()
-    # A lock that is left behind ends the next start with 75.
+    # A lock that was not released ends the next start with 75.
     command.lock_name = f"killed on {engine.alias}"
     lock_wait = "0s"
     if engine.vendor != "sqlite":

@@ -33,7 +33,7 @@ def test_the_stream_of_an_output_wrapper_is_found() -> None:
     assert django_compat.raw_stream(None) is None
 
 
-def test_a_command_knows_who_has_called_it() -> None:
+def test_the_caller_of_a_command_is_known() -> None:
     command = Plain()
     call_command(command)
     assert not command.is_owner
@@ -42,7 +42,7 @@ def test_a_command_knows_who_has_called_it() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_transaction_of_somebody_else_is_seen() -> None:
+def test_a_transaction_of_the_caller_is_detected() -> None:
     assert not django_compat.is_in_foreign_transaction(connection)
     with transaction.atomic():
         assert django_compat.is_in_foreign_transaction(connection)
@@ -69,12 +69,12 @@ def test_only_an_evaluated_queryset_has_cached_rows() -> None:
     assert django_compat.cached_rows(rows) == evaluated
 
 
-def test_a_join_is_seen() -> None:
+def test_a_join_is_detected() -> None:
     assert django_compat.has_joins(LogEntry.objects.filter(user__username="ops"))
     assert not django_compat.has_joins(LogEntry.objects.filter(pk=1))
 
 
-def test_what_a_query_does_is_seen() -> None:
+def test_the_parts_of_a_query_are_detected() -> None:
     number = Window(RowNumber(), order_by="pk")
     assert django_compat.gives_values(Item.objects.values("pk"))
     assert not django_compat.gives_values(Item.objects.only("pk"))
@@ -91,7 +91,7 @@ def test_what_a_query_does_is_seen() -> None:
         pytest.param(set(), True, set(), id="all"),
     ],
 )
-def test_a_field_is_loaded_although_it_is_left_out(names: set[str], *, is_deferred: bool, loaded: set[str]) -> None:
+def test_a_deferred_field_is_loaded(names: set[str], *, is_deferred: bool, loaded: set[str]) -> None:
     rows = Item.objects.defer(*names) if is_deferred else Item.objects.only(*names)
     django_compat.load_fields(rows, [Item._meta.get_field("count")])
     found, still_deferred = rows.query.deferred_loading

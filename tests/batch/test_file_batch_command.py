@@ -26,7 +26,7 @@ def test_each_row_of_a_file_is_done_once(sqlite: Engine, tmp_path: Path, command
 
 
 @BOTH
-def test_a_run_goes_on_where_the_last_one_was(engine: Engine, tmp_path: Path, command: type[ByRow]) -> None:
+def test_a_run_continues_after_the_last_one(engine: Engine, tmp_path: Path, command: type[ByRow]) -> None:
     path = write(tmp_path / "rows.csv", 10)
     call(engine, command(), path, "--batch-size", 3, "--limit", 5)
     assert Checkpoint.objects.using(engine.alias).get().done_count == 5
@@ -34,7 +34,7 @@ def test_a_run_goes_on_where_the_last_one_was(engine: Engine, tmp_path: Path, co
     assert keys(engine) == expected(10)
 
 
-def test_a_file_that_has_grown_is_gone_on_with(sqlite: Engine, tmp_path: Path) -> None:
+def test_a_file_that_has_grown_is_continued(sqlite: Engine, tmp_path: Path) -> None:
     path = write(tmp_path / "rows.csv", 10)
     call(sqlite, ByRow(), path, "--limit", 5)
     write(path, 20)
@@ -57,7 +57,7 @@ def test_a_last_line_that_had_no_line_break_is_the_same_with_one(
     assert keys(sqlite) == expected(11)
 
 
-def test_a_file_is_the_same_from_another_folder(
+def test_a_file_is_the_same_from_another_directory(
     sqlite: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "inner").mkdir()
@@ -68,7 +68,7 @@ def test_a_file_is_the_same_from_another_folder(
     assert keys(sqlite) == expected(9)
 
 
-def test_a_file_behind_a_link_that_moves_is_gone_on_with_where_it_says_the_same(sqlite: Engine, tmp_path: Path) -> None:
+def test_a_file_behind_a_changed_link_is_continued_if_its_content_is_the_same(sqlite: Engine, tmp_path: Path) -> None:
     link = tmp_path / "current"
     for number, count in enumerate([10, 12, 3]):
         (tmp_path / f"release {number}").mkdir()
@@ -89,7 +89,7 @@ def test_a_file_behind_a_link_that_moves_is_gone_on_with_where_it_says_the_same(
     ],
     ids=["changed", "shortened", "cut"],
 )
-def test_a_file_that_has_changed_where_it_was_read_is_refused(
+def test_a_file_that_changed_before_the_checkpoint_is_refused(
     sqlite: Engine, tmp_path: Path, damage: Callable[[Path], object]
 ) -> None:
     path = write(tmp_path / "rows.csv", 10)
@@ -102,7 +102,7 @@ def test_a_file_that_has_changed_where_it_was_read_is_refused(
 
 
 @BOTH
-def test_a_bad_line_ends_the_run_and_nothing_of_its_batch_is_kept(
+def test_a_bad_line_ends_the_run_and_its_batch_is_rolled_back(
     sqlite: Engine, tmp_path: Path, command: type[ByRow]
 ) -> None:
     path = write(tmp_path / "rows.csv", 10, bad=[5])
@@ -115,7 +115,7 @@ def test_a_bad_line_ends_the_run_and_nothing_of_its_batch_is_kept(
 
 
 @BOTH
-def test_a_row_that_the_work_refuses_is_recorded_as_well(sqlite: Engine, tmp_path: Path, command: type[ByRow]) -> None:
+def test_a_row_that_fails_in_the_work_is_recorded(sqlite: Engine, tmp_path: Path, command: type[ByRow]) -> None:
     path = write(tmp_path / "rows.csv", 10, bad=[1])
 
     def look(key: str) -> None:
@@ -136,7 +136,7 @@ def test_a_dry_run_reads_the_file_and_leaves_nothing(sqlite: Engine, tmp_path: P
     assert not FailedRow.objects.using(sqlite.alias).exists()
 
 
-def test_a_stop_in_the_middle_keeps_what_is_whole(sqlite: Engine, tmp_path: Path) -> None:
+def test_a_stop_keeps_complete_batches(sqlite: Engine, tmp_path: Path) -> None:
     path = write(tmp_path / "rows.csv", 10, bad=[1, 5])
     command = ByRow()
     command.look = lambda key: command.request_stop("enough") if key == "key 3" else None
@@ -167,7 +167,7 @@ def test_a_file_whose_reader_is_killed_anywhere_is_read_once(engine: Engine, tmp
     assert code == 1
 
 
-def test_a_command_without_work_is_told(sqlite: Engine, tmp_path: Path) -> None:
+def test_a_command_without_work_is_reported(sqlite: Engine, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="neither"):
         call(sqlite, FileBatchCommand(), write(tmp_path / "rows.csv", 1))
     assert not Item.objects.using(sqlite.alias).exists()

@@ -13,7 +13,7 @@ from tests.patience import PATIENCE_SECONDS
 pytestmark = pytest.mark.slow
 
 
-def test_the_library_is_imported_by_need() -> None:
+def test_the_library_is_imported_lazily() -> None:
     code = "import sys; import django_runbook.batch as b; b.track; assert 'django_runbook.models' not in sys.modules; assert 'rich' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE_SECONDS)
     assert all(getattr(batch, name) for name in batch.__all__)

@@ -51,17 +51,17 @@ def test_a_command_can_be_one_transaction(engine: Engine) -> None:
     [(CountItems, (), "recorded as failed"), (Whole, (), "failed"), (CountItems, ("--dry-run",), "would fail")],
     ids=["a batch", "one transaction", "a dry run"],
 )
-def test_what_becomes_of_a_failed_row_is_told(
+def test_the_outcome_of_a_failed_row_is_reported(
     sqlite: Engine, monkeypatch: pytest.MonkeyPatch, command: type[CountItems], tokens: tuple[str, ...], words: str
 ) -> None:
     sqlite.fill(3)
     bad = pks(sqlite)[1]
     failing_command = command(failing(bad))
-    told: list[str] = []
-    monkeypatch.setattr(failing_command, "write_message", told.append)
+    reported: list[str] = []
+    monkeypatch.setattr(failing_command, "write_message", reported.append)
     with pytest.raises(CommandError, match=r"1 failed|1 would fail"):
         call(sqlite, failing_command, "--max-errors", 1, *tokens)
-    assert told == [f"batchapp.Item {bad}: ValueError: {bad} is bad; {words}"]
+    assert reported == [f"batchapp.Item {bad}: ValueError: {bad} is bad; {words}"]
 
 
 def test_a_stop_rolls_back_a_command_that_is_one_transaction(sqlite: Engine) -> None:
@@ -74,7 +74,7 @@ def test_a_stop_rolls_back_a_command_that_is_one_transaction(sqlite: Engine) -> 
 
 
 @BOTH
-def test_a_stop_keeps_what_is_whole(engine: Engine, command: type[CountItems]) -> None:
+def test_a_stop_keeps_complete_batches(engine: Engine, command: type[CountItems]) -> None:
     engine.fill(10)
     third = pks(engine)[2]
     stopped = command()
@@ -99,7 +99,7 @@ def test_shards_and_dry_runs_have_locks_of_their_own() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "least", "most"), [(CountItems, 11, 12), (CountBatches, 1000, 1000)])
-def test_sigterm_in_a_batch_of_a_thousand_keeps_what_is_whole(
+def test_sigterm_in_a_batch_of_a_thousand_keeps_complete_items(
     engine: Engine, command: type[CountItems], least: int, most: int
 ) -> None:
     engine.fill(2000)
@@ -112,7 +112,7 @@ def test_sigterm_in_a_batch_of_a_thousand_keeps_what_is_whole(
 
 
 @pytest.mark.slow
-def test_sigterm_in_a_pause_ends_it(sqlite: Engine) -> None:
+def test_sigterm_ends_a_pause(sqlite: Engine) -> None:
     sqlite.fill(4)
     with sqlite.forked(sqlite.work(CountItems(), "--batch-size", 2, "--pause", 3600)) as child:
         wait_until(lambda: Ledger.objects.using(sqlite.alias).count() == 2, what="the first batch")
@@ -134,7 +134,7 @@ def locked(tmp_path: Path, settings: Any) -> type[Locked]:
 
 
 @pytest.mark.slow
-def test_a_second_one_leaves_and_names_the_first(engine: Engine, locked: type[Locked]) -> None:
+def test_a_second_process_exits_and_names_the_first(engine: Engine, locked: type[Locked]) -> None:
     engine.fill(20)
     with engine.forked(engine.work(locked(), "--batch-size", 1)) as child:
         wait_until(lambda: Ledger.objects.using(engine.alias).exists(), what="the first batch")
@@ -169,7 +169,7 @@ def test_a_lost_lock_stops_the_command(sqlite: Engine, locked: type[Locked], tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_inside", [False, True], ids=["between batches", "inside its transaction"])
-def test_a_holder_stopped_past_the_expiry_of_its_lock_commits_nothing_more(
+def test_a_holder_suspended_beyond_the_expiry_of_its_lock_commits_nothing_more(
     postgresql: Engine, tmp_path: Path, settings: Any, capfd: Any, *, is_inside: bool
 ) -> None:
     require_redis()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from django.core.management.base import BaseCommand, CommandError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -132,6 +133,7 @@ def parsed(command: BaseCommand, tokens: list[str]) -> dict[str, Any] | None:
         return None
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(200))
 @given(case=cases(), spelling=st.sampled_from(["--{}", "{}", "under"]))
 def test_options_and_args_pass_what_a_shell_passes(case: Case, spelling: str) -> None:
@@ -171,6 +173,7 @@ WORDS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(200))
 @given(case=cases(), words=WORDS)
 def test_a_command_line_is_taken_or_refused_as_by_a_shell(case: Case, words: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""A site in a process of its own, and a headless Chromium that looks at it and forgives no error."""
+"""Provides a site in its own process, and a headless Chromium that fails the test on any error."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent.parent
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-# Each wait for the page; it is asked for what is new every two seconds.
+# Limits each wait for the page, which polls every two seconds.
 WAIT_MS = 1000 * PATIENCE_SECONDS
 
 
 def missing(reason: str) -> None:
-    """Skip, or fail where all must be there."""
+    """Skip the test, or fail if everything must be installed."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -34,13 +34,13 @@ def missing(reason: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """The site: where it is, and what it can be told."""
+    """The site, with its URL and its requests."""
 
     process: subprocess.Popen[str]
     url: str
 
-    def tell(self, name: str, **arguments: object) -> Any:
-        """Have it do one of its calls."""
+    def call(self, name: str, **arguments: object) -> Any:
+        """Send a request and return the response."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"{json.dumps([name, arguments])}\n")
         self.process.stdin.flush()
@@ -53,7 +53,7 @@ class Site:
 def answer_of(process: subprocess.Popen[str]) -> Any:
     assert process.stdout is not None
     line = process.stdout.readline()
-    assert line, "the site has ended"
+    assert line, "the site process has ended"
     return json.loads(line)
 
 
@@ -95,7 +95,7 @@ def chromium() -> Iterator[Browser]:
     if path is None:
         missing(f"no browser tests: there is none of {', '.join(NAMES)}, and CHROMIUM names none")
     with sync_playwright() as playwright:
-        # Without a sandbox, which needs rights that containers do not give; it sees only pages of ours.
+        # Without a sandbox, which containers do not support; it loads only our pages.
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -103,7 +103,7 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass(kw_only=True)
 class Person:
-    """Somebody who has logged in, and all that went wrong on the pages that they looked at."""
+    """A user who has logged in, with all errors of their pages."""
 
     site: Site
     chromium: Browser
@@ -112,7 +112,7 @@ class Person:
     contexts: list[BrowserContext] = field(default_factory=list)
 
     def page(self, **options: Any) -> Page:
-        """A new page, in a window of its own."""
+        """A new page in its own window."""
         context = self.chromium.new_context(**options)
         self.contexts.append(context)
         context.set_default_timeout(WAIT_MS)
@@ -124,7 +124,7 @@ class Person:
         return page
 
     def _note(self, message: ConsoleMessage) -> None:
-        # What breaks the policy is told of in the console too. An icon of the site is no business of ours.
+        # Violations of the policy are reported in the console too. The icon of the site does not matter.
         if message.type in {"error", "warning"} and not message.location["url"].endswith("/favicon.ico"):
             self.troubles.append(f"{message.type}: {message.text}")
 

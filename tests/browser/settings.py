@@ -1,4 +1,4 @@
-"""The test project as a site for a browser: a database in a file, and the strictest policy for content."""
+"""Configures the test project as a site for a browser: a database in a file, and the strictest content policy."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A site in a process of its own, with runs that change when it is told so: a line of JSON in, a line of JSON out."""
+"""Serves a site in its own process and changes its runs on request: a line of JSON in, a line of JSON out."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class _Own:
 
 
 class Calls:
-    """What the site can be told to do."""
+    """The requests to the site."""
 
     def __init__(self, directory: Path) -> None:
         from django_runbook.admin import project_locks
@@ -74,11 +74,11 @@ class Calls:
         return run.pk
 
     def progress(self, run: str, done: int) -> None:
-        """Let the batch of a run be so far."""
+        """Set the progress of the batch of a run."""
         self._steps(run).filter(step_id="backfill").update(done_count=done)
 
     def go_on(self, run: str) -> None:
-        """End the batch of a run, and begin the next step."""
+        """End the batch of a run, and start the next step."""
         from django.utils import timezone
 
         from django_runbook.models import RUNNING, Run
@@ -101,7 +101,7 @@ class Calls:
         self._locks.pop(run).release()
 
     def die(self, run: str) -> None:
-        """Let go of the lock of a run, as its process does when it is killed."""
+        """Release the lock of a run, as if its process was killed."""
         self._locks.pop(run).release()
 
     def _steps(self, run: str) -> Any:

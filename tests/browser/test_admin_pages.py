@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-# The contrast of each status with what it stands on, as WCAG 2 counts it.
+# The contrast of each status with its background, according to WCAG 2.
 CONTRASTS = """() => {
     const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
     const light = (colour) => {
@@ -36,7 +36,7 @@ def row(page: Page, name: str) -> Locator:
 
 
 def bars(page: Page, name: str) -> list[tuple[float, float]]:
-    """Left and width of the bars of a row, in parts of the axis."""
+    """The left end and the width of the bars of a row, relative to the axis."""
     row_bars = row(page, name).locator(".rb-bar")
     axis = page.locator("#rb-axis").bounding_box()
     assert axis is not None
@@ -45,7 +45,7 @@ def bars(page: Page, name: str) -> list[tuple[float, float]]:
 
 
 def test_the_timeline_of_a_failed_run_is_to_scale(person: Person) -> None:
-    run = person.site.tell("make", kind="failed_run")
+    run = person.site.call("make", kind="failed_run")
     page = person.page()
     page.goto(person.site.run_url(run))
     assert page.locator(".rb-timeline").get_by_role("columnheader").all_inner_texts()[:3] == [
@@ -65,8 +65,8 @@ def test_the_timeline_of_a_failed_run_is_to_scale(person: Person) -> None:
     assert "1,234 lines omitted" in page.locator(".rb-output").inner_text()
 
 
-def test_a_running_run_moves_without_a_reload(person: Person) -> None:
-    run = person.site.tell("make", kind="running_run")
+def test_a_running_run_updates_without_a_reload(person: Person) -> None:
+    run = person.site.call("make", kind="running_run")
     page = person.page()
     page.goto(person.site.run_url(run))
     page.evaluate("window.isTheSame = true")
@@ -75,19 +75,19 @@ def test_a_running_run_moves_without_a_reload(person: Person) -> None:
     narrow = bars(page, "migrate")[0][1]
     page.get_by_role("link", name="Backfill delay classes").focus()
 
-    person.site.tell("progress", run=run, done=12_000)
+    person.site.call("progress", run=run, done=12_000)
     page.get_by_text("12,000 of 20,000 (60%)").wait_for()
     assert re.search(r"\d+/s, .+ left", row(page, "Backfill delay classes").inner_text())
-    # The row is another one, and the focus is where it was; what went before takes up less of a longer time.
+    # The row was replaced but keeps the focus; earlier bars are narrower on the longer axis.
     assert page.evaluate("document.activeElement.textContent") == "Backfill delay classes"
     assert bars(page, "migrate")[0][1] < narrow
 
-    person.site.tell("go_on", run=run)
+    person.site.call("go_on", run=run)
     row(page, "report").wait_for()
     assert page.locator("tr.rb-row th a").all_inner_texts()[-1] == "report"
     assert row(page, "Backfill delay classes").locator("td").first.inner_text() == "succeeded"
 
-    person.site.tell("finish", run=run)
+    person.site.call("finish", run=run)
     page.get_by_text("The run has ended.").wait_for()
     assert page.locator(".rb-summary .rb-badge").inner_text() == "succeeded"
     assert page.get_by_role("status").inner_text() == "succeeded: 3 succeeded"
@@ -95,17 +95,17 @@ def test_a_running_run_moves_without_a_reload(person: Person) -> None:
     assert page.evaluate("window.isTheSame") is True
 
 
-def test_a_run_that_dies_while_it_is_looked_at_is_shown_as_interrupted(person: Person) -> None:
-    run = person.site.tell("make", kind="running_run")
+def test_a_run_that_dies_while_its_page_is_open_becomes_interrupted(person: Person) -> None:
+    run = person.site.call("make", kind="running_run")
     page = person.page()
     page.goto(person.site.run_url(run))
-    person.site.tell("die", run=run)
+    person.site.call("die", run=run)
     page.get_by_text(f"--resume {short_id(run)}").wait_for()
     assert row(page, "Backfill delay classes").locator("td").first.inner_text() == "interrupted"
 
 
-def test_a_resumed_run_shows_both_of_its_attempts(person: Person) -> None:
-    run = person.site.tell("make", kind="resumed_run")
+def test_a_resumed_run_shows_both_attempts(person: Person) -> None:
+    run = person.site.call("make", kind="resumed_run")
     page = person.page()
     page.goto(person.site.run_url(run))
     assert page.locator(".rb-seam-label").text_content() == "resumed after 2d00h"
@@ -115,7 +115,7 @@ def test_a_resumed_run_shows_both_of_its_attempts(person: Person) -> None:
 
 
 def test_the_steps_are_reached_by_keyboard_in_their_order(person: Person) -> None:
-    run = person.site.tell("make", kind="failed_run")
+    run = person.site.call("make", kind="failed_run")
     page = person.page()
     page.goto(person.site.run_url(run))
     page.get_by_role("link", name="migrate", exact=True).focus()
@@ -123,7 +123,7 @@ def test_the_steps_are_reached_by_keyboard_in_their_order(person: Person) -> Non
     for _ in range(4):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.textContent"))
-    assert reached == ["Take in data", "reference_data", "Import each airport", "Import EWR"]
+    assert reached == ["Load data", "reference_data", "Import each airport", "Import EWR"]
     page.get_by_role("link", name="rebuild_index").last.focus()
     page.keyboard.press("Enter")
     traceback = page.locator("details").filter(has=page.get_by_text("Traceback", exact=True))
@@ -133,9 +133,9 @@ def test_the_steps_are_reached_by_keyboard_in_their_order(person: Person) -> Non
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_all_texts_can_be_read_in_both_themes(person: Person, theme: str) -> None:
+def test_all_texts_have_enough_contrast_in_both_themes(person: Person, theme: str) -> None:
     page = person.page(color_scheme=theme)
-    pages = [person.site.run_url(person.site.tell("make", kind=kind)) for kind in ("failed_run", "running_run")]
+    pages = [person.site.run_url(person.site.call("make", kind=kind)) for kind in ("failed_run", "running_run")]
     for url in (*pages, f"{person.site.url}/admin/django_runbook/run/"):
         page.goto(url)
         found = page.evaluate(CONTRASTS)
@@ -143,18 +143,18 @@ def test_all_texts_can_be_read_in_both_themes(person: Person, theme: str) -> Non
         assert min(found) >= 4.5
 
 
-def test_a_narrow_window_needs_no_scrolling_to_the_side(person: Person) -> None:
+def test_a_narrow_window_needs_no_horizontal_scrolling(person: Person) -> None:
     page = person.page(viewport={"width": 400, "height": 800})
-    page.goto(person.site.run_url(person.site.tell("make", kind="failed_run")))
+    page.goto(person.site.run_url(person.site.call("make", kind="failed_run")))
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 400
-    # The word of a status is cut off, for eyes only.
+    # The label of a status is hidden, but not from screen readers.
     assert page.get_by_role("row", name="rebuild_index").get_by_role("cell", name="failed", exact=True).count() == 1
 
 
-def test_no_column_of_the_list_of_runs_is_cut_off_beside_the_filters(person: Person) -> None:
+def test_no_column_of_the_list_of_runs_is_truncated(person: Person) -> None:
     for kind in ("failed_run", "resumed_run"):
-        person.site.tell("make", kind=kind)
-    person.site.tell("die", run=person.site.tell("make", kind="running_run"))
+        person.site.call("make", kind=kind)
+    person.site.call("die", run=person.site.call("make", kind="running_run"))
     page = person.page(viewport={"width": 1280, "height": 900})
     page.goto(f"{person.site.url}/admin/django_runbook/run/")
     cut = (
@@ -163,20 +163,20 @@ def test_no_column_of_the_list_of_runs_is_cut_off_beside_the_filters(person: Per
     assert page.evaluate(f"{cut}.length") == 0
 
 
-def test_nothing_moves_for_who_wants_no_motion(person: Person) -> None:
-    run = person.site.tell("make", kind="running_run")
+def test_nothing_is_animated_with_reduced_motion(person: Person) -> None:
+    run = person.site.call("make", kind="running_run")
     page = person.page(reduced_motion="reduce")
     page.goto(person.site.run_url(run))
     bar = row(page, "Backfill delay classes").locator(".rb-bar")
     assert bar.evaluate("bar => getComputedStyle(bar).animationName") == "none"
 
 
-def test_the_page_says_all_without_scripts(person: Person) -> None:
-    run = person.site.tell("make", kind="running_run")
+def test_the_page_is_complete_without_scripts(person: Person) -> None:
+    run = person.site.call("make", kind="running_run")
     page = person.page(java_script_enabled=False)
     page.goto(person.site.run_url(run))
-    assert "as it was when it was loaded" in page.locator(".rb-live").inner_text()
+    assert "the state of the run when it was loaded" in page.locator(".rb-live").inner_text()
     assert bars(page, "migrate")
-    person.site.tell("progress", run=run, done=19_000)
+    person.site.call("progress", run=run, done=19_000)
     page.get_by_role("link", name="Reload").click()
     assert "19,000 of 20,000" in row(page, "Backfill delay classes").inner_text()

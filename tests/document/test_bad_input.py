@@ -148,6 +148,7 @@ def test_a_runbook_in_the_usual_folder_is_hinted_at(tmp_path: Path, monkeypatch:
 YAML_TEXT = st.text(alphabet="abstep :-\n\t[]{}'\"#&*!|>%@`?,.0123${}()", max_size=200)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(300))
 @given(raw=st.one_of(st.binary(max_size=300), YAML_TEXT.map(lambda text: f"steps:\n  - {text}".encode())))
 def test_random_bytes_never_give_a_traceback(raw: bytes) -> None:
@@ -157,6 +158,7 @@ def test_random_bytes_never_give_a_traceback(raw: bytes) -> None:
 GOOD = (Path(__file__).parent.parent / "golden" / "ok" / "every_key.yml").read_bytes()
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(300))
 @given(position=st.integers(0, len(GOOD)), length=st.integers(0, 40), insert=st.binary(max_size=6))
 def test_a_damaged_file_never_gives_a_traceback(position: int, length: int, insert: bytes) -> None:

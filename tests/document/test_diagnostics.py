@@ -1,43 +1,51 @@
-"""Finds the intended word for a misspelled one, and nothing for other words."""
+"""Makes and sorts diagnostics: their severity and title come from the table of codes."""
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from django_runbook.document.diagnostics import nearest, typo_of
-from django_runbook.document.foreign import FOREIGN
-from django_runbook.document.keys import EXPECTED, NODE_KEYS, NOT_YET, Kind
-from django_runbook.document.schema import MODELS
-
-KEYS = sorted({key for kind in Kind for key in (*NODE_KEYS[kind], *MODELS[kind].model_fields)})
+from django_runbook.document.codes import CODES, Severity
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose, has_errors, in_order
 
 
-@pytest.mark.parametrize(
-    ("word", "key"),
-    [
-        ("comand", "command"), ("ocmmand", "command"), ("commadn", "command"), ("commands", "command"), ("ommand", "command"),
-        ("tiemout", "timeout"), ("maxParallel", "max_parallel"), ("max-parallel", "max_parallel"), ("no-log", "no_log"),
-        ("noLog", "no_log"), ("Timeout", "timeout"), ("for-each", "for_each"), ("arg", "args"), ("tag", "tags"), ("lok", "lock"),
-        ("log", None), ("stdout", None), ("then", None), ("mode", None), ("user", None), ("run", None), ("file", None), ("x", None),
-        ("note", None), ("date", None), ("hidden", None), ("failfast", "fail_fast"), ("failure", None), ("success", None),
-        ("x" * 100_000, None), ("\ud800", None), ("", None),
-    ],
-)  # fmt: skip
-def test_a_misspelled_key_is_recognized(word: str, key: str | None) -> None:
-    assert typo_of(word, KEYS) == key
+def made(code: str, *, line: int = 1, path: str = "") -> Diagnostic:
+    return diagnose(code, message="a message", span=Span(line, 1, line, 2), path=path)
 
 
-def test_the_words_of_other_tools_are_not_our_keys() -> None:
-    assert set(KEYS) & set(FOREIGN) == {"until", "delay"}
+@pytest.mark.parametrize("code", CODES)
+def test_the_severity_and_the_title_come_from_the_table(code: str) -> None:
+    diagnostic = made(code)
+    row = CODES[code]
+    assert (diagnostic.code, diagnostic.severity, diagnostic.title) == (code, row.severity, row.title)
 
 
-def test_hints_for_foreign_words_name_existing_keys() -> None:
-    named = {word for text in FOREIGN.values() for word in text.split('"')[1::2] if word.isidentifier()}
-    ours = {*KEYS, *EXPECTED, *NOT_YET}
-    others = {"not", "10m", "90s", "nice", "ionice"}
-    assert {word for word in named if word not in ours | others} == set()
+def test_an_unknown_code_is_refused() -> None:
+    with pytest.raises(KeyError):
+        made("RB999")
 
 
-def test_long_words_are_not_compared() -> None:
-    assert nearest("x" * 1_000_000, ["x"]) is None
-    assert nearest("x", ["x" * 1_000_000, "xy"]) == "xy"
+def test_a_diagnostic_cannot_have_another_severity() -> None:
+    assert "severity" not in {field.name for field in dataclasses.fields(Diagnostic)}
+
+
+def test_the_documentation_of_a_code_is_its_section() -> None:
+    assert CODES["RB216"].documentation == "reference/diagnostics.md#rb216-wait-without-on_conflict-wait"
+
+
+def test_diagnostics_are_sorted_by_place_and_those_of_included_files_come_last() -> None:
+    first, second, included = made("RB201", line=1), made("RB106", line=2), made("RB105", path="weekly.yml")
+    assert in_order([included, second, first, second]) == [first, second, included]
+
+
+def test_an_expression_with_another_diagnostic_is_reported_once() -> None:
+    undefined, without_value = made("RB305"), made("RB320")
+    assert in_order([without_value, undefined]) == [undefined]
+    assert in_order([without_value]) == [without_value]
+
+
+def test_only_errors_keep_a_runbook_from_running() -> None:
+    warning = next(code for code, row in CODES.items() if row.severity is Severity.WARNING)
+    assert not has_errors([made(warning)])
+    assert has_errors([made(warning), made("RB101")])

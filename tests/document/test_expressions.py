@@ -191,6 +191,7 @@ def test_a_condition_must_be_true_or_false() -> None:
         evaluate_condition(expression, CONTEXT)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(300))
 @given(text=st.text(alphabet="ab1 .|()[]{}'\"+-*/%~<>=!,:$\\_", max_size=60))
 def test_random_expressions_never_give_a_traceback(text: str) -> None:

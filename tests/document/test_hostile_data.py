@@ -145,6 +145,7 @@ SLOW = settings(
 )
 
 
+@pytest.mark.slow
 @settings(SLOW, max_examples=examples(600))
 @given(text=expressions(), value=DATA, other=DATA)
 def test_an_expression_gives_plain_data_or_an_error_at_its_place(text: str, value: object, other: object) -> None:
@@ -160,6 +161,7 @@ def test_an_expression_gives_plain_data_or_an_error_at_its_place(text: str, valu
         assert is_plain(found)
 
 
+@pytest.mark.slow
 @settings(SLOW, max_examples=examples(150))
 @given(text=expressions(), value=DATA, other=DATA)
 def test_a_condition_gives_true_or_false_or_an_error(text: str, value: object, other: object) -> None:
@@ -171,6 +173,7 @@ def test_a_condition_gives_true_or_false_or_an_error(text: str, value: object, o
     assert found in {True, False} if isinstance(found, bool) else isinstance(found, ExpressionError)
 
 
+@pytest.mark.slow
 @settings(SLOW, max_examples=examples(150))
 @given(
     value=DATA,
@@ -185,6 +188,7 @@ def test_names_locks_and_questions_are_strings_or_errors(value: object, text: st
     assert isinstance(found, ExpressionError) or is_plain(found)
 
 
+@pytest.mark.slow
 @settings(SLOW, max_examples=examples(150))
 @given(value=DATA)
 def test_items_have_labels_and_digests_or_errors(value: object) -> None:
@@ -213,6 +217,7 @@ steps: [noop]
 """
 
 
+@pytest.mark.slow
 @settings(SLOW, max_examples=examples(200))
 @given(given=st.dictionaries(st.sampled_from("abcdx"), TEXTS | LARGE.filter(lambda one: isinstance(one, str))))
 def test_parameters_and_vars_are_values_or_problems(given: dict[str, str]) -> None:
@@ -226,6 +231,7 @@ def test_parameters_and_vars_are_values_or_problems(given: dict[str, str]) -> No
     assert all(len(item.message) < 5000 for item in known.diagnostics)
 
 
+@pytest.mark.slow
 @settings(SLOW, max_examples=examples(100))
 @given(values=st.dictionaries(st.sampled_from("abcdx"), DATA))
 def test_values_of_a_caller_are_values_or_problems(values: dict[str, object]) -> None:

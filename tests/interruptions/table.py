@@ -33,7 +33,7 @@ _SAID: Final = (
 )
 # Whichever finds first that the database is away: the history, a lock that is held, or one that is waited for.
 _AWAITED: Final = re.compile(
-    r"^ +waiting  .*(the database of the history|what keeps the lock|the locks in the database)", re.MULTILINE
+    r"^ +waiting  .*(the run history database|what keeps the lock|the locks in the database)", re.MULTILINE
 )
 _ENDS: Final = {
     "is in doubt": r"was interrupted and its outcome is unknown",

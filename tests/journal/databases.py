@@ -1,4 +1,4 @@
-"""Empty databases of their own for processes that a test starts, on each engine that a promise is made for."""
+"""Creates empty databases for the processes of a test, on each supported engine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VENDORS = ("sqlite", "postgresql", "mariadb")
 
 @contextmanager
 def database_on(vendor: str, directory: Path) -> Iterator[dict[str, Any]]:
-    """The settings of a database of its own."""
+    """Create a database and yield its settings."""
     if vendor == "sqlite":
         options = {"timeout": 20, "transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL;"}
         yield {"ENGINE": "django.db.backends.sqlite3", "NAME": str(directory / "own.sqlite3"), "OPTIONS": options}
@@ -39,7 +39,7 @@ def database_on(vendor: str, directory: Path) -> Iterator[dict[str, Any]]:
 
 
 def environ_of(database: Mapping[str, Any]) -> dict[str, str]:
-    """The environment of a process whose default database is this one, with the journal on."""
+    """Return the environment of a process that uses this database, with the journal enabled."""
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(str(path) for path in (ROOT / "src", ROOT, ROOT / "example_project")),
@@ -50,7 +50,7 @@ def environ_of(database: Mapping[str, Any]) -> dict[str, str]:
 
 @contextmanager
 def started(folder: Path, database: Mapping[str, Any], *words: str) -> Iterator[subprocess.Popen[str]]:
-    """A command in a process of its own, which is over when the context ends."""
+    """Start a command in a process that ends with the context."""
     process = _process(folder, database, *words, stderr=subprocess.STDOUT)
     with process:
         try:

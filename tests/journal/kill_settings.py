@@ -1,4 +1,4 @@
-"""The settings of the kill test: the journal is on, in the database that the environment names."""
+"""Configures the kill test: enables the journal in the database that the environment names."""
 
 import json
 import os
@@ -13,7 +13,7 @@ if _DATABASE["ENGINE"].endswith("mysql"):
     import tests.mariadb_settings  # noqa: F401 - the driver under Django's name for it
 
 INSTALLED_APPS = [app for app in ALL_APPS if app in {"django_runbook", "tests.testapp"}]
-# The locks that a project would have: those of the database, where it has some.
+# The locks of a typical project: those of the database if it has locks.
 _LOCK = FILE_LOCKS["LOCK"] if _DATABASE["ENGINE"].endswith("sqlite3") else "auto"
 RUNBOOK = {"JOURNAL": True, "STOP_TIMEOUT": 2, "LOCK": _LOCK}
 # Their admin is not installed.

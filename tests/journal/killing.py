@@ -1,4 +1,4 @@
-"""Kills runs with -9 at random moments, resumes them until they end, and holds what happened against what may.
+"""Kills runs with -9 at random moments, resumes them until they end, and checks their effects.
 
 ``python -m tests.journal.killing FOLDER ROUNDS SEED``: the runs are forked from this process, which has set Django up.
 """
@@ -50,15 +50,15 @@ steps:
 finally:
   - {id: clean, command: "effect clean --log ${{ params.log }}"}
 """
-# The steps whose effect is there once, whatever happened, and the effects' names.
+# Steps with exactly one effect, whatever happened, and the names of the effects.
 ONCE = ("plain", "retried", "loop_a", "loop_b", "loop_c", "inner", "left", "right", "last")
 EFFECTS = {"loop[1]": "loop_a", "loop[2]": "loop_b", "loop[3]": "loop_c"}
-# What says of itself that it may run again, and what is asked for again because its output is needed.
+# Steps that may run again, and steps that run again because their output is needed.
 AGAIN = ("made", "again", "once", "tidy", "clean")
 
 
 class Round:
-    """One runbook from its start to its end."""
+    """Runs one runbook from its start to its end."""
 
     def __init__(self, folder: Path, rng: random.Random, *, usual_seconds: float) -> None:
         self.folder = folder
@@ -85,7 +85,7 @@ class Round:
                 self.kill_count += 1
                 is_begun = True
             elif code == 75:
-                # The server of a database lock hears of a death a moment later.
+                # The server of a database lock detects a death a moment later.
                 held_count += 1
                 assert held_count < MAX_HELD, said
                 time.sleep(0.05)
@@ -101,8 +101,8 @@ class Round:
                 return
 
     def answer(self, said: str) -> dict[str, list[str]]:
-        """What a person would say who looks at the effects."""
-        # The processes of a run that was killed are gone soon after it.
+        """Return the choices that the effects justify."""
+        # The processes of a killed run end soon after it.
         time.sleep(0.1)
         answers: dict[str, list[str]] = {"rerun": [], "skip": []}
         for step_id in re.findall(r"--rerun (\S+) runs it again", said):
@@ -117,13 +117,13 @@ class Round:
         return Counter(line.removeprefix(f"{word} ") for line in lines if line.startswith(f"{word} "))
 
     def check(self) -> None:
-        """What must be true when it has ended."""
+        """Assert what must be true after the end."""
         begun, ended = self.counts("begin"), self.counts("end")
         assert {name: ended[name] for name in ONCE} == dict.fromkeys(ONCE, 1), ended
         assert ended["made"] <= 1 + self.doubts["made"], (ended, self.doubts)
         assert all(ended[name] for name in AGAIN), ended
         assert set(begun) == {*ONCE, *AGAIN}, begun
-        # Where nothing was cut off in it, nothing began twice.
+        # Without an interruption inside the group, no step began twice.
         for name in ("plain", "inner", "left", "right", "last"):
             assert begun[name] <= 1 + self.doubts[name], (name, begun, self.doubts)
         assert self.log.read_text().splitlines()[-1] == "end clean"
@@ -134,7 +134,7 @@ class Round:
         from django_runbook.models import RUNNING, Run, StepRun
         from tests.testapp.models import Mark, Row
 
-        # A run that was killed before its first step is no run to resume: a new one was started instead.
+        # A run that was killed before its first step cannot be resumed: a new run was started instead.
         (row,) = Run.objects.begun()
         assert (row.status, row.exit_code) == ("succeeded", 0), row
         assert row.attempt_count <= self.kill_count + 1, (row.attempt_count, self.kill_count)
@@ -154,7 +154,7 @@ class Round:
 
 
 def run(folder: Path, options: Mapping[str, object]) -> int:
-    """The call of the command to its exit code."""
+    """Call the command and return its exit code."""
     os.chdir(folder)
     try:
         call_command("run_runbook", "killed.yml", format="plain", **options)
@@ -167,7 +167,7 @@ def run(folder: Path, options: Mapping[str, object]) -> int:
 
 
 def fork(call: Callable[[], int], *, folder: Path, kill_after: float | None = None) -> tuple[int, str]:
-    """Call in a process of its own, which is killed after a time; returns how it ended and what it said."""
+    """Call in a new process, which is killed after a time; return its exit code and its output."""
     said = folder / "said"
     pid = os.fork()
     if not pid:
@@ -177,7 +177,7 @@ def fork(call: Callable[[], int], *, folder: Path, kill_after: float | None = No
             os.dup2(descriptor, 1)
             os.dup2(descriptor, 2)
             code = call()
-        except BaseException:  # noqa: BLE001 - whatever it is belongs into the report
+        except BaseException:  # noqa: BLE001 - the report shows any exception
             import traceback
 
             traceback.print_exc()
@@ -200,7 +200,7 @@ def fork(call: Callable[[], int], *, folder: Path, kill_after: float | None = No
 
 
 def empty() -> int:
-    """The tables as a round finds them."""
+    """Empty the tables before a round."""
     from django_runbook.models import Checkpoint, Run
     from tests.testapp.models import Mark, Row
 
@@ -216,7 +216,7 @@ def migrate() -> int:
 
 
 def main(folder: Path, round_count: int, seed: int) -> None:
-    """Do so many rounds, and print what they came to."""
+    """Run this number of rounds, and print the result."""
     django.setup()
     # Loaded before the forks, so that a run begins with its first step and not with imports.
     call_command("run_runbook", str(folder / "warm.yml"), plan=True, stdout=(folder / "warm").open("w"))
@@ -239,7 +239,7 @@ def main(folder: Path, round_count: int, seed: int) -> None:
         if not number:
             usual_seconds = time.monotonic() - started
         elif not one.kill_count:
-            # It ended before its moment came.
+            # The run ended before it was killed.
             continue
         number += 1
         kill_count += one.kill_count

@@ -1,4 +1,4 @@
-"""Stands between a process and its database, so that a test can take the database away and give it back."""
+"""Connects a process to its database, so that a test can make the database unavailable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CHUNK = 65536
 
 
 class Proxy:
-    """Passes connections on to a server, as long as it is not cut."""
+    """Forwards connections to a server until it is cut."""
 
     def __init__(self, server: tuple[str, int]) -> None:
         self._server = server
@@ -25,7 +25,7 @@ class Proxy:
         self._thread.start()
 
     def cut(self) -> None:
-        """Break all connections, and refuse new ones, as a server that restarts does."""
+        """Break all connections and refuse new ones, as a restarting server does."""
         with self._guard:
             self._is_cut = True
             self._break_all()
@@ -36,7 +36,7 @@ class Proxy:
 
     def close(self) -> None:
         self.cut()
-        # Wakes the thread that accepts.
+        # Wakes the accepting thread.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -61,10 +61,10 @@ class Proxy:
                     continue
                 server = socket.create_connection(self._server)
                 self._pairs.append((client, server))
-            threading.Thread(target=_pass_on, args=(client, server), daemon=True).start()
+            threading.Thread(target=_forward, args=(client, server), daemon=True).start()
 
 
-def _pass_on(client: socket.socket, server: socket.socket) -> None:
+def _forward(client: socket.socket, server: socket.socket) -> None:
     other = {client: server, server: client}
     with client, server, selectors.DefaultSelector() as selector:
         for one in other:
@@ -84,7 +84,7 @@ def _pass_on(client: socket.socket, server: socket.socket) -> None:
 
 @contextlib.contextmanager
 def proxied(host: str, port: int) -> Iterator[Proxy]:
-    """A proxy to this server."""
+    """Open a proxy to this server."""
     proxy = Proxy((host, port))
     try:
         yield proxy

@@ -41,7 +41,7 @@ def statuses(call: Manage, run_id: str) -> list[tuple[str, str, int]]:
     return [(step["step_id"], step["status"], step["attempt"]) for step in shown["steps"]]
 
 
-def test_a_run_whose_first_step_makes_the_tables_is_recorded(call: Manage, tmp_path: Path) -> None:
+def test_a_run_whose_first_step_creates_the_tables_is_recorded(call: Manage, tmp_path: Path) -> None:
     (tmp_path / "deploy.yml").write_text(
         "steps:\n  - {id: migrate, command: migrate --verbosity 0}\n  - {id: two, command: say ü}\n"
     )
@@ -101,9 +101,7 @@ def test_an_atomic_step_whose_transaction_is_lost_fails(
         assert {step_id: status for step_id, status, _ in statuses(call, row["id"])} == found
 
 
-def test_a_run_that_was_killed_is_shown_as_interrupted_and_goes_on_once(
-    call: Manage, database: Any, tmp_path: Path
-) -> None:
+def test_a_killed_run_is_displayed_as_interrupted_and_resumed_once(call: Manage, database: Any, tmp_path: Path) -> None:
     call("migrate", "--run-syncdb", "--verbosity", "0")
     text = "steps:\n  - {id: one, command: effect one --log log}\n  - {id: two, command: effect two --log log --until go, idempotent: true}\n"
     (tmp_path / "slow.yml").write_text(text)
@@ -118,7 +116,7 @@ def test_a_run_that_was_killed_is_shown_as_interrupted_and_goes_on_once(
         started(tmp_path, database, *command, "--resume") as one,
         started(tmp_path, database, *command, "--resume") as two,
     ):
-        # One of them is told that the other is at work, which then goes on.
+        # One of them reports that the other is running, and the other continues.
         first_of(one, two)
         (tmp_path / "go").touch()
         said = [process.communicate(timeout=PATIENCE_SECONDS)[0] for process in (one, two)]
@@ -146,7 +144,7 @@ def test_a_signal_leaves_a_run_that_can_be_resumed(call: Manage, database: Any, 
 
 
 @pytest.mark.parametrize("database", ["postgresql", "mariadb"], indirect=True)
-def test_a_connection_that_the_server_has_ended_is_made_anew(call: Manage, tmp_path: Path) -> None:
+def test_a_connection_that_the_server_ended_is_opened_again(call: Manage, tmp_path: Path) -> None:
     call("migrate", "--verbosity", "0")
     (tmp_path / "cut.yml").write_text("steps:\n  - {id: cut, command: cut_connection}\n  - {id: two, command: noop}\n")
     done = call("run_runbook", "cut.yml")
@@ -156,7 +154,7 @@ def test_a_connection_that_the_server_has_ended_is_made_anew(call: Manage, tmp_p
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_a_command_may_write_from_threads_of_its_own(call: Manage, tmp_path: Path) -> None:
+def test_a_command_may_write_from_its_own_threads(call: Manage, tmp_path: Path) -> None:
     call("migrate", "--verbosity", "0")
     (tmp_path / "threads.yml").write_text("steps: [{id: many, command: misbehave threads}]")
     done = call("run_runbook", "threads.yml")
@@ -177,11 +175,11 @@ def test_a_raw_connection_that_a_command_closes_fails_its_step_if_that_matters(c
     found = {step["step_id"]: step for step in json.loads(done.stdout.splitlines()[-1])["result"]["steps"]}
     for number, way in enumerate(ways):
         step = found[f"s{number}"]
-        # Nothing is lost where nothing is open, and the command asks for nothing more: manage.py would succeed too.
+        # Without an open transaction nothing is lost: manage.py would succeed too.
         is_harmless = way[0] == "return" and "atomic" not in way[1]
         assert step["status"] == ("succeeded" if is_harmless else "failed"), way
-        told = " ".join(((step["failure"] or {"message": ""})["message"], *step["warnings"]))
-        assert 'it closed the connection to the database "default"' in told, (way, told)
+        messages = " ".join(((step["failure"] or {"message": ""})["message"], *step["warnings"]))
+        assert 'it closed the connection to the database "default"' in messages, (way, messages)
     assert (found["last"]["status"], found["effect"]["status"]) == ("succeeded", "succeeded")
     (row,) = runs(call)
     assert row["status"] == "failed"
@@ -189,7 +187,7 @@ def test_a_raw_connection_that_a_command_closes_fails_its_step_if_that_matters(c
     assert recorded == {step_id: step["status"] for step_id, step in found.items()}
 
 
-def test_the_output_of_a_running_step_is_in_the_history(call: Manage, tmp_path: Path) -> None:
+def test_the_output_of_a_running_step_is_recorded(call: Manage, tmp_path: Path) -> None:
     call("migrate", "--verbosity", "0")
     (tmp_path / "seen.yml").write_text("steps: [{id: it, command: see_output}]")
     done = call("run_runbook", "seen.yml")

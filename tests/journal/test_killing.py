@@ -16,13 +16,13 @@ from tests.patience import scaled
 
 pytestmark = pytest.mark.slow
 
-# A hundred and more where there is time: KILL_TEST_ROUNDS=100.
+# With more time, run a hundred rounds: KILL_TEST_ROUNDS=100.
 ROUNDS = int(os.environ.get("KILL_TEST_ROUNDS", "3"))
 SEED = int(os.environ.get("KILL_TEST_SEED", "0")) or random.randrange(1, 10**6)
 
 
 @pytest.mark.parametrize("vendor", ["sqlite", "postgresql", "mariadb"])
-def test_a_run_that_is_killed_anywhere_and_resumed_does_everything_once(
+def test_a_run_killed_anywhere_and_resumed_does_everything_once(
     tmp_path: Path, vendor: str, django_db_blocker: DjangoDbBlocker
 ) -> None:
     rounds = ROUNDS if vendor == "sqlite" else max(1, ROUNDS // 3)
@@ -37,5 +37,5 @@ def test_a_run_that_is_killed_anywhere_and_resumed_does_everything_once(
             check=False,
         )
     assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["kills"] >= rounds
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["kills"] >= rounds

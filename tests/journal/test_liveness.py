@@ -22,7 +22,7 @@ def lock(tmp_path: Path) -> FileLock:
 
 
 class Own:
-    """A backend whose locks are in one folder."""
+    """Keeps its locks in one folder."""
 
     def __init__(self, directory: Path, *, identity: str = HERE) -> None:
         self.identity = identity
@@ -40,7 +40,7 @@ def process_state(run: Run, tmp_path: Path) -> ProcessState:
     return process_state_of(run, locks_by(Own(tmp_path)))
 
 
-def test_a_run_whose_lock_is_held_is_at_work(lock: FileLock, tmp_path: Path) -> None:
+def test_a_run_with_a_held_lock_is_alive(lock: FileLock, tmp_path: Path) -> None:
     lock.acquire()
     try:
         assert process_state(RUN, tmp_path) is ProcessState.ALIVE
@@ -49,7 +49,7 @@ def test_a_run_whose_lock_is_held_is_at_work(lock: FileLock, tmp_path: Path) -> 
 
 
 @pytest.mark.django_db
-def test_a_run_whose_lock_is_free_is_gone_and_shown_as_interrupted(lock: FileLock, tmp_path: Path) -> None:
+def test_a_run_with_a_free_lock_is_dead_and_displayed_as_interrupted(lock: FileLock, tmp_path: Path) -> None:
     lock.acquire()
     lock.release()
     assert process_state(RUN, tmp_path) is ProcessState.DEAD
@@ -57,7 +57,7 @@ def test_a_run_whose_lock_is_free_is_gone_and_shown_as_interrupted(lock: FileLoc
 
 
 @pytest.mark.django_db
-def test_to_ask_takes_no_lock(lock: FileLock, tmp_path: Path) -> None:
+def test_a_probe_does_not_acquire_the_lock(lock: FileLock, tmp_path: Path) -> None:
     lock.acquire()
     lock.release()
     process_state(RUN, tmp_path)
@@ -66,14 +66,14 @@ def test_to_ask_takes_no_lock(lock: FileLock, tmp_path: Path) -> None:
 
 
 @pytest.mark.django_db
-def test_a_lock_that_was_never_taken_here_says_nothing_however_often_it_is_asked(tmp_path: Path) -> None:
+def test_a_lock_that_was_never_held_on_this_host_is_unknown(tmp_path: Path) -> None:
     assert [process_state(RUN, tmp_path) for _ in range(2)] == [ProcessState.UNKNOWN] * 2
     assert displayed_status(RUN, ProcessState.UNKNOWN) == RUNNING
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.django_db
-def test_a_lock_that_is_free_under_another_backend_says_nothing(lock: FileLock, tmp_path: Path) -> None:
+def test_a_free_lock_of_another_backend_is_unknown(lock: FileLock, tmp_path: Path) -> None:
     lock.acquire()
     lock.release()
     for identity in ("another backend", ""):
@@ -86,7 +86,7 @@ def test_a_lock_that_is_free_under_another_backend_says_nothing(lock: FileLock, 
 
 
 class Refusing:
-    """A backend that cannot be used."""
+    """Refuses to make a lock."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -96,14 +96,14 @@ class Refusing:
 
 
 class Nameless(Refusing):
-    """A backend whose folder is not known either."""
+    """Refuses to name its locks."""
 
     @property
     def identity(self) -> str:
         raise self._error
 
 
-def test_a_run_that_ended_is_not_asked() -> None:
+def test_the_lock_of_an_ended_run_is_not_probed() -> None:
     for status in ("failed", "refused"):
         assert (
             process_state_of(Run(id="abc", status=status), locks_by(Nameless(AssertionError()))) is ProcessState.ENDED
@@ -112,14 +112,14 @@ def test_a_run_that_ended_is_not_asked() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("kind", [Refusing, Nameless])
-def test_locks_that_cannot_be_asked_say_nothing(kind: type[Refusing]) -> None:
+def test_a_lock_that_cannot_be_probed_is_unknown(kind: type[Refusing]) -> None:
     locks = locks_by(kind(InvalidUsage("no folder")))
     run = Run(id="abc", status=RUNNING, lock_backend=locks.identity if kind is Refusing else HERE)
     assert process_state_of(run, locks) is ProcessState.UNKNOWN
 
 
 class Basic:
-    """A lock of a project that can do only the least, and is free."""
+    """Implements the minimum of a lock, which is free."""
 
     name = ""
 
@@ -130,10 +130,10 @@ class Basic:
         return False
 
     def release(self) -> None:
-        """Has nothing to give back."""
+        """Releases nothing."""
 
 
 @pytest.mark.django_db
-def test_a_free_lock_of_a_kind_that_cannot_tell_proves_nothing() -> None:
+def test_a_free_lock_without_proof_of_death_is_unknown() -> None:
     locks = locks_by(lambda name: Basic())
     assert process_state_of(Run(id="abc", status=RUNNING, lock_backend=locks.identity), locks) is ProcessState.UNKNOWN

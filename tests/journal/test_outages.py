@@ -1,4 +1,4 @@
-"""A database that is away for a moment, a lock whose connection breaks: what the run says, records and leaves."""
+"""Tests runs whose database or lock connection is unavailable for a moment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.runner.support import wait_for
 
 pytestmark = pytest.mark.slow
 
-# Longer than what is reported.
+# Longer than the time after which waiting is reported.
 OUTAGE_SECONDS = 2.0
 
 
@@ -41,15 +41,13 @@ def database(request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: 
 
 
 def rows(tmp_path: Path, database: Any) -> tuple[dict[str, Any], list[tuple[str, int, str]]]:
-    """The row of the only run, and what its steps say."""
+    """Return the row of the only run, and the status of each step."""
     (run,) = json.loads(manage(tmp_path, database, "show_runs", "--format", "json").stdout)
     shown = json.loads(manage(tmp_path, database, "show_runs", "--run", run["id"], "--format", "json").stdout)
     return run, [(step["step_id"], step["attempt"], step["status"]) for step in shown["steps"]]
 
 
-def test_a_database_that_is_away_while_a_step_ends_and_another_begins_is_waited_for(
-    tmp_path: Path, database: Any
-) -> None:
+def test_the_run_waits_for_a_database_that_is_unavailable_between_two_steps(tmp_path: Path, database: Any) -> None:
     (tmp_path / "test.yml").write_text("""
 lock: mine
 steps:
@@ -57,8 +55,8 @@ steps:
   - {id: two, command: effect two --log log}
 """)
     with proxied(database["HOST"], int(database["PORT"])) as proxy:
-        behind = database | {"PORT": str(proxy.port)}
-        with started(tmp_path, behind, "run_runbook", "test.yml", "--format", "plain") as process:
+        proxied_database = database | {"PORT": str(proxy.port)}
+        with started(tmp_path, proxied_database, "run_runbook", "test.yml", "--format", "plain") as process:
             wait_for(tmp_path / "log", "begin one")
             proxy.cut()
             (tmp_path / "go").touch()
@@ -66,14 +64,14 @@ steps:
             proxy.restore()
             output = process.communicate(timeout=PATIENCE_SECONDS)[0]
     assert process.returncode == 0, output
-    assert output.count("the database of the history: ") == 1, output
+    assert output.count("the run history database: ") == 1, output
     assert output.count('the lock "mine" was lost and acquired again') == 1, output
     assert "journal lost" not in output
     assert rows(tmp_path, database)[1] == [("one", 1, "failed"), ("one", 2, "succeeded"), ("two", 1, "succeeded")]
 
 
 class Contender(threading.Thread):
-    """Acquires a lock as soon as nobody else has it."""
+    """Acquires a lock as soon as it is free."""
 
     def __init__(self, lock: Lock) -> None:
         super().__init__(daemon=True)
@@ -83,13 +81,13 @@ class Contender(threading.Thread):
     def run(self) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not self.has_it and time.monotonic() < deadline:
-            # Its connection may be ended like all others.
+            # The server may end this connection too.
             with contextlib.suppress(LockUnavailable):
                 self.has_it = self._lock.acquire() is None
 
 
 def end_connections(alias: str, name: str) -> None:
-    """End all connections to a database but ours, as an administrator does."""
+    """End all other connections to a database, as an administrator would."""
     with connections[alias].cursor() as cursor:
         if connections[alias].vendor == "postgresql":
             query = (
@@ -104,7 +102,7 @@ def end_connections(alias: str, name: str) -> None:
 
 @contextlib.contextmanager
 def known_here(database: Any, **more: Any) -> Iterator[str]:
-    """An alias of this process for the database of the run."""
+    """Add an alias for the database of the run to this process."""
     name = f"own_{time.monotonic_ns()}"
     connections.settings[name] = {**database, **more}
     connections.configure_settings(connections.settings)
@@ -131,7 +129,7 @@ finally: [effect clean --log log]
 """
 
 
-def test_a_lock_whose_connection_was_ended_is_acquired_again(tmp_path: Path, database: Any, alias: str) -> None:
+def test_a_lock_with_an_ended_connection_is_acquired_again(tmp_path: Path, database: Any, alias: str) -> None:
     (tmp_path / "test.yml").write_text(TEXT)
     with started(tmp_path, database, "run_runbook", "test.yml", "--format", "plain") as process:
         wait_for(tmp_path / "log", "begin two")
@@ -143,7 +141,7 @@ def test_a_lock_whose_connection_was_ended_is_acquired_again(tmp_path: Path, dat
     assert rows(tmp_path, database)[0]["status"] == "succeeded"
 
 
-def test_a_lock_that_somebody_else_has_got_ends_the_run_which_can_be_resumed(
+def test_a_lock_acquired_by_another_process_ends_the_run_which_can_be_resumed(
     tmp_path: Path, database: Any, alias: str
 ) -> None:
     (tmp_path / "test.yml").write_text(TEXT)
@@ -154,7 +152,7 @@ def test_a_lock_that_somebody_else_has_got_ends_the_run_which_can_be_resumed(
         wait_for(tmp_path / "log", "begin two")
         contender.start()
         end_connections(alias, database["NAME"])
-        # In the middle of the step: nobody lets it come to its end.
+        # The process is killed in the middle of the step.
         output = process.communicate(timeout=PATIENCE_SECONDS)[0]
     contender.join()
     assert contender.has_it
@@ -174,14 +172,14 @@ def test_a_lock_that_somebody_else_has_got_ends_the_run_which_can_be_resumed(
     assert "end three" in (tmp_path / "log").read_text()
 
 
-# As an administrator may have set them for the role of the project.
+# Limits that an administrator may have set for the role of the project.
 LIMITS = {
     "postgresql": {"options": "-c lock_timeout=50ms -c statement_timeout=100ms"},
     "mysql": {"init_command": "SET SESSION lock_wait_timeout = 1"},
 }
 
 
-def test_a_table_that_is_locked_for_longer_than_the_limits_of_the_role_is_waited_for(database: Any, alias: str) -> None:
+def test_a_write_waits_for_a_locked_table_longer_than_the_limits_of_the_role(database: Any, alias: str) -> None:
     vendor = connections[alias].vendor
     run = Run(id="0" * 32, runbook="test", name="test", file="test.yml", owner="mine", pid=1)
     run.begin(timezone.now())

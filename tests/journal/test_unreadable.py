@@ -1,4 +1,4 @@
-"""A database that cannot be reached when a command starts, or has no tables: one line says so."""
+"""Tests the error of a command whose database is unavailable or has no tables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.journal.databases import database_on
 from tests.mariadb_settings import MARIADB
 from tests.postgres_settings import POSTGRES
 
-# Nobody listens at this port.
+# No server listens on this port.
 NOWHERE = {"HOST": "127.0.0.1", "PORT": "1"}
 ALIAS = "away"
 
@@ -32,7 +32,7 @@ def settings_of(vendor: str, folder: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def journal_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[Any]:
-    """Has the history kept in a database with these settings."""
+    """Move the journal to a database with these settings."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(conf, "journal_alias", lambda: ALIAS)
     (tmp_path / "noop.yml").write_text("steps: [noop]\n")
@@ -57,7 +57,7 @@ READING = [("run_runbook", "noop.yml", "--resume"), ("show_runs",), ("mail_run_r
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-def test_a_database_that_cannot_be_reached_at_the_start_is_one_line(
+def test_an_unavailable_database_at_the_start_is_reported_in_one_line(
     journal_in: Any, tmp_path: Path, vendor: str
 ) -> None:
     journal_in(settings_of(vendor, tmp_path))
@@ -70,7 +70,7 @@ def test_a_database_that_cannot_be_reached_at_the_start_is_one_line(
         connections[ALIAS].close()
 
 
-def test_missing_tables_are_named_as_such(journal_in: Any, tmp_path: Path) -> None:
+def test_missing_tables_are_reported(journal_in: Any, tmp_path: Path) -> None:
     with database_on("sqlite", tmp_path) as settings:
         journal_in(settings)
         messages = {words[0]: error_of(*words) for words in READING}
@@ -83,7 +83,7 @@ def test_missing_tables_are_named_as_such(journal_in: Any, tmp_path: Path) -> No
     assert messages["run_runbook"].returncode == 2
 
 
-def test_a_database_that_is_away_while_tables_are_looked_for_is_waited_for(
+def test_the_check_for_tables_waits_for_an_unavailable_database(
     journal_in: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, calls = BaseDatabaseIntrospection.table_names, []

@@ -1,4 +1,4 @@
-"""Tests the thread that writes the history."""
+"""Tests the thread that executes the writes of the journal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django_runbook.journal.write_queue import ImmediateWrites, ThreadedWrites
 from tests.patience import PATIENCE_SECONDS
 
 
-def test_a_later_write_is_done_without_another_one() -> None:
+def test_a_delayed_write_is_executed_without_another_write() -> None:
     writes, is_done = ThreadedWrites(patience_seconds=60), threading.Event()
     writes.add(lambda: None)
     writes.wait()
@@ -17,7 +17,7 @@ def test_a_later_write_is_done_without_another_one() -> None:
     writes.close()
 
 
-def test_a_later_write_delays_neither_the_others_nor_the_end() -> None:
+def test_a_delayed_write_delays_neither_other_writes_nor_the_end() -> None:
     writes = ThreadedWrites(patience_seconds=60)
     done: list[str] = []
     assert writes.add_later(lambda: done.append("late"), seconds=3600)
@@ -27,7 +27,7 @@ def test_a_later_write_delays_neither_the_others_nor_the_end() -> None:
     assert done == ["now"]
 
 
-def test_without_a_thread_only_what_is_due_is_written() -> None:
+def test_without_a_thread_a_write_that_is_not_due_is_discarded() -> None:
     writes = ImmediateWrites()
     done: list[str] = []
     assert not writes.add_later(lambda: done.append("late"), seconds=1)

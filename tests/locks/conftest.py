@@ -14,7 +14,7 @@ from tests.postgres_settings import POSTGRES
 from tests.services import require_postgres
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=["file", *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES if name != "file")])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     with backend_of(request.param, tmp_path / "locks") as backend:
         yield backend

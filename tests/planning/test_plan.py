@@ -99,7 +99,7 @@ def test_an_omitted_parameter_omits_its_option() -> None:
 
 
 @pytest.mark.parametrize("value", ["'${{ params.mode }}'", "'${{ {1: 2} }}'", "{a: 1}", "[{a: 1}]"])
-def test_a_mapping_is_an_error_at_its_place(value: str) -> None:
+def test_a_mapping_is_an_error_at_its_position(value: str) -> None:
     found = plan_of(f"  - {{command: parse_typed, options: {{mode: {value}}}}}\n").diagnostics
     assert [item.span.column for item in found] == ([] if "mode }" in value else [44 + value.startswith("[")])
 

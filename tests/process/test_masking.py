@@ -60,6 +60,7 @@ def test_each_escape_is_masked_and_so_is_each_of_it_escaped_again(name: str) -> 
     assert {again: mask(escape(once)) for again, escape in ESCAPES.items()} == dict.fromkeys(ESCAPES, MASK)
 
 
+@pytest.mark.slow
 @given(
     secret=st.text(st.characters(codec="utf-8"), min_size=MIN_SECRET_LENGTH, max_size=30),
     names=st.lists(st.sampled_from(sorted(ESCAPES)), max_size=3),
@@ -140,6 +141,7 @@ def test_a_secret_is_masked_as_it_looks_without_its_control_characters() -> None
     assert mask("secret-x") == MASK
 
 
+@pytest.mark.slow
 def test_a_secret_longer_than_a_line_of_output_is_masked() -> None:
     secret = "".join(f"{number:04x}+/" for number in range(20_000))
     masked = masker([secret])(f"<{secret}> <{quote(secret[:2048])}>")

@@ -1,4 +1,4 @@
-"""Runs as the events that reporters are given."""
+"""Provides runs as the events that reporters receive."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUG = Failure(
     error_type="ValueError", message="oops", exit_code=1, traceback='T\n  File "a.py", line 3, in handle\n    x'
 )
 
-# What a group has of the failure of a step inside.
+# The failure of a group whose step failed.
 INSIDE = replace(BUG, message='step "import[3]": oops', cause='"Import[3]" (import[3])')
 
 
@@ -87,7 +87,7 @@ def finished(step_id: str, status: StepStatus = StepStatus.SUCCEEDED, **more: ob
 
 
 def progressed(step_id: str, done: int, total: int | None, *, seconds: float, failed: int = 0) -> events.StepProgress:
-    """The clock on the wall goes back all the while."""
+    """An event whose time goes back, unlike its monotonic clock."""
     return events.StepProgress(
         at=after(-seconds),
         clock_seconds=seconds,
@@ -99,7 +99,7 @@ def progressed(step_id: str, done: int, total: int | None, *, seconds: float, fa
 
 
 def ended(listed: Iterable[Event], status: RunStatus, exit_code: int = 0, *, reason: str = "") -> events.RunFinished:
-    """The end of a run of these events, with the results that they tell of."""
+    """The end of a run, with the results in these events."""
     steps = {event.result.step_id: event.result for event in listed if isinstance(event, events.StepFinished)}
     result = RunResult(
         status=status, exit_code=exit_code, steps=tuple(steps.values()), duration_seconds=2, reason=reason
@@ -111,12 +111,12 @@ def after(seconds: float) -> datetime.datetime:
     return AT + datetime.timedelta(seconds=seconds)
 
 
-def tell(reporter: Reporter, listed: Iterable[Event]) -> None:
+def send(reporter: Reporter, listed: Iterable[Event]) -> None:
     for event in listed:
         reporter(event)
 
 
-# A loop whose items run at the same time: what they write is mixed, and the third one fails.
+# A loop with concurrent items and mixed output, whose third item fails.
 LOOP = ("import",)
 CONCURRENT: list[Event] = [
     events.RunStarted(at=AT, run_id="7f", name="Nightly", file="nightly.yml", step_count=3),

@@ -1,4 +1,4 @@
-"""Lines in, what is kept of them out."""
+"""Lines in, buffered lines out."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from django_runbook.reporters.buffers import HeadTailBuffer, SpooledBuffer
         (6, ["0", "1", "... 1 line omitted ...", "3", "4", "5"]),
     ],
 )
-def test_an_excerpt_has_the_first_and_the_last_lines(count: int, kept: list[str]) -> None:
-    excerpt = HeadTailBuffer(head_count=2, tail_count=3)
+def test_a_head_tail_buffer_keeps_the_first_and_the_last_lines(count: int, kept: list[str]) -> None:
+    buffer = HeadTailBuffer(head_count=2, tail_count=3)
     for number in range(count):
-        excerpt.add(str(number))
-    assert list(excerpt.lines()) == kept
+        buffer.add(str(number))
+    assert list(buffer.lines()) == kept
 
 
-def test_a_spool_gives_all_lines_back_as_they_were_also_from_disk() -> None:
+def test_a_buffered_buffer_returns_all_lines_unchanged_even_from_disk() -> None:
     lines = ["", "\ud800 ü \x85 \x0c", " x ", *("y" * 1000 for _ in range(3000))]
-    spool = SpooledBuffer()
+    buffer = SpooledBuffer()
     for line in lines:
-        spool.add(line)
-    assert list(spool.lines()) == lines
-    spool.close()
+        buffer.add(line)
+    assert list(buffer.lines()) == lines
+    buffer.close()

@@ -15,14 +15,14 @@ from django_runbook.reporters import github
 from django_runbook.reporters.github import GitHubReporter
 from django_runbook.reporters.step_tree import Tree
 from django_runbook.results import Failure, RunResult, RunStatus, StepStatus
-from tests.reporters.scenes import AT, BUG, CONCURRENT, RUN, ended, finished, progressed, started, tell, wrote
+from tests.reporters.scenes import AT, BUG, CONCURRENT, RUN, ended, finished, progressed, send, started, wrote
 
 
 def log(listed: Iterable[Event], *, verbosity: int = 1) -> str:
     stream = io.StringIO()
     numbers = itertools.count(1)
     reporter = GitHubReporter(stream, verbosity=verbosity, new_token=lambda: f"token{next(numbers)}")
-    tell(reporter, listed)
+    send(reporter, listed)
     reporter.close()
     return stream.getvalue()
 
@@ -65,7 +65,7 @@ run 1f0d898b failed; resume with: python manage.py run_runbook daily.yml --resum
     )
 
 
-def test_github_writes_steps_that_run_at_the_same_time_one_after_the_other() -> None:
+def test_github_writes_concurrent_steps_one_after_the_other() -> None:
     assert (
         log(CONCURRENT)
         == """\
@@ -104,17 +104,17 @@ failed: 2 succeeded, 1 failed in 2.0s, exit code 1
 
 
 def commands(text: str) -> list[str]:
-    """What the runner of GitHub takes for its commands: `::name …::` at the start of a line, `##[name]` anywhere."""
+    """The workflow commands in a log: `::name …::` at the start of a line, `##[name]` anywhere."""
     found, token = [], ""
     for line in text.splitlines():
-        told = line.lstrip()
-        name = told[2:].split("::")[0].split(" ")[0] if told.startswith("::") and "::" in told[2:] else ""
+        output = line.lstrip()
+        name = output[2:].split("::")[0].split(" ")[0] if output.startswith("::") and "::" in output[2:] else ""
         if not name and "##[" in line:
             name = line.split("##[")[1].split("]")[0].split(" ")[0]
         if token:
             token = "" if name == token else token
         elif name == "stop-commands":
-            token = told.split("::")[2]
+            token = output.split("::")[2]
         elif name:
             found.append(name)
     return found
@@ -124,7 +124,7 @@ def commands(text: str) -> list[str]:
 @pytest.mark.parametrize(
     "evil", ["::set-env name=X::1", "  ::error::no", "x ##[add-path]/tmp", "::token1x::", "::endgroup::"]
 )
-def test_no_text_of_a_run_is_taken_for_a_command(evil: str, is_concurrent: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_no_text_of_a_run_is_interpreted_as_a_workflow_command(evil: str, is_concurrent: bool) -> None:  # noqa: FBT001 - a parameter of the test
     wrong = Failure(error_type=evil, message=f"{evil}\n{evil}", exit_code=1, traceback=f"{evil}\n{evil}")
     listed: list[Event] = [
         events.RunStarted(at=AT, run_id="1", name=evil, file=evil, step_count=1),
@@ -137,64 +137,64 @@ def test_no_text_of_a_run_is_taken_for_a_command(evil: str, is_concurrent: bool)
         finished("a", StepStatus.FAILED, failure=wrong, warnings=(evil,)),
         finished("b", StepStatus.NOT_RUN, reason=evil),
     ]
-    told = log([*listed, ended(listed, RunStatus.FAILED, 1, reason=evil)], verbosity=2)
-    assert commands(told) == ["group", "endgroup", "error", "warning", "error"]
+    output = log([*listed, ended(listed, RunStatus.FAILED, 1, reason=evil)], verbosity=2)
+    assert commands(output) == ["group", "endgroup", "error", "warning", "error"]
 
 
-def test_each_group_has_a_token_of_its_own_that_nobody_can_guess() -> None:
+def test_each_group_has_its_own_random_token() -> None:
     stream = io.StringIO()
     reporter = reporters.build("github", stream=stream)
-    tell(reporter, RUN)
+    send(reporter, RUN)
     tokens = [line.split("::")[2] for line in stream.getvalue().splitlines() if line.startswith("::stop-commands::")]
     assert len(set(tokens)) == 3
     assert {len(token) for token in tokens} == {64}
 
 
-def test_github_escapes_what_would_end_a_command_or_a_property() -> None:
+def test_github_escapes_characters_that_would_end_a_command_or_a_property() -> None:
     wrong = Failure(error_type="CommandError", message="100%,\r\nat 3:4", exit_code=1)
     step = finished("a", StepStatus.FAILED, failure=wrong, file="dir,a/b:c%.yml", line=3)
-    told = log([step, ended([step], RunStatus.FAILED, 1)])
-    assert "::error file=dir%2Ca/b%3Ac%25.yml,line=3,title=A (a)%3A failed::100%25,%0Aat 3:4\n" in told
+    output = log([step, ended([step], RunStatus.FAILED, 1)])
+    assert "::error file=dir%2Ca/b%3Ac%25.yml,line=3,title=A (a)%3A failed::100%25,%0Aat 3:4\n" in output
 
 
-def test_a_failure_in_a_group_that_may_fail_is_a_warning() -> None:
+def test_a_failure_in_an_ignored_group_is_a_warning() -> None:
     listed = [
         finished("a", StepStatus.FAILED, failure=BUG, group_ids=("g",)),
         finished("g", StepStatus.FAILED, failure=BUG, ignored=True, is_group=True),
     ]
-    told = log([*listed, ended(listed, RunStatus.WARNING)])
-    assert "::error" not in told
-    assert told.count("::warning title=A (a)%3A failed but ignored::") == told.count("::warning") == 1
+    output = log([*listed, ended(listed, RunStatus.WARNING)])
+    assert "::error" not in output
+    assert output.count("::warning title=A (a)%3A failed but ignored::") == output.count("::warning") == 1
 
 
-def test_a_group_that_failed_by_its_own_is_told_although_a_failure_in_it_was_ignored() -> None:
+def test_a_group_that_failed_itself_is_reported_although_a_failure_in_it_was_ignored() -> None:
     listed = [
         finished("a", StepStatus.FAILED, failure=BUG, ignored=True, group_ids=("out", "g")),
         finished("g", StepStatus.TIMED_OUT, failure=BUG, is_group=True, group_ids=("out",)),
         finished("out", StepStatus.TIMED_OUT, failure=BUG, is_group=True),
     ]
-    told = log([*listed, ended(listed, RunStatus.FAILED, 124)])
-    assert "::error title=G (g)%3A timed out::" in told
-    assert "title=Out" not in told
+    output = log([*listed, ended(listed, RunStatus.FAILED, 124)])
+    assert "::error title=G (g)%3A timed out::" in output
+    assert "title=Out" not in output
 
 
-def test_a_run_that_was_refused_is_an_error() -> None:
+def test_a_refused_run_is_an_error() -> None:
     refused = RunResult(status=RunStatus.FAILED, exit_code=75, reason='the lock "daily" is held by X')
-    told = log([RUN[0], events.RunFinished(at=AT, result=refused)])
-    assert '::error title=Daily%3A nothing was run::the lock "daily" is held by X\n' in told
+    output = log([RUN[0], events.RunFinished(at=AT, result=refused)])
+    assert '::error title=Daily%3A nothing was run::the lock "daily" is held by X\n' in output
 
 
-def test_github_shows_what_there_is_when_the_run_breaks_off() -> None:
-    told = log([*CONCURRENT[:11], finished("x", StepStatus.FAILED, failure=BUG)])
-    assert "::group::Import[3] (import[3]) (aborted)\n::stop-commands::token3\n$ import --n=3\nfirst of 3\n" in told
-    assert told.count("::group::") == told.count("::endgroup::") == 3
-    assert told.count("::error title=X (x)") == 1
+def test_github_shows_partial_output_if_the_run_is_aborted() -> None:
+    output = log([*CONCURRENT[:11], finished("x", StepStatus.FAILED, failure=BUG)])
+    assert "::group::Import[3] (import[3]) (aborted)\n::stop-commands::token3\n$ import --n=3\nfirst of 3\n" in output
+    assert output.count("::group::") == output.count("::endgroup::") == 3
+    assert output.count("::error title=X (x)") == 1
 
 
-def test_github_says_how_far_a_step_came_and_keeps_to_the_encoding_of_its_stream() -> None:
+def test_github_shows_the_progress_of_a_step_in_the_encoding_of_its_stream() -> None:
     raw = io.BytesIO()
     reporter = GitHubReporter(io.TextIOWrapper(raw, encoding="ascii"), new_token=lambda: "t")
-    tell(
+    send(
         reporter,
         [
             started("a"),
@@ -207,7 +207,7 @@ def test_github_says_how_far_a_step_came_and_keeps_to_the_encoding_of_its_stream
     assert b"\\xfc\nprogress: 9,000 of 9,000 (100%), 1,000/s\n::t::\n" in raw.getvalue()
 
 
-def test_the_summary_is_a_table_that_no_name_breaks(tmp_path: Path) -> None:
+def test_no_name_breaks_the_table_of_the_summary(tmp_path: Path) -> None:
     path = tmp_path / "summary.md"
     path.write_text("before\n")
     listed: list[Event] = [
@@ -218,7 +218,7 @@ def test_the_summary_is_a_table_that_no_name_breaks(tmp_path: Path) -> None:
         finished("late", StepStatus.NOT_RUN, reason="*why*"),
     ]
     reporter = GitHubReporter(io.StringIO(), summary=path)
-    tell(reporter, [RUN[0], *listed, ended(listed, RunStatus.WARNING)])
+    send(reporter, [RUN[0], *listed, ended(listed, RunStatus.WARNING)])
     assert path.read_text() == (
         "before\n"
         "### Daily: warning\n"
@@ -235,7 +235,7 @@ def test_the_summary_is_a_table_that_no_name_breaks(tmp_path: Path) -> None:
     )
 
 
-def test_a_long_summary_stays_below_what_github_takes_and_keeps_what_failed() -> None:
+def test_a_long_summary_stays_below_the_limit_and_keeps_failures() -> None:
     listed = [finished(f"s{n}", name="<" * 400) for n in range(2000)]
     result = ended([*listed, finished("bad", StepStatus.FAILED, failure=BUG)], RunStatus.FAILED).result
     text = github.summary("Long", result, Tree())
@@ -258,9 +258,9 @@ def test_annotations_name_files_from_the_root_of_the_repository() -> None:
     assert place("a.yml", workspace="") == "a.yml"
 
 
-def test_the_place_of_the_summary_is_told_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_path_of_the_summary_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     reporter = reporters.build("github", stream=io.StringIO())
-    tell(reporter, CONCURRENT)
+    send(reporter, CONCURRENT)
     reporter.close()
     assert (tmp_path / "summary.md").read_text().startswith("### Nightly: failed\n")

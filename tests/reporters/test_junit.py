@@ -12,12 +12,12 @@ from django_runbook import events
 from django_runbook.events import Event
 from django_runbook.reporters import junit
 from django_runbook.results import Role, RunResult, RunStatus, StepStatus
-from tests.reporters.scenes import AT, BUG, CONCURRENT, RUN, WRONG, ended, finished, started, tell, wrote
+from tests.reporters.scenes import AT, BUG, CONCURRENT, RUN, WRONG, ended, finished, send, started, wrote
 
 
 def written(path: Path, listed: Iterable[Event]) -> ElementTree.Element:
     reporter = junit.build(path)
-    tell(reporter, listed)
+    send(reporter, listed)
     reporter.close()
     return ElementTree.parse(path).getroot()
 
@@ -30,7 +30,7 @@ def cases(root: ElementTree.Element) -> dict[str, list[str]]:
     }
 
 
-def test_junit_is_what_jenkins_and_gitlab_read(tmp_path: Path) -> None:
+def test_junit_has_the_form_that_jenkins_and_gitlab_read(tmp_path: Path) -> None:
     path = tmp_path / "reports" / "junit.xml"
     written(path, CONCURRENT)
     assert (
@@ -98,14 +98,14 @@ def test_each_status_has_its_element(tmp_path: Path) -> None:
     assert [element.text for element in root.iter("skipped")] == ["when: no", '"bad" failed']
 
 
-def test_a_tolerated_failure_is_no_failure_and_can_be_seen(tmp_path: Path) -> None:
+def test_an_ignored_failure_is_a_passed_case_with_a_note(tmp_path: Path) -> None:
     root = written(tmp_path / "j.xml", RUN)
     assert cases(root)["Daily.group: Flaky"] == ["system-out"]
     text = root.findtext(".//testcase[@name='Flaky']/system-out")
     assert text == 'failed but ignored: ValueError: oops\nFile "a.py", line 3, in handle'
 
 
-def test_a_failure_in_a_group_that_may_fail_is_no_failure(tmp_path: Path) -> None:
+def test_a_failure_in_an_ignored_group_is_a_passed_case(tmp_path: Path) -> None:
     listed = [
         RUN[0],
         finished("a", StepStatus.FAILED, failure=BUG, group_ids=("g",)),
@@ -116,7 +116,7 @@ def test_a_failure_in_a_group_that_may_fail_is_no_failure(tmp_path: Path) -> Non
     }
 
 
-def test_a_group_that_failed_by_its_own_is_a_case(tmp_path: Path) -> None:
+def test_a_group_that_failed_itself_is_a_case(tmp_path: Path) -> None:
     listed = [
         RUN[0],
         finished("a", StepStatus.NOT_RUN, group_ids=("g",)),
@@ -126,14 +126,14 @@ def test_a_group_that_failed_by_its_own_is_a_case(tmp_path: Path) -> None:
     assert cases(root) == {"Daily.g: A": ["skipped"], "Daily: G": ["failure"]}
 
 
-def test_a_run_that_was_refused_is_an_error_that_says_why(tmp_path: Path) -> None:
+def test_a_refused_run_is_an_error_with_its_reason(tmp_path: Path) -> None:
     refused = RunResult(status=RunStatus.FAILED, exit_code=75, reason="the lock is held by X")
     root = written(tmp_path / "j.xml", [RUN[0], events.RunFinished(at=AT, result=refused)])
     assert cases(root) == {"Daily: Daily": ["error"]}
     assert root.findtext(".//error") == "the lock is held by X"
 
 
-def test_a_run_that_broke_off_is_written_with_what_is_known(tmp_path: Path) -> None:
+def test_an_aborted_run_is_written_with_its_known_results(tmp_path: Path) -> None:
     root = written(tmp_path / "j.xml", [*RUN[:4], started("two"), wrote("two", "half")])
     assert cases(root) == {
         "Daily: One": ["system-out"],
@@ -143,12 +143,12 @@ def test_a_run_that_broke_off_is_written_with_what_is_known(tmp_path: Path) -> N
     assert root.findtext(".//testcase[@name='Two']/error") == "Aborted: the run was aborted while the step was running"
 
 
-def test_nothing_is_written_where_no_run_began(tmp_path: Path) -> None:
+def test_nothing_is_written_if_no_run_started(tmp_path: Path) -> None:
     junit.build(tmp_path / "j.xml").close()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_cases_of_one_name_are_told_apart_by_their_ids(tmp_path: Path) -> None:
+def test_cases_with_the_same_name_are_distinguished_by_their_ids(tmp_path: Path) -> None:
     listed = [
         RUN[0],
         finished("a", name="Load"),
@@ -181,7 +181,7 @@ def test_no_character_of_a_run_breaks_the_file(tmp_path: Path) -> None:
     assert root.findtext(".//system-out") == f"warning: {legal}\n{legal}"
 
 
-def test_the_output_of_a_case_has_an_end(tmp_path: Path) -> None:
+def test_the_output_of_a_case_is_limited(tmp_path: Path) -> None:
     lines = [wrote("a", f"{n} " + "x" * 5000) for n in range(5000)]
     listed = [RUN[0], started("a"), *lines, finished("a")]
     root = written(tmp_path / "j.xml", [*listed, ended(listed, RunStatus.SUCCEEDED)])
@@ -191,7 +191,7 @@ def test_the_output_of_a_case_has_an_end(tmp_path: Path) -> None:
     assert "\n... 4,800 lines omitted ...\n4850 xxx" in text
 
 
-def test_all_outputs_together_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_total_output_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(junit, "_MAX_OUTPUT", 10)
     steps = [event for n in "abc" for event in (started(n), wrote(n, "12345"), finished(n))]
     listed = [RUN[0], *steps, started("d"), finished("d")]
@@ -202,7 +202,7 @@ def test_all_outputs_together_have_an_end(tmp_path: Path, monkeypatch: pytest.Mo
     assert cases(root)["Daily: D"] == []
 
 
-def test_an_old_file_stays_whole_where_the_new_one_cannot_be_written(
+def test_an_existing_file_is_kept_if_the_new_one_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "j.xml"

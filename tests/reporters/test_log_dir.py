@@ -14,7 +14,7 @@ from django_runbook.reporters import log_dir
 from django_runbook.reporters.fan_out import FanOut
 from django_runbook.reporters.plain import PlainReporter
 from django_runbook.results import RunStatus, StepStatus
-from tests.reporters.scenes import ADVICE, AT, BUG, CONCURRENT, RUN, ended, finished, started, tell, wrote
+from tests.reporters.scenes import ADVICE, AT, BUG, CONCURRENT, RUN, ended, finished, send, started, wrote
 
 FOLDER = "20130131T060000Z-7f"
 START = "=== 2013-01-31T06:00:00.000Z "
@@ -24,9 +24,9 @@ def files(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text() for path in sorted(folder.rglob("*.log"))}
 
 
-def test_each_command_has_a_file_with_all_that_it_wrote(tmp_path: Path) -> None:
+def test_each_command_has_a_file_with_its_complete_output(tmp_path: Path) -> None:
     reporter = log_dir.build(tmp_path / "logs")
-    tell(reporter, CONCURRENT)
+    send(reporter, CONCURRENT)
     reporter.close()
     assert files(tmp_path / "logs") == {
         f"{FOLDER}/001-import-1.log": (
@@ -39,32 +39,32 @@ def test_each_command_has_a_file_with_all_that_it_wrote(tmp_path: Path) -> None:
     }
 
 
-def test_lines_are_there_at_once_in_the_order_of_both_streams(tmp_path: Path) -> None:
+def test_lines_of_both_streams_are_written_immediately_and_in_order(tmp_path: Path) -> None:
     reporter = log_dir.build(tmp_path)
-    tell(reporter, [CONCURRENT[0], started("a"), wrote("a", "out"), wrote("a", "err ü", "stderr"), wrote("a", "out")])
+    send(reporter, [CONCURRENT[0], started("a"), wrote("a", "out"), wrote("a", "err ü", "stderr"), wrote("a", "out")])
     assert files(tmp_path) == {f"{FOLDER}/001-a.log": f"{START}a\nout\nerr ü\nout\n"}
     reporter.close()
     assert files(tmp_path)[f"{FOLDER}/001-a.log"].endswith("out\n=== interrupted\n")
 
 
-def test_attempts_are_told_apart(tmp_path: Path) -> None:
+def test_attempts_are_separated(tmp_path: Path) -> None:
     retry = events.AttemptFailed(at=AT, step_id="a", attempt=1, attempt_count=2, delay_seconds=2, failure=BUG)
     reporter = log_dir.build(tmp_path)
-    tell(reporter, [CONCURRENT[0], started("a"), wrote("a", "one"), retry, wrote("a", "two"), finished("a")])
+    send(reporter, [CONCURRENT[0], started("a"), wrote("a", "one"), retry, wrote("a", "two"), finished("a")])
     assert files(tmp_path)[f"{FOLDER}/001-a.log"] == (
         f"{START}a\none\n{START}attempt 1 of 2 failed: ValueError: oops; next in 2.0s\ntwo\n{START}succeeded in 1.2s\n"
     )
 
 
-def test_a_step_that_begins_again_with_its_group_goes_on_in_its_file(tmp_path: Path) -> None:
+def test_a_step_of_a_retried_group_appends_to_its_file(tmp_path: Path) -> None:
     once = [started("a"), wrote("a", "line"), finished("a", StepStatus.FAILED)]
     reporter = log_dir.build(tmp_path)
-    tell(reporter, [CONCURRENT[0], *once, started("b"), finished("b"), *once])
+    send(reporter, [CONCURRENT[0], *once, started("b"), finished("b"), *once])
     assert list(files(tmp_path)) == [f"{FOLDER}/001-a.log", f"{FOLDER}/002-b.log"]
     assert files(tmp_path)[f"{FOLDER}/001-a.log"].count("line\n") == 2
 
 
-def test_no_id_leads_out_of_the_folder_or_to_the_file_of_another_step(tmp_path: Path) -> None:
+def test_no_id_escapes_the_directory_or_reaches_the_file_of_another_step(tmp_path: Path) -> None:
     ids = [
         "../../evil",
         "/etc/evil",
@@ -78,7 +78,7 @@ def test_no_id_leads_out_of_the_folder_or_to_the_file_of_another_step(tmp_path: 
     ]
     reporter = log_dir.build(tmp_path / "logs")
     start = events.RunStarted(at=AT, run_id="../../7f", name="n", file="f", step_count=1)
-    tell(reporter, [start, *(event for step_id in ids for event in (started(step_id, argv=("x",)), finished(step_id)))])
+    send(reporter, [start, *(event for step_id in ids for event in (started(step_id, argv=("x",)), finished(step_id)))])
     assert list(files(tmp_path)) == [
         f"logs/{FOLDER}/{name}.log"
         for name in (
@@ -95,11 +95,11 @@ def test_no_id_leads_out_of_the_folder_or_to_the_file_of_another_step(tmp_path: 
     ]
 
 
-def test_only_its_user_can_read_it(tmp_path: Path) -> None:
+def test_only_the_user_of_the_run_can_read_the_files(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         reporter = log_dir.build(tmp_path / "logs")
-        tell(reporter, CONCURRENT)
+        send(reporter, CONCURRENT)
         reporter.close()
     finally:
         os.umask(before)
@@ -107,18 +107,18 @@ def test_only_its_user_can_read_it(tmp_path: Path) -> None:
     assert modes == {0o700, 0o600}
 
 
-def test_the_folder_of_another_run_is_never_written_to(tmp_path: Path) -> None:
+def test_an_existing_directory_is_never_used_for_a_run(tmp_path: Path) -> None:
     (tmp_path / FOLDER).symlink_to(tmp_path)
     with pytest.raises(FileExistsError):
         log_dir.build(tmp_path)(CONCURRENT[0])
 
 
-def test_a_directory_that_cannot_be_made_is_a_warning_of_the_run(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_a_warning_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     errors, good = io.StringIO(), io.StringIO()
     reporter = log_dir.build(tmp_path / "file" / "logs")
     fan_out = FanOut([PlainReporter(good)], files={"--log-dir": reporter}, errors=errors)
-    tell(fan_out, RUN)
+    send(fan_out, RUN)
     (warning,) = fan_out.write_files(ended(RUN, RunStatus.FAILED))
     fan_out.close()
     assert warning.startswith("--log-dir could not be written: NotADirectoryError: ")
@@ -131,11 +131,11 @@ def test_a_full_disk_is_a_warning_of_the_run_and_every_file_is_closed(tmp_path: 
     errors, good = io.StringIO(), io.StringIO()
     reporter = log_dir.build(tmp_path)
     fan_out = FanOut([PlainReporter(good)], files={"--log-dir": reporter}, errors=errors)
-    tell(fan_out, CONCURRENT[:4])
+    send(fan_out, CONCURRENT[:4])
     opened = dict(reporter._files)
     full = Path("/dev/full").open("w", buffering=1)  # noqa: SIM115 - the reporter closes it
     reporter._files["import[1]"] = opened["full"] = full
-    tell(fan_out, CONCURRENT[4:])
+    send(fan_out, CONCURRENT[4:])
     warnings = fan_out.write_files(ended(RUN, RunStatus.FAILED))
     fan_out.close()
     opened["import[1]"].close()

@@ -28,7 +28,7 @@ IDS = {"step_id", "group_ids", "status", "role"}
 
 
 def filled(kind: type, **values: Any) -> Any:
-    """Return an instance with the nasty text in each field for a text, but for ids, which the runner makes."""
+    """Return an instance with the nasty text in each string field except IDs, which the runner generates."""
     hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
         hint = str(hints[field.name])
@@ -70,7 +70,7 @@ def scene() -> Iterator[events.Event]:
     yield events.RunFinished(at=AT, result=run)
 
 
-def tell(reporter: Any, *, is_file: bool = False) -> None:
+def send(reporter: Any, *, is_file: bool = False) -> None:
     errors = io.StringIO()
     files = {"--file": reporter} if is_file else {}
     emit = FanOut([] if is_file else [reporter], files=files, errors=errors, mask=masker([SECRET]))
@@ -90,7 +90,7 @@ def check(text: str) -> None:
 
 
 def obeyed(text: str) -> Iterator[str]:
-    """Yield the lines in which GitHub looks for commands."""
+    """Yield the lines that GitHub searches for commands."""
     end = ""
     for line in text.splitlines():
         if not end:
@@ -108,30 +108,30 @@ def test_the_scene_has_each_kind_of_event() -> None:
 
 @pytest.mark.parametrize("verbosity", [0, 1, 2])
 @pytest.mark.parametrize("name", [name for name in reporters.REPORTERS if name != "jsonl"])
-def test_no_reporter_shows_what_is_hidden(
+def test_no_reporter_shows_hidden_characters(
     name: str, verbosity: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     stream = io.StringIO()
-    tell(reporters.build(name, stream=stream, verbosity=verbosity))
+    send(reporters.build(name, stream=stream, verbosity=verbosity))
     check(stream.getvalue())
     if name == "github":
         check((tmp_path / "summary.md").read_text())
         assert not any(line.startswith("::error::o") for line in obeyed(stream.getvalue()))
 
 
-def test_json_lines_hold_nothing_hidden() -> None:
+def test_json_lines_contain_no_hidden_characters() -> None:
     stream = io.StringIO()
-    tell(reporters.build("jsonl", stream=stream))
+    send(reporters.build("jsonl", stream=stream))
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert len(lines) == len(list(scene()))
     check(json.dumps(lines, ensure_ascii=False))
 
 
 @pytest.mark.parametrize("name", reporters.FILES)
-def test_no_file_holds_what_is_hidden(name: str, tmp_path: Path) -> None:
+def test_no_file_contains_hidden_characters(name: str, tmp_path: Path) -> None:
     path = tmp_path / "report"
-    tell(reporters.build_file(name, str(path)), is_file=True)
+    send(reporters.build_file(name, str(path)), is_file=True)
     written = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
     assert written
     for one in written:
@@ -140,7 +140,7 @@ def test_no_file_holds_what_is_hidden(name: str, tmp_path: Path) -> None:
         assert ElementTree.parse(path).getroot().tag == "testsuites"
 
 
-def test_cleaning_knows_each_character_that_is_hidden() -> None:
+def test_cleaning_recognizes_each_hidden_character() -> None:
     every = [chr(number) for number in range(sys.maxunicode + 1)]
     removed = {one for one in every if not cleaning.cleaned(one)}
     hidden = {one for one in every if unicodedata.category(one) in {"Cc", "Cf", "Zl", "Zp"}} - {"\t", "\n"}
@@ -154,7 +154,7 @@ def test_a_text_in_one_line_keeps_its_words_apart() -> None:
     assert cleaning.cleaned_line("one\r\ntwo\u2028three\x85four\tfive") == "one two three four\tfive"
 
 
-def test_what_is_clean_stays_the_same_object() -> None:
+def test_a_clean_value_stays_the_same_object() -> None:
     event = next(scene())
     clean = cleaning.cleaned_values(event)
     assert clean != event

@@ -1,4 +1,4 @@
-"""Progress in, words on it out."""
+"""Progress in, pace out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django_runbook.reporters.pace import Pace
 from tests.reporters.scenes import progressed
 
 
-def test_the_pace_is_that_of_the_last_half_a_minute() -> None:
+def test_the_pace_covers_the_last_30_seconds() -> None:
     pace = Pace()
     assert pace.text() == ""
     for second in range(0, 100, 10):
@@ -17,7 +17,7 @@ def test_the_pace_is_that_of_the_last_half_a_minute() -> None:
     assert pace.text() == "690 of 2,000 (34%), 10/s, 2m11s left"
 
 
-def test_what_is_over_its_total_or_goes_back_is_told_as_it_is() -> None:
+def test_progress_beyond_the_total_or_backwards_is_shown_unchanged() -> None:
     pace = Pace()
     pace.add(progressed("a", 12, 10, seconds=0))
     assert pace.text() == "12 of 10"

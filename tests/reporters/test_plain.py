@@ -12,17 +12,17 @@ from django_runbook import events
 from django_runbook.events import Event
 from django_runbook.reporters.plain import PlainReporter
 from django_runbook.results import RunResult, RunStatus, StepStatus
-from tests.reporters.scenes import AT, BUG, CONCURRENT, RUN, ended, finished, progressed, started, tell, wrote
+from tests.reporters.scenes import AT, BUG, CONCURRENT, RUN, ended, finished, progressed, send, started, wrote
 
 
 def plain(listed: Iterable[Event], *, verbosity: int = 1) -> str:
     stream = io.StringIO()
     reporter = PlainReporter(stream, verbosity=verbosity)
-    tell(reporter, listed)
+    send(reporter, listed)
     return stream.getvalue()
 
 
-def test_plain_is_what_a_person_reads_in_a_mail() -> None:
+def test_plain_is_readable_in_a_mail() -> None:
     assert (
         plain(RUN)
         == """\
@@ -45,10 +45,10 @@ run 1f0d898b failed; resume with: python manage.py run_runbook daily.yml --resum
     )
 
 
-def test_plain_at_verbosity_0_tells_problems_only() -> None:
-    told = plain(RUN, verbosity=0)
-    assert "One" not in told
-    assert "FAILED   Two" in told
+def test_plain_at_verbosity_0_shows_only_problems() -> None:
+    output = plain(RUN, verbosity=0)
+    assert "One" not in output
+    assert "FAILED   Two" in output
     assert (
         plain(
             [RUN[0], RUN[3], events.RunFinished(at=AT, result=RunResult(status=RunStatus.SUCCEEDED, exit_code=0))],
@@ -58,29 +58,29 @@ def test_plain_at_verbosity_0_tells_problems_only() -> None:
     )
 
 
-def test_plain_at_verbosity_2_tells_everything_as_it_comes() -> None:
-    told = plain(RUN, verbosity=2)
-    assert "    | quiet please\n" in told
-    assert "  run      fail --code=3\n" in told
-    assert "    Traceback\n" in told
+def test_plain_at_verbosity_2_shows_everything_immediately() -> None:
+    output = plain(RUN, verbosity=2)
+    assert "    | quiet please\n" in output
+    assert "  run      fail --code=3\n" in output
+    assert "    Traceback\n" in output
 
 
 def test_plain_keeps_head_and_tail_of_long_output() -> None:
     lines = [events.StepOutputWritten(at=AT, step_id="two", stream="stdout", line=f"line {n}") for n in range(1000)]
-    told = plain([RUN[8], *lines, RUN[11]])
-    assert "| line 19\n    | ... 940 lines omitted ...\n    | line 960\n" in told
-    assert told.count("\n") < 80
+    output = plain([RUN[8], *lines, RUN[11]])
+    assert "| line 19\n    | ... 940 lines omitted ...\n    | line 960\n" in output
+    assert output.count("\n") < 80
 
 
-def test_plain_never_breaks_on_the_encoding_of_its_stream() -> None:
+def test_plain_never_fails_on_the_encoding_of_its_stream() -> None:
     raw = io.BytesIO()
     reporter = PlainReporter(io.TextIOWrapper(raw, encoding="ascii"))
-    tell(reporter, RUN)
+    send(reporter, RUN)
     reporter.close()
     assert b"\\xfc" in raw.getvalue()
 
 
-def test_plain_never_mixes_the_output_of_steps_that_run_at_the_same_time() -> None:
+def test_plain_never_mixes_the_output_of_concurrent_steps() -> None:
     assert (
         plain(CONCURRENT, verbosity=2)
         == """\
@@ -108,17 +108,17 @@ failed: 2 succeeded, 1 failed in 2.0s, exit code 1
     )
 
 
-def test_plain_shows_the_output_of_the_item_that_failed_alone() -> None:
-    told = plain(CONCURRENT)
+def test_plain_shows_only_the_output_of_the_failed_item() -> None:
+    output = plain(CONCURRENT)
     assert (
         "  ! FAILED   Import[3] (import[3], 1.2s): ValueError: oops\n    | first of 3\n    | second of 3\n    File"
-        in told
+        in output
     )
-    assert "of 1\n" not in told
-    assert "of 2\n" not in told
+    assert "of 1\n" not in output
+    assert "of 2\n" not in output
 
 
-def test_plain_says_which_output_is_of_which_attempt() -> None:
+def test_plain_separates_the_output_of_attempts() -> None:
     retry = events.AttemptFailed(at=AT, step_id="two", attempt=1, attempt_count=2, delay_seconds=1, failure=BUG)
     listed = [
         started("two"),
@@ -131,13 +131,13 @@ def test_plain_says_which_output_is_of_which_attempt() -> None:
     assert "attempt 2 ..." not in plain([*listed[:3], listed[-1]])
 
 
-def test_plain_forgets_the_output_of_a_step_that_begins_again_with_its_group() -> None:
+def test_plain_discards_the_earlier_output_of_a_step_in_a_retried_group() -> None:
     failed = finished("two", StepStatus.FAILED, failure=BUG)
-    told = plain([started("two"), wrote("two", "first time"), failed, started("two"), wrote("two", "second"), failed])
-    assert told.count("first time") == told.count("second") == 1
+    output = plain([started("two"), wrote("two", "first time"), failed, started("two"), wrote("two", "second"), failed])
+    assert output.count("first time") == output.count("second") == 1
 
 
-def test_plain_says_whose_lock_is_waited_for_and_why_nothing_was_run() -> None:
+def test_plain_reports_the_awaited_lock_and_why_nothing_was_run() -> None:
     holder = "nightly, process 12 on db1, since 2013-01-31T06:00:00+01:00"
     waited = [
         events.LockAwaited(at=AT, step_id="", name="nightly", holder=holder),
@@ -155,7 +155,7 @@ failed: {reason}; nothing to do in 0.0s, exit code 75
     )
 
 
-def test_plain_tells_of_progress_every_ten_seconds_at_most() -> None:
+def test_plain_reports_progress_at_most_every_ten_seconds() -> None:
     listed = [progressed("fill", 100 * second, 4000, seconds=second / 2, failed=second // 20) for second in range(60)]
     assert (
         plain([started("fill"), *listed, finished("fill")])
@@ -167,17 +167,17 @@ def test_plain_tells_of_progress_every_ten_seconds_at_most() -> None:
     )
 
 
-def test_progress_of_unknown_length_and_of_a_step_that_was_resumed_has_the_speed_of_now() -> None:
+def test_progress_without_a_total_and_of_a_resumed_step_has_the_current_pace() -> None:
     listed = [progressed("fill", 1_000_000 + second, None, seconds=second) for second in range(0, 61, 5)]
-    told = plain([started("fill"), *listed])
-    assert "  progress fill: 1,000,060, 1.0/s\n" in told
+    output = plain([started("fill"), *listed])
+    assert "  progress fill: 1,000,060, 1.0/s\n" in output
 
 
 @pytest.mark.parametrize("verbosity", [1, 2])
-def test_plain_shows_what_there_is_when_the_run_breaks_off(verbosity: int) -> None:
+def test_plain_shows_partial_output_if_the_run_is_aborted(verbosity: int) -> None:
     stream = io.StringIO()
     reporter = PlainReporter(stream, verbosity=verbosity)
-    tell(reporter, CONCURRENT[:11])
+    send(reporter, CONCURRENT[:11])
     reporter.close()
     reporter.close()
     assert stream.getvalue().endswith(
@@ -187,13 +187,13 @@ def test_plain_shows_what_there_is_when_the_run_breaks_off(verbosity: int) -> No
     )
 
 
-def test_plain_at_verbosity_0_tells_that_a_run_ended_with_a_warning() -> None:
+def test_plain_at_verbosity_0_reports_a_run_with_a_warning() -> None:
     assert plain([ended([], RunStatus.WARNING)], verbosity=0) == "warning: nothing to do in 2.0s\n"
     assert plain([ended([], RunStatus.SUCCEEDED)], verbosity=0) == ""
 
 
-def test_plain_shows_each_group_that_runs_beside_others_as_a_whole() -> None:
-    """Children of two groups that end in turn stand below their own group, and each error once."""
+def test_plain_shows_each_concurrent_group_in_one_piece() -> None:
+    """Interleaved steps of two groups are below their own group, with each error once."""
     top, left, right = ("parallel",), ("parallel", "left"), ("parallel", "right")
     inner = (*right, "inner")
     inside = replace(BUG, message='step "r2": oops', cause='"R2" (r2)')
@@ -232,13 +232,13 @@ def test_plain_shows_each_group_that_runs_beside_others_as_a_whole() -> None:
     )
     cut = io.StringIO()
     reporter = PlainReporter(cut)
-    tell(reporter, listed[:8])
+    send(reporter, listed[:8])
     reporter.close()
-    # What a run that breaks off had written is shown too.
+    # An aborted run shows its output too.
     assert "ok       R1 (r1, 1.2s)" in cut.getvalue()
 
 
-def test_plain_shows_what_the_commands_of_a_dry_run_print() -> None:
+def test_plain_shows_the_output_of_commands_in_a_dry_run() -> None:
     start = events.RunStarted(at=AT, run_id="7f", name="Nightly", file="nightly.yml", step_count=1, dry_run=True)
     lines = [wrote("purge", f"would delete {n}") for n in range(100)]
     assert "  ok       Purge (purge, 1.2s)\n    | would delete 0\n" in plain(
@@ -258,17 +258,17 @@ def test_plain_writes_nothing_between_a_question_and_its_answer() -> None:
     reporter(events.ConfirmationRequested(at=AT, step_id="two", text="Sure?"))
     stream.write("two: Sure? [y/N] ")
     asked = stream.getvalue()
-    tell(reporter, [events.HistoryAwaited(at=AT, reason="away"), finished("one")])
+    send(reporter, [events.HistoryAwaited(at=AT, reason="away"), finished("one")])
     assert stream.getvalue() == asked
     reporter(events.ConfirmationEnded(at=AT, step_id="two"))
     lines = stream.getvalue()[len(asked) :].splitlines()
     assert [line.split()[0] for line in lines] == ["waiting", "ok"]
 
 
-def test_plain_shows_what_came_during_a_question_when_the_run_breaks_off() -> None:
+def test_plain_shows_deferred_lines_if_the_run_is_aborted_during_a_question() -> None:
     stream = io.StringIO()
     reporter = PlainReporter(stream)
-    tell(reporter, [events.ConfirmationRequested(at=AT, step_id="two", text="Sure?"), finished("one")])
+    send(reporter, [events.ConfirmationRequested(at=AT, step_id="two", text="Sure?"), finished("one")])
     assert stream.getvalue() == ""
     reporter.close()
     assert stream.getvalue().split()[0] == "ok"

@@ -1,4 +1,4 @@
-"""Files of a run are private, and nobody in a shared folder can redirect them."""
+"""Files of a run are private, and no link in a shared directory can redirect them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_file_is_private_and_replaces_a_link_of_its_name(tmp_path: Path, victim: Path) -> None:
+def test_a_file_is_private_and_replaces_a_link(tmp_path: Path, victim: Path) -> None:
     path = tmp_path / "new" / "report.xml"
     path.parent.mkdir()
     path.symlink_to(victim)
@@ -33,7 +33,7 @@ def test_a_file_is_private_and_replaces_a_link_of_its_name(tmp_path: Path, victi
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_the_unfinished_file_has_another_name_each_time_and_is_never_there_already(
+def test_the_temporary_file_has_a_new_name_each_time(
     tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names: list[Path] = []
@@ -54,7 +54,7 @@ def test_the_unfinished_file_has_another_name_each_time_and_is_never_there_alrea
     assert (victim.read_text(), (tmp_path / "report.xml").read_text()) == ("precious", "report")
 
 
-def test_a_folder_of_ours_stays_ours_when_its_name_is_taken_over(tmp_path: Path, victim: Path) -> None:
+def test_a_private_directory_is_kept_if_its_name_is_taken_over(tmp_path: Path, victim: Path) -> None:
     folder = PrivateDirectory(tmp_path / "logs" / "run")
     (tmp_path / "logs" / "run").rename(tmp_path / "moved")
     (tmp_path / "logs" / "run").symlink_to(victim.parent)
@@ -69,7 +69,7 @@ def test_a_folder_of_ours_stays_ours_when_its_name_is_taken_over(tmp_path: Path,
     folder.close()
 
 
-def test_a_folder_that_is_there_is_never_used(tmp_path: Path) -> None:
+def test_an_existing_directory_is_never_used(tmp_path: Path) -> None:
     (tmp_path / "run").symlink_to(tmp_path)
     with pytest.raises(FileExistsError):
         PrivateDirectory(tmp_path / "run")

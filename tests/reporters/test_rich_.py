@@ -1,4 +1,4 @@
-"""Events in, what a terminal shows out."""
+"""Events in, the screen of a terminal out."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.reporters.scenes import (
     ended,
     finished,
     progressed,
+    send,
     started,
-    tell,
     wrote,
 )
 
@@ -35,10 +35,10 @@ def reporter_to(stream: io.StringIO, *, verbosity: int = 1, force_terminal: bool
 
 
 def drawn(listed: list[Event], *, verbosity: int = 1) -> str:
-    """What stays on the screen of these events, without the spaces at the ends of lines."""
+    """The final screen after these events, without spaces at the ends of lines."""
     stream = io.StringIO()
     reporter = reporter_to(stream, verbosity=verbosity)
-    tell(reporter, listed)
+    send(reporter, listed)
     reporter.close()
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
@@ -70,9 +70,9 @@ def live(starts: list[events.StepStarted], others: list[Event], *, height: int =
 def test_rich_draws_what_happened_and_a_table() -> None:
     stream = io.StringIO()
     reporter = reporter_to(stream)
-    tell(reporter, RUN)
+    send(reporter, RUN)
     reporter.close()
-    told = stream.getvalue()
+    output = stream.getvalue()
     for words in (
         "Daily  daily.yml",
         "✓ One  one  1.2s",
@@ -82,14 +82,14 @@ def test_rich_draws_what_happened_and_a_table() -> None:
         "Step",
         "failed: 1 succeeded",
     ):
-        assert words in told
-    assert "Group" in told
+        assert words in output
+    assert "Group" in output
 
 
-def test_rich_steps_aside_for_a_question_and_ends_when_the_run_breaks_off() -> None:
+def test_rich_pauses_for_a_question_and_closes_if_the_run_is_aborted() -> None:
     stream = io.StringIO()
     reporter = reporter_to(stream, force_terminal=True)
-    tell(reporter, (*RUN[:2], events.ConfirmationRequested(at=AT, step_id="one", text="Sure?")))
+    send(reporter, (*RUN[:2], events.ConfirmationRequested(at=AT, step_id="one", text="Sure?")))
     assert stream.getvalue().count(HIDE_CURSOR) == stream.getvalue().count(SHOW_CURSOR) == 1
     reporter(RUN[1])
     assert stream.getvalue().count(HIDE_CURSOR) == 1
@@ -99,22 +99,22 @@ def test_rich_steps_aside_for_a_question_and_ends_when_the_run_breaks_off() -> N
     assert stream.getvalue().count(SHOW_CURSOR) == 2
 
 
-def test_rich_shows_loops_and_groups_as_what_is_above_their_steps() -> None:
-    told = drawn(CONCURRENT)
-    assert "▸ Import  import  3 items\n" in told
-    assert told.endswith("""
+def test_rich_shows_loops_and_groups_above_their_steps() -> None:
+    output = drawn(CONCURRENT)
+    assert "▸ Import  import  3 items\n" in output
+    assert output.endswith("""
 Step                    Status  Time  Note
 Import  import          failed  1.2s  3 items; "Import[3]" (import[3]) failed
   Import[3]  import[3]  failed  1.2s  ValueError: oops
 failed: 2 succeeded, 1 failed in 2.0s, exit code 1""")
 
 
-def test_rich_leaves_out_the_items_of_a_long_loop_that_went_well() -> None:
+def test_rich_omits_successful_items_of_a_long_loop() -> None:
     items = [finished(f"fill[{n}]", group_ids=("fill",)) for n in range(50)]
     bad = finished("fill[50]", StepStatus.FAILED, failure=BUG, ignored=True, group_ids=("fill",))
     listed: list[Event] = [started("fill", argv=None, item_count=51), *items, bad, finished("fill", is_group=True)]
-    told = drawn([*listed, ended(listed, RunStatus.WARNING)])
-    table = told[told.index("Step ") :]
+    output = drawn([*listed, ended(listed, RunStatus.WARNING)])
+    table = output[output.index("Step ") :]
     assert (
         "Fill  fill            warning  1.2s  51 items\n  Fill[50]  fill[50]  ignored  1.2s  ignored: ValueError: oops\n"
         in table
@@ -123,20 +123,20 @@ def test_rich_leaves_out_the_items_of_a_long_loop_that_went_well() -> None:
     assert "50 succeeded, 1 failed but ignored" in table
 
 
-def test_rich_names_the_step_of_each_line_where_steps_run_at_the_same_time() -> None:
-    told = drawn(CONCURRENT, verbosity=2)
-    assert "    Import[1] │ first of 1\n    Import[2] │ first of 2\n" in told
+def test_rich_names_the_step_of_each_line_of_concurrent_steps() -> None:
+    output = drawn(CONCURRENT, verbosity=2)
+    assert "    Import[1] │ first of 1\n    Import[2] │ first of 2\n" in output
     assert "    quiet please\n" in drawn(RUN, verbosity=2)
 
 
-def test_rich_shows_the_output_of_the_step_that_failed_alone() -> None:
-    told = drawn(CONCURRENT)
-    assert "  ✗ Import[3]  import[3]  1.2s  ValueError: oops\n    │ first of 3\n    │ second of 3\n" in told
-    assert "of 1\n" not in told
-    assert "of 2\n" not in told
+def test_rich_shows_only_the_output_of_the_failed_step() -> None:
+    output = drawn(CONCURRENT)
+    assert "  ✗ Import[3]  import[3]  1.2s  ValueError: oops\n    │ first of 3\n    │ second of 3\n" in output
+    assert "of 1\n" not in output
+    assert "of 2\n" not in output
 
 
-def test_the_live_display_shows_all_that_runs_each_with_its_last_lines() -> None:
+def test_the_live_display_shows_all_running_steps_with_their_last_lines() -> None:
     both = [started("one", argv=("one", "--all")), started("two")]
     lines = [wrote(step_id, f"line {n} of {step_id}") for n in range(9) for step_id in ("one", "two")]
     shown = live(both, [*lines, progressed("two", 0, 400, seconds=0), progressed("two", 100, 400, seconds=4)])
@@ -159,12 +159,12 @@ def test_the_live_display_never_fills_the_terminal(height: int, step_count: int)
         assert shown[-1].endswith("more")
 
 
-def test_the_live_display_shows_the_lock_that_is_waited_for_until_the_step_goes_on() -> None:
+def test_the_live_display_shows_the_awaited_lock_until_the_step_continues() -> None:
     waited = events.LockAwaited(at=AT, step_id="", name="nightly", holder="another process")
     assert live([], [waited])[0].strip().startswith('lock "nightly"')
     stream = io.StringIO()
     reporter = reporter_to(stream)
-    tell(reporter, [RUN[0], waited, RUN[1]])
+    send(reporter, [RUN[0], waited, RUN[1]])
     assert not reporter._activities._waiting
     reporter.close()
     assert '⧗ the lock "nightly" is held by another process' in stream.getvalue()
@@ -173,22 +173,22 @@ def test_the_live_display_shows_the_lock_that_is_waited_for_until_the_step_goes_
 def test_rich_draws_nothing_between_a_question_and_its_answer() -> None:
     stream = io.StringIO()
     reporter = reporter_to(stream, force_terminal=True, verbosity=2)
-    tell(reporter, [RUN[0], started("one", is_concurrent=True)])
+    send(reporter, [RUN[0], started("one", is_concurrent=True)])
     reporter(events.ConfirmationRequested(at=AT, step_id="two", text="Sure?"))
     asked = stream.getvalue()
-    tell(reporter, [wrote("one", "a line"), finished("one"), started("three"), finished("three")])
+    send(reporter, [wrote("one", "a line"), finished("one"), started("three"), finished("three")])
     assert stream.getvalue() == asked
-    tell(reporter, [events.ConfirmationEnded(at=AT, step_id="two"), started("two")])
+    send(reporter, [events.ConfirmationEnded(at=AT, step_id="two"), started("two")])
     reporter.close()
     answered = stream.getvalue()[len(asked) :]
     assert answered.index("a line") < answered.index("✓ One") < answered.index("✓ Three") < answered.index("$ two")
 
 
-def test_rich_writes_to_a_terminal_that_has_ascii_only() -> None:
+def test_rich_writes_to_an_ascii_terminal() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
     reporter = reporters.build("rich", stream=stream)
-    tell(reporter, RUN)
+    send(reporter, RUN)
     reporter.close()
     stream.flush()
     assert b"\\u2713 One" in raw.getvalue()
@@ -203,20 +203,20 @@ class Counting(Terminal):
         super().print(*shown, **options)
 
 
-def test_all_lines_are_shown_in_order_and_not_each_draws_the_display_anew() -> None:
+def test_all_lines_are_shown_in_order_without_redrawing_for_each() -> None:
     stream = io.StringIO()
     console = Counting(stream, width=100, height=40, force_terminal=True)
     reporter = RichReporter(console, verbosity=2)
-    tell(reporter, [RUN[0], started("one"), *(wrote("one", f"line {n}!") for n in range(3000))])
+    send(reporter, [RUN[0], started("one"), *(wrote("one", f"line {n}!") for n in range(3000))])
     reporter.close()
     assert re.findall(r"    \x1b\[2mline (\d+)!", stream.getvalue()) == [str(n) for n in range(3000)]
     assert console.print_count < 1500
 
 
-def test_lines_are_shown_when_the_display_is_drawn_anew() -> None:
+def test_lines_are_shown_when_the_display_is_redrawn() -> None:
     stream = io.StringIO()
     reporter = reporter_to(stream, force_terminal=True, verbosity=2)
-    tell(reporter, [RUN[0], started("one"), wrote("one", "a line")])
+    send(reporter, [RUN[0], started("one"), wrote("one", "a line")])
     assert reporter._display is not None
     reporter._display.refresh()
     assert "    \x1b[2ma line" in stream.getvalue()
@@ -224,26 +224,26 @@ def test_lines_are_shown_when_the_display_is_drawn_anew() -> None:
 
 
 class Gone(io.StringIO):
-    """A terminal that was closed while something ran."""
+    """A terminal that is closed during a run."""
 
-    is_gone = False
+    is_closed = False
 
     def write(self, text: str) -> int:
-        if self.is_gone:
+        if self.is_closed:
             raise OSError(5, "Input/output error")
         return super().write(text)
 
 
-def test_an_error_in_the_thread_of_the_display_is_the_reporters_own() -> None:
+def test_an_error_in_the_display_thread_is_raised_by_the_reporter() -> None:
     stream = Gone()
     reporter = reporter_to(stream, force_terminal=True)
-    tell(reporter, [RUN[0], started("one")])
-    stream.is_gone = True
+    send(reporter, [RUN[0], started("one")])
+    stream.is_closed = True
     assert reporter._display is not None
     reporter._display.refresh()
     with pytest.raises(OSError, match="Input/output error"):
         reporter(wrote("one", "a line"))
-    stream.is_gone = False
+    stream.is_closed = False
     reporter.close()
 
 
@@ -254,14 +254,14 @@ def test_a_run_of_many_steps_shows_each_once_on_a_small_terminal() -> None:
     listed: list[Event] = [RUN[0]]
     for n in range(100):
         listed += [started(f"s{n}"), finished(f"s{n}")]
-    tell(reporter, [*listed, ended(listed, RunStatus.SUCCEEDED)])
+    send(reporter, [*listed, ended(listed, RunStatus.SUCCEEDED)])
     reporter.close()
     shown = [line for line in stream.getvalue().splitlines() if "✓" in line]
     assert len(shown) == 100
     assert "Status" not in stream.getvalue()
 
 
-def test_the_table_at_the_end_has_problems_and_the_groups_around_them_only() -> None:
+def test_the_final_table_has_only_problems_and_the_groups_around_them() -> None:
     listed: list[Event] = [
         started("g", argv=None),
         finished("good", group_ids=("g",)),
@@ -269,15 +269,15 @@ def test_the_table_at_the_end_has_problems_and_the_groups_around_them_only() -> 
         finished("g", is_group=True),
         finished("other"),
     ]
-    told = drawn([*listed, ended(listed, RunStatus.WARNING)])
-    assert told.endswith("""
+    output = drawn([*listed, ended(listed, RunStatus.WARNING)])
+    assert output.endswith("""
 Step        Status   Time  Note
 G  g        warning  1.2s
   Bad  bad  ignored  1.2s  ignored: ValueError: oops
 warning: 2 succeeded, 1 failed but ignored in 2.0s""")
 
 
-def test_rich_shows_what_the_commands_of_a_dry_run_print() -> None:
+def test_rich_shows_the_output_of_commands_in_a_dry_run() -> None:
     start = events.RunStarted(at=AT, run_id="7f", name="Nightly", file="nightly.yml", step_count=1, dry_run=True)
     listed: list[Event] = [start, started("purge"), wrote("purge", "would delete 3"), finished("purge")]
     assert "  1.2s\n    │ would delete 3" in drawn(listed)

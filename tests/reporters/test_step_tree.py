@@ -9,7 +9,7 @@ from tests.reporters.scenes import BUG, finished, result, started
 FAILED = StepStatus.FAILED
 
 
-def test_a_group_stands_before_what_is_in_it_and_steps_in_the_order_of_their_starts() -> None:
+def test_a_group_precedes_its_steps_which_are_in_the_order_of_their_starts() -> None:
     tree = Tree()
     for event in (
         started("g", argv=None),
@@ -30,13 +30,13 @@ def test_a_group_stands_before_what_is_in_it_and_steps_in_the_order_of_their_sta
     ]
 
 
-def test_a_step_whose_group_has_no_result_stands_below_the_next_one_that_has() -> None:
+def test_a_step_whose_group_has_no_result_is_below_the_next_outer_group() -> None:
     tree = Tree()
     tree.add(started("a", group_ids=("g", "g2")))
     assert [(depth, step.step_id) for depth, step in tree.rows([result("a"), result("g")])] == [(0, "g"), (1, "a")]
 
 
-def test_the_cause_is_the_failure_that_has_none_below() -> None:
+def test_the_cause_is_the_innermost_failure() -> None:
     tree = Tree()
     tree.add(started("a", group_ids=("g", "g2")))
     tree.add(started("g2", argv=None, group_ids=("g",)))

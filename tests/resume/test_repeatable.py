@@ -1,4 +1,4 @@
-"""Which commands are repeated without a question when a run is resumed."""
+"""Tests which interrupted commands a resumed run repeats without a question."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def commands_of(app: str) -> set[str]:
 
 @pytest.mark.parametrize("app", ["django.core", "django_runbook", *CONTRIB])
 def test_each_command_of_django_and_of_ours_has_a_verdict_with_its_reason(app: str) -> None:
-    # A release of Django may have fewer.
+    # Some releases of Django have fewer commands.
     assert commands_of(app) - set(VERDICTS.get(app, {})) == set()
     assert all(verdict.why for verdict in VERDICTS.get(app, {}).values())
 
@@ -50,24 +50,24 @@ def test_an_app_without_commands_has_no_verdicts() -> None:
         ("", False),
     ],
 )
-def test_a_command_is_safe_where_its_verdict_says_so(command: str, is_safe: bool) -> None:  # noqa: FBT001 - a parameter
+def test_the_verdict_decides_whether_a_command_is_safe(command: str, is_safe: bool) -> None:  # noqa: FBT001 - a parameter
     assert RepeatableCommands().is_safe(command, ()) is is_safe
 
 
-def test_a_project_names_its_own(settings: Settings) -> None:
+def test_a_project_lists_its_own_commands(settings: Settings) -> None:
     settings.RUNBOOK = {"IDEMPOTENT": ["say", "loaddata"]}
     repeatable = RepeatableCommands(own=conf.read().idempotent)
     assert [repeatable.is_safe(name, ()) for name in ("say", "loaddata", "flush")] == [True, True, False]
 
 
 @pytest.mark.parametrize("value", ["say", 5, [5], {"say": True}, None])
-def test_what_is_no_list_of_names_is_refused(settings: Settings, value: object) -> None:
+def test_a_setting_other_than_a_list_of_names_is_refused(settings: Settings, value: object) -> None:
     settings.RUNBOOK = {"IDEMPOTENT": value}
     with pytest.raises(InvalidUsage, match=r'RUNBOOK\["IDEMPOTENT"\] must be a list of names of commands'):
         conf.read()
 
 
-def test_a_command_that_a_project_has_replaced_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_a_project_has_replaced_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert RepeatableCommands().is_safe("migrate", ())
     found: dict[str, Any] = {"migrate": "shop", "check": object()}
     monkeypatch.setattr(repeatable, "get_commands", lambda: found)
@@ -75,7 +75,8 @@ def test_a_command_that_a_project_has_replaced_is_another_one(monkeypatch: pytes
     assert not RepeatableCommands().is_safe("check", ())
 
 
-def test_migrate_is_safe_where_a_migration_is_rolled_back_as_a_whole() -> None:
+@pytest.mark.slow
+def test_migrate_is_safe_if_the_database_rolls_back_schema_changes() -> None:
     migrate = RepeatableCommands().is_safe
     with alias_on("mariadb") as maria, alias_on("postgresql") as postgres:
         for words, is_safe in (

@@ -135,6 +135,7 @@ def test_a_called_runbook_has_the_lock_of_its_own_file(tmp_path: Path) -> None:
     assert told.result("called")["failure"]["exit_code"] == 75
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lock", ["", "lock: true\n", "lock: {on_conflict: wait}\n"])
 def test_calls_of_one_runbook_share_its_own_lock(tmp_path: Path, lock: str) -> None:
     (tmp_path / "called.yml").write_text(f"{lock}steps: [noop]")

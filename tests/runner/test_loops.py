@@ -174,6 +174,7 @@ steps:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_parallel", [1, 2])
 def test_an_item_that_was_not_run_is_told_of_as_an_item(tmp_path: Path, max_parallel: int) -> None:
     text = f"steps: [{{id: one, command: fail, for_each: [a, b, c, ''], max_parallel: {max_parallel}}}]"

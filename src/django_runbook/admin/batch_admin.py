@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from django_runbook.admin.read_only_admin import ReadOnlyAdmin
 from django_runbook.models import Checkpoint, FailedRow, FinishedKey
-from django_runbook.pages import display
+from django_runbook.pages import formatting
 
 # A longer text pushes the columns after it off a screen of 1280 pixels.
 _MAX_CELL: Final = 120
@@ -23,8 +23,8 @@ class WorkAdmin(ReadOnlyAdmin):
 
     @admin.display(description="done", ordering="done_count")
     def done(self, row: Checkpoint | FinishedKey) -> str:
-        failed = f", {display.number(row.failed_count)} failed" if row.failed_count else ""
-        return display.number(row.done_count) + failed
+        failed = f" ({formatting.number(row.failed_count)} failed)" if row.failed_count else ""
+        return formatting.number(row.done_count) + failed
 
 
 @admin.register(FailedRow)
@@ -50,9 +50,9 @@ class FailedRowAdmin(WorkAdmin):
     def attempts(self, row: FailedRow) -> int:
         return row.attempt_count
 
-    @admin.display(description="failed", ordering="failed_at")
+    @admin.display(description="failed at", ordering="failed_at")
     def failed(self, row: FailedRow) -> str:
-        return display.moment(row.failed_at)
+        return formatting.moment(row.failed_at)
 
     @admin.display(description="traceback")
     def whole_traceback(self, row: FailedRow) -> SafeString:
@@ -69,15 +69,15 @@ class CheckpointAdmin(WorkAdmin):
     ordering = ("-pk",)
     exclude = ("scope", "owner", "key_digest")
 
-    @admin.display(description="command and its work", ordering="command")
+    @admin.display(description="command and work", ordering="command")
     def title(self, row: Checkpoint) -> SafeString:
         return _two_lines(_command_of(row), row.description)
 
     @admin.display(description="last change", ordering="updated_at")
     def changed(self, row: Checkpoint) -> SafeString:
         if row.finished_at is None:
-            return _two_lines("not finished", display.moment(row.updated_at))
-        return _two_lines("finished", display.moment(row.finished_at))
+            return _two_lines("not finished", formatting.moment(row.updated_at))
+        return _two_lines("finished", formatting.moment(row.finished_at))
 
 
 @admin.register(FinishedKey)
@@ -96,11 +96,11 @@ class FinishedKeyAdmin(WorkAdmin):
 
     @admin.display(description="finished", ordering="finished_at")
     def finished(self, row: FinishedKey) -> str:
-        return display.moment(row.finished_at)
+        return formatting.moment(row.finished_at)
 
 
 def _two_lines(first: str, second: str) -> SafeString:
-    # Either may hold marks that turn the direction of what follows.
+    # Both may contain marks that change the direction of the text after them.
     return format_html('<bdi>{}</bdi> <span class="rb-key"><bdi>{}</bdi></span>', _short(first), _short(second))
 
 

@@ -18,10 +18,10 @@ from django_runbook.cleaning import cleaned, cleaned_values
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # ModelAdmin takes no parameter at run time
-    """Shows rows, read-only, to people with the permission to view them."""
+    """Shows rows, read-only, to users with the permission to view them."""
 
     actions = None
-    # Neither counts more rows than a page needs.
+    # Counting all rows of a large table takes long.
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
@@ -40,12 +40,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # ModelAdmin t
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
-        # No row has a NUL in what is asked for, and PostgreSQL fails at the question.
-        is_answerable = not any("\0" in text for _, texts in request.GET.lists() for text in texts)
-        return rows if is_answerable else rows.none()
+        # No stored text contains NUL, and PostgreSQL rejects it in a query.
+        is_valid = not any("\0" in text for _, texts in request.GET.lists() for text in texts)
+        return rows if is_valid else rows.none()
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the views, whose answers are cleaned of control characters."""
+        """Return the views, and clean their responses of control characters."""
         patterns: list[URLPattern] = [*self.own_urls(), *super().get_urls()]
         for pattern in patterns:
             pattern.callback = _clean_view(pattern.callback)
@@ -67,7 +67,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # ModelAdmin t
 
 
 def _clean_view(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Clean the answers of a view, since stored values come from commands and from older versions."""
+    """Clean the responses of a view, because stored values come from commands and from older versions."""
 
     @functools.wraps(view)
     def clean(*args: Any, **kwargs: Any) -> HttpResponse:
@@ -86,7 +86,7 @@ def _clean_page(response: HttpResponse) -> None:
 
 
 def may_view(request: HttpRequest, model: type[Model]) -> bool:
-    """Return whether a person has Django's permission to view or to change the rows of a model."""
+    """Return whether a user has Django's permission to view or to change the rows of a model."""
     meta = model._meta
     return any(
         request.user.has_perm(f"{meta.app_label}.{get_permission_codename(action, meta)}")

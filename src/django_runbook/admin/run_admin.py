@@ -20,7 +20,7 @@ from django_runbook.admin import project_locks
 from django_runbook.admin.read_only_admin import ReadOnlyAdmin, may_view
 from django_runbook.journal.liveness import ProcessState, displayed_status, process_states_of, with_displayed_status
 from django_runbook.models import RUNNING, FailedRow, Run, StepRun
-from django_runbook.pages import display
+from django_runbook.pages import formatting
 from django_runbook.pages.run_page import Cursor, RunPage, Urls, run_page, took
 from django_runbook.results import RunStatus
 
@@ -32,7 +32,7 @@ class StatusFilter(admin.SimpleListFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(status, display.LABELS[status]) for status in (RUNNING, *RunStatus)]
+        return [(status, formatting.LABELS[status]) for status in (RUNNING, *RunStatus)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
         status = self.value()
@@ -59,7 +59,7 @@ class RunAdmin(ReadOnlyAdmin):
     list_display_links = ("title",)
     list_filter = (StatusFilter, "started_at", "runbook")
     search_fields = ("^id", "runbook", "name")
-    search_help_text = "The beginning of an id, or a part of a runbook or of a name"
+    search_help_text = "Search by ID prefix, runbook or name"
     ordering = ("-started_at", "-pk")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -67,21 +67,21 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="status", ordering="status")
     def state(self, run: Run) -> SafeString:
-        badge = display.badge(displayed_status(run, _process_state(run)))
+        badge = formatting.badge(displayed_status(run, _process_state(run)))
         if not run.exit_code:
             return badge
         return format_html('{}<span class="rb-key">exit code {}</span>', badge, str(run.exit_code))
 
     @admin.display(description="name and runbook", ordering="runbook")
     def title(self, run: Run) -> SafeString:
-        # A name may hold marks that turn the direction of what follows.
+        # A name may contain marks that change the direction of the text after it.
         return format_html(
             '<bdi>{}</bdi> <code class="rb-key"><bdi>{}</bdi></code>', run.name or run.runbook, run.runbook
         )
 
     @admin.display(description="started", ordering="started_at")
     def started(self, run: Run) -> str:
-        return display.moment(run.started_at)
+        return formatting.moment(run.started_at)
 
     @admin.display(description="duration")
     def duration(self, run: Run) -> str:
@@ -126,13 +126,13 @@ class RunAdmin(ReadOnlyAdmin):
         answer = {
             "cursor": str(page.cursor),
             "is_finished": not page.is_live,
-            "status": display.LABELS[page.status],
+            "status": formatting.LABELS[page.status],
             "counts": page.counts,
             "seconds": page.timeline.axis.seconds if page.timeline else 0,
             "summary": get_template("django_runbook/includes/summary.html").render({"page": page}),
             "axis": get_template("django_runbook/includes/axis.html").render({"page": page}),
             "rows": rows,
-            # Of a run with very many steps, what goes well leaves the page.
+            # In a run with very many steps, rows may disappear from the page.
             "keys": [row.key for row in page.timeline.rows] if page.timeline and page.omitted else None,
         }
         return JsonResponse(answer)
@@ -150,7 +150,7 @@ class RunAdmin(ReadOnlyAdmin):
         if not may_view(request, StepRun):
             return None
         rows = self.url("failedrow_changelist")
-        # Of a thousand steps, one is looked up.
+        # Reversing one URL is faster than reversing a thousand.
         head, _, tail = self.url("steprun_change", 0).rpartition("/0/")
         return Urls(
             step=lambda pk: f"{head}/{pk}/{tail}",

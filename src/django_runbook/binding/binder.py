@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from django_runbook.binding.argv import Binding, UnboundCommand, Word, bind_command
 from django_runbook.binding.catalog import BrokenCommandError, Catalog, UnknownCommandError
 from django_runbook.binding.partial_text import UNKNOWN, holes_of, joined
-from django_runbook.document.diagnostics import Diagnostic, diagnose, nearest
+from django_runbook.document.diagnostics import Diagnostic, diagnose
 from django_runbook.document.evaluation.values import kind_of
 from django_runbook.document.expressions import ExpressionError, Template, as_text, evaluate
 from django_runbook.document.inputs import Inputs
 from django_runbook.document.runbook import CommandStep, Located, Option
+from django_runbook.document.similar_names import nearest
 from django_runbook.wording import did_you_mean
 
 _ENTRY_POINTS = frozenset(("manage.py", "./manage.py", "python", "python3", "django-admin"))

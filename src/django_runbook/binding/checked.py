@@ -17,8 +17,9 @@ from django_runbook.binding.partial_text import UNKNOWN, has_holes, holes_of
 from django_runbook.binding.refusals import explain, name_of
 from django_runbook.binding.unbound import Piece, Problems
 from django_runbook.binding.verbosity import with_verbosity
-from django_runbook.document.diagnostics import Diagnostic, Span, diagnose, nearest
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.runbook import Option
+from django_runbook.document.similar_names import nearest
 from django_runbook.wording import choose_from, did_you_mean
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
-from django_runbook.document.diagnostics import Diagnostic, diagnose, nearest
+from django_runbook.document.diagnostics import Diagnostic, diagnose
 from django_runbook.document.runbook import Step
+from django_runbook.document.similar_names import nearest
 from django_runbook.wording import did_you_mean, one_after_another
 
 # The modules in which a bare name is looked up; other exceptions are named with their module.

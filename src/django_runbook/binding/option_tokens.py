@@ -13,8 +13,9 @@ from django_runbook.binding import flags
 from django_runbook.binding.finding import Match, OptionError
 from django_runbook.binding.partial_text import UNKNOWN, joined
 from django_runbook.binding.unbound import Piece, Problems
-from django_runbook.document.diagnostics import Diagnostic, Span, diagnose, nearest
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.runbook import Located, Option
+from django_runbook.document.similar_names import nearest
 from django_runbook.wording import did_you_mean
 
 _REFUSED: Final = frozenset(("help", "version", "settings", "pythonpath"))

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from django_runbook.document import params as parameters
-from django_runbook.document.diagnostics import Diagnostic, Span, diagnose, suggestion
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.expressions import Expression, ExpressionError, Reference, Template, render
 from django_runbook.document.outline import outline
 from django_runbook.document.params import ParamError
 from django_runbook.document.runbook import CallStep, Located, Param, Runbook
+from django_runbook.document.similar_names import suggestion
 
 MIN_SECRET_LENGTH = 4
 _ABSENT: Final = object()

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from django_runbook.document.diagnostics import suggestion
 from django_runbook.document.evaluation.values import kind_of
 from django_runbook.document.runbook import Param
+from django_runbook.document.similar_names import suggestion
 
 _BOOLEANS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _MAX_SHOWN: Final = 100

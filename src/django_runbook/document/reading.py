@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Final
 
 from django_runbook.document import characters, commandline, quoting
-from django_runbook.document.diagnostics import Diagnostic, Span, diagnose, typo_of
+from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.expressions import (
     OPEN,
     Expression,
@@ -24,6 +24,7 @@ from django_runbook.document.nodes import Mapping, MissingNode, Node, Scalar, Se
 from django_runbook.document.positions import Locate, locator
 from django_runbook.document.runbook import Located, Runbook
 from django_runbook.document.scalars import describe, parse_duration, resolve
+from django_runbook.document.similar_names import typo_of
 from django_runbook.document.source import Source
 from django_runbook.wording import did_you_mean
 

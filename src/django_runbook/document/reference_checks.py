@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from django_runbook.document.diagnostics import Diagnostic, diagnose, suggestion
+from django_runbook.document.diagnostics import Diagnostic, diagnose
 from django_runbook.document.expressions import Expression, Reference, Template
+from django_runbook.document.similar_names import suggestion
 from django_runbook.wording import MAX_NAMES
 
 ROOTS = ("params", "vars", "secrets", "steps", "run", "item", "today", "now")

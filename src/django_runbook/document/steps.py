@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 from django_runbook.cleaning import is_blank
 from django_runbook.document import policies
-from django_runbook.document.diagnostics import diagnose, typo_of
+from django_runbook.document.diagnostics import diagnose
 from django_runbook.document.expressions import OPEN, Template
 from django_runbook.document.foreign import FOREIGN
 from django_runbook.document.keys import HANDLERS, NOT_YET, VERBS, Kind
@@ -25,6 +25,7 @@ from django_runbook.document.runbook import (
     Step,
 )
 from django_runbook.document.scalars import describe, resolve
+from django_runbook.document.similar_names import typo_of
 
 _NOT_A_NAME = re.compile(r"[^a-z0-9_]+")
 

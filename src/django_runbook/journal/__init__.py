@@ -1,1 +1,1 @@
-"""Events to rows, so that a run can be looked at while it runs, and resumed after any death."""
+"""Stores the events of a run as rows, so that a run can be inspected while it runs, and resumed after a crash."""

@@ -147,7 +147,7 @@ class JournalConnection:
         wrapper.connection = None
 
     def _savepoint(self) -> contextlib.AbstractContextManager[None]:
-        """Keep an error from spoiling a transaction around the run, for example the transaction of a test."""
+        """Protect a transaction around the run, such as the transaction of a test, from a failed statement."""
         return transaction.atomic(using=self.alias) if self.wrapper.in_atomic_block else contextlib.nullcontext()
 
     def _is_transient(self, error: Error) -> bool:

@@ -1,4 +1,4 @@
-"""A step of a Plan to a text that changes where the step means something else."""
+"""Fingerprints the definition of each step, so that a resume detects changes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from django_runbook.document.expressions import Expression, Template
 from django_runbook.document.runbook import Block, CallStep, Located, Option, Step
 from django_runbook.planning.plan import Plan
 from django_runbook.process.masking import Mask
 
-# How a step is called and described, and what stands in a group: those steps have definitions of their own.
-_LEFT_OUT = frozenset(
+# Fields that do not change the meaning of a step, and the steps inside a group, which have their own definitions.
+_EXCLUDED: Final = frozenset(
     ("id", "name", "description", "tags", "span", "error_spans", "runbook", "steps", *Block.__annotations__)
 ) - {
     "is_parallel",
@@ -27,7 +27,7 @@ _LEFT_OUT = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """The text, for a person to compare, and its digest."""
+    """Holds the text of a definition, for a diff, and its digest."""
 
     text: str = ""
     digest: str = ""
@@ -35,14 +35,14 @@ class Definition:
 
 @dataclass(frozen=True, kw_only=True)
 class Definitions:
-    """The definitions of all steps of a plan, each made when it is asked for."""
+    """Computes the definitions of the steps of a plan, each at its first use."""
 
     plan: Plan
     mask: Mask
     _made: dict[str, Definition] = field(default_factory=dict)
 
     def of(self, step_id: str) -> Definition:
-        """The definition of a step, the same for all items of a loop; an empty one where there is no such step."""
+        """Return the definition of a step, which all items of a loop share; an empty one for an unknown step."""
         key = key_of(step_id)
         if key not in self._made:
             entry = self.plan.outline.get(key)
@@ -53,9 +53,9 @@ class Definitions:
 
     @cached_property
     def _values_around(self) -> Mapping[str, Mapping[str, Mapping[str, Located]]]:
-        """What a step can name of the runbook that it stands in, by what stands before its own id in its key.
+        """Return the variables and defaults that the steps of each runbook can name, by the key of the call.
 
-        The parameters of the run are kept with it; those of a runbook that is called may have other defaults by now.
+        The parameters of the run itself are recorded; a called runbook may have new defaults by now.
         """
         found: dict[str, Mapping[str, Mapping[str, Located]]] = {"": {"vars": self.plan.runbook.vars}}
         for key, entry in self.plan.outline.items():
@@ -69,12 +69,12 @@ class Definitions:
 
 
 def key_of(step_id: str) -> str:
-    """The id without the numbers of items."""
+    """Return the id of a step without item numbers."""
     return step_id.partition("[")[0]
 
 
 def expressions_of(step: Step) -> Iterator[Expression]:
-    """All expressions of a step itself, without what stands in it."""
+    """Yield the expressions of a step itself, without those of the steps inside it."""
     for one in dataclasses.fields(step):
         if one.name not in {"block", "runbook"}:
             yield from _expressions_in(getattr(step, one.name))
@@ -100,39 +100,39 @@ def _lines(step: Step, around: Mapping[str, Mapping[str, Located]]) -> Iterator[
     fields = list(_fields(step))
     yield from (f"{name}: {value}" for name, value in _parts(step, fields))
     for root, name in _named_in([value for _, value in fields], around) if any(around.values()) else ():
-        yield f"{root}.{name}: {_plain(around[root][name])}"
+        yield f"{root}.{name}: {_text_of(around[root][name])}"
 
 
 def _parts(step: Step, fields: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
     for name, value in fields:
         if isinstance(value, tuple) and value and isinstance(value[0], Option):
-            yield from ((f"{name}.{option.name}", _plain(option.value)) for option in value)
+            yield from ((f"{name}.{option.name}", _text_of(option.value)) for option in value)
         else:
-            yield name, _plain(value)
+            yield name, _text_of(value)
     if isinstance(step, CallStep):
         yield "runbook", step.runbook.path
 
 
 def _fields(step: Step) -> Iterator[tuple[str, Any]]:
-    """What is set and means something, of the step and of its block."""
+    """Yield the fields of a step and its block that are set and change its meaning."""
     for holder in (step, getattr(step, "block", None)):
         if holder is None:
             continue
         for one in dataclasses.fields(holder):
             value = getattr(holder, one.name)
-            if one.name not in _LEFT_OUT and one.name != "block" and value != one.default:
+            if one.name not in _EXCLUDED and one.name != "block" and value != one.default:
                 yield one.name, value
 
 
 def _named_in(value: object, around: Mapping[str, Mapping[str, Located]]) -> list[tuple[str, str]]:
-    """The vars and parameters that a value names, and those that they name in turn, each with its root."""
+    """Return the variables and parameters that a value names, also indirectly, each with its root."""
     found: dict[tuple[str, str], None] = {}
     waiting: list[object] = [value]
     while waiting:
         for expression in _expressions_in(waiting.pop()):
             for reference in expression.references:
                 values = around.get(reference.root, {})
-                # A name that is not constant could be any of them.
+                # A computed name could be any of them.
                 for name in reference.path[:1] or tuple(values):
                     if name in values and (reference.root, name) not in found:
                         found[reference.root, name] = None
@@ -140,23 +140,23 @@ def _named_in(value: object, around: Mapping[str, Mapping[str, Located]]) -> lis
     return list(found)
 
 
-def _plain(value: object) -> str:
+def _text_of(value: object) -> str:
     match value:
         case Located():
-            return value.text or _plain(value.value)
+            return value.text or _text_of(value.value)
         case Template():
             return "".join(f"${{{{{part.source}}}}}" if isinstance(part, Expression) else part for part in value.parts)
         case Expression():
             return value.source
         case tuple() if all(isinstance(item, Located) for item in value):
-            return " ".join(map(_plain, value))
+            return " ".join(map(_text_of, value))
         case tuple():
-            return f"[{', '.join(map(_plain, value))}]"
+            return f"[{', '.join(map(_text_of, value))}]"
         case Mapping():
-            return "{" + ", ".join(f"{name}: {_plain(item)}" for name, item in value.items()) + "}"
+            return "{" + ", ".join(f"{name}: {_text_of(item)}" for name, item in value.items()) + "}"
         case str():
             return value
     if dataclasses.is_dataclass(value):
         names = [one.name for one in dataclasses.fields(value)]
-        return _plain({name: getattr(value, name) for name in names})
+        return _text_of({name: getattr(value, name) for name in names})
     return json.dumps(value)

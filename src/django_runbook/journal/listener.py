@@ -9,6 +9,7 @@ from django_runbook import events
 from django_runbook.exceptions import LockLost, RunbookError
 from django_runbook.fields import to_db_text
 from django_runbook.journal.definitions import Definitions
+from django_runbook.journal.new_rows import NewRows
 from django_runbook.journal.steps import StepJournal
 from django_runbook.journal.success_write import SuccessWrite
 from django_runbook.journal.write_queue import Writes
@@ -46,9 +47,8 @@ class Journal:
         self._lock = lock
         self._warn = warn
         self._is_over = False
-        steps = StepJournal(
-            run, writer=writer, writes=writes, definitions=definitions, mask=mask, attempts=attempts or {}
-        )
+        self._new_rows = NewRows(run, definitions=definitions, attempts=attempts or {})
+        steps = StepJournal(writer=writer, writes=writes, new_rows=self._new_rows, mask=mask)
         self._steps = steps
         writer.connection.is_step_running = steps.is_command_running
         self._methods: dict[type[events.Event], Callable[[Any], None]] = {
@@ -112,7 +112,7 @@ class Journal:
         self._steps.withhold_output(step_id)
 
     def keep_item(self, step_id: str, item: object) -> None:
-        self._steps.keep_item(step_id, item)
+        self._new_rows.keep_item(step_id, item)
 
     def success_write(self, step_id: str) -> SuccessWrite | None:
         return self._steps.success_write(step_id)

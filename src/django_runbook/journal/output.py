@@ -1,4 +1,4 @@
-"""Keeps the first and the last lines of a step, within a bound."""
+"""Keeps the first and the last lines of a step, up to a maximum size."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from django_runbook.fields import to_db_text
 HEAD_LINES: Final = 200
 TAIL_LINES: Final = 800
 MAX_CHARACTERS: Final = 64 * 1024
-# What a line costs besides its characters, so that empty ones come to an end too.
+# The cost of a line besides its characters, so that empty lines are limited too.
 _PER_LINE: Final = 1
 
 
 class KeptOutput:
-    """Takes lines; counts those that are neither in the head nor in the tail."""
+    """Collects lines in a head and a tail, and counts the omitted lines between them."""
 
     __slots__ = ("_guard", "_head", "_head_length", "_is_head_full", "_tail", "_tail_length", "omitted_count")
 
     def __init__(self) -> None:
-        # Lines are added by one thread, while another one writes what there is so far.
+        # One thread adds lines while another one writes the lines so far.
         self._guard = threading.Lock()
         self._head: list[str] = []
         self._tail: deque[str] = deque()
@@ -29,7 +29,7 @@ class KeptOutput:
         self._is_head_full = False
 
     def add(self, line: str) -> None:
-        """Keep one more line, as far as there is room."""
+        """Add a line."""
         with self._guard:
             self._add(line)
 
@@ -51,7 +51,7 @@ class KeptOutput:
             self.omitted_count += 1
 
     def columns(self) -> dict[str, object]:
-        """Return the lines by the names of their columns."""
+        """Return the columns for the lines so far."""
         with self._guard:
             return self._columns()
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from django_runbook import events
-from django_runbook.document.loops import digest_of
-from django_runbook.document.runbook import CommandStep
-from django_runbook.fields import to_db_text
-from django_runbook.journal.definitions import Definitions, key_of
+from django_runbook.journal.new_rows import NewRows
 from django_runbook.journal.open_row import OpenRow
 from django_runbook.journal.row_columns import (
     SECRET_OUTPUT,
@@ -22,40 +19,24 @@ from django_runbook.journal.row_columns import (
 from django_runbook.journal.success_write import SuccessWrite
 from django_runbook.journal.write_queue import Writes
 from django_runbook.journal.writer import Writer
-from django_runbook.models import RUNNING, Run, StepRun, stored
+from django_runbook.models import RUNNING, StepRun, stored
 from django_runbook.process.masking import Mask
-from django_runbook.results import ExitCode, StepResult, StepStatus
+from django_runbook.results import ExitCode, StepStatus
 
 # How often the progress and the output of running steps are written.
 _NOTE_SECONDS: Final = 1.0
-_SAME_IN_EACH_ATTEMPT: Final = ("name", "role", "kind", "group_ids", "argv", "item_hash", "file", "line")
 
 
 class StepJournal:
-    """Turns the events of steps into writes of their rows.
+    """Turns the events of steps into writes of their rows."""
 
-    ``attempts`` are the attempt numbers that earlier attempts of the run have used for its steps.
-    """
-
-    def __init__(
-        self,
-        run: Run,
-        *,
-        writer: Writer,
-        writes: Writes,
-        definitions: Definitions,
-        mask: Mask,
-        attempts: Mapping[str, int],
-    ) -> None:
-        self._run = run
+    def __init__(self, *, writer: Writer, writes: Writes, new_rows: NewRows, mask: Mask) -> None:
         self._writer = writer
         self._writes = writes
-        self._definitions = definitions
+        self._new_rows = new_rows
         self._mask = mask
-        self._attempts = dict(attempts)
         self._open: dict[str, OpenRow] = {}
         self._ended: list[StepRun] = []
-        self._item_hashes: dict[str, str] = {}
         self._is_note_waiting = False
         self._noted_at = time.monotonic()
 
@@ -87,9 +68,6 @@ class StepJournal:
     def withhold_output(self, step_id: str) -> None:
         if step_id in self._open:
             self._open[step_id].captured = SECRET_OUTPUT
-
-    def keep_item(self, step_id: str, item: object) -> None:
-        self._item_hashes[step_id] = digest_of(item, mask=self._mask)
 
     def success_write(self, step_id: str) -> SuccessWrite | None:
         # The row was written before the command began. Later writes, also those of other branches, may wait for a lock
@@ -126,25 +104,11 @@ class StepJournal:
 
     def _start(self, event: events.StepStarted) -> None:
         self.flush()
-        is_command = event.argv is not None
-        row = self._new_row(
-            event.step_id,
-            name=to_db_text(event.name),
-            role=event.role.value,
-            kind="loop" if event.item_count is not None else "command" if is_command else "group",
-            group_ids=event.group_ids,
-            argv=event.argv,
-            started_at=stored(event.at),
-            item_hash=self._item_hashes.get(event.step_id, ""),
-            file=to_db_text(event.file),
-            line=event.line,
-        )
-        self._insert(event.step_id, row)
+        self._insert(event.step_id, self._new_rows.started(event))
 
     def _start_attempt(self, event: events.AttemptStarted) -> None:
         before = self._open[event.step_id].row
-        same = {name: getattr(before, name) for name in _SAME_IN_EACH_ATTEMPT}
-        self._insert(event.step_id, self._new_row(event.step_id, started_at=stored(event.at), **same))
+        self._insert(event.step_id, self._new_rows.retried(event, before))
 
     def _insert(self, step_id: str, row: StepRun) -> None:
         self._open[step_id] = OpenRow(row)
@@ -197,7 +161,7 @@ class StepJournal:
             return
         opened = self._open.pop(result.step_id, None)
         if opened is None:
-            self._ended.append(self._ended_row(event))
+            self._ended.append(self._new_rows.ended(event))
         elif opened.status in {RUNNING, StepStatus.SUCCEEDED}:
             if result.is_group:
                 # A resumed run does not enter a completed group, so the steps inside must be stored before.
@@ -218,39 +182,3 @@ class StepJournal:
             self._writer.finish(row, status, changes)
 
         self._writes.add(finish)
-
-    def _ended_row(self, event: events.StepFinished) -> StepRun:
-        result = event.result
-        return self._new_row(
-            result.step_id,
-            name=to_db_text(result.name),
-            role=result.role.value,
-            kind=self._kind_of(result),
-            group_ids=event.group_ids,
-            item_hash=self._item_hashes.get(result.step_id, ""),
-            status=result.status.value,
-            file=to_db_text(result.file),
-            line=result.line,
-            finished_at=stored(event.at),
-            **columns_of_result(result),
-        )
-
-    def _kind_of(self, result: StepResult) -> str:
-        if not result.is_group:
-            return "command"
-        entry = self._definitions.plan.outline.get(key_of(result.step_id))
-        return "loop" if entry is not None and isinstance(entry.step, CommandStep) else "group"
-
-    def _new_row(self, step_id: str, **columns: Any) -> StepRun:
-        attempt = self._attempts.get(step_id, 0) + 1
-        self._attempts[step_id] = attempt
-        definition = self._definitions.of(step_id)
-        return StepRun(
-            run_id=self._run.pk,
-            step_id=step_id,
-            attempt=attempt,
-            run_attempt=self._run.attempt_count,
-            definition=to_db_text(definition.text),
-            definition_hash=definition.digest,
-            **columns,
-        )

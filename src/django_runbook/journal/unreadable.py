@@ -14,17 +14,17 @@ _NO_TABLES: Final = "the tables of django_runbook do not exist (migrate creates 
 
 
 def in_one_line(error: BaseException) -> str:
-    """Return what the database said, without its line breaks."""
+    """Return the message of a database error without line breaks."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def has_no_tables(using: str) -> bool:
-    """Whether the database can be read, and the tables are missing."""
+    """Return whether the database is available but lacks the tables."""
     with contextlib.suppress(Error), connections[using].cursor() as cursor:
         return Run._meta.db_table not in connections[using].introspection.table_names(cursor)
     return False
 
 
 def reason(error: Error, *, using: str) -> str:
-    """Return why the rows could not be read."""
+    """Return the reason why the rows cannot be read."""
     return _NO_TABLES if has_no_tables(using) else in_one_line(error)

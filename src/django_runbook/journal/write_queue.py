@@ -1,7 +1,7 @@
-"""Runs the writes of a run's history in their order, in a thread whose database connections nobody else uses.
+"""Executes the writes of the journal in their order, in a thread with its own database connections.
 
-So the run goes on reading output, noticing signals and renewing locks while the database is slow or away, and commands
-cannot change the session in which their history is written.
+The run keeps reading output, receiving signals and renewing locks while the database is slow or unavailable, and
+commands cannot change the session in which their history is written.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ _SLICE_SECONDS: Final = 0.5
 
 
 class Writes(Protocol):
-    """Takes writes, and does them in their order. After one has failed, the others are left out."""
+    """Executes writes in their order; after a failed write, all later writes are discarded."""
 
     @property
     def error(self) -> RunbookError | None: ...
 
     def add(self, write: Write) -> None:
-        """Take a write; it may be done later."""
+        """Add a write, which may be executed later."""
 
     def add_later(self, write: Write, *, seconds: float) -> bool:
-        """Take a write that may be left out; return whether it is done later. There is one at a time."""
+        """Replace the delayed write by this one; return whether it will be executed later. It may be discarded."""
 
     def wait(self) -> None:
-        """Wait until all writes so far are done; raise the RunbookError of the first that failed."""
+        """Wait until all writes so far are executed; raise the RunbookError of the first failed write."""
 
     def close(self) -> None:
-        """Do what is left, and end."""
+        """Execute the remaining writes, and end."""
 
 
 class ImmediateWrites:
-    """Does each write at once in this thread: inside a transaction, there is no other connection that sees it."""
+    """Executes each write at once in this thread, because no other connection sees its open transaction."""
 
     def __init__(self) -> None:
         self.error: RunbookError | None = None
@@ -64,14 +64,13 @@ class ImmediateWrites:
         if self.error is not None:
             raise self.error
 
-    def close(self) -> None:
-        """Nothing is left to do."""
+    def close(self) -> None: ...
 
 
 class ThreadedWrites:
-    """Does the writes in a thread of their own, which starts with the first.
+    """Executes the writes in a thread, which starts with the first write.
 
-    ``patience_seconds`` is the time after which a database that gives no answer at all is given up.
+    ``patience_seconds`` is the longest wait for a database that does not answer.
     """
 
     def __init__(self, *, patience_seconds: float) -> None:
@@ -92,7 +91,7 @@ class ThreadedWrites:
 
     def add_later(self, write: Write, *, seconds: float) -> bool:
         self._later = time.monotonic() + seconds, write
-        # The thread may wait for the next write without a limit.
+        # Wakes the thread, which may be waiting for the next write without a timeout.
         self.add(_do_nothing)
         return True
 
@@ -103,19 +102,19 @@ class ThreadedWrites:
             while not self._is_over(done) and self.error is None:
                 began_at = self._began_at
                 if began_at is not None and time.monotonic() - began_at > self._patience_seconds:
-                    self.error = JournalLost(f"the database gave no answer for {self._patience_seconds:.0f} s")
+                    self.error = JournalLost(f"the database did not answer for {self._patience_seconds:.0f} s")
         if self.error is not None:
             raise self.error
 
     def note_answer(self) -> None:
-        """Take note that the database has answered, even if it refused."""
+        """Note that the database has answered, even with an error."""
         self._began_at = time.monotonic()
 
     def close(self) -> None:
         ended = self._ended
         if ended is not None:
             self._queue.put(None)
-            # A thread that hangs in the driver is left behind.
+            # A thread that hangs in the driver is abandoned.
             while not self._is_over(ended) and not isinstance(self.error, JournalLost):
                 pass
 
@@ -133,7 +132,7 @@ class ThreadedWrites:
                 if isinstance(item, Future):
                     item.set_result(None)
                 elif self.error is None:
-                    self._do(item)
+                    self._execute(item)
         finally:
             connections.close_all()
             self._ended.set_result(None)
@@ -148,7 +147,7 @@ class ThreadedWrites:
                 return self._queue.get(timeout=seconds)
         return self._queue.get()
 
-    def _do(self, write: Write) -> None:
+    def _execute(self, write: Write) -> None:
         self._began_at = time.monotonic()
         try:
             write()

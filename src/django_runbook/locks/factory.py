@@ -15,7 +15,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.utils.module_loading import import_string
 
 from django_runbook.conf import Configuration
-from django_runbook.document.diagnostics import nearest
+from django_runbook.document.similar_names import nearest
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.locks.base import BasicLock, Lock, complete, missing_methods
 

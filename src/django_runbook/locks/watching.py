@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from django_runbook import wording
 from django_runbook.locks.base import Lock, LockState
 
 INTERVAL_SECONDS: Final = 1.0
@@ -60,8 +61,8 @@ def settle(
 
 
 def retaken(name: str) -> str:
-    """Return the message about a lock that was lost and acquired again."""
-    return f'the lock "{name}" was lost and acquired again; no other holder is known'
+    """Return what to report of a lock that was acquired again."""
+    return wording.lock_retaken(name)
 
 
 def lost(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Cleans all that our own commands write: values of files, rows and exceptions come from anywhere."""
+"""Cleans the output of our commands, because values of files, rows and exceptions come from anywhere."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _COLOR: Final = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
 class CleanOutput(OutputWrapper):
-    """Writes no control character but tabs, line feeds and the colors of its own styles."""
+    """Writes no control characters except tabs, line feeds and the colors of its own styles."""
 
     def write(self, msg: str = "", *args: Any, **options: Any) -> None:  # type: ignore[override]  # as Django has it
         super().write(cleaned(msg), *args, **options)
 
     def write_colored(self, text: str) -> None:
-        """Write a text with the colors in it, and nothing else that a terminal obeys."""
+        """Write text with its colors, but without other control sequences."""
         super().write("".join(map(_clean_but_colors, _COLOR.split(text))), style_func=str)
 
 
@@ -30,7 +30,7 @@ def _clean_but_colors(piece: str) -> str:
 
 
 class CleanCommand(BaseCommand):
-    """Is the base of our commands: what they write, and the errors that they end with, are clean."""
+    """Is the base of our commands: their output and their errors are clean."""
 
     stdout: CleanOutput
     stderr: CleanOutput
@@ -44,7 +44,7 @@ class CleanCommand(BaseCommand):
         super().__setattr__(name, value)
 
     def create_parser(self, *args: Any, **options: Any) -> CommandParser:
-        """Return a parser whose errors are clean too: they quote what was given."""
+        """Return a parser whose errors are clean too: they quote arguments."""
         parser = super().create_parser(*args, **options)
         report = parser.error
 
@@ -55,7 +55,7 @@ class CleanCommand(BaseCommand):
         return parser
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Run the command; its error is one that can be shown anywhere."""
+        """Run the command, and clean its error."""
         try:
             return super().execute(*args, **options)
         except CommandError as error:
@@ -64,9 +64,9 @@ class CleanCommand(BaseCommand):
 
 
 def prepare_capture(command: CleanCommand, stack: contextlib.ExitStack, *, mask: Mask) -> RawOutput | None:
-    """Prepare to capture what subprocesses write; what the command writes goes around it, over copies of descriptors.
+    """Prepare to capture the output of subprocesses; the command itself writes to copies of the descriptors.
 
-    Return None where the standard streams are not those of the process.
+    Return None if the standard streams are not those of the process.
     """
     wrappers: tuple[Any, Any] = (command.stdout, command.stderr)
     out, err = (copy_of(wrapper._out) for wrapper in wrappers)

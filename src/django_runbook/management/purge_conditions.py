@@ -13,7 +13,7 @@ from django.db.models import BooleanField, DateField, DateTimeField, Field, Mode
 from django.db.models.constants import LOOKUP_SEP
 from django.utils import timezone
 
-from django_runbook.document.diagnostics import suggestion
+from django_runbook.document.similar_names import suggestion
 from django_runbook.wording import choose_from
 
 _TRUTHS = {"true": True, "false": False}

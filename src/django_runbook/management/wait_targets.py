@@ -16,7 +16,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
-from django_runbook.document.diagnostics import suggestion
+from django_runbook.document.similar_names import suggestion
 from django_runbook.wording import choose_from
 
 _CONNECT_SECONDS: Final = 5

@@ -14,7 +14,7 @@ from django_runbook import wording
 from django_runbook.journal.liveness import ProcessState, displayed_status, process_state_of
 from django_runbook.locks.factory import Locks
 from django_runbook.models import RUNNING, UNFINISHED, Run, seconds_between
-from django_runbook.pages import display
+from django_runbook.pages import formatting
 from django_runbook.pages.attempt_rows import Attempts, attempts_of
 from django_runbook.pages.failed_row_links import failed_rows_of
 from django_runbook.pages.timeline import Row, RowContext, StatusShare, Timeline, shares, timeline_of
@@ -88,7 +88,7 @@ class RunPage:
 
     @property
     def badge(self) -> SafeString:
-        return display.badge(self.status)
+        return formatting.badge(self.status)
 
     @property
     def is_live(self) -> bool:
@@ -96,17 +96,17 @@ class RunPage:
         return self.status == RUNNING
 
     @property
-    def is_life_unknown(self) -> bool:
+    def is_process_state_unknown(self) -> bool:
         return self.process_state is ProcessState.UNKNOWN
 
     @property
-    def is_gone(self) -> bool:
+    def is_dead(self) -> bool:
         return self.process_state is ProcessState.DEAD
 
     @property
     def resume_line(self) -> str:
         """Return the command line that resumes it; empty if it cannot be resumed."""
-        return display.resume_line(self.run) if self.status in UNFINISHED else ""
+        return formatting.resume_line(self.run) if self.status in UNFINISHED else ""
 
     @property
     def doubts(self) -> list[str]:
@@ -122,7 +122,7 @@ class RunPage:
         if self.attempts is None:
             return ""
         counts = ((self.attempts.succeeded_count, "successful"), (self.attempts.other_count, "other"))
-        return " and ".join(f"{display.number(count)} {kind}" for count, kind in counts if count)
+        return " and ".join(f"{formatting.number(count)} {kind}" for count, kind in counts if count)
 
     @property
     def shares(self) -> list[StatusShare]:
@@ -133,16 +133,16 @@ class RunPage:
     @property
     def counts(self) -> str:
         """Count the steps by status."""
-        counts = [f"{display.number(share.count)} {share.label}" for share in self.shares]
+        counts = [f"{formatting.number(share.count)} {share.label}" for share in self.shares]
         if self.attempts is not None and self.attempts.other_count:
-            counts.append(f"{display.number(self.attempts.other_count)} not counted")
+            counts.append(f"{formatting.number(self.attempts.other_count)} not counted")
         return ", ".join(counts)
 
     @property
     def remaining(self) -> str:
         """Count the steps without a row; empty if there are none."""
         count = self.run.step_count - sum(share.count for share in self.shares)
-        return display.number(count) if self.is_live and count > 0 else ""
+        return formatting.number(count) if self.is_live and count > 0 else ""
 
     @property
     def failures(self) -> list[Row]:
@@ -156,11 +156,11 @@ class RunPage:
 
     @property
     def started(self) -> str:
-        return display.moment(self.run.started_at)
+        return formatting.moment(self.run.started_at)
 
     @property
     def resumed(self) -> str:
-        return display.moment(self.run.resumed_at) if self.run.resumed_at is not None else ""
+        return formatting.moment(self.run.resumed_at) if self.run.resumed_at is not None else ""
 
     @property
     def more_failures_count(self) -> int:
@@ -208,7 +208,7 @@ class RunPage:
             Fact(label="Lock backend", value=run.lock_backend, is_code=True),
         ]
         facts += [
-            Fact(label=name.replace("_", "-"), value=display.value_text(value), is_code=True)
+            Fact(label=f"--{name.replace('_', '-')}", value=formatting.value_text(value), is_code=True)
             for name, value in run.options.items()
             if value and name != "withheld_params"
         ]
@@ -220,7 +220,7 @@ class RunPage:
         withheld = self.run.options.get("withheld_params", ())
         return [
             *(
-                Fact(label=name, value=display.value_text(value), is_code=True)
+                Fact(label=name, value=formatting.value_text(value), is_code=True)
                 for name, value in self.run.params.items()
             ),
             *(Fact(label=name, value="not recorded, because it contained a secret") for name in withheld),
@@ -230,8 +230,8 @@ class RunPage:
 def took(run: Run, process_state: ProcessState) -> str:
     """Format the duration of the last attempt of a run, which may still be running."""
     if run.finished_at is None and process_state is not ProcessState.DEAD:
-        return display.took(seconds_between(run.resumed_at or run.started_at, timezone.now()))
-    return display.took(run.took_seconds)
+        return formatting.took(seconds_between(run.resumed_at or run.started_at, timezone.now()))
+    return formatting.took(run.took_seconds)
 
 
 def run_page(run: Run, *, new_lock: Locks, urls: Urls | None) -> RunPage:
@@ -244,7 +244,7 @@ def run_page(run: Run, *, new_lock: Locks, urls: Urls | None) -> RunPage:
     if urls.failed_rows is not None:
         failed = failed_rows_of(run, {row.step_id for row in attempts.rows}, url_of=urls.failed_rows)
     context = RowContext(
-        now=_now(process_state), is_gone=process_state is ProcessState.DEAD, url_of=urls.step, failed_rows=failed
+        now=_now(process_state), is_dead=process_state is ProcessState.DEAD, url_of=urls.step, failed_rows=failed
     )
     return RunPage(
         run=run, process_state=process_state, attempts=attempts, timeline=timeline_of(run, attempts.rows, context)

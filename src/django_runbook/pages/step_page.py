@@ -14,7 +14,7 @@ from django_runbook import wording
 from django_runbook.cleaning import cleaned
 from django_runbook.journal.liveness import ProcessState
 from django_runbook.models import RUNNING, StepRun
-from django_runbook.pages import display
+from django_runbook.pages import formatting
 from django_runbook.pages.attempt_rows import Attempt, attempts_at, retries
 
 # A captured output may be too large for a page.
@@ -35,15 +35,15 @@ class OtherAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepPage:
-    """Holds the content of the page; ``is_gone`` means that the process of the run died."""
+    """Holds the content of the page; ``is_dead`` means that the process of the run died."""
 
     step: StepRun
     attempts: tuple[Attempt, ...]
-    is_gone: bool
+    is_dead: bool
 
     @property
     def badge(self) -> SafeString:
-        return display.badge(self._status(self.step))
+        return formatting.badge(self._status(self.step))
 
     @property
     def others(self) -> list[OtherAttempt]:
@@ -53,8 +53,8 @@ class StepPage:
                 pk=attempt.pk,
                 number=attempt.attempt,
                 run_attempt=attempt.run_attempt,
-                badge=display.badge(self._status(attempt)),
-                duration=display.took(attempt.took_seconds(is_retry=is_retry)),
+                badge=formatting.badge(self._status(attempt)),
+                duration=formatting.took(attempt.took_seconds(is_retry=is_retry)),
                 is_this=attempt.pk == self.step.pk,
             )
             for attempt, is_retry in zip(self.attempts, retries(self.attempts), strict=True)
@@ -62,15 +62,15 @@ class StepPage:
 
     @property
     def duration(self) -> str:
-        return display.took(self.step.took_seconds)
+        return formatting.took(self.step.took_seconds)
 
     @property
     def started(self) -> str:
-        return display.moment(self.step.started_at) if self.step.started_at is not None else ""
+        return formatting.moment(self.step.started_at) if self.step.started_at is not None else ""
 
     @property
     def command_line(self) -> str:
-        return display.command_line(self.step.argv) if self.step.argv else ""
+        return formatting.command_line(self.step.argv) if self.step.argv else ""
 
     @property
     def place(self) -> str:
@@ -79,7 +79,7 @@ class StepPage:
 
     @property
     def role(self) -> str:
-        return display.ROLES.get(self.step.role, self.step.role)
+        return formatting.ROLES.get(self.step.role, self.step.role)
 
     @property
     def progress(self) -> str:
@@ -92,7 +92,7 @@ class StepPage:
     @property
     def is_running(self) -> bool:
         """Return whether the step may write more output."""
-        return self.step.status == RUNNING and not self.is_gone
+        return self.step.status == RUNNING and not self.is_dead
 
     @property
     def has_output(self) -> bool:
@@ -100,7 +100,7 @@ class StepPage:
 
     @property
     def omitted(self) -> str:
-        return display.number(self.step.omitted_count) if self.step.omitted_count else ""
+        return formatting.number(self.step.omitted_count) if self.step.omitted_count else ""
 
     @property
     def captured(self) -> str:
@@ -115,7 +115,7 @@ class StepPage:
         return text if len(text) <= _MAX_CAPTURED else f"{text[:_MAX_CAPTURED]} …"
 
     def _status(self, attempt: Attempt | StepRun) -> str:
-        return display.display_status(attempt.status, ignored=attempt.ignored, is_gone=self.is_gone)
+        return formatting.attempt_status(attempt.status, ignored=attempt.ignored, is_dead=self.is_dead)
 
 
 def without_long_output(steps: QuerySet[Any]) -> QuerySet[Any]:
@@ -126,4 +126,4 @@ def without_long_output(steps: QuerySet[Any]) -> QuerySet[Any]:
 
 def step_page(step: StepRun, process_state: ProcessState) -> StepPage:
     """Create the page of one attempt of a step."""
-    return StepPage(step=step, attempts=attempts_at(step), is_gone=process_state is ProcessState.DEAD)
+    return StepPage(step=step, attempts=attempts_at(step), is_dead=process_state is ProcessState.DEAD)

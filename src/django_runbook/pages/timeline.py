@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from django_runbook import wording
 from django_runbook.models import RUNNING, Run, seconds_between
-from django_runbook.pages import display
+from django_runbook.pages import formatting
 from django_runbook.pages.attempt_rows import Attempt, retries
 from django_runbook.pages.axis import Axis, Stretch, percent
 from django_runbook.pages.item_progress import ItemProgress, item_progress
@@ -63,7 +63,7 @@ class Row:
 
     @property
     def badge(self) -> SafeString:
-        return display.badge(self.status)
+        return formatting.badge(self.status)
 
     @property
     def bars_text(self) -> str:
@@ -78,7 +78,7 @@ class Row:
     @property
     def is_ignored(self) -> bool:
         """Return whether its failure was ignored, which gives the run a warning."""
-        return self.is_command and self.status == display.IGNORED
+        return self.is_command and self.status == formatting.IGNORED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ class StatusShare:
 
     @property
     def label(self) -> str:
-        return display.counted(self.status)
+        return formatting.counted(self.status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,11 +123,11 @@ class Timeline:
 class RowContext:
     """Holds the input of the rows besides the attempts.
 
-    ``now`` is None if no process is running; ``is_gone`` means that it died; ``url_of`` returns the URL of an attempt.
+    ``now`` is None if no process is running; ``is_dead`` means that it died; ``url_of`` returns the URL of an attempt.
     """
 
     now: datetime.datetime | None
-    is_gone: bool
+    is_dead: bool
     url_of: Callable[[int], str]
     failed_rows: Mapping[str, FailedRowsLink]
     # The groups in which a failure was ignored.
@@ -164,7 +164,7 @@ def shares(rows: Iterable[Row], *, step_count: int, succeeded_count: int = 0) ->
     counts[StepStatus.SUCCEEDED.value] += succeeded_count
     total = max(step_count, sum(counts.values()), 1)
     found, place = [], 0.0
-    for status in display.LABELS:
+    for status in formatting.LABELS:
         if counts[status]:
             width = 100 * counts[status] / total
             found.append(StatusShare(status=status, count=counts[status], x=percent(place), width=percent(width)))
@@ -194,10 +194,10 @@ def _row(
         status=_status(last, context),
         depth=min(depth, _MAX_DEPTH),
         inside=inside,
-        role=display.ROLES.get(last.role, last.role) if is_first_of_role else "",
+        role=formatting.ROLES.get(last.role, last.role) if is_first_of_role else "",
         note=_note(last),
         duration=_took(attempts, context),
-        attempts_text=f"{display.number(len(tried))} attempts" if len(tried) > 1 else "",
+        attempts_text=f"{formatting.number(len(tried))} attempts" if len(tried) > 1 else "",
         progress=item_progress(attempts, now=context.now),
         bars=tuple(
             _bar(attempt, context, axis, is_retry=is_retry)
@@ -211,7 +211,7 @@ def _row(
 
 
 def _status(attempt: Attempt, context: RowContext) -> str:
-    status = display.display_status(attempt.status, ignored=attempt.ignored, is_gone=context.is_gone)
+    status = formatting.attempt_status(attempt.status, ignored=attempt.ignored, is_dead=context.is_dead)
     is_warned = status == StepStatus.SUCCEEDED and attempt.step_id in context.warned
     return RunStatus.WARNING.value if is_warned else status
 
@@ -228,10 +228,10 @@ def _took(attempts: Sequence[Attempt], context: RowContext) -> str:
     """Format the duration of a step in the last attempt of the run, with its retries and the pauses between them."""
     last = attempts[-1]
     if last.duration_seconds is not None:
-        return display.took(last.duration_seconds)
+        return formatting.took(last.duration_seconds)
     begins = [one.started_at for one in attempts if one.run_attempt == last.run_attempt and one.started_at is not None]
     end = last.finished_at or (context.now if last.status == RUNNING else None)
-    return display.took(seconds_between(begins[0] if begins else None, end))
+    return formatting.took(seconds_between(begins[0] if begins else None, end))
 
 
 def _bar(attempt: Attempt, context: RowContext, axis: Axis, *, is_retry: bool) -> Bar:
@@ -240,9 +240,9 @@ def _bar(attempt: Attempt, context: RowContext, axis: Axis, *, is_retry: bool) -
     seconds = attempt.took_seconds(is_retry=is_retry, now=context.now)
     # The clock may have been set back, so the stored end is not used.
     end = None if seconds is None else attempt.started_at + datetime.timedelta(seconds=seconds)
-    took = display.took(seconds)
+    took = formatting.took(seconds)
     return Bar(
         status=status,
         stretch=axis.stretch(attempt.started_at, end, attempt.run_attempt),
-        text=f"attempt {attempt.attempt}: {display.LABELS.get(status, status)}{f', {took}' if took else ''}",
+        text=f"attempt {attempt.attempt}: {formatting.LABELS.get(status, status)}{f', {took}' if took else ''}",
     )

@@ -1,4 +1,4 @@
-"""Prints a Plan for ``--plan``, and its steps for ``--list``."""
+"""Formats a Plan for ``--plan``, and its steps for ``--list``."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from django_runbook.results import Role
 from django_runbook.wording import exact_duration
 
 
-def plan(planned: Plan, left_out: Mapping[str, str], *, mask: Mask) -> str:
+def show_plan(planned: Plan, unselected: Mapping[str, str], *, mask: Mask) -> str:
     """Show every step with its arguments; a value that depends on an output is shown as ``?``."""
-    return "".join(f"{line}\n" for line in _plan_lines(planned, left_out, mask))
+    return "".join(f"{line}\n" for line in _plan_lines(planned, unselected, mask))
 
 
-def steps(planned: Plan, left_out: Mapping[str, str], *, mask: Mask) -> str:
+def list_steps(planned: Plan, unselected: Mapping[str, str], *, mask: Mask) -> str:
     """Show every step with its id, its name and its tags."""
     width = max((len(key) + 2 * len(entry.group_keys) for key, entry in planned.outline.items()), default=0)
-    lines = (_list_line(entry, left_out, width=width) for entry in planned.outline.values())
+    lines = (_list_line(entry, unselected, width=width) for entry in planned.outline.values())
     return "".join(f"{mask(line)}\n" for line in lines)
 
 
-def _plan_lines(planned: Plan, left_out: Mapping[str, str], mask: Mask) -> Iterator[str]:
+def _plan_lines(planned: Plan, unselected: Mapping[str, str], mask: Mask) -> Iterator[str]:
     yield f"{planned.runbook.name} ({planned.runbook.path})"
     for name, value in planned.inputs.params.items():
         yield f"  {name} = {label_of(value, mask=mask)}"
@@ -39,15 +39,15 @@ def _plan_lines(planned: Plan, left_out: Mapping[str, str], mask: Mask) -> Itera
             yield f"{'  ' * len(item.group_ids)}{item.role}:"
         before = (item.group_ids, item.role)
         is_hidden = item.step.no_log or any(planned.steps[group_id].step.no_log for group_id in item.group_ids)
-        yield mask(_plan_line(item, left_out, mask, is_hidden=is_hidden))
+        yield mask(_plan_line(item, unselected, mask, is_hidden=is_hidden))
 
 
-def _plan_line(item: PlannedStep, left_out: Mapping[str, str], mask: Mask, *, is_hidden: bool) -> str:
+def _plan_line(item: PlannedStep, unselected: Mapping[str, str], mask: Mask, *, is_hidden: bool) -> str:
     indent, step = "  " * (len(item.group_ids) + 1), item.step
     is_item = step.for_each is not None and not item.is_loop
     notes = list(_notes_of_item(step) if is_item else _notes(item))
-    if item.key in left_out and not is_item:
-        notes.append(f"left out by {left_out[item.key]}")
+    if item.key in unselected and not is_item:
+        notes.append(f"excluded by {unselected[item.key]}")
     if item.is_loop or not isinstance(step, CommandStep):
         words = f"{as_written(step.name)}:"
     elif is_hidden:
@@ -92,7 +92,7 @@ def _shown(token: str, mask: Mask) -> str:
     return mask(token) if has_holes(token) else shlex.quote(mask(token))
 
 
-def _list_line(entry: Entry, left_out: Mapping[str, str], *, width: int) -> str:
+def _list_line(entry: Entry, unselected: Mapping[str, str], *, width: int) -> str:
     label = "  " * len(entry.group_keys) + entry.key
     name = as_written(entry.step.name)
     parts = [name if name != entry.step.id else ""]
@@ -100,6 +100,6 @@ def _list_line(entry: Entry, left_out: Mapping[str, str], *, width: int) -> str:
         parts.append(f"({entry.role})")
     if entry.step.tags:
         parts.append(f"[{', '.join(entry.step.tags)}]")
-    if entry.key in left_out:
-        parts.append(f"left out by {left_out[entry.key]}")
+    if entry.key in unselected:
+        parts.append(f"excluded by {unselected[entry.key]}")
     return f"{label:<{width}}  {'  '.join(part for part in parts if part)}".rstrip()

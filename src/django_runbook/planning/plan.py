@@ -73,7 +73,7 @@ def plan(runbook: Runbook, inputs: Inputs, binder: Binder) -> Plan:
     """Bind every step of a runbook, and collect all diagnostics."""
     planner = _Planner(binder=binder, diagnostics=list(inputs.diagnostics))
     try:
-        planner.block(runbook.block, _StepPlace(inputs=inputs))
+        planner.block(runbook.block, _StepPosition(inputs=inputs))
     except _TooManyStepsError as error:
         planner.diagnostics.append(error.diagnostic)
     return Plan(
@@ -103,7 +103,7 @@ class _Skip(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _StepPlace:
+class _StepPosition:
     """Locates a step: its file, list and groups, and the items of the loops around it."""
 
     inputs: Inputs
@@ -114,7 +114,7 @@ class _StepPlace:
     group_ids: tuple[str, ...] = ()
     skip: _Skip = _Skip.NO
 
-    def inside(self, group_id: str, **changes: Any) -> _StepPlace:
+    def inside(self, group_id: str, **changes: Any) -> _StepPosition:
         return replace(self, group_ids=(*self.group_ids, group_id), **changes)
 
 
@@ -124,12 +124,12 @@ class _Planner:
     diagnostics: list[Diagnostic]
     steps: dict[str, PlannedStep] = field(default_factory=dict)
 
-    def block(self, block: Block, place: _StepPlace) -> None:
+    def block(self, block: Block, place: _StepPosition) -> None:
         for role, steps in lists_of(block, place.role):
             for step in steps:
                 self._step(step, place if role is place.role else replace(place, role=role))
 
-    def _step(self, step: Step, place: _StepPlace) -> None:
+    def _step(self, step: Step, place: _StepPosition) -> None:
         if step.retry is not None or not isinstance(step.continue_on_error, bool):
             self._report(exception_names.check_names(step), place)
         place = replace(place, skip=self._skip(step, place))
@@ -145,7 +145,7 @@ class _Planner:
             inputs = place.inputs.with_item(item)
             self._once(step, place.inside(loop_id, inputs=inputs, indexes=(*place.indexes, number)))
 
-    def _skip(self, step: Step, place: _StepPlace) -> _Skip:
+    def _skip(self, step: Step, place: _StepPosition) -> _Skip:
         """Decide whether the step is known to be skipped, before its loop has items."""
         if step.when is None or place.skip is not _Skip.NO or not place.inputs.is_static(step.when):
             return place.skip
@@ -157,7 +157,7 @@ class _Planner:
             return _Skip.NO
         return _Skip.TODAY if place.inputs.is_timed(step.when) else _Skip.ALWAYS
 
-    def _items(self, for_each: Located, place: _StepPlace) -> tuple[object, ...] | None:
+    def _items(self, for_each: Located, place: _StepPosition) -> tuple[object, ...] | None:
         if not place.inputs.is_static(for_each):
             return None
         try:
@@ -167,7 +167,7 @@ class _Planner:
                 self._report_error(error, place)
             return None
 
-    def _once(self, step: Step, place: _StepPlace) -> None:
+    def _once(self, step: Step, place: _StepPosition) -> None:
         match step:
             case CommandStep():
                 binding = self.binder.bind(step, inputs=place.inputs)
@@ -186,7 +186,7 @@ class _Planner:
             case CallStep():
                 self._call(step, place)
 
-    def _call(self, step: CallStep, place: _StepPlace) -> None:
+    def _call(self, step: CallStep, place: _StepPosition) -> None:
         known = place.inputs
         try:
             inputs = resolve_call(step, known)
@@ -209,11 +209,11 @@ class _Planner:
         )
         self.block(step.runbook.block, inner)
 
-    def _add(self, step: Step, place: _StepPlace, **known: Any) -> str:
+    def _add(self, step: Step, place: _StepPosition, **known: Any) -> str:
         key = place.prefix + step.id
         step_id = instance_id(key, place.indexes)
         if len(self.steps) >= MAX_STEPS:
-            message = f"the loops make more than {MAX_STEPS} steps"
+            message = f"the loops expand to more than {MAX_STEPS} steps"
             diagnostic = diagnose("RB418", message=message, span=step.span, path=place.path)
             raise _TooManyStepsError(diagnostic)
         # A loop and its items share a key; the ids of the items have one more index.
@@ -222,26 +222,26 @@ class _Planner:
         )
         return step_id
 
-    def _report(self, found: Iterable[Diagnostic], place: _StepPlace) -> None:
+    def _report(self, found: Iterable[Diagnostic], place: _StepPosition) -> None:
         judged = (item for item in found if place.skip is not _Skip.ALWAYS or item.code in _ABOUT_NAMES)
         self.diagnostics += (item if item.path else replace(item, path=place.path) for item in judged)
 
-    def _report_error(self, error: ExpressionError, place: _StepPlace) -> None:
+    def _report_error(self, error: ExpressionError, place: _StepPosition) -> None:
         self._report((diagnose("RB320", message=error.message, span=error.span),), place)
 
 
 def _elsewhere(step: CommandStep, binding: Binding, *, alias: str) -> Iterator[Diagnostic]:
-    """Report an atomic step whose work and whose history cannot be in one transaction."""
+    """Report an atomic step that works on a database other than that of the journal."""
     used = _database_of(binding.tokens)
     if used == alias or has_holes(used):
         return
-    message = f'the step commits together with its history, which is in the database "{alias}", and works on "{used}"'
+    message = f'the step commits together with its row in the database "{alias}", but its command uses "{used}"'
     help_text = 'remove "atomic", or keep the history in the database that the command writes to'
     yield diagnose("RB419", message=message, span=step.span, help_text=help_text)
 
 
 def _database_of(tokens: tuple[str, ...]) -> str:
-    """Return the database that a command line names, as Django's commands understand it."""
+    """Return the database that the ``--database`` option selects."""
     flag = "--database"
     for index, token in enumerate(tokens):
         if token.startswith(f"{flag}="):
@@ -252,8 +252,8 @@ def _database_of(tokens: tuple[str, ...]) -> str:
 
 
 def _batch_not_atomic(step: CommandStep) -> Diagnostic:
-    message = f'"{step.command[0].value}" commits batch by batch, and cannot do so in one transaction'
-    help_text = 'leave out "atomic": after an interruption it continues after its last batch'
+    message = f'"{step.command[0].value}" commits each batch, which is impossible in one transaction'
+    help_text = 'remove "atomic": an interrupted batch command continues after its last batch'
     return diagnose("RB420", message=message, span=step.span, help_text=help_text)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from django_runbook.document.diagnostics import suggestion
 from django_runbook.document.outline import Entry
+from django_runbook.document.similar_names import suggestion
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.results import Role
 
@@ -79,7 +79,7 @@ def _problems(outline: Mapping[str, Entry], selection: Selection) -> Iterator[st
         yield from _unmatched(option, names, known=tags, what="tag")
     first = outline.get(selection.start_at or "")
     if first is not None and first.role is not Role.STEP:
-        yield f'--start-at {selection.start_at}: the step belongs to "{first.role}", which runs last'
+        yield f'--start-at {selection.start_at}: the step is in "{first.role}", which runs last'
 
 
 def _unmatched(option: str, names: Collection[str], *, known: Collection[str], what: str) -> Iterator[str]:

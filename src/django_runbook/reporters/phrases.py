@@ -146,7 +146,7 @@ def inline(event: RunStarted) -> str:
 
 def retaken(event: LockRetaken) -> str:
     """Return which lock was lost and acquired again."""
-    return f'the lock "{event.name}" was lost and acquired again; no other process is known to have held it in between'
+    return wording.lock_retaken(event.name)
 
 
 def stopping(event: StopRequested) -> str:

@@ -1,4 +1,4 @@
-"""Resolves steps in doubt: interrupted commands of which it is unknown how much they did."""
+"""Resolves steps in doubt: interrupted commands with an unknown outcome."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def refuse_other_items(rows: RunRows, plan: Plan, *, mask: Mask) -> None:
 
 
 def has_item(row: StepRun) -> bool:
-    """Return whether a row belongs to an item that was started or completed; of other items nothing is done."""
+    """Return whether a row belongs to a loop item that was started or completed."""
     return bool(row.item_hash) and (row.started_at is not None or is_done(row))
 
 

@@ -82,7 +82,7 @@ class BlockRunner:
         # Only the run knows whether a failure was ignored anywhere in it.
         has_warnings = not scope.group_ids and self.emitter.has_warnings
         names = {**scope.run_names, **state.names_for_handlers(has_warnings=has_warnings)}
-        is_succeeded = state.failed is None and not state.is_interrupted and self.emitter.fault is None
+        is_succeeded = state.failed is None and not state.is_interrupted and self.emitter.error is None
         is_failed = state.failed is not None and not state.is_interrupted
         for role, steps, is_due in (
             (Role.ON_SUCCESS, block.on_success, is_succeeded),

@@ -53,8 +53,8 @@ class CommandRunner:
         command = str(step.command[0].value)
         self.emitter.start(step, scope, name, argv=(command, *argv))
         self.emitter.wait()
-        if (fault := self.emitter.fault_before(scope)) is not None:
-            failure = outcomes.of_fault(fault)
+        if (error := self.emitter.error_before(scope)) is not None:
+            failure = outcomes.of_error(error)
 
         def once() -> tuple[AttemptResult, object]:
             call = _CommandCall(self, step, scope, warnings=warnings)
@@ -159,8 +159,8 @@ class _CommandCall:
         try:
             write = self.runner.recorder.success_write(self.scope.id(self.step))
         except RunbookError as error:
-            self.runner.emitter.note_fault(error)
-            self._refused = outcomes.failed(outcomes.of_fault(error)).result
+            self.runner.emitter.note_error(error)
+            self._refused = outcomes.failed(outcomes.of_error(error)).result
             return RollBack()
         self._is_commit_told = True
         return Commit(write=write)
@@ -182,7 +182,7 @@ class _CommandCall:
             recorder.confirm_commit(step_id)
             return result
         if result.failure is not None and result.failure.error_type == JournalLost.__name__:
-            self.runner.emitter.note_fault(JournalLost(result.failure.message.removeprefix(JournalLost.PREFIX)))
+            self.runner.emitter.note_error(JournalLost(result.failure.message.removeprefix(JournalLost.PREFIX)))
         # An error at the commit, or the end of the process, does not say whether it happened; the row does.
         elif self._was_committed():
             recorder.confirm_commit(step_id)
@@ -194,7 +194,7 @@ class _CommandCall:
         try:
             return self.runner.recorder.is_committed(self.scope.id(self.step))
         except RunbookError as error:
-            self.runner.emitter.note_fault(error)
+            self.runner.emitter.note_error(error)
             return False
 
     def _read(self, result: AttemptResult) -> AttemptResult:

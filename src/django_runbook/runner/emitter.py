@@ -19,14 +19,14 @@ from django_runbook.runner.step_scope import Scope
 class Emitter:
     """Emits events from any thread, and keeps the results of all steps.
 
-    ``fault`` is the first error that kept an event from being recorded: no further step starts then.
+    ``error`` is the first one that kept an event from being recorded: no further step starts then.
     """
 
     def __init__(
         self, emit: events.Listener, clock: Callable[[], datetime.datetime], recorder: Recorder | None = None
     ) -> None:
         self.results: dict[str, StepResult] = {}
-        self.fault: RunbookError | None = None
+        self.error: RunbookError | None = None
         self.has_failed_handler = False
         self._emit = emit
         self._clock = clock
@@ -43,26 +43,26 @@ class Emitter:
         try:
             self._emit(kind(at=self._clock(), **values))
         except RunbookError as error:
-            self.note_fault(error)
+            self.note_error(error)
 
     def wait(self) -> None:
         """Wait until all events so far are recorded."""
         try:
             self._recorder.wait()
         except RunbookError as error:
-            self.note_fault(error)
+            self.note_error(error)
 
-    def note_fault(self, error: RunbookError) -> None:
+    def note_error(self, error: RunbookError) -> None:
         """Keep the error that prevents recording, unless there was one before."""
-        self.fault = self.fault or error
+        self.error = self.error or error
 
-    def raise_fault(self) -> None:
-        if self.fault is not None:
-            raise self.fault
+    def raise_error(self) -> None:
+        if self.error is not None:
+            raise self.error
 
-    def fault_before(self, scope: Scope) -> RunbookError | None:
-        """Return the fault that keeps a step from starting; handlers and ``finally`` run anyway."""
-        return self.fault if scope.role is Role.STEP else None
+    def error_before(self, scope: Scope) -> RunbookError | None:
+        """Return the error that keeps a step from starting; handlers and ``finally`` run anyway."""
+        return self.error if scope.role is Role.STEP else None
 
     def start(self, step: Step, scope: Scope, name: str, **more: Any) -> None:
         """Emit the start of a step."""

@@ -113,7 +113,7 @@ class Locker:
         except ExpressionError as error:
             refused = outcomes.failed(outcomes.of_expression(error, self.mask, is_hidden=scope.is_hidden)).result
         except RunbookError as error:
-            refused = outcomes.failed(outcomes.of_fault(error)).result
+            refused = outcomes.failed(outcomes.of_error(error)).result
         if held is None:
             yield scope, refused
             return
@@ -133,7 +133,7 @@ class Locker:
                 case LockState.RETAKEN:
                     self.emitter.emit(events.LockRetaken, name=held.name)
                 case LockState.LOST:
-                    return outcomes.of_fault(LockLost(f'the lock "{held.name}" was lost: {self._who_has(held.name)}'))
+                    return outcomes.of_error(LockLost(f'the lock "{held.name}" was lost: {self._who_has(held.name)}'))
         return None
 
     def _settle(self, held: HeldLock, halt: Halt) -> LockState:
@@ -231,4 +231,4 @@ class Locker:
             return AttemptResult(status=StepStatus.NOT_RUN, reason=f"{scope.halt.reason}; {conflict}")
         if settings.on_conflict == "skip":
             return AttemptResult(status=StepStatus.SKIPPED, reason=conflict)
-        return AttemptResult(status=StepStatus.FAILED, failure=outcomes.of_fault(LockHeld(conflict)))
+        return AttemptResult(status=StepStatus.FAILED, failure=outcomes.of_error(LockHeld(conflict)))

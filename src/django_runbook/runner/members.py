@@ -88,8 +88,8 @@ class MemberRunner:
         if self.finisher.is_done(member.step, scope):
             # It is restored even if nothing more runs: otherwise the next resume would repeat it.
             return ""
-        if (fault := self.emitter.fault_before(scope)) is not None:
-            return str(fault)
+        if (error := self.emitter.error_before(scope)) is not None:
+            return str(error)
         if scope.halt.is_requested or state.is_interrupted:
             return scope.halt.reason
         if state.failed is not None and scope.is_fail_fast:
@@ -98,11 +98,11 @@ class MemberRunner:
 
     def _note_unrun(self, state: BlockState, result: StepResult, scope: Scope) -> None:
         """Fail the block at a step that a passed deadline or a lost journal kept from running."""
-        deadline, fault = scope.limit.first, self.emitter.fault
+        deadline, error = scope.limit.first, self.emitter.error
         if state.failed is not None or state.is_interrupted:
             return
-        if fault is not None:
-            state.failed = replace(result, failure=outcomes.of_fault(fault))
+        if error is not None:
+            state.failed = replace(result, failure=outcomes.of_error(error))
         elif deadline is not None and scope.limit.is_over:
             state.failed = state.cut or replace(result, failure=deadline.failure())
 

@@ -59,13 +59,13 @@ def named_failure(first: StepResult) -> str:
     return f"{wording.named(first.name, first.step_id)} failed"
 
 
-def of_fault(fault: RunbookError) -> Failure:
+def of_error(error: RunbookError) -> Failure:
     """Return the failure of a step that could not be recorded or locked."""
     return Failure(
-        error_type=type(fault).__name__,
-        message=str(fault),
-        exit_code=fault.exit_code,
-        error_names=names_of(type(fault)),
+        error_type=type(error).__name__,
+        message=str(error),
+        exit_code=error.exit_code,
+        error_names=names_of(type(error)),
     )
 
 

@@ -72,7 +72,7 @@ class Retries:
         return not self._is_lost(scope)
 
     def _is_lost(self, scope: Scope) -> bool:
-        return self.emitter.fault_before(scope) is not None
+        return self.emitter.error_before(scope) is not None
 
 
 def _stopped(result: AttemptResult, scope: Scope, *, count: int) -> AttemptResult:

@@ -30,19 +30,19 @@ def run(plan: Plan, options: RunOptions, context: RunContext) -> RunResult:
     started = time.monotonic()
     emitter = Emitter(context.emit, context.clock, context.recorder)
     _emit_start(plan, options, context, emitter)
-    if not isinstance(emitter.fault, LockLost):
-        emitter.raise_fault()
+    if not isinstance(emitter.error, LockLost):
+        emitter.raise_error()
     outcome, bug = _run_blocks(plan, context, new_block_runner(plan, options, context, emitter))
     result = _result_of(outcome, options, context, emitter, duration_seconds=time.monotonic() - started)
-    fault = emitter.fault
-    result = _with_advice(_with_report_warnings(result, options, context), plan, options, context, fault)
+    error = emitter.error
+    result = _with_advice(_with_report_warnings(result, options, context), plan, options, context, error)
     context.stop.wait_for_reports()
     emitter.emit(events.RunFinished, result=result)
     emitter.wait()
     if bug is not None:
         raise bug
-    if fault is None:
-        emitter.raise_fault()
+    if error is None:
+        emitter.raise_error()
     return result
 
 
@@ -75,7 +75,7 @@ def _run_blocks(plan: Plan, context: RunContext, blocks: BlockRunner) -> tuple[A
     try:
         return blocks.run_runbook(runbook, scope, owner="the run"), None
     except Exception as error:  # noqa: BLE001 - it is raised once the run is closed
-        failure = failure_of(error, context.mask, exit_code=ExitCode.FAULT)
+        failure = failure_of(error, context.mask, exit_code=ExitCode.INTERNAL_ERROR)
         reason = f"internal error: {failure.error_type}: {failure.message}"
         return AttemptResult(status=StepStatus.FAILED, failure=failure, reason=reason), error
 
@@ -83,14 +83,14 @@ def _run_blocks(plan: Plan, context: RunContext, blocks: BlockRunner) -> tuple[A
 def _result_of(
     outcome: AttemptResult, options: RunOptions, context: RunContext, emitter: Emitter, *, duration_seconds: float
 ) -> RunResult:
-    status, fault = status_of(outcome, emitter, context.stop, past=options.past), emitter.fault
+    status, error = status_of(outcome, emitter, context.stop, past=options.past), emitter.error
     exit_code = exit_code_of(outcome, status, context.stop, is_strict=options.is_strict)
     return RunResult(
-        status=RunStatus.FAILED if fault is not None else status,
-        exit_code=fault.exit_code if fault is not None else exit_code,
+        status=RunStatus.FAILED if error is not None else status,
+        exit_code=error.exit_code if error is not None else exit_code,
         steps=tuple(emitter.results.values()),
         duration_seconds=duration_seconds,
-        reason=str(fault) if fault is not None else outcome.reason,
+        reason=str(error) if error is not None else outcome.reason,
     )
 
 
@@ -107,10 +107,10 @@ def _with_report_warnings(result: RunResult, options: RunOptions, context: RunCo
 
 
 def _with_advice(
-    result: RunResult, plan: Plan, options: RunOptions, context: RunContext, fault: RunbookError | None
+    result: RunResult, plan: Plan, options: RunOptions, context: RunContext, error: RunbookError | None
 ) -> RunResult:
     """Add how the run can be continued."""
-    is_lost = isinstance(fault, JournalLost)
+    is_lost = isinstance(error, JournalLost)
     is_recorded = is_lost or context.recorder.is_recorded()
     return continuing.advise(
         replace(result, run_id=str(plan.inputs.run.get("id", ""))),

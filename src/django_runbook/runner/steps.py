@@ -90,7 +90,7 @@ class StepRunner:
         try:
             return self.emitter.finish(step, scope, result, {})
         except Exception as error:  # noqa: BLE001 - a result that cannot be recorded ends the run
-            self.emitter.note_fault(JournalLost(f"internal error: {type(error).__name__}: {error}"))
+            self.emitter.note_error(JournalLost(f"internal error: {type(error).__name__}: {error}"))
             return result
 
     def _run(self, step: Step, scope: Scope) -> StepResult:

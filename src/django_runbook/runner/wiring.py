@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django_runbook.document.runbook import Step
 from django_runbook.planning.plan import Plan
 from django_runbook.results import StepResult
@@ -20,22 +22,20 @@ from django_runbook.runner.step_scope import Scope
 from django_runbook.runner.steps import StepRunner
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """Holds the parts that several runners of one run share."""
+
+    emitter: Emitter
+    finisher: StepFinisher
+    locker: Locker
+    members: MemberRunner
+
+
 def new_block_runner(plan: Plan, options: RunOptions, context: RunContext, emitter: Emitter) -> BlockRunner:
-    """Return the runner of a plan's blocks. Blocks run steps, and steps run blocks: the two close the circle here."""
-    mask, stop = context.mask, context.stop
+    """Return the runner of a plan's blocks. Blocks run steps, and steps run blocks: the circle is closed here."""
     emitter.has_failed_handler = options.past.has_failed_handler
-    finisher = StepFinisher(past=options.past, emitter=emitter, mask=mask)
-    locker = Locker(
-        new_lock=context.new_lock,
-        finisher=finisher,
-        emitter=emitter,
-        mask=mask,
-        namespace=context.namespace,
-        is_dry_run=options.is_dry_run,
-    )
-    members = MemberRunner(
-        emitter=emitter, finisher=finisher, isolation=context.isolation, grace_seconds=stop.timeout_seconds
-    )
+    parts = _new_parts(options, context, emitter)
 
     def run_step(step: Step, scope: Scope) -> StepResult:
         return steps.run(step, scope)
@@ -45,40 +45,69 @@ def new_block_runner(plan: Plan, options: RunOptions, context: RunContext, emitt
 
     blocks = BlockRunner(
         run_step=run_step,
-        members=members,
-        finisher=finisher,
-        locker=locker,
+        members=parts.members,
+        finisher=parts.finisher,
+        locker=parts.locker,
         emitter=emitter,
-        stop=stop,
+        stop=context.stop,
         keeps_going=options.keeps_going,
+    )
+    loops = LoopRunner(
+        run_item=run_item,
+        members=parts.members,
+        finisher=parts.finisher,
+        emitter=emitter,
+        recorder=context.recorder,
+        mask=context.mask,
     )
     steps = StepRunner(
         options=options,
-        executor=StepExecutor(
-            planned=plan.steps,
-            commands=_new_command_runner(plan, options, context, emitter),
-            blocks=blocks,
-            retries=Retries(emitter=emitter, mask=mask, rng=context.rng),
-            locker=locker,
-            emitter=emitter,
-            mask=mask,
-            grace_seconds=stop.timeout_seconds,
-        ),
-        loops=LoopRunner(
-            run_item=run_item,
-            members=members,
-            finisher=finisher,
-            emitter=emitter,
-            recorder=context.recorder,
-            mask=mask,
-        ),
-        finisher=finisher,
-        locker=locker,
-        questions=Questions(context.ask, emitter=emitter, stop=stop, mask=mask),
+        executor=_new_step_executor(plan, options, context, parts, blocks),
+        loops=loops,
+        finisher=parts.finisher,
+        locker=parts.locker,
+        questions=Questions(context.ask, emitter=emitter, stop=context.stop, mask=context.mask),
         emitter=emitter,
-        mask=mask,
+        mask=context.mask,
     )
     return blocks
+
+
+def _new_parts(options: RunOptions, context: RunContext, emitter: Emitter) -> _Parts:
+    finisher = StepFinisher(past=options.past, emitter=emitter, mask=context.mask)
+    return _Parts(
+        emitter=emitter,
+        finisher=finisher,
+        locker=Locker(
+            new_lock=context.new_lock,
+            finisher=finisher,
+            emitter=emitter,
+            mask=context.mask,
+            namespace=context.namespace,
+            is_dry_run=options.is_dry_run,
+        ),
+        members=MemberRunner(
+            emitter=emitter,
+            finisher=finisher,
+            isolation=context.isolation,
+            grace_seconds=context.stop.timeout_seconds,
+        ),
+    )
+
+
+def _new_step_executor(
+    plan: Plan, options: RunOptions, context: RunContext, parts: _Parts, blocks: BlockRunner
+) -> StepExecutor:
+    return StepExecutor(
+        planned=plan.steps,
+        commands=_new_command_runner(plan, options, context, parts.emitter),
+        blocks=blocks,
+        retries=Retries(emitter=parts.emitter, mask=context.mask, rng=context.rng),
+        locker=parts.locker,
+        emitter=parts.emitter,
+        mask=context.mask,
+        grace_seconds=context.stop.timeout_seconds,
+    )
 
 
 def _new_command_runner(plan: Plan, options: RunOptions, context: RunContext, emitter: Emitter) -> CommandRunner:

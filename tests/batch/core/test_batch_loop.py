@@ -34,7 +34,7 @@ from tests.batchapp.models import (
 
 
 @BOTH
-def test_a_bad_row_stops_the_run_which_names_it(sqlite: Engine, command: type[CountItems]) -> None:
+def test_a_bad_row_stops_the_run_and_is_named(sqlite: Engine, command: type[CountItems]) -> None:
     sqlite.fill(10)
     bad = pks(sqlite)[6]
     with pytest.raises(CommandError, match=rf"batchapp.Item {bad}: ValueError: {bad} is bad") as caught:
@@ -79,9 +79,7 @@ def test_a_clock_that_goes_back_an_hour_changes_nothing(sqlite: Engine, monkeypa
     assert set(Item.objects.using(sqlite.alias).values_list("count", flat=True)) == {2}
 
 
-def test_a_bad_row_that_came_into_a_piece_does_not_hide_the_one_behind_it(
-    sqlite: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_new_bad_row_in_a_range_does_not_hide_the_next_one(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     commit, calls = loops.BatchLoop._commit, iter(range(100))
 
     def disturbed(loop: Any, span: KeyRange, outcome: Any = None) -> None:
@@ -101,7 +99,7 @@ def test_a_bad_row_that_came_into_a_piece_does_not_hide_the_one_behind_it(
     assert dict(Item.objects.using(sqlite.alias).values_list("pk", "count")) == {10: 1, 15: 0, 20: 1, 30: 1, 40: 1}
 
 
-def test_work_whose_checkpoint_stays_away_is_not_done_again_by_the_same_run(
+def test_work_with_an_unavailable_checkpoint_is_not_repeated_by_the_same_run(
     without_table: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing_always(store: Any, old: Any, new: Any) -> bool:
@@ -115,7 +113,7 @@ def test_work_whose_checkpoint_stays_away_is_not_done_again_by_the_same_run(
     assert Ledger.objects.using(without_table.alias).count() == 2
 
 
-def test_the_work_is_not_done_again_because_the_other_database_is_away(
+def test_the_work_is_not_repeated_when_the_other_database_is_unavailable(
     without_table: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     advance, failures = checkpoints.CheckpointStore.advance, iter([True, False, True, True])
@@ -139,7 +137,7 @@ def close(engine: Engine) -> None:
 @BOTH
 @pytest.mark.parametrize("spoil", [swallow, close])
 @pytest.mark.parametrize("at", [1, 4])
-def test_a_batch_that_cannot_be_committed_is_not_taken_for_done(
+def test_a_batch_that_cannot_be_committed_is_not_done(
     engine: Engine, command: type[CountItems], spoil: Callable[[Engine], None], at: int
 ) -> None:
     process = "process_item" if command is CountItems else "process_batch"
@@ -159,7 +157,7 @@ def test_a_batch_that_cannot_be_committed_is_not_taken_for_done(
 
 
 @BOTH
-def test_a_row_that_comes_into_the_span_of_a_bad_one_is_done(sqlite: Engine, command: type[CountItems]) -> None:
+def test_a_row_inserted_into_the_range_of_a_bad_one_is_done(sqlite: Engine, command: type[CountItems]) -> None:
     class Late(command):  # type: ignore[misc, valid-type]  # a variable
         def make_source(self) -> Any:
             source = super().make_source()
@@ -182,7 +180,7 @@ def test_a_row_that_comes_into_the_span_of_a_bad_one_is_done(sqlite: Engine, com
 
 @pytest.mark.parametrize("is_committed", [True, False])
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_commit_whose_answer_is_lost_is_judged_by_the_checkpoint(
+def test_a_commit_with_a_lost_answer_is_judged_by_the_checkpoint(
     engine: Engine, number: int, *, is_committed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.fill(10)
@@ -204,7 +202,7 @@ def test_a_commit_whose_answer_is_lost_is_judged_by_the_checkpoint(
     assert left_count < 0
 
 
-def test_a_commit_that_comes_through_after_all_is_seen_by_the_fence(engine: Engine) -> None:
+def test_a_late_commit_is_detected_by_the_fence(engine: Engine) -> None:
     """The session of a lost connection can still be about to commit when the checkpoint is asked."""
     engine.fill(10)
 
@@ -227,7 +225,8 @@ def test_a_commit_that_comes_through_after_all_is_seen_by_the_fence(engine: Engi
     assert engine.problems(10) == []
 
 
-def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(sqlite: Engine) -> None:
+@pytest.mark.slow
+def test_a_full_disk_ends_the_run_and_the_next_one_continues(sqlite: Engine) -> None:
     sqlite.fill(2000)
     with sqlite.connection.cursor() as cursor:
         cursor.execute("VACUUM")

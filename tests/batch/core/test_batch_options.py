@@ -27,7 +27,7 @@ from tests.batch.engines import Engine
         (["--restart", "--retry-failed"], "not allowed with"),
     ],
 )
-def test_an_option_that_cannot_be_is_refused(tokens: list[str], words: str) -> None:
+def test_an_invalid_option_is_refused(tokens: list[str], words: str) -> None:
     with pytest.raises(CommandError, match=words):
         call_command(CountItems(), *tokens)
 
@@ -42,7 +42,7 @@ def test_an_option_that_cannot_be_is_refused(tokens: list[str], words: str) -> N
         ({"pause": 0, "shard": "", "max_errors": "", "lock_wait": "", "limit": None}, "4 done\n"),
     ],
 )
-def test_the_values_of_a_call_from_code_are_read_as_those_of_the_command_line(
+def test_values_passed_from_code_are_parsed_like_the_command_line(
     sqlite: Engine, options: dict[str, Any], out: str
 ) -> None:
     sqlite.fill(4)
@@ -63,16 +63,14 @@ def test_the_values_of_a_call_from_code_are_read_as_those_of_the_command_line(
         ({"lock_wait": "soon"}, '--lock-wait: "soon" is not a duration'),
     ],
 )
-def test_a_value_of_a_call_from_code_that_cannot_be_is_refused(
-    sqlite: Engine, options: dict[str, Any], words: str
-) -> None:
+def test_an_invalid_value_passed_from_code_is_refused(sqlite: Engine, options: dict[str, Any], words: str) -> None:
     command = CountItems()
     command.lock_name = f"test {sqlite.alias}"
     with pytest.raises(CommandError, match=words):
         call(sqlite, command, **options)
 
 
-def test_a_share_of_errors_is_taken_of_what_is_known() -> None:
+def test_a_share_of_errors_is_based_on_the_known_count() -> None:
     limit = ErrorLimit(percent=1.0)
     assert limit.base(total_count=500, seen_count=20) == 500
     assert limit.base(total_count=None, seen_count=20) == 1000
@@ -82,7 +80,7 @@ def test_a_share_of_errors_is_taken_of_what_is_known() -> None:
 
 
 @pytest.mark.parametrize("percent", range(101))
-def test_a_share_of_a_hundred_is_exact(percent: int) -> None:
+def test_a_share_of_100_percent_is_exact(percent: int) -> None:
     limit = ErrorLimit(percent=float(percent))
     assert limit.allows(percent, of=100)
     assert not limit.allows(percent + 1, of=100)

@@ -21,7 +21,7 @@ from tests.batchapp.models import (
 )
 
 
-def test_a_limit_ends_a_run_and_the_next_one_goes_on(sqlite: Engine) -> None:
+def test_a_limit_ends_a_run_and_the_next_one_continues(sqlite: Engine) -> None:
     sqlite.fill(10)
     out, _ = call(sqlite, CountItems(), "--batch-size", 2, "--limit", 3)
     assert out == "3 done; the next run continues from there\n"
@@ -39,7 +39,7 @@ def test_a_limit_that_takes_all_rows_finishes_the_work(sqlite: Engine) -> None:
     assert call(sqlite, CountItems(), "--limit", 2)[0] == "2 done (5 including earlier runs)\n"
 
 
-def test_a_dry_run_with_a_limit_counts_for_itself_and_names_no_next_run(sqlite: Engine) -> None:
+def test_a_dry_run_with_a_limit_counts_its_own_rows_and_mentions_no_next_run(sqlite: Engine) -> None:
     sqlite.fill(9)
     call(sqlite, CountItems(), "--limit", 4)
     out, _ = call(sqlite, CountItems(), "--limit", 2, "--dry-run")
@@ -61,13 +61,13 @@ def test_progress_under_a_limit_is_that_of_this_run(
     monkeypatch.setattr(progress_outputs.CallbackOutput, "interval_seconds", 0)
     sqlite.fill(9)
     call(sqlite, CountItems(), "--limit", 3)
-    told: list[tuple[int, int | None, int]] = []
-    call(sqlite, CountItems(), "--batch-size", 2, *tokens, progress=lambda *numbers: told.append(numbers))
+    reported: list[tuple[int, int | None, int]] = []
+    call(sqlite, CountItems(), "--batch-size", 2, *tokens, progress=lambda *numbers: reported.append(numbers))
     # Before it is counted, the first one has no total.
-    assert [(done, total or told[-1][1], failed) for done, total, failed in dict.fromkeys(told)] == counts
+    assert [(done, total or reported[-1][1], failed) for done, total, failed in dict.fromkeys(reported)] == counts
 
 
-def test_the_lines_of_progress_name_the_command(sqlite: Engine) -> None:
+def test_progress_lines_name_the_command(sqlite: Engine) -> None:
     sqlite.fill(3)
     err = io.StringIO()
     tokens = ("--database", sqlite.alias, "--verbosity", "2")
@@ -91,7 +91,7 @@ def test_a_limit_counts_rows_that_the_work_does_not_count(sqlite: Engine) -> Non
     assert len(looked) == 14
 
 
-def test_a_last_look_does_what_was_committed_behind_the_cursor(sqlite: Engine) -> None:
+def test_a_final_pass_does_rows_committed_before_the_cursor(sqlite: Engine) -> None:
     sqlite.fill(10)
     first = pks(sqlite)[0]
     Item.objects.using(sqlite.alias).filter(pk=first).delete()
@@ -104,7 +104,7 @@ def test_a_last_look_does_what_was_committed_behind_the_cursor(sqlite: Engine) -
     assert sqlite.problems(10) == []
 
 
-def test_a_last_look_of_a_join_does_not_take_one_failed_row_for_all_that_is_left(sqlite: Engine) -> None:
+def test_a_final_pass_over_a_join_does_not_stop_at_one_failed_row(sqlite: Engine) -> None:
     def add(pk: int, count: int) -> None:
         Item.objects.using(sqlite.alias).create(pk=pk)
         WithColumns.objects.using(sqlite.alias).bulk_create([WithColumns(parent_id=pk) for _ in range(count)])
@@ -125,7 +125,7 @@ def test_a_last_look_of_a_join_does_not_take_one_failed_row_for_all_that_is_left
     assert list(Item.objects.using(sqlite.alias).filter(is_done=False).values_list("pk", flat=True)) == [10]
 
 
-def test_a_last_look_does_what_was_locked_by_somebody_else(postgresql: Engine) -> None:
+def test_a_final_pass_does_rows_that_were_locked(postgresql: Engine) -> None:
     postgresql.fill(5)
     other = postgresql.connection.copy()
     other.set_autocommit(False)
@@ -136,7 +136,7 @@ def test_a_last_look_does_what_was_locked_by_somebody_else(postgresql: Engine) -
     assert postgresql.problems(5) == []
 
 
-def test_a_last_look_leaves_failed_rows_alone(sqlite: Engine) -> None:
+def test_a_final_pass_skips_failed_rows(sqlite: Engine) -> None:
     sqlite.fill(5)
     looked: list[int] = []
 
@@ -158,13 +158,13 @@ def test_work_that_leaves_its_rows_in_the_filter_fails_loudly(sqlite: Engine) ->
         call(sqlite, Endless())
 
 
-def test_rows_that_the_work_itself_adds_do_not_keep_it_going_for_ever(sqlite: Engine) -> None:
+def test_rows_added_by_the_work_do_not_make_it_endless(sqlite: Engine) -> None:
     sqlite.fill(5)
     call(sqlite, CountItems(lambda item: Item.objects.using(sqlite.alias).create()), "--batch-size", 1)
     assert Item.objects.using(sqlite.alias).count() == 10
 
 
-def test_a_limit_counts_what_a_last_look_does_too(sqlite: Engine) -> None:
+def test_a_limit_counts_rows_of_the_final_pass_too(sqlite: Engine) -> None:
     sqlite.fill(4)
     keys = pks(sqlite)
     Item.objects.using(sqlite.alias).filter(pk__in=keys[:2]).delete()
@@ -191,7 +191,7 @@ class Uncounted(CountItems):
         (Uncounted, 0.0, ("--max-errors", "1%"), 0),
     ],
 )
-def test_rows_are_counted_when_somebody_needs_to_know(
+def test_rows_are_counted_only_when_needed(
     sqlite: Engine,
     monkeypatch: pytest.MonkeyPatch,
     command: type[CountItems],
@@ -206,13 +206,13 @@ def test_rows_are_counted_when_somebody_needs_to_know(
     assert len([query for query in captured.captured_queries if "COUNT(*)" in query["sql"]]) == count
 
 
-def test_what_is_counted_late_is_the_whole_work(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_count_covers_the_whole_work(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress_outputs.CallbackOutput, "interval_seconds", 0.0)
-    told: list[tuple[int, int | None, int]] = []
+    reported: list[tuple[int, int | None, int]] = []
     sqlite.fill(4)
     call(sqlite, CountItems(), "--batch-size", 1, "--limit", 2)
-    call(sqlite, CountItems(), "--batch-size", 1, progress=lambda *counts: told.append(counts))
-    assert told == [(2, None, 0), (3, 4, 0), (4, 4, 0), (4, 4, 0)]
+    call(sqlite, CountItems(), "--batch-size", 1, progress=lambda *counts: reported.append(counts))
+    assert reported == [(2, None, 0), (3, 4, 0), (4, 4, 0), (4, 4, 0)]
 
 
 class Uncountable(CountItems):
@@ -231,22 +231,20 @@ class Uncountable(CountItems):
 
 
 @pytest.mark.parametrize("transaction_per", ["batch", "command"])
-def test_work_that_cannot_be_counted_is_done(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, transaction_per: str
-) -> None:
+def test_uncountable_work_is_done(engine: Engine, monkeypatch: pytest.MonkeyPatch, transaction_per: str) -> None:
     monkeypatch.setattr(progress_outputs.CallbackOutput, "interval_seconds", 0.0)
     monkeypatch.setattr(Uncountable, "transaction_per", transaction_per)
-    told: list[tuple[int, int | None, int]] = []
+    reported: list[tuple[int, int | None, int]] = []
     engine.fill(4)
     with pytest.raises(CommandError, match="a share in --max-errors needs the number of rows"):
         call(engine, Uncountable(), "--max-errors", "1%")
-    _, err = call(engine, Uncountable(), "--batch-size", 2, progress=lambda *counts: told.append(counts))
+    _, err = call(engine, Uncountable(), "--batch-size", 2, progress=lambda *counts: reported.append(counts))
     assert engine.problems(4) == []
     assert err.count("the rows cannot be counted") == 1
-    assert told[1:3] == [(2, None, 0), (4, None, 0)]
+    assert reported[1:3] == [(2, None, 0), (4, None, 0)]
 
 
-def test_a_last_look_counts_a_failed_row_once(sqlite: Engine) -> None:
+def test_a_final_pass_counts_a_failed_row_once(sqlite: Engine) -> None:
     sqlite.fill(6)
     first, bad = pks(sqlite)[0], pks(sqlite)[3]
     Item.objects.using(sqlite.alias).filter(pk=first).delete()
@@ -264,7 +262,7 @@ def test_a_last_look_counts_a_failed_row_once(sqlite: Engine) -> None:
 
 
 @pytest.mark.slow
-def test_a_last_look_bears_many_failed_rows(sqlite: Engine) -> None:
+def test_a_final_pass_supports_many_failed_rows(sqlite: Engine) -> None:
     sqlite.fill(1001)
     with pytest.raises(CommandError, match="1,001 failed"):
         call(sqlite, MarkItems(failing(*pks(sqlite))), "--batch-size", 500, "--max-errors", "100%")

@@ -18,14 +18,14 @@ from tests.batchapp.models import (
 )
 
 
-def test_a_restart_begins_anew(sqlite: Engine) -> None:
+def test_a_restart_starts_over(sqlite: Engine) -> None:
     sqlite.fill(4)
     call(sqlite, CountItems(), "--limit", 2)
     assert call(sqlite, CountItems(), "--restart")[0] == "4 done\n"
     assert list(Item.objects.using(sqlite.alias).order_by("pk").values_list("count", flat=True)) == [2, 2, 1, 1]
 
 
-def test_the_call_of_a_runner_that_has_finished_is_not_done_again(sqlite: Engine) -> None:
+def test_a_finished_call_of_a_runner_is_not_repeated(sqlite: Engine) -> None:
     sqlite.fill(3)
     assert call(sqlite, CountItems(), call_key="run 1, step 2")[0] == "3 done\n"
     assert call(sqlite, CountItems(), call_key="run 1, step 2")[0] == "0 done\n"
@@ -36,10 +36,10 @@ def test_the_call_of_a_runner_that_has_finished_is_not_done_again(sqlite: Engine
 @pytest.mark.parametrize(
     ("by_hand", "count"),
     [([()], 1), ([("--restart",)], 2), ([(), ()], 2), ([("--limit", 2), ()], 1), ([(), ("--limit", 2), ()], 2)],
-    ids=["finished", "begun anew", "done again", "in two runs", "done again in two runs"],
+    ids=["finished", "started over", "done again", "in two runs", "done again in two runs"],
 )
 @pytest.mark.parametrize("tokens", [(), ("--shard", "1/1")])
-def test_the_call_of_a_runner_that_somebody_finishes_by_hand_is_not_done_again(
+def test_a_call_of_a_runner_finished_by_hand_is_not_repeated(
     sqlite: Engine, by_hand: list[tuple[object, ...]], count: int, tokens: tuple[str, ...]
 ) -> None:
     sqlite.fill(6)
@@ -54,7 +54,7 @@ def test_the_call_of_a_runner_that_somebody_finishes_by_hand_is_not_done_again(
     assert Checkpoint.objects.using(sqlite.alias).get().call_key == "run 2, step 2"
 
 
-def test_shards_that_somebody_finishes_by_hand_are_not_done_again(sqlite: Engine) -> None:
+def test_shards_finished_by_hand_are_not_repeated(sqlite: Engine) -> None:
     sqlite.fill(10)
     call(sqlite, CountItems(), "--shard", "1/2", "--limit", 2, call_key="run 1, shards[0]")
     for shard in ("2/2", "1/2"):
@@ -63,7 +63,7 @@ def test_shards_that_somebody_finishes_by_hand_are_not_done_again(sqlite: Engine
     assert sqlite.problems(10) == []
 
 
-def test_the_call_of_a_runner_begins_anew_once(sqlite: Engine) -> None:
+def test_the_call_of_a_runner_starts_over_once(sqlite: Engine) -> None:
     sqlite.fill(3)
     call(sqlite, CountItems(), "--limit", 1)
     call(sqlite, CountItems(), "--restart", "--limit", 2, "--batch-size", 2, call_key="run 1, step 2")
@@ -79,7 +79,7 @@ def test_the_call_of_a_runner_begins_anew_once(sqlite: Engine) -> None:
     ids=["busy", "killed"],
 )
 @pytest.mark.parametrize(("first", "second"), [((), ()), (("--limit", 4, "--batch-size", 2), ("--restart",))])
-def test_a_call_that_fails_while_it_begins_anew_has_not_begun(
+def test_a_call_that_fails_while_starting_over_has_not_started(
     sqlite: Engine,
     monkeypatch: pytest.MonkeyPatch,
     error: BaseException,
@@ -106,7 +106,7 @@ def test_a_call_that_fails_while_it_begins_anew_has_not_begun(
 
 @BOTH
 @pytest.mark.parametrize("arguments", [(), ("--restart",)])
-def test_what_has_failed_has_failed_for_the_same_call_again(
+def test_failed_rows_fail_the_repeated_call_again(
     sqlite: Engine, command: type[CountItems], arguments: tuple[str, ...]
 ) -> None:
     sqlite.fill(4)
@@ -120,9 +120,7 @@ def test_what_has_failed_has_failed_for_the_same_call_again(
 
 
 @pytest.mark.parametrize(("shard", "count"), [("1/2", 5), ("2/2", 8)])
-def test_a_shard_that_begins_anew_beside_others_takes_in_what_was_added_behind_it(
-    sqlite: Engine, shard: str, count: int
-) -> None:
+def test_a_restarted_shard_includes_rows_added_before_its_cursor(sqlite: Engine, shard: str, count: int) -> None:
     sqlite.fill(10)
     call(sqlite, CountItems(), "--shard", shard, "--limit", 2, "--batch-size", 1)
     sqlite.fill(3)
@@ -143,7 +141,7 @@ def test_a_shard_that_has_finished_waits_for_the_others(sqlite: Engine) -> None:
     assert call(sqlite, CountItems())[0] == "10 done\n"
 
 
-def test_an_end_whose_answer_is_lost_is_an_end(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_end_with_a_lost_answer_counts(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     sqlite.fill(2)
     connection: Any = sqlite.connection
     commit, is_lost = connection._commit, [False]

@@ -26,7 +26,7 @@ def test_a_router_decides_where_checkpoints_may_be(sqlite: Engine, settings: Any
     assert checkpoint_tables.checkpoint_alias(sqlite.alias) == sqlite.alias
 
 
-def test_a_missing_table_is_seen(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_table_is_detected(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Checkpoint._meta, "db_table", "none_of_this_name")
     assert not checkpoint_tables.has_table(sqlite.alias)
     assert not connections[sqlite.alias].in_atomic_block

@@ -44,7 +44,7 @@ def test_a_transaction_of_a_dry_run_begins_with_a_write(sqlite: Engine) -> None:
     assert len(batches) == 2
 
 
-def test_a_dry_run_looks_at_what_a_run_would_do_next(sqlite: Engine) -> None:
+def test_a_dry_run_covers_the_rows_of_the_next_run(sqlite: Engine) -> None:
     sqlite.fill(5)
     call(sqlite, CountItems(), "--limit", 3)
     looked: list[Item] = []
@@ -53,13 +53,13 @@ def test_a_dry_run_looks_at_what_a_run_would_do_next(sqlite: Engine) -> None:
     assert call(sqlite, CountItems())[0] == "2 done (5 including earlier runs)\n"
 
 
-def test_a_transaction_there_is_none_of_a_dry_run_which_writes_nothing(without_table: Engine) -> None:
+def test_a_dry_run_that_writes_nothing_may_run_in_a_transaction_of_the_caller(without_table: Engine) -> None:
     without_table.fill(3)
     with transaction.atomic():
         assert call(without_table, CountItems(), "--dry-run")[0].startswith("3 would be done")
 
 
-def test_a_dry_run_of_a_shard_looks_at_what_a_run_of_it_would_do(sqlite: Engine) -> None:
+def test_a_dry_run_of_a_shard_covers_the_rows_of_its_next_run(sqlite: Engine) -> None:
     def dry_run(*tokens: object) -> str:
         return call(sqlite, MarkItems(), *tokens, "--dry-run")[0]
 
@@ -77,7 +77,7 @@ def test_a_dry_run_of_a_shard_looks_at_what_a_run_of_it_would_do(sqlite: Engine)
     assert Checkpoint.objects.using(sqlite.alias).count() == 0
 
 
-def test_a_dry_run_reads_a_database_that_nobody_can_write_to(sqlite: Engine) -> None:
+def test_a_dry_run_works_on_a_read_only_database(sqlite: Engine) -> None:
     class Look(CountItems):
         def process_batch(self, rows: QuerySet[Item]) -> int:
             return rows.count()

@@ -62,7 +62,7 @@ def caused(error: Exception, **values: Any) -> Exception:
     ],
     ids=lambda value: "" if isinstance(value, ErrorKind) else None,
 )
-def test_an_error_is_transient_or_a_fault_of_a_row_or_of_all(error: Exception, kind: ErrorKind) -> None:
+def test_an_error_is_transient_or_of_a_row_or_fatal(error: Exception, kind: ErrorKind) -> None:
     assert classify(error) is kind
 
 

@@ -20,7 +20,7 @@ from tests.batchapp.models import (
 
 
 @BOTH
-def test_a_row_that_failed_is_recorded_although_the_database_is_away_for_a_moment(
+def test_a_failed_row_is_recorded_after_a_short_outage_of_the_database(
     sqlite: Engine, monkeypatch: pytest.MonkeyPatch, command: type[CountItems]
 ) -> None:
     record, has_failed = checkpoints.CheckpointStore.record, checkpoints.CheckpointStore.has_failed
@@ -41,11 +41,11 @@ def test_a_row_that_failed_is_recorded_although_the_database_is_away_for_a_momen
     sqlite.fill(9)
     bad = pks(sqlite)[4]
     failing_command = command(failing(bad))
-    told: list[str] = []
-    monkeypatch.setattr(failing_command, "write_message", told.append)
+    reported: list[str] = []
+    monkeypatch.setattr(failing_command, "write_message", reported.append)
     with pytest.raises(CommandError, match="1 failed; --retry-failed"):
         call(sqlite, failing_command, "--max-errors", 5, "--batch-size", 4)
-    assert told.count(f"batchapp.Item {bad}: ValueError: {bad} is bad; recorded as failed") == 1
+    assert reported.count(f"batchapp.Item {bad}: ValueError: {bad} is bad; recorded as failed") == 1
     assert [next(rest, None) for rest in failures.values()] == [None, None]
     assert FailedRow.objects.using(sqlite.alias).count() == 1
     assert list(Item.objects.using(sqlite.alias).exclude(count=1).values_list("pk", flat=True)) == [bad]
@@ -79,7 +79,7 @@ def test_bisecting_takes_few_transactions(sqlite: Engine) -> None:
     [("a NUL\0.", "a NUL."), ("a half \ud800", "a half \\ud800"), (1000 * "hunter2", 1000 * "***")],
     ids=["nul", "surrogate", "secret"],
 )
-def test_of_any_error_what_may_be_stored_is_recorded(engine: Engine, text: str, stored: str) -> None:
+def test_any_error_is_recorded_as_far_as_it_can_be_stored(engine: Engine, text: str, stored: str) -> None:
     def refuse(item: Item) -> None:
         if item.pk == bad:
             raise ValueError(f"no {text}")
@@ -98,7 +98,7 @@ def test_of_any_error_what_may_be_stored_is_recorded(engine: Engine, text: str, 
     assert row.attempt_count == 2
 
 
-def test_a_row_that_was_retried_meanwhile_has_not_failed(sqlite: Engine) -> None:
+def test_a_concurrently_retried_row_has_not_failed(sqlite: Engine) -> None:
     sqlite.fill(6)
     with pytest.raises(CommandError, match="1 failed"):
         call(sqlite, CountItems(failing(pks(sqlite)[0])), "--max-errors", 1, "--limit", 3)
@@ -107,7 +107,7 @@ def test_a_row_that_was_retried_meanwhile_has_not_failed(sqlite: Engine) -> None
     assert sqlite.problems(6) == []
 
 
-def test_a_run_from_the_start_forgets_what_failed_in_the_last_one(sqlite: Engine) -> None:
+def test_a_run_from_the_start_deletes_the_failures_of_the_last_one(sqlite: Engine) -> None:
     sqlite.fill(3)
     with pytest.raises(CommandError):
         call(sqlite, CountItems(failing(pks(sqlite)[0])), "--max-errors", 1)
@@ -133,7 +133,7 @@ def test_failed_rows_are_recorded_in_another_database_as_well(without_table: Eng
     ids=["killed", "away"],
 )
 @BOTH
-def test_a_row_whose_failure_is_not_recorded_elsewhere_is_not_gone_past(
+def test_a_row_without_a_failure_record_is_not_skipped(
     without_table: Engine,
     monkeypatch: pytest.MonkeyPatch,
     command: type[CountItems],

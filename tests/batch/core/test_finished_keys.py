@@ -19,7 +19,7 @@ from tests.batchapp.models import Item
 
 
 def call(engine: Engine, command: CountItems, *tokens: object, **options: Any) -> tuple[str, str]:
-    """What a command says on its standard output and on its standard error."""
+    """The standard output and standard error of a command."""
     out, err = io.StringIO(), io.StringIO()
     words = (*map(str, tokens), "--database", engine.alias, "--verbosity", "0")
     call_command(command, *words, stdout=out, stderr=err, **options)
@@ -34,7 +34,7 @@ def keys(engine: Engine) -> list[str]:
     return sorted(FinishedKey.objects.using(engine.alias).values_list("run_key", flat=True))
 
 
-def test_work_that_has_finished_under_a_key_is_not_done_again(sqlite: Engine) -> None:
+def test_work_finished_under_a_key_is_not_repeated(sqlite: Engine) -> None:
     sqlite.fill(3)
     assert call(sqlite, CountItems(), "--run-key", "monday")[0] == "3 done\n"
     out, err = call(sqlite, CountItems(), "--run-key", "monday")
@@ -69,7 +69,7 @@ def test_keys_differ_where_they_differ_at_all(engine: Engine) -> None:
 
 @pytest.mark.parametrize("key", ["", " ", "a\nb", "a\0", "x" * 201], ids=repr)
 @pytest.mark.parametrize("is_token", [True, False], ids=["command line", "code"])
-def test_what_is_no_key_is_refused(sqlite: Engine, key: str, *, is_token: bool) -> None:
+def test_an_invalid_key_is_refused(sqlite: Engine, key: str, *, is_token: bool) -> None:
     sqlite.fill(1)
     with pytest.raises(CommandError, match="--run-key") as caught:
         call(sqlite, CountItems(), *(["--run-key", key] if is_token else []), **({} if is_token else {"run_key": key}))
@@ -91,7 +91,7 @@ def test_work_is_continued_under_its_own_key(sqlite: Engine) -> None:
     assert counts(sqlite) == [1] * 6
 
 
-def test_work_that_was_begun_without_a_key_is_continued_without_one(sqlite: Engine) -> None:
+def test_work_started_without_a_key_is_continued_without_one(sqlite: Engine) -> None:
     sqlite.fill(4)
     call(sqlite, CountItems(), "--limit", 2, "--batch-size", 2)
     with pytest.raises(CommandError, match="was started with no --run-key; finish it without a key"):
@@ -101,7 +101,7 @@ def test_work_that_was_begun_without_a_key_is_continued_without_one(sqlite: Engi
 
 
 @pytest.mark.parametrize("more", [{}, {"call_key": "run 2, step 1"}], ids=["by hand", "by a runner"])
-def test_whoever_finishes_it_without_a_key_finishes_it_under_its_key(sqlite: Engine, more: dict[str, str]) -> None:
+def test_a_call_without_a_key_finishes_work_under_its_key(sqlite: Engine, more: dict[str, str]) -> None:
     sqlite.fill(4)
     call(sqlite, CountItems(), "--run-key", "monday", "--limit", 2, "--batch-size", 2)
     call(sqlite, CountItems(), **more)
@@ -111,7 +111,7 @@ def test_whoever_finishes_it_without_a_key_finishes_it_under_its_key(sqlite: Eng
 
 
 @pytest.mark.parametrize("later", ["run 1, step 1", "run 2, step 1"], ids=["resumed", "a new run"])
-def test_the_key_that_a_step_says_is_stronger_than_that_of_its_call(sqlite: Engine, later: str) -> None:
+def test_the_key_of_a_step_wins_over_that_of_its_call(sqlite: Engine, later: str) -> None:
     sqlite.fill(3)
     tokens = ("--run-key", "monday")
     assert call(sqlite, CountItems(), *tokens, "--limit", 1, call_key="run 1, step 1")[0].startswith("1 done")
@@ -138,17 +138,17 @@ def test_restart_starts_over_only_what_has_another_key(sqlite: Engine) -> None:
 
 def test_a_limit_is_for_each_call_and_the_key_for_all_of_the_work(sqlite: Engine) -> None:
     sqlite.fill(5)
-    said = [
+    outputs = [
         call(sqlite, CountItems(), "--run-key", "monday", "--limit", 2, "--batch-size", 2)[0].split(";")[0].strip()
         for _ in range(4)
     ]
-    assert said[0] == "2 done"
-    assert said[-1] == "0 done"
+    assert outputs[0] == "2 done"
+    assert outputs[-1] == "0 done"
     assert counts(sqlite) == [1] * 5
 
 
 @pytest.mark.parametrize("command", [CountItems, CountBatches, MarkItems])
-def test_a_dry_run_looks_at_the_key_and_remembers_nothing(sqlite: Engine, command: type[CountItems]) -> None:
+def test_a_dry_run_checks_the_key_and_records_nothing(sqlite: Engine, command: type[CountItems]) -> None:
     sqlite.fill(3)
     assert call(sqlite, command(), "--run-key", "monday", "--dry-run")[0] == "3 would be done\n"
     assert keys(sqlite) == []
@@ -171,7 +171,7 @@ def failing(key: int) -> Any:
     return look
 
 
-def test_what_has_failed_has_failed_when_it_is_repeated_until_it_is_done(sqlite: Engine) -> None:
+def test_failed_rows_fail_each_repetition_until_they_are_done(sqlite: Engine) -> None:
     sqlite.fill(3)
     bad = Item.objects.using(sqlite.alias).order_by("pk")[1].pk
     tokens = ("--max-errors", 1, "--run-key", "monday")
@@ -234,7 +234,7 @@ def test_other_options_are_another_piece_of_work(sqlite: Engine) -> None:
     assert call(sqlite, MarkItems(), "--run-key", "monday", "--value", "a")[0] == "2 done\n"
 
 
-def test_without_a_table_there_is_no_memory(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_table_keys_are_refused(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     sqlite.fill(1)
     monkeypatch.setattr(checkpoint_tables, "has_table", lambda alias: False)
     for command in (CountItems(), InOneTransaction()):
@@ -244,7 +244,7 @@ def test_without_a_table_there_is_no_memory(sqlite: Engine, monkeypatch: pytest.
     assert call(sqlite, CountItems(), "--run-key", "monday", "--dry-run")[0] == "1 would be done\n"
 
 
-def test_a_table_of_an_earlier_release_is_none(sqlite: Engine) -> None:
+def test_a_table_of_an_earlier_release_is_not_used(sqlite: Engine) -> None:
     assert checkpoint_tables.has_table(sqlite.alias)
     table = FinishedKey._meta.db_table
     with connections[sqlite.alias].cursor() as cursor:
@@ -256,7 +256,7 @@ def test_a_table_of_an_earlier_release_is_none(sqlite: Engine) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_key_is_remembered_where_the_checkpoint_is(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_recorded_next_to_the_checkpoint(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     sqlite.fill(3)
     monkeypatch.setattr(checkpoint_tables, "has_table", lambda alias: alias != sqlite.alias)
     assert call(sqlite, CountItems(), "--run-key", "monday")[0] == "3 done\n"

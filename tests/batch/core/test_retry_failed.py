@@ -50,20 +50,20 @@ def test_one_bad_row_among_thousands_is_recorded_and_done_later(sqlite: Engine, 
 
 
 @BOTH
-def test_a_row_that_failed_is_told_once(
+def test_a_failed_row_is_reported_once(
     sqlite: Engine, monkeypatch: pytest.MonkeyPatch, command: type[CountItems]
 ) -> None:
     sqlite.fill(9)
     failing_command = command(failing(pks(sqlite)[4]))
-    told: list[str] = []
-    monkeypatch.setattr(failing_command, "write_message", told.append)
+    reported: list[str] = []
+    monkeypatch.setattr(failing_command, "write_message", reported.append)
     with pytest.raises(CommandError, match="1 failed"):
         call(sqlite, failing_command, "--max-errors", 1)
-    assert len(told) == 1
+    assert len(reported) == 1
 
 
 @BOTH
-def test_a_failed_row_that_is_gone_is_not_done(sqlite: Engine, command: type[CountItems]) -> None:
+def test_a_deleted_failed_row_is_not_done(sqlite: Engine, command: type[CountItems]) -> None:
     sqlite.fill(4)
     bad = pks(sqlite)[1]
     with pytest.raises(CommandError, match="1 failed"):
@@ -73,7 +73,7 @@ def test_a_failed_row_that_is_gone_is_not_done(sqlite: Engine, command: type[Cou
     assert (out, err) == ("0 done\n", f"batchapp.Item {bad} no longer exists, or no longer needs to be done\n")
 
 
-def test_a_record_that_is_gone_when_its_row_fails_again_is_not_missed(
+def test_a_deleted_record_does_not_matter_when_its_row_fails_again(
     sqlite: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sqlite.fill(3)
@@ -87,7 +87,7 @@ def test_a_record_that_is_gone_when_its_row_fails_again_is_not_missed(
     assert not FailedRow.objects.using(sqlite.alias).exists()
 
 
-def test_a_failed_row_that_is_gone_is_told(sqlite: Engine) -> None:
+def test_a_deleted_failed_row_is_reported(sqlite: Engine) -> None:
     sqlite.fill(3)
     bad = pks(sqlite)[1]
     with pytest.raises(CommandError):
@@ -97,7 +97,7 @@ def test_a_failed_row_that_is_gone_is_told(sqlite: Engine) -> None:
     assert not FailedRow.objects.using(sqlite.alias).exists()
 
 
-def test_a_retry_that_ends_early_says_how_many_are_left(sqlite: Engine) -> None:
+def test_an_interrupted_retry_reports_the_remaining_rows(sqlite: Engine) -> None:
     sqlite.fill(5)
     bad = pks(sqlite)[:3]
     with pytest.raises(CommandError, match="3 failed"):
@@ -114,7 +114,7 @@ def test_a_retry_that_ends_early_says_how_many_are_left(sqlite: Engine) -> None:
     assert sqlite.problems(5) == []
 
 
-def test_a_failed_row_is_waited_for_by_a_command_that_skips_what_is_locked(postgresql: Engine) -> None:
+def test_a_retry_waits_for_a_locked_row_although_the_command_skips_locked_rows(postgresql: Engine) -> None:
     postgresql.fill(3)
     with pytest.raises(CommandError, match="1 failed"):
         call(postgresql, Skipping(failing(pks(postgresql)[1])), "--max-errors", 1)
@@ -125,7 +125,7 @@ def test_a_failed_row_is_waited_for_by_a_command_that_skips_what_is_locked(postg
     assert not [sql for sql in locking if "SKIP LOCKED" in sql]
 
 
-def test_a_row_whose_record_cannot_be_deleted_is_not_tried_again_at_once(
+def test_a_row_with_an_undeletable_record_is_not_retried_immediately(
     without_table: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_table.fill(3)
@@ -142,7 +142,7 @@ def test_a_row_whose_record_cannot_be_deleted_is_not_tried_again_at_once(
     assert without_table.problems(3) == []
 
 
-def test_a_failed_row_whose_transaction_cannot_be_committed_stays_recorded(sqlite: Engine) -> None:
+def test_a_failed_row_with_a_failing_commit_stays_recorded(sqlite: Engine) -> None:
     sqlite.fill(3)
     with pytest.raises(CommandError, match="1 failed"):
         call(sqlite, CountItems(failing(pks(sqlite)[2])), "--max-errors", 1)
@@ -154,14 +154,14 @@ def test_a_failed_row_whose_transaction_cannot_be_committed_stays_recorded(sqlit
 
 
 class Mended(MarkItems):
-    """Can do row 50 once row 60 is done, when a row behind its cursor makes it look again."""
+    """Can do row 50 once row 60 is done, when a row before its cursor requires a final pass."""
 
     engine: Engine
     directory: Path
     is_retry = False
 
     def process_item(self, item: Item) -> None:
-        if item.pk == 50 and not (self.directory / "mended").exists():
+        if item.pk == 50 and not (self.directory / "fixed").exists():
             raise ValueError("bad")
         super().process_item(item)
         if self.is_retry:
@@ -169,15 +169,15 @@ class Mended(MarkItems):
             wait_until(lambda: is_waiting(self.engine), what="the last look")
 
     def throttle(self) -> None:
-        if not (self.directory / "mended").exists() and Item.objects.using(self.database).get(pk=60).is_done:
+        if not (self.directory / "fixed").exists() and Item.objects.using(self.database).get(pk=60).is_done:
             Item.objects.using(self.database).create(pk=45)
-            (self.directory / "mended").touch()
+            (self.directory / "fixed").touch()
             wait_until((self.directory / "retrying").exists, what="the retry")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])
-def test_a_failed_row_that_a_last_look_meets_while_it_is_retried_is_done_once(
+def test_a_failed_row_in_a_final_pass_and_a_retry_is_done_once(
     request: pytest.FixtureRequest, vendor: str, tmp_path: Path
 ) -> None:
     engine: Engine = request.getfixturevalue(vendor)
@@ -189,7 +189,7 @@ def test_a_failed_row_that_a_last_look_meets_while_it_is_retried_is_done_once(
     options = ("--batch-size", 1, "--max-errors", 1)
     assert engine.run(run, "--shard", "1/2", *options) == 0
     with engine.forked(engine.work(run, "--shard", "2/2", *options)) as child:
-        wait_until((tmp_path / "mended").exists, what="the last row")
+        wait_until((tmp_path / "fixed").exists, what="the last row")
         assert engine.run(retry, "--retry-failed") == 0
         child.wait()
     assert engine.problems(7) == []

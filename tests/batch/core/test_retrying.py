@@ -43,7 +43,7 @@ def _end_session(engine: Engine, number: int) -> None:
 
 @pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])
 @pytest.mark.parametrize("command", [CountItems, CountBatches])
-def test_a_connection_that_is_cut_off_in_a_batch_is_made_again(
+def test_a_connection_lost_in_a_batch_is_reopened(
     request: pytest.FixtureRequest, vendor: str, command: type[CountItems]
 ) -> None:
     engine: Engine = request.getfixturevalue(vendor)
@@ -54,9 +54,7 @@ def test_a_connection_that_is_cut_off_in_a_batch_is_made_again(
 
 
 @pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])
-def test_a_connection_that_is_cut_off_between_batches_is_made_again(
-    request: pytest.FixtureRequest, vendor: str
-) -> None:
+def test_a_connection_lost_between_batches_is_reopened(request: pytest.FixtureRequest, vendor: str) -> None:
     engine: Engine = request.getfixturevalue(vendor)
 
     class CutOff(CountItems):
@@ -76,7 +74,7 @@ CREATE CONSTRAINT TRIGGER slow_commit AFTER INSERT ON batchapp_ledger DEFERRABLE
 """
 
 
-def test_a_connection_that_is_cut_off_in_its_commit_loses_and_doubles_nothing(postgresql: Engine) -> None:
+def test_a_connection_lost_in_a_commit_neither_loses_nor_repeats_rows(postgresql: Engine) -> None:
     postgresql.fill(10)
     with another(postgresql) as cursor:
         cursor.execute(SLOW_COMMIT)
@@ -103,7 +101,7 @@ def test_a_connection_that_is_cut_off_in_its_commit_loses_and_doubles_nothing(po
 
 
 @pytest.mark.parametrize("error", ["deadlock", "busy"])
-def test_a_transient_error_is_tried_again_with_half_of_the_rows(sqlite: Engine, error: str) -> None:
+def test_a_transient_error_is_retried_with_half_of_the_rows(sqlite: Engine, error: str) -> None:
     sqlite.fill(16)
     spans: list[int] = []
     left_count = 3
@@ -126,7 +124,7 @@ def test_a_transient_error_is_tried_again_with_half_of_the_rows(sqlite: Engine, 
     assert sqlite.problems(16) == []
 
 
-def test_a_transient_error_that_stays_ends_the_run(sqlite: Engine) -> None:
+def test_a_persistent_transient_error_ends_the_run(sqlite: Engine) -> None:
     class Colliding(CountItems):
         def process_item(self, item: Item) -> None:
             raise OperationalError("database is locked")
@@ -139,7 +137,7 @@ def test_a_transient_error_that_stays_ends_the_run(sqlite: Engine) -> None:
         errors_of(sqlite, Colliding(), "--max-errors", 100)
 
 
-def test_a_deadlock_with_somebody_else_is_got_over(postgresql: Engine) -> None:
+def test_a_deadlock_with_another_transaction_is_retried(postgresql: Engine) -> None:
     postgresql.fill(10)
     keys = list(Item.objects.using(postgresql.alias).order_by("pk").values_list("pk", flat=True))
     last_is_locked, first_is_wanted = threading.Event(), threading.Event()
@@ -187,9 +185,7 @@ def _run_with_a_busy_statement(engine: Engine, number: int, *tokens: object, is_
 @pytest.mark.slow
 @pytest.mark.parametrize("is_executed", [False, True])
 @pytest.mark.parametrize("is_retry", [False, True])
-def test_a_database_that_is_busy_at_any_statement_is_asked_again(
-    sqlite: Engine, *, is_executed: bool, is_retry: bool
-) -> None:
+def test_a_busy_database_is_retried_at_each_statement(sqlite: Engine, *, is_executed: bool, is_retry: bool) -> None:
     for number in itertools.count(1):
         sqlite.clear()
         Item.objects.using(sqlite.alias).bulk_create(

@@ -13,12 +13,12 @@ def settle(size: AdaptiveSize, *, seconds_per_row: float, count: int) -> list[in
     return sizes
 
 
-def test_a_size_grows_twofold_at_most_and_settles_at_the_target() -> None:
+def test_a_size_at_most_doubles_and_settles_at_the_target() -> None:
     sizes = settle(AdaptiveSize(target_seconds=0.5), seconds_per_row=0.0005, count=8)
     assert sizes == [100, 200, 400, 800, 1000, 1000, 1000, 1000]
 
 
-def test_a_slow_moment_is_met_by_the_next_batch() -> None:
+def test_the_next_batch_adapts_to_a_slow_one() -> None:
     size = AdaptiveSize(target_seconds=0.5)
     settle(size, seconds_per_row=0.0005, count=8)
     assert settle(size, seconds_per_row=0.004, count=3) == [1000, 125, 125]
@@ -30,7 +30,7 @@ def test_a_size_stays_between_one_and_the_largest() -> None:
     assert settle(AdaptiveSize(target_seconds=0.5), seconds_per_row=0.0, count=9)[-1] == 10_000
 
 
-def test_a_batch_that_was_cut_short_tells_nothing() -> None:
+def test_a_shortened_batch_does_not_count() -> None:
     size = AdaptiveSize(target_seconds=0.5)
     size.note(count=3, seconds=9.0)
     assert size.next() == 100

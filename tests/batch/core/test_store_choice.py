@@ -11,7 +11,7 @@ from tests.batch.commands import CountItems, Whole, call, failing, pks
 from tests.batch.engines import Engine
 
 
-def test_checkpoints_in_another_database_are_at_least_once_and_said_to_be(without_table: Engine) -> None:
+def test_checkpoints_in_another_database_are_reported_as_at_least_once(without_table: Engine) -> None:
     without_table.fill(10)
     _, err = call(without_table, CountItems(), "--batch-size", 2, "--limit", 4)
     assert err.startswith("at least once: the database ")
@@ -21,7 +21,7 @@ def test_checkpoints_in_another_database_are_at_least_once_and_said_to_be(withou
     assert not Checkpoint.objects.exists()
 
 
-def test_without_any_table_a_run_says_that_it_begins_again(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_table_a_run_reports_that_it_starts_over(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint_tables, "has_table", lambda alias: False)
     sqlite.fill(5)
     _, err = call(sqlite, CountItems(), "--batch-size", 2)
@@ -36,7 +36,7 @@ def test_without_any_table_a_run_says_that_it_begins_again(sqlite: Engine, monke
     assert call(sqlite, CountItems(), "--max-errors", 0)[0] == "5 done\n"
 
 
-def test_a_command_that_is_one_transaction_keeps_no_checkpoint_elsewhere(without_table: Engine) -> None:
+def test_a_command_in_one_transaction_stores_no_checkpoint_in_another_database(without_table: Engine) -> None:
     without_table.fill(5)
     bad = pks(without_table)[3]
     with pytest.raises(CommandError, match=r"--max-errors records .* in the database .* migrate django_runbook there"):

@@ -45,7 +45,7 @@ def test_the_limit_of_a_takeover_does_not_outlive_it(postgresql: Engine) -> None
 
 
 @pytest.mark.slow
-def test_a_process_that_was_stopped_past_a_takeover_commits_nothing_more(engine: Engine, capfd: Any) -> None:
+def test_a_process_suspended_during_a_takeover_commits_nothing_more(engine: Engine, capfd: Any) -> None:
     engine.fill(60)
     with engine.forked(engine.work(Patient(), "--batch-size", 2)) as zombie:
         wait_until(lambda: Ledger.objects.using(engine.alias).count() >= 6, what="the third batch")
@@ -105,7 +105,7 @@ class Stopping(CountItems):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])
-def test_a_takeover_waits_for_a_process_stopped_in_its_transaction_as_long_as_that_may_idle(
+def test_a_takeover_waits_up_to_the_idle_limit_for_a_suspended_process(
     request: pytest.FixtureRequest, vendor: str, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     engine: Engine = request.getfixturevalue(vendor)
@@ -138,7 +138,7 @@ HELD = {
 }
 
 
-def test_what_a_takeover_waits_for_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_waiting_takeover_reports_the_reason(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     statement, words = HELD[engine.vendor]
     monkeypatch.setattr(takeover, "_LOCK_WAIT_SECONDS", 1)
     engine.fill(4)
@@ -165,7 +165,7 @@ def test_what_a_takeover_waits_for_is_told(engine: Engine, monkeypatch: pytest.M
 
 
 @pytest.mark.slow
-def test_sigterm_while_it_waits_for_the_checkpoint_is_heard(
+def test_sigterm_ends_the_wait_for_the_checkpoint(
     postgresql: Engine, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     monkeypatch.setattr(takeover, "_LOCK_WAIT_SECONDS", 1)

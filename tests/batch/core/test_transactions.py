@@ -17,7 +17,7 @@ from tests.batchapp.models import (
 )
 
 
-def test_a_transaction_of_somebody_else_is_refused(sqlite: Engine) -> None:
+def test_a_transaction_of_the_caller_is_refused(sqlite: Engine) -> None:
     with transaction.atomic(using=sqlite.alias), pytest.raises(CommandError, match="a transaction is open on"):
         call(sqlite, CountItems())
 
@@ -28,7 +28,7 @@ def test_a_transaction_that_holds_the_checkpoints_elsewhere_is_refused(without_t
 
 
 @pytest.mark.django_db
-def test_a_testcase_of_django_is_no_transaction_of_somebody_else() -> None:
+def test_the_transaction_of_a_django_testcase_is_accepted() -> None:
     Item.objects.create()
     call_command(CountItems(), stdout=io.StringIO())
     assert Item.objects.get().count == 1

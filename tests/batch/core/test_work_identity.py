@@ -15,7 +15,7 @@ from tests.batchapp.models import (
 )
 
 
-def test_an_option_that_changes_the_rows_does_not_go_on_where_another_run_was(sqlite: Engine) -> None:
+def test_an_option_that_changes_the_rows_has_its_own_checkpoint(sqlite: Engine) -> None:
     sqlite.fill(4)
     call(sqlite, MarkItems(), "--limit", 2)
     assert call(sqlite, MarkItems(), "--value", "1")[0] == "2 done\n"
@@ -42,7 +42,7 @@ def test_an_option_that_is_a_set_is_the_same_in_any_order(sqlite: Engine) -> Non
     assert call(sqlite, Chosen(), chosen=[same, frozenset((1, "a"))])[0] == "2 done (4 including earlier runs)\n"
 
 
-def test_an_option_that_is_another_one_in_each_process_is_refused(sqlite: Engine) -> None:
+def test_an_option_that_differs_in_each_process_is_refused(sqlite: Engine) -> None:
     with pytest.raises(CommandError, match=r'the option "chosen" has the value <object .*override cursor_options\(\)'):
         call(sqlite, Chosen(), chosen=[object()])
 

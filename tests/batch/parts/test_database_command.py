@@ -45,7 +45,7 @@ class OnReplica(Command):
         pytest.param(OnReplica(), ["--database", "default"], "default", id="another than the command's own"),
     ],
 )
-def test_the_database_is_the_one_asked_for(command: Command, tokens: list[str], alias: str) -> None:
+def test_the_database_is_the_requested_one(command: Command, tokens: list[str], alias: str) -> None:
     call_command(command, *tokens)
     assert command.seen == [alias]
 
@@ -59,18 +59,18 @@ def test_the_connection_is_that_of_the_database() -> None:
 @pytest.mark.parametrize(
     "given", [(["--database=replcia"], {}), ([], {"database": "replcia"})], ids=["token", "option"]
 )
-def test_an_unknown_alias_names_the_one_that_is_near(given: tuple[list[str], dict[str, str]]) -> None:
+def test_an_unknown_alias_suggests_a_similar_one(given: tuple[list[str], dict[str, str]]) -> None:
     tokens, options = given
     with pytest.raises(CommandError, match='DATABASES has no alias "replcia"; did you mean "replica"\\?'):
         call_command(Command(), *tokens, **options)
 
 
-def test_an_unknown_alias_like_none_names_all() -> None:
+def test_an_unknown_alias_without_a_similar_one_lists_all() -> None:
     with pytest.raises(CommandError, match=r'no alias "x"; choose from default, replica'):
         call_command(Command(), "--database=x")
 
 
-def test_a_default_that_the_settings_lack_is_told_of() -> None:
+def test_an_unknown_default_is_reported() -> None:
     class Lacking(Command):
         default_database = "warehouse"
 
@@ -104,7 +104,7 @@ def test_writes_are_refused_while_the_command_runs_and_no_longer(alias: str) -> 
     assert write(alias)
 
 
-def test_a_connection_that_was_open_before_refuses_as_well(alias: str) -> None:
+def test_an_open_connection_refuses_writes_too(alias: str) -> None:
     connections[alias].ensure_connection()
     command = ReadOnly(lambda command: write(alias))
     call_command(command, database=alias)
@@ -112,7 +112,7 @@ def test_a_connection_that_was_open_before_refuses_as_well(alias: str) -> None:
     assert write(alias)
 
 
-def test_a_connection_that_takes_its_place_refuses_as_well(alias: str) -> None:
+def test_a_reopened_connection_refuses_writes_too(alias: str) -> None:
     def work(command: Command) -> tuple[bool, bool]:
         before = write(alias)
         connections[alias].close()
@@ -124,7 +124,7 @@ def test_a_connection_that_takes_its_place_refuses_as_well(alias: str) -> None:
     assert write(alias)
 
 
-def test_a_transaction_that_the_command_begins_reads_and_refuses_to_write(alias: str) -> None:
+def test_a_transaction_of_the_command_is_read_only(alias: str) -> None:
     def work(command: Command) -> tuple[int, bool]:
         with transaction.atomic(using=alias):
             count = read(alias)
@@ -139,7 +139,7 @@ def test_a_transaction_that_the_command_begins_reads_and_refuses_to_write(alias:
         assert write(alias)
 
 
-def test_a_failure_leaves_a_connection_that_writes(alias: str) -> None:
+def test_a_failure_restores_a_writable_connection(alias: str) -> None:
     def work(command: Command) -> None:
         read(alias)
         raise CommandError("no figures")
@@ -149,7 +149,7 @@ def test_a_failure_leaves_a_connection_that_writes(alias: str) -> None:
     assert write(alias)
 
 
-def test_a_transaction_that_is_left_open_leaves_a_connection_that_writes(alias: str) -> None:
+def test_an_unfinished_transaction_restores_a_writable_connection(alias: str) -> None:
     def work(command: Command) -> None:
         transaction.set_autocommit(False, using=alias)
         read(alias)
@@ -161,7 +161,7 @@ def test_a_transaction_that_is_left_open_leaves_a_connection_that_writes(alias: 
     assert write(alias)
 
 
-def test_connections_of_other_threads_are_left_alone(alias: str) -> None:
+def test_connections_of_other_threads_are_unchanged(alias: str) -> None:
     def write_elsewhere() -> None:
         written.append(write(alias))
         connections[alias].close()
@@ -176,7 +176,7 @@ def test_connections_of_other_threads_are_left_alone(alias: str) -> None:
     assert written == [True]
 
 
-def test_a_second_connection_of_the_alias_is_left_alone(alias: str) -> None:
+def test_a_second_connection_of_the_alias_is_unchanged(alias: str) -> None:
     # Whoever keeps a history beside the command does so on a connection of its own.
     def work(command: Command) -> None:
         other = connections[alias].copy()
@@ -200,7 +200,7 @@ def test_commands_within_commands_refuse_until_the_outer_one_ends(alias: str) ->
 
 
 @pytest.mark.parametrize("vendor", ["sqlite", "postgresql"])
-def test_inside_a_transaction_writes_are_refused_and_allowed_again(
+def test_inside_a_transaction_writes_are_refused_until_the_command_ends(
     vendor: str, tmp_path: Path, django_db_blocker: Any
 ) -> None:
     with django_db_blocker.unblock(), alias_on(vendor, tmp_path) as alias:
@@ -216,7 +216,7 @@ def test_inside_a_transaction_writes_are_refused_and_allowed_again(
 
 
 @pytest.mark.parametrize("vendor", ["sqlite", "postgresql"])
-def test_a_write_that_spoils_the_transaction_is_told_and_leaves_a_connection_that_writes(
+def test_a_write_that_breaks_the_transaction_is_reported_and_restores_a_writable_connection(
     vendor: str, tmp_path: Path, django_db_blocker: Any
 ) -> None:
     def work(command: Command) -> None:
@@ -230,13 +230,15 @@ def test_a_write_that_spoils_the_transaction_is_told_and_leaves_a_connection_tha
         assert write(alias)
 
 
-def test_inside_a_transaction_mariadb_cannot_and_says_so(tmp_path: Path, django_db_blocker: Any) -> None:
+@pytest.mark.slow
+def test_inside_a_transaction_mariadb_fails_with_the_reason(tmp_path: Path, django_db_blocker: Any) -> None:
     with django_db_blocker.unblock(), alias_on("mariadb", tmp_path) as alias, transaction.atomic(using=alias):
         with pytest.raises(CommandError, match="a transaction is open"):
             call_command(ReadOnly(), database=alias)
         assert write(alias)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sign", [{"DISABLE_SERVER_SIDE_CURSORS": True}, {"OPTIONS": {"pool": True}}], ids=["pooler", "pool"]
 )
@@ -271,9 +273,7 @@ def test_without_autocommit_a_rollback_does_not_allow_writes(tmp_path: Path, dja
         assert command.seen == [False]
 
 
-def test_on_sqlite_a_reading_transaction_does_not_ask_for_the_write_lock(
-    tmp_path: Path, django_db_blocker: Any
-) -> None:
+def test_on_sqlite_a_reading_transaction_takes_no_write_lock(tmp_path: Path, django_db_blocker: Any) -> None:
     def work(command: Command) -> int:
         with transaction.atomic(using=alias):
             return read(alias)
@@ -290,7 +290,7 @@ def test_on_sqlite_a_reading_transaction_does_not_ask_for_the_write_lock(
 
 
 @pytest.mark.django_db
-def test_the_users_own_tests_run_in_a_transaction(django_user_model: Any) -> None:
+def test_read_only_works_in_a_testcase(django_user_model: Any) -> None:
     django_user_model.objects.create(username="ada")
     command = ReadOnly(lambda command: django_user_model.objects.using(command.database).count())
     call_command(command)
@@ -298,7 +298,7 @@ def test_the_users_own_tests_run_in_a_transaction(django_user_model: Any) -> Non
     assert connection.vendor != "sqlite" or run("default", "PRAGMA query_only") == 0
 
 
-def test_a_database_without_a_way_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsupported_database_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections["default"], "vendor", "oracle", raising=False)
     with pytest.raises(CommandError, match=r'"default" \(oracle\) cannot be made read-only'):
         call_command(ReadOnly())

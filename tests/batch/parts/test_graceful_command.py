@@ -55,7 +55,7 @@ def exit_code_of(command: GracefulCommand, **options: Any) -> Any:
     try:
         call_command(command, **options)
     except (SystemExit, CommandError) as error:
-        # A storm goes on: it does not change how the process ends.
+        # Further signals do not change how the process ends.
         for number in SIGNALS:
             assert callable(signal.getsignal(number))
             raise_signal(number)
@@ -88,7 +88,7 @@ def test_a_caller_gets_an_exception_and_the_signal(number: signal.Signals) -> No
 
 
 @pytest.mark.slow
-def test_a_process_that_the_command_forks_has_no_handler_of_ours() -> None:
+def test_a_forked_process_has_no_handler_of_ours() -> None:
     def work(command: Command) -> int:
         pid = os.fork()
         if pid == 0:
@@ -132,7 +132,7 @@ def test_a_second_signal_ends_the_command_although_it_catches_exceptions() -> No
     assert "ended immediately by a second signal, SIGINT" in command.stderr.getvalue()
 
 
-def test_an_end_that_no_signal_asked_for_is_no_success() -> None:
+def test_an_end_without_a_signal_is_not_a_success() -> None:
     def work(command: Command) -> None:
         raise Stopped("stopped while waiting for the lock")
 
@@ -149,7 +149,7 @@ def test_a_failure_after_a_signal_stays_a_failure() -> None:
         call_command(Command(work))
 
 
-def test_a_handler_that_the_command_left_behind_is_taken_away() -> None:
+def test_a_signal_handler_of_the_command_is_removed() -> None:
     def work(command: Command) -> None:
         signal.signal(signal.SIGTERM, lambda number, frame: None)
 
@@ -168,7 +168,7 @@ def test_a_runner_decides_alone() -> None:
     assert command.seen == [(False, signal.SIG_DFL, True, "requested by the runner")]
 
 
-def test_the_command_can_ask_itself_from_another_thread() -> None:
+def test_a_stop_can_be_requested_from_another_thread() -> None:
     def work(command: Command) -> tuple[bool, str]:
         for reason in ("the lock was lost", "a later reason"):
             thread = threading.Thread(target=command.request_stop, args=(reason,))
@@ -192,7 +192,7 @@ def test_a_request_counts_for_one_call_only() -> None:
     assert command.seen == [False, False]
 
 
-def test_waiting_ends_with_the_wish_to_stop() -> None:
+def test_a_stop_request_ends_the_wait() -> None:
     def work(command: Command) -> tuple[bool, bool]:
         waited = command.wait(0.001)
         threading.Timer(0.05, raise_signal, [signal.SIGTERM]).start()
@@ -214,7 +214,7 @@ def test_in_another_thread_no_handlers_are_installed() -> None:
     assert command.seen == [(signal.SIG_DFL, False)]
 
 
-def test_a_command_within_a_command_stops_and_takes_the_outer_one_along() -> None:
+def test_a_nested_command_stops_together_with_the_outer_one() -> None:
     def inner_work(command: Command) -> bool:
         raise_signal(signal.SIGTERM)
         return command.stopping
@@ -232,7 +232,7 @@ def test_a_command_within_a_command_stops_and_takes_the_outer_one_along() -> Non
     assert outer.seen == [True]
 
 
-def test_a_command_that_begins_after_the_signal_stops_at_once() -> None:
+def test_a_command_that_starts_after_the_signal_stops_immediately() -> None:
     def outer_work(command: Command) -> None:
         raise_signal(signal.SIGTERM)
         call_command(inner)
@@ -242,7 +242,7 @@ def test_a_command_that_begins_after_the_signal_stops_at_once() -> None:
     assert inner.seen == [True]
 
 
-def test_the_handlers_of_the_outer_command_come_back() -> None:
+def test_the_handlers_of_the_outer_command_are_restored() -> None:
     def outer_work(command: Command) -> bool:
         call_command(Command(lambda command: None))
         raise_signal(signal.SIGTERM)
@@ -274,7 +274,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[str, str, int]:
 
 
 @pytest.mark.slow
-def test_a_process_ends_in_order() -> None:
+def test_a_process_shuts_down_gracefully() -> None:
     with started(ON_ITS_OWN.format(after="")) as process:
         assert read_line(process) == "working"
         process.terminate()

@@ -85,7 +85,7 @@ def test_the_command_holds_a_lock_that_is_named_after_it_while_it_runs() -> None
     assert not is_taken(NAME)
 
 
-def test_a_second_one_leaves_and_says_who_holds_the_lock(taken: Lock) -> None:
+def test_a_second_process_exits_and_reports_the_holder(taken: Lock) -> None:
     command = Command()
     with pytest.raises(
         CommandError, match=f'the lock "{NAME}" is held by a test, process {os.getpid()} on .+, since 2'
@@ -97,13 +97,13 @@ def test_a_second_one_leaves_and_says_who_holds_the_lock(taken: Lock) -> None:
     assert taken.is_held()
 
 
-def test_it_holds_the_lock_under_its_name_for_others() -> None:
+def test_the_lock_has_its_name_for_other_processes() -> None:
     command = Command(lambda command: str(lock_of(NAME).acquire()))
     call_command(command)
     assert str(command.seen[0]).startswith(f"manage.py test_locked_command, process {os.getpid()} on ")
 
 
-def test_a_command_that_fails_gives_its_lock_back() -> None:
+def test_a_failing_command_releases_its_lock() -> None:
     def fail(command: Command) -> None:
         raise CommandError("no luck", returncode=7)
 
@@ -124,7 +124,7 @@ def test_a_command_can_name_its_lock_after_its_options(taken: Lock) -> None:
     assert command.seen == [f"{NAME} 2", None]
 
 
-def test_it_waits_for_its_turn_where_it_is_told_to(taken: Lock) -> None:
+def test_it_waits_for_the_lock_with_lock_wait(taken: Lock) -> None:
     command = Command()
     thread = threading.Timer(0.3, taken.release)
     thread.start()
@@ -135,19 +135,19 @@ def test_it_waits_for_its_turn_where_it_is_told_to(taken: Lock) -> None:
     assert command.stderr.getvalue().endswith("; waiting for it\n")
 
 
-def test_it_waits_no_longer_than_it_is_told_to(taken: Lock) -> None:
+def test_it_waits_at_most_as_long_as_lock_wait(taken: Lock) -> None:
     with pytest.raises(CommandError, match="is held by a test") as caught:
         call_command(Command(), "--lock-wait", "0.3s")
     assert caught.value.returncode == 75
 
 
 @pytest.mark.parametrize("text", ["soon", "-1s", ""])
-def test_a_duration_that_is_none_is_refused(text: str) -> None:
+def test_an_invalid_duration_is_refused(text: str) -> None:
     with pytest.raises(CommandError, match=r"--lock-wait"):
         call_command(Command(), f"--lock-wait={text}")
 
 
-def test_a_lock_that_nobody_else_had_is_acquired_again_and_reported_once() -> None:
+def test_a_lost_lock_is_acquired_again_and_reported_once() -> None:
     def lose(command: Any) -> bool:
         command.lock.path.unlink()
         time.sleep(0.3)
@@ -156,8 +156,8 @@ def test_a_lock_that_nobody_else_had_is_acquired_again_and_reported_once() -> No
     command = Command(lose)
     call_command(command)
     assert command.seen == [True]
-    told = f'the lock "{NAME}" was lost and acquired again; no other holder is known\n'
-    assert command.stderr.getvalue() == told
+    reported = f'the lock "{NAME}" was lost and acquired again; no other process is known to have held it in between\n'
+    assert command.stderr.getvalue() == reported
 
 
 def test_a_lock_that_is_lost_at_the_very_end_is_acquired_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +179,7 @@ def take_away(command: Any) -> None:
 def test_a_lost_lock_is_a_failure_although_the_work_is_done() -> None:
     with pytest.raises(CommandError, match=f'the lock "{NAME}" was lost; another run may have started') as caught:
         call_command(Command(take_away))
-    # Not 75, which says that nothing was run.
+    # Not 75, which means that nothing was run.
     assert caught.value.returncode == 1
     assert isinstance(caught.value.__cause__, LockLost)
 
@@ -238,7 +238,7 @@ Command(stderr=sys.stdout).run_from_argv(["manage.py", "wait", "--lock-wait=20s"
     assert "worked" not in output
 
 
-def test_locks_that_cannot_be_used_are_a_failure_and_not_a_held_lock(tmp_path: Path) -> None:
+def test_unavailable_locks_are_a_failure_and_not_a_held_lock(tmp_path: Path) -> None:
     lock_of(NAME).path.mkdir(parents=True, mode=0o700)
     (tmp_path / "locks").chmod(0o700)
     with pytest.raises(CommandError, match="is not a regular file") as caught:
@@ -247,7 +247,7 @@ def test_locks_that_cannot_be_used_are_a_failure_and_not_a_held_lock(tmp_path: P
     assert isinstance(caught.value.__cause__, LockUnavailable)
 
 
-def test_a_setting_that_cannot_work_is_told(settings: Any) -> None:
+def test_an_invalid_setting_is_reported(settings: Any) -> None:
     settings.RUNBOOK = {"LOCK": "database"}
     with pytest.raises(CommandError, match="has no locks") as caught:
         call_command(Command())

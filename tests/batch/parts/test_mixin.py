@@ -82,10 +82,10 @@ def test_every_order_of_the_parts_gives_the_same_command(
     settings.RUNBOOK = {"LOCK": {"BACKEND": "file", "OPTIONS": {"directory": tmp_path}}}
     own = {name: value for name, value in {**vars(Whole), **vars(whole)}.items() if not name.startswith("__")}
     command: Any = type("Command", bases, own)()
-    told: list[tuple[int, int | None, int]] = []
+    reported: list[tuple[int, int | None, int]] = []
 
     def told_of(done_count: int, total_count: int | None, failed_count: int) -> None:
-        told.append((done_count, total_count, failed_count))
+        reported.append((done_count, total_count, failed_count))
 
     call_command(
         command,
@@ -97,7 +97,7 @@ def test_every_order_of_the_parts_gives_the_same_command(
         own="mine",
     )
     assert command.was_called
-    assert told == [(0, 2, 0), (2, 2, 0)]
+    assert reported == [(0, 2, 0), (2, 2, 0)]
     with pytest.raises(CommandError, match='no alias "nowhere"'):
         call_command(command, *whole.tokens, "--database=nowhere")
 

@@ -53,7 +53,7 @@ def lines_of(items: Any, **options: Any) -> list[str]:
     return stream.getvalue().splitlines()
 
 
-def test_the_items_come_as_they_are() -> None:
+def test_the_items_are_unchanged() -> None:
     assert list(track([3, 1, 2], stream=io.StringIO())) == [3, 1, 2]
 
 
@@ -64,16 +64,16 @@ def test_a_log_gets_a_first_and_a_last_line() -> None:
     assert last.endswith("/s in 0.0s")
 
 
-def test_nothing_at_all_has_its_two_lines() -> None:
+def test_an_empty_loop_has_two_lines() -> None:
     assert lines_of([]) == ["0 of 0", "0 of 0 in 0.0s"]
 
 
-def test_what_has_no_length_is_counted_without_a_total() -> None:
+def test_an_iterable_without_a_length_has_no_total() -> None:
     (line,) = lines_of(item for item in "ab")
     assert line.startswith("2, ")
 
 
-def test_a_function_that_counts_is_asked_when_the_work_takes_a_while() -> None:
+def test_a_counting_function_is_called_when_the_work_takes_a_while() -> None:
     clock, seen, asked = Clock(), Seen(), list[float]()
 
     def count() -> int:
@@ -96,18 +96,18 @@ def test_short_work_is_never_counted_and_has_its_total_at_its_end() -> None:
     assert line.startswith("2 of 2 (100%), ")
 
 
-def test_short_work_that_was_left_has_no_total() -> None:
-    told: list[tuple[int, int | None, int]] = []
-    for _ in islice(track("abc", total=lambda: 3, report=lambda *counts: told.append(counts)), 2):
+def test_short_aborted_work_has_no_total() -> None:
+    reported: list[tuple[int, int | None, int]] = []
+    for _ in islice(track("abc", total=lambda: 3, report=lambda *counts: reported.append(counts)), 2):
         pass
-    assert told == [(0, None, 0), (1, None, 0)]
+    assert reported == [(0, None, 0), (1, None, 0)]
 
 
 def test_a_given_total_is_taken() -> None:
     assert lines_of((item for item in "ab"), total=4)[1].startswith("2 of 4 (50%)")
 
 
-def test_between_the_first_and_the_last_time_the_interval_is_kept() -> None:
+def test_the_interval_applies_between_the_first_and_the_last_output() -> None:
     clock, seen = Clock(), Seen()
     with ProgressTracker(total=100, output=seen, clock=clock) as progress:
         for done_count in range(1, 100):
@@ -117,22 +117,22 @@ def test_between_the_first_and_the_last_time_the_interval_is_kept() -> None:
     assert seen.lasts == [False] * 10 + [True]
 
 
-def test_an_item_after_which_the_loop_was_left_does_not_count() -> None:
-    told: list[tuple[int, int | None, int]] = []
-    for _ in islice(track("abc", report=lambda *counts: told.append(counts)), 2):
+def test_the_last_item_of_an_aborted_loop_does_not_count() -> None:
+    reported: list[tuple[int, int | None, int]] = []
+    for _ in islice(track("abc", report=lambda *counts: reported.append(counts)), 2):
         pass
-    assert told == [(0, 3, 0), (1, 3, 0)]
+    assert reported == [(0, 3, 0), (1, 3, 0)]
 
 
 def test_an_exception_in_the_loop_closes_the_progress_at_once() -> None:
-    told: list[tuple[int, int | None, int]] = []
+    reported: list[tuple[int, int | None, int]] = []
     with pytest.raises(ZeroDivisionError):  # noqa: PT012 - the loop is what raises
-        for item in track([1, 0], report=lambda *counts: told.append(counts)):
+        for item in track([1, 0], report=lambda *counts: reported.append(counts)):
             1 / item
-    assert told[-1] == (1, 2, 0)
+    assert reported[-1] == (1, 2, 0)
 
 
-def test_rate_and_time_left_leave_out_what_an_earlier_process_did() -> None:
+def test_rate_and_remaining_time_exclude_the_work_of_an_earlier_process() -> None:
     clock, seen = Clock(), Seen()
     progress = ProgressTracker(total=1000, done_count=500, output=seen, clock=clock)
     clock.now += 10
@@ -142,14 +142,14 @@ def test_rate_and_time_left_leave_out_what_an_earlier_process_did() -> None:
     assert seen.standings[1].speed_text == "10/s, 40s left"
 
 
-def test_slow_work_is_counted_by_the_minute() -> None:
+def test_a_slow_rate_is_per_minute() -> None:
     state = ProgressState(
         description="", done_count=1, total_count=None, failed_count=0, elapsed_seconds=20.0, rate=1 / 20
     )
     assert state.speed_text == "3.0/min"
 
 
-def test_more_than_the_total_leaves_no_time_and_no_more_than_all() -> None:
+def test_more_than_the_total_shows_no_percentage_and_no_remaining_time() -> None:
     state = ProgressState(description="", done_count=9, total_count=6, failed_count=0, elapsed_seconds=1.0, rate=9.0)
     assert state.count_text == "9 of 6"
     assert state.speed_text == "9.0/s"
@@ -184,19 +184,19 @@ class Plain(BaseCommand):
 
 
 def told_by(command: BaseCommand) -> Iterator[tuple[int, int | None, int]]:
-    told: list[tuple[int, int | None, int]] = []
+    reported: list[tuple[int, int | None, int]] = []
     errors = io.StringIO()
-    call_command(command, stderr=errors, progress=lambda *counts: told.append(counts))
+    call_command(command, stderr=errors, progress=lambda *counts: reported.append(counts))
     assert errors.getvalue() == ""
-    yield from told
+    yield from reported
 
 
 @pytest.mark.parametrize("command", [Tracking(), Plain()], ids=["inherited", "plain"])
-def test_a_runner_is_told_instead_of_the_stream(command: BaseCommand) -> None:
+def test_a_runner_receives_progress_instead_of_the_stream(command: BaseCommand) -> None:
     assert list(told_by(command)) == [(0, 3, 0), (3, 3, 0)]
 
 
-def test_a_runner_is_told_of_failures() -> None:
+def test_a_runner_receives_the_number_of_failures() -> None:
     assert list(told_by(Telling())) == [(4, 10, 1), (10, 10, 3)]
 
 
@@ -208,7 +208,7 @@ def test_a_command_writes_its_progress_to_standard_error() -> None:
 
 
 @pytest.mark.parametrize("verbosity", [0, 1])
-def test_a_command_without_a_terminal_is_silent_unless_it_is_asked(verbosity: int) -> None:
+def test_a_command_without_a_terminal_is_silent_by_default(verbosity: int) -> None:
     errors = io.StringIO()
     call_command(Tracking(), f"--verbosity={verbosity}", stderr=errors)
     assert errors.getvalue() == ""
@@ -224,7 +224,7 @@ def test_a_command_without_a_terminal_is_silent_unless_it_is_asked(verbosity: in
         (2, False, "LineOutput"),
     ],
 )
-def test_where_progress_goes(
+def test_progress_is_shown_on_the_right_output(
     monkeypatch: pytest.MonkeyPatch,
     verbosity: int,
     is_terminal: bool,  # noqa: FBT001 - a parameter of the test
@@ -248,7 +248,7 @@ def on_terminal(code: str, **environ: str) -> str:
     while True:
         try:
             piece = os.read(leader, 65536)
-        except OSError:  # Linux says so at the end of a terminal's output
+        except OSError:  # raised by Linux at the end of a terminal's output
             break
         if not piece:
             break
@@ -272,6 +272,6 @@ def test_a_terminal_that_cannot_draw_gets_lines() -> None:
 
 
 @pytest.mark.slow
-def test_rich_is_imported_only_where_a_bar_is_drawn() -> None:
+def test_rich_is_imported_only_to_draw_a_bar() -> None:
     code = LOOP + "import sys\nassert 'rich' not in sys.modules\n"
     subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, check=True, timeout=PATIENCE_SECONDS)

@@ -19,7 +19,7 @@ from tests.batch.file_commands import BOTH, ByBatch, ByRow, call, change, expect
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[IO[bytes]]:
-    """The files that a command opens: whoever keeps the command or its error, they are to be closed."""
+    """The files that a command opens; they must be closed even while the command or its error is still referenced."""
     files: list[IO[bytes]] = []
     really_open = records._opened
 
@@ -32,7 +32,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[IO[bytes]]:
 
 
 @BOTH
-def test_bad_lines_are_recorded_by_their_number_and_done_when_they_are_mended(
+def test_bad_lines_are_recorded_by_number_and_done_when_they_are_fixed(
     engine: Engine, tmp_path: Path, command: type[ByRow]
 ) -> None:
     path = write(tmp_path / "rows.csv", 10, bad=[3, 7])
@@ -53,9 +53,7 @@ def test_bad_lines_are_recorded_by_their_number_and_done_when_they_are_mended(
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz"])
-def test_a_stop_in_the_middle_closes_the_file(
-    sqlite: Engine, tmp_path: Path, opened: list[IO[bytes]], name: str
-) -> None:
+def test_a_stop_closes_the_file(sqlite: Engine, tmp_path: Path, opened: list[IO[bytes]], name: str) -> None:
     path = write(tmp_path / "rows.csv", 10)
     if name == "rows.csv.gz":
         data, path = path.read_bytes(), tmp_path / name
@@ -63,13 +61,13 @@ def test_a_stop_in_the_middle_closes_the_file(
     command = ByRow()
     command.look = lambda key: command.request_stop("enough") if key == "key 3" else None
     call(sqlite, command, path, "--batch-size", 2)
-    # The next run begins to read anew, from the start.
+    # The next run reads from the start.
     command.look = lambda key: command.request_stop("enough") if key == "key 5" else None
     call(sqlite, command, path, "--batch-size", 2)
     assert [file.closed for file in opened] == [True, True]
 
 
-def test_an_error_in_the_middle_closes_the_file(sqlite: Engine, tmp_path: Path, opened: list[IO[bytes]]) -> None:
+def test_an_error_closes_the_file(sqlite: Engine, tmp_path: Path, opened: list[IO[bytes]]) -> None:
     path = write(tmp_path / "rows.csv", 10, bad=[3])
     with pytest.raises(CommandError, match=r"rows\.csv:5") as first:
         call(sqlite, ByRow(), path, "--batch-size", 2)
@@ -79,7 +77,7 @@ def test_an_error_in_the_middle_closes_the_file(sqlite: Engine, tmp_path: Path, 
     assert [file.closed for file in opened] == [True, True], (first, second)
 
 
-def test_a_retry_in_the_middle_closes_the_file(sqlite: Engine, tmp_path: Path, opened: list[IO[bytes]]) -> None:
+def test_an_interrupted_retry_closes_the_file(sqlite: Engine, tmp_path: Path, opened: list[IO[bytes]]) -> None:
     def refuse(key: str) -> None:
         raise CommandError("enough")
 
@@ -96,16 +94,16 @@ def test_a_retry_in_the_middle_closes_the_file(sqlite: Engine, tmp_path: Path, o
     ("bad", "changes"),
     [
         pytest.param([3], {"delete": [5]}, id="deleted"),
-        pytest.param([3], {"insert": [5], "mend": [5]}, id="inserted"),
+        pytest.param([3], {"insert": [5], "fix": [5]}, id="inserted"),
         pytest.param([3], {"insert": [2]}, id="inserted-far-before"),
         pytest.param([3, 4], {"delete": [5, 6]}, id="two-deleted"),
-        pytest.param([3, 4], {"delete": [5], "mend": [6]}, id="deleted-and-mended"),
+        pytest.param([3, 4], {"delete": [5], "fix": [6]}, id="deleted-and-fixed"),
         pytest.param(range(3, 17), {"delete": range(5, 19)}, id="many-deleted"),
         pytest.param([18], {"delete": [20]}, id="last-but-one-deleted"),
-        pytest.param([19], {"insert": [2], "mend": [21]}, id="inserted-before-the-last"),
+        pytest.param([19], {"insert": [2], "fix": [21]}, id="inserted-before-the-last"),
     ],
 )
-def test_a_line_that_may_be_another_one_than_failed_is_not_done(
+def test_a_line_that_may_not_be_the_failed_one_is_not_done(
     sqlite: Engine, tmp_path: Path, bad: Sequence[int], changes: dict[str, Sequence[int]]
 ) -> None:
     path = write(tmp_path / "rows.csv", 20, bad=bad)
@@ -120,7 +118,7 @@ def test_a_line_that_may_be_another_one_than_failed_is_not_done(
     assert failed.count() == len(bad)
     assert "fix bad lines in place" in failed.first().error  # type: ignore[union-attr]  # there is one
     path.write_text(before)
-    change(path, mend=[number + 2 for number in bad])
+    change(path, fix=[number + 2 for number in bad])
     call(sqlite, ByRow(), path, "--retry-failed")
     assert keys(sqlite) == expected(20)
 
@@ -136,38 +134,38 @@ def test_a_line_that_may_be_another_one_than_failed_is_not_done(
         pytest.param([*range(1, 14), *range(15, 20)], [range(3, 22)], id="most"),
     ],
 )
-def test_bad_lines_beside_each_other_are_done_as_they_are_mended(
+def test_adjacent_bad_lines_are_done_as_they_are_fixed(
     sqlite: Engine, tmp_path: Path, bad: Sequence[int], steps: Sequence[Sequence[int]], size: int
 ) -> None:
     path = write(tmp_path / "rows.csv", 20, bad=bad)
     with pytest.raises(CommandError, match="failed"):
         call(sqlite, ByBatch(), path, "--max-errors", 20, "--batch-size", size)
     for number, step in enumerate(steps, start=1):
-        change(path, mend=step)
+        change(path, fix=step)
         with pytest.raises(CommandError) if number < len(steps) else contextlib.nullcontext():
             call(sqlite, ByBatch(), path, "--retry-failed")
     assert keys(sqlite) == expected(20)
 
 
-def test_bad_lines_that_are_all_mended_can_be_done_a_few_at_a_time(sqlite: Engine, tmp_path: Path) -> None:
+def test_fixed_bad_lines_can_be_done_a_few_at_a_time(sqlite: Engine, tmp_path: Path) -> None:
     path = write(tmp_path / "rows.csv", 20, bad=[3, 4, 5])
     with pytest.raises(CommandError, match="3 failed"):
         call(sqlite, ByRow(), path, "--max-errors", 3)
     write(path, 20)
-    told = [call(sqlite, ByRow(), path, "--retry-failed", "--limit", 1)[0] for _ in range(3)]
+    reported = [call(sqlite, ByRow(), path, "--retry-failed", "--limit", 1)[0] for _ in range(3)]
     left = [f"1 done; {count} not retried; --retry-failed continues with them\n" for count in (2, 1)]
-    assert told == [*left, "1 done\n"]
+    assert reported == [*left, "1 done\n"]
     assert keys(sqlite) == expected(20)
 
 
 @pytest.mark.parametrize("count", [7, 15])
-def test_a_block_of_bad_lines_may_be_mended_in_any_order_and_done_a_few_at_a_time(
+def test_a_block_of_bad_lines_may_be_fixed_in_any_order_and_done_a_few_at_a_time(
     sqlite: Engine, tmp_path: Path, count: int
 ) -> None:
     path = write(tmp_path / "rows.csv", 30, bad=range(3, 3 + count))
     with pytest.raises(CommandError, match=f"{count} failed"):
         call(sqlite, ByRow(), path, "--max-errors", count)
-    # All but the first are mended, and done; then the first is.
+    # All lines but the first are fixed and done; then the first one is.
     write(path, 30, bad=[3])
     with pytest.raises(CommandError, match="1 failed"):
         call(sqlite, ByRow(), path, "--retry-failed")
@@ -177,7 +175,7 @@ def test_a_block_of_bad_lines_may_be_mended_in_any_order_and_done_a_few_at_a_tim
     assert keys(sqlite) == expected(30)
 
 
-def test_lines_beyond_the_limit_are_known_again_when_those_behind_them_are_done(sqlite: Engine, tmp_path: Path) -> None:
+def test_lines_beyond_the_limit_are_identified_after_later_ones_are_done(sqlite: Engine, tmp_path: Path) -> None:
     path = write(tmp_path / "rows.csv", 40, bad=range(3, 23))
     for tokens in (["--max-errors", 20], ["--retry-failed", "--limit", 2]):
         with pytest.raises(CommandError, match="failed"):
@@ -189,7 +187,7 @@ def test_lines_beyond_the_limit_are_known_again_when_those_behind_them_are_done(
     assert keys(sqlite) == expected(40)
 
 
-def test_a_block_of_mended_lines_is_done_two_at_a_time(sqlite: Engine, tmp_path: Path) -> None:
+def test_a_block_of_fixed_lines_is_done_two_at_a_time(sqlite: Engine, tmp_path: Path) -> None:
     path = write(tmp_path / "rows.csv", 30, bad=range(3, 23))
     with pytest.raises(CommandError, match="20 failed"):
         call(sqlite, ByRow(), path, "--max-errors", 20)
@@ -199,7 +197,7 @@ def test_a_block_of_mended_lines_is_done_two_at_a_time(sqlite: Engine, tmp_path:
     assert keys(sqlite) == expected(30)
 
 
-def test_a_line_among_many_alike_is_done_only_where_it_is_sure_to_be_the_one(sqlite: Engine, tmp_path: Path) -> None:
+def test_a_line_among_similar_ones_is_done_only_if_it_is_identified(sqlite: Engine, tmp_path: Path) -> None:
     def refuse(key: str) -> None:
         raise ValueError("not now")
 
@@ -219,7 +217,7 @@ def test_a_line_among_many_alike_is_done_only_where_it_is_sure_to_be_the_one(sql
     assert keys(sqlite) == ["same"] * 33
 
 
-def test_a_line_that_was_mended_is_done_also_where_the_file_has_grown(sqlite: Engine, tmp_path: Path) -> None:
+def test_a_fixed_line_is_done_even_if_the_file_has_grown(sqlite: Engine, tmp_path: Path) -> None:
     path = write(tmp_path / "rows.csv", 5, bad=[3])
     with pytest.raises(CommandError, match="1 failed"):
         call(sqlite, ByRow(), path, "--max-errors", 1)
@@ -228,7 +226,7 @@ def test_a_line_that_was_mended_is_done_also_where_the_file_has_grown(sqlite: En
     assert keys(sqlite) == expected(5)
 
 
-def test_a_row_of_several_lines_is_done_when_it_is_mended(sqlite: Engine, tmp_path: Path) -> None:
+def test_a_fixed_row_of_several_lines_is_done(sqlite: Engine, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text('key,number\n"a\nb",1\n"c\nd",x\n"e\nf",x\n"g\nh",4\n')
     with pytest.raises(CommandError, match="2 failed"):

@@ -30,22 +30,22 @@ from tests.batchapp.models import (
 )
 
 
-def test_rows_that_leave_the_filter_or_come_into_it_are_not_skipped(engine: Engine) -> None:
+def test_rows_that_leave_or_enter_the_filter_are_not_skipped(engine: Engine) -> None:
     engine.fill(50)
     last = pks(engine)[-1]
 
-    def meanwhile(item: Item) -> None:
+    def concurrently(item: Item) -> None:
         if item.pk % 10 == 0:
             Item.objects.using(engine.alias).filter(pk=item.pk + 7).delete()
             Item.objects.using(engine.alias).create()
 
-    call(engine, MarkItems(meanwhile), "--batch-size", 4)
+    call(engine, MarkItems(concurrently), "--batch-size", 4)
     count = Item.objects.using(engine.alias).count()
     assert pks(engine)[-1] > last
     assert engine.problems(count) == []
 
 
-def test_slices_of_a_filter_skip_rows_and_ours_do_not(sqlite: Engine) -> None:
+def test_offsets_skip_rows_and_key_ranges_do_not(sqlite: Engine) -> None:
     sqlite.fill(100)
     todo = Item.objects.using(sqlite.alias).filter(is_done=False).order_by("pk")
     for start in range(0, 100, 10):
@@ -60,7 +60,7 @@ def test_slices_of_a_filter_skip_rows_and_ours_do_not(sqlite: Engine) -> None:
     assert offsets == {"9"}
 
 
-def test_rows_that_a_query_groups_are_gone_through_once(engine: Engine) -> None:
+def test_grouped_rows_are_processed_once(engine: Engine) -> None:
     class CountGrouped(CountItems):
         def get_queryset(self) -> QuerySet[Item]:
             return Item.objects.annotate(same_count=Count("pk")).filter(same_count=1)
@@ -86,7 +86,7 @@ KEYS: list[tuple[type[Model], list[dict[str, Any]]]] = [
 
 @pytest.mark.parametrize(("model", "rows"), KEYS, ids=[model.__name__ for model, _ in KEYS])
 @pytest.mark.parametrize("size", [1, 2, 7, 10])
-def test_any_key_is_gone_through_once(engine: Engine, model: Any, rows: list[dict[str, Any]], size: int) -> None:
+def test_any_key_is_processed_once(engine: Engine, model: Any, rows: list[dict[str, Any]], size: int) -> None:
     model.objects.using(engine.alias).bulk_create([model(**row) for row in rows])
 
     class Count(Unlocked):
@@ -162,7 +162,7 @@ def test_work_that_changes_the_key_of_its_item_does_each_row_once(
     assert rows.filter(count=1).count() == (7 if work is copy else 0)
 
 
-def test_a_key_that_links_to_a_parent_is_gone_through_once(sqlite: Engine) -> None:
+def test_a_key_that_links_to_a_parent_is_processed_once(sqlite: Engine) -> None:
     for number in range(5):
         WithParent.objects.using(sqlite.alias).create(id=number)
 
@@ -187,7 +187,7 @@ class ByColumns(Unlocked):
         return rows.update(count=F("count") + 1)
 
 
-def test_rows_that_a_column_does_not_tell_apart_are_told_apart_by_the_primary_key(engine: Engine) -> None:
+def test_rows_with_equal_columns_are_distinguished_by_the_primary_key(engine: Engine) -> None:
     WithColumns.objects.using(engine.alias).bulk_create([WithColumns(seen_at=MOMENT) for _ in range(7)])
     assert call(engine, ByColumns(), "--batch-size", 2)[0] == "7 done\n"
     assert set(WithColumns.objects.using(engine.alias).values_list("count", flat=True)) == {1}
@@ -201,7 +201,7 @@ def test_rows_that_a_column_does_not_tell_apart_are_told_apart_by_the_primary_ke
         pytest.param(("parent",), "parent is nullable", id="nullable-link"),
     ],
 )
-def test_a_key_that_would_leave_rows_out_is_refused_at_the_start(
+def test_a_key_that_would_skip_rows_is_refused_at_the_start(
     sqlite: Engine, fields: tuple[str, ...], words: str
 ) -> None:
     class Bad(ByColumns):
@@ -226,7 +226,7 @@ NUMBER = Window(RowNumber(), partition_by="value", order_by="pk")
         pytest.param(lambda: Item.objects.select_for_update(skip_locked=True), "is_todo = True", id="skip-locked"),
     ],
 )
-def test_a_queryset_that_has_no_ranges_is_refused(sqlite: Engine, rows: Callable[[], Any], words: str) -> None:
+def test_a_queryset_without_ranges_is_refused(sqlite: Engine, rows: Callable[[], Any], words: str) -> None:
     class Bad(CountItems):
         def get_queryset(self) -> QuerySet[Item]:
             return rows()  # type: ignore[no-any-return]  # a parameter
@@ -235,7 +235,7 @@ def test_a_queryset_that_has_no_ranges_is_refused(sqlite: Engine, rows: Callable
         call(sqlite, Bad())
 
 
-def test_a_queryset_may_ask_another_one_that_has_no_ranges(engine: Engine) -> None:
+def test_a_queryset_may_filter_by_one_without_ranges(engine: Engine) -> None:
     class FirstOfEach(CountItems):
         def get_queryset(self) -> QuerySet[Item]:
             return Item.objects.filter(pk__in=Item.objects.alias(number=NUMBER).filter(number=1))
@@ -261,7 +261,7 @@ def test_rows_of_a_join_are_done_once_each(sqlite: Engine) -> None:
 
 
 @pytest.mark.parametrize("method", ["only", "defer"])
-def test_a_key_that_the_queryset_leaves_out_is_read_with_the_rows(sqlite: Engine, method: str) -> None:
+def test_a_deferred_key_is_read_with_the_rows(sqlite: Engine, method: str) -> None:
     WithColumns.objects.using(sqlite.alias).bulk_create([WithColumns() for _ in range(50)])
 
     class ByMoment(Unlocked):
@@ -279,7 +279,7 @@ def test_a_key_that_the_queryset_leaves_out_is_read_with_the_rows(sqlite: Engine
     assert len(captured) < 50
 
 
-def test_rows_can_be_locked_as_they_are_read(postgresql: Engine) -> None:
+def test_rows_can_be_locked_while_they_are_read(postgresql: Engine) -> None:
     postgresql.fill(5)
 
     class Locking(CountItems):
@@ -305,7 +305,7 @@ def test_shards_together_do_every_row_once(sqlite: Engine, command: type[CountIt
     assert left(sqlite) is None
 
 
-def test_rows_that_are_deleted_while_shards_are_cut_are_no_end_of_one(
+def test_rows_deleted_while_bounds_are_computed_do_not_end_a_shard(
     sqlite: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = QuerySet.count
@@ -317,7 +317,7 @@ def test_rows_that_are_deleted_while_shards_are_cut_are_no_end_of_one(
     assert sqlite.problems(10) == []
 
 
-def test_a_queryset_that_was_reversed_is_gone_through_once(sqlite: Engine) -> None:
+def test_a_reversed_queryset_is_processed_once(sqlite: Engine) -> None:
     class Reversed(CountItems):
         def get_queryset(self) -> QuerySet[Item]:
             return Item.objects.order_by("pk").reverse()

@@ -47,7 +47,7 @@ def test_a_row_of_several_lines_is_one(sqlite: Engine, tmp_path: Path) -> None:
     ],
     ids=["not-utf-8", "too-many-values", "huge", "no-column", "empty", "bad-header"],
 )
-def test_what_is_no_row_is_told_by_its_line(sqlite: Engine, tmp_path: Path, content: bytes, words: str) -> None:
+def test_an_invalid_row_is_reported_with_its_line(sqlite: Engine, tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "rows.csv").write_bytes(content)
     with pytest.raises(CommandError, match=words):
         call(sqlite, ByRow(), tmp_path / "rows.csv")
@@ -64,7 +64,7 @@ def test_what_is_no_row_is_told_by_its_line(sqlite: Engine, tmp_path: Path, cont
     ],
 )
 @pytest.mark.parametrize("is_packed", [False, True], ids=["plain", "gzip"])
-def test_a_quote_that_takes_in_other_lines_ends_the_run_and_is_named(
+def test_an_unclosed_quote_ends_the_run_and_is_named(
     sqlite: Engine,
     tmp_path: Path,
     rows: str,
@@ -78,14 +78,14 @@ def test_a_quote_that_takes_in_other_lines_ends_the_run_and_is_named(
     assert not FailedRow.objects.using(sqlite.alias).exists()
 
 
-def test_a_header_that_does_not_end_is_told(sqlite: Engine, tmp_path: Path) -> None:
+def test_an_unfinished_header_is_reported(sqlite: Engine, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text('key,"number\na,1\n')
     with pytest.raises(CommandError, match=":1: the record that begins here"):
         call(sqlite, ByRow(), path)
 
 
-def test_a_quote_that_harms_its_own_line_makes_a_bad_line(sqlite: Engine, tmp_path: Path) -> None:
+def test_a_misplaced_quote_makes_a_bad_line(sqlite: Engine, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text('key,number\n"a"b,1\nkey 1,1\n')
     with pytest.raises(CommandError, match="1 failed"):
@@ -93,7 +93,7 @@ def test_a_quote_that_harms_its_own_line_makes_a_bad_line(sqlite: Engine, tmp_pa
     assert keys(sqlite) == ["key 1"]
 
 
-def test_quotes_that_are_right_pass(sqlite: Engine, tmp_path: Path) -> None:
+def test_valid_quotes_are_accepted(sqlite: Engine, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(b'key,number\r\n5" disk,1\r\n"a ""b""",2\r\n"c\r\nd\n\ne",3\r\n\r\n"f,g","4"')
     call(sqlite, ByRow(), path)
@@ -101,7 +101,7 @@ def test_quotes_that_are_right_pass(sqlite: Engine, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["{bad", "[1]", "null", "[" * 100_000])
-def test_a_line_that_is_no_json_object_is_left_out_where_that_is_ignored(
+def test_a_line_that_is_not_a_json_object_is_skipped_if_errors_are_tolerated(
     sqlite: Engine, tmp_path: Path, line: str
 ) -> None:
     path = tmp_path / "rows.jsonl"
@@ -112,6 +112,6 @@ def test_a_line_that_is_no_json_object_is_left_out_where_that_is_ignored(
     assert FailedRow.objects.using(sqlite.alias).get().name == f"{path}:2"
 
 
-def test_a_file_that_is_not_there_is_told(sqlite: Engine, tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(sqlite: Engine, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="cannot read"):
         call(sqlite, ByRow(), tmp_path / "none.csv")

@@ -168,6 +168,7 @@ def test_the_table_has_every_operation() -> None:
     assert set(BINARY_TESTS) <= set(tests.TESTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sources", [sources for _, sources in EVERYTHING], ids=[name for name, _ in EVERYTHING])
 def test_an_operation_is_bounded(sources: list[str]) -> None:
     now = datetime.datetime(2026, 3, 29, 12, tzinfo=datetime.UTC)
@@ -199,6 +200,7 @@ def large_values() -> dict[str, object]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source",
     [

@@ -1,4 +1,4 @@
-"""Old rows: which of them are deleted, with what, and what is said of it."""
+"""Rows in the database, deleted rows and a summary out."""
 
 from __future__ import annotations
 
@@ -79,26 +79,26 @@ def signals_of(model: Any) -> Iterator[list[object]]:
         post_delete.disconnect(note, sender=model)
 
 
-def test_the_old_rows_go_and_the_others_stay() -> None:
+def test_old_rows_are_deleted_and_others_are_kept() -> None:
     add_sessions(1, 89, 91, 92, 400)
     assert purge(*SESSIONS, "--batch-size=2") == "deleted 3 sessions.Session\n"
     assert {session.pk for session in Session.objects.all()} == {"1 days", "89 days"}
     assert not Checkpoint.objects.exists()
 
 
-def test_nothing_old_is_said_as_well() -> None:
+def test_no_old_rows_are_reported_too() -> None:
     add_sessions(1)
     assert purge(*SESSIONS) == "deleted 0 sessions.Session\n"
 
 
-def test_rows_without_a_value_stay() -> None:
+def test_rows_without_a_value_are_kept() -> None:
     User.objects.create(username="never", last_login=None)
     add_user("once")
     assert purge(*USERS) == "deleted 1 auth.User\n"
     assert User.objects.get().username == "never"
 
 
-def test_a_day_that_is_old_enough_goes() -> None:
+def test_rows_of_an_old_day_are_deleted() -> None:
     for number, age in enumerate((0, 2, 3, 4)):
         add_flight(number, age=age)
     assert purge("flights.Flight", "--field=day", "--older-than=2d") == "deleted 2 flights.Flight\n"
@@ -116,7 +116,7 @@ def test_without_time_zones_days_are_those_of_the_clock() -> None:
     assert conditions.older_than(Flight, "day", age=timedelta(days=1), now=now) == Q(day__lt=date(2026, 1, 9))
 
 
-def test_what_cascades_is_deleted_with_its_signals_and_counted() -> None:
+def test_cascading_rows_are_deleted_with_their_signals_and_counted() -> None:
     add_log_entries(add_user("ada"), 3)
     add_log_entries(add_user("bob"), 2)
     with signals_of(LogEntry) as seen:
@@ -138,13 +138,13 @@ class BreaksOff(purge_rows.Command):
         return count
 
 
-def test_a_batch_that_is_done_again_counts_once() -> None:
+def test_a_retried_batch_counts_once() -> None:
     add_log_entries(add_user("ada"), 3)
     assert purge(*USERS, command=BreaksOff()) == "deleted 1 auth.User, 3 admin.LogEntry\n"
 
 
 class Marked(QuerySet[Session]):
-    """Keeps what is deleted, and says so in a way of its own."""
+    """Marks rows instead of deleting them, and returns another result."""
 
     def delete(self) -> Any:
         return self.update(session_data="deleted", expire_date=timezone.now())
@@ -155,13 +155,13 @@ class MarksSessions(purge_rows.Command):
         return Marked(Session).filter(self._condition)
 
 
-def test_the_deletion_of_the_models_own_queryset_is_respected() -> None:
+def test_a_custom_queryset_delete_is_called() -> None:
     add_sessions(1, 100)
     assert purge(*SESSIONS, command=MarksSessions()) == "deleted 1 sessions.Session\n"
     assert Session.objects.get(session_data="deleted").pk == "100 days"
 
 
-def test_rows_that_come_in_behind_the_cursor_are_found() -> None:
+def test_rows_inserted_before_the_cursor_are_found() -> None:
     def add_one_more(instance: Session, **kwargs: Any) -> None:
         if instance.pk == "200 days":
             add_sessions(100)
@@ -174,7 +174,7 @@ def test_rows_that_come_in_behind_the_cursor_are_found() -> None:
         post_delete.disconnect(add_one_more, sender=Session)
 
 
-def test_a_dry_run_counts_the_same_and_leaves_all_and_sends_nothing() -> None:
+def test_a_dry_run_counts_the_same_deletes_nothing_and_sends_no_signals() -> None:
     add_log_entries(add_user("ada"), 3)
     add_sessions(100)
     with signals_of(LogEntry) as seen:
@@ -184,13 +184,13 @@ def test_a_dry_run_counts_the_same_and_leaves_all_and_sends_nothing() -> None:
     assert (User.objects.count(), LogEntry.objects.count(), Session.objects.count()) == (1, 3, 1)
 
 
-def test_the_help_says_what_a_dry_run_does() -> None:
+def test_the_help_describes_the_dry_run() -> None:
     text = " ".join(purge_rows.Command().create_parser("manage.py", "purge_rows").format_help().split())
     assert "Count the rows that would be deleted, and delete nothing." in text
     assert "roll back each transaction" not in text
 
 
-def test_a_dry_run_counts_a_row_once_that_goes_with_another_one_too() -> None:
+def test_a_dry_run_counts_a_cascading_row_once() -> None:
     old, new = timezone.now() - timedelta(days=9), timezone.now()
     for _ in range(3):
         root = Node.objects.create(made_at=old)
@@ -209,7 +209,7 @@ def _is_protected(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_is_protected")
 @pytest.mark.parametrize("tokens", [(), ("--dry-run",)], ids=["in earnest", "dry run"])
-def test_a_row_that_is_protected_stops_the_command_and_is_named(tokens: tuple[str, ...]) -> None:
+def test_a_protected_row_stops_the_command_and_is_named(tokens: tuple[str, ...]) -> None:
     flight = add_flight(1, age=9)
     Compensation.objects.create(flight=flight, amount_cents=5)
     with pytest.raises(CommandError, match=rf"flights\.Flight {flight.pk}: IntegrityError: Cannot delete some"):
@@ -218,7 +218,7 @@ def test_a_row_that_is_protected_stops_the_command_and_is_named(tokens: tuple[st
 
 
 @pytest.mark.usefixtures("_is_protected")
-def test_protected_rows_can_be_passed_by() -> None:
+def test_protected_rows_can_be_tolerated() -> None:
     for number in range(5):
         flight = add_flight(number, age=9)
     Compensation.objects.create(flight=flight, amount_cents=5)
@@ -248,7 +248,7 @@ def test_conditions_are_lookups(condition: str, left: list[str]) -> None:
     assert sorted(User.objects.values_list("username", flat=True)) == left
 
 
-def test_several_conditions_all_hold() -> None:
+def test_several_conditions_must_all_match() -> None:
     add_user("ada", is_staff=True)
     add_user("bob", is_staff=True, is_active=False)
     add_user("eve")
@@ -256,7 +256,7 @@ def test_several_conditions_all_hold() -> None:
     assert purge(*USERS, "--where=is_staff=true", "--where=is_active=true") == "deleted 1 auth.User\n"
 
 
-def test_conditions_reach_over_to_the_row_that_is_pointed_to() -> None:
+def test_conditions_follow_relations() -> None:
     entries = ("admin.LogEntry", "--field=action_time", "--older-than=1s", "--where=user__is_active=false")
     add_log_entries(add_user("ada"), 1)
     add_log_entries(add_user("bob", is_active=False), 2)
@@ -298,7 +298,7 @@ def test_conditions_reach_over_to_the_row_that_is_pointed_to() -> None:
         pytest.param("admin.LogEntry --where=user__groups=x", "a row could match several times", id="further on"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_before_a_row_is_touched(tokens: str, message: str) -> None:
+def test_an_invalid_condition_is_refused_before_a_row_is_deleted(tokens: str, message: str) -> None:
     add_user("ada").groups.add(Group.objects.create(name="x"))
     given = tokens.split()
     defaults = {"--field": "--field=last_login", "--older-than": "--older-than=1d"}

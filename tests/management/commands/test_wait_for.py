@@ -1,4 +1,4 @@
-"""What is waited for, until when, and what is said of it."""
+"""Targets in, reports and the exit code out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CACHES = {
 
 
 class Forgetful(BaseCache):
-    """Swallows its errors, as some backends can be told to."""
+    """Swallows its errors, as some backends can be configured to."""
 
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         super().__init__(params)
@@ -82,7 +82,7 @@ def wait_for(*tokens: str, **options: Any) -> list[str]:
 
 @pytest.mark.django_db(databases=["default", "replica"])
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "output"),
     [
         pytest.param("database", ['database "default" is available'], id="one"),
         pytest.param("cache nothing", ['cache "nothing" is available'], id="a cache that keeps nothing by design"),
@@ -99,15 +99,15 @@ def wait_for(*tokens: str, **options: Any) -> list[str]:
         ),
     ],
 )
-def test_what_is_there_is_told_of(words: str, said: list[str]) -> None:
-    assert wait_for(*words.split()) == said
+def test_available_targets_are_reported(words: str, output: list[str]) -> None:
+    assert wait_for(*words.split()) == output
 
 
 @pytest.mark.parametrize(
     ("alias", "reason"),
     [("forgetful", "it does not return a stored value"), ("down", "connection refused")],
 )
-def test_a_cache_that_does_not_work_is_missing(alias: str, reason: str) -> None:
+def test_a_broken_cache_is_unavailable(alias: str, reason: str) -> None:
     with pytest.raises(CommandError) as caught:
         wait_for("cache", "default", alias, "--timeout=0")
     assert str(caught.value) == f'timed out after 0s waiting for:\n  cache "{alias}": {reason}'
@@ -115,20 +115,20 @@ def test_a_cache_that_does_not_work_is_missing(alias: str, reason: str) -> None:
 
 
 @pytest.mark.django_db
-def test_migrations_that_are_not_applied_are_named() -> None:
+def test_unapplied_migrations_are_named() -> None:
     MigrationRecorder(connection).record_unapplied("sessions", "0001_initial")
     with pytest.raises(CommandError, match=r"unapplied: sessions\.0001_initial$"):
         wait_for("migrations", "--timeout=0")
 
 
 @pytest.mark.django_db
-def test_a_long_list_of_migrations_is_cut_short() -> None:
+def test_a_long_list_of_migrations_is_shortened() -> None:
     MigrationRecorder.Migration.objects.all().delete()
     with pytest.raises(CommandError, match=r"unapplied: .*, .*, .*, \d+ more$"):
         wait_for("migrations", "--timeout=0")
 
 
-def test_what_comes_while_it_waits_ends_the_waiting(tmp_path: Path, add_alias: Any) -> None:
+def test_a_target_that_becomes_available_ends_the_wait(tmp_path: Path, add_alias: Any) -> None:
     folder = tmp_path / "later"
     add_alias("late", ENGINE="django.db.backends.sqlite3", NAME=folder / "late.sqlite3")
     threading.Timer(0.2, folder.mkdir).start()
@@ -146,7 +146,7 @@ def test_migrations_wait_for_their_database(tmp_path: Path, add_alias: Any) -> N
 
 
 @pytest.mark.parametrize("kind", ["database", "migrations"])
-def test_a_server_that_never_answers_does_not_hold_up_the_deadline(kind: str, add_alias: Any) -> None:
+def test_a_server_that_never_responds_does_not_delay_the_timeout(kind: str, add_alias: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host, port = silent.getsockname()
         add_alias("silent", ENGINE="django.db.backends.postgresql", HOST=host, PORT=port, NAME="x", USER="x")
@@ -155,13 +155,13 @@ def test_a_server_that_never_answers_does_not_hold_up_the_deadline(kind: str, ad
 
 
 @pytest.mark.slow
-def test_a_connection_pool_is_passed_by(add_alias: Any) -> None:
+def test_a_connection_pool_is_bypassed(add_alias: Any) -> None:
     require_postgres()
     add_alias("pooled", **POSTGRES, OPTIONS={"pool": {"min_size": "what no pool takes"}})
     assert wait_for("database", "pooled", "--timeout=0") == ['database "pooled" is available']
 
 
-def test_a_connection_that_was_cut_off_is_made_anew(tmp_path: Path, django_db_blocker: Any) -> None:
+def test_a_lost_connection_is_reopened(tmp_path: Path, django_db_blocker: Any) -> None:
     with django_db_blocker.unblock(), alias_on("postgresql", tmp_path) as alias:
         number = run(alias, "SELECT pg_backend_pid()")
         other = connections[alias].copy()
@@ -185,14 +185,14 @@ class Impatient(Command):
         return super().wait(min(seconds, 0.05))
 
 
-def test_the_last_look_is_at_the_deadline() -> None:
+def test_the_last_check_is_at_the_timeout() -> None:
     command = Impatient()
     with pytest.raises(CommandError, match=r"after 0\.1s"):
         call_command(command, "cache", "down", "--timeout=0.1s", "--interval=1h", stdout=io.StringIO())
     assert max(command.waited) <= 0.1
 
 
-def test_a_check_that_needs_what_is_waited_for_does_not_run(
+def test_a_system_check_that_needs_the_target_does_not_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(self: Command, **kwargs: Any) -> None:
@@ -203,14 +203,14 @@ def test_a_check_that_needs_what_is_waited_for_does_not_run(
     assert capsys.readouterr().out == 'cache "default" is available\n'
 
 
-def test_a_dry_run_looks_once_and_is_content() -> None:
+def test_a_dry_run_checks_once_and_succeeds() -> None:
     assert wait_for("cache", "default", "down", "--dry-run") == [
         'cache "default" is available',
         'cache "down" is not available yet: connection refused',
     ]
 
 
-def test_a_runner_that_stops_is_obeyed() -> None:
+def test_a_stop_of_the_runner_ends_the_wait() -> None:
     assert wait_for("cache", "down", "--timeout=1h", stopping=lambda: True) == [
         'cache "down" is not available yet: connection refused'
     ]
@@ -228,14 +228,14 @@ def test_a_runner_that_stops_is_obeyed() -> None:
         pytest.param("cache --timeout=soon", '"soon" is not a duration (examples: 90s', id="no duration"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(words: str, message: str) -> None:
+def test_an_invalid_target_is_refused(words: str, message: str) -> None:
     with pytest.raises(CommandError) as caught:
         wait_for(*words.split())
     assert message in str(caught.value)
 
 
 @pytest.mark.slow
-def test_a_signal_ends_the_waiting(tmp_path: Path) -> None:
+def test_a_signal_ends_the_wait(tmp_path: Path) -> None:
     code = "from django.core.management import execute_from_command_line as run\nrun(['manage.py', 'wait_for', 'migrations'])"
     database = {"DJANGO_SETTINGS_MODULE": "tests.state_settings", "STATE_DATABASE": str(tmp_path / "db.sqlite3")}
     with started(code, PYTHONUNBUFFERED="1", **database) as process:

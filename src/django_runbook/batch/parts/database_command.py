@@ -23,7 +23,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_runbook.batch.parts.mixin import CommandMixin
 from django_runbook.batch.parts.read_only import read_only
-from django_runbook.document.diagnostics import suggestion
+from django_runbook.document.similar_names import suggestion
 from django_runbook.wording import choose_from
 
 

@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 
 from jinja2 import nodes
 
-from django_runbook.document.diagnostics import suggestion
 from django_runbook.document.evaluation.budget import Budget
 from django_runbook.document.evaluation.evaluator import evaluate_tree
 from django_runbook.document.evaluation.filters import FILTERS, map_attribute
@@ -18,6 +17,7 @@ from django_runbook.document.evaluation.functions import FUNCTIONS
 from django_runbook.document.evaluation.grammar import ExpressionProblem, SourceError, Token, tokens_of, tree_of
 from django_runbook.document.evaluation.members import METHODS
 from django_runbook.document.evaluation.tests import TESTS
+from django_runbook.document.similar_names import suggestion
 
 # The filters that take the name of a filter or a test, with the index of that argument.
 _TAKES_NAME: Final[Mapping[str, tuple[str, int]]] = {

@@ -82,7 +82,7 @@ def _dictsort(
     reverse: object = False,  # noqa: FBT002 - as in Jinja2
 ) -> list[object]:
     if not isinstance(value, Mapping):
-        raise OperationError(f"only mappings have pairs, not {kind_of(value)}")
+        raise OperationError(f"only mappings have entries, not {kind_of(value)}")
     if by not in {"key", "value"}:
         raise OperationError('"dictsort" sorts by "key" or "value"')
     budget.spend(items=len(value))
@@ -139,7 +139,7 @@ def _digits(value: object) -> object:
 
 def _pairs(budget: Budget, value: object) -> object:
     if not isinstance(value, Mapping):
-        raise OperationError(f"only mappings have pairs, not {kind_of(value)}")
+        raise OperationError(f"only mappings have entries, not {kind_of(value)}")
     budget.spend(items=len(value))
     return list(value.items())
 

@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from django_runbook.document.diagnostics import suggestion
 from django_runbook.document.evaluation.budget import Budget
 from django_runbook.document.evaluation.values import Missing, OperationError, kind_of, present
+from django_runbook.document.similar_names import suggestion
 from django_runbook.document.views import StepView
 
 # Any: an expression may pass any value to a method, and Python checks it.
@@ -44,7 +44,7 @@ def item(budget: Budget, obj: object, key: object) -> object:
     if isinstance(obj, list | tuple | str) and isinstance(key, int):
         return obj[key] if -len(obj) <= key < len(obj) else _missing(obj, key)
     if isinstance(obj, list | tuple | str):
-        raise OperationError(f"the place of an item must be a whole number, not {kind_of(key)}")
+        raise OperationError(f"an index must be an integer, not {kind_of(key)}")
     return _missing(obj, key)
 
 

@@ -200,7 +200,7 @@ def _repeat(budget: Budget, left: object, right: object) -> object:
 def _unfit(sign: str, left: object, right: object) -> OperationError:
     one, other = kind_of(left), kind_of(right)
     if sign == "%" and isinstance(left, str):
-        return OperationError('texts are joined with "~", not formatted with "%"')
+        return OperationError('join strings with "~": formatting with "%" is not supported')
     if isinstance(left, datetime.datetime) and isinstance(right, datetime.datetime):
         zones = ("without a time zone" if value.tzinfo is None else "in a time zone" for value in (left, right))
         one, other = (f"{one} {zone}" for zone in zones)

@@ -22,7 +22,7 @@ from django_runbook.journal import row_text, unreadable
 from django_runbook.journal.run_search import find_run
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
-from django_runbook.pages import display
+from django_runbook.pages import formatting
 
 _MAX_STEPS: Final = 1000
 # A local mailbox, such as cron uses.
@@ -146,4 +146,4 @@ def _body(report: _Report) -> Iterator[str]:
     if report.failed_count > len(report.failed):
         yield from ("", f"--- and {report.failed_count - len(report.failed)} more")
     if run.status in {RUNNING, *UNFINISHED}:
-        yield from ("", f"resume with: {display.resume_line(run)}")
+        yield from ("", f"resume with: {formatting.resume_line(run)}")

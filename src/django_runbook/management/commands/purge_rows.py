@@ -1,4 +1,4 @@
-"""Deletes the rows of a model that are older than a key_range of time, in batches."""
+"""Deletes the rows of a model that are older than a given age, in batches."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class Command(CleanCommand):
         """Write the traceback of an internal error; called in its ``except``."""
         self.stderr.write(clean_text(traceback.format_exc(), console.mask), style_func=str)
         self.stderr.write("This is an internal error of django-runbook: please report it with the lines above.")
-        return ExitCode.FAULT, "internal error of django-runbook: its traceback was written to standard error"
+        return ExitCode.INTERNAL_ERROR, "internal error of django-runbook: its traceback was written to standard error"
 
 
 def _add_selection(parser: ArgumentParser) -> None:

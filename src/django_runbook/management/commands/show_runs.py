@@ -16,7 +16,7 @@ from django_runbook.journal.run_search import find_run
 from django_runbook.locks import factory as locks
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
-from django_runbook.pages import display
+from django_runbook.pages import formatting
 from django_runbook.results import RunStatus
 
 # Every database accepts this limit.
@@ -93,7 +93,7 @@ class Command(CleanCommand):
         for line in row_text.run_lines(run, status, short.iterator()):
             self.stdout.write(line)
         if status in UNFINISHED:
-            self.stdout.write(f"\nresume with: {display.resume_line(run)}")
+            self.stdout.write(f"\nresume with: {formatting.resume_line(run)}")
         for line in row_text.in_doubt_lines(run, status, short.iterator()):
             self.stdout.write(line)
         return None

@@ -1,23 +1,23 @@
-// Keeps the page of a run up to date while the run goes on: it asks for what has changed, puts the rows in their places,
-// and stretches the bars to the new scale. The page says all the same things without it.
+// Updates the page of a running run: polls for changed rows, inserts them, and rescales the bars. Without this script,
+// the page has the same content but does not change.
 "use strict";
 
 (() => {
     const MIN_WAIT_MS = 2000;
     const MAX_WAIT_MS = 60000;
-    // A server that takes long to answer is asked less often: at most a tenth of its time is ours.
+    // A slow server is polled less often, so that polling takes at most a tenth of its time.
     const IDLE_FACTOR = 10;
-    // As the server has it: the smallest bar that can be seen.
+    // The smallest visible bar, as on the server.
     const MIN_WIDTH = 0.4;
 
     const page = document.querySelector(".rb-run");
     const body = document.getElementById("rb-rows");
     const live = document.getElementById("rb-live");
-    const said = document.getElementById("rb-said");
+    const status = document.getElementById("rb-announcement");
     let since = page.dataset.since;
     let wait = MIN_WAIT_MS;
     let timer = null;
-    let isAsking = false;
+    let isPolling = false;
 
     const element = (html) => {
         const template = document.createElement("template");
@@ -26,7 +26,7 @@
     };
 
     const replace = (old, html) => {
-        // Where the focus was, it is again: at the link of the same place.
+        // Restore the focus to the corresponding link.
         const links = [...old.querySelectorAll("a")];
         const focused = links.indexOf(document.activeElement);
         const fresh = element(html);
@@ -36,7 +36,7 @@
         }
     };
 
-    const putRow = ({ key, after, html }) => {
+    const insertRow = ({ key, after, html }) => {
         const old = document.getElementById(`rb-${key}`);
         if (old) {
             replace(old, html);
@@ -61,22 +61,22 @@
         }
     };
 
-    const say = (text) => {
-        if (said.textContent !== text) {
-            said.textContent = text;
+    const announce = (text) => {
+        if (status.textContent !== text) {
+            status.textContent = text;
         }
     };
 
     const show = (answer) => {
         replace(document.getElementById("rb-summary"), answer.summary);
         replace(document.getElementById("rb-axis"), answer.axis);
-        answer.rows.forEach(putRow);
+        answer.rows.forEach(insertRow);
         if (answer.keys) {
             const kept = new Set(answer.keys.map((key) => `rb-${key}`));
             [...body.children].filter((row) => !kept.has(row.id)).forEach((row) => row.remove());
         }
         stretch(answer.seconds);
-        say(`${answer.status}: ${answer.counts}`);
+        announce(`${answer.status}: ${answer.counts}`);
         since = answer.cursor;
     };
 
@@ -85,53 +85,53 @@
         page.dataset.live = "";
     };
 
-    const ask = async () => {
-        const begun = performance.now();
+    const poll = async () => {
+        const startedAt = performance.now();
         const answer = await fetch(`${page.dataset.live}?since=${encodeURIComponent(since)}`, {
             credentials: "same-origin",
             headers: { Accept: "application/json" },
             redirect: "manual",
         });
         if (answer.type === "opaqueredirect" || [401, 403, 404].includes(answer.status)) {
-            end("This page is no longer kept up to date: the run, or the permission to see it, is gone.");
+            end("This page is no longer updated: the run or the permission to view it was removed.");
             return;
         }
         if (!answer.ok) {
             throw new Error(`the server answered ${answer.status}`);
         }
         const values = await answer.json();
-        wait = Math.min(Math.max(MIN_WAIT_MS, IDLE_FACTOR * (performance.now() - begun)), MAX_WAIT_MS);
+        wait = Math.min(Math.max(MIN_WAIT_MS, IDLE_FACTOR * (performance.now() - startedAt)), MAX_WAIT_MS);
         show(values);
         if (values.is_finished) {
             end("The run has ended.");
             document.querySelector(".rb-live a")?.remove();
         } else {
-            live.textContent = "This page is kept up to date.";
+            live.textContent = "This page updates automatically.";
         }
     };
 
-    const later = () => {
+    const schedule = () => {
         clearTimeout(timer);
-        // A page that nobody looks at asks for nothing.
+        // A hidden page does not poll.
         timer = page.dataset.live && !document.hidden ? setTimeout(tick, wait) : null;
     };
 
     const tick = async () => {
-        if (isAsking || !page.dataset.live) {
+        if (isPolling || !page.dataset.live) {
             return;
         }
-        isAsking = true;
+        isPolling = true;
         try {
-            await ask();
+            await poll();
         } catch {
             wait = Math.min(wait * 2, MAX_WAIT_MS);
-            live.textContent = `The server does not answer; it is asked again in ${Math.round(wait / 1000)} s.`;
+            live.textContent = `The server does not respond; retrying in ${Math.round(wait / 1000)} s.`;
         }
-        isAsking = false;
-        later();
+        isPolling = false;
+        schedule();
     };
 
-    document.addEventListener("visibilitychange", () => (document.hidden ? later() : tick()));
-    live.textContent = "This page is kept up to date.";
-    later();
+    document.addEventListener("visibilitychange", () => (document.hidden ? schedule() : tick()));
+    live.textContent = "This page updates automatically.";
+    schedule();
 })();

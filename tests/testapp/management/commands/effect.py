@@ -9,18 +9,14 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from tests.patience import eventually
 from tests.testapp.models import Mark
-
-PATIENCE_SECONDS = 60.0
 
 
 def wait_for(path: Path) -> None:
-    """Wait until the file is there; a test that waits in vain fails."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not path.exists():
-        if time.monotonic() > deadline:
-            raise CommandError(f"{path} never came")
-        time.sleep(0.01)
+    """Wait until the file is there; fail if it does not come."""
+    if not eventually(path.exists, pause_seconds=0.01):
+        raise CommandError(f"{path} never came")
 
 
 class Command(BaseCommand):

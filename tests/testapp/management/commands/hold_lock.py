@@ -1,12 +1,12 @@
 """Holds the lock of a given name until a file is there."""
 
-import time
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from django_runbook.batch.parts.locked_command import LockedCommand
+from tests.patience import eventually
 
 
 class Command(LockedCommand):
@@ -20,7 +20,5 @@ class Command(LockedCommand):
         return str(options["name"])
 
     def handle(self, *args: Any, **options: Any) -> None:
-        deadline = time.monotonic() + 20
-        while not options["end"].exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        eventually(options["end"].exists, pause_seconds=0.01)
         self.stdout.write("worked")

@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone, translation
 
+from tests.patience import PATIENCE_SECONDS
 from tests.testapp.models import Mark
 
 
@@ -103,7 +104,7 @@ def write_from_thread() -> None:
     release = threading.Event()
 
     def write() -> None:
-        release.wait(5)
+        release.wait(PATIENCE_SECONDS)
         stream.write("")
 
     threading.Thread(target=write, daemon=True).start()

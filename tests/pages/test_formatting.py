@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from django_runbook.models import RUNNING, Run
-from django_runbook.pages import display
+from django_runbook.pages import formatting
 from django_runbook.results import RunStatus, StepStatus
 
 
-@pytest.mark.parametrize("status", sorted({RUNNING, *StepStatus, *RunStatus, display.IGNORED}))
-def test_every_status_has_a_word(status: str) -> None:
-    assert display.LABELS[status] in display.badge(status)
+@pytest.mark.parametrize("status", sorted({RUNNING, *StepStatus, *RunStatus, formatting.IGNORED}))
+def test_every_status_has_a_label(status: str) -> None:
+    assert formatting.LABELS[status] in formatting.badge(status)
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,9 @@ def test_every_status_has_a_word(status: str) -> None:
     ],
 )
 def test_stored_values_are_shown_as_text(value: object, text: str) -> None:
-    assert display.value_text(value) == text
+    assert formatting.value_text(value) == text
 
 
-def test_the_line_to_resume_can_be_pasted_into_a_shell() -> None:
+def test_the_resume_command_is_quoted_for_a_shell() -> None:
     run = Run(id="abc", runbook="my runbooks/it's.yml")
-    assert display.resume_line(run) == """python manage.py run_runbook 'my runbooks/it'"'"'s.yml' --resume abc"""
+    assert formatting.resume_line(run) == """python manage.py run_runbook 'my runbooks/it'"'"'s.yml' --resume abc"""

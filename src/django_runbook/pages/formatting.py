@@ -41,9 +41,9 @@ ROLES: Final = {
 }
 
 
-def display_status(status: str, *, ignored: bool, is_gone: bool) -> str:
-    """Return the status of an attempt to display; ``is_gone`` means that the process of its run died."""
-    if status == RUNNING and is_gone:
+def attempt_status(status: str, *, ignored: bool, is_dead: bool) -> str:
+    """Return the status of an attempt to display; ``is_dead`` means that the process of its run died."""
+    if status == RUNNING and is_dead:
         return StepStatus.INTERRUPTED.value
     return IGNORED if ignored else status
 

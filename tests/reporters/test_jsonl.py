@@ -1,0 +1,59 @@
+"""Events in, JSON lines out."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+
+from django_runbook import events
+from django_runbook.reporters import jsonl
+from tests.reporters.scenes import RUN
+
+
+def test_jsonl_is_one_flushed_object_a_line_with_a_version() -> None:
+    stream = io.StringIO()
+    reporter = jsonl.JsonLinesReporter(stream)
+    for event in RUN:
+        reporter(event)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines[:3]] == ["run_started", "step_started", "step_output_written"]
+    assert all(line["version"] == 1 and line["at"] == "2013-01-31T06:00:00Z" for line in lines)
+    assert lines[-1]["result"]["steps"][2]["failure"]["exit_code"] == 3
+    assert lines[-1]["result"]["status"] == "failed"
+
+
+def test_jsonl_has_the_names_of_each_event() -> None:
+    # Programs read these names: increase jsonl.VERSION if a name is removed or changes its meaning.
+    names = {
+        jsonl.name_of(kind): [
+            field.name for field in dataclasses.fields(kind) if field.name not in {"at", "clock_seconds"}
+        ]
+        for kind in events.Event.__subclasses__()
+    }
+    assert names == {
+        "run_started": ["run_id", "name", "file", "step_count", "dry_run", "inline_reason", "attempt", "done_count"],
+        "step_started": [
+            "step_id",
+            "name",
+            "group_ids",
+            "role",
+            "argv",
+            "item_count",
+            "is_concurrent",
+            "file",
+            "line",
+        ],
+        "confirmation_requested": ["step_id", "text"],
+        "confirmation_ended": ["step_id"],
+        "lock_awaited": ["step_id", "name", "holder", "reason"],
+        "history_awaited": ["reason"],
+        "lock_retaken": ["name"],
+        "step_output_written": ["step_id", "stream", "line"],
+        "step_progress": ["step_id", "done_count", "total_count", "failed_count"],
+        "attempt_started": ["step_id", "attempt"],
+        "attempt_failed": ["step_id", "attempt", "attempt_count", "delay_seconds", "failure"],
+        "step_finished": ["result", "group_ids"],
+        "stop_requested": ["signal_name", "is_immediate"],
+        "run_finished": ["result"],
+    }
