@@ -58,7 +58,7 @@ BOTH_WAYS = {
 
 
 # What their parameters name: services, and processes of their own for steps.
-SLOW_PARAMETERS = {"isolated", "postgresql", "mariadb", "redis"}
+SLOW_PARAMETERS = {"isolated", "postgresql", "mariadb", "redis", "cache"}
 # They start processes, or connect to services.
 SLOW_FIXTURES = {"postgresql", "mariadb", "server", "site", "chromium"}
 

@@ -198,7 +198,7 @@ def test_a_server_that_cannot_fork_fails_the_step_only(tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize(
     ("count", "said"),
-    [(7, "CommandError: the run ended: "), (10, "cannot be marked as held: "), (13, "could not be made: ")],
+    [(7, "CommandError: the run ended: "), (10, "cannot be marked as held: "), (13, "could not be started: ")],
 )
 def test_a_run_without_free_descriptors_fails_with_the_cause(tmp_path: Path, count: int, said: str) -> None:
     text = "steps: [{command: noop, isolate: true}]\nfinally: [say cleaned up]"
