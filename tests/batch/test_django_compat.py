@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import io
-from typing import Any
-
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.sites.models import Site
-from django.core.management import call_command
-from django.core.management.base import BaseCommand, OutputWrapper
 from django.db import connection, transaction
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
@@ -17,28 +12,6 @@ from django.test import TestCase
 
 from django_runbook.batch import django_compat
 from tests.batchapp.models import Item
-
-
-class Plain(BaseCommand):
-    is_owner = True
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        self.is_owner = django_compat.is_called_from_command_line(self)
-
-
-def test_the_stream_of_an_output_wrapper_is_found() -> None:
-    stream = io.StringIO()
-    assert django_compat.raw_stream(OutputWrapper(stream)) is stream
-    assert django_compat.raw_stream(stream) is stream
-    assert django_compat.raw_stream(None) is None
-
-
-def test_the_caller_of_a_command_is_known() -> None:
-    command = Plain()
-    call_command(command)
-    assert not command.is_owner
-    command.run_from_argv(["manage.py", "plain", "--skip-checks"])
-    assert command.is_owner
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import socket
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, OutputWrapper
 from django.db import connections
 from django.db.utils import load_backend
 from django.test import override_settings
@@ -13,6 +17,32 @@ from django.test import override_settings
 from django_runbook.process import django_internals
 from tests.postgres_settings import POSTGRES
 from tests.services import require_postgres
+
+
+class Plain(BaseCommand):
+    is_owner = True
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.is_owner = django_internals.is_called_from_command_line(self)
+
+
+def test_the_caller_of_a_command_is_known() -> None:
+    command = Plain()
+    call_command(command)
+    assert not command.is_owner
+    command.run_from_argv(["manage.py", "plain", "--skip-checks"])
+    assert command.is_owner
+
+
+def test_the_stream_of_an_output_wrapper_is_found_and_replaced() -> None:
+    stream, other = io.StringIO(), io.StringIO()
+    wrapper = OutputWrapper(stream)
+    assert django_internals.raw_stream(wrapper) is stream
+    assert django_internals.raw_stream(stream) is stream
+    assert django_internals.raw_stream(None) is None
+    django_internals.replace_raw_stream(wrapper, other)
+    wrapper.write("text")
+    assert (stream.getvalue(), other.getvalue()) == ("", "text\n")
 
 
 def test_a_test_run_is_detected() -> None:

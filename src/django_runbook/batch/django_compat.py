@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from django.core.management.base import BaseCommand
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models import QuerySet
 
     Rows = QuerySet[Any]
-
-
-def raw_stream(stream: Any) -> IO[str] | None:
-    """Return the stream inside an OutputWrapper, which would end each part of a progress bar with a line break."""
-    raw: IO[str] | None = getattr(stream, "_out", stream)
-    return raw
-
-
-def is_called_from_command_line(command: BaseCommand) -> bool:
-    """Return whether the command owns its process, as opposed to a call by ``call_command``."""
-    return bool(getattr(command, "_called_from_command_line", False))
 
 
 def is_in_foreign_transaction(connection: BaseDatabaseWrapper) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
 from django_runbook.cleaning import Mask, cleaned
+from django_runbook.process.django_internals import raw_stream, replace_raw_stream
 from django_runbook.process.raw_output import RawOutput, copy_of
 
 _COLOR: Final = re.compile(r"(\x1b\[[0-9;]*m)")
@@ -38,8 +39,8 @@ class CleanCommand(BaseCommand):
     def __setattr__(self, name: str, value: Any) -> None:
         # Django replaces the streams at each call.
         if name in {"stdout", "stderr"} and type(value) is OutputWrapper:
-            style_func = value.style_func
-            value = CleanOutput(getattr(value, "_out"), ending=value.ending)  # noqa: B009 - the stubs name no _out
+            style_func, stream = value.style_func, cast("TextIO", raw_stream(value))
+            value = CleanOutput(stream, ending=value.ending)
             value.style_func = style_func
         super().__setattr__(name, value)
 
@@ -68,16 +69,17 @@ def prepare_capture(command: CleanCommand, stack: contextlib.ExitStack, *, mask:
 
     Return None if the standard streams are not those of the process.
     """
-    wrappers: tuple[Any, Any] = (command.stdout, command.stderr)
-    out, err = (copy_of(wrapper._out) for wrapper in wrappers)
+    wrappers = (command.stdout, command.stderr)
+    streams: list[Any] = [raw_stream(wrapper) for wrapper in wrappers]
+    out, err = map(copy_of, streams)
     if out is None or err is None:
         return None
     # A stream may be the other one: `2>&1` of a caller in Python.
-    copies = [(copy, wrapper._out.fileno()) for wrapper, copy in zip(wrappers, (out, err), strict=True)]
-    for wrapper, copy in zip(wrappers, (out, err), strict=True):
-        stack.callback(setattr, wrapper, "_out", wrapper._out)
+    copies = [(copy, stream.fileno()) for stream, copy in zip(streams, (out, err), strict=True)]
+    for wrapper, stream, copy in zip(wrappers, streams, (out, err), strict=True):
+        stack.callback(replace_raw_stream, wrapper, stream)
         stack.callback(copy.close)
-        wrapper._out = copy
+        replace_raw_stream(wrapper, copy)
     raw = RawOutput(late=err, mask=mask, copies={copy.fileno(): number for copy, number in copies})
     stack.callback(raw.close)
     return raw

@@ -15,6 +15,7 @@ from django_runbook.document import render
 from django_runbook.document.diagnostics import Diagnostic, has_errors
 from django_runbook.exceptions import InvalidRunbook
 from django_runbook.management.clean_command import CleanCommand, prepare_capture
+from django_runbook.process.django_internals import is_called_from_command_line, raw_stream
 
 
 class CommandConsole:
@@ -27,7 +28,7 @@ class CommandConsole:
 
     @property
     def owns_process(self) -> bool:
-        return bool(getattr(self._command, "_called_from_command_line", False))
+        return is_called_from_command_line(self._command)
 
     @property
     def question_stream(self) -> IO[str]:
@@ -68,13 +69,13 @@ class CommandConsole:
 
     @property
     def _output(self) -> IO[str]:
-        stream: IO[str] = getattr(self._command.stdout, "_out", sys.stdout)
-        return stream
+        stream = raw_stream(self._command.stdout)
+        return sys.stdout if stream is None else stream
 
     @property
     def _errors(self) -> IO[str]:
-        stream: IO[str] = getattr(self._command.stderr, "_out", sys.stderr)
-        return stream
+        stream = raw_stream(self._command.stderr)
+        return sys.stderr if stream is None else stream
 
 
 def _settle(stream: IO[str]) -> None:

@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import IO, Any
 
 from django.conf import LazySettings, UserSettingsHolder
+from django.core.management.base import BaseCommand, OutputWrapper
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+def raw_stream(stream: Any) -> IO[str] | None:
+    """Return the stream inside an OutputWrapper, which would end each write with a line break; None if it is closed."""
+    raw: IO[str] | None = getattr(stream, "_out", stream)
+    return raw
+
+
+def replace_raw_stream(wrapper: OutputWrapper, stream: IO[str] | None) -> None:
+    """Let an OutputWrapper write to another stream."""
+    setattr(wrapper, "_out", stream)  # noqa: B010 - the stubs lack it
+
+
+def is_called_from_command_line(command: BaseCommand) -> bool:
+    """Return whether the command owns its process, as opposed to a call by ``call_command``."""
+    return bool(getattr(command, "_called_from_command_line", False))
 
 
 def is_django_test_run() -> bool:

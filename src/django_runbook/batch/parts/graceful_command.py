@@ -25,10 +25,10 @@ from typing import Any, Final, Self
 
 from django.core.management.base import CommandError
 
-from django_runbook.batch.django_compat import is_called_from_command_line
 from django_runbook.batch.parts.mixin import CommandMixin
 from django_runbook.exceptions import Stopped
 from django_runbook.process import forks, late, signal_handlers, stopping
+from django_runbook.process.django_internals import is_called_from_command_line
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _POLL_SECONDS: Final = 0.05

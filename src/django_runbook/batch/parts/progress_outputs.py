@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import IO, Protocol
 
 from django_runbook import wording
-from django_runbook.batch.django_compat import raw_stream
 from django_runbook.batch.parts.progress_state import ProgressState
+from django_runbook.process.django_internals import raw_stream
 
 # A runner passes this as the stealth option ``progress``; it receives done_count, total_count and failed_count.
 Report = Callable[[int, "int | None", int], None]

@@ -16,6 +16,7 @@ from django_runbook.document import render
 from django_runbook.document.diagnostics import has_errors
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.management.clean_command import CleanCommand
+from django_runbook.process.django_internals import is_called_from_command_line
 from django_runbook.results import ExitCode
 
 
@@ -48,7 +49,7 @@ class Command(CleanCommand):
         if not bad:
             return
         # A caller gets an exception; only a command line ends the process.
-        if getattr(self, "_called_from_command_line", False):
+        if is_called_from_command_line(self):
             sys.exit(ExitCode.INVALID)
         raise CommandError(f"errors in {', '.join(bad)}", returncode=ExitCode.INVALID)
 

@@ -21,6 +21,7 @@ from django_runbook.exceptions import InvalidUsage, RunbookError
 from django_runbook.executors import descriptors
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.management.console import CommandConsole
+from django_runbook.process.django_internals import raw_stream, replace_raw_stream
 from django_runbook.process.streams import clean_text
 from django_runbook.results import ExitCode
 from django_runbook.runner import outcomes
@@ -151,9 +152,9 @@ def _add_reports(parser: ArgumentParser) -> None:
 
 def _open_if_closed(wrapper: Any, stack: contextlib.ExitStack) -> None:
     """Give a run that was started without a standard stream one that discards what it gets."""
-    if getattr(wrapper, "_out", wrapper) is None:
+    if raw_stream(wrapper) is None:
         nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - the stack closes it
-        wrapper._out = stack.enter_context(nowhere)
+        replace_raw_stream(wrapper, stack.enter_context(nowhere))
 
 
 def _request(options: dict[str, Any]) -> RunRequest:
