@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import inspect
 import json
 import os
@@ -26,6 +27,8 @@ import django
 from tests.patience import PATIENCE_SECONDS
 from tests.template_process import MARK, MARK_LENGTH
 
+# Higher than what tests open.
+_CHANNEL_NUMBER: Final = 512
 _PIPES: Final = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
 _DJANGO: Final = str(Path(django.__file__).parent / "__main__.py")
 
@@ -34,7 +37,10 @@ class _Template:
     """Has one template process: for one module of settings."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._channel, theirs = socket.socketpair()
+        ours, theirs = socket.socketpair()
+        # A test may close the descriptor of a driver, which later closes the same number again, whatever has it then.
+        self._channel = socket.socket(fileno=fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, _CHANNEL_NUMBER))
+        ours.close()
         self._channel.settimeout(PATIENCE_SECONDS)
         self._scratch = tempfile.mkdtemp(prefix="runbook-template-")
         atexit.register(shutil.rmtree, self._scratch, ignore_errors=True)

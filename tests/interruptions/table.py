@@ -71,7 +71,9 @@ def _resumed(cell: Seen) -> str:
         return f"runs {_names(resumed['begun'])}"
     why = next((words for words, text in _ENDS.items() if re.search(text, resumed["text"])), resumed["text"])
     if why == "is in doubt":
-        doubted = _in_order(re.findall(r"^(?:CommandError: )?(\w+) was interrupted", resumed["text"], re.MULTILINE))
+        doubted = _in_order(
+            re.findall(r'^(?:CommandError: )?step "(\w+)" was interrupted', resumed["text"], re.MULTILINE)
+        )
         why = f"{' and '.join(f'`{name}`' for name in doubted)} in doubt"
     again = f"; the file again runs {_names(cell['again']['begun'])}" if "again" in cell else ""
     return f"ends with {resumed['exit_code']}: {why}{again}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 import pytest
 
-from django_runbook.process.signal_handlers import SIGNALS, SignalHandlers
+from django_runbook.process.signal_handlers import SIGNALS, SignalHandlers, restore
 from django_runbook.process.stopping import Stop
 
 
@@ -31,6 +32,8 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
 
 def test_a_handler_of_a_command_is_detected_and_not_woken(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[int] = []
+    # Signals that are ignored, as in a background job, are not handled.
+    before: dict[int, Any] = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
     monkeypatch.setattr(signal, "pthread_kill", lambda thread, number: sent.append(number))
     handlers = SignalHandlers(lambda number, frame: None)
     handlers.install()
@@ -42,3 +45,4 @@ def test_a_handler_of_a_command_is_detected_and_not_woken(monkeypatch: pytest.Mo
         assert sent == [signal.SIGTERM, signal.SIGINT]
     finally:
         handlers.restore()
+        restore(before)
