@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""The command line of the Flight desk."""
+"""Runs the commands of the Flight desk."""
 
 import os
 import sys
 
 
 def main() -> None:
-    """Hand the command line to Django."""
+    """Pass the command line to Django."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flightdesk.settings")
     from django.core.management import execute_from_command_line
 

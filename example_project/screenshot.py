@@ -1,4 +1,4 @@
-"""Makes the picture of the README: a run of the Flight desk that failed, was resumed, and is looked at in the admin."""
+"""Takes the screenshot of the README: a run of the Flight desk that failed and was resumed, in the admin."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ USER, PASSWORD = "ada", secrets.token_urlsafe()
 
 
 def main() -> None:
-    """Run, serve, look, and write the picture."""
+    """Run, serve, and write the screenshot."""
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         sys.exit(f"No browser: there is none of {', '.join(BROWSERS)}, and CHROMIUM names none.")
@@ -48,7 +48,7 @@ def _copy_to(folder: Path) -> Path:
 
 
 def _fail_and_resume(desk: Path) -> None:
-    """The night's file was cut off on its way; it was fetched again, and the run went on."""
+    """Fail a run at a truncated file, restore the file, and resume the run."""
     feed = desk / "data" / "flights-2013-01.csv.gz"
     whole = feed.read_bytes()
     feed.write_bytes(whole[: len(whole) * 3 // 5])
@@ -104,7 +104,7 @@ def _take_picture(browser: Browser, address: str) -> None:
     page.click("#result_list .field-title a")
     page.wait_for_url("**/change/")
     page.mouse.move(0, 0)
-    # What follows the steps tells of this machine.
+    # Below the steps are details of this machine.
     steps = page.locator(".rb-timeline").bounding_box()
     assert steps is not None
     PICTURE.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The URLs of the Flight desk: its admin, and the static files of it."""
+"""Routes the URLs of the Flight desk: its admin with its static files."""
 
 from django.contrib import admin
 from django.contrib.staticfiles.views import serve

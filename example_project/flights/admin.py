@@ -1,4 +1,4 @@
-"""The Flight desk's tables in the admin."""
+"""Registers the tables of the Flight desk in the admin."""
 
 from __future__ import annotations
 

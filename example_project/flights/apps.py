@@ -1,4 +1,4 @@
-"""The app of the Flight desk."""
+"""Defines the app of the Flight desk."""
 
 from django.apps import AppConfig
 

@@ -1,4 +1,4 @@
-"""Files of flights to rows: plain or gzipped, CSV or JSON lines, one row at a time."""
+"""Reads files of flights one row at a time: plain or gzipped, CSV or JSON lines."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ SMALLEST, LARGEST = -32_768, 32_767
 
 
 class FileError(Exception):
-    """A file or a line of it cannot be read; the message names the file and the line."""
+    """Reports a file or line that cannot be read; the message names both."""
 
 
 class LineError(Exception):
-    """What is wrong with a line, by its number."""
+    """Reports what is wrong with a line, by its number."""
 
     def __init__(self, number: int, reason: str) -> None:
         super().__init__(reason)
@@ -39,19 +39,19 @@ class LineError(Exception):
 
 
 def resolve(name: str) -> Path:
-    """A path of the command line; relative ones are looked up in the project's folder, not in the working directory."""
+    """Resolve a path of the command line; a relative path starts at the project's folder, not the working directory."""
     return Path(settings.BASE_DIR) / name
 
 
 def open_text(path: Path) -> IO[str]:
-    """The file as text, unpacked when its name ends in ``.gz``."""
+    """Open the file as text, unpacked if its name ends in ``.gz``."""
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
     return path.open(encoding="utf-8-sig", newline="")
 
 
 def read(path: Path, *, file_format: str, build: Callable[[Row], T]) -> Iterator[T]:
-    """What ``build`` makes of each row; raises FileError, also for what ``build`` cannot take."""
+    """Yield the result of ``build`` for each row; raise FileError, also for rows that ``build`` refuses."""
     try:
         with open_text(path) as file:
             for number, row in read_rows(file, file_format=file_format):
@@ -65,7 +65,7 @@ def read(path: Path, *, file_format: str, build: Callable[[Row], T]) -> Iterator
 
 
 def read_rows(file: Iterable[str], *, file_format: str) -> Iterator[tuple[int, Row]]:
-    """Each row with the number of its line; raises LineError for a line that is not one."""
+    """Yield each row with its line number; raise LineError for a line that is not a row."""
     return _csv_rows(file) if file_format == "csv" else _json_rows(file)
 
 
@@ -106,7 +106,7 @@ def _built(row: Row, *, number: int, build: Callable[[Row], T]) -> T:
 
 
 def to_flight(row: Row) -> Flight:
-    """A row as a flight; raises ValueError for one that is not."""
+    """Return a row as a flight; raise ValueError if it is not one."""
     missing = [name for name in REQUIRED if not row.get(name)]
     if missing:
         raise ValueError(f"no value for {', '.join(missing)}")
@@ -128,12 +128,12 @@ def to_flight(row: Row) -> Flight:
 
 
 def integer(row: Row, name: str) -> int:
-    """A count, as in ``12``; raises ValueError for what is none or too large."""
+    """Parse a count such as ``12``; raise ValueError if it is not a number, or too large."""
     return _whole(row[name], name=name, smallest=0)
 
 
 def optional_integer(row: Row, name: str) -> int | None:
-    """A number of minutes or a year; empty and ``NA`` say that there is no value."""
+    """Parse minutes or a year; an empty string and ``NA`` mean that there is no value."""
     text = row.get(name)
     return None if text in {None, "", "NA"} else _whole(str(text), name=name, smallest=SMALLEST)
 

@@ -1,4 +1,4 @@
-"""Airlines, airports, planes and flights, and what the desk makes of them."""
+"""Defines airlines, airports, planes and flights, and the results of the commands."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class DelayClass(models.TextChoices):
 
 
 class Flight(models.Model):
-    """One flight; codes and not foreign keys, because the data name airports and planes that no table has."""
+    """Holds a flight, with codes instead of foreign keys: the data name airports and planes that no table has."""
 
     scheduled_at = models.DateTimeField()
     day = models.DateField(db_index=True)
@@ -69,7 +69,7 @@ class Flight(models.Model):
 
 
 class Compensation(models.Model):
-    """What the passengers of a flight are owed; one for each flight at most."""
+    """Holds the compensation for a flight, at most one for each."""
 
     flight = models.OneToOneField(Flight, on_delete=models.CASCADE)
     amount_cents = models.PositiveIntegerField()
@@ -80,7 +80,7 @@ class Compensation(models.Model):
 
 
 class SearchEntry(models.Model):
-    """The words under which a flight is found."""
+    """Holds the search words of a flight."""
 
     flight = models.OneToOneField(Flight, on_delete=models.CASCADE, primary_key=True)
     words = models.TextField()

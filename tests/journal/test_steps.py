@@ -173,7 +173,7 @@ steps:
   - {id: c, command: fail}
 """
     assert run(folder, text).statuses == {"a": "succeeded", "b": "skipped", "c": "failed"}
-    assert resume(folder).result("a")["reason"] == "finished before"
+    assert resume(folder).result("a")["reason"] == "completed earlier"
     rows = [*Run.objects.values(), *StepRun.objects.values()]
     texts = [value for row in rows for value in row.values() if isinstance(value, str)]
     assert [text for text in texts if to_db_text(text) != text] == []

@@ -37,7 +37,7 @@ def test_a_completed_step_is_not_repeated_and_its_output_is_available(tmp_path: 
     result = run_plan(tmp_path, text, past=past(outputs={"one": "kept"}), emit=emitted.append)
     assert said(emitted) == ["kept succeeded"]
     assert [(step.step_id, step.is_past, step.reason) for step in result.steps] == [
-        ("one", True, "finished before"),
+        ("one", True, "completed earlier"),
         ("say", False, ""),
     ]
 

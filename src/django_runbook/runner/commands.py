@@ -99,7 +99,7 @@ class _CommandCall:
     output: object = field(default=None, init=False)
     _limit: Limit | None = field(default=None, init=False)
     _refused: AttemptResult | None = field(default=None, init=False)
-    _is_commit_told: bool = field(default=False, init=False)
+    _is_commit_reported: bool = field(default=False, init=False)
 
     def run(self, command: str, tokens: tuple[str, ...]) -> AttemptResult:
         runner, step, scope = self.runner, self.step, self.scope
@@ -162,13 +162,13 @@ class _CommandCall:
             self.runner.emitter.note_error(error)
             self._refused = outcomes.failed(outcomes.of_error(error)).result
             return RollBack()
-        self._is_commit_told = True
+        self._is_commit_reported = True
         return Commit(write=write)
 
     def _judge(self, result: AttemptResult) -> AttemptResult:
         """Fail what took too long in this process, where nothing could end it."""
         limit = self._limit
-        if limit is None or limit.first is None or not limit.is_over or self._is_commit_told:
+        if limit is None or limit.first is None or not limit.is_over or self._is_commit_reported:
             return result
         return replace(result, status=StepStatus.TIMED_OUT, failure=limit.first.failure())
 
@@ -176,7 +176,7 @@ class _CommandCall:
         recorder, step_id = self.runner.recorder, self.scope.id(self.step)
         if self._refused is not None and result.status is StepStatus.SUCCEEDED:
             return self._refused
-        if not self._is_commit_told:
+        if not self._is_commit_reported:
             return result
         if result.status is StepStatus.SUCCEEDED:
             recorder.confirm_commit(step_id)

@@ -16,7 +16,7 @@ from django_runbook.runner.step_scope import Scope
 from django_runbook.runner.until import check_until
 
 NO_ITEMS: Final = "for_each: there are no items"
-FINISHED_BEFORE: Final = "finished before"
+FINISHED_BEFORE: Final = "completed earlier"
 # A loop without items has been through all of them.
 EMPTY: Final[Mapping[str, object]] = {"results": [], "output": []}
 _NO_PAST: Final = Past()

@@ -1,4 +1,4 @@
-"""Gives each flight whose delay class is missing or out of date its class, in batches along the primary key."""
+"""Sets the delay class of each flight that has none or an outdated one, in batches along the primary key."""
 
 from __future__ import annotations
 

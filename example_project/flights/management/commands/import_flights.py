@@ -1,4 +1,4 @@
-"""Reads flights from a file into the database; a flight that is there already is updated, or left alone."""
+"""Reads flights from a file into the database; an existing flight is updated, or left as it is."""
 
 from __future__ import annotations
 

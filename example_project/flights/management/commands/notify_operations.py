@@ -1,4 +1,4 @@
-"""Tells the people on duty by mail."""
+"""Notifies the people on duty by mail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Books what the passengers of very late and cancelled flights are owed; one process at a time."""
+"""Books the compensations for very late and cancelled flights, in one process at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Airlines, airports and planes: in from CSV files, out to them."""
+"""Imports airlines, airports and planes from CSV files, and exports them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flights.models import Airline, Airport, Plane
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """The columns of a file, each with the field that holds it and what makes its value."""
+    """Describes a file: each column with its field and the function that makes the value."""
 
     model: type[models.Model]
     columns: Mapping[str, tuple[str, Callable[[files.Row, str], object]]]

@@ -1,4 +1,4 @@
-"""Keeps the words by which flights are found, in batches along the primary key."""
+"""Updates the search words of flights, in batches along the primary key."""
 
 from __future__ import annotations
 
