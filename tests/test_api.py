@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import signal
+import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from django_runbook import api, events
 from django_runbook.api import RunRequest, RunStatus
 from django_runbook.models import Run
+from django_runbook.signals import run_started
 from tests.documentation import DOCS, blocks_of, names_in_table, write_files
 
 PAGE = DOCS / "guide" / "python.md"
@@ -114,6 +118,47 @@ def test_the_host_gets_the_signal_after_the_run() -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     assert (result.status, received) == (RunStatus.INTERRUPTED, [signal.SIGTERM])
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, TimeoutError, KeyboardInterrupt])
+def test_an_error_of_the_handler_of_the_host_reaches_the_host(kind: type[BaseException]) -> None:
+    def handle(number: int, frame: object) -> None:
+        raise kind("of the host")
+
+    def send(**values: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    file = written("steps: [noop]")
+    before = signal.signal(signal.SIGTERM, handle)
+    run_started.connect(send)
+    try:
+        with pytest.raises(kind, match="of the host"):
+            api.run(RunRequest(file=file))
+        with pytest.raises(kind, match="of the host"):
+            call_command("run_runbook", file, stdout=io.StringIO())
+    finally:
+        run_started.disconnect(send)
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_an_internal_error_has_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise ValueError("a bug with hunter2-s3cr3t") from KeyError("hunter2-s3cr3t")
+
+    monkeypatch.setenv("TOKEN", "hunter2-s3cr3t")
+    monkeypatch.setattr(api, "plan", fail)
+    with pytest.raises(api.RunbookError, match=r"internal error .*\n(.|\n)*a bug with \*\*\*") as raised:
+        api.run(RunRequest(file=written("secrets: [TOKEN]\nsteps: [noop]")))
+    assert raised.value.exit_code == 3
+    assert "hunter2" not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize("texts", [["hunter2-s3cr3t"], ["=hunter2-s3cr3t"], ["hunter2-s3cr3t=1", "hunter2-s3cr3t=1"]])
+def test_a_wrong_param_is_not_quoted(monkeypatch: pytest.MonkeyPatch, texts: list[str]) -> None:
+    monkeypatch.setenv("TOKEN", "hunter2-s3cr3t")
+    with pytest.raises(CommandError, match=f"number {len(texts)} of the values") as raised:
+        call_command("run_runbook", written("secrets: [TOKEN]\nsteps: [noop]"), param=texts)
+    assert "hunter2" not in str(raised.value)
 
 
 class Signalling(Kept):

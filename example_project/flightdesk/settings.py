@@ -63,7 +63,7 @@ DATABASES = {
     # What a replica is to a larger shop: the same data, and no way to change it.
     "replica": {
         "ENGINE": "django.db.backends.sqlite3",
-        # Quoted as a URI: a "#" or "?" in a folder's name would end the name before the mode, and SQLite would open another file.
+        # Quoted as a URI: a "#" or "?" in a folder's name would hide the mode, and SQLite would open another file.
         "NAME": f"{_DATABASE.as_uri()}?mode=ro",
         "OPTIONS": {"uri": True, "timeout": 20},
         "TEST": {"MIRROR": "default"},

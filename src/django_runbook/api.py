@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import traceback
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -121,28 +122,43 @@ class _Recorded:
     options: RunOptions
 
 
-def run(request: RunRequest, *, reporters: Sequence[Reporter] = (), console: Console | None = None) -> RunResult:
+def run(request: RunRequest, *, reporters: Sequence[Reporter] = ()) -> RunResult:
     """Run a runbook; return the result, also of a run that failed.
 
-    ``reporters`` get its events; a ``console``, which `run_runbook` has, has reporters of its own. Raises RunbookError
-    if nothing was run (InvalidRunbook, InvalidUsage, LockHeld …) or if the run could not be recorded to its end.
+    ``reporters`` get its events. Raises RunbookError if nothing was run (InvalidRunbook, InvalidUsage, LockHeld …), if
+    the run could not be recorded to its end, or after an internal error, whose traceback is then the message.
     """
-    launch = _Launch(request=request, console=PythonConsole(reporters) if console is None else console)
-    stop = Stop(timeout_seconds=DEFAULT_STOP_TIMEOUT_SECONDS, exits=launch.console.owns_process)
+    console = PythonConsole(reporters)
+    stop = new_stop(console)
     try:
-        with frozen_gc(), _masked_errors(launch.console), launch.stack:
-            opened = _open(launch)
-            stop.timeout_seconds = opened.configuration.stop_timeout_seconds
-            processes = _choose_processes(launch, opened)
-            resumed = _hold_resumed(launch, opened)
-            bound = _bind(launch, opened, resumed)
-            recorded = _record(launch, opened, bound, resumed)
-            prepared = _prepared(launch, opened, processes, bound, recorded)
-            return execute(prepared, console=launch.console, stop=stop)
+        return run_on(console, request, stop=stop)
+    except (RunbookError, OSError):
+        raise
+    except Exception:  # noqa: BLE001 - the traceback and the causes may hold secrets
+        report = clean_text(traceback.format_exc(), console.mask)
+        raise RunbookError(f"internal error of django-runbook:\n{report}") from None
     finally:
         # The host of this run, which had the signals before, receives them now.
-        if not launch.console.owns_process:
-            stop.hand_back()
+        stop.hand_back()
+
+
+def new_stop(console: Console) -> Stop:
+    """Return what collects the requests to stop a run on this console."""
+    return Stop(timeout_seconds=DEFAULT_STOP_TIMEOUT_SECONDS, exits=console.owns_process)
+
+
+def run_on(console: Console, request: RunRequest, *, stop: Stop) -> RunResult:
+    """Run a runbook on a console, as `run_runbook` does; the caller reports errors, and then hands signals back."""
+    launch = _Launch(request=request, console=console)
+    with frozen_gc(), _masked_errors(console), launch.stack:
+        opened = _open(launch)
+        stop.timeout_seconds = opened.configuration.stop_timeout_seconds
+        processes = _choose_processes(launch, opened)
+        resumed = _hold_resumed(launch, opened)
+        bound = _bind(launch, opened, resumed)
+        recorded = _record(launch, opened, bound, resumed)
+        prepared = _prepared(launch, opened, processes, bound, recorded)
+        return execute(prepared, console=console, stop=stop)
 
 
 def show_plan(request: RunRequest, *, console: Console | None = None) -> str:
@@ -188,6 +204,7 @@ def _open(launch: _Launch) -> _Opened:
     configuration = conf.read()
     path, name = lookup.find(launch.request.file, configuration)
     launch.request.refuse_combinations(has_journal=configuration.has_journal)
+    new_lock = locks.new_factory(configuration, what=f"run_runbook {name}")
     loaded = checking.load(path, name=name, configuration=configuration)
     if loaded.runbook is None:
         _show_diagnostics(loaded, loaded.diagnostics, launch.console)
@@ -197,7 +214,7 @@ def _open(launch: _Launch) -> _Opened:
         configuration=configuration,
         path=path,
         key=lookup.key_of(path, configuration),
-        new_lock=locks.new_factory(configuration, what=f"run_runbook {name}"),
+        new_lock=new_lock,
         loaded=loaded,
         runbook=loaded.runbook,
     )

@@ -290,7 +290,7 @@ class Run(models.Model):
 
 
 class StepRun(models.Model):
-    """Stores one attempt of a step, or a step that was skipped or not run; loop items have IDs.
+    """Stores one attempt of a step, or a step that was skipped or not run; each item of a loop has an ID of its own.
 
     ``attempt`` counts over all attempts of the run; ``run_attempt`` is the attempt of the run. ``output`` is a list
     with the captured value; it is None without ``capture``, or if the value contained a secret.

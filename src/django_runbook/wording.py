@@ -65,8 +65,10 @@ def short_duration(seconds: float) -> str:
     minutes, rest = divmod(whole, 60)
     if minutes < 60:
         return f"{minutes}m{rest:02}s"
+    if minutes < 24 * 60:
+        return f"{minutes // 60}h{minutes % 60:02}m"
     hours = round(seconds / 3600)
-    return f"{minutes // 60}h{minutes % 60:02}m" if hours < 24 else f"{hours // 24}d{hours % 24:02}h"
+    return f"{hours // 24}d{hours % 24:02}h"
 
 
 def number_of(count: int, noun: str) -> str:

@@ -45,8 +45,9 @@ class CacheStore:
     def add(self, token: str) -> bool:
         return bool(self._cache.add(self._key, token, timeout=self.expiry_seconds))
 
-    def get(self) -> str:
-        return str(self._cache.get(self._key, ""))
+    def get(self) -> str | None:
+        found: str | None = self._cache.get(self._key)
+        return found
 
     def renew(self, token: str) -> bool:
         return self.get() == token and bool(self._cache.touch(self._key, timeout=self.expiry_seconds))

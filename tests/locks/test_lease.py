@@ -22,16 +22,17 @@ class MemoryStore:
     def __init__(self) -> None:
         self.is_away = False
         self.uptime = 0.0
-        self.token = self.last = ""
+        self.token: str | None = None
+        self.last = ""
         self.renewal_count = 0
 
     def add(self, token: str) -> bool:
-        if self.get():
+        if self.get() is not None:
             return False
         self.token = token
         return True
 
-    def get(self) -> str:
+    def get(self) -> str | None:
         if self.is_away:
             raise ConnectionError("away")
         return self.token
@@ -42,7 +43,7 @@ class MemoryStore:
 
     def remove(self, token: str) -> None:
         if self.get() == token:
-            self.token = ""
+            self.token = None
 
     def swap_last(self, token: str) -> str:
         previous, self.last = self.last, token
@@ -72,13 +73,13 @@ def test_a_held_lock_is_renewed_until_it_is_released(store: MemoryStore) -> None
     assert holder is not None
     assert holder.what == "a test"
     lock.release()
-    assert (store.token, lock.is_held()) == ("", False)
+    assert (store.token, lock.is_held()) == (None, False)
 
 
 def test_a_lost_token_is_stored_again_if_there_was_no_other_holder(store: MemoryStore) -> None:
     lock = LeaseLock("nightly", store=store)
     lock.acquire()
-    store.token = ""
+    store.token = None
     assert eventually(lambda: not lock.is_held())
     assert (lock.keep(), lock.keep()) == (LockState.RETAKEN, LockState.HELD)
     lock.release()
@@ -87,7 +88,7 @@ def test_a_lost_token_is_stored_again_if_there_was_no_other_holder(store: Memory
 def test_a_lock_that_had_another_holder_is_lost(store: MemoryStore) -> None:
     lock, other = LeaseLock("nightly", store=store), LeaseLock("nightly", store=store)
     lock.acquire()
-    store.token = ""
+    store.token = None
     other.acquire()
     other.release()
     assert eventually(lambda: not lock.is_held())
@@ -133,4 +134,9 @@ def test_a_free_lock_proves_something_only_if_the_store_has_lost_no_token(store:
     lock.acquire()
     assert lock.probe() is Probe.HELD
     lock.discard()
-    assert (store.token, store.last) == ("", "")
+    assert (store.token, store.last) == (None, "")
+
+
+def test_an_empty_value_in_the_store_is_a_lock_of_an_unknown_holder(store: MemoryStore) -> None:
+    store.token = ""
+    assert LeaseLock("nightly", store=store).acquire() is not None

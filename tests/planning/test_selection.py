@@ -50,7 +50,7 @@ def test_the_options_select_steps(tmp_path: Path, options: dict[str, Any], expec
         ({"tags": ["rde"]}, '--tags rde: there is no tag "rde"; did you mean "red"?'),
         ({"start_at": "say"}, "which runs last"),
         ({"param": ["n=1"]}, 'the runbook has no parameter "n"'),
-        ({"param": ["n"]}, "write it as NAME=VALUE"),
+        ({"param": ["n"]}, "number 1 of the values has no name"),
     ],
 )
 def test_an_option_without_a_matching_step_or_parameter_is_an_error(

@@ -63,14 +63,14 @@ def _report_refusal(
     is_quiet: bool,
 ) -> set[int] | None:
     """Report a refusal; return the indices to remove before the next parse, None if another parse is useless."""
-    invocation = problems.command
+    command = problems.command
     if refusal.kind == "required":
         return _report_missing(problems, parser, refusal, made_optional=made_optional, is_quiet=is_quiet)
     is_conflict = "not allowed with" in refusal.message
     flags = _indices_of(refusal.action, pieces)
     indices = (flags | set(refusal.indices) if is_conflict else set(refusal.indices)) or flags
     first = min(indices, default=None)
-    span = pieces[first].span if first is not None else invocation.name_span
+    span = pieces[first].span if first is not None else command.name_span
     if refusal.kind == "extra":
         # The token after an unknown option is likely its value.
         options = [index for index in indices if pieces[index].text.startswith(tuple(parser.prefixes))]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import PurePath
-from typing import Final
 
 from django_runbook.cleaning import is_blank
 from django_runbook.document import params as parameters
@@ -20,8 +19,6 @@ from django_runbook.document.rules import RULES
 from django_runbook.document.runbook import Block, Located, Param, Runbook
 from django_runbook.document.source import START, Source
 from django_runbook.document.steps import StepReader
-
-_PARAM_ROOTS: Final = ("today", "now", "run")
 
 
 def load(source: Source, *, includes: Includes | None = None) -> tuple[Runbook | None, list[Diagnostic]]:

@@ -43,7 +43,7 @@ class WatchedProcess:
     on_finished: OnFinished | None = None
     result_of_call: messages.Result | None = None
     _ended: messages.Ended | None = None
-    _refused: messages.StartFailed | None = None
+    _start_failed: messages.StartFailed | None = None
     _is_over: bool = False
     _is_called: bool = False
     _open: set[Any] = field(default_factory=set)
@@ -110,7 +110,7 @@ class WatchedProcess:
                     self.channel.send(self.request)
                 self.escalation.attach(message.pid, keeper_pid=message.keeper_pid)
             case messages.StartFailed():
-                self._refused, self._is_over = message, True
+                self._start_failed, self._is_over = message, True
             case messages.Ended():
                 self._ended, self._is_over = message, True
 
@@ -129,7 +129,7 @@ class WatchedProcess:
                     case messages.Result():
                         self.result_of_call = message
                     case messages.StartFailed():
-                        self._refused = message
+                        self._start_failed = message
         except EOFError:
             return False
         return True
@@ -168,7 +168,9 @@ class WatchedProcess:
     @property
     def is_lost_before_its_call(self) -> bool:
         """Return whether the server ended before the process received its request, so the command has not begun."""
-        return not self._is_called and self._refused is None and self._ended is None and self.escalation.cause is None
+        return (
+            not self._is_called and self._start_failed is None and self._ended is None and self.escalation.cause is None
+        )
 
     def result(self, *, is_memory_short: bool) -> AttemptResult:
         """Build the result; with ``is_memory_short``, the system has killed a process because memory ran out."""
@@ -220,8 +222,8 @@ class WatchedProcess:
             yield f"{found} still running, and ended: {', '.join(names)}"
 
     def _without_result(self, *, is_memory_short: bool) -> AttemptResult:
-        if self._refused is not None:
-            return failed(self._refused.reason, exit_code=1)
+        if self._start_failed is not None:
+            return failed(self._start_failed.reason, exit_code=1)
         if self._ended is None:
             return failed("it was ended because the process that watches over it was killed", exit_code=1)
         code = self._ended.exit_code

@@ -34,8 +34,8 @@ class LeaseStore(Protocol):
     def add(self, token: str) -> bool:
         """Store the token unless there is one, in one atomic operation; return whether it was stored."""
 
-    def get(self) -> str:
-        """Return the stored token, or an empty string."""
+    def get(self) -> str | None:
+        """Return the stored token; None if there is none."""
 
     def renew(self, token: str) -> bool:
         """Extend the lifetime of the token; return False if it is not stored any more."""
@@ -115,7 +115,7 @@ class LeaseLock:
     def probe(self) -> Probe:
         try:
             with self._unavailable():
-                if self.store.get():
+                if self.store.get() is not None:
                     return Probe.HELD
                 uptime_seconds = self.store.uptime_seconds()
         finally:
@@ -160,7 +160,7 @@ class LeaseLock:
             asked_at = time.monotonic()
             if self.store.add(token):
                 break
-            if found := self.store.get():
+            if (found := self.store.get()) is not None:
                 return _holder(found)
             # The lock was released, or it expired, between the two questions.
         previous = self.store.swap_last(token)

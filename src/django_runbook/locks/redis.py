@@ -39,8 +39,9 @@ class RedisStore:
     def add(self, token: str) -> bool:
         return bool(self._lock().acquire(blocking=False, token=token))
 
-    def get(self) -> str:
-        return _text(self._client.get(self._key) or "")
+    def get(self) -> str | None:
+        found = self._client.get(self._key)
+        return None if found is None else _text(found)
 
     def renew(self, token: str) -> bool:
         from redis.exceptions import LockError

@@ -15,7 +15,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class KnownConnections:
-    """Tracks all connections that this thread has opened. Django's own registry is slow, and closed to threads."""
+    """Tracks all connections that this thread has opened; Django's own registry hides them from other threads."""
 
     def __init__(self) -> None:
         self._connections: dict[int, BaseDatabaseWrapper] = {}

@@ -9,11 +9,11 @@ from typing import Final
 
 from django_runbook.document.expressions import ExpressionError
 from django_runbook.models import RUNNING, Run, StepRun
+from django_runbook.process.stop_requests import STOPPED
 from django_runbook.results import Failure, Role, StepResult, StepStatus
 from django_runbook.runner.past import PastStep
 from django_runbook.runner.policy import UNTIL, UNTIL_NOT_MET
 
-_STOPPED: Final = "the run was stopped"
 _SUCCEEDED, _SKIPPED = StepStatus.SUCCEEDED.value, StepStatus.SKIPPED.value
 _FAILED: Final = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value))
 # The errors of a step whose command succeeded: its `until` is not true yet, or has no value.
@@ -98,7 +98,7 @@ def read_rows(run: Run, *, using: str) -> RunRows:
 def is_done(row: StepRun) -> bool:
     """Return whether a step is not run again: it succeeded, was skipped, or its failure was ignored."""
     if row.status == _SKIPPED:
-        return row.reason != _STOPPED
+        return row.reason != STOPPED
     return row.status == _SUCCEEDED or (row.status in _FAILED and row.ignored)
 
 

@@ -57,7 +57,7 @@ class Command(CleanCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            run = _asked(options["run"], call_key=options.get("call_key") or "")
+            run = _requested_run(options["run"], call_key=options.get("call_key") or "")
             report = _report(run)
         except Error as error:
             why = unreadable.reason(error, using=conf.journal_alias())
@@ -93,9 +93,9 @@ def _address(text: str) -> str:
     return text
 
 
-def _asked(asked: str | None, *, call_key: str) -> Run:
-    if asked is not None:
-        return find_run(asked, using=conf.journal_alias())
+def _requested_run(prefix: str | None, *, call_key: str) -> Run:
+    if prefix is not None:
+        return find_run(prefix, using=conf.journal_alias())
     # The runner's name for the call starts with the ID of the run.
     run_id = call_key.partition(":")[0]
     runs = Run.objects.using(conf.journal_alias()).newest_first()

@@ -70,9 +70,9 @@ class Command(CleanCommand, BatchCommand):
         return self._rows.all()
 
     def process_batch(self, rows: QuerySet[Run]) -> int:
-        asked = self._rows.filter(pk__in=list(rows.values_list("pk", flat=True)))
+        selected = self._rows.filter(pk__in=list(rows.values_list("pk", flat=True)))
         # A resume that starts now waits for the locked row and finds it deleted; an earlier one no longer matches.
-        found = list(asked.select_for_update().values_list("pk", flat=True))
+        found = list(selected.select_for_update().values_list("pk", flat=True))
         Run.objects.using(self.database).filter(pk__in=found).delete()
         return len(found)
 

@@ -22,6 +22,7 @@ from django_runbook.executors import descriptors
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.management.console import CommandConsole
 from django_runbook.process.django_internals import raw_stream, replace_raw_stream
+from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import clean_text
 from django_runbook.results import ExitCode
 from django_runbook.runner import outcomes
@@ -52,19 +53,25 @@ class Command(CleanCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = CommandConsole(self, options)
-        with contextlib.ExitStack() as stack:
-            if console.owns_process:
-                descriptors.fill_standard()
-            for wrapper in (self.stdout, self.stderr):
-                _open_if_closed(wrapper, stack)
-            exit_code, message = self._run(options, console)
+        if console.owns_process:
+            descriptors.fill_standard()
+        stop = api.new_stop(console)
+        try:
+            with contextlib.ExitStack() as stack:
+                for wrapper in (self.stdout, self.stderr):
+                    _open_if_closed(wrapper, stack)
+                exit_code, message = self._run(options, console, stop)
+        finally:
+            # The host of this run, which had the signals before, receives them now; its handlers may raise.
+            if not console.owns_process:
+                stop.hand_back()
         if exit_code == ExitCode.SUCCEEDED:
             return
         if console.owns_process:
             sys.exit(exit_code)
         raise CommandError(message, returncode=exit_code)
 
-    def _run(self, options: dict[str, Any], console: CommandConsole) -> tuple[int, str]:
+    def _run(self, options: dict[str, Any], console: CommandConsole, stop: Stop) -> tuple[int, str]:
         """Run a runbook; return the exit code, and what a caller should read unless it is 0."""
         try:
             request = _request(options)
@@ -72,7 +79,7 @@ class Command(CleanCommand):
                 show = api.list_steps if options["list"] else api.show_plan
                 self.stdout.write(show(request, console=console), ending="")
                 return ExitCode.SUCCEEDED, ""
-            result = api.run(request, console=console)
+            result = api.run_on(console, request, stop=stop)
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from None
         except OSError as error:
@@ -97,7 +104,7 @@ def _add_selection(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ID",
-        help="Leave this step or group out; with --resume: count the step as done.",
+        help="Leave this step or group out; with --resume: mark the step as done.",
     )
     parser.add_argument("--start-at", metavar="ID", help="Leave out all steps before ID.")
     parser.add_argument("--tags", action="append", default=[], metavar="TAG", help="Run only steps with this tag.")
@@ -193,12 +200,13 @@ def _refuse_combinations(options: dict[str, Any]) -> None:
 
 def _params(texts: Sequence[str]) -> dict[str, str]:
     given: dict[str, str] = {}
-    for text in texts:
+    # The values are not quoted: they may hold secrets, which are unknown before the file has been read.
+    for number, text in enumerate(texts, start=1):
         name, separator, value = text.partition("=")
         if not separator or not name:
-            raise InvalidUsage(f"--param {text}: write it as NAME=VALUE")
+            raise InvalidUsage(f'--param: write NAME=VALUE; number {number} of the values has no name, or no "="')
         if name in given:
-            raise InvalidUsage(f"--param {name} is given twice")
+            raise InvalidUsage(f"--param: number {number} of the values sets a parameter that is already set")
         given[name] = value
     return given
 

@@ -79,8 +79,8 @@ class Command(CleanCommand):
         else:
             self.stdout.write("no runs found")
 
-    def _show_run(self, asked: str, *, step_id: str | None) -> None:
-        run = find_run(asked, using=conf.journal_alias())
+    def _show_run(self, prefix: str, *, step_id: str | None) -> None:
+        run = find_run(prefix, using=conf.journal_alias())
         steps = StepRun.objects.using(conf.journal_alias()).filter(run=run).order_by("pk")
         if step_id is not None:
             return self._show_step(steps.filter(step_id=step_id).last(), step_id)
