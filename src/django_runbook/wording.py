@@ -28,6 +28,14 @@ def named(name: str, step_id: str) -> str:
     return f'"{name}"' if name == step_id else f'"{name}" ({step_id})'
 
 
+def in_doubt(name: str, *, step_id: str) -> str:
+    """Describe a step whose command was interrupted, with both ways to resolve it."""
+    return (
+        f"step {name} was interrupted and its outcome is unknown: "
+        f"--rerun {step_id} runs it again, --skip {step_id} marks it as done"
+    )
+
+
 def in_short(text: str) -> str:
     """Shorten a very long line."""
     return text if len(text) <= MAX_LINE else f"{text[: MAX_LINE - 1]}…"

@@ -15,7 +15,7 @@ from django_runbook.fields import to_db_text
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.process.streams import clean_text
 from django_runbook.results import RunStatus, StepStatus
-from django_runbook.wording import LIBRARIES, exact_duration, in_short, named
+from django_runbook.wording import LIBRARIES, exact_duration, in_doubt, in_short, named
 
 _SYMBOLS = {"succeeded": "✓", "skipped": "-", "not_run": "-", "running": "…"}
 _FAILED = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value, StepStatus.INTERRUPTED.value))
@@ -66,10 +66,7 @@ def in_doubt_lines(run: Run, status: str, steps: Iterable[StepRun]) -> Iterator[
     latest = {step.step_id: step for step in steps if step.kind == "command"}
     for step in latest.values():
         if step.started_at is not None and step.status in {RUNNING, StepStatus.INTERRUPTED}:
-            yield (
-                f"step {named(_line(step.name), step.step_id)} was interrupted and its outcome is unknown: "
-                f"--rerun {step.step_id} runs it again, --skip {step.step_id} marks it as done"
-            )
+            yield in_doubt(named(_line(step.name), step.step_id), step_id=step.step_id)
 
 
 def step_line(step: StepRun, *, is_dead: bool = False) -> str:

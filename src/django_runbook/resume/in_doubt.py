@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
+from django_runbook import wording
 from django_runbook.binding import catalog
 from django_runbook.document.outline import Entry
 from django_runbook.document.runbook import CommandStep
@@ -103,10 +104,7 @@ class InDoubtResolver:
 
 def in_doubt_message(step_id: str) -> str:
     """Return the error for a step in doubt, with both ways to resolve it."""
-    return (
-        f'step "{step_id}" was interrupted and its outcome is unknown: '
-        f"--rerun {step_id} runs it again, --skip {step_id} marks it as done"
-    )
+    return wording.in_doubt(f'"{step_id}"', step_id=step_id)
 
 
 def _continues(command: str) -> bool:
