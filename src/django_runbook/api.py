@@ -16,7 +16,7 @@ from pathlib import Path
 
 from django.db import connections
 
-from django_runbook import checking, conf, lookup
+from django_runbook import checking, clock, conf, lookup
 from django_runbook.binding.binder import Binder
 from django_runbook.checking import Checked, Loaded
 from django_runbook.conf import DEFAULT_STOP_TIMEOUT_SECONDS, Configuration
@@ -287,7 +287,7 @@ def _bind(launch: _Launch, opened: _Opened, resumed: ResumedRun | None, *, needs
 def _given(request: RunRequest, runbook: Runbook, resumed: ResumedRun | None) -> inputs.GivenInputs:
     names = {"id": uuid.uuid4().hex, "name": runbook.name, "file": runbook.path}
     if resumed is None:
-        return inputs.GivenInputs(params=request.params, environ=os.environ, now=checking.now(), run=names)
+        return inputs.GivenInputs(params=request.params, environ=os.environ, now=clock.now(), run=names)
     return resumed.given(
         request.params,
         environ=os.environ,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.core import checks
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.utils import timezone
 
-from django_runbook import conf, lookup
+from django_runbook import clock, conf, lookup
 from django_runbook.binding.binder import Binder
 from django_runbook.binding.catalog import Catalog
 from django_runbook.cleaning import cleaned
@@ -52,11 +50,6 @@ def new_binder(*, is_recorded: bool = False, verbosity: int | None = None, catal
     )
 
 
-def now() -> datetime.datetime:
-    """Return the current time in the time zone of the project."""
-    return timezone.localtime(datetime.datetime.now(datetime.UTC))
-
-
 def load(path: Path, *, name: str, configuration: conf.Configuration) -> Loaded:
     """Read a file and the runbooks that it includes."""
     includes = lookup.includes(path, configuration)
@@ -73,7 +66,7 @@ def check(path: Path, *, binder: Binder, configuration: conf.Configuration) -> C
     loaded = load(path, name=lookup.label(path), configuration=configuration)
     runbook, diagnostics = loaded.runbook, loaded.diagnostics
     if runbook is not None:
-        given = inputs.GivenInputs(now=now(), run={"name": runbook.name, "file": runbook.path})
+        given = inputs.GivenInputs(now=clock.now(), run={"name": runbook.name, "file": runbook.path})
         planned = plan(runbook, inputs.resolve(runbook, given), binder)
         diagnostics = in_order([*diagnostics, *planned.diagnostics])
     return Checked(path=loaded.path, lines=loaded.lines, diagnostics=diagnostics)

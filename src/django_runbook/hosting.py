@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
 
-from django_runbook import checking, events, reporters
+from django_runbook import clock, events, reporters
 from django_runbook.binding.binder import Binder
 from django_runbook.cleaning import Mask
 from django_runbook.console import Console, Streams
@@ -110,14 +110,14 @@ def _new_fan_out(prepared: PreparedRun, streams: Streams) -> FanOut:
 def _report_from_threads(prepared: PreparedRun, emit: FanOut, stop: Stop) -> None:
     """Report stops, outages and lost locks, which other threads notice."""
     stop.on_stop = lambda name, is_immediate: emit.report_in_run(
-        events.StopRequested(at=checking.now(), signal_name=name, is_immediate=is_immediate)
+        events.StopRequested(at=clock.now(), signal_name=name, is_immediate=is_immediate)
     )
     journal, mask = prepared.journal, prepared.mask
     if journal is not None:
         journal.report_waiting(
-            lambda reason: emit.report(events.HistoryAwaited(at=checking.now(), reason=clean_text(reason, mask)))
+            lambda reason: emit.report(events.HistoryAwaited(at=clock.now(), reason=clean_text(reason, mask)))
         )
-        journal.report_retaken(lambda name: emit.report_in_run(events.LockRetaken(at=checking.now(), name=name)))
+        journal.report_retaken(lambda name: emit.report_in_run(events.LockRetaken(at=clock.now(), name=name)))
 
 
 def _new_ask(prepared: PreparedRun, answers: IO[str] | None, stream: IO[str] | None) -> questions.Ask | None:

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from django_runbook import checking, conf, events
+from django_runbook import checking, clock, conf, events
 from django_runbook.document import inputs
 from django_runbook.locks.base import LockState, Probe
 from django_runbook.planning import selection
@@ -73,7 +73,7 @@ class Played:
         assert loaded.runbook is not None, loaded.diagnostics
         run = {"id": "1", "name": "main", "file": case.file.name}
         binder = checking.new_binder()
-        known = inputs.resolve(loaded.runbook, inputs.GivenInputs(now=checking.now(), run=run))
+        known = inputs.resolve(loaded.runbook, inputs.GivenInputs(now=clock.now(), run=run))
         planned = plan(loaded.runbook, known, binder)
         assert [*loaded.diagnostics, *planned.diagnostics] == []
         chosen = selection.Selection(tags=case.tags, skip_tags=case.skip_tags)

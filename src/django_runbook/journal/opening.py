@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from django.db import connections, transaction
 
-from django_runbook import checking, conf
+from django_runbook import clock, conf
 from django_runbook.exceptions import LockHeld
 from django_runbook.fields import to_db_text
 from django_runbook.journal import new_run
@@ -100,7 +100,7 @@ class JournalFactory:
 def _take_over(run: Run, skipped_pks: Collection[int], *, columns: Mapping[str, Any]) -> None:
     using = conf.journal_alias()
     with transaction.atomic(using=using):
-        if not run.take_over(new_run.new_owner(), using=using, at=checking.now(), **columns):
+        if not run.take_over(new_run.new_owner(), using=using, at=clock.now(), **columns):
             raise LockHeld(f"another process has resumed run {run.id}")
         for row in StepRun.objects.using(using).filter(pk__in=skipped_pks).only("status"):
             row.finish(StepStatus.SKIPPED, using=using, reason=MARKED_AS_DONE)
