@@ -41,6 +41,12 @@ test: $(VENV)/.development-installed ## set up and run the tests (ARGS="-k yaml"
 test-fast: $(VENV)/.development-installed ## run the tests that need this process only
 	@$(VENV_PYTHON) -m pytest --numprocesses=2 --dist=worksteal -m "not slow" $(ARGS)
 
+# What CONTRIBUTING.md asks of the code: imports, sizes, names and words.
+HOUSE := tests/test_house.py tests/test_shape.py tests/test_language.py tests/test_suite.py
+.PHONY: house
+house: $(VENV)/.development-installed ## check imports, sizes, names and words, in seconds
+	@$(VENV_PYTHON) -m pytest --quiet $(HOUSE) $(ARGS)
+
 # As many random examples, kills and seeds as a night has time for.
 DEEP := HYPOTHESIS_PROFILE=deep KILL_TEST_ROUNDS=100 RUNBOOK_KILL_ROUNDS=200 RUNBOOK_FUZZ_SEEDS=500
 .PHONY: test-deep

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.expressions import Expression, Template
 from django_runbook.document.outline import lists_of
-from django_runbook.document.reading import ReadFile
+from django_runbook.document.reading import FileContent
 from django_runbook.document.reference_checks import HANDLER_RUN_NAMES, NameScope, StepFacts, check, check_condition
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Located, Step
 from django_runbook.results import Role
@@ -18,14 +18,14 @@ _ROOTS_OF_VARS = ("params", "vars", "secrets", "today", "now", "run")
 _ROOTS_OF_STEPS = (*_ROOTS_OF_VARS, "steps")
 
 
-def check_defaults(file: ReadFile) -> Iterator[Diagnostic]:
+def check_defaults(file: FileContent) -> Iterator[Diagnostic]:
     """Check the names in the defaults of parameters."""
     for param in file.runbook.params:
         if param.default is not None:
             yield from _check_value(param.default, NameScope(roots=_ROOTS_OF_PARAMS))
 
 
-def check_vars(file: ReadFile) -> Iterator[Diagnostic]:
+def check_vars(file: FileContent) -> Iterator[Diagnostic]:
     """Check the names in vars: each can refer to the vars before it."""
     scope = _scope_of(file)
     names = list(file.runbook.vars)
@@ -33,20 +33,20 @@ def check_vars(file: ReadFile) -> Iterator[Diagnostic]:
         yield from _check_value(value, replace(scope, vars=tuple(names[:index])))
 
 
-def check_lock_name(file: ReadFile) -> Iterator[Diagnostic]:
+def check_lock_name(file: FileContent) -> Iterator[Diagnostic]:
     """Check the names in the name of the runbook's lock."""
     if file.runbook.lock is not None:
         yield from check(file.runbook.lock.name, _scope_of(file))
 
 
-def check_steps(file: ReadFile) -> Iterator[Diagnostic]:
+def check_steps(file: FileContent) -> Iterator[Diagnostic]:
     """Check the names in all steps: each can refer to the steps before it."""
     block = file.runbook.block
     walk = _Walk(replace(_scope_of(file), roots=_ROOTS_OF_STEPS), later=set(_ids(block)))
     yield from walk.block(block)
 
 
-def _scope_of(file: ReadFile) -> NameScope:
+def _scope_of(file: FileContent) -> NameScope:
     runbook = file.runbook
     return NameScope(
         roots=_ROOTS_OF_VARS,

@@ -42,7 +42,7 @@ Include = Callable[[Scalar, "Reading"], Runbook]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadFile:
+class FileContent:
     """Holds what a rule checks: the Runbook and the nodes of its top-level keys.
 
     ``removed_text`` is the text that a syntax error made unreadable: what it defines is not unknown.

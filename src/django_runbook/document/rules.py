@@ -10,9 +10,9 @@ from typing import Final
 
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.name_scopes import check_defaults, check_lock_name, check_steps, check_vars
-from django_runbook.document.reading import ReadFile
+from django_runbook.document.reading import FileContent
 
-Rule = Callable[[ReadFile], Iterable[Diagnostic]]
+Rule = Callable[[FileContent], Iterable[Diagnostic]]
 RULES: Final[tuple[Rule, ...]] = (
     check_defaults,
     check_vars,

@@ -14,7 +14,7 @@ from django_runbook.document.includes import Includes, RefusedInclude
 from django_runbook.document.keys import Kind
 from django_runbook.document.nodes import Mapping, MissingNode, Node, Scalar, has_missing_part, span_of
 from django_runbook.document.parse import Parsed, parse
-from django_runbook.document.reading import Keys, ReadFile, Reading
+from django_runbook.document.reading import Keys, FileContent, Reading
 from django_runbook.document.rules import RULES
 from django_runbook.document.runbook import Block, Located, Param, Runbook
 from django_runbook.document.source import START, Source
@@ -94,7 +94,7 @@ def _file(root: Mapping, reading: Reading, *, own_lock: str) -> Runbook:
         timeout_seconds=policies.timeout(keys, reading),
         lock=policies.lock(keys, reading, default=own_lock),
     )
-    file = ReadFile(runbook=runbook, keys=keys, removed_text=reading.removed_text)
+    file = FileContent(runbook=runbook, keys=keys, removed_text=reading.removed_text)
     for rule in RULES:
         reading.diagnostics.extend(rule(file))
     return runbook

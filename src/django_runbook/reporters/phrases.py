@@ -46,13 +46,13 @@ def timed(result: StepResult) -> str:
     return f"{result.name} ({', '.join(details)})" if details else result.name
 
 
-def failure(reason: Failure) -> str:
+def failure(failure: Failure) -> str:
     """Summarize a failure in one line."""
-    lines = reason.message.splitlines() or [""]
-    found = _first_check(lines) if reason.error_type == _CHECKS else ""
+    lines = failure.message.splitlines() or [""]
+    found = _first_check(lines) if failure.error_type == _CHECKS else ""
     text = found or wording.in_short(lines[0]) + (" ..." if len(lines) > 1 else "")
-    kind = "" if reason.error_type in {"CommandError", "SystemExit"} else f"{reason.error_type}: "
-    code = f" (exit {reason.exit_code})" if reason.exit_code != 1 else ""
+    kind = "" if failure.error_type in {"CommandError", "SystemExit"} else f"{failure.error_type}: "
+    code = f" (exit {failure.exit_code})" if failure.exit_code != 1 else ""
     return f"{kind}{text}{code}"
 
 
@@ -75,11 +75,11 @@ def is_caused_inside(result: StepResult) -> bool:
     return result.is_group and result.failure is not None and bool(result.failure.cause)
 
 
-def place(reason: Failure) -> str:
+def place(failure: Failure) -> str:
     """Return the last project frame of a traceback, or an empty string for a deliberate error."""
-    if reason.error_type in {"CommandError", "SystemExit"} or "CommandError" in reason.error_names:
+    if failure.error_type in {"CommandError", "SystemExit"} or "CommandError" in failure.error_names:
         return ""
-    lines = [line.strip() for line in reason.traceback.splitlines() if line.lstrip().startswith("File ")]
+    lines = [line.strip() for line in failure.traceback.splitlines() if line.lstrip().startswith("File ")]
     # A frame in a library rarely shows what to fix.
     own = [line for line in lines if not any(part in line for part in wording.LIBRARIES)]
     return (own or lines or [""])[-1]

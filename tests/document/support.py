@@ -1,0 +1,19 @@
+"""Reads the text of a runbook for the tests of a rule."""
+
+from __future__ import annotations
+
+from django_runbook.document.nodes import Mapping
+from django_runbook.document.parse import parse
+from django_runbook.document.reading import FileContent
+from django_runbook.document.source import Source
+from django_runbook.document.validate import load
+
+
+def read_file(text: str) -> FileContent:
+    """Return what a rule checks, from the text of a runbook."""
+    source = Source(path="nightly.yml", text=text)
+    runbook, _ = load(source)
+    root = parse(source).root
+    assert runbook is not None
+    assert isinstance(root, Mapping)
+    return FileContent(runbook=runbook, keys={key.text: (key, value) for key, value in root.entries})
