@@ -16,12 +16,15 @@ A Python block whose first line is `# …/commands/name.py` is a command: those 
 
 from __future__ import annotations
 
+import fcntl
 import io
+import os
 import re
 import shlex
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,6 +123,19 @@ def blocks_of(page: Path) -> list[Block]:
         )
         for index, match in enumerate(_FENCE.finditer(text))
     ]
+
+
+@contextmanager
+def rewriting(page: Path) -> Iterator[Callable[[str], object]]:
+    """Yield a function that replaces the text of a page, while no other process of the tests rewrites one."""
+    descriptor = os.open(DOCS, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        new = page.with_suffix(".new")
+        # Another process may be reading the page.
+        yield lambda text: (new.write_text(text), new.replace(page))
+    finally:
+        os.close(descriptor)
 
 
 def _marks_before(text: str, offset: int) -> list[str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
 import sys
 import types
 import unittest
@@ -16,9 +18,14 @@ from pathlib import Path
 import pytest
 from django.core.management import load_command_class
 
-from django_runbook import conf
+from django_runbook import conf, reporters
+from django_runbook.document import validate
 from django_runbook.document.codes import CODES, CodeDefinition, Severity
+from django_runbook.document.rules import RULES
+from tests import test_reporters
+from tests.document import test_golden
 from tests.documentation import DOCS, PAGES, Block, blocks_of, names_in_table, section_of, write_files
+from tests.reporters import test_nasty_text
 
 PACKAGE = DOCS.parent / "src" / "django_runbook"
 _MODULE = re.compile(r"# (?:src/)?(\S+)\.py\n")
@@ -53,14 +60,93 @@ def test_the_tests_of_a_page_pass(page: Path, tmp_path: Path, monkeypatch: pytes
     for severity, code, title in _ROW_OF_CODE.findall(page.read_text()):
         row = CodeDefinition(code=code, severity=Severity(severity), title=title)
         monkeypatch.setitem(CODES, code, row)
-    run_count = 0
-    for name, block in modules_of(page):
-        module = types.ModuleType(name)
-        monkeypatch.setitem(sys.modules, name, module)
-        exec(compile(block.text, block.id, "exec"), vars(module))
-        if name.startswith("tests."):
-            run_count += run(module)
-    assert run_count > 0
+    modules = [load(name, block, monkeypatch) for name, block in modules_of(page)]
+    assert sum(run(module) for module in modules if module.__name__.startswith("tests.")) > 0
+
+
+def load(name: str, block: Block, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """Execute a module of a page; until the test ends, it can be imported."""
+    module = types.ModuleType(name)
+    monkeypatch.setitem(sys.modules, name, module)
+    exec(compile(block.text, block.id, "exec"), vars(module))
+    return module
+
+
+def shown(page: Path, pattern: str) -> list[tuple[str, str]]:
+    """Return the rows of tables that a page shows."""
+    found: list[tuple[str, str]] = re.findall(pattern, page.read_text(), re.MULTILINE)
+    assert found, page
+    return found
+
+
+@pytest.fixture
+def reporter_of_the_page(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Add the reporter of the page to the table of reporters."""
+    page = DOCS / "extending" / "reporter.md"
+    ((name, module),) = shown(page, r'^    "(\w+)": "(django_runbook\.reporters\.\w+)",$')
+    load(module, dict(modules_of(page))[module], monkeypatch)
+    monkeypatch.setitem(reporters.REPORTERS, name, module)
+    return name
+
+
+@pytest.mark.parametrize("verbosity", [0, 1, 2])
+def test_the_reporter_of_the_page_passes_the_tests_of_all_reporters(
+    reporter_of_the_page: str, verbosity: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = reporter_of_the_page
+    test_reporters.test_a_closed_pipe_stops_the_reporter_but_not_the_run(name)
+    test_reporters.test_a_failed_run_ends_with_the_command_line_that_resumes_it(name, verbosity)
+    test_reporters.test_nothing_is_written_while_a_question_is_at_the_terminal(name)
+    test_nasty_text.test_no_reporter_shows_hidden_characters(name, verbosity, tmp_path, monkeypatch)
+
+
+@pytest.mark.django_db
+def test_the_rule_of_the_page_passes_the_tests_of_all_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = DOCS / "extending" / "diagnostic-rule.md"
+    ((severity, code, title),) = _ROW_OF_CODE.findall(page.read_text())
+    same_hundred = [int(known[2:]) for known in CODES if known[:3] == code[:3]]
+    assert int(code[2:]) == max(same_hundred) + 1
+    monkeypatch.setitem(CODES, code, CodeDefinition(code=code, severity=Severity(severity), title=title))
+    module = load(*next(found for found in modules_of(page) if found[0].startswith("django_runbook.")), monkeypatch)
+    ((rule, _),) = shown(page, r"^    (check_\w+)(,)$")
+    monkeypatch.setattr(validate, "RULES", (*RULES, getattr(module, rule)))
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "secrets.yml"
+    file.write_text("secrets: [API_KEY, API_KEY]\nsteps: [check]\n")
+    report, exit_code = test_golden.check(file)
+    assert f"secrets.yml:1:20: {severity}[{code}]" in report
+    assert exit_code == 2
+    for golden in (test_golden.GOLDEN / "ok").glob("*.yml"):
+        test_golden.test_a_valid_file_has_no_problems(golden, monkeypatch)
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_pages_for_contributors_have_strict_types(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    root, files = DOCS.parent, []
+    for folder in ("src", "tests", "example_project"):
+        shutil.copytree(root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for page in (DOCS / "extending" / "reporter.md", DOCS / "extending" / "diagnostic-rule.md"):
+        for name, block in modules_of(page):
+            file = tmp_path / ("src" if name.startswith("django_runbook.") else "") / f"{name.replace('.', '/')}.py"
+            file.write_text(block.text)
+            files.append(str(file))
+    # A cache that knows the modules of the package already.
+    output = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            f"--config-file={root}/pyproject.toml",
+            f"--cache-dir={root}/.mypy_cache",
+            *files,
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert output.returncode == 0, output.stdout
 
 
 def run(module: types.ModuleType) -> int:

@@ -1,6 +1,6 @@
 """The documentation holds what it says: its files are checked and run, and its lists are those of the code.
 
-With the variable UPDATE_DOCS set, what commands answer is written anew: read the change before you commit it.
+UPDATE_DOCS=1 rewrites the reports and console outputs that changed: read the change before you commit it.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ from tests.documentation import (
     check,
     headings_of,
     names_in_table,
+    rewriting,
     section_of,
     without_times,
     write_files,
@@ -122,11 +123,25 @@ def desk(directory: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def hold(block: Block, text: str) -> None:
-    if os.environ.get("UPDATE_DOCS") and without_times(text) != without_times(block.text):
+    new, old = without_times(text), without_times(block.text)
+    if new == old:
+        return
+    assert os.environ.get("UPDATE_DOCS"), f"{block.id} shows\n{old}\ninstead of\n{new}"
+    with rewriting(block.page) as write:
         # Blocks above may have grown since the page was read.
         page, here = block.page.read_text(), blocks_of(block.page)[block.index]
-        block.page.write_text(page[: here.start] + without_times(text) + page[here.end :])
-    assert without_times(text) == without_times(block.text)
+        write(page[: here.start] + new + page[here.end :])
+
+
+def test_an_empty_report_is_written_on_demand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("% gives RB200\n```yaml\n[]\n```\n\n```text\n```\n\n```text\nbelow\n```\n")
+    _, report, below = blocks_of(page)
+    monkeypatch.setenv("UPDATE_DOCS", "1")
+    hold(report, "not a\nrunbook\n")
+    hold(below, "more\n")
+    assert [block.text for block in blocks_of(page)] == ["[]\n", "not a\nrunbook\n", "more\n"]
+    assert list(tmp_path.iterdir()) == [page]
 
 
 @pytest.mark.parametrize("block", [block for block in RUNBOOKS if not block.code], ids=lambda block: block.id)
@@ -291,6 +306,12 @@ def test_each_option_is_listed(command: str, page: str) -> None:
 
 def test_each_format_is_listed() -> None:
     assert set(names_in_table(section_of(REFERENCE / "output.md", "Formats"))) == set(REPORTERS)
+    row = re.search(r"^\| `--format NAME` \| (.+) \|$", (REFERENCE / "command-line.md").read_text(), re.MULTILINE)
+    assert row is not None
+    assert set(re.findall(r"`(\w+)`", row[1])) == set(REPORTERS)
+    row = re.search(r"^\| `--format (\S+)` \|", README.read_text(), re.MULTILINE)
+    assert row is not None
+    assert set(row[1].split(r"\|")) == set(REPORTERS)
 
 
 def test_each_exit_code_is_listed() -> None:
@@ -319,9 +340,9 @@ def test_the_overview_of_diagnostics_equals_the_table_of_codes() -> None:
         for code, row in codes.CODES.items()
     ]
     table = "".join(["| code | severity | title |\n", "|---|---|---|\n", *rows])
-    section = section_of(page, "Overview")
     if os.environ.get("UPDATE_DOCS"):
-        page.write_text(page.read_text().replace(section, f"\n\n{table}\n"))
+        with rewriting(page) as write:
+            write(page.read_text().replace(section_of(page, "Overview"), f"\n\n{table}\n"))
     assert section_of(page, "Overview").strip() == table.strip()
 
 

@@ -109,6 +109,21 @@ def test_a_failed_run_ends_with_the_command_line_that_resumes_it(name: str, verb
     assert last == ADVICE
 
 
+# A program reads jsonl, and a job of GitHub Actions has no terminal.
+@pytest.mark.parametrize("name", sorted(set(reporters.REPORTERS) - {"jsonl", "github"}))
+def test_nothing_is_written_while_a_question_is_at_the_terminal(name: str) -> None:
+    stream = io.StringIO()
+    reporter = reporters.build(name, stream=stream, verbosity=2)
+    send(reporter, [*RUN[:2], events.ConfirmationRequested(at=AT, step_id="two", text="continue?")])
+    before = stream.getvalue()
+    send(reporter, RUN[2:4])
+    assert stream.getvalue() == before
+    send(reporter, [events.ConfirmationEnded(at=AT, step_id="two"), *RUN[4:]])
+    reporter.close()
+    assert stream.getvalue().startswith(before)
+    assert stream.getvalue().splitlines()[-1] == ADVICE
+
+
 @pytest.mark.parametrize("name", ["plain", "rich", "github"])
 def test_a_resumed_run_says_so_in_its_first_line(name: str) -> None:
     stream = io.StringIO()

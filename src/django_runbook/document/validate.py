@@ -14,7 +14,7 @@ from django_runbook.document.includes import Includes, RefusedInclude
 from django_runbook.document.keys import Kind
 from django_runbook.document.nodes import Mapping, MissingNode, Node, Scalar, has_missing_part, span_of
 from django_runbook.document.parse import Parsed, parse
-from django_runbook.document.reading import Keys, FileContent, Reading
+from django_runbook.document.reading import FileContent, Keys, Reading
 from django_runbook.document.rules import RULES
 from django_runbook.document.runbook import Block, Located, Param, Runbook
 from django_runbook.document.source import START, Source
