@@ -51,7 +51,12 @@ def test_each_extension_point_has_a_page_with_tests() -> None:
     assert pages == {"reporter", "lock-backend", "diagnostic-rule", "batch-part"}
 
 
-@pytest.mark.parametrize("page", WITH_TESTS, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    # The tests of locks connect to a server that is not there.
+    [pytest.param(page, marks=[pytest.mark.slow] * (page.stem == "lock-backend")) for page in WITH_TESTS],
+    ids=[page.stem for page in WITH_TESTS],
+)
 # A test case closes its connections, so it cannot be inside the transaction of another test.
 @pytest.mark.django_db(transaction=True)
 def test_the_tests_of_a_page_pass(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -333,6 +333,14 @@ def test_each_diagnostic_has_its_section_with_a_message() -> None:
     assert shown == set(codes.CODES)
 
 
+def test_each_system_check_is_listed() -> None:
+    modules = (DOCS.parent / "src").rglob("*.py")
+    found = {id_ for module in modules for id_ in re.findall(r'id="(django_runbook\.\w+)"', module.read_text())}
+    assert names_in_table(section_of(REFERENCE / "diagnostics.md", "System checks")) == sorted(found)
+    # Larger numbers are those of diagnostics.
+    assert all(re.fullmatch(r"django_runbook\.[EWI]0\d\d", id_) for id_ in found)
+
+
 def test_the_overview_of_diagnostics_equals_the_table_of_codes() -> None:
     page = REFERENCE / "diagnostics.md"
     rows = [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from django.db import connections
 from django.test import override_settings
@@ -20,11 +21,24 @@ from tests.patience import scaled
 from tests.postgres_settings import POSTGRES
 from tests.services import REDIS_URL, require_mariadb, require_postgres, require_redis
 
-NAMES = ("file", "postgresql", "mariadb", "redis", "cache")
-# The locks of these backends expire.
-EXPIRING = {"redis", "cache"}
-# Long enough for a slow machine to renew at a third of this time.
-EXPIRY_SECONDS = scaled(2.0)
+# Long enough for a slow machine to renew at a third of this time; a cache counts whole seconds.
+EXPIRY_SECONDS = math.ceil(scaled(2.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Definition:
+    """Defines how the tests use a backend.
+
+    ``options`` are made from a folder of the test. ``module`` has the settings of other processes. ``set_up`` configures
+    this process and yields the options that only this process needs; it skips the test if the service is missing.
+    ``is_expiring`` means that the lock of a process that was killed stays until it expires.
+    """
+
+    backend: str
+    options: Callable[[Path], dict[str, Any]] = lambda _: {}
+    set_up: Callable[[], AbstractContextManager[dict[str, Any]]] = lambda: nullcontext({})
+    module: str = "tests.settings"
+    is_expiring: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +48,8 @@ class Backend:
     name: str
     here: LockBackend
     setting: dict[str, Any]
-    module: str = "tests.settings"
+    module: str
+    is_expiring: bool
 
     def lock(self, name: str) -> Lock:
         return locks(self.here.backend, **self.here.options)(name)
@@ -44,36 +59,6 @@ def locks(backend: str, **options: object) -> Locks:
     """Return the locks of a backend with these options."""
     configuration = Configuration(lock=LockBackend(backend=backend, options=options))
     return new_factory(configuration, what="a test")
-
-
-@contextmanager
-def backend_of(name: str, directory: Path) -> Iterator[Backend]:
-    """Yield the backend of this name; skip the test, or fail it in CI, if the service is missing."""
-    options: dict[str, Any]
-    if name in {"postgresql", "mariadb"}:
-        setting: dict[str, Any] = {"BACKEND": "database", "OPTIONS": {}}
-        with alias_on(name) as alias:
-            here = LockBackend(backend="database", options={"alias": alias})
-            yield Backend(name=name, here=here, setting=setting, module=f"tests.{_SETTINGS[name]}")
-        return
-    if name == "cache":
-        require_redis()
-        path = "tests.locks.cache_locks.CacheLocks"
-        options = {"expiry_seconds": EXPIRY_SECONDS}
-        here = LockBackend(backend=path, options=options)
-        with override_settings(CACHES=CACHES):
-            setting = {"BACKEND": path, "OPTIONS": options}
-            yield Backend(name=name, here=here, setting=setting, module="tests.cache_settings")
-        return
-    options = {"directory": str(directory)}
-    if name == "redis":
-        require_redis()
-        options = {"url": REDIS_URL, "expiry_seconds": EXPIRY_SECONDS, "prefix": f"test {directory}"}
-    setting = {"BACKEND": name, "OPTIONS": options}
-    yield Backend(name=name, here=LockBackend(backend=name, options=options), setting=setting)
-
-
-_SETTINGS = {"postgresql": "postgres_settings", "mariadb": "mariadb_settings"}
 
 
 @contextmanager
@@ -95,6 +80,63 @@ def alias_on(vendor: str, **changes: Any) -> Iterator[str]:
     finally:
         connections[alias].close()
         del connections[alias], connections.settings[alias]
+
+
+@contextmanager
+def _on_database(vendor: str) -> Iterator[dict[str, Any]]:
+    with alias_on(vendor) as alias:
+        yield {"alias": alias}
+
+
+@contextmanager
+def _with_redis() -> Iterator[dict[str, Any]]:
+    require_redis()
+    yield {}
+
+
+@contextmanager
+def _with_cache() -> Iterator[dict[str, Any]]:
+    require_redis()
+    with override_settings(CACHES=CACHES):
+        yield {}
+
+
+# The rows that `test_every_backend` tries, by their names in its output.
+DEFINITIONS: Final = {
+    "file": Definition(backend="file", options=lambda folder: {"directory": str(folder)}),
+    "postgresql": Definition(
+        backend="database", set_up=lambda: _on_database("postgresql"), module="tests.postgres_settings"
+    ),
+    "mariadb": Definition(backend="database", set_up=lambda: _on_database("mariadb"), module="tests.mariadb_settings"),
+    "redis": Definition(
+        backend="redis",
+        options=lambda folder: {"url": REDIS_URL, "expiry_seconds": EXPIRY_SECONDS, "prefix": f"test {folder}"},
+        set_up=_with_redis,
+        is_expiring=True,
+    ),
+    "cache": Definition(
+        backend="tests.locks.cache_locks.CacheLocks",
+        options=lambda _: {"expiry_seconds": EXPIRY_SECONDS},
+        set_up=_with_cache,
+        module="tests.cache_settings",
+        is_expiring=True,
+    ),
+}
+
+
+@contextmanager
+def backend_of(name: str, folder: Path) -> Iterator[Backend]:
+    """Yield the backend of this name; skip the test, or fail it in CI, if the service is missing."""
+    definition = DEFINITIONS[name]
+    options = definition.options(folder)
+    with definition.set_up() as own:
+        yield Backend(
+            name=name,
+            here=LockBackend(backend=definition.backend, options={**options, **own}),
+            setting={"BACKEND": definition.backend, "OPTIONS": options},
+            module=definition.module,
+            is_expiring=definition.is_expiring,
+        )
 
 
 def new_name() -> str:

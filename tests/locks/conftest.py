@@ -9,12 +9,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.locks.backends import NAMES, Backend, backend_of, new_name
+from tests.locks.backends import DEFINITIONS, Backend, backend_of, new_name
 from tests.postgres_settings import POSTGRES
 from tests.services import require_postgres
 
 
-@pytest.fixture(params=["file", *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES if name != "file")])
+@pytest.fixture(
+    params=["file", *(pytest.param(name, marks=pytest.mark.slow) for name in DEFINITIONS if name != "file")]
+)
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     with backend_of(request.param, tmp_path / "locks") as backend:
         yield backend

@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 
 from django_runbook.exceptions import LockUnavailable
-from tests.locks.backends import EXPIRING, EXPIRY_SECONDS, Backend, alias_on, holder_of, is_free, locks
+from django_runbook.locks.factory import BACKENDS
+from tests.locks.backends import DEFINITIONS, EXPIRY_SECONDS, Backend, alias_on, holder_of, is_free, locks
 from tests.locks.processes import holding, run_crowd
 from tests.patience import eventually
+
+
+def test_each_backend_of_the_package_is_tried() -> None:
+    assert {definition.backend for definition in DEFINITIONS.values()} >= set(BACKENDS)
 
 
 def test_a_lock_has_one_holder_and_names_it(backend: Backend, name: str) -> None:
@@ -80,7 +85,7 @@ def test_a_killed_holder_leaves_no_lock(backend: Backend, name: str) -> None:
         assert holder_of(lock).pid == process.pid
         process.kill()
         process.wait()
-        if backend.name in EXPIRING:
+        if backend.is_expiring:
             assert holder_of(lock).pid == process.pid
         assert eventually(lambda: is_free(lock))
 
@@ -104,7 +109,7 @@ def test_a_clock_that_is_set_back_by_an_hour_changes_nothing(
     assert lock.acquire() is None
     clock = time.time
     monkeypatch.setattr(time, "time", lambda: clock() - 3600)
-    if backend.name in EXPIRING:
+    if backend.is_expiring:
         time.sleep(EXPIRY_SECONDS * 1.2)
     assert lock.is_held()
     assert holder_of(backend.lock(name)).pid == os.getpid()

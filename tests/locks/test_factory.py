@@ -13,7 +13,7 @@ from django_runbook import conf
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.locks import namespace
 from django_runbook.locks.base import Holder, Lock, LockState, Probe, complete
-from django_runbook.locks.factory import new_factory
+from django_runbook.locks.factory import BACKENDS, new_factory
 from django_runbook.locks.file import FileLock
 from django_runbook.locks.lease import LeaseLock
 from tests.batch.support import read_line, started
@@ -171,7 +171,7 @@ django.setup()
 from django.conf import settings
 settings.RUNBOOK = {}
 from django_runbook import conf
-from django_runbook.locks.factory import new_factory
+from django_runbook.locks.factory import BACKENDS, new_factory
 print(type(new_factory(conf.read(), what="a test")("import")).__name__)
 """
     with started(code, DJANGO_SETTINGS_MODULE=module) as process:
@@ -183,7 +183,10 @@ print(type(new_factory(conf.read(), what="a test")("import")).__name__)
     [
         (None, "must be the name of a backend, or a dictionary with BACKEND and OPTIONS"),
         ("databse", 'there is no backend "databse"; did you mean "database"'),
-        ("zookeeper", 'there is no backend "zookeeper"; there are: auto, file, database, redis, and import paths'),
+        (
+            "zookeeper",
+            f'there is no backend "zookeeper"; there are: {", ".join(("auto", *BACKENDS))}, and import paths',
+        ),
         ("nowhere.Locks", 'the backend "nowhere.Locks" cannot be imported: '),
         ("tests.locks.test_factory.Absent", 'the backend "tests.locks.test_factory.Absent" cannot be imported: '),
         ("tests.locks.test_factory.NO_BACKEND", "is not a backend: it cannot be called"),

@@ -108,13 +108,17 @@ def _load(name: str) -> Callable[..., Any]:
 
 
 def _digest(options: Mapping[str, object]) -> str:
-    text = json.dumps(_without_secrets(options), sort_keys=True, default=str)
+    text = json.dumps(without_secrets(options), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _without_secrets(value: object) -> object:
+def without_secrets(value: object) -> object:
+    """Return options, or the location of a server, without what may change while the lock store stays the same.
+
+    The names of options decide what is a secret; a URL loses its user and its password.
+    """
     if isinstance(value, Mapping):
-        return {str(name): _without_secrets(one) for name, one in value.items() if not _SECRET.search(str(name))}
+        return {str(name): without_secrets(one) for name, one in value.items() if not _SECRET.search(str(name))}
     if isinstance(value, list | tuple):
-        return [_without_secrets(one) for one in value]
+        return [without_secrets(one) for one in value]
     return _USER_OF_URL.sub("//", value) if isinstance(value, str) else value
