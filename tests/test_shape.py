@@ -155,6 +155,11 @@ def test_the_package_has_the_shape_that_contributing_asks_for(kind: str) -> None
     assert KINDS[kind]() == []
 
 
+def test_contributing_names_the_sizes() -> None:
+    text = " ".join((ROOT / "CONTRIBUTING.md").read_text().split())
+    assert f"at most {MAX_FILE} lines, a function {MAX_FUNCTION} and a class {MAX_CLASS}" in text
+
+
 def test_most_docstrings_begin_with_a_verb() -> None:
     count, without = len(list(docstrings())), without_verb()
     assert 100 - 100 * len(without) / count >= MIN_VERBS_PERCENT, "\n".join(without)

@@ -10,7 +10,7 @@ from django_runbook.document.validate import load
 
 
 def read_file(text: str) -> FileContent:
-    """Return what a rule checks, from the text of a runbook."""
+    """Parse the text of a runbook into the content that a rule receives."""
     source = Source(path="nightly.yml", text=text)
     runbook, _ = load(source)
     root = parse(source).root
