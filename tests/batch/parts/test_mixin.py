@@ -163,6 +163,11 @@ def test_cursor_free_options_are_those_of_all_bases_and_each_once() -> None:
     assert sorted(Child.cursor_free_options) == own
 
 
+def test_a_string_instead_of_cursor_free_options_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"Command\.cursor_free_options is a string"):
+        type("Command", (LockedCommand,), {"cursor_free_options": "day"})
+
+
 def test_stealth_options_are_those_of_all_bases_and_each_once() -> None:
     class Command(ProgressCommand, LabelCommand, GracefulCommand):
         stealth_options = ("own", "stopping")

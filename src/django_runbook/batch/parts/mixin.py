@@ -30,6 +30,9 @@ class CommandMixin(BaseCommand):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if isinstance(cls.cursor_free_options, str):
+            # Its characters would be taken for names, and rows would be processed twice.
+            raise TypeError(f"{cls.__name__}.cursor_free_options is a string instead of a tuple of names")
         cls.stealth_options = _merged(cls, "stealth_options")
         cls.cursor_free_options = _merged(cls, "cursor_free_options")
 
