@@ -30,7 +30,9 @@ from django.utils.module_loading import import_string
 
 from django_runbook import api, batch, conf, events, lookup, results, signals
 from django_runbook.batch import BatchCommand
+from django_runbook.batch.parts.mixin import CommandMixin
 from django_runbook.batch.parts.progress_tracking import ProgressTracker
+from django_runbook.batch.source_command import SourceCommand
 from django_runbook.binding.exception_names import HOMES
 from django_runbook.document import codes, expressions, foreign, keys, reference_checks, schema
 from django_runbook.document.evaluation import budget, filters, grammar, members, tests
@@ -440,6 +442,9 @@ def test_each_setting_and_hook_of_the_library_is_listed(kind: type) -> None:
         # Its section refers to that one.
         sections.append(BatchCommand)
     known = {name for other in sections for name in listed_names(other)}
+    if not issubclass(kind, SourceCommand):
+        # What all parts have has a meaning in batch commands only.
+        known |= names_of(CommandMixin)
     assert names_of(kind) - INTERNAL - {"due_at"} - known == set()
 
 
@@ -456,14 +461,19 @@ def test_each_parameter_of_track_is_listed() -> None:
     assert listed == list(inspect.signature(batch.track).parameters)
 
 
-def test_each_option_of_batch_commands_is_listed() -> None:
-    listed = {
-        name.split()[0] for name in names_in_table(section_of(REFERENCE / "library.md", "Options of batch commands"))
-    }
-    assert listed | {"--database", "--lock-wait"} == options_of(BatchCommand())
-    for kind in (batch.DatabaseCommand, batch.LockedCommand):
-        names = names_in_table(section_of(REFERENCE / "library.md", f"`{kind.__name__}`"))
-        assert {name for name in names if name.startswith("--")} == options_of(kind())
+def listed_options(title: str) -> set[str]:
+    names = names_in_table(section_of(REFERENCE / "library.md", title))
+    return {name.split()[0] for name in names if name.startswith("--")}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CLASSES if issubclass(kind, BaseCommand)])
+def test_each_option_of_the_library_is_listed(kind: type[BaseCommand]) -> None:
+    sections = [f"`{other.__name__}`" for other in CLASSES if issubclass(kind, other)]
+    if issubclass(kind, SourceCommand):
+        sections.append("Options of batch commands")
+    # A file has no shards.
+    absent = {"--shard"} if issubclass(kind, batch.FileBatchCommand) else set()
+    assert set().union(*map(listed_options, sections)) - absent == options_of(kind())
 
 
 def test_each_permission_of_the_admin_is_listed() -> None:

@@ -43,8 +43,8 @@ def test_a_batch_size_is_exact(sqlite: Engine, command: type[CountItems]) -> Non
             assert row is not None
             counts.append(row.done_count)
 
-    call(sqlite, Looking(), "--batch-size", 3)
-    assert counts == [3, 6, 7]
+    assert call(sqlite, Looking(), "--batch-size", 3)[0] == "7 done\n"
+    assert counts == [3, 6]
 
 
 def test_a_command_without_work_is_reported(sqlite: Engine) -> None:

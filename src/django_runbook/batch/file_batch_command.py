@@ -16,7 +16,7 @@ five invalid lines.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,6 +36,8 @@ class FileBatchCommand(SourceCommand):
     and a file that has grown is continued.
     """
 
+    # describe_source() identifies the file.
+    cursor_free_options: ClassVar[tuple[str, ...]] = ("file",)
     file_format: ClassVar[Format] = "csv"
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
@@ -79,10 +81,6 @@ class FileBatchCommand(SourceCommand):
     def describe_source(self) -> str:
         """Describe the file by its absolute path; a symbolic link is kept, since reading compares its content."""
         return os.path.abspath(self.get_path())  # noqa: PTH100 - resolve() would follow it
-
-    def cursor_options(self) -> Mapping[str, Any]:
-        """Return the options of the command without the file, which describe_source() identifies."""
-        return {name: value for name, value in super().cursor_options().items() if name != "file"}
 
     def _values_by_items(self, rows: Sequence[Any]) -> ValuesOutcome:
         count, error = process_each(rows, self.process_item, is_stopping=lambda: self.stopping)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Literal
 
 from django.core.management.base import CommandError, CommandParser
 from django.db import connections, transaction
@@ -27,25 +27,6 @@ from django_runbook.batch.parts.locked_command import LockedCommand
 from django_runbook.batch.parts.progress_command import ProgressCommand
 from django_runbook.exceptions import LockHeld, LockLost
 
-# Options of every command, which do not change the meaning of a cursor.
-_COMMON: Final = frozenset(
-    {
-        "database",
-        "force_color",
-        "lock_wait",
-        "no_color",
-        "progress",
-        "pythonpath",
-        "settings",
-        "skip_checks",
-        "stderr",
-        "stdout",
-        "stopping",
-        "traceback",
-        "verbosity",
-    }
-)
-
 
 class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCommand):
     """Processes a source in batches; the base of `BatchCommand` and `FileBatchCommand`.
@@ -54,7 +35,8 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
     ``transaction_per = "command"`` makes all batches one transaction, which a stop rolls back: for small work.
     """
 
-    stealth_options = ("call_key", "mask_secrets")
+    stealth_options: tuple[str, ...] = ("call_key", "mask_secrets")
+    cursor_free_options: ClassVar[tuple[str, ...]] = (*NAMES, "call_key", "mask_secrets")
 
     batch_size: ClassVar[int | None] = None
     target_seconds: ClassVar[float] = 0.5
@@ -84,7 +66,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
         return f"{name}, shard {shard}" if name and shard else name
 
     def throttle(self) -> float | None:
-        """Return how many seconds to wait before the next batch and then call this again; None to continue."""
+        """Return how many seconds to wait before this is called again; None to process the next batch."""
         return None
 
     def summary(self, result: BatchResult) -> str:
@@ -98,11 +80,11 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
         return text + result.remaining_text
 
     def cursor_options(self) -> Mapping[str, Any]:
-        """Return the options that change the meaning of a cursor, by default all options of the command itself.
+        """Return the options that change the meaning of a cursor, by default all but ``cursor_free_options``.
 
         A run continues an interrupted one only if these options have the same values.
         """
-        return {name: value for name, value in self.options.items() if name not in _COMMON | NAMES}
+        return {name: value for name, value in self.options.items() if name not in self.cursor_free_options}
 
     def make_source(self) -> WorkSource:
         """Return the source of the work."""

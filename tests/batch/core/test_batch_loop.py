@@ -12,14 +12,17 @@ from django.core.management.base import CommandError
 from django.db import OperationalError, transaction
 from django.utils import timezone
 
+from django_runbook.batch import FileBatchCommand
 from django_runbook.batch.core import batch_loop as loops
 from django_runbook.batch.core import checkpoint as checkpoints
 from django_runbook.batch.core.work import KeyRange
+from django_runbook.batch.sources.file_source import FileSource
 from django_runbook.models import Checkpoint
 from tests.batch.commands import (
     BOTH,
     CountBatches,
     CountItems,
+    MarkItems,
     call,
     errors_of,
     failing,
@@ -45,8 +48,8 @@ def test_a_bad_row_stops_the_run_and_is_named(sqlite: Engine, command: type[Coun
     assert sqlite.problems(10) == []
 
 
-def test_a_pause_and_a_throttle_come_between_transactions(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter([0.5, 60, None, 0, None])
+def test_a_pause_and_a_throttle_come_between_transactions(sqlite: Engine) -> None:
+    answers = iter([0.5, 60, None, 0])
     waits: list[tuple[float, bool]] = []
 
     class Throttled(CountItems):
@@ -60,7 +63,105 @@ def test_a_pause_and_a_throttle_come_between_transactions(sqlite: Engine, monkey
     sqlite.fill(6)
     call(sqlite, Throttled(), "--batch-size", 2, "--pause", 0.25)
     # An hour's wait is asked about again every few seconds.
-    assert waits == [(0.25, False), (0.5, False), (5.0, False), (0.25, False), (0.25, False)]
+    assert waits == [(0.25, False), (0.5, False), (5.0, False), (0.25, False)]
+    assert next(answers, "no more") == "no more"
+
+
+class Noting(CountItems):
+    """Notes its waits, the questions whether to wait, and its items, in their order."""
+
+    def __init__(self, look: Callable[[Item], object] = lambda item: None) -> None:
+        super().__init__(self.note)
+        self.look_next = look
+        self.noted: list[Any] = []
+
+    def note(self, item: Item) -> None:
+        self.noted.append(item.pk)
+        self.look_next(item)
+
+    def throttle(self) -> float | None:
+        self.noted.append("throttle")
+        return None
+
+    def wait(self, seconds: float) -> bool:
+        self.noted.append(seconds)
+        return self.stopping
+
+
+@pytest.mark.parametrize(
+    ("tokens", "count"),
+    [((), 4), (("--limit", 4), 4), (("--limit", 2), 2), (("--batch-size", 9), 4)],
+    ids=["the end", "a limit at the end", "a limit", "one batch"],
+)
+def test_nothing_is_waited_for_after_the_last_batch(sqlite: Engine, tokens: tuple[object, ...], count: int) -> None:
+    Item.objects.using(sqlite.alias).bulk_create([Item(pk=pk) for pk in (1, 2, 3, 4)])
+    command = Noting()
+    call(sqlite, command, "--batch-size", 2, "--pause", 60, *tokens)
+    is_split = count == 4 and "--batch-size" not in tokens
+    assert command.noted == ([1, 2, 60.0, "throttle", 3, 4] if is_split else [1, 2, 3, 4][:count])
+
+
+def test_a_final_pass_is_waited_for_like_a_batch(sqlite: Engine) -> None:
+    class Marking(Noting, MarkItems):
+        """Needs a final pass."""
+
+    def look(item: Item) -> None:
+        if item.pk == 20:
+            Item.objects.using(sqlite.alias).create(pk=15)
+
+    Item.objects.using(sqlite.alias).bulk_create([Item(pk=pk) for pk in (10, 20)])
+    command = Marking(look)
+    call(sqlite, command, "--pause", 60)
+    assert command.noted == [10, 20, 60.0, "throttle", 15]
+
+
+def test_rows_that_change_during_a_pause_are_found_again(sqlite: Engine) -> None:
+    class Growing(Noting, CountBatches):
+        def wait(self, seconds: float) -> bool:
+            Item.objects.using(sqlite.alias).filter(pk=30).delete()
+            Item.objects.using(sqlite.alias).bulk_create([Item(pk=pk) for pk in (31, 32, 33)])
+            return super().wait(seconds)
+
+    Item.objects.using(sqlite.alias).bulk_create([Item(pk=pk) for pk in (10, 20, 30, 40)])
+    command = Growing()
+    assert call(sqlite, command, "--batch-size", 2, "--pause", 60, "--limit", 4)[0].startswith("4 done; ")
+    assert command.noted == [10, 20, 60.0, "throttle", 31, 32]
+
+
+def test_a_stop_during_a_pause_ends_the_run(sqlite: Engine) -> None:
+    class Stopped(Noting):
+        def throttle(self) -> float | None:
+            self.request_stop("enough")
+            return super().throttle()
+
+    Item.objects.using(sqlite.alias).bulk_create([Item(pk=pk) for pk in (1, 2, 3, 4)])
+    command = Stopped()
+    call(sqlite, command, "--batch-size", 2)
+    assert command.noted == [1, 2, "throttle"]
+
+
+def test_a_file_is_read_once_despite_pauses(sqlite: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse_seek(source: FileSource, cursor: str) -> None:
+        raise AssertionError("the file is read again")
+
+    class Lines(FileBatchCommand):
+        count = 0
+
+        def get_lock_name(self, **options: Any) -> str | None:
+            return None
+
+        def process_item(self, item: Any) -> None:
+            self.count += 1
+
+        def wait(self, seconds: float) -> bool:
+            return False
+
+    path = tmp_path / "lines.csv"
+    path.write_text("number\n1\n2\n3\n")
+    monkeypatch.setattr(FileSource, "_seek", refuse_seek)
+    command = Lines()
+    call(sqlite, command, path, "--batch-size", 1, "--pause", 60)
+    assert command.count == 3
 
 
 def test_a_clock_that_goes_back_an_hour_changes_nothing(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

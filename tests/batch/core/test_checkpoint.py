@@ -156,7 +156,7 @@ def test_an_end_with_a_lost_answer_counts(sqlite: Engine, monkeypatch: pytest.Mo
         def throttle(self) -> None:
             monkeypatch.setattr(connection, "_commit", lose_answer)
 
-    assert call(sqlite, Watched())[0] == "2 done\n"
+    assert call(sqlite, Watched(), "--batch-size", 1)[0] == "2 done\n"
     assert is_lost[0]
     assert sqlite.problems(2) == []
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management.base import CommandError
-from django.db import OperationalError, connections
+from django.db import OperationalError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_runbook.models import FailedRow
@@ -164,15 +164,16 @@ class Mended(MarkItems):
         if item.pk == 50 and not (self.directory / "fixed").exists():
             raise ValueError("bad")
         super().process_item(item)
+        if item.pk == 60:
+            transaction.on_commit(self.fix, using=self.database)
         if self.is_retry:
             (self.directory / "retrying").touch()
             wait_until(lambda: is_waiting(self.engine), what="the last look")
 
-    def throttle(self) -> None:
-        if not (self.directory / "fixed").exists() and Item.objects.using(self.database).get(pk=60).is_done:
-            Item.objects.using(self.database).create(pk=45)
-            (self.directory / "fixed").touch()
-            wait_until((self.directory / "retrying").exists, what="the retry")
+    def fix(self) -> None:
+        Item.objects.using(self.database).create(pk=45)
+        (self.directory / "fixed").touch()
+        wait_until((self.directory / "retrying").exists, what="the retry")
 
 
 @pytest.mark.slow

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import pkgutil
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import AppCommand, BaseCommand, CommandError, CommandParser, LabelCommand
 
+from django_runbook import batch
+from django_runbook.argparse_compat import actions_of
+from django_runbook.batch import BatchCommand, FileBatchCommand, parts
 from django_runbook.batch.parts.database_command import DatabaseCommand
 from django_runbook.batch.parts.graceful_command import GracefulCommand
 from django_runbook.batch.parts.locked_command import LockedCommand
@@ -18,6 +23,9 @@ from django_runbook.batch.parts.mixin import CommandMixin
 from django_runbook.batch.parts.progress_command import ProgressCommand
 
 PARTS: tuple[type[CommandMixin], ...] = (DatabaseCommand, GracefulCommand, LockedCommand, ProgressCommand)
+KINDS_OF_BATCHES = (BatchCommand, FileBatchCommand)
+# Options of the library that change which rows are processed, and so begin a new work.
+CHOOSING_OPTIONS: frozenset[str] = frozenset()
 
 
 class Plain:
@@ -107,6 +115,57 @@ def test_each_part_is_a_command_of_its_own(part: type[CommandMixin]) -> None:
     assert issubclass(part, BaseCommand)
     for other in set(PARTS) - {part}:
         assert not issubclass(part, other)
+
+
+def test_each_part_of_the_library_is_tried_and_public() -> None:
+    modules = [import_module(f"{parts.__name__}.{module.name}") for module in pkgutil.iter_modules(parts.__path__)]
+    found = {
+        value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, CommandMixin) and value.__module__ == module.__name__
+    }
+    assert found - {CommandMixin} == set(PARTS)
+    assert {part.__name__ for part in PARTS} <= set(batch.__all__)
+
+
+def names_of_options(kind: type[BaseCommand]) -> set[str]:
+    command = kind()
+    shown = {action.dest for action in actions_of(command.create_parser("", "command"))}
+    return shown.union(command.stealth_options, command.base_stealth_options) - {"help", "version"}
+
+
+@pytest.mark.parametrize("kind", [*PARTS, *KINDS_OF_BATCHES])
+def test_each_option_of_the_library_is_cursor_free_or_chooses_rows(kind: type[CommandMixin]) -> None:
+    assert names_of_options(kind) - set(kind.cursor_free_options) == CHOOSING_OPTIONS & names_of_options(kind)
+
+
+def test_each_cursor_free_option_exists() -> None:
+    assert set(CommandMixin.cursor_free_options) == names_of_options(BaseCommand)
+    for part in PARTS:
+        assert set(part.cursor_free_options) <= names_of_options(part)
+    free, known = (
+        set().union(*map(of, KINDS_OF_BATCHES)) for of in (lambda kind: kind.cursor_free_options, names_of_options)
+    )
+    assert free <= known
+
+
+def test_cursor_free_options_are_those_of_all_bases_and_each_once() -> None:
+    class Command(LockedCommand, LabelCommand, DatabaseCommand):
+        cursor_free_options = ("own", "database")
+
+    own = sorted({"own", "database", "lock_wait"}.union(CommandMixin.cursor_free_options))
+    assert sorted(Command.cursor_free_options) == own
+
+    class Child(Command):
+        """Has none of its own."""
+
+    assert sorted(Child.cursor_free_options) == own
+
+
+def test_a_string_instead_of_cursor_free_options_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"Command\.cursor_free_options is a string"):
+        type("Command", (LockedCommand,), {"cursor_free_options": "day"})
 
 
 def test_stealth_options_are_those_of_all_bases_and_each_once() -> None:

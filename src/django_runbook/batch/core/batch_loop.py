@@ -72,6 +72,7 @@ class BatchLoop:
         self._size = size
         self._total_count = total_count
         self._seen_count = 0
+        self._is_pause_due = False
         self._retry = TransientRetry(alias=transactions.alias, wait=host.wait)
         self._store_retry = TransientRetry(alias=store.alias or transactions.alias, wait=host.wait)
 
@@ -87,9 +88,15 @@ class BatchLoop:
             key_range = self._retry.call(partial(self._next_range, size))
             if key_range is None:
                 return True
+            if self._is_pause_due:
+                self._is_pause_due = False
+                has_waited = self._pause()
+                # Rows may have been added or deleted in the meantime, unless the range holds them.
+                if self._host.stopping or (has_waited and not key_range.items):
+                    continue
             self._process_timed(key_range)
             on_batch(self.position)
-            self._pause()
+            self._is_pause_due = True
         return False
 
     def _next_range(self, size: int) -> KeyRange | None:
@@ -115,15 +122,19 @@ class BatchLoop:
         seconds = time.monotonic() - started
         self._size.note(count=key_range.count, seconds=seconds)
 
-    def _pause(self) -> None:
+    def _pause(self) -> bool:
+        """Wait before the next batch; returns whether there was a reason to wait."""
         # Between two batches no transaction is open and no row is locked.
-        if self._options.pause_seconds:
+        has_waited = bool(self._options.pause_seconds)
+        if has_waited:
             self._host.wait(self._options.pause_seconds)
         while not self._host.stopping:
             seconds = self._host.throttle()
             if not seconds or seconds <= 0:
-                return
+                break
+            has_waited = True
             self._host.wait(min(seconds, _MAX_THROTTLE_SECONDS))
+        return has_waited
 
     def _process(self, key_range: KeyRange) -> None:
         planned = [_PlannedRange(key_range=key_range)]

@@ -8,7 +8,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from django.core.management.base import CommandError, CommandParser
 
@@ -97,22 +97,18 @@ class BatchOptions:
         )
 
 
-# Options that do not change the meaning of a cursor.
-NAMES = frozenset(
-    {
-        "batch_size",
-        "call_key",
-        "dry_run",
-        "limit",
-        "mask_secrets",
-        "max_errors",
-        "pause",
-        "restart",
-        "retry_failed",
-        "run_key",
-        "shard",
-        "target_time",
-    }
+# The names of the options that add_options() adds.
+NAMES: Final = (
+    "batch_size",
+    "dry_run",
+    "limit",
+    "max_errors",
+    "pause",
+    "restart",
+    "retry_failed",
+    "run_key",
+    "shard",
+    "target_time",
 )
 
 

@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.management.base import CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -35,6 +35,8 @@ class DatabaseCommand(CommandMixin):
     connections of other threads are not changed.
     """
 
+    # The identity of a batch command's work has the database anyway.
+    cursor_free_options: ClassVar[tuple[str, ...]] = ("database",)
     read_only = False
     default_database = DEFAULT_DB_ALIAS
 

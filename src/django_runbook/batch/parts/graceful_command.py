@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from django.core.management.base import CommandError
 
@@ -45,6 +45,7 @@ class GracefulCommand(CommandMixin):
     """
 
     stealth_options: tuple[str, ...] = ("stopping",)
+    cursor_free_options: ClassVar[tuple[str, ...]] = ("stopping",)
 
     _stop_reason: str | None = None
     _is_stop_requested: Callable[[], bool] | None = None

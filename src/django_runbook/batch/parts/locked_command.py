@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.management.base import CommandError, CommandParser
 
@@ -35,6 +35,7 @@ class LockedCommand(CommandMixin):
     in between, the command exits with 1, and a GracefulCommand is stopped: ``stopping`` becomes true.
     """
 
+    cursor_free_options: ClassVar[tuple[str, ...]] = ("lock_wait",)
     lock: Lock | None = None
 
     def get_lock_name(self, **options: Any) -> str | None:

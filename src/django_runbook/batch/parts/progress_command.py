@@ -10,7 +10,7 @@ class Command(ProgressCommand):
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from django_runbook.batch.parts.mixin import CommandMixin
 from django_runbook.batch.parts.progress_outputs import ProgressOutput, default_output
@@ -25,6 +25,7 @@ class ProgressCommand(CommandMixin):
     """
 
     stealth_options: tuple[str, ...] = ("progress",)
+    cursor_free_options: ClassVar[tuple[str, ...]] = ("progress",)
 
     _output: Callable[[], ProgressOutput] = staticmethod(default_output)
 
