@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import signal
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from django_runbook import api, events
+from django_runbook import api, events, statements
 from django_runbook.api import RunRequest, RunStatus
 from django_runbook.models import Run
 from django_runbook.signals import run_started
 from tests.documentation import DOCS, blocks_of, names_in_table, write_files
+from tests.testapp.management.commands import noop
 
+PACKAGE = Path(api.__file__).parent
 PAGE = DOCS / "guide" / "python.md"
 pytestmark = pytest.mark.django_db
 
@@ -165,6 +169,32 @@ class Signalling(Kept):
     def __call__(self, event: events.Event) -> None:
         if isinstance(event, events.StepStarted):
             signal.raise_signal(signal.SIGTERM)
+
+
+def test_neither_the_way_to_a_command_nor_that_to_a_row_returns_to_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: dict[str, list[str]] = {}
+
+    def note(name: str) -> None:
+        found.setdefault(name, [room for room, _ in itertools.groupby(rooms_of(traceback.extract_stack()))])
+
+    def noted(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def call_noted(*given: Any, **more: Any) -> Any:
+            note(name)
+            return call(*given, **more)
+
+        return call_noted
+
+    monkeypatch.setattr(noop.Command, "handle", noted("command", noop.Command.handle))
+    monkeypatch.setattr(statements, "insert", noted("row", statements.insert))
+    call_command("run_runbook", written("steps: [noop]"), stdout=io.StringIO())
+    assert found["command"] == ["management", "api.py", "hosting.py", "runner", "executors"]
+    assert found["row"][-4:] == ["runner", "reporters", "journal", "models.py"]
+    assert len(set(found["row"])) == len(found["row"])
+
+
+def rooms_of(stack: traceback.StackSummary) -> list[str]:
+    paths = (Path(frame.filename) for frame in stack)
+    return [path.relative_to(PACKAGE).parts[0] for path in paths if path.is_relative_to(PACKAGE)]
 
 
 def test_a_check_of_names_and_one_of_all(settings: Any, folder: Path) -> None:
