@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from django.db import connections
 
 from django_runbook.batch.core import checkpoint_tables
@@ -26,7 +27,20 @@ def test_a_router_decides_where_checkpoints_may_be(sqlite: Engine, settings: Any
     assert checkpoint_tables.checkpoint_alias(sqlite.alias) == sqlite.alias
 
 
-def test_a_missing_table_is_detected(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Checkpoint._meta, "db_table", "none_of_this_name")
-    assert not checkpoint_tables.has_table(sqlite.alias)
-    assert not connections[sqlite.alias].in_atomic_block
+def test_a_missing_table_is_detected(sqlite: Engine) -> None:
+    # To patch the name instead would last: Django's fields cache it with their first query.
+    with renamed_table(sqlite.alias):
+        assert not checkpoint_tables.has_table(sqlite.alias)
+        assert not connections[sqlite.alias].in_atomic_block
+    assert checkpoint_tables.has_table(sqlite.alias)
+
+
+@contextlib.contextmanager
+def renamed_table(alias: str) -> Iterator[None]:
+    name = Checkpoint._meta.db_table
+    with connections[alias].cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {name} RENAME TO moved")
+        try:
+            yield
+        finally:
+            cursor.execute(f"ALTER TABLE moved RENAME TO {name}")
