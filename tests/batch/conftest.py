@@ -63,12 +63,17 @@ def sqlite(_engines: dict[str, Any], django_db_blocker: Any) -> Iterator[Engine]
 
 
 @pytest.fixture
-def without_table(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """A database without the tables of checkpoints, which the default database has."""
+def default_tables(sqlite: Engine) -> None:
+    """Create the tables of the default database, unless another test of the session has done so."""
     settings = connections["default"].settings_dict
     if settings["NAME"] == settings["TEST"]["NAME"] and not checkpoint_tables.has_table("default"):
         # pytest-django sets it up only if a test of the session is marked.
         call_command("migrate", verbosity=0)
+
+
+@pytest.fixture
+def without_table(sqlite: Engine, default_tables: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """A database without the tables of checkpoints, which the default database has."""
     has_table = checkpoint_tables.has_table
     monkeypatch.setattr(checkpoint_tables, "has_table", lambda alias: alias != sqlite.alias and has_table(alias))
     yield sqlite

@@ -20,7 +20,7 @@ class Forbidding:
         return db == "default" if app_label == "django_runbook" else None
 
 
-def test_a_router_decides_where_checkpoints_may_be(sqlite: Engine, settings: Any) -> None:
+def test_a_router_decides_where_checkpoints_may_be(sqlite: Engine, default_tables: None, settings: Any) -> None:
     settings.DATABASE_ROUTERS = [Forbidding()]
     assert checkpoint_tables.checkpoint_alias(sqlite.alias) == "default"
     settings.DATABASE_ROUTERS = []
