@@ -18,7 +18,6 @@ from django_runbook.results import RunStatus, StepStatus
 from django_runbook.wording import LIBRARIES, exact_duration, in_doubt, in_short, named
 
 _SYMBOLS = {"succeeded": "✓", "skipped": "-", "not_run": "-", "running": "…"}
-_FAILED = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value, StepStatus.INTERRUPTED.value))
 _ID_LENGTH = 8
 # Errors with a message for the user: a traceback adds nothing.
 _WITHOUT_TRACEBACK = frozenset(("CommandError", "SystemExit", ""))
@@ -74,7 +73,7 @@ def step_line(step: StepRun, *, is_dead: bool = False) -> str:
     status = StepStatus.INTERRUPTED.value if is_dead and step.status == RUNNING else step.status
     indent = "  " * (len(step.group_ids) + 1)
     symbol = "!" if step.ignored else _SYMBOLS.get(status, "✗")
-    notes = [status]
+    notes = [f"{status} but ignored" if step.ignored else status]
     if step.took_seconds is not None:
         notes.append(_seconds(step.took_seconds))
     if step.attempt > 1:
@@ -109,12 +108,6 @@ def own_frames(traceback: str) -> Iterator[str]:
     for start, end in pairwise([*starts, len(lines)]):
         if not any(part in lines[start] for part in LIBRARIES):
             yield from (line for line in lines[start:end] if line.startswith("  "))
-
-
-def failed_steps(steps: Iterable[StepRun]) -> list[StepRun]:
-    """Return the last attempts of the failed steps, without the groups around them."""
-    latest = {step.step_id: step for step in steps if step.kind == "command"}
-    return [step for step in latest.values() if step.status in _FAILED]
 
 
 def as_dict(row: Run | StepRun, **more: Any) -> dict[str, Any]:

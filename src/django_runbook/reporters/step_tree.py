@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from django_runbook import events, wording
+from django_runbook.causes import causes_of
 from django_runbook.events import Event
 from django_runbook.reporters import phrases
 from django_runbook.results import RunStatus, StepResult, StepStatus
@@ -84,22 +85,10 @@ class Tree:
 
         A group is among them if nothing inside it failed, for example because its lock was held.
         """
-        failed = [step for step in steps if step.is_failure]
-        ignored = {step.step_id for step in failed if step.ignored}
-        explained: set[str] = set()
-        for step in failed:
-            if not step.ignored:
-                explained |= self._explained_by(step, ignored)
-        return [
-            (step, bool(ignored.intersection((step.step_id, *self.group_ids(step.step_id)))))
-            for step in failed
-            if step.step_id not in explained
-        ]
-
-    def _explained_by(self, step: StepResult, ignored: set[str]) -> set[str]:
-        group_ids = self.group_ids(step.step_id)[::-1]
-        end = next((place for place, group_id in enumerate(group_ids) if group_id in ignored), len(group_ids))
-        return set(group_ids[: end + 1])
+        failed = {step.step_id: step for step in steps if step.is_failure}
+        ignored = {step.step_id for step in failed.values() if step.ignored}
+        found = causes_of({step_id: self.group_ids(step_id) for step_id in failed}, ignored=ignored)
+        return [(failed[step_id], is_ignored) for step_id, is_ignored in found.items()]
 
     def _with_groups(self, steps: Iterable[StepResult]) -> set[str]:
         return {step_id for step in steps for step_id in (step.step_id, *self.group_ids(step.step_id))}

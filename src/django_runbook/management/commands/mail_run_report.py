@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentTypeError
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import parseaddr
 from typing import Any, Final
@@ -18,11 +18,14 @@ from django.db import Error
 from django_runbook import command_lines, conf
 from django_runbook.cleaning import cleaned, cleaned_line
 from django_runbook.exceptions import InvalidUsage, RunbookError, in_words
-from django_runbook.journal import row_text, unreadable
+from django_runbook.journal import liveness, row_text, unreadable
+from django_runbook.journal.failures import COLUMNS, RecordedFailure, failures_of
 from django_runbook.journal.run_search import find_run
+from django_runbook.locks import factory as locks
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.pages import formatting
+from django_runbook.results import ExitCode
 
 _MAX_STEPS: Final = 1000
 # A local mailbox, such as cron uses.
@@ -107,43 +110,60 @@ def _requested_run(prefix: str | None, *, call_key: str) -> Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Report:
-    """Holds the part of a run that goes into the mail: its first steps, and the first failed steps with output."""
+    """Holds the part of a run that goes into the mail: its first steps, and the first failed steps with output.
+
+    ``status`` is the one to display: a run whose process died was interrupted.
+    """
 
     run: Run
+    status: str
     steps: list[StepRun]
-    failed: list[StepRun]
     step_count: int
-    failed_count: int
+    failures: list[RecordedFailure]
+    failed: dict[int, StepRun]
 
 
 def _report(run: Run) -> _Report:
     rows = StepRun.objects.using(conf.journal_alias()).filter(run=run).order_by("pk")
-    failed = [row.pk for row in row_text.failed_steps(rows.only("step_id", "status", "kind").iterator())]
+    failures = failures_of(rows.only(*COLUMNS).iterator())
+    state = liveness.process_state_of(run, locks.new_factory(conf.read(), what="mail_run_report"))
     return _Report(
         run=run,
+        status=liveness.displayed_status(run, state),
         steps=list(rows.defer(*row_text.LONG_COLUMNS)[:_MAX_STEPS]),
-        failed=list(rows.filter(pk__in=failed[:_MAX_FAILURES])),
         step_count=rows.count(),
-        failed_count=len(failed),
+        failures=failures,
+        failed=rows.in_bulk([failure.key for failure in failures[:_MAX_FAILURES]]),
     )
 
 
 def _subject(report: _Report) -> str:
-    run, first = report.run, next(iter(report.failed), None)
-    what = f"{first.step_id} {first.status}" if first is not None else run.status
-    more = f" (and {report.failed_count - 1} more)" if report.failed_count > 1 else ""
     # A name could contain characters that end a header.
-    return " ".join(cleaned_line(f"[runbook] {run.name}: {what}{more}").split())
+    return " ".join(cleaned_line(f"[runbook] {report.run.name}: {_in_short(report)}").split())
+
+
+def _in_short(report: _Report) -> str:
+    """Name the first step that failed the run; otherwise return the status, with the first failure that did not."""
+    decisive = [failure for failure in report.failures if failure.fails_run]
+    if decisive:
+        return _first(decisive)
+    status = "timed out" if report.run.exit_code == ExitCode.TIMED_OUT else report.status
+    return f"{status}, {_first(report.failures)}" if report.failures else status
+
+
+def _first(failures: Sequence[RecordedFailure]) -> str:
+    more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+    return f"{failures[0].in_words}{more}"
 
 
 def _body(report: _Report) -> Iterator[str]:
     run = report.run
-    yield from row_text.run_lines(run, run.status, report.steps)
+    yield from row_text.run_lines(run, report.status, report.steps)
     if report.step_count > len(report.steps):
         yield f"  … and {report.step_count - len(report.steps)} more: show_runs --run {run.pk} shows them"
-    for step in report.failed:
-        yield from ("", f"--- {step.step_id} {step.status}", *row_text.output_lines(step))
-    if report.failed_count > len(report.failed):
-        yield from ("", f"--- and {report.failed_count - len(report.failed)} more")
-    if run.status in {RUNNING, *UNFINISHED}:
+    for failure in report.failures[:_MAX_FAILURES]:
+        yield from ("", f"--- {failure.in_words}", *row_text.output_lines(report.failed[failure.key]))
+    if len(report.failures) > _MAX_FAILURES:
+        yield from ("", f"--- and {len(report.failures) - _MAX_FAILURES} more")
+    if report.status in {RUNNING, *UNFINISHED}:
         yield from ("", f"resume with: {formatting.resume_line(run)}")
