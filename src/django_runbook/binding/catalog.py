@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -15,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error as DatabaseError
 
 from django_runbook.binding.checking_parser import CheckingParser
+from django_runbook.binding.quiet import quiet
 from django_runbook.exceptions import in_words
 
 PROGRAM: Final = "manage.py"
@@ -82,7 +81,7 @@ class Catalog:
     def _load(self, name: str) -> CommandSpec:
         app = self.names[name]
         try:
-            with _quiet():
+            with quiet():
                 command = load(name)
                 parser = new_parser(command, name)
         except (Exception, SystemExit) as error:
@@ -123,9 +122,3 @@ def _of_database(error: BaseException) -> DatabaseError | None:
     while found is not None and not isinstance(found, DatabaseError):
         found = found.__cause__
     return found
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield

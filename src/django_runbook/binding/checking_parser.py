@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import copy
 import functools
-import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from django.db import Error as DatabaseError
 from django_runbook import argparse_compat
 from django_runbook.binding.effects import looks_at_files, opens_files
 from django_runbook.binding.partial_text import PartialText, has_holes
+from django_runbook.binding.quiet import quiet
 from django_runbook.exceptions import in_words
 
 _AMBIGUOUS: Final = re.compile(r"ambiguous option: (.*) could match ", re.DOTALL)
@@ -116,7 +116,7 @@ class CheckingParser:
         if missing and not tokens:
             return ParseOutcome((), Refusal(kind="required", message=str(missing)))
         try:
-            with _restored(self._own_actions), _quiet():
+            with _restored(self._own_actions), quiet():
                 refusal = self._attempt([PartialText(text, place=index) for index, text in enumerate(tokens)])
         except _CutError:
             return ParseOutcome(tuple(state.consumptions), None, is_cut=True)
@@ -348,9 +348,3 @@ def _restored(actions: Sequence[argparse.Action]) -> Iterator[None]:
 
 def _copied(value: Any) -> Any:
     return copy.copy(value) if isinstance(value, list | dict | set) else value
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield
