@@ -14,6 +14,9 @@ from django.db.backends.base.introspection import BaseDatabaseIntrospection
 from pytest_django import DjangoDbBlocker
 
 from django_runbook import conf
+from django_runbook.exceptions import JournalLost
+from django_runbook.journal.connection import JournalConnection
+from django_runbook.models import Run, StepRun
 from tests.batch.databases import VENDORS
 from tests.journal.databases import database_on
 from tests.mariadb_settings import MARIADB
@@ -81,6 +84,24 @@ def test_missing_tables_are_reported(journal_in: Any, tmp_path: Path) -> None:
         "mail_run_report": f"the journal cannot be read: {missing}",
     }
     assert messages["run_runbook"].returncode == 2
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_tables_of_another_version_are_reported(journal_in: Any, tmp_path: Path, vendor: str) -> None:
+    with database_on(vendor, tmp_path) as settings:
+        journal_in(settings)
+        with connections[ALIAS].cursor() as cursor:
+            for model in (Run, StepRun):
+                cursor.execute(f"CREATE TABLE {model._meta.db_table} (id varchar(32))")
+        messages = [str(error_of(*words)) for words in READING]
+        with pytest.raises(JournalLost) as lost:
+            JournalConnection(ALIAS, patience_seconds=0).execute(
+                lambda is_repeated: Run.objects.using(ALIAS).filter(name="a").count()
+            )
+        connections[ALIAS].close()
+    outdated = "the tables of django_runbook are of another version (migrate updates them)"
+    assert messages == [f"the journal cannot be read: {outdated}"] * len(READING)
+    assert str(lost.value).endswith(outdated)
 
 
 def test_the_check_for_tables_waits_for_an_unavailable_database(

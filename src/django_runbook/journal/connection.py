@@ -14,7 +14,7 @@ from django.db import Error, IntegrityError, InterfaceError, OperationalError, c
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_runbook.exceptions import JournalLost
-from django_runbook.journal.unreadable import in_one_line
+from django_runbook.journal.unreadable import OUTDATED, has_no_tables, in_one_line, is_outdated
 from django_runbook.models import Run, StepRun
 from django_runbook.process.connections import is_in_memory
 
@@ -170,9 +170,11 @@ class JournalConnection:
         if isinstance(error, IntegrityError):
             return f"{GONE} ({in_one_line(error)})"
         # The reason of a failed write cannot wait for the database, so the tables are checked only once.
-        with contextlib.suppress(Error):
-            if not self.find_tables():
+        with contextlib.suppress(Error), self._savepoint():
+            if has_no_tables(self.alias):
                 return f"its tables are gone; {_WIPES}"
+            if is_outdated(self.alias):
+                return OUTDATED
         return in_one_line(error)
 
 
