@@ -114,6 +114,29 @@ def test_an_interrupted_retry_reports_the_remaining_rows(sqlite: Engine) -> None
     assert sqlite.problems(5) == []
 
 
+def test_a_pause_comes_between_retried_rows(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    sqlite.fill(5)
+    bad = pks(sqlite)[:3]
+    with pytest.raises(CommandError, match="3 failed"):
+        call(sqlite, CountItems(failing(*bad)), "--max-errors", 3)
+    command, seen = CountItems(), list[object]()
+    command.look = lambda item: seen.append(item.pk)
+    monkeypatch.setattr(command, "wait", seen.append)
+    call(sqlite, command, "--retry-failed", "--pause", 60)
+    assert seen == [bad[0], 60.0, bad[1], 60.0, bad[2]]
+
+
+def test_a_stop_during_a_pause_ends_the_retry(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    sqlite.fill(5)
+    bad = pks(sqlite)[:3]
+    with pytest.raises(CommandError, match="3 failed"):
+        call(sqlite, CountItems(failing(*bad)), "--max-errors", 3)
+    command = CountItems()
+    monkeypatch.setattr(command, "wait", lambda seconds: command.request_stop("enough"))
+    _, err = call(sqlite, command, "--retry-failed", "--pause", 60)
+    assert err == "stopped (enough); 1 done; 2 not retried; --retry-failed continues with them\n"
+
+
 def test_a_retry_waits_for_a_locked_row_although_the_command_skips_locked_rows(postgresql: Engine) -> None:
     postgresql.fill(3)
     with pytest.raises(CommandError, match="1 failed"):

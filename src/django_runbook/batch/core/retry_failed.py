@@ -33,7 +33,12 @@ def retry_failed(
 ) -> RetryCounts:
     """Process only the rows that are recorded as failed."""
     retry = _FailedRowRetry(
-        source=source, store=store, host=host, transactions=transactions, is_kept=not options.dry_run
+        source=source,
+        store=store,
+        host=host,
+        transactions=transactions,
+        is_kept=not options.dry_run,
+        pause_seconds=options.pause_seconds,
     )
     return retry.all(limit=options.limit)
 
@@ -45,6 +50,7 @@ class _FailedRowRetry:
     host: BatchHost
     transactions: Transactions
     is_kept: bool
+    pause_seconds: float
 
     def all(self, *, limit: int | None) -> RetryCounts:
         retry = TransientRetry(alias=self.store.alias, wait=self.host.wait)
@@ -53,6 +59,7 @@ class _FailedRowRetry:
         known = {row.key: row for row in rows[:limit]}
         done_count = failed_count = 0
         waiting = dict(known)
+        is_pause_due = False
         # All rows are searched for, because the place of one can help to find another.
         for key_range in self.source.find([row.key for row in rows]):
             if self.host.stopping:
@@ -62,6 +69,11 @@ class _FailedRowRetry:
                     # Once its neighbours are done, the row would not be found by its old key.
                     retry.call(partial(self.store.failed.rename, key_range.high, key_range.next_key))
                 continue
+            if is_pause_due and self.pause_seconds:
+                self.host.wait(self.pause_seconds)
+                if self.host.stopping:
+                    break
+            is_pause_due = True
             row = waiting.pop(key_range.high)
             count, error = self._process(key_range, row)
             done_count += count
