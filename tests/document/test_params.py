@@ -97,3 +97,29 @@ def test_a_long_value_of_a_caller_does_not_make_the_message_long(value: object) 
     (problem,) = resolve(runbook, GivenInputs(values={"p": value}, now=NOW)).problems
     assert "is not of type integer" in problem.message
     assert len(problem.message) < 200
+
+
+@pytest.mark.parametrize(
+    ("params", "text", "value"),
+    [
+        ("[1, 2]", "3, 4", (3, 4)),
+        ("[1.5, 2.5]", "3,0.5", (3.0, 0.5)),
+        ("[true]", "no,yes", (False, True)),
+        ("[a, b]", "3,4", ("3", "4")),
+        ("[1, a]", "3,4", ("3", "4")),
+        ("[]", "3,4", ("3", "4")),
+        ("[1]", "", ()),
+        ("{type: list, default: [1, 2]}", "3", (3,)),
+        ("{type: list, choices: [a, b], default: [a]}", "b", ("b",)),
+        ("{type: list, default: null}", "3", ("3",)),
+        ("{type: list}", "3", ("3",)),
+    ],
+)
+def test_the_items_of_a_list_have_the_type_of_the_default_items(params: str, text: str, value: object) -> None:
+    given = resolved(params, p=text).params["p"]
+    assert given == value
+    assert [type(item) for item in given] == [type(item) for item in value]  # type: ignore[attr-defined]
+
+
+def test_an_item_of_another_type_is_reported() -> None:
+    assert [problem.message for problem in resolved("[1, 2]", p="3,x").problems] == ['"x" is not an integer']

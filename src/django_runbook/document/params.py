@@ -90,7 +90,18 @@ def parse_text(param: Param, text: str) -> object:
     can_be_empty = param.type in {"string", "list"} and not param.choices
     if not text and param.is_nullable and not can_be_empty:
         return None
+    if param.type == "list":
+        parse = _PARSERS[_item_type(param)]
+        return _check_choice(param, tuple(parse(item) for item in _parse_list(text)))
     return _check_choice(param, _PARSERS[param.type](text))
+
+
+def _item_type(param: Param) -> str:
+    """Return the type of the items of a list: that of the items of its default, if they share one."""
+    items = param.default.value if param.default is not None and not param.choices else ()
+    types = {type_of(item.value) for item in items} if isinstance(items, tuple) else set()
+    kind = types.pop() if len(types) == 1 else "string"
+    return "string" if kind == "list" else kind
 
 
 def convert(param: Param, value: object) -> object:

@@ -18,7 +18,8 @@ def read_output(stdout: str, capture: str | None) -> Any:
         case "lines":
             return stdout.splitlines()
         case "json":
-            value = json.loads(stdout)
+            # Some programs begin a UTF-8 text with a byte order mark.
+            value = json.loads(stdout.removeprefix("\ufeff"))
             if _is_deeper(value, MAX_DEPTH):
                 raise RecursionError
             return value
