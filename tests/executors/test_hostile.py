@@ -12,7 +12,7 @@ import pytest
 
 from tests.executors.test_process import failure, isolated
 from tests.patience import PATIENCE_SECONDS
-from tests.runner.support import ROOT, Told, run
+from tests.runner.support import ROOT, FinishedRun, run
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +79,7 @@ def test_huge_arguments_arrive(tmp_path: Path) -> None:
 # System checks may query the database, through a connection of the thread.
 @pytest.mark.django_db(transaction=True)
 def test_a_run_in_another_thread_isolates_too(tmp_path: Path) -> None:
-    reports: list[Told] = []
+    reports: list[FinishedRun] = []
     thread = threading.Thread(target=lambda: reports.append(isolated(tmp_path, "say hello")))
     thread.start()
     thread.join()

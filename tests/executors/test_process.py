@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runner.support import Told, run
+from tests.runner.support import FinishedRun, run
 from tests.testapp.management.commands import flood
 
 pytestmark = pytest.mark.slow
@@ -15,11 +15,11 @@ pytestmark = pytest.mark.slow
 WORD = "tr0ub4dor-and-three"
 
 
-def isolated(directory: Path, command: str, *, more: str = "", before: str = "") -> Told:
+def isolated(directory: Path, command: str, *, more: str = "", before: str = "") -> FinishedRun:
     return run(directory, f"{before}\nsteps:\n  - command: {command}\n    id: it\n    isolate: true\n{more}")
 
 
-def failure(report: Told) -> tuple[str, int, str]:
+def failure(report: FinishedRun) -> tuple[str, int, str]:
     found = report.result("it")["failure"]
     return found["error_type"], found["exit_code"], found["message"]
 

@@ -10,10 +10,10 @@ import pytest
 from django_runbook import conf
 from django_runbook.locks.factory import new_factory
 from django_runbook.models import RUNNING, Run, StepRun
-from tests.runner.support import Told, run
+from tests.runner.support import FinishedRun, run
 
 
-def resume(directory: Path, text: str | None = None, **options: Any) -> Told:
+def resume(directory: Path, text: str | None = None, **options: Any) -> FinishedRun:
     """Resume the newest run of the last runbook, or of this text."""
     return run(directory, text or (directory / "test.yml").read_text(), **{"resume": "", **options})
 

@@ -1,4 +1,4 @@
-"""Runs a runbook in this process and gives what it told, and starts one in a process of its own."""
+"""Runs a runbook in this process and returns its events and streams, or starts one in a process of its own."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What a run told: its events, its exit code, and what stood on standard error; ``shown`` is standard output."""
+class FinishedRun:
+    """Holds the events and the exit code of a run, its standard error, and as ``shown`` its standard output."""
 
     events: list[dict[str, Any]]
     exit_code: int
@@ -48,7 +48,7 @@ class Told:
         ]
 
 
-def run(directory: Path, text: str, **options: Any) -> Told:
+def run(directory: Path, text: str, **options: Any) -> FinishedRun:
     """Write a runbook and run it in this process."""
     path = directory / "test.yml"
     path.write_text(text)
@@ -62,7 +62,7 @@ def run(directory: Path, text: str, **options: Any) -> Told:
         stderr.write(str(error))
         exit_code = error.returncode
     lines = stdout.getvalue().splitlines()
-    return Told(
+    return FinishedRun(
         events=[json.loads(line) for line in lines if line.startswith("{") and options["format"] == "jsonl"],
         exit_code=exit_code,
         errors=stderr.getvalue(),

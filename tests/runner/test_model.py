@@ -19,7 +19,7 @@ from tests.runner.drawing import cases
 from tests.runner.fakes import Called
 from tests.runner.model import Model
 from tests.runner.played import play
-from tests.runner.support import Told, run
+from tests.runner.support import FinishedRun, run
 from tests.runner.trees import Block, Case, Command, File, Step, sketch, texts
 
 
@@ -162,7 +162,7 @@ def test_random_runbooks_run_as_the_model_says_in_processes_of_their_own(case: C
     agree(model, Seen(results=results, happened=happened, status=told.status, exit_code=told.exit_code))
 
 
-def run_for_real(case: Case, directory: Path) -> Told:
+def run_for_real(case: Case, directory: Path) -> FinishedRun:
     """Run a case with commands that do what their scripts say."""
 
     def words(step_id: str, command: Command, place: str) -> dict[str, object]:

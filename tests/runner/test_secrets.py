@@ -14,7 +14,7 @@ from django_runbook.exceptions import InvalidUsage
 from django_runbook.runner import run as runner
 from tests.nasty import NASTY, hidden_in
 from tests.patience import PATIENCE_SECONDS
-from tests.runner.support import Told, run, start
+from tests.runner.support import FinishedRun, run, start
 
 SECRET = "hunter2-s3cr3t"
 TEXT = """
@@ -36,7 +36,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_output_past_python_is_captured_and_masked_and_json_lines_stay_json(tmp_path: Path, way: str) -> None:
     process = start(tmp_path, TEXT, "--format", "jsonl", *filter(None, [way]))
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
-    told = Told(events=[json.loads(line) for line in out.splitlines()], exit_code=0, errors=err, shown=[])
+    told = FinishedRun(events=[json.loads(line) for line in out.splitlines()], exit_code=0, errors=err, shown=[])
     assert (process.returncode, err) == (0, "")
     assert [told.output(step_id) for step_id in ("raw", "child", "seen")] == [["raw ***"], ["child ***"], ["seen 1 1"]]
 
