@@ -264,3 +264,20 @@ def test_the_path_of_the_summary_comes_from_the_environment(tmp_path: Path, monk
     send(reporter, CONCURRENT)
     reporter.close()
     assert (tmp_path / "summary.md").read_text().startswith("### Nightly: failed\n")
+
+
+def test_github_writes_nothing_between_a_question_and_its_answer() -> None:
+    stream = io.StringIO()
+    reporter = GitHubReporter(stream)
+    send(reporter, [events.ConfirmationRequested(at=AT, step_id="two", text="Sure?"), finished("one")])
+    assert stream.getvalue() == ""
+    reporter(events.ConfirmationEnded(at=AT, step_id="two"))
+    assert stream.getvalue().startswith("succeeded: One")
+
+
+def test_github_shows_deferred_lines_if_the_run_is_aborted_during_a_question() -> None:
+    stream = io.StringIO()
+    reporter = GitHubReporter(stream)
+    send(reporter, [events.ConfirmationRequested(at=AT, step_id="two", text="Sure?"), finished("one")])
+    reporter.close()
+    assert stream.getvalue().startswith("succeeded: One")

@@ -74,6 +74,8 @@ class GitHubReporter:
         self._running: dict[str, _LogGroup] = {}
         self._results: dict[str, StepResult] = {}
         self._is_finished = False
+        # The lines that wait while a question is open at the terminal.
+        self._deferred: SpooledBuffer | None = None
 
     def __call__(self, event: Event) -> None:
         self._tree.add(event)
@@ -85,6 +87,10 @@ class GitHubReporter:
                     self._write_report(phrases.inline(event))
             case events.StepStarted():
                 self._start(event)
+            case events.ConfirmationRequested():
+                self._deferred = SpooledBuffer()
+            case events.ConfirmationEnded():
+                self._end_question()
             case events.HistoryAwaited():
                 self._write_report(f"waiting: {phrases.waiting(event)}")
             case events.LockAwaited():
@@ -107,6 +113,7 @@ class GitHubReporter:
 
     def close(self) -> None:
         """Show what is known if the run was aborted."""
+        self._end_question()
         for running in self._running.values():
             self._end_group(running, title=f"{running.name} (aborted)")
         self._running.clear()
@@ -217,7 +224,18 @@ class GitHubReporter:
         """Write a line of the report, which may contain no command in the older form ``##[…]``."""
         self._write(line.replace("##[", "# #["))
 
+    def _end_question(self) -> None:
+        if self._deferred is None:
+            return
+        lines, self._deferred = self._deferred, None
+        for line in lines.lines():
+            self._write(line)
+        lines.close()
+
     def _write(self, line: str) -> None:
+        if self._deferred is not None:
+            self._deferred.add(phrases.one_line(line))
+            return
         self._stream.write(phrases.encodable(phrases.one_line(line), self._stream) + "\n")
         self._stream.flush()
 
