@@ -18,6 +18,9 @@ PIP := $(VENV_PYTHON) -m pip install --quiet --quiet --disable-pip-version-check
 # The build backend is pinned like the rest, so the package is built with what is installed.
 INSTALL_PACKAGE := $(PIP) --no-deps --no-build-isolation --editable .
 
+# Without its bytecode, every process that runs tests compiles all of them, and every process that a test starts the package.
+unexport PYTHONDONTWRITEBYTECODE
+
 # What runs outside pytest finds the tests' settings and the example's apps as the suite does.
 WITH_PROJECT := PYTHONPATH=.:example_project
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -12,11 +13,6 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
-MODULES: Final = {
-    str(path.relative_to(SOURCE)): ast.parse(path.read_text())
-    for path in sorted((SOURCE / "django_runbook").rglob("*.py"))
-    if "migrations" not in path.parts
-}
 MAX_FILE, MAX_FUNCTION, MAX_CLASS = 400, 50, 250
 # Of the docstrings, so many in a hundred begin with a verb.
 MIN_VERBS_PERCENT = 95
@@ -44,6 +40,18 @@ VERBS: Final = frozenset(
     arrange buffer learn redraw size
     """.split()  # noqa: SIM905 - a text of words is easier to read
 )
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Return the syntax tree of each module; not on import, since every worker collects all tests."""
+    return {
+        str(path.relative_to(SOURCE)): ast.parse(path.read_text())
+        for path in sorted((SOURCE / "django_runbook").rglob("*.py"))
+        if "migrations" not in path.parts
+    }
+
+
 _IRREGULAR: Final = {"is": "be", "has": "have", "does": "do", "goes": "go"}
 
 
@@ -66,7 +74,7 @@ def _base_forms(word: str) -> Iterator[str]:
 
 def docstrings() -> Iterator[tuple[str, str]]:
     """Each docstring, with its place."""
-    for name, tree in MODULES.items():
+    for name, tree in modules().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 text = ast.get_docstring(node)
@@ -80,7 +88,7 @@ def without_verb() -> list[str]:
 
 def too_long() -> list[str]:
     found = []
-    for name, tree in MODULES.items():
+    for name, tree in modules().items():
         line_count = len((SOURCE / name).read_text().splitlines())
         if line_count > MAX_FILE:
             found.append(f"{name} has {line_count} lines")
@@ -99,7 +107,7 @@ def _length(node: ast.ClassDef | ast.FunctionDef) -> int:
 
 def names_with_two_meanings() -> list[str]:
     homes = defaultdict(list)
-    for name, tree in MODULES.items():
+    for name, tree in modules().items():
         if "/commands/" in name:
             # Django asks for one name of all of them.
             continue
@@ -111,10 +119,10 @@ def names_with_two_meanings() -> list[str]:
 
 def circles() -> list[str]:
     """Each file from which imports lead back to it, those inside functions and for types included."""
-    names = {name.removesuffix(".py").removesuffix("/__init__").replace("/", "."): name for name in MODULES}
-    arrows = {name: set(_imported(tree, name, names)) - {name} for name, tree in MODULES.items()}
+    names = {name.removesuffix(".py").removesuffix("/__init__").replace("/", "."): name for name in modules()}
+    arrows = {name: set(_imported(tree, name, names)) - {name} for name, tree in modules().items()}
     found = []
-    for name in MODULES:
+    for name in modules():
         seen, stack = set[str](), list(arrows[name])
         while stack:
             other = stack.pop()
@@ -138,7 +146,7 @@ def _imported(tree: ast.Module, name: str, names: dict[str, str]) -> Iterator[st
 
 
 def modules_without_verb() -> list[str]:
-    texts = {name: ast.get_docstring(tree) or "" for name, tree in MODULES.items()}
+    texts = {name: ast.get_docstring(tree) or "" for name, tree in modules().items()}
     return [name for name, text in texts.items() if text and not begins_with_verb(text)]
 
 

@@ -22,6 +22,8 @@ CROSS_CUTTING: Final = {
     "fuzz": "a whole run and all its reports, with random data",
     "hosts": "runs inside workers, servers and projects of other people",
     "interruptions": "the table of interruptions in the documentation",
+    "admin/test_markup.py": "any text in every page of the admin, and what a page loads",
+    "admin/test_run_page.py": "the page of a run, with its steps",
     "batch/test_init.py": "the names that a package exports",
     "binding/test_fidelity.py": "the whole binding, against what manage.py does",
     "binding/test_properties.py": "the whole binding, with random parsers",

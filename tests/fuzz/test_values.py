@@ -25,8 +25,8 @@ from django.urls import reverse
 
 from django_runbook.cleaning import cleaned
 from django_runbook.models import Run, StepRun
+from tests.admin.support import OURS, client_of
 from tests.nasty import NASTY, hidden_in
-from tests.test_admin import OURS, client_of
 
 SEEDS: Final = int(os.environ.get("RUNBOOK_FUZZ_SEEDS", "8"))
 FORMATS: Final = ("plain", "rich", "jsonl", "github")
