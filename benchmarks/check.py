@@ -32,7 +32,7 @@ def main() -> None:
     import django
 
     django.setup()
-    from django_runbook import checking
+    from django_runbook import checking, clock
     from django_runbook.document import inputs, source, validate
     from django_runbook.planning.plan import plan
 
@@ -45,7 +45,7 @@ def main() -> None:
         text, _ = source.decode(raw, name="steps.yml")
         runbook, diagnostics = validate.load(text)
         assert runbook is not None
-        known = inputs.resolve(runbook, inputs.Given(now=checking.now()))
+        known = inputs.resolve(runbook, inputs.GivenInputs(now=clock.now()))
         planned = plan(runbook, known, checking.new_binder(catalog=catalog))
         assert not [*diagnostics, *planned.diagnostics]
 

@@ -151,16 +151,60 @@ def _environ() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": paths, "DJANGO_SETTINGS_MODULE": "tests.settings"}
 
 
+# What a run of a command without typed keys, expressions or a terminal leaves alone: each makes every start slower.
+NOT_FOR_A_PLAIN_RUN = (
+    "django_runbook.document.evaluation.analysis",
+    "django_runbook.document.evaluation.evaluator",
+    "django_runbook.document.schema",
+    "django_runbook.locks.redis",
+    "django_runbook.planning.dry_run",
+    "django_runbook.reporters.github",
+    "django_runbook.reporters.junit",
+    "django_runbook.reporters.log_dir",
+    "django_runbook.reporters.rich_",
+    "django_runbook.resume",
+    "jinja2",
+    "pydantic",
+    "rich",
+)
+# Prints the modules and functions that lead to the import of an unwanted module, the outermost first.
+WATCH_IMPORTS = """
+import os, sys, traceback
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name in unwanted:
+            frames = [frame for frame in traceback.extract_stack() if "importlib" not in frame.filename]
+            chain = [f"{os.path.relpath(frame.filename)}:{frame.lineno}" for frame in frames[:-1]]
+            print("unwanted", " > ".join([*chain, name]), flush=True)
+sys.meta_path.insert(0, Watch())
+import django; django.setup()
+from django.core.management import call_command
+call_command("run_runbook", sys.argv[1], format="plain")
+"""
+
+
+def _unwanted_imports(path: Path, unwanted: tuple[str, ...]) -> list[str]:
+    code = f"unwanted = {unwanted}\n{WATCH_IMPORTS}"
+    command = [sys.executable, "-c", code, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=_environ())
+    assert "succeeded" in done.stdout
+    return [line for line in done.stdout.splitlines() if line.startswith("unwanted ")]
+
+
 @pytest.mark.slow
-def test_what_is_heavy_is_imported_when_it_is_used(tmp_path: Path) -> None:
+def test_a_plain_run_imports_nothing_that_only_other_runs_need(tmp_path: Path) -> None:
     (tmp_path / "x.yml").write_text("steps: [noop]")
-    code = (
-        "import django, sys; django.setup(); from django.core.management import call_command; "
-        f"call_command('run_runbook', {str(tmp_path / 'x.yml')!r}, format='jsonl'); "
-        "print([name for name in ('pydantic', 'rich', 'jinja2') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=_environ())
-    assert done.stdout.splitlines()[-1] == "[]"
+    unwanted = _unwanted_imports(tmp_path / "x.yml", NOT_FOR_A_PLAIN_RUN)
+    assert not unwanted, "\n".join(unwanted)
+
+
+@pytest.mark.slow
+def test_an_unwanted_import_is_reported_with_what_leads_to_it(tmp_path: Path) -> None:
+    (tmp_path / "x.yml").write_text("steps: [{id: one, command: noop}]")
+    (line,) = _unwanted_imports(tmp_path / "x.yml", ("django_runbook.document.schema",))
+    assert "api.py:" in line
+    assert line.endswith(" > django_runbook.document.schema")
+    assert "document/reading.py:" in line.split(" > ")[-2]
 
 
 def test_a_runbook_can_run_a_runbook_and_a_thread_can_run_one(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from django.db import connections
 
@@ -34,7 +35,7 @@ from django_runbook.journal.opening import JournalFactory
 from django_runbook.locks import factory as locks
 from django_runbook.locks.factory import Locks
 from django_runbook.locks.watching import retaken
-from django_runbook.planning import dry_run, listing, selection
+from django_runbook.planning import listing, selection
 from django_runbook.planning.plan import Plan, plan
 from django_runbook.planning.selection import Selection
 from django_runbook.process import isolation as process_isolation
@@ -46,13 +47,13 @@ from django_runbook.process.streams import clean_text
 from django_runbook.reporters import Reporter
 from django_runbook.request import NEWEST, RunRequest
 from django_runbook.results import RunResult, RunStatus, StepResult, StepStatus
-from django_runbook.resume import resumed_run
-from django_runbook.resume.choices import ResumeChoices
-from django_runbook.resume.in_doubt import AskText
-from django_runbook.resume.remaining import Remaining, remaining_steps
-from django_runbook.resume.resumed_run import ResumedRun
 from django_runbook.runner import questions
 from django_runbook.runner.context import RunOptions
+
+if TYPE_CHECKING:
+    from django_runbook.resume.in_doubt import AskText
+    from django_runbook.resume.remaining import Remaining
+    from django_runbook.resume.resumed_run import ResumedRun
 
 __all__ = [
     "NEWEST",
@@ -246,6 +247,9 @@ def _hold_resumed(launch: _Launch, opened: _Opened) -> ResumedRun | None:
     """Acquire the lock of the run to resume; return None for a new run."""
     if launch.request.resume is None:
         return None
+    # Only a resumed run needs this folder, which would make every start slower.
+    from django_runbook.resume import resumed_run
+
     resumed = resumed_run.acquire(
         opened.key,
         launch.request.resume,
@@ -267,6 +271,9 @@ def _bind(launch: _Launch, opened: _Opened, resumed: ResumedRun | None, *, needs
     )
     lacking: frozenset[str] = frozenset()
     if launch.request.dry_run:
+        # Other runs do not need it.
+        from django_runbook.planning import dry_run
+
         runbook, lacking = dry_run.prepare(runbook, binder.catalog)
     planned = plan(runbook, known, binder)
     launch.console.mask = masking.masker(known.all_secrets.values())
@@ -352,6 +359,10 @@ def _options(request: RunRequest, bound: _Bound, resumed: ResumedRun | None) -> 
 
 
 def _remaining(launch: _Launch, bound: _Bound, resumed: ResumedRun) -> Remaining:
+    # Only a resumed run needs this folder, which would make every start slower.
+    from django_runbook.resume.choices import ResumeChoices
+    from django_runbook.resume.remaining import remaining_steps
+
     request, console = launch.request, launch.console
     return remaining_steps(
         resumed.run,
