@@ -265,8 +265,9 @@ def _bind(launch: _Launch, opened: _Opened, resumed: ResumedRun | None, *, needs
     """Check every step against its command; raise InvalidRunbook or InvalidUsage if the run cannot begin."""
     runbook = opened.runbook
     known = inputs.resolve(runbook, _given(launch.request, runbook, resumed))
+    is_recorded = _is_recorded(launch.request, opened)
     binder = checking.new_binder(
-        is_recorded=_is_recorded(launch.request, opened),
+        is_recorded=is_recorded,
         verbosity=None if launch.request.verbosity == 1 else launch.request.verbosity,
     )
     lacking: frozenset[str] = frozenset()
@@ -275,7 +276,8 @@ def _bind(launch: _Launch, opened: _Opened, resumed: ResumedRun | None, *, needs
         from django_runbook.planning import dry_run
 
         runbook, lacking = dry_run.prepare(runbook, binder.catalog)
-    planned = plan(runbook, known, binder)
+    is_queue_recorded = is_recorded or launch.request.dry_run
+    planned = checking.with_queues(plan(runbook, known, binder), opened.configuration, is_recorded=is_queue_recorded)
     launch.console.mask = masking.masker(known.all_secrets.values())
     _show_diagnostics(opened.loaded, [*opened.loaded.diagnostics, *planned.diagnostics], launch.console)
     problems = [problem for problem in known.problems if needs_secrets or problem.kind != "secret"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from django.core import checks
@@ -16,9 +16,10 @@ from django_runbook.cleaning import cleaned
 from django_runbook.document import inputs, source, validate
 from django_runbook.document.codes import Severity
 from django_runbook.document.diagnostics import Diagnostic, in_order
+from django_runbook.document.outline import has_queues
 from django_runbook.document.runbook import Runbook
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.planning.plan import plan
+from django_runbook.planning.plan import Plan, plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +62,26 @@ def load(path: Path, *, name: str, configuration: conf.Configuration) -> Loaded:
     return Loaded(path=text.path, lines=lines, runbook=runbook, diagnostics=diagnostics)
 
 
+def with_queues(planned: Plan, configuration: conf.Configuration, *, is_recorded: bool) -> Plan:
+    """Add the diagnostics of the queues of a plan."""
+    if not has_queues(planned.outline):
+        return planned
+    # Only a runbook with queues needs the task engine, which takes long to import.
+    from django_runbook.queues.queue_checks import check_queues
+
+    found = check_queues(planned.outline, configuration, is_recorded=is_recorded)
+    return replace(planned, diagnostics=tuple(in_order([*planned.diagnostics, *found])))
+
+
 def check(path: Path, *, binder: Binder, configuration: conf.Configuration) -> Checked:
     """Check one file; required parameters and secrets have no value."""
     loaded = load(path, name=lookup.label(path), configuration=configuration)
     runbook, diagnostics = loaded.runbook, loaded.diagnostics
     if runbook is not None:
         given = inputs.GivenInputs(now=clock.now(), run={"name": runbook.name, "file": runbook.path})
+        is_recorded = configuration.has_journal and runbook.is_recorded
         planned = plan(runbook, inputs.resolve(runbook, given), binder)
+        planned = with_queues(planned, configuration, is_recorded=is_recorded)
         diagnostics = in_order([*diagnostics, *planned.diagnostics])
     return Checked(path=loaded.path, lines=loaded.lines, diagnostics=diagnostics)
 

@@ -14,8 +14,9 @@ from django.db import router
 from django_runbook.document.similar_names import nearest
 from django_runbook.exceptions import InvalidUsage
 
-_KEYS = ("DIRS", "IDEMPOTENT", "ISOLATE", "JOURNAL", "LOCK", "STOP_TIMEOUT")
+_KEYS = ("DIRS", "IDEMPOTENT", "ISOLATE", "JOURNAL", "LOCK", "QUEUE", "STOP_TIMEOUT")
 _LOCK_KEYS = ("BACKEND", "OPTIONS")
+_QUEUE_KEYS = ("BACKEND", "OPTIONS", "RESEND_SECONDS", "VERSION", "REFUSES_OTHER_VERSION")
 DEFAULT_STOP_TIMEOUT_SECONDS = 8.0
 
 
@@ -25,6 +26,21 @@ class LockBackend:
 
     backend: str = "auto"
     options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSettings:
+    """Names the task engine that runs steps with ``queue``, with options of its own.
+
+    A call that no worker has taken is sent again after ``resend_seconds``. ``version`` names the code of this process;
+    with ``refuses_other_version``, a worker with other code does not run a call.
+    """
+
+    backend: str = "auto"
+    options: Mapping[str, object] = field(default_factory=dict)
+    resend_seconds: float = 60.0
+    version: str = ""
+    refuses_other_version: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +57,7 @@ class Configuration:
     has_journal: bool = True
     isolates: bool | None = None
     lock: LockBackend = LockBackend()
+    queue: QueueSettings = QueueSettings()
     stop_timeout_seconds: float = DEFAULT_STOP_TIMEOUT_SECONDS
 
 
@@ -56,6 +73,7 @@ def read() -> Configuration:
         has_journal=_boolean(values, "JOURNAL", default=True),
         isolates=_boolean(values, "ISOLATE", default=None),
         lock=_lock(values),
+        queue=_queue(values),
         stop_timeout_seconds=_stop_timeout(values),
     )
 
@@ -112,8 +130,43 @@ def _lock(values: Mapping[str, object]) -> LockBackend:
     return LockBackend(backend=backend, options=options)
 
 
+def tasks_alias() -> str:
+    """Return the alias in the setting ``TASKS`` of the backend that runs calls."""
+    queue = read().queue
+    given = queue.options.get("alias") if queue.backend == "tasks" else queue.backend.partition(":")[2]
+    return str(given or "default")
+
+
+def _queue(values: Mapping[str, object]) -> QueueSettings:
+    queue = values.get("QUEUE", "auto")
+    if isinstance(queue, str):
+        return QueueSettings(backend=queue)
+    if not isinstance(queue, Mapping):
+        raise InvalidUsage('RUNBOOK["QUEUE"] must be the name of an engine, or a dictionary with BACKEND and OPTIONS')
+    where = 'RUNBOOK["QUEUE"]'
+    _refuse_other_keys(queue, _QUEUE_KEYS, where=where)
+    backend, options, version = queue.get("BACKEND", "auto"), queue.get("OPTIONS", {}), queue.get("VERSION", "")
+    if not isinstance(backend, str):
+        raise InvalidUsage(f'{where}["BACKEND"] must be the name or the import path of an engine')
+    if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
+        raise InvalidUsage(f'{where}["OPTIONS"] must be a dictionary from names to values')
+    if not isinstance(version, str):
+        raise InvalidUsage(f'{where}["VERSION"] must be a string')
+    return QueueSettings(
+        backend=backend,
+        options=options,
+        resend_seconds=_seconds(queue, "RESEND_SECONDS", default=60.0, where=where),
+        version=version,
+        refuses_other_version=bool(_boolean(queue, "REFUSES_OTHER_VERSION", default=False)),
+    )
+
+
 def _stop_timeout(values: Mapping[str, object]) -> float:
-    seconds = values.get("STOP_TIMEOUT", DEFAULT_STOP_TIMEOUT_SECONDS)
+    return _seconds(values, "STOP_TIMEOUT", default=DEFAULT_STOP_TIMEOUT_SECONDS, where="RUNBOOK")
+
+
+def _seconds(values: Mapping[str, object], name: str, *, default: float, where: str) -> float:
+    seconds = values.get(name, default)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
-        raise InvalidUsage('RUNBOOK["STOP_TIMEOUT"] must be a number of seconds')
+        raise InvalidUsage(f'{where}["{name}"] must be a number of seconds')
     return float(seconds)

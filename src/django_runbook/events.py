@@ -104,6 +104,23 @@ class LockRetaken(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepQueued(Event):
+    """Is emitted when a step waits for a worker of a queue."""
+
+    step_id: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepClaimed(Event):
+    """Is emitted when a worker has taken a step; ``pid`` is its process on ``host``."""
+
+    step_id: str
+    host: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepOutputWritten(Event):
     """Carries one line of a step's output; ``stream`` is ``stdout`` or ``stderr``."""
 

@@ -6,12 +6,13 @@ import contextlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from django_runbook import clock, events, reporters
+from django_runbook import clock, conf, events, reporters
 from django_runbook.binding.binder import Binder
 from django_runbook.cleaning import Mask
 from django_runbook.console import Console, Streams
+from django_runbook.document.outline import has_queues
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.executors.calling import PassedChecks
 from django_runbook.executors.inline import InlineExecutor
@@ -34,6 +35,9 @@ from django_runbook.runner import run as runner
 from django_runbook.runner.context import RunContext, RunOptions
 from django_runbook.runner.recorder import NoRecorder
 from django_runbook.signals import SignalSender
+
+if TYPE_CHECKING:
+    from django_runbook.queues.queue_executor import QueueExecutor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,9 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
         ask = _new_ask(prepared, answers, console.question_stream)
         checks = PassedChecks()
         isolate = stack.enter_context(_new_process_executor(prepared, stop, checks))
+        enqueue = _new_queue_executor(prepared, stop, console)
+        if enqueue is not None:
+            stack.enter_context(enqueue)
         inline = InlineExecutor(
             stop=stop,
             mask=prepared.mask,
@@ -86,6 +93,8 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
         context = RunContext(
             execute=inline,
             isolate=isolate,
+            enqueue=enqueue,
+            is_repeatable=enqueue.is_repeatable if enqueue is not None else lambda step, argv: False,
             isolation=prepared.isolation,
             recorder=NoRecorder() if prepared.journal is None else prepared.journal,
             new_lock=prepared.new_lock,
@@ -136,4 +145,22 @@ def _new_process_executor(prepared: PreparedRun, stop: Stop, checks: PassedCheck
         commands=prepared.plan.commands,
         grace_seconds=stop.timeout_seconds,
         checks=checks,
+    )
+
+
+def _new_queue_executor(prepared: PreparedRun, stop: Stop, console: Console) -> QueueExecutor | None:
+    if prepared.journal is None or not prepared.isolation.is_possible or not has_queues(prepared.plan.outline):
+        return None
+    # Only a run with queues needs the task engine, which takes long to import.
+    from django_runbook.queues.setup import new_queue_executor
+    from django_runbook.resume.repeatable import RepeatableCommands
+
+    return new_queue_executor(
+        run_id=prepared.journal.run_id,
+        is_repeatable=RepeatableCommands(own=conf.read().idempotent).may_repeat,
+        new_lock=prepared.new_lock,
+        stop=stop,
+        mask=prepared.mask,
+        secrets=prepared.plan.inputs.all_secrets,
+        warn=lambda reason: console.warn(f"the message of a call could not be sent, and is sent again: {reason}"),
     )

@@ -109,5 +109,10 @@ _DEFINITIONS: Final = (
     _error("RB419", "an atomic step whose history is in another database"),
     _error("RB420", "an atomic batch command"),
     _warning("RB421", "a command that parses its own command line"),
+    _error("RB430", "an unknown queue"),
+    _error("RB431", "a queue without a task engine"),
+    _error("RB432", "a queue in a run that is not recorded"),
+    _warning("RB433", "a queue whose workers must run on this host"),
+    _error("RB434", "a step in the process of the run that has a queue"),
 )
 CODES: Final = {definition.code: definition for definition in _DEFINITIONS}

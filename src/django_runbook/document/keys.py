@@ -42,7 +42,7 @@ NODE_KEYS: Final = {
 }
 
 # Keys that are reserved for a later version.
-NOT_YET: Final = frozenset(("queue", "shards"))
+NOT_YET: Final = frozenset(("shards",))
 
 # Human-readable expectations for each key; the models in `schema` enforce them.
 EXPECTED: Final = {
@@ -55,6 +55,7 @@ EXPECTED: Final = {
     "no_log": "true or false",
     "idempotent": "true or false",
     "isolate": "true or false",
+    "queue": "the name of a queue, or false",
     "atomic": "true or false",
     "max_parallel": "an integer from 1 to 1000",
     "on_conflict": '"fail", "wait" or "skip"',
@@ -95,6 +96,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "type": ("integer",),
     "command": ("update_search_index --batch-size 5000",),
     "runbook": ("weekly.yml",),
+    "queue": ("heavy",),
 }
 # Keys whose value is a list of strings: a single string needs brackets.
 LISTS: Final = frozenset(("args", "tags", "secrets", "errors", "choices"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Runbook, Step
@@ -67,3 +67,8 @@ def _may_isolate(step: Step, *, is_default: bool) -> bool:
         case CallStep():
             return step.runbook.timeout_seconds is not None
     return False
+
+
+def has_queues(entries: Mapping[str, Entry]) -> bool:
+    """Return whether any step may run on a queue."""
+    return any(isinstance(getattr(entry.step, "queue", None), str) for entry in entries.values())

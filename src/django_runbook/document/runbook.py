@@ -91,7 +91,8 @@ class StepSettings:
 class CommandStep(StepSettings):
     """Calls a management command; ``command`` holds the tokens of the command line, name first.
 
-    ``idempotent`` and ``isolate`` are None if the file does not set them.
+    ``idempotent`` and ``isolate`` are None if the file does not set them. ``queue`` is None to inherit that of a group
+    around the step, and False to run on this host.
     """
 
     command: tuple[Located, ...]
@@ -101,6 +102,7 @@ class CommandStep(StepSettings):
     idempotent: bool | None = None
     atomic: bool = False
     isolate: bool | None = None
+    queue: str | bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +123,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupStep(StepSettings):
-    """Groups steps under one name, condition, policy and set of handlers."""
+    """Groups steps under one name, condition, policy, set of handlers, and queue."""
 
     block: Block
+    queue: str | bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from django_runbook.document.keys import MAX_ATTEMPTS, MAX_ITEMS, Kind
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)]
 Errors = list[StrictInt | StrictStr]
+Queue = Literal[False] | Annotated[str, Field(min_length=1, max_length=200)]
 Tags = list[Annotated[str, Field(min_length=1)]]
 MaxParallel = Annotated[int, Field(ge=1, le=MAX_ITEMS)]
 
@@ -37,6 +38,7 @@ class DefaultsModel(_Model):
     idempotent: bool = False
     atomic: bool = False
     isolate: bool | None = None
+    queue: Queue | None = None
 
 
 class CommandModel(DefaultsModel):
@@ -56,6 +58,7 @@ class CallModel(_Model):
 
 class GroupModel(CallModel):
     fail_fast: bool = True
+    queue: Queue | None = None
 
 
 class LockModel(_Model):

@@ -149,7 +149,7 @@ class StepReader:
         self._check_bound(keys)
         if not tokens:
             return None
-        own_keys = {"capture", "idempotent", "atomic", "isolate"}
+        own_keys = {"capture", "idempotent", "atomic", "isolate", "queue"}
         given = {key: value for key, value in (typed or {}).items() if key in own_keys}
         return CommandStep(span=span_of(at), command=tokens, args=args, options=options, **given, **common)
 
@@ -165,7 +165,8 @@ class StepReader:
             common.pop("max_parallel", None)
         else:
             self._check_bound(keys)
-        return GroupStep(span=span_of(at), block=self.block(typed, keys, verb=at.text), **common)
+        block = self.block(typed, keys, verb=at.text)
+        return GroupStep(span=span_of(at), block=block, queue=(typed or {}).get("queue"), **common)
 
     def _call(self, node: Mapping, *, at: Node) -> CallStep | None:
         typed, keys = self.reading.fields(node, Kind.CALL)

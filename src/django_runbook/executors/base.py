@@ -13,12 +13,33 @@ from django_runbook.results import AttemptResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueRequest:
+    """Describes what a call on a queue needs besides: its place in the run, and what may be done after its death.
+
+    ``attempt`` is that of the step's row. A call that ``is_repeatable`` is made again if its worker dies. ``open_id``
+    is the id of the unfinished call of an earlier attempt of the run.
+    """
+
+    queue: str
+    step_id: str
+    attempt: int
+    capture: str | None
+    is_atomic: bool
+    is_hidden: bool
+    is_repeatable: bool
+    open_id: str = ""
+    on_queued: Callable[[], None] = lambda: None
+    on_claimed: Callable[[str, int], None] = lambda host, pid: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorCall:
     """Describes one call of a command, with its bounds and the receivers of its output.
 
     ``keeps_stdout`` requests the whole standard output. ``halt`` and ``limit`` bound the call from outside;
     ``timeout_seconds``, of ``owner``, counts from its start. With ``on_finished``, the call runs in a transaction of
-    the database ``atomic_alias``. ``descriptors`` stay open in the process of the command until it ends.
+    the database ``atomic_alias``. ``descriptors`` stay open in the process of the command until it ends. Only a call
+    on a worker has ``queued``.
     """
 
     command: str
@@ -34,6 +55,7 @@ class ExecutorCall:
     on_finished: OnFinished | None = None
     atomic_alias: str | None = None
     descriptors: tuple[int, ...] = ()
+    queued: QueueRequest | None = None
 
 
 Execute = Callable[[ExecutorCall], AttemptResult]

@@ -123,6 +123,9 @@ class Journal:
     def confirm_commit(self, step_id: str) -> None:
         self._steps.confirm_commit(step_id)
 
+    def attempt_of(self, step_id: str) -> int:
+        return self._new_rows.attempt_of(step_id)
+
     def close(self) -> None:
         """Finish the pending writes and release the lock, even if the run ended early."""
         self._writes.close()

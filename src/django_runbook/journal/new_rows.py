@@ -33,6 +33,10 @@ class NewRows:
         """Remember the loop item of a step until its row is built."""
         self._item_hashes[step_id] = digest_of(item, mask=self._definitions.mask)
 
+    def attempt_of(self, step_id: str) -> int:
+        """Return the attempt number of the last row of a step."""
+        return self._attempts.get(step_id, 0)
+
     def started(self, event: events.StepStarted) -> StepRun:
         """Build the row of a step that starts."""
         is_command = event.argv is not None

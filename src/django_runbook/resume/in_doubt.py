@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from django_runbook import wording
-from django_runbook.binding import catalog
 from django_runbook.document.outline import Entry
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import InvalidUsage
@@ -41,13 +40,14 @@ class Resolution:
 class InDoubtResolver:
     """Decides for each step whether it is done; a step in doubt needs a choice, or an answer at the terminal.
 
-    ``ask`` is None without a terminal.
+    ``ask`` is None without a terminal. ``open_calls`` are the ids of steps whose calls on workers still have a result.
     """
 
     outline: Mapping[str, Entry]
     choices: ResumeChoices
     ask: AskText | None
     repeatable: RepeatableCommands
+    open_calls: Collection[str] = ()
 
     def resolve(self, steps: Mapping[str, StepRun], *, reopened: Collection[str]) -> Resolution:
         """Resolve the latest rows of all steps; raises InvalidUsage if one stays in doubt.
@@ -73,17 +73,14 @@ class InDoubtResolver:
         return resolution
 
     def _is_in_doubt(self, row: StepRun) -> bool:
-        if row.kind != "command" or not was_interrupted(row) or self.choices.is_rerun(row):
+        is_known = row.step_id in self.open_calls or self.choices.is_rerun(row)
+        if row.kind != "command" or not was_interrupted(row) or is_known:
             return False
         entry = self.outline.get(key_of(row.step_id))
         step = entry.step if entry is not None else None
         if not isinstance(step, CommandStep):
             return True
-        if step.idempotent is not None:
-            # The file overrides what is known about the command.
-            return not (step.idempotent or step.atomic)
-        command = str(step.command[0].value)
-        return not (step.atomic or _continues(command) or self.repeatable.is_safe(command, row.argv or ()))
+        return not self.repeatable.may_repeat(step, row.argv or ())
 
     def _answer(self, step_id: str) -> str:
         if self.ask is None:
@@ -105,12 +102,3 @@ class InDoubtResolver:
 def in_doubt_message(step_id: str) -> str:
     """Return the error for a step in doubt, with both ways to resolve it."""
     return wording.in_doubt(f'"{step_id}"', step_id=step_id)
-
-
-def _continues(command: str) -> bool:
-    """Return whether a command continues from its last checkpoint."""
-    try:
-        loaded = catalog.load(command)
-    except Exception:  # noqa: BLE001 - a command that cannot be loaded was reported when the file was checked
-        return False
-    return bool(getattr(loaded, "continues_from_checkpoint", False))

@@ -9,6 +9,9 @@ from typing import Final
 from django.core.management import get_commands
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from django_runbook.binding import catalog
+from django_runbook.document.runbook import CommandStep
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
@@ -99,6 +102,13 @@ class RepeatableCommands:
 
     own: Collection[str] = ()
 
+    def may_repeat(self, step: CommandStep, argv: Sequence[str]) -> bool:
+        """Return whether a step can be repeated after an interruption; the file overrides the verdict."""
+        if step.idempotent is not None:
+            return step.idempotent or step.atomic
+        command = str(step.command[0].value)
+        return step.atomic or _continues(command) or self.is_safe(command, argv)
+
     def is_safe(self, command: str, argv: Sequence[str]) -> bool:
         """Return whether a second call with these arguments is safe."""
         if command in self.own:
@@ -118,3 +128,12 @@ def _rolls_back_ddl(argv: Sequence[str]) -> bool:
         elif token.startswith("--database="):
             alias = token.partition("=")[2]
     return alias in connections.settings and bool(connections[alias].features.can_rollback_ddl)
+
+
+def _continues(command: str) -> bool:
+    """Return whether a command continues from its last checkpoint."""
+    try:
+        loaded = catalog.load(command)
+    except Exception:  # noqa: BLE001 - a command that cannot be loaded was reported when the file was checked
+        return False
+    return bool(getattr(loaded, "continues_from_checkpoint", False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -12,7 +12,8 @@ from django_runbook.binding.binder import Binder
 from django_runbook.document.codes import Severity
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import JournalLost, RunbookError, names_of
-from django_runbook.executors.base import Execute, ExecutorCall
+from django_runbook.executors.base import Execute, ExecutorCall, QueueRequest
+from django_runbook.executors.capturing import MAX_DEPTH, read_output
 from django_runbook.executors.messages import Commit, RollBack
 from django_runbook.planning.plan import PlannedStep
 from django_runbook.process.deadlines import Limit
@@ -21,7 +22,6 @@ from django_runbook.process.masking import MASK, Mask
 from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import outcomes
-from django_runbook.runner.capturing import MAX_DEPTH, read_output
 from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.recorder import Recorder
 from django_runbook.runner.retries import Once
@@ -32,12 +32,19 @@ MAX_KEY: Final = 160
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRunner:
-    """Calls commands, with ``execute`` in this process and with ``isolate`` in one of their own."""
+    """Calls commands, with ``execute`` in this process and with ``isolate`` in one of their own.
+
+    ``enqueue`` calls them on workers; it is None if no step runs there. ``open_calls`` are the calls that an earlier
+    attempt of the run has left on workers, by the ids of their steps.
+    """
 
     planned: Mapping[str, PlannedStep]
     binder: Binder
     execute: Execute
     isolate: Execute
+    enqueue: Execute | None
+    is_repeatable: Callable[[CommandStep, Sequence[str]], bool]
+    open_calls: dict[str, str]
     isolation: Isolation
     recorder: Recorder
     run_id: str
@@ -104,18 +111,45 @@ class _CommandCall:
     def run(self, command: str, tokens: tuple[str, ...]) -> AttemptResult:
         runner, step, scope = self.runner, self.step, self.scope
         call = self._executor_call(command, tokens)
+        if runner.enqueue is not None and (queued := self._queue_request(tokens)) is not None:
+            # The worker commits an atomic command together with its result.
+            result = self._read(runner.enqueue(replace(call, queued=queued, on_finished=None)))
+            return self._finished(result)
         if runner.is_isolated(step, scope):
             result = runner.isolate(call)
         else:
             if runner.isolation.judges_timeouts:
                 self._limit = scope.limit.within(step.timeout_seconds, owner=call.owner)
             result = self._judge(runner.execute(call))
-        result = self._after_transaction(result) if step.atomic else self._read(result)
+        return self._finished(self._after_transaction(result) if step.atomic else self._read(result))
+
+    def _finished(self, result: AttemptResult) -> AttemptResult:
+        scope = self.scope
         result = replace(result, stdout="", warnings=(*self.warnings, *result.warnings))
         if scope.is_hidden:
             failure = None if result.failure is None else outcomes.hidden(result.failure)
             result = replace(result, failure=failure, warnings=(outcomes.HIDDEN,) if result.warnings else ())
         return result
+
+    def _queue_request(self, tokens: tuple[str, ...]) -> QueueRequest | None:
+        """Describe a call on a worker; return None for a step that runs on this host."""
+        runner, step, scope = self.runner, self.step, self.scope
+        queue = scope.queue if step.queue is None else step.queue
+        if not isinstance(queue, str):
+            return None
+        step_id = scope.id(step)
+        return QueueRequest(
+            queue=queue,
+            step_id=step_id,
+            attempt=runner.recorder.attempt_of(step_id),
+            capture=step.capture,
+            is_atomic=step.atomic,
+            is_hidden=scope.is_hidden,
+            is_repeatable=runner.is_repeatable(step, tokens),
+            open_id=runner.open_calls.pop(step_id, ""),
+            on_queued=lambda: runner.emitter.emit(events.StepQueued, step_id=step_id, queue=queue),
+            on_claimed=lambda host, pid: runner.emitter.emit(events.StepClaimed, step_id=step_id, host=host, pid=pid),
+        )
 
     def _executor_call(self, command: str, tokens: tuple[str, ...]) -> ExecutorCall:
         runner, step, scope = self.runner, self.step, self.scope

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django_runbook import events
 from django_runbook.binding.binder import Binder
+from django_runbook.document.runbook import CommandStep
 from django_runbook.executors.base import Execute
 from django_runbook.locks.base import Lock
 from django_runbook.process.isolation import Isolation
@@ -45,12 +46,16 @@ class RunContext:
     """Holds the services that a run calls.
 
     ``execute`` calls a command in this process, ``isolate`` in a process of its own, and ``isolation`` decides which of
-    the two. ``new_lock`` makes the lock of a name, and ``namespace`` keeps this project's locks apart. ``write_files``
-    writes the reports that are files, and returns an error for each that could not be written.
+    the two; ``enqueue`` calls one on a worker, and is None if steps with a queue run here. ``is_repeatable`` returns
+    whether a call can be repeated after its death. ``new_lock`` makes the lock of a name, and ``namespace`` keeps this
+    project's locks apart. ``write_files`` writes the reports that are files, and returns an error for each that could
+    not be written.
     """
 
     execute: Execute
     isolate: Execute
+    enqueue: Execute | None = None
+    is_repeatable: Callable[[CommandStep, Sequence[str]], bool] = lambda step, argv: False
     isolation: Isolation
     new_lock: Callable[[str], Lock]
     namespace: str = ""

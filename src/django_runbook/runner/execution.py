@@ -96,7 +96,8 @@ class StepExecutor:
         scopes = _scopes_of_attempts(scope)
 
         def once() -> tuple[AttemptResult, object]:
-            inner, owner = next(scopes).inside(scope.id(step)), f'"{step.id}"'
+            queue = scope.queue if step.queue is None else step.queue
+            inner, owner = next(scopes).inside(scope.id(step), queue=queue), f'"{step.id}"'
             state = self.blocks.run_block(step.block, inner, timeout_seconds=step.timeout_seconds, owner=owner)
             return state.result(), None
 

@@ -36,7 +36,8 @@ class Past:
     ``done`` steps do not run again, and neither do the other steps inside a completed group, which are in
     ``done_inside``. The conditions of ``started`` steps were decided then and are not evaluated again.
     ``succeeded_counts`` counts how often the command of each step has succeeded: more than once if its group was
-    retried. ``items`` holds the items of loops, by the ids of their steps.
+    retried. ``items`` holds the items of loops, by the ids of their steps, and ``open_calls`` the ids of the
+    calls on workers that may still run, or have ended since.
     """
 
     done: Mapping[str, PastStep] = field(default_factory=dict)
@@ -45,3 +46,4 @@ class Past:
     succeeded_counts: Mapping[str, int] = field(default_factory=dict)
     items: Mapping[str, PastItem] = field(default_factory=dict)
     has_failed_handler: bool = False
+    open_calls: Mapping[str, str] = field(default_factory=dict)

@@ -45,6 +45,9 @@ class Recorder(Protocol):
     def confirm_commit(self, step_id: str) -> None:
         """Note that the success write was committed."""
 
+    def attempt_of(self, step_id: str) -> int:
+        """Return the attempt number of the row of a running step."""
+
 
 class NoRecorder:
     """Records nothing."""
@@ -70,3 +73,6 @@ class NoRecorder:
         return False
 
     def confirm_commit(self, step_id: str) -> None: ...
+
+    def attempt_of(self, step_id: str) -> int:
+        return 1

@@ -24,7 +24,8 @@ class Scope:
 
     ``is_isolated`` says that commands run in processes of their own, ``is_concurrent`` that other steps run at the same
     time, ``is_hidden`` that output is not shown, and ``is_fail_fast`` that the items of a loop end at a failure.
-    ``is_retry`` says that a group around it is retried: earlier attempts do not count in it.
+    ``is_retry`` says that a group around it is retried: earlier attempts do not count in it. ``queue`` is that of the
+    groups around it.
     """
 
     inputs: Inputs
@@ -43,6 +44,7 @@ class Scope:
     is_hidden: bool = False
     is_fail_fast: bool = True
     is_retry: bool = False
+    queue: str | bool | None = None
 
     def context(self) -> Mapping[str, object]:
         """Return the names of an expression."""

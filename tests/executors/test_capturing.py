@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from django_runbook.runner.capturing import read_output
+from django_runbook.executors.capturing import read_output
 
 
 @pytest.mark.parametrize("text", ['{"a": 1}', '\ufeff{"a": 1}', '\ufeff \n{"a": 1}\n'])

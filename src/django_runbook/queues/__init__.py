@@ -1,0 +1,1 @@
+"""Runs steps on the workers of the project's task engine."""

@@ -1,0 +1,56 @@
+"""Decides when a claimed call ends: at a stop of its run, a shutdown of its worker, or the loss of its claim."""
+
+from __future__ import annotations
+
+from django_runbook.calls import StopLevel
+from django_runbook.locks.held import HeldLock
+from django_runbook.process.deadlines import Halt, wait_in_slices
+from django_runbook.process.stopping import Stop
+
+
+class CallHalt:
+    """Combines the stop requests of the run, the signals of the worker, and the ownership of the call.
+
+    At a shutdown of the worker, only a call that can be repeated stops: another worker continues it.
+    """
+
+    def __init__(self, *, stop: Stop, lock: HeldLock, is_repeatable: bool) -> None:
+        self.grace_seconds = 0.0
+        self.level = StopLevel.NONE
+        self.is_shutting_down = False
+        self.was_claim_lost = False
+        self._stop = stop
+        self._lock = lock
+        self._is_repeatable = is_repeatable
+
+    @property
+    def is_disowned(self) -> bool:
+        """Return whether another process may own the call: the claim or the lock of the worker was lost."""
+        return self.was_claim_lost or self._lock.is_lost
+
+    @property
+    def is_released(self) -> bool:
+        """Return whether the worker, and not the run, ended the call, which another worker may continue."""
+        is_of_worker = self.is_shutting_down or self._stop.is_requested
+        return is_of_worker and self._is_repeatable and not self.level and not self.is_disowned
+
+    @property
+    def is_requested(self) -> bool:
+        return self.is_disowned or bool(self.level) or self.is_released
+
+    @property
+    def is_immediate(self) -> bool:
+        return self.is_disowned or self.level is StopLevel.IMMEDIATE or self._stop.request_count > 1
+
+    @property
+    def reason(self) -> str:
+        if self.is_disowned:
+            return "the run has given this call up"
+        return "its worker was shut down" if self.is_released else "the run was stopped"
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep; return True as soon as the end is requested."""
+        return wait_in_slices(seconds, is_requested=lambda: self.is_requested, rest=self._stop.wait)
+
+    def for_step(self) -> Halt:
+        return self

@@ -1,0 +1,269 @@
+"""Watches all calls of a run in one thread, with one connection to the database and few queries."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, Self, TypeVar
+
+from django.db import connections
+
+from django_runbook.calls import OPEN, Call, CallOutput, CallStatus, StopLevel
+from django_runbook.exceptions import RunbookError
+from django_runbook.journal.connection import JournalConnection
+from django_runbook.queues.call_liveness import CallLiveness
+from django_runbook.queues.message_sender import MessageSender
+
+_Value = TypeVar("_Value")
+# A quiet call is read once a second; after news, sooner, so that a short call is not slowed down.
+_FASTEST_SECONDS: Final = 0.01
+_SLOWEST_SECONDS: Final = 1.0
+_GROWTH: Final = 1.3
+_MAX_IDS: Final = 500
+_COLUMNS: Final = (
+    "pk",
+    "status",
+    "claim",
+    "worker",
+    "host",
+    "pid",
+    "queue",
+    "done_count",
+    "total_count",
+    "failed_count",
+    "output_count",
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class WatchedCall:
+    """Passes the news of a call to the thread of its step: functions that report them, and at last its row."""
+
+    call: Call
+    news: queue.SimpleQueue[Callable[[], None] | Call] = field(default_factory=queue.SimpleQueue)
+    write_line: Callable[[str, str], None]
+    report_progress: Callable[[int, int | None, int], None]
+    on_claimed: Callable[[str, int], None]
+    seen_output_count: int = 0
+    seen: tuple[object, ...] = ()
+
+
+class CallMonitor:
+    """Inserts, reads, stops and sends calls, all from one thread; as a context manager, runs that thread.
+
+    ``error`` is set once the database has been lost: the workers continue, and a resumed run finds the calls.
+    """
+
+    def __init__(
+        self, *, run_id: str, connection: JournalConnection, sender: MessageSender, liveness: CallLiveness
+    ) -> None:
+        self.error: RunbookError | None = None
+        self._run_id = run_id
+        self._connection = connection
+        self._alias = connection.alias
+        self._sender = sender
+        self._liveness = liveness
+        self._requests: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._watched: dict[str, WatchedCall] = {}
+        self._interval_seconds = _FASTEST_SECONDS
+        self._thread: threading.Thread | None = None
+        self._guard = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._guard:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._requests.put(None)
+            thread.join()
+        self._sender.close()
+
+    def begin(self, watched: WatchedCall, *, is_new: bool) -> None:
+        """Insert a new call and send its message, or continue to watch an existing one."""
+
+        def begin() -> None:
+            if is_new:
+                self._connection.execute(
+                    lambda is_repeated: _insert(watched.call, self._alias, is_repeated=is_repeated)
+                )
+            self._watched[watched.call.pk] = watched
+            self._interval_seconds = 0.0
+            if watched.call.status == CallStatus.QUEUED:
+                self._sender.add(watched.call.pk, queue=watched.call.queue)
+
+        self._do(begin)
+
+    def request_stop(self, call: Call, level: StopLevel, number: int) -> None:
+        """Cancel a queued call, or ask the worker of a running one to stop it."""
+
+        def stop() -> None:
+            def write(is_repeated: bool) -> None:  # noqa: FBT001 - as JournalConnection calls it
+                if not call.cancel(using=self._alias):
+                    running = Call.objects.using(self._alias).filter(pk=call.pk, status=CallStatus.RUNNING.value)
+                    running.update(stop_level=level.value, stop_signal=number)
+
+            self._connection.execute(write)
+            self._interval_seconds = 0.0
+
+        self._do(stop)
+
+    def give_up(self, call: Call) -> bool:
+        """Disown a call whose worker does not answer; return False if it has ended."""
+
+        def mark() -> bool:
+            return self._connection.execute(lambda is_repeated: self._reread(call).mark_dead(using=self._alias))
+
+        return self._do(mark)
+
+    def adopt(self, call_id: str, *, attempt: int) -> Call | None:
+        """Return a call that an earlier attempt of the run has left, which now belongs to this attempt of its step."""
+
+        def adopt(is_repeated: bool) -> Call | None:  # noqa: FBT001 - as JournalConnection calls it
+            self._rows([call_id]).update(attempt=attempt)
+            found: Call | None = self._rows([call_id]).first()
+            return found
+
+        return self._do(lambda: self._connection.execute(adopt))
+
+    def _reread(self, call: Call) -> Call:
+        found: Call = self._rows([call.pk]).get()
+        return found
+
+    def _rows(self, ids: Iterable[str]) -> Any:
+        return Call.objects.using(self._alias).filter(pk__in=list(ids))
+
+    def _do(self, function: Callable[[], _Value]) -> _Value:
+        """Call a function in the thread of the monitor, and return what it returns."""
+        if self.error is not None:
+            raise self.error
+        with self._guard:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="runbook-calls", daemon=True)
+                self._thread.start()
+        future: Future[_Value] = Future()
+        self._requests.put((function, future))
+        return future.result()
+
+    def _run(self) -> None:
+        polled_at = time.monotonic()
+        try:
+            while True:
+                due_seconds = polled_at + self._interval_seconds - time.monotonic()
+                with contextlib.suppress(queue.Empty):
+                    request = self._requests.get(timeout=max(0.0, due_seconds) if self._watched else None)
+                    if request is None:
+                        return
+                    _answer(*request)
+                    continue
+                self._poll()
+                polled_at = time.monotonic()
+        finally:
+            connections.close_all()
+
+    def _poll(self) -> None:
+        try:
+            has_news = self._read()
+            self._mark_dead()
+        except RunbookError as error:
+            self.error = error
+            self._end_all()
+            return
+        fastest = min(_SLOWEST_SECONDS, _FASTEST_SECONDS * max(1, len(self._watched)))
+        self._interval_seconds = (
+            fastest if has_news else min(_SLOWEST_SECONDS, max(fastest, self._interval_seconds * _GROWTH))
+        )
+
+    def _read(self) -> bool:
+        """Read the open calls of the run, and those that have ended; return whether there was any news."""
+        rows = self._connection.execute(
+            lambda is_repeated: list(
+                Call.objects.using(self._alias).filter(run_id=self._run_id, status__in=OPEN).only(*_COLUMNS)
+            )
+        )
+        found = {row.pk: row for row in rows if row.pk in self._watched}
+        changed = [pk for pk, row in found.items() if self._note(self._watched[pk], row)]
+        ended = [pk for pk in self._watched if pk not in found]
+        for ids in _chunks(ended):
+            for row in self._connection.execute(lambda is_repeated, ids=ids: list(self._rows(ids))):  # type: ignore[misc]
+                watched = self._watched[row.pk]
+                self._note(watched, row)
+                del self._watched[row.pk]
+                watched.news.put(row)
+            for pk in ids:
+                if (gone := self._watched.pop(pk, None)) is not None:
+                    gone.call.status = CallStatus.DEAD.value
+                    gone.news.put(gone.call)
+        return bool(changed or ended)
+
+    def _note(self, watched: WatchedCall, row: Call) -> bool:
+        """Pass on what is new in a row."""
+        seen = (row.status, row.claim, row.done_count, row.total_count, row.failed_count, row.output_count)
+        if seen == watched.seen:
+            if row.status == CallStatus.QUEUED:
+                self._sender.send_again_when_due(row.pk, queue=row.queue)
+            return False
+        before, watched.seen = watched.seen, seen
+        watched.call.status, watched.call.claim = row.status, row.claim
+        self._liveness.note_change(row)
+        if row.claim and (not before or before[1] != row.claim) and row.pid is not None:
+            host, pid = row.host, row.pid
+            watched.news.put(lambda: watched.on_claimed(host, pid))
+        if row.output_count > watched.seen_output_count:
+            self._pass_on_output(watched, row)
+        if row.done_count is not None:
+            done, total, failed = row.done_count, row.total_count, row.failed_count
+            watched.news.put(lambda: watched.report_progress(done, total, failed))
+        return True
+
+    def _pass_on_output(self, watched: WatchedCall, row: Call) -> None:
+        first = watched.seen_output_count
+        parts = self._connection.execute(
+            lambda is_repeated: list(
+                CallOutput.objects.using(self._alias)
+                .filter(call_id=row.pk, number__gt=first, number__lte=row.output_count)
+                .order_by("number")
+            )
+        )
+        watched.seen_output_count = row.output_count
+        for part in parts:
+            watched.news.put(partial(_write_lines, part.lines, watched.write_line))
+
+    def _mark_dead(self) -> None:
+        """Mark the calls as dead whose worker has died; they are noticed at the next read."""
+        for call in self._liveness.dead_among([one.call for one in self._watched.values()]):
+            self._connection.execute(lambda is_repeated, call=call: call.mark_dead(using=self._alias))  # type: ignore[misc]
+
+    def _end_all(self) -> None:
+        for watched in self._watched.values():
+            watched.news.put(watched.call)
+        self._watched.clear()
+
+
+def _write_lines(lines: list[list[str]], write_line: Callable[[str, str], None]) -> None:
+    for stream, line in lines:
+        write_line(stream, line)
+
+
+def _answer(function: Callable[[], Any], future: Future[Any]) -> None:
+    try:
+        future.set_result(function())
+    except BaseException as error:  # noqa: BLE001 - the thread that asked gets it
+        future.set_exception(error)
+
+
+def _insert(call: Call, alias: str, *, is_repeated: bool) -> None:
+    if not (is_repeated and Call.objects.using(alias).filter(pk=call.pk).exists()):
+        call.save(using=alias, force_insert=True)
+
+
+def _chunks(ids: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(ids), _MAX_IDS):
+        yield ids[start : start + _MAX_IDS]

@@ -1,0 +1,50 @@
+"""Converts the result of a call to the JSON of its row, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from django_runbook.fields import to_db_text
+from django_runbook.process.masking import Mask
+from django_runbook.queues import references
+from django_runbook.results import AttemptResult, Failure, StepStatus
+
+
+def to_json(result: AttemptResult, *, secrets: Mapping[str, str], mask: Mask) -> dict[str, Any]:
+    """Return the stored form of a result; secrets in its captured output become references.
+
+    A captured output that holds a secret in another form, such as Base64, cannot be stored: the call has failed then.
+    """
+    encoded = references.encode(result.stdout, secrets)
+    if any(isinstance(part, str) and mask(part) != part for part in encoded):
+        message = "capture: the output holds a secret in an encoded form, which must not be stored in the database"
+        failure = Failure(error_type="SecretOutput", message=message, exit_code=1)
+        encoded, result = [], replace(result, status=StepStatus.FAILED, failure=failure)
+    failed = None if result.failure is None else _clean(asdict(result.failure))
+    return {
+        "status": result.status.value,
+        "failure": failed,
+        "stdout": encoded,
+        "warnings": [to_db_text(one) for one in result.warnings],
+        "reason": to_db_text(result.reason),
+    }
+
+
+def from_json(stored: Mapping[str, Any], *, secrets: Mapping[str, str]) -> AttemptResult:
+    """Return the result that a worker has stored."""
+    failure = stored["failure"]
+    if failure is not None:
+        failure = Failure(**{**failure, "error_names": tuple(failure["error_names"])})
+    return AttemptResult(
+        status=StepStatus(stored["status"]),
+        failure=failure,
+        stdout=references.decode(stored["stdout"], secrets),
+        warnings=tuple(stored["warnings"]),
+        reason=stored["reason"],
+    )
+
+
+def _clean(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: to_db_text(value) if isinstance(value, str) else value for name, value in values.items()}

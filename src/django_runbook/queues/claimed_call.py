@@ -1,0 +1,177 @@
+"""Runs one claimed call, keeps its row up to date, and stores its end or releases it."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.db import transaction
+
+from django_runbook import conf
+from django_runbook.calls import Call
+from django_runbook.exceptions import JournalLost
+from django_runbook.executors.base import ExecutorCall
+from django_runbook.executors.capturing import read_output
+from django_runbook.executors.messages import Commit, RollBack
+from django_runbook.executors.process import ProcessExecutor
+from django_runbook.executors.spawner import Spawner
+from django_runbook.journal.connection import JournalConnection
+from django_runbook.locks.held import HeldLock
+from django_runbook.process import masking
+from django_runbook.process.deadlines import Limit
+from django_runbook.process.masking import Mask
+from django_runbook.process.stopping import Stop
+from django_runbook.queues import call_results, references, versions
+from django_runbook.queues.call_halt import CallHalt
+from django_runbook.queues.call_watcher import CallWatcher, insert_output
+from django_runbook.queues.engines.choice import choose_engine
+from django_runbook.results import AttemptResult, Failure, StepStatus
+
+
+@dataclass(slots=True, kw_only=True)
+class ClaimedCall:
+    """Runs a call that this worker has claimed under its lock."""
+
+    call: Call
+    connection: JournalConnection
+    spawner: Spawner
+    lock: HeldLock
+
+    def run(self) -> None:
+        """Run the command, and store the result; release the call if the worker shuts down before its end."""
+        refusal = versions.refusal_of(self.call)
+        if refusal == versions.VersionRefusal.RELEASE:
+            self._release()
+            return
+        secrets = {name: os.environ[name] for name in self.call.secret_names if name in os.environ}
+        mask = masking.masker(secrets.values())
+        tokens, failure = self._tokens(secrets)
+        if refusal is not None:
+            failure = Failure(error_type="OtherVersion", message=versions.message_of(self.call), exit_code=1)
+        if failure is not None:
+            self._finish(AttemptResult(status=StepStatus.FAILED, failure=failure), secrets=secrets, mask=mask)
+            return
+        self._run(tokens, secrets=secrets, mask=mask)
+
+    def _run(self, tokens: tuple[str, ...], *, secrets: dict[str, str], mask: Mask) -> None:
+        stop = Stop(timeout_seconds=math.inf)
+        halt = CallHalt(stop=stop, lock=self.lock, is_repeatable=self.call.is_repeatable)
+        grace_seconds = conf.read().stop_timeout_seconds
+        halt.grace_seconds = grace_seconds
+        watcher = CallWatcher(call=self.call, halt=halt, alias=self.connection.alias)
+        execute = ProcessExecutor(
+            stop=stop,
+            mask=mask,
+            spawner=self.spawner,
+            secrets=tuple(secrets.values()),
+            commands=(self.call.command,),
+            grace_seconds=grace_seconds,
+        )
+        self.spawner.prepare(execute.commands)
+        with stop:
+            with watcher:
+                result = execute(self._executor_call(tokens, halt, watcher, secrets=secrets, mask=mask))
+            if halt.is_released and result.status is StepStatus.INTERRUPTED:
+                self._release(lines=watcher.take_lines())
+            elif not halt.is_disowned and not watcher.is_committed:
+                self._finish(self._with_warning(result), secrets=secrets, mask=mask, lines=watcher.take_lines())
+        # The host of this call receives the signals that it had while the call ran.
+        stop.hand_back()
+
+    def _with_warning(self, result: AttemptResult) -> AttemptResult:
+        text = versions.warning_of(self.call)
+        return replace(result, warnings=(text, *result.warnings)) if text else result
+
+    def _executor_call(
+        self, tokens: tuple[str, ...], halt: CallHalt, watcher: CallWatcher, *, secrets: dict[str, str], mask: Mask
+    ) -> ExecutorCall:
+        call = self.call
+
+        def decide(result: AttemptResult) -> Commit | RollBack:
+            """Commit the work of an atomic command together with its result, if its output can be read."""
+            try:
+                read_output(result.stdout, call.capture or None)
+            except (ValueError, RecursionError):
+                return RollBack()
+            stored = call_results.to_json(result, secrets=secrets, mask=mask)
+            watcher.is_committing = True
+            # Not from this process: on SQLite, the transaction of the command holds the only lock.
+            return Commit(write=FinishWrite(call=call, stored=stored, lines=watcher.take_lines()))
+
+        return ExecutorCall(
+            command=call.command,
+            tokens=tokens,
+            keeps_stdout=bool(call.capture),
+            write_line=watcher.write_line,
+            report_progress=watcher.report_progress,
+            halt=halt,
+            limit=Limit(),
+            owner=call.owner,
+            timeout_seconds=call.timeout_seconds,
+            call_key=call.call_key,
+            on_finished=decide if call.is_atomic else None,
+            atomic_alias=self.connection.alias if call.is_atomic else None,
+            descriptors=(self.lock.presence.descriptor,),
+        )
+
+    def _tokens(self, secrets: dict[str, str]) -> tuple[tuple[str, ...], Failure | None]:
+        """Return the tokens with their secrets, and the failure of a worker that does not have the same ones."""
+        needed = references.names_in(self.call.tokens)
+        missing = sorted(needed - secrets.keys())
+        if missing:
+            names = ", ".join(f'"{name}"' for name in missing)
+            return (), _secret_failure(f"the environment of this worker does not have the secret {names}")
+        tokens = tuple(references.decode(parts, secrets) for parts in self.call.tokens)
+        if references.digest(tokens) != self.call.tokens_digest:
+            names = ", ".join(f'"{name}"' for name in sorted(needed)) or "SECRET_KEY"
+            return (), _secret_failure(f"this worker has another value of {names} than the run")
+        return tokens, None
+
+    def _finish(
+        self, result: AttemptResult, *, secrets: dict[str, str], mask: Mask, lines: list[list[str]] | None = None
+    ) -> None:
+        stored = call_results.to_json(result, secrets=secrets, mask=mask)
+
+        def finish(is_repeated: bool) -> None:  # noqa: FBT001 - as JournalConnection calls it
+            with transaction.atomic(using=self.connection.alias):
+                changes = insert_output(self.call, lines or [], using=self.connection.alias)
+                if not self.call.finish(stored, using=self.connection.alias, **changes):
+                    transaction.set_rollback(True, using=self.connection.alias)
+
+        self.connection.execute(finish)
+
+    def _release(self, *, lines: list[list[str]] | None = None) -> None:
+        """Return the call to its queue, and send its message again."""
+
+        def release(is_repeated: bool) -> bool:  # noqa: FBT001 - as JournalConnection calls it
+            with transaction.atomic(using=self.connection.alias):
+                changes = insert_output(self.call, lines or [], using=self.connection.alias)
+                if changes:
+                    self.call.note(using=self.connection.alias, **changes)
+                return self.call.release(using=self.connection.alias)
+
+        if self.connection.execute(release):
+            engine = choose_engine(conf.read())
+            if engine is not None:
+                engine.send(self.call.pk, queue=self.call.queue)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishWrite:
+    """Stores the success of an atomic call inside the transaction of its command, if this worker still owns it."""
+
+    call: Call
+    stored: dict[str, Any]
+    lines: list[list[str]]
+
+    def __call__(self) -> None:
+        alias = conf.journal_alias()
+        changes = insert_output(self.call, self.lines, using=alias)
+        if not self.call.finish(self.stored, using=alias, **changes):
+            raise JournalLost("the run has given this call up", what="")
+
+
+def _secret_failure(message: str) -> Failure:
+    return Failure(error_type="SecretError", message=message, exit_code=1)

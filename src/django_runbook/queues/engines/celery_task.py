@@ -1,0 +1,26 @@
+"""Defines the task of Celery workers, and asks their calls to stop when a worker shuts down."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_shutting_down
+
+from django_runbook.queues import worker
+from django_runbook.queues.engines.celery import TASK_NAME
+
+
+# A claim makes a repeated message harmless, and a lost one is sent again: nothing is left to the broker.
+@shared_task(name=TASK_NAME, ignore_result=True, acks_late=False, reject_on_worker_lost=False, max_retries=0)  # type: ignore[untyped-decorator]
+def run_call(call_id: str) -> None:
+    """Run one call; its result is stored in its row."""
+    worker.run_call(call_id)
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def _release_calls(**_: Any) -> None:
+    # Celery tells only its main process, inside a signal handler: the database is asked from another thread.
+    threading.Thread(target=worker.release_calls_of, args=(os.getpid(),), name="runbook-release", daemon=True).start()

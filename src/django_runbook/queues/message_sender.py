@@ -1,0 +1,63 @@
+"""Sends the messages of calls in a thread of its own, and again if no worker has taken them."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from django_runbook.exceptions import in_words
+from django_runbook.queues.engines.base import Engine
+
+_MAX_SECONDS: Final = 600.0
+# After a failure of the broker, the message is sent again sooner than one that may only be waiting.
+_RETRY_SECONDS: Final = 1.0
+
+
+class MessageSender:
+    """Sends ids of calls; a claim makes a second message harmless, so a message that may be lost is repeated."""
+
+    def __init__(self, *, engine: Engine, resend_seconds: float, on_failure: Callable[[str], None]) -> None:
+        self._engine = engine
+        self._resend_seconds = resend_seconds
+        self._on_failure = on_failure
+        self._due: dict[str, tuple[float, float]] = {}
+        self._messages: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def add(self, call_id: str, *, queue: str) -> None:
+        """Send a message soon."""
+        self._due[call_id] = time.monotonic() + self._resend_seconds, self._resend_seconds
+        self._put(call_id, queue)
+
+    def send_again_when_due(self, call_id: str, *, queue: str) -> None:
+        """Send the message of a queued call again, after a while that doubles each time."""
+        at, seconds = self._due.get(call_id, (time.monotonic() + self._resend_seconds, self._resend_seconds))
+        if time.monotonic() >= at:
+            seconds = min(2 * seconds, max(_MAX_SECONDS, self._resend_seconds))
+            at = time.monotonic() + seconds
+            self._put(call_id, queue)
+        self._due[call_id] = at, seconds
+
+    def close(self) -> None:
+        """End the thread; what it has not sent stays queued, and is sent by the next attempt of the run."""
+        if self._thread is not None:
+            self._messages.put(None)
+            self._thread.join(timeout=_RETRY_SECONDS)
+
+    def _put(self, call_id: str, name: str) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="runbook-send", daemon=True)
+            self._thread.start()
+        self._messages.put((call_id, name))
+
+    def _run(self) -> None:
+        while (message := self._messages.get()) is not None:
+            call_id, name = message
+            try:
+                self._engine.send(call_id, queue=name)
+            except Exception as error:  # noqa: BLE001 - a broker that is away raises the errors of its client
+                self._on_failure(in_words(error))
+                self._due[call_id] = time.monotonic() + _RETRY_SECONDS, _RETRY_SECONDS

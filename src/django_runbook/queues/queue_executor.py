@@ -1,0 +1,179 @@
+"""Runs each call on a worker of the project's task engine, and waits for its end."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
+
+from django_runbook.calls import Call, CallStatus, StopLevel
+from django_runbook.document.runbook import CommandStep
+from django_runbook.exceptions import JournalLost
+from django_runbook.executors.base import ExecutorCall, QueueRequest
+from django_runbook.process.masking import Mask
+from django_runbook.process.stopping import Stop
+from django_runbook.queues import call_results, references, versions
+from django_runbook.queues.call_monitor import CallMonitor, WatchedCall
+from django_runbook.queues.engines.base import Engine
+from django_runbook.results import AttemptResult, Failure, StepStatus
+
+# A call that ends its worker each time must not end all of them.
+MAX_DEATHS: Final = 3
+# A worker reads a stop request once a second, and its process may survive SIGKILL for a while.
+_UNANSWERED_SECONDS: Final = 15.0
+_SLICE_SECONDS: Final = 0.05
+_MAX_SLICE_SECONDS: Final = 1.0
+
+
+@dataclass(slots=True, kw_only=True)
+class QueueExecutor:
+    """Calls commands on workers; as a context manager, ends the thread that watches the calls.
+
+    ``is_repeatable`` says whether a step can be repeated if its worker died.
+    ``secrets`` maps the names of secrets to their values, which no row and no message contains.
+    """
+
+    run_id: str
+    engine: Engine
+    is_repeatable: Callable[[CommandStep, Sequence[str]], bool]
+    monitor: CallMonitor
+    stop: Stop
+    mask: Mask
+    secrets: Mapping[str, str]
+    grace_seconds: float
+    _waiting_count: int = field(default=0, init=False)
+
+    def __enter__(self) -> Self:
+        self.monitor.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.monitor.__exit__(*error)
+
+    def __call__(self, call: ExecutorCall) -> AttemptResult:
+        """Run the command of a call on a worker; a call that can be repeated is made again if its worker died."""
+        request = call.queued
+        assert request is not None
+        try:
+            open_id = request.open_id
+            open_call = self.monitor.adopt(open_id, attempt=request.attempt) if open_id else None
+            return self._run(call, request, open_call)
+        except JournalLost as error:
+            failure = Failure(error_type=JournalLost.__name__, message=str(error), exit_code=error.exit_code)
+            return AttemptResult(status=StepStatus.INTERRUPTED, failure=failure)
+
+    def _run(self, call: ExecutorCall, request: QueueRequest, open_call: Call | None) -> AttemptResult:
+        for count in itertools.count(1):
+            row = self._new_row(call, request, number=count) if open_call is None else open_call
+            row = self._follow(row, call, request, is_new=open_call is None)
+            open_call = None
+            if row.status != CallStatus.DEAD:
+                return self._result(row, call)
+            is_over = call.halt.is_requested or call.limit.is_over
+            if is_over or not request.is_repeatable or count >= MAX_DEATHS:
+                return self._after_death(row, call, request, death_count=count)
+        raise AssertionError
+
+    def _follow(self, row: Call, call: ExecutorCall, request: QueueRequest, *, is_new: bool) -> Call:
+        """Watch a call to its end; return its row."""
+        watched = WatchedCall(
+            call=row,
+            write_line=lambda stream, line: call.write_line(stream, self.mask(line)),
+            report_progress=call.report_progress,
+            on_claimed=request.on_claimed,
+        )
+        request.on_queued()
+        self.monitor.begin(watched, is_new=is_new)
+        self._waiting_count += 1
+        try:
+            return self._wait(watched, call)
+        finally:
+            self._waiting_count -= 1
+
+    def _wait(self, watched: WatchedCall, call: ExecutorCall) -> Call:
+        sent, given_up_at = StopLevel.NONE, float("inf")
+        while True:
+            try:
+                news = watched.news.get(timeout=min(_MAX_SLICE_SECONDS, _SLICE_SECONDS + self._waiting_count / 1000))
+            except queue.Empty:
+                pass
+            else:
+                if isinstance(news, Call):
+                    return news
+                news()
+                continue
+            level = _level_of(call)
+            if level > sent:
+                sent = level
+                self.monitor.request_stop(watched.call, level, self.stop.signal_number or 0)
+                if level is StopLevel.IMMEDIATE:
+                    given_up_at = (
+                        time.monotonic() + max(self.grace_seconds, call.halt.grace_seconds) + _UNANSWERED_SECONDS
+                    )
+            if time.monotonic() > given_up_at:
+                given_up_at = float("inf")
+                self.monitor.give_up(watched.call)
+
+    def _new_row(self, call: ExecutorCall, request: QueueRequest, *, number: int) -> Call:
+        return Call(
+            id=uuid.uuid4().hex,
+            run_id=self.run_id,
+            step_id=request.step_id,
+            attempt=request.attempt,
+            number=number,
+            engine=self.engine.name,
+            queue=request.queue,
+            command=call.command,
+            tokens=[references.encode(token, self.secrets) for token in call.tokens],
+            tokens_digest=references.digest(call.tokens),
+            secret_names=sorted(self.secrets),
+            call_key=call.call_key,
+            capture=request.capture or "",
+            timeout_seconds=call.timeout_seconds,
+            owner=call.owner,
+            is_atomic=request.is_atomic,
+            is_hidden=request.is_hidden,
+            is_repeatable=request.is_repeatable,
+            version=versions.own_version(),
+        )
+
+    def _result(self, row: Call, call: ExecutorCall) -> AttemptResult:
+        """Return the result of a call that was done or cancelled."""
+        if row.status == CallStatus.DONE:
+            result = call_results.from_json(row.result, secrets=self.secrets)
+            if result.status is StepStatus.INTERRUPTED and call.limit.is_over and call.limit.first is not None:
+                return replace(result, status=StepStatus.TIMED_OUT, failure=call.limit.first.failure())
+            return result
+        if row.status == CallStatus.CANCELLED:
+            if call.limit.is_over and call.limit.first is not None:
+                text = "no worker had taken the call"
+                return AttemptResult(status=StepStatus.TIMED_OUT, failure=call.limit.first.failure(text))
+            return AttemptResult(status=StepStatus.NOT_RUN, reason=f"{call.halt.reason} before a worker took the call")
+        raise self.monitor.error or JournalLost("the call is no longer watched")
+
+    def _after_death(self, row: Call, call: ExecutorCall, request: QueueRequest, *, death_count: int) -> AttemptResult:
+        where = f" on {row.host} (process {row.pid})" if row.host else ""
+        if not request.is_repeatable:
+            message = f"its worker{where} died, so its outcome is unknown"
+            status = StepStatus.INTERRUPTED
+        elif death_count >= MAX_DEATHS:
+            message = f"its worker died {death_count} times while it ran, the last time{where}"
+            status = StepStatus.FAILED
+        else:
+            message, status = f"its worker{where} died", StepStatus.INTERRUPTED
+        if call.limit.is_over and call.limit.first is not None and request.is_repeatable:
+            return AttemptResult(status=StepStatus.TIMED_OUT, failure=call.limit.first.failure(message))
+        names = ("WorkerDied", "django_runbook.queues.WorkerDied")
+        return AttemptResult(
+            status=status, failure=Failure(error_type="WorkerDied", message=message, exit_code=1, error_names=names)
+        )
+
+
+def _level_of(call: ExecutorCall) -> StopLevel:
+    if call.halt.is_immediate or call.limit.is_over:
+        return StopLevel.IMMEDIATE
+    return StopLevel.AFTER_ITEM if call.halt.is_requested else StopLevel.NONE

@@ -1,0 +1,50 @@
+"""Puts the parts together that run the calls of one run on workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from django_runbook import conf
+from django_runbook.document.runbook import CommandStep
+from django_runbook.journal.connection import JournalConnection
+from django_runbook.locks.factory import Locks
+from django_runbook.process.masking import Mask
+from django_runbook.process.stopping import Stop
+from django_runbook.queues.call_liveness import CallLiveness
+from django_runbook.queues.call_monitor import CallMonitor
+from django_runbook.queues.engines.choice import choose_engine
+from django_runbook.queues.message_sender import MessageSender
+from django_runbook.queues.queue_executor import QueueExecutor
+
+
+def new_queue_executor(
+    *,
+    run_id: str,
+    new_lock: Locks,
+    is_repeatable: Callable[[CommandStep, Sequence[str]], bool],
+    stop: Stop,
+    mask: Mask,
+    secrets: Mapping[str, str],
+    warn: Callable[[str], None],
+) -> QueueExecutor | None:
+    """Return what calls commands on workers; None if the engine runs tasks in the process that sends them."""
+    configuration = conf.read()
+    engine = choose_engine(configuration)
+    if engine is None or engine.local_reason:
+        return None
+    monitor = CallMonitor(
+        run_id=run_id,
+        connection=JournalConnection(conf.journal_alias()),
+        sender=MessageSender(engine=engine, resend_seconds=configuration.queue.resend_seconds, on_failure=warn),
+        liveness=CallLiveness(new_lock),
+    )
+    return QueueExecutor(
+        run_id=run_id,
+        engine=engine,
+        is_repeatable=is_repeatable,
+        monitor=monitor,
+        stop=stop,
+        mask=mask,
+        secrets=secrets,
+        grace_seconds=stop.timeout_seconds,
+    )

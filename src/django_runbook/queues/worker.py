@@ -1,0 +1,110 @@
+"""Runs calls on a worker: claims each, runs its command in a process of its own, and stores its end.
+
+The host's process is never ended, and nothing of a command stays in it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from functools import cache
+
+from django.db import connections
+
+from django_runbook import conf
+from django_runbook.calls import Call, CallStatus
+from django_runbook.exceptions import LockHeld, RunbookError
+from django_runbook.executors.spawner import Spawner
+from django_runbook.journal.connection import JournalConnection
+from django_runbook.locks import factory as locks
+from django_runbook.locks import held as held_locks
+from django_runbook.locks import namespace
+from django_runbook.locks.held import HeldLock
+from django_runbook.process import isolation
+from django_runbook.queues.claimed_call import ClaimedCall
+from django_runbook.queues.lock_names import lock_name_of
+
+
+def run_call(call_id: str) -> None:
+    """Run a call if it is still queued, and return once its end is stored or another worker may take it.
+
+    A call that is not queued, because its message came twice or late, is left alone. Raise RunbookError if the worker
+    cannot take calls: the call stays queued, and is sent again.
+    """
+    _worker_of(os.getpid()).run(call_id)
+
+
+def release_calls_of(parent_pid: int) -> None:
+    """Ask the calls in the child processes of a worker on this host to stop after their batch."""
+    alias = conf.journal_alias()
+    try:
+        Call.objects.using(alias).filter(
+            status=CallStatus.RUNNING.value, host=socket.gethostname(), parent_pid=parent_pid
+        ).update(is_releasing=True)
+    finally:
+        connections[alias].close()
+
+
+@cache
+def _worker_of(pid: int) -> _Worker:
+    """Return the worker of this process; a forked copy of it makes its own."""
+    return _Worker()
+
+
+class _Worker:
+    """Holds what the calls of one process share: the lock that shows that it lives, and the server of its processes."""
+
+    def __init__(self) -> None:
+        self._spawner = Spawner(can_be_set_up=isolation.can_be_set_up())
+        self._lock: HeldLock | None = None
+        self._token = ""
+
+    def run(self, call_id: str) -> None:
+        alias = conf.journal_alias()
+        connection = JournalConnection(alias)
+        call = connection.execute(lambda is_repeated: Call.objects.using(alias).filter(pk=call_id).first())
+        if call is None or call.status != CallStatus.QUEUED:
+            return
+        if connections[alias].in_atomic_block:
+            raise RunbookError("a call cannot run inside a transaction of its worker, which no other process sees")
+        lock = self._hold_lock()
+        claim = uuid.uuid4().hex
+        if not self._claim(call, claim, connection=connection):
+            return
+        ClaimedCall(call=call, connection=connection, spawner=self._spawner, lock=lock).run()
+
+    def _claim(self, call: Call, claim: str, *, connection: JournalConnection) -> bool:
+        alias = connection.alias
+
+        def claim_once(is_repeated: bool) -> bool:  # noqa: FBT001 - as JournalConnection calls it
+            is_claimed = call.claim_for(
+                claim,
+                using=alias,
+                worker=self._token,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                parent_pid=os.getppid(),
+                is_releasing=False,
+            )
+            # The answer to the first statement may have been lost.
+            is_mine = is_repeated and Call.objects.using(alias).filter(pk=call.pk, claim=claim).exists()
+            if is_mine:
+                call.claim, call.status = claim, CallStatus.RUNNING.value
+            return is_claimed or is_mine
+
+        return connection.execute(claim_once)
+
+    def _hold_lock(self) -> HeldLock:
+        """Return the lock of this worker; after a loss, the worker continues under another name."""
+        if self._lock is not None and self._lock.is_lost:
+            self._lock.close()
+            self._lock = None
+        if self._lock is None:
+            self._token = uuid.uuid4().hex
+            lock = locks.new_factory(conf.read(), what="a worker of calls")(lock_name_of(self._token))
+            holder = lock.acquire()
+            if holder is not None:
+                raise LockHeld(f'the lock "{lock.name}" is held by {holder}')
+            self._lock = held_locks.hold(lock, namespace=namespace.host_namespace(), on_retaken=lambda: None)
+        return self._lock
