@@ -40,6 +40,8 @@ from django_runbook.document.evaluation.functions import FUNCTIONS
 from django_runbook.document.keys import Kind
 from django_runbook.journal import new_run
 from django_runbook.locks.factory import BACKENDS
+from django_runbook.queues.engines.base import Engine
+from django_runbook.queues.engines.choice import ENGINES
 from django_runbook.reporters import REPORTERS
 from django_runbook.reporters.jsonl import name_of
 from django_runbook.resume.in_doubt import in_doubt_message
@@ -416,6 +418,18 @@ def test_each_backend_of_locks_is_listed_with_its_options() -> None:
     for name, options in rows[1:]:
         parameters = inspect.signature(import_string(BACKENDS[name])).parameters
         assert re.findall(r"`(\w+)`", options) == [option for option in parameters if option != "what"]
+
+
+def test_each_task_engine_is_listed_with_its_options() -> None:
+    section = section_of(REFERENCE / "settings.md", "`QUEUE`")
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", section.partition("| key |")[0], re.MULTILINE)
+    assert [name for name, _ in rows] == ["auto", *ENGINES]
+    for name, options in rows[1:]:
+        assert re.findall(r"`(\w+)`", options) == list(inspect.signature(import_string(ENGINES[name])).parameters)
+    keys_of_queue = section.partition("| key |")[2].partition("###")[0]
+    assert names_in_table(keys_of_queue) == list(conf._QUEUE_KEYS)
+    members = names_in_table(section.partition("###")[2])
+    assert [name.partition("(")[0] for name in members] == [name for name in vars(Engine) if not name.startswith("_")]
 
 
 # What a command has besides, for the library itself.
