@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from celery import Celery
-from kombu import Queue
 
 
 def _app() -> Celery:
@@ -12,7 +11,7 @@ def _app() -> Celery:
 
 
 two_queues = _app()
-two_queues.conf.task_queues = (Queue("default"), Queue("heavy"))
+two_queues.conf.task_queues = {"default": {}, "heavy": {}}
 
 eager = _app()
 eager.conf.task_always_eager = True
