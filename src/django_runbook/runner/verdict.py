@@ -18,8 +18,7 @@ def status_of(outcome: AttemptResult, emitter: Emitter, stop: Stop, *, past: Pas
     is_cut = bool(statuses & {StepStatus.INTERRUPTED, StepStatus.NOT_RUN}) or outcome.status is StepStatus.INTERRUPTED
     if stop.is_requested and is_cut:
         return RunStatus.INTERRUPTED
-    is_failed_by_stop = outcome.status is StepStatus.INTERRUPTED and outcome.failure is not None
-    if outcome.status in outcomes.FAILURES or is_failed_by_stop:
+    if outcome.status in outcomes.FAILURES or outcome.status is StepStatus.INTERRUPTED:
         return RunStatus.FAILED
     return RunStatus.WARNING if emitter.has_warnings else RunStatus.SUCCEEDED
 
