@@ -18,7 +18,7 @@ from django_runbook.runner.blocks import BlockRunner
 from django_runbook.runner.context import RunContext, RunOptions
 from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.step_scope import Scope
-from django_runbook.runner.verdict import exit_code_of, status_of
+from django_runbook.runner.verdict import exit_code_of, failure_of_run, status_of
 from django_runbook.runner.wiring import new_block_runner
 
 
@@ -90,6 +90,7 @@ def _result_of(
         exit_code=error.exit_code if error is not None else exit_code,
         steps=tuple(emitter.results.values()),
         duration_seconds=duration_seconds,
+        failure=failure_of_run(outcome, status, emitter),
         reason=str(error) if error is not None else outcome.reason,
     )
 
