@@ -9,7 +9,8 @@ from dataclasses import replace
 from django_runbook import events
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import JournalLost, LockLost, RunbookError
-from django_runbook.planning.plan import Plan, PlannedStep
+from django_runbook.planning.plan import Plan
+from django_runbook.planning.planned_step import PlannedStep
 from django_runbook.process.failures import failure_of
 from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult, ExitCode, Role, RunResult, RunStatus, StepStatus
