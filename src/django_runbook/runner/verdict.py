@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django_runbook.exceptions import LockHeld
 from django_runbook.process.stopping import Stop
-from django_runbook.results import AttemptResult, ExitCode, RunStatus, StepStatus
+from django_runbook.results import AttemptResult, ExitCode, Failure, RunStatus, StepStatus
 from django_runbook.runner import outcomes
 from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.past import Past
@@ -21,6 +21,13 @@ def status_of(outcome: AttemptResult, emitter: Emitter, stop: Stop, *, past: Pas
     if outcome.status in outcomes.FAILURES or outcome.status is StepStatus.INTERRUPTED:
         return RunStatus.FAILED
     return RunStatus.WARNING if emitter.has_warnings else RunStatus.SUCCEEDED
+
+
+def failure_of_run(outcome: AttemptResult, status: RunStatus, emitter: Emitter) -> Failure | None:
+    """Return what failed the run, or else made it a warning."""
+    if status is RunStatus.WARNING and emitter.warned_by is not None:
+        return outcomes.below(emitter.warned_by)
+    return outcome.failure
 
 
 def exit_code_of(outcome: AttemptResult, status: RunStatus, stop: Stop, *, is_strict: bool) -> int:
