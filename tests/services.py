@@ -15,6 +15,7 @@ import redis
 from tests import postgres_settings
 from tests.patience import scaled
 
+AMQP_ADDRESS = os.environ.get("AMQP_ADDRESS", "127.0.0.1:5672")
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 
 
@@ -67,6 +68,19 @@ def require_redis() -> None:
             client.ping()
     except redis.RedisError as error:
         missing(f"Redis at {REDIS_URL} cannot be reached: {error}")
+
+
+def require_rabbitmq() -> None:
+    """The same for RabbitMQ."""
+    import amqp
+
+    connection = amqp.Connection(AMQP_ADDRESS)
+    try:
+        connection.connect()
+        connection.close()
+    except OSError as error:
+        connection.collect()
+        missing(f"RabbitMQ at {AMQP_ADDRESS} cannot be reached: {error}")
 
 
 def require_program(name: str) -> str:

@@ -116,10 +116,10 @@ def test_the_system_check_reports_invalid_runbooks(folder: Path) -> None:
 
 def test_a_secret_is_masked_in_diagnostics_and_in_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", "hunter22")
-    told = run(tmp_path, "secrets: [TOKEN]\nsteps: ['say --to ${{ secrets.TOKEN }}']")
-    assert told.exit_code == 2
-    assert '--to cannot be "***"' in told.errors
-    assert "hunter22" not in told.errors
+    finished = run(tmp_path, "secrets: [TOKEN]\nsteps: ['say --to ${{ secrets.TOKEN }}']")
+    assert finished.exit_code == 2
+    assert '--to cannot be "***"' in finished.errors
+    assert "hunter22" not in finished.errors
 
 
 @pytest.mark.slow
@@ -209,9 +209,9 @@ def test_an_unwanted_import_is_reported_with_what_leads_to_it(tmp_path: Path) ->
 
 def test_a_runbook_can_run_a_runbook_and_a_thread_can_run_one(tmp_path: Path) -> None:
     (tmp_path / "inner.yml").write_text("steps: [say inside]")
-    told = run(tmp_path, f"steps: ['run_runbook {tmp_path}/inner.yml --format plain', say outside]")
-    assert told.exit_code == 0
-    assert "succeeded: 1 succeeded" in told.output("run_runbook")[-1]
+    finished = run(tmp_path, f"steps: ['run_runbook {tmp_path}/inner.yml --format plain', say outside]")
+    assert finished.exit_code == 0
+    assert "succeeded: 1 succeeded" in finished.output("run_runbook")[-1]
     results: list[int] = []
     thread = threading.Thread(target=lambda: results.append(run(tmp_path, "steps: [noop]").exit_code))
     thread.start()

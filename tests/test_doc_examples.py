@@ -19,9 +19,11 @@ import pytest
 from django.core.management import load_command_class
 
 from django_runbook import conf, reporters
+from django_runbook.binding import checked
 from django_runbook.document import validate
 from django_runbook.document.codes import CODES, CodeDefinition, Severity
 from django_runbook.document.rules import RULES
+from django_runbook.planning import plan
 from tests import test_reporters
 from tests.document import test_golden
 from tests.documentation import DOCS, PAGES, Block, blocks_of, names_in_table, section_of, write_files
@@ -62,10 +64,10 @@ def test_each_extension_point_has_a_page_with_tests() -> None:
 def test_the_tests_of_a_page_pass(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_files(page, tmp_path)
-    for severity, code, title in _ROW_OF_CODE.findall(page.read_text()):
-        row = CodeDefinition(code=code, severity=Severity(severity), title=title)
-        monkeypatch.setitem(CODES, code, row)
+    add_codes(page, monkeypatch)
     modules = [load(name, block, monkeypatch) for name, block in modules_of(page)]
+    if page.stem == "diagnostic-rule":
+        add_rules(page, modules, monkeypatch)
     assert sum(run(module) for module in modules if module.__name__.startswith("tests.")) > 0
 
 
@@ -75,6 +77,25 @@ def load(name: str, block: Block, monkeypatch: pytest.MonkeyPatch) -> types.Modu
     monkeypatch.setitem(sys.modules, name, module)
     exec(compile(block.text, block.id, "exec"), vars(module))
     return module
+
+
+def add_codes(page: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Add the codes that a page shows to the table; return each with its severity."""
+    rows = _ROW_OF_CODE.findall(page.read_text())
+    for severity, code, title in rows:
+        monkeypatch.setitem(CODES, code, CodeDefinition(code=code, severity=Severity(severity), title=title))
+    return [(severity, code) for severity, code, _ in rows]
+
+
+def add_rules(page: Path, modules: list[types.ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add each rule that a page shows to the table of its folder, as the modules that use the table see it."""
+    users = {"document": validate, "binding": checked, "planning": plan}
+    rules = [name for name, _ in shown(page, r"^    (check_\w+)(,)$")]
+    added = [(rule, module) for rule in rules for module in modules if hasattr(module, rule)]
+    for rule, module in ((rule, module) for rule, module in added if not module.__name__.startswith("tests.")):
+        user = users.pop(module.__name__.split(".")[1])
+        monkeypatch.setattr(user, "RULES", (*vars(user)["RULES"], getattr(module, rule)))
+    assert users == {}
 
 
 def shown(page: Path, pattern: str) -> list[tuple[str, str]]:
@@ -108,11 +129,9 @@ def test_the_reporter_of_the_page_passes_the_tests_of_all_reporters(
 @pytest.mark.django_db
 def test_the_rule_of_the_page_passes_the_tests_of_all_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = DOCS / "extending" / "diagnostic-rule.md"
-    ((severity, code, title),) = _ROW_OF_CODE.findall(page.read_text())
-    monkeypatch.setitem(CODES, code, CodeDefinition(code=code, severity=Severity(severity), title=title))
+    severity, code = add_codes(page, monkeypatch)[0]
     module = load(*next(found for found in modules_of(page) if found[0].startswith("django_runbook.")), monkeypatch)
-    ((rule, _),) = shown(page, r"^    (check_\w+)(,)$")
-    monkeypatch.setattr(validate, "RULES", (*RULES, getattr(module, rule)))
+    monkeypatch.setattr(validate, "RULES", (*RULES, module.check_secret_names))
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "secrets.yml"
     file.write_text("secrets: [API_KEY, API_KEY]\nsteps: [check]\n")

@@ -102,7 +102,7 @@ class Call(models.Model):
         return self.note(using=using, **changes)
 
     def release(self, *, using: str) -> bool:
-        """Return the claimed call to its queue, for another worker; return False if this worker does not own it any more."""
+        """Return the claimed call to its queue; return False if this worker does not own it any more."""
         return self.note(
             using=using,
             status=CallStatus.QUEUED.value,

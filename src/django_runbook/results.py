@@ -110,7 +110,8 @@ class StepResult:
 class RunResult:
     """Holds the result of a run; ``steps`` has every step, and every item of a loop, in the order in which they ended.
 
-    ``reason`` says why nothing was run, for example because the lock was held. ``warnings`` are about the run as a
+    ``failure`` is what failed the run, or else made it a warning. ``reason`` says why nothing was run, for example
+    because the lock was held. ``warnings`` are about the run as a
     whole, such as a report that could not be written. ``advice`` says how to continue a run that failed or was stopped;
     ``resume_command`` is the command line for it, empty if the run cannot be resumed.
     """
@@ -119,6 +120,7 @@ class RunResult:
     exit_code: int
     steps: tuple[StepResult, ...] = ()
     duration_seconds: float = 0.0
+    failure: Failure | None = None
     reason: str = ""
     warnings: tuple[str, ...] = ()
     run_id: str = ""

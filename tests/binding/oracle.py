@@ -15,7 +15,8 @@ from django_runbook.binding.catalog import Catalog
 from django_runbook.document import inputs, source, validate
 from django_runbook.document.diagnostics import Diagnostic, has_errors
 from django_runbook.executors.calling import Callbacks, PassedChecks, call
-from django_runbook.planning.plan import PlannedStep, plan
+from django_runbook.planning.plan import plan
+from django_runbook.planning.planned_step import PlannedStep
 from django_runbook.process.masking import masker
 from django_runbook.process.stopping import Stop
 from django_runbook.results import AttemptResult

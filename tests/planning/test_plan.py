@@ -98,7 +98,7 @@ def test_an_omitted_parameter_omits_its_option() -> None:
     assert codes_of("  - {command: say, args: ['${{ params.limit }}']}\n") == ["RB404"]
 
 
-@pytest.mark.parametrize("value", ["'${{ params.mode }}'", "'${{ {1: 2} }}'", "{a: 1}", "[{a: 1}]"])
+@pytest.mark.parametrize("value", ["'${{ params.mode }}'", "'${{ [{1: 2}][0] }}'", "{a: 1}", "[{a: 1}]"])
 def test_a_mapping_is_an_error_at_its_position(value: str) -> None:
     found = plan_of(f"  - {{command: parse_typed, options: {{mode: {value}}}}}\n").diagnostics
     assert [item.span.column for item in found] == ([] if "mode }" in value else [44 + value.startswith("[")])
@@ -132,7 +132,7 @@ def test_a_step_that_was_not_checked_is_bound_again_if_it_runs() -> None:
     [
         ("days(1)", "a duration (timedelta)"),
         ("now.tzinfo", "a time zone (tzinfo)"),
-        ("{'a': 1}", "a mapping"),
+        ("[{'a': 1}][0]", "a mapping"),
     ],
 )
 def test_the_kind_of_a_value_that_no_command_takes_is_named(source: str, kind: str) -> None:

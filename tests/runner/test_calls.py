@@ -34,8 +34,8 @@ steps:
     params: {day: "${{ params.day }}", loud: true}
   - say ${{ steps.one.output }} ${{ steps.weekly.status }}
 """
-    told = run(tmp_path, text)
-    assert told.statuses == {
+    finished = run(tmp_path, text)
+    assert finished.statuses == {
         "one": "succeeded",
         "weekly/one": "succeeded",
         "weekly/say": "succeeded",
@@ -43,18 +43,18 @@ steps:
         "weekly": "succeeded",
         "say": "succeeded",
     }
-    assert told.output("weekly/say") == ["inner on 2013-01-31 true"]
-    assert told.output("weekly/say-2") == ["inner end"]
-    assert told.output("say") == ["outer succeeded"]
-    assert told.result("weekly/one")["file"].endswith("inner.yml")
+    assert finished.output("weekly/say") == ["inner on 2013-01-31 true"]
+    assert finished.output("weekly/say-2") == ["inner end"]
+    assert finished.output("say") == ["outer succeeded"]
+    assert finished.result("weekly/one")["file"].endswith("inner.yml")
 
 
 @pytest.mark.parametrize(("type_", "value"), [("date", "now"), ("datetime", "today")])
 def test_a_date_and_a_time_of_a_day_are_two_types(tmp_path: Path, type_: str, value: str) -> None:
     (tmp_path / "inner.yml").write_text(f"params: {{when: {{type: {type_}}}}}\nsteps: [noop]")
     text = f'steps: [{{runbook: inner.yml, params: {{when: "${{{{ {value} }}}}"}}}}]'
-    told = run(tmp_path, text)
-    assert told.exit_code == 2
+    finished = run(tmp_path, text)
+    assert finished.exit_code == 2
 
 
 def test_parameters_can_come_from_an_output(tmp_path: Path) -> None:
@@ -65,26 +65,26 @@ steps:
   - {runbook: inner.yml, params: {day: "${{ steps.day.output }}"}}
 """
     assert run(tmp_path, text).output("inner/say") == ["inner on 2013-02-01 false"]
-    told = run(tmp_path, text.replace("2013-02-01", "soon"))
-    assert '"soon" is not a date' in told.result("inner")["failure"]["message"]
-    assert "inner/one" not in told.statuses
+    finished = run(tmp_path, text.replace("2013-02-01", "soon"))
+    assert '"soon" is not a date' in finished.result("inner")["failure"]["message"]
+    assert "inner/one" not in finished.statuses
 
 
 def test_a_failure_inside_is_the_failure_of_the_step_and_finally_runs_inside(tmp_path: Path) -> None:
     (tmp_path / "inner.yml").write_text("steps: [fail --code 7, noop]\nfinally: [say inner end]\n")
-    told = run(tmp_path, "steps: [{runbook: inner.yml, continue_on_error: [7]}, say after]")
-    assert told.statuses["inner/noop"] == "not_run"
-    assert (told.status, told.exit_code) == ("warning", 0)
-    assert told.output("inner/say") == ["inner end"]
-    assert told.output("say") == ["after"]
+    finished = run(tmp_path, "steps: [{runbook: inner.yml, continue_on_error: [7]}, say after]")
+    assert finished.statuses["inner/noop"] == "not_run"
+    assert (finished.status, finished.exit_code) == ("warning", 0)
+    assert finished.output("inner/say") == ["inner end"]
+    assert finished.output("say") == ["after"]
 
 
 @pytest.mark.slow
 def test_a_runbook_runs_for_each_item(tmp_path: Path) -> None:
     (tmp_path / "inner.yml").write_text("params: {name: {type: string}}\nsteps: ['say ${{ params.name }}']\n")
     text = "steps: [{id: each, runbook: inner.yml, params: {name: '${{ item }}'}, for_each: [a, b], max_parallel: 2}]"
-    told = run(tmp_path, text)
-    assert (told.output("each/say[1]"), told.output("each/say[2]")) == (["a"], ["b"])
+    finished = run(tmp_path, text)
+    assert (finished.output("each/say[1]"), finished.output("each/say[2]")) == (["a"], ["b"])
 
 
 def test_the_same_file_can_be_called_twice(tmp_path: Path) -> None:
@@ -120,11 +120,11 @@ def test_what_is_wrong_inside_is_told_before_anything_runs(
     tmp_path: Path, inner: str, params: str, place: str, words: str
 ) -> None:
     (tmp_path / "inner.yml").write_text(inner)
-    told = run(tmp_path, f"steps: [{{runbook: inner.yml, params: {params}}}]")
-    assert told.exit_code == 2
-    assert told.events == []
-    assert f"{place}" in told.errors
-    message = re.sub(r"\n  \d+ \|.*\n.*\n *= help: ", "; ", told.errors)
+    finished = run(tmp_path, f"steps: [{{runbook: inner.yml, params: {params}}}]")
+    assert finished.exit_code == 2
+    assert finished.events == []
+    assert f"{place}" in finished.errors
+    message = re.sub(r"\n  \d+ \|.*\n.*\n *= help: ", "; ", finished.errors)
     assert words in message
 
 
@@ -145,5 +145,5 @@ def test_the_inner_runbook_is_found_beside_the_outer_one(tmp_path: Path, monkeyp
 
 def test_a_step_inside_is_selected_with_the_names_of_both(tmp_path: Path) -> None:
     (tmp_path / "inner.yml").write_text("steps: [say one, {id: two, command: say two}]\n")
-    told = run(tmp_path, "steps: [{runbook: inner.yml}, say three]", only=["inner/two"])
-    assert {step_id for step_id, status in told.statuses.items() if status == "succeeded"} == {"inner", "inner/two"}
+    finished = run(tmp_path, "steps: [{runbook: inner.yml}, say three]", only=["inner/two"])
+    assert {step_id for step_id, status in finished.statuses.items() if status == "succeeded"} == {"inner", "inner/two"}

@@ -32,7 +32,7 @@ finally:
 """
 
 
-def told_of(directory: Path, monkeypatch: pytest.MonkeyPatch, step: str, **options: str):  # type: ignore[no-untyped-def]
+def run_step(directory: Path, monkeypatch: pytest.MonkeyPatch, step: str, **options: str):  # type: ignore[no-untyped-def]
     monkeypatch.chdir(directory)
     (directory / "data.json").write_text(json.dumps(DATA))
     return run(directory, HEAD + step + TAIL, **options)
@@ -66,12 +66,12 @@ def told_of(directory: Path, monkeypatch: pytest.MonkeyPatch, step: str, **optio
 def test_an_expression_without_a_value_fails_its_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    told = told_of(tmp_path, monkeypatch, f"  - {step.replace('{', '{id: it, command: say, ', 1)}\n")
-    assert told.statuses["it"] == "failed", told.errors
-    assert told.statuses["next"] == "not_run"
-    assert told.statuses["last"] == "succeeded"
-    assert told.exit_code == 1
-    assert told.status == "failed"
+    finished = run_step(tmp_path, monkeypatch, f"  - {step.replace('{', '{id: it, command: say, ', 1)}\n")
+    assert finished.statuses["it"] == "failed", finished.errors
+    assert finished.statuses["next"] == "not_run"
+    assert finished.statuses["last"] == "succeeded"
+    assert finished.exit_code == 1
+    assert finished.status == "failed"
 
 
 @pytest.mark.parametrize("name", ["surrogate", "nul", "control", "braces"])
@@ -93,26 +93,28 @@ def test_odd_text_goes_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, name: str, form: str
 ) -> None:
     step = step.replace("NAME", name).replace("{", "{id: it, command: say, ", 1)
-    told = told_of(tmp_path, monkeypatch, f"  - {step}\n", format=form)
-    assert told.exit_code == 0, told.errors or told.shown
+    finished = run_step(tmp_path, monkeypatch, f"  - {step}\n", format=form)
+    assert finished.exit_code == 0, finished.errors or finished.shown
 
 
 def test_a_name_is_short_whatever_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = told_of(tmp_path, monkeypatch, "  - {id: it, command: say, name: '${{ steps.data.output.large | join }}'}\n")
-    assert told.result("it")["name"] == "x" * 199 + "…"
+    finished = run_step(
+        tmp_path, monkeypatch, "  - {id: it, command: say, name: '${{ steps.data.output.large | join }}'}\n"
+    )
+    assert finished.result("it")["name"] == "x" * 199 + "…"
 
 
 @pytest.mark.parametrize("name", ["''", "' '", '"\\u202e"', "${{ steps.data.output.control[5:] }}"])
 def test_a_name_that_cannot_be_seen_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    told = told_of(tmp_path, monkeypatch, f"  - command: say\n    name: {name}\n")
-    assert told.result("say")["name"] == "say"
+    finished = run_step(tmp_path, monkeypatch, f"  - command: say\n    name: {name}\n")
+    assert finished.result("say")["name"] == "say"
 
 
 def test_confirm_takes_odd_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     step = "  - {id: it, command: say, confirm: 'Delete ${{ steps.data.output.surrogate }}?'}\n"
-    told = told_of(tmp_path, monkeypatch, step)
-    assert told.statuses["it"] == "failed"
-    assert told.statuses["last"] == "succeeded"
+    finished = run_step(tmp_path, monkeypatch, step)
+    assert finished.statuses["it"] == "failed"
+    assert finished.statuses["last"] == "succeeded"
 
 
 def test_until_sees_its_own_step(tmp_path: Path) -> None:
@@ -128,16 +130,16 @@ steps:
         steps.poll.attempts == 3 and steps.poll.exit_code == 0 and steps.poll.status == "succeeded"
         and steps.poll.output == "ready" and steps.poll.id == "poll"
 """
-    told = run(tmp_path, text)
-    assert told.exit_code == 0, told.errors
-    assert told.result("poll")["attempt_count"] == 3
+    finished = run(tmp_path, text)
+    assert finished.exit_code == 0, finished.errors
+    assert finished.result("poll")["attempt_count"] == 3
 
 
 def test_until_of_a_group_counts_its_attempts(tmp_path: Path) -> None:
     text = "steps: [{id: all, steps: [noop], retry: {attempts: 5, delay: 0, until: steps.all.attempts == 2}}]"
-    told = run(tmp_path, text)
-    assert told.exit_code == 0, told.errors
-    assert told.result("all")["attempt_count"] == 2
+    finished = run(tmp_path, text)
+    assert finished.exit_code == 0, finished.errors
+    assert finished.result("all")["attempt_count"] == 2
 
 
 def test_null_goes_from_the_parameter_to_the_called_runbook(tmp_path: Path) -> None:
@@ -152,9 +154,9 @@ steps:
   - {command: say skipped, when: params.n is not none and params.n > 0}
   - say ${{ params.n is none }}
 """
-    told = run(tmp_path, text)
-    assert told.exit_code == 0, told.errors
-    assert told.output("inner/say") == ["7 true"]
-    assert told.statuses["say"] == "skipped"
+    finished = run(tmp_path, text)
+    assert finished.exit_code == 0, finished.errors
+    assert finished.output("inner/say") == ["7 true"]
+    assert finished.statuses["say"] == "skipped"
     assert run(tmp_path, text, param=["n="]).output("say-2") == ["true"]
     assert run(tmp_path, text, param=["n=5"]).output("inner/say") == ["5 false"]

@@ -18,9 +18,11 @@ def statuses(case: Case) -> dict[str, str]:
 
 
 def test_all_items_of_a_loop_in_finally_run_also_where_one_fails(tmp_path: Path) -> None:
-    told = run(tmp_path, "steps: [noop]\nfinally: [{id: one, command: 'fail --code ${{ item }}', for_each: [3, 4]}]")
-    assert told.statuses == {"noop": "succeeded", "one[1]": "failed", "one[2]": "failed", "one": "failed"}
-    assert told.status == "warning"
+    finished = run(
+        tmp_path, "steps: [noop]\nfinally: [{id: one, command: 'fail --code ${{ item }}', for_each: [3, 4]}]"
+    )
+    assert finished.statuses == {"noop": "succeeded", "one[1]": "failed", "one[2]": "failed", "one": "failed"}
+    assert finished.status == "warning"
 
 
 def test_a_deadline_that_one_handler_ran_into_does_not_end_the_next() -> None:
@@ -50,15 +52,15 @@ steps:
     steps: [fail --counter {tmp_path}/n --until 2]
     on_failure: [{{id: clean, command: fail --code 4}}]
 """
-    told = run(tmp_path, text)
-    assert told.statuses == {"fail": "succeeded", "clean": "failed", "group": "succeeded"}
-    assert told.status == "warning"
+    finished = run(tmp_path, text)
+    assert finished.statuses == {"fail": "succeeded", "clean": "failed", "group": "succeeded"}
+    assert finished.status == "warning"
 
 
 def test_handlers_of_a_group_that_is_skipped_in_finally_are_told_to_nobody(tmp_path: Path) -> None:
     text = "params: {n: 1}\nsteps: [noop]\nfinally: [{id: group, when: params.n > 1, steps: [say a], finally: [say b]}]"
-    told = run(tmp_path, text)
-    ended = [event["result"]["step_id"] for event in told.events if event["event"] == "step_finished"]
+    finished = run(tmp_path, text)
+    ended = [event["result"]["step_id"] for event in finished.events if event["event"] == "step_finished"]
     assert ended == ["noop", "group", "say"]
 
 

@@ -113,10 +113,10 @@ def test_a_confirmation_without_a_terminal_fails_with_a_type_and_a_message_of_it
 
 
 def test_step_without_a_terminal_is_refused(tmp_path: Path) -> None:
-    told = run(tmp_path, "steps: [noop]", step=True)
-    assert told.exit_code == 2
-    assert "there is no terminal to ask at" in told.errors
-    assert told.events == []
+    finished = run(tmp_path, "steps: [noop]", step=True)
+    assert finished.exit_code == 2
+    assert "there is no terminal to ask at" in finished.errors
+    assert finished.events == []
 
 
 @pytest.mark.slow

@@ -15,10 +15,10 @@ from tests.runner.support import run
 
 
 def test_steps_run_in_order_and_the_run_succeeds(tmp_path: Path) -> None:
-    told = run(tmp_path, "steps: [noop, say hello, noop]")
-    assert told.statuses == {"noop": "succeeded", "say": "succeeded", "noop-2": "succeeded"}
-    assert (told.status, told.exit_code) == ("succeeded", 0)
-    assert told.output("say") == ["hello"]
+    finished = run(tmp_path, "steps: [noop, say hello, noop]")
+    assert finished.statuses == {"noop": "succeeded", "say": "succeeded", "noop-2": "succeeded"}
+    assert (finished.status, finished.exit_code) == ("succeeded", 0)
+    assert finished.output("say") == ["hello"]
 
 
 @pytest.mark.parametrize(
@@ -33,10 +33,10 @@ def test_steps_run_in_order_and_the_run_succeeds(tmp_path: Path) -> None:
     ],
 )
 def test_each_way_to_fail_is_a_failure(tmp_path: Path, options: str, exit_code: int, message: str) -> None:
-    told = run(tmp_path, f"steps: [fail {options}, noop]")
-    assert told.statuses == {"fail": "failed", "noop": "not_run"}
-    assert (told.status, told.exit_code) == ("failed", 1)
-    failure = told.result("fail")["failure"]
+    finished = run(tmp_path, f"steps: [fail {options}, noop]")
+    assert finished.statuses == {"fail": "failed", "noop": "not_run"}
+    assert (finished.status, finished.exit_code) == ("failed", 1)
+    failure = finished.result("fail")["failure"]
     assert (failure["exit_code"], failure["message"]) == (exit_code, message)
 
 
@@ -46,27 +46,27 @@ def test_exit_with_zero_is_success(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("how", "exit_code"), [("interrupt", 130), ("recurse", 1)])
 def test_what_is_no_exception_of_the_usual_kind_is_a_failure(tmp_path: Path, how: str, exit_code: int) -> None:
-    told = run(tmp_path, f"steps: [misbehave {how}]")
-    assert told.result("misbehave")["failure"]["exit_code"] == exit_code
+    finished = run(tmp_path, f"steps: [misbehave {how}]")
+    assert finished.result("misbehave")["failure"]["exit_code"] == exit_code
 
 
 def test_a_result_that_is_no_text_is_a_warning(tmp_path: Path) -> None:
-    told = run(tmp_path, "steps: [return_five]")
-    assert told.statuses == {"return_five": "succeeded"}
-    assert "returned int" in told.result("return_five")["warnings"][0]
-    assert told.output("return_five") == ["done"]
+    finished = run(tmp_path, "steps: [return_five]")
+    assert finished.statuses == {"return_five": "succeeded"}
+    assert "returned int" in finished.result("return_five")["warnings"][0]
+    assert finished.output("return_five") == ["done"]
 
 
 @pytest.mark.django_db
 def test_migrate_check_with_pending_migrations_fails_with_its_exit_code(tmp_path: Path) -> None:
     MigrationRecorder(connection).record_unapplied("sessions", "0001_initial")
     text = "steps: [{command: migrate --check, continue_on_error: %s}, noop]"
-    told = run(tmp_path, text % "false")
-    assert told.statuses == {"migrate": "failed", "noop": "not_run"}
-    assert told.result("migrate")["failure"]["exit_code"] == 1
-    told = run(tmp_path, text % "[1]")
-    assert told.statuses == {"migrate": "failed", "noop": "succeeded"}
-    assert (told.status, told.exit_code) == ("warning", 0)
+    finished = run(tmp_path, text % "false")
+    assert finished.statuses == {"migrate": "failed", "noop": "not_run"}
+    assert finished.result("migrate")["failure"]["exit_code"] == 1
+    finished = run(tmp_path, text % "[1]")
+    assert finished.statuses == {"migrate": "failed", "noop": "succeeded"}
+    assert (finished.status, finished.exit_code) == ("warning", 0)
 
 
 @pytest.mark.parametrize(
@@ -83,11 +83,11 @@ def test_migrate_check_with_pending_migrations_fails_with_its_exit_code(tmp_path
     ],
 )
 def test_continue_on_error_allows_what_it_names(tmp_path: Path, policy: str, status: str) -> None:
-    told = run(tmp_path, f"steps: [{{command: fail --kind integrity, continue_on_error: {policy}}}, noop]")
-    assert told.status == status
-    assert told.statuses["noop"] == ("succeeded" if status == "warning" else "not_run")
-    assert told.result("fail")["ignored"] == (status == "warning")
-    assert told.statuses["fail"] == "failed"
+    finished = run(tmp_path, f"steps: [{{command: fail --kind integrity, continue_on_error: {policy}}}, noop]")
+    assert finished.status == status
+    assert finished.statuses["noop"] == ("succeeded" if status == "warning" else "not_run")
+    assert finished.result("fail")["ignored"] == (status == "warning")
+    assert finished.statuses["fail"] == "failed"
 
 
 def test_a_warning_is_a_failure_under_strict(tmp_path: Path) -> None:
@@ -96,17 +96,17 @@ def test_a_warning_is_a_failure_under_strict(tmp_path: Path) -> None:
 
 def test_retry_counts_all_attempts_and_stops_at_success(tmp_path: Path) -> None:
     step = f"{{command: fail --counter {tmp_path}/n --until 3, retry: {{attempts: 5, delay: 0}}}}"
-    told = run(tmp_path, f"steps: [{step}]")
-    assert told.exit_code == 0
-    assert told.result("fail")["attempt_count"] == 3
+    finished = run(tmp_path, f"steps: [{step}]")
+    assert finished.exit_code == 0
+    assert finished.result("fail")["attempt_count"] == 3
     assert (tmp_path / "n").read_text() == "xxx"
-    retries = [event for event in told.events if event["event"] == "attempt_failed"]
+    retries = [event for event in finished.events if event["event"] == "attempt_failed"]
     assert [event["attempt"] for event in retries] == [1, 2]
 
 
 def test_retry_gives_up_after_the_last_attempt(tmp_path: Path) -> None:
-    told = run(tmp_path, "steps: [{command: fail, retry: {attempts: 2, delay: 0}}]")
-    assert (told.exit_code, told.result("fail")["attempt_count"]) == (1, 2)
+    finished = run(tmp_path, "steps: [{command: fail, retry: {attempts: 2, delay: 0}}]")
+    assert (finished.exit_code, finished.result("fail")["attempt_count"]) == (1, 2)
 
 
 def test_retry_tries_only_the_errors_that_it_names(tmp_path: Path) -> None:
@@ -123,21 +123,23 @@ def test_until_tries_again_until_it_is_true(tmp_path: Path) -> None:
         capture: text
         retry: {attempts: 2, delay: 0, until: steps.poll.output == "ready"}
     """
-    told = run(tmp_path, text)
-    assert told.result("poll")["failure"]["error_type"] == "UntilNotMet"
+    finished = run(tmp_path, text)
+    assert finished.result("poll")["failure"]["error_type"] == "UntilNotMet"
     assert run(tmp_path, text.replace("say waiting", "say ready")).exit_code == 0
 
 
 def test_when_skips_and_says_why(tmp_path: Path) -> None:
-    told = run(tmp_path, "params: {n: 1}\nsteps: [{command: fail, when: params.n > 1}, noop]")
-    assert told.statuses == {"fail": "skipped", "noop": "succeeded"}
-    assert told.result("fail")["reason"] == "when: params.n > 1"
+    finished = run(tmp_path, "params: {n: 1}\nsteps: [{command: fail, when: params.n > 1}, noop]")
+    assert finished.statuses == {"fail": "skipped", "noop": "succeeded"}
+    assert finished.result("fail")["reason"] == "when: params.n > 1"
 
 
 def test_when_that_gives_no_boolean_at_run_time_fails_the_step(tmp_path: Path) -> None:
-    told = run(tmp_path, "steps: [{id: one, command: say x, capture: text}, {command: noop, when: steps.one.output}]")
-    assert told.statuses["noop"] == "failed"
-    assert "gives a string, not true or false" in told.result("noop")["failure"]["message"]
+    finished = run(
+        tmp_path, "steps: [{id: one, command: say x, capture: text}, {command: noop, when: steps.one.output}]"
+    )
+    assert finished.statuses["noop"] == "failed"
+    assert "gives a string, not true or false" in finished.result("noop")["failure"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -156,14 +158,14 @@ def test_captured_output_reaches_later_steps(
 
 
 def test_output_that_is_no_json_fails_the_step(tmp_path: Path) -> None:
-    told = run(tmp_path, "steps: [{command: say hello, capture: json}]")
-    assert "is not JSON" in told.result("say")["failure"]["message"]
+    finished = run(tmp_path, "steps: [{command: say hello, capture: json}]")
+    assert "is not JSON" in finished.result("say")["failure"]["message"]
 
 
 def test_output_of_a_step_that_did_not_run_is_absent(tmp_path: Path) -> None:
     text = "params: {n: 1}\nsteps: [{id: one, command: say x, capture: text, when: params.n > 1}, 'say ${{ steps.one.output }}']"
-    told = run(tmp_path, text)
-    assert 'step "one" is skipped and has no output' in told.result("say")["failure"]["message"]
+    finished = run(tmp_path, text)
+    assert 'step "one" is skipped and has no output' in finished.result("say")["failure"]["message"]
 
 
 def test_captured_output_is_never_evaluated(tmp_path: Path) -> None:
@@ -172,10 +174,10 @@ def test_captured_output_is_never_evaluated(tmp_path: Path) -> None:
 
 
 def test_a_captured_value_cannot_become_an_option(tmp_path: Path) -> None:
-    told = run(
+    finished = run(
         tmp_path, "steps: [{id: one, command: say, args: [--to=stderr], capture: text}, 'say ${{ steps.one.output }}']"
     )
-    assert "would become an option" in told.result("say")["failure"]["message"]
+    assert "would become an option" in finished.result("say")["failure"]["message"]
 
 
 GROUP = """
@@ -192,48 +194,48 @@ finally: [say end]
 """
 
 
-def lines(told: Any) -> list[str]:
-    return [event["line"] for event in told.events if event["event"] == "step_output_written"]
+def lines(finished: Any) -> list[str]:
+    return [event["line"] for event in finished.events if event["event"] == "step_output_written"]
 
 
 def test_handlers_of_a_group_that_succeeds(tmp_path: Path) -> None:
-    told = run(tmp_path, GROUP.format(first="noop"))
-    assert lines(told) == ["good", "always", "after", "end"]
-    assert told.status == "succeeded"
+    finished = run(tmp_path, GROUP.format(first="noop"))
+    assert lines(finished) == ["good", "always", "after", "end"]
+    assert finished.status == "succeeded"
 
 
 def test_handlers_of_a_group_that_fails(tmp_path: Path) -> None:
-    told = run(tmp_path, GROUP.format(first="fail"))
-    assert lines(told) == ["about to fail", "bad fail", "always", "file failed", "end"]
-    assert told.status == "failed"
-    assert told.statuses["group"] == "failed"
-    assert 'step "fail": it went wrong' in told.result("group")["failure"]["message"]
+    finished = run(tmp_path, GROUP.format(first="fail"))
+    assert lines(finished) == ["about to fail", "bad fail", "always", "file failed", "end"]
+    assert finished.status == "failed"
+    assert finished.statuses["group"] == "failed"
+    assert 'step "fail": it went wrong' in finished.result("group")["failure"]["message"]
 
 
 def test_an_ignored_failure_of_a_group_lets_the_run_go_on(tmp_path: Path) -> None:
     text = "steps: [{id: group, continue_on_error: true, steps: [fail, noop]}, say after]"
-    told = run(tmp_path, text)
-    assert told.status == "warning"
-    assert told.statuses == {"fail": "failed", "noop": "not_run", "group": "failed", "say": "succeeded"}
+    finished = run(tmp_path, text)
+    assert finished.status == "warning"
+    assert finished.statuses == {"fail": "failed", "noop": "not_run", "group": "failed", "say": "succeeded"}
 
 
 def test_a_group_is_retried_whole(tmp_path: Path) -> None:
     text = f"steps: [{{id: group, retry: {{attempts: 3, delay: 0}}, steps: [say x, fail --counter {tmp_path}/n --until 2]}}]"
-    told = run(tmp_path, text)
-    assert told.status == "succeeded"
-    assert lines(told) == ["x", "about to fail", "x", "about to fail"]
-    assert told.result("group")["attempt_count"] == 2
+    finished = run(tmp_path, text)
+    assert finished.status == "succeeded"
+    assert lines(finished) == ["x", "about to fail", "x", "about to fail"]
+    assert finished.result("group")["attempt_count"] == 2
 
 
 def test_a_failing_handler_turns_success_into_a_warning(tmp_path: Path) -> None:
-    told = run(tmp_path, "steps: [noop]\nfinally: [fail, say end]")
-    assert (told.status, told.exit_code) == ("warning", 0)
-    assert told.output("say") == ["end"]
+    finished = run(tmp_path, "steps: [noop]\nfinally: [fail, say end]")
+    assert (finished.status, finished.exit_code) == ("warning", 0)
+    assert finished.output("say") == ["end"]
 
 
 def test_without_fail_fast_the_rest_runs_and_the_run_fails(tmp_path: Path) -> None:
-    told = run(tmp_path, "fail_fast: false\nsteps: [fail, say after]")
-    assert (told.status, told.exit_code, told.statuses["say"]) == ("failed", 1, "succeeded")
+    finished = run(tmp_path, "fail_fast: false\nsteps: [fail, say after]")
+    assert (finished.status, finished.exit_code, finished.statuses["say"]) == ("failed", 1, "succeeded")
     assert run(tmp_path, "steps: [fail, say after]", keep_going=True).statuses["say"] == "succeeded"
 
 
@@ -267,12 +269,12 @@ on_failure:
 
 
 def test_no_log_hides_output_arguments_and_message_and_keeps_the_type(tmp_path: Path) -> None:
-    told = run(tmp_path, "steps: [{command: fail --kind integrity, no_log: true}]")
-    written = str(told.events)
+    finished = run(tmp_path, "steps: [{command: fail --kind integrity, no_log: true}]")
+    written = str(finished.events)
     assert "a constraint" not in written
     assert "about to fail" not in written
     assert "integrity" not in written.replace("IntegrityError", "")
-    assert told.result("fail")["failure"]["error_type"] == "IntegrityError"
+    assert finished.result("fail")["failure"]["error_type"] == "IntegrityError"
 
 
 def test_no_secret_of_a_condition_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,10 +285,10 @@ steps:
   - {id: one, command: noop, when: secrets.TOKEN != "s3cret-token"}
   - {id: two, command: noop, retry: {attempts: 2, delay: 0s, until: secrets.TOKEN != "s3cret-token"}}
 """
-    told = run(tmp_path, text)
-    assert told.statuses == {"one": "skipped", "two": "failed"}
-    assert "s3cret" not in str(told.events)
-    assert told.result("one")["reason"] == 'when: secrets.TOKEN != "***"'
+    finished = run(tmp_path, text)
+    assert finished.statuses == {"one": "skipped", "two": "failed"}
+    assert "s3cret" not in str(finished.events)
+    assert finished.result("one")["reason"] == 'when: secrets.TOKEN != "***"'
 
 
 @pytest.mark.slow
@@ -306,43 +308,43 @@ steps:
 def test_no_log_hides_the_values_of_a_step_in_its_name_and_its_errors(tmp_path: Path, step: str) -> None:
     text = f"steps:\n  - {{id: a, command: say hidden-value, capture: text, no_log: true}}\n  - {step}\n"
     for output_format in ("jsonl", "plain", "rich", "github"):
-        told = run(tmp_path, text, format=output_format, junit=str(tmp_path / "report.xml"))
-        written = "\n".join(told.shown) + told.errors + (tmp_path / "report.xml").read_text()
-        assert told.exit_code != 2
+        finished = run(tmp_path, text, format=output_format, junit=str(tmp_path / "report.xml"))
+        written = "\n".join(finished.shown) + finished.errors + (tmp_path / "report.xml").read_text()
+        assert finished.exit_code != 2
         assert "hidden-value" not in written
         assert "765433" not in written
 
 
 def test_an_item_of_a_step_with_no_log_is_called_by_its_number(tmp_path: Path) -> None:
-    told = run(tmp_path, "steps: [{id: x, command: fail, for_each: [a, b], no_log: true}]")
-    assert [told.result(f"x[{number}]")["name"] for number in (1, 2)] == ["fail (1)", "fail (2)"]
+    finished = run(tmp_path, "steps: [{id: x, command: fail, for_each: [a, b], no_log: true}]")
+    assert [finished.result(f"x[{number}]")["name"] for number in (1, 2)] == ["fail (1)", "fail (2)"]
 
 
 @pytest.mark.parametrize(("code", "exit_code"), [(3, 3), (256, 1), (3_000_000_007, 7), (10**20, 1), (-5, 251)])
 def test_the_exit_code_of_a_command_is_one_byte(tmp_path: Path, code: int, exit_code: int) -> None:
     for kind in ("command", "exit"):
-        told = run(tmp_path, f"steps: [fail --kind {kind} --code={code}]")
-        assert told.result("fail")["failure"]["exit_code"] == exit_code
+        finished = run(tmp_path, f"steps: [fail --kind {kind} --code={code}]")
+        assert finished.result("fail")["failure"]["exit_code"] == exit_code
 
 
 @pytest.mark.parametrize("depth", [101, 480, 100_000])
 def test_json_that_is_nested_too_deep_fails_its_step(tmp_path: Path, depth: int) -> None:
     (tmp_path / "deep").write_text("[" * depth + "]" * depth)
-    told = run(tmp_path, f"steps: [{{id: one, command: show_file {tmp_path}/deep, capture: json}}]")
-    assert told.exit_code == 1
-    message = told.result("one")["failure"]["message"]
+    finished = run(tmp_path, f"steps: [{{id: one, command: show_file {tmp_path}/deep, capture: json}}]")
+    assert finished.exit_code == 1
+    message = finished.result("one")["failure"]["message"]
     assert message == "capture: json: the output is nested more than 100 levels deep"
 
 
 def test_confirm_without_a_terminal_fails_and_says_what_to_do(tmp_path: Path) -> None:
-    told = run(tmp_path, "steps: [{command: say x, confirm: Sure?}]")
-    assert "--yes" in told.result("say")["failure"]["message"]
+    finished = run(tmp_path, "steps: [{command: say x, confirm: Sure?}]")
+    assert "--yes" in finished.result("say")["failure"]["message"]
     assert run(tmp_path, "steps: [{command: say x, confirm: Sure?}]", yes=True).exit_code == 0
 
 
 def test_verbosity_goes_to_steps_that_do_not_set_it(tmp_path: Path) -> None:
-    told = run(tmp_path, "steps: [noop, noop --verbosity 0]", verbosity=2)
-    argvs = [event["argv"] for event in told.events if event["event"] == "step_started"]
+    finished = run(tmp_path, "steps: [noop, noop --verbosity 0]", verbosity=2)
+    argvs = [event["argv"] for event in finished.events if event["event"] == "step_started"]
     assert argvs == [["noop", "--verbosity=2"], ["noop", "--verbosity", "0"]]
 
 
@@ -354,15 +356,15 @@ steps: ["say ${{ params.day.year }} ${{ vars.next }} ${{ params.loud }} ${{ para
 """
     given = ["day=2013-01-31", "count=4", "loud=yes", "names=b, c", "mode=y"]
     assert run(tmp_path, text, param=given).output("say") == ["2013 5 true b-c y"]
-    told = run(tmp_path, text, param=["day=yesterday", "count=many", "loud=maybe", "mode=z"])
-    assert told.exit_code == 2
+    finished = run(tmp_path, text, param=["day=yesterday", "count=many", "loud=maybe", "mode=z"])
+    assert finished.exit_code == 2
     for words in (
         '"yesterday" is not a date',
         '"many" is not an integer',
         '"maybe" is neither',
         '"z" is not one of x, y',
     ):
-        assert words in told.errors
+        assert words in finished.errors
     assert 'the parameter "day" has no value' in run(tmp_path, text).errors
 
 
@@ -376,6 +378,6 @@ def test_a_missing_or_short_secret_is_refused(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.django_db(transaction=True)
 def test_a_command_whose_table_an_earlier_step_makes_is_checked_before_it_runs(tmp_path: Path) -> None:
-    told = run(tmp_path, "steps: [parse_table --choice a]")
-    assert "cannot be checked yet" in told.errors
-    assert told.statuses == {"parse_table": "failed"}
+    finished = run(tmp_path, "steps: [parse_table --choice a]")
+    assert "cannot be checked yet" in finished.errors
+    assert finished.statuses == {"parse_table": "failed"}

@@ -36,9 +36,13 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_output_past_python_is_captured_and_masked_and_json_lines_stay_json(tmp_path: Path, way: str) -> None:
     process = start(tmp_path, TEXT, "--format", "jsonl", *filter(None, [way]))
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
-    told = FinishedRun(events=[json.loads(line) for line in out.splitlines()], exit_code=0, errors=err, shown=[])
+    finished = FinishedRun(events=[json.loads(line) for line in out.splitlines()], exit_code=0, errors=err, shown=[])
     assert (process.returncode, err) == (0, "")
-    assert [told.output(step_id) for step_id in ("raw", "child", "seen")] == [["raw ***"], ["child ***"], ["seen 1 1"]]
+    assert [finished.output(step_id) for step_id in ("raw", "child", "seen")] == [
+        ["raw ***"],
+        ["child ***"],
+        ["seen 1 1"],
+    ]
 
 
 @pytest.mark.parametrize(("owner", "name"), [(checking, "new_binder"), (api, "plan"), (runner, "run")])
@@ -49,11 +53,11 @@ def test_the_traceback_of_a_bug_is_masked_wherever_it_is(
         raise RuntimeError(f"a bug with {json.dumps(SECRET)} and {NASTY}")
 
     monkeypatch.setattr(owner, name, fail)
-    told = run(tmp_path, TEXT)
-    assert told.exit_code == 3
-    assert 'a bug with "***"' in told.errors
-    assert SECRET not in told.errors
-    assert hidden_in(told.errors) == []
+    finished = run(tmp_path, TEXT)
+    assert finished.exit_code == 3
+    assert 'a bug with "***"' in finished.errors
+    assert SECRET not in finished.errors
+    assert hidden_in(finished.errors) == []
 
 
 def test_the_error_of_a_run_has_no_secret_and_no_cause_that_has_one(

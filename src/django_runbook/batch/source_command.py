@@ -24,6 +24,7 @@ from django_runbook.batch.core.work_identity import identify
 from django_runbook.batch.parts.database_command import DatabaseCommand
 from django_runbook.batch.parts.graceful_command import GracefulCommand
 from django_runbook.batch.parts.locked_command import LockedCommand
+from django_runbook.batch.parts.mixin import refuse_unknown_free_options
 from django_runbook.batch.parts.progress_command import ProgressCommand
 from django_runbook.exceptions import LockHeld, LockLost
 
@@ -103,6 +104,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
     def handle(self, *args: Any, **options: Any) -> None:
         """Process the work in batches."""
         refuse_open_transaction(self.database)
+        refuse_unknown_free_options(self, options)
         self.options = MappingProxyType(options)
         chosen = BatchOptions.of(options, batch_size=self.batch_size, target_seconds=self.target_seconds)
         try:

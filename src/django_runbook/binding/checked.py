@@ -13,14 +13,13 @@ from django_runbook.binding.checking_parser import CheckingParser, ParseOutcome,
 from django_runbook.binding.finding import OptionError, find, find_in
 from django_runbook.binding.option_tokens import OptionTokens
 from django_runbook.binding.orderings import Level, levels_of, matches_intent, orderings, values_in_line
-from django_runbook.binding.partial_text import UNKNOWN, has_holes, holes_of
+from django_runbook.binding.partial_text import UNKNOWN, holes_of
 from django_runbook.binding.refusals import explain, name_of
+from django_runbook.binding.rules import RULES, AcceptedCommand
 from django_runbook.binding.unbound import Piece, Problems
 from django_runbook.binding.verbosity import with_verbosity
 from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.runbook import Option
-from django_runbook.document.similar_names import nearest
-from django_runbook.wording import choose_from, did_you_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +54,10 @@ class CheckedCommand:
                 and matches_intent(ordering, outcome)
                 and values_in_line(ordering, outcome) == values
             ):
-                self._check_database(ordering, outcome)
-                self._report_absent(ordering, outcome)
+                accepted = AcceptedCommand(
+                    command=self.problems.command, ordering=ordering, outcome=outcome, databases=self.databases
+                )
+                self.problems.found += (item for rule in RULES for item in rule(accepted))
                 return self._final(ordering, outcome), not outcome.absent
         best = best or orders[0]
         self._explain(best)
@@ -121,28 +122,6 @@ class CheckedCommand:
                 command.name_span,
                 "a value that begins with a dash cannot be one of several values",
             )
-
-    def _report_absent(self, ordering: list[Piece], outcome: ParseOutcome) -> None:
-        for refusal in outcome.absent:
-            span = ordering[refusal.indices[0]].span if refusal.indices else self.problems.command.name_span
-            self.problems.found.append(
-                diagnose(
-                    "RB402",
-                    message=f"{name_of(refusal.action)} cannot be checked yet: {refusal.message}",
-                    span=span,
-                    help_text="it will be checked again right before it runs",
-                )
-            )
-
-    def _check_database(self, ordering: list[Piece], outcome: ParseOutcome) -> None:
-        for consumed in outcome.consumptions:
-            if not self.databases or not _names_database(consumed.action, self.databases):
-                continue
-            for text, index in zip(consumed.texts, consumed.indices, strict=False):
-                if text not in self.databases and not has_holes(text):
-                    near = nearest(text, self.databases)
-                    help_text = did_you_mean(near) or choose_from(self.databases)
-                    self.problems.add("RB416", f'there is no database "{text}"', ordering[index].span, help_text)
 
     def _options_as_tokens(
         self, levels: list[Level], alone: ParseOutcome, *, is_astray: bool
@@ -228,9 +207,3 @@ def _is_astray(outcome: ParseOutcome) -> bool:
         and argparse_compat.sub_parsers(outcome.refusal.action)
         and outcome.refusal.kind == "value"
     )
-
-
-def _names_database(action: argparse.Action, databases: Collection[str]) -> bool:
-    """Return whether its values are aliases: in other commands, ``--database`` can be a file or a list of names."""
-    defaults = action.default if isinstance(action.default, list | tuple) else (action.default,)
-    return action.dest == "database" and all(default in databases for default in defaults)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.expressions import Expression, Template
 from django_runbook.document.outline import lists_of
 from django_runbook.document.reading import FileContent
-from django_runbook.document.reference_checks import HANDLER_RUN_NAMES, NameScope, StepFacts, check, check_condition
+from django_runbook.document.reference_checks import (
+    HANDLER_RUN_NAMES,
+    NameScope,
+    StepFacts,
+    check,
+    check_argument,
+    check_condition,
+    check_text,
+)
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Located, Step
 from django_runbook.results import Role
 
@@ -36,7 +44,7 @@ def check_vars(file: FileContent) -> Iterator[Diagnostic]:
 def check_lock_name(file: FileContent) -> Iterator[Diagnostic]:
     """Check the names in the name of the runbook's lock."""
     if file.runbook.lock is not None:
-        yield from check(file.runbook.lock.name, _scope_of(file))
+        yield from check_text(file.runbook.lock.name, _scope_of(file))
 
 
 def check_steps(file: FileContent) -> Iterator[Diagnostic]:
@@ -111,7 +119,7 @@ class _Walk:
             return
         if step.when is not None:
             yield from check_condition(step.when, self._here())
-        yield from check(step.confirm or "", self._here())
+        yield from check_text(step.confirm or "", self._here())
         if step.for_each is None:
             yield from self.once(step)
             return
@@ -132,7 +140,7 @@ class _Walk:
     def once(self, step: Step) -> Iterator[Diagnostic]:
         scope = self._here()
         for text in (step.name, step.lock.name if step.lock is not None else ""):
-            yield from check(text, scope)
+            yield from check_text(text, scope)
         match step:
             case GroupStep():
                 yield from self.block(step.block)
@@ -140,8 +148,10 @@ class _Walk:
                 for param in step.params:
                     yield from _check_value(param.value, scope)
             case CommandStep():
-                for value in (*step.command, *step.args, *(option.value for option in step.options)):
-                    yield from _check_value(value, scope)
+                for word in step.command:
+                    yield from _check_value(word, scope, check_template=check_text)
+                for value in (*step.args, *(option.value for option in step.options)):
+                    yield from _check_value(value, scope, check_template=check_argument)
         if step.retry is not None and step.retry.until is not None:
             # Evaluated after each attempt, when the steps of a group have run.
             own = {**self.before, step.id: replace(_facts(step, is_loop=False), is_own=True)}
@@ -169,16 +179,22 @@ def _is_without_expressions(step: CommandStep) -> bool:
     )
 
 
-def _check_value(located: Located, scope: NameScope) -> Iterator[Diagnostic]:
+def _check_value(
+    located: Located,
+    scope: NameScope,
+    *,
+    check_template: Callable[[Template, NameScope], Iterator[Diagnostic]] | None = None,
+) -> Iterator[Diagnostic]:
     value = located.value
-    if isinstance(value, Template | Expression):
+    if isinstance(value, Template):
+        # An expression that is the whole value keeps its type.
+        default = check if value.whole is not None else check_text
+        yield from (check_template or default)(value, scope)
+    elif isinstance(value, Expression):
         yield from check(value, scope)
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _check_value(item, scope)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _check_value(item, scope)
+    elif isinstance(value, tuple | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _check_value(item, scope, check_template=check_template)
 
 
 def _ids(block: Block) -> Iterator[str]:

@@ -30,6 +30,8 @@ _FOREIGN: Final = {
     "date": 'write "today"',
     "timedelta": "write days(n), hours(n), …",
 }
+# Kinds of values that cannot be part of a string.
+_NO_TEXT: Final = frozenset(("a mapping", "a list", "null"))
 _KINDS = {
     "string": "a string",
     "integer": "a number",
@@ -97,11 +99,44 @@ def check_condition(expression: Expression, scope: NameScope) -> Iterator[Diagno
         yield diagnose("RB310", message=message, span=expression.span, help_text="compare it with a value")
 
 
+def check_text(value: str | Template, scope: NameScope) -> Iterator[Diagnostic]:
+    """Report as `check` does, and also each expression in a string whose value cannot be part of one."""
+    found = list(check(value, scope))
+    yield from found
+    if isinstance(value, Template) and not found:
+        reason = "which cannot be part of a string"
+        yield from _check_kinds(value, scope, refused=_NO_TEXT, reason=reason)
+
+
+def check_argument(value: str | Template, scope: NameScope) -> Iterator[Diagnostic]:
+    """Report as `check_text` does; an expression that is the whole value may also be a list or null."""
+    if isinstance(value, str) or value.whole is None:
+        yield from check_text(value, scope)
+        return
+    found = list(check(value, scope))
+    yield from found
+    if not found:
+        yield from _check_kinds(value, scope, refused={"a mapping"}, reason="which no command takes")
+
+
+def _check_kinds(value: Template, scope: NameScope, *, refused: Collection[str], reason: str) -> Iterator[Diagnostic]:
+    from django_runbook.document.evaluation import kinds
+
+    for expression in value.expressions:
+        if not all(reference.root for reference in expression.references):
+            continue
+        kind = kinds.certain_kind(expression.source, lambda root, name: _kind_of(scope, root, name))
+        if kind in refused:
+            yield diagnose("RB320", message=f'"{expression.source}" is {kind}, {reason}', span=expression.span)
+
+
 def _kind_of(scope: NameScope, root: str, name: str) -> str | None:
     if root == "params" and name:
         return _KINDS.get(scope.params.get(name, ""))
     if root == "secrets" and name:
         return "a string"
+    if root == "steps":
+        return "a mapping"
     if not name:
         return {"today": "a date", "now": "a date and time", "item": None}.get(root, "a mapping")
     return None

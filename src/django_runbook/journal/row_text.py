@@ -12,6 +12,7 @@ from typing import Any
 from django.utils import timezone
 
 from django_runbook.fields import to_db_text
+from django_runbook.journal.failures import in_words
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.process.streams import clean_text
 from django_runbook.results import RunStatus, StepStatus
@@ -73,7 +74,7 @@ def step_line(step: StepRun, *, is_dead: bool = False) -> str:
     status = StepStatus.INTERRUPTED.value if is_dead and step.status == RUNNING else step.status
     indent = "  " * (len(step.group_ids) + 1)
     symbol = "!" if step.ignored else _SYMBOLS.get(status, "✗")
-    notes = [f"{status} but ignored" if step.ignored else status]
+    notes = [in_words(status, is_ignored=step.ignored)]
     if step.took_seconds is not None:
         notes.append(_seconds(step.took_seconds))
     if step.attempt > 1:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from django_runbook.binding import exception_names
-from django_runbook.binding.argv import Binding
 from django_runbook.binding.binder import Binder
-from django_runbook.binding.partial_text import has_holes
 from django_runbook.document.diagnostics import Diagnostic, diagnose, has_errors, in_order
 from django_runbook.document.expressions import ExpressionError, evaluate_condition
 from django_runbook.document.inputs import Inputs, resolve_call
 from django_runbook.document.loops import items_of
 from django_runbook.document.outline import Entry, lists_of, outline
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Located, Runbook, Step
+from django_runbook.planning.planned_step import PlannedStep, instance_id
+from django_runbook.planning.rules import RULES, BoundStep
 from django_runbook.results import Role
 
 MAX_STEPS = 10_000
@@ -24,27 +23,6 @@ MAX_STEPS = 10_000
 _ABOUT_NAMES: Final = frozenset(
     ("RB215", "RB401", "RB403", "RB405", "RB406", "RB407", "RB409", "RB411", "RB415", "RB417", "RB420")
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedStep:
-    """Plans a step at its place, with its tokens if it is a command; ``is_final`` if the run cannot change them.
-
-    A step in a loop has one for each known item, whose ``id`` is made by `instance_id`. The loop itself has one too,
-    with the number of its items, or None if it is not known before the run. ``inputs`` are the known inputs of a called
-    runbook.
-    """
-
-    id: str
-    key: str
-    step: Step
-    role: Role = Role.STEP
-    group_ids: tuple[str, ...] = ()
-    binding: Binding = field(default_factory=Binding)
-    is_final: bool = True
-    is_loop: bool = False
-    item_count: int | None = None
-    inputs: Inputs | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +40,6 @@ class Plan:
         """Return the names of all commands of the file, each once."""
         steps = (entry.step for entry in self.outline.values())
         return tuple(dict.fromkeys(str(step.command[0].value) for step in steps if isinstance(step, CommandStep)))
-
-
-def instance_id(key: str, indexes: tuple[int | str, ...]) -> str:
-    """Return the id of a step in loops: ``import[2]``, or ``import[2,1]`` in nested loops."""
-    return f"{key}[{','.join(map(str, indexes))}]" if indexes else key
 
 
 def plan(runbook: Runbook, inputs: Inputs, binder: Binder) -> Plan:
@@ -130,8 +103,6 @@ class _Planner:
                 self._step(step, place if role is place.role else replace(place, role=role))
 
     def _step(self, step: Step, place: _StepPosition) -> None:
-        if step.retry is not None or not isinstance(step.continue_on_error, bool):
-            self._report(exception_names.check_names(step), place)
         place = replace(place, skip=self._skip(step, place))
         if step.for_each is None:
             self._once(step, place)
@@ -175,10 +146,6 @@ class _Planner:
                 if not is_judged:
                     binding = self.binder.bind(step, inputs=place.inputs.without_values())
                 self._report(binding.diagnostics, place)
-                if step.atomic and self.binder.is_batch(step):
-                    self._report((_batch_not_atomic(step),), place)
-                elif step.atomic:
-                    self._report(_elsewhere(step, binding, alias=self.binder.atomic_alias), place)
                 is_final = is_judged and binding.is_checked and _is_static(step, place.inputs)
                 self._add(step, place, binding=binding, is_final=is_final)
             case GroupStep():
@@ -194,6 +161,7 @@ class _Planner:
         except ExpressionError as error:
             if place.skip is _Skip.NO:
                 self._report_error(error, place)
+                self._add(step, place, is_final=False)
                 return
             is_judged = False
         if not is_judged:
@@ -217,9 +185,10 @@ class _Planner:
             diagnostic = diagnose("RB418", message=message, span=step.span, path=place.path)
             raise _TooManyStepsError(diagnostic)
         # A loop and its items share a key; the ids of the items have one more index.
-        self.steps[step_id] = PlannedStep(
-            id=step_id, key=key, step=step, role=place.role, group_ids=place.group_ids, **known
-        )
+        planned = PlannedStep(id=step_id, key=key, step=step, role=place.role, group_ids=place.group_ids, **known)
+        self.steps[step_id] = planned
+        for rule in RULES:
+            self._report(rule(BoundStep(planned=planned, binder=self.binder)), place)
         return step_id
 
     def _report(self, found: Iterable[Diagnostic], place: _StepPosition) -> None:
@@ -228,33 +197,6 @@ class _Planner:
 
     def _report_error(self, error: ExpressionError, place: _StepPosition) -> None:
         self._report((diagnose("RB320", message=error.message, span=error.span),), place)
-
-
-def _elsewhere(step: CommandStep, binding: Binding, *, alias: str) -> Iterator[Diagnostic]:
-    """Report an atomic step that works on a database other than that of the journal."""
-    used = _database_of(binding.tokens)
-    if used == alias or has_holes(used):
-        return
-    message = f'the step commits together with its row in the database "{alias}", but its command uses "{used}"'
-    help_text = 'remove "atomic", or keep the history in the database that the command writes to'
-    yield diagnose("RB419", message=message, span=step.span, help_text=help_text)
-
-
-def _database_of(tokens: tuple[str, ...]) -> str:
-    """Return the database that the ``--database`` option selects."""
-    flag = "--database"
-    for index, token in enumerate(tokens):
-        if token.startswith(f"{flag}="):
-            return token[len(flag) + 1 :]
-        if token == flag:
-            return tokens[index + 1] if index + 1 < len(tokens) else ""
-    return "default"
-
-
-def _batch_not_atomic(step: CommandStep) -> Diagnostic:
-    message = f'"{step.command[0].value}" commits each batch, which is impossible in one transaction'
-    help_text = 'remove "atomic": an interrupted batch command continues after its last batch'
-    return diagnose("RB420", message=message, span=step.span, help_text=help_text)
 
 
 def _is_call_static(step: CallStep, inputs: Inputs) -> bool:

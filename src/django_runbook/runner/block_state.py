@@ -22,9 +22,12 @@ class BlockState:
     is_interrupted: bool = False
     expired: Deadline | None = None
 
-    def add(self, result: StepResult, *, is_over: bool) -> None:
-        """Add the result of a step; ``is_over`` says that a deadline around the step has passed."""
-        if result.status is StepStatus.INTERRUPTED:
+    def add(self, result: StepResult, *, is_over: bool, is_halted: bool) -> None:
+        """Add the result of a step; ``is_over`` if a deadline around it has passed, ``is_halted`` if it was halted.
+
+        A step that was interrupted without a halt, because its worker died, is a failure of the block.
+        """
+        if result.status is StepStatus.INTERRUPTED and is_halted:
             self.is_interrupted = True
         if result.is_failure and not result.ignored and self.failed is None:
             self.failed = result

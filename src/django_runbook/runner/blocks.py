@@ -102,4 +102,4 @@ class BlockRunner:
         # A deadline that passes during one handler ends that handler only.
         result = self.run_step(step, replace(scope, limit=scope.limit.without_expired()))
         if result.is_failure and not result.ignored:
-            self.emitter.has_failed_handler = True
+            self.emitter.note_failed_handler(result)

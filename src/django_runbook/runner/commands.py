@@ -15,7 +15,7 @@ from django_runbook.exceptions import JournalLost, RunbookError, names_of
 from django_runbook.executors.base import Execute, ExecutorCall, QueueRequest
 from django_runbook.executors.capturing import MAX_DEPTH, read_output
 from django_runbook.executors.messages import Commit, RollBack
-from django_runbook.planning.plan import PlannedStep
+from django_runbook.planning.planned_step import PlannedStep
 from django_runbook.process.deadlines import Limit
 from django_runbook.process.isolation import Isolation
 from django_runbook.process.masking import MASK, Mask

@@ -28,6 +28,7 @@ class Emitter:
         self.results: dict[str, StepResult] = {}
         self.error: RunbookError | None = None
         self.has_failed_handler = False
+        self.failed_handler: StepResult | None = None
         self._emit = emit
         self._clock = clock
         self._recorder = recorder or NoRecorder()
@@ -37,6 +38,16 @@ class Emitter:
     @property
     def has_warnings(self) -> bool:
         return self.has_failed_handler or any(result.ignored for result in self.results.values())
+
+    @property
+    def warned_by(self) -> StepResult | None:
+        """Return the failed step that makes a run a warning: a handler, or the first ignored one."""
+        return self.failed_handler or next((result for result in self.results.values() if result.ignored), None)
+
+    def note_failed_handler(self, result: StepResult) -> None:
+        """Keep the first handler whose failure nothing ignores."""
+        self.has_failed_handler = True
+        self.failed_handler = self.failed_handler or result
 
     def emit(self, kind: type[events.Event], **values: Any) -> None:
         """Emit an event of this kind, dated now."""

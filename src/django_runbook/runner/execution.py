@@ -10,7 +10,7 @@ from django_runbook.document.codes import Severity
 from django_runbook.document.expressions import ExpressionError
 from django_runbook.document.inputs import Inputs, resolve_call
 from django_runbook.document.runbook import CallStep, CommandStep, GroupStep, Step
-from django_runbook.planning.plan import PlannedStep
+from django_runbook.planning.planned_step import PlannedStep
 from django_runbook.process.deadlines import Halt
 from django_runbook.process.masking import Mask
 from django_runbook.results import AttemptResult, Failure, Role, StepResult, StepStatus

@@ -50,7 +50,8 @@ class MemberRunner:
             if reason:
                 self._note_unrun(state, self._leave(member, reason), member.scope)
             else:
-                state.add(member.run(), is_over=member.scope.limit.is_over)
+                result, scope = member.run(), member.scope
+                state.add(result, is_over=scope.limit.is_over, is_halted=scope.halt.is_requested)
 
     def run_concurrently(
         self, members: Sequence[Member], state: BlockState, *, at_once: int | None, branch: Branch
@@ -73,7 +74,7 @@ class MemberRunner:
             if reason:
                 self._note_unrun(state, result, scope)
             elif result.status is not StepStatus.INTERRUPTED or not branch.is_canceled:
-                state.add(result, is_over=scope.limit.is_over)
+                state.add(result, is_over=scope.limit.is_over, is_halted=scope.halt.is_requested)
             failed = state.failed
         # After a stop, the others end by themselves.
         if failed is not None and scope.is_fail_fast and not branch.is_requested:

@@ -103,15 +103,18 @@ def view_of(step_id: str, *, status: StepStatus, result: StepResult | None = Non
 
 
 def in_one_line(result: RunResult) -> str:
-    """Say why a run failed, for a caller that gets no report."""
+    """Say why a run did not succeed, for a caller that gets no report."""
     if result.reason:
         return result.reason
     how = _HOW.get(result.status, f"the run {result.status}")
-    for step in result.steps:
-        if step.is_failure and not step.ignored and not step.is_group:
-            if step.failure is None:
+    if result.failure is not None:
+        return f"{how}: {result.failure.message}"
+    if result.status is RunStatus.INTERRUPTED:
+        for step in result.steps:
+            if step.status is StepStatus.INTERRUPTED and not step.is_group:
                 return f'{how} at step "{step.step_id}"'
-            return f'{how}: step "{step.step_id}": {step.failure.message}'
+    if result.warnings:
+        return f"{how}: {result.warnings[0]}"
     return how
 
 

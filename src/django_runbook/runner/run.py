@@ -9,7 +9,8 @@ from dataclasses import replace
 from django_runbook import events
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import JournalLost, LockLost, RunbookError
-from django_runbook.planning.plan import Plan, PlannedStep
+from django_runbook.planning.plan import Plan
+from django_runbook.planning.planned_step import PlannedStep
 from django_runbook.process.failures import failure_of
 from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult, ExitCode, Role, RunResult, RunStatus, StepStatus
@@ -18,7 +19,7 @@ from django_runbook.runner.blocks import BlockRunner
 from django_runbook.runner.context import RunContext, RunOptions
 from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.step_scope import Scope
-from django_runbook.runner.verdict import exit_code_of, status_of
+from django_runbook.runner.verdict import exit_code_of, failure_of_run, status_of
 from django_runbook.runner.wiring import new_block_runner
 
 
@@ -90,6 +91,7 @@ def _result_of(
         exit_code=error.exit_code if error is not None else exit_code,
         steps=tuple(emitter.results.values()),
         duration_seconds=duration_seconds,
+        failure=failure_of_run(outcome, status, emitter),
         reason=str(error) if error is not None else outcome.reason,
     )
 

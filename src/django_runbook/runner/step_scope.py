@@ -11,7 +11,7 @@ from django_runbook.document.inputs import Inputs
 from django_runbook.document.runbook import Step
 from django_runbook.document.views import StepView
 from django_runbook.locks.held import HeldLock
-from django_runbook.planning.plan import instance_id
+from django_runbook.planning.planned_step import instance_id
 from django_runbook.process.deadlines import Halt, Limit
 from django_runbook.results import Role
 

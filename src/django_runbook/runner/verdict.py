@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django_runbook.exceptions import LockHeld
 from django_runbook.process.stopping import Stop
-from django_runbook.results import AttemptResult, ExitCode, RunStatus, StepStatus
+from django_runbook.results import AttemptResult, ExitCode, Failure, RunStatus, StepStatus
 from django_runbook.runner import outcomes
 from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.past import Past
@@ -18,10 +18,16 @@ def status_of(outcome: AttemptResult, emitter: Emitter, stop: Stop, *, past: Pas
     is_cut = bool(statuses & {StepStatus.INTERRUPTED, StepStatus.NOT_RUN}) or outcome.status is StepStatus.INTERRUPTED
     if stop.is_requested and is_cut:
         return RunStatus.INTERRUPTED
-    is_failed_by_stop = outcome.status is StepStatus.INTERRUPTED and outcome.failure is not None
-    if outcome.status in outcomes.FAILURES or is_failed_by_stop:
+    if outcome.status in outcomes.FAILURES or outcome.status is StepStatus.INTERRUPTED:
         return RunStatus.FAILED
     return RunStatus.WARNING if emitter.has_warnings else RunStatus.SUCCEEDED
+
+
+def failure_of_run(outcome: AttemptResult, status: RunStatus, emitter: Emitter) -> Failure | None:
+    """Return what failed the run, or else made it a warning."""
+    if status is RunStatus.WARNING and emitter.warned_by is not None:
+        return outcomes.below(emitter.warned_by)
+    return outcome.failure
 
 
 def exit_code_of(outcome: AttemptResult, status: RunStatus, stop: Stop, *, is_strict: bool) -> int:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import pkgutil
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import AppCommand, BaseCommand, CommandError, CommandParser, LabelCommand
+from django.db.models import QuerySet
 
 from django_runbook import batch
 from django_runbook.argparse_compat import actions_of
@@ -19,8 +21,9 @@ from django_runbook.batch import BatchCommand, FileBatchCommand, parts
 from django_runbook.batch.parts.database_command import DatabaseCommand
 from django_runbook.batch.parts.graceful_command import GracefulCommand
 from django_runbook.batch.parts.locked_command import LockedCommand
-from django_runbook.batch.parts.mixin import CommandMixin
+from django_runbook.batch.parts.mixin import CommandMixin, refuse_unknown_free_options
 from django_runbook.batch.parts.progress_command import ProgressCommand
+from tests.batchapp.models import Item
 
 PARTS: tuple[type[CommandMixin], ...] = (DatabaseCommand, GracefulCommand, LockedCommand, ProgressCommand)
 KINDS_OF_BATCHES = (BatchCommand, FileBatchCommand)
@@ -178,3 +181,32 @@ def test_stealth_options_are_those_of_all_bases_and_each_once() -> None:
         """Has none of its own."""
 
     assert sorted(Child.stealth_options) == ["own", "progress", "stopping"]
+
+
+class Misspelled(BatchCommand):
+    cursor_free_options: ClassVar[tuple[str, ...]] = ("max_secondes", "hidden", "report")
+    stealth_options = ("report",)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--max-seconds", type=int)
+        parser.add_argument("--hidden", default=argparse.SUPPRESS)
+
+    def get_queryset(self) -> QuerySet[Item]:
+        raise AssertionError("no row may be read")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_misspelled_cursor_free_option_is_refused_before_any_row_is_read() -> None:
+    message = r'of Misspelled names the option "max_secondes", which does not exist \(did you mean "max_seconds"\?\)'
+    with pytest.raises(CommandError, match=message):
+        call_command(Misspelled())
+
+
+@pytest.mark.parametrize("base", KINDS_OF_BATCHES)
+def test_cursor_free_options_that_exist_are_accepted(base: type[CommandMixin]) -> None:
+    class Command(base):  # type: ignore[misc, valid-type]  # a variable
+        cursor_free_options = ("max_seconds", "hidden", "report")
+        stealth_options = ("report",)
+        add_arguments = Misspelled.add_arguments
+
+    refuse_unknown_free_options(Command(), {})

@@ -52,7 +52,7 @@ def test_a_failed_run_is_reported_by_its_handler(tmp_path: Path, monkeypatch: py
     assert "✗ two (fail): failed" in message.body
     assert "--- two failed\nabout to fail" in message.body
     assert "ValueError: nobody meant this" in message.body
-    assert "- three (noop): not_run" in message.body
+    assert "- three (noop): not run" in message.body
     assert "resume with: python manage.py run_runbook " in message.body
     # The frames of libraries, and ours, are not what a person looks for in a mail.
     assert "Traceback" not in message.body
@@ -206,7 +206,7 @@ def test_a_run_that_is_not_recorded_is_not_reported_as_another_one(tmp_path: Pat
 def test_each_of_two_runs_on_a_host_reports_itself(tmp_path: Path) -> None:
     made("other.yml", days=-1, status=RUNNING, host=socket.gethostname(), pid=os.getpid())
     run(tmp_path, "steps: [mail_run_report --to ops@example.com]")
-    assert mail.outbox[0].subject == "[runbook] test: running"
+    assert mail.outbox[0].subject == "[runbook] test: running, no failure so far"
 
 
 @pytest.mark.parametrize("asked", ["", "abc", "x"], ids=["empty", "of several", "of none"])

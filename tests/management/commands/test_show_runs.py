@@ -68,7 +68,7 @@ def test_a_run_is_shown_with_its_steps(tmp_path: Path) -> None:
     assert "  ✓ one (say): succeeded, " in text
     assert "    ✗ two (fail): failed, " in text
     assert ": nobody meant this\n" in text
-    assert "- three (noop): not_run" in text
+    assert "- three (noop): not run" in text
 
 
 def test_a_dead_run_shows_its_step_as_interrupted_with_both_options(tmp_path: Path) -> None:

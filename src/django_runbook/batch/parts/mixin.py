@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, ClassVar
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+
+from django_runbook import argparse_compat
+from django_runbook.document.similar_names import suggestion
 
 
 class CommandMixin(BaseCommand):
@@ -35,6 +39,31 @@ class CommandMixin(BaseCommand):
             raise TypeError(f"{cls.__name__}.cursor_free_options is a string instead of a tuple of names")
         cls.stealth_options = _merged(cls, "stealth_options")
         cls.cursor_free_options = _merged(cls, "cursor_free_options")
+
+
+def refuse_unknown_free_options(command: CommandMixin, options: Collection[str]) -> None:
+    """Raise CommandError if ``cursor_free_options`` names an option that the command does not have.
+
+    The option that was meant would make a run with another value start over. ``options`` are those of the call.
+    """
+    own = [name for name in command.cursor_free_options if name not in options and name not in _library_names(command)]
+    if not own:
+        return
+    # An option whose default is suppressed is not among those of the call.
+    actions = argparse_compat.actions_of(command.create_parser("manage.py", "command"))
+    known = {*(action.dest for action in actions), *command.stealth_options, *command.base_stealth_options}
+    for name in own:
+        if name not in known:
+            hint = suggestion(name, known)
+            text = f'cursor_free_options of {type(command).__name__} names the option "{name}", which does not exist'
+            raise CommandError(f"{text} ({hint})" if hint else text)
+
+
+def _library_names(command: CommandMixin) -> set[str]:
+    """Return the names that classes of the library declare: not every kind of command has each of these options."""
+    package = __name__.partition(".")[0]
+    bases = [base for base in type(command).__mro__ if base.__module__.partition(".")[0] == package]
+    return {name for base in bases for name in vars(base).get("cursor_free_options", ())}
 
 
 def _merged(cls: type, attribute: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from jinja2 import nodes
@@ -46,6 +46,27 @@ def kind_other_than_boolean(source: str, kind_of: Callable[[str, str], str | Non
     """
     kind = _kind(tree_of(source), kind_of)
     return None if kind in {"boolean", "unknown"} else kind
+
+
+def certain_kind(source: str, kind_of: Callable[[str, str], str | None]) -> str | None:
+    """Return the kind that every value of an expression has; None if it is not known."""
+    kinds = {_kind(node, kind_of) for node in _results(tree_of(source))}
+    kind = kinds.pop() if len(kinds) == 1 else "unknown"
+    return None if kind == "unknown" else kind
+
+
+def _results(node: nodes.Node) -> Iterator[nodes.Node]:
+    """Yield the parts of an expression that can be its value."""
+    match node:
+        case nodes.And() | nodes.Or():
+            yield from _results(node.left)
+            yield from _results(node.right)
+        case nodes.CondExpr():
+            for branch in (node.expr1, node.expr2):
+                if branch is not None:
+                    yield from _results(branch)
+        case _:
+            yield node
 
 
 def _kind(node: nodes.Node, kind_of: Callable[[str, str], str | None]) -> str:

@@ -148,7 +148,10 @@ def _in_short(report: _Report) -> str:
     if decisive:
         return _first(decisive)
     status = "timed out" if report.run.exit_code == ExitCode.TIMED_OUT else report.status
-    return f"{status}, {_first(report.failures)}" if report.failures else status
+    if report.failures:
+        return f"{status}, {_first(report.failures)}"
+    # The mail itself may be the last step of the run.
+    return f"{status}, no failure so far" if status == RUNNING else status
 
 
 def _first(failures: Sequence[RecordedFailure]) -> str:

@@ -1,0 +1,27 @@
+"""Adds an effect, says so, and takes its time."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from tests.queues.queueapp.models import Effect
+
+
+class Command(BaseCommand):
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name")
+        parser.add_argument("--seconds", type=float, default=0.0)
+        parser.add_argument("--fail-first", type=int, default=0)
+
+    def handle(self, *args: object, **options: Any) -> None:
+        name = options["name"]
+        Effect._default_manager.create(name=name)
+        self.stdout.write(f"added {name}")
+        deadline = time.monotonic() + options["seconds"]
+        while time.monotonic() < deadline:
+            time.sleep(0.05)
+        if Effect._default_manager.filter(name=name).count() <= options["fail_first"]:
+            raise CommandError("not yet", returncode=9)

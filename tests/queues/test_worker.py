@@ -1,0 +1,185 @@
+"""Steps on the workers of real engines: what they print and return, and what happens when something dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.queues.project import Project, new_project, new_template
+from tests.services import require_postgres, require_rabbitmq, require_redis
+
+pytestmark = pytest.mark.slow
+REQUIRED = {"redis": require_redis, "rabbitmq": require_rabbitmq, "tasks": require_postgres}
+# The protocol is the same on each engine: a scenario runs on all of them if the engine itself takes part in it.
+on_each_engine = pytest.mark.parametrize("engine", ["redis", "rabbitmq", "tasks"])
+on_redis = pytest.mark.parametrize("engine", ["redis"])
+on_rabbitmq = pytest.mark.parametrize("engine", ["rabbitmq"])
+on_tasks = pytest.mark.parametrize("engine", ["tasks"])
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    require_postgres()
+    with new_template(tmp_path_factory.mktemp("template")) as name:
+        yield name
+
+
+@pytest.fixture
+def project(engine: str, template: str, tmp_path: Path) -> Iterator[Project]:
+    REQUIRED[engine]()
+    with new_project(tmp_path, engine, template=template) as made:
+        made.add_items(60)
+        yield made
+
+
+EVERYTHING = """
+secrets: [TOKEN]
+steps:
+  - {id: text, command: say secret, args: ["${{ secrets.TOKEN }}"], capture: text, queue: QUEUE}
+  - {id: hidden, command: add_effect, args: ["${{ secrets.TOKEN }}"], no_log: true, queue: QUEUE}
+  - name: group
+    queue: QUEUE
+    steps:
+      - command: add_effect ${{ item }}
+        for_each: [one, two, three]
+        max_parallel: 3
+      - {command: add_effect here, queue: false}
+  - {id: again, command: add_effect again --fail-first 1, retry: {attempts: 2, delay: 0s}, queue: QUEUE}
+  - {id: committed, command: add_effect committed, atomic: true, queue: QUEUE}
+  - {command: add_hits --batch-size 20, queue: QUEUE}
+  - {command: add_effect late --seconds 60, timeout: 1s, continue_on_error: true, queue: QUEUE}
+  - {command: fail --kind command --code 3, continue_on_error: [3], queue: QUEUE}
+  - say ${{ steps.text.output }}
+"""
+
+
+@on_each_engine
+def test_a_step_on_a_worker_has_everything_that_a_local_step_has(project: Project) -> None:
+    project.secrets = {"TOKEN": "abra-cadabra"}
+    project.write(EVERYTHING)
+    with project.worker(concurrency=2):
+        code, output = project.run("--verbosity=2")
+        assert code == 0, output
+        worker_output = project.output("worker")
+    assert sorted(project.effects()) == sorted(
+        ["abra-cadabra", "one", "two", "three", "here", "again", "again", "committed", "late"]
+    )
+    assert project.hits() == {1: 60}
+    assert "secret ***" in output
+    assert "abra-cadabra" not in output + worker_output
+    for table in ("call", "calloutput", "steprun"):
+        for row in project.query(f"SELECT * FROM django_runbook_{table}"):
+            assert "abra-cadabra" not in str(row)
+    here = project.query("SELECT count(*) FROM django_runbook_call WHERE tokens LIKE '%here%'")
+    assert here == [(0,)]
+    statuses = dict(project.query("SELECT name, status FROM django_runbook_steprun WHERE name LIKE 'add_effect%'"))
+    assert statuses["add_effect"] == "timed_out"
+
+
+@on_rabbitmq
+def test_a_batch_whose_worker_is_killed_is_done_exactly_once(project: Project) -> None:
+    project.write("steps: [{command: add_hits --batch-size 5, queue: QUEUE}]")
+    with project.worker("a") as first, project.runner() as runner:
+        project.wait_for("SELECT 1 FROM queueapp_item WHERE hits > 0")
+        os.killpg(first.pid, signal.SIGKILL)
+        with project.worker("b"):
+            assert runner.wait(timeout=PATIENCE_SECONDS) == 0
+    assert project.hits() == {1: 60}
+    assert [call[2:] for call in project.calls()] == [(1, "dead"), (2, "done")]
+
+
+@on_redis
+def test_a_plain_call_whose_worker_is_killed_is_in_doubt(project: Project) -> None:
+    project.write("steps: [{id: plain, command: kill_worker, queue: QUEUE}, say never]\non_failure: [say handled]")
+    with project.worker():
+        code, output = project.run("--verbosity=2")
+    assert code == 1
+    assert "died, so its outcome is unknown" in output
+    assert "handled" in output
+    assert project.query("SELECT status FROM django_runbook_run") == [("failed",)]
+    code, output = project.run("--resume")
+    assert code == 2
+    assert "--rerun plain runs it again, --skip plain marks it as done" in output
+    assert [call[3] for call in project.calls()] == ["dead"]
+
+
+@on_redis
+def test_a_call_that_kills_each_worker_fails_in_the_end(project: Project) -> None:
+    project.write("steps: [{command: kill_worker, idempotent: true, queue: QUEUE}]")
+    with project.worker():
+        code, output = project.run()
+    assert code == 1
+    assert "its worker died 3 times while it ran" in output
+    assert [call[2:] for call in project.calls()] == [(1, "dead"), (2, "dead"), (3, "dead")]
+
+
+@on_each_engine
+def test_a_worker_that_shuts_down_leaves_its_batch_to_another_one(project: Project) -> None:
+    project.write("steps: [{command: add_hits --batch-size 5, queue: QUEUE}]")
+    with project.worker("a") as first, project.runner() as runner:
+        project.wait_for("SELECT 1 FROM queueapp_item WHERE hits > 0")
+        first.send_signal(signal.SIGTERM)
+        project.wait_for("SELECT 1 FROM django_runbook_call WHERE release_count = 1")
+        with project.worker("b"):
+            assert runner.wait(timeout=PATIENCE_SECONDS) == 0
+        assert first.wait(timeout=PATIENCE_SECONDS) == 0
+    assert project.hits() == {1: 60}
+    assert [call[2:] for call in project.calls()] == [(1, "done")]
+
+
+@on_tasks
+@pytest.mark.parametrize("is_done_before", [False, True])
+def test_a_resumed_run_takes_over_the_calls_of_a_killed_one(project: Project, *, is_done_before: bool) -> None:
+    project.write(
+        "steps: [{id: plain, command: add_effect once --seconds 3, capture: text, queue: QUEUE}, "
+        '"say ${{ steps.plain.output }}"]'
+    )
+    with project.worker():
+        with project.runner() as runner:
+            project.wait_for("SELECT 1 FROM queueapp_effect")
+            os.killpg(runner.pid, signal.SIGKILL)
+        if is_done_before:
+            project.wait_for_status("done")
+        code, output = project.run("--resume", "--verbosity=2")
+    assert code == 0, output
+    assert project.effects() == ["once"]
+    assert output.count("added once") >= 1
+    assert [call[2:] for call in project.calls()] == [(1, "done")]
+
+
+@on_rabbitmq
+def test_a_stop_of_the_run_stops_its_calls(project: Project) -> None:
+    project.write(
+        "steps: [{command: add_effect, args: ['${{ item }}'], options: {seconds: 60}, for_each: [one, two], "
+        "max_parallel: 2, queue: QUEUE}]\nfinally: [say tidy]"
+    )
+    with project.worker(), project.runner("--verbosity=2") as runner:
+        project.wait_for("SELECT 1 FROM queueapp_effect")
+        runner.send_signal(signal.SIGTERM)
+        assert runner.wait(timeout=PATIENCE_SECONDS) == 143
+        wait_until(lambda: sorted(call[3] for call in project.calls()) == ["cancelled", "done"], what="the calls ended")
+    assert "tidy" in project.output("runner")
+    assert len(project.effects()) == 1
+
+
+@on_redis
+def test_a_message_that_comes_twice_or_late_does_nothing(project: Project) -> None:
+    project.write("steps: [{command: add_effect once, queue: QUEUE}]")
+    with project.worker():
+        assert project.run()[0] == 0
+        (call_id,) = project.query("SELECT id FROM django_runbook_call")[0]
+        code = (
+            "import django; django.setup(); from django_runbook import conf; "
+            "from django_runbook.queues.engines.choice import choose_engine; "
+            f"engine = choose_engine(conf.read()); [engine.send({call_id!r}, queue={project.queue!r}) for _ in range(3)]"
+        )
+        with project.started(*project.manage()[:3], "-c", code, name="send") as sender:
+            assert sender.wait(timeout=PATIENCE_SECONDS) == 0, project.output("send")
+        project.write("steps: [{command: add_effect next, queue: QUEUE}]")
+        assert project.run()[0] == 0
+    assert project.effects() == ["once", "next"]
