@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.checks.registry import registry
 from hypothesis import settings as hypothesis_settings
 
 from django_runbook.process import isolation
@@ -133,6 +136,28 @@ def nothing_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.M
 
     # A process that was killed is there for a moment more, until whoever started it has waited for it.
     assert eventually(is_nothing_left, within=scaled(5), pause_seconds=0.05), left
+
+
+@pytest.fixture(scope="session", autouse=True)
+def django_checks_once() -> None:
+    """Keep the results of Django's own checks: each run repeats them, and no test changes what they check."""
+    checks: set[Any] = registry.registered_checks
+    for check in [check for check in checks if check.__module__.startswith("django.")]:
+        checks.remove(check)
+        checks.add(_checked_once(check))
+
+
+def _checked_once(check: Any) -> Any:
+    found: dict[str, Any] = {}
+
+    @functools.wraps(check)
+    def checked_once(**options: Any) -> Any:
+        key = repr(options)
+        if key not in found:
+            found[key] = check(**options)
+        return found[key]
+
+    return checked_once
 
 
 @pytest.fixture
