@@ -24,6 +24,9 @@ hypothesis_settings.register_profile("deep", deadline=None, max_examples=example
 hypothesis_settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+# Python's argparse has no translations, and would look for them at each message.
+os.environ["LANGUAGE"] = "C"
+
 # The commands that tests start would write for the log of GitHub's runner, as they do for users.
 for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
     os.environ.pop(name, None)

@@ -56,6 +56,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
     item=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
         lambda one: st.lists(one) | st.dictionaries(TEXTS, one),
+        max_leaves=20,
     )
 )
 def test_every_item_has_a_label_and_a_digest(item: object) -> None:
