@@ -101,10 +101,10 @@ def pytest_runtest_call() -> None:
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """Fail a test that is slow, and not marked as such."""
-    reasons = slowness.reasons()
+    # After the last test, what all tests share is torn down too.
+    reasons = slowness.reasons() if nextitem is None else []
     yield
     if nextitem is not None:
-        # After the last test, what all tests share is torn down too.
         reasons = slowness.reasons()
     if reasons and item.get_closest_marker("slow") is None:
         pytest.fail(f"it is not marked as slow: {', '.join(reasons)}", pytrace=False)
