@@ -13,6 +13,8 @@ import itertools
 import os
 import random
 import re
+import subprocess
+import sys
 import types
 import uuid
 from argparse import ArgumentParser
@@ -40,6 +42,8 @@ from django_runbook.document.evaluation.functions import FUNCTIONS
 from django_runbook.document.keys import Kind
 from django_runbook.journal import new_run
 from django_runbook.locks.factory import BACKENDS
+from django_runbook.queues.engines.base import Engine
+from django_runbook.queues.engines.choice import ENGINES
 from django_runbook.reporters import REPORTERS
 from django_runbook.reporters.jsonl import name_of
 from django_runbook.resume.in_doubt import in_doubt_message
@@ -378,8 +382,9 @@ def test_each_setting_is_listed() -> None:
 
 
 README = DOCS.parent / "README.md"
-# Pages with tests are run as a whole: see test_doc_examples; those that call the package are in test_api.
-RUN_ELSEWHERE = (*WITH_TESTS, DOCS / "guide" / "python.md")
+# Pages with tests are run as a whole: see test_doc_examples; those that call the package are in test_api. Workers are set
+# up in processes of their own: see below.
+RUN_ELSEWHERE = (*WITH_TESTS, DOCS / "guide" / "python.md", DOCS / "guide" / "workers.md")
 PYTHON = [
     block for block in (*BLOCKS, *blocks_of(README)) if block.language == "python" and block.page not in RUN_ELSEWHERE
 ]
@@ -416,6 +421,53 @@ def test_each_backend_of_locks_is_listed_with_its_options() -> None:
     for name, options in rows[1:]:
         parameters = inspect.signature(import_string(BACKENDS[name])).parameters
         assert re.findall(r"`(\w+)`", options) == [option for option in parameters if option != "what"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "engine"), [("celery.py", "celery"), ("settings.py", "tasks:default")])
+def test_the_set_up_of_workers_is_complete(name: str, engine: str, tmp_path: Path) -> None:
+    texts = [block.text for block in blocks_of(DOCS / "guide" / "workers.md") if block.language == "python"]
+    (text,) = (text for text in texts if text.startswith(f"# desk/{name}\n"))
+    script = WORKERS.format(text=text, is_celery=name == "celery.py")
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "desk_settings", "PYTHONPATH": str(tmp_path)}
+    (tmp_path / "desk_settings.py").write_text(
+        "SECRET_KEY = 'x'\nDATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': ':memory:'}}\n"
+        + ("INSTALLED_APPS = ['django_runbook']\n" if name == "celery.py" else text)
+    )
+    command = [sys.executable, "-c", script]
+    found = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.stdout == f"{engine} ['heavy']\n", found.stderr
+
+
+# A project with this set-up, asked for its engine, and whether its workers have the task.
+WORKERS = """
+import django
+if {is_celery}:
+    exec({text!r})
+django.setup()
+from django_runbook import conf
+from django_runbook.queues.engines.choice import choose_engine
+engine = choose_engine(conf.read())
+assert not engine.problem and not engine.local_reason
+if {is_celery}:
+    app.loader.import_default_modules()
+    assert "django_runbook.run_call" in app.tasks
+else:
+    from django_runbook.queues.engines.django_task import run_call
+print(engine.name, [name for name in ("heavy",) if engine.queues is None or name in engine.queues])
+"""
+
+
+def test_each_task_engine_is_listed_with_its_options() -> None:
+    section = section_of(REFERENCE / "settings.md", "`QUEUE`")
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", section.partition("| key |")[0], re.MULTILINE)
+    assert [name for name, _ in rows] == ["auto", *ENGINES]
+    for name, options in rows[1:]:
+        assert re.findall(r"`(\w+)`", options) == list(inspect.signature(import_string(ENGINES[name])).parameters)
+    keys_of_queue = section.partition("| key |")[2].partition("###")[0]
+    assert names_in_table(keys_of_queue) == list(conf._QUEUE_KEYS)
+    members = names_in_table(section.partition("###")[2])
+    assert [name.partition("(")[0] for name in members] == [name for name in vars(Engine) if not name.startswith("_")]
 
 
 # What a command has besides, for the library itself.

@@ -93,7 +93,7 @@ MAY_IMPORT = {
         "runner",
     },
     "signals": set[str](),
-    "pages": {"models", "fields", "journal", "locks", "reporters", "command_lines"},
+    "pages": {"calls", "models", "fields", "journal", "locks", "reporters", "command_lines"},
     "admin": {"pages", "journal", "models", "locks", "conf"},
     "migrations": {"fields"},
     "results": set[str](),

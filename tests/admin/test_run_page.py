@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 import django_runbook
+from django_runbook.calls import Call
 from django_runbook.models import RUNNING, Checkpoint, FailedRow, Run, StepRun
 from tests import journal_data
 from tests.admin.support import (
@@ -318,3 +320,47 @@ def test_the_pages_show_a_recorded_run(tmp_path: Path, settings: Settings, monke
     pages = [page, html(client, step_url(run, "each[1]")), html(client, step_url(run, "fail"))]
     assert "x ***" in pages[1]
     assert not any("sesame-open" in text for text in pages)
+
+
+def new_call(run: Run, step_id: str, **columns: Any) -> Call:
+    values = {"id": uuid.uuid4().hex, "attempt": 1, "engine": "celery", "queue": "heavy", "command": "noop", **columns}
+    return Call.objects.create(run=run, step_id=step_id, **values)
+
+
+def test_a_step_shows_its_worker_or_the_queue_in_which_it_waits(client: Client) -> None:
+    run = journal_data.new_run(status=RUNNING)
+    rows = journal_data.Writer(run)
+    for step_id in ("released", "twice", "retried", "cancelled", "here"):
+        rows.step(step_id, 0, None, status=RUNNING)
+    rows.step("retried", 2, None, status=RUNNING)
+    worker = {"host": "worker-1", "pid": 4242}
+    new_call(run, "released", status="queued", **worker)
+    new_call(run, "twice", number=2, status="running", host="<b>", pid=7)
+    new_call(run, "twice", number=1, status="dead", **worker)
+    new_call(run, "retried", attempt=2, number=1, status="running", **worker)
+    new_call(run, "retried", attempt=1, number=2, status="dead", host="worker-2", pid=8)
+    new_call(run, "cancelled", status="cancelled")
+    new_call(journal_data.new_run(), "here", status="running", **worker)
+    page = html(client, url_of(run))
+    shown = {
+        name: re.findall(r'<span class="rb-worker"><bdi>(.*?)</bdi>', row_of(page, name))
+        for name in ("released", "twice", "retried", "cancelled", "here")
+    }
+    assert shown == {
+        "released": ["queued on heavy"],
+        "twice": ["&lt;b&gt;, process 7"],
+        "retried": ["worker-1, process 4242"],
+        "cancelled": ["cancelled on heavy"],
+        "here": [],
+    }
+    assert "<dt>Worker</dt><dd><bdi>worker-2, process 8</bdi>" in html(client, step_url(run, "retried"))
+    assert "<dt>Worker</dt><dd><bdi>worker-1, process 4242</bdi>" in html(client, step_url(run, "retried", 2))
+    assert "<dt>Worker</dt>" not in html(client, step_url(run, "here"))
+
+
+def test_the_worker_of_a_step_needs_the_permission_to_view_steps() -> None:
+    run = journal_data.new_run()
+    journal_data.Writer(run).step("one")
+    new_call(run, "one", status="running", host="worker-1", pid=4242)
+    assert "worker-1" not in html(client_of(Run), url_of(run))
+    assert "worker-1" in html(client_of(Run, StepRun), url_of(run))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -21,6 +21,11 @@ REPORTS: Final = sorted(path for folder in ("err", "warn") for path in (GOLDEN /
 WITHOUT_FILE: Final = {
     "RB101": "the file is missing, a directory or not readable",
     "RB102": "the file is larger than 1 MiB",
+}
+# Keys of the setting RUNBOOK, by the name of the file that needs them.
+CONFIGURATIONS: Final[dict[str, dict[str, object]]] = {
+    "queues": {"QUEUE": {"BACKEND": "celery", "OPTIONS": {"app": "tests.celery_apps.two_queues"}}},
+    "local_queue": {"JOURNAL": True, "QUEUE": {"BACKEND": "celery", "OPTIONS": {"app": "tests.celery_apps.eager"}}},
 }
 
 
@@ -35,8 +40,9 @@ def check(path: Path) -> tuple[str, int]:
 
 @pytest.mark.parametrize("path", REPORTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 @pytest.mark.django_db
-def test_the_report_equals_the_golden_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_equals_the_golden_file(path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     monkeypatch.chdir(path.parent)
+    settings.RUNBOOK = {**settings.RUNBOOK, **CONFIGURATIONS.get(path.stem, {})}
     text, exit_code = check(path)
     if os.environ.get("UPDATE_GOLDEN"):
         path.with_suffix(".out").write_text(text)

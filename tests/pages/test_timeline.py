@@ -35,7 +35,7 @@ def run_of(seconds: float | None = 100, **more: Any) -> Run:
 
 def timeline(run: Run, *attempts: Attempt, now: float | None = None, is_dead: bool = False) -> Timeline:
     moment = None if now is None else at(now)
-    context = RowContext(now=moment, is_dead=is_dead, url_of=lambda pk: f"/{pk}/", failed_rows={})
+    context = RowContext(now=moment, is_dead=is_dead, url_of=lambda pk: f"/{pk}/", failed_rows={}, workers={})
     return timeline_of(run, attempts, context)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
+import pytest
 from django.core.management import call_command
 
 from tests.runner.support import run
@@ -22,3 +24,49 @@ def test_plan_shows_arguments_and_runs_nothing(tmp_path: Path) -> None:
     stdout = io.StringIO()
     call_command("run_runbook", str(tmp_path / "x.yml"), plan=True, stdout=stdout)
     assert stdout.getvalue().splitlines()[1:] == ["  say x", "  say ? ? 'a b'"]
+
+
+QUEUES = """
+steps:
+  - {id: own, command: noop, queue: heavy}
+  - id: group
+    queue: mail
+    steps:
+      - {id: inside, command: noop}
+      - {id: other, command: noop, queue: heavy}
+      - {id: here, command: noop, queue: false}
+      - {id: loop, command: "say ${{ item }}", for_each: [a, b]}
+  - {id: local, command: noop}
+"""
+
+
+@pytest.mark.django_db
+def test_each_step_names_the_queue_to_which_it_goes(tmp_path: Path, settings: Any) -> None:
+    engine = {"BACKEND": "celery", "OPTIONS": {"app": "tests.celery_apps.eager"}}
+    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True, "QUEUE": engine}
+    (tmp_path / "x.yml").write_text(QUEUES)
+
+    def shown(option: str) -> list[str]:
+        stdout = io.StringIO()
+        call_command("run_runbook", str(tmp_path / "x.yml"), **{option: True}, stdout=stdout)
+        return [" ".join(line.split()) for line in stdout.getvalue().splitlines()]
+
+    assert shown("list") == [
+        "own noop on queue heavy",
+        "group",
+        "inside noop on queue mail",
+        "other noop on queue heavy",
+        "here noop",
+        "loop say on queue mail",
+        "local noop",
+    ]
+    assert [line for line in shown("plan") if "noop" in line or "say" in line] == [
+        "noop # on queue heavy",
+        "noop # on queue mail",
+        "noop # on queue heavy",
+        "noop",
+        "say: # for each of 2 items, on queue mail",
+        "say a # on queue mail",
+        "say b # on queue mail",
+        "noop",
+    ]

@@ -135,3 +135,16 @@ CONCURRENT: list[Event] = [
     finished("import", StepStatus.FAILED, failure=INSIDE, is_group=True, file="nightly.yml", line=4),
 ]
 CONCURRENT.append(ended(CONCURRENT, RunStatus.FAILED, 1))
+
+
+# A step that runs on a worker, and a loop whose items wait for workers together.
+QUEUED: list[Event] = [
+    started("one"),
+    events.StepQueued(at=AT, step_id="one", queue="heavy"),
+    events.StepClaimed(at=AT, step_id="one", host="worker-1", pid=4242),
+    finished("one"),
+    started("import", argv=None, item_count=3),
+    *(started(f"import[{n}]", group_ids=LOOP, argv=("import",), is_concurrent=True) for n in (1, 2, 3)),
+    *(events.StepQueued(at=AT, step_id=f"import[{n}]", queue="heavy") for n in (1, 2, 3)),
+    *(events.StepClaimed(at=AT, step_id=f"import[{n}]", host="worker-2", pid=n) for n in (2, 1)),
+]

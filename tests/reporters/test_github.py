@@ -15,7 +15,7 @@ from django_runbook.reporters import github
 from django_runbook.reporters.github import GitHubReporter
 from django_runbook.reporters.step_tree import Tree
 from django_runbook.results import Failure, RunResult, RunStatus, StepStatus
-from tests.reporters.scenes import AT, BUG, CONCURRENT, RUN, ended, finished, progressed, send, started, wrote
+from tests.reporters.scenes import AT, BUG, CONCURRENT, QUEUED, RUN, ended, finished, progressed, send, started, wrote
 
 
 def log(listed: Iterable[Event], *, verbosity: int = 1) -> str:
@@ -281,3 +281,12 @@ def test_github_shows_deferred_lines_if_the_run_is_aborted_during_a_question() -
     send(reporter, [events.ConfirmationRequested(at=AT, step_id="two", text="Sure?"), finished("one")])
     reporter.close()
     assert stream.getvalue().startswith("succeeded: One")
+
+
+def test_github_reports_the_queue_and_the_worker_inside_the_group_of_a_step() -> None:
+    output = log([*QUEUED, *(finished(f"import[{n}]") for n in (1, 2, 3))])
+    place = "queued: on heavy\nclaimed: by process {} on {}\n"
+    assert f"$ one\n{place.format(4242, 'worker-1')}::token1::\n::endgroup::\n" in output
+    assert f"$ import\n{place.format(1, 'worker-2')}::token2::\n" in output
+    # It never ran.
+    assert "$ import\nqueued: on heavy\n::token4::\n" in output

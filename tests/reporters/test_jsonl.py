@@ -49,6 +49,8 @@ def test_jsonl_has_the_names_of_each_event() -> None:
         "lock_awaited": ["step_id", "name", "holder", "reason"],
         "history_awaited": ["reason"],
         "lock_retaken": ["name"],
+        "step_queued": ["step_id", "queue"],
+        "step_claimed": ["step_id", "host", "pid"],
         "step_output_written": ["step_id", "stream", "line"],
         "step_progress": ["step_id", "done_count", "total_count", "failed_count"],
         "attempt_started": ["step_id", "attempt"],

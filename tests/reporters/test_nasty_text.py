@@ -56,6 +56,8 @@ def scene() -> Iterator[events.Event]:
         yield filled(events.StepStarted, at=AT, step_id=step_id, group_ids=("g",), is_concurrent=number % 2 == 1)
         yield filled(events.ConfirmationRequested, at=AT, step_id=step_id)
         yield events.ConfirmationEnded(at=AT, step_id=step_id)
+        yield filled(events.StepQueued, at=AT, step_id=step_id)
+        yield filled(events.StepClaimed, at=AT, step_id=step_id, pid=1)
         yield filled(events.StepOutputWritten, at=AT, step_id=step_id, stream="stdout")
         yield events.StepProgress(at=AT, step_id=step_id, done_count=1, total_count=2)
         attempt = {"attempt": 1, "attempt_count": 2, "delay_seconds": 1.0}

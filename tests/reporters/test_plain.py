@@ -12,7 +12,7 @@ from django_runbook import events
 from django_runbook.events import Event
 from django_runbook.reporters.plain import PlainReporter
 from django_runbook.results import RunResult, RunStatus, StepStatus
-from tests.reporters.scenes import AT, BUG, CONCURRENT, RUN, ended, finished, progressed, send, started, wrote
+from tests.reporters.scenes import AT, BUG, CONCURRENT, QUEUED, RUN, ended, finished, progressed, send, started, wrote
 
 
 def plain(listed: Iterable[Event], *, verbosity: int = 1) -> str:
@@ -272,3 +272,33 @@ def test_plain_shows_deferred_lines_if_the_run_is_aborted_during_a_question() ->
     assert stream.getvalue() == ""
     reporter.close()
     assert stream.getvalue().split()[0] == "ok"
+
+
+def reported_about_workers(listed: Iterable[Event], *, verbosity: int = 1) -> list[str]:
+    lines = plain(listed, verbosity=verbosity).splitlines()
+    return [line.strip() for line in lines if line.split()[0] in {"queued", "claimed"}]
+
+
+ALL = [*QUEUED, *(finished(f"import[{n}]", group_ids=("import",)) for n in (1, 2, 3))]
+
+
+def test_plain_reports_the_queue_and_the_worker_of_each_step_but_of_a_loop_only_once() -> None:
+    assert reported_about_workers(ALL) == [
+        "queued   one on heavy",
+        "claimed  one by process 4242 on worker-1",
+        "queued   import[1] on heavy",
+        "claimed  import[2] by process 2 on worker-2",
+    ]
+    everything = reported_about_workers(ALL, verbosity=2)
+    assert len(everything) == 7
+    assert {"queued   import[3] on heavy", "claimed  import[1] by process 1 on worker-2"} <= set(everything)
+    assert plain(ALL, verbosity=0) == ""
+
+
+def test_plain_reports_a_queued_step_before_its_concurrent_group_ends() -> None:
+    stream = io.StringIO()
+    reporter = PlainReporter(stream)
+    inside = started("one", group_ids=("group",), is_concurrent=True)
+    send(reporter, [started("group", argv=None, is_concurrent=True), inside, QUEUED[1]])
+    assert stream.getvalue() == "  queued   one on heavy\n"
+    reporter.close()

@@ -17,6 +17,7 @@ from tests.reporters.scenes import (
     AT,
     BUG,
     CONCURRENT,
+    QUEUED,
     RUN,
     ended,
     finished,
@@ -282,3 +283,21 @@ def test_rich_shows_the_output_of_commands_in_a_dry_run() -> None:
     listed: list[Event] = [start, started("purge"), wrote("purge", "would delete 3"), finished("purge")]
     assert "  1.2s\n    │ would delete 3" in drawn(listed)
     assert "would" not in drawn([CONCURRENT[0], *listed[1:]])
+
+
+def test_rich_shows_the_queue_or_the_worker_of_each_running_step() -> None:
+    stream = io.StringIO()
+    reporter = reporter_to(stream)
+    send(reporter, QUEUED)
+    running = {name: one.place for name, one in reporter._activities._running.items()}
+    assert running == {
+        "import[1]": "claimed by process 1 on worker-2",
+        "import[2]": "claimed by process 2 on worker-2",
+        "import[3]": "queued on heavy",
+    }
+    with reporter._console.capture() as captured:
+        reporter._console.print(reporter._activities)
+    assert "Import[3]  queued on heavy  import" in captured.get()
+    reporter.close()
+    assert "claimed" not in drawn(QUEUED)
+    assert "⧗ import[3] queued on heavy" in drawn(QUEUED, verbosity=2)

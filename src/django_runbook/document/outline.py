@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Runbook, Step
@@ -67,6 +67,15 @@ def _may_isolate(step: Step, *, is_default: bool) -> bool:
         case CallStep():
             return step.runbook.timeout_seconds is not None
     return False
+
+
+def queue_of(step: Step, around: Iterable[Step]) -> str | None:
+    """Return the queue of a command: its own, or that of the innermost group; None if it runs on this host."""
+    if not isinstance(step, CommandStep):
+        return None
+    steps: list[CommandStep | GroupStep] = [step, *(one for one in around if isinstance(one, GroupStep))]
+    queue = next((one.queue for one in steps if one.queue is not None), None)
+    return queue if isinstance(queue, str) else None
 
 
 def has_queues(entries: Mapping[str, Entry]) -> bool:

@@ -18,6 +18,7 @@ from django_runbook.pages import formatting
 from django_runbook.pages.attempt_rows import Attempts, attempts_of
 from django_runbook.pages.failed_row_links import failed_rows_of
 from django_runbook.pages.timeline import Row, RowContext, StatusShare, Timeline, shares, timeline_of
+from django_runbook.pages.worker_texts import worker_texts_of
 from django_runbook.results import StepStatus
 
 _MAX_FAILURES = 5
@@ -240,11 +241,15 @@ def run_page(run: Run, *, new_lock: Locks, urls: Urls | None) -> RunPage:
     if urls is None:
         return RunPage(run=run, process_state=process_state, attempts=None, timeline=None)
     attempts = attempts_of(run)
-    failed = {}
+    failed, step_ids = {}, {row.step_id for row in attempts.rows}
     if urls.failed_rows is not None:
-        failed = failed_rows_of(run, {row.step_id for row in attempts.rows}, url_of=urls.failed_rows)
+        failed = failed_rows_of(run, step_ids, url_of=urls.failed_rows)
     context = RowContext(
-        now=_now(process_state), is_dead=process_state is ProcessState.DEAD, url_of=urls.step, failed_rows=failed
+        now=_now(process_state),
+        is_dead=process_state is ProcessState.DEAD,
+        url_of=urls.step,
+        failed_rows=failed,
+        workers=worker_texts_of(run, step_ids),
     )
     return RunPage(
         run=run, process_state=process_state, attempts=attempts, timeline=timeline_of(run, attempts.rows, context)

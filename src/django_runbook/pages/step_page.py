@@ -16,6 +16,7 @@ from django_runbook.journal.liveness import ProcessState
 from django_runbook.models import RUNNING, StepRun
 from django_runbook.pages import formatting
 from django_runbook.pages.attempt_rows import Attempt, attempts_at, retries
+from django_runbook.pages.worker_texts import worker_text_at
 
 # A captured output may be too large for a page.
 _MAX_CAPTURED: Final = 64 * 1024
@@ -40,6 +41,7 @@ class StepPage:
     step: StepRun
     attempts: tuple[Attempt, ...]
     is_dead: bool
+    worker: str = ""
 
     @property
     def badge(self) -> SafeString:
@@ -126,4 +128,6 @@ def without_long_output(steps: QuerySet[Any]) -> QuerySet[Any]:
 
 def step_page(step: StepRun, process_state: ProcessState) -> StepPage:
     """Create the page of one attempt of a step."""
-    return StepPage(step=step, attempts=attempts_at(step), is_dead=process_state is ProcessState.DEAD)
+    return StepPage(
+        step=step, attempts=attempts_at(step), is_dead=process_state is ProcessState.DEAD, worker=worker_text_at(step)
+    )

@@ -36,7 +36,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """Shows a step; ``key`` is the same during the whole run, and ``pk`` is that of its last attempt."""
+    """Shows a step; ``key`` is the same during the whole run, and ``pk`` is that of its last attempt.
+
+    ``worker`` is the queue or the worker of a step that does not run on the host of the run.
+    """
 
     key: int
     pk: int
@@ -56,6 +59,7 @@ class Row:
     changed_at: datetime.datetime | None
     url: str
     failed_rows: FailedRowsLink | None
+    worker: str = ""
 
     @property
     def html_id(self) -> str:
@@ -130,6 +134,7 @@ class RowContext:
     is_dead: bool
     url_of: Callable[[int], str]
     failed_rows: Mapping[str, FailedRowsLink]
+    workers: Mapping[str, str]
     # The groups in which a failure was ignored.
     warned: frozenset[str] = frozenset()
 
@@ -207,6 +212,7 @@ def _row(
         changed_at=last.finished_at or last.started_at,
         url=context.url_of(last.pk),
         failed_rows=context.failed_rows.get(last.step_id),
+        worker=context.workers.get(last.step_id, ""),
     )
 
 

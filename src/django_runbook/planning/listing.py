@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from django_runbook.binding.partial_text import has_holes
 from django_runbook.document.expressions import as_written
 from django_runbook.document.loops import label_of
-from django_runbook.document.outline import Entry
+from django_runbook.document.outline import Entry, queue_of
 from django_runbook.document.runbook import CallStep, CommandStep, GroupStep, LockSettings, Step
 from django_runbook.planning.plan import Plan
 from django_runbook.planning.planned_step import PlannedStep
@@ -25,7 +25,7 @@ def show_plan(planned: Plan, unselected: Mapping[str, str], *, mask: Mask) -> st
 def list_steps(planned: Plan, unselected: Mapping[str, str], *, mask: Mask) -> str:
     """Show every step with its id, its name and its tags."""
     width = max((len(key) + 2 * len(entry.group_keys) for key, entry in planned.outline.items()), default=0)
-    lines = (_list_line(entry, unselected, width=width) for entry in planned.outline.values())
+    lines = (_list_line(planned, entry, unselected, width=width) for entry in planned.outline.values())
     return "".join(f"{mask(line)}\n" for line in lines)
 
 
@@ -40,13 +40,18 @@ def _plan_lines(planned: Plan, unselected: Mapping[str, str], mask: Mask) -> Ite
             yield f"{'  ' * len(item.group_ids)}{item.role}:"
         before = (item.group_ids, item.role)
         is_hidden = item.step.no_log or any(planned.steps[group_id].step.no_log for group_id in item.group_ids)
-        yield mask(_plan_line(item, unselected, mask, is_hidden=is_hidden))
+        queue = queue_of(item.step, (planned.steps[group_id].step for group_id in reversed(item.group_ids)))
+        yield mask(_plan_line(item, unselected, mask, is_hidden=is_hidden, queue=queue))
 
 
-def _plan_line(item: PlannedStep, unselected: Mapping[str, str], mask: Mask, *, is_hidden: bool) -> str:
+def _plan_line(
+    item: PlannedStep, unselected: Mapping[str, str], mask: Mask, *, is_hidden: bool, queue: str | None
+) -> str:
     indent, step = "  " * (len(item.group_ids) + 1), item.step
     is_item = step.for_each is not None and not item.is_loop
     notes = list(_notes_of_item(step) if is_item else _notes(item))
+    if queue is not None:
+        notes.append(f"on queue {queue}")
     if item.key in unselected and not is_item:
         notes.append(f"excluded by {unselected[item.key]}")
     if item.is_loop or not isinstance(step, CommandStep):
@@ -93,7 +98,7 @@ def _shown(token: str, mask: Mask) -> str:
     return mask(token) if has_holes(token) else shlex.quote(mask(token))
 
 
-def _list_line(entry: Entry, unselected: Mapping[str, str], *, width: int) -> str:
+def _list_line(planned: Plan, entry: Entry, unselected: Mapping[str, str], *, width: int) -> str:
     label = "  " * len(entry.group_keys) + entry.key
     name = as_written(entry.step.name)
     parts = [name if name != entry.step.id else ""]
@@ -101,6 +106,9 @@ def _list_line(entry: Entry, unselected: Mapping[str, str], *, width: int) -> st
         parts.append(f"({entry.role})")
     if entry.step.tags:
         parts.append(f"[{', '.join(entry.step.tags)}]")
+    queue = queue_of(entry.step, (planned.outline[key].step for key in reversed(entry.group_keys)))
+    if queue is not None:
+        parts.append(f"on queue {queue}")
     if entry.key in unselected:
         parts.append(f"excluded by {unselected[entry.key]}")
     return f"{label:<{width}}  {'  '.join(part for part in parts if part)}".rstrip()

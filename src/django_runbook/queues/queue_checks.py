@@ -10,8 +10,8 @@ from django.db import connections
 from django_runbook import conf
 from django_runbook.conf import Configuration
 from django_runbook.document.diagnostics import Diagnostic, diagnose
-from django_runbook.document.outline import Entry
-from django_runbook.document.runbook import CommandStep, GroupStep
+from django_runbook.document.outline import Entry, queue_of
+from django_runbook.document.runbook import CommandStep
 from django_runbook.document.similar_names import nearest
 from django_runbook.queues.engines.base import Engine
 from django_runbook.queues.engines.choice import choose_engine
@@ -31,11 +31,8 @@ def queued_steps(outline: Mapping[str, Entry]) -> list[QueuedStep]:
     found = []
     for entry in outline.values():
         if isinstance(entry.step, CommandStep):
-            around = [outline[key].step for key in reversed(entry.group_keys) if key in outline]
-            groups = [one for one in around if isinstance(one, GroupStep)]
-            steps: list[CommandStep | GroupStep] = [entry.step, *groups]
-            queue = next((one.queue for one in steps if one.queue is not None), None)
-            if isinstance(queue, str):
+            queue = queue_of(entry.step, (outline[key].step for key in reversed(entry.group_keys)))
+            if queue is not None:
                 found.append(QueuedStep(step=entry.step, queue=queue))
     return found
 

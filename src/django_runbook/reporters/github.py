@@ -97,6 +97,10 @@ class GitHubReporter:
                 self._write_report(f"waiting: {event.step_id}{': ' if event.step_id else ''}{phrases.waiting(event)}")
             case events.LockRetaken():
                 self._command("warning", phrases.retaken(event), title=self._name)
+            case events.StepQueued():
+                self._output(event.step_id, f"queued: {phrases.queued(event)}")
+            case events.StepClaimed():
+                self._output(event.step_id, f"claimed: {phrases.claimed(event)}")
             case events.StepOutputWritten():
                 self._output(event.step_id, event.line)
             case events.StepProgress():

@@ -92,12 +92,16 @@ class Display(Live):
 
 
 class Activity:
-    """Holds the state of a running command, or of waiting for a lock."""
+    """Holds the state of a running command, or of waiting for a lock.
+
+    ``place`` is the queue or the worker of a command that does not run on this host.
+    """
 
     def __init__(self, name: str, *, argv: str = "", started: float) -> None:
         self.name = name
         self.argv = argv if argv != name else ""
         self.started = started
+        self.place = ""
         self.lines: deque[str] = deque(maxlen=_MAX_LINES)
         self.pace = Pace()
 
@@ -154,7 +158,9 @@ class Activities:
             yield Text(f"  ... and {len(running) - len(shown)} more", style="dim")
 
     def _row(self, one: Activity, *, is_first: bool) -> Table:
-        title = Text.assemble((one.name, "bold"), (f"  {one.argv}" if one.argv else "", "dim"), overflow="ellipsis")
+        place = (f"  {one.place}" if one.place else "", "blue")
+        argv = (f"  {one.argv}" if one.argv else "", "dim")
+        title = Text.assemble((one.name, "bold"), place, argv, overflow="ellipsis")
         title.no_wrap = True
         spent = wording.short_duration(self._console.get_time() - one.started)
         is_counted = is_first and self.step_count

@@ -39,6 +39,10 @@ class LogDirReporter:
                 self._begin(event)
             case events.StepStarted() if event.argv is not None:
                 self._start(event, event.argv)
+            case events.StepQueued():
+                self._write(event.step_id, f"{_MARK}{_time(event.at)} queued {phrases.queued(event)}")
+            case events.StepClaimed():
+                self._write(event.step_id, f"{_MARK}{_time(event.at)} claimed {phrases.claimed(event)}")
             case events.StepOutputWritten():
                 self._write(event.step_id, event.line)
             case events.AttemptFailed():

@@ -15,6 +15,8 @@ from django_runbook.events import (
     LockAwaited,
     LockRetaken,
     RunStarted,
+    StepClaimed,
+    StepQueued,
     StopRequested,
 )
 from django_runbook.results import Failure, RunResult, StepResult, StepStatus
@@ -137,6 +139,16 @@ def waiting(event: LockAwaited | HistoryAwaited) -> str:
     if isinstance(event, HistoryAwaited):
         return f"the run history database: {event.reason}"
     return event.reason or f'the lock "{event.name}" is held by {event.holder}'
+
+
+def queued(event: StepQueued) -> str:
+    """Return which workers a step waits for."""
+    return f"on {event.queue}"
+
+
+def claimed(event: StepClaimed) -> str:
+    """Return which worker has taken a step."""
+    return f"by process {event.pid} on {event.host}"
 
 
 def inline(event: RunStarted) -> str:

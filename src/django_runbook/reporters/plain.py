@@ -66,7 +66,8 @@ class PlainReporter:
     """Writes one line for each step, the output of failed steps, and a summary at the end.
 
     ``verbosity`` 0 shows only problems; 2 and more shows all output immediately, and tracebacks. Concurrent steps and
-    groups are shown when they end, so that their lines are not mixed. A dry run shows what its commands print.
+    groups are shown when they end, so that their lines are not mixed. A dry run shows what its commands print. The
+    queue and the worker of a step are shown immediately; below verbosity 2, only those of the first item of a loop.
     """
 
     def __init__(self, stream: IO[str], *, verbosity: int = 1) -> None:
@@ -75,6 +76,8 @@ class PlainReporter:
         self._running: dict[str, _RunningCommand] = {}
         # The reports of concurrent groups, until the group ends.
         self._groups: dict[str, _BufferedGroup] = {}
+        # What was reported about the workers of each loop.
+        self._loops: dict[str, set[str]] = {}
         # The report while a question waits for its answer at the terminal.
         self._deferred: SpooledBuffer | None = None
         self._name = ""
@@ -101,6 +104,10 @@ class PlainReporter:
                 self._write_info(f"  waiting  {prefix}{phrases.waiting(event)}")
             case events.LockRetaken():
                 self._write(f"! warning  {phrases.retaken(event)}")
+            case events.StepQueued():
+                self._report_worker("queued", event.step_id, phrases.queued(event))
+            case events.StepClaimed():
+                self._report_worker("claimed", event.step_id, phrases.claimed(event))
             case events.StepOutputWritten():
                 self._output(event)
             case events.StepProgress():
@@ -138,6 +145,7 @@ class PlainReporter:
             self._groups[event.step_id] = _BufferedGroup(group_ids=event.group_ids)
         inside = (*event.group_ids, event.step_id)
         if event.item_count is not None:
+            self._loops[event.step_id] = set()
             self._write_info(
                 f"{indent}  loop     {name}: {wording.number_of(event.item_count, 'item')}", group_ids=inside
             )
@@ -171,6 +179,14 @@ class PlainReporter:
         if event.clock_seconds - running.reported_at >= _PROGRESS_SECONDS:
             running.reported_at = event.clock_seconds
             self._write_info(f"  progress {event.step_id}: {running.pace.text()}")
+
+    def _report_worker(self, label: str, step_id: str, text: str) -> None:
+        running = self._running.get(step_id)
+        loops = [self._loops[one] for one in running.group_ids if one in self._loops] if running is not None else []
+        if self._verbosity > 1 or not any(label in loop for loop in loops):
+            self._write_info(f"  {label:<8} {step_id} {text}")
+        for loop in loops:
+            loop.add(label)
 
     def _retry(self, event: events.AttemptFailed) -> None:
         pause = wording.short_duration(event.delay_seconds)

@@ -83,6 +83,10 @@ class RichReporter:
                 self._print(Text(f"  ⧗ {phrases.waiting(event)}", style="yellow"))
             case events.LockRetaken():
                 self._print(Text(f"! {phrases.retaken(event)}", style="bold yellow"))
+            case events.StepQueued():
+                self._place(event.step_id, f"queued {phrases.queued(event)}")
+            case events.StepClaimed():
+                self._place(event.step_id, f"claimed {phrases.claimed(event)}")
             case events.StepOutputWritten():
                 self._output(event)
             case events.StepProgress():
@@ -137,6 +141,13 @@ class RichReporter:
             self._concurrent[event.step_id] = event.name
         if self._verbosity > 1:
             self._print(Text(f"{indent}$ {' '.join(event.argv)}", style="dim"))
+
+    def _place(self, step_id: str, text: str) -> None:
+        """Show where a step runs beside its name, while it runs."""
+        if running := self._activities.get(step_id):
+            running.place = text
+        if self._verbosity > 1:
+            self._print(Text(f"  ⧗ {step_id} {text}", style="dim"))
 
     def _output(self, event: events.StepOutputWritten) -> None:
         if running := self._activities.get(event.step_id):

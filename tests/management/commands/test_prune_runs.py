@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import uuid
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from django_runbook import conf
+from django_runbook.calls import Call, CallOutput
 from django_runbook.locks import factory
 from django_runbook.management.commands import prune_runs
 from django_runbook.models import RUNNING, Checkpoint, FinishedKey, Run, StepRun
@@ -40,6 +42,18 @@ def test_old_runs_are_deleted_with_their_steps_and_the_newest_are_kept() -> None
     assert prune("--older-than", "90d", "--keep", "2") == "2 done\n"
     assert set(Run.objects.all()) == {new, old[0], other}
     assert set(StepRun.objects.values_list("run", flat=True)) == {new.pk, old[0].pk, other.pk}
+
+
+def test_calls_on_workers_are_deleted_with_their_run_and_their_output() -> None:
+    runs = [made("a.yml", days=days) for days in (100, 1)]
+    for run in runs:
+        for number in (1, 2):
+            columns = {"engine": "celery", "queue": "heavy", "command": "noop", "attempt": 1, "number": number}
+            call = Call.objects.create(id=uuid.uuid4().hex, run=run, step_id="one", **columns)
+            CallOutput.objects.create(call=call, number=1, lines=[["stdout", "a line"]])
+    prune("--older-than", "90d", "--keep", "0")
+    assert list(Call.objects.values_list("run", flat=True)) == [runs[1].pk] * 2
+    assert list(CallOutput.objects.values_list("call__run", flat=True)) == [runs[1].pk] * 2
 
 
 def test_a_refused_run_does_not_displace_another_one() -> None:
