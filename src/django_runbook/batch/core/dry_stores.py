@@ -27,8 +27,8 @@ class DryRunStore:
         """Return the position that a real run would begin at; None if the work has finished."""
 
         def fresh() -> Position:
-            start, upper = bounds()[self._shard_index]
-            return Position(start=start, cursor=start, upper=upper)
+            mine = bounds()[self._shard_index]
+            return Position(start=mine.start, cursor=mine.start, upper=mine.upper)
 
         if self._store is None:
             found: Position | None = fresh()

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from django_runbook.batch.core.error_kinds import RowFailure
+from django_runbook.batch.core.work import ShardRange
 
-# Gives the start and end cursor of each shard.
-Bounds = Callable[[], Sequence[tuple[str, str]]]
+# Gives the range of each shard.
+Bounds = Callable[[], Sequence[ShardRange]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
