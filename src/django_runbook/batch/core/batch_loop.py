@@ -12,6 +12,7 @@ from django.core.management.base import CommandError
 from django.db import Error
 
 from django_runbook.batch.core.batch_options import BatchOptions
+from django_runbook.batch.core.error_budget import ErrorBudget
 from django_runbook.batch.core.error_kinds import ErrorKind, ItemError, RowFailure, classify, origin
 from django_runbook.batch.core.retrying import RETRIES, TransientRetry, delay_seconds
 from django_runbook.batch.core.sizing import BatchSize
@@ -72,12 +73,18 @@ class BatchLoop:
         self._options = options
         self._transactions = transactions
         self._size = size
-        self._total_count = total_count
         self._seen_count = 0
         self._has_begun = False
         self._is_pause_due = False
         self._retry = TransientRetry(alias=transactions.alias, wait=host.wait)
         self._store_retry = TransientRetry(alias=store.alias or transactions.alias, wait=host.wait)
+        self._budget = ErrorBudget(
+            store=store,
+            options=options,
+            retry=self._store_retry,
+            total_count=total_count,
+            can_lock=store.is_together and not transactions.is_whole,
+        )
 
     def run(self, position: Position, *, on_batch: Callable[[Position], None]) -> bool:
         """Process the work after a position; returns whether it is complete, even if that took all rows or time."""
@@ -202,16 +209,10 @@ class BatchLoop:
 
     def _may_skip(self, key: str) -> bool:
         # A final pass can meet a row that has failed before; it counts once.
-        return self._may_fail(1) or self._has_failed(key)
+        return self._budget.allows(self.position, 1) or self._has_failed(key)
 
     def _has_failed(self, key: str) -> bool:
         return self._store_retry.call(lambda: self._store.has_failed(key))
-
-    def _may_fail(self, count: int) -> bool:
-        failed = self.position.failed_count + count
-        seen = self.position.done_count + failed
-        limit = self._options.max_errors
-        return limit.allows(failed, of=limit.base(total_count=self._total_count, seen_count=seen))
 
     def _commit(self, key_range: KeyRange, outcome: BatchOutcome | None = None) -> None:
         """Process a range in its transaction; after an error, the checkpoint shows whether it was committed."""
@@ -235,13 +236,17 @@ class BatchLoop:
     def _transact(self, old: Position, key_range: KeyRange, outcome: BatchOutcome | None) -> Position:
         new = old.moved(key_range.high, done_count=key_range.count)
         is_together = self._store.is_together
+        failed_count = 0 if outcome is None else len(outcome.failures)
+        is_locked = failed_count > 0 and self._budget.needs_lock(old, failed_count)
         with self._transactions.batch(is_kept=not self._options.dry_run):
+            if is_locked:
+                self._store.lock_shards()
             if is_together:
                 self._advance(old, new)
             if outcome is None:
                 outcome = self._source.process(key_range)
-            if outcome.failures and not self._may_fail(len(outcome.failures)):
-                raise CommandError(f"{outcome.failures[0].name}: {outcome.failures[0].error}")
+            if outcome.failures:
+                self._check_budget(old, outcome.failures, is_locked=is_locked)
             is_as_planned = (
                 outcome.done_count == key_range.count and outcome.high == key_range.high and not outcome.failures
             )
@@ -256,6 +261,13 @@ class BatchLoop:
             self._host.write_message(f"{failure.name}: {failure.error}; {self._failure_text}")
         self._seen_count += key_range.count if outcome.seen_count is None else outcome.seen_count
         return new
+
+    def _check_budget(self, old: Position, failures: Sequence[RowFailure], *, is_locked: bool) -> None:
+        if not self._budget.allows(old, len(failures)):
+            raise CommandError(f"{failures[0].name}: {failures[0].error}")
+        if not is_locked and self._budget.needs_lock(old, len(failures)):
+            # Other shards have recorded failures since: the row is processed again, with their checkpoints locked.
+            raise _PositionMoved
 
     @property
     def _failure_text(self) -> str:

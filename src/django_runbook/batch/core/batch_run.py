@@ -67,7 +67,9 @@ class BatchRun:
 
     def _process(self, position: Position) -> BatchResult:
         # A share of all rows needs their count before the first row fails, in the middle of a batch.
-        needs_total = self.has_total and self.options.max_errors.percent
+        # All shards were counted together with their bounds.
+        is_counted = self.options.shard.count > 1 and not self.options.dry_run
+        needs_total = self.has_total and self.options.max_errors.percent and not is_counted
         total_count = self._count_first(position) if needs_total else None
         loop = self._loop(total_count)
         # With a limit, progress and its estimate cover this run only.

@@ -15,7 +15,7 @@ from django_runbook.batch.core.checkpoint_choice import choose_checkpoint, is_sa
 from django_runbook.batch.core.error_kinds import RowFailure
 from django_runbook.batch.core.failed_rows import FailedRowStore
 from django_runbook.batch.core.finished_keys import find_finished, remember_key
-from django_runbook.batch.core.store import Bounds, Identity, Position, shard_count, shard_labels
+from django_runbook.batch.core.store import Bounds, Identity, OtherShards, Position, shard_count, shard_labels
 from django_runbook.batch.core.takeover import Takeover
 from django_runbook.batch.core.timeouts import set_idle_timeout
 from django_runbook.batch.core.work import ShardRange
@@ -120,6 +120,23 @@ class CheckpointStore:
     def has_failed(self, key: str) -> bool:
         """Return whether a failure of this row is recorded."""
         return self.failed.has_failed(key)
+
+    def other_shards(self) -> OtherShards:
+        """Return the stored counts of the other shards."""
+        rows = list(self._rows())
+        totals = [row.total_count for row in rows]
+        known = [count for count in totals if count is not None]
+        others = [row for row in rows if row.pk != self._pk]
+        return OtherShards(
+            done_count=sum(row.done_count for row in others),
+            failed_count=sum(row.failed_count for row in others),
+            total_count=sum(known) if len(known) == len(totals) else None,
+        )
+
+    def lock_shards(self) -> None:
+        """Lock the checkpoints of all shards, in the same order in each process; SQLite locks the database anyway."""
+        if connections[self.alias].features.has_select_for_update:
+            list(self._rows().select_for_update().order_by("pk").values_list("pk"))
 
     def current(self) -> Position:
         """Return the stored position; raises LockLost if another process has taken over."""
