@@ -213,7 +213,7 @@ def notes(path: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_of_shards_that_begin_at_once_one_computes_the_bounds(engine: Engine, tmp_path: Path) -> None:
+def test_shards_that_begin_at_once_compute_the_bounds_once(engine: Engine, tmp_path: Path) -> None:
     engine.fill(60)
     path = tmp_path / "notes"
     command = Bounding(path, dawdle=lambda: wait_until(lambda: notes(path).count("begun") == 6, what="all shards"))

@@ -106,7 +106,7 @@ class PositionStore(Protocol):
         """Return the stored counts of the other shards."""
 
     def lock_shards(self) -> None:
-        """Let no other shard commit a batch until the end of the transaction, of which this is the first statement."""
+        """Lock the checkpoints of all shards until the end of the transaction, as its first statement."""
 
     def current(self) -> Position:
         """Return the stored position; raises LockLost if another process has taken over."""

@@ -73,7 +73,7 @@ class Takeover:
     def when_free(self, start: Callable[[], T]) -> T:
         """Start work that no process owns yet, and wait while another process starts it.
 
-        A process that dies meanwhile loses its locks, and one of those that wait takes its place.
+        A process that dies loses its locks, and one of the waiting processes takes its place.
         """
         connection = connections[self.alias]
         has_end = has_idle_timeout(connection)
