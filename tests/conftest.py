@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.checks.registry import registry
 from hypothesis import settings as hypothesis_settings
 
 from django_runbook.process import isolation
@@ -20,6 +23,9 @@ hypothesis_settings.register_profile("default", deadline=None)
 hypothesis_settings.register_profile("deep", deadline=None, max_examples=examples(100))
 hypothesis_settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+# Python's argparse has no translations, and would look for them at each message.
+os.environ["LANGUAGE"] = "C"
 
 # The commands that tests start would write for the log of GitHub's runner, as they do for users.
 for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
@@ -95,10 +101,10 @@ def pytest_runtest_call() -> None:
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """Fail a test that is slow, and not marked as such."""
-    reasons = slowness.reasons()
+    # After the last test, what all tests share is torn down too.
+    reasons = slowness.reasons() if nextitem is None else []
     yield
     if nextitem is not None:
-        # After the last test, what all tests share is torn down too.
         reasons = slowness.reasons()
     if reasons and item.get_closest_marker("slow") is None:
         pytest.fail(f"it is not marked as slow: {', '.join(reasons)}", pytrace=False)
@@ -133,6 +139,28 @@ def nothing_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.M
 
     # A process that was killed is there for a moment more, until whoever started it has waited for it.
     assert eventually(is_nothing_left, within=scaled(5), pause_seconds=0.05), left
+
+
+@pytest.fixture(scope="session", autouse=True)
+def django_checks_once() -> None:
+    """Keep the results of Django's own checks: each run repeats them, and no test changes what they check."""
+    checks: set[Any] = registry.registered_checks
+    for check in [check for check in checks if check.__module__.startswith("django.")]:
+        checks.remove(check)
+        checks.add(_checked_once(check))
+
+
+def _checked_once(check: Any) -> Any:
+    found: dict[str, Any] = {}
+
+    @functools.wraps(check)
+    def checked_once(**options: Any) -> Any:
+        key = repr(options)
+        if key not in found:
+            found[key] = check(**options)
+        return found[key]
+
+    return checked_once
 
 
 @pytest.fixture

@@ -28,6 +28,8 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,6 @@ from django_runbook.process.signal_handlers import SIGNALS
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
 _FENCE = re.compile(r"^(`{3,})(\S*)\n(.*?)^\1\n", re.DOTALL | re.MULTILINE)
-_MARKS = re.compile(r"(?:^% .*\n)+\Z", re.MULTILINE)
 _FILE = re.compile(r"# (?:\S*/)?([\w.-]+\.ya?ml)\b")
 _COMMAND = re.compile(r"# \S*/commands/(\w+)\.py\n")
 _HEADING = re.compile(r"^(#{1,6}) (.+)$", re.MULTILINE)
@@ -119,8 +120,12 @@ class Block:
 
 def blocks_of(page: Path) -> list[Block]:
     """All blocks of a page, in its order."""
-    text = page.read_text()
-    return [
+    return list(_blocks_in(page, page.read_text()))
+
+
+@cache
+def _blocks_in(page: Path, text: str) -> tuple[Block, ...]:
+    return tuple(
         Block(
             page=page,
             index=index,
@@ -132,7 +137,7 @@ def blocks_of(page: Path) -> list[Block]:
             line=text.count("\n", 0, match.start()) + 1,
         )
         for index, match in enumerate(_FENCE.finditer(text))
-    ]
+    )
 
 
 @contextmanager
@@ -149,8 +154,10 @@ def rewriting(page: Path) -> Iterator[Callable[[str], object]]:
 
 
 def _marks_before(text: str, offset: int) -> list[str]:
-    match = _MARKS.search(text[:offset])
-    return match[0].splitlines() if match else []
+    # Backwards from the block: a search for an end of the text tries each line of the page.
+    lines = text[:offset].splitlines()
+    marks = list(takewhile(lambda line: line.startswith("% "), reversed(lines)))
+    return marks[::-1]
 
 
 def headings_of(page: Path, *, level: int) -> list[str]:

@@ -52,6 +52,8 @@ def watch() -> None:
         return connect(cls, *arguments, **options)
 
     psycopg.Connection.connect = classmethod(connect_noted)  # type: ignore[method-assign,assignment]
+    # Django calls it by this name, which the original is bound to.
+    psycopg.connect = psycopg.Connection.connect
 
 
 def _note(event: str, arguments: tuple[Any, ...]) -> None:

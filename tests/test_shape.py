@@ -11,6 +11,8 @@ from typing import Final
 
 import pytest
 
+from tests.syntax import nodes_of, tree_of
+
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
 MAX_FILE, MAX_FUNCTION, MAX_CLASS = 400, 50, 250
@@ -46,7 +48,7 @@ VERBS: Final = frozenset(
 def modules() -> dict[str, ast.Module]:
     """Return the syntax tree of each module; not on import, since every worker collects all tests."""
     return {
-        str(path.relative_to(SOURCE)): ast.parse(path.read_text())
+        str(path.relative_to(SOURCE)): tree_of(path)
         for path in sorted((SOURCE / "django_runbook").rglob("*.py"))
         if "migrations" not in path.parts
     }
@@ -74,8 +76,8 @@ def _base_forms(word: str) -> Iterator[str]:
 
 def docstrings() -> Iterator[tuple[str, str]]:
     """Each docstring, with its place."""
-    for name, tree in modules().items():
-        for node in ast.walk(tree):
+    for name in modules():
+        for node in nodes_of(SOURCE / name):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 text = ast.get_docstring(node)
                 if text:
@@ -88,11 +90,11 @@ def without_verb() -> list[str]:
 
 def too_long() -> list[str]:
     found = []
-    for name, tree in modules().items():
+    for name in modules():
         line_count = len((SOURCE / name).read_text().splitlines())
         if line_count > MAX_FILE:
             found.append(f"{name} has {line_count} lines")
-        for node in ast.walk(tree):
+        for node in nodes_of(SOURCE / name):
             if isinstance(node, ast.ClassDef | ast.FunctionDef):
                 limit = MAX_CLASS if isinstance(node, ast.ClassDef) else MAX_FUNCTION
                 if _length(node) > limit:
@@ -107,11 +109,11 @@ def _length(node: ast.ClassDef | ast.FunctionDef) -> int:
 
 def names_with_two_meanings() -> list[str]:
     homes = defaultdict(list)
-    for name, tree in modules().items():
+    for name in modules():
         if "/commands/" in name:
             # Django asks for one name of all of them.
             continue
-        for node in ast.walk(tree):
+        for node in nodes_of(SOURCE / name):
             if isinstance(node, ast.ClassDef) and node.name != "Meta":
                 homes[node.name.lstrip("_")].append(name)
     return [f"{name}: {', '.join(where)}" for name, where in sorted(homes.items()) if len(where) > 1]
@@ -120,7 +122,7 @@ def names_with_two_meanings() -> list[str]:
 def circles() -> list[str]:
     """Each file from which imports lead back to it, those inside functions and for types included."""
     names = {name.removesuffix(".py").removesuffix("/__init__").replace("/", "."): name for name in modules()}
-    arrows = {name: set(_imported(tree, name, names)) - {name} for name, tree in modules().items()}
+    arrows = {name: set(_imported(name, names)) - {name} for name in modules()}
     found = []
     for name in modules():
         seen, stack = set[str](), list(arrows[name])
@@ -134,8 +136,8 @@ def circles() -> list[str]:
     return found
 
 
-def _imported(tree: ast.Module, name: str, names: dict[str, str]) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _imported(name: str, names: dict[str, str]) -> Iterator[str]:
+    for node in nodes_of(SOURCE / name):
         if isinstance(node, ast.Import):
             yield from (names[alias.name] for alias in node.names if alias.name in names)
         elif isinstance(node, ast.ImportFrom) and node.module in names:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.conftest import BOTH_WAYS
+from tests.syntax import nodes_of
 
 ROOT: Final = Path(__file__).parent.parent
 TESTS: Final = ROOT / "tests"
@@ -85,9 +86,9 @@ def test_the_modules_that_run_both_ways_are_there() -> None:
     assert [name for name in BOTH_WAYS if not (ROOT / name.replace(".", "/")).with_suffix(".py").exists()] == []
 
 
-def limits(tree: ast.Module) -> Iterator[ast.AST]:
+def limits(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """Yield the time limits that are written as a number."""
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.BinOp(left=ast.Call(func=ast.Attribute(attr="monotonic")), op=ast.Add(), right=ast.Constant()):
                 yield node
@@ -122,7 +123,7 @@ def limits(tree: ast.Module) -> Iterator[ast.AST]:
     ],
 )
 def test_limits_are_recognized(text: str, *, is_limit: bool) -> None:
-    assert bool(list(limits(ast.parse(text)))) is is_limit
+    assert bool(list(limits(ast.walk(ast.parse(text))))) is is_limit
 
 
 def test_each_time_limit_is_scaled_by_the_one_variable() -> None:
@@ -130,6 +131,6 @@ def test_each_time_limit_is_scaled_by_the_one_variable() -> None:
         f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
         for path in sorted(TESTS.rglob("*.py"))
         if path != TESTS / "patience.py"
-        for node in limits(ast.parse(path.read_text()))
+        for node in limits(nodes_of(path))
     ]
     assert found == []

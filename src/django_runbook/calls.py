@@ -101,7 +101,7 @@ class Call(models.Model):
         changes |= {"status": CallStatus.DONE.value, "result": result, "finished_at": timezone.now()}
         return self.note(using=using, **changes)
 
-    def release(self, *, using: str) -> bool:
+    def release(self, tokens: list[Any], *, using: str) -> bool:
         """Return the claimed call to its queue; return False if this worker does not own it any more."""
         return self.note(
             using=using,
@@ -109,6 +109,7 @@ class Call(models.Model):
             is_releasing=False,
             release_count=models.F("release_count") + 1,
             worker="",
+            tokens=tokens,
         )
 
     def cancel(self, *, using: str) -> bool:

@@ -10,13 +10,10 @@ from django.conf import settings
 from django.db import models, transaction
 from django.utils import timezone
 
-from django_runbook import statements
-from django_runbook.calls import Call, CallOutput
+from django_runbook import calls, statements  # noqa: F401 - Django finds the models of an app from here
 from django_runbook.fields import JSONText
 from django_runbook.results import Role, RunStatus, StepStatus
 
-# Django finds the models of an app here.
-CALL_MODELS: Final = (Call, CallOutput)
 RUNNING: Final = "running"
 # Short enough for an index of MariaDB.
 MAX_ID_LENGTH: Final = 400
@@ -49,6 +46,9 @@ class Checkpoint(models.Model):
     start = models.TextField(blank=True, help_text="The cursor at the start.")
     cursor = models.TextField(blank=True, help_text="The key of the last processed row.")
     upper = models.TextField(blank=True, help_text="The key of the last row to process.")
+    total_count = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="The number of rows of this shard when the work started; empty without shards."
+    )
     batch_count = models.PositiveBigIntegerField(default=0)
     done_count = models.PositiveBigIntegerField(default=0)
     failed_count = models.PositiveBigIntegerField(default=0)

@@ -65,6 +65,8 @@ def sqlite(_engines: dict[str, Any], django_db_blocker: Any) -> Iterator[Engine]
 @pytest.fixture
 def default_tables(sqlite: Engine) -> None:
     """Create the tables of the default database, unless another test of the session has done so."""
+    # An earlier test may have closed the descriptor of the connection.
+    connections["default"].close()
     settings = connections["default"].settings_dict
     if settings["NAME"] == settings["TEST"]["NAME"] and not checkpoint_tables.has_table("default"):
         # pytest-django sets it up only if a test of the session is marked.

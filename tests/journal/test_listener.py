@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -88,10 +89,17 @@ def test_the_lock_of_the_run_is_acquired_again_or_ends_the_run(
 ) -> None:
     keep = FileLock.keep
     monkeypatch.setattr("django_runbook.locks.watching.INTERVAL_SECONDS", 0.05)
-    monkeypatch.setattr(FileLock, "keep", lambda lock: kept if lock.name.startswith("run ") else keep(lock))
-    ended = run(
-        tmp_path, f"steps: [work --how short --log {tmp_path / 'work'}, {{id: two, command: effect two --log log}}]"
-    )
+
+    def keep_or_lose(lock: FileLock) -> LockState:
+        if not lock.name.startswith("run "):
+            return keep(lock)
+        # The first step waits for it, until the state has been noticed.
+        threading.Timer(0.2, (tmp_path / "kept").touch).start()
+        return kept
+
+    monkeypatch.setattr(FileLock, "keep", keep_or_lose)
+    first = f"effect one --log {tmp_path / 'first'} --until {tmp_path / 'kept'}"
+    ended = run(tmp_path, f"steps: [{first}, {{id: two, command: effect two --log log}}]")
     recorded = Run.objects.get()
     assert ended.status == status
     # The exit code 75 is only for runs that ran nothing.

@@ -62,7 +62,7 @@ def test_each_escape_is_masked_and_so_is_each_of_it_escaped_again(name: str) -> 
 
 @pytest.mark.slow
 @given(
-    secret=st.text(st.characters(codec="utf-8"), min_size=MIN_SECRET_LENGTH, max_size=30),
+    secret=st.text(st.characters(exclude_categories=["Cs"]), min_size=MIN_SECRET_LENGTH, max_size=30),
     names=st.lists(st.sampled_from(sorted(ESCAPES)), max_size=3),
     around=st.tuples(*[st.text("ab \n<>(),:;=é", max_size=10)] * 2),
 )

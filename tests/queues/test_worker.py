@@ -75,6 +75,9 @@ def test_a_step_on_a_worker_has_everything_that_a_local_step_has(project: Projec
     for table in ("call", "calloutput", "steprun"):
         for row in project.query(f"SELECT * FROM django_runbook_{table}"):
             assert "abra-cadabra" not in str(row)
+    hidden = project.query("SELECT tokens, result FROM django_runbook_call WHERE is_hidden")
+    assert [row[0] for row in hidden] == ["[]"]
+    assert project.query("SELECT count(*) FROM django_runbook_calloutput") == [(0,)]
     here = project.query("SELECT count(*) FROM django_runbook_call WHERE tokens LIKE '%here%'")
     assert here == [(0,)]
     statuses = dict(project.query("SELECT name, status FROM django_runbook_steprun WHERE name LIKE 'add_effect%'"))

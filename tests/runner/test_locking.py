@@ -179,7 +179,7 @@ def test_wait_ends_after_its_time(tmp_path: Path, name: str) -> None:
     lock = lock_of(name)
     assert lock.acquire() is None
     try:
-        told = run(tmp_path, f"lock: {{name: {name}, on_conflict: wait, wait: 1s}}\nsteps: [noop]")
+        told = run(tmp_path, f"lock: {{name: {name}, on_conflict: wait, wait: 0.1s}}\nsteps: [noop]")
     finally:
         lock.release()
     assert told.exit_code == 75

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from django_runbook.admin.read_only_admin import ReadOnlyAdmin
+from django_runbook.admin.work_list import WorkList, with_order
 from django_runbook.models import Checkpoint, FailedRow, FinishedKey
 from django_runbook.pages import formatting
+from django_runbook.pages.shard_table import WorkSum, shard_table
 
 # A longer text pushes the columns after it off a screen of 1280 pixels.
 _MAX_CELL: Final = 120
@@ -22,7 +26,7 @@ class WorkAdmin(ReadOnlyAdmin):
     change_list_template = "django_runbook/run_list.html"
 
     @admin.display(description="done", ordering="done_count")
-    def done(self, row: Checkpoint | FinishedKey) -> str:
+    def done(self, row: Any) -> str:
         failed = f" ({formatting.number(row.failed_count)} failed)" if row.failed_count else ""
         return formatting.number(row.done_count) + failed
 
@@ -61,7 +65,7 @@ class FailedRowAdmin(WorkAdmin):
 
 @admin.register(Checkpoint)
 class CheckpointAdmin(WorkAdmin):
-    """Shows the checkpoints of batch commands, newest first."""
+    """Shows the checkpoints of batch commands, newest first; the shards of a piece of work are one line."""
 
     list_display = ("title", "done", "changed")
     list_filter = ("finished_at", "command")
@@ -69,15 +73,44 @@ class CheckpointAdmin(WorkAdmin):
     ordering = ("-pk",)
     exclude = ("scope", "owner", "key_digest")
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[WorkList]:
+        return WorkList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return with_order(super().get_queryset(request))
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the fields of the row, or those of the whole work if it has shards."""
+        return _SHARDED_FIELDS if obj is not None and obj.shard else super().get_fields(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the fields that are computed."""
+        return ("state", "work_done", "shards") if obj is not None and obj.shard else ()
+
     @admin.display(description="command and work", ordering="command")
     def title(self, row: Checkpoint) -> SafeString:
-        return _two_lines(_command_of(row), row.description)
+        count = _sum_of(row).shard_count
+        return _two_lines(f"{row.command}, {count} shards" if count > 1 else _command_of(row), row.description)
 
-    @admin.display(description="last change", ordering="updated_at")
-    def changed(self, row: Checkpoint) -> SafeString:
-        if row.finished_at is None:
-            return _two_lines("not finished", formatting.moment(row.updated_at))
-        return _two_lines("finished", formatting.moment(row.finished_at))
+    @admin.display(description="done", ordering="work_done_count")
+    def done(self, row: Any) -> str:
+        return _sum_of(row).done_text
+
+    @admin.display(description="last change", ordering="work_updated_at")
+    def changed(self, row: Any) -> SafeString:
+        return _two_lines(_sum_of(row).state_text, formatting.moment(row.work_updated_at))
+
+    @admin.display(description="state")
+    def state(self, row: Checkpoint) -> str:
+        return WorkSum.of(_shards_of(row)).state_text
+
+    @admin.display(description="done")
+    def work_done(self, row: Checkpoint) -> str:
+        return WorkSum.of(_shards_of(row)).done_text
+
+    @admin.display(description="shards")
+    def shards(self, row: Checkpoint) -> SafeString:
+        return shard_table(_shards_of(row))
 
 
 @admin.register(FinishedKey)
@@ -97,6 +130,18 @@ class FinishedKeyAdmin(WorkAdmin):
     @admin.display(description="finished", ordering="finished_at")
     def finished(self, row: FinishedKey) -> str:
         return formatting.moment(row.finished_at)
+
+
+_SHARDED_FIELDS: Final = ("command", "description", "run_key", "state", "work_done", "shards")
+
+
+def _shards_of(row: Checkpoint) -> list[Checkpoint]:
+    return list(Checkpoint.objects.filter(scope=row.scope))
+
+
+def _sum_of(row: Any) -> WorkSum:
+    found: WorkSum = row.work_sum
+    return found
 
 
 def _two_lines(first: str, second: str) -> SafeString:

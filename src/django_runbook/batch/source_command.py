@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
@@ -51,6 +53,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
     has_total: ClassVar[bool] = True
     # The options of the current call.
     options: Mapping[str, Any] = MappingProxyType({})
+    _deadline: float = math.inf
 
     def process_item(self, item: Any) -> None:
         """Process one item; override this or `process_batch`."""
@@ -65,6 +68,10 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
             return None
         name, shard = super().get_lock_name(**options), str(shard_of(options))
         return f"{name}, shard {shard}" if name and shard else name
+
+    def remaining_seconds(self) -> float:
+        """Return how much of ``--max-runtime`` remains; infinity without that option."""
+        return self._deadline - self._clock()
 
     def throttle(self) -> float | None:
         """Return how many seconds to wait before this is called again; None to process the next batch."""
@@ -107,6 +114,9 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
         refuse_unknown_free_options(self, options)
         self.options = MappingProxyType(options)
         chosen = BatchOptions.of(options, batch_size=self.batch_size, target_seconds=self.target_seconds)
+        self._deadline = math.inf
+        if chosen.max_runtime is not None:
+            self._deadline = self._clock() + chosen.max_runtime.total_seconds()
         try:
             with contextlib.closing(self.make_source()) as source:
                 result = self._run(source, chosen)
@@ -126,6 +136,9 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
     def write_message(self, text: str) -> None:
         """Write a message to standard error, which keeps standard output for results."""
         self.stderr.write(text, lambda line: line)
+
+    def _clock(self) -> float:
+        return time.monotonic()
 
     def _run(self, source: WorkSource, chosen: BatchOptions) -> BatchResult:
         checkpoints = self._open_checkpoints(chosen)

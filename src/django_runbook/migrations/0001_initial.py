@@ -30,6 +30,7 @@ class Migration(migrations.Migration):
                 ('start', models.TextField(blank=True, help_text='The cursor at the start.')),
                 ('cursor', models.TextField(blank=True, help_text='The key of the last processed row.')),
                 ('upper', models.TextField(blank=True, help_text='The key of the last row to process.')),
+                ('total_count', models.PositiveBigIntegerField(blank=True, help_text='The number of rows of this shard when the work started; empty without shards.', null=True)),
                 ('batch_count', models.PositiveBigIntegerField(default=0)),
                 ('done_count', models.PositiveBigIntegerField(default=0)),
                 ('failed_count', models.PositiveBigIntegerField(default=0)),

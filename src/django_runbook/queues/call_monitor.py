@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final, Self, TypeVar
 
 from django.db import connections
+from django.db.models import QuerySet
 
 from django_runbook.calls import OPEN, Call, CallOutput, CallStatus, StopLevel
 from django_runbook.exceptions import RunbookError
@@ -82,6 +83,8 @@ class CallMonitor:
         with self._guard:
             thread, self._thread = self._thread, None
         if thread is not None:
+            if self.error is None:
+                self._requests.put((self._delete_outputs, Future()))
             self._requests.put(None)
             thread.join()
         self._sender.close()
@@ -132,6 +135,19 @@ class CallMonitor:
             return found
 
         return self._do(lambda: self._connection.execute(adopt))
+
+    def forget_output(self, call: Call) -> None:
+        """Remove the captured output of a call whose output must not be stored."""
+
+        def forget(is_repeated: bool) -> None:  # noqa: FBT001 - as JournalConnection calls it
+            self._rows([call.pk]).update(result={**call.result, "stdout": [""]})
+
+        self._do(lambda: self._connection.execute(forget))
+
+    def _delete_outputs(self) -> None:
+        """Delete the output of the calls that have ended, which the history of the run has stored by now."""
+        ended = CallOutput.objects.using(self._alias).filter(call__run_id=self._run_id).exclude(call__status__in=OPEN)
+        self._connection.execute_once(lambda: _delete(ended))
 
     def _reread(self, call: Call) -> Call:
         found: Call = self._rows([call.pk]).get()
@@ -262,6 +278,11 @@ def _answer(function: Callable[[], Any], future: Future[Any]) -> None:
 def _insert(call: Call, alias: str, *, is_repeated: bool) -> None:
     if not (is_repeated and Call.objects.using(alias).filter(pk=call.pk).exists()):
         call.save(using=alias, force_insert=True)
+
+
+def _delete(rows: QuerySet[CallOutput]) -> None:
+    # By keys: MariaDB does not delete from a table that the condition joins.
+    CallOutput.objects.using(rows.db).filter(pk__in=list(rows.values_list("pk", flat=True))).delete()
 
 
 def _chunks(ids: list[str]) -> Iterator[list[str]]:

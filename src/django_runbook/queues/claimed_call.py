@@ -27,14 +27,16 @@ from django_runbook.queues import call_results, references, versions
 from django_runbook.queues.call_halt import CallHalt
 from django_runbook.queues.call_watcher import CallWatcher, insert_output
 from django_runbook.queues.engines.choice import choose_engine
+from django_runbook.queues.references import Encoded
 from django_runbook.results import AttemptResult, Failure, StepStatus
 
 
 @dataclass(slots=True, kw_only=True)
 class ClaimedCall:
-    """Runs a call that this worker has claimed under its lock."""
+    """Runs a call that this worker has claimed under its lock; ``tokens`` are still encoded."""
 
     call: Call
+    tokens: list[Encoded]
     connection: JournalConnection
     spawner: Spawner
     lock: HeldLock
@@ -118,12 +120,12 @@ class ClaimedCall:
 
     def _tokens(self, secrets: dict[str, str]) -> tuple[tuple[str, ...], Failure | None]:
         """Return the tokens with their secrets, and the failure of a worker that does not have the same ones."""
-        needed = references.names_in(self.call.tokens)
+        needed = references.names_in(self.tokens)
         missing = sorted(needed - secrets.keys())
         if missing:
             names = ", ".join(f'"{name}"' for name in missing)
             return (), _secret_failure(f"the environment of this worker does not have the secret {names}")
-        tokens = tuple(references.decode(parts, secrets) for parts in self.call.tokens)
+        tokens = tuple(references.decode(parts, secrets) for parts in self.tokens)
         if references.digest(tokens) != self.call.tokens_digest:
             names = ", ".join(f'"{name}"' for name in sorted(needed)) or "SECRET_KEY"
             return (), _secret_failure(f"this worker has another value of {names} than the run")
@@ -150,7 +152,7 @@ class ClaimedCall:
                 changes = insert_output(self.call, lines or [], using=self.connection.alias)
                 if changes:
                     self.call.note(using=self.connection.alias, **changes)
-                return self.call.release(using=self.connection.alias)
+                return self.call.release(self.tokens, using=self.connection.alias)
 
         if self.connection.execute(release):
             engine = choose_engine(conf.read())

@@ -145,6 +145,8 @@ class QueueExecutor:
         """Return the result of a call that was done or cancelled."""
         if row.status == CallStatus.DONE:
             result = call_results.from_json(row.result, secrets=self.secrets)
+            if row.is_hidden and result.stdout:
+                self.monitor.forget_output(row)
             if result.status is StepStatus.INTERRUPTED and call.limit.is_over and call.limit.first is not None:
                 return replace(result, status=StepStatus.TIMED_OUT, failure=call.limit.first.failure())
             return result

@@ -9,6 +9,7 @@ import os
 import socket
 import uuid
 from functools import cache
+from typing import Any
 
 from django.db import connections
 
@@ -69,15 +70,17 @@ class _Worker:
         if connections[alias].in_atomic_block:
             raise RunbookError("a call cannot run inside a transaction of its worker, which no other process sees")
         lock = self._hold_lock()
-        claim = uuid.uuid4().hex
+        claim, tokens = uuid.uuid4().hex, call.tokens
         if not self._claim(call, claim, connection=connection):
             return
-        ClaimedCall(call=call, connection=connection, spawner=self._spawner, lock=lock).run()
+        ClaimedCall(call=call, tokens=tokens, connection=connection, spawner=self._spawner, lock=lock).run()
 
     def _claim(self, call: Call, claim: str, *, connection: JournalConnection) -> bool:
         alias = connection.alias
 
         def claim_once(is_repeated: bool) -> bool:  # noqa: FBT001 - as JournalConnection calls it
+            # The arguments of a step with no_log are stored no longer than they wait.
+            hidden: dict[str, Any] = {"tokens": []} if call.is_hidden else {}
             is_claimed = call.claim_for(
                 claim,
                 using=alias,
@@ -86,6 +89,7 @@ class _Worker:
                 pid=os.getpid(),
                 parent_pid=os.getppid(),
                 is_releasing=False,
+                **hidden,
             )
             # The answer to the first statement may have been lost.
             is_mine = is_repeated and Call.objects.using(alias).filter(pk=call.pk, claim=claim).exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -22,6 +23,10 @@ from tests.batch.engines import Engine
         (["--max-errors", "101%"], "is not a share"),
         (["--max-errors", "-1"], "neither a number of rows nor a share|expected one argument"),
         (["--max-errors", "x%"], "is not a share"),
+        (["--max-runtime", "2"], '"2" has no unit; use 2d for days, 2h, 2m or 2s'),
+        (["--max-runtime", "soon"], "is not a duration"),
+        (["--max-runtime", "0s"], "must be longer than 0s"),
+        (["--max-runtime", "999999999999d"], "is too long"),
         (["--shard", "0/2"], "is not a shard"),
         (["--shard", "3/2"], "is not a shard"),
         (["--restart", "--retry-failed"], "not allowed with"),
@@ -39,6 +44,8 @@ def test_an_invalid_option_is_refused(tokens: list[str], words: str) -> None:
         ({"max_errors": 5, "target_time": 2, "lock_wait": "10m"}, "4 done\n"),
         ({"max_errors": "20%", "lock_wait": 2.5}, "4 done\n"),
         ({"shard": "1/2", "batch_size": "2"}, "2 done\n"),
+        ({"max_runtime": "2h"}, "4 done\n"),
+        ({"max_runtime": timedelta(hours=2)}, "4 done\n"),
         ({"pause": 0, "shard": "", "max_errors": "", "lock_wait": "", "limit": None}, "4 done\n"),
     ],
 )
@@ -59,6 +66,7 @@ def test_values_passed_from_code_are_parsed_like_the_command_line(
         ({"shard": "3/2"}, '--shard: "3/2" is not a shard'),
         ({"batch_size": True}, '--batch-size: "True" is not'),
         ({"target_time": "soon"}, '--target-time: "soon" is not'),
+        ({"max_runtime": 7200}, '--max-runtime: "7200" has no unit'),
         ({"pause": -1}, '--pause: "-1" is not'),
         ({"lock_wait": "soon"}, '--lock-wait: "soon" is not a duration'),
     ],

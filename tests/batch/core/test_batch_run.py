@@ -267,3 +267,101 @@ def test_a_final_pass_supports_many_failed_rows(sqlite: Engine) -> None:
     with pytest.raises(CommandError, match="1,001 failed"):
         call(sqlite, MarkItems(failing(*pks(sqlite))), "--batch-size", 500, "--max-errors", "100%")
     assert left(sqlite) is None
+
+
+# -- --max-runtime -----------------------------------------------------------------------------------------------------
+
+
+class Clocked(CountItems):
+    """Takes a second for each item, by a clock of its own."""
+
+    seconds = 0.0
+
+    def _clock(self) -> float:
+        return self.seconds
+
+    def process_item(self, item: Item) -> None:
+        self.seconds += 1
+        super().process_item(item)
+
+    def wait(self, seconds: float) -> bool:
+        self.seconds += seconds
+        return self.stopping
+
+
+class ClockedMarks(Clocked, MarkItems):
+    """Takes a second for each item, and removes it from its queryset."""
+
+
+NEXT = "; the next run continues from there\n"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "out"),
+    [
+        (("--max-runtime", "3s"), f"4 done{NEXT}"),
+        (("--max-runtime", "4s"), f"4 done{NEXT}"),
+        (("--max-runtime", "0.5s"), f"2 done{NEXT}"),
+        (("--max-runtime", "10s"), "10 done\n"),
+        (("--max-runtime", "2h"), "10 done\n"),
+        (("--max-runtime", "3s", "--dry-run"), "4 would be done; more rows remain\n"),
+        (("--max-runtime", "3s", "--limit", 3), f"3 done{NEXT}"),
+        (("--max-runtime", "3s", "--pause", 60), f"2 done{NEXT}"),
+        (("--max-runtime", "3s", "--shard", "1/2"), f"4 done{NEXT}"),
+        (("--max-runtime", "3s", "--run-key", "monday"), f"4 done{NEXT}"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+@pytest.mark.parametrize("command", [Clocked, ClockedMarks])
+def test_a_run_ends_after_the_batch_in_which_its_time_ends(
+    sqlite: Engine, command: type[Clocked], tokens: tuple[Any, ...], out: str
+) -> None:
+    sqlite.fill(10)
+    assert call(sqlite, command(), *tokens, "--batch-size", 2)[0] == out
+
+
+@pytest.mark.parametrize("options", [{}, {"run_key": "monday"}, {"call_key": "run 1, step 2"}], ids=str)
+def test_runs_with_other_times_continue_each_other(sqlite: Engine, options: dict[str, str]) -> None:
+    sqlite.fill(7)
+    outs = [call(sqlite, Clocked(), "--batch-size", 2, "--max-runtime", time, **options)[0] for time in ("3s", "1s")]
+    assert outs == [f"4 done{NEXT}", f"2 done (6 including earlier runs){NEXT}"]
+    assert call(sqlite, Clocked(), "--batch-size", 2, **options)[0] == "1 done (7 including earlier runs)\n"
+    assert sqlite.problems(7) == []
+
+
+def test_another_call_of_a_runner_continues_after_the_time_has_ended(sqlite: Engine) -> None:
+    sqlite.fill(5)
+    for number, done in enumerate(("2 done", "2 done (4 including earlier runs)")):
+        out = call(sqlite, Clocked(), "--batch-size", 2, "--max-runtime", "1s", call_key=f"run {number}, step 1")[0]
+        assert out == f"{done}{NEXT}"
+    assert call(sqlite, Clocked(), call_key="run 9, step 1")[0] == "1 done (5 including earlier runs)\n"
+
+
+def test_a_throttle_does_not_wait_longer_than_the_time(sqlite: Engine) -> None:
+    class Throttled(Clocked):
+        def throttle(self) -> float | None:
+            return 2.0
+
+    sqlite.fill(5)
+    command = Throttled()
+    assert call(sqlite, command, "--batch-size", 1, "--max-runtime", "30s")[0] == f"1 done{NEXT}"
+    assert command.seconds == 30
+
+
+def test_the_time_of_one_call_does_not_end_the_next(sqlite: Engine) -> None:
+    sqlite.fill(4)
+    command = Clocked()
+    call(sqlite, command, "--batch-size", 1, "--max-runtime", "1s")
+    assert call(sqlite, command, "--batch-size", 1)[0] == "3 done (4 including earlier runs)\n"
+
+
+def test_a_retry_of_failed_rows_ends_with_its_time(sqlite: Engine) -> None:
+    sqlite.fill(5)
+    with pytest.raises(CommandError, match="4 failed"):
+        call(sqlite, Clocked(failing(*pks(sqlite)[:4])), "--max-errors", 4)
+    out = call(sqlite, Clocked(), "--retry-failed", "--max-runtime", "2s")[0]
+    assert out == "2 done; 2 not retried; --retry-failed continues with them\n"
+    out = call(sqlite, Clocked(), "--retry-failed", "--max-runtime", "5s", "--pause", 60)[0]
+    assert out == "1 done; 1 not retried; --retry-failed continues with them\n"
+    assert call(sqlite, Clocked(), "--retry-failed", "--max-runtime", "1s")[0] == "1 done\n"
+    assert sqlite.problems(5) == []

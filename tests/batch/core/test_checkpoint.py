@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management.base import CommandError
-from django.db import OperationalError
+from django.db import OperationalError, connections
 
 from django_runbook.batch.core import checkpoint as checkpoints
 from django_runbook.models import Checkpoint
-from tests.batch.commands import BOTH, CountItems, call, errors_of, failing, pks
-from tests.batch.engines import Engine
+from tests.batch.commands import BOTH, CountItems, call, errors_of, failing, is_waiting, pks
+from tests.batch.engines import KILLED, Engine
 from tests.batchapp.models import (
     Item,
     Ledger,
 )
+from tests.patience import wait_until
 
 
 def test_a_restart_starts_over(sqlite: Engine) -> None:
@@ -173,3 +178,88 @@ def test_a_checkpoint_that_was_wiped_ends_the_run(sqlite: Engine) -> None:
         errors_of(sqlite, Wiping(), "--batch-size", 2)
     assert caught.value.returncode == 1
     assert Ledger.objects.using(sqlite.alias).count() == 2
+
+
+# -- shards that begin at the same moment ------------------------------------------------------------------------------
+
+
+class Bounding(CountItems):
+    """Writes into a file when it begins and when it has computed the bounds, and then takes some time."""
+
+    def __init__(self, path: Path, *, dawdle: Callable[[], object] = lambda: None) -> None:
+        super().__init__()
+        self.path = path
+        self.dawdle = dawdle
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self._note("begun")
+        with connections[self.database].execute_wrapper(self._execute):
+            super().handle(*args, **options)
+
+    def _execute(self, execute: Any, sql: str, *args: Any) -> Any:
+        result = execute(sql, *args)
+        if "ROW_NUMBER" in sql:
+            self._note("bounds")
+            self.dawdle()
+        return result
+
+    def _note(self, word: str) -> None:
+        with self.path.open("a") as file:
+            file.write(f"{word}\n")
+
+
+def notes(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.mark.slow
+def test_shards_that_begin_at_once_compute_the_bounds_once(engine: Engine, tmp_path: Path) -> None:
+    engine.fill(60)
+    path = tmp_path / "notes"
+    command = Bounding(path, dawdle=lambda: wait_until(lambda: notes(path).count("begun") == 6, what="all shards"))
+    with contextlib.ExitStack() as stack:
+        works = [engine.work(command, "--shard", f"{number}/6", "--batch-size", 5) for number in range(1, 7)]
+        children = [stack.enter_context(engine.forked(work)) for work in works]
+        assert [child.wait() for child in children] == 6 * [0]
+    assert notes(path).count("bounds") == 1
+    assert engine.problems(60) == []
+    assert not Checkpoint.objects.using(engine.alias).filter(finished_at=None).exists()
+
+
+@pytest.mark.slow
+def test_another_shard_computes_the_bounds_if_the_first_one_dies(engine: Engine, tmp_path: Path) -> None:
+    engine.fill(20)
+    path = tmp_path / "notes"
+    hanging = Bounding(path, dawdle=lambda: wait_until(lambda: False, what="the kill"))
+    with engine.forked(engine.work(hanging, "--shard", "1/2")) as first:
+        wait_until(lambda: "bounds" in notes(path), what="the bounds of the first shard")
+        with engine.forked(engine.work(Bounding(path), "--shard", "2/2")) as second:
+            if engine.vendor == "sqlite":
+                wait_until(lambda: notes(path).count("begun") == 2, what="the second shard")
+            else:
+                wait_until(lambda: is_waiting(engine), what="the second shard waits")
+            assert second.is_running()
+            first.kill()
+            assert first.wait() == KILLED
+            assert second.wait() == 0
+    assert notes(path).count("bounds") == 2
+    assert engine.run(Bounding(path), "--shard", "1/2") == 0
+    assert notes(path).count("bounds") == 2
+    assert engine.problems(20) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["postgresql", "mariadb"], indirect=True)
+def test_a_shard_that_waits_for_the_bounds_can_be_stopped(engine: Engine, tmp_path: Path) -> None:
+    engine.fill(20)
+    path = tmp_path / "notes"
+    hanging = Bounding(path, dawdle=lambda: wait_until(lambda: False, what="the kill"))
+    with engine.forked(engine.work(hanging, "--shard", "1/2")) as first:
+        wait_until(lambda: "bounds" in notes(path), what="the bounds of the first shard")
+        with engine.forked(engine.work(Bounding(path), "--shard", "2/2")) as second:
+            wait_until(lambda: notes(path).count("begun") == 2, what="the second shard")
+            second.kill(signal.SIGTERM)
+            assert second.wait() == 128 + signal.SIGTERM
+        first.kill()
+    assert notes(path).count("bounds") == 1
+    assert not Checkpoint.objects.using(engine.alias).exists()

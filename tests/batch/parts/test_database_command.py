@@ -259,6 +259,7 @@ def test_on_a_pooled_connection_nothing_is_set_at_any_time(
         assert write(alias)
 
 
+@pytest.mark.slow
 def test_without_autocommit_a_rollback_does_not_allow_writes(tmp_path: Path, django_db_blocker: Any) -> None:
     def work(command: Command) -> bool:
         read(alias)

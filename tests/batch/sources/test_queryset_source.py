@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,6 +15,9 @@ from django.db.models import Count, F, Model, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
 from django.test.utils import CaptureQueriesContext
 
+from django_runbook.batch.core.work import BatchOutcome
+from django_runbook.batch.sources.keyset import Key
+from django_runbook.batch.sources.queryset_source import QuerySetSource
 from tests.batch.commands import MOMENT, CountItems, MarkItems, Unlocked, call, left, pks
 from tests.batch.engines import Engine
 from tests.batchapp.models import (
@@ -303,6 +307,66 @@ def test_shards_together_do_every_row_once(sqlite: Engine, command: type[CountIt
         call(sqlite, command(), "--shard", f"{number}/4", "--batch-size", 2)
     assert sqlite.problems(count) == []
     assert left(sqlite) is None
+
+
+def cuts_by_offset(rows: QuerySet[Any], source: QuerySetSource, count: int) -> list[tuple[str, str]]:
+    """Find the bounds by an OFFSET for each cut, which is slow and plainly right."""
+    total = rows.count()
+    numbers = dict.fromkeys(total * number // count for number in range(1, count))
+    cuts = [source.key.encode(rows[number - 1]) for number in numbers if number]
+    last = source.last()
+    cuts += [cuts[-1] if cuts else last] * (count - 1 - len(cuts))
+    return list(zip(["", *cuts], [*cuts, last], strict=True))
+
+
+def fill_at_random(engine: Engine, model: type[Model], random: Random, count: int) -> None:
+    keys: dict[type[Model], Callable[[], dict[str, Any]]] = {
+        WithNumber: lambda: {"id": random.randrange(-(10**12), 10**12)},
+        WithUUID: lambda: {"id": uuid.UUID(int=random.getrandbits(128))},
+        WithText: lambda: {"id": "".join(random.choices("aB.é_1", k=12))},
+        WithPair: lambda: {"tenant": random.choice("abc"), "number": random.randrange(10**9)},
+    }
+    rows = [model(count=random.randrange(3), **keys[model]()) for _ in range(count)]
+    model._base_manager.using(engine.alias).bulk_create(rows, ignore_conflicts=engine.vendor != "sqlite")
+
+
+@pytest.mark.parametrize("model", [WithNumber, WithUUID, WithText, WithPair])
+@pytest.mark.parametrize("is_filtered", [False, True])
+def test_the_bounds_of_shards_are_cut_in_one_pass(engine: Engine, model: type[Model], *, is_filtered: bool) -> None:
+    random = Random(f"{model.__name__} {is_filtered}")
+    objects = model._base_manager.using(engine.alias)
+    for _ in range(12):
+        fill_at_random(engine, model, random, random.choice([0, 1, 2, 7, 30]))
+        rows = objects.exclude(count=1) if is_filtered else objects.all()
+        source = QuerySetSource(rows, key=Key(model), work=lambda rows, part: BatchOutcome(high="", done_count=0))
+        ordered = rows.order_by(*source.key.names).values_list(*source.key.names)
+        count = random.choice([1, 2, 3, 8, 40])
+        with CaptureQueriesContext(engine.connection) as queries:
+            bounds = source.shard_bounds(count)
+        assert [(part.start, part.upper) for part in bounds] == cuts_by_offset(ordered, source, count)
+        parts = [source.key.between(rows, part.start, part.upper).count() for part in bounds if part.upper]
+        assert [part.total_count for part in bounds if part.upper] == parts or rows.count() < count
+        assert sum(part.total_count or 0 for part in bounds) == rows.count()
+        assert len(queries) == 3
+        assert not [query for query in queries if "OFFSET" in query["sql"]]
+
+
+@pytest.mark.parametrize(
+    "narrow",
+    [
+        lambda rows: rows.filter(withcolumns__rank__gt=0).distinct(),
+        lambda rows: rows.annotate(ranks=Count("withcolumns")).filter(ranks__gt=1),
+    ],
+    ids=["distinct", "grouped"],
+)
+def test_the_bounds_of_joined_rows_count_each_row_once(engine: Engine, narrow: Any) -> None:
+    engine.fill(12)
+    for pk in pks(engine)[2:]:
+        WithColumns.objects.using(engine.alias).bulk_create([WithColumns(parent_id=pk, rank=1) for _ in range(3)])
+    rows = narrow(Item.objects.using(engine.alias))
+    source = QuerySetSource(rows, key=Key(Item), work=lambda rows, part: BatchOutcome(high="", done_count=0))
+    assert [part.total_count for part in source.shard_bounds(5)] == [2, 2, 2, 2, 2]
+    assert [part.upper for part in source.shard_bounds(5)] == [f'["{pk}"]' for pk in pks(engine)[3::2]]
 
 
 def test_rows_deleted_while_bounds_are_computed_do_not_end_a_shard(

@@ -26,7 +26,7 @@ from django_runbook.models import Checkpoint
 from flights.models import Compensation, Flight
 from tests.testapp.models import Node
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 SESSIONS = ("sessions.Session", "--field=expire_date", "--older-than=90d")
 USERS = ("auth.User", "--field=last_login", "--older-than=1d")
@@ -116,6 +116,7 @@ def test_without_time_zones_days_are_those_of_the_clock() -> None:
     assert conditions.older_than(Flight, "day", age=timedelta(days=1), now=now) == Q(day__lt=date(2026, 1, 9))
 
 
+@pytest.mark.django_db(transaction=True)  # the count is of what is committed
 def test_cascading_rows_are_deleted_with_their_signals_and_counted() -> None:
     add_log_entries(add_user("ada"), 3)
     add_log_entries(add_user("bob"), 2)
@@ -138,6 +139,7 @@ class BreaksOff(purge_rows.Command):
         return count
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_retried_batch_counts_once() -> None:
     add_log_entries(add_user("ada"), 3)
     assert purge(*USERS, command=BreaksOff()) == "deleted 1 auth.User, 3 admin.LogEntry\n"

@@ -145,6 +145,7 @@ def test_migrations_wait_for_their_database(tmp_path: Path, add_alias: Any) -> N
         wait_for("migrations", "late", "--timeout=0.1s", "--interval=0.05s")
 
 
+@pytest.mark.slow  # the client library waits for at least two seconds
 @pytest.mark.parametrize("kind", ["database", "migrations"])
 def test_a_server_that_never_responds_does_not_delay_the_timeout(kind: str, add_alias: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -161,6 +162,7 @@ def test_a_connection_pool_is_bypassed(add_alias: Any) -> None:
     assert wait_for("database", "pooled", "--timeout=0") == ['database "pooled" is available']
 
 
+@pytest.mark.slow
 def test_a_lost_connection_is_reopened(tmp_path: Path, django_db_blocker: Any) -> None:
     with django_db_blocker.unblock(), alias_on("postgresql", tmp_path) as alias:
         number = run(alias, "SELECT pg_backend_pid()")

@@ -12,6 +12,7 @@ from django.core.management.base import CommandError
 from django.db import Error
 
 from django_runbook.batch.core.batch_options import BatchOptions
+from django_runbook.batch.core.error_budget import ErrorBudget
 from django_runbook.batch.core.error_kinds import ErrorKind, ItemError, RowFailure, classify, origin
 from django_runbook.batch.core.retrying import RETRIES, TransientRetry, delay_seconds
 from django_runbook.batch.core.sizing import BatchSize
@@ -24,12 +25,14 @@ _MAX_THROTTLE_SECONDS: Final = 5.0
 
 
 class BatchHost(Protocol):
-    """Provides the loop with the stop flag, waiting and messages; a command implements it."""
+    """Provides the loop with the stop flag, the remaining time, waiting and messages; a command implements it."""
 
     @property
     def stopping(self) -> bool: ...
 
     def wait(self, seconds: float) -> bool: ...
+
+    def remaining_seconds(self) -> float: ...
 
     def throttle(self) -> float | None: ...
 
@@ -70,34 +73,52 @@ class BatchLoop:
         self._options = options
         self._transactions = transactions
         self._size = size
-        self._total_count = total_count
         self._seen_count = 0
+        self._has_begun = False
         self._is_pause_due = False
         self._retry = TransientRetry(alias=transactions.alias, wait=host.wait)
         self._store_retry = TransientRetry(alias=store.alias or transactions.alias, wait=host.wait)
+        self._budget = ErrorBudget(
+            store=store,
+            options=options,
+            retry=self._store_retry,
+            total_count=total_count,
+            can_lock=store.is_together and not transactions.is_whole,
+        )
 
     def run(self, position: Position, *, on_batch: Callable[[Position], None]) -> bool:
-        """Process the work after a position; returns whether it is complete, even if that took the whole limit."""
+        """Process the work after a position; returns whether it is complete, even if that took all rows or time."""
         self.position = position
         while not self._host.stopping:
-            size = self._size.next()
-            if self._options.limit is not None:
-                size = min(size, self._options.limit - self._seen_count)
-                if size <= 0:
-                    return self._retry.call(partial(self._next_range, 1)) is None
+            size = self._next_size()
+            if size <= 0:
+                return self._retry.call(partial(self._next_range, 1)) is None
             key_range = self._retry.call(partial(self._next_range, size))
             if key_range is None:
                 return True
             if self._is_pause_due:
                 self._is_pause_due = False
-                has_waited = self._pause()
+                has_waited = _pause(self._host, pause_seconds=self._options.pause_seconds)
                 # Rows may have been added or deleted in the meantime, unless the range holds them.
-                if self._host.stopping or (has_waited and not key_range.items):
+                if self._host.stopping or self._is_time_over or (has_waited and not key_range.items):
                     continue
             self._process_timed(key_range)
+            self._has_begun = True
             on_batch(self.position)
             self._is_pause_due = True
         return False
+
+    def _next_size(self) -> int:
+        """Return the size of the next batch; 0 if the limit is reached or the time is over."""
+        if self._is_time_over:
+            return 0
+        size, limit = self._size.next(), self._options.limit
+        return size if limit is None else max(0, min(size, limit - self._seen_count))
+
+    @property
+    def _is_time_over(self) -> bool:
+        # Each run processes at least one batch, so that repeated runs reach the end.
+        return self._has_begun and self._host.remaining_seconds() <= 0
 
     def _next_range(self, size: int) -> KeyRange | None:
         return self._source.next_range(after=self.position.cursor, upto=self.position.upper, size=size)
@@ -121,20 +142,6 @@ class BatchLoop:
         self._process(key_range)
         seconds = time.monotonic() - started
         self._size.note(count=key_range.count, seconds=seconds)
-
-    def _pause(self) -> bool:
-        """Wait before the next batch; returns whether there was a reason to wait."""
-        # Between two batches no transaction is open and no row is locked.
-        has_waited = bool(self._options.pause_seconds)
-        if has_waited:
-            self._host.wait(self._options.pause_seconds)
-        while not self._host.stopping:
-            seconds = self._host.throttle()
-            if not seconds or seconds <= 0:
-                break
-            has_waited = True
-            self._host.wait(min(seconds, _MAX_THROTTLE_SECONDS))
-        return has_waited
 
     def _process(self, key_range: KeyRange) -> None:
         planned = [_PlannedRange(key_range=key_range)]
@@ -202,16 +209,10 @@ class BatchLoop:
 
     def _may_skip(self, key: str) -> bool:
         # A final pass can meet a row that has failed before; it counts once.
-        return self._may_fail(1) or self._has_failed(key)
+        return self._budget.allows(self.position, 1) or self._has_failed(key)
 
     def _has_failed(self, key: str) -> bool:
         return self._store_retry.call(lambda: self._store.has_failed(key))
-
-    def _may_fail(self, count: int) -> bool:
-        failed = self.position.failed_count + count
-        seen = self.position.done_count + failed
-        limit = self._options.max_errors
-        return limit.allows(failed, of=limit.base(total_count=self._total_count, seen_count=seen))
 
     def _commit(self, key_range: KeyRange, outcome: BatchOutcome | None = None) -> None:
         """Process a range in its transaction; after an error, the checkpoint shows whether it was committed."""
@@ -235,13 +236,17 @@ class BatchLoop:
     def _transact(self, old: Position, key_range: KeyRange, outcome: BatchOutcome | None) -> Position:
         new = old.moved(key_range.high, done_count=key_range.count)
         is_together = self._store.is_together
+        failed_count = 0 if outcome is None else len(outcome.failures)
+        is_locked = failed_count > 0 and self._budget.needs_lock(old, failed_count)
         with self._transactions.batch(is_kept=not self._options.dry_run):
+            if is_locked:
+                self._store.lock_shards()
             if is_together:
                 self._advance(old, new)
             if outcome is None:
                 outcome = self._source.process(key_range)
-            if outcome.failures and not self._may_fail(len(outcome.failures)):
-                raise CommandError(f"{outcome.failures[0].name}: {outcome.failures[0].error}")
+            if outcome.failures:
+                self._check_budget(old, outcome.failures, is_locked=is_locked)
             is_as_planned = (
                 outcome.done_count == key_range.count and outcome.high == key_range.high and not outcome.failures
             )
@@ -256,6 +261,13 @@ class BatchLoop:
             self._host.write_message(f"{failure.name}: {failure.error}; {self._failure_text}")
         self._seen_count += key_range.count if outcome.seen_count is None else outcome.seen_count
         return new
+
+    def _check_budget(self, old: Position, failures: Sequence[RowFailure], *, is_locked: bool) -> None:
+        if not self._budget.allows(old, len(failures)):
+            raise CommandError(f"{failures[0].name}: {failures[0].error}")
+        if not is_locked and self._budget.needs_lock(old, len(failures)):
+            # Other shards have recorded failures since: the row is processed again, with their checkpoints locked.
+            raise _PositionMoved
 
     @property
     def _failure_text(self) -> str:
@@ -288,3 +300,18 @@ class BatchLoop:
                 f"{self._source.name(key_range)}: done, but the checkpoint could not be written, so the next run "
                 f"repeats it: {in_words(error)}"
             ) from error
+
+
+def _pause(host: BatchHost, *, pause_seconds: float) -> bool:
+    """Wait before the next batch; returns whether there was a reason to wait."""
+    # Between two batches no transaction is open and no row is locked.
+    has_waited = bool(pause_seconds)
+    if has_waited:
+        host.wait(min(pause_seconds, max(0.0, host.remaining_seconds())))
+    while not host.stopping and host.remaining_seconds() > 0:
+        seconds = host.throttle()
+        if not seconds or seconds <= 0:
+            break
+        has_waited = True
+        host.wait(min(seconds, _MAX_THROTTLE_SECONDS, max(0.0, host.remaining_seconds())))
+    return has_waited

@@ -7,12 +7,13 @@ import re
 from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from fractions import Fraction
 from typing import Any, Final, Self
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_runbook.batch.parts.option_values import option_value
+from django_runbook.batch.parts.option_values import option_value, runtime
 from django_runbook.models import MAX_RUN_KEY_LENGTH
 
 # The base of a percentage while the total is unknown.
@@ -56,6 +57,7 @@ class BatchOptions:
     batch_size: int | None
     target_seconds: float
     limit: int | None = None
+    max_runtime: timedelta | None = None
     max_errors: ErrorLimit = ErrorLimit()
     retry_failed: bool = False
     pause_seconds: float = 0.0
@@ -86,6 +88,7 @@ class BatchOptions:
             batch_size=batch_size,
             target_seconds=target_seconds,
             limit=option_value(options, "limit", _positive),
+            max_runtime=option_value(options, "max_runtime", runtime),
             max_errors=option_value(options, "max_errors", _error_limit) or ErrorLimit(),
             retry_failed=retry_failed,
             pause_seconds=option_value(options, "pause", _seconds) or 0.0 if options.get("pause") else 0.0,
@@ -103,6 +106,7 @@ NAMES: Final = (
     "dry_run",
     "limit",
     "max_errors",
+    "max_runtime",
     "pause",
     "restart",
     "retry_failed",
@@ -130,6 +134,12 @@ def add_options(parser: CommandParser, *, has_shards: bool) -> None:
     )
     group.add_argument(
         "--limit", type=_positive, metavar="N", help="Stop after N rows; the next run continues after them."
+    )
+    group.add_argument(
+        "--max-runtime",
+        type=runtime,
+        metavar="DURATION",
+        help="Stop after the batch in which DURATION ends, for example 2h; the next run continues after it.",
     )
     group.add_argument(
         "--max-errors",

@@ -18,7 +18,7 @@ from django_runbook.batch.core.retrying import TransientRetry
 from django_runbook.batch.core.sizing import AdaptiveSize, FixedSize
 from django_runbook.batch.core.store import Position, PositionStore, TakeoverStopped
 from django_runbook.batch.core.transactions import Transactions
-from django_runbook.batch.core.work import WorkSource
+from django_runbook.batch.core.work import ShardRange, WorkSource
 from django_runbook.batch.parts.progress_tracking import ProgressTracker, Total
 from django_runbook.exceptions import in_words
 
@@ -67,7 +67,9 @@ class BatchRun:
 
     def _process(self, position: Position) -> BatchResult:
         # A share of all rows needs their count before the first row fails, in the middle of a batch.
-        needs_total = self.has_total and self.options.max_errors.percent
+        # All shards were counted together with their bounds.
+        is_counted = self.options.shard.count > 1 and not self.options.dry_run
+        needs_total = self.has_total and self.options.max_errors.percent and not is_counted
         total_count = self._count_first(position) if needs_total else None
         loop = self._loop(total_count)
         # With a limit, progress and its estimate cover this run only.
@@ -109,9 +111,9 @@ class BatchRun:
     def _store_retry(self) -> TransientRetry:
         return TransientRetry(alias=self.store.alias or self.transactions.alias, wait=self.host.wait)
 
-    def _bounds(self) -> list[tuple[str, str]]:
+    def _bounds(self) -> list[ShardRange]:
         count = self.options.shard.count
-        return self.source.shard_bounds(count) if count > 1 else [("", self.source.last())]
+        return self.source.shard_bounds(count) if count > 1 else [ShardRange(start="", upper=self.source.last())]
 
     def _loop(self, total_count: int | None) -> BatchLoop:
         size = self.options.batch_size

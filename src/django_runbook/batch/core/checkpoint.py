@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from typing import Final
 
 from django.db import IntegrityError, connections, transaction
@@ -15,8 +15,10 @@ from django_runbook.batch.core.checkpoint_choice import choose_checkpoint, is_sa
 from django_runbook.batch.core.error_kinds import RowFailure
 from django_runbook.batch.core.failed_rows import FailedRowStore
 from django_runbook.batch.core.finished_keys import find_finished, remember_key
-from django_runbook.batch.core.store import Bounds, Identity, Position, shard_labels
+from django_runbook.batch.core.store import Bounds, Identity, OtherShards, Position, shard_count, shard_labels
 from django_runbook.batch.core.takeover import Takeover
+from django_runbook.batch.core.timeouts import set_idle_timeout
+from django_runbook.batch.core.work import ShardRange
 from django_runbook.exceptions import LockHeld, LockLost
 from django_runbook.fields import to_db_text
 from django_runbook.models import MAX_RUN_KEY_LENGTH, Checkpoint, FinishedKey
@@ -68,9 +70,9 @@ class CheckpointStore:
             mine, is_restart = choose_checkpoint(rows, self._identity, restart=restart)
             try:
                 if mine is None:
-                    return self._start_over(rows, bounds=bounds())
+                    return self._start_over(rows, bounds=bounds)
             except IntegrityError:
-                # Another shard has started at the same moment, and has written the bounds of all shards.
+                # Another shard has started the work, and has written the bounds of all shards.
                 continue
             if mine.finished_at is not None and not is_restart:
                 self._log_finished(mine)
@@ -118,6 +120,23 @@ class CheckpointStore:
     def has_failed(self, key: str) -> bool:
         """Return whether a failure of this row is recorded."""
         return self.failed.has_failed(key)
+
+    def other_shards(self) -> OtherShards:
+        """Return the stored counts of the other shards."""
+        rows = list(self._rows())
+        totals = [row.total_count for row in rows]
+        known = [count for count in totals if count is not None]
+        others = [row for row in rows if row.pk != self._pk]
+        return OtherShards(
+            done_count=sum(row.done_count for row in others),
+            failed_count=sum(row.failed_count for row in others),
+            total_count=sum(known) if len(known) == len(totals) else None,
+        )
+
+    def lock_shards(self) -> None:
+        """Lock the checkpoints of all shards, in the same order in each process; SQLite locks the database anyway."""
+        if connections[self.alias].features.has_select_for_update:
+            list(self._rows().select_for_update().order_by("pk").values_list("pk"))
 
     def current(self) -> Position:
         """Return the stored position; raises LockLost if another process has taken over."""
@@ -206,24 +225,35 @@ class CheckpointStore:
         if mine.shard and not is_same_call(mine, self._identity):
             self._log(f"shard {mine.shard} has finished; the run ends when its other shards have finished")
 
-    def _start_over(self, rows: Sequence[Checkpoint], *, bounds: Sequence[tuple[str, str]]) -> Position:
+    def _start_over(self, rows: Sequence[Checkpoint], *, bounds: Bounds) -> Position:
         # The keys of this call come later: if the rest fails, the call has not started.
         self._takeover.take(rows)
-        call_keys = {row.shard: row.call_key for row in rows}
-        with transaction.atomic(using=self.alias):
-            # Only the known rows: if another shard has started over in between, its rows violate the constraint.
-            self._rows().filter(pk__in=[row.pk for row in rows]).delete()
-            # A run from the start includes the failed rows.
-            self.failed.all().delete()
-            made = [
-                self._create(shard=shard, start=start, upper=upper, call_key=call_keys.get(shard, ""))
-                for shard, (start, upper) in zip(shard_labels(len(bounds)), bounds, strict=True)
-            ]
-        (mine,) = (row for row in made if row.shard == self._identity.shard)
+        mine = self._takeover.when_free(partial(self._write_shards, rows, bounds))
         self._pk = mine.pk
         return _position(mine)
 
-    def _create(self, *, shard: str, start: str, upper: str, call_key: str) -> Checkpoint:
+    def _write_shards(self, rows: Sequence[Checkpoint], bounds: Bounds) -> Checkpoint:
+        # The connection is idle for long only if the bounds are computed in another database.
+        if self.is_together and not connections[self.alias].savepoint_ids:
+            set_idle_timeout(connections[self.alias], self._takeover.idle_limit_seconds)
+        # Only the known rows: if another shard has started over in between, its rows violate the constraint.
+        self._rows().filter(pk__in=[row.pk for row in rows]).delete()
+        call_keys = {row.shard: row.call_key for row in rows}
+        create = partial(self._create, call_keys=call_keys)
+        labels = shard_labels(shard_count(self._identity.shard))
+        # Written before the bounds are known: other shards wait for this row, and do not compute the bounds too.
+        first = create(shard=labels[0], part=ShardRange(start="", upper=""))
+        # A run from the start includes the failed rows.
+        self.failed.all().delete()
+        parts = bounds()
+        first.upper, first.total_count = parts[0].upper, parts[0].total_count
+        first.save(using=self.alias, update_fields=["upper", "total_count"])
+        made = [first, *(create(shard=shard, part=part) for shard, part in zip(labels[1:], parts[1:], strict=True))]
+        (mine,) = (row for row in made if row.shard == self._identity.shard)
+        return mine
+
+    def _create(self, *, shard: str, part: ShardRange, call_keys: Mapping[str, str]) -> Checkpoint:
+        call_key = call_keys.get(shard, "")
         is_mine = shard == self._identity.shard
         # The shards of one run share a run key, but each has its own call.
         keys = {"call_key": call_key} | self._keys
@@ -237,9 +267,10 @@ class CheckpointStore:
             **keys,
             owner=self._owner if is_mine else "",
             holder=self._takeover.holder if is_mine else "nobody yet",
-            start=start,
-            cursor=start,
-            upper=upper,
+            start=part.start,
+            cursor=part.start,
+            upper=part.upper,
+            total_count=part.total_count,
         )
 
 

@@ -34,7 +34,7 @@ def is_same_call(row: Checkpoint, identity: Identity) -> bool:
 def new_upper(row: Checkpoint, bounds: Bounds) -> str:
     """Return the end of a shard that is reset while others run: the last shard includes rows that were added since."""
     number, _, count = row.shard.partition("/")
-    return bounds()[-1][1] if number == count else row.upper
+    return bounds()[-1].upper if number == count else row.upper
 
 
 def _is_same_key(row: Checkpoint, identity: Identity) -> bool:

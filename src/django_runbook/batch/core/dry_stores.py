@@ -9,7 +9,7 @@ from django.db import DatabaseError, connections
 
 from django_runbook.batch.core.checkpoint import CheckpointStore
 from django_runbook.batch.core.error_kinds import RowFailure
-from django_runbook.batch.core.store import Bounds, Position
+from django_runbook.batch.core.store import Bounds, OtherShards, Position
 
 
 class DryRunStore:
@@ -27,8 +27,8 @@ class DryRunStore:
         """Return the position that a real run would begin at; None if the work has finished."""
 
         def fresh() -> Position:
-            start, upper = bounds()[self._shard_index]
-            return Position(start=start, cursor=start, upper=upper)
+            mine = bounds()[self._shard_index]
+            return Position(start=mine.start, cursor=mine.start, upper=mine.upper)
 
         if self._store is None:
             found: Position | None = fresh()
@@ -66,6 +66,13 @@ class DryRunStore:
     def has_failed(self, key: str) -> bool:
         """Return False: a dry run records no failures."""
         return False
+
+    def other_shards(self) -> OtherShards:
+        """Return nothing: the failures of other dry runs are unknown."""
+        return OtherShards()
+
+    def lock_shards(self) -> None:
+        """Lock nothing."""
 
     def current(self) -> Position:
         """Return where the run began: no batch of a dry run is kept."""

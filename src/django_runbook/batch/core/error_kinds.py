@@ -73,6 +73,16 @@ def classify(error: BaseException) -> ErrorKind:
     return ErrorKind.ROW
 
 
+def is_lock_wait(error: BaseException) -> bool:
+    """Return whether another transaction held a lock for too long, or had to be chosen over this one."""
+    cause: Any = error.__cause__ or error
+    code = getattr(cause, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF in _TRANSIENT_SQLITE
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    return state in _LOCK_WAIT_STATES or (bool(cause.args) and cause.args[0] in _LOCK_WAIT_MYSQL)
+
+
 def _of_database(error: BaseException) -> ErrorKind:
     cause: Any = error.__cause__ or error
     # The number comes first: MySQL drivers set a state as well, which is mostly the general one.
@@ -129,6 +139,10 @@ _FATAL_STATES: Final = frozenset(
         "XX",  # internal error of the server
     }
 )
+# Serialization failure, deadlock, lock timeout.
+_LOCK_WAIT_STATES: Final = frozenset({"40001", "40P01", "55P03"})
+# Lock wait timeout, deadlock.
+_LOCK_WAIT_MYSQL: Final = frozenset({1205, 1213})
 # SQLITE_BUSY, SQLITE_LOCKED
 _TRANSIENT_SQLITE: Final = frozenset({5, 6})
 # SQLITE_ERROR (invalid statement), SQLITE_PERM, _NOMEM, _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _NOTADB

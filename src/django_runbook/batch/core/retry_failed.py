@@ -59,21 +59,21 @@ class _FailedRowRetry:
         known = {row.key: row for row in rows[:limit]}
         done_count = failed_count = 0
         waiting = dict(known)
-        is_pause_due = False
+        has_begun = False
         # All rows are searched for, because the place of one can help to find another.
         for key_range in self.source.find([row.key for row in rows]):
-            if self.host.stopping:
+            if self.host.stopping or (has_begun and self.host.remaining_seconds() <= 0):
                 break
             if key_range.high not in waiting:
                 if self.is_kept and key_range.next_key:
                     # Once its neighbours are done, the row would not be found by its old key.
                     retry.call(partial(self.store.failed.rename, key_range.high, key_range.next_key))
                 continue
-            if is_pause_due and self.pause_seconds:
-                self.host.wait(self.pause_seconds)
-                if self.host.stopping:
+            if has_begun and self.pause_seconds:
+                self.host.wait(min(self.pause_seconds, self.host.remaining_seconds()))
+                if self.host.stopping or self.host.remaining_seconds() <= 0:
                     break
-            is_pause_due = True
+            has_begun = True
             row = waiting.pop(key_range.high)
             count, error = self._process(key_range, row)
             done_count += count

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from django_runbook.batch.core.error_kinds import RowFailure
+from django_runbook.batch.core.work import ShardRange
 
-# Gives the start and end cursor of each shard.
-Bounds = Callable[[], Sequence[tuple[str, str]]]
+# Gives the range of each shard.
+Bounds = Callable[[], Sequence[ShardRange]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,15 @@ class Identity:
         return digest(self.run_key) if self.run_key else ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherShards:
+    """Counts the work of the other shards; ``total_count`` includes this shard, and is None if unknown."""
+
+    done_count: int = 0
+    failed_count: int = 0
+    total_count: int | None = None
+
+
 class TakeoverStopped(Exception):
     """Reports a stop that was requested while the work waited to be taken over."""
 
@@ -91,6 +101,12 @@ class PositionStore(Protocol):
 
     def has_failed(self, key: str) -> bool:
         """Return whether a failure of this row is recorded."""
+
+    def other_shards(self) -> OtherShards:
+        """Return the stored counts of the other shards."""
+
+    def lock_shards(self) -> None:
+        """Lock the checkpoints of all shards until the end of the transaction, as its first statement."""
 
     def current(self) -> Position:
         """Return the stored position; raises LockLost if another process has taken over."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from django.db import Error, connections, transaction
 from django.utils import timezone
 
-from django_runbook.batch.core.error_kinds import ErrorKind, classify
+from django_runbook.batch.core.error_kinds import ErrorKind, classify, is_lock_wait
 from django_runbook.batch.core.failed_rows import FailedRowStore
 from django_runbook.batch.core.store import Identity, TakeoverStopped
 from django_runbook.batch.core.timeouts import has_idle_timeout, row_lock_timeout
@@ -18,6 +19,7 @@ from django_runbook.exceptions import LockHeld
 from django_runbook.locks.base import Holder
 from django_runbook.models import Checkpoint
 
+T = TypeVar("T")
 _LOCK_WAIT_SECONDS: Final = 5
 _POLL_SECONDS: Final = 0.2
 
@@ -64,6 +66,30 @@ class Takeover:
                     raise LockHeld(f"{self._obstacle(rows[0])}; that transaction does not end") from error
                 if not is_logged:
                     self.log(f"waiting: {self._obstacle(rows[0])}{self._timeout_text()}")
+                    is_logged = True
+            if self.wait(_POLL_SECONDS):
+                raise TakeoverStopped
+
+    def when_free(self, start: Callable[[], T]) -> T:
+        """Start work that no process owns yet, and wait while another process starts it.
+
+        A process that dies loses its locks, and one of the waiting processes takes its place.
+        """
+        connection = connections[self.alias]
+        has_end = has_idle_timeout(connection)
+        deadline = math.inf if has_end else time.monotonic() + 2 * self.idle_limit_seconds + 30
+        is_logged = False
+        while True:
+            try:
+                with transaction.atomic(using=self.alias), row_lock_timeout(connection, _LOCK_WAIT_SECONDS):
+                    return start()
+            except Error as error:
+                if not is_lock_wait(error):
+                    raise
+                if time.monotonic() > deadline:
+                    raise LockHeld("an open transaction holds the database; that transaction does not end") from error
+                if not is_logged:
+                    self.log("waiting: another process starts the same work")
                     is_logged = True
             if self.wait(_POLL_SECONDS):
                 raise TakeoverStopped

@@ -38,6 +38,18 @@ class BatchOutcome:
     seen_count: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardRange:
+    """Delimits a shard by the cursors after which it starts and up to which it goes; ``total_count`` counts its items.
+
+    ``total_count`` is None if unknown.
+    """
+
+    start: str
+    upper: str
+    total_count: int | None = None
+
+
 class WorkSource(Protocol):
     """Splits work into key ranges and processes them.
 
@@ -68,8 +80,8 @@ class WorkSource(Protocol):
     def name(self, key_range: KeyRange) -> str:
         """Describe a range for messages."""
 
-    def shard_bounds(self, count: int) -> list[tuple[str, str]]:
-        """Return the start and end of ``count`` shards of about equal size, which together hold each item once."""
+    def shard_bounds(self, count: int) -> list[ShardRange]:
+        """Return the ranges of ``count`` shards of about equal size, which together hold each item once."""
 
     def close(self) -> None:
         """Release open resources; the source is not used afterwards."""

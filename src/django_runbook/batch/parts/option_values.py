@@ -38,13 +38,15 @@ def duration(text: str) -> float:
 
 def age(text: str) -> timedelta:
     """Parse an age: a duration that must have a unit, because most people read 90 as 90 days."""
-    seconds = duration(text)
-    if text.replace(".", "", 1).isdecimal():
-        raise ArgumentTypeError(f'"{text}" has no unit; use {text}d for days, {text}h, {text}m or {text}s')
-    try:
-        return timedelta(seconds=seconds)
-    except OverflowError:
-        raise ArgumentTypeError(f'"{text}" is too long: no date is that old') from None
+    return _with_unit(text, too_long="is too long: no date is that old")
+
+
+def runtime(text: str) -> timedelta:
+    """Parse a time to run, longer than zero and with a unit, because 2 may mean seconds or hours."""
+    found = _with_unit(text, too_long="is too long")
+    if not found:
+        raise ArgumentTypeError("must be longer than 0s")
+    return found
 
 
 def positive_age(text: str) -> timedelta:
@@ -61,3 +63,13 @@ def positive_duration(text: str) -> float:
     if not seconds:
         raise ArgumentTypeError("must be longer than 0s")
     return seconds
+
+
+def _with_unit(text: str, *, too_long: str) -> timedelta:
+    seconds = duration(text)
+    if text.replace(".", "", 1).isdecimal():
+        raise ArgumentTypeError(f'"{text}" has no unit; use {text}d for days, {text}h, {text}m or {text}s')
+    try:
+        return timedelta(seconds=seconds)
+    except OverflowError:
+        raise ArgumentTypeError(f'"{text}" {too_long}') from None

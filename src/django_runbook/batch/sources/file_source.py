@@ -19,7 +19,7 @@ from typing import Any, Final
 from django.core.management.base import CommandError
 
 from django_runbook.batch.core.error_kinds import ItemError, RowFailure
-from django_runbook.batch.core.work import BatchOutcome, KeyRange
+from django_runbook.batch.core.work import BatchOutcome, KeyRange, ShardRange
 from django_runbook.batch.sources.records import Format, Record, read_records
 
 Work = Callable[[Sequence[Any]], "ValuesOutcome"]
@@ -160,7 +160,7 @@ class FileSource:
             return f"{self._path}:{line_of(key_range.high)}"
         return f"{self._path}:{line_of(key_range.low) + 1 if key_range.low else 1}-{line_of(key_range.high)}"
 
-    def shard_bounds(self, count: int) -> list[tuple[str, str]]:
+    def shard_bounds(self, count: int) -> list[ShardRange]:
         """Raise an error: a file is read by one process."""
         raise NotImplementedError("a file has no shards")
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from django.core.management.base import CommandError
+from django.db.models import F, Window
+from django.db.models.functions import RowNumber
 
 from django_runbook.batch.core.error_kinds import ItemError
-from django_runbook.batch.core.work import BatchOutcome, KeyRange
+from django_runbook.batch.core.work import BatchOutcome, KeyRange, ShardRange
 from django_runbook.batch.django_compat import copy_of, gives_values, has_joins, uses_window
 from django_runbook.batch.sources.keyset import Key, KeySearch, Rows
 
@@ -94,17 +96,36 @@ class QuerySetSource:
             return f"{self._label} {high}"
         return f"{self._label} {f'after {self.key.name(key_range.low)} ' if key_range.low else ''}up to {high}"
 
-    def shard_bounds(self, count: int) -> list[tuple[str, str]]:
-        """Return the start and end of each shard; together they hold every row once."""
+    def shard_bounds(self, count: int) -> list[ShardRange]:
+        """Return the range of each shard; together they hold every row once."""
         total = self._searched.count()
-        indexes = [total * number // count - 1 for number in range(1, count) if total * number // count]
-        # Rows may have been deleted since they were counted.
-        ends = [end for index in indexes for end in self._searched[index : index + 1]]
-        cuts = list(dict.fromkeys(self.key.encode(end) for end in ends))
-        # With fewer rows than shards, the last shards are empty.
+        # Joined rows may have the same key.
+        cuts = {self.key.encode(values): number for *values, number in self._cuts(total, count=count)}
+        # With fewer rows than shards, or if rows were deleted since they were counted, the last shards are empty.
         last = self.last()
-        cuts += [cuts[-1] if cuts else last] * (count - 1 - len(cuts))
-        return list(zip(["", *cuts], [*cuts, last], strict=True))
+        ends = [*cuts.items()]
+        ends += [ends[-1] if ends else (last, total)] * (count - 1 - len(ends))
+        ends += [(last, total)]
+        return [
+            ShardRange(start=start, upper=upper, total_count=number - before)
+            for (start, before), (upper, number) in zip([("", 0), *ends], ends, strict=False)
+        ]
+
+    def _cuts(self, total: int, *, count: int) -> Rows:
+        """Return the key and the number of the last row of each shard but the last, in one pass over the index.
+
+        These are the rows with the number ``total * i // count`` for an ``i`` from 1, at most ``count - 1``.
+        """
+        rows: Rows = self._searched
+        if rows.query.distinct or rows.query.group_by is not None:
+            # A number would make each row different from its duplicates.
+            rows = rows.model._base_manager.using(rows.db).filter(pk__in=rows.order_by().values("pk"))
+        numbered = rows.order_by().annotate(runbook_number=Window(RowNumber(), order_by=self.key.names))
+        remainder = ((F("runbook_number") + 1) * count - 1) % max(total, 1)
+        cuts = numbered.annotate(runbook_remainder=remainder).filter(runbook_remainder__lt=count)
+        cuts = cuts.filter(runbook_number__lt=total).order_by("runbook_number")
+        found: Rows = cuts.values_list(*self.key.names, "runbook_number")
+        return found
 
     def close(self) -> None:
         """Do nothing: nothing is open between two ranges."""
