@@ -94,7 +94,7 @@ class Queue:
 
     def __init__(self) -> None:
         self.name = f"hosts-{uuid.uuid4().hex[:12]}"
-        self._app: Any = Celery("hosts", broker=REDIS_URL)
+        self._app: Any = Celery("hosts", broker=REDIS_URL, set_as_current=False, fixups=[])
         self._app.conf.task_default_queue = self.name
 
     def send(self, host: Host, *names: str) -> None:

@@ -79,7 +79,7 @@ def test_a_backend_without_workers_says_so(settings: Any, backend: str, problem:
 def test_an_eager_celery_runs_steps_on_this_host(settings: Any) -> None:
     from celery import Celery
 
-    app = Celery("eager", broker="memory://", set_as_current=False)
+    app = Celery("eager", broker="memory://", set_as_current=False, fixups=[])
     app.conf.task_always_eager = True
     settings.RUNBOOK = {"QUEUE": {"BACKEND": "celery", "OPTIONS": {"app": f"{__name__}.EAGER"}}}
     globals()["EAGER"] = app
