@@ -71,7 +71,6 @@ class ClaimedCall:
             commands=(self.call.command,),
             grace_seconds=grace_seconds,
         )
-        self.spawner.prepare(execute.commands)
         with stop:
             with watcher:
                 result = execute(self._executor_call(tokens, halt, watcher, secrets=secrets, mask=mask))

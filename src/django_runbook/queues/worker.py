@@ -58,6 +58,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self._spawner = Spawner(can_be_set_up=isolation.can_be_set_up())
+        self._commands: set[str] = set()
         self._lock: HeldLock | None = None
         self._token = ""
 
@@ -73,7 +74,14 @@ class _Worker:
         claim, tokens = uuid.uuid4().hex, call.tokens
         if not self._claim(call, claim, connection=connection):
             return
+        self._prepare(call.command)
         ClaimedCall(call=call, tokens=tokens, connection=connection, spawner=self._spawner, lock=lock).run()
+
+    def _prepare(self, command: str) -> None:
+        """Have the server import a command before its first call; the answers to more requests would fill the socket."""
+        if command not in self._commands:
+            self._commands.add(command)
+            self._spawner.prepare(sorted(self._commands))
 
     def _claim(self, call: Call, claim: str, *, connection: JournalConnection) -> bool:
         alias = connection.alias
