@@ -78,7 +78,7 @@ class _Worker:
         ClaimedCall(call=call, tokens=tokens, connection=connection, spawner=self._spawner, lock=lock).run()
 
     def _prepare(self, command: str) -> None:
-        """Have the server import a command before its first call; the answers to more requests would fill the socket."""
+        """Have the server import a command before its first call; answers to more requests would fill the socket."""
         if command not in self._commands:
             self._commands.add(command)
             self._spawner.prepare(sorted(self._commands))
