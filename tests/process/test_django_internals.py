@@ -61,7 +61,9 @@ def test_the_module_of_settings_is_found_unless_they_were_changed() -> None:
 def test_autocommit_is_switched_on_for_a_connection_outside_of_django() -> None:
     require_postgres()
     wrapper = load_backend(POSTGRES["ENGINE"]).DatabaseWrapper(
-        {**connections["default"].settings_dict, **POSTGRES}, "x"
+        # The options of the default database are those of SQLite.
+        {**connections["default"].settings_dict, "OPTIONS": {}, **POSTGRES},
+        "x",
     )
     wrapper.connection = wrapper.get_new_connection(wrapper.get_connection_params())
     try:
