@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+from django.db import OperationalError
 
 from django_runbook.exceptions import LockUnavailable
 from django_runbook.locks.factory import BACKENDS
+from django_runbook.process import django_internals
 from tests.locks.backends import DEFINITIONS, EXPIRY_SECONDS, Backend, alias_on, holder_of, is_free, locks
 from tests.locks.processes import holding, run_crowd
 from tests.patience import eventually
@@ -120,6 +122,20 @@ def test_a_clock_that_is_set_back_by_an_hour_changes_nothing(
 @pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])
 def test_a_database_that_cannot_be_reached_is_not_a_free_lock(vendor: str, name: str) -> None:
     with alias_on(vendor, PORT="1") as alias, pytest.raises(LockUnavailable, match=f'"{alias}" cannot be used: '):
+        locks("database", alias=alias)(name).acquire()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])
+def test_a_connection_that_ends_while_it_is_set_up_is_an_unavailable_lock(
+    vendor: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(wrapper: object) -> None:
+        # Django raises its own error here, not that of the driver.
+        raise OperationalError("lost")
+
+    monkeypatch.setattr(django_internals, "switch_autocommit_on", end)
+    with alias_on(vendor) as alias, pytest.raises(LockUnavailable, match=f'"{alias}" cannot be used: lost'):
         locks("database", alias=alias)(name).acquire()
 
 

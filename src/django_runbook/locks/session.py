@@ -11,7 +11,7 @@ from copy import deepcopy
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from django.db import connections
+from django.db import Error, connections
 from django.db.utils import load_backend
 
 from django_runbook.exceptions import LockUnavailable
@@ -44,7 +44,11 @@ class Session:
             )
             # Transactions begin with explicit statements, which also remove timeouts.
             django_internals.switch_autocommit_on(wrapper)
-        except self._error as error:
+        except (self._error, Error) as error:
+            # Django's wrapper, which switches autocommit on, raises its own error instead of that of the driver.
+            if wrapper.connection is not None:
+                with contextlib.suppress(self._error):
+                    wrapper.connection.close()
             raise self._unavailable(error) from error
         # Several statements in one message cannot be prepared.
         if hasattr(self._connection, "prepare_threshold"):
