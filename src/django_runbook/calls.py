@@ -66,7 +66,6 @@ class Call(models.Model):
     pid = models.PositiveBigIntegerField(null=True)
     parent_pid = models.PositiveBigIntegerField(null=True)
     stop_level = models.PositiveSmallIntegerField(default=StopLevel.NONE.value)
-    stop_signal = models.PositiveSmallIntegerField(default=0)
     is_releasing = models.BooleanField(default=False, help_text="Whether the worker is shutting down.")
     release_count = models.PositiveIntegerField(default=0)
     done_count = models.PositiveBigIntegerField(null=True)
@@ -101,7 +100,7 @@ class Call(models.Model):
         changes |= {"status": CallStatus.DONE.value, "result": result, "finished_at": timezone.now()}
         return self.note(using=using, **changes)
 
-    def release(self, tokens: list[Any], *, using: str) -> bool:
+    def release(self, tokens: list[Any], *, using: str, **changes: Any) -> bool:
         """Return the claimed call to its queue; return False if this worker does not own it any more."""
         return self.note(
             using=using,
@@ -110,11 +109,14 @@ class Call(models.Model):
             release_count=models.F("release_count") + 1,
             worker="",
             tokens=tokens,
+            **changes,
         )
 
     def cancel(self, *, using: str) -> bool:
         """Cancel the queued call; return False if a worker was faster."""
-        changes = {"status": CallStatus.CANCELLED.value, "finished_at": timezone.now()}
+        changes: dict[str, Any] = {"status": CallStatus.CANCELLED.value, "finished_at": timezone.now()}
+        if self.is_hidden:
+            changes["tokens"] = []
         return self._move(changes, using=using, status=CallStatus.QUEUED.value)
 
     def mark_dead(self, *, using: str) -> bool:
@@ -128,6 +130,11 @@ class Call(models.Model):
         for name, value in changes.items():
             setattr(self, name, value)
         return True
+
+
+def worker_lock_name(worker: str) -> str:
+    """Return the name of the lock that a worker holds while it lives."""
+    return f"worker {worker}"
 
 
 class CallOutput(models.Model):

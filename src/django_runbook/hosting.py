@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from django_runbook.binding.binder import Binder
 from django_runbook.cleaning import Mask
 from django_runbook.console import Console, Streams
 from django_runbook.document.outline import has_queues
+from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.executors.calling import PassedChecks
 from django_runbook.executors.inline import InlineExecutor
@@ -94,7 +95,7 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
             execute=inline,
             isolate=isolate,
             enqueue=enqueue,
-            is_repeatable=enqueue.is_repeatable if enqueue is not None else lambda step, argv: False,
+            is_repeatable=_is_repeatable,
             isolation=prepared.isolation,
             recorder=NoRecorder() if prepared.journal is None else prepared.journal,
             new_lock=prepared.new_lock,
@@ -153,14 +154,19 @@ def _new_queue_executor(prepared: PreparedRun, stop: Stop, console: Console) -> 
         return None
     # Only a run with queues needs the task engine, which takes long to import.
     from django_runbook.queues.setup import new_queue_executor
-    from django_runbook.resume.repeatable import RepeatableCommands
 
     return new_queue_executor(
         run_id=prepared.journal.run_id,
-        is_repeatable=RepeatableCommands(own=conf.read().idempotent).may_repeat,
         new_lock=prepared.new_lock,
-        stop=stop,
+        grace_seconds=stop.timeout_seconds,
         mask=prepared.mask,
         secrets=prepared.plan.inputs.all_secrets,
         warn=lambda reason: console.warn(f"the message of a call could not be sent, and is sent again: {reason}"),
     )
+
+
+def _is_repeatable(step: CommandStep, argv: Sequence[str]) -> bool:
+    # Only a step on a worker asks.
+    from django_runbook.resume.repeatable import RepeatableCommands
+
+    return RepeatableCommands(own=conf.read().idempotent).may_repeat(step, argv)

@@ -182,14 +182,14 @@ print(type(new_factory(conf.read(), what="a test")("import")).__name__)
     ("value", "problem"),
     [
         (None, "must be the name of a backend, or a dictionary with BACKEND and OPTIONS"),
-        ("databse", 'there is no backend "databse"; did you mean "database"'),
+        ("databse", 'unknown backend "databse"; did you mean "database"'),
         (
             "zookeeper",
-            f'there is no backend "zookeeper"; there are: {", ".join(("auto", *BACKENDS))}, and import paths',
+            f'unknown backend "zookeeper"; known are: {", ".join(("auto", *BACKENDS))}, and import paths',
         ),
         ("nowhere.Locks", 'the backend "nowhere.Locks" cannot be imported: '),
         ("tests.locks.test_factory.Absent", 'the backend "tests.locks.test_factory.Absent" cannot be imported: '),
-        ("tests.locks.test_factory.NO_BACKEND", "is not a backend: it cannot be called"),
+        ("tests.locks.test_factory.NO_BACKEND", 'NO_BACKEND" cannot be called'),
         ("database", r'the database "default" \(SQLite\) has no locks, .* can be "file" instead'),
         ("redis", 'need the option "url"'),
         ({}, r'\["BACKEND"\] must be the name or the import path of a backend'),

@@ -45,3 +45,11 @@ def test_an_encoded_secret_in_the_output_fails_the_call() -> None:
     assert found.status is StepStatus.FAILED
     assert found.failure is not None
     assert "encoded form" in found.failure.message
+
+
+def test_a_hidden_call_stores_no_text_of_its_failure() -> None:
+    result = AttemptResult(status=StepStatus.FAILED, failure=FAILURE, warnings=("w-text",))
+    found = call_results.to_json(result, secrets={}, mask=str, is_hidden=True)
+    assert found["failure"] | {"message": "", "traceback": ""} == found["failure"]
+    assert (found["failure"]["exit_code"], found["failure"]["error_names"]) == (9, ("E", "a.E"))
+    assert found["warnings"] == [""]

@@ -112,6 +112,23 @@ def test_a_plain_call_whose_worker_is_killed_is_in_doubt(project: Project) -> No
 
 
 @on_redis
+def test_a_call_whose_end_cannot_be_stored_is_dead_although_its_worker_lives(project: Project) -> None:
+    project.write("steps: [{command: add_effect once --seconds 2, queue: QUEUE}]")
+    with project.worker() as worker, project.runner("--verbosity=2") as runner:
+        project.wait_for("SELECT 1 FROM queueapp_effect")
+        # A bug while the end is stored; the row still says "running".
+        project.query(
+            "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE 'refused'; END $$ LANGUAGE plpgsql; "
+            "CREATE TRIGGER refuse BEFORE UPDATE ON django_runbook_call FOR EACH ROW "
+            "WHEN (NEW.status = 'done') EXECUTE FUNCTION refuse()"
+        )
+        assert runner.wait(timeout=PATIENCE_SECONDS) == 1
+        assert worker.poll() is None
+    assert "died, so its outcome is unknown" in project.output("runner")
+    assert [call[3] for call in project.calls()] == ["dead"]
+
+
+@on_redis
 def test_a_call_that_kills_each_worker_fails_in_the_end(project: Project) -> None:
     project.write("steps: [{command: kill_worker, idempotent: true, queue: QUEUE}]")
     with project.worker():

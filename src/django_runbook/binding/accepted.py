@@ -38,7 +38,7 @@ def check_database(accepted: AcceptedCommand) -> Iterator[Diagnostic]:
             if text not in databases and not has_holes(text):
                 yield diagnose(
                     "RB416",
-                    message=f'there is no database "{text}"',
+                    message=f'unknown database "{text}"',
                     span=accepted.ordering[index].span,
                     help_text=did_you_mean(nearest(text, databases)) or choose_from(databases),
                 )

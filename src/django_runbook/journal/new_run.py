@@ -8,19 +8,17 @@ import hashlib
 import json
 import os
 import socket
-import subprocess
 import uuid
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from django_runbook.fields import to_db_text
+from django_runbook.git_commit import commit_of
 from django_runbook.models import Run
 from django_runbook.planning.plan import Plan
 from django_runbook.planning.selection import Selection
 from django_runbook.process.masking import Mask
-
-_GIT_SECONDS: Final = 2.0
 
 
 def new_run(
@@ -37,7 +35,7 @@ def new_run(
         name=to_db_text(plan.runbook.name),
         file=to_db_text(plan.runbook.path),
         file_hash=hashlib.sha256(path.read_bytes()).hexdigest(),
-        git_commit=_commit_of(path),
+        git_commit=commit_of(path.resolve().parent),
         params=params,
         options={**options, "withheld_params": withheld},
         owner=new_owner(),
@@ -112,22 +110,3 @@ def _to_json(value: object) -> object:
     except (TypeError, ValueError):
         return None
     return value
-
-
-def _commit_of(path: Path) -> str:
-    """Return the current commit of the repository around the file; an empty string without a repository."""
-    folder = path.resolve().parent
-    if not any((place / ".git").exists() for place in (folder, *folder.parents)):
-        return ""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=_GIT_SECONDS,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip()[:64] if done.returncode == 0 else ""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 from django.core import checks
 from django.db import DEFAULT_DB_ALIAS
-from django.utils.module_loading import import_string
 
+from django_runbook.backend_loading import make_backend
 from django_runbook.conf import Configuration
-from django_runbook.document.similar_names import nearest
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.locks.base import BasicLock, Lock, complete, missing_methods
 
@@ -77,12 +75,15 @@ def new_factory(configuration: Configuration, *, what: str) -> Locks:
     name, options = configuration.lock.backend, configuration.lock.options
     if name == "auto" and options:
         raise InvalidUsage('RUNBOOK["LOCK"]: "auto" has no OPTIONS; name the backend that they are for')
-    backend = _load(_chosen() if name == "auto" else name)
-    try:
-        inspect.signature(backend).bind(what=what, **options)
-    except TypeError as error:
-        raise InvalidUsage(f'RUNBOOK["LOCK"]: the OPTIONS do not fit "{name}": {error}') from error
-    return Locks(backend(what=what, **options), name=name, options=options)
+    backend = make_backend(
+        _chosen() if name == "auto" else name,
+        setting='RUNBOOK["LOCK"]',
+        kind="backend",
+        known=BACKENDS,
+        options=options,
+        what=what,
+    )
+    return Locks(backend, name=name, options=options)
 
 
 def _chosen() -> str:
@@ -90,21 +91,6 @@ def _chosen() -> str:
     from django_runbook.locks.database import is_supported
 
     return "database" if is_supported(DEFAULT_DB_ALIAS) else "file"
-
-
-def _load(name: str) -> Callable[..., Any]:
-    if "." not in name and name not in BACKENDS:
-        names = ("auto", *BACKENDS)
-        near = nearest(name, names)
-        hint = f'did you mean "{near}"?' if near else f"there are: {', '.join(names)}, and import paths"
-        raise InvalidUsage(f'RUNBOOK["LOCK"]: there is no backend "{name}"; {hint}')
-    try:
-        backend: Callable[..., Any] = import_string(BACKENDS.get(name, name))
-    except ImportError as error:
-        raise InvalidUsage(f'RUNBOOK["LOCK"]: the backend "{name}" cannot be imported: {error}') from error
-    if not callable(backend):
-        raise InvalidUsage(f'RUNBOOK["LOCK"]: "{name}" is not a backend: it cannot be called')
-    return backend
 
 
 def _digest(options: Mapping[str, object]) -> str:

@@ -180,7 +180,6 @@ class Migration(migrations.Migration):
                 ('pid', models.PositiveBigIntegerField(null=True)),
                 ('parent_pid', models.PositiveBigIntegerField(null=True)),
                 ('stop_level', models.PositiveSmallIntegerField(default=0)),
-                ('stop_signal', models.PositiveSmallIntegerField(default=0)),
                 ('is_releasing', models.BooleanField(default=False, help_text='Whether the worker is shutting down.')),
                 ('release_count', models.PositiveIntegerField(default=0)),
                 ('done_count', models.PositiveBigIntegerField(null=True)),

@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from django_runbook.calls import Call, CallStatus
+from django_runbook.calls import Call, CallStatus, worker_lock_name
 from django_runbook.exceptions import LockUnavailable
 from django_runbook.locks.base import Probe
 from django_runbook.locks.factory import Locks
-from django_runbook.queues.lock_names import lock_name_of
 
 _QUIET_SECONDS: Final = 2.0
 # One lock in each poll at most: with many silent workers, a death is noticed later.
@@ -26,14 +25,12 @@ class CallLiveness:
     def __init__(self, new_lock: Locks) -> None:
         self._new_lock = new_lock
         self._changed_at: dict[str, float] = {}
-        self._workers: dict[str, str] = {}
         self._probed_at: dict[str, float] = {}
         self._free: set[str] = set()
 
     def note_change(self, row: Call) -> None:
         """Note that the row of a call has changed, so its worker lived a moment ago."""
         self._changed_at[row.pk] = time.monotonic()
-        self._workers[row.pk] = row.worker
 
     def dead_among(self, calls: Sequence[Call]) -> Iterator[Call]:
         """Yield the calls whose worker has died."""
@@ -43,18 +40,18 @@ class CallLiveness:
             for one in calls
             if one.status == CallStatus.RUNNING and now - self._changed_at.get(one.pk, now) >= _QUIET_SECONDS
         ]
-        due = {self._workers[one.pk] for one in quiet if self._is_due(self._workers[one.pk], now)}
+        due = {one.worker for one in quiet if self._is_due(one.worker, now)}
         for worker in sorted(due, key=lambda one: self._probed_at.get(one, 0.0))[:_PROBES]:
             self._probed_at[worker] = now
             if self._is_free(worker):
-                yield from (one for one in quiet if self._workers[one.pk] == worker)
+                yield from (one for one in quiet if one.worker == worker)
 
     def _is_due(self, worker: str, now: float) -> bool:
         return now - self._probed_at.get(worker, -_QUIET_SECONDS) >= _QUIET_SECONDS
 
     def _is_free(self, worker: str) -> bool:
         try:
-            is_free = self._new_lock(lock_name_of(worker)).probe() is Probe.FREE
+            is_free = self._new_lock(worker_lock_name(worker)).probe() is Probe.FREE
         except LockUnavailable:
             is_free = False
         was_free = worker in self._free

@@ -16,7 +16,7 @@ from django.db import connections
 from django.db.models import QuerySet
 
 from django_runbook.calls import OPEN, Call, CallOutput, CallStatus, StopLevel
-from django_runbook.exceptions import RunbookError
+from django_runbook.exceptions import JournalLost, RunbookError, in_words
 from django_runbook.journal.connection import JournalConnection
 from django_runbook.queues.call_liveness import CallLiveness
 from django_runbook.queues.message_sender import MessageSender
@@ -89,6 +89,10 @@ class CallMonitor:
             thread.join()
         self._sender.close()
 
+    @property
+    def watched_count(self) -> int:
+        return len(self._watched)
+
     def begin(self, watched: WatchedCall, *, is_new: bool) -> None:
         """Insert a new call and send its message, or continue to watch an existing one."""
 
@@ -104,35 +108,30 @@ class CallMonitor:
 
         self._do(begin)
 
-    def request_stop(self, call: Call, level: StopLevel, number: int) -> None:
+    def request_stop(self, call: Call, level: StopLevel) -> None:
         """Cancel a queued call, or ask the worker of a running one to stop it."""
 
         def stop() -> None:
             def write(is_repeated: bool) -> None:  # noqa: FBT001 - as JournalConnection calls it
                 if not call.cancel(using=self._alias):
                     running = Call.objects.using(self._alias).filter(pk=call.pk, status=CallStatus.RUNNING.value)
-                    running.update(stop_level=level.value, stop_signal=number)
+                    running.update(stop_level=level.value)
 
             self._connection.execute(write)
             self._interval_seconds = 0.0
 
         self._do(stop)
 
-    def give_up(self, call: Call) -> bool:
-        """Disown a call whose worker does not answer; return False if it has ended."""
-
-        def mark() -> bool:
-            return self._connection.execute(lambda is_repeated: self._reread(call).mark_dead(using=self._alias))
-
-        return self._do(mark)
+    def give_up(self, call: Call) -> None:
+        """Mark a call as dead whose worker does not answer, unless it has ended."""
+        self._do(lambda: self._mark_dead(call))
 
     def adopt(self, call_id: str, *, attempt: int) -> Call | None:
         """Return a call that an earlier attempt of the run has left, which now belongs to this attempt of its step."""
 
         def adopt(is_repeated: bool) -> Call | None:  # noqa: FBT001 - as JournalConnection calls it
             self._rows([call_id]).update(attempt=attempt)
-            found: Call | None = self._rows([call_id]).first()
-            return found
+            return self._rows([call_id]).first()
 
         return self._do(lambda: self._connection.execute(adopt))
 
@@ -149,12 +148,14 @@ class CallMonitor:
         ended = CallOutput.objects.using(self._alias).filter(call__run_id=self._run_id).exclude(call__status__in=OPEN)
         self._connection.execute_once(lambda: _delete(ended))
 
-    def _reread(self, call: Call) -> Call:
-        found: Call = self._rows([call.pk]).get()
-        return found
-
-    def _rows(self, ids: Iterable[str]) -> Any:
+    def _rows(self, ids: Iterable[str]) -> QuerySet[Call]:
         return Call.objects.using(self._alias).filter(pk__in=list(ids))
+
+    def _read_rows(self, ids: Iterable[str]) -> list[Call]:
+        return self._connection.execute(lambda is_repeated: list(self._rows(ids)))
+
+    def _mark_dead(self, call: Call) -> None:
+        self._connection.execute(lambda is_repeated: call.mark_dead(using=self._alias))
 
     def _do(self, function: Callable[[], _Value]) -> _Value:
         """Call a function in the thread of the monitor, and return what it returns."""
@@ -187,9 +188,11 @@ class CallMonitor:
     def _poll(self) -> None:
         try:
             has_news = self._read()
-            self._mark_dead()
-        except RunbookError as error:
-            self.error = error
+            # They are noticed at the next read.
+            for call in self._liveness.dead_among([one.call for one in self._watched.values()]):
+                self._mark_dead(call)
+        except Exception as error:  # noqa: BLE001 - the steps that wait for this thread end with its error
+            self.error = error if isinstance(error, RunbookError) else JournalLost(f"internal error: {in_words(error)}")
             self._end_all()
             return
         fastest = min(_SLOWEST_SECONDS, _FASTEST_SECONDS * max(1, len(self._watched)))
@@ -208,7 +211,7 @@ class CallMonitor:
         changed = [pk for pk, row in found.items() if self._note(self._watched[pk], row)]
         ended = [pk for pk in self._watched if pk not in found]
         for ids in _chunks(ended):
-            for row in self._connection.execute(lambda is_repeated, ids=ids: list(self._rows(ids))):  # type: ignore[misc]
+            for row in self._read_rows(ids):
                 watched = self._watched[row.pk]
                 self._note(watched, row)
                 del self._watched[row.pk]
@@ -227,7 +230,7 @@ class CallMonitor:
                 self._sender.send_again_when_due(row.pk, queue=row.queue)
             return False
         before, watched.seen = watched.seen, seen
-        watched.call.status, watched.call.claim = row.status, row.claim
+        watched.call.status, watched.call.claim, watched.call.worker = row.status, row.claim, row.worker
         self._liveness.note_change(row)
         if row.claim and (not before or before[1] != row.claim) and row.pid is not None:
             host, pid = row.host, row.pid
@@ -251,11 +254,6 @@ class CallMonitor:
         watched.seen_output_count = row.output_count
         for part in parts:
             watched.news.put(partial(_write_lines, part.lines, watched.write_line))
-
-    def _mark_dead(self) -> None:
-        """Mark the calls as dead whose worker has died; they are noticed at the next read."""
-        for call in self._liveness.dead_among([one.call for one in self._watched.values()]):
-            self._connection.execute(lambda is_repeated, call=call: call.mark_dead(using=self._alias))  # type: ignore[misc]
 
     def _end_all(self) -> None:
         for watched in self._watched.values():

@@ -12,16 +12,22 @@ from django_runbook.queues import references
 from django_runbook.results import AttemptResult, Failure, StepStatus
 
 
-def to_json(result: AttemptResult, *, secrets: Mapping[str, str], mask: Mask) -> dict[str, Any]:
+def to_json(
+    result: AttemptResult, *, secrets: Mapping[str, str], mask: Mask, is_hidden: bool = False
+) -> dict[str, Any]:
     """Return the stored form of a result; secrets in its captured output become references.
 
     A captured output that holds a secret in another form, such as Base64, cannot be stored: the call has failed then.
+    With ``is_hidden``, the texts of failures and warnings are left out, as the run hides them.
     """
     encoded = references.encode(result.stdout, secrets)
     if any(isinstance(part, str) and mask(part) != part for part in encoded):
         message = "capture: the output holds a secret in an encoded form, which must not be stored in the database"
-        failure = Failure(error_type="SecretOutput", message=message, exit_code=1)
-        encoded, result = [], replace(result, status=StepStatus.FAILED, failure=failure)
+        refused = Failure(error_type="SecretOutput", message=message, exit_code=1)
+        encoded, result = [], replace(result, status=StepStatus.FAILED, failure=refused)
+    if is_hidden:
+        failure = None if result.failure is None else replace(result.failure, message="", traceback="")
+        result = replace(result, failure=failure, warnings=("",) if result.warnings else ())
     failed = None if result.failure is None else _clean(asdict(result.failure))
     return {
         "status": result.status.value,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Self
 
 from django.db import Error, connections, transaction
 
-from django_runbook.calls import Call, CallOutput, StopLevel
+from django_runbook.calls import Call, CallOutput, CallStatus, StopLevel
 from django_runbook.fields import to_db_text
 from django_runbook.queues.call_halt import CallHalt
 
@@ -27,7 +29,7 @@ class CallWatcher:
         self._alias = alias
         self._lines: list[list[str]] = []
         self._character_count = 0
-        self._progress: dict[str, int | None] = {}
+        self._progress: dict[str, Any] = {}
         self._guard = threading.Condition()
         self._is_over = False
 
@@ -42,13 +44,6 @@ class CallWatcher:
             self._guard.notify_all()
         self._thread.join()
 
-    @property
-    def is_committed(self) -> bool:
-        """Return whether an atomic command has stored its own result, although its end was not reported."""
-        if not self.is_committing:
-            return False
-        return Call.objects.using(self._alias).filter(pk=self._call.pk, result__isnull=False).exists()
-
     def write_line(self, stream: str, line: str) -> None:
         """Keep a line until the next write; wait while too many are kept."""
         if self._call.is_hidden:
@@ -62,7 +57,9 @@ class CallWatcher:
 
     def report_progress(self, done_count: int, total_count: int | None, failed_count: int, /) -> None:
         """Keep the progress until the next write."""
-        self._progress = {"done_count": done_count, "total_count": total_count, "failed_count": failed_count}
+        progress = {"done_count": done_count, "total_count": total_count, "failed_count": failed_count}
+        with self._guard:
+            self._progress = progress
 
     def take_lines(self) -> list[list[str]]:
         """Return the lines that are not stored yet."""
@@ -85,39 +82,44 @@ class CallWatcher:
 
     def _update(self) -> None:
         """Write what is new, and read the stop requests; a database that is away is tried again the next time."""
-        lines, progress = self.take_lines(), self._progress
+        lines, progress = self.take_lines(), self._take_progress()
         try:
-            with transaction.atomic(using=self._alias):
-                changes: dict[str, Any] = insert_output(self._call, lines, using=self._alias)
-                changes |= progress
-                if changes and not self._call.note(using=self._alias, **changes):
-                    self._halt.was_claim_lost = True
-                    transaction.set_rollback(True, using=self._alias)
+            if lines or progress:
+                note = partial(self._call.note, **progress)
+                self._halt.was_claim_lost = not write_with_output(self._call, lines, note, using=self._alias)
             self._read_requests()
         except Error:
             with self._guard:
                 self._lines[:0] = lines
+                self._character_count += sum(len(line) + 1 for _, line in lines)
+                self._progress = self._progress or progress
             connections[self._alias].close()
-            return
-        if self._progress == progress:
-            self._progress = {}
+
+    def _take_progress(self) -> dict[str, Any]:
+        with self._guard:
+            progress, self._progress = self._progress, {}
+        return progress
 
     def _read_requests(self) -> None:
         names = ("claim", "status", "stop_level", "is_releasing")
         row = Call.objects.using(self._alias).filter(pk=self._call.pk).values(*names).first()
         if row is None or row["claim"] != self._call.claim:
             self._halt.was_claim_lost = True
-        elif row["status"] != "running":
+        elif row["status"] != CallStatus.RUNNING:
             self._halt.was_claim_lost = not self.is_committing
         else:
             self._halt.level = StopLevel(row["stop_level"])
             self._halt.is_shutting_down = row["is_releasing"]
 
 
-def insert_output(call: Call, lines: list[list[str]], *, using: str) -> dict[str, Any]:
-    """Insert a part of the output, and return the change of the row that counts it."""
-    if not lines:
-        return {}
-    number = call.output_count + 1
-    CallOutput.objects.using(using).create(call_id=call.pk, number=number, lines=lines)
-    return {"output_count": number}
+def write_with_output(call: Call, lines: list[list[str]], write: Callable[..., bool], *, using: str) -> bool:
+    """Write to the row of a call, and insert a part of its output; return False if this worker lost its claim.
+
+    ``write`` is a method of the call, which gets the database and the count of the parts.
+    """
+    changes = {"output_count": call.output_count + 1} if lines else {}
+    with transaction.atomic(using=using):
+        is_written = write(using=using, **changes)
+        if is_written and lines:
+            CallOutput.objects.using(using).create(call_id=call.pk, number=call.output_count, lines=lines)
+    return is_written

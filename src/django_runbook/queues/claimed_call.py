@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from django.db import transaction
-
 from django_runbook import conf
-from django_runbook.calls import Call
+from django_runbook.calls import Call, CallStatus
 from django_runbook.exceptions import JournalLost
 from django_runbook.executors.base import ExecutorCall
 from django_runbook.executors.capturing import read_output
@@ -25,7 +25,7 @@ from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import Stop
 from django_runbook.queues import call_results, references, versions
 from django_runbook.queues.call_halt import CallHalt
-from django_runbook.queues.call_watcher import CallWatcher, insert_output
+from django_runbook.queues.call_watcher import CallWatcher, write_with_output
 from django_runbook.queues.engines.choice import choose_engine
 from django_runbook.queues.references import Encoded
 from django_runbook.results import AttemptResult, Failure, StepStatus
@@ -71,15 +71,22 @@ class ClaimedCall:
             commands=(self.call.command,),
             grace_seconds=grace_seconds,
         )
-        with stop:
-            with watcher:
-                result = execute(self._executor_call(tokens, halt, watcher, secrets=secrets, mask=mask))
-            if halt.is_released and result.status is StepStatus.INTERRUPTED:
-                self._release(lines=watcher.take_lines())
-            elif not halt.is_disowned and not watcher.is_committed:
-                self._finish(self._with_warning(result), secrets=secrets, mask=mask, lines=watcher.take_lines())
-        # The host of this call receives the signals that it had while the call ran.
-        stop.hand_back()
+        try:
+            with stop:
+                with watcher:
+                    result = execute(self._executor_call(tokens, halt, watcher, secrets=secrets, mask=mask))
+                if halt.is_released and result.status is StepStatus.INTERRUPTED:
+                    self._release(lines=watcher.take_lines())
+                elif not halt.is_disowned and not (watcher.is_committing and self._is_committed()):
+                    self._finish(self._with_warning(result), secrets=secrets, mask=mask, lines=watcher.take_lines())
+        finally:
+            # The host of this call receives the signals that came while the call ran.
+            stop.hand_back()
+
+    def _is_committed(self) -> bool:
+        """Return whether an atomic command has stored its own result, although its end was not reported."""
+        rows = Call.objects.using(self.connection.alias).filter(pk=self.call.pk, status=CallStatus.DONE.value)
+        return self.connection.execute(lambda is_repeated: rows.exists())
 
     def _with_warning(self, result: AttemptResult) -> AttemptResult:
         text = versions.warning_of(self.call)
@@ -96,7 +103,7 @@ class ClaimedCall:
                 read_output(result.stdout, call.capture or None)
             except (ValueError, RecursionError):
                 return RollBack()
-            stored = call_results.to_json(result, secrets=secrets, mask=mask)
+            stored = self._stored(result, secrets=secrets, mask=mask)
             watcher.is_committing = True
             # Not from this process: on SQLite, the transaction of the command holds the only lock.
             return Commit(write=FinishWrite(call=call, stored=stored, lines=watcher.take_lines()))
@@ -133,30 +140,21 @@ class ClaimedCall:
     def _finish(
         self, result: AttemptResult, *, secrets: dict[str, str], mask: Mask, lines: list[list[str]] | None = None
     ) -> None:
-        stored = call_results.to_json(result, secrets=secrets, mask=mask)
-
-        def finish(is_repeated: bool) -> None:  # noqa: FBT001 - as JournalConnection calls it
-            with transaction.atomic(using=self.connection.alias):
-                changes = insert_output(self.call, lines or [], using=self.connection.alias)
-                if not self.call.finish(stored, using=self.connection.alias, **changes):
-                    transaction.set_rollback(True, using=self.connection.alias)
-
-        self.connection.execute(finish)
+        stored = self._stored(result, secrets=secrets, mask=mask)
+        self._write(partial(self.call.finish, stored), lines or [])
 
     def _release(self, *, lines: list[list[str]] | None = None) -> None:
         """Return the call to its queue, and send its message again."""
+        engine = choose_engine(conf.read())
+        if self._write(partial(self.call.release, self.tokens), lines or []) and engine is not None:
+            engine.send(self.call.pk, queue=self.call.queue)
 
-        def release(is_repeated: bool) -> bool:  # noqa: FBT001 - as JournalConnection calls it
-            with transaction.atomic(using=self.connection.alias):
-                changes = insert_output(self.call, lines or [], using=self.connection.alias)
-                if changes:
-                    self.call.note(using=self.connection.alias, **changes)
-                return self.call.release(self.tokens, using=self.connection.alias)
+    def _write(self, write: Callable[..., bool], lines: list[list[str]]) -> bool:
+        alias = self.connection.alias
+        return self.connection.execute(lambda is_repeated: write_with_output(self.call, lines, write, using=alias))
 
-        if self.connection.execute(release):
-            engine = choose_engine(conf.read())
-            if engine is not None:
-                engine.send(self.call.pk, queue=self.call.queue)
+    def _stored(self, result: AttemptResult, *, secrets: dict[str, str], mask: Mask) -> dict[str, Any]:
+        return call_results.to_json(result, secrets=secrets, mask=mask, is_hidden=self.call.is_hidden)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,9 +166,8 @@ class FinishWrite:
     lines: list[list[str]]
 
     def __call__(self) -> None:
-        alias = conf.journal_alias()
-        changes = insert_output(self.call, self.lines, using=alias)
-        if not self.call.finish(self.stored, using=alias, **changes):
+        finish = partial(self.call.finish, self.stored)
+        if not write_with_output(self.call, self.lines, finish, using=conf.journal_alias()):
             raise JournalLost("the run has given this call up", what="")
 
 

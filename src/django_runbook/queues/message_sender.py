@@ -17,7 +17,10 @@ _RETRY_SECONDS: Final = 1.0
 
 
 class MessageSender:
-    """Sends ids of calls; a claim makes a second message harmless, so a message that may be lost is repeated."""
+    """Sends ids of calls; a claim makes a second message harmless, so a message that may be lost is repeated.
+
+    ``on_failure`` is called with the reason once for each outage of the broker.
+    """
 
     def __init__(self, *, engine: Engine, resend_seconds: float, on_failure: Callable[[str], None]) -> None:
         self._engine = engine
@@ -26,6 +29,7 @@ class MessageSender:
         self._due: dict[str, tuple[float, float]] = {}
         self._messages: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._is_failing = False
 
     def add(self, call_id: str, *, queue: str) -> None:
         """Send a message soon."""
@@ -58,6 +62,9 @@ class MessageSender:
             call_id, name = message
             try:
                 self._engine.send(call_id, queue=name)
+                self._is_failing = False
             except Exception as error:  # noqa: BLE001 - a broker that is away raises the errors of its client
-                self._on_failure(in_words(error))
+                if not self._is_failing:
+                    self._on_failure(in_words(error))
+                self._is_failing = True
                 self._due[call_id] = time.monotonic() + _RETRY_SECONDS, _RETRY_SECONDS

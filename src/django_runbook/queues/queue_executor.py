@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import queue
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from django_runbook.calls import Call, CallStatus, StopLevel
-from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import JournalLost
 from django_runbook.executors.base import ExecutorCall, QueueRequest
 from django_runbook.process.masking import Mask
-from django_runbook.process.stopping import Stop
 from django_runbook.queues import call_results, references, versions
 from django_runbook.queues.call_monitor import CallMonitor, WatchedCall
 from django_runbook.queues.engines.base import Engine
@@ -33,19 +30,15 @@ _MAX_SLICE_SECONDS: Final = 1.0
 class QueueExecutor:
     """Calls commands on workers; as a context manager, ends the thread that watches the calls.
 
-    ``is_repeatable`` says whether a step can be repeated if its worker died.
     ``secrets`` maps the names of secrets to their values, which no row and no message contains.
     """
 
     run_id: str
     engine: Engine
-    is_repeatable: Callable[[CommandStep, Sequence[str]], bool]
     monitor: CallMonitor
-    stop: Stop
     mask: Mask
     secrets: Mapping[str, str]
     grace_seconds: float
-    _waiting_count: int = field(default=0, init=False)
 
     def __enter__(self) -> Self:
         self.monitor.__enter__()
@@ -67,16 +60,17 @@ class QueueExecutor:
             return AttemptResult(status=StepStatus.INTERRUPTED, failure=failure)
 
     def _run(self, call: ExecutorCall, request: QueueRequest, open_call: Call | None) -> AttemptResult:
-        for count in itertools.count(1):
-            row = self._new_row(call, request, number=count) if open_call is None else open_call
-            row = self._follow(row, call, request, is_new=open_call is None)
-            open_call = None
-            if row.status != CallStatus.DEAD:
-                return self._result(row, call)
+        row = self._new_row(call, request, number=1) if open_call is None else open_call
+        row = self._follow(row, call, request, is_new=open_call is None)
+        death_count = 0
+        while row.status == CallStatus.DEAD:
+            death_count += 1
             is_over = call.halt.is_requested or call.limit.is_over
-            if is_over or not request.is_repeatable or count >= MAX_DEATHS:
-                return self._after_death(row, call, request, death_count=count)
-        raise AssertionError
+            if is_over or not request.is_repeatable or death_count >= MAX_DEATHS:
+                return self._after_death(row, call, request, death_count=death_count)
+            # An open call of an earlier attempt may have a higher number than one.
+            row = self._follow(self._new_row(call, request, number=row.number + 1), call, request, is_new=True)
+        return self._result(row, call)
 
     def _follow(self, row: Call, call: ExecutorCall, request: QueueRequest, *, is_new: bool) -> Call:
         """Watch a call to its end; return its row."""
@@ -88,17 +82,15 @@ class QueueExecutor:
         )
         request.on_queued()
         self.monitor.begin(watched, is_new=is_new)
-        self._waiting_count += 1
-        try:
-            return self._wait(watched, call)
-        finally:
-            self._waiting_count -= 1
+        return self._wait(watched, call)
 
     def _wait(self, watched: WatchedCall, call: ExecutorCall) -> Call:
         sent, given_up_at = StopLevel.NONE, float("inf")
         while True:
             try:
-                news = watched.news.get(timeout=min(_MAX_SLICE_SECONDS, _SLICE_SECONDS + self._waiting_count / 1000))
+                news = watched.news.get(
+                    timeout=min(_MAX_SLICE_SECONDS, _SLICE_SECONDS + self.monitor.watched_count / 1000)
+                )
             except queue.Empty:
                 pass
             else:
@@ -109,7 +101,7 @@ class QueueExecutor:
             level = _level_of(call)
             if level > sent:
                 sent = level
-                self.monitor.request_stop(watched.call, level, self.stop.signal_number or 0)
+                self.monitor.request_stop(watched.call, level)
                 if level is StopLevel.IMMEDIATE:
                     given_up_at = (
                         time.monotonic() + max(self.grace_seconds, call.halt.grace_seconds) + _UNANSWERED_SECONDS
@@ -155,7 +147,7 @@ class QueueExecutor:
                 text = "no worker had taken the call"
                 return AttemptResult(status=StepStatus.TIMED_OUT, failure=call.limit.first.failure(text))
             return AttemptResult(status=StepStatus.NOT_RUN, reason=f"{call.halt.reason} before a worker took the call")
-        raise self.monitor.error or JournalLost("the call is no longer watched")
+        raise self.monitor.error or JournalLost("the calls of the run are not watched any more")
 
     def _after_death(self, row: Call, call: ExecutorCall, request: QueueRequest, *, death_count: int) -> AttemptResult:
         where = f" on {row.host} (process {row.pid})" if row.host else ""

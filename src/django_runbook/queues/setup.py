@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from django_runbook import conf
-from django_runbook.document.runbook import CommandStep
 from django_runbook.journal.connection import JournalConnection
 from django_runbook.locks.factory import Locks
 from django_runbook.process.masking import Mask
-from django_runbook.process.stopping import Stop
 from django_runbook.queues.call_liveness import CallLiveness
 from django_runbook.queues.call_monitor import CallMonitor
 from django_runbook.queues.engines.choice import choose_engine
@@ -21,8 +19,7 @@ def new_queue_executor(
     *,
     run_id: str,
     new_lock: Locks,
-    is_repeatable: Callable[[CommandStep, Sequence[str]], bool],
-    stop: Stop,
+    grace_seconds: float,
     mask: Mask,
     secrets: Mapping[str, str],
     warn: Callable[[str], None],
@@ -41,10 +38,8 @@ def new_queue_executor(
     return QueueExecutor(
         run_id=run_id,
         engine=engine,
-        is_repeatable=is_repeatable,
         monitor=monitor,
-        stop=stop,
         mask=mask,
         secrets=secrets,
-        grace_seconds=stop.timeout_seconds,
+        grace_seconds=grace_seconds,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -13,8 +12,8 @@ from django.conf import settings
 
 from django_runbook import conf
 from django_runbook.calls import Call
+from django_runbook.git_commit import commit_of
 
-_GIT_SECONDS: Final = 2.0
 _MAX_RELEASES: Final = 3
 
 
@@ -54,14 +53,7 @@ def _differs(call: Call) -> bool:
 
 @cache
 def _commit() -> str:
-    """Return the git commit of the settings of the project; empty without git or outside of a repository."""
+    """Return the commit of the settings of the project."""
     module = sys.modules.get(getattr(settings, "SETTINGS_MODULE", None) or "")
     file = getattr(module, "__file__", None)
-    if not file:
-        return ""
-    command = ["git", "-C", str(Path(file).parent), "rev-parse", "HEAD"]
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return found.stdout.strip() if found.returncode == 0 else ""
+    return commit_of(Path(file).resolve().parent) if file else ""

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import connections
 
 from django_runbook import conf
-from django_runbook.calls import Call, CallStatus
+from django_runbook.calls import Call, CallStatus, worker_lock_name
 from django_runbook.exceptions import LockHeld, RunbookError
 from django_runbook.executors.spawner import Spawner
 from django_runbook.journal.connection import JournalConnection
@@ -24,7 +24,6 @@ from django_runbook.locks import namespace
 from django_runbook.locks.held import HeldLock
 from django_runbook.process import isolation
 from django_runbook.queues.claimed_call import ClaimedCall
-from django_runbook.queues.lock_names import lock_name_of
 
 
 def run_call(call_id: str) -> None:
@@ -74,8 +73,13 @@ class _Worker:
         claim, tokens = uuid.uuid4().hex, call.tokens
         if not self._claim(call, claim, connection=connection):
             return
-        self._prepare(call.command)
-        ClaimedCall(call=call, tokens=tokens, connection=connection, spawner=self._spawner, lock=lock).run()
+        try:
+            self._prepare(call.command)
+            ClaimedCall(call=call, tokens=tokens, connection=connection, spawner=self._spawner, lock=lock).run()
+        except BaseException:
+            # The row says "running", and as long as this worker holds its lock, the run would wait.
+            self._release_lock()
+            raise
 
     def _prepare(self, command: str) -> None:
         """Have the server import a command before its first call; answers to more requests would fill the socket."""
@@ -110,13 +114,17 @@ class _Worker:
     def _hold_lock(self) -> HeldLock:
         """Return the lock of this worker; after a loss, the worker continues under another name."""
         if self._lock is not None and self._lock.is_lost:
-            self._lock.close()
-            self._lock = None
+            self._release_lock()
         if self._lock is None:
             self._token = uuid.uuid4().hex
-            lock = locks.new_factory(conf.read(), what="a worker of calls")(lock_name_of(self._token))
+            lock = locks.new_factory(conf.read(), what="a worker of calls")(worker_lock_name(self._token))
             holder = lock.acquire()
             if holder is not None:
                 raise LockHeld(f'the lock "{lock.name}" is held by {holder}')
             self._lock = held_locks.hold(lock, namespace=namespace.host_namespace(), on_retaken=lambda: None)
         return self._lock
+
+    def _release_lock(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.close()

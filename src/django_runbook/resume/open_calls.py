@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django_runbook.calls import OPEN, Call, CallStatus
-from django_runbook.models import Run, StepRun
+from django_runbook.models import RUNNING, Run, StepRun
 from django_runbook.results import StepStatus
 from django_runbook.resume.rows import has_no_result
 
@@ -17,12 +17,16 @@ def find_open_calls(run: Run, latest: Mapping[str, StepRun], *, using: str) -> d
     if not waiting:
         return {}
     columns = ("pk", "step_id", "attempt", "status", "result")
-    calls = Call.objects.using(using).filter(run=run).order_by("attempt", "number").values(*columns)
-    last = {call["step_id"]: call for call in calls if call["step_id"] in waiting}
+    calls = Call.objects.using(using).filter(run=run, step_id__in=waiting).order_by("attempt", "number")
+    last = {call["step_id"]: call for call in calls.values(*columns)}
+    rows = StepRun.objects.using(using).filter(run=run, step_id__in=waiting)
+    # A step that was retried since has the result of its earlier call already.
+    ended = rows.exclude(status__in=(RUNNING, StepStatus.INTERRUPTED.value)).values_list("step_id", "attempt")
+    collected = set(ended)
     return {
         step_id: call["pk"]
         for step_id, call in last.items()
-        if _has_result(call) and not _was_collected(call, run=run, using=using)
+        if _has_result(call) and (step_id, call["attempt"]) not in collected
     }
 
 
@@ -31,9 +35,3 @@ def _has_result(call: Mapping[str, Any]) -> bool:
     if call["status"] in OPEN:
         return True
     return bool(call["status"] == CallStatus.DONE and call["result"]["status"] != StepStatus.INTERRUPTED)
-
-
-def _was_collected(call: Mapping[str, Any], *, run: Run, using: str) -> bool:
-    """Return whether the result of a call is that of an attempt which has ended: the step was retried since."""
-    ended = StepRun.objects.using(using).filter(run=run, step_id=call["step_id"], attempt=call["attempt"])
-    return ended.exclude(status__in=("running", StepStatus.INTERRUPTED.value)).exists()

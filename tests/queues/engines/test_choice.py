@@ -35,7 +35,7 @@ def without_tasks(settings: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("celry", 'there is no engine "celry"; did you mean "celery"?'),
+        ("celry", 'unknown engine "celry"; did you mean "celery"?'),
         ("no.such.Engine", 'the engine "no.such.Engine" cannot be imported'),
         ({"BACKEND": "celery", "OPTIONS": {"apps": "x"}}, 'the OPTIONS do not fit "celery"'),
         ({"BACKEND": "auto", "OPTIONS": {"app": "x"}}, '"auto" has no OPTIONS'),

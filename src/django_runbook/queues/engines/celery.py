@@ -57,5 +57,5 @@ class CeleryEngine:
 
 
 def is_configured(app: Any) -> bool:
-    """Return whether a project made this app; Celery makes one itself if there is none."""
+    """Return whether a project made this app; without one, Celery makes its own."""
     return app.main != "default" or bool(app.conf.broker_url)

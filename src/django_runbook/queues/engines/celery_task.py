@@ -13,6 +13,7 @@ from django_runbook.queues import worker
 from django_runbook.queues.engines.celery import TASK_NAME
 
 
+# Celery has no types, so its decorators are untyped.
 # A claim makes a repeated message harmless, and a lost one is sent again: nothing is left to the broker.
 @shared_task(name=TASK_NAME, ignore_result=True, acks_late=False, reject_on_worker_lost=False, max_retries=0)  # type: ignore[untyped-decorator]
 def run_call(call_id: str) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Final
 
-from django.utils.module_loading import import_string
-
+from django_runbook.backend_loading import make_backend
 from django_runbook.conf import Configuration
-from django_runbook.document.similar_names import nearest
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.queues.engines.base import Engine
 
@@ -29,7 +26,8 @@ def choose_engine(configuration: Configuration) -> Engine | None:
         return next(_found(), None)
     if name.startswith("tasks:"):
         name, options = "tasks", {"alias": name.partition(":")[2], **options}
-    return _made(name, options)
+    engine: Engine = make_backend(name, setting='RUNBOOK["QUEUE"]', kind="engine", known=ENGINES, options=options)
+    return engine
 
 
 def _found() -> Iterator[Engine]:
@@ -53,28 +51,3 @@ def _has_tasks() -> bool:
     return "default" in getattr(settings, "TASKS", {}) and any(
         find_spec(name) is not None for name in ("django.tasks", "django_tasks")
     )
-
-
-def _made(name: str, options: Mapping[str, object]) -> Engine:
-    factory = _load(name)
-    try:
-        inspect.signature(factory).bind(**options)
-    except TypeError as error:
-        raise InvalidUsage(f'RUNBOOK["QUEUE"]: the OPTIONS do not fit "{name}": {error}') from error
-    engine: Engine = factory(**options)
-    return engine
-
-
-def _load(name: str) -> Callable[..., Any]:
-    if "." not in name and name not in ENGINES:
-        names = ("auto", *ENGINES)
-        near = nearest(name, names)
-        hint = f'did you mean "{near}"?' if near else f"there are: {', '.join(names)}, and import paths"
-        raise InvalidUsage(f'RUNBOOK["QUEUE"]: there is no engine "{name}"; {hint}')
-    try:
-        factory: Callable[..., Any] = import_string(ENGINES.get(name, name))
-    except ImportError as error:
-        raise InvalidUsage(f'RUNBOOK["QUEUE"]: the engine "{name}" cannot be imported: {error}') from error
-    if not callable(factory):
-        raise InvalidUsage(f'RUNBOOK["QUEUE"]: "{name}" is not an engine: it cannot be called')
-    return factory
