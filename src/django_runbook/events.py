@@ -15,7 +15,7 @@ from django_runbook.results import Failure, Role, RunResult, StepResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Has its time in ``at``, aware and in UTC.
+    """Carries its time in ``at``, aware and in UTC.
 
     ``clock_seconds`` is the monotonic time, for durations: ``at`` may go back when the clock is set.
     """
@@ -26,7 +26,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Event):
-    """Is emitted first; ``step_count`` is the number of selected commands, without handlers.
+    """Opens the events of a run; ``step_count`` is the number of selected commands, without handlers.
 
     ``inline_reason`` is the reason why all steps run in-process, empty if they do not. ``attempt`` is 1 unless the run
     is resumed; ``done_count`` is the number of commands that earlier attempts completed.
@@ -44,7 +44,7 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted(Event):
-    """Is emitted before a step runs; ``group_ids`` are the groups around it, outermost first.
+    """Reports that a step is about to run; ``group_ids`` are the groups around it, outermost first.
 
     ``argv`` starts with the name of the command; it is None for a group, and contains ``***`` with ``no_log``. A loop
     is a group with an ``item_count``. ``is_concurrent`` is true if other steps may run at the same time.
@@ -63,7 +63,7 @@ class StepStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationRequested(Event):
-    """Is emitted before a question at the terminal: a reporter writes nothing there until `ConfirmationEnded`."""
+    """Announces a question at the terminal: a reporter writes nothing there until `ConfirmationEnded`."""
 
     step_id: str
     text: str
@@ -71,14 +71,14 @@ class ConfirmationRequested(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationEnded(Event):
-    """Is emitted after the question was answered or abandoned."""
+    """Reports that the question was answered or abandoned."""
 
     step_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockAwaited(Event):
-    """Is emitted when the run waits for a lock; ``step_id`` is empty for the lock of the run itself.
+    """Reports that the run waits for a lock; ``step_id`` is empty for the lock of the run itself.
 
     ``holder`` is empty while the lock store is unavailable; ``reason`` then describes the problem.
     """
@@ -91,21 +91,21 @@ class LockAwaited(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryAwaited(Event):
-    """Is emitted when the run waits for the database of the run history, which is unavailable or busy."""
+    """Reports that the run waits for the database of the run history, which is unavailable or busy."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockRetaken(Event):
-    """Is emitted when a lock was lost, for example with its connection, and acquired again before any other process."""
+    """Reports a lock that was lost, for example with its connection, and acquired again before any other process."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepQueued(Event):
-    """Is emitted when a step waits for a worker of a queue."""
+    """Reports that a step waits for a worker of a queue."""
 
     step_id: str
     queue: str
@@ -113,7 +113,7 @@ class StepQueued(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepClaimed(Event):
-    """Is emitted when a worker has taken a step; ``pid`` is its process on ``host``."""
+    """Reports that a worker has taken a step; ``pid`` is its process on ``host``."""
 
     step_id: str
     host: str
@@ -141,7 +141,7 @@ class StepProgress(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptStarted(Event):
-    """Is emitted before each attempt but the first, which starts with the step."""
+    """Reports the start of each attempt but the first, which starts with the step."""
 
     step_id: str
     attempt: int
@@ -149,7 +149,7 @@ class AttemptStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFailed(Event):
-    """Is emitted when an attempt failed and another one follows after ``delay_seconds``."""
+    """Reports an attempt that failed, and that another one follows after ``delay_seconds``."""
 
     step_id: str
     attempt: int
@@ -160,7 +160,7 @@ class AttemptFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFinished(Event):
-    """Is emitted when a step or a group has a result, also if it was skipped or not run."""
+    """Reports the result of a step or a group, also if it was skipped or not run."""
 
     result: StepResult
     group_ids: tuple[str, ...] = ()
@@ -168,7 +168,7 @@ class StepFinished(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequested(Event):
-    """Is emitted when a signal asks the run to stop; ``is_immediate`` means that the current command is ended now."""
+    """Reports a signal that asks the run to stop; ``is_immediate`` means that the current command is ended now."""
 
     signal_name: str
     is_immediate: bool

@@ -18,6 +18,7 @@ import redis
 from celery import Celery
 
 from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.process_groups import started
 from tests.runner.support import environ
 from tests.services import REDIS_URL, require_redis
 
@@ -60,25 +61,10 @@ class Host:
     def started(self, *words: str, **more: str) -> Iterator[subprocess.Popen[bytes]]:
         """Start the worker in a process group of its own, which is gone when the context ends."""
         variables = {"DJANGO_SETTINGS_MODULE": "tests.hosts.settings", "HOSTS_DATABASE": str(self.directory / "db")}
-        with (self.directory / "output").open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, *words],
-                env=environ() | variables | more,
-                cwd=self.directory,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                process_group=0,
-            )
-        try:
+        env = environ() | variables | more
+        output = self.directory / "output"
+        with started([sys.executable, *words], env=env, directory=self.directory, output=output) as process:
             yield process
-        except BaseException:
-            print((self.directory / "output").read_text())
-            raise
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
     def end(self, process: subprocess.Popen[bytes]) -> int:
         return process.wait(timeout=PATIENCE_SECONDS)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import subprocess
 import sys
 import uuid
@@ -18,6 +16,7 @@ import redis
 
 from tests import postgres_settings
 from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.process_groups import started
 from tests.runner.support import environ
 from tests.services import AMQP_ADDRESS, REDIS_URL
 
@@ -62,26 +61,9 @@ class Project:
     @contextlib.contextmanager
     def started(self, *words: str, name: str) -> Iterator[subprocess.Popen[bytes]]:
         """Start a process in a group of its own, which is gone when the context ends."""
-        path = self.directory / f"{name}.out"
-        with path.open("wb") as output:
-            process = subprocess.Popen(
-                words,
-                env=environ() | self.variables,
-                cwd=self.directory,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                process_group=0,
-            )
-        try:
+        output = self.directory / f"{name}.out"
+        with started(words, env=environ() | self.variables, directory=self.directory, output=output) as process:
             yield process
-        except BaseException:
-            print(path.read_text())
-            raise
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
     @contextlib.contextmanager
     def worker(self, name: str = "worker", *, concurrency: int = 1) -> Iterator[subprocess.Popen[bytes]]:

@@ -19,6 +19,7 @@ from django_runbook import events, wording
 from django_runbook.events import Event
 from django_runbook.reporters import phrases
 from django_runbook.reporters.buffers import SpooledBuffer
+from django_runbook.reporters.line_stream import LineStream
 from django_runbook.reporters.pace import Pace
 from django_runbook.reporters.step_tree import Tree
 from django_runbook.results import RunResult, StepResult, StepStatus
@@ -64,7 +65,7 @@ class GitHubReporter:
         place: Callable[[str], str] = str,
         new_token: Callable[[], str] = secrets.token_hex,
     ) -> None:
-        self._stream = stream
+        self._lines = LineStream(stream)
         self._verbosity = verbosity
         self._summary = summary
         self._place = place
@@ -74,8 +75,6 @@ class GitHubReporter:
         self._running: dict[str, _LogGroup] = {}
         self._results: dict[str, StepResult] = {}
         self._is_finished = False
-        # The lines that wait while a question is open at the terminal.
-        self._deferred: SpooledBuffer | None = None
 
     def __call__(self, event: Event) -> None:
         self._tree.add(event)
@@ -88,9 +87,9 @@ class GitHubReporter:
             case events.StepStarted():
                 self._start(event)
             case events.ConfirmationRequested():
-                self._deferred = SpooledBuffer()
+                self._lines.defer()
             case events.ConfirmationEnded():
-                self._end_question()
+                self._lines.resume()
             case events.HistoryAwaited():
                 self._write_report(f"waiting: {phrases.waiting(event)}")
             case events.LockAwaited():
@@ -117,13 +116,12 @@ class GitHubReporter:
 
     def close(self) -> None:
         """Show what is known if the run was aborted."""
-        self._end_question()
+        self._lines.resume()
         for running in self._running.values():
             self._end_group(running, title=f"{running.name} (aborted)")
         self._running.clear()
         if not self._is_finished:
             self._annotate_all(self._results.values())
-        self._stream.flush()
 
     def _start(self, event: events.StepStarted) -> None:
         name = phrases.labelled(event.name, event.step_id)
@@ -228,20 +226,8 @@ class GitHubReporter:
         """Write a line of the report, which may contain no command in the older form ``##[…]``."""
         self._write(line.replace("##[", "# #["))
 
-    def _end_question(self) -> None:
-        if self._deferred is None:
-            return
-        lines, self._deferred = self._deferred, None
-        for line in lines.lines():
-            self._write(line)
-        lines.close()
-
     def _write(self, line: str) -> None:
-        if self._deferred is not None:
-            self._deferred.add(phrases.one_line(line))
-            return
-        self._stream.write(phrases.encodable(phrases.one_line(line), self._stream) + "\n")
-        self._stream.flush()
+        self._lines.write(line)
 
 
 def summary(name: str, result: RunResult, tree: Tree) -> str:

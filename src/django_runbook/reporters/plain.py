@@ -10,6 +10,7 @@ from django_runbook import events, wording
 from django_runbook.events import Event
 from django_runbook.reporters import phrases
 from django_runbook.reporters.buffers import Buffer, HeadTailBuffer, SpooledBuffer
+from django_runbook.reporters.line_stream import LineStream
 from django_runbook.reporters.pace import Pace
 from django_runbook.results import RunStatus, StepResult, StepStatus
 
@@ -71,15 +72,13 @@ class PlainReporter:
     """
 
     def __init__(self, stream: IO[str], *, verbosity: int = 1) -> None:
-        self._stream = stream
+        self._lines = LineStream(stream)
         self._verbosity = verbosity
         self._running: dict[str, _RunningCommand] = {}
         # The reports of concurrent groups, until the group ends.
         self._groups: dict[str, _BufferedGroup] = {}
         # What was reported about the workers of each loop.
         self._loops: dict[str, set[str]] = {}
-        # The report while a question waits for its answer at the terminal.
-        self._deferred: SpooledBuffer | None = None
         self._name = ""
         self._is_dry_run = False
 
@@ -94,9 +93,9 @@ class PlainReporter:
             case events.StepStarted():
                 self._start(event)
             case events.ConfirmationRequested():
-                self._deferred = SpooledBuffer()
+                self._lines.defer()
             case events.ConfirmationEnded():
-                self._end_question()
+                self._lines.resume()
             case events.HistoryAwaited():
                 self._write(f"  waiting  {phrases.waiting(event)}")
             case events.LockAwaited():
@@ -129,7 +128,7 @@ class PlainReporter:
 
     def close(self) -> None:
         """Show the output of steps without a result, if the run was aborted."""
-        self._end_question()
+        self._lines.resume()
         for running in self._running.values():
             self._write(f"! aborted  {running.name}", group_ids=running.group_ids)
             self._show(running.lines(), group_ids=running.group_ids)
@@ -137,7 +136,6 @@ class PlainReporter:
         self._running.clear()
         for group_id in reversed(tuple(self._groups)):
             self._write_group(group_id)
-        self._stream.flush()
 
     def _start(self, event: events.StepStarted) -> None:
         indent, name = "  " * len(event.group_ids), phrases.labelled(event.name, event.step_id)
@@ -238,14 +236,6 @@ class PlainReporter:
         if self._verbosity > 0:
             self._write(line, group_ids=group_ids)
 
-    def _end_question(self) -> None:
-        if self._deferred is None:
-            return
-        lines, self._deferred = self._deferred, None
-        for line in lines.lines():
-            self._write(line)
-        lines.close()
-
     def _write_group(self, group_id: str) -> None:
         group = self._groups.pop(group_id)
         for line in group.lines.lines():
@@ -257,11 +247,8 @@ class PlainReporter:
         group = next((self._groups[group_id] for group_id in reversed(group_ids) if group_id in self._groups), None)
         if group is not None:
             group.lines.add(phrases.one_line(line))
-        elif self._deferred is not None:
-            self._deferred.add(phrases.one_line(line))
         else:
-            self._stream.write(phrases.encodable(phrases.one_line(line), self._stream) + "\n")
-            self._stream.flush()
+            self._lines.write(line)
 
 
 def _line(result: StepResult) -> str:
