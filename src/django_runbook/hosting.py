@@ -12,13 +12,14 @@ from django_runbook import clock, conf, events, reporters
 from django_runbook.binding.binder import Binder
 from django_runbook.cleaning import Mask
 from django_runbook.console import Console, Streams
-from django_runbook.document.outline import has_queues
+from django_runbook.document.outline import has_queues, queue_of
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.executors.calling import PassedChecks
 from django_runbook.executors.inline import InlineExecutor
 from django_runbook.executors.process import ProcessExecutor
 from django_runbook.executors.spawner import Spawner
+from django_runbook.journal.definitions import key_of
 from django_runbook.journal.listener import Journal
 from django_runbook.locks import namespace
 from django_runbook.locks.factory import Locks
@@ -79,6 +80,7 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
         checks = PassedChecks()
         isolate = stack.enter_context(_new_process_executor(prepared, stop, checks))
         enqueue = _new_queue_executor(prepared, stop, console)
+        _refuse_calls_elsewhere(prepared, has_workers=enqueue is not None)
         if enqueue is not None:
             stack.enter_context(enqueue)
         inline = InlineExecutor(
@@ -163,6 +165,19 @@ def _new_queue_executor(prepared: PreparedRun, stop: Stop, console: Console) -> 
         secrets=prepared.plan.inputs.all_secrets,
         warn=lambda reason: console.warn(f"the message of a call could not be sent, and is sent again: {reason}"),
     )
+
+
+def _refuse_calls_elsewhere(prepared: PreparedRun, *, has_workers: bool) -> None:
+    """Raise InvalidUsage if a step would run on this host while its call of an earlier attempt may run on a worker."""
+    outline = prepared.plan.outline
+    for step_id in prepared.options.past.open_calls:
+        entry = outline.get(key_of(step_id))
+        around = () if entry is None else (outline[key].step for key in reversed(entry.group_keys))
+        if entry is None or queue_of(entry.step, around) is None or not has_workers:
+            raise InvalidUsage(
+                f'step "{step_id}" has a call on a worker, which may still run: resume the run with the "queue" of the '
+                "step, and without --inline"
+            )
 
 
 def _is_repeatable(step: CommandStep, argv: Sequence[str]) -> bool:

@@ -165,6 +165,16 @@ def test_a_resumed_run_takes_over_the_calls_of_a_killed_one(project: Project, *,
             os.killpg(runner.pid, signal.SIGKILL)
         if is_done_before:
             project.wait_for_status("done")
+        text = (project.directory / "run.yml").read_text()
+        for options, changed in (
+            (["--accept-changes"], text.replace(f", queue: {project.queue}", "")),
+            (["--inline"], text),
+        ):
+            (project.directory / "run.yml").write_text(changed)
+            code, output = project.run("--resume", *options)
+            assert code == 2, output
+            assert 'step "plain" has a call on a worker, which may still run' in output
+        (project.directory / "run.yml").write_text(text)
         code, output = project.run("--resume", "--verbosity=2")
     assert code == 0, output
     assert project.effects() == ["once"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django_runbook.calls import OPEN, Call, CallStatus
@@ -11,8 +11,11 @@ from django_runbook.results import StepStatus
 from django_runbook.resume.rows import has_no_result
 
 
-def find_open_calls(run: Run, latest: Mapping[str, StepRun], *, using: str) -> dict[str, str]:
-    """Return the ids of the calls whose result is or will be that of a step without one, by the ids of the steps."""
+def find_open_calls(run: Run, latest: Mapping[str, StepRun], *, rerun: Collection[str], using: str) -> dict[str, str]:
+    """Return the ids of the calls whose result is or will be that of a step without one, by the ids of the steps.
+
+    The result of a step in ``rerun`` is not used, but a call that may still run is never made a second time.
+    """
     waiting = {step_id for step_id, row in latest.items() if row.kind == "command" and has_no_result(row)}
     if not waiting:
         return {}
@@ -26,12 +29,11 @@ def find_open_calls(run: Run, latest: Mapping[str, StepRun], *, using: str) -> d
     return {
         step_id: call["pk"]
         for step_id, call in last.items()
-        if _has_result(call) and (step_id, call["attempt"]) not in collected
+        if (call["status"] in OPEN or (step_id not in rerun and _is_usable(call)))
+        and (step_id, call["attempt"]) not in collected
     }
 
 
-def _has_result(call: Mapping[str, Any]) -> bool:
-    """Return whether a call has a result, or will have one; that of a stopped call says nothing about its step."""
-    if call["status"] in OPEN:
-        return True
+def _is_usable(call: Mapping[str, Any]) -> bool:
+    """Return whether a call has the result of its step; that of a stopped call says nothing about it."""
     return bool(call["status"] == CallStatus.DONE and call["result"]["status"] != StepStatus.INTERRUPTED)

@@ -55,7 +55,7 @@ def remaining_steps(
     if not choices.accepts_changes:
         refuse_changes(rows.latest.values(), Definitions(plan=plan, mask=mask))
     refuse_other_items(rows, plan, mask=mask)
-    open_calls = {} if not rows.latest else find_open_calls(run, rows.latest, using=conf.journal_alias())
+    open_calls = {} if not rows.latest else find_open_calls(run, rows.latest, rerun=rerun, using=conf.journal_alias())
     reopened = rerun | {group_id for step_id in rerun for group_id in rows.latest[step_id].group_ids}
     resolver = InDoubtResolver(
         outline=plan.outline,
