@@ -153,7 +153,7 @@ def test_a_worker_that_shuts_down_leaves_its_batch_to_another_one(project: Proje
     assert [call[2:] for call in project.calls()] == [(1, "done")]
 
 
-@on_each_engine
+@on_redis
 def test_the_shards_of_a_step_are_shared_by_all_workers(project: Project) -> None:
     project.write("steps: [{id: fill, command: add_hits --batch-size 1, shards: 5, queue: QUEUE}]")
     with project.worker("a"), project.worker("b"):
