@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final, Self
 
 from django.db import Error, connections, transaction
@@ -22,10 +21,11 @@ _EARLY_CHARACTERS: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingOutput:
-    """Holds lines to be stored; the first ``unsure_count`` may be stored already, as a part of their own."""
+    """Holds lines and the progress to store; the first ``unsure_count`` lines may be stored already, as their own part."""
 
     lines: list[list[str]] = field(default_factory=list)
     unsure_count: int = 0
+    progress: Mapping[str, Any] = field(default_factory=dict)
 
 
 class CallWatcher:
@@ -89,9 +89,9 @@ class CallWatcher:
         return self.pending_output()
 
     def pending_output(self) -> PendingOutput:
-        """Return the lines that are not known to be stored."""
+        """Return the lines that are not known to be stored, and the latest progress."""
         with self._guard:
-            return PendingOutput(lines=list(self._lines), unsure_count=self._unsure_count)
+            return PendingOutput(lines=list(self._lines), unsure_count=self._unsure_count, progress=self._progress)
 
     def _watch(self) -> None:
         try:
@@ -124,14 +124,13 @@ class CallWatcher:
     def _write(self) -> None:
         with self._guard:
             lines = self._lines[: self._unsure_count or None]
-            output = PendingOutput(lines=lines, unsure_count=self._unsure_count)
             progress = self._progress
+            output = PendingOutput(lines=lines, unsure_count=self._unsure_count, progress=progress)
             # The answer to the commit may be lost.
             self._unsure_count = len(lines)
         if not lines and not progress:
             return
-        note = partial(self._call.note, **progress)
-        self._halt.was_claim_lost = not write_with_output(self._call, output, note, using=self._alias)
+        self._halt.was_claim_lost = not write_with_output(self._call, output, self._call.note, using=self._alias)
         with self._guard:
             del self._lines[: len(lines)]
             self._character_count -= sum(len(line) + 1 for _, line in lines)
@@ -155,7 +154,7 @@ class CallWatcher:
 def write_with_output(call: Call, output: PendingOutput, write: Callable[..., bool], *, using: str) -> bool:
     """Write to the row of a call, and insert a part of its output; return False if this worker lost its claim.
 
-    ``write`` is a method of the call, which gets the database and the count of the parts.
+    ``write`` is a method of the call, which gets the database, the count of the parts and the progress.
     """
     before, lines = call.output_count, output.lines
     try:
@@ -165,7 +164,7 @@ def write_with_output(call: Call, output: PendingOutput, write: Callable[..., bo
             if output.unsure_count and parts.filter(call_id=call.pk, number=before + 1).exists():
                 count, lines = count + 1, lines[output.unsure_count :]
             count += bool(lines)
-            is_written = write(using=using, output_count=count)
+            is_written = write(using=using, output_count=count, **output.progress)
             if is_written and lines:
                 parts.create(call_id=call.pk, number=count, lines=lines)
     except BaseException:
