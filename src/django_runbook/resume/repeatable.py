@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.core.management import get_commands
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import connections
 
 from django_runbook.binding import catalog
+from django_runbook.binding.database_option import database_of
 from django_runbook.document.runbook import CommandStep
 
 
@@ -122,12 +123,7 @@ class RepeatableCommands:
 
 
 def _rolls_back_ddl(argv: Sequence[str]) -> bool:
-    alias = DEFAULT_DB_ALIAS
-    for before, token in zip(("", *argv), argv, strict=False):
-        if before == "--database":
-            alias = token
-        elif token.startswith("--database="):
-            alias = token.partition("=")[2]
+    alias = database_of(argv)
     return alias in connections.settings and bool(connections[alias].features.can_rollback_ddl)
 
 
