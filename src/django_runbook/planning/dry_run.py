@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from django_runbook import argparse_compat
 from django_runbook.binding.catalog import BrokenCommandError, Catalog, UnknownCommandError
 from django_runbook.binding.checking_parser import walk
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Located, Option, Runbook, Step
+from django_runbook.structs import replace
 
 _NAMES = frozenset(("dry-run", "dry_run", "--dry-run"))
 
