@@ -7,7 +7,7 @@ import json
 
 from django_runbook import events
 from django_runbook.reporters import jsonl
-from tests.reporters.scenes import RUN
+from tests.reporters.scenes import AT, RUN
 
 
 def test_jsonl_is_one_flushed_object_a_line_with_a_version() -> None:
@@ -20,6 +20,16 @@ def test_jsonl_is_one_flushed_object_a_line_with_a_version() -> None:
     assert all(line["version"] == 1 and line["at"] == "2013-01-31T06:00:00Z" for line in lines)
     assert lines[-1]["result"]["steps"][2]["failure"]["exit_code"] == 3
     assert lines[-1]["result"]["status"] == "failed"
+
+
+def test_jsonl_is_ascii_so_that_a_stream_of_any_encoding_can_carry_it() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    text = 'Grüße, "日本" \U0001f600 \\'
+    jsonl.JsonLinesReporter(stream)(events.StepOutputWritten(at=AT, step_id="a", stream="stdout", line=text))
+    stream.seek(0)
+    line = stream.read()
+    assert "Gr\\u00fc\\u00dfe" in line
+    assert json.loads(line)["line"] == text
 
 
 def test_jsonl_has_the_names_of_each_event() -> None:

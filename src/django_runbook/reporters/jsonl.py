@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import IO, Final
 
@@ -12,6 +13,7 @@ from django_runbook.structs import asdict
 
 # Increased when a name or a meaning changes, but not when something is added.
 VERSION: Final = 1
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -40,7 +42,12 @@ def _line_of(event: Event) -> str:
     # The monotonic clock has no meaning outside this process.
     del values["clock_seconds"]
     encoded = msgspec.json.encode({"version": VERSION, "event": name_of(type(event)), "at": at, **values})
-    return f"{encoded.decode()}\n"
+    # Other characters than those of ASCII are in strings only; escaped, they suit a stream of any encoding.
+    return f"{_NOT_ASCII.sub(_escaped, encoded.decode())}\n"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
 
 
 def build(*, stream: IO[str], verbosity: int, no_color: bool, force_color: bool) -> JsonLinesReporter:
