@@ -16,7 +16,10 @@ from django_runbook.structs import Struct, asdict, field, given_fields
 
 # Fields that do not change the meaning of a step, and the steps inside a group, which have their own definitions.
 _EXCLUDED: Final = frozenset(
-    ("id", "name", "description", "tags", "span", "error_spans", "runbook", "shards", "steps", *Block.__struct_fields__)
+    (
+        *("id", "name", "description", "tags", "span", "error_spans", "queue_span", "runbook", "shards", "steps"),
+        *Block.__struct_fields__,
+    )
 ) - {
     "is_parallel",
     "fail_fast",
