@@ -34,10 +34,14 @@ class CallsUnderLock(Struct):
         """
         running = self.journal.ask(lambda alias: _take_queued(name, run_id=self.journal.run_id, using=alias)) or []
         for call in running:
-            if not (self._is_dead(call) and self.journal.ask(lambda alias, call=call: call.mark_dead(using=alias))):  # type: ignore[misc]  # a lambda keeps its loop variable by a default
+            if not self._end(call):
                 since = "" if call.claimed_at is None else since_text(int(call.claimed_at.timestamp()))
                 return Holder(host=call.host, pid=call.pid or 0, since=since, what=f"a call of run {call.run_id[:8]}")
         return None
+
+    def _end(self, call: Call) -> bool:
+        """Mark a call as dead if its worker died; return whether it was."""
+        return self._is_dead(call) and bool(self.journal.ask(lambda alias: call.mark_dead(using=alias)))
 
     def _is_dead(self, call: Call) -> bool:
         return self._is_free(call) and not self.rest(_BETWEEN_PROBES_SECONDS) and self._is_free(call)
