@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from django_runbook.calls import OPEN, Call, CallStatus, worker_lock_name
@@ -11,14 +10,14 @@ from django_runbook.exceptions import LockUnavailable
 from django_runbook.journal.listener import Journal
 from django_runbook.locks.base import Holder, Probe, since_text
 from django_runbook.locks.factory import Locks
+from django_runbook.structs import Struct
 
 # The processes of a killed worker end in between two probes.
 _BETWEEN_PROBES_SECONDS: Final = 2.0
 _COLUMNS: Final = ("id", "run_id", "status", "claim", "worker", "host", "pid", "claimed_at", "lock_names", "is_hidden")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallsUnderLock:
+class CallsUnderLock(Struct):
     """Finds the calls of other runs under a lock, with the connection of the journal.
 
     ``rest`` sleeps, and returns True to end the wait.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from django.core.management import get_commands
@@ -12,10 +11,10 @@ from django.db import connections
 from django_runbook.binding import catalog
 from django_runbook.binding.database_option import database_of
 from django_runbook.document.runbook import CommandStep
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct):
     """Says whether a second call of an interrupted command has the same effect as one call, and why.
 
     With ``needs_ddl_rollback`` this is true only in a database that rolls back schema changes.
@@ -98,8 +97,7 @@ VERDICTS: Final[Mapping[str, Mapping[str, Verdict]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepeatableCommands:
+class RepeatableCommands(Struct):
     """Holds the commands that are safe to repeat; ``own`` are those that the project lists in its settings."""
 
     own: Collection[str] = ()
