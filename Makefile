@@ -55,7 +55,7 @@ house: $(VENV)/.development-installed ## check imports, sizes, names and words, 
 	@$(VENV_PYTHON) -m pytest --quiet $(HOUSE) $(ARGS)
 
 # As many random examples, kills and seeds as a night has time for.
-DEEP := HYPOTHESIS_PROFILE=deep KILL_TEST_ROUNDS=100 RUNBOOK_KILL_ROUNDS=200 RUNBOOK_FUZZ_SEEDS=500
+DEEP := HYPOTHESIS_PROFILE=deep KILL_TEST_ROUNDS=100 QUEUE_KILL_ROUNDS=100 RUNBOOK_KILL_ROUNDS=200 RUNBOOK_FUZZ_SEEDS=500
 .PHONY: test-deep
 test-deep: $(VENV)/.development-installed ## run the tests with many more random examples
 	@$(DEEP) $(VENV_PYTHON) -m pytest $(WORKERS) $(ARGS)

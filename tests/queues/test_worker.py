@@ -153,7 +153,7 @@ def test_a_worker_that_shuts_down_leaves_its_batch_to_another_one(project: Proje
     assert [call[2:] for call in project.calls()] == [(1, "done")]
 
 
-@on_each_engine
+@on_redis
 def test_the_shards_of_a_step_are_shared_by_all_workers(project: Project) -> None:
     project.write("steps: [{id: fill, command: add_hits --batch-size 1, shards: 5, queue: QUEUE}]")
     with project.worker("a"), project.worker("b"):
@@ -195,6 +195,30 @@ def test_a_resumed_run_takes_over_the_calls_of_a_killed_one(project: Project, *,
     assert project.effects() == ["once"]
     assert output.count("added once") >= 1
     assert [call[2:] for call in project.calls()] == [(1, "done")]
+
+
+@on_tasks
+def test_another_run_waits_for_the_call_of_a_killed_one_under_the_same_lock(project: Project) -> None:
+    text = (
+        "lock: {name: effects, on_conflict: KIND}\nsteps: [add_effect NAME --seconds SECONDS]\ndefaults: {queue: QUEUE}"
+    )
+    first = text.replace("NAME", "first").replace("SECONDS", "4").replace("KIND", "fail")
+    other = text.replace("NAME", "other").replace("SECONDS", "0")
+    project.write(first)
+    with project.worker("a"), project.worker("b"):
+        with project.runner() as runner:
+            project.wait_for("SELECT 1 FROM queueapp_effect")
+            os.killpg(runner.pid, signal.SIGKILL)
+        project.write(other.replace("KIND", "fail"))
+        code, output = project.run()
+        assert code == 75
+        assert 'the lock "effects" is held by a call of run' in output
+        assert [call[3] for call in project.calls()] == ["running"]
+        project.write(other.replace("KIND", "wait"))
+        code, output = project.run()
+        assert code == 0, output
+        assert [call[3] for call in project.calls()] == ["done", "done"]
+    assert project.effects() == ["first", "other"]
 
 
 @on_rabbitmq

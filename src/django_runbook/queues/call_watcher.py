@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Self
 
 from django.db import Error, connections, transaction
@@ -13,6 +11,7 @@ from django.db import Error, connections, transaction
 from django_runbook.calls import Call, CallOutput, CallStatus, StopLevel
 from django_runbook.fields import to_db_text
 from django_runbook.queues.call_halt import CallHalt
+from django_runbook.structs import Struct, field
 
 _INTERVAL_SECONDS: Final = 1.0
 # A command that writes faster than the database waits for it, so that its output does not fill the memory.
@@ -20,12 +19,12 @@ _MAX_WAITING_CHARACTERS: Final = 4 * 1024 * 1024
 _EARLY_CHARACTERS: Final = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingOutput:
-    """Holds lines to be stored; the first ``unsure_count`` may be stored already, as a part of their own."""
+class PendingOutput(Struct):
+    """Holds lines and the progress to store; ``unsure_count`` lines may be stored already, as a part of their own."""
 
     lines: list[list[str]] = field(default_factory=list)
     unsure_count: int = 0
+    progress: Mapping[str, Any] = field(default_factory=dict)
 
 
 class CallWatcher:
@@ -89,9 +88,9 @@ class CallWatcher:
         return self.pending_output()
 
     def pending_output(self) -> PendingOutput:
-        """Return the lines that are not known to be stored."""
+        """Return the lines that are not known to be stored, and the latest progress."""
         with self._guard:
-            return PendingOutput(lines=list(self._lines), unsure_count=self._unsure_count)
+            return PendingOutput(lines=list(self._lines), unsure_count=self._unsure_count, progress=self._progress)
 
     def _watch(self) -> None:
         try:
@@ -124,14 +123,13 @@ class CallWatcher:
     def _write(self) -> None:
         with self._guard:
             lines = self._lines[: self._unsure_count or None]
-            output = PendingOutput(lines=lines, unsure_count=self._unsure_count)
             progress = self._progress
+            output = PendingOutput(lines=lines, unsure_count=self._unsure_count, progress=progress)
             # The answer to the commit may be lost.
             self._unsure_count = len(lines)
         if not lines and not progress:
             return
-        note = partial(self._call.note, **progress)
-        self._halt.was_claim_lost = not write_with_output(self._call, output, note, using=self._alias)
+        self._halt.was_claim_lost = not write_with_output(self._call, output, self._call.note, using=self._alias)
         with self._guard:
             del self._lines[: len(lines)]
             self._character_count -= sum(len(line) + 1 for _, line in lines)
@@ -155,7 +153,7 @@ class CallWatcher:
 def write_with_output(call: Call, output: PendingOutput, write: Callable[..., bool], *, using: str) -> bool:
     """Write to the row of a call, and insert a part of its output; return False if this worker lost its claim.
 
-    ``write`` is a method of the call, which gets the database and the count of the parts.
+    ``write`` is a method of the call, which gets the database, the count of the parts and the progress.
     """
     before, lines = call.output_count, output.lines
     try:
@@ -165,7 +163,7 @@ def write_with_output(call: Call, output: PendingOutput, write: Callable[..., bo
             if output.unsure_count and parts.filter(call_id=call.pk, number=before + 1).exists():
                 count, lines = count + 1, lines[output.unsure_count :]
             count += bool(lines)
-            is_written = write(using=using, output_count=count)
+            is_written = write(using=using, output_count=count, **output.progress)
             if is_written and lines:
                 parts.create(call_id=call.pk, number=count, lines=lines)
     except BaseException:
