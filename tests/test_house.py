@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "django_runbook"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 # A rule that is ignored in a line, with its reason.
-_REASON = re.compile(r"# (noqa: [A-Z0-9, ]+( - |  # )|type: ignore\[[a-z, -]+\]  # )\w")
+_REASON = re.compile(r"# (noqa: [A-Z0-9, ]+( - |  # )|type: ignore\[[a-z, -]+\]  # )\S")
 
 # Each room with what it may import, besides itself and those that stand below all others.
 BELOW_ALL = {"causes", "clock", "argparse_compat", "results", "exceptions", "events", "wording", "cleaning", "structs"}
