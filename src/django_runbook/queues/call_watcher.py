@@ -21,7 +21,7 @@ _EARLY_CHARACTERS: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingOutput:
-    """Holds lines and the progress to store; the first ``unsure_count`` lines may be stored already, as their own part."""
+    """Holds output and progress to store; the first ``unsure_count`` lines may be stored already, as a part."""
 
     lines: list[list[str]] = field(default_factory=list)
     unsure_count: int = 0
