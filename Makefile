@@ -29,11 +29,15 @@ WITH_PROJECT := PYTHONPATH=.:example_project
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: $(VENV)/.runtime-installed ## set up and run the example's runbook (RUNBOOK=daily.yml, ARGS=--plan)
 	@$(VENV_PYTHON) example_project/manage.py run_runbook $(RUNBOOK) $(ARGS)
+
+.PHONY: demo-workers
+demo-workers: $(VENV)/.runtime-installed ## set up and run the example's backfill on two workers of this host
+	@$(VENV_PYTHON) example_project/demo_workers.py
 
 .PHONY: test
 test: $(VENV)/.development-installed ## set up and run the tests (ARGS="-k yaml")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
 from django_runbook import clock, conf, events, reporters
@@ -22,6 +21,7 @@ from django_runbook.executors.spawner import Spawner
 from django_runbook.journal.definitions import key_of
 from django_runbook.journal.listener import Journal
 from django_runbook.locks import namespace
+from django_runbook.locks.base import Holder
 from django_runbook.locks.factory import Locks
 from django_runbook.planning.plan import Plan
 from django_runbook.process.connections import KnownConnections
@@ -37,13 +37,13 @@ from django_runbook.runner import run as runner
 from django_runbook.runner.context import RunContext, RunOptions
 from django_runbook.runner.recorder import NoRecorder
 from django_runbook.signals import SignalSender
+from django_runbook.structs import Struct
 
 if TYPE_CHECKING:
     from django_runbook.queues.queue_executor import QueueExecutor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedRun:
+class PreparedRun(Struct):
     """Holds a run that has passed every check, with its lock and its journal.
 
     ``files`` maps the names of reports to the file or folder that each is written to. ``is_inline`` says that the
@@ -102,6 +102,7 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
             recorder=NoRecorder() if prepared.journal is None else prepared.journal,
             new_lock=prepared.new_lock,
             namespace=namespace.host_namespace(),
+            find_call=_new_call_search(prepared, stop),
             emit=emit,
             write_files=emit.write_files,
             binder=prepared.binder,
@@ -165,6 +166,21 @@ def _new_queue_executor(prepared: PreparedRun, stop: Stop, console: Console) -> 
         secrets=prepared.plan.inputs.all_secrets,
         warn=lambda reason: console.warn(f"the message of a call could not be sent, and is sent again: {reason}"),
     )
+
+
+def _new_call_search(prepared: PreparedRun, stop: Stop) -> Callable[[str], Holder | None]:
+    """Return what finds the worker that still runs a call of a dead run under a lock; it needs the history."""
+    journal = prepared.journal
+    if journal is None:
+        return lambda name: None
+
+    def find(name: str) -> Holder | None:
+        # Only a run with locks asks.
+        from django_runbook.queues.calls_under_lock import CallsUnderLock
+
+        return CallsUnderLock(journal=journal, new_lock=prepared.new_lock, rest=stop.wait).holder_of(name)
+
+    return find
 
 
 def _refuse_calls_elsewhere(prepared: PreparedRun, *, has_workers: bool) -> None:

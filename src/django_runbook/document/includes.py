@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django_runbook.document import source as sources
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.source import Source
+from django_runbook.structs import MutableStruct, Struct, field
 
 if TYPE_CHECKING:
     from django_runbook.document.runbook import Runbook
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 Find = Callable[[str, str], "tuple[Path, str] | RefusedInclude"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedInclude:
+class RefusedInclude(Struct):
     """Describes why a runbook cannot be included, for a diagnostic at its name."""
 
     message: str
@@ -28,8 +27,7 @@ class RefusedInclude:
     help: str = ""
 
 
-@dataclass(slots=True, kw_only=True)
-class Included:
+class Included(MutableStruct):
     """Holds a file and its source; ``runbook`` is set once it has been read."""
 
     path: Path
@@ -42,8 +40,7 @@ def _find_nothing(name: str, caller: str) -> RefusedInclude:
     return RefusedInclude(message=f'the runbook "{name}" cannot be read from here')
 
 
-@dataclass(slots=True, kw_only=True)
-class Includes:
+class Includes(MutableStruct):
     """Loads the files of one run or check, whose main file is ``root``.
 
     ``key_of`` maps the label of a file to the name that it keeps in all releases.

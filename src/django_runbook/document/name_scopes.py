@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.expressions import Expression, Template
@@ -20,6 +19,7 @@ from django_runbook.document.reference_checks import (
 )
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Located, Step
 from django_runbook.results import Role
+from django_runbook.structs import MutableStruct, field, replace
 
 _ROOTS_OF_PARAMS = ("today", "now", "run")
 _ROOTS_OF_VARS = ("params", "vars", "secrets", "today", "now", "run")
@@ -65,8 +65,7 @@ def _scope_of(file: FileContent) -> NameScope:
     )
 
 
-@dataclass(slots=True)
-class _Walk:
+class _Walk(MutableStruct, kw_only=False):
     """Walks through the steps in the order of the file; ``before`` holds the steps already passed."""
 
     scope: NameScope

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Runbook, Step
 from django_runbook.results import Role
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct):
     """Locates a step in a runbook.
 
     ``key`` is its id, prefixed with the ids of the runbook steps around it: ``weekly/import``. ``group_keys`` are the
@@ -71,11 +70,22 @@ def _may_isolate(step: Step, *, is_default: bool) -> bool:
 
 def queue_of(step: Step, around: Iterable[Step]) -> str | None:
     """Return the queue of a command: its own, or that of the innermost group; None if it runs on this host."""
+    owner = queue_owner(step, around)
+    return owner.queue if owner is not None and isinstance(owner.queue, str) else None
+
+
+def queue_owner(step: Step, around: Iterable[Step]) -> CommandStep | GroupStep | None:
+    """Return the step or the group whose ``queue`` decides where a command runs; None without one."""
     if not isinstance(step, CommandStep):
         return None
     steps: list[CommandStep | GroupStep] = [step, *(one for one in around if isinstance(one, GroupStep))]
-    queue = next((one.queue for one in steps if one.queue is not None), None)
-    return queue if isinstance(queue, str) else None
+    return next((one for one in steps if one.queue is not None), None)
+
+
+def path_of(entry: Entry, entries: Mapping[str, Entry]) -> str:
+    """Return the path of the included runbook that contains a step; empty for the runbook of the run."""
+    around = (entries[key].step for key in reversed(entry.group_keys))
+    return next((step.runbook.path for step in around if isinstance(step, CallStep)), "")
 
 
 def has_queues(entries: Mapping[str, Entry]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from django_runbook.cleaning import is_blank
@@ -26,12 +25,12 @@ from django_runbook.document.runbook import (
 )
 from django_runbook.document.scalars import describe, resolve
 from django_runbook.document.similar_names import typo_of
+from django_runbook.structs import MutableStruct, field
 
 _NOT_A_NAME = re.compile(r"[^a-z0-9_]+")
 
 
-@dataclass(slots=True, kw_only=True)
-class StepReader:
+class StepReader(MutableStruct):
     """Reads the steps of one file; each command step starts from the entries of ``defaults``."""
 
     reading: Reading
@@ -157,9 +156,8 @@ class StepReader:
             return None
         own_keys = {"capture", "idempotent", "atomic", "isolate", "queue"}
         given = {key: value for key, value in (typed or {}).items() if key in own_keys}
-        return CommandStep(
-            span=span_of(at), command=tokens, args=args, options=options, shards=shards, **given, **common
-        )
+        given |= {"shards": shards, "queue_span": policies.queue_span(keys)}
+        return CommandStep(span=span_of(at), command=tokens, args=args, options=options, **given, **common)
 
     def _group(self, node: Mapping, *, at: Scalar) -> GroupStep | None:
         is_parallel = at.text == "parallel"
@@ -174,7 +172,8 @@ class StepReader:
         else:
             self._check_bound(keys)
         block = self.block(typed, keys, verb=at.text)
-        return GroupStep(span=span_of(at), block=block, queue=(typed or {}).get("queue"), **common)
+        common |= {"queue": (typed or {}).get("queue"), "queue_span": policies.queue_span(keys)}
+        return GroupStep(span=span_of(at), block=block, **common)
 
     def _call(self, node: Mapping, *, at: Node) -> CallStep | None:
         typed, keys = self.reading.fields(node, Kind.CALL)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from django_runbook.executors.atomic import OnFinished
 from django_runbook.executors.calling import ReportProgress
 from django_runbook.process.deadlines import Halt, Limit
 from django_runbook.process.streams import WriteLine
 from django_runbook.results import AttemptResult
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueRequest:
+class QueueRequest(Struct):
     """Describes what a call on a queue needs besides: its place in the run, and what may be done after its death.
 
     ``attempt`` is that of the step's row. A call that ``is_repeatable`` is made again if its worker dies. ``open_id``
-    is the id of the unfinished call of an earlier attempt of the run.
+    is the id of the unfinished call of an earlier attempt of the run, and ``lock_names`` the locks around the step.
     """
 
     queue: str
@@ -28,12 +27,12 @@ class QueueRequest:
     is_hidden: bool
     is_repeatable: bool
     open_id: str = ""
+    lock_names: tuple[str, ...] = ()
     on_queued: Callable[[], None] = lambda: None
     on_claimed: Callable[[str, int], None] = lambda host, pid: None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutorCall:
+class ExecutorCall(Struct):
     """Describes one call of a command, with its bounds and the receivers of its output.
 
     ``keeps_stdout`` requests the whole standard output. While ``accepts_output`` returns False, the command waits with

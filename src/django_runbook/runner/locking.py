@@ -6,7 +6,6 @@ import contextlib
 import math
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 
 from django_runbook import events
 from django_runbook.document.expressions import ExpressionError, render_text
@@ -25,6 +24,7 @@ from django_runbook.runner import outcomes
 from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.finishing import StepFinisher
 from django_runbook.runner.step_scope import Scope
+from django_runbook.structs import Struct, field, replace
 
 _POLL_SECONDS = 0.2
 
@@ -64,11 +64,11 @@ class UnderLocks:
         return self
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Locker:
+class Locker(Struct):
     """Acquires and watches the locks of a run; ``new_lock`` makes the lock of a name.
 
-    ``namespace`` keeps the marks of this project apart from those of others. A dry run acquires no locks.
+    ``namespace`` keeps the marks of this project apart from those of others. ``find_call`` returns the worker that runs
+    a call of a dead run under a lock. A dry run acquires no locks.
     """
 
     new_lock: Callable[[str], Lock]
@@ -77,6 +77,7 @@ class Locker:
     emitter: Emitter
     mask: Mask
     namespace: str = ""
+    find_call: Callable[[str], Holder | None] = lambda name: None
     # Those that several calls of a runbook share, and whose turn it is to acquire them.
     _shared: dict[str, HeldLock] = field(default_factory=dict)
     _turns: dict[str, threading.Lock] = field(default_factory=dict)
@@ -221,6 +222,7 @@ class Locker:
             rest=scope.halt.wait,
             remaining_seconds=lambda: scope.limit.remaining_seconds,
             on_wait=on_wait,
+            find_other=lambda: self.find_call(lock.name),
             # Before the run has begun, nothing is lost by an end at once.
             is_patient=bool(step_id),
         )
