@@ -22,6 +22,7 @@ class Fork:
     def __init__(self, work: Callable[[], object], *, folder: Path, name: str) -> None:
         self.code: int | None = None
         self._path = folder / f"{name}.out"
+        self._path.touch()
         self.pid = os.fork()
         if not self.pid:
             _become(work, folder, self._path)

@@ -16,7 +16,8 @@ DATABASES = {"default": json.loads(os.environ["QUEUES_DATABASE"])}
 if DATABASES["default"]["ENGINE"].endswith("mysql"):
     import tests.mariadb_settings  # noqa: F401 - the driver under Django's name for it
 _ENGINE = os.environ["QUEUES_ENGINE"]
-TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default", os.environ["QUEUES_QUEUE"]]}}
+_BACKEND = os.environ.get("QUEUES_TASKS_BACKEND", "django_tasks_db.DatabaseBackend")
+TASKS = {"default": {"BACKEND": _BACKEND, "QUEUES": ["default", os.environ["QUEUES_QUEUE"]]}}
 _QUEUE: dict[str, object] = {
     "BACKEND": _ENGINE,
     "RESEND_SECONDS": float(os.environ.get("QUEUES_RESEND_SECONDS", "3")),
@@ -34,3 +35,4 @@ RUNBOOK = {
 }
 CELERY_BROKER_URL = os.environ.get("QUEUES_BROKER", "")
 CELERY_BROKER_TRANSPORT_OPTIONS = json.loads(os.environ.get("QUEUES_BROKER_OPTIONS", "{}"))
+CELERY_TASK_ALWAYS_EAGER = "QUEUES_EAGER" in os.environ

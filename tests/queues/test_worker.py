@@ -5,37 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE_SECONDS, wait_until
-from tests.queues.project import Project, new_project, new_template
-from tests.services import require_postgres, require_rabbitmq, require_redis
+from tests.queues.project import Project
 
 pytestmark = pytest.mark.slow
-REQUIRED = {"redis": require_redis, "rabbitmq": require_rabbitmq, "tasks": require_postgres}
 # The protocol is the same on each engine: a scenario runs on all of them if the engine itself takes part in it.
 on_each_engine = pytest.mark.parametrize("engine", ["redis", "rabbitmq", "tasks"])
 on_redis = pytest.mark.parametrize("engine", ["redis"])
 on_rabbitmq = pytest.mark.parametrize("engine", ["rabbitmq"])
 on_tasks = pytest.mark.parametrize("engine", ["tasks"])
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    require_postgres()
-    with new_template(tmp_path_factory.mktemp("template")) as name:
-        yield name
-
-
-@pytest.fixture
-def project(engine: str, template: str, tmp_path: Path) -> Iterator[Project]:
-    REQUIRED[engine]()
-    with new_project(tmp_path, engine, template=template) as made:
-        made.add_items(60)
-        yield made
 
 
 EVERYTHING = """
