@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -110,10 +111,13 @@ def test_a_call_whose_end_cannot_be_stored_is_dead_although_its_worker_lives(pro
     assert [call[3] for call in project.calls()] == ["dead"]
 
 
-@on_redis
+@on_each_engine
 def test_a_call_that_kills_each_worker_fails_in_the_end(project: Project) -> None:
     project.write("steps: [{command: kill_worker, idempotent: true, queue: QUEUE}]")
-    with project.worker():
+    with contextlib.ExitStack() as stack:
+        # Celery replaces a child; a worker of Django's tasks is one process.
+        for number in range(3 if project.engine == "tasks" else 1):
+            stack.enter_context(project.worker(f"worker-{number}"))
         code, output = project.run()
     assert code == 1
     assert "its worker died 3 times while it ran" in output
@@ -146,6 +150,33 @@ def test_the_shards_of_a_step_are_shared_by_all_workers(project: Project) -> Non
     events = [json.loads(line) for line in output.splitlines()]
     sums = [one for one in events if one["event"] == "step_progress" and one["step_id"] == "fill"]
     assert (sums[-1]["done_count"], sums[-1]["total_count"]) == (60, 60)
+
+
+@pytest.mark.parametrize("engine", ["redis", "tasks"])
+def test_a_worker_that_shuts_down_ends_a_call_that_can_be_repeated(project: Project) -> None:
+    project.write("steps: [{command: add_effect again --first-seconds 60, idempotent: true, queue: QUEUE}]")
+    with project.worker("a") as first, project.runner() as runner:
+        project.wait_for("SELECT 1 FROM queueapp_effect")
+        first.send_signal(signal.SIGTERM)
+        project.wait_for("SELECT 1 FROM django_runbook_call WHERE release_count = 1")
+        assert first.wait(timeout=PATIENCE_SECONDS) == 0
+        with project.worker("b"):
+            assert runner.wait(timeout=PATIENCE_SECONDS) == 0
+    assert project.effects() == ["again", "again"]
+    assert [call[1:] for call in project.calls()] == [(1, 1, "done")]
+
+
+@pytest.mark.parametrize("engine", ["redis", "tasks"])
+def test_a_worker_that_shuts_down_finishes_a_plain_call(project: Project) -> None:
+    # Longer than STOP_TIMEOUT.
+    project.write("steps: [{command: add_effect plain --seconds 5, queue: QUEUE}]")
+    with project.worker() as worker, project.runner() as runner:
+        project.wait_for("SELECT 1 FROM queueapp_effect")
+        worker.send_signal(signal.SIGTERM)
+        assert runner.wait(timeout=PATIENCE_SECONDS) == 0
+        assert worker.wait(timeout=PATIENCE_SECONDS) == 0
+    assert project.effects() == ["plain"]
+    assert [call[2:] for call in project.calls()] == [(1, "done")]
 
 
 @on_tasks
