@@ -18,9 +18,10 @@ GRACE_SECONDS = 8.0
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
-    clock = SimpleNamespace(now=1000.0, monotonic=lambda: clock.now)
-    monkeypatch.setattr(call_halt, "time", clock)
-    return clock
+    played: Any = SimpleNamespace(now=1000.0)
+    played.monotonic = lambda: played.now
+    monkeypatch.setattr(call_halt, "time", played)
+    return played
 
 
 def halt_of(*, is_repeatable: bool, stop: Stop | None = None, lock: Any = None) -> CallHalt:
