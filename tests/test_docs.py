@@ -221,7 +221,7 @@ def test_each_key_has_its_section_and_says_where_it_stands() -> None:
 def test_each_key_has_an_example(key: str) -> None:
     section = section_of(REFERENCE / "file.md", f"`{key}`")
     examples = re.findall(r"^```yaml\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
-    assert any(re.search(rf"(?<![\w-]){key}:", example) for example in examples)
+    assert any(re.search(rf"(?<![\w-]){re.escape(key)}:", example) for example in examples)
 
 
 def test_the_defaults_of_keys_are_those_of_the_code() -> None:
@@ -236,7 +236,7 @@ def test_the_defaults_of_keys_are_those_of_the_code() -> None:
 
 def test_the_example_of_all_keys_has_all_keys() -> None:
     text = (DOCS.parent / "tests" / "golden" / "ok" / "every_key.yml").read_text()
-    missing = {key for key in known_keys() if not re.search(rf"(?<![\w-]){key}:", text)}
+    missing = {key for key in known_keys() if not re.search(rf"(?<![\w-]){re.escape(key)}:", text)}
     assert missing == set()
 
 
@@ -294,6 +294,7 @@ def options_of(command: BaseCommand) -> set[str]:
     [
         ("run_runbook", "command-line.md"),
         ("check_runbooks", "command-line.md"),
+        ("runbook_schema", "command-line.md"),
         ("show_runs", "command-line.md"),
         ("prune_runs", "command-line.md"),
         ("wait_for", "ready-made.md"),

@@ -68,6 +68,7 @@ MAY_IMPORT = {
         "process",
         "runner",
     },
+    "editor": {"binding", "document"},
     "request": {"planning"},
     "console": {"command_lines", "document", "process", "reporters"},
     "hosting": {
