@@ -38,6 +38,7 @@ from django_runbook.locks.watching import retaken
 from django_runbook.planning import listing, selection
 from django_runbook.planning.plan import Plan, plan
 from django_runbook.planning.selection import Selection
+from django_runbook.planning.shards import counts_in
 from django_runbook.process import isolation as process_isolation
 from django_runbook.process import masking
 from django_runbook.process.frozen_gc import frozen_gc
@@ -247,7 +248,7 @@ def _hold_resumed(launch: _Launch, opened: _Opened) -> ResumedRun | None:
     """Acquire the lock of the run to resume; return None for a new run."""
     if launch.request.resume is None:
         return None
-    # Only a resumed run needs this folder, which would make every start slower.
+    # Only a resumed run needs the folder `resume`, which would make every start slower.
     from django_runbook.resume import resumed_run
 
     resumed = resumed_run.acquire(
@@ -263,25 +264,25 @@ def _hold_resumed(launch: _Launch, opened: _Opened) -> ResumedRun | None:
 
 def _bind(launch: _Launch, opened: _Opened, resumed: ResumedRun | None, *, needs_secrets: bool = True) -> _Bound:
     """Check every step against its command; raise InvalidRunbook or InvalidUsage if the run cannot begin."""
-    runbook = opened.runbook
-    known = inputs.resolve(runbook, _given(launch.request, runbook, resumed))
+    known = inputs.resolve(opened.runbook, _given(launch.request, opened.runbook, resumed))
     is_recorded = _is_recorded(launch.request, opened)
     binder = checking.new_binder(
         is_recorded=is_recorded,
         verbosity=None if launch.request.verbosity == 1 else launch.request.verbosity,
     )
+    earlier = {} if resumed is None else resumed.shard_counts
+    runbook = checking.with_shard_loops(opened.runbook, binder.catalog, opened.configuration, earlier=earlier)
     lacking: frozenset[str] = frozenset()
     if launch.request.dry_run:
         # Other runs do not need it.
         from django_runbook.planning import dry_run
 
         runbook, lacking = dry_run.prepare(runbook, binder.catalog)
-    is_queue_recorded = is_recorded or launch.request.dry_run
-    planned = checking.with_queues(plan(runbook, known, binder), opened.configuration, is_recorded=is_queue_recorded)
+    planned = plan(runbook, known, binder)
+    planned = checking.with_queues(planned, opened.configuration, is_recorded=is_recorded or launch.request.dry_run)
     launch.console.mask = masking.masker(known.all_secrets.values())
     _show_diagnostics(opened.loaded, [*opened.loaded.diagnostics, *planned.diagnostics], launch.console)
-    problems = [problem for problem in known.problems if needs_secrets or problem.kind != "secret"]
-    if problems:
+    if problems := [problem for problem in known.problems if needs_secrets or problem.kind != "secret"]:
         raise InvalidUsage("\n".join(map(str, problems)))
     selected = launch.request.selection if resumed is None else resumed.selection
     return _Bound(
@@ -322,7 +323,7 @@ def _record(launch: _Launch, opened: _Opened, bound: _Bound, resumed: ResumedRun
     """Open the journal of the run, unless it is not recorded."""
     request, console = launch.request, launch.console
     options = _options(request, bound, resumed)
-    kept = {"keep_going": options.keeps_going, "strict": options.is_strict}
+    kept = {"keep_going": options.keeps_going, "strict": options.is_strict, "shards": counts_in(bound.plan.outline)}
     journals = JournalFactory(plan=bound.plan, mask=console.mask, new_lock=opened.new_lock, warn=console.warn)
     journal: Journal | None = None
     if resumed is not None:
@@ -361,7 +362,6 @@ def _options(request: RunRequest, bound: _Bound, resumed: ResumedRun | None) -> 
 
 
 def _remaining(launch: _Launch, bound: _Bound, resumed: ResumedRun) -> Remaining:
-    # Only a resumed run needs this folder, which would make every start slower.
     from django_runbook.resume.choices import ResumeChoices
     from django_runbook.resume.remaining import remaining_steps
 

@@ -20,6 +20,7 @@ from django_runbook.document.outline import has_queues
 from django_runbook.document.runbook import Runbook
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.planning.plan import Plan, plan
+from django_runbook.planning.shards import ShardCounts, processor_count, with_shards
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,23 @@ def load(path: Path, *, name: str, configuration: conf.Configuration) -> Loaded:
     return Loaded(path=text.path, lines=lines, runbook=runbook, diagnostics=diagnostics)
 
 
+def with_shard_loops(
+    runbook: Runbook, catalog: Catalog, configuration: conf.Configuration, *, earlier: Mapping[str, int]
+) -> Runbook:
+    """Turn the shards of steps into loops; ``earlier`` are the counts of the run to resume."""
+
+    def count(queue: str | None) -> int:
+        found = None
+        if queue is not None:
+            # Only a runbook with queues needs the task engine, which takes long to import.
+            from django_runbook.queues.worker_count import count_workers
+
+            found = count_workers(queue, configuration)
+        return processor_count() if found is None else found
+
+    return with_shards(runbook, catalog, ShardCounts(earlier=earlier, count_workers=count))
+
+
 def with_queues(planned: Plan, configuration: conf.Configuration, *, is_recorded: bool) -> Plan:
     """Add the diagnostics of the queues of a plan."""
     if not has_queues(planned.outline):
@@ -80,6 +98,7 @@ def check(path: Path, *, binder: Binder, configuration: conf.Configuration) -> C
     if runbook is not None:
         given = inputs.GivenInputs(now=clock.now(), run={"name": runbook.name, "file": runbook.path})
         is_recorded = configuration.has_journal and runbook.is_recorded
+        runbook = with_shards(runbook, binder.catalog, ShardCounts())
         planned = plan(runbook, inputs.resolve(runbook, given), binder)
         planned = with_queues(planned, configuration, is_recorded=is_recorded)
         diagnostics = in_order([*diagnostics, *planned.diagnostics])

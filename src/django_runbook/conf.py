@@ -16,7 +16,7 @@ from django_runbook.exceptions import InvalidUsage
 
 _KEYS = ("DIRS", "IDEMPOTENT", "ISOLATE", "JOURNAL", "LOCK", "QUEUE", "STOP_TIMEOUT")
 _LOCK_KEYS = ("BACKEND", "OPTIONS")
-_QUEUE_KEYS = ("BACKEND", "OPTIONS", "RESEND_SECONDS", "VERSION", "REFUSES_OTHER_VERSION")
+_QUEUE_KEYS = ("BACKEND", "OPTIONS", "RESEND_SECONDS", "VERSION", "REFUSES_OTHER_VERSION", "WORKERS")
 DEFAULT_STOP_TIMEOUT_SECONDS = 8.0
 
 
@@ -33,7 +33,8 @@ class QueueSettings:
     """Names the task engine that runs steps with ``queue``, with options of its own.
 
     A call that no worker has taken is sent again after ``resend_seconds``. ``version`` names the code of this process;
-    with ``refuses_other_version``, a worker with other code does not run a call.
+    with ``refuses_other_version``, a worker with other code does not run a call. ``workers`` is the number of worker
+    processes of each queue; None if the engine is asked.
     """
 
     backend: str = "auto"
@@ -41,6 +42,7 @@ class QueueSettings:
     resend_seconds: float = 60.0
     version: str = ""
     refuses_other_version: bool = False
+    workers: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +160,15 @@ def _queue(values: Mapping[str, object]) -> QueueSettings:
         resend_seconds=_seconds(queue, "RESEND_SECONDS", default=60.0, where=where),
         version=version,
         refuses_other_version=bool(_boolean(queue, "REFUSES_OTHER_VERSION", default=False)),
+        workers=_workers(queue),
     )
+
+
+def _workers(queue: Mapping[str, object]) -> int | None:
+    count = queue.get("WORKERS")
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+        raise InvalidUsage('RUNBOOK["QUEUE"]["WORKERS"] must be a number of processes from 1, or None')
+    return count
 
 
 def _stop_timeout(values: Mapping[str, object]) -> float:

@@ -69,7 +69,7 @@ def located(value: Any) -> Located:
 def test_the_schema_accepts_what_the_check_accepts(declared: dict[str, Any], options: dict[str, Any]) -> None:
     def add(parser: argparse.ArgumentParser) -> None:
         for flag, (declaration, is_shared) in declared.items():
-            parser.add_argument(flag, **declaration, **({"dest": "same"} if is_shared else {}))
+            parser.add_argument(flag, **{**declaration, **({"dest": "same"} if is_shared else {})})
 
     command = command_of(add)
     spec = CommandSpec(name="noop", app="tests", parser=CheckingParser(command.create_parser("manage.py", "noop")))

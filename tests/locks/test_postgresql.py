@@ -159,17 +159,20 @@ def test_a_probe_acquires_nothing(server: psycopg.Connection[Any], lock: Lock, n
     assert eventually(lambda: server.execute(count).fetchone() == before)
 
 
+LIMITS_IN_A_TRANSACTION = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+
+
 @pytest.mark.parametrize(
     "limits",
     [
-        {"statement_timeout": "1ms"},
-        {"lock_timeout": "1ms"},
-        {"idle_in_transaction_session_timeout": "50ms"},
-        {"idle_session_timeout": "50ms"},
-        {"statement_timeout": "1ms", "lock_timeout": "1ms", "idle_in_transaction_session_timeout": "50ms"},
+        {"statement_timeout": "500ms"},
+        {"lock_timeout": "500ms"},
+        {"idle_in_transaction_session_timeout": "500ms"},
+        {"idle_session_timeout": "500ms"},
+        {"statement_timeout": "500ms", "lock_timeout": "500ms", "idle_in_transaction_session_timeout": "500ms"},
         {"default_transaction_read_only": "on", "default_transaction_deferrable": "on"},
         {"default_transaction_isolation": "'repeatable read'"},
-        {"default_transaction_isolation": "serializable", "lock_timeout": "1ms"},
+        {"default_transaction_isolation": "serializable", "lock_timeout": "500ms"},
     ],
     ids=" and ".join,
 )
@@ -183,15 +186,20 @@ def test_timeouts_of_a_role_do_not_affect_the_lock(
             server.execute(f"ALTER ROLE {role} SET {limit} = {value if value[0] == chr(39) else repr(value)}")
         with alias_on("postgresql", USER=role) as alias:
             new_lock = locks("database", alias=alias)
-            for _ in range(5):
-                lock, other = new_lock(name), new_lock(name)
-                assert lock.acquire() is None
+            lock, other = new_lock(name), new_lock(name)
+            assert isinstance(lock, PostgreSQLLock)
+            assert lock.acquire() is None
+            try:
+                assert lock._session is not None
                 assert holder_of(other).pid == os.getpid()
                 assert other.probe() is Probe.HELD
-                time.sleep(0.1)
+                limits_of_the_lock = [lock._session.ask(f"SHOW {limit}") for limit in LIMITS_IN_A_TRANSACTION]
+                assert limits_of_the_lock == [("0",)] * len(LIMITS_IN_A_TRANSACTION)
+                time.sleep(1)
                 assert (lock.is_held(), lock.keep()) == (True, LockState.HELD)
+            finally:
                 lock.release()
-                assert other.probe() is Probe.FREE
+            assert other.probe() is Probe.FREE
     finally:
         server.execute(f"DROP ROLE {role}")
 

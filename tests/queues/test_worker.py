@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -150,6 +151,20 @@ def test_a_worker_that_shuts_down_leaves_its_batch_to_another_one(project: Proje
         assert first.wait(timeout=PATIENCE_SECONDS) == 0
     assert project.hits() == {1: 60}
     assert [call[2:] for call in project.calls()] == [(1, "done")]
+
+
+@on_redis
+def test_the_shards_of_a_step_are_shared_by_all_workers(project: Project) -> None:
+    project.write("steps: [{id: fill, command: add_hits --batch-size 1, shards: 5, queue: QUEUE}]")
+    with project.worker("a"), project.worker("b"):
+        code, output = project.run("--format", "jsonl")
+    assert code == 0, output
+    assert project.hits() == {1: 60}
+    assert sorted(project.calls()) == [(f"fill[{number}]", 1, 1, "done") for number in range(1, 6)]
+    assert project.query("SELECT count(DISTINCT pid) FROM django_runbook_call") == [(2,)]
+    events = [json.loads(line) for line in output.splitlines()]
+    sums = [one for one in events if one["event"] == "step_progress" and one["step_id"] == "fill"]
+    assert (sums[-1]["done_count"], sums[-1]["total_count"]) == (60, 60)
 
 
 @on_tasks

@@ -302,3 +302,26 @@ def test_plain_reports_a_queued_step_before_its_concurrent_group_ends() -> None:
     send(reporter, [started("group", argv=None, is_concurrent=True), inside, QUEUED[1]])
     assert stream.getvalue() == "  queued   one on heavy\n"
     reporter.close()
+
+
+def sharded(count: int, *, seconds: int) -> list[Event]:
+    """A loop that reports the sum of its items, second by second."""
+    listed: list[Event] = [started("fill", argv=None, item_count=count)]
+    items = [f"fill[{number}]" for number in range(1, count + 1)]
+    listed += [started(item, group_ids=("fill",), is_concurrent=True) for item in items]
+    for second in range(1, seconds + 1):
+        for item in items:
+            listed.append(progressed(item, 100 * second, 4000, seconds=second))
+            listed.append(progressed("fill", 100 * second * count, 4000 * count, seconds=second))
+    return [*listed, *(finished(item, group_ids=("fill",)) for item in items), finished("fill", is_group=True)]
+
+
+def test_plain_reports_the_progress_of_all_shards_in_one_line() -> None:
+    begin = "  loop     Fill (fill): 3 items\n  progress fill: 3,000 of 12,000 (25%), 300/s, 30s left\n"
+    assert plain(sharded(3, seconds=11)).startswith(f"{begin}    ok ")
+
+
+def test_plain_at_verbosity_2_reports_the_progress_of_each_shard_as_well() -> None:
+    output = plain(sharded(2, seconds=11), verbosity=2)
+    named = [line.split()[1] for line in output.splitlines() if "progress" in line]
+    assert named == ["fill[1]:", "fill:", "fill[2]:"]

@@ -301,3 +301,24 @@ def test_rich_shows_the_queue_or_the_worker_of_each_running_step() -> None:
     reporter.close()
     assert "claimed" not in drawn(QUEUED)
     assert "⧗ import[3] queued on heavy" in drawn(QUEUED, verbosity=2)
+
+
+def test_the_live_display_shows_the_progress_of_all_shards_once_it_is_known() -> None:
+    reporter = reporter_to(io.StringIO())
+    loop, item = started("fill", argv=None, item_count=2), started("fill[1]", group_ids=("fill",))
+    summed = [progressed("fill", 100 * second, 8000, seconds=second) for second in range(3)]
+    seen: list[list[str]] = []
+    for event in (loop, item, *summed, finished("fill[1]"), finished("fill", is_group=True)):
+        reporter(event)
+        running = ((step_id, reporter._activities.get(step_id)) for step_id in ("fill", "fill[1]"))
+        seen.append([f"{step_id} {one.pace.text()}".strip() for step_id, one in running if one is not None])
+    reporter.close()
+    assert seen == [
+        [],
+        ["fill[1]"],
+        ["fill 0 of 8,000", "fill[1]"],
+        ["fill 100 of 8,000 (1%), 100/s, 1m19s left", "fill[1]"],
+        ["fill 200 of 8,000 (2%), 100/s, 1m18s left", "fill[1]"],
+        ["fill 200 of 8,000 (2%), 100/s, 1m18s left"],
+        [],
+    ]

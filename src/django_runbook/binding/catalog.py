@@ -12,7 +12,8 @@ from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error as DatabaseError
 
-from django_runbook.binding.checking_parser import CheckingParser
+from django_runbook.argparse_compat import flags_of
+from django_runbook.binding.checking_parser import CheckingParser, walk
 from django_runbook.binding.quiet import quiet
 from django_runbook.exceptions import in_words
 
@@ -77,6 +78,14 @@ class Catalog:
         if not spec.is_deferred:
             self._specs[name] = spec
         return spec
+
+    def has_option(self, name: str, flag: str, *, default: bool) -> bool:
+        """Return whether a command, or one of its subcommands, has an option; ``default`` if it cannot be known."""
+        try:
+            parser = self.get(name).parser
+        except (UnknownCommandError, BrokenCommandError):
+            return default
+        return default if parser is None else any(flag in flags_of(one) for one in walk(parser.root))
 
     def _load(self, name: str) -> CommandSpec:
         app = self.names[name]

@@ -31,7 +31,7 @@ _STEP: Final = ("name", "when", "for_each", "retry", "confirm", "timeout", "lock
 # Keys whose nodes `reading` reads; the typed keys are the fields of the models in `schema`.
 NODE_KEYS: Final = {
     Kind.FILE: frozenset(("$schema", "params", "vars", "defaults", "steps", "timeout", "lock", *HANDLERS)),
-    Kind.COMMAND: frozenset(("command", "args", "options", *_STEP)),
+    Kind.COMMAND: frozenset(("command", "args", "options", "shards", *_STEP)),
     Kind.GROUP: frozenset(("steps", *HANDLERS, *_STEP)),
     Kind.PARALLEL: frozenset(("parallel", *HANDLERS, *_STEP)),
     Kind.CALL: frozenset(("runbook", "params", *_STEP)),
@@ -40,9 +40,6 @@ NODE_KEYS: Final = {
     Kind.PARAM: frozenset(("default", "choices")),
     Kind.DEFAULTS: frozenset(("when", "retry", "confirm", "options", "timeout")),
 }
-
-# Keys that are reserved for a later version.
-NOT_YET: Final = frozenset(("shards",))
 
 # Human-readable expectations for each key; the models in `schema` enforce them.
 EXPECTED: Final = {
@@ -58,6 +55,7 @@ EXPECTED: Final = {
     "queue": "the name of a queue, or false",
     "atomic": "true or false",
     "max_parallel": "an integer from 1 to 1000",
+    "shards": 'an integer from 1 to 1000, or "auto"',
     "on_conflict": '"fail", "wait" or "skip"',
     "fail_fast": "true or false",
     "journal": "true or false",
@@ -84,6 +82,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "until": ("steps.poll.output == 'ready'",),
     "for_each": ("[EWR, JFK]",),
     "max_parallel": ("2",),
+    "shards": ("8", "auto"),
     "continue_on_error": ("true", "[3, IntegrityError]"),
     "tags": ("[data]",),
     "secrets": ("[SMTP_PASSWORD]",),

@@ -112,7 +112,7 @@ class _Walk:
         for step in steps:
             yield from self.step(step)
             self.later.discard(step.id)
-            self.before[step.id] = _facts(step, is_loop=step.for_each is not None)
+            self.before[step.id] = _facts(step, is_loop=step.is_loop)
 
     def step(self, step: Step) -> Iterator[Diagnostic]:
         if isinstance(step, CommandStep) and _is_without_expressions(step):

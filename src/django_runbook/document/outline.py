@@ -57,7 +57,7 @@ def may_isolate(runbook: Runbook, *, is_default: bool) -> bool:
 
 
 def _may_isolate(step: Step, *, is_default: bool) -> bool:
-    if step.timeout_seconds is not None or step.max_parallel > 1:
+    if step.timeout_seconds is not None or step.items_at_once > 1:
         return True
     match step:
         case CommandStep():

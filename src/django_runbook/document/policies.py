@@ -1,4 +1,4 @@
-"""Reads the keys that control how a step runs: retry, for_each, timeout and lock."""
+"""Reads the keys that control how a step runs: retry, for_each, shards, timeout and lock."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from django_runbook.document.diagnostics import Span
 from django_runbook.document.expressions import Template
 from django_runbook.document.keys import EXPECTED, MAX_ATTEMPTS, MAX_ITEMS, Kind
 from django_runbook.document.nodes import Mapping, MissingNode, Node, Scalar, Sequence, span_of
-from django_runbook.document.reading import Keys, Reading
-from django_runbook.document.runbook import Located, LockSettings, Retry
+from django_runbook.document.reading import Keys, Reading, Typed
+from django_runbook.document.runbook import Located, LockSettings, Retry, ShardSettings
 from django_runbook.document.scalars import resolve
 
 _TOO_MANY = "process many rows in one command: each item of a loop has its own result"
@@ -53,6 +53,19 @@ def error_spans(keys: Keys) -> dict[tuple[str, str], Span]:
         for item in node.items
         if isinstance(item, Scalar)
     }
+
+
+def shards(keys: Keys, typed: Typed, reading: Reading) -> ShardSettings | None:
+    """Read ``shards``: a number, or ``auto``."""
+    if "shards" not in keys:
+        return None
+    node = keys["shards"][1]
+    count = resolve(node) if isinstance(node, Scalar) else None
+    if count == "auto" or (type(count) is int and 1 <= count <= MAX_ITEMS):
+        number = count if isinstance(count, int) else None
+        return ShardSettings(count=number, max_parallel=typed.get("max_parallel"), span=span_of(node))
+    reading.expected("shards", EXPECTED["shards"], node)
+    return None
 
 
 def for_each(keys: Keys, reading: Reading) -> Located | None:

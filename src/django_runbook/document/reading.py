@@ -19,7 +19,7 @@ from django_runbook.document.expressions import (
     unreadable,
 )
 from django_runbook.document.foreign import FOREIGN
-from django_runbook.document.keys import EXAMPLES, EXPECTED, HANDLERS, LISTS, NODE_KEYS, NOT_YET, Kind
+from django_runbook.document.keys import EXAMPLES, EXPECTED, HANDLERS, LISTS, NODE_KEYS, Kind
 from django_runbook.document.nodes import Mapping, MissingNode, Node, Scalar, Sequence, span_of
 from django_runbook.document.positions import Locate, locator
 from django_runbook.document.runbook import Located, Runbook
@@ -200,14 +200,6 @@ class Reading:
     def unknown_key(self, key: Scalar, kind: Kind) -> None:
         """Report an unknown key with a hint at the key to use instead."""
         word, known = key.text, self.known_keys(kind)
-        if word in NOT_YET:
-            self.report(
-                "RB203",
-                f'"{word}" is not supported yet',
-                key,
-                help_text="remove it: it is reserved for a later version",
-            )
-            return
         owners = [other.value for other in Kind if word in self.known_keys(other) and other is not Kind.DEFAULTS]
         help_text = FOREIGN.get(word) or (None if owners else FOREIGN.get(word.replace("_", "-")))
         if help_text is None and owners:

@@ -219,7 +219,9 @@ def _check_step_name(reference: Reference, scope: NameScope) -> Iterator[Diagnos
         near = "" if is_early else suggestion(names[0], known)
         yield _unknown(reference, message, near or f"choose from {', '.join(known)}")
     elif names[0] == "results" and not facts.is_loop:
-        yield _unknown(reference, f'step "{step_id}" has no results', 'only a step with "for_each" has them')
+        yield _unknown(
+            reference, f'step "{step_id}" has no results', 'only a step with "for_each" or "shards" has them'
+        )
     elif names[0] == "output" and not facts.captures:
         message = f'step "{step_id}" does not capture its output'
         help_text = f'add "capture: text" (or lines, or json) to step "{step_id}"'

@@ -62,6 +62,19 @@ class LockSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShardSettings:
+    """Holds the settings of ``shards``: a ``count`` of None means ``auto``.
+
+    ``max_parallel`` limits the shards that run at a time; None means all of them on a queue, and one for each processor
+    on this host.
+    """
+
+    count: int | None
+    max_parallel: int | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepSettings:
     """Holds the keys that all steps share.
 
@@ -86,13 +99,23 @@ class StepSettings:
     lock: LockSettings | None = None
     error_spans: Mapping[tuple[str, str], Span] = field(default_factory=dict)
 
+    @property
+    def is_loop(self) -> bool:
+        """Return whether the step runs once for each of several items."""
+        return self.for_each is not None
+
+    @property
+    def items_at_once(self) -> int:
+        """Return how many items of the loop run at a time."""
+        return self.max_parallel
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandStep(StepSettings):
     """Calls a management command; ``command`` holds the tokens of the command line, name first.
 
     ``idempotent`` and ``isolate`` are None if the file does not set them. ``queue`` is None to inherit that of a group
-    around the step, and False to run on this host.
+    around the step, and False to run on this host. The plan turns ``shards`` into a loop, unless the command has none.
     """
 
     command: tuple[Located, ...]
@@ -103,6 +126,15 @@ class CommandStep(StepSettings):
     atomic: bool = False
     isolate: bool | None = None
     queue: str | bool | None = None
+    shards: ShardSettings | None = None
+
+    @property
+    def is_loop(self) -> bool:
+        return self.for_each is not None or self.shards is not None
+
+    @property
+    def items_at_once(self) -> int:
+        return self.max_parallel if self.shards is None else self.shards.max_parallel or self.shards.count or 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from django_runbook.document import policies
 from django_runbook.document.diagnostics import diagnose
 from django_runbook.document.expressions import OPEN, Template
 from django_runbook.document.foreign import FOREIGN
-from django_runbook.document.keys import HANDLERS, NOT_YET, VERBS, Kind
+from django_runbook.document.keys import HANDLERS, VERBS, Kind
 from django_runbook.document.nodes import Mapping, MissingNode, Node, Scalar, Sequence, span_of
 from django_runbook.document.reading import Keys, Reading, Typed
 from django_runbook.document.runbook import (
@@ -146,12 +146,20 @@ class StepReader:
         name = self._name_of(tokens) if tokens else "command"
         common = self._common(typed, keys, default_name=name)
         args, options = self._args(keys), self._mapping_of("options", keys, "a mapping of option names to values")
-        self._check_bound(keys)
+        shards = policies.shards(keys, typed or {}, self.reading)
+        if "shards" in keys:
+            self._check_shards(keys)
+            # It limits the shards, and no other loop.
+            common.pop("max_parallel", None)
+        else:
+            self._check_bound(keys)
         if not tokens:
             return None
         own_keys = {"capture", "idempotent", "atomic", "isolate", "queue"}
         given = {key: value for key, value in (typed or {}).items() if key in own_keys}
-        return CommandStep(span=span_of(at), command=tokens, args=args, options=options, **given, **common)
+        return CommandStep(
+            span=span_of(at), command=tokens, args=args, options=options, shards=shards, **given, **common
+        )
 
     def _group(self, node: Mapping, *, at: Scalar) -> GroupStep | None:
         is_parallel = at.text == "parallel"
@@ -185,6 +193,13 @@ class StepReader:
             message = '"max_parallel" has no meaning without "for_each"'
             help_text = 'put steps that run together under "parallel", or remove it'
             self.reading.report("RB217", message, keys["max_parallel"][0], help_text=help_text)
+
+    def _check_shards(self, keys: Keys) -> None:
+        for key, why in (("for_each", "both make a loop"), ("lock", "one shard would keep the others out")):
+            if key in keys:
+                message = f'"shards" and "{key}" of one step: {why}'
+                help_text = f'move "{key}" to a group around the step'
+                self.reading.report("RB219", message, keys[key][0], help_text=help_text)
 
     def _name(self, keys: Keys, default: str) -> str | Template:
         name = self.reading.template(keys["name"][1], "name") if "name" in keys else default
@@ -250,7 +265,7 @@ class StepReader:
 
 def _names_a_verb(word: str) -> bool:
     help_text = FOREIGN.get(word, "")
-    return word in NOT_YET or any(f'"{verb}"' in help_text for verb in VERBS)
+    return any(f'"{verb}"' in help_text for verb in VERBS)
 
 
 def _entries_below(root: Node) -> Iterator[tuple[Scalar, Node]]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from django_runbook.document import schema
 from django_runbook.document.foreign import FOREIGN
-from django_runbook.document.keys import NODE_KEYS, NOT_YET, VERBS, Kind
+from django_runbook.document.keys import NODE_KEYS, VERBS, Kind
 from django_runbook.editor.key_texts import markdown_of, text_of
 from django_runbook.editor.snippets import STEP_SNIPPETS
 from django_runbook.editor.value_schemas import VALUE_DEFINITIONS, Schema, described, reference, value_schema
@@ -109,9 +109,8 @@ def _property(kind: Kind, key: str, value: Schema) -> Schema:
 
 def _hints() -> dict[str, str]:
     """Return what to write instead of each word that is not a key of any of these mappings."""
-    hints = {**FOREIGN, **dict.fromkeys(NOT_YET, "it is reserved for a later version")}
     known = {key for kind in _WITH_FOREIGN_WORDS for key in (*NODE_KEYS[kind], *schema.MODELS[kind].model_fields)}
-    return {word: hint for word, hint in hints.items() if word not in known}
+    return {word: hint for word, hint in FOREIGN.items() if word not in known}
 
 
 def _refused_words() -> list[Schema]:

@@ -82,6 +82,7 @@ _VALUES: Final[Mapping[str, Schema]] = {
         "pattern": r"^(?!.*\$\{\{).",
         "patternErrorMessage": "not the name of a file without expressions",
     },
+    "shards": {"type": ["integer", "string"], "minimum": 1, "maximum": MAX_ITEMS, "pattern": "^auto$"},
     "timeout": reference("duration"),
     "until": reference("condition"),
     "vars": _NAMED_VALUES,

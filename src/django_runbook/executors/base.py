@@ -36,10 +36,10 @@ class QueueRequest:
 class ExecutorCall:
     """Describes one call of a command, with its bounds and the receivers of its output.
 
-    ``keeps_stdout`` requests the whole standard output. ``halt`` and ``limit`` bound the call from outside;
-    ``timeout_seconds``, of ``owner``, counts from its start. With ``on_finished``, the call runs in a transaction of
-    the database ``atomic_alias``. ``descriptors`` stay open in the process of the command until it ends. Only a call
-    on a worker has ``queued``.
+    ``keeps_stdout`` requests the whole standard output. While ``accepts_output`` returns False, the command waits with
+    its output. ``halt`` and ``limit`` bound the call from outside; ``timeout_seconds``, of ``owner``, counts from its
+    start. With ``on_finished``, the call runs in a transaction of the database ``atomic_alias``. ``descriptors`` stay
+    open in the process of the command until it ends. Only a call on a worker has ``queued``.
     """
 
     command: str
@@ -49,6 +49,7 @@ class ExecutorCall:
     report_progress: ReportProgress
     halt: Halt
     limit: Limit
+    accepts_output: Callable[[], bool] = lambda: True
     owner: str = ""
     timeout_seconds: float | None = None
     call_key: str = ""

@@ -96,6 +96,7 @@ class ProcessExecutor:
                 escalation=Escalation(talk, self._bounds(call)),
                 stop=self.stop,
                 report_progress=call.report_progress,
+                accepts_output=call.accepts_output,
                 on_finished=call.on_finished,
             )
             ours.pop_all()

@@ -6,7 +6,7 @@ import contextlib
 import select
 import selectors
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
@@ -30,6 +30,7 @@ _READS_OF_A_PIPE: Final = 17
 class WatchedProcess:
     """Watches the process of one call; as a context manager, ends the process.
 
+    While ``accepts_output`` returns False, output stays in its pipes: the command waits, and its bounds still hold.
     A signal to the process from outside the run stops the run, as a signal to the run does.
     """
 
@@ -40,6 +41,7 @@ class WatchedProcess:
     escalation: Escalation
     stop: Stop
     report_progress: ReportProgress
+    accepts_output: Callable[[], bool] = lambda: True
     on_finished: OnFinished | None = None
     result_of_call: messages.Result | None = None
     _ended: messages.Ended | None = None
@@ -73,6 +75,7 @@ class WatchedProcess:
             for one in self._sources:
                 selector.register(one, selectors.EVENT_READ)
             while not (self._is_over or self.escalation.is_at_end):
+                self._choose_readers(selector)
                 ready = {key.fileobj for key, _ in selector.select(_SLICE_SECONDS)}
                 for one in self._sources:
                     if one in ready and not self._read(one):
@@ -80,6 +83,15 @@ class WatchedProcess:
                         self._open.discard(one)
                 self.escalation.advance()
         self._read_rest()
+
+    def _choose_readers(self, selector: selectors.BaseSelector) -> None:
+        is_accepted = self.accepts_output()
+        for reader in self.readers:
+            if reader in self._open and is_accepted != (reader in selector.get_map()):
+                if is_accepted:
+                    selector.register(reader, selectors.EVENT_READ)
+                else:
+                    selector.unregister(reader)
 
     def _read(self, source: Channel | PipeReader) -> bool:
         """Read from a source; return whether it is still open."""

@@ -69,8 +69,9 @@ def _notes(item: PlannedStep) -> Iterator[str]:
         yield f"when {step.when.source}"
     if step.for_each is not None:
         count = "?" if item.item_count is None else item.item_count
-        together = f", {step.max_parallel} at a time" if step.max_parallel > 1 else ""
-        yield f"for each of {count} item{'' if count == 1 else 's'}{together}"
+        together = f", {step.items_at_once} at a time" if step.items_at_once > 1 else ""
+        noun = "shard" if isinstance(step, CommandStep) and step.shards is not None else "item"
+        yield f"for each of {count} {noun}{'' if count == 1 else 's'}{together}"
     else:
         yield from _notes_of_item(step)
 

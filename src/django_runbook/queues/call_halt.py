@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+
 from django_runbook.calls import StopLevel
 from django_runbook.locks.held import HeldLock
 from django_runbook.process.deadlines import Halt, wait_in_slices
@@ -11,17 +14,22 @@ from django_runbook.process.stopping import Stop
 class CallHalt:
     """Combines the stop requests of the run, the signals of the worker, and the ownership of the call.
 
-    At a shutdown of the worker, only a call that can be repeated stops: another worker continues it.
+    At a shutdown of the worker, only a call that can be repeated stops, and another worker continues it. Like a run
+    that was stopped, it may finish its item or batch, and is ended after ``grace_seconds``.
     """
 
-    def __init__(self, *, stop: Stop, lock: HeldLock, is_repeatable: bool) -> None:
-        self.grace_seconds = 0.0
+    def __init__(self, *, stop: Stop, lock: HeldLock, is_repeatable: bool, grace_seconds: float) -> None:
+        self.grace_seconds = grace_seconds
         self.level = StopLevel.NONE
-        self.is_shutting_down = False
         self.was_claim_lost = False
         self._stop = stop
         self._lock = lock
         self._is_repeatable = is_repeatable
+        self._shut_down_at = math.inf
+
+    def note_shutdown(self) -> None:
+        """Note that the worker is shutting down; later calls change nothing."""
+        self._shut_down_at = min(self._shut_down_at, time.monotonic())
 
     @property
     def is_disowned(self) -> bool:
@@ -31,8 +39,7 @@ class CallHalt:
     @property
     def is_released(self) -> bool:
         """Return whether the worker, and not the run, ended the call, which another worker may continue."""
-        is_of_worker = self.is_shutting_down or self._stop.is_requested
-        return is_of_worker and self._is_repeatable and not self.level and not self.is_disowned
+        return self._is_of_worker and self._is_repeatable and not self.level and not self.is_disowned
 
     @property
     def is_requested(self) -> bool:
@@ -40,13 +47,16 @@ class CallHalt:
 
     @property
     def is_immediate(self) -> bool:
-        return self.is_disowned or self.level is StopLevel.IMMEDIATE or self._stop.request_count > 1
+        if self.is_disowned or self.level is StopLevel.IMMEDIATE or self._stop.request_count > 1:
+            return True
+        began_at = min(self._shut_down_at, self._stop.requested_at)
+        return self.is_released and time.monotonic() >= began_at + self.grace_seconds
 
     @property
     def reason(self) -> str:
         if self.is_disowned:
             return "the run has given this call up"
-        return "its worker was shut down" if self.is_released else "the run was stopped"
+        return "its worker was shut down" if self._is_of_worker and not self.level else "the run was stopped"
 
     def wait(self, seconds: float) -> bool:
         """Sleep; return True as soon as the end is requested."""
@@ -54,3 +64,7 @@ class CallHalt:
 
     def for_step(self) -> Halt:
         return self
+
+    @property
+    def _is_of_worker(self) -> bool:
+        return self._stop.is_requested or not math.isinf(self._shut_down_at)

@@ -31,6 +31,7 @@ class CallLiveness:
     def note_change(self, row: Call) -> None:
         """Note that the row of a call has changed, so its worker lived a moment ago."""
         self._changed_at[row.pk] = time.monotonic()
+        self._free.discard(row.worker)
 
     def dead_among(self, calls: Sequence[Call]) -> Iterator[Call]:
         """Yield the calls whose worker has died."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from django.db import Error, connections, transaction
@@ -19,8 +19,20 @@ _MAX_WAITING_CHARACTERS: Final = 4 * 1024 * 1024
 _EARLY_CHARACTERS: Final = 256 * 1024
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingOutput:
+    """Holds lines and the progress to store; ``unsure_count`` lines may be stored already, as a part of their own."""
+
+    lines: list[list[str]] = field(default_factory=list)
+    unsure_count: int = 0
+    progress: Mapping[str, Any] = field(default_factory=dict)
+
+
 class CallWatcher:
-    """Stores the output and the progress of a call about once a second; as a context manager, runs its thread."""
+    """Stores the output and the progress of a call about once a second; as a context manager, runs its thread.
+
+    ``is_committing`` says that the process of an atomic call writes to the row from now on.
+    """
 
     def __init__(self, *, call: Call, halt: CallHalt, alias: str) -> None:
         self.is_committing = False
@@ -28,10 +40,16 @@ class CallWatcher:
         self._halt = halt
         self._alias = alias
         self._lines: list[list[str]] = []
+        self._unsure_count = 0
         self._character_count = 0
         self._progress: dict[str, Any] = {}
         self._guard = threading.Condition()
         self._is_over = False
+        self._can_write_more = True
+        # Held during a write, which decides the number of the next part.
+        self._writing = threading.Lock()
+        # The transaction of an atomic command holds the only lock of SQLite.
+        self._can_write = not (call.is_atomic and connections[alias].vendor == "sqlite")
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._watch, name="runbook-call", daemon=True)
@@ -44,15 +62,18 @@ class CallWatcher:
             self._guard.notify_all()
         self._thread.join()
 
+    def accepts_output(self) -> bool:
+        """Return False while too many lines wait for the database."""
+        return self._character_count < _MAX_WAITING_CHARACTERS or not self._can_write
+
     def write_line(self, stream: str, line: str) -> None:
-        """Keep a line until the next write; wait while too many are kept."""
+        """Keep a line until the next write."""
         if self._call.is_hidden:
             return
         with self._guard:
-            self._guard.wait_for(lambda: self._character_count < _MAX_WAITING_CHARACTERS or self._is_over)
             self._lines.append([stream, to_db_text(line)])
             self._character_count += len(line) + 1
-            if self._character_count > _EARLY_CHARACTERS:
+            if self._is_due_early:
                 self._guard.notify_all()
 
     def report_progress(self, done_count: int, total_count: int | None, failed_count: int, /) -> None:
@@ -61,44 +82,61 @@ class CallWatcher:
         with self._guard:
             self._progress = progress
 
-    def take_lines(self) -> list[list[str]]:
-        """Return the lines that are not stored yet."""
+    def begin_commit(self) -> PendingOutput:
+        """Let the process of an atomic call write to the row, with this output; it is kept until `pending_output`."""
+        with self._writing:
+            self.is_committing = True
+        return self.pending_output()
+
+    def pending_output(self) -> PendingOutput:
+        """Return the lines that are not known to be stored, and the latest progress."""
         with self._guard:
-            lines, self._lines, self._character_count = self._lines, [], 0
-            self._guard.notify_all()
-        return lines
+            return PendingOutput(lines=list(self._lines), unsure_count=self._unsure_count, progress=self._progress)
 
     def _watch(self) -> None:
         try:
             while not self._is_over:
                 with self._guard:
-                    self._guard.wait_for(
-                        lambda: self._is_over or self._character_count > _EARLY_CHARACTERS, timeout=_INTERVAL_SECONDS
-                    )
+                    self._guard.wait_for(lambda: self._is_over or self._is_due_early, timeout=_INTERVAL_SECONDS)
                 if not self._is_over:
-                    self._update()
+                    self._can_write_more = self._update()
         finally:
             connections.close_all()
 
-    def _update(self) -> None:
-        """Write what is new, and read the stop requests; a database that is away is tried again the next time."""
-        lines, progress = self.take_lines(), self._take_progress()
+    @property
+    def _is_due_early(self) -> bool:
+        return self._can_write_more and self._character_count > _EARLY_CHARACTERS
+
+    def _update(self) -> bool:
+        """Write what is new, and read the stop requests; return whether more can be written immediately."""
         try:
-            if lines or progress:
-                note = partial(self._call.note, **progress)
-                self._halt.was_claim_lost = not write_with_output(self._call, lines, note, using=self._alias)
+            with self._writing:
+                can_write = self._can_write and not self.is_committing
+                if can_write:
+                    self._write()
             self._read_requests()
         except Error:
-            with self._guard:
-                self._lines[:0] = lines
-                self._character_count += sum(len(line) + 1 for _, line in lines)
-                self._progress = self._progress or progress
+            # A database that is away is tried again the next time.
             connections[self._alias].close()
+            return False
+        return can_write
 
-    def _take_progress(self) -> dict[str, Any]:
+    def _write(self) -> None:
         with self._guard:
-            progress, self._progress = self._progress, {}
-        return progress
+            lines = self._lines[: self._unsure_count or None]
+            progress = self._progress
+            output = PendingOutput(lines=lines, unsure_count=self._unsure_count, progress=progress)
+            # The answer to the commit may be lost.
+            self._unsure_count = len(lines)
+        if not lines and not progress:
+            return
+        self._halt.was_claim_lost = not write_with_output(self._call, output, self._call.note, using=self._alias)
+        with self._guard:
+            del self._lines[: len(lines)]
+            self._character_count -= sum(len(line) + 1 for _, line in lines)
+            self._unsure_count = 0
+            if self._progress is progress:
+                self._progress = {}
 
     def _read_requests(self) -> None:
         names = ("claim", "status", "stop_level", "is_releasing")
@@ -109,17 +147,27 @@ class CallWatcher:
             self._halt.was_claim_lost = not self.is_committing
         else:
             self._halt.level = StopLevel(row["stop_level"])
-            self._halt.is_shutting_down = row["is_releasing"]
+            if row["is_releasing"]:
+                self._halt.note_shutdown()
 
 
-def write_with_output(call: Call, lines: list[list[str]], write: Callable[..., bool], *, using: str) -> bool:
+def write_with_output(call: Call, output: PendingOutput, write: Callable[..., bool], *, using: str) -> bool:
     """Write to the row of a call, and insert a part of its output; return False if this worker lost its claim.
 
-    ``write`` is a method of the call, which gets the database and the count of the parts.
+    ``write`` is a method of the call, which gets the database, the count of the parts and the progress.
     """
-    changes = {"output_count": call.output_count + 1} if lines else {}
-    with transaction.atomic(using=using):
-        is_written = write(using=using, **changes)
-        if is_written and lines:
-            CallOutput.objects.using(using).create(call_id=call.pk, number=call.output_count, lines=lines)
+    before, lines = call.output_count, output.lines
+    try:
+        with transaction.atomic(using=using):
+            parts = CallOutput.objects.using(using)
+            count = before
+            if output.unsure_count and parts.filter(call_id=call.pk, number=before + 1).exists():
+                count, lines = count + 1, lines[output.unsure_count :]
+            count += bool(lines)
+            is_written = write(using=using, output_count=count, **output.progress)
+            if is_written and lines:
+                parts.create(call_id=call.pk, number=count, lines=lines)
+    except BaseException:
+        call.output_count = before
+        raise
     return is_written

@@ -25,7 +25,7 @@ from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import Stop
 from django_runbook.queues import call_results, references, versions
 from django_runbook.queues.call_halt import CallHalt
-from django_runbook.queues.call_watcher import CallWatcher, write_with_output
+from django_runbook.queues.call_watcher import CallWatcher, PendingOutput, write_with_output
 from django_runbook.queues.engines.choice import choose_engine
 from django_runbook.queues.references import Encoded
 from django_runbook.results import AttemptResult, Failure, StepStatus
@@ -59,9 +59,8 @@ class ClaimedCall:
 
     def _run(self, tokens: tuple[str, ...], *, secrets: dict[str, str], mask: Mask) -> None:
         stop = Stop(timeout_seconds=math.inf)
-        halt = CallHalt(stop=stop, lock=self.lock, is_repeatable=self.call.is_repeatable)
         grace_seconds = conf.read().stop_timeout_seconds
-        halt.grace_seconds = grace_seconds
+        halt = CallHalt(stop=stop, lock=self.lock, is_repeatable=self.call.is_repeatable, grace_seconds=grace_seconds)
         watcher = CallWatcher(call=self.call, halt=halt, alias=self.connection.alias)
         execute = ProcessExecutor(
             stop=stop,
@@ -76,9 +75,10 @@ class ClaimedCall:
                 with watcher:
                     result = execute(self._executor_call(tokens, halt, watcher, secrets=secrets, mask=mask))
                 if halt.is_released and result.status is StepStatus.INTERRUPTED:
-                    self._release(lines=watcher.take_lines())
+                    self._release(watcher.pending_output())
                 elif not halt.is_disowned and not (watcher.is_committing and self._is_committed()):
-                    self._finish(self._with_warning(result), secrets=secrets, mask=mask, lines=watcher.take_lines())
+                    output = watcher.pending_output()
+                    self._finish(self._with_warning(result), secrets=secrets, mask=mask, output=output)
         finally:
             # The host of this call receives the signals that came while the call ran.
             stop.hand_back()
@@ -104,9 +104,9 @@ class ClaimedCall:
             except (ValueError, RecursionError):
                 return RollBack()
             stored = self._stored(result, secrets=secrets, mask=mask)
-            watcher.is_committing = True
+            output = watcher.begin_commit()
             # Not from this process: on SQLite, the transaction of the command holds the only lock.
-            return Commit(write=FinishWrite(call=call, stored=stored, lines=watcher.take_lines()))
+            return Commit(write=FinishWrite(call=call, stored=stored, output=output))
 
         return ExecutorCall(
             command=call.command,
@@ -114,6 +114,7 @@ class ClaimedCall:
             keeps_stdout=bool(call.capture),
             write_line=watcher.write_line,
             report_progress=watcher.report_progress,
+            accepts_output=watcher.accepts_output,
             halt=halt,
             limit=Limit(),
             owner=call.owner,
@@ -138,20 +139,20 @@ class ClaimedCall:
         return tokens, None
 
     def _finish(
-        self, result: AttemptResult, *, secrets: dict[str, str], mask: Mask, lines: list[list[str]] | None = None
+        self, result: AttemptResult, *, secrets: dict[str, str], mask: Mask, output: PendingOutput | None = None
     ) -> None:
         stored = self._stored(result, secrets=secrets, mask=mask)
-        self._write(partial(self.call.finish, stored), lines or [])
+        self._write(partial(self.call.finish, stored), output or PendingOutput())
 
-    def _release(self, *, lines: list[list[str]] | None = None) -> None:
+    def _release(self, output: PendingOutput | None = None) -> None:
         """Return the call to its queue, and send its message again."""
         engine = choose_engine(conf.read())
-        if self._write(partial(self.call.release, self.tokens), lines or []) and engine is not None:
+        if self._write(partial(self.call.release, self.tokens), output or PendingOutput()) and engine is not None:
             engine.send(self.call.pk, queue=self.call.queue)
 
-    def _write(self, write: Callable[..., bool], lines: list[list[str]]) -> bool:
+    def _write(self, write: Callable[..., bool], output: PendingOutput) -> bool:
         alias = self.connection.alias
-        return self.connection.execute(lambda is_repeated: write_with_output(self.call, lines, write, using=alias))
+        return self.connection.execute(lambda is_repeated: write_with_output(self.call, output, write, using=alias))
 
     def _stored(self, result: AttemptResult, *, secrets: dict[str, str], mask: Mask) -> dict[str, Any]:
         return call_results.to_json(result, secrets=secrets, mask=mask, is_hidden=self.call.is_hidden)
@@ -163,11 +164,11 @@ class FinishWrite:
 
     call: Call
     stored: dict[str, Any]
-    lines: list[list[str]]
+    output: PendingOutput
 
     def __call__(self) -> None:
         finish = partial(self.call.finish, self.stored)
-        if not write_with_output(self.call, self.lines, finish, using=conf.journal_alias()):
+        if not write_with_output(self.call, self.output, finish, using=conf.journal_alias()):
             raise JournalLost("the run has given this call up", what="")
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import uuid
 from functools import cache
 from typing import Any
 
 from django.db import connections
+from django.db.models import Q
 
 from django_runbook import conf
 from django_runbook.calls import Call, CallStatus, worker_lock_name
@@ -35,13 +37,13 @@ def run_call(call_id: str) -> None:
     _worker_of(os.getpid()).run(call_id)
 
 
-def release_calls_of(parent_pid: int) -> None:
-    """Ask the calls in the child processes of a worker on this host to stop after their batch."""
+def release_calls_of(pid: int) -> None:
+    """Ask the calls in a worker's process on this host, and in its children, to stop after their batch."""
     alias = conf.journal_alias()
+    own = Q(pid=pid) | Q(parent_pid=pid)
+    calls = Call.objects.using(alias).filter(own, status=CallStatus.RUNNING.value, host=socket.gethostname())
     try:
-        Call.objects.using(alias).filter(
-            status=CallStatus.RUNNING.value, host=socket.gethostname(), parent_pid=parent_pid
-        ).update(is_releasing=True)
+        calls.filter(is_releasing=False).update(is_releasing=True)
     finally:
         connections[alias].close()
 
@@ -53,13 +55,17 @@ def _worker_of(pid: int) -> _Worker:
 
 
 class _Worker:
-    """Holds what the calls of one process share: the lock that shows that it lives, and the server of its processes."""
+    """Holds what the calls of one process share: the lock that shows that it lives, and the server of its processes.
+
+    Several threads may run calls at the same time.
+    """
 
     def __init__(self) -> None:
         self._spawner = Spawner(can_be_set_up=isolation.can_be_set_up())
         self._commands: set[str] = set()
         self._lock: HeldLock | None = None
         self._token = ""
+        self._guard = threading.RLock()
 
     def run(self, call_id: str) -> None:
         alias = conf.journal_alias()
@@ -69,25 +75,26 @@ class _Worker:
             return
         if connections[alias].in_atomic_block:
             raise RunbookError("a call cannot run inside a transaction of its worker, which no other process sees")
-        lock = self._hold_lock()
+        lock, worker = self._hold_lock()
         claim, tokens = uuid.uuid4().hex, call.tokens
-        if not self._claim(call, claim, connection=connection):
+        if not self._claim(call, claim, worker=worker, connection=connection):
             return
         try:
             self._prepare(call.command)
             ClaimedCall(call=call, tokens=tokens, connection=connection, spawner=self._spawner, lock=lock).run()
         except BaseException:
             # The row says "running", and as long as this worker holds its lock, the run would wait.
-            self._release_lock()
+            self._give_up(lock)
             raise
 
     def _prepare(self, command: str) -> None:
         """Have the server import a command before its first call; answers to more requests would fill the socket."""
-        if command not in self._commands:
-            self._commands.add(command)
-            self._spawner.prepare(sorted(self._commands))
+        with self._guard:
+            if command not in self._commands:
+                self._commands.add(command)
+                self._spawner.prepare(sorted(self._commands))
 
-    def _claim(self, call: Call, claim: str, *, connection: JournalConnection) -> bool:
+    def _claim(self, call: Call, claim: str, *, worker: str, connection: JournalConnection) -> bool:
         alias = connection.alias
 
         def claim_once(is_repeated: bool) -> bool:  # noqa: FBT001 - as JournalConnection calls it
@@ -96,7 +103,7 @@ class _Worker:
             is_claimed = call.claim_for(
                 claim,
                 using=alias,
-                worker=self._token,
+                worker=worker,
                 host=socket.gethostname(),
                 pid=os.getpid(),
                 parent_pid=os.getppid(),
@@ -111,20 +118,24 @@ class _Worker:
 
         return connection.execute(claim_once)
 
-    def _hold_lock(self) -> HeldLock:
-        """Return the lock of this worker; after a loss, the worker continues under another name."""
-        if self._lock is not None and self._lock.is_lost:
-            self._release_lock()
-        if self._lock is None:
-            self._token = uuid.uuid4().hex
-            lock = locks.new_factory(conf.read(), what="a worker of calls")(worker_lock_name(self._token))
-            holder = lock.acquire()
-            if holder is not None:
-                raise LockHeld(f'the lock "{lock.name}" is held by {holder}')
-            self._lock = held_locks.hold(lock, namespace=namespace.host_namespace(), on_retaken=lambda: None)
-        return self._lock
+    def _hold_lock(self) -> tuple[HeldLock, str]:
+        """Return the lock of this worker, and its name; after a loss, the worker continues under another name."""
+        with self._guard:
+            if self._lock is not None and self._lock.is_lost:
+                self._give_up(self._lock)
+            if self._lock is None:
+                self._token = uuid.uuid4().hex
+                lock = locks.new_factory(conf.read(), what="a worker of calls")(worker_lock_name(self._token))
+                holder = lock.acquire()
+                if holder is not None:
+                    raise LockHeld(f'the lock "{lock.name}" is held by {holder}')
+                self._lock = held_locks.hold(lock, namespace=namespace.host_namespace(), on_retaken=lambda: None)
+            return self._lock, self._token
 
-    def _release_lock(self) -> None:
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            lock.close()
+    def _give_up(self, lock: HeldLock) -> None:
+        """Release the lock, which ends the calls of other threads under it."""
+        with self._guard:
+            if lock is self._lock:
+                self._lock = None
+                lock.is_lost = True
+                lock.close()

@@ -36,8 +36,6 @@ class _RunningCommand:
     name: str
     group_ids: tuple[str, ...]
     buffer: Buffer | None
-    reported_at: float
-    pace: Pace = field(default_factory=Pace)
     separator: str = ""
 
     def add(self, line: str) -> None:
@@ -53,6 +51,14 @@ class _RunningCommand:
     def close(self) -> None:
         if self.buffer is not None:
             self.buffer.close()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Progress:
+    """Holds the progress of a command or a loop."""
+
+    reported_at: float
+    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,6 +85,9 @@ class PlainReporter:
         self._groups: dict[str, _BufferedGroup] = {}
         # What was reported about the workers of each loop.
         self._loops: dict[str, set[str]] = {}
+        self._progress_of: dict[str, _Progress] = {}
+        # The loops that report the sum of their items' progress.
+        self._summed: set[str] = set()
         self._name = ""
         self._is_dry_run = False
 
@@ -142,6 +151,7 @@ class PlainReporter:
         if event.argv is None and event.is_concurrent and event.step_id not in self._groups:
             self._groups[event.step_id] = _BufferedGroup(group_ids=event.group_ids)
         inside = (*event.group_ids, event.step_id)
+        self._progress_of[event.step_id] = _Progress(reported_at=event.clock_seconds)
         if event.item_count is not None:
             self._loops[event.step_id] = set()
             self._write_info(
@@ -151,7 +161,7 @@ class PlainReporter:
             self._write_info(f"{indent}  group    {name}", group_ids=inside)
         else:
             self._running[event.step_id] = _RunningCommand(
-                name=name, group_ids=event.group_ids, buffer=self._new_buffer(event), reported_at=event.clock_seconds
+                name=name, group_ids=event.group_ids, buffer=self._new_buffer(event)
             )
             if self._verbosity > 1:
                 self._write(f"{indent}  run      {' '.join(event.argv)}", group_ids=event.group_ids)
@@ -170,13 +180,21 @@ class PlainReporter:
             self._show([event.line], group_ids=() if running is None else running.group_ids)
 
     def _progress(self, event: events.StepProgress) -> None:
-        running = self._running.get(event.step_id)
-        if running is None:
+        progress = self._progress_of.get(event.step_id)
+        if progress is None:
             return
-        running.pace.add(event)
-        if event.clock_seconds - running.reported_at >= _PROGRESS_SECONDS:
-            running.reported_at = event.clock_seconds
-            self._write_info(f"  progress {event.step_id}: {running.pace.text()}")
+        progress.pace.add(event)
+        if event.step_id in self._loops:
+            self._summed.add(event.step_id)
+        is_due = event.clock_seconds - progress.reported_at >= _PROGRESS_SECONDS
+        if is_due and not self._is_summed(event.step_id):
+            progress.reported_at = event.clock_seconds
+            self._write_info(f"  progress {event.step_id}: {progress.pace.text()}")
+
+    def _is_summed(self, step_id: str) -> bool:
+        """Return whether the line of a loop includes the progress of a command, which then has none of its own."""
+        running = self._running.get(step_id)
+        return running is not None and self._verbosity <= 1 and not self._summed.isdisjoint(running.group_ids)
 
     def _report_worker(self, label: str, step_id: str, text: str) -> None:
         running = self._running.get(step_id)
@@ -194,6 +212,7 @@ class PlainReporter:
 
     def _finish(self, event: events.StepFinished) -> None:
         running = self._running.pop(event.result.step_id, None)
+        self._progress_of.pop(event.result.step_id, None)
         if event.result.step_id in self._groups:
             self._write_group(event.result.step_id)
         if running is not None:

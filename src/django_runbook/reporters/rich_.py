@@ -47,6 +47,8 @@ class RichReporter:
         self._tree = Tree()
         self._excerpts: dict[str, HeadTailBuffer] = {}
         self._concurrent: dict[str, str] = {}
+        # The loops whose items have not reported any progress.
+        self._loops: dict[str, events.StepStarted] = {}
         self._is_dry_run = False
         # Nothing is drawn while a question waits for its answer.
         self._is_asking = False
@@ -90,8 +92,7 @@ class RichReporter:
             case events.StepOutputWritten():
                 self._output(event)
             case events.StepProgress():
-                if running := self._activities.get(event.step_id):
-                    running.pace.add(event)
+                self._progress(event)
             case events.AttemptFailed():
                 self._retry(event)
             case events.StepFinished():
@@ -132,6 +133,8 @@ class RichReporter:
         indent = "  " * len(event.group_ids)
         if event.argv is None:
             count = "" if event.item_count is None else f"  {wording.number_of(event.item_count, 'item')}"
+            if event.item_count is not None:
+                self._loops[event.step_id] = event
             name = Text(event.name, style="bold") + _id(event.name, event.step_id)
             self._print(Text(f"{indent}▸ ", style="blue") + name + Text(count, style="dim"))
             return
@@ -141,6 +144,13 @@ class RichReporter:
             self._concurrent[event.step_id] = event.name
         if self._verbosity > 1:
             self._print(Text(f"{indent}$ {' '.join(event.argv)}", style="dim"))
+
+    def _progress(self, event: events.StepProgress) -> None:
+        if event.step_id in self._loops:
+            # A loop is shown once it reports the sum of its items' progress.
+            self._activities.start(self._loops.pop(event.step_id))
+        if running := self._activities.get(event.step_id):
+            running.pace.add(event)
 
     def _place(self, step_id: str, text: str) -> None:
         """Show where a step runs beside its name, while it runs."""
@@ -166,6 +176,7 @@ class RichReporter:
     def _finish(self, event: events.StepFinished) -> None:
         result, depth = event.result, len(event.group_ids)
         self._activities.finish(result.step_id)
+        self._loops.pop(result.step_id, None)
         self._concurrent.pop(result.step_id, None)
         excerpt = self._excerpts.pop(result.step_id, None)
         if not result.is_group:

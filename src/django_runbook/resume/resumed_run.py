@@ -73,6 +73,12 @@ class ResumedRun:
         options: Mapping[str, Any] = self.run.options
         return options
 
+    @property
+    def shard_counts(self) -> Mapping[str, int]:
+        """Return the number of shards of each step that had them, by its key."""
+        counts: Mapping[str, int] = self.run.options.get("shards", {})
+        return counts
+
 
 def acquire(
     runbook: str,

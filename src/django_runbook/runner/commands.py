@@ -23,6 +23,7 @@ from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import outcomes
 from django_runbook.runner.emitter import Emitter
+from django_runbook.runner.loop_progress import Counts
 from django_runbook.runner.recorder import Recorder
 from django_runbook.runner.retries import Once
 from django_runbook.runner.step_scope import Scope
@@ -167,6 +168,15 @@ class _CommandCall:
                 total_count=total_count,
                 failed_count=failed_count,
             )
+            if scope.loop_progress is not None:
+                counts = scope.loop_progress.add(step_id, Counts(done_count, total_count, failed_count))
+                runner.emitter.emit(
+                    events.StepProgress,
+                    step_id=scope.group_ids[-1],
+                    done_count=counts.done,
+                    total_count=counts.total,
+                    failed_count=counts.failed,
+                )
 
         return ExecutorCall(
             command=command,

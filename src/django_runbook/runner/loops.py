@@ -13,6 +13,7 @@ from django_runbook.results import Failure, StepResult
 from django_runbook.runner.block_state import BlockState
 from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.finishing import StepFinisher
+from django_runbook.runner.loop_progress import LoopProgress
 from django_runbook.runner.members import Member, MemberRunner
 from django_runbook.runner.naming import label_in, safe_label_in
 from django_runbook.runner.recorder import Recorder
@@ -33,16 +34,16 @@ class LoopRunner:
     mask: Mask
 
     def run(self, step: Step, items: Items, scope: Scope, *, name: str) -> StepResult:
-        """Run a step for each item, ``max_parallel`` at a time."""
+        """Run a step for each item, as many at a time as its file says."""
         started = time.monotonic()
         self.emitter.start(step, scope, name, item_count=len(items))
         state = BlockState()
         scopes = self._scopes(step, items, scope)
-        if step.max_parallel > 1:
+        if step.items_at_once > 1:
             branch = self.members.branch(scope)
             scopes = [replace(inner, halt=branch, is_isolated=True, is_concurrent=True) for inner in scopes]
             members = self._members(step, items, scopes)
-            self.members.run_concurrently(members, state, at_once=step.max_parallel, branch=branch)
+            self.members.run_concurrently(members, state, at_once=step.items_at_once, branch=branch)
         else:
             self.members.run_in_order(self._members(step, items, scopes), state)
         return self._finish(step, scope, state, scopes, name=name, duration_seconds=time.monotonic() - started)
@@ -68,11 +69,18 @@ class LoopRunner:
 
     def _scopes(self, step: Step, items: Items, scope: Scope) -> list[Scope]:
         scopes = []
+        progress = self._progress(step, items, scope)
         for number, item in enumerate(items, start=1):
-            inner = scope.for_item(number, item, loop_id=scope.id(step))
+            inner = replace(scope.for_item(number, item, loop_id=scope.id(step)), loop_progress=progress)
             self.recorder.keep_item(inner.id(step), item)
             scopes.append(inner)
         return scopes
+
+    def _progress(self, step: Step, items: Items, scope: Scope) -> LoopProgress | None:
+        if not isinstance(step, CommandStep) or step.shards is None:
+            return None
+        inner = (scope.for_item(number, item, loop_id=scope.id(step)) for number, item in enumerate(items, start=1))
+        return LoopProgress(count=sum(not self.finisher.is_done(step, one) for one in inner))
 
     def _members(self, step: Step, items: Items, scopes: list[Scope]) -> list[Member]:
         def member(item: object, scope: Scope) -> Member:

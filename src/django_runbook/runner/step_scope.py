@@ -14,6 +14,7 @@ from django_runbook.locks.held import HeldLock
 from django_runbook.planning.planned_step import instance_id
 from django_runbook.process.deadlines import Halt, Limit
 from django_runbook.results import Role
+from django_runbook.runner.loop_progress import LoopProgress
 
 Views = MutableMapping[str, StepView]
 
@@ -25,7 +26,7 @@ class Scope:
     ``is_isolated`` says that commands run in processes of their own, ``is_concurrent`` that other steps run at the same
     time, ``is_hidden`` that output is not shown, and ``is_fail_fast`` that the items of a loop end at a failure.
     ``is_retry`` says that a group around it is retried: earlier attempts do not count in it. ``queue`` is that of the
-    groups around it.
+    groups around it. ``loop_progress`` adds up the progress of the items of a loop.
     """
 
     inputs: Inputs
@@ -45,6 +46,7 @@ class Scope:
     is_fail_fast: bool = True
     is_retry: bool = False
     queue: str | bool | None = None
+    loop_progress: LoopProgress | None = None
 
     def context(self) -> Mapping[str, object]:
         """Return the names of an expression."""

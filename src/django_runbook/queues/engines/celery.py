@@ -8,6 +8,8 @@ from typing import Any, Final
 TASK_NAME: Final = "django_runbook.run_call"
 # Time limits of the project are for tasks that can be repeated; the timeout of the step is the limit of a call.
 _NO_LIMIT_SECONDS: Final = 10 * 365 * 86_400
+# Workers that have not answered by then are not counted.
+_ANSWER_SECONDS: Final = 1.0
 
 
 class CeleryEngine:
@@ -34,6 +36,13 @@ class CeleryEngine:
     @property
     def local_reason(self) -> str:
         return "CELERY_TASK_ALWAYS_EAGER is on" if self._app.conf.task_always_eager else ""
+
+    def count_workers(self, queue: str) -> int | None:
+        inspect = self._app.control.inspect(timeout=_ANSWER_SECONDS)
+        consumed = inspect.active_queues() or {}
+        names = [name for name, queues in consumed.items() if any(one["name"] == queue for one in queues)]
+        stats = inspect.stats() or {} if names else {}
+        return sum(int(stats[name]["pool"]["max-concurrency"]) for name in names if name in stats)
 
     def send(self, call_id: str, *, queue: str) -> None:
         self._app.send_task(

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-from typing import Any
+import time
+from typing import Any, Final
 
 from celery import shared_task
 from celery.signals import worker_shutting_down
+from django.db import Error
 
 from django_runbook.queues import worker
 from django_runbook.queues.engines.celery import TASK_NAME
+
+_RELEASE_SECONDS: Final = 1.0
+_LOGGER: Final = logging.getLogger(__name__)
 
 
 # Celery has no types, so its decorators are untyped.
@@ -24,4 +30,14 @@ def run_call(call_id: str) -> None:
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _release_calls(**_: Any) -> None:
     # Celery tells only its main process, inside a signal handler: the database is asked from another thread.
-    threading.Thread(target=worker.release_calls_of, args=(os.getpid(),), name="runbook-release", daemon=True).start()
+    threading.Thread(target=_keep_releasing, args=(os.getpid(),), name="runbook-release", daemon=True).start()
+
+
+def _keep_releasing(pid: int) -> None:
+    """Release calls until the process ends: a child may take one more, which it had received before."""
+    while True:
+        try:
+            worker.release_calls_of(pid)
+        except Error as error:
+            _LOGGER.warning("the calls of this worker are not told that it shuts down: %s", error)
+        time.sleep(_RELEASE_SECONDS)

@@ -50,6 +50,10 @@ class TasksEngine:
             return f'the backend "{self._alias}" of TASKS is the ImmediateBackend'
         return ""
 
+    def count_workers(self, queue: str) -> int | None:
+        # The framework knows no workers.
+        return None
+
     def send(self, call_id: str, *, queue: str) -> None:
         import_string(TASK).using(backend=self._alias, queue_name=queue).enqueue(call_id)
 
