@@ -20,13 +20,8 @@ class LanguageClient:
         self._count = 0
         self.published: dict[str, list[dict[str, Any]]] = {}
         folder = {"uri": root.as_uri(), "name": root.name}
-        client = {
-            "textDocument": {
-                "completion": {"completionItem": {"snippetSupport": True, "documentationFormat": ["markdown"]}},
-                "hover": {},
-            }
-        }
-        client["workspace"] = {"configuration": True}
+        completion = {"completionItem": {"snippetSupport": True, "documentationFormat": ["markdown"]}}
+        client = {"textDocument": {"completion": completion, "hover": {}}, "workspace": {"configuration": True}}
         self.ask(
             "initialize",
             {"processId": None, "rootUri": root.as_uri(), "workspaceFolders": [folder], "capabilities": client},
