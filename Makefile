@@ -29,11 +29,15 @@ WITH_PROJECT := PYTHONPATH=.:example_project
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: $(VENV)/.runtime-installed ## set up and run the example's runbook (RUNBOOK=daily.yml, ARGS=--plan)
 	@$(VENV_PYTHON) example_project/manage.py run_runbook $(RUNBOOK) $(ARGS)
+
+.PHONY: demo-workers
+demo-workers: $(VENV)/.runtime-installed ## set up and run the example's backfill on two workers of this host
+	@$(VENV_PYTHON) example_project/demo_workers.py
 
 .PHONY: test
 test: $(VENV)/.development-installed ## set up and run the tests (ARGS="-k yaml")
@@ -51,7 +55,7 @@ house: $(VENV)/.development-installed ## check imports, sizes, names and words, 
 	@$(VENV_PYTHON) -m pytest --quiet $(HOUSE) $(ARGS)
 
 # As many random examples, kills and seeds as a night has time for.
-DEEP := HYPOTHESIS_PROFILE=deep KILL_TEST_ROUNDS=100 RUNBOOK_KILL_ROUNDS=200 RUNBOOK_FUZZ_SEEDS=500
+DEEP := HYPOTHESIS_PROFILE=deep KILL_TEST_ROUNDS=100 QUEUE_KILL_ROUNDS=100 RUNBOOK_KILL_ROUNDS=200 RUNBOOK_FUZZ_SEEDS=500
 .PHONY: test-deep
 test-deep: $(VENV)/.development-installed ## run the tests with many more random examples
 	@$(DEEP) $(VENV_PYTHON) -m pytest $(WORKERS) $(ARGS)

@@ -96,8 +96,12 @@ def checks(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def lock(session: nox.Session) -> None:
-    """Pins the dependencies, with hashes: of the package, of development, and of each Django of the matrix."""
-    targets = {"runtime": (["build"], PYTHONS[0]), "development": (["dev"], PYTHONS[0])}
+    """Pins the dependencies, with hashes: of the example, of development, and of each Django of the matrix."""
+    targets = {
+        "runtime": (["build", "demo"], PYTHONS[0]),
+        "compose": (["build", "compose"], PYTHONS[0]),
+        "development": (["dev"], PYTHONS[0]),
+    }
     for django, pythons in DJANGOS.items():
         name = f"django{django.replace('.', '')}"
         targets[name] = (["build", "test", name], pythons[0])

@@ -296,6 +296,7 @@ def options_of(command: BaseCommand) -> set[str]:
         ("check_runbooks", "command-line.md"),
         ("runbook_schema", "command-line.md"),
         ("show_runs", "command-line.md"),
+        ("show_calls", "command-line.md"),
         ("prune_runs", "command-line.md"),
         ("wait_for", "ready-made.md"),
         ("purge_rows", "ready-made.md"),

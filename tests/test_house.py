@@ -40,6 +40,7 @@ MAY_IMPORT = {
         "fields",
         "journal",
         "locks",
+        "models",
         "process",
     },
     "tasks": {"queues"},

@@ -1,7 +1,12 @@
-"""Configures the Flight desk: SQLite, with a read-only alias for reports."""
+"""Configures the Flight desk: SQLite with workers on this host, or PostgreSQL with Celery; and an alias for reports.
+
+FLIGHTDESK_POSTGRES, as in "postgres:5432", and FLIGHTDESK_BROKER, as in "redis://redis:6379/0", choose the latter.
+"""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import django
 
@@ -24,8 +29,11 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "django_runbook",
+    "django_tasks_db",
     "flights",
 ]
+if find_spec("django.tasks") is None:
+    INSTALLED_APPS.append("django_tasks")
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -49,7 +57,7 @@ TEMPLATES = [
 ]
 
 _DATABASE = VAR_DIR / "flightdesk.sqlite3"
-DATABASES = {
+_SQLITE = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": _DATABASE,
@@ -69,6 +77,24 @@ DATABASES = {
         "TEST": {"MIRROR": "default"},
     },
 }
+
+
+def _postgres(address: str) -> dict[str, dict[str, Any]]:
+    host, _, port = address.partition(":")
+    default = {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": host,
+        "PORT": port or "5432",
+        "NAME": os.environ.get("FLIGHTDESK_POSTGRES_NAME", "flightdesk"),
+        "USER": os.environ.get("FLIGHTDESK_POSTGRES_USER", "flightdesk"),
+        "PASSWORD": os.environ.get("FLIGHTDESK_POSTGRES_PASSWORD", ""),
+    }
+    read_only = {"options": "-c default_transaction_read_only=on"}
+    return {"default": default, "replica": {**default, "OPTIONS": read_only, "TEST": {"MIRROR": "default"}}}
+
+
+_POSTGRES = os.environ.get("FLIGHTDESK_POSTGRES")
+DATABASES = _postgres(_POSTGRES) if _POSTGRES else _SQLITE
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 USE_TZ = True
@@ -84,4 +110,11 @@ else:
     EMAIL_FILE_PATH = VAR_DIR / "mail"
 DEFAULT_FROM_EMAIL = "flightdesk@example.com"
 
-RUNBOOK = {"DIRS": [BASE_DIR.parent / "runbooks"]}
+# Workers are `manage.py db_worker` processes, which need no service, or Celery's.
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default", "heavy"]}}
+CELERY_BROKER_URL = os.environ.get("FLIGHTDESK_BROKER", "")
+
+RUNBOOK = {"DIRS": [BASE_DIR.parent / "runbooks"], "QUEUE": "celery" if CELERY_BROKER_URL else "tasks"}
+if not _POSTGRES:
+    # All workers run on this host, because the history is in SQLite.
+    SILENCED_SYSTEM_CHECKS = ["django_runbook.W433"]

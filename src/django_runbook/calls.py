@@ -52,6 +52,7 @@ class Call(models.Model):
     tokens = JSONText(default=list)
     tokens_digest = models.CharField(max_length=64, help_text="A keyed digest of the tokens with their secrets.")
     secret_names = JSONText(default=list)
+    lock_names = JSONText(default=list, help_text="The locks that the run holds around the call.")
     call_key = models.CharField(max_length=200)
     capture = models.CharField(max_length=10, blank=True)
     timeout_seconds = models.FloatField(null=True)

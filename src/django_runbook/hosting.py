@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from django_runbook.executors.spawner import Spawner
 from django_runbook.journal.definitions import key_of
 from django_runbook.journal.listener import Journal
 from django_runbook.locks import namespace
+from django_runbook.locks.base import Holder
 from django_runbook.locks.factory import Locks
 from django_runbook.planning.plan import Plan
 from django_runbook.process.connections import KnownConnections
@@ -102,6 +103,7 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
             recorder=NoRecorder() if prepared.journal is None else prepared.journal,
             new_lock=prepared.new_lock,
             namespace=namespace.host_namespace(),
+            find_call=_new_call_search(prepared, stop),
             emit=emit,
             write_files=emit.write_files,
             binder=prepared.binder,
@@ -165,6 +167,21 @@ def _new_queue_executor(prepared: PreparedRun, stop: Stop, console: Console) -> 
         secrets=prepared.plan.inputs.all_secrets,
         warn=lambda reason: console.warn(f"the message of a call could not be sent, and is sent again: {reason}"),
     )
+
+
+def _new_call_search(prepared: PreparedRun, stop: Stop) -> Callable[[str], Holder | None]:
+    """Return what finds the worker that still runs a call of a dead run under a lock; it needs the history."""
+    journal = prepared.journal
+    if journal is None:
+        return lambda name: None
+
+    def find(name: str) -> Holder | None:
+        # Only a run with locks asks.
+        from django_runbook.queues.calls_under_lock import CallsUnderLock
+
+        return CallsUnderLock(journal=journal, new_lock=prepared.new_lock, rest=stop.wait).holder_of(name)
+
+    return find
 
 
 def _refuse_calls_elsewhere(prepared: PreparedRun, *, has_workers: bool) -> None:

@@ -14,12 +14,12 @@ _CHUNK = 65536
 class Proxy:
     """Forwards connections to a server until it is cut."""
 
-    def __init__(self, server: tuple[str, int]) -> None:
+    def __init__(self, server: tuple[str, int], *, port: int = 0) -> None:
         self._server = server
         self._guard = threading.Lock()
         self._is_cut = False
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listener.getsockname()[1])
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()

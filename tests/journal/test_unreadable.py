@@ -56,7 +56,12 @@ def error_of(*words: str) -> CommandError:
     return raised.value
 
 
-READING = [("run_runbook", "noop.yml", "--resume"), ("show_runs",), ("mail_run_report", "--to", "ops@example.com")]
+READING = [
+    ("run_runbook", "noop.yml", "--resume"),
+    ("show_runs",),
+    ("show_calls",),
+    ("mail_run_report", "--to", "ops@example.com"),
+]
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
@@ -81,6 +86,7 @@ def test_missing_tables_are_reported(journal_in: Any, tmp_path: Path) -> None:
     assert {name: str(error) for name, error in messages.items()} == {
         "run_runbook": f"there is no run to resume: {missing}; start a new run, without --resume",
         "show_runs": f"the journal cannot be read: {missing}",
+        "show_calls": f"the journal cannot be read: {missing}",
         "mail_run_report": f"the journal cannot be read: {missing}",
     }
     assert messages["run_runbook"].returncode == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 import uuid
@@ -38,7 +39,7 @@ class Project:
     def variables(self) -> dict[str, str]:
         return {
             "DJANGO_SETTINGS_MODULE": "tests.queues.settings",
-            "QUEUES_DATABASE": self.database,
+            "QUEUES_DATABASE": json.dumps({**postgres_settings.POSTGRES, "NAME": self.database}),
             "QUEUES_QUEUE": self.queue,
             "QUEUES_ENGINE": "tasks" if self.engine == "tasks" else "celery",
             "QUEUES_BROKER": BROKERS.get(self.engine, ""),

@@ -197,6 +197,30 @@ def test_a_resumed_run_takes_over_the_calls_of_a_killed_one(project: Project, *,
     assert [call[2:] for call in project.calls()] == [(1, "done")]
 
 
+@on_tasks
+def test_another_run_waits_for_the_call_of_a_killed_one_under_the_same_lock(project: Project) -> None:
+    text = (
+        "lock: {name: effects, on_conflict: KIND}\nsteps: [add_effect NAME --seconds SECONDS]\ndefaults: {queue: QUEUE}"
+    )
+    first = text.replace("NAME", "first").replace("SECONDS", "4").replace("KIND", "fail")
+    other = text.replace("NAME", "other").replace("SECONDS", "0")
+    project.write(first)
+    with project.worker("a"), project.worker("b"):
+        with project.runner() as runner:
+            project.wait_for("SELECT 1 FROM queueapp_effect")
+            os.killpg(runner.pid, signal.SIGKILL)
+        project.write(other.replace("KIND", "fail"))
+        code, output = project.run()
+        assert code == 75
+        assert 'the lock "effects" is held by a call of run' in output
+        assert [call[3] for call in project.calls()] == ["running"]
+        project.write(other.replace("KIND", "wait"))
+        code, output = project.run()
+        assert code == 0, output
+        assert [call[3] for call in project.calls()] == ["done", "done"]
+    assert project.effects() == ["first", "other"]
+
+
 @on_rabbitmq
 def test_a_stop_of_the_run_stops_its_calls(project: Project) -> None:
     project.write(

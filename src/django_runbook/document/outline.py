@@ -71,11 +71,22 @@ def _may_isolate(step: Step, *, is_default: bool) -> bool:
 
 def queue_of(step: Step, around: Iterable[Step]) -> str | None:
     """Return the queue of a command: its own, or that of the innermost group; None if it runs on this host."""
+    owner = queue_owner(step, around)
+    return owner.queue if owner is not None and isinstance(owner.queue, str) else None
+
+
+def queue_owner(step: Step, around: Iterable[Step]) -> CommandStep | GroupStep | None:
+    """Return the step or the group whose ``queue`` decides where a command runs; None without one."""
     if not isinstance(step, CommandStep):
         return None
     steps: list[CommandStep | GroupStep] = [step, *(one for one in around if isinstance(one, GroupStep))]
-    queue = next((one.queue for one in steps if one.queue is not None), None)
-    return queue if isinstance(queue, str) else None
+    return next((one for one in steps if one.queue is not None), None)
+
+
+def path_of(entry: Entry, entries: Mapping[str, Entry]) -> str:
+    """Return the path of the included runbook that contains a step; empty for the runbook of the run."""
+    around = (entries[key].step for key in reversed(entry.group_keys))
+    return next((step.runbook.path for step in around if isinstance(step, CallStep)), "")
 
 
 def has_queues(entries: Mapping[str, Entry]) -> bool:

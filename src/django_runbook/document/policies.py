@@ -55,6 +55,11 @@ def error_spans(keys: Keys) -> dict[tuple[str, str], Span]:
     }
 
 
+def queue_span(keys: Keys) -> Span | None:
+    """Return the place of the value of ``queue``, which may be in the defaults of the file."""
+    return span_of(keys["queue"][1]) if "queue" in keys else None
+
+
 def shards(keys: Keys, typed: Typed, reading: Reading) -> ShardSettings | None:
     """Read ``shards``: a number, or ``auto``."""
     if "shards" not in keys:

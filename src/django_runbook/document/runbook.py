@@ -115,7 +115,8 @@ class CommandStep(StepSettings):
     """Calls a management command; ``command`` holds the tokens of the command line, name first.
 
     ``idempotent`` and ``isolate`` are None if the file does not set them. ``queue`` is None to inherit that of a group
-    around the step, and False to run on this host. The plan turns ``shards`` into a loop, unless the command has none.
+    around the step, and False to run on this host; ``queue_span`` locates its value. The plan turns ``shards`` into a
+    loop, unless the command has none.
     """
 
     command: tuple[Located, ...]
@@ -126,6 +127,7 @@ class CommandStep(StepSettings):
     atomic: bool = False
     isolate: bool | None = None
     queue: str | bool | None = None
+    queue_span: Span | None = None
     shards: ShardSettings | None = None
 
     @property
@@ -159,6 +161,7 @@ class GroupStep(StepSettings):
 
     block: Block
     queue: str | bool | None = None
+    queue_span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -157,9 +157,8 @@ class StepReader:
             return None
         own_keys = {"capture", "idempotent", "atomic", "isolate", "queue"}
         given = {key: value for key, value in (typed or {}).items() if key in own_keys}
-        return CommandStep(
-            span=span_of(at), command=tokens, args=args, options=options, shards=shards, **given, **common
-        )
+        given |= {"shards": shards, "queue_span": policies.queue_span(keys)}
+        return CommandStep(span=span_of(at), command=tokens, args=args, options=options, **given, **common)
 
     def _group(self, node: Mapping, *, at: Scalar) -> GroupStep | None:
         is_parallel = at.text == "parallel"
@@ -174,7 +173,8 @@ class StepReader:
         else:
             self._check_bound(keys)
         block = self.block(typed, keys, verb=at.text)
-        return GroupStep(span=span_of(at), block=block, queue=(typed or {}).get("queue"), **common)
+        common |= {"queue": (typed or {}).get("queue"), "queue_span": policies.queue_span(keys)}
+        return GroupStep(span=span_of(at), block=block, **common)
 
     def _call(self, node: Mapping, *, at: Node) -> CallStep | None:
         typed, keys = self.reading.fields(node, Kind.CALL)

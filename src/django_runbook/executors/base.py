@@ -17,7 +17,7 @@ class QueueRequest:
     """Describes what a call on a queue needs besides: its place in the run, and what may be done after its death.
 
     ``attempt`` is that of the step's row. A call that ``is_repeatable`` is made again if its worker dies. ``open_id``
-    is the id of the unfinished call of an earlier attempt of the run.
+    is the id of the unfinished call of an earlier attempt of the run, and ``lock_names`` the locks around the step.
     """
 
     queue: str
@@ -28,6 +28,7 @@ class QueueRequest:
     is_hidden: bool
     is_repeatable: bool
     open_id: str = ""
+    lock_names: tuple[str, ...] = ()
     on_queued: Callable[[], None] = lambda: None
     on_claimed: Callable[[str, int], None] = lambda host, pid: None
 

@@ -17,7 +17,10 @@ from django_runbook.process.masking import Mask
 
 # Fields that do not change the meaning of a step, and the steps inside a group, which have their own definitions.
 _EXCLUDED: Final = frozenset(
-    ("id", "name", "description", "tags", "span", "error_spans", "runbook", "shards", "steps", *Block.__annotations__)
+    (
+        *("id", "name", "description", "tags", "span", "error_spans", "queue_span", "runbook", "shards", "steps"),
+        *Block.__annotations__,
+    )
 ) - {
     "is_parallel",
     "fail_fast",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django_runbook import events
 from django_runbook.exceptions import LockLost, RunbookError
@@ -18,6 +18,7 @@ from django_runbook.locks.held import HeldLock
 from django_runbook.models import Run
 from django_runbook.process.masking import Mask
 
+_Answer = TypeVar("_Answer")
 _NOT_RECORDED: Final = "this run was not recorded: the tables of django_runbook do not exist (migrate creates them)"
 
 
@@ -95,6 +96,18 @@ class Journal:
         self._writes.wait()
         if self._lock.is_lost:
             raise LockLost(f'the lock "{self._lock.name}" was lost, so another process may resume the run')
+
+    def ask(self, question: Callable[[str], _Answer]) -> _Answer | None:
+        """Return what a question, which gets the database, finds in it; None while the tables do not exist."""
+        found: list[_Answer] = []
+
+        def ask() -> None:
+            if not self._writer.is_waiting:
+                found.append(self._writer.connection.execute(lambda is_repeated: question(self.alias)))
+
+        self._writes.add(ask)
+        self._writes.wait()
+        return found[0] if found else None
 
     def is_recorded(self) -> bool:
         self._steps.flush()

@@ -33,6 +33,11 @@ def table(runs: Sequence[tuple[Run, str]]) -> Iterator[str]:
         (run.id[:_ID_LENGTH], _line(run.runbook), status, _time(run.started_at), _took(run), str(run.attempt_count))
         for run, status in runs
     ]
+    yield from aligned(head, rows)
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table, each column as wide as its longest text."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
         yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()

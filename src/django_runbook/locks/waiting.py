@@ -17,8 +17,9 @@ class LockWait:
     """Waits until a lock is free, and while its store is unavailable.
 
     ``rest`` sleeps, and returns True to end the wait; ``remaining_seconds`` bounds the wait too. ``on_wait`` is called
-    once with a holder, and once with the reason if the store is unavailable. Without ``is_patient``, the store must be
-    available at first. ``was_stopped`` is set if ``rest`` ended the wait.
+    once with a holder, and once with the reason if the store is unavailable. ``find_other`` returns who else keeps the
+    lock taken, although it could be acquired. Without ``is_patient``, the store must be available at first.
+    ``was_stopped`` is set if ``rest`` ended the wait.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class LockWait:
         wait_seconds: float,
         rest: Callable[[float], bool],
         on_wait: Callable[[Holder | None, str], None],
+        find_other: Callable[[], Holder | None] = lambda: None,
         remaining_seconds: Callable[[], float] = lambda: math.inf,
         is_patient: bool,
     ) -> None:
@@ -35,6 +37,7 @@ class LockWait:
         self._lock = lock
         self._rest = rest
         self._on_wait = on_wait
+        self._find_other = find_other
         self._remaining_seconds = remaining_seconds
         self._is_patient = is_patient
         self._outage = Patience()
@@ -45,7 +48,7 @@ class LockWait:
         """Acquire the lock; return the reason if it was not acquired. Raise LockUnavailable after an outage."""
         while True:
             try:
-                holder = self._lock.acquire()
+                holder = self._acquire()
             except LockUnavailable as error:
                 end = math.inf if self._has_patience() else -math.inf
                 if not self._waits(end, None, reason=str(error)):
@@ -59,6 +62,19 @@ class LockWait:
             self._outage.end()
             if not self._waits(self._deadline, holder):
                 return held_by(self._lock, holder)
+
+    def _acquire(self) -> Holder | None:
+        holder = self._lock.acquire()
+        if holder is not None:
+            return holder
+        try:
+            holder = self._find_other()
+        except BaseException:
+            self._lock.release()
+            raise
+        if holder is not None:
+            self._lock.release()
+        return holder
 
     def _has_patience(self) -> bool:
         self._outage.begin()

@@ -166,6 +166,7 @@ class Migration(migrations.Migration):
                 ('tokens', django_runbook.fields.JSONText(default=list)),
                 ('tokens_digest', models.CharField(help_text='A keyed digest of the tokens with their secrets.', max_length=64)),
                 ('secret_names', django_runbook.fields.JSONText(default=list)),
+                ('lock_names', django_runbook.fields.JSONText(default=list, help_text='The locks that the run holds around the call.')),
                 ('call_key', models.CharField(max_length=200)),
                 ('capture', models.CharField(blank=True, max_length=10)),
                 ('timeout_seconds', models.FloatField(null=True)),

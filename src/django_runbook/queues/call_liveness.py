@@ -51,10 +51,15 @@ class CallLiveness:
         return now - self._probed_at.get(worker, -_QUIET_SECONDS) >= _QUIET_SECONDS
 
     def _is_free(self, worker: str) -> bool:
-        try:
-            is_free = self._new_lock(worker_lock_name(worker)).probe() is Probe.FREE
-        except LockUnavailable:
-            is_free = False
+        is_free = probe_worker(worker, self._new_lock) is Probe.FREE
         was_free = worker in self._free
         (self._free.add if is_free else self._free.discard)(worker)
         return is_free and was_free
+
+
+def probe_worker(worker: str, new_lock: Locks) -> Probe:
+    """Return whether the lock of a worker is held; UNKNOWN also if the lock store is not available."""
+    try:
+        return new_lock(worker_lock_name(worker)).probe()
+    except LockUnavailable:
+        return Probe.UNKNOWN

@@ -123,6 +123,7 @@ class QueueExecutor:
             tokens=[references.encode(token, self.secrets) for token in call.tokens],
             tokens_digest=references.digest(call.tokens),
             secret_names=sorted(self.secrets),
+            lock_names=list(request.lock_names),
             call_key=call.call_key,
             capture=request.capture or "",
             timeout_seconds=call.timeout_seconds,

@@ -40,14 +40,14 @@ class Resolution:
 class InDoubtResolver:
     """Decides for each step whether it is done; a step in doubt needs a choice, or an answer at the terminal.
 
-    ``ask`` is None without a terminal. ``open_calls`` are the ids of steps whose calls on workers still have a result.
+    ``ask`` is None without a terminal. ``known`` are the ids of steps whose calls on workers tell their outcome.
     """
 
     outline: Mapping[str, Entry]
     choices: ResumeChoices
     ask: AskText | None
     repeatable: RepeatableCommands
-    open_calls: Collection[str] = ()
+    known: Collection[str] = ()
 
     def resolve(self, steps: Mapping[str, StepRun], *, reopened: Collection[str]) -> Resolution:
         """Resolve the latest rows of all steps; raises InvalidUsage if one stays in doubt.
@@ -73,7 +73,7 @@ class InDoubtResolver:
         return resolution
 
     def _is_in_doubt(self, row: StepRun) -> bool:
-        is_known = row.step_id in self.open_calls or self.choices.is_rerun(row)
+        is_known = row.step_id in self.known or self.choices.is_rerun(row)
         if row.kind != "command" or not was_interrupted(row) or is_known:
             return False
         entry = self.outline.get(key_of(row.step_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from django_runbook.calls import OPEN, Call, CallStatus
@@ -11,14 +12,30 @@ from django_runbook.results import StepStatus
 from django_runbook.resume.rows import has_no_result
 
 
-def find_open_calls(run: Run, latest: Mapping[str, StepRun], *, rerun: Collection[str], using: str) -> dict[str, str]:
-    """Return the ids of the calls whose result is or will be that of a step without one, by the ids of the steps.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftCalls:
+    """Holds the calls whose result is or will be that of a step without one, by the ids of the steps.
+
+    The commands of the steps in ``not_begun`` were never called: their calls were cancelled before a worker took them.
+    """
+
+    open: Mapping[str, str] = field(default_factory=dict)
+    not_begun: frozenset[str] = frozenset()
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Return the steps whose outcome is known, or will be."""
+        return self.not_begun | self.open.keys()
+
+
+def find_left_calls(run: Run, latest: Mapping[str, StepRun], *, rerun: Collection[str], using: str) -> LeftCalls:
+    """Find the calls of the steps that have no result.
 
     The result of a step in ``rerun`` is not used, but a call that may still run is never made a second time.
     """
     waiting = {step_id for step_id, row in latest.items() if row.kind == "command" and has_no_result(row)}
     if not waiting:
-        return {}
+        return LeftCalls()
     columns = ("pk", "step_id", "attempt", "status", "result")
     calls = Call.objects.using(using).filter(run=run, step_id__in=waiting).order_by("attempt", "number")
     last = {call["step_id"]: call for call in calls.values(*columns)}
@@ -26,12 +43,15 @@ def find_open_calls(run: Run, latest: Mapping[str, StepRun], *, rerun: Collectio
     # A step that was retried since has the result of its earlier call already.
     ended = rows.exclude(status__in=(RUNNING, StepStatus.INTERRUPTED.value)).values_list("step_id", "attempt")
     collected = set(ended)
-    return {
-        step_id: call["pk"]
-        for step_id, call in last.items()
-        if (call["status"] in OPEN or (step_id not in rerun and _is_usable(call)))
-        and (step_id, call["attempt"]) not in collected
-    }
+    left = {step_id: call for step_id, call in last.items() if (step_id, call["attempt"]) not in collected}
+    return LeftCalls(
+        open={
+            step_id: call["pk"]
+            for step_id, call in left.items()
+            if call["status"] in OPEN or (step_id not in rerun and _is_usable(call))
+        },
+        not_begun=frozenset(step_id for step_id, call in left.items() if call["status"] == CallStatus.CANCELLED),
+    )
 
 
 def _is_usable(call: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from django_runbook.resume.changes import refuse_changes
 from django_runbook.resume.choices import ResumeChoices, steps_to_rerun
 from django_runbook.resume.in_doubt import AskText, InDoubtResolver, Resolution
 from django_runbook.resume.loop_items import has_item, refuse_other_items
-from django_runbook.resume.open_calls import find_open_calls
+from django_runbook.resume.open_calls import LeftCalls, find_left_calls
 from django_runbook.resume.repeatable import RepeatableCommands
 from django_runbook.resume.rows import RunRows, read_rows
 from django_runbook.resume.secret_outputs import refuse_missing_outputs
@@ -55,17 +55,19 @@ def remaining_steps(
     if not choices.accepts_changes:
         refuse_changes(rows.latest.values(), Definitions(plan=plan, mask=mask))
     refuse_other_items(rows, plan, mask=mask)
-    open_calls = {} if not rows.latest else find_open_calls(run, rows.latest, rerun=rerun, using=conf.journal_alias())
+    left = LeftCalls()
+    if rows.latest:
+        left = find_left_calls(run, rows.latest, rerun=rerun, using=conf.journal_alias())
     reopened = rerun | {group_id for step_id in rerun for group_id in rows.latest[step_id].group_ids}
     resolver = InDoubtResolver(
         outline=plan.outline,
         choices=choices,
         ask=ask,
         repeatable=RepeatableCommands(own=conf.read().idempotent),
-        open_calls=open_calls.keys(),
+        known=left.known,
     )
     resolution = resolver.resolve(rows.latest, reopened=reopened)
-    past = replace(_past_of(rows, resolution, rerun=rerun, reopened=reopened), open_calls=open_calls)
+    past = replace(_past_of(rows, resolution, rerun=rerun, reopened=reopened), open_calls=left.open)
     refuse_missing_outputs(rows.latest, past.done, plan.outline)
     return Remaining(past=past, attempts=rows.attempts, skipped_pks=tuple(resolution.skipped_pks))
 

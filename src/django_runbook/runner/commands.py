@@ -148,6 +148,7 @@ class _CommandCall:
             is_hidden=scope.is_hidden,
             is_repeatable=runner.is_repeatable(step, tokens),
             open_id=runner.open_calls.pop(step_id, ""),
+            lock_names=tuple(held.name for held in scope.locks),
             on_queued=lambda: runner.emitter.emit(events.StepQueued, step_id=step_id, queue=queue),
             on_claimed=lambda host, pid: runner.emitter.emit(events.StepClaimed, step_id=step_id, host=host, pid=pid),
         )

@@ -11,7 +11,7 @@ from django_runbook import events
 from django_runbook.binding.binder import Binder
 from django_runbook.document.runbook import CommandStep
 from django_runbook.executors.base import Execute
-from django_runbook.locks.base import Lock
+from django_runbook.locks.base import Holder, Lock
 from django_runbook.process.isolation import Isolation
 from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import Stop
@@ -47,9 +47,9 @@ class RunContext:
 
     ``execute`` calls a command in this process, ``isolate`` in a process of its own, and ``isolation`` decides which of
     the two; ``enqueue`` calls one on a worker, and is None if steps with a queue run here. ``is_repeatable`` returns
-    whether a call can be repeated after its death. ``new_lock`` makes the lock of a name, and ``namespace`` keeps this
-    project's locks apart. ``write_files`` writes the reports that are files, and returns an error for each that could
-    not be written.
+    whether a call can be repeated after its death. ``new_lock`` makes the lock of a name, ``namespace`` keeps this
+    project's locks apart, and ``find_call`` returns the worker that still runs a call of a dead run under a lock.
+    ``write_files`` writes the reports that are files, and returns an error for each that could not be written.
     """
 
     execute: Execute
@@ -59,6 +59,7 @@ class RunContext:
     isolation: Isolation
     new_lock: Callable[[str], Lock]
     namespace: str = ""
+    find_call: Callable[[str], Holder | None] = lambda name: None
     emit: events.Listener
     binder: Binder
     stop: Stop

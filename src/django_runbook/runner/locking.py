@@ -68,7 +68,8 @@ class UnderLocks:
 class Locker:
     """Acquires and watches the locks of a run; ``new_lock`` makes the lock of a name.
 
-    ``namespace`` keeps the marks of this project apart from those of others. A dry run acquires no locks.
+    ``namespace`` keeps the marks of this project apart from those of others. ``find_call`` returns the worker that runs
+    a call of a dead run under a lock. A dry run acquires no locks.
     """
 
     new_lock: Callable[[str], Lock]
@@ -77,6 +78,7 @@ class Locker:
     emitter: Emitter
     mask: Mask
     namespace: str = ""
+    find_call: Callable[[str], Holder | None] = lambda name: None
     # Those that several calls of a runbook share, and whose turn it is to acquire them.
     _shared: dict[str, HeldLock] = field(default_factory=dict)
     _turns: dict[str, threading.Lock] = field(default_factory=dict)
@@ -221,6 +223,7 @@ class Locker:
             rest=scope.halt.wait,
             remaining_seconds=lambda: scope.limit.remaining_seconds,
             on_wait=on_wait,
+            find_other=lambda: self.find_call(lock.name),
             # Before the run has begun, nothing is lost by an end at once.
             is_patient=bool(step_id),
         )

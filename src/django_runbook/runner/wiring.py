@@ -84,6 +84,7 @@ def _new_parts(options: RunOptions, context: RunContext, emitter: Emitter) -> _P
             emitter=emitter,
             mask=context.mask,
             namespace=context.namespace,
+            find_call=context.find_call,
             is_dry_run=options.is_dry_run,
         ),
         members=MemberRunner(

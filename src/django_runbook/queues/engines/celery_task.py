@@ -39,5 +39,5 @@ def _keep_releasing(pid: int) -> None:
         try:
             worker.release_calls_of(pid)
         except Error as error:
-            _LOGGER.warning("the calls of this worker are not told that it shuts down: %s", error)
+            _LOGGER.warning("the calls of this worker cannot be returned to their queue yet: %s", error)
         time.sleep(_RELEASE_SECONDS)

@@ -15,11 +15,19 @@ class Command(BaseCommand):
         parser.add_argument("name")
         parser.add_argument("--seconds", type=float, default=0.0)
         parser.add_argument("--fail-first", type=int, default=0)
+        parser.add_argument("--try", type=int, default=1, help="the try that succeeds; the others have no effect")
+        parser.add_argument("--wait", type=float, default=0.0, help="the time before the effect")
+        parser.add_argument("--text", default="", help="the only output")
 
     def handle(self, *args: object, **options: Any) -> None:
         name = options["name"]
+        if options["try"] > 1:
+            Effect._default_manager.create(name=f"try of {name}")
+            if Effect._default_manager.filter(name=f"try of {name}").count() < options["try"]:
+                raise CommandError("not yet")
+        time.sleep(options["wait"])
         Effect._default_manager.create(name=name)
-        self.stdout.write(f"added {name}")
+        self.stdout.write(options["text"] or f"added {name}")
         deadline = time.monotonic() + options["seconds"]
         while time.monotonic() < deadline:
             time.sleep(0.05)
