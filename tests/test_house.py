@@ -70,6 +70,7 @@ MAY_IMPORT = {
         "runner",
     },
     "editor": {"binding", "document"},
+    "reviews": {"binding", "checking", "conf", "document", "lookup", "planning", "process"},
     "request": {"planning"},
     "console": {"command_lines", "document", "process", "reporters"},
     "hosting": {
