@@ -6,10 +6,10 @@ UPDATE_DOCS=1 rewrites the reports and console outputs that changed: read the ch
 from __future__ import annotations
 
 import ast
-import dataclasses
 import datetime
 import inspect
 import itertools
+import json
 import os
 import random
 import re
@@ -294,6 +294,7 @@ def options_of(command: BaseCommand) -> set[str]:
     [
         ("run_runbook", "command-line.md"),
         ("check_runbooks", "command-line.md"),
+        ("diff_runbook", "command-line.md"),
         ("runbook_schema", "command-line.md"),
         ("show_runs", "command-line.md"),
         ("show_calls", "command-line.md"),
@@ -368,14 +369,14 @@ def test_each_event_is_listed_with_its_names() -> None:
     kinds = [kind for kind in classes if kind is not events.Event]
     assert [heading.strip("`") for heading in headings_of(page, level=4)] == [name_of(kind) for kind in kinds]
     for kind in kinds:
-        own = [field.name for field in dataclasses.fields(kind) if field.name not in {"at", "clock_seconds"}]
+        own = [name for name in kind.__struct_fields__ if name not in {"at", "clock_seconds"}]
         assert names_in_table(section_of(page, f"`{name_of(kind)}`")) == own, kind
     for heading, record in (
         ("Step result", results.StepResult),
         ("Run result", results.RunResult),
         ("Failure", results.Failure),
     ):
-        assert names_in_table(section_of(page, heading)) == [field.name for field in dataclasses.fields(record)]
+        assert names_in_table(section_of(page, heading)) == list(record.__struct_fields__)
 
 
 def test_each_setting_is_listed() -> None:
@@ -383,7 +384,8 @@ def test_each_setting_is_listed() -> None:
     assert sorted(headings) == sorted(conf._KEYS)
 
 
-README = DOCS.parent / "README.md"
+ROOT = DOCS.parent
+README = ROOT / "README.md"
 # Pages with tests are run as a whole: see test_doc_examples; those that call the package are in test_api. Workers are set
 # up in processes of their own: see below.
 RUN_ELSEWHERE = (*WITH_TESTS, DOCS / "guide" / "python.md", DOCS / "guide" / "workers.md")
@@ -566,3 +568,23 @@ def test_each_key_is_in_the_overview() -> None:
     page = REFERENCE / "file.md"
     linked = re.findall(r"\[`\$?(\w+)`\]\(#\1\)", section_of(page, "Overview"))
     assert sorted(linked) == sorted(key.strip("$") for key in known_keys())
+
+
+def test_the_problem_matcher_reads_every_report() -> None:
+    [block] = [block for block in blocks_of(DOCS / "guide" / "reviews.md") if block.language == "json"]
+    [pattern] = json.loads(block.text)["problemMatcher"][0]["pattern"]
+    for path in sorted((ROOT / "tests" / "golden").glob("*/*.out")):
+        heads = [line for line in path.read_text().splitlines() if re.search(r": (error|warning)\[RB", line)]
+        matches = [re.fullmatch(pattern["regexp"], line) for line in heads]
+        assert all(matches), path
+        assert all(match is None or match[pattern["code"]] in codes.CODES for match in matches)
+
+
+def test_the_hook_of_the_documentation_is_that_of_the_repository() -> None:
+    [published] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    blocks = [block.text for block in blocks_of(DOCS / "guide" / "reviews.md") if "repo: local" in block.text]
+    [shown] = yaml.safe_load(blocks[0])["repos"][0]["hooks"]
+    assert shown == {key: value for key, value in published.items() if key != "description"}
+    files = ["runbooks/daily.yml", "desk/runbooks/a/b.yaml", "desk/management/commands/noop.py"]
+    assert all(re.search(published["files"], file) for file in files)
+    assert not re.search(published["files"], "desk/models.py")

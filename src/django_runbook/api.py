@@ -11,7 +11,6 @@ import sys
 import traceback
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +49,7 @@ from django_runbook.request import NEWEST, RunRequest
 from django_runbook.results import RunResult, RunStatus, StepResult, StepStatus
 from django_runbook.runner import questions
 from django_runbook.runner.context import RunOptions
+from django_runbook.structs import Struct, field, replace
 
 if TYPE_CHECKING:
     from django_runbook.resume.in_doubt import AskText
@@ -76,8 +76,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Launch:
+class _Launch(Struct):
     """Holds one request, what surrounds it, and the stack that closes what the run opens."""
 
     request: RunRequest
@@ -85,8 +84,7 @@ class _Launch:
     stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Opened:
+class _Opened(Struct):
     """Holds the file of a request, read and free of errors of form, and how its project names and locks it."""
 
     configuration: Configuration
@@ -97,16 +95,14 @@ class _Opened:
     runbook: Runbook
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Processes:
+class _Processes(Struct):
     """Decides where steps run, and holds what starts their processes."""
 
     isolation: Isolation
     spawner: Spawner
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Bound:
+class _Bound(Struct):
     """Holds a plan that may run; ``unselected`` maps the steps that are not selected to the reason."""
 
     plan: Plan
@@ -116,8 +112,7 @@ class _Bound:
     lacks_dry_run: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Recorded:
+class _Recorded(Struct):
     """Holds the journal of a run, None if it is not recorded, and the options for the runner."""
 
     journal: Journal | None

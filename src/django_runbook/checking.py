@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from django.core import checks
@@ -22,10 +21,10 @@ from django_runbook.exceptions import InvalidUsage
 from django_runbook.lookup import ON_DISK, Files
 from django_runbook.planning.plan import Plan, plan
 from django_runbook.planning.shards import ShardCounts, processor_count, with_shards
+from django_runbook.structs import Struct, replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class Checked(Struct):
     """Holds the diagnostics of a file and the runbooks that it includes; ``lines`` maps each path to its lines."""
 
     path: str
@@ -33,8 +32,7 @@ class Checked:
     diagnostics: list[Diagnostic]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class Loaded(Struct):
     """Holds a file that has been read; ``runbook`` is None if nothing in it was readable."""
 
     path: str

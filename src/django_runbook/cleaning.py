@@ -6,12 +6,12 @@ surrogates, which no file and no database accepts, become ``\\udc80``.
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import json
 import re
-from collections.abc import Callable, Hashable
-from typing import Any, Final, cast
+from collections.abc import Callable
+from typing import Any, Final
+
+from django_runbook.structs import Struct, replace
 
 _ESCAPES: Final = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|.)", re.DOTALL
@@ -53,7 +53,7 @@ def cleaned_line(text: str) -> str:
 
 
 def cleaned_values(value: Any, mask: Mask = str, *, is_long: bool = False) -> Any:
-    """Mask and clean each string in a value of plain data and dataclasses.
+    """Mask and clean each string in a value of plain data and structs.
 
     Strings become one line, except in the fields that may have several. Clean parts stay the same objects.
     """
@@ -69,8 +69,8 @@ def cleaned_values(value: Any, mask: Mask = str, *, is_long: bool = False) -> An
             return {
                 cleaned_values(name, mask): cleaned_values(one, mask, is_long=is_long) for name, one in value.items()
             }
-        case _ if names := _fields_of(cast("Hashable", type(value))):
-            return _cleaned_fields(value, names, mask)
+        case Struct():
+            return _cleaned_fields(value, mask)
     return value
 
 
@@ -82,19 +82,14 @@ def _cleaned(text: str, mask: Mask, *, is_long: bool) -> str:
     return text if made == text else made
 
 
-def _cleaned_fields(value: Any, names: tuple[str, ...], mask: Mask) -> Any:
-    changes = {}
-    for name in names:
+def _cleaned_fields(value: Struct, mask: Mask) -> Struct:
+    changes: dict[str, Any] = {}
+    for name in value.__struct_fields__:
         before = getattr(value, name)
         made = cleaned_values(before, mask, is_long=name in _LONG)
         if made is not before:
             changes[name] = made
-    return dataclasses.replace(value, **changes) if changes else value
-
-
-@functools.cache
-def _fields_of(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
+    return replace(value, **changes) if changes else value
 
 
 def _escaped(found: re.Match[str]) -> str:

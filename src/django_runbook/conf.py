@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +12,7 @@ from django.db import router
 
 from django_runbook.document.similar_names import nearest
 from django_runbook.exceptions import InvalidUsage
+from django_runbook.structs import Struct, field
 
 _KEYS = ("DIRS", "IDEMPOTENT", "ISOLATE", "JOURNAL", "LOCK", "QUEUE", "STOP_TIMEOUT")
 _LOCK_KEYS = ("BACKEND", "OPTIONS")
@@ -20,16 +20,14 @@ _QUEUE_KEYS = ("BACKEND", "OPTIONS", "RESEND_SECONDS", "VERSION", "REFUSES_OTHER
 DEFAULT_STOP_TIMEOUT_SECONDS = 8.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockBackend:
+class LockBackend(Struct):
     """Names what makes the locks: a short name or an import path, with options of its own."""
 
     backend: str = "auto"
     options: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueSettings:
+class QueueSettings(Struct):
     """Names the task engine that runs steps with ``queue``, with options of its own.
 
     A call that no worker has taken is sent again after ``resend_seconds``. ``version`` names the code of this process;
@@ -45,8 +43,7 @@ class QueueSettings:
     workers: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Configuration:
+class Configuration(Struct):
     """Holds the checked values of the setting.
 
     ``dirs`` are searched for runbooks after the working directory; ``idempotent`` are commands that are safe to repeat;

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import IO, Protocol
 
 from django_runbook import command_lines
@@ -16,10 +15,10 @@ from django_runbook.exceptions import InvalidRunbook
 from django_runbook.process.raw_output import RawOutput
 from django_runbook.process.streams import clean_text
 from django_runbook.reporters import Reporter
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Streams:
+class Streams(Struct):
     """Holds what a run writes to while its steps run.
 
     ``errors`` is for what fails beside the steps. ``raw_output`` captures what subprocesses write; None leaves them the

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from django_runbook.results import Failure, Role, RunResult, StepResult
+from django_runbook.structs import Struct, field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Struct):
     """Carries its time in ``at``, aware and in UTC.
 
     ``clock_seconds`` is the monotonic time, for durations: ``at`` may go back when the clock is set.
@@ -24,7 +23,6 @@ class Event:
     clock_seconds: float = field(default_factory=time.monotonic)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Event):
     """Opens the events of a run; ``step_count`` is the number of selected commands, without handlers.
 
@@ -42,7 +40,6 @@ class RunStarted(Event):
     done_count: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted(Event):
     """Reports that a step is about to run; ``group_ids`` are the groups around it, outermost first.
 
@@ -61,7 +58,6 @@ class StepStarted(Event):
     line: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationRequested(Event):
     """Announces a question at the terminal: a reporter writes nothing there until `ConfirmationEnded`."""
 
@@ -69,14 +65,12 @@ class ConfirmationRequested(Event):
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationEnded(Event):
     """Reports that the question was answered or abandoned."""
 
     step_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LockAwaited(Event):
     """Reports that the run waits for a lock; ``step_id`` is empty for the lock of the run itself.
 
@@ -89,21 +83,18 @@ class LockAwaited(Event):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryAwaited(Event):
     """Reports that the run waits for the database of the run history, which is unavailable or busy."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LockRetaken(Event):
     """Reports a lock that was lost, for example with its connection, and acquired again before any other process."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StepQueued(Event):
     """Reports that a step waits for a worker of a queue."""
 
@@ -111,7 +102,6 @@ class StepQueued(Event):
     queue: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StepClaimed(Event):
     """Reports that a worker has taken a step; ``pid`` is its process on ``host``."""
 
@@ -120,7 +110,6 @@ class StepClaimed(Event):
     pid: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StepOutputWritten(Event):
     """Carries one line of a step's output; ``stream`` is ``stdout`` or ``stderr``."""
 
@@ -129,7 +118,6 @@ class StepOutputWritten(Event):
     line: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StepProgress(Event):
     """Carries the progress that a command reports; ``total_count`` is None if it is unknown."""
 
@@ -139,7 +127,6 @@ class StepProgress(Event):
     failed_count: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptStarted(Event):
     """Reports the start of each attempt but the first, which starts with the step."""
 
@@ -147,7 +134,6 @@ class AttemptStarted(Event):
     attempt: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFailed(Event):
     """Reports an attempt that failed, and that another one follows after ``delay_seconds``."""
 
@@ -158,7 +144,6 @@ class AttemptFailed(Event):
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StepFinished(Event):
     """Reports the result of a step or a group, also if it was skipped or not run."""
 
@@ -166,7 +151,6 @@ class StepFinished(Event):
     group_ids: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequested(Event):
     """Reports a signal that asks the run to stop; ``is_immediate`` means that the current command is ended now."""
 
@@ -174,7 +158,6 @@ class StopRequested(Event):
     is_immediate: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished(Event):
     result: RunResult
 

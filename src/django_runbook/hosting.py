@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from django_runbook import clock, conf, events, reporters
@@ -38,13 +37,13 @@ from django_runbook.runner import run as runner
 from django_runbook.runner.context import RunContext, RunOptions
 from django_runbook.runner.recorder import NoRecorder
 from django_runbook.signals import SignalSender
+from django_runbook.structs import Struct
 
 if TYPE_CHECKING:
     from django_runbook.queues.queue_executor import QueueExecutor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedRun:
+class PreparedRun(Struct):
     """Holds a run that has passed every check, with its lock and its journal.
 
     ``files`` maps the names of reports to the file or folder that each is written to. ``is_inline`` says that the

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ from django_runbook.conf import Configuration
 from django_runbook.document.includes import Includes, Read, RefusedInclude, read_from_disk
 from django_runbook.document.similar_names import suggestion
 from django_runbook.exceptions import InvalidUsage
+from django_runbook.structs import Struct
 from django_runbook.wording import one_after_another
 
 # The length of the column in the journal.
@@ -45,8 +45,7 @@ def _with_suffixes(path: Path) -> Iterator[Path]:
     yield from sorted(found, key=Path.is_dir)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Files:
+class Files(Struct):
     """Says which files there are, and reads them: those on disk, or those of a commit."""
 
     exists: Callable[[Path], bool]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.planning.selection import Selection
+from django_runbook.structs import Struct, field
 
 NEWEST: Final = ""
 """Resumes the newest run that can be resumed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
+class RunRequest(Struct):
     """Describes one run: the runbook, its parameters, and the options of ``run_runbook``, which say what each means.
 
     ``file`` is found as ``run_runbook`` finds it. ``params`` maps names to texts, which are converted as those of

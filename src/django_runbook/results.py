@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from django_runbook.structs import Struct
 
 
 class StepStatus(enum.StrEnum):
@@ -46,8 +47,7 @@ class Role(enum.StrEnum):
     FINALLY = "finally"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(Struct):
     """Describes why an attempt failed.
 
     ``error_names`` are the names of the exception's class and its bases, most derived first, each with and without its
@@ -63,8 +63,7 @@ class Failure:
     cause: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptResult:
+class AttemptResult(Struct):
     """Holds the result of one call of a command.
 
     ``stdout`` is the unmasked standard output, and is empty unless the step has ``capture``. ``warnings`` are shown
@@ -78,8 +77,7 @@ class AttemptResult:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepResult:
+class StepResult(Struct):
     """Holds the result of a step after all of its attempts; ``file`` and ``line`` are its position.
 
     ``is_group`` is true for a step with steps inside: a group, a loop or a called runbook. ``is_past`` is true for a
@@ -106,8 +104,7 @@ class StepResult:
         return self.status in {StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.INTERRUPTED}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
+class RunResult(Struct):
     """Holds the result of a run; ``steps`` has every step, and every item of a loop, in the order in which they ended.
 
     ``failure`` is what failed the run, or else made it a warning. ``reason`` says why nothing was run, for example

@@ -51,7 +51,7 @@ def accepted(declaration: dict[str, Any], *values: Any, name: str = "--it") -> l
         pytest.param({"nargs": 2, "type": int}, [[1, 2], ["1", 2]], [["a", "b"]], id="two integers"),
         pytest.param({"action": "append"}, ["a", ["a", "b"]], [[True], True], id="repeated value"),
         pytest.param(
-            {"action": "append", "nargs": 2}, [["a", "b"], [["a", "b"], ["c", 1]]], [[{}]], id="repeated values"
+            {"action": "append", "nargs": 2}, [["a", "b"], [["a", "b"], ["c", 1]], [[]]], [[{}]], id="repeated values"
         ),
         pytest.param({"dest": "database", "default": "default"}, ["replica", "${{ 1 }}"], ["nowhere"], id="database"),
         pytest.param({"dest": "database"}, ["nowhere"], [], id="a database of its own"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +16,7 @@ from django_runbook.journal.listener import Journal
 from django_runbook.journal.write_queue import Write
 from django_runbook.models import Run
 from django_runbook.results import Role, StepStatus
+from django_runbook.structs import replace
 from tests.journal.support import effects, row
 from tests.runner.support import run
 from tests.testapp.models import Mark

@@ -22,7 +22,7 @@ import django
 from django.core.management import call_command
 from django.db import connections
 
-from tests.patience import PATIENCE_SECONDS, scaled, wait_until
+from tests.patience import PATIENCE_SECONDS, scaled
 from tests.queues.brokers import Broker, ProxiedRabbitBroker, new_broker, wait_for_port
 from tests.queues.forks import Fork
 

@@ -28,7 +28,9 @@ def test_a_result_comes_back_as_it_was(status: StepStatus, failure: Failure | No
     assert (found.stdout, found.warnings, found.reason) == ("a\n", ("w",), "r")
     if failure is not None:
         # No database takes a NUL.
-        assert found.failure == Failure(**{**{n: getattr(FAILURE, n) for n in FAILURE.__slots__}, "message": "m"})
+        assert found.failure == Failure(
+            **{**{n: getattr(FAILURE, n) for n in FAILURE.__struct_fields__}, "message": "m"}
+        )
 
 
 def test_a_secret_in_the_output_is_stored_as_a_reference() -> None:

@@ -127,3 +127,13 @@ def test_the_calls_of_a_run_do_not_hold_its_own_locks(tmp_path: Path) -> None:
     other = Run.objects.newest_first()[0]
     assert calls_under_lock._take_queued("nightly", run_id=other.pk, using="default") == []
     assert len(calls_under_lock._take_queued("nightly", run_id="x", using="default")) == 1
+
+
+def test_a_cancelled_call_with_no_log_keeps_no_arguments(tmp_path: Path) -> None:
+    run(tmp_path, TEXT)
+    call = left_call(CallStatus.QUEUED, lock_names=["nightly"])
+    for is_hidden, tokens in ((True, []), (False, ["one"])):
+        Call.objects.filter(pk=call.pk).update(is_hidden=is_hidden, tokens=["one"], status=CallStatus.QUEUED.value)
+        assert calls_under_lock._take_queued("nightly", run_id="x", using="default") == []
+        call.refresh_from_db()
+        assert (call.status, call.tokens) == (CallStatus.CANCELLED, tokens)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
-from dataclasses import replace
 
 from django_runbook import events
 from django_runbook.events import Event
 from django_runbook.reporters import Reporter
 from django_runbook.results import Failure, RunResult, RunStatus, StepResult, StepStatus
+from django_runbook.structs import replace
 
 AT = datetime.datetime(2013, 1, 31, 6, tzinfo=datetime.UTC)
 WRONG = Failure(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 
 from django_runbook import events
 from django_runbook.reporters import jsonl
-from tests.reporters.scenes import RUN
+from tests.reporters.scenes import AT, RUN
 
 
 def test_jsonl_is_one_flushed_object_a_line_with_a_version() -> None:
@@ -23,12 +22,20 @@ def test_jsonl_is_one_flushed_object_a_line_with_a_version() -> None:
     assert lines[-1]["result"]["status"] == "failed"
 
 
+def test_jsonl_is_ascii_so_that_a_stream_of_any_encoding_can_carry_it() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    text = 'Grüße, "日本" \U0001f600 \\'
+    jsonl.JsonLinesReporter(stream)(events.StepOutputWritten(at=AT, step_id="a", stream="stdout", line=text))
+    stream.seek(0)
+    line = stream.read()
+    assert "Gr\\u00fc\\u00dfe" in line
+    assert json.loads(line)["line"] == text
+
+
 def test_jsonl_has_the_names_of_each_event() -> None:
     # Programs read these names: increase jsonl.VERSION if a name is removed or changes its meaning.
     names = {
-        jsonl.name_of(kind): [
-            field.name for field in dataclasses.fields(kind) if field.name not in {"at", "clock_seconds"}
-        ]
+        jsonl.name_of(kind): [name for name in kind.__struct_fields__ if name not in {"at", "clock_seconds"}]
         for kind in events.Event.__subclasses__()
     }
     assert names == {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import sys
@@ -19,6 +18,7 @@ from django_runbook import cleaning, events, reporters
 from django_runbook.process.masking import masker
 from django_runbook.reporters.fan_out import FanOut
 from django_runbook.results import Failure, RunResult, RunStatus, StepResult, StepStatus
+from django_runbook.structs import Struct
 from tests.nasty import NASTY, hidden_in
 from tests.reporters.scenes import AT
 
@@ -27,17 +27,16 @@ TEXT = f"{NASTY} {SECRET} {SECRET.replace(chr(0x202E), '')}"
 IDS = {"step_id", "group_ids", "status", "role"}
 
 
-def filled(kind: type, **values: Any) -> Any:
+def filled(kind: type[Struct], **values: Any) -> Any:
     """Return an instance with the nasty text in each string field except IDs, which the runner generates."""
     hints = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        hint = str(hints[field.name])
-        if field.name in IDS or field.name in values:
+    for name in kind.__struct_fields__:
+        if name in IDS or name in values:
             continue
-        if hints[field.name] is str:
-            values[field.name] = TEXT
-        elif "tuple[str, ...]" in hint:
-            values[field.name] = (TEXT, TEXT)
+        if hints[name] is str:
+            values[name] = TEXT
+        elif "tuple[str, ...]" in str(hints[name]):
+            values[name] = (TEXT, TEXT)
     return kind(**values)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
-from dataclasses import replace
 
 import pytest
 
@@ -12,6 +11,7 @@ from django_runbook import events
 from django_runbook.events import Event
 from django_runbook.reporters.plain import PlainReporter
 from django_runbook.results import RunResult, RunStatus, StepStatus
+from django_runbook.structs import replace
 from tests.reporters.scenes import AT, BUG, CONCURRENT, QUEUED, RUN, ended, finished, progressed, send, started, wrote
 
 

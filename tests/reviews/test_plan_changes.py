@@ -35,7 +35,11 @@ def changes(old: str, new: str) -> list[str]:
         ("{command: noop, timeout: 5}", "{command: noop}", ["changed noop"]),
         ("{name: G, steps: [noop]}", "{name: G, steps: [noop, say a]}", ["added say a"]),
         ("{name: G, steps: [noop]}, say a", "{name: G, steps: [noop, say a]}", ["moved say a"]),
-        ("{command: 'say ${{ item }}', for_each: [a]}", "{command: 'say ${{ item }}', for_each: [a, b]}", ["changed loop say", "added say b"]),
+        (
+            "{command: 'say ${{ item }}', for_each: [a]}",
+            "{command: 'say ${{ item }}', for_each: [a, b]}",
+            ["changed loop say", "added say b"],
+        ),
         ("noop", "say a", ["added say a", "removed noop"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -70,7 +74,9 @@ def test_the_settings_of_the_file_are_compared() -> None:
     assert compare(steps("noop"), steps("noop")).is_empty
 
 
-LISTS = st.lists(st.sampled_from(["noop", "say a", "say b", "{id: c, command: say c}"]), min_size=1, max_size=5, unique=True)
+LISTS = st.lists(
+    st.sampled_from(["noop", "say a", "say b", "{id: c, command: say c}"]), min_size=1, max_size=5, unique=True
+)
 
 
 @given(old=LISTS, new=LISTS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 
 from django_runbook.binding.checking_parser import ParseOutcome
 from django_runbook.binding.partial_text import has_holes
@@ -12,11 +11,11 @@ from django_runbook.binding.refusals import name_of
 from django_runbook.binding.unbound import Piece, UnboundCommand
 from django_runbook.document.diagnostics import Diagnostic, diagnose
 from django_runbook.document.similar_names import nearest
+from django_runbook.structs import Struct
 from django_runbook.wording import choose_from, did_you_mean
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptedCommand:
+class AcceptedCommand(Struct):
     """Holds a command, its tokens in the order in which its parser accepts them, and the result of parsing them.
 
     ``databases`` are the known aliases; if there are none, any alias is accepted.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 
 from django.db import Error as DatabaseError
 
@@ -14,6 +13,7 @@ from django_runbook.binding.finding import OptionError
 from django_runbook.binding.partial_text import UNKNOWN, plain
 from django_runbook.binding.unbound import Binding, Piece, Problems, UnboundCommand, Word
 from django_runbook.document.diagnostics import diagnose, has_errors
+from django_runbook.structs import replace
 
 __all__ = ["Binding", "UnboundCommand", "Word", "bind_command"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import threading
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 
 from django_runbook.binding.argv import Binding, UnboundCommand, Word, bind_command
 from django_runbook.binding.catalog import BrokenCommandError, Catalog, UnknownCommandError
@@ -16,13 +15,13 @@ from django_runbook.document.expressions import ExpressionError, Template, as_te
 from django_runbook.document.inputs import Inputs
 from django_runbook.document.runbook import CommandStep, Located, Option
 from django_runbook.document.similar_names import nearest
+from django_runbook.structs import MutableStruct, Struct, field
 from django_runbook.wording import did_you_mean
 
 _ENTRY_POINTS = frozenset(("manage.py", "./manage.py", "python", "python3", "django-admin"))
 
 
-@dataclass(slots=True, kw_only=True)
-class Binder:
+class Binder(MutableStruct):
     """Binds steps to tokens, and remembers what it has bound.
 
     ``databases`` are the known aliases. Steps without a verbosity get ``verbosity``. Atomic steps run in transactions
@@ -103,8 +102,7 @@ class Binder:
         return diagnose("RB401", message=message, span=command.name_span, help_text=help_text)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Evaluation:
+class _Evaluation(Struct):
     inputs: Inputs
     context: Mapping[str, object] | None
 

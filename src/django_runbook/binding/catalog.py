@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -16,12 +15,12 @@ from django_runbook.argparse_compat import flags_of
 from django_runbook.binding.checking_parser import CheckingParser, walk
 from django_runbook.binding.quiet import quiet
 from django_runbook.exceptions import in_words
+from django_runbook.structs import Struct
 
 PROGRAM: Final = "manage.py"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandSpec:
+class CommandSpec(Struct):
     """Describes a command. ``parser`` is None if its arguments cannot be checked, for the ``reason``.
 
     ``is_deferred`` means that a later check may succeed, for example once a table exists. ``is_batch`` marks a command

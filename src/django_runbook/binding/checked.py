@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
 from django_runbook import argparse_compat
 from django_runbook.binding import injection, option_tokens
@@ -20,10 +19,10 @@ from django_runbook.binding.unbound import Piece, Problems
 from django_runbook.binding.verbosity import with_verbosity
 from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.runbook import Option
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedCommand:
+class CheckedCommand(Struct):
     """Binds one command that has a parser."""
 
     problems: Problems

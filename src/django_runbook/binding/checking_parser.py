@@ -8,7 +8,6 @@ import copy
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn
 
 from django.db import Error as DatabaseError
@@ -18,13 +17,13 @@ from django_runbook.binding.effects import looks_at_files, opens_files
 from django_runbook.binding.partial_text import PartialText, has_holes
 from django_runbook.binding.quiet import quiet
 from django_runbook.exceptions import in_words
+from django_runbook.structs import MutableStruct, Struct, field, replace
 
 _AMBIGUOUS: Final = re.compile(r"ambiguous option: (.*) could match ", re.DOTALL)
 _REFUSED_FLAGS: Final = frozenset(("--settings", "--pythonpath"))
 
 
-@dataclass(frozen=True, slots=True)
-class Consumption:
+class Consumption(Struct, kw_only=False):
     """Records the tokens that an action took; ``is_cut_short`` if argparse dropped a value of two dashes."""
 
     action: argparse.Action
@@ -34,8 +33,7 @@ class Consumption:
     is_cut_short: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Struct):
     """Describes why the parser refused the tokens: a message, the action, and the indices of the tokens."""
 
     kind: str
@@ -44,8 +42,7 @@ class Refusal:
     indices: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ParseOutcome:
+class ParseOutcome(Struct, kw_only=False):
     """Holds the result of parsing tokens.
 
     ``absent`` lists refusals that depend on files that an earlier step may create. ``is_cut`` means that the last
@@ -70,8 +67,7 @@ class _CutError(Exception):
     """Stops a parse whose further tokens depend on an unknown value or file."""
 
 
-@dataclass(slots=True)
-class _State:
+class _State(MutableStruct, kw_only=False):
     consumptions: list[Consumption] = field(default_factory=list)
     extras: tuple[int, ...] = ()
     values: list[tuple[object, int]] = field(default_factory=list)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from django_runbook import argparse_compat
 from django_runbook.document.diagnostics import Diagnostic, diagnose
 from django_runbook.document.runbook import Option
+from django_runbook.structs import Struct
 
 
 class OptionError(Exception):
@@ -19,8 +19,7 @@ class OptionError(Exception):
         self.diagnostic = diagnostic
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, kw_only=False):
     """Holds an action that a name refers to, and its flag; ``is_by_dest`` if the name is its dest."""
 
     action: argparse.Action
@@ -29,8 +28,7 @@ class Match:
     is_by_dest: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, kw_only=False):
     """Holds the matches of a name in the parser with the index ``level``."""
 
     level: int

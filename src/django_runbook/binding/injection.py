@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from django_runbook import argparse_compat
@@ -13,6 +12,7 @@ from django_runbook.binding.checking_parser import CheckingParser
 from django_runbook.binding.finding import long_flag
 from django_runbook.binding.partial_text import UNKNOWN, holes_of
 from django_runbook.binding.unbound import Piece, Problems, Word
+from django_runbook.structs import Struct
 
 _VARIABLE: Final = re.compile(r"\$\w+|\$\{\w+\}|\$\(.*\)|`.*`")
 _SHELL: Final = frozenset(("&&", "||", "|", ">", ">>", "<", "2>", "2>&1", "&", ";"))
@@ -46,8 +46,7 @@ def starters(parser: CheckingParser) -> str:
     return parser.prefixes + parser.file_prefixes
 
 
-@dataclass(frozen=True, slots=True)
-class _Rules:
+class _Rules(Struct, kw_only=False):
     problems: Problems
     parser: CheckingParser | None
 

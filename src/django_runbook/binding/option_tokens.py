@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from django_runbook import argparse_compat
@@ -16,6 +15,7 @@ from django_runbook.binding.unbound import Piece, Problems
 from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.runbook import Located, Option
 from django_runbook.document.similar_names import nearest
+from django_runbook.structs import Struct
 from django_runbook.wording import did_you_mean
 
 _REFUSED: Final = frozenset(("help", "version", "settings", "pythonpath"))
@@ -23,8 +23,7 @@ _REPEATABLE: Final = (argparse_compat.AppendAction, argparse_compat.ExtendAction
 _SEVERAL: Final = ("+", "*", argparse.REMAINDER)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptionTokens:
+class OptionTokens(Struct):
     """Holds the tokens of an option and their ``spans``; ``takes_rest`` if it would take the tokens after it."""
 
     option: Option

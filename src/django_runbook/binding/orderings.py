@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
 from django_runbook import argparse_compat
 from django_runbook.binding.checking_parser import CheckingParser, Consumption, ParseOutcome
 from django_runbook.binding.option_tokens import OptionTokens
 from django_runbook.binding.unbound import Piece
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(Struct, kw_only=False):
     """Holds a parser in use: the root, then each chosen sub-command with the index of its token."""
 
     parser: argparse.ArgumentParser

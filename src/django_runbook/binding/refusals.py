@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from django_runbook import argparse_compat
 from django_runbook.binding.checking_parser import CheckingParser, Refusal, is_refused
@@ -13,6 +12,7 @@ from django_runbook.binding.partial_text import UNKNOWN, holes_of, joined
 from django_runbook.binding.unbound import Piece, Problems
 from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.similar_names import nearest
+from django_runbook.structs import replace
 from django_runbook.wording import choose_from, did_you_mean, one_after_another
 
 _MAX_REFUSALS = 12

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, field
 
 from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.runbook import Located, Option
+from django_runbook.structs import MutableStruct, Struct, field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
+class Word(Struct):
     """Holds a token of the command line.
 
     ``written_length`` is the number of characters before its first expression; None without expressions.
@@ -25,8 +24,7 @@ class Word:
         return self.written_length is None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnboundCommand:
+class UnboundCommand(Struct):
     """Holds the command line and the arguments of a step; values that exist only during the run are `UNKNOWN`."""
 
     name: str
@@ -37,8 +35,7 @@ class UnboundCommand:
     verbosity: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Binding:
+class Binding(Struct):
     """Holds the tokens after the name of the command; they are invalid if a diagnostic is an error."""
 
     tokens: tuple[str, ...] = ()
@@ -46,8 +43,7 @@ class Binding:
     is_checked: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, kw_only=False):
     """Holds a token with its place; the parser must read it as its ``kind``, for its ``action``."""
 
     text: str
@@ -56,8 +52,7 @@ class Piece:
     action: argparse.Action | None = None
 
 
-@dataclass(slots=True)
-class Problems:
+class Problems(MutableStruct, kw_only=False):
     """Collects the diagnostics of a command; ``unknown_flags`` are the flags that are reported already."""
 
     command: UnboundCommand

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import replace
 
 from django.core.management.base import CommandParser
 
@@ -14,6 +13,7 @@ from django_runbook.binding.finding import long_flag
 from django_runbook.binding.orderings import levels_of
 from django_runbook.binding.unbound import Piece
 from django_runbook.document.diagnostics import Span
+from django_runbook.structs import replace
 
 
 def with_verbosity(

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from django_runbook.structs import Struct
 
 _PAGE: Final = "reference/diagnostics.md"
 _NOT_IN_ANCHORS: Final = re.compile(r"[^\w -]")
@@ -19,8 +20,7 @@ class Severity(enum.StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CodeDefinition:
+class CodeDefinition(Struct):
     """Defines a code; only a code with the severity ERROR keeps a runbook from running."""
 
     code: str

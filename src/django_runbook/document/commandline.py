@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
 from django_runbook.document import characters
@@ -20,6 +19,7 @@ from django_runbook.document.expressions import (
     unclosed,
 )
 from django_runbook.document.runbook import Located
+from django_runbook.structs import MutableStruct, field
 
 _SPACES: Final = frozenset(" \t\r\n")
 _QUOTES: Final = frozenset("'\"")
@@ -41,8 +41,7 @@ def _split_plain(text: str, locate: Locate) -> tuple[Located, ...]:
     )
 
 
-@dataclass(slots=True)
-class _PartialToken:
+class _PartialToken(MutableStruct, kw_only=False):
     """Collects the characters and expressions of an unfinished token; None marks an unreadable expression."""
 
     start: int

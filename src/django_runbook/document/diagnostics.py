@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from django_runbook.document.codes import CODES, CodeDefinition, Severity
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
+class Span(Struct, kw_only=False, order=True):
     """Delimits a part of a file; lines and columns count characters from 1, the end is exclusive."""
 
     line: int
@@ -18,8 +17,7 @@ class Span:
     end_column: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnostic:
+class Diagnostic(Struct):
     """Reports an error or a warning at a place in a file; only `diagnose` makes one.
 
     ``message`` states the fact, ``help`` says how to fix it, and ``related`` points at a second place. ``path`` is set

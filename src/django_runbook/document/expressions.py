@@ -8,12 +8,12 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
 from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.evaluation.budget import MAX_CHARACTERS
 from django_runbook.document.evaluation.values import OperationError, kind_of, text_of
+from django_runbook.structs import Struct
 
 OPEN = "${{"
 CLOSE = "}}"
@@ -26,8 +26,7 @@ _MAX_REASON: Final = 500
 Locate: TypeAlias = Callable[[int, int], Span]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
+class Reference(Struct):
     """Locates a name in an expression with its constant path: ``steps.late.output`` is ``steps`` and two names."""
 
     root: str
@@ -35,8 +34,7 @@ class Reference:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expression:
+class Expression(Struct):
     """Holds the source between the braces, or of a whole condition."""
 
     source: str
@@ -44,8 +42,7 @@ class Expression:
     references: tuple[Reference, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
+class Template(Struct):
     """Holds a string that contains expressions."""
 
     parts: tuple[str | Expression, ...]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from django_runbook.document.diagnostics import Diagnostic
+from django_runbook.structs import Struct, replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedFile:
+class CheckedFile(Struct):
     """Holds the diagnostics of a file and of the runbooks that it includes; ``lines`` maps each path to its lines."""
 
     path: str
@@ -19,8 +18,7 @@ class CheckedFile:
     lines: Mapping[str, Sequence[str]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdentifiedDiagnostic:
+class IdentifiedDiagnostic(Struct):
     """Holds a diagnostic with the path of its file; ``fingerprint`` is unique in that file."""
 
     path: str

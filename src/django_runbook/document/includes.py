@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django_runbook.document import source as sources
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.source import Source
+from django_runbook.structs import MutableStruct, Struct, field
 
 if TYPE_CHECKING:
     from django_runbook.document.runbook import Runbook
@@ -21,8 +21,7 @@ Find = Callable[[str, str], "tuple[Path, str] | RefusedInclude"]
 Read = Callable[[Path, str], tuple[Source, list[Diagnostic]]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedInclude:
+class RefusedInclude(Struct):
     """Describes why a runbook cannot be included, for a diagnostic at its name."""
 
     message: str
@@ -30,8 +29,7 @@ class RefusedInclude:
     help: str = ""
 
 
-@dataclass(slots=True, kw_only=True)
-class Included:
+class Included(MutableStruct):
     """Holds a file and its source; ``runbook`` is set once it has been read."""
 
     path: Path
@@ -49,8 +47,7 @@ def read_from_disk(path: Path, name: str) -> tuple[Source, list[Diagnostic]]:
     return sources.read(path, name=name)
 
 
-@dataclass(slots=True, kw_only=True)
-class Includes:
+class Includes(MutableStruct):
     """Loads the files of one run or check, whose main file is ``root``.
 
     ``read`` reads a file, whose label is its second argument. ``key_of`` maps the label of a file to the name that it

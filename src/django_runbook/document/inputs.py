@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final
 
 from django_runbook.document import params as parameters
@@ -14,13 +13,13 @@ from django_runbook.document.outline import outline
 from django_runbook.document.params import ParamError
 from django_runbook.document.runbook import CallStep, Located, Param, Runbook
 from django_runbook.document.similar_names import suggestion
+from django_runbook.structs import MutableStruct, Struct, field, replace
 
 MIN_SECRET_LENGTH = 4
 _ABSENT: Final = object()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GivenInputs:
+class GivenInputs(Struct):
     """Holds what the caller provides: the strings of ``--param``, the environment, and the start time and run names.
 
     A calling runbook provides ``values`` instead of strings. The values of ``unknown`` parameters exist only during the
@@ -36,8 +35,7 @@ class GivenInputs:
     run: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputProblem:
+class InputProblem(Struct):
     """Describes an error in what the caller provided; ``kind`` is unknown, missing, value or secret."""
 
     kind: str
@@ -50,8 +48,7 @@ class InputProblem:
         return f"{text}; {self.help}" if self.help else text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
+class Inputs(Struct):
     """Holds the values that are known before the first step; a name without a value is absent from its mapping.
 
     ``item`` belongs to the loop around a step. ``all_secrets`` includes the secrets of called runbooks. ``timed`` holds
@@ -180,8 +177,7 @@ def _diagnostics_of_call(step: CallStep, problems: Collection[InputProblem]) -> 
         yield diagnose(code, message=message, span=span, help_text=help_text)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Resolver:
+class _Resolver(MutableStruct):
     """Resolves the parameters of one runbook, then its vars, and collects all errors."""
 
     runbook: Runbook

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.expressions import Expression, Template
@@ -12,7 +11,7 @@ from django_runbook.document.reading import FileContent
 from django_runbook.document.reference_checks import (
     HANDLER_RUN_NAMES,
     NameScope,
-    StepFacts,
+    ReviewedStep,
     check,
     check_argument,
     check_condition,
@@ -20,6 +19,7 @@ from django_runbook.document.reference_checks import (
 )
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Located, Step
 from django_runbook.results import Role
+from django_runbook.structs import MutableStruct, field, replace
 
 _ROOTS_OF_PARAMS = ("today", "now", "run")
 _ROOTS_OF_VARS = ("params", "vars", "secrets", "today", "now", "run")
@@ -65,13 +65,12 @@ def _scope_of(file: FileContent) -> NameScope:
     )
 
 
-@dataclass(slots=True)
-class _Walk:
+class _Walk(MutableStruct, kw_only=False):
     """Walks through the steps in the order of the file; ``before`` holds the steps already passed."""
 
     scope: NameScope
     later: set[str]
-    before: dict[str, StepFacts] = field(default_factory=dict)
+    before: dict[str, ReviewedStep] = field(default_factory=dict)
     hidden: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def block(self, block: Block) -> Iterator[Diagnostic]:
@@ -90,7 +89,7 @@ class _Walk:
     def branches(self, steps: tuple[Step, ...]) -> Iterator[Diagnostic]:
         """Check the branches of a parallel group: each sees the steps before the group, and its own."""
         before, hidden, later = dict(self.before), self.hidden, set(self.later)
-        after: dict[str, StepFacts] = {}
+        after: dict[str, ReviewedStep] = {}
         hidden_after: dict[str, tuple[str, str]] = {}
         of_branch = {step.id: tuple(_ids_of(step)) for step in steps}
         for step in steps:
@@ -161,8 +160,8 @@ class _Walk:
         return replace(self.scope, steps=self.before, hidden=self.hidden, later_steps=self.later)
 
 
-def _facts(step: Step, *, is_loop: bool) -> StepFacts:
-    return StepFacts(captures=isinstance(step, CommandStep) and step.capture is not None, is_loop=is_loop)
+def _facts(step: Step, *, is_loop: bool) -> ReviewedStep:
+    return ReviewedStep(captures=isinstance(step, CommandStep) and step.capture is not None, is_loop=is_loop)
 
 
 def _is_without_expressions(step: CommandStep) -> bool:

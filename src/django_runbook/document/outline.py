@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Runbook, Step
 from django_runbook.results import Role
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct):
     """Locates a step in a runbook.
 
     ``key`` is its id, prefixed with the ids of the runbook steps around it: ``weekly/import``. ``group_keys`` are the

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -30,14 +29,14 @@ from django_runbook.document.quoting import PLACEHOLDER
 from django_runbook.document.recovery import Recovery, tab_diagnostic
 from django_runbook.document.scalars import describe, problem_of, resolve
 from django_runbook.document.source import Source
+from django_runbook.structs import MutableStruct, Struct, field
 
 MAX_DEPTH = 32
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TABS = re.compile("\t+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parsed:
+class Parsed(Struct):
     """Holds the nodes of a file; ``root`` is None if nothing is readable, ``removed_text`` is the unreadable text."""
 
     root: Node | None
@@ -73,8 +72,7 @@ def _unplaced(error: yaml.YAMLError) -> Diagnostic:
     return diagnose("RB105", message=f"not valid YAML: {' '.join(str(error).split())}", span=Span(1, 1, 1, 2))
 
 
-@dataclass(slots=True)
-class _OpenNode:
+class _OpenNode(MutableStruct, kw_only=False):
     start: SourceMark
     is_mapping: bool
     children: list[Node] = field(default_factory=list)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
@@ -19,6 +18,7 @@ from yaml.tokens import (
 
 from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.expressions import CLOSE, OPEN, end_of_expression
+from django_runbook.structs import Struct
 
 # A non-character: a file that contains it is refused before it is parsed.
 PLACEHOLDER: Final = "\ufdd1"
@@ -41,8 +41,7 @@ _BARE_BRACES: Final = re.compile(r"(?<!\$)\{\{")
 _CONDITION: Final = re.compile(r"(?:^|[\s{,-])(when|until):[ \t]*$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Region:
+class _Region(Struct):
     """Delimits a value that contains an expression; ``line`` and ``column`` count from 0."""
 
     start: int

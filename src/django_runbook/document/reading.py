@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Final
 
@@ -26,10 +25,11 @@ from django_runbook.document.runbook import Located, Runbook
 from django_runbook.document.scalars import describe, parse_duration, resolve
 from django_runbook.document.similar_names import typo_of
 from django_runbook.document.source import Source
+from django_runbook.structs import Struct, field, replace
 from django_runbook.wording import did_you_mean
 
 Keys = dict[str, tuple[Scalar, Node]]
-# Any: the values of typed keys become fields of a dataclass without another step.
+# Any: the values of typed keys become fields of a struct without another step.
 Typed = dict[str, Any]
 # What YAML 1.1 called booleans.
 _BOOLEANS: Final = {**dict.fromkeys(("yes", "y", "on", "1"), "true"), **dict.fromkeys(("no", "n", "off", "0"), "false")}
@@ -41,8 +41,7 @@ _UNCLOSED: Final = frozenset(("RB301", "RB303", "RB311"))
 Include = Callable[[Scalar, "Reading"], Runbook]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileContent:
+class FileContent(Struct):
     """Holds what a rule checks: the Runbook and the nodes of its top-level keys.
 
     ``removed_text`` is the text that a syntax error made unreadable: what it defines is not unknown.
@@ -53,8 +52,7 @@ class FileContent:
     removed_text: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(Struct):
     """Reads the nodes of one source and collects its diagnostics; ``include`` reads the runbooks that it includes."""
 
     source: Source

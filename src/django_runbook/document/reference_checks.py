@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 from django_runbook.document.diagnostics import Diagnostic, diagnose
 from django_runbook.document.expressions import Expression, Reference, Template
 from django_runbook.document.similar_names import suggestion
+from django_runbook.structs import Struct, field
 from django_runbook.wording import MAX_NAMES
 
 ROOTS = ("params", "vars", "secrets", "steps", "run", "item", "today", "now")
@@ -43,8 +43,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepFacts:
+class StepFacts(Struct):
     """Describes which names of a step have a value: the output of a capturing step, the results of a loop.
 
     ``is_own`` marks the step whose own ``until`` is checked.
@@ -55,8 +54,7 @@ class StepFacts:
     is_own: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NameScope:
+class NameScope(Struct):
     """Holds the names in scope. ``params`` maps names to types, ``steps`` are the earlier steps, and ``hidden`` maps
     steps out of scope to the reason and the help.
 

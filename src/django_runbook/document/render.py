@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, Final
 
 from django_runbook.document.codes import Severity
 from django_runbook.document.diagnostics import Diagnostic, Span
+from django_runbook.structs import asdict
 
 _MAX_WIDTH: Final = 110
 _RED, _YELLOW, _BLUE, _BOLD = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1;34m", "\x1b[1m"

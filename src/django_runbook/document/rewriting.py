@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from django_runbook.document.runbook import Block, CommandStep, GroupStep, Runbook, Step
+from django_runbook.structs import replace
 
 Change = Callable[[str, CommandStep], CommandStep]
 

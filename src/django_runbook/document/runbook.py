@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
+
+from django_runbook.structs import Struct, field
 
 if TYPE_CHECKING:
     from django_runbook.document.diagnostics import Span
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
 Native: TypeAlias = "bool | int | float | str | None"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Located:
+class Located(Struct):
     """Holds a value of the file with its place.
 
     ``text`` is the source of a scalar, so that ``1.10`` can reach a command as it was written.
@@ -25,8 +25,7 @@ class Located:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
+class Option(Struct):
     """Holds one entry of ``options``: the name as the user wrote it, and its value."""
 
     name: str
@@ -34,8 +33,7 @@ class Option:
     value: Located
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class Retry(Struct):
     """Holds the settings of ``retry``: ``attempts`` is the total, and ``errors`` of None means any failure."""
 
     attempts: int
@@ -47,8 +45,7 @@ class Retry:
     until: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockSettings:
+class LockSettings(Struct):
     """Holds the settings of ``lock``: ``on_conflict`` is fail, wait or skip; ``wait_seconds`` of None means no limit.
 
     ``is_default`` marks the implicit lock of a file: it excludes other runs of the runbook, but not its calls
@@ -61,8 +58,7 @@ class LockSettings:
     wait_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardSettings:
+class ShardSettings(Struct):
     """Holds the settings of ``shards``: a ``count`` of None means ``auto``.
 
     ``max_parallel`` limits the shards that run at a time; None means all of them on a queue, and one for each processor
@@ -74,8 +70,7 @@ class ShardSettings:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepSettings:
+class StepSettings(Struct):
     """Holds the keys that all steps share.
 
     ``for_each`` is a list, a mapping of lists, or an expression that returns one of them; ``max_parallel`` limits the
@@ -110,7 +105,6 @@ class StepSettings:
         return self.max_parallel
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandStep(StepSettings):
     """Calls a management command; ``command`` holds the tokens of the command line, name first.
 
@@ -139,8 +133,7 @@ class CommandStep(StepSettings):
         return self.max_parallel if self.shards is None else self.shards.max_parallel or self.shards.count or 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class Block(Struct):
     """Holds a list of steps and its handlers: of the file, or of a group.
 
     The steps of a parallel block run together, at most ``max_parallel`` at a time if that is set.
@@ -155,7 +148,6 @@ class Block:
     fail_fast: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupStep(StepSettings):
     """Groups steps under one name, condition, policy, set of handlers, and queue."""
 
@@ -164,7 +156,6 @@ class GroupStep(StepSettings):
     queue_span: Span | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CallStep(StepSettings):
     """Calls another runbook, which is read together with this one; ``params`` are its parameter values."""
 
@@ -175,8 +166,7 @@ class CallStep(StepSettings):
 Step: TypeAlias = "CommandStep | GroupStep | CallStep"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Param:
+class Param(Struct):
     """Declares a typed parameter: required without a ``default``, optional with a default of null."""
 
     name: str
@@ -192,8 +182,7 @@ class Param:
         return self.default is not None and self.default.value is None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Runbook:
+class Runbook(Struct):
     """Holds a whole file, checked as far as possible without Django.
 
     Runs without ``is_recorded`` are not in the run history and cannot be resumed.

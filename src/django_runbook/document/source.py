@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
+from django_runbook.structs import Struct
 
 MAX_BYTES = 1024 * 1024
 # The line breaks of libyaml, so that its line numbers and ours agree.
@@ -20,13 +20,12 @@ _UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 START = Span(1, 1, 1, 2)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
+class Source(Struct, dict=True):
     """Holds the text of one file; ``path`` is the name that the user knows."""
 
     path: str
     text: str
-    raw: bytes = field(default=b"", repr=False)
+    raw: bytes = b""
 
     @cached_property
     def lines(self) -> list[str]:

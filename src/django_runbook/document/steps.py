@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from django_runbook.cleaning import is_blank
@@ -26,12 +25,12 @@ from django_runbook.document.runbook import (
 )
 from django_runbook.document.scalars import describe, resolve
 from django_runbook.document.similar_names import typo_of
+from django_runbook.structs import MutableStruct, field
 
 _NOT_A_NAME = re.compile(r"[^a-z0-9_]+")
 
 
-@dataclass(slots=True, kw_only=True)
-class StepReader:
+class StepReader(MutableStruct):
     """Reads the steps of one file; each command step starts from the entries of ``defaults``."""
 
     reading: Reading

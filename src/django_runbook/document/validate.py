@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import PurePath
 
 from django_runbook.cleaning import is_blank
@@ -19,6 +18,7 @@ from django_runbook.document.rules import RULES
 from django_runbook.document.runbook import Block, Located, Param, Runbook
 from django_runbook.document.source import START, Source
 from django_runbook.document.steps import StepReader
+from django_runbook.structs import replace
 
 
 def load(source: Source, *, includes: Includes | None = None) -> tuple[Runbook | None, list[Diagnostic]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 
 from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseError
@@ -16,10 +15,10 @@ from django_runbook.editor.option_values import frequent_values
 from django_runbook.editor.patterns import character_class, escaped
 from django_runbook.editor.value_schemas import EXPRESSION_PATTERN, Schema, reference
 from django_runbook.exceptions import in_words
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DescribedCommand:
+class DescribedCommand(Struct):
     """Describes one command: its ``text`` in Markdown, and the schema of its options; None accepts any option.
 
     ``condition`` is the schema of the steps that call it.

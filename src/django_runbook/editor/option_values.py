@@ -100,11 +100,17 @@ def _scalar(action: argparse.Action, *, has_choices: bool) -> Schema:
 def _listing(action: argparse.Action, alone: Schema, item: Schema) -> Schema:
     """Return the schema of a value alone or a list of items."""
     takes_several = action.nargs in _SEVERAL or isinstance(action.nargs, int)
-    items = {"anyOf": [item, {"type": "array", "items": item}]} if takes_several else item
-    found = {**alone, "type": [*alone["type"], "array"], "items": items}
+    found = {**alone, "type": [*alone["type"], "array"], "items": _or_list(item)}
     if isinstance(action, argparse_compat.StoreAction) and not takes_several:
         found |= {"minItems": 1, "maxItems": 1}
     return found
+
+
+def _or_list(item: Schema) -> Schema:
+    # Lists inside of lists are flattened, or give one value each.
+    if "anyOf" in item:
+        return {"anyOf": [*item["anyOf"], {"type": "array"}]}
+    return {**item, "type": [*item["type"], "array"]}
 
 
 def _one_of_or_expression(choices: list[Any]) -> Schema:

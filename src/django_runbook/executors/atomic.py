@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from django.db import DEFAULT_DB_ALIAS, Error, connections, transaction
 
 from django_runbook.exceptions import RunbookError, names_of
 from django_runbook.executors.messages import Commit, RollBack
 from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.structs import replace
 
 # Decides whether a successful command commits, before its transaction ends.
 OnFinished = Callable[[AttemptResult], Commit | RollBack]

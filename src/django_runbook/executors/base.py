@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from django_runbook.executors.atomic import OnFinished
 from django_runbook.executors.calling import ReportProgress
 from django_runbook.process.deadlines import Halt, Limit
 from django_runbook.process.streams import WriteLine
 from django_runbook.results import AttemptResult
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueRequest:
+class QueueRequest(Struct):
     """Describes what a call on a queue needs besides: its place in the run, and what may be done after its death.
 
     ``attempt`` is that of the step's row. A call that ``is_repeatable`` is made again if its worker dies. ``open_id``
@@ -33,8 +32,7 @@ class QueueRequest:
     on_claimed: Callable[[str, int], None] = lambda host, pid: None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutorCall:
+class ExecutorCall(Struct):
     """Describes one call of a command, with its bounds and the receivers of its output.
 
     ``keeps_stdout`` requests the whole standard output. While ``accepts_output`` returns False, the command waits with

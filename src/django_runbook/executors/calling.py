@@ -6,7 +6,6 @@ import contextlib
 import contextvars
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from django.core.management.base import BaseCommand, CommandError
@@ -20,6 +19,7 @@ from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import NO_INPUT, NoInputError
 from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.structs import MutableStruct, field, replace
 
 _INTERRUPTED: Final = 130
 # The message of the built-in input() at the end of standard input.
@@ -32,8 +32,7 @@ class ReportProgress(Protocol):
     def __call__(self, done_count: int, total_count: int | None, failed_count: int, /) -> None: ...
 
 
-@dataclass(slots=True, kw_only=True)
-class Callbacks:
+class Callbacks(MutableStruct):
     """Connects a run with its command, through the stealth options of the command.
 
     The command can check whether ``halt`` requests a stop, report progress, identify this call by ``call_key``, and
@@ -62,8 +61,7 @@ class Callbacks:
         return is_requested
 
 
-@dataclass(slots=True)
-class PassedChecks:
+class PassedChecks(MutableStruct, kw_only=False):
     """Remembers which system checks have passed, so that each runs only once in a run."""
 
     keys: set[str] = field(default_factory=set)

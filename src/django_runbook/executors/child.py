@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import threading
-from dataclasses import replace
 from typing import Final
 
 from django.db import connections
@@ -29,6 +28,7 @@ from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import refuse_password
 from django_runbook.results import AttemptResult
+from django_runbook.structs import replace
 
 _ERRORS: Final = "backslashreplace"
 

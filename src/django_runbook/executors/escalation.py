@@ -7,13 +7,13 @@ import enum
 import os
 import signal
 import time
-from dataclasses import dataclass
 from typing import Final
 
 from django_runbook.executors import messages
 from django_runbook.executors.channel import Channel
 from django_runbook.process.deadlines import Deadline, Halt, Limit
 from django_runbook.process.stopping import Stop
+from django_runbook.structs import Struct
 
 # A command that checks for stops, or handles SIGTERM, has this part of the grace period before an exception ends it.
 _LISTENING_PART: Final = 0.75
@@ -29,8 +29,7 @@ class Cause(enum.Enum):
     OUTPUT = "it wrote too much"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class Bounds(Struct):
     """Holds the bounds of a call.
 
     ``limit`` holds the deadlines around the step; ``timeout_seconds``, of ``owner``, counts from the start of the

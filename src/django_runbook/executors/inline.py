@@ -6,7 +6,6 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import ParamSpec
 
 from django.db import DEFAULT_DB_ALIAS
@@ -24,12 +23,12 @@ from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import StreamToLines, TooMuchOutputError, captured
 from django_runbook.results import AttemptResult, StepStatus
+from django_runbook.structs import Struct, field, replace
 
 _Arguments = ParamSpec("_Arguments")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InlineExecutor:
+class InlineExecutor(Struct):
     """Calls commands in this process.
 
     ``before`` is the process state that each command starts with and that is restored after it. ``keeps_terminal``
@@ -117,8 +116,7 @@ class InlineExecutor:
         self.reopen()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _EndedCommand:
+class _EndedCommand(Struct):
     """Holds the result of a command before the process is restored."""
 
     result: AttemptResult

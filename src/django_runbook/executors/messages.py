@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from django_runbook.results import AttemptResult
+from django_runbook.structs import Struct
 
 # The exit code of a process whose command has closed the connection to the run.
 CHANNEL_CLOSED: Final = 76
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallRequest:
+class CallRequest(Struct):
     """Requests one call of a command.
 
     ``database_names`` are the databases of this run, which tests change. ``atomic_alias`` is the database in whose
@@ -30,30 +29,26 @@ class CallRequest:
     checks_passed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forked:
+class Forked(Struct):
     """Reports the process of a step, which leads its process group, and its keeper."""
 
     pid: int
     keeper_pid: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartFailed:
+class StartFailed(Struct):
     """Reports that no process could be started, or that it cannot call commands."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
+class Started(Struct):
     """Reports that the command is about to be called; a listening command checks for stops by itself."""
 
     is_listening: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgressReport:
+class ProgressReport(Struct):
     """Reports the progress of a command."""
 
     done_count: int
@@ -61,47 +56,40 @@ class ProgressReport:
     failed_count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signaled:
+class Signaled(Struct):
     """Reports a signal from outside the run."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(Struct):
     """Reports that an atomic command succeeded, and asks what to write with its commit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
+class Commit(Struct):
     """Asks an atomic command to commit; ``write`` is called in the same transaction, right before its end."""
 
     write: Callable[[], None] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollBack:
+class RollBack(Struct):
     """Asks an atomic command to roll back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(Struct):
     """Reports the result of a call; ``checks_passed`` includes those of earlier steps."""
 
     attempt: AttemptResult
     checks_passed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopRequest:
+class StopRequest(Struct):
     """Asks a process to finish its current item and stop."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndRequest:
+class EndRequest(Struct):
     """Asks a process to end its command immediately.
 
     Without ``is_forced``, a command that handles SIGTERM is left to its own handler.
@@ -111,8 +99,7 @@ class EndRequest:
     is_forced: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(Struct):
     """Reports the exit code of a process, and the names of its remaining descendants, which were ended.
 
     A negative ``exit_code`` is the number of a signal, as in `os.waitstatus_to_exitcode`.
@@ -122,8 +109,7 @@ class Ended:
     left_behind: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class Ready(Struct):
     """Reports whether a server can fork. With several threads, a fork is not safe."""
 
     problem: str = ""

@@ -6,7 +6,6 @@ import contextlib
 import os
 from _socket import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from django.db import connections
@@ -24,13 +23,13 @@ from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult
+from django_runbook.structs import MutableStruct, field, replace
 
 # A server that was just killed may still accept a request.
 _MAX_STARTS: Final = 3
 
 
-@dataclass(slots=True, kw_only=True)
-class ProcessExecutor:
+class ProcessExecutor(MutableStruct):
     """Calls commands in processes from a `Spawner`; as a context manager, ends all of them.
 
     ``commands`` are imported beforehand; ``mask`` hides ``secrets``.

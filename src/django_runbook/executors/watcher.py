@@ -7,7 +7,6 @@ import select
 import selectors
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 from django_runbook.exceptions import Stopped
@@ -20,14 +19,14 @@ from django_runbook.executors.pipes import PipeReader
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import MAX_KEPT_CHARACTERS
 from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.structs import MutableStruct, field, replace
 
 _SLICE_SECONDS: Final = 0.05
 # A pipe holds 64 KiB, or up to 1 MiB if it was enlarged.
 _READS_OF_A_PIPE: Final = 17
 
 
-@dataclass(slots=True, kw_only=True)
-class WatchedProcess:
+class WatchedProcess(MutableStruct):
     """Watches the process of one call; as a context manager, ends the process.
 
     While ``accepts_output`` returns False, output stays in its pipes: the command waits, and its bounds still hold.

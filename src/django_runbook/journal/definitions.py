@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
@@ -14,12 +12,13 @@ from django_runbook.document.expressions import Expression, Template
 from django_runbook.document.runbook import Block, CallStep, Located, Option, Step
 from django_runbook.planning.plan import Plan
 from django_runbook.process.masking import Mask
+from django_runbook.structs import Struct, asdict, field, given_fields
 
 # Fields that do not change the meaning of a step, and the steps inside a group, which have their own definitions.
 _EXCLUDED: Final = frozenset(
     (
         *("id", "name", "description", "tags", "span", "error_spans", "queue_span", "runbook", "shards", "steps"),
-        *Block.__annotations__,
+        *Block.__struct_fields__,
     )
 ) - {
     "is_parallel",
@@ -28,16 +27,14 @@ _EXCLUDED: Final = frozenset(
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Definition:
+class Definition(Struct):
     """Holds the text of a definition, for a diff, and its digest."""
 
     text: str = ""
     digest: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Definitions:
+class Definitions(Struct, dict=True):
     """Computes the definitions of the steps of a plan, each at its first use."""
 
     plan: Plan
@@ -78,9 +75,9 @@ def key_of(step_id: str) -> str:
 
 def expressions_of(step: Step) -> Iterator[Expression]:
     """Yield the expressions of a step itself, without those of the steps inside it."""
-    for one in dataclasses.fields(step):
-        if one.name not in {"block", "runbook"}:
-            yield from _expressions_in(getattr(step, one.name))
+    for name in step.__struct_fields__:
+        if name not in {"block", "runbook"}:
+            yield from _expressions_in(getattr(step, name))
 
 
 def _expressions_in(value: object) -> Iterator[Expression]:
@@ -94,9 +91,9 @@ def _expressions_in(value: object) -> Iterator[Expression]:
     elif isinstance(value, tuple | list):
         for item in value:
             yield from _expressions_in(item)
-    elif dataclasses.is_dataclass(value):
-        for one in dataclasses.fields(value):
-            yield from _expressions_in(getattr(value, one.name))
+    elif isinstance(value, Struct):
+        for name in value.__struct_fields__:
+            yield from _expressions_in(getattr(value, name))
 
 
 def _lines(step: Step, around: Mapping[str, Mapping[str, Located]]) -> Iterator[str]:
@@ -121,10 +118,7 @@ def _fields(step: Step) -> Iterator[tuple[str, Any]]:
     for holder in (step, getattr(step, "block", None)):
         if holder is None:
             continue
-        for one in dataclasses.fields(holder):
-            value = getattr(holder, one.name)
-            if one.name not in _EXCLUDED and one.name != "block" and value != one.default:
-                yield one.name, value
+        yield from ((name, value) for name, value in given_fields(holder) if name not in {*_EXCLUDED, "block"})
 
 
 def _named_in(value: object, around: Mapping[str, Mapping[str, Located]]) -> list[tuple[str, str]]:
@@ -159,7 +153,6 @@ def _text_of(value: object) -> str:
             return "{" + ", ".join(f"{name}: {_text_of(item)}" for name, item in value.items()) + "}"
         case str():
             return value
-    if dataclasses.is_dataclass(value):
-        names = [one.name for one in dataclasses.fields(value)]
-        return _text_of({name: getattr(value, name) for name in names})
+    if isinstance(value, Struct):
+        return _text_of(asdict(value))
     return json.dumps(value)

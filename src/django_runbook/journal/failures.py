@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from django_runbook.causes import causes_of
 from django_runbook.models import StepRun
 from django_runbook.results import Role, StepStatus
+from django_runbook.structs import Struct
 
 # The columns that `failures_of` reads.
 COLUMNS = ("step_id", "group_ids", "kind", "role", "status", "ignored", "finished_at")
 _FAILED = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value, StepStatus.INTERRUPTED.value))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedFailure:
+class RecordedFailure(Struct):
     """Describes the last attempt of a failed step.
 
     ``is_ignored`` is true if ``continue_on_error`` of the step, or of a group around it, ignored the failure.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from django_runbook.journal.output import KeptOutput
 from django_runbook.models import RUNNING, StepRun
+from django_runbook.structs import MutableStruct, field
 
 
-@dataclass(slots=True)
-class OpenRow:
+class OpenRow(MutableStruct, kw_only=False):
     """Holds the row of an attempt that has not ended, with the columns to store at its end.
 
     ``status`` is the status of the row after all pending writes.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,12 +27,12 @@ from django_runbook.planning.plan import Plan
 from django_runbook.process.connections import is_in_memory
 from django_runbook.process.masking import Mask
 from django_runbook.results import StepStatus
+from django_runbook.structs import Struct
 
 MARKED_AS_DONE: Final = "marked as done by --skip"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalFactory:
+class JournalFactory(Struct):
     """Opens the journal of a new run, or of a resumed run. ``warn`` prints a line for the person who runs it."""
 
     plan: Plan

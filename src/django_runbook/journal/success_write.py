@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from django_runbook.exceptions import JournalLost
 from django_runbook.journal.connection import GONE
 from django_runbook.models import StepRun
 from django_runbook.results import StepStatus
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuccessWrite:
+class SuccessWrite(Struct):
     """Marks the row of a step as succeeded; it is passed to the process of the step and called there.
 
     ``status`` is the present status of the row; ``using`` is the database of the transaction.

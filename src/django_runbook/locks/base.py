@@ -8,17 +8,16 @@ import json
 import os
 import socket
 import time
-from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol, Self
 
 from django_runbook.cleaning import cleaned_line
+from django_runbook.structs import Struct, asdict
 
 # `keep` tries for this long to acquire a lock again whose server is unavailable: about the restart of a database.
 PATIENCE_SECONDS: Final = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holder:
+class Holder(Struct):
     """Describes the holder of a lock; unknown parts are empty.
 
     ``since`` is in ISO 8601 and in UTC, since the holder may be in another time zone than the reader.

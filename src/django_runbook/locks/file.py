@@ -13,7 +13,6 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django_runbook.exceptions import InvalidUsage, LockUnavailable, RunbookError
 from django_runbook.locks import child_descriptors, folder, namespace
 from django_runbook.locks.base import Holder, LockState, Patience, Probe, name_bytes
+from django_runbook.structs import Struct
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 _MAX_STEM = 60
@@ -235,8 +235,7 @@ class FileLock:
         return folder.unusable(f"the lock file {self.path} cannot be opened", error)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _LockedFile:
+class _LockedFile(Struct):
     """Holds a locked file, its identity, and the text that was written into it."""
 
     descriptor: int

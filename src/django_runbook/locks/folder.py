@@ -7,11 +7,11 @@ import errno
 import os
 import pwd
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from django_runbook.exceptions import InvalidUsage, LockUnavailable, RunbookError
+from django_runbook.structs import Struct
 
 HINT: Final = (
     'set RUNBOOK["LOCK"]["OPTIONS"]["directory"] to a folder that all processes of the project see, '
@@ -25,8 +25,7 @@ _MOUNTS: Final = Path("/proc/self/mountinfo")
 _IN_MEMORY: Final = frozenset(("tmpfs", "ramfs"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FolderLocation:
+class FolderLocation(Struct):
     """Describes where the folder is: as ``given``, else next to the ``database`` file, else in the user's home.
 
     All processes that use one database need the same folder, whatever their environment is: cron, a deployment, a

@@ -6,7 +6,6 @@ import math
 import uuid
 from argparse import ArgumentTypeError
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from django.core.cache import caches
@@ -17,14 +16,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
 from django_runbook.document.similar_names import suggestion
+from django_runbook.structs import Struct
 from django_runbook.wording import choose_from
 
 _CONNECT_SECONDS: Final = 5
 _SHOWN_COUNT: Final = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(Struct):
     """Identifies a database, a cache, or the migrations of a database by its kind and alias."""
 
     kind: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from django.db.models import Exists, OuterRef, QuerySet
@@ -12,6 +11,7 @@ from django.db.models.functions import Left
 
 from django_runbook.models import RUNNING, Run, StepRun, seconds_between, seconds_taken
 from django_runbook.results import StepStatus
+from django_runbook.structs import Struct
 
 # A run with more attempts is shown without most of the successful ones.
 MAX_ATTEMPTS: Final = 2000
@@ -19,8 +19,7 @@ MAX_ATTEMPTS: Final = 2000
 _MAX_TEXT: Final = 300
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(Struct):
     """Holds one row of a step, without its long columns."""
 
     pk: int
@@ -53,8 +52,7 @@ class Attempt:
         return seconds_taken(self.started_at, self.finished_at, measured=measured)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempts:
+class Attempts(Struct):
     """Holds attempts in the order in which they were written.
 
     If there are too many to show, the last ``succeeded_count`` successful ones are omitted, and if that is not enough,
@@ -102,7 +100,7 @@ def attempts_at(step: StepRun) -> tuple[Attempt, ...]:
 
 def _read(rows: QuerySet[StepRun]) -> tuple[Attempt, ...]:
     short = {f"short_{name}": Left(name, _MAX_TEXT) for name in ("name", "reason", "message")}
-    names = [name for name in Attempt.__slots__ if name not in {"name", "reason", "message"}]
+    names = [name for name in Attempt.__struct_fields__ if name not in {"name", "reason", "message"}]
     found = rows.order_by("pk").annotate(**short).values_list(*names, *short)[: MAX_ATTEMPTS + 1]
     return tuple(
         Attempt(**dict(zip([*names, *(name.removeprefix("short_") for name in short)], values, strict=True)))

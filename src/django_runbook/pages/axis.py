@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Self
 
 from django_runbook import wording
 from django_runbook.models import Run
 from django_runbook.pages.attempt_rows import Attempt
+from django_runbook.structs import Struct
 
 _MAX_TICKS: Final = 6
 _STEPS: Final = (
@@ -29,8 +29,7 @@ def percent(value: float) -> str:
     return f"{value:.2f}%"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptSegment:
+class AttemptSegment(Struct):
     """Holds one attempt of the run: its start, its duration, and its offset on the axis."""
 
     begin: datetime.datetime
@@ -42,8 +41,7 @@ class AttemptSegment:
         return self.begin + datetime.timedelta(seconds=self.seconds)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AxisLabel:
+class AxisLabel(Struct):
     """Labels a position on the axis; ``anchor`` is SVG's ``text-anchor``."""
 
     place: str
@@ -51,8 +49,7 @@ class AxisLabel:
     anchor: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
+class Stretch(Struct):
     """Locates a bar on the axis, in seconds and as SVG's ``x`` and ``width``, which is wide enough to be seen."""
 
     begin: str
@@ -61,8 +58,7 @@ class Stretch:
     width: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Axis:
+class Axis(Struct):
     """Represents the time during which the run was running; ``segments`` are its attempts, by number."""
 
     segments: dict[int, AttemptSegment]

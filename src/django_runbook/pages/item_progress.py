@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from django_runbook import wording
 from django_runbook.models import RUNNING
 from django_runbook.pages.attempt_rows import Attempt
 from django_runbook.pages.axis import percent
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemProgress:
+class ItemProgress(Struct):
     """Holds the counts of a step; ``rate`` is in items per second, None if the step is not running."""
 
     done_count: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Self
 
 from django.utils import timezone
@@ -20,14 +19,14 @@ from django_runbook.pages.failed_row_links import failed_rows_of
 from django_runbook.pages.timeline import Row, RowContext, StatusShare, Timeline, shares, timeline_of
 from django_runbook.pages.worker_texts import worker_texts_of
 from django_runbook.results import StepStatus
+from django_runbook.structs import Struct
 
 _MAX_FAILURES = 5
 # A row may be stored slightly after a row with a later time.
 _SLACK_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class Fact(Struct):
     """Describes one property of a run; ``is_code`` marks values that programs read."""
 
     label: str
@@ -35,8 +34,7 @@ class Fact:
     is_code: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Urls:
+class Urls(Struct):
     """Returns the URL of an attempt by its key, and of failed rows by their scope.
 
     ``failed_rows`` is None for a user without permission to view failed rows.
@@ -46,8 +44,7 @@ class Urls:
     failed_rows: Callable[[str], str] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cursor:
+class Cursor(Struct):
     """Records how much of a run a page has shown: the attempt of the run, the newest row, and the latest time."""
 
     run_attempt: int
@@ -74,8 +71,7 @@ class Cursor:
         return row.changed_at is not None and row.changed_at.timestamp() >= self.at - _SLACK_SECONDS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunPage:
+class RunPage(Struct):
     """Holds the content of the page; ``timeline`` is None for a user without permission to view steps."""
 
     run: Run

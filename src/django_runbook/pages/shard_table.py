@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from django_runbook.models import Checkpoint
 from django_runbook.pages import formatting
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkSum:
+class WorkSum(Struct):
     """Sums the checkpoints of a piece of work; ``total_count`` is None unless it is known for each shard."""
 
     shard_count: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db.models import QuerySet
@@ -17,13 +16,13 @@ from django_runbook.models import RUNNING, StepRun
 from django_runbook.pages import formatting
 from django_runbook.pages.attempt_rows import Attempt, attempts_at, retries
 from django_runbook.pages.worker_texts import worker_text_at
+from django_runbook.structs import Struct
 
 # A captured output may be too large for a page.
 _MAX_CAPTURED: Final = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OtherAttempt:
+class OtherAttempt(Struct):
     """Describes an attempt of the same step in the list of links."""
 
     pk: int
@@ -34,8 +33,7 @@ class OtherAttempt:
     is_this: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepPage:
+class StepPage(Struct):
     """Holds the content of the page; ``is_dead`` means that the process of the run died."""
 
     step: StepRun

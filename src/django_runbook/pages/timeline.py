@@ -6,7 +6,6 @@ import datetime
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
 from django.utils.safestring import SafeString
@@ -18,6 +17,7 @@ from django_runbook.pages.attempt_rows import Attempt, retries
 from django_runbook.pages.axis import Axis, Stretch, percent
 from django_runbook.pages.item_progress import ItemProgress, item_progress
 from django_runbook.results import Role, RunStatus, StepStatus
+from django_runbook.structs import Struct, replace
 
 _MAX_DEPTH: Final = 8
 _ROLES: Final = {role.value: place for place, role in enumerate(Role)}
@@ -25,8 +25,7 @@ _INDEXES: Final = re.compile(r"\[([\d,]+)\]$")
 _FAILURES: Final = {StepStatus.FAILED.value, StepStatus.TIMED_OUT.value, StepStatus.INTERRUPTED.value}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
+class Bar(Struct):
     """Draws one attempt to scale; ``text`` describes it."""
 
     status: str
@@ -34,8 +33,7 @@ class Bar:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(Struct):
     """Shows a step; ``key`` is the same during the whole run, and ``pk`` is that of its last attempt.
 
     ``worker`` is the queue or the worker of a step that does not run on the host of the run.
@@ -85,8 +83,7 @@ class Row:
         return self.is_command and self.status == formatting.IGNORED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailedRowsLink:
+class FailedRowsLink(Struct):
     """Links to the failed rows of a batch command."""
 
     count: int
@@ -97,8 +94,7 @@ class FailedRowsLink:
         return wording.number_of(self.count, "failed row")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusShare:
+class StatusShare(Struct):
     """Counts the steps with a status, and locates their section of the bar of all steps."""
 
     status: str
@@ -111,8 +107,7 @@ class StatusShare:
         return formatting.counted(self.status)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeline:
+class Timeline(Struct):
     axis: Axis
     rows: tuple[Row, ...]
 
@@ -123,8 +118,7 @@ class Timeline:
         return [*failed, *(row for row in self.rows if row.is_ignored)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowContext:
+class RowContext(Struct):
     """Holds the input of the rows besides the attempts.
 
     ``now`` is None if no process is running; ``is_dead`` means that it died; ``url_of`` returns the URL of an attempt.

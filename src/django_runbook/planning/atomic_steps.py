@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from django_runbook.binding.database_option import database_of
 from django_runbook.binding.partial_text import has_holes
 from django_runbook.document.diagnostics import Diagnostic, diagnose
 from django_runbook.planning.bound_step import BoundStep
@@ -24,20 +25,9 @@ def check_atomic_database(bound: BoundStep) -> Iterator[Diagnostic]:
     step, alias = bound.command, bound.binder.atomic_alias
     if step is None or not step.atomic or bound.binder.is_batch(step):
         return
-    used = _database_of(bound.planned.binding.tokens)
+    used = database_of(bound.planned.binding.tokens)
     if used == alias or has_holes(used):
         return
     message = f'the step commits together with its row in the database "{alias}", but its command uses "{used}"'
     help_text = 'remove "atomic", or keep the history in the database that the command writes to'
     yield diagnose("RB419", message=message, span=step.span, help_text=help_text)
-
-
-def _database_of(tokens: tuple[str, ...]) -> str:
-    """Return the database that the ``--database`` option selects."""
-    flag = "--database"
-    for index, token in enumerate(tokens):
-        if token.startswith(f"{flag}="):
-            return token[len(flag) + 1 :]
-        if token == flag:
-            return tokens[index + 1] if index + 1 < len(tokens) else ""
-    return "default"

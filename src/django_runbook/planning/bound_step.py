@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from django_runbook.binding.binder import Binder
 from django_runbook.document.runbook import CommandStep
 from django_runbook.planning.planned_step import PlannedStep
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoundStep:
+class BoundStep(Struct):
     """Holds a planned step, and the binder that knows the commands of the project.
 
     A loop is a planned step, and so is each of its items.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from django_runbook.binding.catalog import Catalog
 from django_runbook.document.rewriting import rewrite_commands
 from django_runbook.document.runbook import CommandStep, Located, Option, Runbook
+from django_runbook.structs import replace
 
 _NAMES = frozenset(("dry-run", "dry_run", "--dry-run"))
 

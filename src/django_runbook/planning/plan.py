@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from django_runbook.binding.binder import Binder
@@ -17,6 +16,7 @@ from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupS
 from django_runbook.planning.planned_step import PlannedStep, instance_id
 from django_runbook.planning.rules import RULES, BoundStep
 from django_runbook.results import Role
+from django_runbook.structs import MutableStruct, Struct, field, replace
 
 MAX_STEPS = 10_000
 # The codes that are reported for a step that is known to be skipped: they concern names, not values.
@@ -25,8 +25,7 @@ _ABOUT_NAMES: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct):
     """Holds all planned steps in the order of the file; ``outline`` holds each step of the file once."""
 
     runbook: Runbook
@@ -75,8 +74,7 @@ class _Skip(enum.Enum):
     ALWAYS = "always"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _StepPosition:
+class _StepPosition(Struct):
     """Locates a step: its file, list and groups, and the items of the loops around it."""
 
     inputs: Inputs
@@ -91,8 +89,7 @@ class _StepPosition:
         return replace(self, group_ids=(*self.group_ids, group_id), **changes)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Planner:
+class _Planner(MutableStruct):
     binder: Binder
     diagnostics: list[Diagnostic]
     steps: dict[str, PlannedStep] = field(default_factory=dict)

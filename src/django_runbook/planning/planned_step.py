@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from django_runbook.binding.argv import Binding
 from django_runbook.document.inputs import Inputs
 from django_runbook.document.runbook import Step
 from django_runbook.results import Role
+from django_runbook.structs import Struct, field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedStep:
+class PlannedStep(Struct):
     """Plans a step at its place, with its tokens if it is a command; ``is_final`` if the run cannot change them.
 
     A step in a loop has one for each known item, whose ``id`` is made by `instance_id`. The loop itself has one too,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 
 from django_runbook.document.outline import Entry
 from django_runbook.document.similar_names import suggestion
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.results import Role
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class Selection(Struct):
     """Holds the ids of steps or groups, and the tags, that the command line selects or excludes."""
 
     only: tuple[str, ...] = ()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final
 
 from django_runbook.binding.catalog import Catalog
@@ -15,6 +14,7 @@ from django_runbook.document.outline import Entry, outline, queue_of
 from django_runbook.document.rewriting import rewrite_commands
 from django_runbook.document.runbook import CommandStep, Located, Option, Runbook, ShardSettings
 from django_runbook.planning.bound_step import BoundStep
+from django_runbook.structs import Struct, field, replace
 
 # With 8 workers and a tenth of the keys twenty times as slow, one shard a worker takes 5.6 times as long as an even
 # distribution, and eight take 1.16 times (simulated).
@@ -27,8 +27,7 @@ def processor_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardCounts:
+class ShardCounts(Struct):
     """Decides how many shards ``auto`` makes.
 
     ``earlier`` holds the counts of a resumed run by the keys of its steps. ``count_workers`` returns how many processes

@@ -7,10 +7,10 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from django_runbook.results import ExitCode, Failure
+from django_runbook.structs import Struct, field
 from django_runbook.wording import exact_duration
 
 _SLICE_SECONDS = 0.1
@@ -130,8 +130,7 @@ class RunClock:
                     self._paused_seconds += time.monotonic() - self._waits_since
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deadline:
+class Deadline(Struct):
     """Holds the time at which a step or group must have ended, by the clock of the run, and its owner."""
 
     at: float
@@ -149,8 +148,7 @@ class Deadline:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
+class Limit(Struct):
     """Holds the deadlines of everything that encloses a step."""
 
     deadlines: tuple[Deadline, ...] = ()

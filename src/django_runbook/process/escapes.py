@@ -5,8 +5,9 @@ from __future__ import annotations
 import html.entities
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from django_runbook.structs import Struct
 
 _MAX_ROUNDS: Final = 8
 # Each round of escaping doubles the number of backslashes.
@@ -22,8 +23,7 @@ _ESCAPE: Final = re.compile(
 _LETTERS: Final = dict(zip("abtnvfre0", "\a\b\t\n\v\f\r\x1b\0", strict=True))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
+class Decoded(Struct):
     """Holds decoded text; ``starts`` and ``ends`` are the positions of each character in the original."""
 
     text: str

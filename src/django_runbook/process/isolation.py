@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import connections
@@ -12,10 +11,10 @@ from django.db import connections
 from django_runbook.process import threads
 from django_runbook.process.connections import is_in_memory
 from django_runbook.process.django_internals import is_django_test_run, settings_module
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Isolation:
+class Isolation(Struct):
     """Holds the decision where steps run.
 
     ``is_default`` applies to steps without `isolate`. If there is a ``reason``, every step runs in this process.

@@ -15,7 +15,6 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -23,13 +22,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_runbook.process import python_internals
 from django_runbook.process.connections import KnownConnections, is_in_memory
 from django_runbook.process.users import Users
+from django_runbook.structs import Struct, replace
 
 _SIGNALS: Final = tuple(sorted(int(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
 _TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(Struct):
     """Holds the process state that a command can change for later commands."""
 
     directory: str | None
@@ -122,8 +121,7 @@ class Snapshot:
                 os.environ[name] = value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Interpreter:
+class _Interpreter(Struct):
     """Holds the process-wide state of the standard library."""
 
     locale: str
@@ -168,8 +166,7 @@ class _Interpreter:
             sys.argv[:] = self.arguments
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Logging:
+class _Logging(Struct):
     """Holds the configuration of the loggers: their handlers, filters and levels."""
 
     loggers: dict[str, tuple[Any, ...]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, QuerySet, Value, When
@@ -13,6 +12,7 @@ from django_runbook.locks.base import Probe
 from django_runbook.locks.factory import Locks
 from django_runbook.models import RUNNING, UNFINISHED
 from django_runbook.queues.call_liveness import probe_worker
+from django_runbook.structs import Struct
 
 UNSETTLED: Final = (CallStatus.QUEUED.value, CallStatus.RUNNING.value, CallStatus.DEAD.value)
 ENDED: Final = (CallStatus.DONE.value, CallStatus.CANCELLED.value)
@@ -31,8 +31,7 @@ def unsettled(calls: QuerySet[Call]) -> QuerySet[Call]:
     return calls.filter(status__in=UNSETTLED).exclude(is_settled)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallList:
+class CallList(Struct):
     """Holds the calls whose displayed status is one of ``statuses``."""
 
     calls: QuerySet[Call]

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 
@@ -20,6 +19,7 @@ from django_runbook.exceptions import JournalLost, RunbookError, in_words
 from django_runbook.journal.connection import JournalConnection
 from django_runbook.queues.call_liveness import CallLiveness
 from django_runbook.queues.message_sender import MessageSender
+from django_runbook.structs import MutableStruct, field
 
 _Value = TypeVar("_Value")
 # A quiet call is read once a second; after news, sooner, so that a short call is not slowed down.
@@ -42,8 +42,7 @@ _COLUMNS: Final = (
 )
 
 
-@dataclass(slots=True, kw_only=True)
-class WatchedCall:
+class WatchedCall(MutableStruct):
     """Passes the news of a call to the thread of its step: functions that report them, and at last its row."""
 
     call: Call

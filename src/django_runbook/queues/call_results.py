@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
 from typing import Any
 
 from django_runbook.fields import to_db_text
 from django_runbook.process.masking import Mask
 from django_runbook.queues import references
 from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.structs import asdict, replace
 
 
 def to_json(

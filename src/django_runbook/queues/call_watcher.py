@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from django.db import Error, connections, transaction
@@ -12,6 +11,7 @@ from django.db import Error, connections, transaction
 from django_runbook.calls import Call, CallOutput, CallStatus, StopLevel
 from django_runbook.fields import to_db_text
 from django_runbook.queues.call_halt import CallHalt
+from django_runbook.structs import Struct, field
 
 _INTERVAL_SECONDS: Final = 1.0
 # A command that writes faster than the database waits for it, so that its output does not fill the memory.
@@ -19,8 +19,7 @@ _MAX_WAITING_CHARACTERS: Final = 4 * 1024 * 1024
 _EARLY_CHARACTERS: Final = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingOutput:
+class PendingOutput(Struct):
     """Holds lines and the progress to store; ``unsure_count`` lines may be stored already, as a part of their own."""
 
     lines: list[list[str]] = field(default_factory=list)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from django_runbook.calls import OPEN, Call, CallStatus, worker_lock_name
@@ -11,14 +10,14 @@ from django_runbook.exceptions import LockUnavailable
 from django_runbook.journal.listener import Journal
 from django_runbook.locks.base import Holder, Probe, since_text
 from django_runbook.locks.factory import Locks
+from django_runbook.structs import Struct
 
 # The processes of a killed worker end in between two probes.
 _BETWEEN_PROBES_SECONDS: Final = 2.0
 _COLUMNS: Final = ("id", "run_id", "status", "claim", "worker", "host", "pid", "claimed_at", "lock_names", "is_hidden")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallsUnderLock:
+class CallsUnderLock(Struct):
     """Finds the calls of other runs under a lock, with the connection of the journal.
 
     ``rest`` sleeps, and returns True to end the wait.
@@ -35,10 +34,14 @@ class CallsUnderLock:
         """
         running = self.journal.ask(lambda alias: _take_queued(name, run_id=self.journal.run_id, using=alias)) or []
         for call in running:
-            if not (self._is_dead(call) and self.journal.ask(lambda alias, call=call: call.mark_dead(using=alias))):  # type: ignore[misc]  # a lambda keeps its loop variable by a default
+            if not self._end(call):
                 since = "" if call.claimed_at is None else since_text(int(call.claimed_at.timestamp()))
                 return Holder(host=call.host, pid=call.pid or 0, since=since, what=f"a call of run {call.run_id[:8]}")
         return None
+
+    def _end(self, call: Call) -> bool:
+        """Mark a call as dead if its worker died; return whether it was."""
+        return self._is_dead(call) and bool(self.journal.ask(lambda alias: call.mark_dead(using=alias)))
 
     def _is_dead(self, call: Call) -> bool:
         return self._is_free(call) and not self.rest(_BETWEEN_PROBES_SECONDS) and self._is_free(call)

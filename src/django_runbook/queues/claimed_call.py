@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -29,10 +28,10 @@ from django_runbook.queues.call_watcher import CallWatcher, PendingOutput, write
 from django_runbook.queues.engines.choice import choose_engine
 from django_runbook.queues.references import Encoded
 from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.structs import MutableStruct, Struct, replace
 
 
-@dataclass(slots=True, kw_only=True)
-class ClaimedCall:
+class ClaimedCall(MutableStruct):
     """Runs a call that this worker has claimed under its lock; ``tokens`` are still encoded."""
 
     call: Call
@@ -158,8 +157,7 @@ class ClaimedCall:
         return call_results.to_json(result, secrets=secrets, mask=mask, is_hidden=self.call.is_hidden)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinishWrite:
+class FinishWrite(Struct):
     """Stores the success of an atomic call inside the transaction of its command, if this worker still owns it."""
 
     call: Call

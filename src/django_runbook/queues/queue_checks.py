@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from django.db import connections
 
@@ -15,11 +14,11 @@ from django_runbook.document.runbook import CommandStep
 from django_runbook.document.similar_names import nearest
 from django_runbook.queues.engines.base import Engine
 from django_runbook.queues.engines.choice import choose_engine
+from django_runbook.structs import Struct
 from django_runbook.wording import did_you_mean
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Struct):
     """Locates a part of a runbook; ``path`` is that of an included runbook."""
 
     span: Span
@@ -29,8 +28,7 @@ class Place:
         return diagnose(code, message=message, span=self.span, help_text=help_text, path=self.path)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueuedStep:
+class QueuedStep(Struct):
     """Holds a step that runs on a queue, its own or that of a group around it; ``place`` is that of the queue."""
 
     step: CommandStep

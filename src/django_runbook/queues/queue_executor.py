@@ -6,7 +6,6 @@ import queue
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from django_runbook.calls import Call, CallStatus, StopLevel
@@ -17,6 +16,7 @@ from django_runbook.queues import call_results, references, versions
 from django_runbook.queues.call_monitor import CallMonitor, WatchedCall
 from django_runbook.queues.engines.base import Engine
 from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.structs import MutableStruct, replace
 
 # A call that ends its worker each time must not end all of them.
 MAX_DEATHS: Final = 3
@@ -26,8 +26,7 @@ _SLICE_SECONDS: Final = 0.05
 _MAX_SLICE_SECONDS: Final = 1.0
 
 
-@dataclass(slots=True, kw_only=True)
-class QueueExecutor:
+class QueueExecutor(MutableStruct):
     """Calls commands on workers; as a context manager, ends the thread that watches the calls.
 
     ``secrets`` maps the names of secrets to their values, which no row and no message contains.

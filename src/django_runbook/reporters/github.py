@@ -11,7 +11,6 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
@@ -23,6 +22,7 @@ from django_runbook.reporters.line_stream import LineStream
 from django_runbook.reporters.pace import Pace
 from django_runbook.reporters.step_tree import Tree
 from django_runbook.results import RunResult, StepResult, StepStatus
+from django_runbook.structs import MutableStruct, field
 
 # GitHub rejects a summary of more than 1 MiB, and other programs of the job may add to it.
 _MAX_SUMMARY: Final = 512 * 1024
@@ -38,8 +38,7 @@ _ICONS: Final = {
 }
 
 
-@dataclass(slots=True, kw_only=True)
-class _LogGroup:
+class _LogGroup(MutableStruct):
     """Holds the state of a running command; ``buffer`` has the output of a concurrent one."""
 
     name: str

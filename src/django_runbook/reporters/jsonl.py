@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
 import json
 import re
-from typing import IO, Any, Final
+from typing import IO, Final
+
+import msgspec
 
 from django_runbook.events import Event
+from django_runbook.structs import asdict
 
 # Increased when a name or a meaning changes, but not when something is added.
 VERSION: Final = 1
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -22,20 +24,11 @@ class JsonLinesReporter:
         self._stream = stream
 
     def __call__(self, event: Event) -> None:
-        self._stream.write(json.dumps(as_dict(event), default=_plain) + "\n")
+        self._stream.write(_line_of(event))
         self._stream.flush()
 
     def close(self) -> None:
         self._stream.flush()
-
-
-def as_dict(event: Event) -> dict[str, Any]:
-    """Convert an event to plain data."""
-    values = dataclasses.asdict(event)
-    at = values.pop("at")
-    # The monotonic clock has no meaning outside this process.
-    del values["clock_seconds"]
-    return {"version": VERSION, "event": name_of(type(event)), "at": _plain(at), **values}
 
 
 def name_of(kind: type[Event]) -> str:
@@ -43,10 +36,18 @@ def name_of(kind: type[Event]) -> str:
     return _WORD.sub("_", kind.__name__).lower()
 
 
-def _plain(value: object) -> str:
-    if isinstance(value, datetime.datetime):
-        return value.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+def _line_of(event: Event) -> str:
+    values = asdict(event)
+    at = values.pop("at")
+    # The monotonic clock has no meaning outside this process.
+    del values["clock_seconds"]
+    encoded = msgspec.json.encode({"version": VERSION, "event": name_of(type(event)), "at": at, **values})
+    # Other characters than those of ASCII are in strings only; escaped, they suit a stream of any encoding.
+    return f"{_NOT_ASCII.sub(_escaped, encoded.decode())}\n"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
 
 
 def build(*, stream: IO[str], verbosity: int, no_color: bool, force_color: bool) -> JsonLinesReporter:

@@ -11,7 +11,6 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
@@ -22,6 +21,7 @@ from django_runbook.reporters import phrases, private_files
 from django_runbook.reporters.buffers import HeadTailBuffer
 from django_runbook.reporters.step_tree import Tree
 from django_runbook.results import Failure, RunResult, RunStatus, StepResult, StepStatus
+from django_runbook.structs import MutableStruct, field
 
 _HEAD, _TAIL = 50, 150
 _MAX_LINE: Final = 1000
@@ -39,8 +39,7 @@ _ELEMENTS: Final = {
 }
 
 
-@dataclass(slots=True, kw_only=True)
-class _Case:
+class _Case(MutableStruct):
     """Describes one ``testcase``; ``element`` is empty if the step succeeded."""
 
     step: StepResult

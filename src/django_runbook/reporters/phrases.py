@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import IO, Final
 
 from django_runbook import wording
@@ -20,6 +19,7 @@ from django_runbook.events import (
     StopRequested,
 )
 from django_runbook.results import Failure, RunResult, StepResult, StepStatus
+from django_runbook.structs import replace
 
 _CHECKS: Final = "SystemCheckError"
 _CHECK_ID: Final = re.compile(r"\(\w+\.\w+\) ")

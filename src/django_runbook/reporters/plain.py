@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import IO, Final
 
 from django_runbook import events, wording
@@ -13,6 +12,7 @@ from django_runbook.reporters.buffers import Buffer, HeadTailBuffer, SpooledBuff
 from django_runbook.reporters.line_stream import LineStream
 from django_runbook.reporters.pace import Pace
 from django_runbook.results import RunStatus, StepResult, StepStatus
+from django_runbook.structs import MutableStruct, field
 
 _HEAD, _TAIL = 20, 40
 _PROGRESS_SECONDS: Final = 10.0
@@ -26,8 +26,7 @@ _LABELS: Final = {
 }
 
 
-@dataclass(slots=True, kw_only=True)
-class _RunningCommand:
+class _RunningCommand(MutableStruct):
     """Holds the state of a running command; ``buffer`` is None if its output is shown immediately.
 
     ``separator`` is written before its next line.
@@ -53,16 +52,14 @@ class _RunningCommand:
             self.buffer.close()
 
 
-@dataclass(slots=True, kw_only=True)
-class _Progress:
+class _Progress(MutableStruct):
     """Holds the progress of a command or a loop."""
 
     reported_at: float
     pace: Pace = field(default_factory=Pace)
 
 
-@dataclass(slots=True, kw_only=True)
-class _BufferedGroup:
+class _BufferedGroup(MutableStruct):
     """Buffers the report of a running group; ``group_ids`` are the groups around it."""
 
     group_ids: tuple[str, ...]

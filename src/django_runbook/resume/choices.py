@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from django_runbook.document.outline import Entry
 from django_runbook.document.runbook import CommandStep
@@ -11,10 +10,10 @@ from django_runbook.exceptions import InvalidUsage
 from django_runbook.journal.definitions import key_of
 from django_runbook.models import StepRun
 from django_runbook.resume.rows import RunRows
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResumeChoices:
+class ResumeChoices(Struct):
     """Holds the choices of the person who resumes a run: ``rerun`` steps run again, ``skip`` marks steps as done."""
 
     rerun: tuple[str, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 
 from django_runbook import wording
 from django_runbook.document.outline import Entry
@@ -16,14 +15,14 @@ from django_runbook.results import StepStatus
 from django_runbook.resume.choices import ResumeChoices
 from django_runbook.resume.repeatable import RepeatableCommands
 from django_runbook.resume.rows import is_done, was_interrupted
+from django_runbook.structs import Struct, field
 
 # Asks a question at the terminal and returns the answer.
 AskText = Callable[[str], str]
 _RERUN, _SKIP, _STOP = ("r", "rerun"), ("s", "skip"), ("", "n", "no")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolution:
+class Resolution(Struct):
     """Holds the ids of the steps that are done, and the keys of the rows that ``--skip`` marks as done."""
 
     done: list[str] = field(default_factory=list)
@@ -36,8 +35,7 @@ class Resolution:
         self.skipped_pks.append(row.pk)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InDoubtResolver:
+class InDoubtResolver(Struct):
     """Decides for each step whether it is done; a step in doubt needs a choice, or an answer at the terminal.
 
     ``ask`` is None without a terminal. ``known`` are the ids of steps whose calls on workers tell their outcome.

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from django_runbook.calls import OPEN, Call, CallStatus
 from django_runbook.models import RUNNING, Run, StepRun
 from django_runbook.results import StepStatus
 from django_runbook.resume.rows import has_no_result
+from django_runbook.structs import Struct, field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftCalls:
+class LeftCalls(Struct):
     """Holds the calls whose result is or will be that of a step without one, by the ids of the steps.
 
     The commands of the steps in ``not_begun`` were never called: their calls were cancelled before a worker took them.

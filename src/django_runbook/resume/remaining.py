@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
 from django_runbook import conf
 from django_runbook.exceptions import InvalidUsage
@@ -20,10 +19,10 @@ from django_runbook.resume.repeatable import RepeatableCommands
 from django_runbook.resume.rows import RunRows, read_rows
 from django_runbook.resume.secret_outputs import refuse_missing_outputs
 from django_runbook.runner.past import Past, PastItem
+from django_runbook.structs import Struct, field, replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remaining:
+class Remaining(Struct):
     """Holds the results of earlier attempts for the runner, and for the journal the attempt numbers in use.
 
     ``skipped_pks`` are the keys of the rows that ``--skip`` marks as done.

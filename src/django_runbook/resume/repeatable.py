@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from django.core.management import get_commands
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import connections
 
 from django_runbook.binding import catalog
+from django_runbook.binding.database_option import database_of
 from django_runbook.document.runbook import CommandStep
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct):
     """Says whether a second call of an interrupted command has the same effect as one call, and why.
 
     With ``needs_ddl_rollback`` this is true only in a database that rolls back schema changes.
@@ -97,8 +97,7 @@ VERDICTS: Final[Mapping[str, Mapping[str, Verdict]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepeatableCommands:
+class RepeatableCommands(Struct):
     """Holds the commands that are safe to repeat; ``own`` are those that the project lists in its settings."""
 
     own: Collection[str] = ()
@@ -122,12 +121,7 @@ class RepeatableCommands:
 
 
 def _rolls_back_ddl(argv: Sequence[str]) -> bool:
-    alias = DEFAULT_DB_ALIAS
-    for before, token in zip(("", *argv), argv, strict=False):
-        if before == "--database":
-            alias = token
-        elif token.startswith("--database="):
-            alias = token.partition("=")[2]
+    alias = database_of(argv)
     return alias in connections.settings and bool(connections[alias].features.can_rollback_ddl)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from django_runbook import conf
@@ -20,13 +19,13 @@ from django_runbook.locks.held import HeldLock
 from django_runbook.models import RUNNING, Run
 from django_runbook.planning.selection import Selection
 from django_runbook.resume.unfinished import find_unfinished
+from django_runbook.structs import Struct
 
 # show_runs and the admin hold the lock of a run for a moment to check whether its process is alive.
 _PROBE_SECONDS: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResumedRun:
+class ResumedRun(Struct):
     """Holds an unfinished run and its lock, which this process holds."""
 
     run: Run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from typing import Final
 
 from django_runbook.document.expressions import ExpressionError
@@ -13,6 +12,7 @@ from django_runbook.process.stop_requests import STOPPED
 from django_runbook.results import Failure, Role, StepResult, StepStatus
 from django_runbook.runner.past import PastStep
 from django_runbook.runner.policy import UNTIL, UNTIL_NOT_MET
+from django_runbook.structs import MutableStruct, field
 
 _SUCCEEDED, _SKIPPED = StepStatus.SUCCEEDED.value, StepStatus.SKIPPED.value
 _FAILED: Final = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value))
@@ -21,8 +21,7 @@ _UNTIL_ERRORS: Final = frozenset((UNTIL_NOT_MET, ExpressionError.__name__))
 _INTERRUPTED: Final = frozenset((RUNNING, StepStatus.INTERRUPTED.value))
 
 
-@dataclass(slots=True, kw_only=True)
-class RunRows:
+class RunRows(MutableStruct):
     """Collects the rows of a run: for each step the latest row, and the facts that any of its rows proves.
 
     ``latest`` is in the order in which the steps began and excludes the steps inside a group that starts over;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from django_runbook import conf, lookup
@@ -15,10 +14,10 @@ from django_runbook.lookup import ON_DISK, Files
 from django_runbook.planning.plan import Plan
 from django_runbook.reviews.git_files import files_of
 from django_runbook.reviews.plan_changes import PlanChanges, compare
+from django_runbook.structs import Struct, field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
+class Version(Struct):
     """Holds one version of a runbook; ``plan`` is None if it does not exist or cannot be read."""
 
     path: str
@@ -27,8 +26,7 @@ class Version:
     lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Struct):
     """Holds two versions of a runbook and the changes from one to the other."""
 
     before: Version
@@ -78,8 +76,7 @@ def _in_commit(reference: str, folder: Path) -> Files:
     return Files(exists=found.exists, read=found.read)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reader:
+class _Reader(Struct):
     configuration: conf.Configuration
     params: Mapping[str, str]
     binder: Binder = field(default_factory=new_binder)

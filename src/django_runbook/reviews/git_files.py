@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -11,12 +10,12 @@ from django_runbook.document import source
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.source import Source
 from django_runbook.exceptions import InvalidUsage
+from django_runbook.structs import Struct
 
 _SECONDS: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GitFiles:
+class GitFiles(Struct):
     """Holds the names of the files of a commit; reads each one when it is needed."""
 
     root: Path

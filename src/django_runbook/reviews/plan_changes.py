@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from django_runbook.planning.plan import Plan
-from django_runbook.reviews.step_facts import Settings, StepFacts, facts_of, file_settings
+from django_runbook.reviews.reviewed_step import ReviewedStep, Settings, file_settings, reviewed_steps
+from django_runbook.structs import Struct
 
 
 class ChangeKind(enum.StrEnum):
@@ -19,8 +19,7 @@ class ChangeKind(enum.StrEnum):
     MOVED = "moved"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingChange:
+class SettingChange(Struct):
     """Describes the change of one key; an empty string means that the key is not set."""
 
     key: str
@@ -28,17 +27,16 @@ class SettingChange:
     after: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepChange:
+class StepChange(Struct):
     """Describes what happened to one step; ``before`` is None for a new step and ``after`` for a removed one."""
 
     kind: ChangeKind
-    before: StepFacts | None = None
-    after: StepFacts | None = None
+    before: ReviewedStep | None = None
+    after: ReviewedStep | None = None
     settings: tuple[SettingChange, ...] = ()
 
     @property
-    def step(self) -> StepFacts:
+    def step(self) -> ReviewedStep:
         found = self.after or self.before
         assert found is not None
         return found
@@ -57,8 +55,7 @@ class StepChange:
         ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanChanges:
+class PlanChanges(Struct):
     """Holds the changes of the file's own settings, and each step of both plans in order."""
 
     settings: tuple[SettingChange, ...]
@@ -74,14 +71,14 @@ class PlanChanges:
 
 def compare(before: Plan | None, after: Plan | None) -> PlanChanges:
     """Compare two plans; None means that the runbook does not exist."""
-    old, new = ([] if one is None else facts_of(one) for one in (before, after))
+    old, new = ([] if one is None else reviewed_steps(one) for one in (before, after))
     settings: tuple[SettingChange, ...] = ()
     if before is not None and after is not None:
         settings = _setting_changes(file_settings(before), file_settings(after))
     return PlanChanges(settings=settings, steps=tuple(_steps(old, new)))
 
 
-def _steps(old: Sequence[StepFacts], new: Sequence[StepFacts]) -> Iterator[StepChange]:
+def _steps(old: Sequence[ReviewedStep], new: Sequence[ReviewedStep]) -> Iterator[StepChange]:
     pairs = _pairs(old, new)
     moved = _moved(pairs)
     partners = {after: before for before, after in pairs.items()}
@@ -102,7 +99,7 @@ def _steps(old: Sequence[StepFacts], new: Sequence[StepFacts]) -> Iterator[StepC
             yield StepChange(kind=ChangeKind.REMOVED, before=old[number])
 
 
-def _pair(before: StepFacts, after: StepFacts, *, is_moved: bool) -> StepChange:
+def _pair(before: ReviewedStep, after: ReviewedStep, *, is_moved: bool) -> StepChange:
     settings = _setting_changes(before.settings, after.settings)
     if before.words != after.words or settings:
         kind = ChangeKind.CHANGED
@@ -113,7 +110,7 @@ def _pair(before: StepFacts, after: StepFacts, *, is_moved: bool) -> StepChange:
     return StepChange(kind=kind, before=before, after=after, settings=settings)
 
 
-def _pairs(old: Sequence[StepFacts], new: Sequence[StepFacts]) -> dict[int, int]:
+def _pairs(old: Sequence[ReviewedStep], new: Sequence[ReviewedStep]) -> dict[int, int]:
     """Match old steps with new ones: equal ones first, then by id, then by command, each in order."""
     matcher = SequenceMatcher(
         a=[(one.id, one.identity) for one in old], b=[(one.id, one.identity) for one in new], autojunk=False
@@ -126,15 +123,15 @@ def _pairs(old: Sequence[StepFacts], new: Sequence[StepFacts]) -> dict[int, int]
     return pairs
 
 
-def _identity(step: StepFacts) -> object:
+def _identity(step: ReviewedStep) -> object:
     return step.identity
 
 
-def _own_id(step: StepFacts) -> object:
+def _own_id(step: ReviewedStep) -> object:
     return step.id, step.command
 
 
-def _place(step: StepFacts) -> object:
+def _place(step: ReviewedStep) -> object:
     # Any command of this name; the steps of other kinds have no name that says what they do.
     return (step.command, step.around) if step.command else (step.id,)
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from django_runbook.process.deadlines import Deadline
 from django_runbook.results import AttemptResult, RunStatus, StepResult, StepStatus
 from django_runbook.runner import outcomes
+from django_runbook.structs import MutableStruct
 
 
-@dataclass(slots=True)
-class BlockState:
+class BlockState(MutableStruct, kw_only=False):
     """Holds the first failure that is not ignored, and the deadline that ended the block.
 
     ``cut`` is the first step whose ignored timeout coincided with the end of the block's own time: it then counts as

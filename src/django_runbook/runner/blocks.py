@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from django_runbook.document.runbook import Block, Runbook, Step
 from django_runbook.process.clean_up import CleanUps
@@ -16,10 +15,10 @@ from django_runbook.runner.finishing import StepFinisher
 from django_runbook.runner.locking import Locker
 from django_runbook.runner.members import Member, MemberRunner
 from django_runbook.runner.step_scope import Scope, Views, layered
+from django_runbook.structs import Struct, replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockRunner:
+class BlockRunner(Struct):
     """Runs blocks with ``run_step``, which runs each of their steps."""
 
     run_step: Callable[[Step, Scope], StepResult]

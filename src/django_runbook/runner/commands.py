@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Final
 
 from django_runbook import events
@@ -27,12 +26,12 @@ from django_runbook.runner.loop_progress import Counts
 from django_runbook.runner.recorder import Recorder
 from django_runbook.runner.retries import Once
 from django_runbook.runner.step_scope import Scope
+from django_runbook.structs import MutableStruct, Struct, replace
 
 MAX_KEY: Final = 160
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandRunner:
+class CommandRunner(Struct):
     """Calls commands, with ``execute`` in this process and with ``isolate`` in one of their own.
 
     ``enqueue`` calls them on workers; it is None if no step runs there. ``open_calls`` are the calls that an earlier
@@ -65,7 +64,7 @@ class CommandRunner:
             failure = outcomes.of_error(error)
 
         def once() -> tuple[AttemptResult, object]:
-            call = _CommandCall(self, step, scope, warnings=warnings)
+            call = _CommandCall(runner=self, step=step, scope=scope, warnings=warnings)
             result = call.run(command, tokens)
             if result.status is StepStatus.SUCCEEDED:
                 self.succeeded_counts[step_id] = self.succeeded_counts.get(step_id, 0) + 1
@@ -96,18 +95,17 @@ class CommandRunner:
         return (), warnings, outcomes.of_diagnostics(errors, self.mask, is_hidden=scope.is_hidden)
 
 
-@dataclass(slots=True)
-class _CommandCall:
+class _CommandCall(MutableStruct):
     """Calls a command once; ``output`` is what expressions read of it."""
 
     runner: CommandRunner
     step: CommandStep
     scope: Scope
-    warnings: tuple[str, ...] = field(kw_only=True)
-    output: object = field(default=None, init=False)
-    _limit: Limit | None = field(default=None, init=False)
-    _refused: AttemptResult | None = field(default=None, init=False)
-    _is_commit_reported: bool = field(default=False, init=False)
+    warnings: tuple[str, ...]
+    output: object = None
+    _limit: Limit | None = None
+    _refused: AttemptResult | None = None
+    _is_commit_reported: bool = False
 
     def run(self, command: str, tokens: tuple[str, ...]) -> AttemptResult:
         runner, step, scope = self.runner, self.step, self.scope

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from django_runbook import events
 from django_runbook.binding.binder import Binder
@@ -18,10 +17,10 @@ from django_runbook.process.stopping import Stop
 from django_runbook.runner.past import Past
 from django_runbook.runner.questions import Ask
 from django_runbook.runner.recorder import NoRecorder, Recorder
+from django_runbook.structs import Struct, field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
+class RunOptions(Struct):
     """Holds the choices of a person who starts a run, and what earlier attempts of it have completed.
 
     ``unselected`` maps the keys of unselected steps to the reason; ``lacks_dry_run`` holds the keys of steps that a dry
@@ -41,8 +40,7 @@ class RunOptions:
     resume_command: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunContext:
+class RunContext(Struct):
     """Holds the services that a run calls.
 
     ``execute`` calls a command in this process, ``isolate`` in a process of its own, and ``isolation`` decides which of

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from django_runbook import wording
 from django_runbook.results import Role, RunResult, RunStatus, StepResult, StepStatus
 from django_runbook.runner.past import Past
+from django_runbook.structs import replace
 
 _ENDS: Final = {
     RunStatus.FAILED: "failed",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 
 from django_runbook.document.codes import Severity
 from django_runbook.document.expressions import ExpressionError
@@ -22,10 +21,10 @@ from django_runbook.runner.locking import Locker, UnderLocks
 from django_runbook.runner.outcomes import Outcome
 from django_runbook.runner.retries import Retries
 from django_runbook.runner.step_scope import Scope
+from django_runbook.structs import Struct, replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepExecutor:
+class StepExecutor(Struct):
     """Runs steps, each under its own lock and as often as its ``retry`` allows."""
 
     planned: Mapping[str, PlannedStep]

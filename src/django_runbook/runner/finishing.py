@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django_runbook.document.outline import lists_of
@@ -14,6 +13,7 @@ from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.past import Past, PastStep
 from django_runbook.runner.step_scope import Scope
 from django_runbook.runner.until import check_until
+from django_runbook.structs import Struct, replace
 
 NO_ITEMS: Final = "for_each: there are no items"
 FINISHED_BEFORE: Final = "completed earlier"
@@ -22,8 +22,7 @@ EMPTY: Final[Mapping[str, object]] = {"results": [], "output": []}
 _NO_PAST: Final = Past()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepFinisher:
+class StepFinisher(Struct):
     """Finishes steps that are not run; ``past`` holds what earlier attempts of the run completed."""
 
     past: Past

@@ -6,7 +6,6 @@ import contextlib
 import math
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 
 from django_runbook import events
 from django_runbook.document.expressions import ExpressionError, render_text
@@ -25,6 +24,7 @@ from django_runbook.runner import outcomes
 from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.finishing import StepFinisher
 from django_runbook.runner.step_scope import Scope
+from django_runbook.structs import Struct, field, replace
 
 _POLL_SECONDS = 0.2
 
@@ -64,8 +64,7 @@ class UnderLocks:
         return self
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Locker:
+class Locker(Struct):
     """Acquires and watches the locks of a run; ``new_lock`` makes the lock of a name.
 
     ``namespace`` keeps the marks of this project apart from those of others. ``find_call`` returns the worker that runs

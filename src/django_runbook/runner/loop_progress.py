@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from django_runbook.structs import MutableStruct, field
 
 
 class Counts(NamedTuple):
@@ -15,8 +16,7 @@ class Counts(NamedTuple):
     failed: int
 
 
-@dataclass(slots=True, kw_only=True)
-class LoopProgress:
+class LoopProgress(MutableStruct):
     """Adds up the progress of ``count`` shards, those that this attempt of the run still has to do.
 
     Shards have about the same number of rows, so one that has not counted its rows counts with the average of the

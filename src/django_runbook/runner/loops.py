@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from django_runbook.document.loops import digest_of, other_item
 from django_runbook.document.runbook import CommandStep, Step
@@ -18,12 +17,12 @@ from django_runbook.runner.members import Member, MemberRunner
 from django_runbook.runner.naming import label_in, safe_label_in
 from django_runbook.runner.recorder import Recorder
 from django_runbook.runner.step_scope import Scope
+from django_runbook.structs import Struct, replace
 
 Items = tuple[object, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoopRunner:
+class LoopRunner(Struct):
     """Runs loops with ``run_item``, which runs a step for one item."""
 
     run_item: Callable[[Step, object, Scope], StepResult]

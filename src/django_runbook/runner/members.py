@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 
 from django_runbook.document.runbook import Step
 from django_runbook.process.deadlines import Branch, Deadline
@@ -16,10 +15,10 @@ from django_runbook.runner.branches import in_turn, together
 from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.finishing import StepFinisher
 from django_runbook.runner.step_scope import Scope
+from django_runbook.structs import Struct, field, replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(Struct):
     """Holds a step of a block, or a loop's step for one item, whose ``label`` names the item."""
 
     step: Step
@@ -28,8 +27,7 @@ class Member:
     label: Callable[[], str] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberRunner:
+class MemberRunner(Struct):
     """Runs members until one fails, a deadline passes or a stop is requested; the rest is left as not run."""
 
     emitter: Emitter

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from django_runbook import wording
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.expressions import ExpressionError
@@ -14,14 +12,14 @@ from django_runbook.process.masking import Mask
 from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult, ExitCode, Failure, RunResult, RunStatus, StepResult, StepStatus
 from django_runbook.runner import policy
+from django_runbook.structs import Struct, replace
 
 HIDDEN = "(hidden by no_log)"
 _HOW = {RunStatus.INTERRUPTED: "the run was interrupted", RunStatus.WARNING: "the run ended with a warning"}
 FAILURES = frozenset((StepStatus.FAILED, StepStatus.TIMED_OUT))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct):
     """Holds the last result of a step, how often the step was run, and its output for expressions."""
 
     result: AttemptResult

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from django_runbook.results import StepResult
+from django_runbook.structs import Struct, field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastStep:
+class PastStep(Struct):
     """Holds the result of a step in an earlier attempt of the run, and the output that later expressions read.
 
     With ``is_until_open`` its work was committed, but the run ended before `until` was evaluated.
@@ -21,16 +20,14 @@ class PastStep:
     is_until_open: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastItem:
+class PastItem(Struct):
     """Identifies a loop item that an earlier attempt of the run started or completed."""
 
     name: str
     item_hash: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
+class Past(Struct):
     """Holds the results of earlier attempts of a run, by step id; the id of a step in a loop includes its item number.
 
     ``done`` steps do not run again, and neither do the other steps inside a completed group, which are in

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from django_runbook import events
 from django_runbook.document.runbook import Step
@@ -15,13 +14,13 @@ from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.outcomes import Outcome
 from django_runbook.runner.step_scope import Scope
 from django_runbook.runner.until import check_until
+from django_runbook.structs import Struct, replace
 
 # Runs a step once; returns its result and its output for expressions.
 Once = Callable[[], tuple[AttemptResult, object]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retries:
+class Retries(Struct):
     """Repeats steps; a stop, a deadline or a lost journal ends the repetition."""
 
     emitter: Emitter

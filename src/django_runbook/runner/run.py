@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 from django_runbook import events
 from django_runbook.document.runbook import CommandStep
@@ -21,6 +20,7 @@ from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.step_scope import Scope
 from django_runbook.runner.verdict import exit_code_of, failure_of_run, status_of
 from django_runbook.runner.wiring import new_block_runner
+from django_runbook.structs import replace
 
 
 def run(plan: Plan, options: RunOptions, context: RunContext) -> RunResult:

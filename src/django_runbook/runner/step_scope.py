@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django_runbook.document.inputs import Inputs
@@ -15,12 +14,12 @@ from django_runbook.planning.planned_step import instance_id
 from django_runbook.process.deadlines import Halt, Limit
 from django_runbook.results import Role
 from django_runbook.runner.loop_progress import LoopProgress
+from django_runbook.structs import Struct, field, replace
 
 Views = MutableMapping[str, StepView]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class Scope(Struct):
     """Holds the scope of a step. ``views`` are the steps that it can name; it adds itself to them.
 
     ``is_isolated`` says that commands run in processes of their own, ``is_concurrent`` that other steps run at the same

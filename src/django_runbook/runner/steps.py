@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from django_runbook.document.expressions import ExpressionError, evaluate_condition, render_text
 from django_runbook.document.loops import items_of
@@ -22,10 +21,10 @@ from django_runbook.runner.loops import Items, LoopRunner
 from django_runbook.runner.naming import label_in, name_of
 from django_runbook.runner.questions import Questions
 from django_runbook.runner.step_scope import Scope
+from django_runbook.structs import Struct, replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Decision:
+class _Decision(Struct):
     """Holds what to do with a step: skip it for a reason, fail it, run its loop, or run it once."""
 
     skip_reason: str = ""
@@ -33,8 +32,7 @@ class _Decision:
     items: Items | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepRunner:
+class StepRunner(Struct):
     """Runs steps with ``executor``, and their loops with ``loops``."""
 
     options: RunOptions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from django_runbook.document.expressions import ExpressionError, evaluate_condition
@@ -11,6 +10,7 @@ from django_runbook.process.masking import Mask
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import outcomes, policy
 from django_runbook.runner.step_scope import Scope
+from django_runbook.structs import replace
 
 
 def check_until(

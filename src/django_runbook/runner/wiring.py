@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from django_runbook.document.runbook import Step
 from django_runbook.planning.plan import Plan
 from django_runbook.results import StepResult
@@ -20,10 +18,10 @@ from django_runbook.runner.questions import Questions
 from django_runbook.runner.retries import Retries
 from django_runbook.runner.step_scope import Scope
 from django_runbook.runner.steps import StepRunner
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Parts:
+class _Parts(Struct):
     """Holds the parts that several runners of one run share."""
 
     emitter: Emitter

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
@@ -20,6 +19,7 @@ from django_runbook.batch.core.store import Position, PositionStore
 from django_runbook.batch.core.transactions import Transactions
 from django_runbook.batch.core.work import BatchOutcome, KeyRange, WorkSource
 from django_runbook.exceptions import LockLost, RunbookError, in_words
+from django_runbook.structs import Struct
 
 _MAX_THROTTLE_SECONDS: Final = 5.0
 
@@ -39,8 +39,7 @@ class BatchHost(Protocol):
     def write_message(self, text: str) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _PlannedRange:
+class _PlannedRange(Struct):
     """Holds a range to process or, if it has an outcome, to skip; ``note`` is logged once that is committed."""
 
     key_range: KeyRange

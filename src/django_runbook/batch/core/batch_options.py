@@ -6,7 +6,6 @@ import math
 import re
 from argparse import ArgumentTypeError
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
 from typing import Any, Final, Self
@@ -15,13 +14,13 @@ from django.core.management.base import CommandError, CommandParser
 
 from django_runbook.batch.parts.option_values import option_value, runtime
 from django_runbook.models import MAX_RUN_KEY_LENGTH
+from django_runbook.structs import Struct
 
 # The base of a percentage while the total is unknown.
 _LEAST_COUNT = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorLimit:
+class ErrorLimit(Struct):
     """Limits how many rows may fail: a number, or a share of all rows."""
 
     count: int = 0
@@ -36,8 +35,7 @@ class ErrorLimit:
         return max(total_count, seen_count) if total_count is not None else max(seen_count, _LEAST_COUNT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shard:
+class Shard(Struct):
     """Identifies one of ``count`` shards by its number, from 1."""
 
     number: int
@@ -47,8 +45,7 @@ class Shard:
         return f"{self.number}/{self.count}" if self.count > 1 else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchOptions:
+class BatchOptions(Struct):
     """Holds the options of a run; ``batch_size`` is None if it adapts.
 
     ``run_key`` names the work on the command line, ``call_key`` is the runner's name for the call.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchResult:
+class BatchResult(Struct):
     """Counts the rows of a run; ``earlier_count`` of them were done by earlier runs that were interrupted.
 
     ``left_count`` is for ``--retry-failed``: the number of failed rows that were not retried.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
@@ -21,6 +20,7 @@ from django_runbook.batch.core.transactions import Transactions
 from django_runbook.batch.core.work import ShardRange, WorkSource
 from django_runbook.batch.parts.progress_tracking import ProgressTracker, Total
 from django_runbook.exceptions import in_words
+from django_runbook.structs import Struct
 
 _FINAL_PASSES: Final = 3
 
@@ -33,8 +33,7 @@ class RunHost(BatchHost, Protocol):
     ) -> ProgressTracker: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchRun:
+class BatchRun(Struct):
     """Takes over the position, loops over the work, makes final passes, and finishes.
 
     ``store`` keeps the position. ``checkpoints`` holds the failed rows; it is None if there is no table for them.

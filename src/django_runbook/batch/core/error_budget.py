@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from django_runbook.batch.core.batch_options import BatchOptions
 from django_runbook.batch.core.retrying import TransientRetry
 from django_runbook.batch.core.store import OtherShards, Position, PositionStore
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorBudget:
+class ErrorBudget(Struct):
     """Decides whether more rows may fail; ``total_count`` is the number of rows of this shard, None if unknown.
 
     A shard that is further from the limit than the other shards could go at the same moment records its failure without

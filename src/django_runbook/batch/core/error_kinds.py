@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import errno
-from dataclasses import dataclass
 from typing import Any, Final
 
 from django.core.management.base import CommandError
@@ -19,6 +18,7 @@ from django.db import (
 
 from django_runbook.exceptions import RunbookError, in_words
 from django_runbook.process.failures import traceback_of
+from django_runbook.structs import Struct
 
 
 class ErrorKind(enum.Enum):
@@ -39,8 +39,7 @@ class ItemError(Exception):
         self.index = index
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowFailure:
+class RowFailure(Struct):
     """Describes why a row failed."""
 
     key: str

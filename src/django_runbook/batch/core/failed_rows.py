@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db.models import F, QuerySet
@@ -12,12 +11,12 @@ from django.utils import timezone
 from django_runbook.batch.core.error_kinds import RowFailure
 from django_runbook.batch.core.store import Identity, digest
 from django_runbook.models import Checkpoint, FailedRow
+from django_runbook.structs import Struct
 
 _TRACEBACK_LENGTH: Final = 4000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailedRowStore:
+class FailedRowStore(Struct):
     """Reads and writes the failure records of one piece of work; ``to_stored`` masks a string for the database."""
 
     identity: Identity

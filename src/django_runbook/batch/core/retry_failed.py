@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 from django.core.management.base import CommandError
@@ -17,10 +16,10 @@ from django_runbook.batch.core.transactions import Transactions
 from django_runbook.batch.core.work import BatchOutcome, KeyRange, WorkSource
 from django_runbook.exceptions import in_words
 from django_runbook.models import FailedRow
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryCounts:
+class RetryCounts(Struct):
     """Counts the retried rows; ``left_count`` rows were not retried."""
 
     done_count: int
@@ -43,8 +42,7 @@ def retry_failed(
     return retry.all(limit=options.limit)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _FailedRowRetry:
+class _FailedRowRetry(Struct):
     source: WorkSource
     store: CheckpointStore
     host: BatchHost

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from django.db import DatabaseError, InterfaceError, connections
 
 from django_runbook.batch.core.error_kinds import ErrorKind, classify
+from django_runbook.structs import Struct
 
 T = TypeVar("T")
 RETRIES: Final = 3
@@ -21,8 +21,7 @@ def delay_seconds(failure_count: int) -> float:
     return float(_FIRST_DELAY_SECONDS * 3**failure_count * random.uniform(0.5, 1.5))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransientRetry:
+class TransientRetry(Struct):
     """Calls a function again after a transient error, on a new connection; the function must be safe to repeat."""
 
     alias: str

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Protocol
 
 from django_runbook.batch.core.error_kinds import RowFailure
 from django_runbook.batch.core.work import ShardRange
+from django_runbook.structs import Struct, replace
 
 # Gives the range of each shard.
 Bounds = Callable[[], Sequence[ShardRange]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class Position(Struct):
     """Counts completed work, and marks its place by cursors.
 
     The work lies after ``start`` (empty for the beginning) up to ``upper`` (empty if unknown).
@@ -39,8 +38,7 @@ class Position:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Identity(Struct):
     """Identifies a piece of work.
 
     ``scope`` is a digest of everything that gives a cursor its meaning, except the shard. ``call_key`` is the runner's
@@ -61,8 +59,7 @@ class Identity:
         return digest(self.run_key) if self.run_key else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OtherShards:
+class OtherShards(Struct):
     """Counts the work of the other shards; ``total_count`` includes this shard, and is None if unknown."""
 
     done_count: int = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from django.db import Error, connections, transaction
@@ -18,14 +17,14 @@ from django_runbook.batch.core.timeouts import has_idle_timeout, row_lock_timeou
 from django_runbook.exceptions import LockHeld
 from django_runbook.locks.base import Holder
 from django_runbook.models import Checkpoint
+from django_runbook.structs import Struct
 
 T = TypeVar("T")
 _LOCK_WAIT_SECONDS: Final = 5
 _POLL_SECONDS: Final = 0.2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Takeover:
+class Takeover(Struct):
     """Writes the token ``owner`` into checkpoints, so that their previous owner commits no further batch.
 
     It waits for a batch that the previous owner has open, a little longer than that transaction may be idle.

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from django.core.management.base import CommandError
 from django.db import connections, transaction
 
 from django_runbook.batch.core.timeouts import set_idle_timeout
 from django_runbook.batch.django_compat import is_in_foreign_transaction
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transactions:
+class Transactions(Struct):
     """Opens transactions for batches; if ``is_whole``, an outer transaction holds all of them."""
 
     alias: str

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from django_runbook.batch.core.error_kinds import ItemError, RowFailure
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyRange:
+class KeyRange(Struct):
     """Delimits the items after the cursor ``low`` up to and including ``high``; ``items`` holds them if already read.
 
     If ``is_alone``, it is the single item at ``high``, whatever ``low`` is. ``next_key`` is the key of that item from
@@ -25,8 +24,7 @@ class KeyRange:
     next_key: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchOutcome:
+class BatchOutcome(Struct):
     """Counts the processed items of a key range, up to ``high``, which lies before the end of the range after a stop.
 
     ``seen_count`` is the number of items that were visited, done or not; None for the count of the range.
@@ -38,8 +36,7 @@ class BatchOutcome:
     seen_count: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardRange:
+class ShardRange(Struct):
     """Delimits a shard by the cursors after which it starts and up to which it goes; ``total_count`` counts its items.
 
     ``total_count`` is None if unknown.

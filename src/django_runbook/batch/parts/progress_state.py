@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from django_runbook import wording
+from django_runbook.structs import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgressState:
+class ProgressState(Struct):
     """Holds the numbers of one moment; ``rate`` is in items per second since this process began."""
 
     description: str

@@ -10,7 +10,6 @@ import json
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import islice, pairwise, takewhile
 from operator import attrgetter
 from pathlib import Path
@@ -21,6 +20,7 @@ from django.core.management.base import CommandError
 from django_runbook.batch.core.error_kinds import ItemError, RowFailure
 from django_runbook.batch.core.work import BatchOutcome, KeyRange, ShardRange
 from django_runbook.batch.sources.records import Format, Record, read_records
+from django_runbook.structs import Struct, replace
 
 Work = Callable[[Sequence[Any]], "ValuesOutcome"]
 Parse = Callable[[Any], Any]
@@ -34,8 +34,7 @@ _MISPLACED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValuesOutcome:
+class ValuesOutcome(Struct):
     """Counts the processed values of a batch; ``error`` is that of the value after ``seen_count`` visited ones."""
 
     done_count: int

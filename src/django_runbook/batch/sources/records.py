@@ -8,19 +8,19 @@ import io
 import json
 import zlib
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
 from django.core.management.base import CommandError
+
+from django_runbook.structs import Struct
 
 Format = Literal["csv", "jsonl"]
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _LINE_BREAK: Final = ord("\n")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(Struct):
     """Holds a record, or the problem of its line.
 
     ``line`` is the number of its last line, from 1. ``checksum`` is that of the file up to there: it detects changes of

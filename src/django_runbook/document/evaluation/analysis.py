@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -18,6 +17,7 @@ from django_runbook.document.evaluation.grammar import ExpressionProblem, Source
 from django_runbook.document.evaluation.members import METHODS
 from django_runbook.document.evaluation.tests import TESTS
 from django_runbook.document.similar_names import suggestion
+from django_runbook.structs import MutableStruct, field
 
 # The filters that take the name of a filter or a test, with the index of that argument.
 _TAKES_NAME: Final[Mapping[str, tuple[str, int]]] = {
@@ -74,8 +74,7 @@ def analyse(source: str) -> tuple[tuple[Named, ...], tuple[ExpressionProblem, ..
     return tuple(analysis.names()), tuple(sorted(analysis.problems, key=lambda problem: problem.start))
 
 
-@dataclass(slots=True)
-class _Path:
+class _Path(MutableStruct, kw_only=False):
     """Collects a name and the constant names after it."""
 
     root: nodes.Name

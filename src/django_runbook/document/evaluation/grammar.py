@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -14,6 +13,7 @@ from jinja2.parser import Parser
 
 from django_runbook.document import characters
 from django_runbook.document.evaluation.budget import MAX_BITS
+from django_runbook.structs import Struct
 
 MAX_TOKENS: Final = 300
 _MAX_BRACKETS: Final = 20
@@ -27,8 +27,7 @@ _HELP_FOR_OPERATOR: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpressionProblem:
+class ExpressionProblem(Struct):
     """Describes an error in a source, with its offsets."""
 
     code: str

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from django_runbook.structs import Struct
 
 
 class OperationError(Exception):
     """Reports that an operation has no value; the message does not name the expression."""
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(Struct, kw_only=False):
     """Represents an absent value; only ``defined``, ``undefined`` and ``default`` accept it.
 
     ``explain`` computes the reason when it is needed: a list may have thousands of absent values with a default.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from argparse import ArgumentTypeError
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from email.utils import parseaddr
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from django_runbook.management.clean_command import CleanCommand
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.pages import formatting
 from django_runbook.results import ExitCode
+from django_runbook.structs import Struct
 
 _MAX_STEPS: Final = 1000
 # A local mailbox, such as cron uses.
@@ -108,8 +108,7 @@ def _requested_run(prefix: str | None, *, call_key: str) -> Run:
     return run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Report:
+class _Report(Struct):
     """Holds the part of a run that goes into the mail: its first steps, and the first failed steps with output.
 
     ``status`` is the one to display: a run whose process died was interrupted.

@@ -1,20 +1,19 @@
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from django_runbook.document.runbook import CommandStep, GroupStep
-from django_runbook.reviews.step_facts import SETTINGS, facts_of, file_settings
+from django_runbook.reviews.reviewed_step import SETTINGS, file_settings, reviewed_steps
 from tests.planning.support import plan_of
 from tests.reviews.support import steps
 
 # What is compared as a command line or as the content of a group, or does not change what runs.
-ELSEWHERE = {"command", "args", "options", "shards", "block", "span", "error_spans", "description"}
+ELSEWHERE = {"command", "args", "options", "shards", "block", "span", "error_spans", "queue_span", "description"}
 
 
 def test_every_field_of_a_step_is_compared() -> None:
-    fields = {one.name.removesuffix("_seconds") for kind in (CommandStep, GroupStep) for one in dataclasses.fields(kind)}
+    names = (*CommandStep.__struct_fields__, *GroupStep.__struct_fields__)
+    fields = {name.removesuffix("_seconds") for name in names}
     assert fields - ELSEWHERE == set(SETTINGS)
 
 
@@ -39,29 +38,34 @@ def test_every_field_of_a_step_is_compared() -> None:
         ("command: say, lock: {name: a, on_conflict: wait, wait: 5m}", {"lock": "a, on_conflict wait, wait 5m"}),
         ("command: say, continue_on_error: [3]", {"continue_on_error": "[3]"}),
         ("command: say, isolate: false, idempotent: false", {"isolate": "false", "idempotent": "false"}),
-        ("command: say, atomic: true, capture: text, no_log: true", {"atomic": "true", "capture": "text", "no_log": "true"}),
+        (
+            "command: say, atomic: true, capture: text, no_log: true",
+            {"atomic": "true", "capture": "text", "no_log": "true"},
+        ),
         ("command: say, confirm: Sure?, tags: [a, b]", {"confirm": "Sure?", "tags": "a, b"}),
         ("steps: [noop], fail_fast: false", {"fail_fast": "false"}),
         ("parallel: [noop], max_parallel: 2", {"parallel": "true", "max_parallel": "2"}),
     ],
 )
 def test_settings_are_shown_as_the_file_has_them(keys: str, expected: dict[str, str]) -> None:
-    assert facts_of(steps(f"{{{keys}}}"))[0].settings == expected
+    assert reviewed_steps(steps(f"{{{keys}}}"))[0].settings == expected
 
 
 def test_the_command_line_is_resolved_and_hides_what_the_step_hides() -> None:
-    plan = steps("{command: say hello, args: ['${{ today.year }}', '${{ run.status }}']}, {command: say hello, no_log: true}")
-    assert [one.line for one in facts_of(plan)] == ["say hello 2013 ?", "say ***"]
+    plan = steps(
+        "{id: one, command: say, capture: text}, {command: say hello, args: ['${{ today.year }}', '${{ steps.one.output }}']}, {command: say hello, no_log: true}"
+    )
+    assert [one.line for one in reviewed_steps(plan)[1:]] == ["say hello 2013 ?", "say ***"]
 
 
 def test_the_items_of_a_loop_have_command_lines_and_no_settings() -> None:
-    loop, first, second = facts_of(steps("{command: 'say ${{ item }}', for_each: [a, b], timeout: 5}"))
+    loop, first, second = reviewed_steps(steps("{command: 'say ${{ item }}', for_each: [a, b], timeout: 5}"))
     assert loop.line == "loop say"
     assert [(one.line, one.settings) for one in (first, second)] == [("say a", {}), ("say b", {})]
 
 
 def test_groups_are_named() -> None:
-    group, inner = facts_of(steps("{name: Search, steps: [noop]}"))
+    group, inner = reviewed_steps(steps("{name: Search, steps: [noop]}"))
     assert (group.line, inner.around) == ("group Search", ("Search", "step", "step"))
 
 

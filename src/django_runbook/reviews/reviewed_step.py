@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Final
 
 from django_runbook.document.expressions import Expression, Template, as_written
@@ -12,6 +12,7 @@ from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupS
 from django_runbook.planning.listing import command_line
 from django_runbook.planning.plan import Plan
 from django_runbook.planning.planned_step import PlannedStep
+from django_runbook.structs import Struct
 from django_runbook.wording import exact_duration
 
 Settings = Mapping[str, str]
@@ -19,8 +20,7 @@ Settings = Mapping[str, str]
 _NUMBER: Final = re.compile(r"-\d+$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepFacts:
+class ReviewedStep(Struct):
     """Describes a step: ``words`` are its resolved command line, or what it is instead; ``settings`` are those it sets.
 
     ``around`` names the groups and the list that it is in.
@@ -42,15 +42,18 @@ class StepFacts:
         return self.words, tuple(self.settings.items()), self.around
 
 
-def facts_of(planned: Plan) -> list[StepFacts]:
+def reviewed_steps(planned: Plan) -> list[ReviewedStep]:
     """Describe each step of a plan, in its order."""
-    return [_facts(item, planned) for item in planned.steps.values()]
+    return [_reviewed(item, planned) for item in planned.steps.values()]
 
 
 def file_settings(planned: Plan) -> Settings:
     """Return the settings of the file itself, by the keys of the file."""
     runbook = planned.runbook
-    settings = {"name": runbook.name, **dict(_block(runbook.block))}
+    settings = dict(_block(runbook.block))
+    # The default, which two files do not share.
+    if runbook.name != PurePath(runbook.path).stem:
+        settings["name"] = runbook.name
     for param in runbook.params:
         default = "required" if param.default is None else f"default {written(param.default)}"
         choices = f", one of {', '.join(map(str, param.choices))}" if param.choices else ""
@@ -66,12 +69,12 @@ def file_settings(planned: Plan) -> Settings:
     return settings
 
 
-def _facts(item: PlannedStep, planned: Plan) -> StepFacts:
+def _reviewed(item: PlannedStep, planned: Plan) -> ReviewedStep:
     step = item.step
     # The settings of a loop are those of its items.
     is_item = step.is_loop and not item.is_loop
     roles = (planned.steps[group_id].role for group_id in item.group_ids)
-    return StepFacts(
+    return ReviewedStep(
         id=item.id,
         command=str(step.command[0].value) if isinstance(step, CommandStep) else "",
         words=_words(item, planned),
