@@ -11,7 +11,7 @@ from django_runbook.document.reading import FileContent
 from django_runbook.document.reference_checks import (
     HANDLER_RUN_NAMES,
     NameScope,
-    ReviewedStep,
+    StepFacts,
     check,
     check_argument,
     check_condition,
@@ -70,7 +70,7 @@ class _Walk(MutableStruct, kw_only=False):
 
     scope: NameScope
     later: set[str]
-    before: dict[str, ReviewedStep] = field(default_factory=dict)
+    before: dict[str, StepFacts] = field(default_factory=dict)
     hidden: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def block(self, block: Block) -> Iterator[Diagnostic]:
@@ -89,7 +89,7 @@ class _Walk(MutableStruct, kw_only=False):
     def branches(self, steps: tuple[Step, ...]) -> Iterator[Diagnostic]:
         """Check the branches of a parallel group: each sees the steps before the group, and its own."""
         before, hidden, later = dict(self.before), self.hidden, set(self.later)
-        after: dict[str, ReviewedStep] = {}
+        after: dict[str, StepFacts] = {}
         hidden_after: dict[str, tuple[str, str]] = {}
         of_branch = {step.id: tuple(_ids_of(step)) for step in steps}
         for step in steps:
@@ -160,8 +160,8 @@ class _Walk(MutableStruct, kw_only=False):
         return replace(self.scope, steps=self.before, hidden=self.hidden, later_steps=self.later)
 
 
-def _facts(step: Step, *, is_loop: bool) -> ReviewedStep:
-    return ReviewedStep(captures=isinstance(step, CommandStep) and step.capture is not None, is_loop=is_loop)
+def _facts(step: Step, *, is_loop: bool) -> StepFacts:
+    return StepFacts(captures=isinstance(step, CommandStep) and step.capture is not None, is_loop=is_loop)
 
 
 def _is_without_expressions(step: CommandStep) -> bool:
