@@ -69,7 +69,7 @@ REFERENCE = DOCS / "reference"
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 RUNBOOKS = [block for block in BLOCKS if block.is_runbook]
 CONSOLES = [block for block in BLOCKS if block.language == "console"]
-MISTAKES = [(block, after) for block, after in itertools.pairwise(BLOCKS) if block.code]
+ERRORS = [(block, after) for block, after in itertools.pairwise(BLOCKS) if block.code]
 HOURS, MINUTES, SECONDS = (", ".join(map(str, range(count))) for count in (24, 40, 60))
 MANY_STEPS = f"""steps:
   - for_each: {{hour: [{HOURS}], minute: [{MINUTES}]}}
@@ -168,18 +168,18 @@ def test_each_runbook_runs(block: Block, directory: Path) -> None:
     assert exit_code == block.exit_code, text
 
 
-@pytest.mark.parametrize(("block", "after"), MISTAKES, ids=[block.id for block, _ in MISTAKES])
+@pytest.mark.parametrize(("block", "after"), ERRORS, ids=[block.id for block, _ in ERRORS])
 @pytest.mark.django_db
-def test_each_mistake_is_told_as_its_page_says(block: Block, after: Block, directory: Path) -> None:
+def test_each_error_is_reported_as_its_page_says(block: Block, after: Block, directory: Path) -> None:
     write_files(block.page, directory)
-    told = check(block, directory)
-    assert set(re.findall(r"(?:error|warning)\[(RB\d+)\]", told)) == {block.code}
+    reported = check(block, directory)
+    assert set(re.findall(r"(?:error|warning)\[(RB\d+)\]", reported)) == {block.code}
     if after.language == "text":
-        hold(after, told)
+        hold(after, reported)
 
 
 @pytest.mark.parametrize("code", MADE)
-def test_each_mistake_that_cannot_be_printed_is_told_as_its_page_says(code: str, directory: Path) -> None:
+def test_each_error_that_cannot_be_printed_is_reported_as_its_page_says(code: str, directory: Path) -> None:
     MADE[code](directory / "runbook.yml")
     head = call("check_runbooks", "runbook.yml")[0].splitlines()[0]
     assert head in section_of(REFERENCE / "diagnostics.md", f"{code}: {codes.CODES[code].title}")
@@ -207,14 +207,14 @@ def known_keys() -> dict[str, set[str]]:
     return found
 
 
-def test_each_key_has_its_section_and_says_where_it_stands() -> None:
+def test_each_key_has_its_section_and_names_its_mappings() -> None:
     page = REFERENCE / "file.md"
     headings = [heading.strip("`") for heading in headings_of(page, level=3) if heading.startswith("`")]
     assert sorted(headings) == sorted(known_keys())
     for key, kinds in known_keys().items():
-        stands = re.search(r"^In (.+?)\. ", section_of(page, f"`{key}`").lstrip(), re.MULTILINE)
-        assert stands is not None, key
-        assert set(stands[1].split(", ")) == kinds, key
+        places = re.search(r"^In (.+?)\. ", section_of(page, f"`{key}`").lstrip(), re.MULTILINE)
+        assert places is not None, key
+        assert set(places[1].split(", ")) == kinds, key
 
 
 @pytest.mark.parametrize("key", sorted(known_keys()))
@@ -338,7 +338,7 @@ def test_each_diagnostic_has_its_section_with_a_message() -> None:
     page = REFERENCE / "diagnostics.md"
     headings = [heading for heading in headings_of(page, level=3) if heading.startswith("RB")]
     assert headings == [f"{code}: {row.title}" for code, row in codes.CODES.items()]
-    shown = {block.code for block, after in MISTAKES if block.page == page and after.language == "text"} | set(MADE)
+    shown = {block.code for block, after in ERRORS if block.page == page and after.language == "text"} | set(MADE)
     assert shown == set(codes.CODES)
 
 

@@ -79,7 +79,7 @@ def test_the_call_of_a_runner_starts_over_once(sqlite: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "is_told"),
+    ("error", "is_reported"),
     [(OperationalError("database is locked"), False), (KeyboardInterrupt(), True)],
     ids=["busy", "killed"],
 )
@@ -88,7 +88,7 @@ def test_a_call_that_fails_while_starting_over_has_not_started(
     sqlite: Engine,
     monkeypatch: pytest.MonkeyPatch,
     error: BaseException,
-    is_told: bool,  # noqa: FBT001 - a parameter of the test
+    is_reported: bool,  # noqa: FBT001 - a parameter of the test
     first: tuple[object, ...],
     second: tuple[object, ...],
 ) -> None:
@@ -103,7 +103,7 @@ def test_a_call_that_fails_while_starting_over_has_not_started(
     call(sqlite, CountItems(), *first, call_key="run 1, step 2")
     monkeypatch.setattr(checkpoints.CheckpointStore, "_create", fail_once)
     monkeypatch.setattr(CountItems, "wait", lambda self, seconds: False)
-    if is_told:
+    if is_reported:
         with pytest.raises(KeyboardInterrupt):
             call(sqlite, CountItems(), *second, call_key="run 2, step 2")
     assert call(sqlite, CountItems(), *second, call_key="run 2, step 2")[0] == "6 done\n"
