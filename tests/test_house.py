@@ -71,6 +71,8 @@ MAY_IMPORT = {
         "process",
         "runner",
     },
+    "editor": {"binding", "document"},
+    "reviews": {"binding", "checking", "conf", "document", "lookup", "planning", "process"},
     "request": {"planning"},
     "console": {"command_lines", "document", "process", "reporters"},
     "hosting": {
