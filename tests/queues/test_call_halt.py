@@ -64,7 +64,7 @@ def test_the_second_signal_to_its_worker_ends_any_call() -> None:
 
 
 @pytest.mark.parametrize("level", [StopLevel.AFTER_ITEM, StopLevel.IMMEDIATE])
-def test_a_stop_of_the_run_is_no_release_even_during_a_shutdown(clock: Any, level: StopLevel) -> None:
+def test_a_stop_of_the_run_releases_nothing_even_during_a_shutdown(clock: Any, level: StopLevel) -> None:
     halt = halt_of(is_repeatable=True)
     halt.note_shutdown()
     halt.level = level
