@@ -12,6 +12,7 @@ from django_runbook.calls import Call, CallStatus, worker_lock_name
 from django_runbook.models import Run, StepRun
 from django_runbook.queues import calls_under_lock
 from tests.journal.support import die, resume
+from tests.queues.calls_data import worker_lock
 from tests.resume.support import held
 from tests.runner.support import run
 
@@ -105,6 +106,7 @@ def test_a_step_waits_for_the_call_that_holds_its_lock(tmp_path: Path, monkeypat
 def test_a_call_whose_worker_died_holds_nothing_and_is_dead(tmp_path: Path) -> None:
     run(tmp_path, TEXT)
     call = left_call(CallStatus.RUNNING, lock_names=["nightly"])
+    worker_lock("w1")
     assert run(tmp_path, OTHER).exit_code == 0
     call.refresh_from_db()
     assert call.status == CallStatus.DEAD

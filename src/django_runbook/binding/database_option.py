@@ -17,5 +17,6 @@ def database_of(tokens: Sequence[str]) -> str:
         if before == _FLAG:
             alias = token
         elif token.startswith(f"{_FLAG}="):
-            alias = token.removeprefix(f"{_FLAG}=")
+            # A slice keeps what is unknown in a partial text.
+            alias = token[len(_FLAG) + 1 :]
     return alias

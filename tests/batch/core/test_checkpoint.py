@@ -14,7 +14,7 @@ import pytest
 from django.core.management.base import CommandError
 from django.db import OperationalError, connections
 
-from django_runbook.batch.core import checkpoint as checkpoints
+from django_runbook.batch.core.new_checkpoints import NewCheckpoints
 from django_runbook.models import Checkpoint
 from tests.batch.commands import BOTH, CountItems, call, errors_of, failing, is_waiting, pks
 from tests.batch.engines import KILLED, Engine
@@ -81,7 +81,7 @@ def test_the_call_of_a_runner_starts_over_once(sqlite: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "is_told"),
+    ("error", "is_reported"),
     [(OperationalError("database is locked"), False), (KeyboardInterrupt(), True)],
     ids=["busy", "killed"],
 )
@@ -90,22 +90,22 @@ def test_a_call_that_fails_while_starting_over_has_not_started(
     sqlite: Engine,
     monkeypatch: pytest.MonkeyPatch,
     error: BaseException,
-    is_told: bool,  # noqa: FBT001 - a parameter of the test
+    is_reported: bool,  # noqa: FBT001 - a parameter of the test
     first: tuple[object, ...],
     second: tuple[object, ...],
 ) -> None:
-    create, errors = checkpoints.CheckpointStore._create, iter([error])
+    create, errors = NewCheckpoints._create, iter([error])
 
-    def fail_once(store: Any, **values: Any) -> Any:
+    def fail_once(new: Any, *values: Any) -> Any:
         for one in errors:
             raise one
-        return create(store, **values)
+        return create(new, *values)
 
     sqlite.fill(6)
     call(sqlite, CountItems(), *first, call_key="run 1, step 2")
-    monkeypatch.setattr(checkpoints.CheckpointStore, "_create", fail_once)
+    monkeypatch.setattr(NewCheckpoints, "_create", fail_once)
     monkeypatch.setattr(CountItems, "wait", lambda self, seconds: False)
-    if is_told:
+    if is_reported:
         with pytest.raises(KeyboardInterrupt):
             call(sqlite, CountItems(), *second, call_key="run 2, step 2")
     assert call(sqlite, CountItems(), *second, call_key="run 2, step 2")[0] == "6 done\n"
