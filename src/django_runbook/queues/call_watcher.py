@@ -10,6 +10,7 @@ from django.db import Error, connections, transaction
 
 from django_runbook.calls import Call, CallOutput, CallStatus, StopLevel
 from django_runbook.fields import to_db_text
+from django_runbook.journal.connection import JournalConnection
 from django_runbook.queues.call_halt import CallHalt
 from django_runbook.structs import Struct, field
 
@@ -116,7 +117,7 @@ class CallWatcher:
             self._read_requests()
         except Error:
             # A database that is away is tried again the next time.
-            connections[self._alias].close()
+            JournalConnection(self._alias).reconnect()
             return False
         return can_write
 
