@@ -1,4 +1,4 @@
-"""What every test shares: hypothesis profiles without a deadline, no CI service around it, and nothing left behind."""
+"""Sets up what all tests share: hypothesis profiles without a deadline, no CI service around them, and no process left."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def nothing_is_left_running(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """After each test that runs runbooks no process that it started is alive, and no lock is held."""
     if request.path.parent.name not in {"runner", "executors", "process"}:
         yield
@@ -137,7 +137,7 @@ def nothing_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.M
         left[:] = [*(processes.marked(mark) if slowness.noted else ()), *processes.held_locks()]
         return not left
 
-    # A process that was killed is there for a moment more, until whoever started it has waited for it.
+    # A killed process is there for a moment more, until its parent has waited for it.
     assert eventually(is_nothing_left, within=scaled(5), pause_seconds=0.05), left
 
 

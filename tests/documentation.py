@@ -54,7 +54,7 @@ _NO_FILE = "runbook.yml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One fenced block, the ``index``-th of its page; ``start`` and ``end`` are where its text stands there."""
+    """One fenced block, the ``index``-th of its page; ``start`` and ``end`` delimit its text there."""
 
     page: Path
     index: int
@@ -181,7 +181,7 @@ def _without_blocks(text: str) -> str:
 
 
 def names_in_table(text: str) -> list[str]:
-    """What stands as code in the first column of the tables of a text."""
+    """Returns the code in the first column of the tables of a text."""
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     return [name for row in rows for name in re.findall(r"`([^`]+)`", row.split(" | ", 1)[0])]
 

@@ -6,7 +6,7 @@ import pymysql
 
 from tests.settings import *  # noqa: F403 - all of them, on another database
 
-# Django asks for mysqlclient, which needs the server's headers to be built; PyMySQL stands in for it under its name.
+# Django asks for mysqlclient, which needs the server's headers to be built; PyMySQL replaces it under its name.
 pymysql.version_info = (2, 2, 7, "final", 0)
 pymysql.install_as_MySQLdb()
 

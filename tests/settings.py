@@ -94,7 +94,7 @@ DATABASES: dict[str, Any] = {
     },
 }
 
-# Most tests have no database; those of the journal turn it on. Where steps run is said by whoever starts a process.
+# Most tests have no database; those of the journal turn it on. The starter of a process decides where steps run.
 RUNBOOK: dict[str, object] = {
     "JOURNAL": False,
     "ISOLATE": os.environ.get("RUNBOOK_TEST_ISOLATE") == "1",

@@ -114,7 +114,7 @@ def _become(request: dict[str, Any], streams: Sequence[int]) -> None:
     os.environ.update(request["environ"])
     _show_mark(os.environ.get(MARK, ""))
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Whoever runs the tests may ignore some, as nohup does, and a run respects that.
+    # The process that runs the tests may ignore some, as nohup does, and a run respects that.
     for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     sys.argv[:] = request["argv"]

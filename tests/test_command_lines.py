@@ -21,7 +21,7 @@ REST = ("run_runbook", "nightly.yml", "--verbosity", "0")
         ("/srv/venv/bin/python", "/srv/venv/bin/django-admin"),
     ],
 )
-def test_the_program_is_what_stands_before_the_command(typed: tuple[str, ...]) -> None:
+def test_the_program_precedes_the_command(typed: tuple[str, ...]) -> None:
     assert command_lines.program(["anything", *REST], [*typed, *REST]) == typed
 
 

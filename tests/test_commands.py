@@ -98,7 +98,7 @@ def test_no_runbook_anywhere_is_an_error(folder: Path) -> None:
         ({"STOP_TIMEOUT": "8"}, "must be a number"),
     ],
 )
-def test_a_wrong_setting_is_told(settings: Any, value: object, words: str) -> None:
+def test_a_wrong_setting_is_reported(settings: Any, value: object, words: str) -> None:
     settings.RUNBOOK = value
     with pytest.raises(CommandError, match=words) as caught:
         check()

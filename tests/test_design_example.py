@@ -1,6 +1,6 @@
-"""The example of the design, run against the Flight desk: its plan and its reports are golden files.
+"""Runs the example of the design against the Flight desk: its plan and its reports are golden files.
 
-With the variable UPDATE_GOLDEN set, the files are written anew: read the change before you commit it.
+With the variable UPDATE_GOLDEN set, the files are written again: read the change before you commit it.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import ast
 import datetime
 import inspect
 import itertools
+import json
 import os
 import random
 import re
@@ -68,7 +69,7 @@ REFERENCE = DOCS / "reference"
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 RUNBOOKS = [block for block in BLOCKS if block.is_runbook]
 CONSOLES = [block for block in BLOCKS if block.language == "console"]
-MISTAKES = [(block, after) for block, after in itertools.pairwise(BLOCKS) if block.code]
+ERRORS = [(block, after) for block, after in itertools.pairwise(BLOCKS) if block.code]
 HOURS, MINUTES, SECONDS = (", ".join(map(str, range(count))) for count in (24, 40, 60))
 MANY_STEPS = f"""steps:
   - for_each: {{hour: [{HOURS}], minute: [{MINUTES}]}}
@@ -167,18 +168,18 @@ def test_each_runbook_runs(block: Block, directory: Path) -> None:
     assert exit_code == block.exit_code, text
 
 
-@pytest.mark.parametrize(("block", "after"), MISTAKES, ids=[block.id for block, _ in MISTAKES])
+@pytest.mark.parametrize(("block", "after"), ERRORS, ids=[block.id for block, _ in ERRORS])
 @pytest.mark.django_db
-def test_each_mistake_is_told_as_its_page_says(block: Block, after: Block, directory: Path) -> None:
+def test_each_error_is_reported_as_its_page_says(block: Block, after: Block, directory: Path) -> None:
     write_files(block.page, directory)
-    told = check(block, directory)
-    assert set(re.findall(r"(?:error|warning)\[(RB\d+)\]", told)) == {block.code}
+    reported = check(block, directory)
+    assert set(re.findall(r"(?:error|warning)\[(RB\d+)\]", reported)) == {block.code}
     if after.language == "text":
-        hold(after, told)
+        hold(after, reported)
 
 
 @pytest.mark.parametrize("code", MADE)
-def test_each_mistake_that_cannot_be_printed_is_told_as_its_page_says(code: str, directory: Path) -> None:
+def test_each_error_that_cannot_be_printed_is_reported_as_its_page_says(code: str, directory: Path) -> None:
     MADE[code](directory / "runbook.yml")
     head = call("check_runbooks", "runbook.yml")[0].splitlines()[0]
     assert head in section_of(REFERENCE / "diagnostics.md", f"{code}: {codes.CODES[code].title}")
@@ -206,21 +207,21 @@ def known_keys() -> dict[str, set[str]]:
     return found
 
 
-def test_each_key_has_its_section_and_says_where_it_stands() -> None:
+def test_each_key_has_its_section_and_names_its_mappings() -> None:
     page = REFERENCE / "file.md"
     headings = [heading.strip("`") for heading in headings_of(page, level=3) if heading.startswith("`")]
     assert sorted(headings) == sorted(known_keys())
     for key, kinds in known_keys().items():
-        stands = re.search(r"^In (.+?)\. ", section_of(page, f"`{key}`").lstrip(), re.MULTILINE)
-        assert stands is not None, key
-        assert set(stands[1].split(", ")) == kinds, key
+        places = re.search(r"^In (.+?)\. ", section_of(page, f"`{key}`").lstrip(), re.MULTILINE)
+        assert places is not None, key
+        assert set(places[1].split(", ")) == kinds, key
 
 
 @pytest.mark.parametrize("key", sorted(known_keys()))
 def test_each_key_has_an_example(key: str) -> None:
     section = section_of(REFERENCE / "file.md", f"`{key}`")
     examples = re.findall(r"^```yaml\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
-    assert any(re.search(rf"(?<![\w-]){key}:", example) for example in examples)
+    assert any(re.search(rf"(?<![\w-]){re.escape(key)}:", example) for example in examples)
 
 
 def test_the_defaults_of_keys_are_those_of_the_code() -> None:
@@ -235,7 +236,7 @@ def test_the_defaults_of_keys_are_those_of_the_code() -> None:
 
 def test_the_example_of_all_keys_has_all_keys() -> None:
     text = (DOCS.parent / "tests" / "golden" / "ok" / "every_key.yml").read_text()
-    missing = {key for key in known_keys() if not re.search(rf"(?<![\w-]){key}:", text)}
+    missing = {key for key in known_keys() if not re.search(rf"(?<![\w-]){re.escape(key)}:", text)}
     assert missing == set()
 
 
@@ -293,6 +294,8 @@ def options_of(command: BaseCommand) -> set[str]:
     [
         ("run_runbook", "command-line.md"),
         ("check_runbooks", "command-line.md"),
+        ("diff_runbook", "command-line.md"),
+        ("runbook_schema", "command-line.md"),
         ("show_runs", "command-line.md"),
         ("show_calls", "command-line.md"),
         ("prune_runs", "command-line.md"),
@@ -335,7 +338,7 @@ def test_each_diagnostic_has_its_section_with_a_message() -> None:
     page = REFERENCE / "diagnostics.md"
     headings = [heading for heading in headings_of(page, level=3) if heading.startswith("RB")]
     assert headings == [f"{code}: {row.title}" for code, row in codes.CODES.items()]
-    shown = {block.code for block, after in MISTAKES if block.page == page and after.language == "text"} | set(MADE)
+    shown = {block.code for block, after in ERRORS if block.page == page and after.language == "text"} | set(MADE)
     assert shown == set(codes.CODES)
 
 
@@ -381,7 +384,8 @@ def test_each_setting_is_listed() -> None:
     assert sorted(headings) == sorted(conf._KEYS)
 
 
-README = DOCS.parent / "README.md"
+ROOT = DOCS.parent
+README = ROOT / "README.md"
 # Pages with tests are run as a whole: see test_doc_examples; those that call the package are in test_api. Workers are set
 # up in processes of their own: see below.
 RUN_ELSEWHERE = (*WITH_TESTS, DOCS / "guide" / "python.md", DOCS / "guide" / "workers.md")
@@ -562,5 +566,25 @@ def test_the_words_of_other_tools_are_those_of_the_code() -> None:
 
 def test_each_key_is_in_the_overview() -> None:
     page = REFERENCE / "file.md"
-    linked = re.findall(r"\[`(\w+)`\]\(#\1\)", section_of(page, "Overview"))
-    assert sorted(linked) == sorted(known_keys())
+    linked = re.findall(r"\[`\$?(\w+)`\]\(#\1\)", section_of(page, "Overview"))
+    assert sorted(linked) == sorted(key.strip("$") for key in known_keys())
+
+
+def test_the_problem_matcher_reads_every_report() -> None:
+    [block] = [block for block in blocks_of(DOCS / "guide" / "reviews.md") if block.language == "json"]
+    [pattern] = json.loads(block.text)["problemMatcher"][0]["pattern"]
+    for path in sorted((ROOT / "tests" / "golden").glob("*/*.out")):
+        heads = [line for line in path.read_text().splitlines() if re.search(r": (error|warning)\[RB", line)]
+        matches = [re.fullmatch(pattern["regexp"], line) for line in heads]
+        assert all(matches), path
+        assert all(match is None or match[pattern["code"]] in codes.CODES for match in matches)
+
+
+def test_the_hook_of_the_documentation_is_that_of_the_repository() -> None:
+    [published] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    blocks = [block.text for block in blocks_of(DOCS / "guide" / "reviews.md") if "repo: local" in block.text]
+    [shown] = yaml.safe_load(blocks[0])["repos"][0]["hooks"]
+    assert shown == {key: value for key, value in published.items() if key != "description"}
+    files = ["runbooks/daily.yml", "desk/runbooks/a/b.yaml", "desk/management/commands/noop.py"]
+    assert all(re.search(published["files"], file) for file in files)
+    assert not re.search(published["files"], "desk/models.py")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import tokenize
@@ -44,6 +45,7 @@ BANNED: Final = {
 _FORMS: Final = re.compile(
     "|".join(rf"\b(?:{form})(?:\b|(?<=\s))" for form in BANNED).replace(" ", r"\s+"), re.IGNORECASE
 )
+_DOCUMENTED: Final = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _FENCE: Final = re.compile(r"^(`{3,})\S*\n.*?^\1$", re.DOTALL | re.MULTILINE)
 _TOKENS: Final = {tokenize.COMMENT, tokenize.STRING} | {
     getattr(tokenize, name) for name in ("FSTRING_MIDDLE",) if hasattr(tokenize, name)
@@ -72,6 +74,16 @@ def found_in(path: Path) -> list[str]:
     return found
 
 
+def found_in_test(path: Path) -> list[str]:
+    """Each banned form in the names, the comments and the docstrings of a test module, as `line: form`."""
+    text = path.read_text()
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    named = [(one.start[0], one.string) for one in tokens if one.type in {tokenize.NAME, tokenize.COMMENT}]
+    documented = [one for one in ast.walk(ast.parse(text)) if isinstance(one, _DOCUMENTED)]
+    named += [(one.body[0].lineno, ast.get_docstring(one) or "") for one in documented if one.body]
+    return [f"{line}: {match[0]}" for line, words in named for match in _FORMS.finditer(words.replace("_", " "))]
+
+
 def files() -> list[Path]:
     docs = (path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)
     modules = (path for path in (ROOT / "src").rglob("*.py") if "migrations" not in path.parts)
@@ -83,9 +95,20 @@ def test_no_file_has_a_banned_form() -> None:
     assert {name: forms for name, forms in found.items() if forms} == {}
 
 
+def test_no_test_has_a_banned_form() -> None:
+    found = {str(path.relative_to(ROOT)): found_in_test(path) for path in sorted((ROOT / "tests").rglob("*.py"))}
+    assert {name: forms for name, forms in found.items() if forms and name != "tests/test_language.py"} == {}
+
+
 def test_the_banned_forms_are_found(tmp_path: Path) -> None:
     page, module = tmp_path / "page.md", tmp_path / "module.py"
     page.write_text("It goes\non, and is no list.\n\n```text\nmend\n```\n\nThe command is no longer there: mended.\n")
     module.write_text('"""Mends it."""\n\nmend = f"told {1}, told apart"  # stands here\n')
     assert found_in(page) == ["1: goes on", "2: is no", "8: mended"]
     assert found_in(module) == ["1: Mends", "3: told", "3: stands"]
+
+
+def test_the_banned_forms_are_found_in_tests(tmp_path: Path) -> None:
+    path = tmp_path / "test_some.py"
+    path.write_text('"""Mends it."""\n\n\ndef test_it_is_no_list():  # stands here\n    assert "told"\n')
+    assert found_in_test(path) == ["4: is no ", "4: stands", "1: Mends"]

@@ -32,6 +32,8 @@ CROSS_CUTTING: Final = {
     "document/test_bad_input.py": "any text as a file",
     "document/test_hostile_data.py": "any data in any expression",
     "document/evaluation/test_bounds.py": "the limits of every operation",
+    "editor/test_properties.py": "the whole schema, with random parsers",
+    "editor/test_yaml_language_server.py": "the whole schema, in a language server",
     "executors/test_hostile.py": "commands that attack their process",
     "journal/test_databases.py": "a run and its journal on each database",
     "journal/test_killing.py": "a run that is killed at any moment and resumed",

@@ -12,12 +12,13 @@ from django_runbook import clock, conf, lookup
 from django_runbook.binding.binder import Binder
 from django_runbook.binding.catalog import Catalog
 from django_runbook.cleaning import cleaned
-from django_runbook.document import inputs, source, validate
+from django_runbook.document import inputs, validate
 from django_runbook.document.codes import Severity
 from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.outline import has_queues
 from django_runbook.document.runbook import Runbook
 from django_runbook.exceptions import InvalidUsage
+from django_runbook.lookup import ON_DISK, Files
 from django_runbook.planning.plan import Plan, plan
 from django_runbook.planning.shards import ShardCounts, processor_count, with_shards
 from django_runbook.structs import Struct, replace
@@ -50,10 +51,10 @@ def new_binder(*, is_recorded: bool = False, verbosity: int | None = None, catal
     )
 
 
-def load(path: Path, *, name: str, configuration: conf.Configuration) -> Loaded:
-    """Read a file and the runbooks that it includes."""
-    includes = lookup.includes(path, configuration)
-    text, diagnostics = source.read(path, name=name)
+def load(path: Path, *, name: str, configuration: conf.Configuration, files: Files = ON_DISK) -> Loaded:
+    """Read a file and the runbooks that it includes, from the disk or from other ``files``."""
+    includes = lookup.includes(path, configuration, files=files)
+    text, diagnostics = files.read(path, name)
     runbook = None
     if not diagnostics:
         runbook, diagnostics = validate.load(text, includes=includes)
@@ -89,16 +90,24 @@ def with_queues(planned: Plan, configuration: conf.Configuration, *, is_recorded
     return replace(planned, diagnostics=tuple(in_order([*planned.diagnostics, *found])))
 
 
+def plan_without_secrets(
+    runbook: Runbook, *, binder: Binder, configuration: conf.Configuration, params: Mapping[str, str] | None = None
+) -> Plan:
+    """Plan a runbook to check or to show it: what no parameter sets, and every secret, has no value."""
+    names = {"name": runbook.name, "file": runbook.path}
+    given = inputs.GivenInputs(params=params or {}, now=clock.now(), run=names)
+    is_recorded = configuration.has_journal and runbook.is_recorded
+    runbook = with_shards(runbook, binder.catalog, ShardCounts())
+    planned = plan(runbook, inputs.resolve(runbook, given), binder)
+    return with_queues(planned, configuration, is_recorded=is_recorded)
+
+
 def check(path: Path, *, binder: Binder, configuration: conf.Configuration) -> Checked:
     """Check one file; required parameters and secrets have no value."""
     loaded = load(path, name=lookup.label(path), configuration=configuration)
     runbook, diagnostics = loaded.runbook, loaded.diagnostics
     if runbook is not None:
-        given = inputs.GivenInputs(now=clock.now(), run={"name": runbook.name, "file": runbook.path})
-        is_recorded = configuration.has_journal and runbook.is_recorded
-        runbook = with_shards(runbook, binder.catalog, ShardCounts())
-        planned = plan(runbook, inputs.resolve(runbook, given), binder)
-        planned = with_queues(planned, configuration, is_recorded=is_recorded)
+        planned = plan_without_secrets(runbook, binder=binder, configuration=configuration)
         diagnostics = in_order([*diagnostics, *planned.diagnostics])
     return Checked(path=loaded.path, lines=loaded.lines, diagnostics=diagnostics)
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 from django.apps import apps
 
 from django_runbook.conf import Configuration
-from django_runbook.document.includes import Includes, RefusedInclude
+from django_runbook.document.includes import Includes, Read, RefusedInclude, read_from_disk
 from django_runbook.document.similar_names import suggestion
 from django_runbook.exceptions import InvalidUsage
+from django_runbook.structs import Struct
 from django_runbook.wording import one_after_another
 
 # The length of the column in the journal.
@@ -43,7 +45,19 @@ def _with_suffixes(path: Path) -> Iterator[Path]:
     yield from sorted(found, key=Path.is_dir)
 
 
-def find_beside(name: str, caller: str, configuration: Configuration) -> tuple[Path, str] | RefusedInclude:
+class Files(Struct):
+    """Says which files there are, and reads them: those on disk, or those of a commit."""
+
+    exists: Callable[[Path], bool]
+    read: Read
+
+
+ON_DISK: Final = Files(exists=os.path.lexists, read=read_from_disk)
+
+
+def find_beside(
+    name: str, caller: str, configuration: Configuration, *, files: Files = ON_DISK
+) -> tuple[Path, str] | RefusedInclude:
     """Return the file of an included runbook: next to the including file first, then as `find` does."""
     if "\0" in name:
         return RefusedInclude(message="the name of a file cannot hold a NUL character")
@@ -51,7 +65,7 @@ def find_beside(name: str, caller: str, configuration: Configuration) -> tuple[P
     places = [beside] if Path(name).is_absolute() else [beside, *_directories(configuration)]
     for place in places:
         path = place / name
-        if os.path.lexists(path):
+        if files.exists(path):
             return path, label(path)
     searched = ", ".join(dict.fromkeys(str(label(place) or place) for place in places))
     names = [path.name for path in (*find_all(configuration), *sorted(beside.glob("*"))) if _is_runbook(path)]
@@ -59,10 +73,11 @@ def find_beside(name: str, caller: str, configuration: Configuration) -> tuple[P
     return RefusedInclude(message=f'there is no runbook "{name}"', help=help_text)
 
 
-def includes(path: Path, configuration: Configuration) -> Includes:
+def includes(path: Path, configuration: Configuration, *, files: Files = ON_DISK) -> Includes:
     """Make the loader of the runbooks that the one at ``path`` includes."""
     return Includes(
-        find=lambda name, caller: find_beside(name, caller, configuration),
+        find=lambda name, caller: find_beside(name, caller, configuration, files=files),
+        read=files.read,
         key_of=lambda label: key_of(Path(label), configuration),
         root=path,
     )
@@ -77,6 +92,13 @@ def find_all(configuration: Configuration) -> list[Path]:
         if _is_runbook(path) and path.is_file()
     }
     return list(found.values())
+
+
+def is_of_project(path: Path, configuration: Configuration) -> bool:
+    """Return whether `find_all` would find the file, if it existed."""
+    return _is_runbook(path) and any(
+        path.is_relative_to(directory.resolve()) for directory in _directories(configuration)
+    )
 
 
 def key_of(path: Path, configuration: Configuration) -> str:
@@ -103,7 +125,7 @@ def label(path: Path) -> str:
     except (OSError, ValueError):
         return str(path)
     # systemd starts services in the root directory, where a relative path would only lose its slash.
-    is_elsewhere = relative.startswith(os.pardir) or os.path.abspath(relative) == f"/{relative}"  # noqa: PTH100
+    is_elsewhere = relative.startswith(os.pardir) or os.path.abspath(relative) == f"/{relative}"  # noqa: PTH100 - a Path drops "."
     return str(path) if is_elsewhere and path.is_absolute() else relative
 
 

@@ -68,7 +68,7 @@ def test_a_file_is_the_same_from_another_directory(
     assert keys(sqlite) == expected(9)
 
 
-def test_a_file_behind_a_changed_link_is_continued_if_its_content_is_the_same(sqlite: Engine, tmp_path: Path) -> None:
+def test_a_changed_link_to_the_same_content_is_continued(sqlite: Engine, tmp_path: Path) -> None:
     link = tmp_path / "current"
     for number, count in enumerate([10, 12, 3]):
         (tmp_path / f"release {number}").mkdir()

@@ -71,7 +71,7 @@ class WithParent(WithNumber):
 
 
 class WithColumns(Keyed):
-    """Columns that rows can be taken in the order of, or not."""
+    """Has columns that can order the rows, and others that cannot."""
 
     seen_at = models.DateTimeField(default=timezone.now)
     rank = models.IntegerField(null=True)

@@ -77,7 +77,7 @@ class Calls:
         """Set the progress of the batch of a run."""
         self._steps(run).filter(step_id="backfill").update(done_count=done)
 
-    def go_on(self, run: str) -> None:
+    def proceed(self, run: str) -> None:
         """End the batch of a run, and start the next step."""
         from django.utils import timezone
 

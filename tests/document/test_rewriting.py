@@ -1,4 +1,4 @@
-"""Rewrites each command step once, wherever it stands."""
+"""Rewrites each command step once, in every kind of list."""
 
 from __future__ import annotations
 

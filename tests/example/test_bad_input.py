@@ -54,7 +54,7 @@ def test_a_value_that_cannot_be_is_refused_at_its_line(tmp_path: Path, row: str,
 
 
 @pytest.mark.parametrize("line", ["{bad", "[1]", "null"])
-def test_a_line_that_is_no_json_object_is_told_by_its_own_number(tmp_path: Path, line: str) -> None:
+def test_a_line_without_a_json_object_is_reported_by_its_own_number(tmp_path: Path, line: str) -> None:
     row = json.dumps(dict(zip(HEADER.split(","), GOOD.split(","), strict=True)))
     path = tmp_path / "flights.jsonl"
     path.write_text(f"{row}\n{row}\n{line}\n")
@@ -62,7 +62,7 @@ def test_a_line_that_is_no_json_object_is_told_by_its_own_number(tmp_path: Path,
         call("import_flights", path, "--format", "jsonl")
 
 
-def test_a_damaged_gzip_file_is_told(tmp_path: Path) -> None:
+def test_a_damaged_gzip_file_is_reported(tmp_path: Path) -> None:
     packed = bytearray((EXAMPLE / "data" / "flights-2013-01.csv.gz").read_bytes())
     packed[1000:1040] = b"\xff" * 40
     path = tmp_path / "flights.csv.gz"
@@ -78,19 +78,19 @@ def test_a_damaged_gzip_file_is_told(tmp_path: Path) -> None:
         pytest.param(b"carrier\n\xff\n", ":2: not valid UTF-8", id="not-utf-8"),
     ],
 )
-def test_a_file_without_rows_that_can_be_read_is_told(tmp_path: Path, content: bytes, words: str) -> None:
+def test_a_file_without_readable_rows_is_reported(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "flights.csv").write_bytes(content)
     with pytest.raises(CommandError, match=words):
         call("import_flights", tmp_path / "flights.csv")
 
 
-def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_not_part_of_the_header(tmp_path: Path) -> None:
     path = write(tmp_path / "flights.csv", GOOD)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert call("import_flights", path) == "1 flights read, 1 of them new\n"
 
 
-def test_na_is_no_value(tmp_path: Path) -> None:
+def test_na_is_not_a_value(tmp_path: Path) -> None:
     row = "2013,1,1,515,NA,NA,UA,1545,NA,EWR,IAH,NA,1400"
     call("import_flights", write(tmp_path / "flights.csv", row))
     flight = Flight.objects.get()
@@ -108,7 +108,7 @@ def test_na_is_no_value(tmp_path: Path) -> None:
         ({"batch_size": 0}, "at least 1"),
     ],
 )
-def test_a_bad_configuration_is_told(tmp_path: Path, config: object, words: str) -> None:
+def test_a_bad_configuration_is_reported(tmp_path: Path, config: object, words: str) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config))
     with pytest.raises(CommandError, match=words):
@@ -149,13 +149,13 @@ def test_an_export_can_be_imported_again(tmp_path: Path) -> None:
         pytest.param("carrier,name\nUA\n", r"airlines\.csv:2: no value for name", id="short-row"),
     ],
 )
-def test_bad_reference_data_are_told(tmp_path: Path, text: str, words: str) -> None:
+def test_bad_reference_data_are_reported(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "airlines.csv").write_text(text)
     with pytest.raises(CommandError, match=words):
         call("reference_data", "import", tmp_path, "--only", "airlines")
 
 
-def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     target = tmp_path / "none" / "out"
     with pytest.raises(CommandError, match="cannot be written"):
         call("generate_sitemaps", "--output", target)

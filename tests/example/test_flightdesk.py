@@ -111,7 +111,7 @@ def test_a_bad_line_is_named_and_nothing_of_its_batch_is_kept(
     assert not Flight.objects.exists()
 
 
-def test_a_missing_or_broken_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_or_broken_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="cannot read"):
         call("import_flights", tmp_path / "none.csv")
     (tmp_path / "broken.csv.gz").write_bytes(b"not gzip")

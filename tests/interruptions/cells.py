@@ -101,7 +101,7 @@ class Cell:
         """Wait until a command has written this."""
         return self._unless_ended(lambda: text in self._log(), f"{text} in the log")
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Let the run continue from its moment."""
         for name in (GO, "free"):
             (self.folder / name).touch()
@@ -116,7 +116,7 @@ class Cell:
     def let_after_signals(self) -> None:
         """Let the run continue where the second request has not ended what it was at."""
         if not self.moment.working and not self.moment.ends_by_signal:
-            self.let_go()
+            self.release()
         if not self.moment.ends_by_signal:
             self.let_clean()
 
@@ -199,7 +199,7 @@ class Cell:
         return inner
 
     def _resume(self) -> Waits:
-        self.let_go()
+        self.release()
         self.let_clean()
         (self.folder / "tidied").touch()
         if self._holder is not None:
@@ -290,7 +290,7 @@ def _one_signal(cell: Cell) -> Waits:
         yield cell.has_heard(count=1)
     cell.let_clean()
     if not cell.moment.ends_by_signal:
-        cell.let_go()
+        cell.release()
 
 
 def _two_signals(cell: Cell) -> Waits:
@@ -328,19 +328,19 @@ def _killed_child(cell: Cell) -> Waits:
     if not cell.moment.working:
         # No process of a step is there.
         assert cell.server_children() == []
-        cell.let_go()
+        cell.release()
         return
     os.kill(cell.pid_of(cell.moment.working), signal.SIGKILL)
     if cell.moment.has_others:
         yield cell.has_said("SIGKILL")
-        cell.let_go()
+        cell.release()
 
 
 def _killed_server(cell: Cell) -> Waits:
     cell.let_clean()
     os.kill(cell.server_pid(), signal.SIGKILL)
     if not cell.moment.working:
-        cell.let_go()
+        cell.release()
     yield from ()
 
 
@@ -350,7 +350,7 @@ def _database_away(cell: Cell) -> Waits:
     cell.proxy.send(AWAY)
     yield Wait(cell.proxy.is_away, "the database is away")
     began = time.monotonic()
-    cell.let_go()
+    cell.release()
     # On a machine with much other work, the run takes longer to notice.
     yield cell.has_said("waiting")
     yield Wait(lambda: time.monotonic() > began + AWAY_SECONDS, "time passes")

@@ -1,4 +1,4 @@
-"""Stands between a run and its database, and can go away: then it closes all connections and refuses new ones."""
+"""Connects a run to its database, and can go away: then it closes all connections and refuses new ones."""
 
 from __future__ import annotations
 

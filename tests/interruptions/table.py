@@ -88,7 +88,7 @@ def _in_order(names: Any) -> list[str]:
     return [name for name in _STEPS if name in names]
 
 
-def faults(cell: Seen) -> Iterator[str]:
+def failures(cell: Seen) -> Iterator[str]:
     """Yield what is wrong, whatever the page says of the cell."""
     if "error" in cell:
         yield cell["error"]

@@ -15,7 +15,7 @@ import pytest
 
 from tests.documentation import DOCS, section_of
 from tests.interruptions.moments import MOMENTS
-from tests.interruptions.table import EVENTS, faults, table_of
+from tests.interruptions.table import EVENTS, failures, table_of
 from tests.patience import LONG_PATIENCE_SECONDS
 from tests.postgres_settings import POSTGRES
 from tests.runner.support import ROOT
@@ -37,7 +37,7 @@ def walk(folder: Path) -> list[dict[str, Any]]:
     }
     done = subprocess.run(
         [sys.executable, "-m", "tests.interruptions.walking", str(folder)],
-        # Whoever runs the tests may ignore some signals, as nohup does, and a run respects that.
+        # The process that runs the tests may ignore some signals, as nohup does, and a run respects that.
         preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL),
         env=environ,
         stdout=subprocess.PIPE,
@@ -62,7 +62,9 @@ def test_a_run_that_is_interrupted_ends_as_its_page_says(tmp_path: Path) -> None
     seen = walk(tmp_path)
     assert len(seen) == len(MOMENTS) * len(EVENTS)
     wrong = [
-        f"{cell['moment']}, {cell['event']}: {fault}\n{cell.get('text')}" for cell in seen for fault in faults(cell)
+        f"{cell['moment']}, {cell['event']}: {failure}\n{cell.get('text')}"
+        for cell in seen
+        for failure in failures(cell)
     ]
     assert wrong == []
     for moment in MOMENTS:

@@ -118,9 +118,9 @@ def test_standard_descriptors_are_restored(last: int) -> None:
             found = files.problems(before)
             kept.restore()
             now = files.noted(())
-            is_told = found == ["it closed or replaced standard input, standard output, standard error"]
+            is_reported = found == ["it closed or replaced standard input, standard output, standard error"]
             is_restored = now == before if is_copied else None not in now.values()
-            code = 0 if is_told and is_restored else 2
+            code = 0 if is_reported and is_restored else 2
         finally:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -198,7 +198,7 @@ def check_rows(doubts: Counter[str]) -> None:
 
 
 class Workers:
-    """Has two workers and their broker, each of which may be killed, and starts again what was killed."""
+    """Has two workers and their broker, which may all be killed, and starts again what was killed."""
 
     def __init__(self, engine: str, *, folder: Path, rng: random.Random, broker: Broker | None) -> None:
         self.queue = f"killing-{os.getpid()}"

@@ -32,7 +32,7 @@ class LosingEngine:
         if number < 0.25:
             timer = threading.Timer(random.uniform(0, _MAX_DELAY_SECONDS), self._send_late, [call_id, queue])
             timer.daemon = True
-            # One in three gets lost.
+            # One in three is lost.
             if number > 0.05:
                 timer.start()
 

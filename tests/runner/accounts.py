@@ -1,4 +1,4 @@
-"""What the model keeps account of: how steps end, which commands are called, and what is told in which order."""
+"""Records what the model expects: how steps end, which commands are called, and which events come in which order."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class Together:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a command: the step and its place in the loops, what it did, how it was run, and what it may be told."""
+    """A call of a command: the step and its place in the loops, what it did, how it was run, and what it may read."""
 
     step_id: str
     at: str
     act: str
     is_isolated: bool
-    told: tuple[frozenset[str], ...]
+    read: tuple[frozenset[str], ...]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class _Around:
     is_handler: bool = False
     is_alone: bool = True
     known: tuple[str, ...] = ()
-    tells: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
     def below(self, **changes: Any) -> _Around:
         return replace(self, depth=self.depth + 1, **changes)
@@ -69,10 +69,10 @@ class _Drawer:
 
     def handlers(self, around: _Around) -> dict[str, Any]:
         lists: dict[str, Any] = {}
-        for key, tells in (("on_success", ()), ("on_failure", ("failed_step",)), ("finally_", ())):
+        for key, reads in (("on_success", ()), ("on_failure", ("failed_step",)), ("finally_", ())):
             if not self.is_rare(3):
                 continue
-            inside = around.below(is_handler=True, is_bounded=False, is_alone=False, tells=("status", *tells))
+            inside = around.below(is_handler=True, is_bounded=False, is_alone=False, reads=("status", *reads))
             lists[key] = tuple(self.step(inside)[0] for _ in range(self.draw(st.integers(1, 2))))
         return lists
 
@@ -91,12 +91,12 @@ class _Drawer:
         inside = around.below(
             is_bounded=around.is_bounded or timeout is not None,
             is_alone=around.is_alone and at_once == 1 and kind != "parallel",
-            tells=around.tells[:1],
+            reads=around.reads[:1],
         )
         names: tuple[str, ...] = ()
         body: Block | File
         if kind == "call":
-            body = self.file(f"{self.id('file')}.yml", replace(inside, tells=()))
+            body = self.file(f"{self.id('file')}.yml", replace(inside, reads=()))
         elif kind == "parallel":
             body, names = self.parallel(inside)
         else:
@@ -132,8 +132,8 @@ class _Drawer:
         return Block(steps=steps, is_parallel=True, max_parallel=at_once, fail_fast=fail_fast, **handlers), known
 
     def race(self, around: _Around) -> Step:
-        """A parallel group of which one branch fails while the others block."""
-        inside = around.below(is_alone=False, tells=around.tells[:1], known=())
+        """Draws a parallel group in which one branch fails while the others block."""
+        inside = around.below(is_alone=False, reads=around.reads[:1], known=())
         name = self.id("race")
         at_once = self.draw(st.integers(2, 3))
         blocked = [self.blocked(name, inside) for _ in range(at_once - 1)]
@@ -171,7 +171,7 @@ class _Drawer:
         )
         return Step(
             id=self.id("c"),
-            body=Command(scripts=(script,), isolate=self.is_rare(3), tells=around.tells if script == ("ok",) else ()),
+            body=Command(scripts=(script,), isolate=self.is_rare(3), reads=around.reads if script == ("ok",) else ()),
             timeout=1 if script == ("hang",) else None,
             **self.settings(around, retry_chances=3),
         )
@@ -186,7 +186,7 @@ class _Drawer:
         acts += ["stop"] * (around.is_alone and times is None and self.is_rare(8))
         script = st.lists(st.sampled_from(acts), min_size=1, max_size=3).map(tuple)
         scripts: tuple[tuple[Act, ...], ...] = tuple(self.draw(st.lists(script, min_size=1, max_size=2)))
-        command = Command(scripts=scripts, isolate=self.is_rare(8), polls=polls, tells=around.tells)
+        command = Command(scripts=scripts, isolate=self.is_rare(8), polls=polls, reads=around.reads)
         return Step(
             id=self.id("c"),
             body=command,

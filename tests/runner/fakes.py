@@ -18,7 +18,7 @@ _BASES = {"OperationalError": ("OperationalError", "django.db.utils.OperationalE
 
 
 class FakeTime:
-    """Stands for the module ``time``: each branch has a clock of its own, which begins with that of its parent."""
+    """Replaces the module ``time``: each branch has a clock of its own, which begins with that of its parent."""
 
     def __init__(self) -> None:
         self._local = threading.local()
@@ -33,13 +33,13 @@ class FakeTime:
         self._local.now = now
 
     def together(self, original: Callable[..., None]) -> Callable[..., None]:
-        """The same as ``original``, the start of branches, with the clocks handed on and brought back."""
+        """Starts branches as ``original`` does, and passes the clocks on and returns them."""
 
         def together(run: Callable[[int], None], *, count: int, at_once: int | None, **options: Any) -> None:
             start, ends, begun = self.monotonic(), [self.monotonic()], set[int]()
 
             def one(index: int) -> None:
-                # A thread takes the next branch where it stands, but only where branches wait for each other.
+                # A thread takes the next branch at its own time, but only if branches wait for each other.
                 if at_once is None or at_once >= count or threading.get_ident() not in begun:
                     begun.add(threading.get_ident())
                     self.set(start)
@@ -56,13 +56,13 @@ class FakeTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Called:
-    """One call: the step, its place in the loops, what it did, how it was run, what a handler was told."""
+    """One call: the step, its place in the loops, what it did, how it was run, what a handler read."""
 
     step_id: str
     at: str
     act: str
     is_isolated: bool
-    told: tuple[str, ...]
+    read: tuple[str, ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,14 +89,14 @@ class FakeCommands:
         return self._call(call, deadline=limit.first, is_isolated=True)
 
     def _call(self, call: ExecutorCall, *, deadline: Deadline | None, is_isolated: bool) -> AttemptResult:
-        step_id, at, *told = (token for token in call.tokens if token != "--")
+        step_id, at, *read = (token for token in call.tokens if token != "--")
         command = self._commands[step_id]
         with self._changed:
             number = sum(1 for one in self.calls if (one.step_id, one.at) == (step_id, at))
             last = at.rpartition(".")[2]
             item = int(last) - 1 if "." in at and last.isdigit() else 0
             act = command.act(item=item, call=number)
-            self.calls.append(Called(step_id=step_id, at=at, act=act, is_isolated=is_isolated, told=tuple(told)))
+            self.calls.append(Called(step_id=step_id, at=at, act=act, is_isolated=is_isolated, read=tuple(read)))
         return self._play(act, at=at, halt=call.halt, deadline=deadline)
 
     def _play(self, act: str, *, at: str, halt: Halt, deadline: Deadline | None) -> AttemptResult:
@@ -142,7 +142,7 @@ class FakeCommands:
             assert self._poll(lambda: halt.is_requested or self._blocked.get(race, 0) >= count)
 
     def _poll(self, is_true: Callable[[], bool]) -> bool:
-        # A halt tells nobody: it is looked at.
+        # A halt reads nobody: it is looked at.
         return any(self._changed.wait_for(is_true, 0.001) for _ in range(int(PATIENCE_SECONDS / 0.001)))
 
 

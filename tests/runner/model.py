@@ -1,4 +1,4 @@
-"""A runbook's meaning, told a second time: the oracle that random runbooks are compared with.
+"""Defines the meaning of a runbook a second time: the oracle that random runbooks are compared with.
 
 It is written from the reference and not from the runner, has no threads, no processes and no clock, and prefers to be
 obvious. Where the outcome depends on which of two branches is faster, it says that anything goes (`Together.is_loose`)
@@ -42,7 +42,7 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a step stands; ``limits`` are the deadlines of the groups around it, ``item`` the number in the loop."""
+    """Locates a step; ``limits`` are the deadlines of the groups around it, ``item`` the number in the loop."""
 
     trace: Trace
     clock: Clock
@@ -56,7 +56,7 @@ class Place:
     is_isolated: bool = False
     fail_fast: bool = True
     tags: frozenset[str] = frozenset()
-    told: tuple[tuple[str, frozenset[str]], ...] = ()
+    read: tuple[tuple[str, frozenset[str]], ...] = ()
 
     def id(self, step: Step) -> str:
         indexes = f"[{','.join(map(str, self.indexes))}]" if self.indexes else ""
@@ -197,22 +197,22 @@ class Model:
         status = {"succeeded": "succeeded", "interrupted": "interrupted"}.get(ended.status, "failed")
         if status == "succeeded" and block is self.case.file.block and self.has_failures():
             status = "warning"
-        told = (("status", frozenset((status,))), ("failed_step", ended.failed_ids))
+        read = (("status", frozenset((status,))), ("failed_step", ended.failed_ids))
         for steps, is_due in (
             (block.on_success, ended.status == "succeeded"),
             (block.on_failure, failed),
             (block.finally_, True),
         ):
             for step in steps:
-                # A deadline that is over has had its effect: what cleans up runs all the same.
+                # A deadline that is over has had its effect: cleaning up runs anyway.
                 limits = tuple(limit for limit in place.limits if limit > place.clock.now)
-                inside = replace(place, is_handler=True, limits=limits, told=told, fail_fast=False)
+                inside = replace(place, is_handler=True, limits=limits, read=read, fail_fast=False)
                 if is_due:
                     result = self.step(step, inside)
                     if result.is_failure:
                         self.failed_handlers.add(inside.id(step))
                 else:
-                    self.leave(step, inside, SKIPPED, is_told=False)
+                    self.leave(step, inside, SKIPPED, is_emitted=False)
 
     # Steps
 
@@ -283,11 +283,11 @@ class Model:
             raise UndeterminedError
         call = self._counts[key] = self._counts.get(key, 0) + 1
         act = command.act(item=place.item, call=call - 1)
-        told = tuple(dict(place.told)[name] for name in command.tells)
-        if "failed_step" in command.tells and not dict(place.told)["failed_step"]:
+        read = tuple(dict(place.read)[name] for name in command.reads)
+        if "failed_step" in command.reads and not dict(place.read)["failed_step"]:
             raise UndeterminedError
         isolated = place.is_isolated or command.isolate
-        self.calls.append(Call(step_id, place.at, act, isolated, told))
+        self.calls.append(Call(step_id, place.at, act, isolated, read))
         kind, _, number = act.partition(" ")
         seconds = math.inf if kind == "hang" else float(number) if kind == "slow" else 0.0
         end, first = place.clock.now + seconds, min(place.limits, default=math.inf)
@@ -309,35 +309,35 @@ class Model:
             return Ended("failed", frozenset(((frozenset(("UntilNotMet",)), 1),)))
         return SUCCEEDED
 
-    # What is not run, and what is told
+    # What is not run, and what is emitted
 
-    def record(self, step: Step, place: Place, ended: Ended, *, is_told: bool = True) -> Ended:
-        """A step has ended. Nobody is told of handlers that are not due: what they were in an earlier attempt stays."""
+    def record(self, step: Step, place: Place, ended: Ended, *, is_emitted: bool = True) -> Ended:
+        """Ends a step. Handlers that are not due emit nothing: their result in an earlier attempt stays."""
         step_id = place.id(step)
         place.views[step.id] = ended.status
-        if is_told:
+        if is_emitted:
             place.trace.items.append(("end", step_id, ended.status))
-        if is_told or step_id not in self.results:
+        if is_emitted or step_id not in self.results:
             self.results[step_id] = ended
         return ended
 
-    def leave(self, step: Step, place: Place, ended: Ended, *, is_item: bool = False, is_told: bool = True) -> None:
-        """A step that is not run, with all that stands in it but the items of a loop."""
-        self.record(step, place, ended, is_told=is_told)
+    def leave(self, step: Step, place: Place, ended: Ended, *, is_item: bool = False, is_emitted: bool = True) -> None:
+        """Leaves a step, with everything inside it except the items of a loop."""
+        self.record(step, place, ended, is_emitted=is_emitted)
         if step.times is not None and not is_item:
             return
         match step.body:
             case Block() as block:
-                self.leave_block(block, place, ended, is_told=is_told)
+                self.leave_block(block, place, ended, is_emitted=is_emitted)
             case File() as file:
                 inside = replace(place, views={}, prefix=f"{place.prefix}{step.id}/")
-                self.leave_block(file.block, inside, ended, is_told=is_told)
+                self.leave_block(file.block, inside, ended, is_emitted=is_emitted)
 
-    def leave_block(self, block: Block, place: Place, ended: Ended, *, is_told: bool) -> None:
+    def leave_block(self, block: Block, place: Place, ended: Ended, *, is_emitted: bool) -> None:
         for step in block.steps:
-            self.leave(step, place, ended, is_told=is_told)
+            self.leave(step, place, ended, is_emitted=is_emitted)
         for step in (*block.on_success, *block.on_failure, *block.finally_):
-            self.leave(step, place, ended, is_told=False)
+            self.leave(step, place, ended, is_emitted=False)
 
     # Selection and conditions
 

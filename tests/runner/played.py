@@ -92,10 +92,10 @@ class Played:
 
     def happened(self) -> list[tuple[str, ...]]:
         """The starts, the further attempts and the ends of steps in their order."""
-        return [told for event in self.events if (told := _told(event))]
+        return [read for event in self.events if (read := _emitted(event))]
 
 
-def _told(event: events.Event) -> tuple[str, ...]:
+def _emitted(event: events.Event) -> tuple[str, ...]:
     match event:
         case events.StepStarted():
             return ("start", event.step_id)

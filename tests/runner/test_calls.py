@@ -116,7 +116,7 @@ def test_the_same_file_can_be_called_twice(tmp_path: Path) -> None:
     ],
     ids=["missing", "bad", "unknown", "command", "cycle", "file", "syntax", "empty"],
 )
-def test_what_is_wrong_inside_is_told_before_anything_runs(
+def test_an_error_inside_is_reported_before_anything_runs(
     tmp_path: Path, inner: str, params: str, place: str, words: str
 ) -> None:
     (tmp_path / "inner.yml").write_text(inner)

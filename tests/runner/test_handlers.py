@@ -57,14 +57,14 @@ steps:
     assert finished.status == "warning"
 
 
-def test_handlers_of_a_group_that_is_skipped_in_finally_are_told_to_nobody(tmp_path: Path) -> None:
+def test_handlers_of_a_group_that_is_skipped_in_finally_are_not_reported(tmp_path: Path) -> None:
     text = "params: {n: 1}\nsteps: [noop]\nfinally: [{id: group, when: params.n > 1, steps: [say a], finally: [say b]}]"
     finished = run(tmp_path, text)
     ended = [event["result"]["step_id"] for event in finished.events if event["event"] == "step_finished"]
     assert ended == ["noop", "group", "say"]
 
 
-def test_a_handler_of_the_run_is_told_of_what_was_ignored(tmp_path: Path) -> None:
+def test_a_handler_of_the_run_can_read_the_ignored_failure(tmp_path: Path) -> None:
     text = (
         "steps: [{id: group, steps: [{command: fail, continue_on_error: true}]}]\non_success: ['say ${{ run.status }}']"
     )

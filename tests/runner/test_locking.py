@@ -47,12 +47,12 @@ def test_a_held_lock_ends_the_run_before_anything_runs_and_names_the_holder(tmp_
     lock = lock_of(name)
     assert lock.acquire() is None
     try:
-        told = run(tmp_path, f"lock: {name}\nsteps: [noop]\nfinally: [noop]")
+        ended = run(tmp_path, f"lock: {name}\nsteps: [noop]\nfinally: [noop]")
     finally:
         lock.release()
-    assert (told.status, told.exit_code) == ("refused", 75)
-    assert told.statuses == {"noop": "not_run", "noop-2": "not_run"}
-    reason = told.events[-1]["result"]["reason"]
+    assert (ended.status, ended.exit_code) == ("refused", 75)
+    assert ended.statuses == {"noop": "not_run", "noop-2": "not_run"}
+    reason = ended.events[-1]["result"]["reason"]
     assert f'the lock "{name}" is held by a test, process ' in reason
     assert ", since 2" in reason
 
@@ -70,9 +70,9 @@ def held(name: str) -> Iterator[None]:
 
 def test_the_lock_of_a_file_is_on_by_default_and_named_after_the_file(tmp_path: Path, name: str) -> None:
     with held(f"runbook {tmp_path}/test.yml"):
-        told = run(tmp_path, "name: Nightly\nsteps: [noop]")
-        assert told.exit_code == 75
-        assert f'the lock "runbook {tmp_path}/test.yml" is held by' in told.events[-1]["result"]["reason"]
+        ended = run(tmp_path, "name: Nightly\nsteps: [noop]")
+        assert ended.exit_code == 75
+        assert f'the lock "runbook {tmp_path}/test.yml" is held by' in ended.events[-1]["result"]["reason"]
         assert run(tmp_path, "name: Nightly\nlock: true\nsteps: [noop]").exit_code == 75
         assert run(tmp_path, "name: Nightly\nlock: {on_conflict: fail}\nsteps: [noop]").exit_code == 75
         assert run(tmp_path, "name: Nightly\nlock: false\nsteps: [noop]").exit_code == 0
@@ -129,10 +129,10 @@ def test_a_called_runbook_has_the_lock_of_its_own_file(tmp_path: Path) -> None:
     text = "name: Nightly\nsteps: [{runbook: called.yml}]"
     assert run(tmp_path, text).exit_code == 0
     with held(f"runbook {tmp_path}/called.yml"):
-        told = run(tmp_path, text)
+        ended = run(tmp_path, text)
     # The run had begun: 75 would say that nothing was run.
-    assert (told.status, told.exit_code, told.statuses["called"]) == ("failed", 1, "failed")
-    assert told.result("called")["failure"]["exit_code"] == 75
+    assert (ended.status, ended.exit_code, ended.statuses["called"]) == ("failed", 1, "failed")
+    assert ended.result("called")["failure"]["exit_code"] == 75
 
 
 @pytest.mark.slow
@@ -155,22 +155,22 @@ def test_skip_ends_the_run_well(tmp_path: Path, name: str) -> None:
     lock = lock_of(name)
     assert lock.acquire() is None
     try:
-        told = run(tmp_path, f"lock: {{name: {name}, on_conflict: skip}}\nsteps: [noop]")
+        ended = run(tmp_path, f"lock: {{name: {name}, on_conflict: skip}}\nsteps: [noop]")
     finally:
         lock.release()
-    assert (told.status, told.exit_code, told.statuses) == ("refused", 0, {"noop": "skipped"})
-    assert "is held by" in told.result("noop")["reason"]
+    assert (ended.status, ended.exit_code, ended.statuses) == ("refused", 0, {"noop": "skipped"})
+    assert "is held by" in ended.result("noop")["reason"]
 
 
-def test_wait_goes_on_when_the_lock_is_free(tmp_path: Path, name: str) -> None:
+def test_the_wait_ends_when_the_lock_is_free(tmp_path: Path, name: str) -> None:
     lock = lock_of(name)
     assert lock.acquire() is None
     timer = threading.Timer(0.5, lock.release)
     timer.start()
-    told = run(tmp_path, f"lock: {{name: {name}, on_conflict: wait}}\nsteps: [noop]")
+    ended = run(tmp_path, f"lock: {{name: {name}, on_conflict: wait}}\nsteps: [noop]")
     timer.join()
-    assert told.exit_code == 0
-    awaited = next(event for event in told.events if event["event"] == "lock_awaited")
+    assert ended.exit_code == 0
+    awaited = next(event for event in ended.events if event["event"] == "lock_awaited")
     assert (awaited["name"], awaited["step_id"]) == (name, "")
     assert "a test" in awaited["holder"]
 
@@ -179,10 +179,10 @@ def test_wait_ends_after_its_time(tmp_path: Path, name: str) -> None:
     lock = lock_of(name)
     assert lock.acquire() is None
     try:
-        told = run(tmp_path, f"lock: {{name: {name}, on_conflict: wait, wait: 0.1s}}\nsteps: [noop]")
+        ended = run(tmp_path, f"lock: {{name: {name}, on_conflict: wait, wait: 0.1s}}\nsteps: [noop]")
     finally:
         lock.release()
-    assert told.exit_code == 75
+    assert ended.exit_code == 75
 
 
 @pytest.mark.slow
@@ -232,25 +232,25 @@ def test_the_lock_of_a_step(tmp_path: Path, name: str, on_conflict: str, status:
     assert lock.acquire() is None
     text = f"steps: [{{command: say x, lock: {{name: {name}, on_conflict: {on_conflict}}}}}, noop]"
     try:
-        told = run(tmp_path, text)
+        ended = run(tmp_path, text)
     finally:
         lock.release()
-    assert told.statuses["say"] == status
-    assert (told.status, told.exit_code) == (("failed", 1) if status == "failed" else ("succeeded", 0))
+    assert ended.statuses["say"] == status
+    assert (ended.status, ended.exit_code) == (("failed", 1) if status == "failed" else ("succeeded", 0))
     if status == "failed":
-        assert told.result("say")["failure"]["exit_code"] == 75
+        assert ended.result("say")["failure"]["exit_code"] == 75
 
 
 def test_a_step_can_expect_that_its_lock_is_held(tmp_path: Path, name: str) -> None:
     text = f"steps: [{{command: say x, lock: {name}, continue_on_error: [75]}}, noop]"
     with held(name):
-        told = run(tmp_path, text)
-    assert (told.status, told.exit_code, told.statuses["noop"]) == ("warning", 0, "succeeded")
+        ended = run(tmp_path, text)
+    assert (ended.status, ended.exit_code, ended.statuses["noop"]) == ("warning", 0, "succeeded")
 
 
 def test_what_is_around_a_step_holds_the_lock_for_it_too(tmp_path: Path, name: str) -> None:
-    told = run(tmp_path, f"lock: {name}\nsteps: [{{lock: {name}, steps: [{{command: noop, lock: {name}}}]}}]")
-    assert told.exit_code == 0
+    ended = run(tmp_path, f"lock: {name}\nsteps: [{{lock: {name}, steps: [{{command: noop, lock: {name}}}]}}]")
+    assert ended.exit_code == 0
 
 
 @pytest.mark.slow
@@ -261,8 +261,8 @@ steps:
       - {{command: work --how short --log {tmp_path}/a, lock: {{name: {name}, on_conflict: wait}}}}
       - {{command: work --how short --log {tmp_path}/b, lock: {{name: {name}, on_conflict: wait}}}}
 """
-    told = run(tmp_path, text)
-    calls = [event["event"] for event in told.events if event["event"] in {"step_started", "step_finished"}]
+    ended = run(tmp_path, text)
+    calls = [event["event"] for event in ended.events if event["event"] in {"step_started", "step_finished"}]
     # Those of the group are around those of its branches.
     assert calls[1:5] == ["step_started", "step_finished", "step_started", "step_finished"]
 
@@ -274,17 +274,17 @@ def path_of(name: str) -> Path:
 
 
 def test_a_lock_that_nobody_else_had_is_acquired_again_and_the_run_says_so(tmp_path: Path, name: str) -> None:
-    told = run(tmp_path, f"lock: {name}\nsteps: [remove_file {path_of(name)}, say more, say end]")
-    assert (told.status, told.exit_code) == ("succeeded", 0)
-    assert [event["name"] for event in told.events if event["event"] == "lock_retaken"] == [name]
+    ended = run(tmp_path, f"lock: {name}\nsteps: [remove_file {path_of(name)}, say more, say end]")
+    assert (ended.status, ended.exit_code) == ("succeeded", 0)
+    assert [event["name"] for event in ended.events if event["event"] == "lock_retaken"] == [name]
 
 
 def test_a_lost_lock_ends_the_run(tmp_path: Path, name: str) -> None:
-    told = run(tmp_path, f"lock: {name}\nsteps: [remove_file {path_of(name)} --again, say never]\nfinally: [say end]")
+    ended = run(tmp_path, f"lock: {name}\nsteps: [remove_file {path_of(name)} --again, say never]\nfinally: [say end]")
     # The run had begun: 75 would say that nothing was run.
-    assert (told.status, told.exit_code) == ("failed", 1)
-    assert "was lost: it is free now, but another process may have held it" in told.result("say")["failure"]["message"]
-    assert told.output("say-2") == ["end"]
+    assert (ended.status, ended.exit_code) == ("failed", 1)
+    assert "was lost: it is free now, but another process may have held it" in ended.result("say")["failure"]["message"]
+    assert ended.output("say-2") == ["end"]
 
 
 class FakeLock:
@@ -332,13 +332,13 @@ def lost(lock: FakeLock, emit: events.Listener = lambda event: None, *, halt: Ha
 
 def test_a_lock_that_cannot_be_asked_for_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    told: list[events.Event] = []
-    assert lost(FakeLock(None, LockState.UNKNOWN, LockState.UNKNOWN, LockState.HELD), told.append) is None
+    ended: list[events.Event] = []
+    assert lost(FakeLock(None, LockState.UNKNOWN, LockState.UNKNOWN, LockState.HELD), ended.append) is None
     # It is reported once.
-    assert [type(event) for event in told] == [events.LockAwaited]
-    told.clear()
-    assert lost(FakeLock(None, LockState.UNKNOWN, LockState.RETAKEN), told.append) is None
-    assert [type(event) for event in told] == [events.LockAwaited, events.LockRetaken]
+    assert [type(event) for event in ended] == [events.LockAwaited]
+    ended.clear()
+    assert lost(FakeLock(None, LockState.UNKNOWN, LockState.RETAKEN), ended.append) is None
+    assert [type(event) for event in ended] == [events.LockAwaited, events.LockRetaken]
     assert lost(FakeLock(None, LockState.UNKNOWN, LockState.LOST)) is not None
 
 
@@ -387,9 +387,9 @@ def test_a_lock_without_a_name_is_a_failure(tmp_path: Path) -> None:
 params: {place: ""}
 steps: [{command: noop, lock: "${{ params.place }}"}]
 """
-    told = run(tmp_path, text)
-    assert (told.status, told.exit_code) == ("failed", 1)
-    assert told.result("noop")["failure"]["message"] == "line 3: the lock has an empty name"
+    ended = run(tmp_path, text)
+    assert (ended.status, ended.exit_code) == ("failed", 1)
+    assert ended.result("noop")["failure"]["message"] == "line 3: the lock has an empty name"
 
 
 @pytest.mark.slow
@@ -426,8 +426,8 @@ def test_processes_that_stay_refuse_the_lock(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(presence, "PATIENCE_SECONDS", 0.1)
     left = presence.claim(name, namespace=namespace.host_namespace())
     assert left is not None
-    told = run(tmp_path, f"lock: {name}\nsteps: [say never]")
-    assert told.exit_code == 75
-    assert "processes of a run that was killed" in told.events[-1]["result"]["reason"]
+    ended = run(tmp_path, f"lock: {name}\nsteps: [say never]")
+    assert ended.exit_code == 75
+    assert "processes of a run that was killed" in ended.events[-1]["result"]["reason"]
     left.close()
     assert run(tmp_path, f"lock: {name}\nsteps: [say now]").exit_code == 0

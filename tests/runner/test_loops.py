@@ -64,7 +64,7 @@ steps:
 
 
 @pytest.mark.parametrize("value", ["3", '"text"', "null", '{"a": 1}'])
-def test_what_is_no_list_fails_the_step(tmp_path: Path, value: str) -> None:
+def test_items_without_a_list_fail_the_step(tmp_path: Path, value: str) -> None:
     text = f"""
 steps:
   - id: list
@@ -176,7 +176,7 @@ steps:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("max_parallel", [1, 2])
-def test_an_item_that_was_not_run_is_told_of_as_an_item(tmp_path: Path, max_parallel: int) -> None:
+def test_an_item_that_was_not_run_is_reported_as_an_item(tmp_path: Path, max_parallel: int) -> None:
     text = f"steps: [{{id: one, command: fail, for_each: [a, b, c, ''], max_parallel: {max_parallel}}}]"
     finished = run(tmp_path, text)
     items = [finished.result(f"one[{number}]") for number in (3, 4)]

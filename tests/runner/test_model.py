@@ -25,7 +25,7 @@ from tests.runner.trees import Block, Case, Command, File, Step, sketch, texts
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What a run told: of each step its status, whether that is ignored and the attempts; and what happened when."""
+    """Holds what a run reported: of each step its status, whether that is ignored and the attempts; and what happened when."""
 
     results: Mapping[str, tuple[str, bool, int]]
     happened: Sequence[tuple[str, ...]]
@@ -48,8 +48,8 @@ def check_order(happened: Sequence[tuple[str, ...]], trace: Trace) -> None:
         if not item.is_loose:
             for branch in item.branches:
                 own = set(_ids(branch))
-                check_order([told for told in happened[position:end] if told[1] in own], branch)
-            # How much is told of what is loose inside is anybody's guess.
+                check_order([happening for happening in happened[position:end] if happening[1] in own], branch)
+            # How many events come from a loose part inside is unknown.
             assert any(map(_has_loose, item.branches)) or end - position == sum(map(_count, item.branches))
         position = end
     assert list(happened[position:]) == []
@@ -79,7 +79,7 @@ def agree(model: Model, seen: Seen) -> None:
 
 
 def check_calls(calls: Sequence[Called], model: Model) -> None:
-    """That each command was called as often as it had to be, in the right way, and was told what there was to tell."""
+    """Checks that each command was called as often as it had to be, in the right way, and could read the right names."""
     expected, seen = defaultdict[tuple[str, str], list[Call]](list), defaultdict[tuple[str, str], list[Called]](list)
     for one in model.calls:
         expected[one.step_id, one.at].append(one)
@@ -91,11 +91,11 @@ def check_calls(calls: Sequence[Called], model: Model) -> None:
     }
     for key, own in seen.items():
         for call, one in zip(own, expected[key], strict=True):
-            assert all(told in allowed for told, allowed in zip(call.told, one.told, strict=True)), (call, one)
+            assert all(value in allowed for value, allowed in zip(call.read, one.read, strict=True)), (call, one)
 
 
 def foretold(case: Case) -> Model:
-    """The model's run of a case; a case that could end in more than one way is drawn anew."""
+    """Runs a case in the model; a case that could end in more than one way is drawn again."""
     note(sketch(case))
     model = Model(case)
     try:
@@ -105,14 +105,14 @@ def foretold(case: Case) -> Model:
     return model
 
 
-def leaf(step_id: str, act: str, *, tells: tuple[str, ...] = (), **keys: Any) -> Step:
-    return Step(id=step_id, body=Command(scripts=((act,),), tells=tells), **keys)
+def leaf(step_id: str, act: str, *, reads: tuple[str, ...] = (), **keys: Any) -> Step:
+    return Step(id=step_id, body=Command(scripts=((act,),), reads=reads), **keys)
 
 
-# What may run out of time takes that of the file, and what stands behind it is not run.
+# A step that may run out of time uses up that of the file, and the steps after it are not run.
 CUT = Block(
     steps=(leaf("c1", "hang", continue_on_error=(124,)), leaf("c2", "ok")),
-    on_failure=(leaf("c3", "ok", tells=("status", "failed_step")),),
+    on_failure=(leaf("c3", "ok", reads=("status", "failed_step")),),
 )
 # It runs out of its own, and a handler of the last step takes that of the file.
 OWN = Block(
@@ -120,7 +120,7 @@ OWN = Block(
         leaf("c1", "hang", timeout=2, continue_on_error=(124,)),
         Step(id="g", body=Block(steps=(leaf("c2", "ok"),), on_success=(leaf("c3", "hang"),))),
     ),
-    on_success=(leaf("c4", "ok", tells=("status",)),),
+    on_success=(leaf("c4", "ok", reads=("status",)),),
 )
 
 
@@ -155,11 +155,11 @@ _ACTS = {
 def test_random_runbooks_run_as_the_model_says_in_processes_of_their_own(case: Case) -> None:
     model = foretold(case)
     with TemporaryDirectory() as name:
-        told = run_for_real(case, Path(name))
-    steps = told.events[-1]["result"]["steps"]
+        ended = run_for_real(case, Path(name))
+    steps = ended.events[-1]["result"]["steps"]
     results = {one["step_id"]: (one["status"], one["ignored"], one["attempt_count"]) for one in steps}
-    happened = [happening for event in told.events if (happening := _happening(event))]
-    agree(model, Seen(results=results, happened=happened, status=told.status, exit_code=told.exit_code))
+    happened = [happening for event in ended.events if (happening := _happening(event))]
+    agree(model, Seen(results=results, happened=happened, status=ended.status, exit_code=ended.exit_code))
 
 
 def run_for_real(case: Case, directory: Path) -> FinishedRun:
@@ -171,8 +171,8 @@ def run_for_real(case: Case, directory: Path) -> FinishedRun:
             keys["options"] = {"counter": f"{directory}/{step_id}.{place}"}
         if command.scripts[0] == ("hang",):
             keys["options"] = {"log": f"{directory}/log"}
-        if command.tells:
-            keys["args"] = [f"${{{{ run.{name} }}}}" for name in command.tells]
+        if command.reads:
+            keys["args"] = [f"${{{{ run.{name} }}}}" for name in command.reads]
         return keys
 
     written = dict(texts(case.file, words))

@@ -25,9 +25,9 @@ def _quick(settings: Any) -> None:
 
 def test_a_hundred_branches_two_at_a_time(tmp_path: Path) -> None:
     branches = "".join(f"      - {{command: count --folder {tmp_path}, id: b{number}}}\n" for number in range(100))
-    told = run(tmp_path, f"steps:\n  - parallel:\n{branches}    max_parallel: 2\n    id: all\n")
-    assert told.status == "succeeded"
-    results = {step: status for step, status in told.statuses.items() if step != "all"}
+    ended = run(tmp_path, f"steps:\n  - parallel:\n{branches}    max_parallel: 2\n    id: all\n")
+    assert ended.status == "succeeded"
+    results = {step: status for step, status in ended.statuses.items() if step != "all"}
     assert results == dict.fromkeys((f"b{number}" for number in range(100)), "succeeded")
     seen = [int(path.read_text()) for path in tmp_path.glob("seen-*")]
     assert len(seen) == 100
@@ -35,11 +35,11 @@ def test_a_hundred_branches_two_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_loop_holds_to_its_number_as_well(tmp_path: Path) -> None:
-    told = run(
+    ended = run(
         tmp_path,
         f"steps: [{{command: count --folder {tmp_path} --seconds 0.5, for_each: [{', '.join(map(str, range(12)))}], max_parallel: 3}}]",
     )
-    assert told.status == "succeeded"
+    assert ended.status == "succeeded"
     seen = [int(path.read_text()) for path in tmp_path.glob("seen-*")]
     assert len(seen) == 12
     assert 1 < max(seen) <= 3
@@ -58,8 +58,8 @@ steps:
   - {{command: say never, id: never}}
 finally: [{{command: say file, id: in_file}}]
 """
-    told = run(tmp_path, text)
-    assert told.statuses == {
+    ended = run(tmp_path, text)
+    assert ended.statuses == {
         "fails": "failed",
         "other": "interrupted",
         "both": "failed",
@@ -67,19 +67,19 @@ finally: [{{command: say file, id: in_file}}]
         "never": "not_run",
         "in_file": "succeeded",
     }
-    failure = told.result("other")["failure"]
+    failure = ended.result("other")["failure"]
     assert failure is None or failure["message"].startswith('"fail" (fails) failed; SIG')
-    assert told.exit_code == 1
+    assert ended.exit_code == 1
     if how == "items":
         assert "stopped before" in log.read_text()
 
 
-def test_without_fail_fast_the_others_go_on(tmp_path: Path) -> None:
-    told = run(
+def test_without_fail_fast_the_others_continue(tmp_path: Path) -> None:
+    ended = run(
         tmp_path,
         f"steps:\n  - parallel: [fail, work --how short --log {tmp_path / 'log'}]\n    fail_fast: false\n    id: both\n",
     )
-    assert told.statuses == {"fail": "failed", "work": "succeeded", "both": "failed"}
+    assert ended.statuses == {"fail": "failed", "work": "succeeded", "both": "failed"}
 
 
 def test_the_results_of_branches_are_there_for_later_steps(tmp_path: Path) -> None:
@@ -95,15 +95,15 @@ steps:
     args: ["${{ steps.second.output }}, ${{ steps.third.output }}, ${{ steps.group.status }}"]
     id: all
 """
-    told = run(tmp_path, text)
-    assert told.output("all") == ["one and more, three, succeeded"]
+    ended = run(tmp_path, text)
+    assert ended.output("all") == ["one and more, three, succeeded"]
 
 
 def test_the_lines_of_branches_stay_whole(tmp_path: Path) -> None:
-    told = run(tmp_path, "steps: [{parallel: [flood lines, flood lines, flood descriptors]}]")
+    ended = run(tmp_path, "steps: [{parallel: [flood lines, flood lines, flood descriptors]}]")
     for step in ("flood", "flood-2"):
-        assert set(told.output(step)) == {"1" * 3000}
-        assert len(told.output(step)) == 300
+        assert set(ended.output(step)) == {"1" * 3000}
+        assert len(ended.output(step)) == 300
 
 
 @pytest.mark.parametrize(
@@ -121,25 +121,25 @@ def test_the_lines_of_branches_stay_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", ["plain", "stubborn"])
 def test_a_timeout_ends_the_command(tmp_path: Path, text: str, timed_out: set[str], how: str) -> None:
     work = f"work --how {how} --log {tmp_path / 'log'}"
-    told = run(tmp_path, text.format(work=work) + f"\nfinally: [work --how short --log {tmp_path / 'last'}]")
-    assert {step for step, status in told.statuses.items() if status == "timed_out"} == timed_out
-    assert "SIGTERM" in told.result("it")["failure"]["message"]
-    assert told.exit_code == (124 if text.startswith("timeout") else 1)
+    ended = run(tmp_path, text.format(work=work) + f"\nfinally: [work --how short --log {tmp_path / 'last'}]")
+    assert {step for step, status in ended.statuses.items() if status == "timed_out"} == timed_out
+    assert "SIGTERM" in ended.result("it")["failure"]["message"]
+    assert ended.exit_code == (124 if text.startswith("timeout") else 1)
     assert "finished" in (tmp_path / "last").read_text()
 
 
 def test_at_its_timeout_a_command_that_listens_finishes_its_item(tmp_path: Path) -> None:
-    told = run(tmp_path, f"steps: [{{command: work --how items --log {tmp_path / 'log'}, timeout: 2s}}]")
-    assert told.statuses == {"work": "timed_out"}
+    ended = run(tmp_path, f"steps: [{{command: work --how items --log {tmp_path / 'log'}, timeout: 2s}}]")
+    assert ended.statuses == {"work": "timed_out"}
     assert "stopped before" in (tmp_path / "log").read_text()
 
 
-def test_a_timeout_that_is_over_before_there_is_a_process_ends_it_all_the_same(tmp_path: Path) -> None:
-    told = run(
+def test_a_timeout_that_expires_before_the_process_starts_ends_it(tmp_path: Path) -> None:
+    ended = run(
         tmp_path,
         f"steps: [{{command: work --how plain --log {tmp_path / 'log'}, timeout: 1ms}}]".replace("1ms", "0.01"),
     )
-    assert told.statuses == {"work": "timed_out"}
+    assert ended.statuses == {"work": "timed_out"}
 
 
 def test_a_statement_on_postgresql_does_not_outlive_its_timeout(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_a_signal_during_a_parallel_group(tmp_path: Path, number: signal.Signals
 
 @pytest.mark.django_db(transaction=True)
 def test_a_command_in_a_test_finds_the_database_of_the_test(tmp_path: Path) -> None:
-    told = run(tmp_path, "steps: [{command: make_site made, isolate: true}]")
-    assert told.statuses == {"make_site": "succeeded"}
-    assert told.events[0]["inline_reason"] == ""
+    ended = run(tmp_path, "steps: [{command: make_site made, isolate: true}]")
+    assert ended.statuses == {"make_site": "succeeded"}
+    assert ended.events[0]["inline_reason"] == ""
     assert Site.objects.filter(domain="made").exists()

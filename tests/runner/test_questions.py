@@ -141,7 +141,7 @@ def test_a_question_that_nobody_answers_loses_no_step(
 
 
 @pytest.mark.slow
-def test_an_end_of_file_is_no_answer(tmp_path: Path) -> None:
+def test_an_end_of_file_is_not_an_answer(tmp_path: Path) -> None:
     code, found, shown = answered(tmp_path, "steps: [{command: noop, confirm: Sure?}]", answers="\x04")
     assert (code, found) == (1, {"noop": "failed"}), shown
 

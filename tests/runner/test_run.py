@@ -45,12 +45,12 @@ def test_exit_with_zero_is_success(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("how", "exit_code"), [("interrupt", 130), ("recurse", 1)])
-def test_what_is_no_exception_of_the_usual_kind_is_a_failure(tmp_path: Path, how: str, exit_code: int) -> None:
+def test_an_unusual_exception_is_a_failure(tmp_path: Path, how: str, exit_code: int) -> None:
     finished = run(tmp_path, f"steps: [misbehave {how}]")
     assert finished.result("misbehave")["failure"]["exit_code"] == exit_code
 
 
-def test_a_result_that_is_no_text_is_a_warning(tmp_path: Path) -> None:
+def test_a_result_without_text_is_a_warning(tmp_path: Path) -> None:
     finished = run(tmp_path, "steps: [return_five]")
     assert finished.statuses == {"return_five": "succeeded"}
     assert "returned int" in finished.result("return_five")["warnings"][0]
@@ -157,7 +157,7 @@ def test_captured_output_reaches_later_steps(
     assert run(tmp_path, text).output("say")[-1] == f"<{value}>"
 
 
-def test_output_that_is_no_json_fails_the_step(tmp_path: Path) -> None:
+def test_output_without_json_fails_the_step(tmp_path: Path) -> None:
     finished = run(tmp_path, "steps: [{command: say hello, capture: json}]")
     assert "is not JSON" in finished.result("say")["failure"]["message"]
 
@@ -212,7 +212,7 @@ def test_handlers_of_a_group_that_fails(tmp_path: Path) -> None:
     assert 'step "fail": it went wrong' in finished.result("group")["failure"]["message"]
 
 
-def test_an_ignored_failure_of_a_group_lets_the_run_go_on(tmp_path: Path) -> None:
+def test_a_run_continues_after_the_ignored_failure_of_a_group(tmp_path: Path) -> None:
     text = "steps: [{id: group, continue_on_error: true, steps: [fail, noop]}, say after]"
     finished = run(tmp_path, text)
     assert finished.status == "warning"

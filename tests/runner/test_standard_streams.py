@@ -45,7 +45,7 @@ def test_a_closed_descriptor_changes_nothing(tmp_path: Path, redirection: str, w
 
 
 @pytest.mark.parametrize("format_", ["rich", "plain", "jsonl", "github"])
-def test_a_report_that_nobody_can_read_is_no_failure(tmp_path: Path, format_: str) -> None:
+def test_a_report_without_a_reader_is_not_a_failure(tmp_path: Path, format_: str) -> None:
     assert run(tmp_path, ">&-", f"--format {format_}") == (0, True)
 
 

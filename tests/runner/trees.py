@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 Policy: TypeAlias = "bool | tuple[int | str, ...]"
 # What one call of a leaf does: "ok"; "wait" (succeeds, and `until` is not met); "exit 3"; the name of an exception;
 # "hang"; "slow 7" (succeeds after 7 seconds); "block r" (until it is halted); "gate 2 r" (fails once two others of
-# the race r block); "stop" (succeeds, and the run is asked to stop meanwhile).
+# the race r block); "stop" (succeeds, and the run is asked to stop during it).
 Act: TypeAlias = str
 _BLOCK_KEYS = ("is_parallel", "max_parallel", "is_race")
 _STEP_KEYS = ("when", "times", "retry", "timeout", "continue_on_error", "tags")
@@ -34,15 +34,15 @@ class When:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """``scripts`` are taken in turn by the items of a loop; the last act of a script is repeated.
+    """The items of a loop use ``scripts`` in turn; the last act of a script is repeated.
 
-    ``tells`` names what a handler finds in ``run``, which it hands to its command.
+    ``reads`` names what a handler finds in ``run``, which it hands to its command.
     """
 
     scripts: tuple[tuple[Act, ...], ...]
     isolate: bool = False
     polls: bool = False
-    tells: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
     def act(self, *, item: int, call: int) -> Act:
         script = self.scripts[item % len(self.scripts)]
@@ -99,8 +99,8 @@ class Case:
 
 def play_words(step_id: str, command: Command, place: str) -> dict[str, Any]:
     """The words by which the one who plays the commands knows which one is meant, and where."""
-    told = [f"${{{{ run.{name} }}}}" for name in command.tells]
-    return {"command": "say", "args": [step_id, place, *told]}
+    read = [f"${{{{ run.{name} }}}}" for name in command.reads]
+    return {"command": "say", "args": [step_id, place, *read]}
 
 
 def texts(file: File, words: Words = play_words) -> Iterator[tuple[str, str]]:
@@ -209,7 +209,7 @@ def _sketch(body: Command | Block | File, *, indent: str) -> Iterator[str]:
                     yield f"{indent}- {step.id} {_differing(given)}"
                     yield from _sketch(step.body, indent=f"{indent}    ")
         case Command():
-            given = {"isolate": body.isolate, "polls": body.polls, "tells": body.tells}
+            given = {"isolate": body.isolate, "polls": body.polls, "reads": body.reads}
             yield f"{indent}{body.scripts} {_differing(given)}"
 
 

@@ -15,7 +15,7 @@ class Mark(models.Model):
 
 
 class Row(models.Model):
-    """A row that a batch command counts, once if all is well."""
+    """Is a row that a batch command counts, once if nothing goes wrong."""
 
     count = models.PositiveIntegerField(default=0)
 

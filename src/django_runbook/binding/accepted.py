@@ -31,7 +31,7 @@ def check_database(accepted: AcceptedCommand) -> Iterator[Diagnostic]:
     """Report each unknown alias that ``--database`` names."""
     databases = accepted.databases
     for consumed in accepted.outcome.consumptions:
-        if not databases or not _names_database(consumed.action, databases):
+        if not databases or not names_database(consumed.action, databases):
             continue
         for text, index in zip(consumed.texts, consumed.indices, strict=False):
             if text not in databases and not has_holes(text):
@@ -55,7 +55,7 @@ def check_absent(accepted: AcceptedCommand) -> Iterator[Diagnostic]:
         )
 
 
-def _names_database(action: argparse.Action, databases: Collection[str]) -> bool:
+def names_database(action: argparse.Action, databases: Collection[str]) -> bool:
     """Return whether its values are aliases: in other commands, ``--database`` can be a file or a list of names."""
     defaults = action.default if isinstance(action.default, list | tuple) else (action.default,)
     return action.dest == "database" and all(default in databases for default in defaults)

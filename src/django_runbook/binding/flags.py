@@ -11,7 +11,7 @@ from django_runbook.binding.partial_text import UNKNOWN
 from django_runbook.document.diagnostics import diagnose
 from django_runbook.document.runbook import Option
 
-_MAX_COUNT = 100
+MAX_COUNT = 100
 
 
 def by_constant(option: Option, matches: Sequence[Match]) -> Match | None:
@@ -39,10 +39,10 @@ def flags_for(option: Option, match: Match) -> Iterator[str]:
     value, action = option.value.value, match.action
     if value is UNKNOWN:
         return
-    if isinstance(action, argparse_compat.CountAction) and type(value) is int and 0 <= value <= _MAX_COUNT:
+    if isinstance(action, argparse_compat.CountAction) and type(value) is int and 0 <= value <= MAX_COUNT:
         yield from [match.flag] * value
     elif isinstance(action, argparse_compat.CountAction) and not isinstance(value, bool):
-        raise _of_value(option, f"{match.flag} is a counter", f"write a number from 0 to {_MAX_COUNT}")
+        raise _of_value(option, f"{match.flag} is a counter", f"write a number from 0 to {MAX_COUNT}")
     elif isinstance(action, argparse.BooleanOptionalAction):
         yield _positive_or_negative(option, match)
     elif value is True or (match.is_by_dest and _is_same(getattr(action, "const", None), value)):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Called with the name as written and the including file; returns the included file and its label, or the refusal.
 Find = Callable[[str, str], "tuple[Path, str] | RefusedInclude"]
+# Called with a file and its label.
+Read = Callable[[Path, str], tuple[Source, list[Diagnostic]]]
 
 
 class RefusedInclude(Struct):
@@ -40,13 +42,20 @@ def _find_nothing(name: str, caller: str) -> RefusedInclude:
     return RefusedInclude(message=f'the runbook "{name}" cannot be read from here')
 
 
+def read_from_disk(path: Path, name: str) -> tuple[Source, list[Diagnostic]]:
+    """Read a file as it is now."""
+    return sources.read(path, name=name)
+
+
 class Includes(MutableStruct):
     """Loads the files of one run or check, whose main file is ``root``.
 
-    ``key_of`` maps the label of a file to the name that it keeps in all releases.
+    ``read`` reads a file, whose label is its second argument. ``key_of`` maps the label of a file to the name that it
+    keeps in all releases.
     """
 
     find: Find = _find_nothing
+    read: Read = read_from_disk
     key_of: Callable[[str], str] = str
     root: Path | None = None
     _files: dict[Path, Included] = field(default_factory=dict)
@@ -69,7 +78,7 @@ class Includes(MutableStruct):
             names = " → ".join(file.name for file in (*chain[chain.index(resolved) :], resolved))
             return RefusedInclude(code="RB214", message=f"the runbook includes itself: {names}")
         if resolved not in self._files:
-            text, problems = sources.read(path, name=label)
+            text, problems = self.read(path, label)
             self._files[resolved] = Included(path=resolved, source=text, problems=problems)
         return self._files[resolved]
 

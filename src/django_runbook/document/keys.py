@@ -30,7 +30,7 @@ MAX_ITEMS: Final = 1000
 _STEP: Final = ("name", "when", "for_each", "retry", "confirm", "timeout", "lock")
 # Keys whose nodes `reading` reads; the typed keys are the fields of the models in `schema`.
 NODE_KEYS: Final = {
-    Kind.FILE: frozenset(("params", "vars", "defaults", "steps", "timeout", "lock", *HANDLERS)),
+    Kind.FILE: frozenset(("$schema", "params", "vars", "defaults", "steps", "timeout", "lock", *HANDLERS)),
     Kind.COMMAND: frozenset(("command", "args", "options", "shards", *_STEP)),
     Kind.GROUP: frozenset(("steps", *HANDLERS, *_STEP)),
     Kind.PARALLEL: frozenset(("parallel", *HANDLERS, *_STEP)),

@@ -28,9 +28,11 @@ Value = None | bool | int | float | str
 
 def resolve(node: Scalar) -> Value:
     """Return the value of a scalar; one that `problem_of` refuses stays a string."""
-    text = node.text
-    if not node.is_plain:
-        return text
+    return resolve_plain(node.text) if node.is_plain else node.text
+
+
+def resolve_plain(text: str) -> Value:
+    """Return the value of an unquoted scalar."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if text[0] not in _NUMBER_START:

@@ -43,7 +43,10 @@ def read(path: Path, *, name: str | None = None) -> tuple[Source, list[Diagnosti
 
 
 def decode(raw: bytes, *, name: str) -> tuple[Source, list[Diagnostic]]:
-    """Decode bytes as UTF-8 without control characters."""
+    """Decode at most 1 MiB as UTF-8 without control characters."""
+    if len(raw) > MAX_BYTES:
+        message = "the file is larger than 1 MiB"
+        return Source(path=name, text=""), [_unreadable("RB102", message, "split it into several runbooks")]
     if raw.startswith(_UTF_16_OR_32):
         return Source(path=name, text=""), [_unreadable("RB103", "the file is not UTF-8", "save it as UTF-8")]
     try:
@@ -80,11 +83,7 @@ def _read_bytes(path: Path) -> bytes:
         kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
         raise _UnreadableError(_unreadable("RB101", f"cannot read the file: it is {kind}", ""))
     with os.fdopen(descriptor, "rb") as file:
-        raw = file.read(MAX_BYTES + 1)
-    if len(raw) > MAX_BYTES:
-        message = "the file is larger than 1 MiB"
-        raise _UnreadableError(_unreadable("RB102", message, "split it into several runbooks"))
-    return raw
+        return file.read(MAX_BYTES + 1)
 
 
 def _unreadable(code: str, message: str, help_text: str) -> Diagnostic:

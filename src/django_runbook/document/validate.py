@@ -75,6 +75,9 @@ def _validate(parsed: Parsed, reading: Reading, *, own_lock: str) -> Runbook | N
 def _file(root: Mapping, reading: Reading, *, own_lock: str) -> Runbook:
     typed, keys = reading.fields(root, Kind.FILE)
     given = typed or {}
+    if "$schema" in keys:
+        # For editors; a run has no use for it.
+        reading.template(keys["$schema"][1], "$schema")
     if "steps" not in keys:
         reading.report("RB204", 'a runbook needs "steps"', root, help_text='add "steps:" and a list of steps')
     steps = StepReader(reading=reading, defaults=_defaults(keys, reading))

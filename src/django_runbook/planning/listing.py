@@ -39,14 +39,26 @@ def _plan_lines(planned: Plan, unselected: Mapping[str, str], mask: Mask) -> Ite
         if item.role is not around and before != (item.group_ids, item.role):
             yield f"{'  ' * len(item.group_ids)}{item.role}:"
         before = (item.group_ids, item.role)
-        is_hidden = item.step.no_log or any(planned.steps[group_id].step.no_log for group_id in item.group_ids)
         queue = queue_of(item.step, (planned.steps[group_id].step for group_id in reversed(item.group_ids)))
-        yield mask(_plan_line(item, unselected, mask, is_hidden=is_hidden, queue=queue))
+        words = "" if item.is_loop else " ".join(command_line(item, planned, mask=mask))
+        yield mask(_plan_line(item, unselected, words, queue=queue))
 
 
-def _plan_line(
-    item: PlannedStep, unselected: Mapping[str, str], mask: Mask, *, is_hidden: bool, queue: str | None
-) -> str:
+def command_line(item: PlannedStep, planned: Plan, *, mask: Mask) -> tuple[str, ...]:
+    """Return the words of a command as a shell would read them; empty for a step that is not a command.
+
+    With ``no_log``, also of a group around the step, its arguments are masked.
+    """
+    step = item.step
+    if not isinstance(step, CommandStep):
+        return ()
+    name = str(step.command[0].value)
+    if step.no_log or any(planned.steps[group_id].step.no_log for group_id in item.group_ids):
+        return (name, MASK)
+    return (name, *(_shown(token, mask) for token in item.binding.tokens))
+
+
+def _plan_line(item: PlannedStep, unselected: Mapping[str, str], words: str, *, queue: str | None) -> str:
     indent, step = "  " * (len(item.group_ids) + 1), item.step
     is_item = step.for_each is not None and not item.is_loop
     notes = list(_notes_of_item(step) if is_item else _notes(item))
@@ -54,13 +66,7 @@ def _plan_line(
         notes.append(f"on queue {queue}")
     if item.key in unselected and not is_item:
         notes.append(f"excluded by {unselected[item.key]}")
-    if item.is_loop or not isinstance(step, CommandStep):
-        words = f"{as_written(step.name)}:"
-    elif is_hidden:
-        words = f"{step.command[0].value} {MASK}"
-    else:
-        words = " ".join((str(step.command[0].value), *(_shown(token, mask) for token in item.binding.tokens)))
-    return f"{indent}{words}" + (f"  # {', '.join(notes)}" if notes else "")
+    return f"{indent}{words or f'{as_written(step.name)}:'}" + (f"  # {', '.join(notes)}" if notes else "")
 
 
 def _notes(item: PlannedStep) -> Iterator[str]:

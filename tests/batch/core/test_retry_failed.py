@@ -176,7 +176,7 @@ def test_a_failed_row_with_a_failing_commit_stays_recorded(sqlite: Engine) -> No
     assert sqlite.problems(3) == []
 
 
-class Mended(MarkItems):
+class Repaired(MarkItems):
     """Can do row 50 once row 60 is done, when a row before its cursor requires a final pass."""
 
     engine: Engine
@@ -206,7 +206,7 @@ def test_a_failed_row_in_a_final_pass_and_a_retry_is_done_once(
 ) -> None:
     engine: Engine = request.getfixturevalue(vendor)
     Item.objects.using(engine.alias).bulk_create([Item(pk=pk) for pk in (10, 20, 30, 40, 50, 60)])
-    run, retry = Mended(), Mended()
+    run, retry = Repaired(), Repaired()
     run.engine = retry.engine = engine
     run.directory = retry.directory = tmp_path
     retry.is_retry = True

@@ -177,7 +177,7 @@ def test_connections_of_other_threads_are_unchanged(alias: str) -> None:
 
 
 def test_a_second_connection_of_the_alias_is_unchanged(alias: str) -> None:
-    # Whoever keeps a history beside the command does so on a connection of its own.
+    # A runner that keeps a history beside the command uses a connection of its own.
     def work(command: Command) -> None:
         other = connections[alias].copy()
         with other.cursor() as cursor:

@@ -41,7 +41,7 @@ def raise_signal(number: signal.Signals) -> None:
 
 @pytest.fixture(autouse=True)
 def handlers_are_left_as_they_were() -> Any:
-    # Whoever runs the tests may ignore some, as nohup does.
+    # The process that runs the tests may ignore some, as nohup does.
     before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
     yield
     after = {number: signal.signal(number, before[number]) for number in SIGNALS}

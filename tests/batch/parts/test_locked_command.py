@@ -1,4 +1,4 @@
-"""A command of which one runs at a time: alone, with the other parts, and when its lock gets lost."""
+"""Runs one command at a time: alone, with the other parts, and after its lock was lost."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ CHOOSING_OPTIONS: frozenset[str] = frozenset()
 
 
 class Plain:
-    """Stands for a command that is of no kind."""
+    """Is a command without any of the parts."""
 
 
 class Whole:
@@ -103,7 +103,7 @@ def call_whole(bases: tuple[type, ...], whole: Any) -> None:
     command: Any = type("Command", bases, own)()
     reported: list[tuple[int, int | None, int]] = []
 
-    def told_of(done_count: int, total_count: int | None, failed_count: int) -> None:
+    def report(done_count: int, total_count: int | None, failed_count: int) -> None:
         reported.append((done_count, total_count, failed_count))
 
     call_command(
@@ -112,7 +112,7 @@ def call_whole(bases: tuple[type, ...], whole: Any) -> None:
         "--database=replica",
         "--lock-wait=1s",
         stopping=lambda: True,
-        progress=told_of,
+        progress=report,
         own="mine",
     )
     assert command.was_called

@@ -183,7 +183,7 @@ class Plain(BaseCommand):
             pass
 
 
-def told_by(command: BaseCommand) -> Iterator[tuple[int, int | None, int]]:
+def reported_by(command: BaseCommand) -> Iterator[tuple[int, int | None, int]]:
     reported: list[tuple[int, int | None, int]] = []
     errors = io.StringIO()
     call_command(command, stderr=errors, progress=lambda *counts: reported.append(counts))
@@ -193,11 +193,11 @@ def told_by(command: BaseCommand) -> Iterator[tuple[int, int | None, int]]:
 
 @pytest.mark.parametrize("command", [Tracking(), Plain()], ids=["inherited", "plain"])
 def test_a_runner_receives_progress_instead_of_the_stream(command: BaseCommand) -> None:
-    assert list(told_by(command)) == [(0, 3, 0), (3, 3, 0)]
+    assert list(reported_by(command)) == [(0, 3, 0), (3, 3, 0)]
 
 
 def test_a_runner_receives_the_number_of_failures() -> None:
-    assert list(told_by(Telling())) == [(4, 10, 1), (10, 10, 3)]
+    assert list(reported_by(Telling())) == [(4, 10, 1), (10, 10, 3)]
 
 
 def test_a_command_writes_its_progress_to_standard_error() -> None:

@@ -141,7 +141,7 @@ def test_work_that_changes_the_key_of_its_item_does_each_row_once(
     done: list[Any] = []
 
     class Work(Unlocked):
-        is_mended = False
+        is_repaired = False
 
         def get_queryset(self) -> QuerySet[Any]:
             return model.objects.filter(count=0)  # type: ignore[no-any-return]  # a parameter
@@ -149,7 +149,7 @@ def test_work_that_changes_the_key_of_its_item_does_each_row_once(
         def process_item(self, row: Any) -> None:
             pk = row.pk
             work(row)
-            if pk == originals[4] and not self.is_mended:
+            if pk == originals[4] and not self.is_repaired:
                 raise ValueError("bad")
             done.append(pk)
             if pk == originals[2]:
@@ -160,7 +160,7 @@ def test_work_that_changes_the_key_of_its_item_does_each_row_once(
         call(sqlite, Work(), "--batch-size", 7)
     with pytest.raises(CommandError, match="1 failed"):
         call(sqlite, Work(), "--batch-size", 7, "--max-errors", 1)
-    Work.is_mended = True
+    Work.is_repaired = True
     assert call(sqlite, Work(), "--retry-failed")[0] == "1 done\n"
     assert sorted(set(done)) == originals
     assert rows.filter(count=1).count() == (7 if work is copy else 0)

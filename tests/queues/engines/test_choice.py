@@ -17,7 +17,7 @@ DUMMY = f"{FRAMEWORK}.backends.dummy.DummyBackend"
 
 
 class OwnEngine:
-    """Stands for the engine of a project."""
+    """Is the engine of a project."""
 
     name, queues, problem, local_reason = "own", frozenset(("heavy",)), "", ""
 

@@ -24,6 +24,8 @@ from django_runbook.fields import to_db_text
 from django_runbook.models import MAX_RUN_KEY_LENGTH, Checkpoint, FinishedKey
 
 _ATTEMPTS: Final = 3
+# Checkpoints that the next run needs, or a repeated call of a runner.
+_IS_KEPT: Final = Q(finished_at=None) | ~Q(call_key="")
 
 
 class CheckpointStore:
@@ -169,7 +171,19 @@ class CheckpointStore:
                     return
                 self.current()
             remember_key(mine.get(), alias=self.alias)
-            if not self._rows().filter(Q(finished_at=None) | ~Q(call_key="")).exists():
+            if not self._rows().filter(_IS_KEPT).exists():
+                self._rows().delete()
+        if self._identity.shard:
+            self._delete_finished_shards()
+
+    def _delete_finished_shards(self) -> None:
+        """Delete the checkpoints of shards that finished at the same time: neither has seen the end of the other."""
+        if self._rows().filter(_IS_KEPT).exists():
+            return
+        with transaction.atomic(using=self.alias):
+            # Finished checkpoints are locked by nobody but another process that deletes them, or starts over.
+            rows = self._rows().select_for_update().order_by("pk").values_list("finished_at", "call_key")
+            if all(finished_at is not None and not call_key for finished_at, call_key in rows):
                 self._rows().delete()
 
     def failed_count(self) -> int:

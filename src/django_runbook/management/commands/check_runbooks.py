@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import ArgumentParser
 from typing import Any
@@ -15,6 +14,7 @@ from django_runbook.cleaning import cleaned_line
 from django_runbook.document import render
 from django_runbook.document.diagnostics import has_errors
 from django_runbook.exceptions import InvalidUsage
+from django_runbook.management.check_formats import CHECK_FORMATS
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.process.django_internals import is_called_from_command_line
 from django_runbook.results import ExitCode
@@ -31,7 +31,7 @@ class Command(CleanCommand):
         parser.add_argument(
             "files", nargs="*", metavar="FILE", help="A runbook; all of the project when none is named."
         )
-        parser.add_argument("--format", choices=["text", "json", "github"], default="text", help="Default: text.")
+        parser.add_argument("--format", choices=["text", *CHECK_FORMATS], default="text", help="Default: text.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -54,11 +54,8 @@ class Command(CleanCommand):
         raise CommandError(f"errors in {', '.join(bad)}", returncode=ExitCode.INVALID)
 
     def _render(self, results: list[Checked], options: dict[str, Any]) -> str:
-        if options["format"] == "json":
-            found = [item for result in results for item in render.as_dicts(result.diagnostics, path=result.path)]
-            return json.dumps(found, indent=2) + "\n"
-        if options["format"] == "github":
-            return "".join(render.as_github(result.diagnostics, path=result.path) for result in results)
+        if options["format"] in CHECK_FORMATS:
+            return CHECK_FORMATS[options["format"]](results)
         return "".join(self._render_text(result, options) for result in results)
 
     def _render_text(self, result: Checked, options: dict[str, Any]) -> str:

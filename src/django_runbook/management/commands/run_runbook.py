@@ -21,6 +21,7 @@ from django_runbook.exceptions import InvalidUsage, RunbookError
 from django_runbook.executors import descriptors
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.management.console import CommandConsole
+from django_runbook.management.param_option import add_param_option, parse_params
 from django_runbook.process.django_internals import raw_stream, replace_raw_stream
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import clean_text
@@ -40,9 +41,7 @@ class Command(CleanCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE", help="Run this runbook; the suffix is optional.")
-        parser.add_argument(
-            "--param", action="append", default=[], metavar="NAME=VALUE", help="Set a parameter; may be repeated."
-        )
+        add_param_option(parser)
         shown = parser.add_mutually_exclusive_group()
         shown.add_argument("--plan", action="store_true", help="Show each step with its arguments, and stop.")
         shown.add_argument("--list", action="store_true", help="Show the steps with their ids and tags, and stop.")
@@ -169,7 +168,7 @@ def _request(options: dict[str, Any]) -> RunRequest:
     _refuse_combinations(options)
     return RunRequest(
         file=options["file"],
-        params=_params(options["param"]),
+        params=parse_params(options["param"]),
         only=_split(options["only"]),
         skip=_split(options["skip"]),
         start_at=options["start_at"],
@@ -196,19 +195,6 @@ def _refuse_combinations(options: dict[str, Any]) -> None:
         for name in ("plan", "list"):
             if options[name]:
                 raise InvalidUsage(f"--{name} cannot be combined with --resume")
-
-
-def _params(texts: Sequence[str]) -> dict[str, str]:
-    given: dict[str, str] = {}
-    # The values are not quoted: they may hold secrets, which are unknown before the file has been read.
-    for number, text in enumerate(texts, start=1):
-        name, separator, value = text.partition("=")
-        if not separator or not name:
-            raise InvalidUsage(f'--param: write NAME=VALUE; number {number} of the values has no name, or no "="')
-        if name in given:
-            raise InvalidUsage(f"--param: number {number} of the values sets a parameter that is already set")
-        given[name] = value
-    return given
 
 
 def _split(values: Sequence[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Takes apart what the process of a step stands on."""
+"""Attacks what the process of a step depends on."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class Command(BaseCommand):
         folder: Path = options["folder"]
         mine = folder / f"alive-{os.getpid()}"
         with mine.open("w") as file:
-            # The system lets go of it when the process ends, in whatever way.
+            # The system releases it when the process ends, in whatever way.
             fcntl.flock(file, fcntl.LOCK_EX)
             time.sleep(options["seconds"])
             count = sum(_is_alive(path) for path in folder.glob("alive-*") if path != mine) + 1

@@ -1,4 +1,4 @@
-"""Leaves a trace each time that it is called: a line in a file, and in the database where it is told to."""
+"""Leaves a trace each time that it is called: a line in a file, and a row in the database if asked to."""
 
 from __future__ import annotations
 

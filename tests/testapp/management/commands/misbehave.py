@@ -1,4 +1,4 @@
-"""Leaves something behind, or asks for what it cannot have."""
+"""Leaves something open, or asks for what it cannot have."""
 
 from __future__ import annotations
 

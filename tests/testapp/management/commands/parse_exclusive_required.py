@@ -1,4 +1,4 @@
-"""A group of which one is needed."""
+"""Requires one option of a group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long names behind one dash."""
+"""Has long names after one dash."""
 
 from __future__ import annotations
 

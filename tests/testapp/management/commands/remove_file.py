@@ -1,4 +1,4 @@
-"""Removes a file, and makes another one in its place if it is told to."""
+"""Removes a file, and makes another one in its place if asked to."""
 
 from __future__ import annotations
 

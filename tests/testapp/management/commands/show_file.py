@@ -1,4 +1,4 @@
-"""Writes what stands in a file."""
+"""Writes the content of a file."""
 
 from __future__ import annotations
 

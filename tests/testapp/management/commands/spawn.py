@@ -1,4 +1,4 @@
-"""Starts processes of its own, says in a file which there are, and ends or goes on, as it is asked to."""
+"""Starts processes of its own, lists them in a file, and ends or continues, as asked."""
 
 from __future__ import annotations
 

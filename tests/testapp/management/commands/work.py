@@ -1,4 +1,4 @@
-"""Works for long, in the way that is asked for; each way says in a file what it has come to."""
+"""Works for long, in the way that is asked for; each way writes its result to a file."""
 
 from __future__ import annotations
 

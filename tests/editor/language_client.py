@@ -1,0 +1,91 @@
+"""Drives a language server over its standard streams, as an editor does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.patience import scaled
+
+
+class LanguageClient:
+    """Starts a server, opens documents in it and asks about them; lines and columns count from 1."""
+
+    def __init__(self, command: list[str], *, root: Path, settings: dict[str, Any]) -> None:
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._settings = settings
+        self._count = 0
+        self.published: dict[str, list[dict[str, Any]]] = {}
+        folder = {"uri": root.as_uri(), "name": root.name}
+        completion = {"completionItem": {"snippetSupport": True, "documentationFormat": ["markdown"]}}
+        client = {"textDocument": {"completion": completion, "hover": {}}, "workspace": {"configuration": True}}
+        self.ask(
+            "initialize",
+            {"processId": None, "rootUri": root.as_uri(), "workspaceFolders": [folder], "capabilities": client},
+        )
+        self._send({"method": "initialized", "params": {}})
+        self._send({"method": "workspace/didChangeConfiguration", "params": {"settings": settings}})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.ask("shutdown", None)
+        self._send({"method": "exit"})
+        self._process.communicate(timeout=scaled(20))
+
+    def open(self, path: Path, text: str) -> str:
+        """Open a document; return its URI."""
+        document = {"uri": path.as_uri(), "languageId": "yaml", "version": 1, "text": text}
+        self._send({"method": "textDocument/didOpen", "params": {"textDocument": document}})
+        return path.as_uri()
+
+    def problems(self, uri: str) -> list[dict[str, Any]]:
+        """Wait for the diagnostics of a document."""
+        while uri not in self.published:
+            self._take(self._receive())
+        return self.published[uri]
+
+    def at(self, method: str, uri: str, *, line: int, column: int) -> Any:
+        """Ask about a place in a document."""
+        position = {"line": line - 1, "character": column - 1}
+        return self.ask(f"textDocument/{method}", {"textDocument": {"uri": uri}, "position": position})
+
+    def ask(self, method: str, params: Any) -> Any:
+        self._count += 1
+        number = self._count
+        self._send({"id": number, "method": method, "params": params})
+        while True:
+            message = self._receive()
+            if message.get("id") == number and "method" not in message:
+                assert "error" not in message, message
+                return message["result"]
+            self._take(message)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if message.get("method") == "textDocument/publishDiagnostics":
+            self.published[message["params"]["uri"]] = message["params"]["diagnostics"]
+        elif "id" in message:
+            items = message["params"].get("items", []) if isinstance(message.get("params"), dict) else []
+            answer = [self._settings.get(item.get("section"), {}) for item in items]
+            self._send({"id": message["id"], "result": answer if items else None})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        self._process.stdin.flush()
+
+    def _receive(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        length = 0
+        while line := self._process.stdout.readline().strip():
+            name, _, value = line.partition(b":")
+            length = int(value) if name.lower() == b"content-length" else length
+        found: dict[str, Any] = json.loads(self._process.stdout.read(length))
+        return found

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import pytest
+from django.core.management.base import BaseCommand
+from jsonschema import Draft7Validator
+
+from django_runbook.binding.catalog import Catalog
+from django_runbook.editor.command_schemas import describe_commands
+from tests.editor.support import accepts_options, command_of, is_accepted, schema_of
+
+
+def size(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--size", type=int)
+
+
+def sub_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="what")
+    size(commands.add_parser("one"))
+    commands.add_parser("two")
+
+
+def files(parser: argparse.ArgumentParser) -> None:
+    parser.fromfile_prefix_chars = "@"
+    parser.add_argument("rest", nargs="*")
+    size(parser)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("say", True),
+        ("say hello ${{ params.n }}", True),
+        ("  say", True),
+        ('"say" hello', True),
+        ("saying", False),
+        ("${{ params.n }}", False),
+        ("", False),
+    ],
+)
+def test_a_command_line_begins_with_a_command_of_the_project(line: str, *, expected: bool) -> None:
+    schema = schema_of(say=command_of(lambda parser: None))
+    assert Draft7Validator(schema).is_valid({"steps": [line]}) is expected
+    assert Draft7Validator(schema).is_valid({"steps": [{"command": line}]}) is expected
+
+
+@pytest.mark.parametrize("line", ["noop", "noop --verbosity 2", "noop --verbosity=${{ params.n }}"])
+def test_options_are_those_of_the_command(line: str) -> None:
+    schema = schema_of(noop=command_of(size), other=command_of(lambda parser: None))
+    assert accepts_options(schema, line, {"size": 1})
+    assert not accepts_options(schema, line, {"size": "x"})
+    assert not accepts_options(schema, line, {"unknown": 1})
+    assert not accepts_options(schema, "other", {"size": 1})
+
+
+@pytest.mark.parametrize(
+    ("add", "line", "args"),
+    [
+        pytest.param(size, "noop --${{ params.name }}", [], id="the name of an option"),
+        pytest.param(sub_commands, "noop ${{ params.name }}", [], id="a sub-command"),
+        pytest.param(sub_commands, "noop", ["${{ params.name }}"], id="a sub-command in args"),
+        pytest.param(files, "noop @more.txt", [], id="a file of arguments"),
+        pytest.param(files, "noop", ["@more.txt"], id="a file of arguments in args"),
+    ],
+)
+def test_options_that_cannot_be_checked_before_the_run_are_accepted(add: Any, line: str, args: list[str]) -> None:
+    schema = schema_of(noop=command_of(add))
+    assert accepts_options(schema, line, {"unknown": 1}, args=args)
+    assert not accepts_options(schema, "noop", {"unknown": 1}, args=["one"])
+
+
+def test_a_command_that_parses_its_own_command_line_takes_any_option() -> None:
+    [described] = [one for one in describe_commands(Catalog(), databases=()) if one.name == "parse_own_argv"]
+    assert described.options is not None
+    assert "additionalProperties" not in described.options
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("parse_import_error", "it cannot be loaded: "),
+        ("parse_no_parser", "its options are unknown: "),
+    ],
+)
+def test_a_command_without_a_parser_has_a_reason_and_takes_any_option(name: str, text: str) -> None:
+    [described] = [one for one in describe_commands(Catalog(), databases=()) if one.name == name]
+    assert text in described.text
+    assert described.options is None
+
+
+def test_a_command_is_described_by_its_help_and_its_usage() -> None:
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("file", metavar="FILE")
+        parser.add_argument("--day", required=True)
+
+    [line, _] = schema_of(noop=command_of(add, help="Does\n  nothing."))["definitions"]["line"]["anyOf"]
+    assert line["markdownEnumDescriptions"] == ["**noop** (tests)\n\nDoes nothing.\n\n`noop FILE --day … [options]`"]
+
+
+def test_the_options_of_every_command_are_written_once() -> None:
+    class Loud(BaseCommand):
+        def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+            parser.set_defaults(verbosity=3)
+
+    definitions = schema_of(noop=command_of(size), loud=Loud())["definitions"]
+    shared = {"$ref": "#/definitions/shared.no-color"}
+    assert definitions["options.noop"]["properties"]["no-color"] == shared
+    assert definitions["options.loud"]["properties"]["verbosity"]["default"] == 3
+
+
+def test_a_name_with_special_characters_is_quoted() -> None:
+    schema = schema_of(**{"a.b/c~d": command_of(size)})
+    assert accepts_options(schema, "a.b/c~d", {"size": 1})
+    assert not accepts_options(schema, "a.b/c~d", {"size": "x"})
+    assert not is_accepted(schema, "steps: [axb/c~d]\n")

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import argparse
+import datetime
+import enum
+from typing import Any
+
+import pytest
+
+from django_runbook.editor.option_values import frequent_values
+from tests.editor.support import accepts_options, command_of, schema_of
+
+
+class Colour(enum.StrEnum):
+    RED = "red"
+
+
+def lower(text: str) -> str:
+    return text.lower()
+
+
+def accepted(declaration: dict[str, Any], *values: Any, name: str = "--it") -> list[bool]:
+    schema = schema_of(noop=command_of(lambda parser: parser.add_argument(name, **declaration)))
+    return [accepts_options(schema, "noop", {"it": value}) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("declaration", "good", "bad"),
+    [
+        pytest.param({"action": "store_true"}, [True, False, None, "${{ params.n }}"], ["yes", 1, [True]], id="flag"),
+        pytest.param({"action": argparse.BooleanOptionalAction}, [True, False, None], ["no", 0], id="two-sided flag"),
+        pytest.param({"action": "count"}, [0, 100, True, None, "${{ 1 }}"], [101, -1, "3"], id="counter"),
+        pytest.param({"action": "store_const", "const": "fast"}, [True, "fast", None], ["slow", 2], id="constant"),
+        pytest.param({"action": "store_const", "const": (1, 2)}, [True, "anything"], [], id="constant of Python"),
+        pytest.param({}, ["a", 1, 1.5, None, ["a"]], [True, {}, ["a", "b"], [None]], id="one value"),
+        pytest.param(
+            {"type": int}, [1, "1", " 1_000 ", "٣", "${{ 1 }}", ["2"]], ["many", "1.5", 1.5, True], id="integer"
+        ),
+        pytest.param({"type": float}, [1, 1.5, "1e3", "inf", "-NaN", "${{ 1 }}"], ["many", True], id="number"),
+        pytest.param({"type": lower, "choices": ["a", "b"]}, ["a", "B", 1], [True], id="choices of a function"),
+        pytest.param(
+            {"choices": ["a", "1", ".5"]}, ["a", "1", 1, 0.5, None, "${{ 1 }}", ["a"]], ["b", 2, True], id="choices"
+        ),
+        pytest.param({"choices": [1, 2], "type": int}, [1, "2", " 1", "${{ 1 }}"], [3, "x"], id="choices of integers"),
+        pytest.param({"choices": list(Colour)}, ["red"], ["blue"], id="choices of an enumeration"),
+        pytest.param({"choices": {"b", "a"}}, ["a", "b"], ["c"], id="choices of a set"),
+        pytest.param({"choices": range(1000), "type": int}, [1, 999], ["x"], id="too many choices"),
+        pytest.param({"choices": [datetime.date(2013, 1, 1)]}, ["anything", 1], [True], id="choices of Python"),
+        pytest.param({"nargs": "?"}, [True, False, "a", 1, None], [{}], id="optional value"),
+        pytest.param({"nargs": "*"}, ["a", [], ["a", 1]], [True, [True], {}], id="values"),
+        pytest.param({"nargs": 2, "type": int}, [[1, 2], ["1", 2]], [["a", "b"]], id="two integers"),
+        pytest.param({"action": "append"}, ["a", ["a", "b"]], [[True], True], id="repeated value"),
+        pytest.param(
+            {"action": "append", "nargs": 2}, [["a", "b"], [["a", "b"], ["c", 1]], [[]]], [[{}]], id="repeated values"
+        ),
+        pytest.param({"dest": "database", "default": "default"}, ["replica", "${{ 1 }}"], ["nowhere"], id="database"),
+        pytest.param({"dest": "database"}, ["nowhere"], [], id="a database of its own"),
+    ],
+)
+def test_an_option_accepts_its_values(declaration: dict[str, Any], good: list[Any], bad: list[Any]) -> None:
+    assert accepted(declaration, *good) == [True] * len(good)
+    assert accepted(declaration, *bad) == [False] * len(bad)
+
+
+def test_a_generator_of_choices_is_left_to_the_parser() -> None:
+    assert accepted({"choices": iter(["a"])}, "b") == [True]
+
+
+def test_frequent_values_are_written_once() -> None:
+    schema = schema_of(noop=command_of(lambda parser: parser.add_argument("--it")))
+    assert schema["definitions"]["options.noop"]["properties"]["it"] == {"$ref": "#/definitions/value.text"}
+    assert set(frequent_values()) <= set(schema["definitions"])
