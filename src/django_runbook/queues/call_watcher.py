@@ -108,13 +108,14 @@ class CallWatcher:
         return self._can_write_more and self._character_count > _EARLY_CHARACTERS
 
     def _update(self) -> bool:
-        """Write what is new, and read the stop requests; return whether more can be written immediately."""
+        """Read the stop requests, and write what is new; return whether more can be written immediately."""
         try:
+            # First: on SQLite, the command may hold the lock that a write waits for.
+            self._read_requests()
             with self._writing:
                 can_write = self._can_write and not self.is_committing
                 if can_write:
                     self._write()
-            self._read_requests()
         except Error:
             # A database that is away is tried again the next time.
             JournalConnection(self._alias).reconnect()
