@@ -22,7 +22,7 @@ OFFSET = random.randrange(STRIDE)
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-def test_a_call_that_is_killed_or_disconnected_at_any_statement_comes_to_its_right_end(
+def test_a_call_that_is_killed_or_disconnected_at_any_statement_has_the_right_end(
     tmp_path: Path, vendor: str, django_db_blocker: DjangoDbBlocker
 ) -> None:
     offset = OFFSET + 4 * VENDORS.index(vendor)

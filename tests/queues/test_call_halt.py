@@ -66,7 +66,7 @@ def test_the_signal_that_would_end_its_worker_ends_any_call(*, ends_at_signal: b
 
 
 @pytest.mark.parametrize("level", [StopLevel.AFTER_ITEM, StopLevel.IMMEDIATE])
-def test_a_stopped_run_does_not_release_its_call_even_during_a_shutdown(clock: Any, level: StopLevel) -> None:
+def test_a_stop_of_the_run_releases_nothing_even_during_a_shutdown(clock: Any, level: StopLevel) -> None:
     halt = halt_of(is_repeatable=True)
     halt.note_shutdown()
     halt.level = level

@@ -14,7 +14,7 @@ import pytest
 from django.core.management.base import CommandError
 from django.db import OperationalError, connections
 
-from django_runbook.batch.core import checkpoint as checkpoints
+from django_runbook.batch.core.new_checkpoints import NewCheckpoints
 from django_runbook.models import Checkpoint
 from tests.batch.commands import BOTH, CountItems, call, errors_of, failing, is_waiting, pks
 from tests.batch.engines import KILLED, Engine
@@ -94,16 +94,16 @@ def test_a_call_that_fails_while_starting_over_has_not_started(
     first: tuple[object, ...],
     second: tuple[object, ...],
 ) -> None:
-    create, errors = checkpoints.CheckpointStore._create, iter([error])
+    create, errors = NewCheckpoints._create, iter([error])
 
-    def fail_once(store: Any, **values: Any) -> Any:
+    def fail_once(new: Any, *values: Any) -> Any:
         for one in errors:
             raise one
-        return create(store, **values)
+        return create(new, *values)
 
     sqlite.fill(6)
     call(sqlite, CountItems(), *first, call_key="run 1, step 2")
-    monkeypatch.setattr(checkpoints.CheckpointStore, "_create", fail_once)
+    monkeypatch.setattr(NewCheckpoints, "_create", fail_once)
     monkeypatch.setattr(CountItems, "wait", lambda self, seconds: False)
     if is_reported:
         with pytest.raises(KeyboardInterrupt):
