@@ -41,7 +41,7 @@ def test_a_file_that_is_too_large_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reference", ["missing", "--help", "-q", "HEAD:a.yml", ""])
-def test_what_is_no_commit_is_refused(reference: str, tmp_path: Path) -> None:
+def test_an_unknown_commit_is_refused(reference: str, tmp_path: Path) -> None:
     commit(tmp_path, a="one\n")
     with pytest.raises(InvalidUsage, match="git has no commit"):
         files_of(reference, tmp_path)
@@ -58,7 +58,7 @@ def test_a_folder_without_a_repository_is_refused(tmp_path: Path) -> None:
         files_of("HEAD", tmp_path)
 
 
-def test_a_machine_without_git_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_git_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InvalidUsage, match="git is not installed"):
         files_of("HEAD", tmp_path)
