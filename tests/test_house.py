@@ -17,6 +17,8 @@ from tests.syntax import nodes_of, tree_of
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "django_runbook"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+# A rule that is ignored in a line, with its reason.
+_REASON = re.compile(r"# (noqa: [A-Z0-9, ]+( - |  # )|type: ignore\[[a-z, -]+\]  # )\S")
 
 # Each room with what it may import, besides itself and those that stand below all others.
 BELOW_ALL = {"causes", "clock", "argparse_compat", "results", "exceptions", "events", "wording", "cleaning", "structs"}
@@ -242,6 +244,16 @@ def test_the_private_api_of_argparse_is_used_in_one_module() -> None:
         str(path.relative_to(PACKAGE)) for path in MODULES if private.search(re.sub("self\\._", "", path.read_text()))
     ]
     assert users == ["argparse_compat.py"]
+
+
+def test_every_ignored_rule_has_its_reason() -> None:
+    found = [
+        f"{path.relative_to(PACKAGE)}:{number}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if re.search(r"# (noqa|type: ignore)", line) and not _REASON.search(line)
+    ]
+    assert found == []
 
 
 def test_every_module_opens_with_a_docstring() -> None:

@@ -125,7 +125,7 @@ def label(path: Path) -> str:
     except (OSError, ValueError):
         return str(path)
     # systemd starts services in the root directory, where a relative path would only lose its slash.
-    is_elsewhere = relative.startswith(os.pardir) or os.path.abspath(relative) == f"/{relative}"  # noqa: PTH100
+    is_elsewhere = relative.startswith(os.pardir) or os.path.abspath(relative) == f"/{relative}"  # noqa: PTH100 - a Path drops "."
     return str(path) if is_elsewhere and path.is_absolute() else relative
 
 

@@ -25,6 +25,7 @@ from django_runbook.models import Checkpoint, FailedRow, FinishedKey
 from tests.batchapp.models import KEYED, Item, Ledger
 from tests.patience import PATIENCE_SECONDS
 from tests.postgres_settings import POSTGRES
+from tests.statements import Point, visit_points
 
 VENDORS = ("sqlite", "postgresql", "mariadb")
 # The full run asks for 200.
@@ -231,27 +232,14 @@ def dies_at(number: int, engine: Engine, work: Callable[[], object]) -> Callable
     def run() -> None:
         left = number
 
-        def point() -> None:
+        def visit(connection: BaseDatabaseWrapper, point: Point) -> None:
             nonlocal left
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if connection.alias == engine.alias and point is not Point.BEFORE_STATEMENT:
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
 
-        def around(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
-            result = execute(sql, params, many, context)
-            point()
-            return result
-
-        connection: Any = engine.connection
-        commit = connection._commit
-
-        def commit_between() -> None:
-            point()
-            commit()
-            point()
-
-        connection._commit = commit_between
-        connection.execute_wrappers.append(around)
+        visit_points(visit)
         work()
 
     return run

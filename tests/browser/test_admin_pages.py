@@ -82,7 +82,7 @@ def test_a_running_run_updates_without_a_reload(person: Person) -> None:
     assert page.evaluate("document.activeElement.textContent") == "Backfill delay classes"
     assert bars(page, "migrate")[0][1] < narrow
 
-    person.site.call("go_on", run=run)
+    person.site.call("proceed", run=run)
     row(page, "report").wait_for()
     assert page.locator("tr.rb-row th a").all_inner_texts()[-1] == "report"
     assert row(page, "Backfill delay classes").locator("td").first.inner_text() == "succeeded"

@@ -15,7 +15,7 @@ import amqp
 import redis
 
 from tests.journal.proxy import Proxy
-from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.patience import PATIENCE_SECONDS, scaled, wait_until
 from tests.services import AMQP_ADDRESS, require_program
 
 _RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -140,7 +140,7 @@ def wait_for_port(url: str) -> None:
     port = int(url.rsplit(":", maxsplit=1)[-1].partition("/")[0])
 
     def is_there() -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=scaled(1)):
             return True
         return False
 

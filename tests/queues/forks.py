@@ -7,10 +7,11 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from django.core.management import execute_from_command_line
+from django.db import connections
 
 from tests.patience import wait_until
 
@@ -21,9 +22,13 @@ class Fork:
     def __init__(self, work: Callable[[], object], *, folder: Path, name: str) -> None:
         self.code: int | None = None
         self._path = folder / f"{name}.out"
+        self._path.touch()
         self.pid = os.fork()
         if not self.pid:
             _become(work, folder, self._path)
+        # Here too: the group may be killed before the process has made it.
+        with contextlib.suppress(PermissionError, ProcessLookupError):
+            os.setpgid(self.pid, self.pid)
 
     @classmethod
     def manage(cls, words: Sequence[str], *, folder: Path, name: str) -> Fork:
@@ -73,6 +78,15 @@ class Fork:
             os.killpg(self.pid, signal.SIGKILL)
         if self.code is None:
             self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+@contextlib.contextmanager
+def closed_after() -> Iterator[None]:
+    """Close the connections to databases at the end: they cannot be shared with processes that are forked later."""
+    try:
+        yield
+    finally:
+        connections.close_all()
 
 
 def _become(work: Callable[[], object], folder: Path, path: Path) -> None:

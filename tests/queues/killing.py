@@ -16,15 +16,14 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import django
 from django.core.management import call_command
-from django.db import connections
 
 from tests.patience import PATIENCE_SECONDS, scaled
 from tests.queues.brokers import Broker, ProxiedRabbitBroker, new_broker, wait_for_port
-from tests.queues.forks import Fork
+from tests.queues.forks import Fork, closed_after
 
 ROW_COUNT: Final = 24
 MAX_KILLS: Final = 6
@@ -44,7 +43,7 @@ steps:
   - {id: loop, command: "add_effect loop_${{ item }} --wait 0.05", for_each: [a, b, c], max_parallel: 3}
   - {id: once, command: add_effect once --wait 0.05, atomic: true}
   - {id: again, command: add_effect again --seconds 0.05, idempotent: true}
-  - {id: rows, command: "add_hits --batch-size 3 --seconds 0.05 --shard ${{ item }}/3", for_each: [1, 2, 3], max_parallel: 3}
+  - {id: rows, command: add_hits --batch-size 3 --seconds 0.05, shards: 3}
   - id: group
     steps: [{id: inner, command: add_effect inner}]
     finally: [{id: tidy, command: add_effect tidy}]
@@ -196,15 +195,6 @@ def check_rows(doubts: Counter[str]) -> None:
         assert not Call.objects.filter(status__in=OPEN).exists(), calls()
         done = Counter(Call.objects.filter(status="done").values_list("step_id", "attempt"))
         assert set(done.values()) == {1}, done
-
-
-@contextlib.contextmanager
-def closed_after() -> Any:
-    """Close the connection to the database at the end: this process is forked."""
-    try:
-        yield
-    finally:
-        connections.close_all()
 
 
 class Workers:

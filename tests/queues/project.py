@@ -22,18 +22,26 @@ from tests.runner.support import environ
 from tests.services import AMQP_ADDRESS, REDIS_URL
 
 AMQP_URL = f"amqp://guest:guest@{AMQP_ADDRESS}//"
+TASKS_BACKENDS = {
+    "tasks": "django_tasks_db.DatabaseBackend",
+    "leases": "tests.queues.queueapp.lease_backend.LeaseBackend",
+}
 BROKERS = {"redis": REDIS_URL, "rabbitmq": AMQP_URL}
 
 
 @dataclass(kw_only=True)
 class Project:
-    """Has the files, the database and the workers of one test; ``engine`` is a broker of Celery, or tasks."""
+    """Has the files, the database and the workers of one test; ``engine`` is a broker of Celery, or tasks.
+
+    ``more`` are further environment variables of its processes.
+    """
 
     directory: Path
     engine: str
     database: str
     queue: str
     secrets: dict[str, str] = field(default_factory=dict)
+    more: dict[str, str] = field(default_factory=dict)
 
     @property
     def variables(self) -> dict[str, str]:
@@ -41,9 +49,11 @@ class Project:
             "DJANGO_SETTINGS_MODULE": "tests.queues.settings",
             "QUEUES_DATABASE": json.dumps({**postgres_settings.POSTGRES, "NAME": self.database}),
             "QUEUES_QUEUE": self.queue,
-            "QUEUES_ENGINE": "tasks" if self.engine == "tasks" else "celery",
+            "QUEUES_ENGINE": "tasks" if self.engine in {"tasks", "leases"} else "celery",
             "QUEUES_BROKER": BROKERS.get(self.engine, ""),
+            "QUEUES_TASKS_BACKEND": TASKS_BACKENDS.get(self.engine, TASKS_BACKENDS["tasks"]),
             **self.secrets,
+            **self.more,
         }
 
     def manage(self, *words: str) -> list[str]:
@@ -67,13 +77,18 @@ class Project:
             yield process
 
     @contextlib.contextmanager
-    def worker(self, name: str = "worker", *, concurrency: int = 1) -> Iterator[subprocess.Popen[bytes]]:
-        if self.engine == "tasks":
+    def worker(
+        self, name: str = "worker", *, concurrency: int = 1, pool: str = "prefork"
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        if self.engine == "leases":
+            words = self.manage("lease_worker", "--queue-name", self.queue)
+        elif self.engine == "tasks":
             words = self.manage("db_worker", "--queue-name", self.queue, "--interval", "0.05")
         else:
             quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO")
             app = (sys.executable, "-W", "ignore", "-m", "celery", "-A", "tests.queues.celery_app", "worker")
             words = [*app, "-Q", self.queue, "-n", f"{name}-{self.queue}@%h", "--concurrency", str(concurrency), *quiet]
+            words += ["--pool", pool]
         with self.started(*words, name=name) as process:
             yield process
 

@@ -16,8 +16,14 @@ DATABASES = {"default": json.loads(os.environ["QUEUES_DATABASE"])}
 if DATABASES["default"]["ENGINE"].endswith("mysql"):
     import tests.mariadb_settings  # noqa: F401 - the driver under Django's name for it
 _ENGINE = os.environ["QUEUES_ENGINE"]
-_IS_RELIABLE = "QUEUES_LOSES_MESSAGES" not in os.environ
-TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default", os.environ["QUEUES_QUEUE"]]}}
+_BACKEND = os.environ.get("QUEUES_TASKS_BACKEND", "django_tasks_db.DatabaseBackend")
+TASKS = {"default": {"BACKEND": _BACKEND, "QUEUES": ["default", os.environ["QUEUES_QUEUE"]]}}
+_QUEUE: dict[str, object] = {
+    "BACKEND": _ENGINE,
+    "RESEND_SECONDS": float(os.environ.get("QUEUES_RESEND_SECONDS", "3")),
+}
+if "QUEUES_LOSES_MESSAGES" in os.environ:
+    _QUEUE |= {"BACKEND": f"{__package__}.losing_engine.LosingEngine", "OPTIONS": {"path": _ENGINE}}
 RUNBOOK = {
     **DEFAULTS,
     "JOURNAL": True,
@@ -25,14 +31,8 @@ RUNBOOK = {
     # SQLite has no locks; all its processes are on one host.
     "LOCK": "file" if DATABASES["default"]["ENGINE"].endswith("sqlite3") else "database",
     "STOP_TIMEOUT": 3,
-    "QUEUE": {"BACKEND": _ENGINE, "RESEND_SECONDS": 3},
+    "QUEUE": _QUEUE,
 }
-if not _IS_RELIABLE:
-    _OPTIONS = {"path": _ENGINE}
-    RUNBOOK["QUEUE"] = {
-        "BACKEND": f"{__package__}.losing_engine.LosingEngine",
-        "OPTIONS": _OPTIONS,
-        "RESEND_SECONDS": 1,
-    }
 CELERY_BROKER_URL = os.environ.get("QUEUES_BROKER", "")
 CELERY_BROKER_TRANSPORT_OPTIONS = json.loads(os.environ.get("QUEUES_BROKER_OPTIONS", "{}"))
+CELERY_TASK_ALWAYS_EAGER = "QUEUES_EAGER" in os.environ

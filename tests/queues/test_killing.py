@@ -40,6 +40,7 @@ def test_steps_whose_workers_run_and_broker_are_killed_do_everything_once(
             "QUEUES_DATABASE": json.dumps(database),
             "QUEUES_ENGINE": "tasks" if engine == "tasks" else "celery",
             "QUEUES_LOSES_MESSAGES": "1",
+            "QUEUES_RESEND_SECONDS": "1",
             # Shorter than some calls: Redis sends again what no worker has acknowledged.
             "QUEUES_BROKER_OPTIONS": '{"visibility_timeout": 5}' if engine == "redis" else "{}",
             "MARK_OF_TEST": mark,

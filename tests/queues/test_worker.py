@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE_SECONDS, wait_until
-from tests.queues.project import Project, new_project, new_template
-from tests.services import require_postgres, require_rabbitmq, require_redis
+from tests.queues.project import Project
 
 pytestmark = pytest.mark.slow
-REQUIRED = {"redis": require_redis, "rabbitmq": require_rabbitmq, "tasks": require_postgres}
 # The protocol is the same on each engine: a scenario runs on all of them if the engine itself takes part in it.
 on_each_engine = pytest.mark.parametrize("engine", ["redis", "rabbitmq", "tasks"])
 on_redis = pytest.mark.parametrize("engine", ["redis"])
 on_rabbitmq = pytest.mark.parametrize("engine", ["rabbitmq"])
 on_tasks = pytest.mark.parametrize("engine", ["tasks"])
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    require_postgres()
-    with new_template(tmp_path_factory.mktemp("template")) as name:
-        yield name
-
-
-@pytest.fixture
-def project(engine: str, template: str, tmp_path: Path) -> Iterator[Project]:
-    REQUIRED[engine]()
-    with new_project(tmp_path, engine, template=template) as made:
-        made.add_items(60)
-        yield made
 
 
 EVERYTHING = """
@@ -129,10 +111,13 @@ def test_a_call_whose_end_cannot_be_stored_is_dead_although_its_worker_lives(pro
     assert [call[3] for call in project.calls()] == ["dead"]
 
 
-@on_redis
+@on_each_engine
 def test_a_call_that_kills_each_worker_fails_in_the_end(project: Project) -> None:
     project.write("steps: [{command: kill_worker, idempotent: true, queue: QUEUE}]")
-    with project.worker():
+    with contextlib.ExitStack() as stack:
+        # Celery replaces a child; a worker of Django's tasks is one process.
+        for number in range(3 if project.engine == "tasks" else 1):
+            stack.enter_context(project.worker(f"worker-{number}"))
         code, output = project.run()
     assert code == 1
     assert "its worker died 3 times while it ran" in output
@@ -165,6 +150,33 @@ def test_the_shards_of_a_step_are_shared_by_all_workers(project: Project) -> Non
     events = [json.loads(line) for line in output.splitlines()]
     sums = [one for one in events if one["event"] == "step_progress" and one["step_id"] == "fill"]
     assert (sums[-1]["done_count"], sums[-1]["total_count"]) == (60, 60)
+
+
+@pytest.mark.parametrize("engine", ["redis", "tasks"])
+def test_a_worker_that_shuts_down_ends_a_call_that_can_be_repeated(project: Project) -> None:
+    project.write("steps: [{command: add_effect again --first-seconds 60, idempotent: true, queue: QUEUE}]")
+    with project.worker("a") as first, project.runner() as runner:
+        project.wait_for("SELECT 1 FROM queueapp_effect")
+        first.send_signal(signal.SIGTERM)
+        project.wait_for("SELECT 1 FROM django_runbook_call WHERE release_count = 1")
+        assert first.wait(timeout=PATIENCE_SECONDS) == 0
+        with project.worker("b"):
+            assert runner.wait(timeout=PATIENCE_SECONDS) == 0
+    assert project.effects() == ["again", "again"]
+    assert [call[1:] for call in project.calls()] == [(1, 1, "done")]
+
+
+@pytest.mark.parametrize("engine", ["redis", "tasks"])
+def test_a_worker_that_shuts_down_finishes_a_plain_call(project: Project) -> None:
+    # Longer than STOP_TIMEOUT.
+    project.write("steps: [{command: add_effect plain --seconds 5, queue: QUEUE}]")
+    with project.worker() as worker, project.runner() as runner:
+        project.wait_for("SELECT 1 FROM queueapp_effect")
+        worker.send_signal(signal.SIGTERM)
+        assert runner.wait(timeout=PATIENCE_SECONDS) == 0
+        assert worker.wait(timeout=PATIENCE_SECONDS) == 0
+    assert project.effects() == ["plain"]
+    assert [call[2:] for call in project.calls()] == [(1, "done")]
 
 
 @on_tasks

@@ -41,7 +41,7 @@ def test_a_file_that_is_too_large_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reference", ["missing", "--help", "-q", "HEAD:a.yml", ""])
-def test_an_unknown_commit_is_refused(reference: str, tmp_path: Path) -> None:
+def test_a_reference_without_a_commit_is_refused(reference: str, tmp_path: Path) -> None:
     commit(tmp_path, a="one\n")
     with pytest.raises(InvalidUsage, match="git has no commit"):
         files_of(reference, tmp_path)

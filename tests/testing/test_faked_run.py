@@ -10,8 +10,7 @@ from django.core.management import CommandError
 from django.db import OperationalError
 
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage
-from django_runbook.planning.selection import Selection
-from django_runbook.testing import FakeCall, FakedRun, UnfakedCommandError, run
+from django_runbook.testing import FakeCall, FakedRun, Selection, UnfakedCommandError, run
 
 
 @pytest.fixture

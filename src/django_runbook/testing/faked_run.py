@@ -131,7 +131,7 @@ def _given(
 
 
 def _moment(now: datetime.date) -> datetime.datetime:
-    moment = now if isinstance(now, datetime.datetime) else datetime.datetime(now.year, now.month, now.day)  # noqa: DTZ001
+    moment = now if isinstance(now, datetime.datetime) else datetime.datetime.combine(now, datetime.time.min)
     return timezone.make_aware(moment) if timezone.is_naive(moment) else timezone.localtime(moment)
 
 

@@ -25,13 +25,13 @@ class RunbookTestMixin:
             steps = "".join(f"\n  {step_id}: {one}" for step_id, one in run.statuses.items())
             raise AssertionError(f'the run is "{run.status}", not "{status}"{steps}')
 
-    def assertStepStatus(self, run: FakedRun, step_id: str, status: str) -> None:  # noqa: N802
+    def assertStepStatus(self, run: FakedRun, step_id: str, status: str) -> None:  # noqa: N802 - as above
         """Assert the status of a step."""
         found = run.statuses.get(step_id, "unknown")
         if found != status:
             raise AssertionError(f'step "{step_id}" is "{found}", not "{status}"')
 
-    def assertCalled(self, run: FakedRun, name: str, *argv: str) -> None:  # noqa: N802
+    def assertCalled(self, run: FakedRun, name: str, *argv: str) -> None:  # noqa: N802 - as above
         """Assert that a command, or the command of a step, was called, and with these tokens if there are any."""
         calls = [call.argv for call in run.calls_of(name)]
         if not calls:
@@ -40,7 +40,7 @@ class RunbookTestMixin:
             listed = "".join(f"\n  {' '.join(call)}" for call in calls)
             raise AssertionError(f'"{name}" was not called with {" ".join(argv)}, but with{listed}')
 
-    def assertNotCalled(self, run: FakedRun, name: str) -> None:  # noqa: N802
+    def assertNotCalled(self, run: FakedRun, name: str) -> None:  # noqa: N802 - as above
         """Assert that a command, or the command of a step, was not called."""
         if calls := run.calls_of(name):
             raise AssertionError(f'"{name}" was called with {" ".join(calls[0].argv)}')

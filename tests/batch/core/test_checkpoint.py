@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from django.core.management.base import CommandError
 from django.db import OperationalError, connections
 
-from django_runbook.batch.core import checkpoint as checkpoints
+from django_runbook.batch.core.new_checkpoints import NewCheckpoints
 from django_runbook.models import Checkpoint
 from tests.batch.commands import BOTH, CountItems, call, errors_of, failing, is_waiting, pks
 from tests.batch.engines import KILLED, Engine
@@ -92,16 +94,16 @@ def test_a_call_that_fails_while_starting_over_has_not_started(
     first: tuple[object, ...],
     second: tuple[object, ...],
 ) -> None:
-    create, errors = checkpoints.CheckpointStore._create, iter([error])
+    create, errors = NewCheckpoints._create, iter([error])
 
-    def fail_once(store: Any, **values: Any) -> Any:
+    def fail_once(new: Any, *values: Any) -> Any:
         for one in errors:
             raise one
-        return create(store, **values)
+        return create(new, *values)
 
     sqlite.fill(6)
     call(sqlite, CountItems(), *first, call_key="run 1, step 2")
-    monkeypatch.setattr(checkpoints.CheckpointStore, "_create", fail_once)
+    monkeypatch.setattr(NewCheckpoints, "_create", fail_once)
     monkeypatch.setattr(CountItems, "wait", lambda self, seconds: False)
     if is_reported:
         with pytest.raises(KeyboardInterrupt):
@@ -223,7 +225,7 @@ def test_shards_that_begin_at_once_compute_the_bounds_once(engine: Engine, tmp_p
         assert [child.wait() for child in children] == 6 * [0]
     assert notes(path).count("bounds") == 1
     assert engine.problems(60) == []
-    assert not Checkpoint.objects.using(engine.alias).filter(finished_at=None).exists()
+    assert engine.is_finished()
 
 
 @pytest.mark.slow
@@ -263,3 +265,39 @@ def test_a_shard_that_waits_for_the_bounds_can_be_stopped(engine: Engine, tmp_pa
         first.kill()
     assert notes(path).count("bounds") == 1
     assert not Checkpoint.objects.using(engine.alias).exists()
+
+
+# -- shards that end at the same moment --------------------------------------------------------------------------------
+
+_SEARCH = re.compile(r"SELECT .*finished_at\W* IS NULL", re.DOTALL)
+
+
+class Meeting(CountItems):
+    """Waits once it has searched for unfinished shards, until another shard has done so as well."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with connections[self.database].execute_wrapper(self._execute):
+            super().handle(*args, **options)
+
+    def _execute(self, execute: Any, sql: str, *args: Any) -> Any:
+        result = execute(sql, *args)
+        if _SEARCH.match(sql):
+            with self.path.open("a") as file:
+                file.write(f"{os.getpid()}\n")
+            wait_until(lambda: len(set(notes(self.path))) == 2, what="both shards have searched")
+        return result
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["postgresql", "mariadb"], indirect=True)
+def test_shards_that_end_at_once_leave_no_checkpoint(engine: Engine, tmp_path: Path) -> None:
+    engine.fill(10)
+    works = [engine.work(Meeting(tmp_path / "notes"), "--shard", f"{number}/2") for number in (1, 2)]
+    with engine.forked(works[0]) as first, engine.forked(works[1]) as second:
+        assert (first.wait(), second.wait()) == (0, 0)
+    assert engine.problems(10) == []
+    assert engine.is_finished()

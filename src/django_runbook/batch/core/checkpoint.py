@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from typing import Final
 
@@ -15,15 +15,16 @@ from django_runbook.batch.core.checkpoint_choice import choose_checkpoint, is_sa
 from django_runbook.batch.core.error_kinds import RowFailure
 from django_runbook.batch.core.failed_rows import FailedRowStore
 from django_runbook.batch.core.finished_keys import find_finished, remember_key
-from django_runbook.batch.core.store import Bounds, Identity, OtherShards, Position, shard_count, shard_labels
+from django_runbook.batch.core.new_checkpoints import NewCheckpoints
+from django_runbook.batch.core.store import Bounds, Identity, OtherShards, Position
 from django_runbook.batch.core.takeover import Takeover
-from django_runbook.batch.core.timeouts import set_idle_timeout
-from django_runbook.batch.core.work import ShardRange
 from django_runbook.exceptions import LockHeld, LockLost
 from django_runbook.fields import to_db_text
 from django_runbook.models import MAX_RUN_KEY_LENGTH, Checkpoint, FinishedKey
 
 _ATTEMPTS: Final = 3
+# Checkpoints that the next run needs, or a repeated call of a runner.
+_IS_KEPT: Final = Q(finished_at=None) | ~Q(call_key="")
 
 
 class CheckpointStore:
@@ -169,7 +170,19 @@ class CheckpointStore:
                     return
                 self.current()
             remember_key(mine.get(), alias=self.alias)
-            if not self._rows().filter(Q(finished_at=None) | ~Q(call_key="")).exists():
+            if not self._rows().filter(_IS_KEPT).exists():
+                self._rows().delete()
+        if self._identity.shard:
+            self._delete_finished_shards()
+
+    def _delete_finished_shards(self) -> None:
+        """Delete the checkpoints of shards that finished at the same time: neither has seen the end of the other."""
+        if self._rows().filter(_IS_KEPT).exists():
+            return
+        with transaction.atomic(using=self.alias):
+            # Finished checkpoints are locked by nobody but another process that deletes them, or starts over.
+            rows = self._rows().select_for_update().order_by("pk").values_list("finished_at", "call_key")
+            if all(finished_at is not None and not call_key for finished_at, call_key in rows):
                 self._rows().delete()
 
     def failed_count(self) -> int:
@@ -228,50 +241,19 @@ class CheckpointStore:
     def _start_over(self, rows: Sequence[Checkpoint], *, bounds: Bounds) -> Position:
         # The keys of this call come later: if the rest fails, the call has not started.
         self._takeover.take(rows)
-        mine = self._takeover.when_free(partial(self._write_shards, rows, bounds))
+        new = NewCheckpoints(
+            identity=self._identity,
+            alias=self.alias,
+            owner=self._owner,
+            holder=self._takeover.holder,
+            keys=self._keys,
+            description=self._to_stored(self._identity.description),
+            failed=self.failed,
+            idle_limit_seconds=self._takeover.idle_limit_seconds if self.is_together else None,
+        )
+        mine = self._takeover.when_free(partial(new.write, rows, bounds))
         self._pk = mine.pk
         return _position(mine)
-
-    def _write_shards(self, rows: Sequence[Checkpoint], bounds: Bounds) -> Checkpoint:
-        # The connection is idle for long only if the bounds are computed in another database.
-        if self.is_together and not connections[self.alias].savepoint_ids:
-            set_idle_timeout(connections[self.alias], self._takeover.idle_limit_seconds)
-        # Only the known rows: if another shard has started over in between, its rows violate the constraint.
-        self._rows().filter(pk__in=[row.pk for row in rows]).delete()
-        call_keys = {row.shard: row.call_key for row in rows}
-        create = partial(self._create, call_keys=call_keys)
-        labels = shard_labels(shard_count(self._identity.shard))
-        # Written before the bounds are known: other shards wait for this row, and do not compute the bounds too.
-        first = create(shard=labels[0], part=ShardRange(start="", upper=""))
-        # A run from the start includes the failed rows.
-        self.failed.all().delete()
-        parts = bounds()
-        first.upper, first.total_count = parts[0].upper, parts[0].total_count
-        first.save(using=self.alias, update_fields=["upper", "total_count"])
-        made = [first, *(create(shard=shard, part=part) for shard, part in zip(labels[1:], parts[1:], strict=True))]
-        (mine,) = (row for row in made if row.shard == self._identity.shard)
-        return mine
-
-    def _create(self, *, shard: str, part: ShardRange, call_keys: Mapping[str, str]) -> Checkpoint:
-        call_key = call_keys.get(shard, "")
-        is_mine = shard == self._identity.shard
-        # The shards of one run share a run key, but each has its own call.
-        keys = {"call_key": call_key} | self._keys
-        if not is_mine:
-            keys["call_key"] = call_key
-        return Checkpoint.objects.using(self.alias).create(
-            scope=self._identity.scope,
-            shard=shard,
-            command=self._identity.command,
-            description=self._to_stored(self._identity.description),
-            **keys,
-            owner=self._owner if is_mine else "",
-            holder=self._takeover.holder if is_mine else "nobody yet",
-            start=part.start,
-            cursor=part.start,
-            upper=part.upper,
-            total_count=part.total_count,
-        )
 
 
 @cache

@@ -21,13 +21,13 @@ _LOGGER: Final = logging.getLogger(__name__)
 
 # Celery has no types, so its decorators are untyped.
 # A claim makes a repeated message harmless, and a lost one is sent again: nothing is left to the broker.
-@shared_task(name=TASK_NAME, ignore_result=True, acks_late=False, reject_on_worker_lost=False, max_retries=0)  # type: ignore[untyped-decorator]
+@shared_task(name=TASK_NAME, ignore_result=True, acks_late=False, reject_on_worker_lost=False, max_retries=0)  # type: ignore[untyped-decorator]  # Celery has no types
 def run_call(call_id: str) -> None:
     """Run one call; its result is stored in its row."""
     worker.run_call(call_id)
 
 
-@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]  # as above
 def _release_calls(**_: Any) -> None:
     # Celery tells only its main process, inside a signal handler: the database is asked from another thread.
     threading.Thread(target=_keep_releasing, args=(os.getpid(),), name="runbook-release", daemon=True).start()

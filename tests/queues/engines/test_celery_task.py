@@ -1,0 +1,78 @@
+"""Celery's workers: their pools, their messages, and what they show of a call."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import pytest
+
+from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.queues.project import Project
+
+pytestmark = pytest.mark.slow
+on_redis = pytest.mark.parametrize("engine", ["redis"])
+INSPECT = """
+import json
+from tests.queues.celery_app import app
+inspect = app.control.inspect(timeout=2)
+print(json.dumps([inspect.active(), inspect.reserved(), inspect.scheduled(), inspect.conf(with_defaults=False)], default=str))
+"""
+
+
+@on_redis
+def test_a_message_that_redis_sends_again_does_nothing(project: Project) -> None:
+    # Redis sends what has waited in a worker for longer than this, within about ten seconds.
+    project.more = {"QUEUES_BROKER_OPTIONS": '{"visibility_timeout": 1}'}
+    project.write(
+        "steps: [{command: 'add_effect ${{ item }} --seconds 14', for_each: [one, two], max_parallel: 2, queue: QUEUE}]"
+    )
+    with project.worker("a"), project.runner() as runner:
+        wait_until(lambda: project.output("a").count("received") >= 2, what="the first worker has both messages")
+        with project.worker("b"):
+            assert runner.wait(timeout=PATIENCE_SECONDS) == 0
+            received = project.output("a").count("received") + project.output("b").count("received")
+    assert received > 2
+    assert sorted(project.effects()) == ["one", "two"]
+    assert [call[2:] for call in project.calls()] == [(1, "done"), (1, "done")]
+
+
+@on_redis
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+def test_a_worker_of_another_pool_releases_its_calls_too(project: Project, pool: str) -> None:
+    project.add_items(60)
+    project.write("steps: [{command: add_hits --batch-size 5, shards: 2, queue: QUEUE}]")
+    with project.worker("a", concurrency=2, pool=pool) as first, project.runner() as runner:
+        project.wait_for("SELECT 1 FROM queueapp_item WHERE hits > 0")
+        first.send_signal(signal.SIGTERM)
+        project.wait_for("SELECT 1 FROM django_runbook_call WHERE release_count = 1")
+        with project.worker("b", concurrency=2):
+            assert runner.wait(timeout=PATIENCE_SECONDS) == 0
+        assert first.wait(timeout=PATIENCE_SECONDS) == 0
+    assert project.hits() == {1: 120}
+    assert [call[2:] for call in project.calls()] == [(1, "done"), (1, "done")]
+
+
+@on_redis
+def test_a_worker_shows_no_argument_and_no_secret(project: Project) -> None:
+    project.secrets = {"TOKEN": "abra-cadabra"}
+    project.write(
+        """
+secrets: [TOKEN]
+steps: [{command: add_effect, args: ["${{ secrets.TOKEN }}"], options: {seconds: 60}, queue: QUEUE}]
+"""
+    )
+    with project.worker(), project.runner() as runner:
+        project.wait_for("SELECT 1 FROM queueapp_effect")
+        # The call runs: its message is what a worker shows.
+        with project.started(sys.executable, "-c", INSPECT, name="inspect") as inspect:
+            assert inspect.wait(timeout=PATIENCE_SECONDS) == 0
+        (call_id,) = project.query("SELECT id FROM django_runbook_call")[0]
+        shown = project.output("inspect")
+        runner.send_signal(signal.SIGTERM)
+        assert runner.wait(timeout=PATIENCE_SECONDS) == 143
+        worker = project.output("worker")
+    assert call_id in shown
+    for text in (shown, worker, project.output("runner")):
+        assert "abra-cadabra" not in text
+        assert "add_effect" not in shown

@@ -1,0 +1,23 @@
+"""Backends of Django's Tasks framework: how a message comes, and comes again."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.queues.project import Project
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["leases"])
+def test_a_call_longer_than_the_lease_of_its_message_runs_once(project: Project) -> None:
+    project.write(
+        "steps:\n  - {command: add_effect long --seconds 5, queue: QUEUE}\n  - {command: add_effect next, queue: QUEUE}"
+    )
+    with project.worker("a"), project.worker("b"):
+        code, output = project.run("--verbosity=2")
+        assert code == 0, output
+        first = project.query("SELECT id FROM django_runbook_call ORDER BY queued_at LIMIT 1")[0][0]
+        delivered = project.output("a") + project.output("b")
+    assert delivered.count(f"delivered {first}") >= 2
+    assert project.effects() == ["long", "next"]
+    assert [call[2:] for call in project.calls()] == [(1, "done"), (1, "done")]
