@@ -152,7 +152,7 @@ def run_on(console: Console, request: RunRequest, *, stop: Stop) -> RunResult:
         stop.timeout_seconds = opened.configuration.stop_timeout_seconds
         processes = _choose_processes(launch, opened)
         resumed = _hold_resumed(launch, opened)
-        bound = _bind(launch, opened, resumed)
+        bound = _bind(launch, opened, resumed, is_isolation_possible=processes.isolation.is_possible)
         recorded = _record(launch, opened, bound, resumed)
         prepared = _prepared(launch, opened, processes, bound, recorded)
         return execute(prepared, console=console, stop=stop)
@@ -257,7 +257,14 @@ def _hold_resumed(launch: _Launch, opened: _Opened) -> ResumedRun | None:
     return resumed
 
 
-def _bind(launch: _Launch, opened: _Opened, resumed: ResumedRun | None, *, needs_secrets: bool = True) -> _Bound:
+def _bind(
+    launch: _Launch,
+    opened: _Opened,
+    resumed: ResumedRun | None,
+    *,
+    needs_secrets: bool = True,
+    is_isolation_possible: bool = True,
+) -> _Bound:
     """Check every step against its command; raise InvalidRunbook or InvalidUsage if the run cannot begin."""
     known = inputs.resolve(opened.runbook, _given(launch.request, opened.runbook, resumed))
     is_recorded = _is_recorded(launch.request, opened)
@@ -266,7 +273,14 @@ def _bind(launch: _Launch, opened: _Opened, resumed: ResumedRun | None, *, needs
         verbosity=None if launch.request.verbosity == 1 else launch.request.verbosity,
     )
     earlier = {} if resumed is None else resumed.shard_counts
-    runbook = checking.with_shard_loops(opened.runbook, binder.catalog, opened.configuration, earlier=earlier)
+    runbook = checking.with_shard_loops(
+        opened.runbook,
+        binder.catalog,
+        opened.configuration,
+        earlier=earlier,
+        # As the queue executor decides it.
+        uses_workers=is_isolation_possible and not (launch.request.dry_run or launch.request.inline),
+    )
     lacking: frozenset[str] = frozenset()
     if launch.request.dry_run:
         # Other runs do not need it.
