@@ -71,7 +71,7 @@ def test_a_message_that_nobody_takes_is_sent_again_after_twice_the_time(
         assert sent_count(engine, number + 1)
 
 
-def test_the_message_of_a_released_call_is_expected_anew(
+def test_the_message_of_a_released_call_is_expected_again(
     sender: MessageSender, engine: PlayedEngine, clock: Any
 ) -> None:
     sender.add("c", queue="q")
