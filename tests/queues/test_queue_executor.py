@@ -101,6 +101,14 @@ def test_the_successor_of_an_open_call_has_the_next_number() -> None:
     assert monitor.begun == [(2, False), (3, True)]
 
 
+def test_an_open_call_that_another_run_has_cancelled_is_made_again() -> None:
+    # The resumed run waited for a lock after it had found the call, and the other run had the lock meanwhile.
+    before = Call(id="c", number=2, attempt=2, step_id="s", status=CallStatus.CANCELLED.value)
+    monitor = PlayedMonitor("done", open_call=before)
+    assert executor(monitor)(call(is_repeatable=False, open_id="c")).status is StepStatus.SUCCEEDED
+    assert monitor.begun == [(3, True)]
+
+
 def test_no_call_is_repeated_after_a_stop() -> None:
     stop = Stop()
     stop.request()

@@ -59,7 +59,11 @@ class QueueExecutor(MutableStruct):
             return AttemptResult(status=StepStatus.INTERRUPTED, failure=failure)
 
     def _run(self, call: ExecutorCall, request: QueueRequest, open_call: Call | None) -> AttemptResult:
-        row = self._new_row(call, request, number=1) if open_call is None else open_call
+        number = 1
+        if open_call is not None and open_call.status == CallStatus.CANCELLED:
+            # While this run waited for a lock around the step, another run had the lock.
+            open_call, number = None, open_call.number + 1
+        row = self._new_row(call, request, number=number) if open_call is None else open_call
         row = self._follow(row, call, request, is_new=open_call is None)
         death_count = 0
         while row.status == CallStatus.DEAD:
