@@ -109,6 +109,9 @@ class QueueExecutor(MutableStruct):
                     given_up_at = (
                         time.monotonic() + max(self.grace_seconds, call.halt.grace_seconds) + _UNANSWERED_SECONDS
                     )
+            elif sent and watched.call.status == CallStatus.QUEUED:
+                # Its worker shut down and returned it to the queue before it read the request.
+                self.monitor.request_stop(watched.call, sent)
             if time.monotonic() > given_up_at:
                 given_up_at = float("inf")
                 self.monitor.give_up(watched.call)
@@ -147,10 +150,7 @@ class QueueExecutor(MutableStruct):
                 return replace(result, status=StepStatus.TIMED_OUT, failure=call.limit.first.failure())
             return result
         if row.status == CallStatus.CANCELLED:
-            if call.limit.is_over and call.limit.first is not None:
-                text = "no worker had taken the call"
-                return AttemptResult(status=StepStatus.TIMED_OUT, failure=call.limit.first.failure(text))
-            return AttemptResult(status=StepStatus.NOT_RUN, reason=f"{call.halt.reason} before a worker took the call")
+            return _after_cancelling(row, call)
         raise self.monitor.error or JournalLost("the calls of the run are not watched any more")
 
     def _after_death(self, row: Call, call: ExecutorCall, request: QueueRequest, *, death_count: int) -> AttemptResult:
@@ -169,6 +169,20 @@ class QueueExecutor(MutableStruct):
         return AttemptResult(
             status=status, failure=Failure(error_type="WorkerDied", message=message, exit_code=1, error_names=names)
         )
+
+
+def _after_cancelling(row: Call, call: ExecutorCall) -> AttemptResult:
+    # A call that cannot be repeated returns to its queue only before its command is called.
+    has_begun = row.is_repeatable and row.release_count > 0
+    if call.limit.is_over and call.limit.first is not None:
+        text = f"no {'other ' if has_begun else ''}worker had taken the call"
+        return AttemptResult(status=StepStatus.TIMED_OUT, failure=call.limit.first.failure(text))
+    if not has_begun:
+        return AttemptResult(status=StepStatus.NOT_RUN, reason=f"{call.halt.reason} before a worker took the call")
+    message = f"its worker was shut down, and {call.halt.reason} before another worker took it"
+    return AttemptResult(
+        status=StepStatus.INTERRUPTED, failure=Failure(error_type="Stopped", message=message, exit_code=1)
+    )
 
 
 def _level_of(call: ExecutorCall) -> StopLevel:
