@@ -103,7 +103,7 @@ def test_the_successor_of_an_open_call_has_the_next_number() -> None:
 
 
 def test_an_open_call_that_another_run_has_cancelled_is_made_again() -> None:
-    # The resumed run waited for a lock after it had found the call, and the other run had the lock meanwhile.
+    # The resumed run waited for a lock after it had found the call, and then the other run had the lock.
     before = Call(id="c", number=2, attempt=2, step_id="s", status=CallStatus.CANCELLED.value)
     monitor = PlayedMonitor("done", open_call=before)
     assert executor(monitor)(call(is_repeatable=False, open_id="c")).status is StepStatus.SUCCEEDED

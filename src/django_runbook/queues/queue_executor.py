@@ -62,7 +62,8 @@ class QueueExecutor(MutableStruct):
         number = 1
         if open_call is not None and open_call.status == CallStatus.CANCELLED:
             # While this run waited for a lock around the step, another run had the lock.
-            open_call, number = None, open_call.number + 1
+            number = open_call.number + 1
+            open_call = None
         row = self._new_row(call, request, number=number) if open_call is None else open_call
         row = self._follow(row, call, request, is_new=open_call is None)
         death_count = 0

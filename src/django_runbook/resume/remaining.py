@@ -66,7 +66,9 @@ def remaining_steps(
         known=left.known,
     )
     resolution = resolver.resolve(rows.latest, reopened=reopened)
-    past = replace(_past_of(rows, resolution, rerun=rerun, reopened=reopened), open_calls=left.open)
+    past = _past_of(rows, resolution, rerun=rerun, reopened=reopened)
+    # Nothing continues the call of a step that ``--skip`` marks as done.
+    past = replace(past, open_calls={step_id: pk for step_id, pk in left.open.items() if step_id not in past.done})
     refuse_missing_outputs(rows.latest, past.done, plan.outline)
     return Remaining(past=past, attempts=rows.attempts, skipped_pks=tuple(resolution.skipped_pks))
 
