@@ -6,6 +6,7 @@ A Python block whose first line is a path is a module: `# desk/locks.py` is `des
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 import shutil
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 from django.core.management import load_command_class
 
-from django_runbook import conf, reporters
+from django_runbook import conf, reporters, testing
 from django_runbook.binding import checked
 from django_runbook.document import validate
 from django_runbook.document.codes import CODES, CodeDefinition, Severity
@@ -44,6 +45,10 @@ def has_tests(page: Path) -> bool:
     return any(name.startswith("tests.") for name, _ in modules_of(page))
 
 
+# The tests of locks connect to a server that is not there; those of the guide kill processes.
+SLOW = {"lock-backend", "testing"}
+# What a page's tests receive by the names of their parameters.
+FIXTURES = {"runbook": testing.run}
 WITH_TESTS = [page for page in PAGES if has_tests(page)]
 
 
@@ -55,8 +60,7 @@ def test_each_extension_point_has_a_page_with_tests() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    # The tests of locks connect to a server that is not there.
-    [pytest.param(page, marks=[pytest.mark.slow] * (page.stem == "lock-backend")) for page in WITH_TESTS],
+    [pytest.param(page, marks=[pytest.mark.slow] * (page.stem in SLOW)) for page in WITH_TESTS],
     ids=[page.stem for page in WITH_TESTS],
 )
 # A test case closes its connections, so it cannot be inside the transaction of another test.
@@ -181,7 +185,7 @@ def run(module: types.ModuleType) -> int:
             assert "".join(text for _, text in (*result.errors, *result.failures)) == ""
             count += result.testsRun
         elif name.startswith("test_") and callable(value):
-            value()
+            value(**{name: FIXTURES[name] for name in inspect.signature(value).parameters})
             count += 1
     return count
 

@@ -111,6 +111,13 @@ def plan_without_secrets(
     """Plan a runbook to check or to show it: what no parameter sets, and every secret, has no value."""
     names = {"name": runbook.name, "file": runbook.path}
     given = inputs.GivenInputs(params=params or {}, now=clock.now(), run=names)
+    return plan_with(given, runbook, binder=binder, configuration=configuration)
+
+
+def plan_with(
+    given: inputs.GivenInputs, runbook: Runbook, *, binder: Binder, configuration: conf.Configuration
+) -> Plan:
+    """Plan a runbook with what a caller provides."""
     is_recorded = configuration.has_journal and runbook.is_recorded
     runbook = with_shards(runbook, binder.catalog, ShardCounts())
     planned = plan(runbook, inputs.resolve(runbook, given), binder)

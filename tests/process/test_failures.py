@@ -44,6 +44,6 @@ def test_an_error_without_a_return_code_becomes_a_failure() -> None:
         def __init__(self) -> None:
             pass
 
-    result = calling._after_error(Partial(), str)
+    result = calling.result_of_error(Partial(), str)
     assert result.failure is not None
     assert result.failure.exit_code == 1

@@ -118,7 +118,7 @@ def resolve(runbook: Runbook, given: GivenInputs) -> Inputs:
 
     Errors of the caller become ``problems``, errors of the file ``diagnostics``.
     """
-    names = _names_of_secrets(runbook)
+    names = names_of_secrets(runbook)
     found = {name: _problem_with_secret(name, given.environ.get(name)) for name in names}
     secrets = {name: given.environ[name] for name, problem in found.items() if problem is None}
     inputs = _Resolver(runbook=runbook, given=given, all_secrets=secrets).resolve()
@@ -127,10 +127,11 @@ def resolve(runbook: Runbook, given: GivenInputs) -> Inputs:
 
 def secrets_of(runbook: Runbook, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the secrets of a runbook and of the runbooks that it calls, without resolving anything else."""
-    return {name: environ[name] for name in _names_of_secrets(runbook) if name in environ}
+    return {name: environ[name] for name in names_of_secrets(runbook) if name in environ}
 
 
-def _names_of_secrets(runbook: Runbook) -> dict[str, None]:
+def names_of_secrets(runbook: Runbook) -> dict[str, None]:
+    """Return the names of the secrets of a runbook and of the runbooks that it calls, in order."""
     called = (entry.step.runbook for entry in outline(runbook).values() if isinstance(entry.step, CallStep))
     return dict.fromkeys((*runbook.secrets, *(name for inner in called for name in inner.secrets)))
 

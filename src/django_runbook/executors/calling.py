@@ -128,7 +128,7 @@ def _attempt(invoke: Callable[[], bool], *, stop: Stop, mask: Mask) -> AttemptRe
         if stop.is_ending or stop.was_taken_by_command:
             # A canceled statement raises a database error.
             return _interrupted(error, stop, mask)
-        return _after_error(error, mask)
+        return result_of_error(error, mask)
     stop.settle()
     is_interrupted = is_cut_short or stop.was_taken_by_command
     return AttemptResult(status=StepStatus.INTERRUPTED if is_interrupted else StepStatus.SUCCEEDED)
@@ -139,7 +139,8 @@ def _interrupted(error: BaseException, stop: Stop, mask: Mask) -> AttemptResult:
     return AttemptResult(status=StepStatus.INTERRUPTED, failure=failure)
 
 
-def _after_error(error: BaseException, mask: Mask) -> AttemptResult:
+def result_of_error(error: BaseException, mask: Mask) -> AttemptResult:
+    """Return the result of a command that raised an exception; an exit with 0 is a success."""
     message: str | None = None
     match error:
         case SystemExit():

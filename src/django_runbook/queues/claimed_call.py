@@ -39,6 +39,7 @@ class ClaimedCall(MutableStruct):
     connection: JournalConnection
     spawner: Spawner
     lock: HeldLock
+    ends_at_signal: bool
 
     def run(self) -> None:
         """Run the command, and store the result; release the call if the worker shuts down before its end."""
@@ -59,7 +60,13 @@ class ClaimedCall(MutableStruct):
     def _run(self, tokens: tuple[str, ...], *, secrets: dict[str, str], mask: Mask) -> None:
         stop = Stop(timeout_seconds=math.inf)
         grace_seconds = conf.read().stop_timeout_seconds
-        halt = CallHalt(stop=stop, lock=self.lock, is_repeatable=self.call.is_repeatable, grace_seconds=grace_seconds)
+        halt = CallHalt(
+            stop=stop,
+            lock=self.lock,
+            is_repeatable=self.call.is_repeatable,
+            grace_seconds=grace_seconds,
+            ends_at_signal=self.ends_at_signal,
+        )
         watcher = CallWatcher(call=self.call, halt=halt, alias=self.connection.alias)
         execute = ProcessExecutor(
             stop=stop,

@@ -28,13 +28,14 @@ from django_runbook.process import isolation
 from django_runbook.queues.claimed_call import ClaimedCall
 
 
-def run_call(call_id: str) -> None:
+def run_call(call_id: str, *, ends_at_signal: bool = False) -> None:
     """Run a call if it is still queued, and return once its end is stored or another worker may take it.
 
-    A call that is not queued, because its message came twice or late, is left alone. Raise RunbookError if the worker
+    A call that is not queued, because its message came twice or late, is left alone. The first SIGTERM to this process
+    asks for its shutdown; with ``ends_at_signal``, it asks for its immediate end. Raise RunbookError if the worker
     cannot take calls: the call stays queued, and is sent again.
     """
-    _worker_of(os.getpid()).run(call_id)
+    _worker_of(os.getpid()).run(call_id, ends_at_signal=ends_at_signal)
 
 
 def release_calls_of(pid: int) -> None:
@@ -67,7 +68,7 @@ class _Worker:
         self._token = ""
         self._guard = threading.RLock()
 
-    def run(self, call_id: str) -> None:
+    def run(self, call_id: str, *, ends_at_signal: bool) -> None:
         alias = conf.journal_alias()
         connection = JournalConnection(alias)
         call = connection.execute(lambda is_repeated: Call.objects.using(alias).filter(pk=call_id).first())
@@ -81,7 +82,14 @@ class _Worker:
             return
         try:
             self._prepare(call.command)
-            ClaimedCall(call=call, tokens=tokens, connection=connection, spawner=self._spawner, lock=lock).run()
+            ClaimedCall(
+                call=call,
+                tokens=tokens,
+                connection=connection,
+                spawner=self._spawner,
+                lock=lock,
+                ends_at_signal=ends_at_signal,
+            ).run()
         except BaseException:
             # The row says "running", and as long as this worker holds its lock, the run would wait.
             self._give_up(lock)

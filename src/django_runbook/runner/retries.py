@@ -21,11 +21,12 @@ Once = Callable[[], tuple[AttemptResult, object]]
 
 
 class Retries(Struct):
-    """Repeats steps; a stop, a deadline or a lost journal ends the repetition."""
+    """Repeats steps, with ``has_delays`` after a pause; a stop, a deadline or a lost journal ends the repetition."""
 
     emitter: Emitter
     mask: Mask
     rng: random.Random
+    has_delays: bool = True
 
     def run(self, step: Step, scope: Scope, once: Once) -> Outcome:
         """Call ``once`` until it succeeds, at most as often as ``retry`` allows."""
@@ -38,7 +39,8 @@ class Retries(Struct):
             delay_seconds = self._delay_after(result, step, scope, count=count)
             if delay_seconds is None:
                 return outcome
-            if scope.halt.wait(min(delay_seconds, scope.limit.remaining_seconds)):
+            seconds = min(delay_seconds, scope.limit.remaining_seconds) if self.has_delays else 0
+            if scope.halt.wait(seconds):
                 return replace(outcome, result=_stopped(result, scope, count=count))
             if scope.limit.is_over or not self._starts_again(step, scope, count=count + 1):
                 return outcome

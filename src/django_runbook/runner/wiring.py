@@ -101,7 +101,9 @@ def _new_step_executor(
         planned=plan.steps,
         commands=_new_command_runner(plan, options, context, parts.emitter),
         blocks=blocks,
-        retries=Retries(emitter=parts.emitter, mask=context.mask, rng=context.rng),
+        retries=Retries(
+            emitter=parts.emitter, mask=context.mask, rng=context.rng, has_delays=context.waits_for_retries
+        ),
         locker=parts.locker,
         emitter=parts.emitter,
         mask=context.mask,

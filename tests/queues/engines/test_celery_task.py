@@ -54,6 +54,21 @@ def test_a_worker_of_another_pool_releases_its_calls_too(project: Project, pool:
 
 
 @on_redis
+def test_a_cold_shutdown_ends_a_plain_call(project: Project) -> None:
+    project.write("steps: [{id: plain, command: add_effect plain --seconds 60, queue: QUEUE}]")
+    with project.worker() as worker, project.runner("--verbosity=2") as runner:
+        project.wait_for("SELECT 1 FROM queueapp_effect")
+        worker.send_signal(signal.SIGQUIT)
+        assert worker.wait(timeout=PATIENCE_SECONDS) == 0
+        assert runner.wait(timeout=PATIENCE_SECONDS) == 1
+    assert "ended by SIGTERM" in project.output("runner")
+    code, output = project.run("--resume")
+    assert code == 2
+    assert "--rerun plain runs it again" in output
+    assert project.effects() == ["plain"]
+
+
+@on_redis
 def test_a_worker_shows_no_argument_and_no_secret(project: Project) -> None:
     project.secrets = {"TOKEN": "abra-cadabra"}
     project.write(
