@@ -189,9 +189,8 @@ def _refuse_calls_elsewhere(prepared: PreparedRun, *, has_workers: bool) -> None
     """Raise InvalidUsage if a step would run on this host while its call of an earlier attempt may run on a worker."""
     outline = prepared.plan.outline
     for step_id in prepared.options.past.open_calls:
-        entry = outline.get(key_of(step_id))
-        around = () if entry is None else (outline[key].step for key in reversed(entry.group_keys))
-        if entry is None or queue_of(entry.step, around) is None or not has_workers:
+        entry = outline[key_of(step_id)]
+        if queue_of(entry.step, (outline[key].step for key in reversed(entry.group_keys))) is None or not has_workers:
             raise InvalidUsage(
                 f'step "{step_id}" has a call on a worker, which may still run: resume the run with the "queue" of the '
                 "step, and without --inline"

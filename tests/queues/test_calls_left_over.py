@@ -97,3 +97,23 @@ def test_the_queued_call_of_a_step_that_is_marked_as_done_is_cancelled(tmp_path:
     call.refresh_from_db()
     assert call.status == CallStatus.CANCELLED
     assert (tmp_path / "log").read_text().count("begin one") == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ("one, command: effect one --log log, for_each: [1]", "one, command: effect one --log log"),
+        ("one, command: effect one --log log, for_each: [1]", "two, command: effect two --log log"),
+        ("one, command: effect one --log log", "one, command: effect one --log log, for_each: [1]"),
+        ("one, command: effect one --log log", "one, steps: [effect two --log log]"),
+    ],
+)
+def test_the_queued_call_of_a_step_that_the_runbook_no_longer_has_is_cancelled(
+    tmp_path: Path, before: str, now: str
+) -> None:
+    run(tmp_path, f"steps: [{{id: {before}}}]")
+    row = StepRun.objects.get(kind="command")
+    call = left_call(row.step_id, CallStatus.QUEUED)
+    assert resume(tmp_path, f"steps: [{{id: {now}}}]", accept_changes=True).exit_code == 0
+    call.refresh_from_db()
+    assert call.status == CallStatus.CANCELLED
