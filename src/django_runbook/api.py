@@ -26,11 +26,7 @@ from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.outline import may_isolate
 from django_runbook.document.runbook import Runbook
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage, RunbookError
-from django_runbook.executors.spawner import Spawner
 from django_runbook.hosting import PreparedRun, execute
-from django_runbook.journal import new_run
-from django_runbook.journal.listener import Journal
-from django_runbook.journal.opening import JournalFactory
 from django_runbook.locks import factory as locks
 from django_runbook.locks.factory import Locks
 from django_runbook.locks.watching import retaken
@@ -52,6 +48,8 @@ from django_runbook.runner.context import RunOptions
 from django_runbook.structs import Struct, field, replace
 
 if TYPE_CHECKING:
+    from django_runbook.executors.spawner import Spawner
+    from django_runbook.journal.listener import Journal
     from django_runbook.resume.in_doubt import AskText
     from django_runbook.resume.remaining import Remaining
     from django_runbook.resume.resumed_run import ResumedRun
@@ -96,10 +94,10 @@ class _Opened(Struct):
 
 
 class _Processes(Struct):
-    """Decides where steps run, and holds what starts their processes."""
+    """Decides where steps run, and holds what starts their processes, if any may run in one."""
 
     isolation: Isolation
-    spawner: Spawner
+    spawner: Spawner | None
 
 
 class _Bound(Struct):
@@ -223,20 +221,21 @@ def _choose_processes(launch: _Launch, opened: _Opened) -> _Processes:
     isolation = process_isolation.choose(
         is_inline=launch.request.inline, is_default=opened.configuration.isolates, is_forkable=is_forkable
     )
+    if not isolation.is_possible:
+        return _Processes(isolation=isolation, spawner=None)
+    # Its 15 modules would make every start in one process slower.
+    from django_runbook.executors.spawner import Spawner
+
     spawner = Spawner(can_be_set_up=process_isolation.can_be_set_up())
     launch.stack.callback(spawner.close)
-    if isolation.is_possible and may_isolate(opened.runbook, is_default=isolation.is_default):
-        _start_server(spawner, is_forkable=is_forkable)
-    return _Processes(isolation=isolation, spawner=spawner)
-
-
-def _start_server(spawner: Spawner, *, is_forkable: bool) -> None:
-    if not is_forkable:
+    needs_server = may_isolate(opened.runbook, is_default=isolation.is_default)
+    if needs_server and is_forkable:
+        # An app may have queried the database when it became ready.
+        connections.close_all()
+        spawner.fork_server()
+    elif needs_server:
         spawner.start_server()
-        return
-    # An app may have queried the database when it became ready.
-    connections.close_all()
-    spawner.fork_server()
+    return _Processes(isolation=isolation, spawner=spawner)
 
 
 def _hold_resumed(launch: _Launch, opened: _Opened) -> ResumedRun | None:
@@ -318,9 +317,14 @@ def _record(launch: _Launch, opened: _Opened, bound: _Bound, resumed: ResumedRun
     """Open the journal of the run, unless it is not recorded."""
     request, console = launch.request, launch.console
     options = _options(request, bound, resumed)
+    if resumed is None and not _is_recorded(request, opened):
+        return _Recorded(journal=None, options=options)
+    # Only a recorded run needs the folder `journal`, which would make every other start slower.
+    from django_runbook.journal import new_run
+    from django_runbook.journal.opening import JournalFactory
+
     kept = {"keep_going": options.keeps_going, "strict": options.is_strict, "shards": counts_in(bound.plan.outline)}
     journals = JournalFactory(plan=bound.plan, mask=console.mask, new_lock=opened.new_lock, warn=console.warn)
-    journal: Journal | None = None
     if resumed is not None:
         remaining = _remaining(launch, bound, resumed)
         options = replace(options, past=remaining.past, attempt=resumed.run.attempt_count + 1)
@@ -332,13 +336,12 @@ def _record(launch: _Launch, opened: _Opened, bound: _Bound, resumed: ResumedRun
             given=tuple(request.params),
             options=kept,
         )
-    elif _is_recorded(request, opened):
+    else:
         stored = new_run.stored_options(bound.selection, **kept)
         journal = journals.open_new(path=opened.path, runbook=opened.key, given=tuple(request.params), options=stored)
-    if journal is not None:
-        launch.stack.callback(journal.close)
-        line = console.resume_command(request.file, journal.run_id, withheld=journal.withheld_params)
-        options = replace(options, resume_command=console.mask(line))
+    launch.stack.callback(journal.close)
+    line = console.resume_command(request.file, journal.run_id, withheld=journal.withheld_params)
+    options = replace(options, resume_command=console.mask(line))
     return _Recorded(journal=journal, options=options)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from django_runbook.document import source, validate
 from django_runbook.document.outline import outline
 from django_runbook.document.rewriting import rewrite_commands
 from django_runbook.document.runbook import CommandStep
+from django_runbook.structs import replace
 
 TEXT = """
 steps:
