@@ -50,7 +50,7 @@ BOTH_WAYS = {
     "tests.resume.test_remaining",
     "tests.resume.test_resumed_run",
     "tests.resume.test_rows",
-    "tests.resume.test_secret_outputs",
+    "tests.resume.test_read_outputs",
     "tests.resume.test_unfinished",
     "tests.runner.test_calls",
     "tests.runner.test_data",

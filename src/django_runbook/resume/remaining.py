@@ -16,9 +16,9 @@ from django_runbook.resume.choices import ResumeChoices, steps_to_rerun
 from django_runbook.resume.in_doubt import AskText, InDoubtResolver, Resolution
 from django_runbook.resume.loop_items import has_item, refuse_other_items
 from django_runbook.resume.open_calls import LeftCalls, find_left_calls, is_called
+from django_runbook.resume.read_outputs import refuse_missing_outputs, steps_read
 from django_runbook.resume.repeatable import RepeatableCommands
 from django_runbook.resume.rows import RunRows, read_rows
-from django_runbook.resume.secret_outputs import refuse_missing_outputs
 from django_runbook.runner.past import Past, PastItem
 from django_runbook.structs import Struct, field, replace
 
@@ -50,7 +50,7 @@ def remaining_steps(
     for name in choices.rerun:
         if reason := unselected.get(key_of(name)):
             raise InvalidUsage(f"--rerun {name}: the run began without this step ({reason})")
-    rows = read_rows(run, using=conf.journal_alias())
+    rows = read_rows(run, using=conf.journal_alias(), needs_output=steps_read(plan.outline))
     rerun = steps_to_rerun(rows, choices, plan.outline)
     if not choices.accepts_changes:
         refuse_changes(rows.latest.values(), Definitions(plan=plan, mask=mask))

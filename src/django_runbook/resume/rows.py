@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from django_runbook.document.expressions import ExpressionError
@@ -18,6 +18,7 @@ _SUCCEEDED, _SKIPPED = StepStatus.SUCCEEDED.value, StepStatus.SKIPPED.value
 _FAILED: Final = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value))
 # The errors of a step whose command succeeded: its `until` is not true yet, or has no value.
 _UNTIL_ERRORS: Final = frozenset((UNTIL_NOT_MET, ExpressionError.__name__))
+_ROWS_OF_A_QUERY: Final = 500
 _INTERRUPTED: Final = frozenset((RUNNING, StepStatus.INTERRUPTED.value))
 
 
@@ -82,16 +83,37 @@ class RunRows(MutableStruct):
         )
 
 
-def read_rows(run: Run, *, using: str) -> RunRows:
-    """Read all rows of a run."""
+def read_rows(run: Run, *, using: str, needs_output: Callable[[str], bool]) -> RunRows:
+    """Read all rows of a run, with the captured outputs of the steps that need theirs, by id.
+
+    Captured outputs may fill the memory of the process; a past step without a needed one has none.
+    """
     found = RunRows()
-    for row in StepRun.objects.using(using).filter(run=run).order_by("pk").defer("output_head", "output_tail"):
+    for row in (
+        StepRun.objects.using(using).filter(run=run).order_by("pk").defer("output", "output_head", "output_tail")
+    ):
         found.add(row)
     done = {step_id for step_id, row in found.latest.items() if is_done(row)}
     for step_id, row in tuple(found.latest.items()):
         if starts_over(row) and done.isdisjoint(row.group_ids):
             found.forget_inside(step_id)
+    _read_outputs(found.latest, using=using, needs_output=needs_output)
     return found
+
+
+def _read_outputs(latest: Mapping[str, StepRun], *, using: str, needs_output: Callable[[str], bool]) -> None:
+    needed: dict[int, StepRun] = {}
+    for step_id, row in latest.items():
+        if row.status == _SUCCEEDED and needs_output(step_id):
+            needed[row.pk] = row
+        else:
+            # Otherwise the first use of the column would read it.
+            row.output = None
+    pks = list(needed)
+    for start in range(0, len(pks), _ROWS_OF_A_QUERY):
+        found = StepRun.objects.using(using).filter(pk__in=pks[start : start + _ROWS_OF_A_QUERY])
+        for pk, output in found.values_list("pk", "output"):
+            needed[pk].output = output
 
 
 def is_done(row: StepRun) -> bool:

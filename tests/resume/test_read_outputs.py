@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from django_runbook.fields import JSONText
 from django_runbook.models import Run, StepRun
 from tests.journal.support import resume
 from tests.resume.support import fail_now, fix
@@ -51,3 +52,33 @@ steps:
     run(tmp_path, text)
     fix(tmp_path)
     assert resume(tmp_path).exit_code == 0
+
+
+def test_only_outputs_that_an_expression_may_read_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_now(tmp_path)
+    (tmp_path / "inner.yml").write_text(
+        "steps: [{id: in, command: effect d --log log --output inner, capture: text}, 'say ${{ steps.in.output }}']\n"
+    )
+    text = """\
+steps:
+  - {id: unread, command: effect a --log log --output unread-text, capture: text}
+  - {id: in, command: effect b --log log --output outer-text, capture: text}
+  - {id: loop, command: "effect ${{ item }} --log log --output ${{ item }}-text", for_each: [x, y], capture: text}
+  - {id: call, runbook: inner.yml}
+  - {id: late, command: effect late --log log --fail-if broken}
+  - {id: last, command: "say ${{ steps.loop.output | join('+') }}"}
+"""
+    assert run(tmp_path, text).exit_code == 1
+    fix(tmp_path)
+    loaded = []
+    load = JSONText.from_db_value
+
+    def noted(field: JSONText, value: str | None, *more: object) -> object:
+        loaded.append(value or "")
+        return load(field, value, *more)
+
+    monkeypatch.setattr(JSONText, "from_db_value", noted)
+    ended = resume(tmp_path)
+    assert ended.output("last") == ["x-text+y-text"]
+    assert [value for value in loaded if "-text" in value and "--log" not in value] == ['["x-text"]', '["y-text"]']
+    assert '["inner"]' in loaded

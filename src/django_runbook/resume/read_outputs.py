@@ -1,8 +1,8 @@
-"""Refuses to resume a run if a step needs an output that held a secret and therefore was not stored."""
+"""Finds the steps whose output is read, and refuses to resume a run if one held a secret and was not stored."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from django_runbook.document.outline import Entry, key_of
 from django_runbook.exceptions import InvalidUsage
@@ -25,6 +25,12 @@ def refuse_missing_outputs(steps: Mapping[str, StepRun], done: Collection[str], 
                     f'step "{key}" needs the output of "{needed}", which held a secret and was not recorded: '
                     f"--rerun {needed} runs that step again"
                 )
+
+
+def steps_read(outline: Mapping[str, Entry]) -> Callable[[str], bool]:
+    """Return whether any expression may read the output of the step with an id."""
+    names = {name for key, entry in outline.items() for name in _outputs_read_by(entry, prefix=key.rpartition("/")[0])}
+    return lambda step_id: "" in names or key_of(step_id) in names
 
 
 def _outputs_read_by(entry: Entry, *, prefix: str) -> Iterator[str]:
