@@ -6,6 +6,7 @@ import datetime
 import os
 import statistics
 import time
+import tracemalloc
 import uuid
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 FEW, MANY = 100, 10_000
 STEPS_OF_A_RUN = 10
 STEP_COUNT = 1000
+CAPTURED_BYTES = 16_000_000
 ROUNDS = 9
 LIST = "/admin/django_runbook/run/"
 PAGES = {
@@ -59,6 +61,32 @@ def main() -> None:
     for name, url in (("page", f"{LIST}{run.pk}/change/"), ("all of its rows, as JSON", f"{LIST}{run.pk}/live/")):
         seconds, query_count, size = _measure(client, url)
         print(f"  {name:<28} {seconds * 1000:6.0f} ms  {query_count:5}  {size / 1000:6.0f} kB")
+    _print_captured(client)
+
+
+def _print_captured(client: Client) -> None:
+    """Print the cost of the page of a step that captured much."""
+    from django.db import connection
+
+    from django_runbook.models import StepRun
+
+    step = StepRun.objects.earliest("pk")
+    step.output = [[{"number": number, "text": "x" * 80} for number in range(CAPTURED_BYTES // 110)]]
+    step.save()
+    length = "select length(output) from django_runbook_steprun where id = %s"
+    with connection.cursor() as cursor:
+        cursor.execute(length, [step.pk])
+        stored = cursor.fetchone()[0]
+    del step.output
+    url = f"/admin/django_runbook/steprun/{step.pk}/change/"
+    seconds, query_count, size = _measure(client, url)
+    tracemalloc.start()
+    client.get(url)
+    peak = tracemalloc.get_traced_memory()[1] / 1_000_000
+    tracemalloc.stop()
+    print(f"a step with {stored / 1_000_000:.1f} MB of JSON           median  queries       size")
+    print(f"  {'page':<28} {seconds * 1000:6.0f} ms  {query_count:5}  {size / 1000:6.0f} kB (goal: at most 200 ms)")
+    print(f"  {'memory of Python, peak':<28} {peak:6.0f} MB (goal: at most 50 MB)")
 
 
 def _measure(client: Client, url: str) -> tuple[float, int, int]:
