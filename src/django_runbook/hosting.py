@@ -178,7 +178,9 @@ def _new_call_search(prepared: PreparedRun, stop: Stop) -> Callable[[str], Holde
         # Only a run with locks asks.
         from django_runbook.queues.calls_under_lock import CallsUnderLock
 
-        return CallsUnderLock(journal=journal, new_lock=prepared.new_lock, rest=stop.wait).holder_of(name)
+        continued = prepared.options.past.open_calls.values()
+        search = CallsUnderLock(journal=journal, new_lock=prepared.new_lock, continued=continued, rest=stop.wait)
+        return search.holder_of(name)
 
     return find
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from django_runbook.calls import Call, CallStatus, worker_lock_name
-from django_runbook.models import Run, StepRun
+from django_runbook.models import StepRun
 from django_runbook.queues import calls_under_lock
 from tests.journal.support import die, resume
 from tests.queues.calls_data import worker_lock
@@ -122,13 +122,42 @@ def test_a_queued_call_is_cancelled_and_its_step_is_not_in_doubt(tmp_path: Path)
     assert (tmp_path / "log").read_text().count("begin one") == 2
 
 
-def test_the_calls_of_a_run_do_not_hold_its_own_locks(tmp_path: Path) -> None:
+def test_a_call_that_a_resumed_run_continues_does_not_hold_its_locks(tmp_path: Path) -> None:
     run(tmp_path, TEXT)
     call = left_call(CallStatus.DEAD, lock_names=["nightly"])
     Call.objects.filter(pk=call.pk).update(status=CallStatus.RUNNING.value)
-    other = Run.objects.newest_first()[0]
-    assert calls_under_lock._take_queued("nightly", run_id=other.pk, using="default") == []
-    assert len(calls_under_lock._take_queued("nightly", run_id="x", using="default")) == 1
+    assert calls_under_lock._take_queued("nightly", continued=[call.pk], using="default") == []
+    assert len(calls_under_lock._take_queued("nightly", continued=["x"], using="default")) == 1
+
+
+WITH_HANDLER = "lock: nightly\nsteps: [{id: one, command: effect one --log log}]\nfinally: [{id: tidy, command: effect tidy --log log}]\n"
+
+
+def left_handler_call(tmp_path: Path, status: CallStatus) -> Call:
+    """Leave the newest run dead, with a call of its handler on a worker: handlers run again when a run is resumed."""
+    run(tmp_path, WITH_HANDLER)
+    call = left_call(status, lock_names=["nightly"])
+    StepRun.objects.filter(run=call.run_id, step_id="one").update(status="not_run")
+    StepRun.objects.create(run=call.run, step_id="tidy", name="tidy", kind="command", role="finally", status="running")
+    Call.objects.filter(pk=call.pk).update(step_id="tidy")
+    return call
+
+
+def test_the_queued_call_of_a_handler_is_cancelled_when_its_run_is_resumed(tmp_path: Path) -> None:
+    call = left_handler_call(tmp_path, CallStatus.QUEUED)
+    assert resume(tmp_path, WITH_HANDLER).exit_code == 0
+    call.refresh_from_db()
+    assert call.status == CallStatus.CANCELLED
+
+
+@pytest.mark.usefixtures("worker_lives")
+def test_a_run_is_not_resumed_while_a_worker_runs_its_handler(tmp_path: Path) -> None:
+    call = left_handler_call(tmp_path, CallStatus.RUNNING)
+    ended = resume(tmp_path, WITH_HANDLER)
+    assert ended.exit_code == 75
+    assert f"held by a call of run {call.run_id[:8]}" in ended.events[-1]["result"]["reason"]
+    call.finish({}, using="default")
+    assert resume(tmp_path, WITH_HANDLER).exit_code == 0
 
 
 def test_a_cancelled_call_with_no_log_keeps_no_arguments(tmp_path: Path) -> None:
@@ -136,6 +165,6 @@ def test_a_cancelled_call_with_no_log_keeps_no_arguments(tmp_path: Path) -> None
     call = left_call(CallStatus.QUEUED, lock_names=["nightly"])
     for is_hidden, tokens in ((True, []), (False, ["one"])):
         Call.objects.filter(pk=call.pk).update(is_hidden=is_hidden, tokens=["one"], status=CallStatus.QUEUED.value)
-        assert calls_under_lock._take_queued("nightly", run_id="x", using="default") == []
+        assert calls_under_lock._take_queued("nightly", continued=[], using="default") == []
         call.refresh_from_db()
         assert (call.status, call.tokens) == (CallStatus.CANCELLED, tokens)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from django_runbook.calls import OPEN, Call, CallStatus, worker_lock_name
@@ -18,21 +18,23 @@ _COLUMNS: Final = ("id", "run_id", "status", "claim", "worker", "host", "pid", "
 
 
 class CallsUnderLock(Struct):
-    """Finds the calls of other runs under a lock, with the connection of the journal.
+    """Finds the calls of dead runs under a lock, with the connection of the journal.
 
+    Earlier attempts of this run are dead, too; ``continued`` are the ids of their calls that this attempt continues.
     ``rest`` sleeps, and returns True to end the wait.
     """
 
     journal: Journal
     new_lock: Locks
+    continued: Collection[str]
     rest: Callable[[float], bool]
 
     def holder_of(self, name: str) -> Holder | None:
-        """Return the worker that runs a call of another run under the lock; None if there is none.
+        """Return the worker that runs a call of a dead run under the lock; None if there is none.
 
         This process has the lock, so no call begins under it any more: queued ones are cancelled.
         """
-        running = self.journal.ask(lambda alias: _take_queued(name, run_id=self.journal.run_id, using=alias)) or []
+        running = self.journal.ask(lambda alias: _take_queued(name, continued=self.continued, using=alias)) or []
         for call in running:
             if not self._end(call):
                 since = "" if call.claimed_at is None else since_text(int(call.claimed_at.timestamp()))
@@ -53,9 +55,9 @@ class CallsUnderLock(Struct):
             return False
 
 
-def _take_queued(name: str, *, run_id: str, using: str) -> list[Call]:
-    """Cancel the queued calls of other runs under a lock; return the running ones."""
-    rows = Call.objects.using(using).filter(status__in=OPEN).exclude(run_id=run_id).only(*_COLUMNS)
+def _take_queued(name: str, *, continued: Collection[str], using: str) -> list[Call]:
+    """Cancel the queued calls of dead runs under a lock; return the running ones."""
+    rows = Call.objects.using(using).filter(status__in=OPEN).exclude(pk__in=list(continued)).only(*_COLUMNS)
     while True:
         under = [one for one in rows.order_by("queued_at") if name in one.lock_names]
         queued = [one for one in under if one.status == CallStatus.QUEUED]
