@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import psycopg.conninfo
 
 from tests import postgres_settings
 from tests.patience import wait_until
@@ -149,6 +150,7 @@ def _flight(project: Project, count: int) -> Iterator[subprocess.Popen[bytes]]:
 def _transactions_each_second(project: Project) -> float:
     server = postgres_settings.POSTGRES
     address = {"host": server["HOST"], "port": server["PORT"], "user": server["USER"], "password": server["PASSWORD"]}
+    info = psycopg.conninfo.make_conninfo("", **address, dbname=server["NAME"])
 
     def count(connection: psycopg.Connection[Any]) -> int:
         statement = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = %s"
@@ -157,7 +159,7 @@ def _transactions_each_second(project: Project) -> float:
         return int(row[0])
 
     # From another database, whose transactions are not counted; the first calls are polled faster than later ones.
-    with psycopg.connect(**address, dbname=server["NAME"], autocommit=True) as connection:
+    with psycopg.connect(info, autocommit=True) as connection:
         time.sleep(10)
         before, began = count(connection), time.monotonic()
         time.sleep(FLIGHT_SECONDS)

@@ -29,8 +29,10 @@ def main(what: str) -> None:
 def _round_trip() -> dict[str, Callable[[], float]]:
     from django.conf import settings
 
+    from django_runbook import conf
+
     queue = settings.TASKS["default"]["QUEUES"][-1]
-    bare = _bare_tasks if settings.RUNBOOK["QUEUE"]["BACKEND"] == "tasks" else _bare_celery
+    bare = _bare_tasks if conf.read().queue.backend == "tasks" else _bare_celery
     noop = [{"command": "noop"}] * (STEP_COUNT + 1)
     return {
         "round trip": lambda: bare(queue),
@@ -88,7 +90,8 @@ def _pace(run_id: str) -> float:
     """Return the seconds of one step, from the end of the first one: that starts what the others use too."""
     from django_runbook.models import StepRun
 
-    ends = list(StepRun.objects.filter(run=run_id).order_by("pk").values_list("finished_at", flat=True))
+    steps = StepRun.objects.filter(run=run_id).order_by("pk")
+    ends = [end for end in steps.values_list("finished_at", flat=True) if end is not None]
     return (ends[-1] - ends[0]).total_seconds() / (len(ends) - 1)
 
 

@@ -12,6 +12,7 @@ from django_runbook import conf
 from django_runbook.calls import Call, CallStatus
 from django_runbook.exceptions import JournalLost
 from django_runbook.executors.base import ExecutorCall
+from django_runbook.executors.calling import PassedChecks
 from django_runbook.executors.capturing import read_output
 from django_runbook.executors.messages import Commit, RollBack
 from django_runbook.executors.process import ProcessExecutor
@@ -38,6 +39,7 @@ class ClaimedCall(MutableStruct):
     tokens: list[Encoded]
     connection: JournalConnection
     spawner: Spawner
+    checks: PassedChecks
     lock: HeldLock
     ends_at_signal: bool
 
@@ -75,6 +77,7 @@ class ClaimedCall(MutableStruct):
             secrets=tuple(secrets.values()),
             commands=(self.call.command,),
             grace_seconds=grace_seconds,
+            checks=self.checks,
         )
         try:
             with stop:

@@ -18,6 +18,7 @@ from django.db.models import Q
 from django_runbook import conf
 from django_runbook.calls import Call, CallStatus, worker_lock_name
 from django_runbook.exceptions import LockHeld, RunbookError
+from django_runbook.executors.calling import PassedChecks
 from django_runbook.executors.spawner import Spawner
 from django_runbook.journal.connection import JournalConnection
 from django_runbook.locks import factory as locks
@@ -64,6 +65,7 @@ class _Worker:
     def __init__(self) -> None:
         self._spawner = Spawner(can_be_set_up=isolation.can_be_set_up())
         self._commands: set[str] = set()
+        self._checks: dict[str, PassedChecks] = {}
         self._lock: HeldLock | None = None
         self._token = ""
         self._guard = threading.RLock()
@@ -87,6 +89,7 @@ class _Worker:
                 tokens=tokens,
                 connection=connection,
                 spawner=self._spawner,
+                checks=self._checks_of(call.run_id),
                 lock=lock,
                 ends_at_signal=ends_at_signal,
             ).run()
@@ -101,6 +104,13 @@ class _Worker:
             if command not in self._commands:
                 self._commands.add(command)
                 self._spawner.prepare(sorted(self._commands))
+
+    def _checks_of(self, run_id: str) -> PassedChecks:
+        """Return the system checks that have passed in calls of this run; those of the run before are forgotten."""
+        with self._guard:
+            if run_id not in self._checks:
+                self._checks = {run_id: PassedChecks()}
+            return self._checks[run_id]
 
     def _claim(self, call: Call, claim: str, *, worker: str, connection: JournalConnection) -> bool:
         alias = connection.alias
