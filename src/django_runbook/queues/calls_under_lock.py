@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from django_runbook.calls import OPEN, Call, CallStatus, worker_lock_name
-from django_runbook.exceptions import LockUnavailable
+from django_runbook.calls import OPEN, Call, CallStatus
 from django_runbook.journal.listener import Journal
 from django_runbook.locks.base import Holder, Probe, since_text
 from django_runbook.locks.factory import Locks
+from django_runbook.queues.call_liveness import probe_worker
 from django_runbook.structs import Struct
 
 # The processes of a killed worker end in between two probes.
@@ -47,10 +47,7 @@ class CallsUnderLock(Struct):
         return self._is_free(call) and not self.rest(_BETWEEN_PROBES_SECONDS) and self._is_free(call)
 
     def _is_free(self, call: Call) -> bool:
-        try:
-            return self.new_lock(worker_lock_name(call.worker)).probe() is Probe.FREE
-        except LockUnavailable:
-            return False
+        return probe_worker(call.worker, self.new_lock) is Probe.FREE
 
 
 def _take_queued(name: str, *, run_id: str, using: str) -> list[Call]:
