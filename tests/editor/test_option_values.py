@@ -41,7 +41,9 @@ def accepted(declaration: dict[str, Any], *values: Any, name: str = "--it") -> l
         pytest.param(
             {"choices": ["a", "1", ".5"]}, ["a", "1", 1, 0.5, None, "${{ 1 }}", ["a"]], ["b", 2, True], id="choices"
         ),
-        pytest.param({"choices": [1, 2], "type": int}, [1, "2", " 1", "${{ 1 }}"], [3, "x"], id="choices of integers"),
+        pytest.param(
+            {"choices": [1, 2], "type": int}, [1, "2", " 1", "${{ 1 }}", [1]], [3, "x", [3]], id="choices of integers"
+        ),
         pytest.param({"choices": list(Colour)}, ["red"], ["blue"], id="choices of an enumeration"),
         pytest.param({"choices": {"b", "a"}}, ["a", "b"], ["c"], id="choices of a set"),
         pytest.param({"choices": range(1000), "type": int}, [1, 999], ["x"], id="too many choices"),

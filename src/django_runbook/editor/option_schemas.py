@@ -18,12 +18,14 @@ from django_runbook.editor.value_schemas import Schema, described, reference
 def options_schema(parser: CheckingParser, *, definition: str, databases: Collection[str], is_open: bool) -> Schema:
     """Return the schema of ``options``, for the definition of this name.
 
-    ``is_open`` accepts options that no parser of the command has.
+    ``is_open`` accepts any option and any value: the parser only says what is offered.
     """
     found: Schema = {"type": "object", "properties": {}, "patternProperties": {}}
     for group in _groups(parser):
         actions = [action for action, _ in group]
         value = option_value(actions, databases)
+        if is_open:
+            value = {"anyOf": [value, {}]}
         shown = {
             _bare(long_flag(action)): {**_default_of(action), **described(value, help_of(action, owner))}
             for action, owner in reversed(group)

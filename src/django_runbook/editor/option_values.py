@@ -68,7 +68,8 @@ def _value(action: argparse.Action, databases: Collection[str]) -> Schema:
         # An expression may return a list.
         return {"anyOf": [_one_of(choices), _listing(action, _expression_or("null"), _one_of_or_expression(choices))]}
     scalar = _scalar(action, has_choices=bool(choices))
-    several = _listing(action, {**scalar, "type": [*scalar["type"], "null"]}, scalar)
+    item = {"anyOf": [_one_of(choices), scalar]} if choices else scalar
+    several = _listing(action, {**scalar, "type": [*scalar["type"], "null"]}, item)
     return {"anyOf": [_one_of(choices), several]} if choices else several
 
 

@@ -47,7 +47,7 @@ class ClaimedCall(MutableStruct):
         """Run the command, and store the result; release the call if the worker shuts down before its end."""
         refusal = versions.refusal_of(self.call)
         if refusal == versions.VersionRefusal.RELEASE:
-            self._release()
+            self._release(PendingOutput(), is_refused=True)
             return
         secrets = {name: os.environ[name] for name in self.call.secret_names if name in os.environ}
         mask = masking.masker(secrets.values())
@@ -84,7 +84,7 @@ class ClaimedCall(MutableStruct):
                 with watcher:
                     result = execute(self._executor_call(tokens, halt, watcher, secrets=secrets, mask=mask))
                 if halt.is_released and result.status is StepStatus.INTERRUPTED:
-                    self._release(watcher.pending_output())
+                    self._release(watcher.pending_output(), is_refused=False)
                 elif not halt.is_disowned and not (watcher.is_committing and self._is_committed()):
                     output = watcher.pending_output()
                     self._finish(self._with_warning(result), secrets=secrets, mask=mask, output=output)
@@ -153,10 +153,11 @@ class ClaimedCall(MutableStruct):
         stored = self._stored(result, secrets=secrets, mask=mask)
         self._write(partial(self.call.finish, stored), output or PendingOutput())
 
-    def _release(self, output: PendingOutput | None = None) -> None:
+    def _release(self, output: PendingOutput, *, is_refused: bool) -> None:
         """Return the call to its queue, and send its message again."""
         engine = choose_engine(conf.read())
-        if self._write(partial(self.call.release, self.tokens), output or PendingOutput()) and engine is not None:
+        release = partial(self.call.release, self.tokens, is_refused=is_refused)
+        if self._write(release, output) and engine is not None:
             engine.send(self.call.pk, queue=self.call.queue)
 
     def _write(self, write: Callable[..., bool], output: PendingOutput) -> bool:

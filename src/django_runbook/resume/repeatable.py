@@ -91,7 +91,7 @@ VERDICTS: Final[Mapping[str, Mapping[str, Verdict]]] = {
         "prune_runs": _safe("is a batch command, which continues from its checkpoint"),
         "purge_rows": _safe("is a batch command, which continues from its checkpoint"),
         "run_runbook": _unsafe("starts a new run of the runbook"),
-        "runbook_schema": _safe("writes the same file again"),
+        "runbook_schema": _safe("writes its file from the start"),
         "show_calls": _safe("only reads"),
         "show_runs": _safe("only reads"),
         "wait_for": _safe("only polls and waits"),
