@@ -28,6 +28,7 @@ from django.apps import apps
 from django.core.management import load_command_class
 from django.core.management.base import BaseCommand
 from django.dispatch import Signal
+from django.test import RequestFactory
 from django.utils.module_loading import import_string
 
 from django_runbook import api, batch, conf, events, lookup, results, signals
@@ -36,6 +37,7 @@ from django_runbook.batch.parts.mixin import CommandMixin
 from django_runbook.batch.parts.progress_tracking import ProgressTracker
 from django_runbook.batch.source_command import SourceCommand
 from django_runbook.binding.exception_names import HOMES
+from django_runbook.calls import OPEN, Call
 from django_runbook.document import codes, expressions, foreign, keys, reference_checks, schema
 from django_runbook.document.evaluation import budget, filters, grammar, members, tests
 from django_runbook.document.evaluation.functions import FUNCTIONS
@@ -63,6 +65,8 @@ from tests.documentation import (
     without_times,
     write_files,
 )
+from tests.management.commands.stored_runs import made
+from tests.queues.calls_data import add_call
 from tests.test_doc_examples import WITH_TESTS
 
 REFERENCE = DOCS / "reference"
@@ -430,8 +434,7 @@ def test_each_backend_of_locks_is_listed_with_its_options() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "engine"), [("celery.py", "celery"), ("settings.py", "tasks:default")])
 def test_the_set_up_of_workers_is_complete(name: str, engine: str, tmp_path: Path) -> None:
-    texts = [block.text for block in blocks_of(DOCS / "guide" / "workers.md") if block.language == "python"]
-    (text,) = (text for text in texts if text.startswith(f"# desk/{name}\n"))
+    text = python_in_workers(f"# desk/{name}")
     script = WORKERS.format(text=text, is_celery=name == "celery.py")
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "desk_settings", "PYTHONPATH": str(tmp_path)}
     (tmp_path / "desk_settings.py").write_text(
@@ -460,6 +463,43 @@ else:
     from django_runbook.queues.engines.django_task import run_call
 print(engine.name, [name for name in ("heavy",) if engine.queues is None or name in engine.queues])
 """
+
+
+def python_in_workers(start: str) -> str:
+    """Return the Python block of the page on workers that begins with a line."""
+    texts = [block.text for block in blocks_of(DOCS / "guide" / "workers.md") if block.language == "python"]
+    (text,) = (text for text in texts if text.startswith(f"{start}\n"))
+    return text
+
+
+@pytest.mark.django_db
+def test_the_view_for_autoscalers_counts_open_calls(settings: Any, tmp_path: Path) -> None:
+    settings.RUNBOOK = {**settings.RUNBOOK, "LOCK": {"BACKEND": "file", "OPTIONS": {"directory": tmp_path}}}
+    run = made("nightly.yml", days=0, status="running")
+    for step_id, queue in (("one", "heavy"), ("two", "heavy"), ("three", "light")):
+        add_call(run, step_id, queue=queue)
+    add_call(run, "four", status="done")
+    names: dict[str, Any] = {}
+    exec(python_in_workers("# desk/views.py"), names)
+    assert json.loads(names["queues"](RequestFactory().get("/queues")).content) == {"heavy": {"open": 2}}
+
+
+def test_the_entry_of_beat_names_the_task_that_calls_the_runbook() -> None:
+    names: dict[str, Any] = {}
+    exec(python_in_workers("# In the settings"), names)
+    (entry,) = names["CELERY_BEAT_SCHEDULE"].values()
+    tasks = [
+        node.name for node in ast.parse(python_in_workers("# desk/tasks.py")).body if isinstance(node, ast.FunctionDef)
+    ]
+    assert entry["task"] == f"desk.tasks.{tasks[0]}"
+    assert entry["schedule"].hour == {2}
+
+
+def test_autoscalers_count_the_table_of_calls() -> None:
+    blocks = [block.text for block in blocks_of(DOCS / "guide" / "workers.md") if "ScaledObject" in block.text]
+    (trigger,) = yaml.safe_load(blocks[0])["spec"]["triggers"]
+    assert f" FROM {Call._meta.db_table} WHERE " in trigger["metadata"]["query"]
+    assert re.findall(r"'(\w+)'", trigger["metadata"]["query"]) == ["heavy", *OPEN]
 
 
 def test_each_task_engine_is_listed_with_its_options() -> None:

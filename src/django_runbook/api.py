@@ -152,7 +152,7 @@ def run_on(console: Console, request: RunRequest, *, stop: Stop) -> RunResult:
         stop.timeout_seconds = opened.configuration.stop_timeout_seconds
         processes = _choose_processes(launch, opened)
         resumed = _hold_resumed(launch, opened)
-        bound = _bind(launch, opened, resumed)
+        bound = _bind(launch, opened, resumed, processes)
         recorded = _record(launch, opened, bound, resumed)
         prepared = _prepared(launch, opened, processes, bound, recorded)
         return execute(prepared, console=console, stop=stop)
@@ -182,7 +182,7 @@ def check(files: Collection[str] = ()) -> list[Checked]:
 def _show(request: RunRequest, show: Callable[..., str], console: Console | None) -> str:
     launch = _Launch(request=request, console=PythonConsole() if console is None else console)
     with _masked_errors(launch.console), launch.stack:
-        bound = _bind(launch, _open(launch), None, needs_secrets=False)
+        bound = _bind(launch, _open(launch), None, None)
         return show(bound.plan, bound.unselected, mask=launch.console.mask)
 
 
@@ -257,8 +257,8 @@ def _hold_resumed(launch: _Launch, opened: _Opened) -> ResumedRun | None:
     return resumed
 
 
-def _bind(launch: _Launch, opened: _Opened, resumed: ResumedRun | None, *, needs_secrets: bool = True) -> _Bound:
-    """Check every step against its command; raise InvalidRunbook or InvalidUsage if the run cannot begin."""
+def _bind(launch: _Launch, opened: _Opened, resumed: ResumedRun | None, processes: _Processes | None) -> _Bound:
+    """Check every step, or raise InvalidRunbook or InvalidUsage; a plan that is only shown has no ``processes``."""
     known = inputs.resolve(opened.runbook, _given(launch.request, opened.runbook, resumed))
     is_recorded = _is_recorded(launch.request, opened)
     binder = checking.new_binder(
@@ -266,7 +266,12 @@ def _bind(launch: _Launch, opened: _Opened, resumed: ResumedRun | None, *, needs
         verbosity=None if launch.request.verbosity == 1 else launch.request.verbosity,
     )
     earlier = {} if resumed is None else resumed.shard_counts
-    runbook = checking.with_shard_loops(opened.runbook, binder.catalog, opened.configuration, earlier=earlier)
+    # As the queue executor decides it.
+    is_isolated = processes is None or processes.isolation.is_possible
+    is_local = launch.request.dry_run or launch.request.inline or not is_isolated
+    runbook = checking.with_shard_loops(
+        opened.runbook, binder.catalog, opened.configuration, earlier=earlier, uses_workers=not is_local
+    )
     lacking: frozenset[str] = frozenset()
     if launch.request.dry_run:
         # Other runs do not need it.
@@ -277,7 +282,7 @@ def _bind(launch: _Launch, opened: _Opened, resumed: ResumedRun | None, *, needs
     planned = checking.with_queues(planned, opened.configuration, is_recorded=is_recorded or launch.request.dry_run)
     launch.console.mask = masking.masker(known.all_secrets.values())
     _show_diagnostics(opened.loaded, [*opened.loaded.diagnostics, *planned.diagnostics], launch.console)
-    if problems := [problem for problem in known.problems if needs_secrets or problem.kind != "secret"]:
+    if problems := [problem for problem in known.problems if processes is not None or problem.kind != "secret"]:
         raise InvalidUsage("\n".join(map(str, problems)))
     selected = launch.request.selection if resumed is None else resumed.selection
     return _Bound(

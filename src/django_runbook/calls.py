@@ -69,6 +69,7 @@ class Call(models.Model):
     stop_level = models.PositiveSmallIntegerField(default=StopLevel.NONE.value)
     is_releasing = models.BooleanField(default=False, help_text="Whether the worker is shutting down.")
     release_count = models.PositiveIntegerField(default=0)
+    refusal_count = models.PositiveIntegerField(default=0, help_text="The number of returns by workers of other code.")
     done_count = models.PositiveBigIntegerField(null=True)
     total_count = models.PositiveBigIntegerField(null=True)
     failed_count = models.PositiveBigIntegerField(default=0)
@@ -101,13 +102,14 @@ class Call(models.Model):
         changes |= {"status": CallStatus.DONE.value, "result": result, "finished_at": timezone.now()}
         return self.note(using=using, **changes)
 
-    def release(self, tokens: list[Any], *, using: str, **changes: Any) -> bool:
+    def release(self, tokens: list[Any], *, using: str, is_refused: bool, **changes: Any) -> bool:
         """Return the claimed call to its queue; return False if this worker does not own it any more."""
         return self.note(
             using=using,
             status=CallStatus.QUEUED.value,
             is_releasing=False,
             release_count=models.F("release_count") + 1,
+            refusal_count=models.F("refusal_count") + int(is_refused),
             worker="",
             tokens=tokens,
             **changes,

@@ -63,9 +63,24 @@ def load(path: Path, *, name: str, configuration: conf.Configuration, files: Fil
 
 
 def with_shard_loops(
-    runbook: Runbook, catalog: Catalog, configuration: conf.Configuration, *, earlier: Mapping[str, int]
+    runbook: Runbook,
+    catalog: Catalog,
+    configuration: conf.Configuration,
+    *,
+    earlier: Mapping[str, int],
+    uses_workers: bool,
 ) -> Runbook:
-    """Turn the shards of steps into loops; ``earlier`` are the counts of the run to resume."""
+    """Turn the shards of steps into loops; ``earlier`` are the counts of the run to resume.
+
+    Without ``uses_workers``, steps with a queue run on this host.
+    """
+
+    def runs_here() -> bool:
+        if not uses_workers:
+            return True
+        from django_runbook.queues.worker_count import runs_on_sender
+
+        return runs_on_sender(configuration)
 
     def count(queue: str | None) -> int:
         found = None
@@ -76,7 +91,7 @@ def with_shard_loops(
             found = count_workers(queue, configuration)
         return processor_count() if found is None else found
 
-    return with_shards(runbook, catalog, ShardCounts(earlier=earlier, count_workers=count))
+    return with_shards(runbook, catalog, ShardCounts(earlier=earlier, count_workers=count, runs_here=runs_here))
 
 
 def with_queues(planned: Plan, configuration: conf.Configuration, *, is_recorded: bool) -> Plan:

@@ -81,6 +81,7 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
         isolate = stack.enter_context(_new_process_executor(prepared, stop, checks))
         enqueue = _new_queue_executor(prepared, stop, console)
         _refuse_calls_elsewhere(prepared, has_workers=enqueue is not None)
+        _end_left_over_calls(prepared, stop, console)
         if enqueue is not None:
             stack.enter_context(enqueue)
         inline = InlineExecutor(
@@ -176,9 +177,10 @@ def _new_call_search(prepared: PreparedRun, stop: Stop) -> Callable[[str], Holde
 
     def find(name: str) -> Holder | None:
         # Only a run with locks asks.
-        from django_runbook.queues.calls_under_lock import CallsUnderLock
+        from django_runbook.queues.call_ending import CallEnding
+        from django_runbook.queues.calls_under_lock import holder_under_lock
 
-        return CallsUnderLock(journal=journal, new_lock=prepared.new_lock, rest=stop.wait).holder_of(name)
+        return holder_under_lock(name, CallEnding(journal=journal, new_lock=prepared.new_lock, rest=stop.wait))
 
     return find
 
@@ -187,13 +189,26 @@ def _refuse_calls_elsewhere(prepared: PreparedRun, *, has_workers: bool) -> None
     """Raise InvalidUsage if a step would run on this host while its call of an earlier attempt may run on a worker."""
     outline = prepared.plan.outline
     for step_id in prepared.options.past.open_calls:
-        entry = outline.get(key_of(step_id))
-        around = () if entry is None else (outline[key].step for key in reversed(entry.group_keys))
-        if entry is None or queue_of(entry.step, around) is None or not has_workers:
+        entry = outline[key_of(step_id)]
+        if queue_of(entry.step, (outline[key].step for key in reversed(entry.group_keys))) is None or not has_workers:
             raise InvalidUsage(
                 f'step "{step_id}" has a call on a worker, which may still run: resume the run with the "queue" of the '
                 "step, and without --inline"
             )
+
+
+def _end_left_over_calls(prepared: PreparedRun, stop: Stop, console: Console) -> None:
+    """End the calls of earlier attempts of the run that no step continues, before one of them runs a second time."""
+    journal, options = prepared.journal, prepared.options
+    if journal is None or options.attempt == 1:
+        return
+    # Only a resumed run has them.
+    from django_runbook.queues.call_ending import CallEnding
+    from django_runbook.queues.calls_left_over import end_left_over
+
+    ending = CallEnding(journal=journal, new_lock=prepared.new_lock, rest=stop.wait)
+    continued = frozenset(options.past.open_calls.values())
+    end_left_over(continued, ending, on_wait=lambda text: console.warn(f"waiting: {text}"))
 
 
 def _is_repeatable(step: CommandStep, argv: Sequence[str]) -> bool:

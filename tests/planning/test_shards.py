@@ -72,6 +72,18 @@ def test_shards_run_together_on_a_queue_and_one_for_each_processor_here(keys: st
     assert planned.steps["fill"].step.items_at_once == at_once
 
 
+@pytest.mark.parametrize(("shards", "count"), [("6", 6), ("auto", 8 * processor_count())])
+def test_shards_that_do_not_go_to_workers_run_as_those_of_this_host(shards: str, count: int) -> None:
+    def ask(queue: str | None) -> int:
+        assert queue is None, "no worker is asked"
+        return processor_count()
+
+    counts = ShardCounts(count_workers=ask, runs_here=lambda: True)
+    planned = plan_of(f"steps: [{{id: fill, command: {BATCH}, shards: {shards}, queue: heavy}}]", counts)
+    assert planned.steps["fill"].item_count == count
+    assert planned.steps["fill"].step.items_at_once == min(processor_count(), count)
+
+
 def test_auto_makes_eight_shards_for_each_worker_of_the_queue_that_applies() -> None:
     text = f"""
 steps:

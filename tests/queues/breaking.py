@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import re
 import signal
+import socket
 import sys
 import time
 from collections import Counter
@@ -25,13 +26,14 @@ from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from django_runbook.process.django_internals import descriptor_of
 from tests.patience import LONG_PATIENCE_SECONDS, PATIENCE_SECONDS, scaled
 from tests.queues.forks import Fork, closed_after
 from tests.queues.spool_engine import take_messages
 from tests.statements import Point, visit_points
 
 # More than any call has.
-MAX_NUMBER: Final = 18
+MAX_NUMBER: Final = 15
 MAX_WORKERS: Final = 6
 BATCH_ROWS: Final = 3
 KINDS: Final = {
@@ -90,9 +92,11 @@ class Saboteur:
             time.sleep(LONG_PATIENCE_SECONDS)
         if connection.vendor == "sqlite":
             raise OperationalError("database is locked")
-        driver: Any = connection.connection
-        if driver is not None:
-            driver.close()
+        if connection.connection is not None:
+            descriptor = descriptor_of(connection.connection)
+            assert descriptor is not None
+            with socket.socket(fileno=os.dup(descriptor)) as end:
+                end.shutdown(socket.SHUT_RDWR)
         if self._plan.harm.endswith("after"):
             raise OperationalError(2013, "the connection was lost")
 

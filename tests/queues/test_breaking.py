@@ -17,7 +17,7 @@ from tests.runner.support import environ
 pytestmark = pytest.mark.slow
 
 # The full run takes each statement; else each database takes others, and begins at a random one.
-STRIDE = 8 if ROUNDS == 1 else 1
+STRIDE = 12 if ROUNDS == 1 else 1
 OFFSET = random.randrange(STRIDE)
 
 
@@ -25,7 +25,7 @@ OFFSET = random.randrange(STRIDE)
 def test_a_call_that_is_killed_or_disconnected_at_any_statement_has_the_right_end(
     tmp_path: Path, vendor: str, django_db_blocker: DjangoDbBlocker
 ) -> None:
-    offset = OFFSET + 3 * VENDORS.index(vendor)
+    offset = OFFSET + 4 * VENDORS.index(vendor)
     with django_db_blocker.unblock(), database_on(vendor, tmp_path) as database:
         variables = {
             "DJANGO_SETTINGS_MODULE": "tests.queues.settings",

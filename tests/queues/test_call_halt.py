@@ -53,11 +53,13 @@ def test_a_shutdown_leaves_another_call_alone(clock: Any) -> None:
     assert states(halt) == (False, False, False)
 
 
-def test_the_second_signal_to_its_worker_ends_any_call() -> None:
+@pytest.mark.parametrize("ends_at_signal", [False, True])
+def test_the_signal_that_would_end_its_worker_ends_any_call(*, ends_at_signal: bool) -> None:
     stop = Stop()
-    halt = halt_of(is_repeatable=False, stop=stop)
+    nothing: Any = SimpleNamespace(is_lost=False)
+    halt = CallHalt(stop=stop, lock=nothing, is_repeatable=False, grace_seconds=1, ends_at_signal=ends_at_signal)
     stop.count(signal.SIGTERM)
-    assert states(halt) == (False, False, False)
+    assert states(halt) == (False, ends_at_signal, False)
     stop.request_count = 2
     assert halt.is_immediate
     assert halt.reason == "its worker was shut down"

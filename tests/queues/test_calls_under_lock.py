@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from django_runbook import conf
 from django_runbook.calls import Call, CallStatus, worker_lock_name
-from django_runbook.models import Run, StepRun
-from django_runbook.queues import calls_under_lock
+from django_runbook.locks.factory import new_factory
+from django_runbook.models import StepRun
+from django_runbook.process.stopping import Stop
+from django_runbook.queues import call_ending, calls_under_lock
+from django_runbook.queues.call_ending import CallEnding
 from tests.journal.support import die, resume
 from tests.queues.calls_data import worker_lock
 from tests.resume.support import held
@@ -18,6 +23,7 @@ from tests.runner.support import run
 
 pytestmark = pytest.mark.django_db
 TEXT = "lock: nightly\nsteps: [{id: one, command: effect one --log log}]\n"
+BETWEEN = 0.125
 OTHER = "lock: nightly\nsteps: [{id: two, command: effect two --log log}]\n"
 
 
@@ -25,7 +31,7 @@ OTHER = "lock: nightly\nsteps: [{id: two, command: effect two --log log}]\n"
 def probes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     monkeypatch.chdir(tmp_path)
     settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
-    monkeypatch.setattr(calls_under_lock, "_BETWEEN_PROBES_SECONDS", 0)
+    monkeypatch.setattr(call_ending, "_BETWEEN_PROBES_SECONDS", 0)
 
 
 def left_call(status: CallStatus, *, lock_names: list[str], worker: str = "w1") -> Call:
@@ -86,15 +92,15 @@ def test_a_step_waits_for_the_call_that_holds_its_lock(tmp_path: Path, monkeypat
     run(tmp_path, TEXT)
     call = left_call(CallStatus.RUNNING, lock_names=["nightly"])
     seen: list[Any] = []
-    find = calls_under_lock.CallsUnderLock.holder_of
+    find = calls_under_lock.holder_under_lock
 
-    def finds(self: calls_under_lock.CallsUnderLock, name: str) -> Any:
-        seen.append(find(self, name))
+    def finds(name: str, ending: CallEnding) -> Any:
+        seen.append(find(name, ending))
         if seen[-1] is not None:
             call.finish({}, using="default")
         return seen[-1]
 
-    monkeypatch.setattr(calls_under_lock.CallsUnderLock, "holder_of", finds)
+    monkeypatch.setattr(calls_under_lock, "holder_under_lock", finds)
     ended = run(tmp_path, "steps: [{command: noop, lock: {name: nightly, on_conflict: wait}}]")
     assert ended.exit_code == 0
     # The first lock is that of the file.
@@ -122,13 +128,56 @@ def test_a_queued_call_is_cancelled_and_its_step_is_not_in_doubt(tmp_path: Path)
     assert (tmp_path / "log").read_text().count("begin one") == 2
 
 
+@pytest.mark.usefixtures("worker_lives")
 def test_the_calls_of_a_run_do_not_hold_its_own_locks(tmp_path: Path) -> None:
     run(tmp_path, TEXT)
-    call = left_call(CallStatus.DEAD, lock_names=["nightly"])
-    Call.objects.filter(pk=call.pk).update(status=CallStatus.RUNNING.value)
-    other = Run.objects.newest_first()[0]
-    assert calls_under_lock._take_queued("nightly", run_id=other.pk, using="default") == []
-    assert len(calls_under_lock._take_queued("nightly", run_id="x", using="default")) == 1
+    call = left_call(CallStatus.RUNNING, lock_names=["nightly"])
+    for run_id, is_held in ((call.run_id, False), ("another", True)):
+        journal: Any = SimpleNamespace(run_id=run_id, ask=lambda question: question("default"))
+        ending = CallEnding(
+            journal=journal, new_lock=new_factory(conf.read(), what="a test"), rest=lambda seconds: False
+        )
+        assert (calls_under_lock.holder_under_lock("nightly", ending) is not None) is is_held
+
+
+def test_a_call_that_its_worker_returns_while_it_dies_is_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path, TEXT)
+    call = left_call(CallStatus.RUNNING, lock_names=["nightly"])
+    worker_lock("w1")
+    mark = Call.mark_dead
+
+    def released_first(self: Call, *, using: str) -> bool:
+        call.release([], using=using)
+        return mark(self, using=using)
+
+    monkeypatch.setattr(Call, "mark_dead", released_first)
+    assert run(tmp_path, OTHER).exit_code == 0
+    call.refresh_from_db()
+    assert call.status == CallStatus.CANCELLED
+
+
+def test_the_workers_of_several_calls_are_probed_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tmp_path, TEXT)
+    call = left_call(CallStatus.RUNNING, lock_names=["nightly"])
+    Call.objects.create(
+        **{**Call.objects.filter(pk=call.pk).values()[0], "id": "c2", "step_id": "other", "worker": "w2"}
+    )
+    for worker in ("w1", "w2"):
+        worker_lock(worker)
+    rested: list[float] = []
+    wait = Stop.wait
+
+    def waits(self: Stop, seconds: float) -> bool:
+        if seconds == BETWEEN:
+            rested.append(seconds)
+        return wait(self, 0)
+
+    monkeypatch.setattr(call_ending, "_BETWEEN_PROBES_SECONDS", BETWEEN)
+    monkeypatch.setattr(Stop, "wait", waits)
+    assert run(tmp_path, OTHER).exit_code == 0
+    assert rested == [BETWEEN]
 
 
 def test_a_cancelled_call_with_no_log_keeps_no_arguments(tmp_path: Path) -> None:
@@ -136,6 +185,6 @@ def test_a_cancelled_call_with_no_log_keeps_no_arguments(tmp_path: Path) -> None
     call = left_call(CallStatus.QUEUED, lock_names=["nightly"])
     for is_hidden, tokens in ((True, []), (False, ["one"])):
         Call.objects.filter(pk=call.pk).update(is_hidden=is_hidden, tokens=["one"], status=CallStatus.QUEUED.value)
-        assert calls_under_lock._take_queued("nightly", run_id="x", using="default") == []
+        assert call_ending.take_queued(lambda calls: calls, using="default") == []
         call.refresh_from_db()
         assert (call.status, call.tokens) == (CallStatus.CANCELLED, tokens)

@@ -17,6 +17,7 @@ from django_runbook.process.stopping import Stop
 from django_runbook.queues.call_monitor import CallMonitor, WatchedCall
 from django_runbook.queues.queue_executor import MAX_DEATHS, QueueExecutor
 from django_runbook.results import StepStatus
+from django_runbook.structs import replace
 
 SUCCESS = {"status": "succeeded", "failure": None, "stdout": [""], "warnings": [], "reason": ""}
 
@@ -101,12 +102,59 @@ def test_the_successor_of_an_open_call_has_the_next_number() -> None:
     assert monitor.begun == [(2, False), (3, True)]
 
 
+def test_an_open_call_that_another_run_has_cancelled_is_made_again() -> None:
+    # The resumed run waited for a lock after it had found the call, and then the other run had the lock.
+    before = Call(id="c", number=2, attempt=2, step_id="s", status=CallStatus.CANCELLED.value)
+    monitor = PlayedMonitor("done", open_call=before)
+    assert executor(monitor)(call(is_repeatable=False, open_id="c")).status is StepStatus.SUCCEEDED
+    assert monitor.begun == [(3, True)]
+
+
 def test_no_call_is_repeated_after_a_stop() -> None:
     stop = Stop()
     stop.request()
     monitor = PlayedMonitor("dead")
     assert executor(monitor)(call(is_repeatable=True, stop=stop)).status is StepStatus.INTERRUPTED
     assert len(monitor.begun) == 1
+
+
+class ReleasingMonitor(PlayedMonitor):
+    """Has a worker that returns the call to its queue before it reads the request to stop; no other one takes it."""
+
+    watched: WatchedCall
+
+    def begin(self, watched: WatchedCall, *, is_new: bool) -> None:
+        self.watched = watched
+        watched.call.status = CallStatus.RUNNING.value
+
+    def request_stop(self, call: Call, level: StopLevel) -> None:
+        self.requested.append(level)
+        if call.status == CallStatus.RUNNING:
+            call.status, call.release_count = CallStatus.QUEUED.value, 1
+        else:
+            call.status = CallStatus.CANCELLED.value
+            self.watched.news.put(call)
+
+
+@pytest.mark.parametrize(
+    ("halt_count", "seconds", "status", "level", "message"),
+    [
+        (1, None, StepStatus.INTERRUPTED, StopLevel.AFTER_ITEM, "the run was stopped before another worker took it"),
+        (0, 0.0, StepStatus.TIMED_OUT, StopLevel.IMMEDIATE, "no other worker had taken the call"),
+    ],
+)
+def test_a_call_that_its_worker_returns_during_a_stop_is_cancelled(
+    *, halt_count: int, seconds: float | None, status: StepStatus, level: StopLevel, message: str
+) -> None:
+    stop = Stop()
+    for _ in range(halt_count):
+        stop.request()
+    monitor = ReleasingMonitor()
+    request = replace(call(is_repeatable=True, stop=stop), limit=Limit().within(seconds, owner="the run"))
+    result = executor(monitor)(request)
+    assert (result.status, monitor.requested) == (status, [level, level])
+    assert result.failure is not None
+    assert message in result.failure.message
 
 
 class BrokenConnection:

@@ -233,6 +233,19 @@ def test_another_run_waits_for_the_call_of_a_killed_one_under_the_same_lock(proj
     assert project.effects() == ["first", "other"]
 
 
+@on_tasks
+def test_system_checks_run_once_in_a_run_on_a_worker(project: Project) -> None:
+    project.secrets = {"QUEUES_CHECKS": str(project.directory / "checks")}
+    project.write("defaults: {queue: QUEUE}\nsteps: [add_effect one, add_effect two, add_effect three]")
+    counts = []
+    with project.worker():
+        for _ in range(2):
+            assert project.run()[0] == 0
+            counts.append((project.directory / "checks").read_text().count("checked"))
+    # Once for `db_worker` itself.
+    assert counts == [2, 3]
+
+
 @on_rabbitmq
 def test_a_stop_of_the_run_stops_its_calls(project: Project) -> None:
     project.write(

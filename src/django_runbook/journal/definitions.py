@@ -73,6 +73,12 @@ def key_of(step_id: str) -> str:
     return step_id.partition("[")[0]
 
 
+def item_numbers(step_id: str) -> list[str]:
+    """Return the numbers of the items of the loops that a step is in, outermost first."""
+    _, bracket, rest = step_id.partition("[")
+    return rest.removesuffix("]").split(",") if bracket else []
+
+
 def expressions_of(step: Step) -> Iterator[Expression]:
     """Yield the expressions of a step itself, without those of the steps inside it."""
     for name in step.__struct_fields__:

@@ -183,6 +183,7 @@ class Migration(migrations.Migration):
                 ('stop_level', models.PositiveSmallIntegerField(default=0)),
                 ('is_releasing', models.BooleanField(default=False, help_text='Whether the worker is shutting down.')),
                 ('release_count', models.PositiveIntegerField(default=0)),
+                ('refusal_count', models.PositiveIntegerField(default=0, help_text='The number of returns by workers of other code.')),
                 ('done_count', models.PositiveBigIntegerField(null=True)),
                 ('total_count', models.PositiveBigIntegerField(null=True)),
                 ('failed_count', models.PositiveBigIntegerField(default=0)),

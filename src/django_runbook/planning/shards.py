@@ -31,11 +31,12 @@ class ShardCounts(Struct):
     """Decides how many shards ``auto`` makes.
 
     ``earlier`` holds the counts of a resumed run by the keys of its steps. ``count_workers`` returns how many processes
-    work on a queue; None means this host.
+    work on a queue; None means this host. ``runs_here`` returns whether steps with a queue run on this host too.
     """
 
     earlier: Mapping[str, int] = field(default_factory=dict)
     count_workers: Callable[[str | None], int] = lambda queue: processor_count()
+    runs_here: Callable[[], bool] = lambda: False
 
     def auto(self, key: str, queue: str | None) -> int:
         """Return the number of shards of a step: that of the resumed run, or eight for each worker."""
@@ -66,6 +67,8 @@ def with_shards(runbook: Runbook, catalog: Catalog, counts: ShardCounts) -> Runb
         if step.shards is None or not _can_be_sharded(step, catalog):
             return step
         queue = queue_of(step, (entries[one].step for one in reversed(entries[key].group_keys)))
+        if queue is not None and counts.runs_here():
+            queue = None
         count = step.shards.count or counts.auto(key, queue)
         at_once = step.shards.max_parallel or (min(processor_count(), count) if queue is None else count)
         return _as_loop(step, replace(step.shards, count=count, max_parallel=at_once))

@@ -15,16 +15,20 @@ class CallHalt:
     """Combines the stop requests of the run, the signals of the worker, and the ownership of the call.
 
     At a shutdown of the worker, only a call that can be repeated stops, and another worker continues it. Like a run
-    that was stopped, it may finish its item or batch, and is ended after ``grace_seconds``.
+    that was stopped, it may finish its item or batch, and is ended after ``grace_seconds``. The second signal to
+    the worker, or the first one with ``ends_at_signal``, ends any call.
     """
 
-    def __init__(self, *, stop: Stop, lock: HeldLock, is_repeatable: bool, grace_seconds: float) -> None:
+    def __init__(
+        self, *, stop: Stop, lock: HeldLock, is_repeatable: bool, grace_seconds: float, ends_at_signal: bool = False
+    ) -> None:
         self.grace_seconds = grace_seconds
         self.level = StopLevel.NONE
         self.was_claim_lost = False
         self._stop = stop
         self._lock = lock
         self._is_repeatable = is_repeatable
+        self._max_signals = 0 if ends_at_signal else 1
         self._shut_down_at = math.inf
 
     def note_shutdown(self) -> None:
@@ -47,7 +51,7 @@ class CallHalt:
 
     @property
     def is_immediate(self) -> bool:
-        if self.is_disowned or self.level is StopLevel.IMMEDIATE or self._stop.request_count > 1:
+        if self.is_disowned or self.level is StopLevel.IMMEDIATE or self._stop.request_count > self._max_signals:
             return True
         began_at = min(self._shut_down_at, self._stop.requested_at)
         return self.is_released and time.monotonic() >= began_at + self.grace_seconds

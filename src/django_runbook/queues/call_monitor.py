@@ -112,9 +112,10 @@ class CallMonitor:
 
         def stop() -> None:
             def write(is_repeated: bool) -> None:  # noqa: FBT001 - as JournalConnection calls it
-                if not call.cancel(using=self._alias):
-                    running = Call.objects.using(self._alias).filter(pk=call.pk, status=CallStatus.RUNNING.value)
-                    running.update(stop_level=level.value)
+                running = self._rows([call.pk]).filter(status=CallStatus.RUNNING.value)
+                if not call.cancel(using=self._alias) and not running.update(stop_level=level.value):
+                    # Its worker may have released it in between.
+                    call.cancel(using=self._alias)
 
             self._connection.execute(write)
             self._interval_seconds = 0.0
@@ -231,6 +232,8 @@ class CallMonitor:
         before, watched.seen = watched.seen, seen
         watched.call.status, watched.call.claim, watched.call.worker = row.status, row.claim, row.worker
         self._liveness.note_change(row)
+        if row.status == CallStatus.QUEUED and before:
+            self._sender.note_release(row.pk)
         if row.claim and (not before or before[1] != row.claim) and row.pid is not None:
             host, pid = row.host, row.pid
             watched.news.put(lambda: watched.on_claimed(host, pid))

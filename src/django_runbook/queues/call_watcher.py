@@ -10,6 +10,7 @@ from django.db import Error, connections, transaction
 
 from django_runbook.calls import Call, CallOutput, CallStatus, StopLevel
 from django_runbook.fields import to_db_text
+from django_runbook.journal.connection import JournalConnection
 from django_runbook.queues.call_halt import CallHalt
 from django_runbook.structs import Struct, field
 
@@ -107,16 +108,17 @@ class CallWatcher:
         return self._can_write_more and self._character_count > _EARLY_CHARACTERS
 
     def _update(self) -> bool:
-        """Write what is new, and read the stop requests; return whether more can be written immediately."""
+        """Read the stop requests, and write what is new; return whether more can be written immediately."""
         try:
+            # First: on SQLite, the command may hold the lock that a write waits for.
+            self._read_requests()
             with self._writing:
                 can_write = self._can_write and not self.is_committing
                 if can_write:
                     self._write()
-            self._read_requests()
         except Error:
             # A database that is away is tried again the next time.
-            connections[self._alias].close()
+            JournalConnection(self._alias).reconnect()
             return False
         return can_write
 

@@ -12,6 +12,7 @@ from django_runbook import conf
 from django_runbook.calls import Call, CallStatus
 from django_runbook.exceptions import JournalLost
 from django_runbook.executors.base import ExecutorCall
+from django_runbook.executors.calling import PassedChecks
 from django_runbook.executors.capturing import read_output
 from django_runbook.executors.messages import Commit, RollBack
 from django_runbook.executors.process import ProcessExecutor
@@ -38,13 +39,15 @@ class ClaimedCall(MutableStruct):
     tokens: list[Encoded]
     connection: JournalConnection
     spawner: Spawner
+    checks: PassedChecks
     lock: HeldLock
+    ends_at_signal: bool
 
     def run(self) -> None:
         """Run the command, and store the result; release the call if the worker shuts down before its end."""
         refusal = versions.refusal_of(self.call)
         if refusal == versions.VersionRefusal.RELEASE:
-            self._release()
+            self._release(PendingOutput(), is_refused=True)
             return
         secrets = {name: os.environ[name] for name in self.call.secret_names if name in os.environ}
         mask = masking.masker(secrets.values())
@@ -59,7 +62,13 @@ class ClaimedCall(MutableStruct):
     def _run(self, tokens: tuple[str, ...], *, secrets: dict[str, str], mask: Mask) -> None:
         stop = Stop(timeout_seconds=math.inf)
         grace_seconds = conf.read().stop_timeout_seconds
-        halt = CallHalt(stop=stop, lock=self.lock, is_repeatable=self.call.is_repeatable, grace_seconds=grace_seconds)
+        halt = CallHalt(
+            stop=stop,
+            lock=self.lock,
+            is_repeatable=self.call.is_repeatable,
+            grace_seconds=grace_seconds,
+            ends_at_signal=self.ends_at_signal,
+        )
         watcher = CallWatcher(call=self.call, halt=halt, alias=self.connection.alias)
         execute = ProcessExecutor(
             stop=stop,
@@ -68,13 +77,14 @@ class ClaimedCall(MutableStruct):
             secrets=tuple(secrets.values()),
             commands=(self.call.command,),
             grace_seconds=grace_seconds,
+            checks=self.checks,
         )
         try:
             with stop:
                 with watcher:
                     result = execute(self._executor_call(tokens, halt, watcher, secrets=secrets, mask=mask))
                 if halt.is_released and result.status is StepStatus.INTERRUPTED:
-                    self._release(watcher.pending_output())
+                    self._release(watcher.pending_output(), is_refused=False)
                 elif not halt.is_disowned and not (watcher.is_committing and self._is_committed()):
                     output = watcher.pending_output()
                     self._finish(self._with_warning(result), secrets=secrets, mask=mask, output=output)
@@ -143,10 +153,11 @@ class ClaimedCall(MutableStruct):
         stored = self._stored(result, secrets=secrets, mask=mask)
         self._write(partial(self.call.finish, stored), output or PendingOutput())
 
-    def _release(self, output: PendingOutput | None = None) -> None:
+    def _release(self, output: PendingOutput, *, is_refused: bool) -> None:
         """Return the call to its queue, and send its message again."""
         engine = choose_engine(conf.read())
-        if self._write(partial(self.call.release, self.tokens), output or PendingOutput()) and engine is not None:
+        release = partial(self.call.release, self.tokens, is_refused=is_refused)
+        if self._write(release, output) and engine is not None:
             engine.send(self.call.pk, queue=self.call.queue)
 
     def _write(self, write: Callable[..., bool], output: PendingOutput) -> bool:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from django.db import connections
+
 from django_runbook.exceptions import in_words
 from django_runbook.queues.engines.base import Engine
 
@@ -36,6 +38,10 @@ class MessageSender:
         self._due[call_id] = time.monotonic() + self._resend_seconds, self._resend_seconds
         self._put(call_id, queue)
 
+    def note_release(self, call_id: str) -> None:
+        """Note that a worker has returned a call to its queue, and sends the message itself."""
+        self._due[call_id] = time.monotonic() + self._resend_seconds, self._resend_seconds
+
     def send_again_when_due(self, call_id: str, *, queue: str) -> None:
         """Send the message of a queued call again, after a while that doubles each time."""
         at, seconds = self._due.get(call_id, (time.monotonic() + self._resend_seconds, self._resend_seconds))
@@ -58,6 +64,12 @@ class MessageSender:
         self._messages.put((call_id, name))
 
     def _run(self) -> None:
+        try:
+            self._send_all()
+        finally:
+            connections.close_all()
+
+    def _send_all(self) -> None:
         while (message := self._messages.get()) is not None:
             call_id, name = message
             try:
@@ -67,4 +79,6 @@ class MessageSender:
                 if not self._is_failing:
                     self._on_failure(in_words(error))
                 self._is_failing = True
+                # An engine may keep its messages in a database, which may have restarted.
+                connections.close_all()
                 self._due[call_id] = time.monotonic() + _RETRY_SECONDS, _RETRY_SECONDS

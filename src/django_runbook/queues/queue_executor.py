@@ -59,7 +59,12 @@ class QueueExecutor(MutableStruct):
             return AttemptResult(status=StepStatus.INTERRUPTED, failure=failure)
 
     def _run(self, call: ExecutorCall, request: QueueRequest, open_call: Call | None) -> AttemptResult:
-        row = self._new_row(call, request, number=1) if open_call is None else open_call
+        number = 1
+        if open_call is not None and open_call.status == CallStatus.CANCELLED:
+            # While this run waited for a lock around the step, another run had the lock.
+            number = open_call.number + 1
+            open_call = None
+        row = self._new_row(call, request, number=number) if open_call is None else open_call
         row = self._follow(row, call, request, is_new=open_call is None)
         death_count = 0
         while row.status == CallStatus.DEAD:
@@ -105,6 +110,9 @@ class QueueExecutor(MutableStruct):
                     given_up_at = (
                         time.monotonic() + max(self.grace_seconds, call.halt.grace_seconds) + _UNANSWERED_SECONDS
                     )
+            elif sent and watched.call.status == CallStatus.QUEUED:
+                # Its worker shut down and returned it to the queue before it read the request.
+                self.monitor.request_stop(watched.call, sent)
             if time.monotonic() > given_up_at:
                 given_up_at = float("inf")
                 self.monitor.give_up(watched.call)
@@ -143,10 +151,7 @@ class QueueExecutor(MutableStruct):
                 return replace(result, status=StepStatus.TIMED_OUT, failure=call.limit.first.failure())
             return result
         if row.status == CallStatus.CANCELLED:
-            if call.limit.is_over and call.limit.first is not None:
-                text = "no worker had taken the call"
-                return AttemptResult(status=StepStatus.TIMED_OUT, failure=call.limit.first.failure(text))
-            return AttemptResult(status=StepStatus.NOT_RUN, reason=f"{call.halt.reason} before a worker took the call")
+            return _after_cancelling(row, call)
         raise self.monitor.error or JournalLost("the calls of the run are not watched any more")
 
     def _after_death(self, row: Call, call: ExecutorCall, request: QueueRequest, *, death_count: int) -> AttemptResult:
@@ -165,6 +170,20 @@ class QueueExecutor(MutableStruct):
         return AttemptResult(
             status=status, failure=Failure(error_type="WorkerDied", message=message, exit_code=1, error_names=names)
         )
+
+
+def _after_cancelling(row: Call, call: ExecutorCall) -> AttemptResult:
+    # A call that cannot be repeated returns to its queue only before its command is called.
+    has_begun = row.is_repeatable and row.release_count > 0
+    if call.limit.is_over and call.limit.first is not None:
+        text = f"no {'other ' if has_begun else ''}worker had taken the call"
+        return AttemptResult(status=StepStatus.TIMED_OUT, failure=call.limit.first.failure(text))
+    if not has_begun:
+        return AttemptResult(status=StepStatus.NOT_RUN, reason=f"{call.halt.reason} before a worker took the call")
+    message = f"its worker was shut down, and {call.halt.reason} before another worker took it"
+    return AttemptResult(
+        status=StepStatus.INTERRUPTED, failure=Failure(error_type="Stopped", message=message, exit_code=1)
+    )
 
 
 def _level_of(call: ExecutorCall) -> StopLevel:

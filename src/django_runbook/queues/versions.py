@@ -14,7 +14,7 @@ from django_runbook import conf
 from django_runbook.calls import Call
 from django_runbook.git_commit import commit_of
 
-_MAX_RELEASES: Final = 3
+_MAX_REFUSALS: Final = 3
 
 
 class VersionRefusal(enum.Enum):
@@ -33,7 +33,7 @@ def refusal_of(call: Call) -> VersionRefusal | None:
     """Return what to do with a call of other code; None to run it."""
     if not conf.read().queue.refuses_other_version or not _differs(call):
         return None
-    return VersionRefusal.RELEASE if call.release_count < _MAX_RELEASES else VersionRefusal.FAIL
+    return VersionRefusal.RELEASE if call.refusal_count < _MAX_REFUSALS else VersionRefusal.FAIL
 
 
 def warning_of(call: Call) -> str:

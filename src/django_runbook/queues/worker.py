@@ -18,6 +18,7 @@ from django.db.models import Q
 from django_runbook import conf
 from django_runbook.calls import Call, CallStatus, worker_lock_name
 from django_runbook.exceptions import LockHeld, RunbookError
+from django_runbook.executors.calling import PassedChecks
 from django_runbook.executors.spawner import Spawner
 from django_runbook.journal.connection import JournalConnection
 from django_runbook.locks import factory as locks
@@ -28,13 +29,14 @@ from django_runbook.process import isolation
 from django_runbook.queues.claimed_call import ClaimedCall
 
 
-def run_call(call_id: str) -> None:
+def run_call(call_id: str, *, ends_at_signal: bool = False) -> None:
     """Run a call if it is still queued, and return once its end is stored or another worker may take it.
 
-    A call that is not queued, because its message came twice or late, is left alone. Raise RunbookError if the worker
+    A call that is not queued, because its message came twice or late, is left alone. The first SIGTERM to this process
+    asks for its shutdown; with ``ends_at_signal``, it asks for its immediate end. Raise RunbookError if the worker
     cannot take calls: the call stays queued, and is sent again.
     """
-    _worker_of(os.getpid()).run(call_id)
+    _worker_of(os.getpid()).run(call_id, ends_at_signal=ends_at_signal)
 
 
 def release_calls_of(pid: int) -> None:
@@ -63,11 +65,12 @@ class _Worker:
     def __init__(self) -> None:
         self._spawner = Spawner(can_be_set_up=isolation.can_be_set_up())
         self._commands: set[str] = set()
+        self._checks: dict[str, PassedChecks] = {}
         self._lock: HeldLock | None = None
         self._token = ""
         self._guard = threading.RLock()
 
-    def run(self, call_id: str) -> None:
+    def run(self, call_id: str, *, ends_at_signal: bool) -> None:
         alias = conf.journal_alias()
         connection = JournalConnection(alias)
         call = connection.execute(lambda is_repeated: Call.objects.using(alias).filter(pk=call_id).first())
@@ -81,7 +84,15 @@ class _Worker:
             return
         try:
             self._prepare(call.command)
-            ClaimedCall(call=call, tokens=tokens, connection=connection, spawner=self._spawner, lock=lock).run()
+            ClaimedCall(
+                call=call,
+                tokens=tokens,
+                connection=connection,
+                spawner=self._spawner,
+                checks=self._checks_of(call.run_id),
+                lock=lock,
+                ends_at_signal=ends_at_signal,
+            ).run()
         except BaseException:
             # The row says "running", and as long as this worker holds its lock, the run would wait.
             self._give_up(lock)
@@ -93,6 +104,13 @@ class _Worker:
             if command not in self._commands:
                 self._commands.add(command)
                 self._spawner.prepare(sorted(self._commands))
+
+    def _checks_of(self, run_id: str) -> PassedChecks:
+        """Return the system checks that have passed in calls of this run; those of the run before are forgotten."""
+        with self._guard:
+            if run_id not in self._checks:
+                self._checks = {run_id: PassedChecks()}
+            return self._checks[run_id]
 
     def _claim(self, call: Call, claim: str, *, worker: str, connection: JournalConnection) -> bool:
         alias = connection.alias

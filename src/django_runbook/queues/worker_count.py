@@ -1,10 +1,16 @@
-"""Counts the worker processes of a queue."""
+"""Finds out whether the calls of a project go to workers, and counts the worker processes of a queue."""
 
 from __future__ import annotations
 
 from django_runbook.conf import Configuration
 from django_runbook.exceptions import InvalidUsage, in_words
 from django_runbook.queues.engines.choice import choose_engine
+
+
+def runs_on_sender(configuration: Configuration) -> bool:
+    """Return whether the engine runs tasks in the process that sends them."""
+    engine = choose_engine(configuration)
+    return engine is not None and bool(engine.local_reason)
 
 
 def count_workers(queue: str, configuration: Configuration) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from django_runbook.document.outline import Entry
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.journal.definitions import Definitions, key_of
+from django_runbook.journal.definitions import Definitions, item_numbers, key_of
 from django_runbook.models import StepRun
 from django_runbook.results import Role
 from django_runbook.resume.choices import is_command
@@ -46,12 +46,7 @@ def _must_be_unchanged(row: StepRun, outline: Mapping[str, Entry]) -> bool:
 def _is_in_other_loops(row: StepRun, entry: Entry, outline: Mapping[str, Entry]) -> bool:
     loop_count = sum(outline[key].step.for_each is not None for key in entry.group_keys)
     # An item has one number more than its loop.
-    return len(_numbers(row.step_id)) - loop_count not in ((0, 1) if entry.step.for_each is not None else (0,))
-
-
-def _numbers(step_id: str) -> list[str]:
-    _, bracket, rest = step_id.partition("[")
-    return rest.removesuffix("]").split(",") if bracket else []
+    return len(item_numbers(row.step_id)) - loop_count not in ((0, 1) if entry.step.for_each is not None else (0,))
 
 
 def _new_in_completed_groups(rows: Collection[StepRun], outline: Mapping[str, Entry]) -> Iterator[str]:

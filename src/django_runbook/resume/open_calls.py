@@ -6,6 +6,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from django_runbook.calls import OPEN, Call, CallStatus
+from django_runbook.document.outline import Entry
+from django_runbook.document.runbook import CommandStep
+from django_runbook.journal.definitions import item_numbers, key_of
 from django_runbook.models import RUNNING, Run, StepRun
 from django_runbook.results import StepStatus
 from django_runbook.resume.rows import has_no_result
@@ -25,6 +28,15 @@ class LeftCalls(Struct):
     def known(self) -> frozenset[str]:
         """Return the steps whose outcome is known, or will be."""
         return self.not_begun | self.open.keys()
+
+
+def is_called(step_id: str, outline: Mapping[str, Entry]) -> bool:
+    """Return whether the runbook, which may have changed, still calls a command under this id."""
+    entry = outline.get(key_of(step_id))
+    if entry is None or not isinstance(entry.step, CommandStep):
+        return False
+    loop_count = sum(outline[key].step.is_loop for key in (*entry.group_keys, entry.key))
+    return len(item_numbers(step_id)) == loop_count
 
 
 def find_left_calls(run: Run, latest: Mapping[str, StepRun], *, rerun: Collection[str], using: str) -> LeftCalls:

@@ -14,7 +14,7 @@ from django_runbook.resume.changes import refuse_changes
 from django_runbook.resume.choices import ResumeChoices, steps_to_rerun
 from django_runbook.resume.in_doubt import AskText, InDoubtResolver, Resolution
 from django_runbook.resume.loop_items import has_item, refuse_other_items
-from django_runbook.resume.open_calls import LeftCalls, find_left_calls
+from django_runbook.resume.open_calls import LeftCalls, find_left_calls, is_called
 from django_runbook.resume.repeatable import RepeatableCommands
 from django_runbook.resume.rows import RunRows, read_rows
 from django_runbook.resume.secret_outputs import refuse_missing_outputs
@@ -66,7 +66,10 @@ def remaining_steps(
         known=left.known,
     )
     resolution = resolver.resolve(rows.latest, reopened=reopened)
-    past = replace(_past_of(rows, resolution, rerun=rerun, reopened=reopened), open_calls=left.open)
+    past = _past_of(rows, resolution, rerun=rerun, reopened=reopened)
+    # Nothing continues the call of a step that ``--skip`` marks as done, or that the runbook no longer has.
+    called = [one for one in left.open if one not in past.done and is_called(one, plan.outline)]
+    past = replace(past, open_calls={step_id: left.open[step_id] for step_id in called})
     refuse_missing_outputs(rows.latest, past.done, plan.outline)
     return Remaining(past=past, attempts=rows.attempts, skipped_pks=tuple(resolution.skipped_pks))
 

@@ -86,10 +86,12 @@ VERDICTS: Final[Mapping[str, Mapping[str, Verdict]]] = {
     },
     "django_runbook": {
         "check_runbooks": _safe("only reads"),
+        "diff_runbook": _safe("only reads"),
         "mail_run_report": _unsafe("sends its mail twice"),
         "prune_runs": _safe("is a batch command, which continues from its checkpoint"),
         "purge_rows": _safe("is a batch command, which continues from its checkpoint"),
         "run_runbook": _unsafe("starts a new run of the runbook"),
+        "runbook_schema": _safe("writes its file from the start"),
         "show_calls": _safe("only reads"),
         "show_runs": _safe("only reads"),
         "wait_for": _safe("only polls and waits"),

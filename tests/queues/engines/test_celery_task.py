@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import signal
 import sys
 
 import pytest
+import redis
 
 from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.queues.project import Project
+from tests.services import REDIS_URL
 
 pytestmark = pytest.mark.slow
 on_redis = pytest.mark.parametrize("engine", ["redis"])
+WITH_SECRET = """
+secrets: [TOKEN]
+steps: [{command: add_effect, args: ["${{ secrets.TOKEN }}"], options: {seconds: 60}, queue: QUEUE}]
+"""
 INSPECT = """
 import json
 from tests.queues.celery_app import app
@@ -54,14 +62,42 @@ def test_a_worker_of_another_pool_releases_its_calls_too(project: Project, pool:
 
 
 @on_redis
+def test_a_cold_shutdown_ends_a_plain_call(project: Project) -> None:
+    project.write("steps: [{id: plain, command: add_effect plain --seconds 60, queue: QUEUE}]")
+    with project.worker() as worker, project.runner("--verbosity=2") as runner:
+        project.wait_for("SELECT 1 FROM queueapp_effect")
+        worker.send_signal(signal.SIGQUIT)
+        assert worker.wait(timeout=PATIENCE_SECONDS) == 0
+        assert runner.wait(timeout=PATIENCE_SECONDS) == 1
+    assert "ended by SIGTERM" in project.output("runner")
+    code, output = project.run("--resume")
+    assert code == 2
+    assert "--rerun plain runs it again" in output
+    assert project.effects() == ["plain"]
+
+
+@on_redis
+def test_a_message_contains_an_id_and_no_argument(project: Project) -> None:
+    project.secrets = {"TOKEN": "abra-cadabra"}
+    project.write(WITH_SECRET)
+    with project.runner() as runner, redis.Redis.from_url(REDIS_URL) as client:
+        wait_until(lambda: client.llen(project.queue), what="a message")
+        (message,) = [json.loads(one) for one in client.lrange(project.queue, 0, -1)]
+        (call_id,) = project.query("SELECT id FROM django_runbook_call")[0]
+        runner.send_signal(signal.SIGTERM)
+        assert runner.wait(timeout=PATIENCE_SECONDS) == 143
+    body = json.loads(base64.b64decode(message.pop("body")))
+    assert body[:2] == [[call_id], {}]
+    for text in (json.dumps(body), json.dumps(message)):
+        assert "abra-cadabra" not in text
+        assert "add_effect" not in text
+    assert project.effects() == []
+
+
+@on_redis
 def test_a_worker_shows_no_argument_and_no_secret(project: Project) -> None:
     project.secrets = {"TOKEN": "abra-cadabra"}
-    project.write(
-        """
-secrets: [TOKEN]
-steps: [{command: add_effect, args: ["${{ secrets.TOKEN }}"], options: {seconds: 60}, queue: QUEUE}]
-"""
-    )
+    project.write(WITH_SECRET)
     with project.worker(), project.runner() as runner:
         project.wait_for("SELECT 1 FROM queueapp_effect")
         # The call runs: its message is what a worker shows.

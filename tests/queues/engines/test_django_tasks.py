@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.queues.project import Project
 
 
@@ -21,3 +24,18 @@ def test_a_call_longer_than_the_lease_of_its_message_runs_once(project: Project)
     assert delivered.count(f"delivered {first}") >= 2
     assert project.effects() == ["long", "next"]
     assert [call[2:] for call in project.calls()] == [(1, "done"), (1, "done")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["tasks"])
+def test_a_message_contains_an_id_and_no_argument(project: Project) -> None:
+    project.secrets = {"TOKEN": "abra-cadabra"}
+    project.write("secrets: [TOKEN]\nsteps: [{command: add_effect, args: ['${{ secrets.TOKEN }}'], queue: QUEUE}]")
+    with project.runner() as runner:
+        row = project.wait_for("SELECT args_kwargs, t.* FROM django_tasks_database_dbtaskresult t")
+        (call_id,) = project.query("SELECT id FROM django_runbook_call")[0]
+        runner.send_signal(signal.SIGTERM)
+        assert runner.wait(timeout=PATIENCE_SECONDS) == 143
+    assert row[0] == {"args": [call_id], "kwargs": {}}
+    assert "abra-cadabra" not in str(row)
+    assert "add_effect" not in str(row)

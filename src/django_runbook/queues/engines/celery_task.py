@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any, Final
 
+from billiard import current_process
 from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.db import Error
@@ -24,7 +25,8 @@ _LOGGER: Final = logging.getLogger(__name__)
 @shared_task(name=TASK_NAME, ignore_result=True, acks_late=False, reject_on_worker_lost=False, max_retries=0)  # type: ignore[untyped-decorator]  # Celery has no types
 def run_call(call_id: str) -> None:
     """Run one call; its result is stored in its row."""
-    worker.run_call(call_id)
+    # A pool signals its children at a cold shutdown only.
+    worker.run_call(call_id, ends_at_signal=current_process().daemon)
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]  # as above
