@@ -26,6 +26,7 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _BREAK: Final = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 # The fields of events, results and failures that may have several lines.
 _LONG: Final = frozenset(("message", "traceback", "text", "reason", "warnings", "help"))
+MASK: Final = "***"
 Mask = Callable[[str], str]
 
 

@@ -149,7 +149,7 @@ def test_a_call_that_its_worker_returns_while_it_dies_is_cancelled(
     mark = Call.mark_dead
 
     def released_first(self: Call, *, using: str) -> bool:
-        call.release([], using=using)
+        call.release([], using=using, is_refused=False)
         return mark(self, using=using)
 
     monkeypatch.setattr(Call, "mark_dead", released_first)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from django_runbook import events
+from django_runbook.cleaning import Mask
 from django_runbook.exceptions import LockLost, RunbookError
 from django_runbook.fields import to_db_text
 from django_runbook.journal.definitions import Definitions
@@ -16,7 +17,6 @@ from django_runbook.journal.write_queue import Writes
 from django_runbook.journal.writer import Writer
 from django_runbook.locks.held import HeldLock
 from django_runbook.models import Run
-from django_runbook.process.masking import Mask
 
 _Answer = TypeVar("_Answer")
 _NOT_RECORDED: Final = "this run was not recorded: the tables of django_runbook do not exist (migrate creates them)"

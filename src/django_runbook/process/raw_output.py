@@ -10,9 +10,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, Final
 
+from django_runbook.cleaning import Mask
 from django_runbook.process import unpatched
 from django_runbook.process.files import identity
-from django_runbook.process.masking import Mask
 from django_runbook.process.streams import LineSplitter, StreamToLines, TooMuchOutputError
 
 _CHUNK: Final = 64 * 1024
