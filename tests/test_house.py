@@ -57,7 +57,7 @@ MAY_IMPORT = {
     "fields": set[str](),
     "statements": set[str](),
     "models": {"calls", "fields", "statements"},
-    "journal": {"git_commit", "models", "fields", "conf", "document", "planning", "locks", "process"},
+    "journal": {"calls", "git_commit", "models", "fields", "conf", "document", "planning", "locks", "process"},
     "resume": {
         "calls",
         "journal",

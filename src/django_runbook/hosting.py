@@ -198,8 +198,8 @@ def _refuse_calls_elsewhere(prepared: PreparedRun, *, has_workers: bool) -> None
         entry = outline[key_of(step_id)]
         if queue_of(entry.step, (outline[key].step for key in reversed(entry.group_keys))) is None or not has_workers:
             raise InvalidUsage(
-                f'step "{step_id}" has a call on a worker, which may still run: resume the run with the "queue" of the '
-                "step, and without --inline"
+                f'step "{step_id}" has a call on a worker, which may still run or have a result: '
+                'resume the run with the "queue" of the step, and without --inline'
             )
 
 

@@ -259,7 +259,7 @@ def main(folder: Path, stride: int, offset: int) -> None:
     finally:
         breaking.close()
     fired = {kind: Counter(plan.harm for plan in breaking.fired(kind)) for kind in KINDS}
-    last = {kind: max(plan.number for plan in breaking.fired(kind)) for kind in KINDS}
+    last = {kind: max((plan.number for plan in breaking.fired(kind)), default=0) for kind in KINDS}
     assert max(last.values()) < MAX_NUMBER, f"a call has more statements: {last}"
     print(json.dumps({"fired": fired, "last": last, "in_doubt": len(answers) // 2}))
 

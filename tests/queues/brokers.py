@@ -62,6 +62,7 @@ class RabbitBroker:
 
     def __init__(self, folder: Path) -> None:
         self._port = free_port()
+        self._inner_port = free_port(self._port + 1)
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"amqp://guest:guest@127.0.0.1:{self._port}//"
@@ -72,7 +73,7 @@ class RabbitBroker:
         variables = {
             "HOME": self._folder,
             "RABBITMQ_NODENAME": f"killed{self._port}@localhost",
-            "RABBITMQ_DIST_PORT": self._port + 10_000 if self._port < 50_000 else self._port - 10_000,
+            "RABBITMQ_DIST_PORT": self._inner_port,
             "RABBITMQ_CONFIG_FILE": self._folder / "rabbit.conf",
             "RABBITMQ_ADVANCED_CONFIG_FILE": self._folder / "none",
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
@@ -147,9 +148,9 @@ def wait_for_port(url: str) -> None:
     wait_until(is_there, what=f"a broker at {url}")
 
 
-def free_port() -> int:
-    # Below the range from which the system takes the ports of clients.
-    for port in range(20_000 + os.getpid() % 5_000, 30_000):
+def free_port(first: int = 0) -> int:
+    # Below the range from which the system takes the ports of clients, and not where another process begins to search.
+    for port in range(first or 20_000 + os.getpid() % 5_000, 30_000):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
     raise AssertionError("no port is free")

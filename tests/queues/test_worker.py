@@ -211,11 +211,9 @@ def test_a_resumed_run_takes_over_the_calls_of_a_killed_one(project: Project, *,
 
 @on_tasks
 def test_another_run_waits_for_the_call_of_a_killed_one_under_the_same_lock(project: Project) -> None:
-    text = (
-        "lock: {name: effects, on_conflict: KIND}\nsteps: [add_effect NAME --seconds SECONDS]\ndefaults: {queue: QUEUE}"
-    )
-    first = text.replace("NAME", "first").replace("SECONDS", "4").replace("KIND", "fail")
-    other = text.replace("NAME", "other").replace("SECONDS", "0")
+    text = "lock: {name: effects, on_conflict: KIND}\nsteps: [add_effect NAME]\ndefaults: {queue: QUEUE}"
+    first = text.replace("NAME", "first --seconds 60 --until go").replace("KIND", "fail")
+    other = text.replace("NAME", "other")
     project.write(first)
     with project.worker("a"), project.worker("b"):
         with project.runner() as runner:
@@ -227,10 +225,12 @@ def test_another_run_waits_for_the_call_of_a_killed_one_under_the_same_lock(proj
         assert 'the lock "effects" is held by a call of run' in output
         assert [call[3] for call in project.calls()] == ["running"]
         project.write(other.replace("KIND", "wait"))
-        code, output = project.run()
-        assert code == 0, output
+        with project.runner() as runner:
+            wait_until(lambda: "is held by a call of run" in project.output("runner"), what="the run waits")
+            project.query("INSERT INTO queueapp_effect (name) VALUES ('go')")
+            assert runner.wait(timeout=PATIENCE_SECONDS) == 0
         assert [call[3] for call in project.calls()] == ["done", "done"]
-    assert project.effects() == ["first", "other"]
+    assert project.effects() == ["first", "go", "other"]
 
 
 @on_tasks

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from django_runbook import events
 from django_runbook.cleaning import Mask
-from django_runbook.exceptions import LockLost, RunbookError
+from django_runbook.exceptions import JournalLost, LockLost, RunbookError
 from django_runbook.fields import to_db_text
 from django_runbook.journal.definitions import Definitions
 from django_runbook.journal.new_rows import NewRows
@@ -102,8 +102,15 @@ class Journal:
         found: list[_Answer] = []
 
         def ask() -> None:
-            if not self._writer.is_waiting:
-                found.append(self._writer.connection.execute(lambda is_repeated: question(self.alias)))
+            if self._writer.is_waiting:
+                return
+            connection = self._writer.connection
+            try:
+                found.append(connection.execute(lambda is_repeated: question(self.alias)))
+            except JournalLost:
+                # The run may be about to migrate the tables of an earlier release, which are enough to record it.
+                if connection.execute(lambda is_repeated: connection.find_tables()):
+                    raise
 
         self._writes.add(ask)
         self._writes.wait()
