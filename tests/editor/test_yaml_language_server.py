@@ -99,7 +99,9 @@ def described(items: list[dict[str, Any]]) -> Iterator[str]:
     shared = {"verbosity", "traceback", "no-color", "force-color", "skip-checks"}
     texts = {item["label"]: text_of(item) for item in items if item["label"] not in shared}
     yield from (f"  {label}: {text}" for label, text in texts.items() if text and "[Reference]" not in text)
-    yield f"  {', '.join(label for label, text in texts.items() if not text or '[Reference]' in text)}".rstrip()
+    # The order of the keys is that of our tables, and of no meaning to an editor.
+    keys = sorted(label for label, text in texts.items() if not text or "[Reference]" in text)
+    yield f"  {', '.join(keys)}".rstrip()
 
 
 def text_of(item: dict[str, Any]) -> str:
