@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +17,6 @@ import pytest
 
 from tests.editor.language_client import LanguageClient
 from tests.editor.support import command_of, schema_of
-from tests.services import require_program
 
 TRANSCRIPT: Final = Path(__file__).with_suffix(".txt")
 # The cursor is at ¦.
@@ -68,7 +68,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LanguageClient]
     }
     schema.write_text(json.dumps(schema_of(**commands)))
     yaml = {"schemas": {schema.as_uri(): "*.yml"}, "schemaStore": {"enable": False}, "hoverSchemaSource": False}
-    program = require_program("yaml-language-server")
+    program = shutil.which("yaml-language-server")
+    if program is None:
+        pytest.skip("yaml-language-server is not installed (npm install --global yaml-language-server@2.0.0)")
     with LanguageClient([program, "--stdio"], root=root, settings={"yaml": yaml}) as client:
         # From its first diagnostics on, it has read the settings and the schema.
         client.problems(client.open(root / "first.yml", "steps: [noop]\n"))
