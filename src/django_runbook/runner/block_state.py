@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from django_runbook.process.deadlines import Deadline
 from django_runbook.results import AttemptResult, RunStatus, StepResult, StepStatus
 from django_runbook.runner import outcomes
 from django_runbook.structs import MutableStruct
-
-_INTERRUPTED: Final = frozenset((StepStatus.INTERRUPTED, StepStatus.NOT_RUN))
 
 
 class BlockState(MutableStruct, kw_only=False):
@@ -27,10 +23,10 @@ class BlockState(MutableStruct, kw_only=False):
     def add(self, result: StepResult, *, is_over: bool, is_halted: bool) -> None:
         """Add the result of a step; ``is_over`` if a deadline around it has passed, ``is_halted`` if it was halted.
 
-        A step that was interrupted without a halt, because its worker died, is a failure of the block. A step that a
-        halt kept from running, such as one that waited for its lock or for a worker, interrupts the block.
+        A step that was interrupted without a halt, because its worker died, is a failure of the block. A step
+        that was not run, because it waited for its lock or for a worker, interrupts the block.
         """
-        if result.status in _INTERRUPTED and is_halted:
+        if result.status is StepStatus.NOT_RUN or (result.status is StepStatus.INTERRUPTED and is_halted):
             self.is_interrupted = True
         if result.is_failure and not result.ignored and self.failed is None:
             self.failed = result
