@@ -120,6 +120,10 @@ package: $(VENV)/.development-installed ## build the wheel and the sdist into di
 screenshot: $(VENV)/.development-installed ## make the README's picture of the admin, with the installed Chromium
 	@$(VENV_PYTHON) example_project/screenshot.py
 
+.PHONY: editor-screenshot
+editor-screenshot: $(VENV)/.development-installed ## make the picture of an editor, with nvim, tmux and yaml-language-server
+	@$(VENV_PYTHON) example_project/editor_screenshot.py
+
 .PHONY: lock
 lock: $(VENV)/.development-installed ## pin the dependencies again (ARGS=--upgrade takes the newest)
 	@$(VENV_PYTHON) -m nox --session lock -- $(ARGS)

@@ -155,17 +155,32 @@ def _environ() -> dict[str, str]:
 NOT_FOR_A_PLAIN_RUN = (
     "django_runbook.document.evaluation.analysis",
     "django_runbook.document.evaluation.evaluator",
+    "django_runbook.document.quoting",
     "django_runbook.document.schema",
+    "django_runbook.journal.opening",
+    "django_runbook.locks.mysql",
+    "django_runbook.locks.postgresql",
     "django_runbook.locks.redis",
     "django_runbook.planning.dry_run",
+    "django_runbook.process.secret_masker",
     "django_runbook.reporters.github",
     "django_runbook.reporters.junit",
     "django_runbook.reporters.log_dir",
     "django_runbook.reporters.rich_",
     "django_runbook.resume",
+    "importlib.metadata",
     "jinja2",
     "pydantic",
+    "pydantic_core",
     "rich",
+)
+# What a run in one process leaves alone too.
+NOT_FOR_AN_INLINE_RUN = (
+    "ctypes",
+    "django_runbook.executors.keeper",
+    "django_runbook.executors.process",
+    "django_runbook.executors.server",
+    "django_runbook.executors.spawner",
 )
 # Prints the modules and functions that lead to the import of an unwanted module, the outermost first.
 WATCH_IMPORTS = """
@@ -179,13 +194,13 @@ class Watch:
 sys.meta_path.insert(0, Watch())
 import django; django.setup()
 from django.core.management import call_command
-call_command("run_runbook", sys.argv[1], format="plain")
+call_command("run_runbook", *sys.argv[1:], format="plain")
 """
 
 
-def _unwanted_imports(path: Path, unwanted: tuple[str, ...]) -> list[str]:
+def _unwanted_imports(path: Path, unwanted: tuple[str, ...], *options: str) -> list[str]:
     code = f"unwanted = {unwanted}\n{WATCH_IMPORTS}"
-    command = [sys.executable, "-c", code, str(path)]
+    command = [sys.executable, "-c", code, str(path), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=_environ())
     assert "succeeded" in done.stdout
     return [line for line in done.stdout.splitlines() if line.startswith("unwanted ")]
@@ -195,6 +210,13 @@ def _unwanted_imports(path: Path, unwanted: tuple[str, ...]) -> list[str]:
 def test_a_plain_run_imports_nothing_that_only_other_runs_need(tmp_path: Path) -> None:
     (tmp_path / "x.yml").write_text("steps: [noop]")
     unwanted = _unwanted_imports(tmp_path / "x.yml", NOT_FOR_A_PLAIN_RUN)
+    assert not unwanted, "\n".join(unwanted)
+
+
+@pytest.mark.slow
+def test_a_plain_run_in_one_process_imports_nothing_that_starts_others(tmp_path: Path) -> None:
+    (tmp_path / "x.yml").write_text("steps: [noop]")
+    unwanted = _unwanted_imports(tmp_path / "x.yml", (*NOT_FOR_A_PLAIN_RUN, *NOT_FOR_AN_INLINE_RUN), "--inline")
     assert not unwanted, "\n".join(unwanted)
 
 

@@ -38,10 +38,11 @@ from django_runbook.batch.parts.progress_tracking import ProgressTracker
 from django_runbook.batch.source_command import SourceCommand
 from django_runbook.binding.exception_names import HOMES
 from django_runbook.calls import OPEN, Call
-from django_runbook.document import codes, expressions, foreign, keys, reference_checks, schema
+from django_runbook.document import codes, expressions, foreign, keys, reference_checks, runbook, schema
 from django_runbook.document.evaluation import budget, filters, grammar, members, tests
 from django_runbook.document.evaluation.functions import FUNCTIONS
 from django_runbook.document.keys import Kind
+from django_runbook.document.scalars import parse_duration
 from django_runbook.journal import new_run
 from django_runbook.locks.factory import BACKENDS
 from django_runbook.queues.engines.base import Engine
@@ -49,6 +50,7 @@ from django_runbook.queues.engines.choice import ENGINES
 from django_runbook.reporters import REPORTERS
 from django_runbook.reporters.jsonl import name_of
 from django_runbook.resume.in_doubt import in_doubt_message
+from django_runbook.structs import Struct
 from flights.models import Flight
 from tests.documentation import (
     DOCS,
@@ -206,7 +208,7 @@ def known_keys() -> dict[str, set[str]]:
     """Each key with the kinds of mappings that have it."""
     found: dict[str, set[str]] = {}
     for kind in Kind:
-        for key in (*keys.NODE_KEYS[kind], *schema.MODELS[kind].model_fields):
+        for key in (*keys.NODE_KEYS[kind], *schema.FIELDS[kind]):
             found.setdefault(key, set()).add(kind.value)
     return found
 
@@ -228,14 +230,29 @@ def test_each_key_has_an_example(key: str) -> None:
     assert any(re.search(rf"(?<![\w-]){re.escape(key)}:", example) for example in examples)
 
 
+# The structs that keys are read into, and the fields that are named unlike their key.
+READ_INTO = (
+    *(runbook.Runbook, runbook.Block, runbook.CommandStep, runbook.GroupStep, runbook.CallStep),
+    *(runbook.Retry, runbook.LockSettings),
+)
+FIELDS = {"journal": "is_recorded", "delay": "delay_seconds", "max_delay": "max_delay_seconds"}
+
+
+def defaults_of(struct: type[Struct]) -> dict[str, object]:
+    defaults = struct.__struct_defaults__
+    return dict(zip(struct.__struct_fields__[-len(defaults) :], defaults, strict=True)) if defaults else {}
+
+
 def test_the_defaults_of_keys_are_those_of_the_code() -> None:
+    compared = set()
     for key in known_keys():
         said = re.search(r"^In .+?\. Default: `([^`]+)`", section_of(REFERENCE / "file.md", f"`{key}`"), re.MULTILINE)
-        models = [model for model in schema.MODELS.values() if key in model.model_fields]
-        fields = [model.model_fields[key] for model in models if not model.model_fields[key].is_required()]
-        for default in (field.default for field in fields if said is not None):
-            assert said is not None
-            assert default in (yaml.safe_load(said[1]), None, ""), key
+        if said is None:
+            continue
+        defaults = {defaults_of(struct).get(FIELDS.get(key, key)) for struct in READ_INTO} - {None}
+        assert defaults <= {yaml.safe_load(said[1]), parse_duration(said[1])}, key
+        compared |= {key} if defaults else set()
+    assert {"fail_fast", "journal", "max_parallel", "delay", "on_conflict", "no_log"} <= compared
 
 
 def test_the_example_of_all_keys_has_all_keys() -> None:

@@ -7,53 +7,40 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import traceback
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.db import connections
 
 from django_runbook import checking, clock, conf, lookup
-from django_runbook.binding.binder import Binder
 from django_runbook.checking import Checked, Loaded
-from django_runbook.conf import DEFAULT_STOP_TIMEOUT_SECONDS, Configuration
+from django_runbook.conf import DEFAULT_STOP_TIMEOUT_SECONDS
 from django_runbook.console import Console, PythonConsole
 from django_runbook.document import inputs
 from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.outline import may_isolate
 from django_runbook.document.runbook import Runbook
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage, RunbookError
-from django_runbook.executors.spawner import Spawner
 from django_runbook.hosting import PreparedRun, execute
-from django_runbook.journal import new_run
-from django_runbook.journal.listener import Journal
-from django_runbook.journal.opening import JournalFactory
 from django_runbook.locks import factory as locks
-from django_runbook.locks.factory import Locks
 from django_runbook.locks.watching import retaken
 from django_runbook.planning import listing, selection
-from django_runbook.planning.plan import Plan, plan
-from django_runbook.planning.selection import Selection
-from django_runbook.planning.shards import counts_in
+from django_runbook.planning.plan import plan
 from django_runbook.process import isolation as process_isolation
 from django_runbook.process import masking
 from django_runbook.process.frozen_gc import frozen_gc
-from django_runbook.process.isolation import Isolation
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import clean_text
+from django_runbook.recording import is_recorded, record
 from django_runbook.reporters import Reporter
 from django_runbook.request import NEWEST, RunRequest
 from django_runbook.results import RunResult, RunStatus, StepResult, StepStatus
-from django_runbook.runner import questions
-from django_runbook.runner.context import RunOptions
-from django_runbook.structs import Struct, field, replace
+from django_runbook.run_stages import Bound, Launch, Opened, Processes, Recorded
 
 if TYPE_CHECKING:
-    from django_runbook.resume.in_doubt import AskText
-    from django_runbook.resume.remaining import Remaining
     from django_runbook.resume.resumed_run import ResumedRun
 
 __all__ = [
@@ -74,49 +61,6 @@ __all__ = [
     "run",
     "show_plan",
 ]
-
-
-class _Launch(Struct):
-    """Holds one request, what surrounds it, and the stack that closes what the run opens."""
-
-    request: RunRequest
-    console: Console
-    stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-
-
-class _Opened(Struct):
-    """Holds the file of a request, read and free of errors of form, and how its project names and locks it."""
-
-    configuration: Configuration
-    path: Path
-    key: str
-    new_lock: Locks
-    loaded: Loaded
-    runbook: Runbook
-
-
-class _Processes(Struct):
-    """Decides where steps run, and holds what starts their processes."""
-
-    isolation: Isolation
-    spawner: Spawner
-
-
-class _Bound(Struct):
-    """Holds a plan that may run; ``unselected`` maps the steps that are not selected to the reason."""
-
-    plan: Plan
-    binder: Binder
-    selection: Selection
-    unselected: Mapping[str, str]
-    lacks_dry_run: frozenset[str]
-
-
-class _Recorded(Struct):
-    """Holds the journal of a run, None if it is not recorded, and the options for the runner."""
-
-    journal: Journal | None
-    options: RunOptions
 
 
 def run(request: RunRequest, *, reporters: Sequence[Reporter] = ()) -> RunResult:
@@ -146,14 +90,14 @@ def new_stop(console: Console) -> Stop:
 
 def run_on(console: Console, request: RunRequest, *, stop: Stop) -> RunResult:
     """Run a runbook on a console, as `run_runbook` does; the caller reports errors, and then hands signals back."""
-    launch = _Launch(request=request, console=console)
+    launch = Launch(request=request, console=console)
     with frozen_gc(), _masked_errors(console), launch.stack:
         opened = _open(launch)
         stop.timeout_seconds = opened.configuration.stop_timeout_seconds
         processes = _choose_processes(launch, opened)
         resumed = _hold_resumed(launch, opened)
         bound = _bind(launch, opened, resumed, processes)
-        recorded = _record(launch, opened, bound, resumed)
+        recorded = record(launch, opened, bound, resumed)
         prepared = _prepared(launch, opened, processes, bound, recorded)
         return execute(prepared, console=console, stop=stop)
 
@@ -180,7 +124,7 @@ def check(files: Collection[str] = ()) -> list[Checked]:
 
 
 def _show(request: RunRequest, show: Callable[..., str], console: Console | None) -> str:
-    launch = _Launch(request=request, console=PythonConsole() if console is None else console)
+    launch = Launch(request=request, console=PythonConsole() if console is None else console)
     with _masked_errors(launch.console), launch.stack:
         bound = _bind(launch, _open(launch), None, None)
         return show(bound.plan, bound.unselected, mask=launch.console.mask)
@@ -196,7 +140,7 @@ def _masked_errors(console: Console) -> Iterator[None]:
         raise error from None
 
 
-def _open(launch: _Launch) -> _Opened:
+def _open(launch: Launch) -> Opened:
     """Find and read the file; its secrets are masked from here on."""
     configuration = conf.read()
     path, name = lookup.find(launch.request.file, configuration)
@@ -207,7 +151,7 @@ def _open(launch: _Launch) -> _Opened:
         _show_diagnostics(loaded, loaded.diagnostics, launch.console)
         raise InvalidRunbook(f"{loaded.path}: nothing was run")
     launch.console.mask = masking.masker(inputs.secrets_of(loaded.runbook, os.environ).values())
-    return _Opened(
+    return Opened(
         configuration=configuration,
         path=path,
         key=lookup.key_of(path, configuration),
@@ -217,29 +161,30 @@ def _open(launch: _Launch) -> _Opened:
     )
 
 
-def _choose_processes(launch: _Launch, opened: _Opened) -> _Processes:
+def _choose_processes(launch: Launch, opened: Opened) -> Processes:
     """Decide where steps run, and start what forks them before anything connects to a database."""
     is_forkable = process_isolation.can_fork(owns_process=launch.console.owns_process)
     isolation = process_isolation.choose(
         is_inline=launch.request.inline, is_default=opened.configuration.isolates, is_forkable=is_forkable
     )
+    if not isolation.is_possible:
+        return Processes(isolation=isolation, spawner=None)
+    # Its 15 modules would make every start in one process slower.
+    from django_runbook.executors.spawner import Spawner
+
     spawner = Spawner(can_be_set_up=process_isolation.can_be_set_up())
     launch.stack.callback(spawner.close)
-    if isolation.is_possible and may_isolate(opened.runbook, is_default=isolation.is_default):
-        _start_server(spawner, is_forkable=is_forkable)
-    return _Processes(isolation=isolation, spawner=spawner)
-
-
-def _start_server(spawner: Spawner, *, is_forkable: bool) -> None:
-    if not is_forkable:
+    needs_server = may_isolate(opened.runbook, is_default=isolation.is_default)
+    if needs_server and is_forkable:
+        # An app may have queried the database when it became ready.
+        connections.close_all()
+        spawner.fork_server()
+    elif needs_server:
         spawner.start_server()
-        return
-    # An app may have queried the database when it became ready.
-    connections.close_all()
-    spawner.fork_server()
+    return Processes(isolation=isolation, spawner=spawner)
 
 
-def _hold_resumed(launch: _Launch, opened: _Opened) -> ResumedRun | None:
+def _hold_resumed(launch: Launch, opened: Opened) -> ResumedRun | None:
     """Acquire the lock of the run to resume; return None for a new run."""
     if launch.request.resume is None:
         return None
@@ -257,12 +202,12 @@ def _hold_resumed(launch: _Launch, opened: _Opened) -> ResumedRun | None:
     return resumed
 
 
-def _bind(launch: _Launch, opened: _Opened, resumed: ResumedRun | None, processes: _Processes | None) -> _Bound:
+def _bind(launch: Launch, opened: Opened, resumed: ResumedRun | None, processes: Processes | None) -> Bound:
     """Check every step, or raise InvalidRunbook or InvalidUsage; a plan that is only shown has no ``processes``."""
     known = inputs.resolve(opened.runbook, _given(launch.request, opened.runbook, resumed))
-    is_recorded = _is_recorded(launch.request, opened)
+    may_record = is_recorded(launch.request, opened)
     binder = checking.new_binder(
-        is_recorded=is_recorded,
+        is_recorded=may_record,
         verbosity=None if launch.request.verbosity == 1 else launch.request.verbosity,
     )
     earlier = {} if resumed is None else resumed.shard_counts
@@ -279,13 +224,13 @@ def _bind(launch: _Launch, opened: _Opened, resumed: ResumedRun | None, processe
 
         runbook, lacking = dry_run.prepare(runbook, binder.catalog)
     planned = plan(runbook, known, binder)
-    planned = checking.with_queues(planned, opened.configuration, is_recorded=is_recorded or launch.request.dry_run)
+    planned = checking.with_queues(planned, opened.configuration, is_recorded=may_record or launch.request.dry_run)
     launch.console.mask = masking.masker(known.all_secrets.values())
     _show_diagnostics(opened.loaded, [*opened.loaded.diagnostics, *planned.diagnostics], launch.console)
     if problems := [problem for problem in known.problems if processes is not None or problem.kind != "secret"]:
         raise InvalidUsage("\n".join(map(str, problems)))
     selected = launch.request.selection if resumed is None else resumed.selection
-    return _Bound(
+    return Bound(
         plan=planned,
         binder=binder,
         selection=selected,
@@ -307,11 +252,6 @@ def _given(request: RunRequest, runbook: Runbook, resumed: ResumedRun | None) ->
     )
 
 
-def _is_recorded(request: RunRequest, opened: _Opened) -> bool:
-    may_record = opened.configuration.has_journal and opened.runbook.is_recorded
-    return may_record and request.journal and not request.dry_run
-
-
 def _show_diagnostics(loaded: Loaded, found: Sequence[Diagnostic], console: Console) -> None:
     """Show all that was found; errors end the run before anything has begun."""
     diagnostics = in_order(found)
@@ -319,72 +259,7 @@ def _show_diagnostics(loaded: Loaded, found: Sequence[Diagnostic], console: Cons
         console.show(diagnostics, path=loaded.path, lines=loaded.lines)
 
 
-def _record(launch: _Launch, opened: _Opened, bound: _Bound, resumed: ResumedRun | None) -> _Recorded:
-    """Open the journal of the run, unless it is not recorded."""
-    request, console = launch.request, launch.console
-    options = _options(request, bound, resumed)
-    kept = {"keep_going": options.keeps_going, "strict": options.is_strict, "shards": counts_in(bound.plan.outline)}
-    journals = JournalFactory(plan=bound.plan, mask=console.mask, new_lock=opened.new_lock, warn=console.warn)
-    journal: Journal | None = None
-    if resumed is not None:
-        remaining = _remaining(launch, bound, resumed)
-        options = replace(options, past=remaining.past, attempt=resumed.run.attempt_count + 1)
-        journal = journals.open_resumed(
-            resumed.run,
-            resumed.lock,
-            attempts=remaining.attempts,
-            skipped_pks=remaining.skipped_pks,
-            given=tuple(request.params),
-            options=kept,
-        )
-    elif _is_recorded(request, opened):
-        stored = new_run.stored_options(bound.selection, **kept)
-        journal = journals.open_new(path=opened.path, runbook=opened.key, given=tuple(request.params), options=stored)
-    if journal is not None:
-        launch.stack.callback(journal.close)
-        line = console.resume_command(request.file, journal.run_id, withheld=journal.withheld_params)
-        options = replace(options, resume_command=console.mask(line))
-    return _Recorded(journal=journal, options=options)
-
-
-def _options(request: RunRequest, bound: _Bound, resumed: ResumedRun | None) -> RunOptions:
-    """Return what the request asks of the runner; a resumed run keeps what its first attempt asked for."""
-    before = {} if resumed is None else resumed.options
-    return RunOptions(
-        unselected=bound.unselected,
-        lacks_dry_run=bound.lacks_dry_run,
-        is_dry_run=request.dry_run,
-        keeps_going=request.keep_going or bool(before.get("keep_going")),
-        is_strict=request.strict or bool(before.get("strict")),
-        answers_yes=request.yes,
-        asks_before_steps=request.ask_before_steps,
-    )
-
-
-def _remaining(launch: _Launch, bound: _Bound, resumed: ResumedRun) -> Remaining:
-    from django_runbook.resume.choices import ResumeChoices
-    from django_runbook.resume.remaining import remaining_steps
-
-    request, console = launch.request, launch.console
-    return remaining_steps(
-        resumed.run,
-        ResumeChoices(rerun=request.rerun, skip=request.skip, accepts_changes=request.accept_changes),
-        plan=bound.plan,
-        unselected=bound.unselected,
-        ask=_ask_of(console),
-        mask=console.mask,
-    )
-
-
-def _ask_of(console: Console) -> AskText | None:
-    ask = questions.at_terminal(sys.stdin, console.question_stream)
-    # No answer is neither of the two: then the error names both.
-    return None if ask is None else lambda text: ask(text) or ""
-
-
-def _prepared(
-    launch: _Launch, opened: _Opened, processes: _Processes, bound: _Bound, recorded: _Recorded
-) -> PreparedRun:
+def _prepared(launch: Launch, opened: Opened, processes: Processes, bound: Bound, recorded: Recorded) -> PreparedRun:
     files = {"junit": launch.request.junit, "log_dir": launch.request.log_dir}
     return PreparedRun(
         plan=bound.plan,

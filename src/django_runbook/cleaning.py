@@ -6,10 +6,11 @@ surrogates, which no file and no database accepts, become ``\\udc80``.
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django_runbook.structs import Struct, replace
 
@@ -26,6 +27,9 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _BREAK: Final = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 # The fields of events, results and failures that may have several lines.
 _LONG: Final = frozenset(("message", "traceback", "text", "reason", "warnings", "help"))
+_Struct = TypeVar("_Struct", bound=Struct)
+_WITHOUT_TEXT: Final = frozenset((int, float, bool, type(None), datetime.datetime))
+MASK: Final = "***"
 Mask = Callable[[str], str]
 
 
@@ -70,8 +74,25 @@ def cleaned_values(value: Any, mask: Mask = str, *, is_long: bool = False) -> An
                 cleaned_values(name, mask): cleaned_values(one, mask, is_long=is_long) for name, one in value.items()
             }
         case Struct():
-            return _cleaned_fields(value, mask)
+            return cleaned_fields(value, mask)
     return value
+
+
+def cleaned_fields(value: _Struct, mask: Mask) -> _Struct:
+    """Mask and clean each string in the fields of a struct, as `cleaned_values` does."""
+    changes: dict[str, Any] = {}
+    for name in value.__struct_fields__:
+        before = getattr(value, name)
+        # Each line of output is an event: these two cases are most of the work for one.
+        if type(before) in _WITHOUT_TEXT:
+            continue
+        if type(before) is str:
+            made = _cleaned(before, mask, is_long=name in _LONG)
+        else:
+            made = cleaned_values(before, mask, is_long=name in _LONG)
+        if made is not before:
+            changes[name] = made
+    return replace(value, **changes) if changes else value
 
 
 def _cleaned(text: str, mask: Mask, *, is_long: bool) -> str:
@@ -80,16 +101,6 @@ def _cleaned(text: str, mask: Mask, *, is_long: bool) -> str:
         # Removing characters may have uncovered a secret.
         made = mask(cleaned(made) if is_long else cleaned_line(made))
     return text if made == text else made
-
-
-def _cleaned_fields(value: Struct, mask: Mask) -> Struct:
-    changes: dict[str, Any] = {}
-    for name in value.__struct_fields__:
-        before = getattr(value, name)
-        made = cleaned_values(before, mask, is_long=name in _LONG)
-        if made is not before:
-            changes[name] = made
-    return replace(value, **changes) if changes else value
 
 
 def _escaped(found: re.Match[str]) -> str:

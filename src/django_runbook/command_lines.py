@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Collection, Mapping
-from importlib import metadata
 from typing import Any, Final
 
 import django
 
+import django_runbook
 from django_runbook import wording
 
 # Used if this process, for example a worker or a test runner, was not started as a command.
@@ -34,7 +34,7 @@ def resume_command(
 
 def version() -> str:
     """Return the versions of this package and of Django."""
-    return f"django-runbook {metadata.version('django-runbook')}, Django {django.get_version()}"
+    return f"django-runbook {django_runbook.__version__}, Django {django.get_version()}"
 
 
 def program(argv: Collection[str], original: Collection[str]) -> tuple[str, ...]:

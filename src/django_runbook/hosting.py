@@ -11,15 +11,11 @@ from django_runbook import clock, conf, events, reporters
 from django_runbook.binding.binder import Binder
 from django_runbook.cleaning import Mask
 from django_runbook.console import Console, Streams
-from django_runbook.document.outline import has_queues, queue_of
+from django_runbook.document.outline import has_queues, key_of, queue_of
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.executors.calling import PassedChecks
 from django_runbook.executors.inline import InlineExecutor
-from django_runbook.executors.process import ProcessExecutor
-from django_runbook.executors.spawner import Spawner
-from django_runbook.journal.definitions import key_of
-from django_runbook.journal.listener import Journal
 from django_runbook.locks import namespace
 from django_runbook.locks.base import Holder
 from django_runbook.locks.factory import Locks
@@ -40,6 +36,9 @@ from django_runbook.signals import SignalSender
 from django_runbook.structs import Struct
 
 if TYPE_CHECKING:
+    from django_runbook.executors.process import ProcessExecutor
+    from django_runbook.executors.spawner import Spawner
+    from django_runbook.journal.listener import Journal
     from django_runbook.queues.queue_executor import QueueExecutor
 
 
@@ -57,7 +56,7 @@ class PreparedRun(Struct):
     new_lock: Locks
     journal: Journal | None
     isolation: Isolation
-    spawner: Spawner
+    spawner: Spawner | None
     is_inline: bool
     files: Mapping[str, str]
 
@@ -78,7 +77,7 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
         stop.cancel = known.cancel_statements
         ask = _new_ask(prepared, answers, console.question_stream)
         checks = PassedChecks()
-        isolate = stack.enter_context(_new_process_executor(prepared, stop, checks))
+        isolate = _new_process_executor(prepared, stop, checks, stack=stack)
         enqueue = _new_queue_executor(prepared, stop, console)
         _refuse_calls_elsewhere(prepared, has_workers=enqueue is not None)
         _end_left_over_calls(prepared, stop, console)
@@ -141,8 +140,14 @@ def _new_ask(prepared: PreparedRun, answers: IO[str] | None, stream: IO[str] | N
     return ask
 
 
-def _new_process_executor(prepared: PreparedRun, stop: Stop, checks: PassedChecks) -> ProcessExecutor:
-    return ProcessExecutor(
+def _new_process_executor(
+    prepared: PreparedRun, stop: Stop, checks: PassedChecks, *, stack: contextlib.ExitStack
+) -> ProcessExecutor | None:
+    if prepared.spawner is None:
+        return None
+    from django_runbook.executors.process import ProcessExecutor
+
+    executor = ProcessExecutor(
         stop=stop,
         mask=prepared.mask,
         spawner=prepared.spawner,
@@ -151,6 +156,7 @@ def _new_process_executor(prepared: PreparedRun, stop: Stop, checks: PassedCheck
         grace_seconds=stop.timeout_seconds,
         checks=checks,
     )
+    return stack.enter_context(executor)
 
 
 def _new_queue_executor(prepared: PreparedRun, stop: Stop, console: Console) -> QueueExecutor | None:
@@ -192,8 +198,8 @@ def _refuse_calls_elsewhere(prepared: PreparedRun, *, has_workers: bool) -> None
         entry = outline[key_of(step_id)]
         if queue_of(entry.step, (outline[key].step for key in reversed(entry.group_keys))) is None or not has_workers:
             raise InvalidUsage(
-                f'step "{step_id}" has a call on a worker, which may still run: resume the run with the "queue" of the '
-                "step, and without --inline"
+                f'step "{step_id}" has a call on a worker, which may still run or have a result: '
+                'resume the run with the "queue" of the step, and without --inline'
             )
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from django_runbook.document.foreign import FOREIGN
 from django_runbook.document.keys import EXPECTED, NODE_KEYS, Kind
-from django_runbook.document.schema import MODELS
+from django_runbook.document.schema import FIELDS
 from django_runbook.document.similar_names import nearest, typo_of
 
-KEYS = sorted({key for kind in Kind for key in (*NODE_KEYS[kind], *MODELS[kind].model_fields)})
+KEYS = sorted({key for kind in Kind for key in (*NODE_KEYS[kind], *FIELDS[kind])})
 
 
 @pytest.mark.parametrize(

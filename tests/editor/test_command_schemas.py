@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.core.management.base import BaseCommand
+from django.db import OperationalError
 from jsonschema import Draft7Validator
 
 from django_runbook.binding.catalog import Catalog
 from django_runbook.editor.command_schemas import describe_commands
 from django_runbook.editor.option_values import frequent_values
 from django_runbook.editor.value_schemas import VALUE_DEFINITIONS
-from tests.editor.support import accepts_options, command_of, is_accepted, schema_of
+from tests.editor.support import FixedCatalog, accepts_options, command_of, is_accepted, schema_of
 
 
 def size(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +93,29 @@ def test_a_command_that_parses_its_own_command_line_takes_any_option() -> None:
 def test_a_command_without_a_parser_has_a_reason_and_takes_any_option(name: str, text: str) -> None:
     [described] = [one for one in describe_commands(Catalog(), databases=()) if one.name == name]
     assert text in described.text
+    assert described.options is None
+
+
+class NoChoices(list[str]):
+    """Cannot be read outside of a test of the parser."""
+
+    is_broken = False
+
+    def __iter__(self) -> Iterator[str]:
+        if self.is_broken:
+            raise OperationalError("no such table")
+        return iter(["a"])
+
+
+def test_a_command_whose_choices_cannot_be_read_takes_any_option() -> None:
+    choices = NoChoices()
+    command = command_of(lambda parser: parser.add_argument("--kind", choices=choices))
+    catalog = FixedCatalog({"noop": command})
+    spec = catalog.get("noop")
+    catalog.get = lambda name: spec  # type: ignore[method-assign]  # the parser was built before the table is gone
+    choices.is_broken = True
+    [described] = describe_commands(catalog, databases=())
+    assert "its options are unknown: OperationalError: no such table" in described.text
     assert described.options is None
 
 

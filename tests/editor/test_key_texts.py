@@ -5,11 +5,11 @@ import re
 import pytest
 
 from django_runbook.document.keys import NODE_KEYS, Kind
-from django_runbook.document.schema import MODELS
+from django_runbook.document.schema import FIELDS
 from django_runbook.editor.key_texts import KEY_TEXTS, markdown_of, text_of
 from tests.documentation import DOCS, headings_of
 
-KEYS = [(kind, key) for kind in Kind for key in sorted({*NODE_KEYS[kind], *MODELS[kind].model_fields})]
+KEYS = [(kind, key) for kind in Kind for key in sorted({*NODE_KEYS[kind], *FIELDS[kind]})]
 
 
 @pytest.mark.parametrize(("kind", "key"), KEYS)

@@ -12,7 +12,7 @@ from django_runbook import api
 from django_runbook.binding.catalog import Catalog
 from django_runbook.document.diagnostics import has_errors
 from django_runbook.document.keys import NODE_KEYS, Kind
-from django_runbook.document.schema import MODELS
+from django_runbook.document.schema import FIELDS
 from django_runbook.editor.project_schema import as_text, generic_schema, project_schema
 from tests.documentation import PAGES, blocks_of
 from tests.editor.support import is_accepted, read, value_of
@@ -109,7 +109,7 @@ def test_each_key_of_each_mapping_is_in_the_schema() -> None:
         found = schema["definitions"][name]
         known[kind] = found.get("else", found)["properties"]
     assert {kind: set(keys) for kind, keys in known.items()} == {
-        kind: {*NODE_KEYS[kind], *MODELS[kind].model_fields} for kind in Kind
+        kind: {*NODE_KEYS[kind], *FIELDS[kind]} for kind in Kind
     }
 
 

@@ -14,9 +14,11 @@ from django.utils.html import escape, escapejs
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from django_runbook.cleaning import MASK
 from django_runbook.document.inputs import MIN_SECRET_LENGTH
 from django_runbook.process.escapes import decoded
-from django_runbook.process.masking import MASK, _one_of, masker
+from django_runbook.process.masking import masker
+from django_runbook.process.secret_masker import _one_of
 
 SECRET = "p&ss/w'rd\"<9>é%token\\ n\t\\\\'x 😀"
 

@@ -8,11 +8,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from django_runbook import conf
 from django_runbook.calls import Call, CallStatus, worker_lock_name
 from django_runbook.locks.factory import new_factory
-from django_runbook.models import StepRun
+from django_runbook.models import Run, StepRun
 from django_runbook.process.stopping import Stop
 from django_runbook.queues import call_ending, calls_under_lock
 from django_runbook.queues.call_ending import CallEnding
@@ -188,3 +189,14 @@ def test_a_cancelled_call_with_no_log_keeps_no_arguments(tmp_path: Path) -> None
         assert call_ending.take_queued(lambda calls: calls, using="default") == []
         call.refresh_from_db()
         assert (call.status, call.tokens) == (CallStatus.CANCELLED, tokens)
+
+
+def test_a_run_that_is_about_to_migrate_the_table_of_calls_acquires_its_lock(tmp_path: Path) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE django_runbook_call RENAME COLUMN lock_names TO later")
+    try:
+        assert run(tmp_path, OTHER).exit_code == 0
+        assert Run.objects.get().status == "succeeded"
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE django_runbook_call RENAME COLUMN later TO lock_names")

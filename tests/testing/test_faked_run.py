@@ -179,12 +179,19 @@ def test_an_atomic_step_keeps_its_output(folder: Path) -> None:
 def test_an_invalid_file_is_shown(folder: Path) -> None:
     with pytest.raises(InvalidRunbook, match="RB208"):
         play(folder, "steps:")
+    (folder / "list.yml").write_text("[]")
+    with pytest.raises(InvalidRunbook, match="RB200"):
+        run("list.yml")
 
 
 def test_a_function_receives_the_call(folder: Path) -> None:
     calls: list[FakeCall] = []
     play(folder, "{id: one, command: parse_typed --count 3}", fake={"one": calls.append})
     assert [(call.step_id, call.options["count"]) for call in calls] == [("one", 3)]
+
+
+def test_a_command_that_is_not_a_base_command_has_no_options(folder: Path) -> None:
+    assert play(folder, "greet Ada", fake={"greet": ""}).calls[0].options == {}
 
 
 def test_an_assertion_in_a_function_fails_the_test(folder: Path) -> None:

@@ -91,3 +91,14 @@ def path_of(entry: Entry, entries: Mapping[str, Entry]) -> str:
 def has_queues(entries: Mapping[str, Entry]) -> bool:
     """Return whether any step may run on a queue."""
     return any(isinstance(getattr(entry.step, "queue", None), str) for entry in entries.values())
+
+
+def key_of(step_id: str) -> str:
+    """Return the id of a step without item numbers."""
+    return step_id.partition("[")[0]
+
+
+def item_numbers(step_id: str) -> list[str]:
+    """Return the numbers of the items of the loops that a step is in, outermost first."""
+    _, bracket, rest = step_id.partition("[")
+    return rest.removesuffix("]").split(",") if bracket else []

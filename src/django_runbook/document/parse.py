@@ -25,10 +25,9 @@ from django_runbook.document import characters
 from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.expressions import OPEN
 from django_runbook.document.nodes import Mapping, MissingNode, Node, Scalar, Sequence, SourceMark, span_of
-from django_runbook.document.quoting import PLACEHOLDER
 from django_runbook.document.recovery import Recovery, tab_diagnostic
 from django_runbook.document.scalars import describe, problem_of, resolve
-from django_runbook.document.source import Source
+from django_runbook.document.source import PLACEHOLDER, Source
 from django_runbook.structs import MutableStruct, Struct, field
 
 MAX_DEPTH = 32

@@ -18,10 +18,9 @@ from yaml.tokens import (
 
 from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.expressions import CLOSE, OPEN, end_of_expression
+from django_runbook.document.source import PLACEHOLDER
 from django_runbook.structs import Struct
 
-# A non-character: a file that contains it is refused before it is parsed.
-PLACEHOLDER: Final = "\ufdd1"
 _BRACES: Final = "{{"
 _MAX_ROUNDS: Final = 50
 _MAX_CHARACTERS: Final = 8 * 1024 * 1024

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any, Final
 
-from django_runbook.document import characters, commandline, quoting
+from django_runbook.document import characters, commandline
 from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.expressions import (
     OPEN,
@@ -130,7 +130,10 @@ class Reading(Struct):
         whole = line[node.start.column :].rstrip() if node.start.line == node.end.line else "the whole text"
         for item in found:
             if is_open and item.code in _UNCLOSED:
-                help_text = f'YAML ends an unquoted string at " #"; quote all of it: {quoting.quoted(whole)}'
+                # Only a file with this error needs it.
+                from django_runbook.document.quoting import quoted
+
+                help_text = f'YAML ends an unquoted string at " #"; quote all of it: {quoted(whole)}'
                 yield replace(item, help=help_text)
             else:
                 yield item
@@ -173,12 +176,12 @@ class Reading(Struct):
         return self._typed(data, node=node, kind=kind, keys=keys), keys
 
     def _typed(self, data: dict[str, object], *, node: Mapping, kind: Kind, keys: Keys) -> Typed | None:
-        from pydantic import ValidationError
+        from pydantic_core import ValidationError
 
         from django_runbook.document import schema
 
         try:
-            model = schema.MODELS[kind].model_validate(data)
+            typed: Typed = schema.validator_of(kind).validate_python(data)
         except ValidationError as error:
             reported: set[str] = set()
             for problem in error.errors(include_url=False, include_context=False, include_input=False):
@@ -189,7 +192,7 @@ class Reading(Struct):
                     self._report_value(key, problem["loc"][1:], keys[key][1])
                 reported.add(key)
             return None
-        return {name: getattr(model, name) for name in model.model_fields_set}
+        return typed
 
     def known_keys(self, kind: Kind) -> frozenset[str]:
         """Return all keys of this kind of mapping."""
@@ -244,7 +247,7 @@ def _first_of(node: Mapping) -> Node:
 def _typed_keys(kind: Kind) -> frozenset[str]:
     from django_runbook.document import schema
 
-    return frozenset(schema.MODELS[kind].model_fields)
+    return frozenset(schema.FIELDS[kind])
 
 
 def _native(node: Node) -> object:

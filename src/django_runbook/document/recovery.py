@@ -7,8 +7,7 @@ import re
 import yaml
 
 from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
-from django_runbook.document.quoting import PLACEHOLDER, remove_unquoted
-from django_runbook.document.source import LINE_BREAK, Source
+from django_runbook.document.source import LINE_BREAK, PLACEHOLDER, Source
 
 _MAX_ROUNDS = 50
 _MAX_CHARACTERS = 8 * 1024 * 1024
@@ -50,6 +49,9 @@ class Recovery:
 
     def remove_unquoted(self) -> list[Diagnostic]:
         """Remove expressions that need quotes from ``text``, and report each."""
+        # Only a file with this error needs the scan.
+        from django_runbook.document.quoting import remove_unquoted
+
         text, diagnostics = remove_unquoted(self.text)
         if diagnostics:
             self._round_count += 1

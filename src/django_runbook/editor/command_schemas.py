@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from django.core.management.base import BaseCommand
-from django.db import Error as DatabaseError
 
 from django_runbook.binding.catalog import BrokenCommandError, Catalog, CommandSpec, new_parser
 from django_runbook.binding.checking_parser import CheckingParser
@@ -62,7 +61,7 @@ def _describe(name: str, catalog: Catalog, databases: Collection[str]) -> Descri
         reason = f"its options are unknown: {spec.reason}"
     except BrokenCommandError as error:
         reason = f"it cannot be loaded: {error}"
-    except DatabaseError as error:
+    except Exception as error:  # noqa: BLE001 - choices of a project may be computed, and raise anything
         reason = f"its options are unknown: {in_words(error)}"
     return DescribedCommand(name=name, text=f"**{name}** ({app})\n\n{reason}", condition={})
 

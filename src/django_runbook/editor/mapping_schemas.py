@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pydantic.json_schema import GenerateJsonSchema
+
 from django_runbook.document import schema
 from django_runbook.document.foreign import FOREIGN
 from django_runbook.document.keys import NODE_KEYS, VERBS, Kind
@@ -92,7 +94,7 @@ def _only(kind: Kind, mapping: Schema) -> Schema:
 
 
 def _values(kind: Kind) -> dict[str, Schema]:
-    typed = schema.MODELS[kind].model_json_schema()["properties"]
+    typed = GenerateJsonSchema().generate(schema.schema_of(kind))["properties"]
     nodes = {key: value_schema(kind, key) for key in sorted(NODE_KEYS[kind])}
     required = _REQUIRED.get(kind, ())
     values = {**nodes, **{key: _without_title(value) for key, value in typed.items()}}
@@ -109,7 +111,7 @@ def _property(kind: Kind, key: str, value: Schema) -> Schema:
 
 def _hints() -> dict[str, str]:
     """Return what to write instead of each word that is not a key of any of these mappings."""
-    known = {key for kind in _WITH_FOREIGN_WORDS for key in (*NODE_KEYS[kind], *schema.MODELS[kind].model_fields)}
+    known = {key for kind in _WITH_FOREIGN_WORDS for key in (*NODE_KEYS[kind], *schema.FIELDS[kind])}
     return {word: hint for word, hint in FOREIGN.items() if word not in known}
 
 

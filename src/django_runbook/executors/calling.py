@@ -12,10 +12,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from django_runbook.binding import catalog
+from django_runbook.cleaning import Mask
 from django_runbook.exceptions import Stopped, said
 from django_runbook.process.deadlines import Halt
 from django_runbook.process.failures import failure_of
-from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import NO_INPUT, NoInputError
 from django_runbook.results import AttemptResult, Failure, StepStatus

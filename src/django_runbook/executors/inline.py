@@ -10,6 +10,7 @@ from typing import ParamSpec
 
 from django.db import DEFAULT_DB_ALIAS
 
+from django_runbook.cleaning import Mask
 from django_runbook.executors import calling
 from django_runbook.executors.atomic import atomically
 from django_runbook.executors.base import ExecutorCall
@@ -17,7 +18,6 @@ from django_runbook.executors.calling import Callbacks, PassedChecks
 from django_runbook.process import exits, files
 from django_runbook.process.failures import failure_of
 from django_runbook.process.files import OpenFiles
-from django_runbook.process.masking import Mask
 from django_runbook.process.raw_output import RawOutput
 from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop

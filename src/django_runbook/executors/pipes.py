@@ -6,7 +6,7 @@ import codecs
 import os
 from typing import Final
 
-from django_runbook.process.masking import Mask
+from django_runbook.cleaning import Mask
 from django_runbook.process.streams import KeptText, LineSplitter, WriteLine
 
 _CHUNK: Final = 64 * 1024

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from django.db import connections
 
+from django_runbook.cleaning import Mask
 from django_runbook.executors import oom
 from django_runbook.executors.base import ExecutorCall
 from django_runbook.executors.calling import PassedChecks
@@ -19,7 +20,6 @@ from django_runbook.executors.messages import CallRequest
 from django_runbook.executors.pipes import PipeReader
 from django_runbook.executors.spawner import Spawner
 from django_runbook.executors.watcher import WatchedProcess, failed
-from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult

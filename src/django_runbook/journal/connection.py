@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, IntegrityError, InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from django_runbook.calls import Call
 from django_runbook.exceptions import JournalLost
 from django_runbook.journal.unreadable import OUTDATED, has_no_tables, in_one_line, is_outdated
 from django_runbook.models import Run, StepRun
@@ -119,7 +120,7 @@ class JournalConnection:
         with self._savepoint(), self.wrapper.cursor() as cursor:
             introspection = self.wrapper.introspection
             names = introspection.table_names(cursor)
-            for model in (Run, StepRun):
+            for model in (Run, StepRun, Call):
                 table = model._meta.db_table
                 if table not in names:
                     return False

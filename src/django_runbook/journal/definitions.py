@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final
 
+from django_runbook.cleaning import Mask
 from django_runbook.document.expressions import Expression, Template
+from django_runbook.document.outline import key_of
 from django_runbook.document.runbook import Block, CallStep, Located, Option, Step
 from django_runbook.planning.plan import Plan
-from django_runbook.process.masking import Mask
 from django_runbook.structs import Struct, asdict, field, given_fields
 
 # Fields that do not change the meaning of a step, and the steps inside a group, which have their own definitions.
@@ -66,17 +67,6 @@ class Definitions(Struct, dict=True):
                 }
                 found[key] = {"vars": runbook.vars, "params": defaults}
         return found
-
-
-def key_of(step_id: str) -> str:
-    """Return the id of a step without item numbers."""
-    return step_id.partition("[")[0]
-
-
-def item_numbers(step_id: str) -> list[str]:
-    """Return the numbers of the items of the loops that a step is in, outermost first."""
-    _, bracket, rest = step_id.partition("[")
-    return rest.removesuffix("]").split(",") if bracket else []
 
 
 def expressions_of(step: Step) -> Iterator[Expression]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from django_runbook import events
-from django_runbook.exceptions import LockLost, RunbookError
+from django_runbook.cleaning import Mask
+from django_runbook.exceptions import JournalLost, LockLost, RunbookError
 from django_runbook.fields import to_db_text
 from django_runbook.journal.definitions import Definitions
 from django_runbook.journal.new_rows import NewRows
@@ -16,7 +17,6 @@ from django_runbook.journal.write_queue import Writes
 from django_runbook.journal.writer import Writer
 from django_runbook.locks.held import HeldLock
 from django_runbook.models import Run
-from django_runbook.process.masking import Mask
 
 _Answer = TypeVar("_Answer")
 _NOT_RECORDED: Final = "this run was not recorded: the tables of django_runbook do not exist (migrate creates them)"
@@ -102,8 +102,15 @@ class Journal:
         found: list[_Answer] = []
 
         def ask() -> None:
-            if not self._writer.is_waiting:
-                found.append(self._writer.connection.execute(lambda is_repeated: question(self.alias)))
+            if self._writer.is_waiting:
+                return
+            connection = self._writer.connection
+            try:
+                found.append(connection.execute(lambda is_repeated: question(self.alias)))
+            except JournalLost:
+                # The run may be about to migrate the tables of an earlier release, which are enough to record it.
+                if connection.execute(lambda is_repeated: connection.find_tables()):
+                    raise
 
         self._writes.add(ask)
         self._writes.wait()

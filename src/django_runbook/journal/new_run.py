@@ -13,12 +13,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from django_runbook.cleaning import Mask
 from django_runbook.fields import to_db_text
 from django_runbook.git_commit import commit_of
 from django_runbook.models import Run
 from django_runbook.planning.plan import Plan
 from django_runbook.planning.selection import Selection
-from django_runbook.process.masking import Mask
 
 
 def new_run(

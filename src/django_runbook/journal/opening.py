@@ -9,6 +9,7 @@ from typing import Any, Final
 from django.db import connections, transaction
 
 from django_runbook import clock, conf
+from django_runbook.cleaning import Mask
 from django_runbook.exceptions import LockHeld
 from django_runbook.fields import to_db_text
 from django_runbook.journal import new_run
@@ -25,7 +26,6 @@ from django_runbook.locks.watching import retaken
 from django_runbook.models import Run, StepRun
 from django_runbook.planning.plan import Plan
 from django_runbook.process.connections import is_in_memory
-from django_runbook.process.masking import Mask
 from django_runbook.results import StepStatus
 from django_runbook.structs import Struct
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from django_runbook.cleaning import Mask
 from django_runbook.fields import to_db_text
-from django_runbook.process.masking import Mask
 from django_runbook.results import Failure, StepResult, StepStatus
 
 SECRET_OUTPUT: dict[str, object] = {"is_output_secret": True}

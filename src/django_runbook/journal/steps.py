@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from django_runbook import events
+from django_runbook.cleaning import Mask
 from django_runbook.journal.new_rows import NewRows
 from django_runbook.journal.open_row import OpenRow
 from django_runbook.journal.row_columns import (
@@ -20,7 +21,6 @@ from django_runbook.journal.success_write import SuccessWrite
 from django_runbook.journal.write_queue import Writes
 from django_runbook.journal.writer import Writer
 from django_runbook.models import RUNNING, StepRun, stored
-from django_runbook.process.masking import Mask
 from django_runbook.results import ExitCode, StepStatus
 
 # How often the progress and the output of running steps are written.

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from django.core import checks
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.utils.module_loading import import_string
 
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.locks.base import Lock
-from django_runbook.locks.mysql import MySQLLock
-from django_runbook.locks.postgresql import PostgreSQLLock
 
-_KINDS: dict[str, type[PostgreSQLLock | MySQLLock]] = {"postgresql": PostgreSQLLock, "mysql": MySQLLock}
+# By vendor. Only a run that uses such a lock imports its module.
+_KINDS: Final = {
+    "postgresql": "django_runbook.locks.postgresql.PostgreSQLLock",
+    "mysql": "django_runbook.locks.mysql.MySQLLock",
+}
 
 
 class DatabaseLocks:
@@ -34,7 +38,8 @@ class DatabaseLocks:
         self._what = what
 
     def __call__(self, name: str) -> Lock:
-        return _KINDS[connections[self._alias].vendor](name, alias=self._alias, what=self._what)
+        lock: Lock = import_string(_KINDS[connections[self._alias].vendor])(name, alias=self._alias, what=self._what)
+        return lock
 
     @property
     def identity(self) -> str:

@@ -6,13 +6,13 @@ import shlex
 from collections.abc import Iterator, Mapping
 
 from django_runbook.binding.partial_text import has_holes
+from django_runbook.cleaning import MASK, Mask
 from django_runbook.document.expressions import as_written
 from django_runbook.document.loops import label_of
 from django_runbook.document.outline import Entry, queue_of
 from django_runbook.document.runbook import CallStep, CommandStep, GroupStep, LockSettings, Step
 from django_runbook.planning.plan import Plan
 from django_runbook.planning.planned_step import PlannedStep
-from django_runbook.process.masking import MASK, Mask
 from django_runbook.results import Role
 from django_runbook.wording import exact_duration
 

@@ -6,9 +6,9 @@ import traceback
 from collections.abc import Iterator
 from typing import Final
 
+from django_runbook.cleaning import Mask
 from django_runbook.exceptions import Stopped, names_of, said
 from django_runbook.process import exits, stopping
-from django_runbook.process.masking import Mask
 from django_runbook.process.streams import clean_text
 from django_runbook.results import Failure
 

@@ -7,12 +7,12 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any, Final
 
+from django_runbook.cleaning import Mask
 from django_runbook.process import unpatched
 from django_runbook.process.files import identity
-from django_runbook.process.masking import Mask
 from django_runbook.process.streams import LineSplitter, StreamToLines, TooMuchOutputError
 
 _CHUNK: Final = 64 * 1024
@@ -38,6 +38,8 @@ class RawOutput:
         self._decoders: dict[int, codecs.IncrementalDecoder] = {}
         self._lock = threading.Lock()
         self._wake: tuple[int, int] | None = None
+        # Used under the lock only: another thread cannot poll at the same time.
+        self._waiting: Any = None
         self._thread: unpatched.Thread | None = None
         self._noted: dict[int, object] = {}
         self._saved: tuple[int, ...] = ()
@@ -104,7 +106,9 @@ class RawOutput:
         # If the thread holds the lock, it is passing the output on.
         if self._lock.acquire(blocking=False):
             try:
-                self._read_all()
+                # One call instead of eight: most lines are written while nothing waits.
+                if self._waiting is not None and self._waiting.poll(0):
+                    self._read_all()
             finally:
                 self._lock.release()
         return True
@@ -130,6 +134,7 @@ class RawOutput:
             os.set_blocking(self._ends[number][0], False)
             self._decoders[number] = codecs.getincrementaldecoder("utf-8")("replace")
         self._wake = os.pipe()
+        self._waiting = _poll_of(self._ends[number][0] for number in _STANDARD)
         descriptors = (*self._wake, *(end for ends in self._ends.values() for end in ends))
         self._noted = {descriptor: identity(descriptor) for descriptor in descriptors}
         self._thread = unpatched.start_thread(self._listen, name="runbook-output")
@@ -137,10 +142,7 @@ class RawOutput:
     def _listen(self) -> None:
         assert self._wake is not None
         noted = self._noted
-        poll = unpatched.original("select", "poll")()
-        for descriptor in (self._wake[0], *(self._ends[number][0] for number in _STANDARD)):
-            # POLLIN; the default would include urgent data.
-            poll.register(descriptor, 1)
+        poll = _poll_of((self._wake[0], *(self._ends[number][0] for number in _STANDARD)))
         while True:
             ready = {descriptor for descriptor, _ in poll.poll()}
             # A command has closed the pipes: the next call gets new pipes and a new thread.
@@ -182,6 +184,14 @@ class RawOutput:
         with contextlib.suppress(OSError, ValueError):
             self.late.write(f"{line}\n")
             self.late.flush()
+
+
+def _poll_of(descriptors: Iterable[int]) -> Any:
+    poll = unpatched.original("select", "poll")()
+    for descriptor in descriptors:
+        # POLLIN; the default would include urgent data.
+        poll.register(descriptor, 1)
+    return poll
 
 
 def copy_of(stream: Any) -> IO[str] | None:

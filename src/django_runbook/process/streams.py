@@ -15,9 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Final
 
-from django_runbook.cleaning import cleaned_line, without_escapes
+from django_runbook.cleaning import Mask, cleaned_line, without_escapes
 from django_runbook.process import debugging, python_internals
-from django_runbook.process.masking import Mask
 
 MAX_KEPT_CHARACTERS = 16 * 1024 * 1024
 _MAX_LINE = 64 * 1024

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django_runbook.cleaning import Mask
 from django_runbook.fields import to_db_text
-from django_runbook.process.masking import Mask
 from django_runbook.queues import references
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.structs import asdict, replace

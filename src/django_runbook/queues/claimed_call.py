@@ -10,6 +10,7 @@ from typing import Any
 
 from django_runbook import conf
 from django_runbook.calls import Call, CallStatus
+from django_runbook.cleaning import Mask
 from django_runbook.exceptions import JournalLost
 from django_runbook.executors.base import ExecutorCall
 from django_runbook.executors.calling import PassedChecks
@@ -21,7 +22,6 @@ from django_runbook.journal.connection import JournalConnection
 from django_runbook.locks.held import HeldLock
 from django_runbook.process import masking
 from django_runbook.process.deadlines import Limit
-from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import Stop
 from django_runbook.queues import call_results, references, versions
 from django_runbook.queues.call_halt import CallHalt

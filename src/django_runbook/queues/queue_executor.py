@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Final, Self
 
 from django_runbook.calls import Call, CallStatus, StopLevel
+from django_runbook.cleaning import Mask
 from django_runbook.exceptions import JournalLost
 from django_runbook.executors.base import ExecutorCall, QueueRequest
-from django_runbook.process.masking import Mask
 from django_runbook.queues import call_results, references, versions
 from django_runbook.queues.call_monitor import CallMonitor, WatchedCall
 from django_runbook.queues.engines.base import Engine

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from django_runbook import conf
+from django_runbook.cleaning import Mask
 from django_runbook.journal.connection import JournalConnection
 from django_runbook.locks.factory import Locks
-from django_runbook.process.masking import Mask
 from django_runbook.queues.call_liveness import CallLiveness
 from django_runbook.queues.call_monitor import CallMonitor
 from django_runbook.queues.engines.choice import choose_engine

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import IO
 
-from django_runbook.cleaning import Mask, cleaned_values
+from django_runbook.cleaning import Mask, cleaned_fields, cleaned_values
 from django_runbook.events import Event, Listener, RunFinished
 from django_runbook.exceptions import RunbookError, in_words
 from django_runbook.reporters import Reporter
@@ -43,7 +43,7 @@ class FanOut:
         self._lock = threading.RLock()
 
     def __call__(self, event: Event) -> None:
-        event = self._clean(event)
+        event = cleaned_fields(event, self._mask)
         with self._lock:
             try:
                 for listener in tuple(self._critical):
@@ -63,11 +63,7 @@ class FanOut:
 
     def report(self, event: Event) -> None:
         """Pass an event to the reporters only; may be called from any thread."""
-        self._report(self._clean(event))
-
-    def _clean(self, event: Event) -> Event:
-        made: Event = cleaned_values(event, self._mask)
-        return made
+        self._report(cleaned_fields(event, self._mask))
 
     def _report(self, event: Event) -> None:
         with self._lock:
@@ -77,7 +73,7 @@ class FanOut:
 
     def write_files(self, event: RunFinished) -> tuple[str, ...]:
         """Write the files before the end of the run is reported, and return a warning for each failure."""
-        event = cleaned_values(event, self._mask)
+        event = cleaned_fields(event, self._mask)
         with self._lock:
             for reporter in self._files.values():
                 if reporter in self._reporters:

@@ -35,6 +35,9 @@ class LogDirReporter:
 
     def __call__(self, event: Event) -> None:
         match event:
+            # The most frequent one.
+            case events.StepOutputWritten():
+                self._write(event.step_id, event.line)
             case events.RunStarted():
                 self._begin(event)
             case events.StepStarted() if event.argv is not None:
@@ -43,8 +46,6 @@ class LogDirReporter:
                 self._write(event.step_id, f"{_MARK}{_time(event.at)} queued {phrases.queued(event)}")
             case events.StepClaimed():
                 self._write(event.step_id, f"{_MARK}{_time(event.at)} claimed {phrases.claimed(event)}")
-            case events.StepOutputWritten():
-                self._write(event.step_id, event.line)
             case events.AttemptFailed():
                 pause = wording.short_duration(event.delay_seconds)
                 self._write(event.step_id, f"{_MARK}{_time(event.at)} {phrases.attempt(event)}; next in {pause}")

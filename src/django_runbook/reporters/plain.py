@@ -90,6 +90,9 @@ class PlainReporter:
 
     def __call__(self, event: Event) -> None:
         match event:
+            # The most frequent one.
+            case events.StepOutputWritten():
+                self._output(event)
             case events.RunStarted():
                 self._name = event.name
                 self._is_dry_run = event.dry_run
@@ -113,8 +116,6 @@ class PlainReporter:
                 self._report_worker("queued", event.step_id, phrases.queued(event))
             case events.StepClaimed():
                 self._report_worker("claimed", event.step_id, phrases.claimed(event))
-            case events.StepOutputWritten():
-                self._output(event)
             case events.StepProgress():
                 self._progress(event)
             case events.AttemptFailed():

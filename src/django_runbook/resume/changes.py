@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterator, Mapping
 
-from django_runbook.document.outline import Entry
+from django_runbook.document.outline import Entry, item_numbers, key_of
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.journal.definitions import Definitions, item_numbers, key_of
+from django_runbook.journal.definitions import Definitions
 from django_runbook.models import StepRun
 from django_runbook.results import Role
 from django_runbook.resume.choices import is_command

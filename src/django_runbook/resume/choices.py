@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from django_runbook.document.outline import Entry
+from django_runbook.document.outline import Entry, key_of
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.journal.definitions import key_of
 from django_runbook.models import StepRun
 from django_runbook.resume.rows import RunRows
 from django_runbook.structs import Struct

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from django_runbook import wording
-from django_runbook.document.outline import Entry
+from django_runbook.document.outline import Entry, key_of
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.journal.definitions import key_of
 from django_runbook.journal.opening import MARKED_AS_DONE
 from django_runbook.models import StepRun
 from django_runbook.results import StepStatus

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from django_runbook.cleaning import Mask
 from django_runbook.document.expressions import ExpressionError
 from django_runbook.document.inputs import Inputs
 from django_runbook.document.loops import digest_of, items_of, label_of, other_item
-from django_runbook.document.outline import Entry
+from django_runbook.document.outline import Entry, key_of
 from django_runbook.document.runbook import Step
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.journal.definitions import key_of
 from django_runbook.models import StepRun
 from django_runbook.planning.plan import Plan
-from django_runbook.process.masking import Mask
 from django_runbook.resume.rows import RunRows, is_done
 
 

@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from django_runbook.calls import OPEN, Call, CallStatus
-from django_runbook.document.outline import Entry
+from django_runbook.document.outline import Entry, item_numbers, key_of
 from django_runbook.document.runbook import CommandStep
-from django_runbook.journal.definitions import item_numbers, key_of
 from django_runbook.models import RUNNING, Run, StepRun
 from django_runbook.results import StepStatus
 from django_runbook.resume.rows import has_no_result

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from django_runbook import conf
+from django_runbook.cleaning import Mask
+from django_runbook.document.outline import key_of
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.journal.definitions import Definitions, key_of
+from django_runbook.journal.definitions import Definitions
 from django_runbook.models import RUNNING, Run
 from django_runbook.planning.plan import Plan
-from django_runbook.process.masking import Mask
 from django_runbook.resume.changes import refuse_changes
 from django_runbook.resume.choices import ResumeChoices, steps_to_rerun
 from django_runbook.resume.in_doubt import AskText, InDoubtResolver, Resolution

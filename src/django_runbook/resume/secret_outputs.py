@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from django_runbook.document.outline import Entry
+from django_runbook.document.outline import Entry, key_of
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.journal.definitions import expressions_of, key_of
+from django_runbook.journal.definitions import expressions_of
 from django_runbook.models import StepRun
 
 

@@ -40,14 +40,14 @@ class Comparison(Struct):
 
 def compare_files(old: str, new: str, *, params: Mapping[str, str]) -> Comparison:
     """Compare two files; raise InvalidUsage if one does not exist."""
-    reader = _Reader(configuration=conf.read(), params=params)
+    reader = _new_reader(params)
     before, after = (lookup.find(name, reader.configuration)[0] for name in (old, new))
     return reader.compare(before, after, old_files=ON_DISK)
 
 
 def compare_with_commit(name: str, reference: str, *, params: Mapping[str, str]) -> Comparison:
     """Compare a file with its version in a commit of git; raise InvalidUsage if neither exists."""
-    reader = _Reader(configuration=conf.read(), params=params)
+    reader = _new_reader(params)
     try:
         path = lookup.find(name, reader.configuration)[0]
     except InvalidUsage:
@@ -59,7 +59,7 @@ def compare_with_commit(name: str, reference: str, *, params: Mapping[str, str])
 
 def compare_project(reference: str, *, params: Mapping[str, str]) -> list[Comparison]:
     """Compare all runbooks of the project with a commit; return those that have changed, by their paths."""
-    reader = _Reader(configuration=conf.read(), params=params)
+    reader = _new_reader(params)
     found = files_of(reference, Path())
     in_commit = Files(exists=found.exists, read=found.read)
     old = (found.root / name for name in found.names)
@@ -71,6 +71,12 @@ def compare_project(reference: str, *, params: Mapping[str, str]) -> list[Compar
     return [one for one in compared if not one.changes.is_empty]
 
 
+def _new_reader(params: Mapping[str, str]) -> _Reader:
+    configuration = conf.read()
+    binder = new_binder(is_recorded=configuration.has_journal)
+    return _Reader(configuration=configuration, params=params, binder=binder)
+
+
 def _in_commit(reference: str, folder: Path) -> Files:
     found = files_of(reference, folder)
     return Files(exists=found.exists, read=found.read)
@@ -79,7 +85,7 @@ def _in_commit(reference: str, folder: Path) -> Files:
 class _Reader(Struct):
     configuration: conf.Configuration
     params: Mapping[str, str]
-    binder: Binder = field(default_factory=new_binder)
+    binder: Binder
 
     def compare(self, before: Path, after: Path, *, old_files: Files) -> Comparison:
         old, new = self._version(before, old_files), self._version(after, ON_DISK)

@@ -8,6 +8,7 @@ from typing import Final
 
 from django_runbook import events
 from django_runbook.binding.binder import Binder
+from django_runbook.cleaning import MASK, Mask
 from django_runbook.document.codes import Severity
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import JournalLost, RunbookError, names_of
@@ -17,7 +18,6 @@ from django_runbook.executors.messages import Commit, RollBack
 from django_runbook.planning.planned_step import PlannedStep
 from django_runbook.process.deadlines import Limit
 from django_runbook.process.isolation import Isolation
-from django_runbook.process.masking import MASK, Mask
 from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import outcomes
@@ -41,7 +41,7 @@ class CommandRunner(Struct):
     planned: Mapping[str, PlannedStep]
     binder: Binder
     execute: Execute
-    isolate: Execute
+    isolate: Execute | None
     enqueue: Execute | None
     is_repeatable: Callable[[CommandStep, Sequence[str]], bool]
     open_calls: dict[str, str]
@@ -114,7 +114,7 @@ class _CommandCall(MutableStruct):
             # The worker commits an atomic command together with its result.
             result = self._read(runner.enqueue(replace(call, queued=queued, on_finished=None)))
             return self._finished(result)
-        if runner.is_isolated(step, scope):
+        if runner.isolate is not None and runner.is_isolated(step, scope):
             result = runner.isolate(call)
         else:
             if runner.isolation.judges_timeouts:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from django_runbook import events
 from django_runbook.binding.binder import Binder
+from django_runbook.cleaning import Mask
 from django_runbook.document.runbook import CommandStep
 from django_runbook.executors.base import Execute
 from django_runbook.locks.base import Holder, Lock
 from django_runbook.process.isolation import Isolation
-from django_runbook.process.masking import Mask
 from django_runbook.process.stopping import Stop
 from django_runbook.runner.past import Past
 from django_runbook.runner.questions import Ask
@@ -52,7 +52,7 @@ class RunContext(Struct):
     """
 
     execute: Execute
-    isolate: Execute
+    isolate: Execute | None
     enqueue: Execute | None = None
     is_repeatable: Callable[[CommandStep, Sequence[str]], bool] = lambda step, argv: False
     isolation: Isolation

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 
+from django_runbook.cleaning import Mask
 from django_runbook.document.codes import Severity
 from django_runbook.document.expressions import ExpressionError
 from django_runbook.document.inputs import Inputs, resolve_call
 from django_runbook.document.runbook import CallStep, CommandStep, GroupStep, Step
 from django_runbook.planning.planned_step import PlannedStep
 from django_runbook.process.deadlines import Halt
-from django_runbook.process.masking import Mask
 from django_runbook.results import AttemptResult, Failure, Role, StepResult, StepStatus
 from django_runbook.runner import outcomes
 from django_runbook.runner.blocks import BlockRunner

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from django_runbook.cleaning import Mask
 from django_runbook.document.outline import lists_of
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Step
-from django_runbook.process.masking import Mask
 from django_runbook.results import AttemptResult, Role, StepResult, StepStatus
 from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.past import Past, PastStep

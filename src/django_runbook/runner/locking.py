@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from django_runbook import events
+from django_runbook.cleaning import Mask
 from django_runbook.document.expressions import ExpressionError, render_text
 from django_runbook.document.runbook import LockSettings
 from django_runbook.exceptions import LockHeld, LockLost, RunbookError
@@ -17,7 +18,6 @@ from django_runbook.locks.held import HeldLock
 from django_runbook.locks.waiting import LockWait
 from django_runbook.locks.watching import settle
 from django_runbook.process.deadlines import Halt, wait_in_slices
-from django_runbook.process.masking import Mask
 from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import outcomes

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from django_runbook.cleaning import Mask
 from django_runbook.document.loops import digest_of, other_item
 from django_runbook.document.runbook import CommandStep, Step
-from django_runbook.process.masking import Mask
 from django_runbook.results import Failure, StepResult
 from django_runbook.runner.block_state import BlockState
 from django_runbook.runner.emitter import Emitter

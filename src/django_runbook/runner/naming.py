@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from django_runbook.cleaning import Mask
 from django_runbook.document.expressions import ExpressionError, render_text
 from django_runbook.document.loops import label_of
 from django_runbook.document.runbook import Step
-from django_runbook.process.masking import Mask
 from django_runbook.process.streams import clean_text
 from django_runbook.results import Failure
 from django_runbook.runner import outcomes

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from django_runbook import wording
+from django_runbook.cleaning import Mask
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.expressions import ExpressionError
 from django_runbook.document.runbook import CommandStep, Step
 from django_runbook.document.views import StepView
 from django_runbook.exceptions import RunbookError, names_of
-from django_runbook.process.masking import Mask
 from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult, ExitCode, Failure, RunResult, RunStatus, StepResult, StepStatus
 from django_runbook.runner import policy

@@ -8,10 +8,10 @@ import threading
 from typing import IO, Final, Protocol
 
 from django_runbook import events
+from django_runbook.cleaning import MASK, Mask
 from django_runbook.document.expressions import ExpressionError, Template, as_written
 from django_runbook.document.runbook import CommandStep, Step
 from django_runbook.process.deadlines import Halt
-from django_runbook.process.masking import MASK, Mask
 from django_runbook.process.stop_requests import STOPPED
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import clean_text

@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable
 
 from django_runbook import events
+from django_runbook.cleaning import Mask
 from django_runbook.document.runbook import Step
-from django_runbook.process.masking import Mask
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import outcomes, policy
 from django_runbook.runner.emitter import Emitter

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django_runbook.cleaning import Mask
 from django_runbook.document.expressions import ExpressionError, evaluate_condition, render_text
 from django_runbook.document.loops import items_of
 from django_runbook.document.runbook import CommandStep, Step
 from django_runbook.exceptions import JournalLost
 from django_runbook.process.failures import failure_of
-from django_runbook.process.masking import Mask
 from django_runbook.results import AttemptResult, Failure, Role, StepResult, StepStatus
 from django_runbook.runner import outcomes
 from django_runbook.runner.context import RunOptions

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django_runbook.cleaning import Mask
 from django_runbook.document.expressions import ExpressionError, evaluate_condition
 from django_runbook.document.runbook import Step
-from django_runbook.process.masking import Mask
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.runner import outcomes, policy
 from django_runbook.runner.step_scope import Scope

@@ -93,7 +93,8 @@ def run(
     UnfakedCommandError if a command without a fake was called, the AssertionError of a function, InvalidRunbook for an
     invalid file, and InvalidUsage for an invalid parameter.
     """
-    configuration, binder = conf.read(), checking.new_binder()
+    configuration = conf.read()
+    binder = checking.new_binder(is_recorded=configuration.has_journal)
     found = lookup.find(os.fspath(path), configuration)[0]
     loaded = checking.load(found, name=lookup.label(found), configuration=configuration)
     runbook = _readable(loaded)

@@ -11,10 +11,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from django_runbook import events
 from django_runbook.binding import catalog
+from django_runbook.cleaning import Mask
 from django_runbook.document.similar_names import suggestion
 from django_runbook.executors.base import ExecutorCall
 from django_runbook.executors.calling import result_of_error
-from django_runbook.process.masking import Mask
 from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult, StepStatus
 from django_runbook.structs import Struct

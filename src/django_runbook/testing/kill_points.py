@@ -43,6 +43,9 @@ def _was_killed(work: Callable[[], object], *, point: int, timeout_seconds: floa
     _refuse_obstacles()
     # The child would share the sockets.
     connections.close_all()
+    # What is buffered belongs to the test.
+    sys.stdout.flush()
+    sys.stderr.flush()
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -92,7 +95,6 @@ def _work_until(point: int, work: Callable[[], object], writer: int) -> NoReturn
         _kill_at(point)
         work()
         connections.close_all()
-        sys.stdout.flush()
         os._exit(0)
     except BaseException:  # noqa: BLE001 - the parent raises it
         os.write(writer, traceback.format_exc().encode(errors="backslashreplace"))
