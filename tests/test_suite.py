@@ -44,6 +44,7 @@ CROSS_CUTTING: Final = {
     "queues/test_breaking.py": "a call whose worker is killed, or loses its database, at any statement",
     "queues/test_killing.py": "steps whose workers, run and broker are killed at any moment",
     "reporters/test_nasty_text.py": "any text in every reporter",
+    "resume/test_stopped_blocks.py": "blocks that a stop has left, and that a resume continues",
     "runner/test_calls.py": "runbooks that run runbooks",
     "runner/test_data.py": "any data in a run",
     "runner/test_handlers.py": "what runs after a failure",

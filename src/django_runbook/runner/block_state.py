@@ -23,9 +23,10 @@ class BlockState(MutableStruct, kw_only=False):
     def add(self, result: StepResult, *, is_over: bool, is_halted: bool) -> None:
         """Add the result of a step; ``is_over`` if a deadline around it has passed, ``is_halted`` if it was halted.
 
-        A step that was interrupted without a halt, because its worker died, is a failure of the block.
+        A step that was interrupted without a halt, because its worker died, is a failure of the block. A step
+        that was not run, because it waited for its lock or for a worker, interrupts the block.
         """
-        if result.status is StepStatus.INTERRUPTED and is_halted:
+        if result.status is StepStatus.NOT_RUN or (result.status is StepStatus.INTERRUPTED and is_halted):
             self.is_interrupted = True
         if result.is_failure and not result.ignored and self.failed is None:
             self.failed = result

@@ -96,7 +96,7 @@ class MemberRunner(Struct):
         return _reason_of(scope.limit.first) if scope.limit.is_over else ""
 
     def _note_unrun(self, state: BlockState, result: StepResult, scope: Scope) -> None:
-        """Fail the block at a step that a passed deadline or a lost journal kept from running."""
+        """Fail the block at a step that a passed deadline or a lost journal kept from running; a stop interrupts it."""
         deadline, error = scope.limit.first, self.emitter.error
         if state.failed is not None or state.is_interrupted:
             return
@@ -104,6 +104,8 @@ class MemberRunner(Struct):
             state.failed = replace(result, failure=outcomes.of_error(error))
         elif deadline is not None and scope.limit.is_over:
             state.failed = state.cut or replace(result, failure=deadline.failure())
+        elif scope.halt.is_requested:
+            state.is_interrupted = True
 
 
 def _reason_of(deadline: Deadline | None) -> str:
