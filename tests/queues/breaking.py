@@ -33,7 +33,7 @@ from tests.queues.spool_engine import take_messages
 from tests.statements import Point, visit_points
 
 # More than any call has.
-MAX_NUMBER: Final = 15
+MAX_NUMBER: Final = 24
 MAX_WORKERS: Final = 6
 BATCH_ROWS: Final = 3
 KINDS: Final = {

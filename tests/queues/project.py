@@ -163,11 +163,13 @@ def new_project(directory: Path, engine: str, *, template: str) -> Iterator[Proj
 @contextlib.contextmanager
 def _new_database(more: str) -> Iterator[str]:
     name = f"queues_{uuid.uuid4().hex[:12]}"
+    # A connection that stays open could be broken by a test that closes descriptors.
     with _connect(postgres_settings.POSTGRES["NAME"]) as server:
         server.execute(f"CREATE DATABASE {name} {more}")
-        try:
-            yield name
-        finally:
+    try:
+        yield name
+    finally:
+        with _connect(postgres_settings.POSTGRES["NAME"]) as server:
             server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
