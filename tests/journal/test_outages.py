@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
@@ -97,7 +97,9 @@ def end_connections(alias: str, name: str) -> None:
             return
         cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s AND id <> CONNECTION_ID()", [name])
         for (number,) in cursor.fetchall():
-            cursor.execute(f"KILL {number}")
+            # It may have ended by itself.
+            with contextlib.suppress(OperationalError):
+                cursor.execute(f"KILL {number}")
 
 
 @contextlib.contextmanager

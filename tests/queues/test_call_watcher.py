@@ -43,8 +43,6 @@ class Outage:
         database: Any = connection
         self._commit: Callable[[], None] = database._commit
         monkeypatch.setattr(connection, "_commit", self.commit)
-        # The database of the tests is in memory.
-        monkeypatch.setattr(connection, "close", lambda: None)
 
     def commit(self) -> None:
         if self.count and not self.is_committed:
