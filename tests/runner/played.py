@@ -1,4 +1,4 @@
-"""A tree to what the runner makes of it, from the text of its files on, with commands that are played."""
+"""Runs the files of a tree with commands that the test plays, and holds what the runner made of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from django_runbook import checking, clock, conf, events
 from django_runbook.document import inputs
-from django_runbook.locks.base import LockState, Probe
 from django_runbook.planning import selection
 from django_runbook.planning.plan import plan
 from django_runbook.process import deadlines
@@ -19,6 +18,7 @@ from django_runbook.results import RunResult
 from django_runbook.runner import branches
 from django_runbook.runner import run as runner
 from django_runbook.runner.context import RunContext, RunOptions
+from django_runbook.testing.free_lock import FreeLock
 from tests.runner.fakes import FakeCommands, FakeTime
 from tests.runner.trees import Case, texts
 
@@ -26,31 +26,6 @@ from tests.runner.trees import Case, texts
 def play(case: Case) -> Played:
     """Run a case in this process, in a time of its own."""
     return Played(case)
-
-
-class FreeLock:
-    """A lock that nobody else wants."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def acquire(self) -> None:
-        return None
-
-    def is_held(self) -> bool:
-        return True
-
-    def keep(self) -> LockState:
-        return LockState.HELD
-
-    def probe(self) -> Probe:
-        return Probe.FREE
-
-    def release(self) -> None:
-        return None
-
-    def discard(self) -> None:
-        return None
 
 
 class Played:

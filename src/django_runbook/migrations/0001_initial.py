@@ -1,4 +1,4 @@
-"""The tables of checkpoints, failed rows, runs and steps."""
+"""Creates the tables of checkpoints, failed rows, calls, runs and steps."""
 
 import django.db.models.deletion
 import django.utils.timezone

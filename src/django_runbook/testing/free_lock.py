@@ -6,7 +6,7 @@ from django_runbook.locks.base import LockState, Probe
 
 
 class FreeLock:
-    """Is acquired at once, by anybody; it excludes nobody."""
+    """Grants itself at once to each caller, and excludes none."""
 
     def __init__(self, name: str) -> None:
         self.name = name
