@@ -54,6 +54,7 @@ MAY_IMPORT = {
     "checking": {"conf", "lookup", "planning", "binding", "document", "queues"},
     "checks": {"checking", "conf", "document", "locks", "process"},
     "apps": {"checks"},
+    "schedules": {"document"},
     "fields": set[str](),
     "statements": set[str](),
     "models": {"calls", "fields", "statements"},
