@@ -33,7 +33,7 @@ Value: TypeAlias = str | Template | Expression
 class ScopedValue(NamedTuple):
     """Holds a value with the names in scope at its place, and the function that checks it against them.
 
-    The scope of a step changes as the walk goes on: read it before the next value.
+    The scope of a step changes during the walk: read it before the next value.
     """
 
     value: Value
