@@ -186,7 +186,7 @@ class Param(Struct):
 class Schedule(Struct):
     """Says when a scheduler is to start the runbook; a run has no use for it.
 
-    ``timezone`` is None for the time zone of the project. A start is delayed by a random part of ``jitter_seconds``. With
+    ``timezone`` is None for that of the project. A start is delayed by a random part of ``jitter_seconds``. With
     ``catch_up``, a start that was missed happens as soon as the scheduler works again. ``span`` locates the key.
     """
 
