@@ -42,7 +42,7 @@ def due_times(schedule: Schedule, *, after: datetime.datetime) -> Iterator[datet
 
 
 def _numbers_only(cron: Cron) -> str:
-    """Return the expression without ranges, some of which cronsim reads in another way: 0-0/10 as a step of 0."""
+    """Return the expression without ranges: cronsim reads some in another way, such as 0-0/10."""
     numbers = (cron.minutes, cron.hours, cron.days, cron.months, cron.weekdays)
     parts = []
     for text, several in zip(cron.fields, numbers, strict=True):
