@@ -323,6 +323,7 @@ def options_of(command: BaseCommand) -> set[str]:
         ("wait_for", "ready-made.md"),
         ("purge_rows", "ready-made.md"),
         ("mail_run_report", "ready-made.md"),
+        ("fail_run", "ready-made.md"),
     ],
 )
 def test_each_option_is_listed(command: str, page: str) -> None:
