@@ -38,7 +38,11 @@ def followed(run: Run, *moments: Callable[[], object]) -> list[str]:
     waiting = iter(moments)
     new_lock = factory.new_factory(conf.read(), what="the reader")
     follower = Follower(Run.objects.get(pk=run.pk), new_lock=new_lock, using="default")
-    return list(follower.lines(lambda seconds: next(waiting)()))
+
+    def wait(seconds: float) -> None:
+        next(waiting)()
+
+    return list(follower.lines(wait))
 
 
 def end(run: Run, status: str = "succeeded", exit_code: int = 0) -> None:
@@ -107,9 +111,7 @@ def test_a_finished_run_is_shown_with_its_exit_code() -> None:
     assert followed(run)[-1] == "failed, exit code 1"
 
 
-def test_ctrl_c_ends_the_follower_and_not_the_run(
-    started: tuple[Run, Lock], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_ends_the_follower_and_not_the_run(started: tuple[Run, Lock], monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(seconds: float) -> None:
         raise KeyboardInterrupt
 
