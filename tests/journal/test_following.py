@@ -1,4 +1,4 @@
-"""A run that goes on between two polls, and what its follower says."""
+"""A run that continues between two polls, and what its follower says."""
 
 from __future__ import annotations
 

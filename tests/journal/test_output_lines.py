@@ -11,7 +11,7 @@ from django_runbook.models import StepRun
 
 
 @given(st.lists(st.integers(0, 900), min_size=1, max_size=8))
-def test_a_reader_sees_each_line_once_in_order_or_is_told_how_many_are_missing(sizes: list[int]) -> None:
+def test_a_reader_sees_each_line_once_in_order_or_how_many_are_missing(sizes: list[int]) -> None:
     kept, seen_count, written = KeptOutput(), 0, 0
     seen: list[str | int] = []
     for size in sizes:
