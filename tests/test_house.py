@@ -72,6 +72,7 @@ MAY_IMPORT = {
         "process",
         "runner",
     },
+    "forecasts": {"conf", "document", "fields", "journal", "models", "planning"},
     "editor": {"binding", "document"},
     "testing": {
         "binding",
@@ -90,6 +91,7 @@ MAY_IMPORT = {
     "request": {"planning"},
     "console": {"command_lines", "document", "process", "reporters"},
     "hosting": {
+        "forecasts",
         "binding",
         "checking",
         "conf",
@@ -107,6 +109,7 @@ MAY_IMPORT = {
         "signals",
     },
     "run_stages": {
+        "forecasts",
         "binding",
         "checking",
         "conf",
@@ -120,8 +123,9 @@ MAY_IMPORT = {
         "request",
         "runner",
     },
-    "recording": {"console", "journal", "planning", "request", "resume", "run_stages", "runner"},
+    "recording": {"forecasts", "console", "journal", "planning", "request", "resume", "run_stages", "runner"},
     "api": {
+        "forecasts",
         "recording",
         "run_stages",
         "binding",

@@ -268,6 +268,7 @@ def _prepared(launch: Launch, opened: Opened, processes: Processes, bound: Bound
         mask=launch.console.mask,
         new_lock=opened.new_lock,
         journal=recorded.journal,
+        new_subject=recorded.new_subject,
         isolation=processes.isolation,
         spawner=processes.spawner,
         is_inline=launch.request.inline,

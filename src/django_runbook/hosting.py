@@ -38,6 +38,8 @@ from django_runbook.structs import Struct
 if TYPE_CHECKING:
     from django_runbook.executors.process import ProcessExecutor
     from django_runbook.executors.spawner import Spawner
+    from django_runbook.forecasts.subject import Subject
+    from django_runbook.forecasts.watch import RunWatch
     from django_runbook.journal.listener import Journal
     from django_runbook.queues.queue_executor import QueueExecutor
 
@@ -55,6 +57,7 @@ class PreparedRun(Struct):
     mask: Mask
     new_lock: Locks
     journal: Journal | None
+    new_subject: Callable[[], Subject] | None
     isolation: Isolation
     spawner: Spawner | None
     is_inline: bool
@@ -68,6 +71,7 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
     with contextlib.ExitStack() as stack:
         streams = stack.enter_context(console.open(keeps_terminal=keeps_terminal))
         emit = _new_fan_out(prepared, streams)
+        watch = _new_watch(prepared, emit, console)
         stack.callback(emit.close)
         _report_from_threads(prepared, emit, stop)
         known = stack.enter_context(KnownConnections())
@@ -103,7 +107,8 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
             new_lock=prepared.new_lock,
             namespace=namespace.host_namespace(),
             find_call=_new_call_search(prepared, stop),
-            emit=emit,
+            emit=emit if watch is None else watch,
+            failure_at_end=(lambda: None) if watch is None else (lambda: watch.failure),
             write_files=emit.write_files,
             binder=prepared.binder,
             stop=stop,
@@ -118,6 +123,22 @@ def _new_fan_out(prepared: PreparedRun, streams: Streams) -> FanOut:
     listeners = [*streams.reporters, SignalSender(errors=streams.errors, mask=prepared.mask)]
     critical = () if prepared.journal is None else (prepared.journal,)
     return FanOut(listeners, files=files, critical=critical, errors=streams.errors, mask=prepared.mask)
+
+
+def _new_watch(prepared: PreparedRun, emit: FanOut, console: Console) -> RunWatch | None:
+    """Return what compares a recorded run with earlier ones."""
+    if prepared.journal is None or prepared.new_subject is None:
+        return None
+    # Only a recorded run needs the folder `forecasts`.
+    from django_runbook.forecasts.watch import RunWatch
+
+    return RunWatch(
+        new_subject=prepared.new_subject,
+        journal=prepared.journal,
+        policy=prepared.plan.runbook.unusual,
+        emit=emit,
+        report=console.warn,
+    )
 
 
 def _report_from_threads(prepared: PreparedRun, emit: FanOut, stop: Stop) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from django_runbook.structs import Struct, field
 
 if TYPE_CHECKING:
     from django_runbook.executors.spawner import Spawner
+    from django_runbook.forecasts.subject import Subject
     from django_runbook.journal.listener import Journal
 
 
@@ -62,7 +63,11 @@ class Bound(Struct):
 
 
 class Recorded(Struct):
-    """Holds the journal of a run, None if it is not recorded, and the options for the runner."""
+    """Holds the journal of a run, None if it is not recorded, and the options for the runner.
+
+    ``new_subject`` describes the run for the comparison with earlier runs.
+    """
 
     journal: Journal | None
     options: RunOptions
+    new_subject: Callable[[], Subject] | None = None

@@ -59,6 +59,7 @@ EXPECTED: Final = {
     "on_conflict": '"fail", "wait" or "skip"',
     "fail_fast": "true or false",
     "journal": "true or false",
+    "unusual": '"warn", "fail" or "ignore"',
     "jitter": "true or false",
     "capture": '"text", "lines" or "json"',
     "attempts": "an integer from 1 to 1000",

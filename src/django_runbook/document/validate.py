@@ -93,6 +93,7 @@ def _file(root: Mapping, reading: Reading, *, own_lock: str) -> Runbook:
         vars=_vars(keys, reading),
         secrets=tuple(given.get("secrets", ())),
         is_recorded=given.get("journal", True),
+        unusual=given.get("unusual") or "warn",
         block=steps.block(typed, keys),
         timeout_seconds=policies.timeout(keys, reading),
         lock=policies.lock(keys, reading, default=own_lock),

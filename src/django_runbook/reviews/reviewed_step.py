@@ -66,6 +66,8 @@ def file_settings(planned: Plan) -> Settings:
     settings["lock"] = "false" if runbook.lock is None else _lock(runbook.lock)
     if not runbook.is_recorded:
         settings["journal"] = "false"
+    if runbook.unusual != "warn":
+        settings["unusual"] = runbook.unusual
     return settings
 
 
