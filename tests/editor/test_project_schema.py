@@ -104,6 +104,7 @@ def test_each_key_of_each_mapping_is_in_the_schema() -> None:
         (Kind.RETRY, "retrySettings"),
         (Kind.LOCK, "lockSettings"),
         (Kind.PARAM, "parameter"),
+        (Kind.VARIABLE, "variable"),
         (Kind.DEFAULTS, "defaults"),
     ):
         found = schema["definitions"][name]

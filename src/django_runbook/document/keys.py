@@ -18,6 +18,7 @@ class Kind(enum.Enum):
     RETRY = "retry"
     LOCK = "lock"
     PARAM = "a parameter"
+    VARIABLE = "a variable"
     DEFAULTS = "defaults"
 
 
@@ -30,7 +31,7 @@ MAX_ITEMS: Final = 1000
 _STEP: Final = ("name", "when", "for_each", "retry", "confirm", "timeout", "lock")
 # Keys whose nodes `reading` reads; the typed keys are the fields of the models in `schema`.
 NODE_KEYS: Final = {
-    Kind.FILE: frozenset(("$schema", "params", "vars", "defaults", "steps", "timeout", "lock", *HANDLERS)),
+    Kind.FILE: frozenset(("$schema", "params", "env", "vars", "defaults", "steps", "timeout", "lock", *HANDLERS)),
     Kind.COMMAND: frozenset(("command", "args", "options", "shards", *_STEP)),
     Kind.GROUP: frozenset(("steps", *HANDLERS, *_STEP)),
     Kind.PARALLEL: frozenset(("parallel", *HANDLERS, *_STEP)),
@@ -38,6 +39,7 @@ NODE_KEYS: Final = {
     Kind.RETRY: frozenset(("delay", "max_delay", "until")),
     Kind.LOCK: frozenset(("name", "wait")),
     Kind.PARAM: frozenset(("default", "choices")),
+    Kind.VARIABLE: frozenset(("name", "default")),
     Kind.DEFAULTS: frozenset(("when", "retry", "confirm", "options", "timeout")),
 }
 
@@ -65,6 +67,7 @@ EXPECTED: Final = {
     "backoff": "a number from 1 to 100",
     "errors": "a list of exit codes and exception names",
     "secrets": "a list of names of environment variables",
+    "env": "a list of names of environment variables, or of mappings with name and default",
     "type": "one of string, integer, number, boolean, date, datetime, list",
 }
 
@@ -86,6 +89,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "continue_on_error": ("true", "[3, IntegrityError]"),
     "tags": ("[data]",),
     "secrets": ("[SMTP_PASSWORD]",),
+    "env": ("[REGION]", "[{name: REGION, default: eu}]"),
     "lock": ("search-index", "{name: search-index, on_conflict: wait}"),
     "on_conflict": ("wait",),
     "capture": ("json",),
@@ -98,4 +102,4 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "queue": ("heavy",),
 }
 # Keys whose value is a list of strings: a single string needs brackets.
-LISTS: Final = frozenset(("args", "tags", "secrets", "errors", "choices"))
+LISTS: Final = frozenset(("args", "tags", "secrets", "env", "errors", "choices"))

@@ -21,16 +21,17 @@ from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupS
 from django_runbook.results import Role
 from django_runbook.structs import MutableStruct, field, replace
 
-_ROOTS_OF_PARAMS = ("today", "now", "run")
-_ROOTS_OF_VARS = ("params", "vars", "secrets", "today", "now", "run")
+_ROOTS_OF_PARAMS = ("env", "today", "now", "run")
+_ROOTS_OF_VARS = ("params", "vars", "env", "secrets", "today", "now", "run")
 _ROOTS_OF_STEPS = (*_ROOTS_OF_VARS, "steps")
 
 
 def check_defaults(file: FileContent) -> Iterator[Diagnostic]:
     """Check the names in the defaults of parameters."""
+    scope = replace(_scope_of(file), roots=_ROOTS_OF_PARAMS)
     for param in file.runbook.params:
         if param.default is not None:
-            yield from _check_value(param.default, NameScope(roots=_ROOTS_OF_PARAMS))
+            yield from _check_value(param.default, scope)
 
 
 def check_vars(file: FileContent) -> Iterator[Diagnostic]:
@@ -60,6 +61,7 @@ def _scope_of(file: FileContent) -> NameScope:
         roots=_ROOTS_OF_VARS,
         params={param.name: param.type for param in runbook.params},
         vars=tuple(runbook.vars),
+        env=tuple(variable.name for variable in runbook.env),
         secrets=runbook.secrets,
         removed_text=file.removed_text,
     )

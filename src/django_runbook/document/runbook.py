@@ -182,6 +182,14 @@ class Param(Struct):
         return self.default is not None and self.default.value is None
 
 
+class EnvironmentVariable(Struct):
+    """Declares an environment variable that expressions can read; without a ``default``, it must be set."""
+
+    name: str
+    span: Span
+    default: str | None = None
+
+
 class Runbook(Struct):
     """Holds a whole file, checked as far as possible without Django.
 
@@ -194,6 +202,7 @@ class Runbook(Struct):
     description: str = ""
     params: tuple[Param, ...] = ()
     vars: Mapping[str, Located] = field(default_factory=dict)
+    env: tuple[EnvironmentVariable, ...] = ()
     secrets: tuple[str, ...] = ()
     timeout_seconds: float | None = None
     lock: LockSettings | None = None

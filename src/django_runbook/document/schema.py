@@ -70,6 +70,7 @@ FIELDS: Final[dict[Kind, Fields]] = {
         ),
         "help": _TEXT,
     },
+    Kind.VARIABLE: {},
     Kind.DEFAULTS: _DEFAULTS,
 }
 _REQUIRED: Final = frozenset(("attempts",))

@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from django_runbook.cleaning import is_blank
 from django_runbook.document import params as parameters
-from django_runbook.document import policies
+from django_runbook.document import environment, policies
 from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.expressions import Expression, Template
 from django_runbook.document.includes import Includes, RefusedInclude
@@ -85,13 +85,15 @@ def _file(root: Mapping, reading: Reading, *, own_lock: str) -> Runbook:
     name = given.get("name", "")
     if is_blank(name):
         name = PurePath(reading.source.path).stem
+    secrets = tuple(given.get("secrets", ()))
     runbook = Runbook(
         path=reading.source.path,
         name=name,
         description=given.get("description", ""),
         params=_params(keys, reading),
         vars=_vars(keys, reading),
-        secrets=tuple(given.get("secrets", ())),
+        env=environment.declared(keys, reading, secrets=secrets),
+        secrets=secrets,
         is_recorded=given.get("journal", True),
         block=steps.block(typed, keys),
         timeout_seconds=policies.timeout(keys, reading),

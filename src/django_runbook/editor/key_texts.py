@@ -48,6 +48,7 @@ KEY_TEXTS: Final[Mapping[str, str]] = {
     "default": "Set the value if none is passed; null makes the parameter optional.",
     "choices": "List the allowed values.",
     "help": "Explain the parameter.",
+    "env": "List environment variables that expressions can read as env.NAME; each must be set, or have a default.",
     "secrets": "List environment variables whose values are masked in all output.",
     "vars": "Name values that are computed once when the run starts, in order.",
     "defaults": "Set keys that apply to each command step of the file.",
@@ -61,6 +62,8 @@ KEY_TEXTS: Final[Mapping[str, str]] = {
 }
 _OF_KIND: Final[Mapping[tuple[Kind, str], str]] = {
     (Kind.LOCK, "name"): "Set the name of the lock.",
+    (Kind.VARIABLE, "name"): "Name the environment variable.",
+    (Kind.VARIABLE, "default"): "Set the value if the variable is not set.",
     (Kind.CALL, "params"): "Set the parameters of the called runbook.",
 }
 

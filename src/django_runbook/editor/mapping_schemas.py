@@ -24,6 +24,7 @@ _DEFINITIONS: Final[Mapping[Kind, str]] = {
     Kind.RETRY: "retrySettings",
     Kind.LOCK: "lockSettings",
     Kind.PARAM: "parameter",
+    Kind.VARIABLE: "variable",
     Kind.DEFAULTS: "defaults",
 }
 _REQUIRED: Final[Mapping[Kind, tuple[str, ...]]] = {
@@ -34,6 +35,7 @@ _REQUIRED: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.CALL: ("runbook",),
     Kind.RETRY: ("attempts",),
     Kind.LOCK: ("name",),
+    Kind.VARIABLE: ("name",),
 }
 # Other tools have no such mappings, so their words are expected in these.
 _WITH_FOREIGN_WORDS: Final = frozenset((Kind.FILE, Kind.COMMAND, Kind.GROUP, Kind.PARALLEL, Kind.CALL))

@@ -59,6 +59,9 @@ def file_settings(planned: Plan) -> Settings:
         choices = f", one of {', '.join(map(str, param.choices))}" if param.choices else ""
         settings[f"params.{param.name}"] = f"{param.type}, {default}{choices}"
     settings |= {f"vars.{name}": written(value) for name, value in runbook.vars.items()}
+    for variable in runbook.env:
+        default = "required" if variable.default is None else f"default {variable.default}"
+        settings[f"env.{variable.name}"] = default
     if runbook.secrets:
         settings["secrets"] = ", ".join(runbook.secrets)
     if runbook.timeout_seconds is not None:
