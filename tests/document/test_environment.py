@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from django_runbook import checking, conf
 from django_runbook.document import inputs
-from django_runbook.document.includes import Includes
 from django_runbook.document.inputs import GivenInputs, Inputs
-from django_runbook.document.source import Source
-from django_runbook.document.validate import load
 from tests.document.support import read_file
 
 NOW = datetime.datetime(2013, 1, 31, 6, tzinfo=datetime.UTC)
@@ -41,9 +39,7 @@ def test_a_default_is_the_text_of_the_file(default: str, value: str) -> None:
         ("A", {}, {}),
     ],
 )
-def test_the_environment_wins_over_the_default(
-    declared: str, environ: dict[str, str], value: dict[str, str]
-) -> None:
+def test_the_environment_wins_over_the_default(declared: str, environ: dict[str, str], value: dict[str, str]) -> None:
     found = resolved(f"env: [{declared}]\nsteps: [x]", environ)
     assert found.env == value
     assert [str(problem) for problem in found.problems] == (
@@ -71,20 +67,19 @@ steps: [x]
 """
     found = resolved(text, {"A": "eu"})
     assert (found.params, found.vars) == ({"where": "in eu", "count": 2}, {"place": "eu-in eu"})
-    # While a file is only checked, the value is unknown, and that is no problem of the file.
+    # While a file is only checked, the value is unknown, and the file has no error.
     unknown = resolved(text, {})
     assert (unknown.params, unknown.vars, unknown.diagnostics) == ({}, {}, ())
 
 
 def test_a_called_runbook_has_its_own(tmp_path: Path) -> None:
-    (tmp_path / "inner.yml").write_text(
-        "env: [B, {name: C, default: inner}]\nsteps: ['x ${{ env.B }} ${{ env.A }}']\n"
-    )
+    (tmp_path / "inner.yml").write_text("env: [B, {name: C, default: inner}]\nsteps: ['x ${{ env.B }} ${{ env.A }}']\n")
     outer = tmp_path / "outer.yml"
     text = "env: [A, {name: C, default: outer}]\nsteps: [{id: call, runbook: inner.yml}, 'x ${{ env.B }}']\n"
     outer.write_text(text)
-    runbook, found = load(Source(path=str(outer), text=text), includes=Includes())
-    assert [(Path(item.path or str(outer)).name, item.message) for item in found] == [
+    loaded = checking.load(outer, name=str(outer), configuration=conf.read())
+    runbook = loaded.runbook
+    assert [(Path(item.path or str(outer)).name, item.message) for item in loaded.diagnostics] == [
         ("outer.yml", 'there is no environment variable "B"'),
         ("inner.yml", 'there is no environment variable "A"'),
     ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from django_runbook.cleaning import is_blank
-from django_runbook.document import params as parameters
 from django_runbook.document import environment, policies
+from django_runbook.document import params as parameters
 from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.expressions import Expression, Template
 from django_runbook.document.includes import Includes, RefusedInclude

@@ -70,7 +70,7 @@ def _split(plan: Plan, given: Collection[str], *, mask: Mask) -> tuple[dict[str,
 
 
 def _env(plan: Plan, *, mask: Mask) -> dict[str, dict[str, str | None]]:
-    """Return the environment variables to record, None for one that was not set; a resume reads the others anew."""
+    """Return the environment variables to record, None for one that was not set; a resume reads the others again."""
     values = {name: plan.inputs.all_env.get(name) for name in names_of_env(plan.runbook)}
     shown = {name: value for name, value in values.items() if value is None or mask(value) == value}
     return {"env": shown} if shown else {}

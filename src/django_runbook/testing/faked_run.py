@@ -72,7 +72,7 @@ class _Outputs(NoRecorder):
         self.by_step[step_id] = output
 
 
-def run(
+def run(  # noqa: PLR0913 - each is a word of a test
     path: str | os.PathLike[str],
     *,
     params: Mapping[str, object] | None = None,
