@@ -16,9 +16,11 @@ from tests.document.support import read_file
 NOW = datetime.datetime(2013, 1, 31, 6, tzinfo=datetime.UTC)
 
 
-def resolved(text: str, environ: Mapping[str, str], **more: Mapping[str, str | None]) -> Inputs:
+def resolved(text: str, environ: Mapping[str, str], recorded_env: Mapping[str, str | None] | None = None) -> Inputs:
     runbook = read_file(text).runbook
-    return inputs.resolve(runbook, GivenInputs(environ=environ, now=NOW, run={"id": "1"}, **more))
+    return inputs.resolve(
+        runbook, GivenInputs(environ=environ, now=NOW, run={"id": "1"}, recorded_env=recorded_env or {})
+    )
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,8 @@ _DEFINITIONS: Final = (
     _error("RB217", '"max_parallel" where nothing runs together'),
     _error("RB218", "an invalid parameter value"),
     _error("RB219", '"shards" with a key that it excludes'),
+    _error("RB220", "an invalid cron expression"),
+    _error("RB221", "an unknown time zone"),
     _error("RB225", "a variable that is listed twice"),
     _error("RB301", "an expression that is not closed"),
     _error("RB302", "braces inside a condition"),

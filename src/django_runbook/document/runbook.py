@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from django_runbook.structs import Struct, field
 
 if TYPE_CHECKING:
+    from django_runbook.document.cron import Cron
     from django_runbook.document.diagnostics import Span
     from django_runbook.document.expressions import Expression, Template
 
@@ -190,6 +191,20 @@ class EnvironmentVariable(Struct):
     default: str | None = None
 
 
+class Schedule(Struct):
+    """Says when a scheduler is to start the runbook; a run has no use for it.
+
+    ``timezone`` is None for that of the project. A start is delayed by a random part of ``jitter_seconds``. With
+    ``catch_up``, a start that was missed happens as soon as the scheduler works again. ``span`` locates the key.
+    """
+
+    cron: Cron
+    timezone: str | None = None
+    jitter_seconds: float = 0
+    catch_up: bool = False
+    span: Span
+
+
 class Runbook(Struct):
     """Holds a whole file, checked as far as possible without Django.
 
@@ -206,4 +221,5 @@ class Runbook(Struct):
     secrets: tuple[str, ...] = ()
     timeout_seconds: float | None = None
     lock: LockSettings | None = None
+    schedule: Schedule | None = None
     is_recorded: bool = True

@@ -23,6 +23,7 @@ _DEFINITIONS: Final[Mapping[Kind, str]] = {
     Kind.CALL: "runbookStep",
     Kind.RETRY: "retrySettings",
     Kind.LOCK: "lockSettings",
+    Kind.SCHEDULE: "scheduleSettings",
     Kind.PARAM: "parameter",
     Kind.VARIABLE: "variable",
     Kind.DEFAULTS: "defaults",
@@ -35,6 +36,7 @@ _REQUIRED: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.CALL: ("runbook",),
     Kind.RETRY: ("attempts",),
     Kind.LOCK: ("name",),
+    Kind.SCHEDULE: ("cron",),
     Kind.VARIABLE: ("name",),
 }
 # Other tools have no such mappings, so their words are expected in these.
