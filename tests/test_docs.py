@@ -233,7 +233,7 @@ def test_each_key_has_an_example(key: str) -> None:
 # The structs that keys are read into, and the fields that are named unlike their key.
 READ_INTO = (
     *(runbook.Runbook, runbook.Block, runbook.CommandStep, runbook.GroupStep, runbook.CallStep),
-    *(runbook.Retry, runbook.LockSettings),
+    *(runbook.Retry, runbook.LockSettings, runbook.Schedule),
 )
 FIELDS = {"journal": "is_recorded", "delay": "delay_seconds", "max_delay": "max_delay_seconds"}
 

@@ -79,7 +79,7 @@ def _judged(history: History, day: datetime.date, key: str, figures: StepFigures
 
 def _plant(rng: random.Random) -> dict[int, tuple[Planted, ...]]:
     """Choose two nights of each month; nothing is made empty where it is empty anyway."""
-    planted = {}
+    planted: dict[int, tuple[Planted, ...]] = {}
     number = WARM_UP
     while number < NIGHTS - 1:
         kinds = [

@@ -28,7 +28,7 @@ def read_history(runbook: str, kind: str, *, using: str) -> History:
         runs=tuple(
             PastRun(day_of(started_at), RunFigures.of_json(figures))
             for started_at, figures in rows
-            if figures["kind"] == kind
+            if figures is not None and figures["kind"] == kind
         )
     )
 

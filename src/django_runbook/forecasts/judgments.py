@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from django_runbook import wording
@@ -16,6 +16,9 @@ from django_runbook.structs import Struct
 _RAN: Final = frozenset(
     (StepStatus.SUCCEEDED.value, StepStatus.FAILED.value, StepStatus.TIMED_OUT.value, StepStatus.INTERRUPTED.value)
 )
+
+# Two durations within this factor are about the same.
+_ABOUT: Final = 1.2
 
 
 class PastRun(NamedTuple):
@@ -36,10 +39,9 @@ class Forecast(Struct):
     def text(self) -> str:
         """Return ``usually 4m05s, at most 6m10s in 95% of 42 runs``, with one duration if they are about equal."""
         usual, most = (wording.short_duration(value) for value in (self.usual_seconds, self.most_seconds))
-        rest = (
-            f", at most {most} in 95% of {self.run_count} runs" if self.most_seconds > 1.2 * self.usual_seconds else ""
-        )
-        return f"usually {usual}{rest}"
+        if self.most_seconds <= _ABOUT * self.usual_seconds:
+            return f"usually {usual}"
+        return f"usually {usual}, at most {most} in 95% of {self.run_count} runs"
 
 
 class StepHistory(Struct):
@@ -137,7 +139,5 @@ def _share(history: StepHistory) -> str:
     return "each of " if ran == len(history.has_run) else f"{ran:,} of "
 
 
-def _samples(
-    pairs: Iterator[tuple[datetime.date, float | None]] | Sequence[tuple[datetime.date, float | None]],
-) -> tuple[Sample, ...]:
+def _samples(pairs: Iterable[tuple[datetime.date, float | None]]) -> tuple[Sample, ...]:
     return tuple(Sample(day, value) for day, value in pairs if value is not None)

@@ -171,7 +171,8 @@ class RunWatch(MutableStruct):
                 yield noticed
 
     def _judgments(self, result: StepResult, group_ids: tuple[str, ...]) -> Iterator[Judgment]:
-        assert self._subject is not None and self._collector is not None
+        assert self._subject is not None
+        assert self._collector is not None
         key = figures_key(result.step_id)
         is_item, is_skipped = key.endswith(ITEMS), result.status is StepStatus.SKIPPED
         if not result.is_group and result.status is StepStatus.SUCCEEDED:
@@ -207,7 +208,8 @@ class RunWatch(MutableStruct):
 
     def _step(self, key: str) -> StepHistory:
         if key not in self._steps:
-            assert self._subject is not None and self._history is not None
+            assert self._subject is not None
+            assert self._history is not None
             self._steps[key] = self._history.step(key, self._subject.definition_of(key.removesuffix(ITEMS)))
         return self._steps[key]
 
