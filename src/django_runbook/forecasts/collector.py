@@ -27,7 +27,7 @@ class Collector(MutableStruct):
         """Note an event."""
         match event:
             case events.StepOutputWritten():
-                self._characters[event.step_id] += len(event.line) + 1
+                self._characters[event.step_id] += len(event.line)
             case events.StepProgress():
                 self._rows[event.step_id] = event.done_count
             case events.StepFinished():

@@ -17,9 +17,6 @@ _RAN: Final = frozenset(
     (StepStatus.SUCCEEDED.value, StepStatus.FAILED.value, StepStatus.TIMED_OUT.value, StepStatus.INTERRUPTED.value)
 )
 
-# Two durations within this factor are about the same.
-_ABOUT: Final = 1.2
-
 
 class PastRun(NamedTuple):
     """Holds the figures of an earlier run and the day on which it started."""
@@ -37,11 +34,8 @@ class Forecast(Struct):
 
     @property
     def text(self) -> str:
-        """Return ``usually 4m05s, at most 6m10s in 95% of 42 runs``, with one duration if they are about equal."""
-        usual, most = (wording.short_duration(value) for value in (self.usual_seconds, self.most_seconds))
-        if self.most_seconds <= _ABOUT * self.usual_seconds:
-            return f"usually {usual}"
-        return f"usually {usual}, at most {most} in 95% of {self.run_count} runs"
+        """Describe it in a few words."""
+        return wording.usually(self.usual_seconds, self.most_seconds, run_count=self.run_count)
 
 
 class StepHistory(Struct):

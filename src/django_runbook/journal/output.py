@@ -35,7 +35,7 @@ class KeptOutput:
 
     def _add(self, line: str) -> None:
         length = len(line) + _PER_LINE
-        self.size += length
+        self.size += len(line)
         head_room = MAX_CHARACTERS * HEAD_LINES // (HEAD_LINES + TAIL_LINES)
         if not self._is_head_full and len(self._head) < HEAD_LINES and self._head_length + length <= head_room:
             self._head.append(line)
