@@ -72,7 +72,7 @@ def test_groups_are_named() -> None:
 def test_the_settings_of_the_file_are_shown() -> None:
     plan = plan_of(
         "name: Nightly\nparams: {day: {type: date}, mode: {choices: [a, b], default: a}}\nvars: {file: '${{ run.name }}'}\n"
-        "secrets: [SMTP_PASSWORD]\ntimeout: 2h\nlock: {on_conflict: skip}\njournal: false\nsteps: [noop]\n"
+        "secrets: [SMTP_PASSWORD]\ntimeout: 2h\nlock: {on_conflict: skip}\njournal: false\nnotify: [oncall]\nsteps: [noop]\n"
     )
     assert file_settings(plan) == {
         "name": "Nightly",
@@ -83,4 +83,5 @@ def test_the_settings_of_the_file_are_shown() -> None:
         "timeout": "2h",
         "lock": "the file's own, on_conflict skip",
         "journal": "false",
+        "notify": "oncall",
     }

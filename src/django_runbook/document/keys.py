@@ -59,6 +59,7 @@ EXPECTED: Final = {
     "on_conflict": '"fail", "wait" or "skip"',
     "fail_fast": "true or false",
     "journal": "true or false",
+    "notify": "a list of names of reporters",
     "jitter": "true or false",
     "capture": '"text", "lines" or "json"',
     "attempts": "an integer from 1 to 1000",
@@ -96,6 +97,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "command": ("update_search_index --batch-size 5000",),
     "runbook": ("weekly.yml",),
     "queue": ("heavy",),
+    "notify": ("[oncall]",),
 }
 # Keys whose value is a list of strings: a single string needs brackets.
-LISTS: Final = frozenset(("args", "tags", "secrets", "errors", "choices"))
+LISTS: Final = frozenset(("args", "tags", "secrets", "errors", "choices", "notify"))

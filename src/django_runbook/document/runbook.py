@@ -185,7 +185,8 @@ class Param(Struct):
 class Runbook(Struct):
     """Holds a whole file, checked as far as possible without Django.
 
-    Runs without ``is_recorded`` are not in the run history and cannot be resumed.
+    Runs without ``is_recorded`` are not in the run history and cannot be resumed. ``notify`` names the reporters of the
+    project that are notified; None means all of them.
     """
 
     path: str
@@ -198,3 +199,4 @@ class Runbook(Struct):
     timeout_seconds: float | None = None
     lock: LockSettings | None = None
     is_recorded: bool = True
+    notify: tuple[Located, ...] | None = None
