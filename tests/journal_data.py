@@ -10,7 +10,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from django_runbook.models import RUNNING, Checkpoint, FailedRow, FinishedKey, Run, StepRun
+from django_runbook.checkpoints import Checkpoint, FailedRow, FinishedKey
+from django_runbook.models import RUNNING, Run, StepRun
 
 # The default lock backend of these runs.
 LOCKS = "the locks of the tests"

@@ -233,7 +233,7 @@ def test_each_key_has_an_example(key: str) -> None:
 # The structs that keys are read into, and the fields that are named unlike their key.
 READ_INTO = (
     *(runbook.Runbook, runbook.Block, runbook.CommandStep, runbook.GroupStep, runbook.CallStep),
-    *(runbook.Retry, runbook.LockSettings),
+    *(runbook.Retry, runbook.LockSettings, runbook.Schedule),
 )
 FIELDS = {"journal": "is_recorded", "delay": "delay_seconds", "max_delay": "max_delay_seconds"}
 
@@ -323,6 +323,7 @@ def options_of(command: BaseCommand) -> set[str]:
         ("wait_for", "ready-made.md"),
         ("purge_rows", "ready-made.md"),
         ("mail_run_report", "ready-made.md"),
+        ("fail_run", "ready-made.md"),
     ],
 )
 def test_each_option_is_listed(command: str, page: str) -> None:

@@ -241,7 +241,9 @@ def _bind(launch: Launch, opened: Opened, resumed: ResumedRun | None, processes:
     planned = checking.with_reporters(planned, opened.configuration)
     launch.console.mask = _masker(known.all_secrets.values(), opened.configuration)
     _show_diagnostics(opened.loaded, [*opened.loaded.diagnostics, *planned.diagnostics], launch.console)
-    if problems := [problem for problem in known.problems if processes is not None or problem.kind != "secret"]:
+    # A plan is also shown where the environment is not that of a run.
+    allowed = ("env", "secret") if processes is None else ()
+    if problems := [problem for problem in known.problems if problem.kind not in allowed]:
         raise InvalidUsage("\n".join(map(str, problems)))
     selected = launch.request.selection if resumed is None else resumed.selection
     return Bound(

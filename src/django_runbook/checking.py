@@ -135,9 +135,9 @@ def plan_with(
     return with_reporters(with_queues(planned, configuration, is_recorded=is_recorded), configuration)
 
 
-def check(path: Path, *, binder: Binder, configuration: conf.Configuration) -> Checked:
-    """Check one file; required parameters and secrets have no value."""
-    loaded = load(path, name=lookup.label(path), configuration=configuration)
+def check(path: Path, *, binder: Binder, configuration: conf.Configuration, files: Files = ON_DISK) -> Checked:
+    """Check one file, from the disk or from other ``files``; required parameters and secrets have no value."""
+    loaded = load(path, name=lookup.label(path), configuration=configuration, files=files)
     runbook, diagnostics = loaded.runbook, loaded.diagnostics
     if runbook is not None:
         planned = plan_without_secrets(runbook, binder=binder, configuration=configuration)

@@ -9,7 +9,8 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from django_runbook.models import FailedRow, Run, StepRun
+from django_runbook.checkpoints import FailedRow
+from django_runbook.models import Run, StepRun
 from tests import journal_data
 from tests.admin.support import (
     LIST,

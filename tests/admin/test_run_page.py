@@ -14,7 +14,8 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 import django_runbook
 from django_runbook.calls import Call
-from django_runbook.models import RUNNING, Checkpoint, FailedRow, Run, StepRun
+from django_runbook.checkpoints import Checkpoint, FailedRow
+from django_runbook.models import RUNNING, Run, StepRun
 from tests import journal_data
 from tests.admin.support import (
     LIST,

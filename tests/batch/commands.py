@@ -17,7 +17,7 @@ from django.db import IntegrityError
 from django.db.models import F, QuerySet
 
 from django_runbook.batch import BatchCommand
-from django_runbook.models import Checkpoint
+from django_runbook.checkpoints import Checkpoint
 from tests.batch.engines import Engine
 from tests.batchapp.models import Item, Ledger
 

@@ -21,7 +21,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_runbook.models import Checkpoint, FailedRow, FinishedKey
+from django_runbook.checkpoints import Checkpoint, FailedRow, FinishedKey
 from tests.batchapp.models import KEYED, Item, Ledger
 from tests.patience import PATIENCE_SECONDS
 from tests.postgres_settings import POSTGRES

@@ -12,7 +12,7 @@ import pytest
 from django.core.management.base import CommandError
 from django.db.models import QuerySet
 
-from django_runbook.models import Checkpoint, FinishedKey
+from django_runbook.checkpoints import Checkpoint, FinishedKey
 from tests.batch.commands import BOTH, CountBatches, CountItems, MarkItems, Unlocked, call, left
 from tests.batch.engines import KILL_ROUNDS, KILLED, STRIDE, VENDORS, Engine, dies_at
 from tests.batchapp.models import (

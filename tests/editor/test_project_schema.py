@@ -103,7 +103,9 @@ def test_each_key_of_each_mapping_is_in_the_schema() -> None:
         (Kind.CALL, "runbookStep"),
         (Kind.RETRY, "retrySettings"),
         (Kind.LOCK, "lockSettings"),
+        (Kind.SCHEDULE, "scheduleSettings"),
         (Kind.PARAM, "parameter"),
+        (Kind.VARIABLE, "variable"),
         (Kind.DEFAULTS, "defaults"),
     ):
         found = schema["definitions"][name]
@@ -131,6 +133,11 @@ def test_each_key_of_each_mapping_is_in_the_schema() -> None:
         ("lock: true\nsteps: [check]\n", True),
         ("lock: {on_conflict: skip}\nsteps: [check]\n", True),
         ("steps: [{command: check, lock: {on_conflict: skip}}]\n", False),
+        ("schedule: 15 2 * * *\nsteps: [check]\n", True),
+        ("schedule: {cron: 15 2 * * *, jitter: 5m}\nsteps: [check]\n", True),
+        ("schedule: '@daily'\nsteps: [check]\n", False),
+        ("schedule: {timezone: UTC}\nsteps: [check]\n", False),
+        ("steps: [{command: check, schedule: 15 2 * * *}]\n", False),
         ("steps: [{command: check, when: false}]\n", True),
         ("steps: [{command: check, for_each: EWR}]\n", False),
         ("params: {day: null}\nsteps: [check]\n", False),

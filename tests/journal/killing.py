@@ -201,7 +201,8 @@ def fork(call: Callable[[], int], *, folder: Path, kill_after: float | None = No
 
 def empty() -> int:
     """Empty the tables before a round."""
-    from django_runbook.models import Checkpoint, Run
+    from django_runbook.checkpoints import Checkpoint
+    from django_runbook.models import Run
     from tests.testapp.models import Mark, Row
 
     for model in (Run, Checkpoint, Mark, Row):

@@ -12,13 +12,14 @@ import pytest
 from django.utils import timezone
 
 from django_runbook import events
+from django_runbook.checkpoints import FailedRow
 from django_runbook.exceptions import JournalLost
 from django_runbook.fields import to_db_text
 from django_runbook.journal.connection import JournalConnection
 from django_runbook.journal.listener import Journal
 from django_runbook.journal.write_queue import Write
 from django_runbook.journal.writer import Writer
-from django_runbook.models import FailedRow, Run, StepRun
+from django_runbook.models import Run, StepRun
 from django_runbook.results import Failure, Role
 from tests.journal.support import resume, row
 from tests.runner.support import run
@@ -188,10 +189,16 @@ def test_no_note_is_written_between_two_attempts() -> None:
         later.append(write)
         return True
 
-    writes: Any = SimpleNamespace(error=None, add=lambda write: write(), add_later=take_later, wait=lambda: None)
+    writes: Any = SimpleNamespace(
+        error=None,
+        add=lambda write: write(),
+        add_row=lambda write: write(),
+        add_later=take_later,
+        wait=lambda: None,
+    )
     writer: Any = SimpleNamespace(
         insert=lambda row: setattr(row, "pk", 1),
-        finish=lambda row, status, changes: None,
+        finish=lambda row, status, changes, before: None,
         note=lambda row, changes: noted.append(row),
         can_note=lambda: True,
         is_waiting=False,

@@ -323,7 +323,8 @@ def check_locks() -> None:
 
 def empty() -> None:
     """Empty the tables before a round."""
-    from django_runbook.models import Checkpoint, FinishedKey, Run
+    from django_runbook.checkpoints import Checkpoint, FinishedKey
+    from django_runbook.models import Run
     from tests.queues.queueapp.models import Effect, Item
 
     with closed_after():

@@ -18,8 +18,9 @@ from django.utils.safestring import SafeString
 
 from django_runbook.admin import project_locks
 from django_runbook.admin.read_only_admin import ReadOnlyAdmin, may_view
+from django_runbook.checkpoints import FailedRow
 from django_runbook.journal.liveness import ProcessState, displayed_status, process_states_of, with_displayed_status
-from django_runbook.models import RUNNING, FailedRow, Run, StepRun
+from django_runbook.models import RUNNING, Run, StepRun
 from django_runbook.pages import formatting
 from django_runbook.pages.run_page import Cursor, RunPage, Urls, run_page, took
 from django_runbook.results import RunStatus

@@ -1,8 +1,9 @@
-"""Walks through a Runbook and checks each expression against the names in scope at its place."""
+"""Walks through a Runbook and finds each expression with the names in scope at its place."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeAlias
 
 from django_runbook.document.diagnostics import Diagnostic
 from django_runbook.document.expressions import Expression, Template
@@ -21,37 +22,45 @@ from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupS
 from django_runbook.results import Role
 from django_runbook.structs import MutableStruct, field, replace
 
-_ROOTS_OF_PARAMS = ("today", "now", "run")
-_ROOTS_OF_VARS = ("params", "vars", "secrets", "today", "now", "run")
+_ROOTS_OF_PARAMS = ("env", "today", "now", "run")
+_ROOTS_OF_VARS = ("params", "vars", "env", "secrets", "today", "now", "run")
 _ROOTS_OF_STEPS = (*_ROOTS_OF_VARS, "steps")
 
 
-def check_defaults(file: FileContent) -> Iterator[Diagnostic]:
-    """Check the names in the defaults of parameters."""
-    for param in file.runbook.params:
+Value: TypeAlias = str | Template | Expression
+
+
+class ScopedValue(NamedTuple):
+    """Holds a value with the names in scope at its place, and the function that checks it against them.
+
+    The scope of a step changes during the walk: read it before the next value.
+    """
+
+    value: Value
+    scope: NameScope
+    check: Callable[..., Iterator[Diagnostic]]
+
+
+def check_names(file: FileContent) -> Iterator[Diagnostic]:
+    """Check every name in the expressions of a file."""
+    for value, scope, check_value in scoped_values(file):
+        yield from check_value(value, scope)
+
+
+def scoped_values(file: FileContent) -> Iterator[ScopedValue]:
+    """Yield every string and every condition that may refer to a name, in the order in which a run reads them."""
+    runbook, scope = file.runbook, _scope_of(file)
+    for param in runbook.params:
         if param.default is not None:
-            yield from _check_value(param.default, NameScope(roots=_ROOTS_OF_PARAMS))
-
-
-def check_vars(file: FileContent) -> Iterator[Diagnostic]:
-    """Check the names in vars: each can refer to the vars before it."""
-    scope = _scope_of(file)
-    names = list(file.runbook.vars)
-    for index, value in enumerate(file.runbook.vars.values()):
-        yield from _check_value(value, replace(scope, vars=tuple(names[:index])))
-
-
-def check_lock_name(file: FileContent) -> Iterator[Diagnostic]:
-    """Check the names in the name of the runbook's lock."""
-    if file.runbook.lock is not None:
-        yield from check_text(file.runbook.lock.name, _scope_of(file))
-
-
-def check_steps(file: FileContent) -> Iterator[Diagnostic]:
-    """Check the names in all steps: each can refer to the steps before it."""
-    block = file.runbook.block
-    walk = _Walk(replace(_scope_of(file), roots=_ROOTS_OF_STEPS), later=set(_ids(block)))
-    yield from walk.block(block)
+            yield from _values_in(param.default, replace(scope, roots=_ROOTS_OF_PARAMS))
+    names = list(runbook.vars)
+    for index, value in enumerate(runbook.vars.values()):
+        # Each can refer to the vars before it.
+        yield from _values_in(value, replace(scope, vars=tuple(names[:index])))
+    if runbook.lock is not None:
+        yield ScopedValue(runbook.lock.name, scope, check_text)
+    walk = _Walk(replace(scope, roots=_ROOTS_OF_STEPS), later=set(_ids(runbook.block)))
+    yield from walk.block(runbook.block)
 
 
 def _scope_of(file: FileContent) -> NameScope:
@@ -60,6 +69,7 @@ def _scope_of(file: FileContent) -> NameScope:
         roots=_ROOTS_OF_VARS,
         params={param.name: param.type for param in runbook.params},
         vars=tuple(runbook.vars),
+        env=tuple(variable.name for variable in runbook.env),
         secrets=runbook.secrets,
         removed_text=file.removed_text,
     )
@@ -73,7 +83,7 @@ class _Walk(MutableStruct, kw_only=False):
     before: dict[str, StepFacts] = field(default_factory=dict)
     hidden: dict[str, tuple[str, str]] = field(default_factory=dict)
 
-    def block(self, block: Block) -> Iterator[Diagnostic]:
+    def block(self, block: Block) -> Iterator[ScopedValue]:
         yield from self.branches(block.steps) if block.is_parallel else self.steps(block.steps)
         outer = self.scope
         for handlers, names in (
@@ -86,8 +96,8 @@ class _Walk(MutableStruct, kw_only=False):
             yield from self.steps(handlers)
         self.scope = outer
 
-    def branches(self, steps: tuple[Step, ...]) -> Iterator[Diagnostic]:
-        """Check the branches of a parallel group: each sees the steps before the group, and its own."""
+    def branches(self, steps: tuple[Step, ...]) -> Iterator[ScopedValue]:
+        """Walk through the branches of a parallel group: each sees the steps before the group, and its own."""
         before, hidden, later = dict(self.before), self.hidden, set(self.later)
         after: dict[str, StepFacts] = {}
         hidden_after: dict[str, tuple[str, str]] = {}
@@ -107,22 +117,22 @@ class _Walk(MutableStruct, kw_only=False):
         self.before, self.hidden = before | after, hidden | hidden_after
         self.later = later - {step_id for ids in of_branch.values() for step_id in ids}
 
-    def steps(self, steps: tuple[Step, ...]) -> Iterator[Diagnostic]:
+    def steps(self, steps: tuple[Step, ...]) -> Iterator[ScopedValue]:
         for step in steps:
             yield from self.step(step)
             self.later.discard(step.id)
             self.before[step.id] = _facts(step, is_loop=step.is_loop)
 
-    def step(self, step: Step) -> Iterator[Diagnostic]:
+    def step(self, step: Step) -> Iterator[ScopedValue]:
         if isinstance(step, CommandStep) and _is_without_expressions(step):
             return
         if step.when is not None:
-            yield from check_condition(step.when, self._here())
-        yield from check_text(step.confirm or "", self._here())
+            yield ScopedValue(step.when, self._here(), check_condition)
+        yield ScopedValue(step.confirm or "", self._here(), check_text)
         if step.for_each is None:
             yield from self.once(step)
             return
-        yield from _check_value(step.for_each, self._here())
+        yield from _values_in(step.for_each, self._here())
         outer, before = self.scope, set(self.before)
         self.scope = replace(
             outer,
@@ -136,25 +146,25 @@ class _Walk(MutableStruct, kw_only=False):
             message = f'step "{name}" runs once for each item of "{step.id}"'
             self.hidden[name] = (message, f'outside of the loop there is only "steps.{step.id}" with its results')
 
-    def once(self, step: Step) -> Iterator[Diagnostic]:
+    def once(self, step: Step) -> Iterator[ScopedValue]:
         scope = self._here()
         for text in (step.name, step.lock.name if step.lock is not None else ""):
-            yield from check_text(text, scope)
+            yield ScopedValue(text, scope, check_text)
         match step:
             case GroupStep():
                 yield from self.block(step.block)
             case CallStep():
                 for param in step.params:
-                    yield from _check_value(param.value, scope)
+                    yield from _values_in(param.value, scope)
             case CommandStep():
                 for word in step.command:
-                    yield from _check_value(word, scope, check_template=check_text)
+                    yield from _values_in(word, scope, check_value=check_text)
                 for value in (*step.args, *(option.value for option in step.options)):
-                    yield from _check_value(value, scope, check_template=check_argument)
+                    yield from _values_in(value, scope, check_value=check_argument)
         if step.retry is not None and step.retry.until is not None:
             # Evaluated after each attempt, when the steps of a group have run.
             own = {**self.before, step.id: replace(_facts(step, is_loop=False), is_own=True)}
-            yield from check_condition(step.retry.until, replace(self._here(), steps=own))
+            yield ScopedValue(step.retry.until, replace(self._here(), steps=own), check_condition)
 
     def _here(self) -> NameScope:
         return replace(self.scope, steps=self.before, hidden=self.hidden, later_steps=self.later)
@@ -178,22 +188,19 @@ def _is_without_expressions(step: CommandStep) -> bool:
     )
 
 
-def _check_value(
-    located: Located,
-    scope: NameScope,
-    *,
-    check_template: Callable[[Template, NameScope], Iterator[Diagnostic]] | None = None,
-) -> Iterator[Diagnostic]:
+def _values_in(
+    located: Located, scope: NameScope, *, check_value: Callable[..., Iterator[Diagnostic]] | None = None
+) -> Iterator[ScopedValue]:
     value = located.value
     if isinstance(value, Template):
         # An expression that is the whole value keeps its type.
         default = check if value.whole is not None else check_text
-        yield from (check_template or default)(value, scope)
+        yield ScopedValue(value, scope, check_value or default)
     elif isinstance(value, Expression):
-        yield from check(value, scope)
+        yield ScopedValue(value, scope, check)
     elif isinstance(value, tuple | dict):
         for item in value.values() if isinstance(value, dict) else value:
-            yield from _check_value(item, scope, check_template=check_template)
+            yield from _values_in(item, scope, check_value=check_value)
 
 
 def _ids(block: Block) -> Iterator[str]:

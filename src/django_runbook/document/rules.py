@@ -9,13 +9,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from django_runbook.document.diagnostics import Diagnostic
-from django_runbook.document.name_scopes import check_defaults, check_lock_name, check_steps, check_vars
+from django_runbook.document.name_scopes import check_names
 from django_runbook.document.reading import FileContent
 
 Rule = Callable[[FileContent], Iterable[Diagnostic]]
-RULES: Final[tuple[Rule, ...]] = (
-    check_defaults,
-    check_vars,
-    check_lock_name,
-    check_steps,
-)
+RULES: Final[tuple[Rule, ...]] = (check_names,)

@@ -87,6 +87,7 @@ VERDICTS: Final[Mapping[str, Mapping[str, Verdict]]] = {
     "django_runbook": {
         "check_runbooks": _safe("only reads"),
         "diff_runbook": _safe("only reads"),
+        "fail_run": _safe("only fails"),
         "mail_run_report": _unsafe("sends its mail twice"),
         "prune_runs": _safe("is a batch command, which continues from its checkpoint"),
         "purge_rows": _safe("is a batch command, which continues from its checkpoint"),

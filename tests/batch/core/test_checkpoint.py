@@ -15,7 +15,7 @@ from django.core.management.base import CommandError
 from django.db import OperationalError, connections
 
 from django_runbook.batch.core.new_checkpoints import NewCheckpoints
-from django_runbook.models import Checkpoint
+from django_runbook.checkpoints import Checkpoint
 from tests.batch.commands import BOTH, CountItems, call, errors_of, failing, is_waiting, pks
 from tests.batch.engines import KILLED, Engine
 from tests.batchapp.models import (

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from django.db import OperationalError, connections, transaction
 from django.db.models import QuerySet
 
-from django_runbook.models import Checkpoint
+from django_runbook.checkpoints import Checkpoint
 from tests.batch.commands import (
     CountBatches,
     CountItems,

@@ -15,9 +15,10 @@ from pytest_django import Settings
 
 from django_runbook import conf
 from django_runbook.calls import Call, CallOutput
+from django_runbook.checkpoints import Checkpoint, FinishedKey
 from django_runbook.locks import factory
 from django_runbook.management.commands import prune_runs
-from django_runbook.models import RUNNING, Checkpoint, FinishedKey, Run, StepRun
+from django_runbook.models import RUNNING, Run, StepRun
 from tests.management.commands.stored_runs import made, show
 
 pytestmark = pytest.mark.django_db

@@ -18,9 +18,9 @@ from django_runbook.batch.core.finished_keys import find_finished, remember_key
 from django_runbook.batch.core.new_checkpoints import NewCheckpoints
 from django_runbook.batch.core.store import Bounds, Identity, OtherShards, Position
 from django_runbook.batch.core.takeover import Takeover
+from django_runbook.checkpoints import MAX_RUN_KEY_LENGTH, Checkpoint, FinishedKey
 from django_runbook.exceptions import LockHeld, LockLost
 from django_runbook.fields import to_db_text
-from django_runbook.models import MAX_RUN_KEY_LENGTH, Checkpoint, FinishedKey
 
 _ATTEMPTS: Final = 3
 # Checkpoints that the next run needs, or a repeated call of a runner.

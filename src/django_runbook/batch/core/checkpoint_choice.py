@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from django.core.management.base import CommandError
 
 from django_runbook.batch.core.store import Bounds, Identity
-from django_runbook.models import Checkpoint
+from django_runbook.checkpoints import Checkpoint
 
 
 def choose_checkpoint(

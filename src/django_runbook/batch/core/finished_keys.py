@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.core.management.base import CommandError
 
 from django_runbook.batch.core.store import Identity, shard_count, shard_labels
-from django_runbook.models import Checkpoint, FinishedKey
+from django_runbook.checkpoints import Checkpoint, FinishedKey
 
 
 def find_finished(identity: Identity, *, alias: str) -> FinishedKey | None:

@@ -10,7 +10,7 @@ from django_runbook.batch.core.failed_rows import FailedRowStore
 from django_runbook.batch.core.store import Bounds, Identity, shard_count, shard_labels
 from django_runbook.batch.core.timeouts import set_idle_timeout
 from django_runbook.batch.core.work import ShardRange
-from django_runbook.models import Checkpoint
+from django_runbook.checkpoints import Checkpoint
 from django_runbook.structs import Struct
 
 

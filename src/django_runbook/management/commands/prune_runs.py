@@ -13,12 +13,13 @@ from django.utils import timezone
 from django_runbook import conf
 from django_runbook.batch import BatchCommand
 from django_runbook.batch.parts import option_values
+from django_runbook.checkpoints import Checkpoint, FinishedKey
 from django_runbook.exceptions import RunbookError
 from django_runbook.journal import liveness
 from django_runbook.journal.liveness import ProcessState
 from django_runbook.locks import factory as locks
 from django_runbook.management.clean_command import CleanCommand
-from django_runbook.models import RUNNING, Checkpoint, FinishedKey, Run
+from django_runbook.models import RUNNING, Run
 from django_runbook.results import RunStatus
 
 
