@@ -118,7 +118,7 @@ def test_what_cannot_be_compared_is_not_judged(past: Path, params: list[str], op
     assert noticed(start(past, *params, **options)) == []
 
 
-def test_a_changed_step_starts_anew(past: Path) -> None:
+def test_a_changed_step_has_no_earlier_runs(past: Path) -> None:
     text = FILE.format(policy="warn").replace("say ${{ params.words }}", "say --to print ${{ params.words }}")
     assert noticed(run(past, text, param=["words="])) == []
 
@@ -206,11 +206,11 @@ def test_a_step_that_ended_in_time_is_not_slow(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_slow_step_that_nothing_watched_is_noticed_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     observed, _, sent = watched(monkeypatch, policy="fail")
-    assert observed.failure is None
+    assert observed.failure() is None
     observed(load_started(seconds_ago=0))
     observed(load_finished(125))
     assert texts_in(sent) == ["took 2m05s; usually 1m00s"]
-    assert observed.failure == Failure(
+    assert observed.failure() == Failure(
         error_type="Unusual", message="load took 2m05s; usually 1m00s", exit_code=1, cause="load"
     )
 

@@ -209,7 +209,7 @@ class Runbook(Struct):
     """Holds a whole file, checked as far as possible without Django.
 
     Runs without ``is_recorded`` are not in the run history and cannot be resumed. ``unusual`` says what happens if a
-    run is unlike earlier ones.
+    run is unlike earlier ones. ``notify`` names the reporters of the project that are notified; None means all of them.
     """
 
     path: str
@@ -225,3 +225,4 @@ class Runbook(Struct):
     schedule: Schedule | None = None
     is_recorded: bool = True
     unusual: str = "warn"
+    notify: tuple[Located, ...] | None = None

@@ -1,1 +1,1 @@
-"""Predicts what a run takes by its history, and notices what is unlike earlier runs."""
+"""Forecasts the end of a run by its history, and notices what is unlike earlier runs."""

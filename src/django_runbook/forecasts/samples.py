@@ -103,7 +103,7 @@ def _edge_level(samples: Samples, day: datetime.date) -> float:
 
 
 def _ratios(some: Samples, samples: Samples) -> list[float]:
-    """Return how long some runs took in relation to what is usual on their days."""
+    """Divide the durations of some runs by what is usual on their days."""
     pairs = [(sample.value, usual(samples, sample.day)) for sample in some]
     return [value / expected for value, expected in pairs if expected]
 

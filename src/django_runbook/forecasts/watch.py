@@ -76,7 +76,6 @@ class RunWatch(MutableStruct):
         self.emit(event)
         self._guarded(lambda: self._after(event))
 
-    @property
     def failure(self) -> Failure | None:
         """Return what fails the run at its end, if the file asks for that."""
         first, *more = self._noticed.values() or (None,)

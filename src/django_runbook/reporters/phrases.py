@@ -170,6 +170,11 @@ def unusual(event: UnusualNoticed) -> str:
     return f"{event.step_id}: {event.text}"
 
 
+def warning(event: LockRetaken | UnusualNoticed) -> str:
+    """Return what a person should know about a run that continues."""
+    return retaken(event) if isinstance(event, LockRetaken) else unusual(event)
+
+
 def inline(event: RunStarted) -> str:
     """Return why the steps run in-process."""
     return f"all steps run in this process: {event.inline_reason}"

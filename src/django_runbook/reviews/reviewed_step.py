@@ -83,6 +83,8 @@ def file_settings(planned: Plan) -> Settings:
         settings["journal"] = "false"
     if runbook.unusual != "warn":
         settings["unusual"] = runbook.unusual
+    if runbook.notify is not None:
+        settings["notify"] = ", ".join(name.text for name in runbook.notify) or "none"
     return settings
 
 
