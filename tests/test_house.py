@@ -55,7 +55,7 @@ MAY_IMPORT = {
     "checking": {"conf", "lookup", "planning", "binding", "document", "queues"},
     "checks": {"checking", "conf", "document", "locks", "process"},
     "apps": {"checks"},
-    "schedules": {"document"},
+    "schedules": {"binding", "checking", "conf", "document", "lookup"},
     "fields": set[str](),
     "statements": set[str](),
     "models": {"calls", "checkpoints", "fields", "statements"},
