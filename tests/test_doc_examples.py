@@ -160,6 +160,7 @@ def test_the_examples_of_the_pages_for_contributors_have_strict_types(tmp_path: 
     for page in (DOCS / "extending" / "reporter.md", DOCS / "extending" / "diagnostic-rule.md"):
         for name, block in modules_of(page):
             file = tmp_path / ("src" if name.startswith("django_runbook.") else "") / f"{name.replace('.', '/')}.py"
+            file.parent.mkdir(exist_ok=True)
             file.write_text(block.text)
             files.append(str(file))
     # A cache that knows the modules of the package already.

@@ -167,7 +167,8 @@ def test_each_runbook_is_valid(block: Block, directory: Path) -> None:
 @pytest.mark.parametrize("block", [block for block in RUNBOOKS if block.is_run], ids=lambda block: block.id)
 @pytest.mark.usefixtures("desk")
 @pytest.mark.django_db(databases=["default", "replica"], transaction=True)
-def test_each_runbook_runs(block: Block, directory: Path) -> None:
+def test_each_runbook_runs(block: Block, directory: Path, settings: Any) -> None:
+    settings.RUNBOOK = {**settings.RUNBOOK, **block.configuration}
     write_files(block.page, directory)
     (directory / block.file).write_text(block.whole())
     text, exit_code = call("run_runbook", block.file, "--yes", "--format", "plain", *block.options)

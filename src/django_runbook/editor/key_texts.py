@@ -47,11 +47,13 @@ KEY_TEXTS: Final[Mapping[str, str]] = {
     "idempotent": "Mark the command as safe to repeat after an interruption.",
     "queue": "Run the command on a worker that reads this queue; false runs it on this host.",
     "journal": "Record the runs of this runbook; without a record, a run cannot be resumed.",
+    "notify": "List the reporters of the project that are notified; by default all are, and with [] none.",
     "params": "Declare typed inputs, which --param NAME=VALUE sets.",
     "type": "Set the type of the parameter; by default that of its default or of its first choice.",
     "default": "Set the value if none is passed; null makes the parameter optional.",
     "choices": "List the allowed values.",
     "help": "Explain the parameter.",
+    "env": "List environment variables that expressions can read as env.NAME; each must be set, or have a default.",
     "secrets": "List environment variables whose values are masked in all output.",
     "vars": "Name values that are computed once when the run starts, in order.",
     "defaults": "Set keys that apply to each command step of the file.",
@@ -65,6 +67,8 @@ KEY_TEXTS: Final[Mapping[str, str]] = {
 }
 _OF_KIND: Final[Mapping[tuple[Kind, str], str]] = {
     (Kind.LOCK, "name"): "Set the name of the lock.",
+    (Kind.VARIABLE, "name"): "Name the environment variable.",
+    (Kind.VARIABLE, "default"): "Set the value if the variable is not set.",
     (Kind.SCHEDULE, "jitter"): "Delay each start by a random part of this duration.",
     (Kind.CALL, "params"): "Set the parameters of the called runbook.",
 }

@@ -69,6 +69,9 @@ def file_settings(planned: Plan) -> Settings:
         choices = f", one of {', '.join(map(str, param.choices))}" if param.choices else ""
         settings[f"params.{param.name}"] = f"{param.type}, {default}{choices}"
     settings |= {f"vars.{name}": written(value) for name, value in runbook.vars.items()}
+    for variable in runbook.env:
+        default = "required" if variable.default is None else f"default {variable.default}"
+        settings[f"env.{variable.name}"] = default
     if runbook.secrets:
         settings["secrets"] = ", ".join(runbook.secrets)
     if runbook.timeout_seconds is not None:
@@ -78,6 +81,8 @@ def file_settings(planned: Plan) -> Settings:
     settings["lock"] = "false" if runbook.lock is None else _lock(runbook.lock)
     if not runbook.is_recorded:
         settings["journal"] = "false"
+    if runbook.notify is not None:
+        settings["notify"] = ", ".join(name.text for name in runbook.notify) or "none"
     return settings
 
 
