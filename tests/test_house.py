@@ -56,7 +56,7 @@ MAY_IMPORT = {
     "checking": {"conf", "configured_reporters", "lookup", "planning", "binding", "document", "queues"},
     "checks": {"checking", "conf", "configured_reporters", "document", "locks", "process"},
     "apps": {"checks"},
-    "schedules": {"document"},
+    "schedules": {"binding", "checking", "conf", "document", "lookup"},
     "fields": set[str](),
     "statements": set[str](),
     "models": {"calls", "checkpoints", "fields", "statements"},
