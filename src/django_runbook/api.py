@@ -292,6 +292,7 @@ def _prepared(launch: Launch, opened: Opened, processes: Processes, bound: Bound
     files = {"junit": launch.request.junit, "log_dir": launch.request.log_dir}
     return PreparedRun(
         plan=bound.plan,
+        key=opened.key,
         options=recorded.options,
         binder=bound.binder,
         mask=launch.console.mask,

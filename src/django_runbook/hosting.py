@@ -47,12 +47,13 @@ if TYPE_CHECKING:
 class PreparedRun(Struct):
     """Holds a run that has passed every check, with its lock and its journal.
 
-    ``files`` maps the names of reports to the file or folder that each is written to, and ``configured`` are the
-    reporters of the project's settings. ``is_inline`` says that the caller asked for steps in this process, for example
-    to debug them.
+    ``key`` names the runbook in all releases of the project. ``files`` maps the names of reports to the file or folder
+    that each is written to, and ``configured`` are the reporters of the project's settings. ``is_inline`` says that the
+    caller asked for steps in this process, for example to debug them.
     """
 
     plan: Plan
+    key: str
     options: RunOptions
     binder: Binder
     mask: Mask
@@ -128,7 +129,7 @@ def _connect(prepared: PreparedRun, streams: Streams) -> Connected | None:
         with contextlib.suppress(OSError, ValueError):
             streams.errors.write(f"{clean_text(text, prepared.mask)}\n")
 
-    return connect(prepared.configured, warn=warn, mask=prepared.mask)
+    return connect(prepared.configured, prepared.plan.runbook, key=prepared.key, warn=warn, mask=prepared.mask)
 
 
 def _emit_with_recovery(prepared: PreparedRun, emit: FanOut, connected: Connected | None) -> events.Listener:

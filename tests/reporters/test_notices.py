@@ -9,7 +9,7 @@ import pytest
 from django_runbook import events
 from django_runbook.events import Event
 from django_runbook.reporters.delivery import Delivery
-from django_runbook.reporters.notices import Notice, NoticeReporter, Subscription, slug_of
+from django_runbook.reporters.notices import Notice, NoticeReporter, RunbookFacts, Subscription, slug_of
 from django_runbook.results import Occasion, RunStatus
 from django_runbook.structs import replace
 from tests.patience import PATIENCE_SECONDS
@@ -42,7 +42,9 @@ def notices_of(
     kept = Kept()
     occasions = frozenset(map(Occasion, on)) if on else frozenset(Occasion)
     delivery = Delivery(title="it", seconds=PATIENCE_SECONDS, warn=pytest.fail)
-    reporter = NoticeReporter([Subscription(notifier=kept, occasions=occasions, delivery=delivery)])
+    reporter = NoticeReporter(
+        [Subscription(notifier=kept, occasions=occasions, delivery=delivery)], runbook=RunbookFacts()
+    )
     reporter.has_recovered = has_recovered
     send(reporter, listed)
     reporter.close()
@@ -123,7 +125,9 @@ def test_a_notifier_that_fails_at_the_start_is_notified_of_the_end() -> None:
             raise OSError("unplugged")
 
     delivery = Delivery(title="it", seconds=PATIENCE_SECONDS, warn=lines.append)
-    reporter = NoticeReporter([Subscription(notifier=Flaky(), occasions=frozenset(Occasion), delivery=delivery)])
+    reporter = NoticeReporter(
+        [Subscription(notifier=Flaky(), occasions=frozenset(Occasion), delivery=delivery)], runbook=RunbookFacts()
+    )
     send(reporter, RUN)
     reporter.close()
     assert (kept.words, lines) == (["start", "failure"], ["it failed: OSError: unplugged"])

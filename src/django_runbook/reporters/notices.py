@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from django_runbook import events
 from django_runbook.events import Event, RunStarted
@@ -29,6 +29,19 @@ _BEFORE_WORK: Final = (
 )
 
 
+class RunbookFacts(Struct):
+    """Holds what is known of a runbook besides its name.
+
+    ``key`` is the same in all releases of the project. ``cron`` is the expression of its schedule, in ``timezone``, or
+    empty.
+    """
+
+    key: str = ""
+    cron: str = ""
+    timezone: str = ""
+    timeout_seconds: float | None = None
+
+
 class Notice(Struct):
     """Holds what a notifier is informed of: a run that has started, has ended, or is unusual.
 
@@ -36,6 +49,7 @@ class Notice(Struct):
     """
 
     occasions: frozenset[Occasion]
+    runbook: RunbookFacts
     run: RunStarted
     at: datetime.datetime
     result: RunResult | None = None
@@ -67,8 +81,9 @@ class NoticeReporter:
     ``has_recovered`` is set before the end of the run if the run before it had failed.
     """
 
-    def __init__(self, subscriptions: Iterable[Subscription]) -> None:
+    def __init__(self, subscriptions: Iterable[Subscription], *, runbook: RunbookFacts) -> None:
         self.has_recovered = False
+        self._runbook = runbook
         self._subscriptions = tuple(subscriptions)
         self._run: RunStarted | None = None
         self._is_started = False
@@ -108,7 +123,7 @@ class NoticeReporter:
         """Notify of a start once the first step is due: a run that is refused has not started."""
         if not self._is_started and self._run is not None:
             self._is_started = True
-            self._send(Notice(occasions=frozenset((Occasion.START,)), run=self._run, at=at))
+            self._send(frozenset((Occasion.START,)), run=self._run, at=at)
 
     def _report_unusual(self, event: events.UnusualNoticed) -> None:
         if self._run is not None:
@@ -120,11 +135,12 @@ class NoticeReporter:
         if self._run is not None:
             is_recovery = result.status in _FINE and (self.has_recovered or self._run.attempt > 1)
             occasions = occasions_of(result) | ({Occasion.RECOVERY} if is_recovery else frozenset())
-            self._send(Notice(occasions=occasions, run=self._run, at=at, result=result))
+            self._send(occasions, run=self._run, at=at, result=result)
         for subscription in self._subscriptions:
             subscription.delivery.finish(_do_nothing)
 
-    def _send(self, notice: Notice) -> None:
+    def _send(self, occasions: frozenset[Occasion], **more: Any) -> None:
+        notice = Notice(occasions=occasions, runbook=self._runbook, **more)
         for one in self._subscriptions:
             if one.occasions & notice.occasions:
                 one.delivery.call(partial(one.notifier.notify, notice))
