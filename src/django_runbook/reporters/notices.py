@@ -127,8 +127,8 @@ class NoticeReporter:
 
     def _report_unusual(self, event: events.UnusualNoticed) -> None:
         if self._run is not None:
-            occasions = frozenset((Occasion.UNUSUAL,))
-            self._send(Notice(occasions=occasions, run=self._run, at=event.at, text=phrases.unusual(event)))
+            text = phrases.unusual(event)
+            self._send(frozenset((Occasion.UNUSUAL,)), run=self._run, at=event.at, text=text)
 
     def _end(self, at: datetime.datetime, result: RunResult) -> None:
         self._is_over = True
