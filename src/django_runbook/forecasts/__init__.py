@@ -1,1 +1,1 @@
-"""Forecasts the end of a run by its history, and notices what is unlike earlier runs."""
+"""Compares a run with earlier ones: estimates what it takes, and notices what is unusual."""
