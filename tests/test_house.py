@@ -45,6 +45,7 @@ MAY_IMPORT = {
     "process_inputs": set[str](),
     "backend_loading": {"document"},
     "git_commit": set[str](),
+    "configured_reporters": {"backend_loading", "conf", "document", "process", "reporters"},
     "queues": {
         "backend_loading",
         "calls",
@@ -64,10 +65,10 @@ MAY_IMPORT = {
     "locks": {"backend_loading", "conf", "document", "process"},
     "conf": {"document"},
     "lookup": {"conf", "document"},
-    "checking": {"conf", "lookup", "planning", "binding", "document", "queues"},
-    "checks": {"checking", "conf", "document", "locks", "process"},
+    "checking": {"conf", "configured_reporters", "lookup", "planning", "binding", "document", "queues"},
+    "checks": {"checking", "conf", "configured_reporters", "document", "locks", "process"},
     "apps": {"checks"},
-    "schedules": {"document"},
+    "schedules": {"binding", "checking", "conf", "document", "lookup"},
     "fields": set[str](),
     "statements": set[str](),
     "models": {"calls", "checkpoints", "fields", "statements"},
@@ -106,6 +107,7 @@ MAY_IMPORT = {
         "binding",
         "checking",
         "conf",
+        "configured_reporters",
         "console",
         "document",
         "executors",
@@ -123,6 +125,7 @@ MAY_IMPORT = {
         "binding",
         "checking",
         "conf",
+        "configured_reporters",
         "console",
         "document",
         "executors",
@@ -140,6 +143,7 @@ MAY_IMPORT = {
         "binding",
         "checking",
         "conf",
+        "configured_reporters",
         "console",
         "document",
         "executors",
@@ -237,7 +241,7 @@ def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
             for path in MODULES
             if any(name.split(".")[0] == package for name in imports_of(path))
         }
-        for package in ("rich", "jinja2", "pydantic_core", "redis")
+        for package in ("rich", "jinja2", "pydantic_core", "redis", "apprise", "sentry_sdk")
     }
     assert users == {
         "rich": {"reporters/rich_.py", "reporters/live_display.py", "batch/parts/progress_bar.py"},
@@ -249,6 +253,8 @@ def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
         },
         "pydantic_core": {"document/schema.py", "document/reading.py"},
         "redis": {"locks/redis.py"},
+        "apprise": {"reporters/apprise_.py"},
+        "sentry_sdk": {"reporters/sentry.py"},
     }
 
 

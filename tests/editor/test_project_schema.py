@@ -26,7 +26,7 @@ BLOCKS: Final = [block for page in PAGES for block in blocks_of(page) if block.i
 # What only the check sees: other files, expressions, the arguments of a command line, and the text of the file itself.
 UNSEEN: Final = {
     "ambiguous", "arguments", "calls", "called", "expressions", "filters", "no_engine", "no_value", "queues", "quotes",
-    "too_many_steps",
+    "too_many_steps", "unknown_reporter",
 }  # fmt: skip
 # No YAML that another reader could read.
 UNREADABLE: Final = {"control_character", "not_utf8", "syntax", "deep", "unsupported_yaml"}

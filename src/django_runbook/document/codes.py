@@ -118,5 +118,6 @@ _DEFINITIONS: Final = (
     _error("RB432", "a queue in a run that is not recorded"),
     _warning("RB433", "a queue whose workers must run on this host"),
     _error("RB434", "a step in the process of the run that has a queue"),
+    _error("RB440", "an unknown reporter"),
 )
 CODES: Final = {definition.code: definition for definition in _DEFINITIONS}

@@ -87,7 +87,7 @@ FOREIGN: Final = {
     "on_exit": 'use "finally"',
     "mail_on": 'use "on_success" or "on_failure" with a command that sends mail (mail_on is Dagu\'s name for it)',
     "handlers": 'use "on_success", "on_failure" and "finally"',
-    "notify": 'use "on_success" or "on_failure"',
+    "notify": 'use "on_success" or "on_failure"; the "notify" of the file names reporters',
     "onFailure": 'use "on_failure"',
     "onSuccess": 'use "on_success"',
     "fail-fast": 'use "fail_fast" (fail-fast is how GitHub Actions spells it)',

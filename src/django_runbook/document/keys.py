@@ -65,6 +65,7 @@ EXPECTED: Final = {
     "on_conflict": '"fail", "wait" or "skip"',
     "fail_fast": "true or false",
     "journal": "true or false",
+    "notify": "a list of names of reporters",
     "jitter": "true or false",
     "cron": "a cron expression of five fields",
     "timezone": "the name of a time zone",
@@ -111,6 +112,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "schedule": ("15 2 * * *", '{cron: "15 2 * * *", timezone: Europe/Berlin}'),
     "cron": ("15 2 * * *",),
     "timezone": ("Europe/Berlin",),
+    "notify": ("[oncall]",),
 }
 # Keys whose value is a list of strings: a single string needs brackets.
-LISTS: Final = frozenset(("args", "tags", "secrets", "env", "errors", "choices"))
+LISTS: Final = frozenset(("args", "tags", "secrets", "env", "errors", "choices", "notify"))

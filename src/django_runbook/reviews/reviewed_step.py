@@ -81,6 +81,8 @@ def file_settings(planned: Plan) -> Settings:
     settings["lock"] = "false" if runbook.lock is None else _lock(runbook.lock)
     if not runbook.is_recorded:
         settings["journal"] = "false"
+    if runbook.notify is not None:
+        settings["notify"] = ", ".join(name.text for name in runbook.notify) or "none"
     return settings
 
 
