@@ -317,6 +317,7 @@ def options_of(command: BaseCommand) -> set[str]:
         ("check_runbooks", "command-line.md"),
         ("diff_runbook", "command-line.md"),
         ("runbook_schema", "command-line.md"),
+        ("runbook_lsp", "command-line.md"),
         ("show_runs", "command-line.md"),
         ("show_calls", "command-line.md"),
         ("prune_runs", "command-line.md"),
