@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "checkpoints": set[str](),
     "backend_loading": {"document"},
     "git_commit": set[str](),
+    "configured_reporters": {"backend_loading", "conf", "document", "process", "reporters"},
     "queues": {
         "backend_loading",
         "calls",
@@ -52,9 +53,10 @@ MAY_IMPORT = {
     "locks": {"backend_loading", "conf", "document", "process"},
     "conf": {"document"},
     "lookup": {"conf", "document"},
-    "checking": {"conf", "lookup", "planning", "binding", "document", "queues"},
-    "checks": {"checking", "conf", "document", "locks", "process"},
+    "checking": {"conf", "configured_reporters", "lookup", "planning", "binding", "document", "queues"},
+    "checks": {"checking", "conf", "configured_reporters", "document", "locks", "process"},
     "apps": {"checks"},
+    "schedules": {"binding", "checking", "conf", "document", "lookup"},
     "fields": set[str](),
     "statements": set[str](),
     "models": {"calls", "checkpoints", "fields", "statements"},
@@ -94,6 +96,7 @@ MAY_IMPORT = {
         "binding",
         "checking",
         "conf",
+        "configured_reporters",
         "console",
         "document",
         "executors",
@@ -111,6 +114,7 @@ MAY_IMPORT = {
         "binding",
         "checking",
         "conf",
+        "configured_reporters",
         "console",
         "document",
         "executors",
@@ -128,6 +132,7 @@ MAY_IMPORT = {
         "binding",
         "checking",
         "conf",
+        "configured_reporters",
         "console",
         "document",
         "executors",
@@ -225,7 +230,7 @@ def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
             for path in MODULES
             if any(name.split(".")[0] == package for name in imports_of(path))
         }
-        for package in ("rich", "jinja2", "pydantic_core", "pygls", "redis")
+        for package in ("rich", "jinja2", "pydantic_core", "pygls", "redis", "apprise", "sentry_sdk")
     }
     assert users == {
         "rich": {"reporters/rich_.py", "reporters/live_display.py", "batch/parts/progress_bar.py"},
@@ -238,6 +243,8 @@ def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
         "pydantic_core": {"document/schema.py", "document/reading.py"},
         "pygls": {"language_server/protocol.py", "language_server/server.py"},
         "redis": {"locks/redis.py"},
+        "apprise": {"reporters/apprise_.py"},
+        "sentry_sdk": {"reporters/sentry.py"},
     }
 
 

@@ -53,6 +53,7 @@ CROSS_CUTTING: Final = {
     "runner/test_parallel.py": "timeouts and signals among steps that run together",
     "runner/test_secrets.py": "secrets in every output",
     "runner/test_standard_streams.py": "a run without its standard descriptors",
+    "schedules/test_agreement.py": "the times of schedules, as schedulers read them",
     "test_commands.py": "the commands, from a shell",
     "test_design_example.py": "the example of the design",
     "test_doc_examples.py": "the examples of the documentation",

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from django.test import Client
+from pytest_django import DjangoAssertNumQueries
 
+from django_runbook.models import Run, StepRun
 from tests import journal_data
 from tests.admin.support import (
     LIST,
+    client_of,
     html,
     step_url,
     url_of,
@@ -60,6 +64,52 @@ def test_the_page_states_that_a_captured_secret_was_not_stored(client: Client) -
     run = journal_data.new_run()
     journal_data.Writer(run).step("get_token", is_output_secret=True)
     assert "contained a secret and was not stored" in html(client, step_url(run, "get_token"))
+
+
+def live(client: Client, run: Run, seen: object) -> dict[str, Any]:
+    answer = client.get(f"{step_url(run, 'backfill').replace('/change/', '/live/')}?seen={seen}")
+    assert answer.status_code == 200
+    values: dict[str, Any] = answer.json()
+    return values
+
+
+def test_a_running_step_answers_with_the_lines_that_the_page_lacks(
+    client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    run = journal_data.running_run()
+    steps = StepRun.objects.filter(run=run, step_id="backfill")
+    page = html(client, step_url(run, "backfill"))
+    assert 'data-seen="0"' in page
+    assert re.search(r'<pre class="rb-output"[^>]*></pre>', page)
+    steps.update(output_head="<one>\ntwo", output_tail="eight\nnine", omitted_count=5)
+    # The step of the URL; session, user, two for permissions, the step with its run.
+    with django_assert_max_num_queries(6):
+        answer = live(client, run, 1)
+    assert (answer["head"], answer["omitted"], answer["tail"]) == (["two"], "5 lines omitted", ["eight", "nine"])
+    assert (answer["seen_count"], answer["is_finished"]) == (9, False)
+    assert 'data-seen="9"' in html(client, step_url(run, "backfill"))
+    steps.update(status="failed", exit_code=1)
+    answer = live(client, run, answer["seen_count"])
+    assert (answer["head"], answer["tail"], answer["is_finished"], answer["status"]) == ([], [], True, "failed")
+    assert "exit code 1" in answer["headline"]
+    assert "step.js" not in html(client, step_url(run, "backfill"))
+
+
+@pytest.mark.parametrize("seen", ["", "-1", "x", "9" * 30])
+def test_an_invalid_number_of_seen_lines_shows_all(client: Client, seen: str) -> None:
+    run = journal_data.running_run()
+    StepRun.objects.filter(run=run, step_id="backfill").update(output_head="one")
+    assert live(client, run, seen)["head"] == ["one"]
+
+
+def test_the_output_of_a_running_step_needs_both_permissions() -> None:
+    run = journal_data.running_run()
+    url = step_url(run, "backfill").replace("/change/", "/live/")
+    assert [client_of(*models).get(url).status_code for models in ((Run,), (StepRun,), (Run, StepRun))] == [
+        403,
+        403,
+        200,
+    ]
 
 
 def test_the_list_of_steps_redirects_to_the_runs(client: Client) -> None:

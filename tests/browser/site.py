@@ -77,6 +77,10 @@ class Calls:
         """Set the progress of the batch of a run."""
         self._steps(run).filter(step_id="backfill").update(done_count=done)
 
+    def write(self, run: str, head: str, tail: str = "", omitted: int = 0) -> None:
+        """Set the output of the batch of a run."""
+        self._steps(run).filter(step_id="backfill").update(output_head=head, output_tail=tail, omitted_count=omitted)
+
     def proceed(self, run: str) -> None:
         """End the batch of a run, and start the next step."""
         from django.utils import timezone

@@ -95,6 +95,24 @@ def test_a_running_run_updates_without_a_reload(person: Person) -> None:
     assert page.evaluate("window.isTheSame") is True
 
 
+def test_the_page_of_a_running_step_appends_new_output(person: Person) -> None:
+    run = person.site.call("make", kind="running_run")
+    page = person.page()
+    page.goto(person.site.run_url(run))
+    page.get_by_role("link", name="Backfill delay classes").click()
+    output = page.locator("#rb-lines")
+    assert not output.is_visible()
+    person.site.call("write", run=run, head="<b>one</b>\ntwo")
+    page.get_by_text("<b>one</b>").wait_for()
+    person.site.call("write", run=run, head="<b>one</b>\ntwo\nthree", tail="eight", omitted=4)
+    page.get_by_text("eight").wait_for()
+    assert output.inner_text() == "<b>one</b>\ntwo\nthree\n4 lines omitted\neight"
+    person.site.call("finish", run=run)
+    page.get_by_text("The step has ended").wait_for()
+    assert page.get_by_role("status").inner_text() == "succeeded"
+    assert page.locator(".rb-headline .rb-badge").inner_text() == "succeeded"
+
+
 def test_a_run_that_dies_while_its_page_is_open_becomes_interrupted(person: Person) -> None:
     run = person.site.call("make", kind="running_run")
     page = person.page()

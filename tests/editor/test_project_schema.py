@@ -26,7 +26,7 @@ BLOCKS: Final = [block for page in PAGES for block in blocks_of(page) if block.i
 # What only the check sees: other files, expressions, the arguments of a command line, and the text of the file itself.
 UNSEEN: Final = {
     "ambiguous", "arguments", "calls", "called", "expressions", "filters", "no_engine", "no_value", "queues", "quotes",
-    "too_many_steps",
+    "too_many_steps", "unknown_reporter",
 }  # fmt: skip
 # No YAML that another reader could read.
 UNREADABLE: Final = {"control_character", "not_utf8", "syntax", "deep", "unsupported_yaml"}
@@ -103,7 +103,9 @@ def test_each_key_of_each_mapping_is_in_the_schema() -> None:
         (Kind.CALL, "runbookStep"),
         (Kind.RETRY, "retrySettings"),
         (Kind.LOCK, "lockSettings"),
+        (Kind.SCHEDULE, "scheduleSettings"),
         (Kind.PARAM, "parameter"),
+        (Kind.VARIABLE, "variable"),
         (Kind.DEFAULTS, "defaults"),
     ):
         found = schema["definitions"][name]
@@ -132,6 +134,11 @@ def test_each_key_of_each_mapping_is_in_the_schema() -> None:
         ("lock: true\nsteps: [check]\n", True),
         ("lock: {on_conflict: skip}\nsteps: [check]\n", True),
         ("steps: [{command: check, lock: {on_conflict: skip}}]\n", False),
+        ("schedule: 15 2 * * *\nsteps: [check]\n", True),
+        ("schedule: {cron: 15 2 * * *, jitter: 5m}\nsteps: [check]\n", True),
+        ("schedule: '@daily'\nsteps: [check]\n", False),
+        ("schedule: {timezone: UTC}\nsteps: [check]\n", False),
+        ("steps: [{command: check, schedule: 15 2 * * *}]\n", False),
         ("steps: [{command: check, when: false}]\n", True),
         ("steps: [{command: check, for_each: EWR}]\n", False),
         ("params: {day: null}\nsteps: [check]\n", False),

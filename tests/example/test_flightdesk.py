@@ -235,7 +235,10 @@ def test_the_deploy_runbook_is_valid() -> None:
     assert stdout.getvalue().count("no problems") == 2
 
 
-@pytest.mark.parametrize("path", ["django_runbook/runbook.css", "django_runbook/run.js", "admin/css/base.css"])
+@pytest.mark.parametrize(
+    "path",
+    [f"django_runbook/{name}" for name in ("runbook.css", "polling.js", "run.js", "step.js")] + ["admin/css/base.css"],
+)
 def test_the_development_server_serves_what_the_pages_of_the_admin_need(settings: Any, path: str) -> None:
     settings.ROOT_URLCONF = "flightdesk.urls"
     settings.DEBUG = False

@@ -22,8 +22,8 @@ from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupS
 from django_runbook.results import Role
 from django_runbook.structs import MutableStruct, field, replace
 
-_ROOTS_OF_PARAMS = ("today", "now", "run")
-_ROOTS_OF_VARS = ("params", "vars", "secrets", "today", "now", "run")
+_ROOTS_OF_PARAMS = ("env", "today", "now", "run")
+_ROOTS_OF_VARS = ("params", "vars", "env", "secrets", "today", "now", "run")
 _ROOTS_OF_STEPS = (*_ROOTS_OF_VARS, "steps")
 
 
@@ -52,7 +52,7 @@ def scoped_values(file: FileContent) -> Iterator[ScopedValue]:
     runbook, scope = file.runbook, _scope_of(file)
     for param in runbook.params:
         if param.default is not None:
-            yield from _values_in(param.default, NameScope(roots=_ROOTS_OF_PARAMS))
+            yield from _values_in(param.default, replace(scope, roots=_ROOTS_OF_PARAMS))
     names = list(runbook.vars)
     for index, value in enumerate(runbook.vars.values()):
         # Each can refer to the vars before it.
@@ -69,6 +69,7 @@ def _scope_of(file: FileContent) -> NameScope:
         roots=_ROOTS_OF_VARS,
         params={param.name: param.type for param in runbook.params},
         vars=tuple(runbook.vars),
+        env=tuple(variable.name for variable in runbook.env),
         secrets=runbook.secrets,
         removed_text=file.removed_text,
     )

@@ -138,7 +138,11 @@ def _explain(error: yaml.MarkedYAMLError, lines: list[str]) -> Diagnostic:
         return tab_diagnostic(line=line, column=text.index("\t"), width=1)
     if problem.startswith("mapping values") and not re.search(r":\s", text[:column]):
         column = _indent(text)
-    if problem == "found character that cannot start any token":
+    if context == "while scanning an alias":
+        # A cron expression such as */5 * * * * begins with a star.
+        column = max(column - 1, 0)
+        message, help_text = 'an unquoted string cannot begin with "*"', "quote it"
+    elif problem == "found character that cannot start any token":
         message, help_text = f'an unquoted string cannot begin with "{text[column : column + 1]}"', "quote it"
     else:
         message, help_text = _MESSAGES.get(problem, (f"not valid YAML: {context} {problem}".replace("  ", " "), ""))

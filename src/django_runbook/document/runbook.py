@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from django_runbook.structs import Struct, field
 
 if TYPE_CHECKING:
+    from django_runbook.document.cron import Cron
     from django_runbook.document.diagnostics import Span
     from django_runbook.document.expressions import Expression, Template
 
@@ -182,10 +183,33 @@ class Param(Struct):
         return self.default is not None and self.default.value is None
 
 
+class EnvironmentVariable(Struct):
+    """Declares an environment variable that expressions can read; without a ``default``, it must be set."""
+
+    name: str
+    span: Span
+    default: str | None = None
+
+
+class Schedule(Struct):
+    """Says when a scheduler is to start the runbook; a run has no use for it.
+
+    ``timezone`` is None for that of the project. A start is delayed by a random part of ``jitter_seconds``. With
+    ``catch_up``, a start that was missed happens as soon as the scheduler works again. ``span`` locates the key.
+    """
+
+    cron: Cron
+    timezone: str | None = None
+    jitter_seconds: float = 0
+    catch_up: bool = False
+    span: Span
+
+
 class Runbook(Struct):
     """Holds a whole file, checked as far as possible without Django.
 
-    Runs without ``is_recorded`` are not in the run history and cannot be resumed.
+    Runs without ``is_recorded`` are not in the run history and cannot be resumed. ``notify`` names the reporters of the
+    project that are notified; None means all of them.
     """
 
     path: str
@@ -194,7 +218,10 @@ class Runbook(Struct):
     description: str = ""
     params: tuple[Param, ...] = ()
     vars: Mapping[str, Located] = field(default_factory=dict)
+    env: tuple[EnvironmentVariable, ...] = ()
     secrets: tuple[str, ...] = ()
     timeout_seconds: float | None = None
     lock: LockSettings | None = None
+    schedule: Schedule | None = None
     is_recorded: bool = True
+    notify: tuple[Located, ...] | None = None

@@ -52,6 +52,7 @@ FIELDS: Final[dict[Kind, Fields]] = {
         "secrets": _VARIABLES,
         "fail_fast": _BOOLEAN,
         "journal": _BOOLEAN,
+        "notify": core.list_schema(_TEXT),
     },
     Kind.COMMAND: {**_DEFAULTS, **_STEP},
     Kind.GROUP: _GROUP,
@@ -64,12 +65,14 @@ FIELDS: Final[dict[Kind, Fields]] = {
         "errors": core.nullable_schema(_ERRORS),
     },
     Kind.LOCK: {"on_conflict": core.nullable_schema(core.literal_schema(["fail", "wait", "skip"]))},
+    Kind.SCHEDULE: {"catch_up": _BOOLEAN},
     Kind.PARAM: {
         "type": core.nullable_schema(
             core.literal_schema(["string", "integer", "number", "boolean", "date", "datetime", "list"])
         ),
         "help": _TEXT,
     },
+    Kind.VARIABLE: {},
     Kind.DEFAULTS: _DEFAULTS,
 }
 _REQUIRED: Final = frozenset(("attempts",))

@@ -38,16 +38,22 @@ KEY_TEXTS: Final[Mapping[str, str]] = {
     "lock": "Keep other runs out while this one runs: a name, a mapping, or false.",
     "on_conflict": "Choose what happens if another run holds the lock: fail, wait or skip.",
     "wait": "Limit how long on_conflict: wait waits.",
+    "schedule": "Say when to start the runbook, for manage.py render_schedule: a cron expression or a mapping.",
+    "cron": "Give minute, hour, day of month, month and day of week.",
+    "timezone": "Name the time zone of the schedule; by default that of the project.",
+    "catch_up": "Make up for a missed start as soon as the scheduler works again.",
     "isolate": "Run the command in a process of its own (true) or in the process of the run (false).",
     "atomic": "Run the command in one transaction, together with the record of its success.",
     "idempotent": "Mark the command as safe to repeat after an interruption.",
     "queue": "Run the command on a worker that reads this queue; false runs it on this host.",
     "journal": "Record the runs of this runbook; without a record, a run cannot be resumed.",
+    "notify": "List the reporters of the project that are notified; by default all are, and with [] none.",
     "params": "Declare typed inputs, which --param NAME=VALUE sets.",
     "type": "Set the type of the parameter; by default that of its default or of its first choice.",
     "default": "Set the value if none is passed; null makes the parameter optional.",
     "choices": "List the allowed values.",
     "help": "Explain the parameter.",
+    "env": "List environment variables that expressions can read as env.NAME; each must be set, or have a default.",
     "secrets": "List environment variables whose values are masked in all output.",
     "vars": "Name values that are computed once when the run starts, in order.",
     "defaults": "Set keys that apply to each command step of the file.",
@@ -61,6 +67,9 @@ KEY_TEXTS: Final[Mapping[str, str]] = {
 }
 _OF_KIND: Final[Mapping[tuple[Kind, str], str]] = {
     (Kind.LOCK, "name"): "Set the name of the lock.",
+    (Kind.VARIABLE, "name"): "Name the environment variable.",
+    (Kind.VARIABLE, "default"): "Set the value if the variable is not set.",
+    (Kind.SCHEDULE, "jitter"): "Delay each start by a random part of this duration.",
     (Kind.CALL, "params"): "Set the parameters of the called runbook.",
 }
 

@@ -23,7 +23,9 @@ _DEFINITIONS: Final[Mapping[Kind, str]] = {
     Kind.CALL: "runbookStep",
     Kind.RETRY: "retrySettings",
     Kind.LOCK: "lockSettings",
+    Kind.SCHEDULE: "scheduleSettings",
     Kind.PARAM: "parameter",
+    Kind.VARIABLE: "variable",
     Kind.DEFAULTS: "defaults",
 }
 _REQUIRED: Final[Mapping[Kind, tuple[str, ...]]] = {
@@ -34,6 +36,8 @@ _REQUIRED: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.CALL: ("runbook",),
     Kind.RETRY: ("attempts",),
     Kind.LOCK: ("name",),
+    Kind.SCHEDULE: ("cron",),
+    Kind.VARIABLE: ("name",),
 }
 # Other tools have no such mappings, so their words are expected in these.
 _WITH_FOREIGN_WORDS: Final = frozenset((Kind.FILE, Kind.COMMAND, Kind.GROUP, Kind.PARALLEL, Kind.CALL))

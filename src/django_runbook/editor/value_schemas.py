@@ -46,6 +46,11 @@ VALUE_DEFINITIONS: Final[Mapping[str, Schema]] = {
         "patternErrorMessage": "not a duration: write it as 90, 90s, 10m or 1h30m",
     },
     "steps": {"type": "array", "minItems": 1, "items": reference("step")},
+    "cron": {
+        "type": "string",
+        "pattern": r"^\s*(\S+\s+){4}\S+\s*$",
+        "patternErrorMessage": "not a cron expression of five fields: minute, hour, day of month, month, day of week",
+    },
     "retry": {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_ATTEMPTS}, reference("retrySettings")]},
     "loop": {
         "anyOf": [
@@ -77,6 +82,10 @@ _VALUES: Final[Mapping[str, Schema]] = {
     "name": _TEXT,
     "options": {"type": "object"},
     "retry": reference("retry"),
+    "schedule": {"anyOf": [reference("cron"), reference("scheduleSettings")]},
+    "cron": reference("cron"),
+    "timezone": {"type": "string", "minLength": 1},
+    "jitter": reference("duration"),
     "runbook": {
         "type": "string",
         "pattern": r"^(?!.*\$\{\{).",
@@ -90,7 +99,11 @@ _VALUES: Final[Mapping[str, Schema]] = {
     "when": reference("condition"),
     **dict.fromkeys(("steps", "parallel", *HANDLERS), reference("steps")),
 }
+_VARIABLE: Final[Schema] = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_]*$"}
 _OF_KIND: Final[Mapping[tuple[Kind, str], Schema]] = {
+    (Kind.FILE, "env"): {"type": "array", "items": {"anyOf": [_VARIABLE, reference("variable")]}},
+    (Kind.VARIABLE, "name"): _VARIABLE,
+    (Kind.VARIABLE, "default"): {"type": ["string", "number", "boolean"]},
     (Kind.FILE, "lock"): {
         "anyOf": [{"type": "boolean"}, {"type": "string", "minLength": 1}, reference("fileLockSettings")]
     },

@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -46,6 +46,8 @@ class JournalConnection:
         self.is_step_running: Callable[[], bool] = lambda: False
         self.alias = alias
         self._patience_seconds = patience_seconds
+        # Whether the statements of the present call of `execute_together` may have been committed before; None outside.
+        self._is_shared_repeated: bool | None = None
         # The depth of the transaction around the run if commands share the connection.
         self._depth: int | None = None
         self._thread = threading.get_ident()
@@ -68,6 +70,8 @@ class JournalConnection:
 
     def execute(self, statement: Callable[[bool], _Value]) -> _Value:
         """Call a statement until it succeeds; its argument says whether an earlier call may have been committed."""
+        if self._is_shared_repeated is not None:
+            return statement(self._is_shared_repeated)
         deadline = time.monotonic() + self._patience_seconds
         is_repeated = is_reported = False
         while True:
@@ -84,6 +88,28 @@ class JournalConnection:
                     is_reported = True
                     self.on_wait(in_one_line(error))
                 time.sleep(_RETRY_SECONDS)
+
+    def execute_together(self, writes: Sequence[Callable[[], None]]) -> None:
+        """Call writes in one transaction until it is committed; the statements that they execute belong to it."""
+
+        def statement(is_repeated: bool) -> None:  # noqa: FBT001 - `execute` calls it
+            with transaction.atomic(using=self.alias):
+                self._is_shared_repeated = is_repeated
+                try:
+                    for write in writes:
+                        write()
+                finally:
+                    self._is_shared_repeated = None
+
+        try:
+            self.execute(statement)
+        except JournalLost as error:
+            cause = error.__cause__
+            if not isinstance(cause, Error) or self._is_transient(cause):
+                raise
+            # One of them was refused: those before it must be stored nevertheless.
+            for write in writes:
+                write()
 
     def execute_once(self, statement: Callable[[], None]) -> None:
         """Call a statement without waiting for a database that is busy or unavailable."""

@@ -10,7 +10,7 @@ from django_runbook.models import Run
 def find_run(id_prefix: str, *, using: str) -> Run:
     """Find the run whose id begins with ``id_prefix``; raises InvalidUsage unless there is exactly one."""
     if not id_prefix:
-        raise InvalidUsage("--run needs the id of a run, or its first characters")
+        raise InvalidUsage("a run is given by its id, or by its first characters")
     found = list(Run.objects.using(using).filter(pk__startswith=to_db_text(id_prefix)).newest_first()[:2])
     if len(found) != 1:
         raise InvalidUsage(f"{'several runs have' if found else 'no run has'} an id that begins with {id_prefix}")

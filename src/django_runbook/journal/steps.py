@@ -59,7 +59,7 @@ class StepJournal:
         """Write the steps that ended without having started, before another step starts."""
         if self._ended:
             ended, self._ended = self._ended, []
-            self._writes.add(lambda: self._writer.insert_all(ended))
+            self._writes.add_row(lambda: self._writer.insert_all(ended))
 
     def keep_output(self, step_id: str, output: object) -> None:
         if step_id in self._open:
@@ -112,7 +112,7 @@ class StepJournal:
 
     def _insert(self, step_id: str, row: StepRun) -> None:
         self._open[step_id] = OpenRow(row)
-        self._writes.add(lambda: self._writer.insert(row))
+        self._writes.add_row(lambda: self._writer.insert(row))
 
     def _keep_line(self, event: events.StepOutputWritten) -> None:
         opened = self._open.get(event.step_id)
@@ -176,9 +176,4 @@ class StepJournal:
     def _write_end(self, opened: OpenRow, status: StepStatus, changes: dict[str, Any]) -> None:
         before, row = opened.status, opened.row
         opened.status = status.value
-
-        def finish() -> None:
-            row.status = before
-            self._writer.finish(row, status, changes)
-
-        self._writes.add(finish)
+        self._writes.add_row(lambda: self._writer.finish(row, status, changes, before=before))

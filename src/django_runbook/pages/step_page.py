@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django_runbook import wording
 from django_runbook.cleaning import cleaned
 from django_runbook.journal.liveness import ProcessState
+from django_runbook.journal.output_lines import NewLines, lines_after
 from django_runbook.models import RUNNING, StepRun
 from django_runbook.pages import formatting
 from django_runbook.pages.attempt_rows import Attempt, attempts_at, retries
@@ -34,16 +35,24 @@ class OtherAttempt(Struct):
 
 
 class StepPage(Struct):
-    """Holds the content of the page; ``is_dead`` means that the process of the run died."""
+    """Holds the content of the page; ``is_dead`` means that the process of the run died.
+
+    A reader who polls has seen the first ``seen_before`` lines of the output.
+    """
 
     step: StepRun
-    attempts: tuple[Attempt, ...]
     is_dead: bool
+    attempts: tuple[Attempt, ...] = ()
     worker: str = ""
+    seen_before: int = 0
+
+    @property
+    def status(self) -> str:
+        return self._status(self.step)
 
     @property
     def badge(self) -> SafeString:
-        return formatting.badge(self._status(self.step))
+        return formatting.badge(self.status)
 
     @property
     def others(self) -> list[OtherAttempt]:
@@ -95,6 +104,21 @@ class StepPage(Struct):
         return self.step.status == RUNNING and not self.is_dead
 
     @property
+    def is_live(self) -> bool:
+        """Return whether the page shows new lines of the command as they are stored."""
+        return self.is_running and self.step.kind == "command"
+
+    @property
+    def new_lines(self) -> NewLines:
+        """Return the lines after the ``seen_before`` first ones."""
+        return lines_after(self.step, self.seen_before)
+
+    @property
+    def seen_count(self) -> int:
+        """Return the number of lines that a reader of this page has seen."""
+        return self.new_lines.seen_count
+
+    @property
     def has_output(self) -> bool:
         return bool(self.step.output_head or self.step.output_tail)
 
@@ -129,3 +153,8 @@ def step_page(step: StepRun, process_state: ProcessState) -> StepPage:
     return StepPage(
         step=step, attempts=attempts_at(step), is_dead=process_state is ProcessState.DEAD, worker=worker_text_at(step)
     )
+
+
+def live_step_page(step: StepRun, process_state: ProcessState, *, seen_count: int) -> StepPage:
+    """Create the parts of the page that change while the step is running, for a reader of the first lines."""
+    return StepPage(step=step, is_dead=process_state is ProcessState.DEAD, seen_before=seen_count)

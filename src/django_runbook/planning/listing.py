@@ -33,6 +33,9 @@ def _plan_lines(planned: Plan, unselected: Mapping[str, str], mask: Mask) -> Ite
     yield f"{planned.runbook.name} ({planned.runbook.path})"
     for name, value in planned.inputs.params.items():
         yield f"  {name} = {label_of(value, mask=mask)}"
+    for variable in planned.runbook.env:
+        known = planned.inputs.env.get(variable.name)
+        yield f"  env.{variable.name} = {'?' if known is None else label_of(known, mask=mask)}"
     before: tuple[tuple[str, ...], Role] | None = None
     for item in planned.steps.values():
         around = planned.steps[item.group_ids[-1]].role if item.group_ids else Role.STEP

@@ -28,8 +28,11 @@ class GitFiles(Struct):
 
     def read(self, path: Path, name: str) -> tuple[Source, list[Diagnostic]]:
         """Read the file as it is in the commit; ``name`` is the path that the user knows."""
-        raw = _git(self.root, "cat-file", "blob", f"{self.commit}:{self._name_of(path)}")
-        return source.decode(raw, name=name)
+        return source.decode(self.read_bytes(path), name=name)
+
+    def read_bytes(self, path: Path) -> bytes:
+        """Return the content of the file in the commit."""
+        return _git(self.root, "cat-file", "blob", f"{self.commit}:{self._name_of(path)}")
 
     def _name_of(self, path: Path) -> str:
         absolute = path.absolute()

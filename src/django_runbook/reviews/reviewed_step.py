@@ -8,7 +8,17 @@ from pathlib import PurePath
 from typing import Final
 
 from django_runbook.document.expressions import Expression, Template, as_written
-from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Located, LockSettings, Retry, Step
+from django_runbook.document.runbook import (
+    Block,
+    CallStep,
+    CommandStep,
+    GroupStep,
+    Located,
+    LockSettings,
+    Retry,
+    Schedule,
+    Step,
+)
 from django_runbook.planning.listing import command_line
 from django_runbook.planning.plan import Plan
 from django_runbook.planning.planned_step import PlannedStep
@@ -59,13 +69,20 @@ def file_settings(planned: Plan) -> Settings:
         choices = f", one of {', '.join(map(str, param.choices))}" if param.choices else ""
         settings[f"params.{param.name}"] = f"{param.type}, {default}{choices}"
     settings |= {f"vars.{name}": written(value) for name, value in runbook.vars.items()}
+    for variable in runbook.env:
+        default = "required" if variable.default is None else f"default {variable.default}"
+        settings[f"env.{variable.name}"] = default
     if runbook.secrets:
         settings["secrets"] = ", ".join(runbook.secrets)
     if runbook.timeout_seconds is not None:
         settings["timeout"] = exact_duration(runbook.timeout_seconds)
+    if runbook.schedule is not None:
+        settings["schedule"] = _schedule(runbook.schedule)
     settings["lock"] = "false" if runbook.lock is None else _lock(runbook.lock)
     if not runbook.is_recorded:
         settings["journal"] = "false"
+    if runbook.notify is not None:
+        settings["notify"] = ", ".join(name.text for name in runbook.notify) or "none"
     return settings
 
 
@@ -140,6 +157,13 @@ def _retry(retry: Retry) -> str:
     parts += [] if retry.errors is None else [f"errors {written(retry.errors)}"]
     parts += [] if retry.until is None else [f"until {retry.until.source}"]
     return ", ".join(parts)
+
+
+def _schedule(schedule: Schedule) -> str:
+    zone = [] if schedule.timezone is None else [schedule.timezone]
+    jitter = [f"jitter {exact_duration(schedule.jitter_seconds)}"] if schedule.jitter_seconds else []
+    catch_up = ["catch_up"] if schedule.catch_up else []
+    return ", ".join([schedule.cron.text, *zone, *jitter, *catch_up])
 
 
 def _lock(lock: LockSettings) -> str:

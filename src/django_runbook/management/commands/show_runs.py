@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 from django.core.management.base import CommandError, CommandParser
@@ -12,6 +15,7 @@ from django_runbook import command_lines, conf
 from django_runbook.exceptions import RunbookError
 from django_runbook.fields import to_db_text
 from django_runbook.journal import liveness, row_text, unreadable
+from django_runbook.journal.following import Follower
 from django_runbook.journal.run_search import find_run
 from django_runbook.locks import factory as locks
 from django_runbook.management.clean_command import CleanCommand
@@ -19,12 +23,13 @@ from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.pages import formatting
 from django_runbook.results import RunStatus
 
+NEWEST: Final = ""
 # Every database accepts this limit.
 _MOST: Final = 10**9
 
 
 class Command(CleanCommand):
-    help = "List recorded runs, newest first; show a run with its steps; or show the output of a step."
+    help = "List recorded runs, newest first; show a run, or the output of a step; follow or export a run."
 
     def get_version(self) -> str:
         return command_lines.version()
@@ -35,6 +40,19 @@ class Command(CleanCommand):
         )
         parser.add_argument("--run", metavar="ID", help="Show this run and its steps (a unique ID prefix is enough).")
         parser.add_argument("--step", metavar="ID", help="With --run: show the output of the step ID.")
+        parser.add_argument(
+            "--follow",
+            nargs="?",
+            const=NEWEST,
+            metavar="RUN",
+            help="Follow RUN until it ends, and end with its exit code; without RUN the newest one that is running.",
+        )
+        parser.add_argument(
+            "--bundle", metavar="RUN", help="Write the files, steps, outputs and errors of RUN into one archive."
+        )
+        parser.add_argument(
+            "--output", metavar="FILE", help="With --bundle: write the new file FILE. Default: run-ID.tar.gz."
+        )
         parser.add_argument(
             "--status",
             choices=[RUNNING, *(status.value for status in RunStatus)],
@@ -48,14 +66,16 @@ class Command(CleanCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["step"] and not options["run"]:
-            raise CommandError("--step needs --run", returncode=2)
-        if not 0 <= options["limit"] <= _MOST:
-            raise CommandError(f"--limit must be between 0 and {_MOST:,}", returncode=2)
+        for problem in _contradictions(options):
+            raise CommandError(problem, returncode=2)
         self._is_json = options["format"] == "json"
         try:
             self._new_lock = locks.new_factory(conf.read(), what="show_runs")
-            if options["run"] is None:
+            if options["bundle"] is not None:
+                self._bundle(find_run(options["bundle"], using=conf.journal_alias()), options["output"])
+            elif options["follow"] is not None:
+                self._follow(self._run_to_follow(options["follow"], options["runbook"]))
+            elif options["run"] is None:
                 self._show_runs(options["runbook"], status=options["status"], limit=options["limit"])
             else:
                 self._show_run(options["run"], step_id=options["step"])
@@ -108,5 +128,56 @@ class Command(CleanCommand):
                 "\n".join((row_text.step_line(step).strip(), *row_text.output_lines(step, has_traceback=True)))
             )
 
+    def _run_to_follow(self, prefix: str, runbook: str | None) -> Run:
+        if prefix != NEWEST:
+            return find_run(prefix, using=conf.journal_alias())
+        runs = Run.objects.using(conf.journal_alias()).newest_first()
+        if runbook is not None:
+            runs = runs.named(to_db_text(runbook))
+        found = liveness.with_displayed_status(runs, RUNNING, self._new_lock).first()
+        if found is None:
+            raise CommandError("no run is running", returncode=2)
+        return found
+
+    def _follow(self, run: Run) -> None:
+        follower = Follower(run, new_lock=self._new_lock, using=conf.journal_alias())
+        try:
+            for line in follower.lines(time.sleep):
+                self.stdout.write(line)
+                self.stdout.flush()
+        except KeyboardInterrupt:
+            raise CommandError("the run is no longer followed, and continues", returncode=130) from None
+        except Run.DoesNotExist:
+            raise CommandError("the run was deleted", returncode=1) from None
+        if follower.run.status == RUNNING:
+            hint = formatting.resume_line(follower.run)
+            raise CommandError(f"the process of the run has died; resume with: {hint}", returncode=1)
+        if follower.run.exit_code:
+            raise CommandError(f"the run ended as {follower.run.status}", returncode=follower.run.exit_code)
+
+    def _bundle(self, run: Run, output: str | None) -> None:
+        # Only a bundle reads runbooks.
+        from django_runbook.management import run_bundle, run_files
+
+        status = liveness.displayed_status(run, liveness.process_state_of(run, self._new_lock))
+        files = run_files.files_of_run(run, conf.read())
+        path = run_bundle.default_path(run) if output is None else Path(output)
+        run_bundle.RunBundle(run=run, status=status, files=files, using=conf.journal_alias()).write(path)
+        self.stdout.write(f"wrote {path}")
+
     def _write_json(self, value: object) -> None:
         self.stdout.write(json.dumps(value, indent=2))
+
+
+def _contradictions(options: dict[str, Any]) -> Iterator[str]:
+    if options["step"] and not options["run"]:
+        yield "--step needs --run"
+    if options["output"] is not None and options["bundle"] is None:
+        yield "--output needs --bundle"
+    given = [f"--{name}" for name in ("run", "follow", "bundle") if options[name] is not None]
+    if len(given) > 1:
+        yield f"{given[0]} cannot be combined with {given[1]}"
+    if options["format"] == "json" and given and given[0] != "--run":
+        yield f"{given[0]} cannot be combined with --format json"
+    if not 0 <= options["limit"] <= _MOST:
+        yield f"--limit must be between 0 and {_MOST:,}"

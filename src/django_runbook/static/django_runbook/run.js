@@ -3,10 +3,6 @@
 "use strict";
 
 (() => {
-    const MIN_WAIT_MS = 2000;
-    const MAX_WAIT_MS = 60000;
-    // A slow server is polled less often, so that polling takes at most a tenth of its time.
-    const IDLE_FACTOR = 10;
     // The smallest visible bar, as on the server.
     const MIN_WIDTH = 0.4;
 
@@ -15,9 +11,6 @@
     const live = document.getElementById("rb-live");
     const status = document.getElementById("rb-announcement");
     let since = page.dataset.since;
-    let wait = MIN_WAIT_MS;
-    let timer = null;
-    let isPolling = false;
 
     const element = (html) => {
         const template = document.createElement("template");
@@ -80,58 +73,20 @@
         since = answer.cursor;
     };
 
-    const end = (text) => {
-        live.textContent = text;
-        page.dataset.live = "";
-    };
-
-    const poll = async () => {
-        const startedAt = performance.now();
-        const answer = await fetch(`${page.dataset.live}?since=${encodeURIComponent(since)}`, {
-            credentials: "same-origin",
-            headers: { Accept: "application/json" },
-            redirect: "manual",
-        });
-        if (answer.type === "opaqueredirect" || [401, 403, 404].includes(answer.status)) {
-            end("This page is no longer updated: the run or the permission to view it was removed.");
-            return;
-        }
-        if (!answer.ok) {
-            throw new Error(`the server answered ${answer.status}`);
-        }
-        const values = await answer.json();
-        wait = Math.min(Math.max(MIN_WAIT_MS, IDLE_FACTOR * (performance.now() - startedAt)), MAX_WAIT_MS);
-        show(values);
-        if (values.is_finished) {
-            end("The run has ended.");
-            document.querySelector(".rb-live a")?.remove();
-        } else {
-            live.textContent = "This page updates automatically.";
-        }
-    };
-
-    const schedule = () => {
-        clearTimeout(timer);
-        // A hidden page does not poll.
-        timer = page.dataset.live && !document.hidden ? setTimeout(tick, wait) : null;
-    };
-
-    const tick = async () => {
-        if (isPolling || !page.dataset.live) {
-            return;
-        }
-        isPolling = true;
-        try {
-            await poll();
-        } catch {
-            wait = Math.min(wait * 2, MAX_WAIT_MS);
-            live.textContent = `The server does not respond; retrying in ${Math.round(wait / 1000)} s.`;
-        }
-        isPolling = false;
-        schedule();
-    };
-
-    document.addEventListener("visibilitychange", () => (document.hidden ? schedule() : tick()));
-    live.textContent = "This page updates automatically.";
-    schedule();
+    pollForChanges({
+        page,
+        live,
+        query: () => `since=${encodeURIComponent(since)}`,
+        show: (values) => {
+            show(values);
+            if (values.is_finished) {
+                document.querySelector(".rb-live a")?.remove();
+            }
+            return values.is_finished;
+        },
+        texts: {
+            ended: "The run has ended.",
+            removed: "This page is no longer updated: the run or the permission to view it was removed.",
+        },
+    });
 })();

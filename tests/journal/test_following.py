@@ -1,0 +1,121 @@
+"""A run that continues between two polls, and what its follower says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from django_runbook import conf
+from django_runbook.journal.following import Follower
+from django_runbook.locks import factory
+from django_runbook.locks.base import Lock
+from django_runbook.models import RUNNING, Run, StepRun
+from django_runbook.results import StepStatus
+from tests import journal_data
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def started() -> Iterator[tuple[Run, Lock]]:
+    """Store a running run with one step that has ended, and hold its lock."""
+    new_lock = factory.new_factory(conf.read(), what="the run")
+    run = journal_data.new_run(status=RUNNING, lock_backend=new_lock.identity)
+    journal_data.Writer(run).step("migrate", output_head="long ago")
+    lock = new_lock(run.lock_name)
+    assert lock.acquire() is None
+    yield run, lock
+    lock.release()
+
+
+def followed(run: Run, *moments: Callable[[], object]) -> list[str]:
+    """Return the lines of a follower; what happens between two polls is called instead of a wait."""
+    waiting = iter(moments)
+    new_lock = factory.new_factory(conf.read(), what="the reader")
+    follower = Follower(Run.objects.get(pk=run.pk), new_lock=new_lock, using="default")
+
+    def wait(seconds: float) -> None:
+        next(waiting)()
+
+    return list(follower.lines(wait))
+
+
+def end(run: Run, status: str = "succeeded", exit_code: int = 0) -> None:
+    Run.objects.filter(pk=run.pk).update(status=status, exit_code=exit_code)
+
+
+def test_new_lines_are_shown_once_and_results_follow_the_output(started: tuple[Run, Lock]) -> None:
+    run, _ = started
+    step = journal_data.Writer(run).step("backfill", 1, None, status=RUNNING, output_head="one")
+
+    def note() -> None:
+        step.note(using="default", output_head="one\ntwo", done_count=5, total_count=10)
+
+    def finish() -> None:
+        step.finish(StepStatus.FAILED, using="default", output_head="one\ntwo\nthree", message="no room")
+        journal_data.Writer(run).step("report", output_head="sent")
+        end(run, "failed", 1)
+
+    assert followed(run, note, lambda: None, finish) == [
+        f"Nightly maintenance (runbooks/nightly.yml), run {run.pk[:8]}",
+        "  ✓ migrate: succeeded, 1.0s",
+        "  … backfill: running",
+        "    backfill | one",
+        "    backfill | two",
+        "    backfill | three",
+        "  ✗ backfill: failed, 5 of 10: no room",
+        "    report | sent",
+        "  ✓ report: succeeded, 1.0s",
+        "failed, exit code 1",
+    ]
+
+
+def test_a_run_whose_process_dies_is_not_followed_for_ever(started: tuple[Run, Lock]) -> None:
+    run, lock = started
+    assert followed(run, lock.release, *[lambda: None] * 5)[-1] == "interrupted"
+
+
+def test_a_poll_takes_two_statements_and_no_long_column(started: tuple[Run, Lock]) -> None:
+    run, _ = started
+    journal_data.Writer(run).step("backfill", 1, None, status=RUNNING)
+    counts: list[int] = []
+    with CaptureQueriesContext(connection) as queries:
+        followed(run, *[lambda: counts.append(len(queries))] * 3, lambda: end(run))
+    assert [after - before for before, after in pairwise(counts)] == [2, 2]
+    assert not any('"traceback"' in query["sql"] for query in queries)
+
+
+def test_the_exit_code_is_that_of_the_run(started: tuple[Run, Lock], monkeypatch: pytest.MonkeyPatch) -> None:
+    run, _ = started
+    monkeypatch.setattr("time.sleep", lambda seconds: end(run, "failed", 124))
+    with pytest.raises(CommandError, match="the run ended as failed") as caught:
+        call_command("show_runs", "--follow")
+    assert caught.value.returncode == 124
+
+
+def test_without_a_running_run_there_is_nothing_to_follow() -> None:
+    journal_data.new_run()
+    with pytest.raises(CommandError, match="no run is running") as caught:
+        call_command("show_runs", "--follow")
+    assert caught.value.returncode == 2
+
+
+def test_a_finished_run_is_shown_with_its_exit_code() -> None:
+    run = journal_data.failed_run()
+    assert StepRun.objects.filter(run=run).count() > 5
+    assert followed(run)[-1] == "failed, exit code 1"
+
+
+def test_ctrl_c_ends_the_follower_and_not_the_run(started: tuple[Run, Lock], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", interrupt)
+    with pytest.raises(CommandError, match="continues") as caught:
+        call_command("show_runs", "--follow", started[0].pk)
+    assert caught.value.returncode == 130
