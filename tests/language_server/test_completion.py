@@ -14,6 +14,7 @@ FILE = """\
 params: {day: {type: date}, mode: full}
 vars: {folder: reports}
 secrets: [TOKEN]
+env: [REGION, {name: BUCKET, default: reports}]
 steps:
   - id: late
     command: noop
@@ -70,6 +71,7 @@ EXACT = {
     "params": (f"{FILE}  - noop ${{{{ params.¦ }}}}\n", ["day", "mode"]),
     "vars": (f"{FILE}  - noop ${{{{ vars.¦ }}}}\n", ["folder"]),
     "secrets": (f"{FILE}  - noop ${{{{ secrets.¦ }}}}\n", ["TOKEN"]),
+    "environment variables": (f"{FILE}  - noop ${{{{ env.¦ }}}}\n", ["BUCKET", "REGION"]),
     "the run": (f"{FILE}  - noop ${{{{ run.¦ }}}}\n", ["file", "id", "name"]),
     "the run in a handler": (
         "steps: [noop]\non_failure:\n  - noop ${{ run.¦ }}\n",

@@ -17,6 +17,7 @@ params:
 vars:
   folder: reports
 secrets: [TOKEN]
+env: [REGION, {name: BUCKET, default: reports}]
 steps:
   - id: late
     command: noop
@@ -24,11 +25,13 @@ steps:
 """
 # The text with the cursor, and the line and column of the definition in it.
 PLACES = {
-    "a step with an id": (f"{FILE}  - noop ${{{{ steps.la¦te.id }}}}\n", (7, 9)),
-    "a step without an id": (f"{FILE}  - noop ${{{{ steps.no¦op.id }}}}\n", (9, 5)),
-    "an attribute of a step": (f"{FILE}  - noop ${{{{ steps.late.i¦d }}}}\n", (7, 9)),
+    "a step with an id": (f"{FILE}  - noop ${{{{ steps.la¦te.id }}}}\n", (8, 9)),
+    "a step without an id": (f"{FILE}  - noop ${{{{ steps.no¦op.id }}}}\n", (10, 5)),
+    "an attribute of a step": (f"{FILE}  - noop ${{{{ steps.late.i¦d }}}}\n", (8, 9)),
     "a parameter": (f"{FILE}  - noop ${{{{ params.d¦ay }}}}\n", (2, 3)),
     "a variable": (f"{FILE}  - command: noop\n    when: vars.fol¦der == 'x'\n", (4, 3)),
+    "an environment variable": (f"{FILE}  - noop ${{{{ env.REG¦ION }}}}\n", (6, 7)),
+    "an environment variable with a default": (f"{FILE}  - noop ${{{{ env.BUCK¦ET }}}}\n", (6, 22)),
     "a secret": (f"{FILE}  - noop ${{{{ secrets.TOK¦EN }}}}\n", (5, 11)),
     "a name in a quoted string": (f'{FILE}  - command: "noop 😀 ${{{{ params.d¦ay }}}}"\n', (2, 3)),
 }

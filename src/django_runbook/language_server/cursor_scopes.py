@@ -80,6 +80,7 @@ def _scope_of(runbook: Runbook, steps: Mapping[str, Step], *, line: int) -> Name
     return NameScope(
         params={param.name: param.type for param in runbook.params},
         vars=tuple(runbook.vars),
+        env=tuple(variable.name for variable in runbook.env),
         secrets=runbook.secrets,
         steps={
             name: StepFacts(captures=isinstance(step, CommandStep) and step.capture is not None, is_loop=step.is_loop)

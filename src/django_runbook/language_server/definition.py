@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +57,19 @@ def _in_file(key: str, name: str, question: Question) -> DefinitionPlace | None:
     for found, value in file.entries if isinstance(file, Mapping) else ():
         if found.text != key:
             continue
-        nodes = value.items if isinstance(value, Sequence) else ()
-        keys = [inner for inner, _ in value.entries] if isinstance(value, Mapping) else []
-        for node in (*keys, *nodes):
+        for node in _declared_in(value):
             if isinstance(node, Scalar) and node.text == name:
                 return DefinitionPlace(None, span_of(node))
     return None
+
+
+def _declared_in(node: Node) -> Iterator[Node]:
+    """Yield the nodes that may be a name: the keys of a mapping, or the items of a list, each alone or as its name."""
+    if isinstance(node, Mapping):
+        yield from (key for key, _ in node.entries)
+    for item in node.items if isinstance(node, Sequence) else ():
+        yield item
+        yield from (value for key, value in item.entries if key.text == "name") if isinstance(item, Mapping) else ()
 
 
 def _of_command(place: CursorPlace, question: Question) -> DefinitionPlace | None:
