@@ -21,7 +21,18 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 _REASON = re.compile(r"# (noqa: [A-Z0-9, ]+( - |  # )|type: ignore\[[a-z, -]+\]  # )\S")
 
 # Each room with what it may import, besides itself and those that stand below all others.
-BELOW_ALL = {"causes", "clock", "argparse_compat", "results", "exceptions", "events", "wording", "cleaning", "structs"}
+BELOW_ALL = {
+    "causes",
+    "clock",
+    "argparse_compat",
+    "results",
+    "exceptions",
+    "events",
+    "process_inputs",
+    "wording",
+    "cleaning",
+    "structs",
+}
 MAY_IMPORT = {
     "document": set[str](),
     "binding": {"document"},
@@ -31,6 +42,7 @@ MAY_IMPORT = {
     "executors": {"process", "binding"},
     "calls": {"fields"},
     "checkpoints": set[str](),
+    "process_inputs": set[str](),
     "backend_loading": {"document"},
     "git_commit": set[str](),
     "configured_reporters": {"backend_loading", "conf", "document", "process", "reporters"},

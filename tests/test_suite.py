@@ -42,6 +42,7 @@ CROSS_CUTTING: Final = {
     "locks/test_every_backend.py": "the promise that all backends make",
     "locks/test_pgbouncer.py": "locks through a pooler",
     "process/test_state.py": "the state that a step leaves to the next",
+    "runner/test_standard_input.py": "what a command reads, in each place where commands run",
     "queues/test_breaking.py": "a call whose worker is killed, or loses its database, at any statement",
     "queues/test_killing.py": "steps whose workers, run and broker are killed at any moment",
     "reporters/test_nasty_text.py": "any text in every reporter",

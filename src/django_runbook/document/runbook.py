@@ -117,6 +117,7 @@ class CommandStep(StepSettings):
     command: tuple[Located, ...]
     args: tuple[Located, ...] = ()
     options: tuple[Option, ...] = ()
+    stdin: str | Template | None = None
     capture: str | None = None
     idempotent: bool | None = None
     atomic: bool = False

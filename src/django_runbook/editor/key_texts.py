@@ -18,6 +18,7 @@ KEY_TEXTS: Final[Mapping[str, str]] = {
     "command": "Call a management command: its name and its arguments, split like a shell command, without a shell.",
     "args": "List positional values; each one is a single argument, even with spaces or a leading dash.",
     "options": "Set options of the command by name, with native values; null leaves an option out.",
+    "stdin": "Give the text that the command reads from its standard input, which is empty otherwise.",
     "steps": "List the steps, which run in order; in a step, the list makes it a group.",
     "parallel": "List steps that run at the same time, each in its own process.",
     "runbook": "Run another runbook, which is read and checked together with this file.",

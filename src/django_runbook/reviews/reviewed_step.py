@@ -214,6 +214,7 @@ SETTINGS: Final[Mapping[str, Callable[[Step], str]]] = {
     "continue_on_error": _flag("continue_on_error"),
     "confirm": _flag("confirm"),
     "lock": lambda step: "" if step.lock is None else _lock(step.lock),
+    "stdin": _flag("stdin"),
     "capture": _flag("capture"),
     "no_log": _flag("no_log"),
     "isolate": _choice("isolate"),
