@@ -319,6 +319,7 @@ def options_of(command: BaseCommand) -> set[str]:
         ("diff_runbook", "command-line.md"),
         ("render_schedule", "command-line.md"),
         ("runbook_schema", "command-line.md"),
+        ("runbook_lsp", "command-line.md"),
         ("show_runs", "command-line.md"),
         ("show_calls", "command-line.md"),
         ("prune_runs", "command-line.md"),
