@@ -105,6 +105,17 @@ def with_queues(planned: Plan, configuration: conf.Configuration, *, is_recorded
     return replace(planned, diagnostics=tuple(in_order([*planned.diagnostics, *found])))
 
 
+def with_reporters(planned: Plan, configuration: conf.Configuration) -> Plan:
+    """Add the diagnostics of the reporters that a runbook names."""
+    if not planned.runbook.notify:
+        return planned
+    # Only a runbook that names reporters needs it.
+    from django_runbook.configured_reporters import check_names
+
+    found = check_names(planned.runbook, configuration)
+    return replace(planned, diagnostics=tuple(in_order([*planned.diagnostics, *found])))
+
+
 def plan_without_secrets(
     runbook: Runbook, *, binder: Binder, configuration: conf.Configuration, params: Mapping[str, str] | None = None
 ) -> Plan:
@@ -121,7 +132,7 @@ def plan_with(
     is_recorded = configuration.has_journal and runbook.is_recorded
     runbook = with_shards(runbook, binder.catalog, ShardCounts())
     planned = plan(runbook, inputs.resolve(runbook, given), binder)
-    return with_queues(planned, configuration, is_recorded=is_recorded)
+    return with_reporters(with_queues(planned, configuration, is_recorded=is_recorded), configuration)
 
 
 def check(path: Path, *, binder: Binder, configuration: conf.Configuration, files: Files = ON_DISK) -> Checked:

@@ -25,6 +25,7 @@ WITHOUT_FILE: Final = {
 # Keys of the setting RUNBOOK, by the name of the file that needs them.
 CONFIGURATIONS: Final[dict[str, dict[str, object]]] = {
     "queues": {"QUEUE": {"BACKEND": "celery", "OPTIONS": {"app": "tests.celery_apps.two_queues"}}},
+    "unknown_reporter": {"REPORTERS": {"oncall": "logging", "metrics": "logging"}},
     "local_queue": {"JOURNAL": True, "QUEUE": {"BACKEND": "celery", "OPTIONS": {"app": "tests.celery_apps.eager"}}},
 }
 

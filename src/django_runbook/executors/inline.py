@@ -79,6 +79,7 @@ class InlineExecutor(Struct):
             write_line=_shielded(call.write_line, self.stop),
             mask=self.mask,
             is_kept=call.keeps_stdout,
+            stdin=call.process.stdin,
             keeps_terminal=self.keeps_terminal,
             late=None if raw is None else raw.late,
         ) as streams:
@@ -107,6 +108,7 @@ class InlineExecutor(Struct):
             report_progress=_shielded(call.report_progress, self.stop),
             call_key=call.call_key,
             mask=self.mask,
+            has_input=call.process.stdin is not None,
         )
         return calling.call(
             call.command,

@@ -59,6 +59,9 @@ def run_lines(run: Run, status: str, steps: Iterable[StepRun]) -> Iterator[str]:
         yield f"  commit    {run.git_commit[:12]}"
     for name, value in run.params.items():
         yield f"  param     {name} = {_line(value)}"
+    for name, value in run.options.get("env", {}).items():
+        if value is not None:
+            yield f"  env       {name} = {_line(value)}"
     is_dead = run.status == RUNNING and status == RunStatus.INTERRUPTED
     for step in steps:
         yield step_line(step, is_dead=is_dead)
