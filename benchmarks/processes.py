@@ -34,16 +34,17 @@ def manage(words: Sequence[str], environ: Mapping[str, str], folder: Path) -> fl
     return python(("-m", "django", *words), environ, folder)
 
 
+def peak_megabytes(words: Sequence[str], environ: Mapping[str, str], folder: Path) -> float:
+    """Run a management command in the folder; return the peak memory of its own process in MB."""
+    _, status, usage = os.wait4(_started(("-m", "django", *words), environ, folder), 0)
+    if status:
+        raise SystemExit(f"{words} ended with the status {status}")
+    return usage.ru_maxrss / 1024
+
+
 def python(words: Sequence[str], environ: Mapping[str, str], folder: Path) -> float:
     """Run Python in the folder; return the processor time of all its processes in seconds."""
-    pid = os.fork()
-    if pid == 0:
-        os.chdir(folder)
-        null = os.open(os.devnull, os.O_WRONLY)
-        for number in (1, 2):
-            os.dup2(null, number)
-        os.execve(sys.executable, [sys.executable, *words], dict(environ))
-    _, status, usage = os.wait4(pid, 0)
+    _, status, usage = os.wait4(_started(words, environ, folder), 0)
     if status:
         raise SystemExit(f"{words} ended with the status {status}")
     seconds = usage.ru_utime + usage.ru_stime
@@ -53,3 +54,14 @@ def python(words: Sequence[str], environ: Mapping[str, str], folder: Path) -> fl
             _, _, usage = os.wait4(-1, 0)
             seconds += usage.ru_utime + usage.ru_stime
     return seconds
+
+
+def _started(words: Sequence[str], environ: Mapping[str, str], folder: Path) -> int:
+    pid = os.fork()
+    if pid == 0:
+        os.chdir(folder)
+        null = os.open(os.devnull, os.O_WRONLY)
+        for number in (1, 2):
+            os.dup2(null, number)
+        os.execve(sys.executable, [sys.executable, *words], dict(environ))
+    return pid

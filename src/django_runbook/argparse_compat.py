@@ -13,10 +13,11 @@ from argparse import _StoreAction as StoreAction
 from argparse import _StoreConstAction as StoreConstAction
 from argparse import _SubParsersAction as SubParsersAction
 from argparse import _VersionAction as VersionAction
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 __all__ = [
+    "ActionsContainer",
     "AppendAction",
     "CountAction",
     "ExtendAction",
@@ -53,8 +54,10 @@ def copied(parser: _Parser) -> _Parser:
 def _copied(value: Any, known: dict[int, Any]) -> Any:
     if id(value) in known:
         return known[id(value)]
+    new: Any
+    places: Iterable[tuple[Any, Any]]
     if isinstance(value, list):
-        new: Any = value.copy()
+        new = value.copy()
         places, inside = enumerate(value), new
     elif isinstance(value, dict):
         new = value.copy()
