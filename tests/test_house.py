@@ -125,7 +125,9 @@ MAY_IMPORT = {
         "runner",
     },
     "recording": {"console", "journal", "planning", "request", "resume", "run_stages", "runner"},
+    "describing": {"document", "schedules"},
     "api": {
+        "describing",
         "recording",
         "run_stages",
         "binding",
