@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 import pytest
 from django.core.management import CommandError, load_command_class
 
+from django_runbook.argparse_compat import flags_of
 from django_runbook.document.keys import NODE_KEYS, Kind
 from django_runbook.document.schema import FIELDS
 from django_runbook.management.foreign_options import FOREIGN_OPTIONS
@@ -16,7 +17,7 @@ def parser_of(command: str) -> ArgumentParser:
 
 
 def options_of(command: str) -> set[str]:
-    return {option for action in parser_of(command)._actions for option in action.option_strings}
+    return set(flags_of(parser_of(command)))
 
 
 def refusal(command: str, *words: str) -> str:

@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from django_runbook.argparse_compat import flags_of
 from django_runbook.document.similar_names import suggestion
 
 _PARAM: Final = 'use "--param NAME=VALUE"'
@@ -86,7 +87,7 @@ def explain_options(parser: ArgumentParser, *, only_checks: bool = False) -> Non
 
 
 def _hints(given: Sequence[str], parser: ArgumentParser, *, only_checks: bool) -> Iterator[str]:
-    known = _known_options(parser)
+    known = flags_of(parser)
     for word in _unknown_options(given, parser):
         option = word.partition("=")[0]
         if option in FOREIGN_OPTIONS:
@@ -99,10 +100,6 @@ def _hints(given: Sequence[str], parser: ArgumentParser, *, only_checks: bool) -
 
 
 def _unknown_options(given: Sequence[str], parser: ArgumentParser) -> list[str]:
-    known = _known_options(parser)
+    known = flags_of(parser)
     words = itertools.takewhile(lambda word: word != "--", given)
     return [word for word in words if word.startswith("-") and word.partition("=")[0] not in known]
-
-
-def _known_options(parser: ArgumentParser) -> set[str]:
-    return {option for action in parser._actions for option in action.option_strings}
