@@ -86,6 +86,7 @@ MAY_IMPORT = {
         "process",
         "runner",
     },
+    "forecasts": {"conf", "document", "fields", "journal", "models", "planning"},
     "editor": {"binding", "document"},
     "language_server": {"binding", "checking", "conf", "document", "editor", "lookup"},
     "testing": {
@@ -105,6 +106,7 @@ MAY_IMPORT = {
     "request": {"planning"},
     "console": {"command_lines", "document", "process", "reporters"},
     "hosting": {
+        "forecasts",
         "binding",
         "checking",
         "conf",
@@ -123,6 +125,7 @@ MAY_IMPORT = {
         "signals",
     },
     "run_stages": {
+        "forecasts",
         "binding",
         "checking",
         "conf",
@@ -137,8 +140,11 @@ MAY_IMPORT = {
         "request",
         "runner",
     },
-    "recording": {"console", "journal", "planning", "request", "resume", "run_stages", "runner"},
+    "recording": {"forecasts", "console", "journal", "planning", "request", "resume", "run_stages", "runner"},
+    "describing": {"document", "schedules"},
     "api": {
+        "describing",
+        "forecasts",
         "recording",
         "run_stages",
         "binding",

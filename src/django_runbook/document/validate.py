@@ -95,6 +95,7 @@ def _file(root: Mapping, reading: Reading, *, own_lock: str) -> Runbook:
         env=environment.declared(keys, reading, secrets=secrets),
         secrets=secrets,
         is_recorded=given.get("journal", True),
+        unusual=given.get("unusual") or "warn",
         notify=_notify(keys) if "notify" in given else None,
         block=steps.block(typed, keys),
         timeout_seconds=policies.timeout(keys, reading),
