@@ -75,7 +75,9 @@ def test_the_outputs_of_the_items_of_a_loop_are_kept_if_the_loop_is_read(tmp_pat
 
 
 def test_until_reads_the_output_of_its_own_step(tmp_path: Path) -> None:
-    text = "steps: [{id: own, command: say yes, capture: text, retry: {attempts: 1, until: steps.own.output == 'yes'}}]\n"
+    text = (
+        "steps: [{id: own, command: say yes, capture: text, retry: {attempts: 1, until: steps.own.output == 'yes'}}]\n"
+    )
     assert run(tmp_path, text).statuses == {"own": "succeeded"}
 
 
