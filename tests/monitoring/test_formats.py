@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from django_runbook.monitoring import formats
-from django_runbook.monitoring.states import Problem, RunbookState, State
+from django_runbook.monitoring.states import Problem, RunbookState, ScheduleState
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "monitoring"
 AT = datetime.datetime(2026, 7, 15, 2, 15, tzinfo=datetime.UTC)
 LATE = RunbookState(
     runbook="weekly.yml",
-    problems=(Problem(State.LATE, "was due at 2026-07-15 02:15 UTC, and has not started", AT),),
+    problems=(Problem(ScheduleState.LATE, "was due at 2026-07-15 02:15 UTC, and has not started", AT),),
     last_started_at=AT - datetime.timedelta(days=7),
     last_success_at=AT - datetime.timedelta(days=7),
     next_due_at=AT + datetime.timedelta(days=7),
@@ -23,8 +23,8 @@ LATE = RunbookState(
 FAILING = RunbookState(
     runbook='a "strange" name.yml',
     problems=(
-        Problem(State.FAILING, "failing since 2026-07-14 02:15 UTC, 2 runs | the last one failed", AT),
-        Problem(State.LATE, "was due at 2026-07-15 02:15 UTC, and has not started", AT),
+        Problem(ScheduleState.FAILING, "failing since 2026-07-14 02:15 UTC, 2 runs | the last one failed", AT),
+        Problem(ScheduleState.LATE, "was due at 2026-07-15 02:15 UTC, and has not started", AT),
     ),
 )
 FINE = RunbookState(
@@ -56,6 +56,6 @@ def test_the_exit_code_is_that_of_the_format(states: list[RunbookState], codes: 
     assert {name: formats.exit_code(states, name) for name in formats.FORMATS} == codes
 
 
-def test_no_runbook_is_no_problem() -> None:
+def test_without_runbooks_nothing_is_wrong() -> None:
     assert formats.as_text([]) == "no runbook has a schedule"
     assert formats.as_nagios([]).startswith("RUNBOOKS OK - all ran of 0 runbooks | ok=0")

@@ -10,7 +10,7 @@ import pytest
 
 from django_runbook.document import source, validate
 from django_runbook.document.runbook import Schedule
-from django_runbook.monitoring.states import Limits, Problem, RecordedRun, RunbookState, State, problems_of
+from django_runbook.monitoring.states import Limits, Problem, RecordedRun, RunbookState, ScheduleState, problems_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -190,11 +190,11 @@ def test_a_runbook_is_in_the_state_that_its_runs_show(
 
 def test_each_state_is_in_the_table() -> None:
     found = {state for _, _, expected in CASES.values() for state, _ in expected}
-    assert found == {state.value for state in State} - {"ok", "invalid"}
+    assert found == {state.value for state in ScheduleState} - {"ok", "invalid"}
 
 
 def test_the_worst_problem_is_the_state() -> None:
-    late, stuck = Problem(State.LATE, "late"), Problem(State.STUCK, "stuck")
-    assert RunbookState(runbook="a.yml").state is State.OK
-    assert RunbookState(runbook="a.yml", problems=(stuck, late)).state is State.STUCK
+    late, stuck = Problem(ScheduleState.LATE, "late"), Problem(ScheduleState.STUCK, "stuck")
+    assert RunbookState(runbook="a.yml").state is ScheduleState.OK
+    assert RunbookState(runbook="a.yml", problems=(stuck, late)).state is ScheduleState.STUCK
     assert RunbookState(runbook="a.yml", problems=(stuck, late)).text == "stuck; late"

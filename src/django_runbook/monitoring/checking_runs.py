@@ -11,7 +11,7 @@ from django_runbook.checking import Loaded
 from django_runbook.document.diagnostics import has_errors
 from django_runbook.locks import factory
 from django_runbook.monitoring.history import read_runs
-from django_runbook.monitoring.states import Limits, Problem, RunbookState, State, problems_of
+from django_runbook.monitoring.states import Limits, Problem, RunbookState, ScheduleState, problems_of
 from django_runbook.schedules.times import next_due
 
 
@@ -32,7 +32,7 @@ def check_runs(
         runbook = loaded.runbook
         if runbook is None or has_errors(loaded.diagnostics):
             text = f"{loaded.path} has errors, which check_runbooks shows"
-            found.append(RunbookState(runbook=key, problems=(Problem(State.INVALID, text),)))
+            found.append(RunbookState(runbook=key, problems=(Problem(ScheduleState.INVALID, text),)))
             continue
         runs = read_runs(key, using=using, locks=locks)
         schedule = runbook.schedule

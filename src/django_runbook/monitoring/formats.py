@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from django_runbook import wording
-from django_runbook.monitoring.states import RunbookState, State
+from django_runbook.monitoring.states import RunbookState, ScheduleState
 
-_WARNINGS: Final = frozenset((State.LATE,))
+_WARNINGS: Final = frozenset((ScheduleState.LATE,))
 # The exit codes of the plugins of Nagios, which Icinga and others share.
 NAGIOS_OK, NAGIOS_WARNING, NAGIOS_CRITICAL, NAGIOS_UNKNOWN = range(4)
 _NAGIOS: Final = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
@@ -54,10 +54,10 @@ def as_prometheus(states: Sequence[RunbookState]) -> str:
         "# TYPE django_runbook_state gauge",
     ]
     for state in states:
-        found = {problem.state for problem in state.problems} or {State.OK}
+        found = {problem.state for problem in state.problems} or {ScheduleState.OK}
         lines += [
             f'django_runbook_state{{runbook="{_label(state.runbook)}",state="{one.value}"}} {int(one in found)}'
-            for one in State
+            for one in ScheduleState
         ]
     for name, text, at_of in _TIMES:
         known = [(state, at) for state in states if (at := at_of(state)) is not None]
@@ -71,10 +71,12 @@ def as_nagios(states: Sequence[RunbookState]) -> str:
     """Return a line for Nagios with counts as performance data, and one for each problem."""
     code = _nagios_code(states)
     counts = Counter(state.state for state in states)
-    words = ", ".join(f"{counts[one]} {one.value}" for one in reversed(State) if one is not State.OK and counts[one])
+    words = ", ".join(
+        f"{counts[one]} {one.value}" for one in reversed(ScheduleState) if one is not ScheduleState.OK and counts[one]
+    )
     checked = wording.number_of(len(states), "runbook")
     problems = [f"{_plain(state.runbook)}: {_plain(state.text)}" for state in states if state.problems]
-    data = " ".join(f"{one.value}={counts[one]}" for one in State)
+    data = " ".join(f"{one.value}={counts[one]}" for one in ScheduleState)
     return "\n".join([f"RUNBOOKS {_NAGIOS[code]} - {words or 'all ran'} of {checked} | {data}", *problems])
 
 

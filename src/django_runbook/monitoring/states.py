@@ -25,7 +25,7 @@ _LEAST_STUCK_SECONDS: Final = 3600.0
 _FINE: Final = frozenset((RunStatus.SUCCEEDED.value, RunStatus.WARNING.value))
 
 
-class State(enum.StrEnum):
+class ScheduleState(enum.StrEnum):
     """Lists the states of a runbook, the worst last."""
 
     OK = "ok"
@@ -39,7 +39,7 @@ class State(enum.StrEnum):
 class RecordedRun(Struct):
     """Holds what matters of a recorded run; times are aware.
 
-    ``is_running`` is true if its row says so; ``is_dead`` means that its process has died all the same. ``active_at``
+    ``is_running`` is true if its row says so; ``is_dead`` means that its process has died. ``active_at``
     is when a step last started or ended, and ``most_seconds`` the 95th percentile of its forecast. A run
     ``is_refused`` if another one held its lock, and ``is_skipped`` if its file allows that.
     """
@@ -75,7 +75,7 @@ class Limits(Struct):
 class Problem(NamedTuple):
     """Describes one problem of a runbook and when it began."""
 
-    state: State
+    state: ScheduleState
     text: str
     since: datetime.datetime | None = None
 
@@ -90,10 +90,10 @@ class RunbookState(Struct):
     next_due_at: datetime.datetime | None = None
 
     @property
-    def state(self) -> State:
+    def state(self) -> ScheduleState:
         """Return the worst state."""
-        order = list(State)
-        return max((problem.state for problem in self.problems), key=order.index, default=State.OK)
+        order = list(ScheduleState)
+        return max((problem.state for problem in self.problems), key=order.index, default=ScheduleState.OK)
 
     @property
     def text(self) -> str:
@@ -127,10 +127,10 @@ def _stuck(runs: Sequence[RecordedRun], *, now: datetime.datetime, limits: Limit
         if run.is_dead:
             # A newer run that ended well has done its work.
             if run is runs[0] or not any(other.is_fine for other in runs[: runs.index(run)]):
-                yield Problem(State.STUCK, f"the process of the run of {_shown(run.started_at)} is dead", since)
+                yield Problem(ScheduleState.STUCK, f"the process of the run of {_shown(run.started_at)} is dead", since)
         elif quiet_seconds >= _stuck_seconds(run, limits):
             quiet = wording.short_duration(quiet_seconds)
-            yield Problem(State.STUCK, f"running, and no step has started or ended for {quiet}", since)
+            yield Problem(ScheduleState.STUCK, f"running, and no step has started or ended for {quiet}", since)
 
 
 def _stuck_seconds(run: RecordedRun, limits: Limits) -> float:
@@ -154,7 +154,7 @@ def _failing(runs: Sequence[RecordedRun]) -> Iterator[Problem]:
         code = failed[0].exit_code
         last = f"{failed[0].status}, exit code {code}" if code is not None else failed[0].status
         first = failed[-1].started_at
-        yield Problem(State.FAILING, f"failing since {_shown(first)}, {count}, the last one {last}", first)
+        yield Problem(ScheduleState.FAILING, f"failing since {_shown(first)}, {count}, the last one {last}", first)
 
 
 def _missed(
@@ -177,12 +177,14 @@ def _missed(
         return
     last, first = missed[0], missed[-1]
     if began is None:
-        yield Problem(State.MISSING, f"has never run, and was due at {_shown(first, schedule)}", first)
+        yield Problem(ScheduleState.MISSING, f"has never run, and was due at {_shown(first, schedule)}", first)
     elif len(missed) == 1:
-        yield Problem(State.LATE, f"was due at {_shown(last, schedule)}, and has not started", last)
+        yield Problem(ScheduleState.LATE, f"was due at {_shown(last, schedule)}, and has not started", last)
     else:
         count = f"{len(missed)} times" if len(missed) < MAX_MISSED else f"{MAX_MISSED} times or more"
-        yield Problem(State.MISSING, f"was due {count} since {_shown(first, schedule)}, and has not started", first)
+        yield Problem(
+            ScheduleState.MISSING, f"was due {count} since {_shown(first, schedule)}, and has not started", first
+        )
 
 
 def _missed_times(

@@ -42,8 +42,8 @@ class MissedRuns(Struct):
 
 def missed_runs() -> MissedRuns:
     """Return what is wrong now, or was up to a minute ago."""
-    found: MissedRuns = cache.get_or_set(CACHE_KEY, _check, CACHE_SECONDS)
-    return found
+    found = cache.get_or_set(CACHE_KEY, _check, CACHE_SECONDS)
+    return found if isinstance(found, MissedRuns) else MissedRuns()
 
 
 def _check() -> MissedRuns:
