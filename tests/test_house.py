@@ -144,7 +144,9 @@ MAY_IMPORT = {
         "runner",
     },
     "recording": {"forecasts", "console", "journal", "planning", "request", "resume", "run_stages", "runner"},
+    "describing": {"document", "schedules"},
     "api": {
+        "describing",
         "forecasts",
         "recording",
         "run_stages",

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Final
 
-from django_runbook.document.expressions import Expression, Template, as_written
+from django_runbook.document.expressions import as_written
 from django_runbook.document.runbook import (
     Block,
     CallStep,
     CommandStep,
     GroupStep,
-    Located,
     LockSettings,
     Retry,
     Schedule,
     Step,
 )
+from django_runbook.document.written_values import written
 from django_runbook.planning.listing import command_line
 from django_runbook.planning.plan import Plan
 from django_runbook.planning.planned_step import PlannedStep
@@ -130,26 +130,6 @@ def _block(block: Block) -> Iterator[tuple[str, str]]:
         yield "max_parallel", str(block.max_parallel)
     if not block.fail_fast:
         yield "fail_fast", "false"
-
-
-def written(value: object) -> str:
-    """Return a value of the file as it is written there."""
-    match value:
-        case Located(text=text) if text:
-            return text
-        case Located():
-            return written(value.value)
-        case Expression():
-            return value.source
-        case str() | Template():
-            return as_written(value)
-        case Mapping():
-            return f"{{{', '.join(f'{name}: {written(one)}' for name, one in value.items())}}}"
-        case tuple():
-            return f"[{', '.join(map(written, value))}]"
-        case bool():
-            return str(value).lower()
-    return "null" if value is None else str(value)
 
 
 def _retry(retry: Retry) -> str:
