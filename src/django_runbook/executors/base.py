@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from django_runbook.executors.atomic import OnFinished
 from django_runbook.executors.calling import ReportProgress
 from django_runbook.process.deadlines import Halt, Limit
 from django_runbook.process.streams import WriteLine
 from django_runbook.results import AttemptResult
-from django_runbook.structs import Struct
+from django_runbook.structs import Struct, field
 
 
 class QueueRequest(Struct):
@@ -38,7 +38,8 @@ class ExecutorCall(Struct):
     ``keeps_stdout`` requests the whole standard output. While ``accepts_output`` returns False, the command waits with
     its output. ``halt`` and ``limit`` bound the call from outside; ``timeout_seconds``, of ``owner``, counts from its
     start. With ``on_finished``, the call runs in a transaction of the database ``atomic_alias``. ``descriptors`` stay
-    open in the process of the command until it ends. Only a call on a worker has ``queued``.
+    open in the process of the command until it ends; ``environ`` are variables that it gets in addition. Only a call on
+    a worker has ``queued``.
     """
 
     command: str
@@ -55,6 +56,7 @@ class ExecutorCall(Struct):
     on_finished: OnFinished | None = None
     atomic_alias: str | None = None
     descriptors: tuple[int, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
     queued: QueueRequest | None = None
 
 

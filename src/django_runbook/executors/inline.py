@@ -106,6 +106,8 @@ class InlineExecutor(Struct):
             call_key=call.call_key,
             mask=self.mask,
         )
+        # Restored after the command, as all of the environment is.
+        os.environ.update(call.environ)
         return calling.call(call.command, call.tokens, callbacks=callbacks, checks=self.checks, stop=self.stop)
 
     def _reopen_files(self) -> None:
