@@ -165,6 +165,16 @@ def test_steps_that_did_not_start_are_events_of_what_is_around_them(memory: Memo
     assert found["step skipped"]["cicd.pipeline.task.run.id"] == "never"
 
 
+def test_what_is_unusual_is_an_event_of_its_step(memory: Memory) -> None:
+    noticed = events.UnusualNoticed(at=AT, step_id="one", kind="slow", text="has run for 2h")
+    memory.report([BEGIN, started("one"), noticed, finished("one")])
+    (event,) = memory.spans["One"].events
+    assert (event.name, dict(event.attributes or {})) == (
+        "unusual",
+        {"django_runbook.unusual": "slow", "django_runbook.text": "has run for 2h"},
+    )
+
+
 def test_spans_last_as_long_as_steps(memory: Memory) -> None:
     end = events.RunFinished(at=after(90), result=RunResult(status=RunStatus.SUCCEEDED, exit_code=0))
     step = events.StepFinished(at=after(61.5), result=result("one"))

@@ -76,6 +76,10 @@ class OpenTelemetryReporter:
                 self._start_step(event)
             case events.AttemptFailed():
                 self._add_failure(self._steps.get(event.step_id), event.failure, at=event.at)
+            case events.UnusualNoticed():
+                attributes = {"django_runbook.unusual": event.kind, "django_runbook.text": event.text}
+                if (span := self._steps.get(event.step_id) or self._run) is not None:
+                    span.add_event("unusual", attributes, timestamp=_nanoseconds(event.at))
             case events.StepQueued():
                 self._set(event.step_id, {"django_runbook.queue": event.queue})
             case events.StepClaimed():

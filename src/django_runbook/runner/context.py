@@ -14,6 +14,7 @@ from django_runbook.executors.base import Execute
 from django_runbook.locks.base import Holder, Lock
 from django_runbook.process.isolation import Isolation
 from django_runbook.process.stopping import Stop
+from django_runbook.results import Failure
 from django_runbook.runner.past import Past
 from django_runbook.runner.questions import Ask
 from django_runbook.runner.recorder import NoRecorder, Recorder
@@ -49,6 +50,7 @@ class RunContext(Struct):
     project's locks apart, and ``find_call`` returns the worker that still runs a call of a dead run under a lock.
     ``environ_of`` returns environment variables for the process of a step, by its id.
     Without ``waits_for_retries``, the next attempt of a step starts at once.
+    ``failure_at_end`` returns what fails a run although none of its steps has failed.
     ``write_files`` writes the reports that are files, and returns an error for each that could not be written.
     """
 
@@ -68,6 +70,7 @@ class RunContext(Struct):
     write_files: Callable[[events.RunFinished], tuple[str, ...]] = lambda event: ()
     environ_of: Callable[[str], Mapping[str, str]] = lambda step_id: {}
     waits_for_retries: bool = True
+    failure_at_end: Callable[[], Failure | None] = lambda: None
     recorder: Recorder = field(default_factory=NoRecorder)
     clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC)
     rng: random.Random = field(default_factory=random.Random)
