@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Output(list[Any]):
-    """Stands for a large output, and can be found in memory."""
+    """Represents a large output, and can be found in memory."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Builds the parser of a command for each call, without building Django's own options anew."""
+"""Builds the parser of a command for each call, and copies Django's own options into it."""
 
 from __future__ import annotations
 
