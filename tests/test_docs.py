@@ -318,9 +318,12 @@ def options_of(command: BaseCommand) -> set[str]:
     [
         ("run_runbook", "command-line.md"),
         ("check_runbooks", "command-line.md"),
+        ("list_runbooks", "command-line.md"),
+        ("new_runbook", "command-line.md"),
         ("diff_runbook", "command-line.md"),
         ("render_schedule", "command-line.md"),
         ("runbook_schema", "command-line.md"),
+        ("runbook_lsp", "command-line.md"),
         ("show_runs", "command-line.md"),
         ("show_calls", "command-line.md"),
         ("prune_runs", "command-line.md"),

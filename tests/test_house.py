@@ -86,7 +86,9 @@ MAY_IMPORT = {
         "process",
         "runner",
     },
+    "forecasts": {"conf", "document", "fields", "journal", "models", "planning"},
     "editor": {"binding", "document"},
+    "language_server": {"binding", "checking", "conf", "document", "editor", "lookup"},
     "testing": {
         "binding",
         "checking",
@@ -104,6 +106,7 @@ MAY_IMPORT = {
     "request": {"planning"},
     "console": {"command_lines", "document", "process", "reporters"},
     "hosting": {
+        "forecasts",
         "binding",
         "checking",
         "conf",
@@ -122,6 +125,7 @@ MAY_IMPORT = {
         "signals",
     },
     "run_stages": {
+        "forecasts",
         "binding",
         "checking",
         "conf",
@@ -136,8 +140,11 @@ MAY_IMPORT = {
         "request",
         "runner",
     },
-    "recording": {"console", "journal", "planning", "request", "resume", "run_stages", "runner"},
+    "recording": {"forecasts", "console", "journal", "planning", "request", "resume", "run_stages", "runner"},
+    "describing": {"document", "schedules"},
     "api": {
+        "describing",
+        "forecasts",
         "recording",
         "run_stages",
         "binding",
@@ -241,7 +248,7 @@ def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
             for path in MODULES
             if any(name.split(".")[0] == package for name in imports_of(path))
         }
-        for package in ("rich", "jinja2", "pydantic_core", "redis", "apprise", "sentry_sdk")
+        for package in ("rich", "jinja2", "pydantic_core", "pygls", "redis", "apprise", "sentry_sdk")
     }
     assert users == {
         "rich": {"reporters/rich_.py", "reporters/live_display.py", "batch/parts/progress_bar.py"},
@@ -252,6 +259,7 @@ def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
             "document/evaluation/kinds.py",
         },
         "pydantic_core": {"document/schema.py", "document/reading.py"},
+        "pygls": {"language_server/protocol.py", "language_server/server.py"},
         "redis": {"locks/redis.py"},
         "apprise": {"reporters/apprise_.py"},
         "sentry_sdk": {"reporters/sentry.py"},

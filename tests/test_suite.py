@@ -38,6 +38,7 @@ CROSS_CUTTING: Final = {
     "journal/test_databases.py": "a run and its journal on each database",
     "journal/test_killing.py": "a run that is killed at any moment and resumed",
     "journal/test_outages.py": "a run whose database is away",
+    "language_server/test_any_position.py": "every request, at any place of any text",
     "locks/test_every_backend.py": "the promise that all backends make",
     "locks/test_pgbouncer.py": "locks through a pooler",
     "process/test_state.py": "the state that a step leaves to the next",

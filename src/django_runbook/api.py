@@ -59,6 +59,7 @@ __all__ = [
     "StepResult",
     "StepStatus",
     "check",
+    "describe",
     "list_steps",
     "run",
     "show_plan",
@@ -112,6 +113,19 @@ def show_plan(request: RunRequest, *, console: Console | None = None) -> str:
 def list_steps(request: RunRequest, *, console: Console | None = None) -> str:
     """Return the steps of a runbook with their ids and tags, as ``run_runbook --list`` prints them."""
     return _show(request, listing.list_steps, console)
+
+
+def describe(file: str, *, console: Console | None = None) -> str:
+    """Return the description, parameters and schedule of a runbook, as ``run_runbook --describe`` prints them."""
+    # Other runs do not need it.
+    from django_runbook import describing
+
+    launch = Launch(request=RunRequest(file=file), console=PythonConsole() if console is None else console)
+    with _masked_errors(launch.console), launch.stack:
+        opened = _open(launch)
+        _show_diagnostics(opened.loaded, opened.loaded.diagnostics, launch.console)
+        lines = describing.as_lines(opened.runbook, now=clock.now())
+        return "".join(f"{launch.console.mask(line)}\n" for line in lines)
 
 
 def check(files: Collection[str] = ()) -> list[Checked]:
@@ -299,6 +313,7 @@ def _prepared(launch: Launch, opened: Opened, processes: Processes, bound: Bound
         mask=launch.console.mask,
         new_lock=opened.new_lock,
         journal=recorded.journal,
+        new_subject=recorded.new_subject,
         isolation=processes.isolation,
         spawner=processes.spawner,
         is_inline=launch.request.inline,

@@ -66,6 +66,14 @@ def test_the_status_of_a_run_decides_the_occasion(status: RunStatus, exit_code: 
     assert notices_of([BEGIN, *WORK, ended(WORK, status, exit_code)]) == ["start", expected]
 
 
+def test_what_is_unusual_is_an_occasion_of_its_own() -> None:
+    forecast = events.ForecastMade(at=AT, usual_seconds=60, most_seconds=60, run_count=5, end_at=AT)
+    unusual = events.UnusualNoticed(at=AT, step_id="one", kind="rows", text="did 0 rows")
+    assert notices_of([BEGIN, forecast, AWAITED, ended([], RunStatus.REFUSED, 75)]) == ["failure"]
+    done = ended(WORK, RunStatus.SUCCEEDED)
+    assert notices_of([BEGIN, forecast, WORK[0], unusual, WORK[1], done]) == ["start", "unusual", "success"]
+
+
 def test_a_refused_run_has_not_started_and_has_failed() -> None:
     refused = ended([], RunStatus.REFUSED, 75, reason="the lock is held")
     assert notices_of([BEGIN, AWAITED, refused]) == ["failure"]

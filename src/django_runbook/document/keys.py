@@ -65,6 +65,7 @@ EXPECTED: Final = {
     "on_conflict": '"fail", "wait" or "skip"',
     "fail_fast": "true or false",
     "journal": "true or false",
+    "unusual": '"warn", "fail" or "ignore"',
     "notify": "a list of names of reporters",
     "jitter": "true or false",
     "cron": "a cron expression of five fields",

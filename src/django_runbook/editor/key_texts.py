@@ -48,6 +48,7 @@ KEY_TEXTS: Final[Mapping[str, str]] = {
     "idempotent": "Mark the command as safe to repeat after an interruption.",
     "queue": "Run the command on a worker that reads this queue; false runs it on this host.",
     "journal": "Record the runs of this runbook; without a record, a run cannot be resumed.",
+    "unusual": "Choose what happens if a run is unlike earlier ones: warn, fail the run at its end, or ignore it.",
     "notify": "List the reporters of the project that are notified; by default all are, and with [] none.",
     "params": "Declare typed inputs, which --param NAME=VALUE sets.",
     "type": "Set the type of the parameter; by default that of its default or of its first choice.",

@@ -99,6 +99,7 @@ class Migration(migrations.Migration):
                 ('resumed_at', models.DateTimeField(null=True)),
                 ('finished_at', models.DateTimeField(null=True)),
                 ('duration_seconds', models.FloatField(help_text='The duration of the last attempt, measured by a monotonic clock.', null=True)),
+                ('forecast', django_runbook.fields.JSONText(help_text='What the run usually takes, by its history when it started.', null=True)),
                 ('figures', django_runbook.fields.JSONText(help_text='What the run and its steps took; null if the run cannot be compared with others.', null=True)),
                 ('unusual', django_runbook.fields.JSONText(default=list, help_text='What is unlike earlier runs, each with the ID of its step.')),
                 ('lock_backend', models.TextField(blank=True, help_text='The backend of the lock that shows whether the run is alive.')),

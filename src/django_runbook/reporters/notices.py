@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from django_runbook import events
 from django_runbook.events import Event, RunStarted
+from django_runbook.reporters import phrases
 from django_runbook.reporters.delivery import Delivery
 from django_runbook.results import ExitCode, Occasion, RunResult, RunStatus
 from django_runbook.structs import Struct
@@ -18,7 +19,14 @@ from django_runbook.structs import Struct
 _NOT_IN_SLUG: Final = re.compile(r"[^a-z0-9]+")
 _FINE: Final = frozenset((RunStatus.SUCCEEDED, RunStatus.WARNING))
 # They may come before the run has its own lock.
-_BEFORE_WORK: Final = (RunStarted, events.LockAwaited, events.HistoryAwaited, events.LockRetaken, events.StopRequested)
+_BEFORE_WORK: Final = (
+    RunStarted,
+    events.LockAwaited,
+    events.HistoryAwaited,
+    events.LockRetaken,
+    events.StopRequested,
+    events.ForecastMade,
+)
 
 
 class RunbookFacts(Struct):
@@ -92,6 +100,9 @@ class NoticeReporter:
                 self._run = event
             case events.RunFinished():
                 self._end(event.at, event.result)
+            case events.UnusualNoticed():
+                self._start(event.at)
+                self._report_unusual(event)
             case _ if not isinstance(event, _BEFORE_WORK):
                 self._start(event.at)
 
@@ -113,6 +124,11 @@ class NoticeReporter:
         if not self._is_started and self._run is not None:
             self._is_started = True
             self._send(frozenset((Occasion.START,)), run=self._run, at=at)
+
+    def _report_unusual(self, event: events.UnusualNoticed) -> None:
+        if self._run is not None:
+            text = phrases.unusual(event)
+            self._send(frozenset((Occasion.UNUSUAL,)), run=self._run, at=event.at, text=text)
 
     def _end(self, at: datetime.datetime, result: RunResult) -> None:
         self._is_over = True

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Final
 
-from django_runbook.document.expressions import Expression, Template, as_written
+from django_runbook.document.expressions import as_written
 from django_runbook.document.runbook import (
     Block,
     CallStep,
     CommandStep,
     GroupStep,
-    Located,
     LockSettings,
     Retry,
     Schedule,
     Step,
 )
+from django_runbook.document.written_values import written
 from django_runbook.planning.listing import command_line
 from django_runbook.planning.plan import Plan
 from django_runbook.planning.planned_step import PlannedStep
@@ -81,6 +81,8 @@ def file_settings(planned: Plan) -> Settings:
     settings["lock"] = "false" if runbook.lock is None else _lock(runbook.lock)
     if not runbook.is_recorded:
         settings["journal"] = "false"
+    if runbook.unusual != "warn":
+        settings["unusual"] = runbook.unusual
     if runbook.notify is not None:
         settings["notify"] = ", ".join(name.text for name in runbook.notify) or "none"
     return settings
@@ -128,26 +130,6 @@ def _block(block: Block) -> Iterator[tuple[str, str]]:
         yield "max_parallel", str(block.max_parallel)
     if not block.fail_fast:
         yield "fail_fast", "false"
-
-
-def written(value: object) -> str:
-    """Return a value of the file as it is written there."""
-    match value:
-        case Located(text=text) if text:
-            return text
-        case Located():
-            return written(value.value)
-        case Expression():
-            return value.source
-        case str() | Template():
-            return as_written(value)
-        case Mapping():
-            return f"{{{', '.join(f'{name}: {written(one)}' for name, one in value.items())}}}"
-        case tuple():
-            return f"[{', '.join(map(written, value))}]"
-        case bool():
-            return str(value).lower()
-    return "null" if value is None else str(value)
 
 
 def _retry(retry: Retry) -> str:
