@@ -119,6 +119,7 @@ class ProcessExecutor(MutableStruct):
             database_names=_database_names() if not call.process.env or is_django_test_run() else {},
             atomic_alias=call.atomic_alias if call.on_finished is not None else None,
             checks_passed=() if call.process.env else tuple(self.checks.keys),
+            environ=dict(call.environ),
         )
 
     def _bounds(self, call: ExecutorCall) -> Bounds:
