@@ -29,6 +29,7 @@ BELOW_ALL = {
     "exceptions",
     "events",
     "process_inputs",
+    "stopwatch",
     "wording",
     "cleaning",
     "structs",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from django_runbook.forecasts.subject import Subject
     from django_runbook.journal.listener import Journal
     from django_runbook.queues.queue_executor import QueueExecutor
+    from django_runbook.stopwatch import Stopwatch
 
 
 class PreparedRun(Struct):
@@ -64,11 +66,14 @@ class PreparedRun(Struct):
     spawner: Spawner | None
     is_inline: bool
     files: Mapping[str, str]
+    stopwatch: Stopwatch | None = None
     configured: Sequence[ConfiguredReporter] = ()
 
 
 def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult:
     """Run the steps of a prepared run and report its events; return the result."""
+    if prepared.stopwatch is not None:
+        prepared.stopwatch.end_check()
     # A debugger needs the terminal.
     keeps_terminal = prepared.is_inline and sys.stdin is not None and sys.stdin.isatty()
     with contextlib.ExitStack() as stack:
@@ -114,6 +119,7 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
             stop=stop,
             mask=prepared.mask,
             ask=ask,
+            stopwatch=prepared.stopwatch,
             environ_of=(lambda step_id: {}) if connected is None else connected.environ_of,
         )
         return runner.run(prepared.plan, prepared.options, context)
@@ -160,8 +166,13 @@ def _new_fan_out(prepared: PreparedRun, streams: Streams) -> tuple[FanOut, Conne
     configured = () if connected is None else connected.reporters
     listeners = [*streams.reporters, *configured, SignalSender(errors=streams.errors, mask=prepared.mask)]
     critical = () if prepared.journal is None else (prepared.journal,)
-    fan_out = FanOut(listeners, files=files, critical=critical, errors=streams.errors, mask=prepared.mask)
-    return fan_out, connected
+    make: Callable[..., FanOut] = FanOut
+    if prepared.stopwatch is not None:
+        # Only a run with --timings is measured.
+        from django_runbook.reporters.measured_fan_out import MeasuredFanOut
+
+        make = functools.partial(MeasuredFanOut, stopwatch=prepared.stopwatch)
+    return make(listeners, files=files, critical=critical, errors=streams.errors, mask=prepared.mask), connected
 
 
 def _compared(
