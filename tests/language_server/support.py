@@ -45,6 +45,7 @@ def project(catalog: Catalog | None = None) -> Project:
         catalog=catalog or FixedCatalog(COMMANDS),
         databases=("default", "replica"),
         list_runbooks=lambda path: ("weekly.yml", "archive/monthly.yml"),
+        values={"notify": lambda: ["oncall", "monitor"]},
     )
 
 

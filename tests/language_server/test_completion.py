@@ -48,6 +48,7 @@ EXACT = {
     "the value of a key": (f"{STEP}    capture: ¦\n", ["json", "lines", "text"]),
     "the value of a boolean key": (f"{STEP}    no_log: ¦\n", ["false", "true"]),
     "a nested value": ("lock: {name: a, on_conflict: ¦}\nsteps: [noop]\n", ["fail", "skip", "wait"]),
+    "a reporter of the project": ("notify: [¦]\nsteps: [noop]\n", ["monitor", "oncall"]),
     "keys of retry": (
         f"{STEP}    retry:\n      attempts: 3\n      ¦\n",
         ["backoff", "delay", "errors", "jitter", "max_delay", "until"],

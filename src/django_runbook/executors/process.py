@@ -114,6 +114,7 @@ class ProcessExecutor(MutableStruct):
             database_names={alias: connections[alias].settings_dict["NAME"] for alias in connections},
             atomic_alias=call.atomic_alias if call.on_finished is not None else None,
             checks_passed=tuple(self.checks.keys),
+            environ=dict(call.environ),
         )
 
     def _bounds(self, call: ExecutorCall) -> Bounds:

@@ -108,7 +108,9 @@ def _values(place: CursorPlace, question: Question) -> Iterator[Suggestion]:
                 label=name, kind=SuggestionKind.FILE, start=start, end=question.offset, text=name, matched=name
             )
         return
-    for value in question.project.schema.values(schemas_of(place, question)):
+    key = next((name for _, name in reversed(place.around) if isinstance(name, str)), "")
+    listed = question.project.values.get(key, tuple)
+    for value in (*question.project.schema.values(schemas_of(place, question)), *listed()):
         yield Suggestion(
             label=value,
             kind=SuggestionKind.VALUE,

@@ -77,8 +77,7 @@ class RunbookServer(LanguageServer):
         if path not in self._uris:
             return
         self.open_files = self.open_files.closed(path)
-        changed = self._problems.put(path, {})
-        self._publish({**changed, path: changed.get(path, [])})
+        self._publish(self._problems.put(path, {}))
         del self._uris[path]
         self._check_soon(self._problems.readers_of(path), delay=_DELAY_SECONDS)
 
