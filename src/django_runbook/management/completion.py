@@ -50,7 +50,7 @@ def _is_ours(word: str) -> bool:
 
 
 def _split(line: str) -> list[str]:
-    """Split a line into words, of which the last one is unfinished; it may have an open quote."""
+    """Split a line into words; the last one is unfinished, and may have an open quote."""
     for quote in ("", '"', "'"):
         try:
             words = shlex.split(line + quote)
