@@ -79,7 +79,7 @@ class CommandRunner(Struct):
         """Return whether a step runs in a process of its own."""
         if not self.isolation.is_possible:
             return False
-        if scope.is_isolated or step.timeout_seconds is not None:
+        if scope.is_isolated or step.timeout_seconds is not None or step.env:
             return True
         return self.isolation.is_default if step.isolate is None else step.isolate
 
