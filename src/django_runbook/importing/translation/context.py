@@ -1,0 +1,86 @@
+"""Holds what the translators of single kinds of statements call for those inside a statement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from django_runbook.importing.draft import Entry, Note, StepDraft, notes_of, steps_of
+from django_runbook.importing.shell.nodes import Node
+from django_runbook.importing.translation.scope import Scope
+from django_runbook.structs import Struct, replace
+
+
+class Block(Struct):
+    """Holds the steps of a list, and whether its first failure ends it."""
+
+    entries: tuple[Entry, ...]
+    fail_fast: bool = True
+
+
+class Context(Struct):
+    """Translates statements in a scope.
+
+    ``statement`` gives entries of which the first failure is that of the statement; it raises NotCarried. ``block``
+    translates a list of statements, and keeps what is not carried over as comments.
+    """
+
+    scope: Scope
+    statement: Callable[[Node, Scope], tuple[Entry, ...]]
+    block: Callable[[Sequence[Node], Scope], Block]
+
+    def within(self, scope: Scope) -> Context:
+        """Return a context with another scope."""
+        return replace(self, scope=scope)
+
+    def inside(self, statements: Sequence[Node], scope: Scope | None = None) -> tuple[Entry, ...]:
+        """Translate statements to entries of which the first failure counts."""
+        made = self.block(statements, self.scope if scope is None else scope)
+        return flattened(made)
+
+
+def flattened(block: Block) -> tuple[Entry, ...]:
+    """Return the entries of a block; one that continues after a failure becomes a group."""
+    steps = steps_of(block.entries)
+    if block.fail_fast or len(steps) < 2:
+        return block.entries
+    return (group(block.entries, fail_fast=False),)
+
+
+def group(entries: tuple[Entry, ...], *, fail_fast: bool = True) -> StepDraft:
+    """Return a group of some entries."""
+    return StepDraft(line=min((entry.line for entry in entries), default=0), steps=entries, fail_fast=fail_fast)
+
+
+def as_one(entries: tuple[Entry, ...]) -> StepDraft | None:
+    """Return entries as one step: a group if there are several; None if there are only comments."""
+    steps = steps_of(entries)
+    if not steps:
+        return None
+    if len(steps) > 1:
+        return group(entries)
+    place = entries.index(steps[0])
+    before = tuple(entry for entry in entries[:place] if isinstance(entry, Note))
+    after = tuple(entry for entry in entries[place + 1 :] if isinstance(entry, Note))
+    return replace(steps[0], notes=(*before, *steps[0].notes, *after))
+
+
+def with_id(step: StepDraft, scope: Scope) -> tuple[StepDraft, str]:
+    """Return a step that expressions can refer to, and its id."""
+    if step.id is not None:
+        return step, step.id
+    first = next((one for one in steps_of(step.steps)), step) if step.command is None else step
+    new_id = scope.names.new_id(first.name)
+    return replace(step, id=new_id), new_id
+
+
+def only_when(entries: tuple[Entry, ...], condition: str) -> tuple[Entry, ...]:
+    """Return entries that run only if a condition is true."""
+    step = as_one(entries)
+    if step is None or condition == "true":
+        return entries
+    return (replace(step, when=(condition, *step.when)),)
+
+
+def notes_only(entries: tuple[Entry, ...]) -> bool:
+    """Return whether nothing of some statements was carried over."""
+    return len(notes_of(entries)) == len(entries)
