@@ -75,6 +75,7 @@ MAY_IMPORT = {
         "runner",
     },
     "editor": {"binding", "document"},
+    "importing": {"binding", "checking", "conf", "document", "lookup"},
     "testing": {
         "binding",
         "checking",

@@ -30,6 +30,8 @@ _COMMANDS: Final = {
     "run-one", "run-parts", "runuser", "service", "sh", "sleep", "source", "su", "sudo", "systemctl", "test", "time",
     "timeout", "uv", "wget",
 }  # fmt: skip
+# The names of the columns, as many tables have them.
+_HEADINGS: Final = re.compile(r"m(?:in\w*)?\.?\s+h", re.IGNORECASE)
 _PERCENT: Final = re.compile(r"\\%|%")
 
 
@@ -101,7 +103,9 @@ def _read_line(table: _Table, line: str, number: int, *, has_users: bool) -> Non
 
 def _read_comment(table: _Table, text: str, number: int) -> None:
     job = _JOB.match(text)
-    if job is not None and job["rest"].strip():
+    if _HEADINGS.match(text):
+        table.leftovers.append(Note(line=number, text=text))
+    elif job is not None and job["rest"].strip():
         table.drop_comments()
         table.leftovers.append(Note(line=number, text="a job that is turned off", source=text))
     else:

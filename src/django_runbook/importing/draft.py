@@ -14,7 +14,7 @@ class Note(Struct):
     """Holds a comment on a line of the imported file; an ``is_open`` one is left to the reader.
 
     ``subject`` is the piece of the line that it is about; ``source`` is shown below it. Line 0 is a comment of the file
-    itself. The note is dropped if the variable ``unless_used`` is part of the runbook.
+    itself. The note is dropped if the reference ``unless_used``, such as ``vars.day``, is part of the runbook.
     """
 
     line: int

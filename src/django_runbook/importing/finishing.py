@@ -30,7 +30,7 @@ def finished(draft: RunbookDraft, block: Block, declared: Declared) -> RunbookDr
         secrets=tuple(sorted(name for name in declared.secrets if ("secrets", name) in used)),
         vars={name: text for name, text in declared.vars.items() if ("vars", name) in used},
     )
-    names = {name for root, name in used if root == "vars"}
+    names = {f"{root}.{name}" for root, name in used} | {f"shell.{name}" for name in declared.read}
     return replace(
         made,
         entries=_without_used(made.entries, names),

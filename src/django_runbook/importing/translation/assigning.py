@@ -24,7 +24,9 @@ def translate_assignments(node: Assignments, context: Context) -> tuple[Entry, .
     """Record the values of variables; the output of a management command is captured by its step."""
     entries: list[Entry] = []
     for one in node.assignments:
-        entries += _assigned(one, context)
+        found = _assigned(one, context)
+        is_exported = one.name in node.exported
+        entries += [entry for entry in found if not (is_exported and isinstance(entry, Note) and entry.unless_used)]
     for name in node.exported:
         entries += _exported(name, node, context)
     if not node.assignments and not node.exported:
@@ -53,9 +55,7 @@ def _assigned(one: Assignment, context: Context) -> list[Entry]:
     scope.values[one.name] = _declared(one, value, context)
     if step is not None:
         return [step]
-    used = _name_in(scope.values[one.name])
-    if used is None:
-        return []
+    used = _reference_in(scope.values[one.name]) or f"shell.{one.name}"
     return [Note(line=one.line, text="only the shell used it", subject=_shown(one), unless_used=used)]
 
 
@@ -78,10 +78,11 @@ def _declared(one: Assignment, value: Pieces, context: Context) -> Pieces:
     return (Expr(source=f"vars.{name}", literal=literal_of(value), is_text=is_text),)
 
 
-def _name_in(value: object) -> str | None:
+def _reference_in(value: object) -> str | None:
+    """Return the reference that a value is, such as ``vars.day``."""
     first = value[0] if isinstance(value, tuple) and len(value) == 1 else None
-    found = re.fullmatch(r"vars\.(\w+)", first.source) if isinstance(first, Expr) else None
-    return None if found is None else found[1]
+    is_reference = isinstance(first, Expr) and re.fullmatch(r"(vars|params|env|secrets)\.\w+", first.source)
+    return first.source if isinstance(first, Expr) and is_reference else None
 
 
 def _exported(name: str, node: Assignments, context: Context) -> list[Entry]:

@@ -8,6 +8,7 @@ from django_runbook.importing.shell.nodes import Branch, If, Negation, Node
 from django_runbook.importing.translation.commands import is_predicate
 from django_runbook.importing.translation.conditions import condition_of, joined, negated
 from django_runbook.importing.translation.context import Context, as_one, notes_only, only_when, with_id
+from django_runbook.importing.translation.exits import has_end
 from django_runbook.structs import replace
 
 
@@ -64,10 +65,12 @@ def _condition(branch: Branch, context: Context, *, is_first: bool) -> tuple[Ste
     command = only.command if isinstance(only, Negation) else only
     if is_predicate(command) or not is_first:
         raise NotCarried("its condition is the exit code of a command that is not a management command")
-    entries = context.statement(command, context.scope.copy(stops_on_failure=False))
+    entries = context.statement(command, context.scope.copy(stops_on_failure=False, is_judged=True))
     step = as_one(entries)
     if step is None:
         raise NotCarried("its condition is the exit code of a command that is not a management command")
+    if has_end((step,)):
+        raise NotCarried("an exit in a condition has no counterpart")
     named, name = with_id(step, context.scope)
     ignored = f"steps.{name}.ignored"
     return replace(named, continue_on_error=True), ignored if is_negated else f"not {ignored}"

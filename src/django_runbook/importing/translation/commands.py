@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from django_runbook.importing.draft import Entry, Note, Plain, StepDraft
+from django_runbook.importing.draft import Entry, Note, Plain, StepDraft, notes_of
 from django_runbook.importing.problems import NotCarried
-from django_runbook.importing.shell.nodes import Assignment, Redirect, Simple
+from django_runbook.importing.shell.nodes import Assignment, Simple
 from django_runbook.importing.shell.reader import read_statements
 from django_runbook.importing.translation import arguments
 from django_runbook.importing.translation.builtins import BUILTINS
-from django_runbook.importing.translation.context import Context, as_one
+from django_runbook.importing.translation.context import Context, as_one, notes_only
+from django_runbook.importing.translation.exits import contained, may_exit
 from django_runbook.importing.translation.expansion import expand_all, expand_quoted
-from django_runbook.importing.translation.known_commands import PREDICATES, SILENT, reason_of
+from django_runbook.importing.translation.known_commands import PREDICATES, SERVERS, SILENT, reason_of
 from django_runbook.importing.translation.pieces import Pieces, as_text, as_token, base_name, literal_of
 from django_runbook.importing.translation.scope import Scope, is_secret
 from django_runbook.importing.translation.wrapping import Unwrapped, unwrap
@@ -95,6 +96,8 @@ def _step(words: list[Pieces], made: Unwrapped, node: Simple, scope: Scope) -> S
     kept, started_with = arguments.without_start_options(words)
     if not kept or literal_of(kept[0]) is None or (literal_of(kept[0]) or "-").startswith("-"):
         raise NotCarried("the name of the management command is not known before the run")
+    if literal_of(kept[0]) in SERVERS:
+        raise NotCarried("it does not end: start it where services are started")
     streams = arguments.streams_of(node.redirects, scope, line=node.line)
     kept = arguments.with_output(kept, streams.output)
     notes = [*made.notes, *streams.notes]
@@ -143,8 +146,17 @@ def _call(name: str, node: Simple, context: Context) -> tuple[Entry, ...]:
     inner = scope.copy(positionals=tuple(expand_all(node.words[1:], scope)), depth=scope.depth + 1)
     # A function sets the variables of its caller.
     inner.values = scope.values
-    entries = context.inside(scope.functions[name].statements, inner)
-    return _around(entries, _plain_redirects(node.redirects))
+    statements = scope.functions[name].statements
+    entries = context.inside(statements, inner)
+    if may_exit(statements, scope, names=frozenset(("return",))):
+        if may_exit(statements, scope, names=frozenset(("exit",))):
+            raise NotCarried(f'the function "{name}" has both exit and return')
+        entries = contained(entries)
+    if any(one.text is not None or one.operator.startswith("<") for one in node.redirects):
+        raise NotCarried("the input of a function has no counterpart: see stdin")
+    if notes_only(entries) and not any(entry.is_open for entry in notes_of(entries)):
+        return (Note(line=node.line, subject=node.source, text="it calls no management command"),)
+    return entries
 
 
 def _nested(made: Unwrapped, node: Simple, context: Context) -> tuple[Entry, ...]:
@@ -155,7 +167,8 @@ def _nested(made: Unwrapped, node: Simple, context: Context) -> tuple[Entry, ...
         raise NotCarried("the input or the output of a script in quotes is data")
     inner = context.scope.copy(values={}, functions={}, positionals=(), stops_on_failure=False)
     inner.values = {name: context.scope.values[name] for name in context.scope.exported if name in context.scope.values}
-    entries = context.inside(read_statements(made.script, first_line=node.line), inner)
+    inner.is_tail, inner.is_strict = True, False
+    entries = contained(context.inside(read_statements(made.script, first_line=node.line), inner))
     step = as_one(entries)
     if step is None:
         raise NotCarried("not a management command: write one, or keep it in the shell before or after the run")
@@ -167,17 +180,6 @@ def _nested(made: Unwrapped, node: Simple, context: Context) -> tuple[Entry, ...
         step = StepDraft(line=node.line, steps=(step,))
     lock: dict[str, Plain] | None = made.lock
     return (replace(step, notes=notes, lock=lock or step.lock, timeout=made.timeout or step.timeout),)
-
-
-def _around(entries: tuple[Entry, ...], redirects: Sequence[Redirect]) -> tuple[Entry, ...]:
-    if redirects:
-        raise NotCarried("the output of a function is redirected to a file of data")
-    return entries
-
-
-def _plain_redirects(redirects: Sequence[Redirect]) -> list[Redirect]:
-    """Return the redirections that change what a command reads or writes, not only where its log is."""
-    return [one for one in redirects if one.text is not None or one.operator.startswith("<")]
 
 
 def _short(source: str) -> str:

@@ -43,6 +43,9 @@ _FILES: Final = frozenset(
 )
 _TEXTS: Final = {"=": "==", "==": "==", "!=": "!="}
 _NUMBERS: Final = {"-eq": "==", "-ne": "!=", "-lt": "<", "-le": "<=", "-gt": ">", "-ge": ">="}
+_OPPOSITES: Final = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+_SIDE: Final = r'\([\w.() |]+\)|[\w.()]+|"[^"]*"'
+_COMPARISON: Final = re.compile(rf"({_SIDE}) (==|!=|<=|>=|<|>) ({_SIDE})")
 _UNQUOTED_GLOB: Final = re.compile(r"[*?\[]")
 
 
@@ -70,9 +73,9 @@ def negated(condition: str) -> str:
     """Return the opposite of a condition."""
     if condition in {"true", "false"}:
         return "false" if condition == "true" else "true"
-    simple = re.fullmatch(r'([\w.()]+|[\w.]+ \| string) (==|!=) ("[^"]*"|\d+)', condition)
+    simple = _COMPARISON.fullmatch(condition)
     if simple is not None:
-        return f"{simple[1]} {'!=' if simple[2] == '==' else '=='} {simple[3]}"
+        return f"{simple[1]} {_OPPOSITES[simple[2]]} {simple[3]}"
     if re.fullmatch(r"not [\w.]+", condition):
         return condition.removeprefix("not ")
     return f"not {condition}" if re.fullmatch(r"[\w.]+", condition) else f"not ({condition})"
@@ -202,8 +205,8 @@ def _number(pieces: Pieces) -> str:
             raise NotCarried(f'"{value}" is not a number')
         return str(int(value))
     first = pieces[0]
-    if len(pieces) == 1 and isinstance(first, Expr) and not first.is_text and "()" in first.source:
-        return first.source
+    if len(pieces) == 1 and isinstance(first, Expr) and not first.is_text:
+        return first.source if "()" in first.source else f"({first.source} | int)"
     return f"({as_expression(pieces)} | int)"
 
 

@@ -46,9 +46,10 @@ def flattened(block: Block) -> tuple[Entry, ...]:
     return (group(block.entries, fail_fast=False),)
 
 
-def group(entries: tuple[Entry, ...], *, fail_fast: bool = True) -> StepDraft:
+def group(entries: tuple[Entry, ...], *, fail_fast: bool = True, notes: tuple[Note, ...] = ()) -> StepDraft:
     """Return a group of some entries."""
-    return StepDraft(line=min((entry.line for entry in entries), default=0), steps=entries, fail_fast=fail_fast)
+    line = min((entry.line for entry in entries), default=0)
+    return StepDraft(line=line, steps=entries, fail_fast=fail_fast, notes=notes)
 
 
 def as_one(entries: tuple[Entry, ...]) -> StepDraft | None:

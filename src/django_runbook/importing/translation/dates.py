@@ -65,7 +65,7 @@ def _shift(text: str) -> tuple[str, int]:
 
 def _formatted(layout: str, unit: str, count: int) -> Expr:
     if layout == "%s":
-        return Expr(source=f"{_moved('now', unit, count)}.timestamp() | int", is_text=False)
+        return Expr(source=f"{_of(_moved('now', unit, count))}.timestamp() | int", is_text=False)
     layout = _DIRECTIVE.sub(lambda found: _LONG.get(found[2], found[0]) if not found[1] else found[0], layout)
     directives = {found[2] for found in _DIRECTIVE.finditer(layout)}
     unknown = sorted(directives - _KNOWN)
@@ -74,11 +74,16 @@ def _formatted(layout: str, unit: str, count: int) -> Expr:
     is_day = directives <= _DAY_ONLY and unit not in {"hour", "minute"}
     start = _moved("today" if is_day else "now", unit, count)
     if layout == _ISO:
-        return Expr(source=start if is_day else f"{start}.date()", is_text=False)
+        return Expr(source=start if is_day else f"{_of(start)}.date()", is_text=False)
     if layout in _NUMBERS:
         member = _NUMBERS[layout]
-        return Expr(source=f"{start}.{member}", is_text=False)
-    return Expr(source=f"{start}.strftime({string_of(layout)})")
+        return Expr(source=f"{_of(start)}.{member}", is_text=False)
+    return Expr(source=f"{_of(start)}.strftime({string_of(layout)})")
+
+
+def _of(source: str) -> str:
+    """Return an expression as what a member follows."""
+    return f"({source})" if " " in source and not source.startswith("add_months") else source
 
 
 def _moved(start: str, unit: str, count: int) -> str:
@@ -87,4 +92,4 @@ def _moved(start: str, unit: str, count: int) -> str:
     if unit == "month":
         # GNU date overflows into the next month where the day does not exist; this keeps the last day.
         return f"add_months({start}, {count})"
-    return f"({start} {'-' if count < 0 else '+'} {unit}s({abs(count)}))"
+    return f"{start} {'-' if count < 0 else '+'} {unit}s({abs(count)})"

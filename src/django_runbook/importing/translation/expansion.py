@@ -130,7 +130,7 @@ def _parameter(part: Variable, scope: Scope) -> Expr:
     text = as_text(pieces)
     if any(isinstance(piece, Expr) and not _fits_default(piece.source) for piece in pieces):
         raise NotCarried(f"the default of ${part.name} depends on a value that is not known before the run")
-    is_date = len(pieces) == 1 and isinstance(pieces[0], Expr) and pieces[0].source.strip("()").startswith("today")
+    is_date = len(pieces) == 1 and isinstance(pieces[0], Expr) and pieces[0].source.startswith("today")
     is_date = is_date and "." not in text
     return scope.parameter(name, {"type": "date" if is_date else "string", "default": text})
 

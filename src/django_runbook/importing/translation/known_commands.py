@@ -22,6 +22,11 @@ SILENT: Final = {
     "shopt": "it configures the shell",
     "shift": "params have names",
 }
+# They do not end, so no step comes after them.
+SERVERS: Final = {
+    "runserver", "runserver_plus", "testserver", "celery", "qcluster", "run_huey", "process_tasks", "db_worker",
+    "rqworker", "rqscheduler", "runworker", "run_celery", "runjobs_loop",
+}  # fmt: skip
 # Their exit code is an answer; a step after "&&" would run without it.
 PREDICATES: Final = {
     "grep", "egrep", "fgrep", "pgrep", "pidof", "which", "type", "hash", "diff", "cmp", "mountpoint", "ping", "nc",
@@ -61,6 +66,7 @@ class Wrapper(Struct):
     first: tuple[str, ...] = ()
     reason: str = ""
     takes_variables: bool = False
+    variable_options: frozenset[str] = frozenset()
 
 
 _PRIORITY: Final = "give the run its priority where it is started"
@@ -74,7 +80,8 @@ _COMPOSE: Final = _EXEC | {"-f", "--file", "-p", "--project-name", "--profile", 
 
 
 def _compose(*first: str) -> Wrapper:
-    return Wrapper(options=_COMPOSE, arguments=1, first=first, reason=_CONTAINER)
+    variable_options = frozenset(("-e", "--env"))
+    return Wrapper(options=_COMPOSE, arguments=1, first=first, reason=_CONTAINER, variable_options=variable_options)
 
 
 def _options(text: str) -> frozenset[str]:
@@ -84,7 +91,6 @@ def _options(text: str) -> frozenset[str]:
 WRAPPERS: Final[Mapping[str, tuple[Wrapper, ...]]] = {
     "sudo": (Wrapper(options=_options("-u -g -C -p -h -U --user --group"), reason=_RUN_AS, takes_variables=True),),
     "doas": (Wrapper(options=_options("-u"), reason=_RUN_AS),),
-    "runuser": (Wrapper(options=_options("-u"), reason=_RUN_AS),),
     "gosu": (Wrapper(arguments=1, reason=_RUN_AS),),
     "setuser": (Wrapper(arguments=1, reason=_RUN_AS),),
     "env": (Wrapper(options=_options("-u --unset"), takes_variables=True),),
@@ -141,6 +147,8 @@ WRAPPERS: Final[Mapping[str, tuple[Wrapper, ...]]] = {
 
 def reason_of(name: str, source: str) -> str:
     """Say why a command has no place in a runbook, and what to do."""
+    if '"$@"' in source:
+        return "it runs the arguments of the script: start them after the run"
     if name in {"curl", "wget", "http"} and _WATCHERS.search(source):
         return _PING
     if name.startswith("pip") or name in _REASONS or name in _SAME:

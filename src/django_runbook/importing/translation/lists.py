@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from django_runbook.importing.draft import Entry, Note, StepDraft, notes_of, steps_of, walk
+from django_runbook.importing.draft import Entry, Note, StepDraft, notes_of, steps_of
 from django_runbook.importing.problems import NotCarried
 from django_runbook.importing.shell.nodes import AndOr, Compound, Negation, Node, Pipeline, Simple
 from django_runbook.importing.translation.commands import input_of, is_predicate
@@ -18,6 +18,7 @@ from django_runbook.importing.translation.context import (
     only_when,
     with_id,
 )
+from django_runbook.importing.translation.exits import has_end
 from django_runbook.structs import replace
 
 # They read the output of a command, and change nothing that the history does not have.
@@ -36,35 +37,55 @@ _MAILERS: Final = {"mail", "mailx", "mutt", "sendmail", "msmtp"}
 
 def translate_and_or(node: AndOr, context: Context) -> tuple[Entry, ...]:
     """Translate ``left && right`` or ``left || right``; raise NotCarried."""
-    return _translate_and(node, context) if node.operator == "&&" else _translate_or(node, context)
+    forgives, context.scope.forgives_left = context.scope.forgives_left, False
+    if node.operator == "&&":
+        return _translate_and(_operands(node), context, forgives=forgives)
+    return _translate_or(node, context)
 
 
-def _translate_and(node: AndOr, context: Context) -> tuple[Entry, ...]:
-    condition = condition_of(node.left, context.scope)
-    if condition is not None:
-        return only_when(_needed(context.statement(node.right, context.scope)), condition)
-    if _ends_in_predicate(node.left):
-        raise NotCarried("its condition is the exit code of a command that is not a management command")
-    # A failure before "&&" does not end the script.
-    left = _statement(node.left, context)
-    right = _statement(node.right, context)
-    return (*left, *right)
+def _operands(node: Node) -> list[Node]:
+    """Return the commands of a chain of ``&&``, which the parser nests to the left."""
+    found: list[Node] = []
+    while isinstance(node, AndOr) and node.operator == "&&":
+        found.insert(0, node.right)
+        node = node.left
+    return [node, *found]
+
+
+def _translate_and(operands: list[Node], context: Context, *, forgives: bool) -> tuple[Entry, ...]:
+    """Translate a chain: a condition guards all that follows it."""
+    made: list[Entry] = []
+    for number, operand in enumerate(operands[:-1]):
+        condition = condition_of(operand, context.scope)
+        if condition is not None:
+            rest = _translate_and(operands[number + 1 :], context, forgives=forgives)
+            return _forgiven(tuple(made), only_when(_needed(rest), condition), context, forgives=forgives)
+        if is_predicate(operand.command if isinstance(operand, Negation) else operand):
+            raise NotCarried("its condition is the exit code of a command that is not a management command")
+        made += _statement(operand, context)
+    return _forgiven(tuple(made), _statement(operands[-1], context), context, forgives=forgives)
+
+
+def _forgiven(
+    left: tuple[Entry, ...], right: tuple[Entry, ...], context: Context, *, forgives: bool
+) -> tuple[Entry, ...]:
+    """Keep that a failure before ``&&`` does not end a script with ``set -e``, but one after it does."""
+    before = as_one(left)
+    if not forgives or before is None or has_end((before,)) or not steps_of(right):
+        return (*left, *right)
+    named, name = with_id(before, context.scope)
+    text = '"set -e" does not end a script if a command before && fails'
+    first = replace(named, continue_on_error=True, notes=(*named.notes, Note(line=before.line, text=text)))
+    return (first, *only_when(right, f"not steps.{name}.ignored"))
 
 
 def _statement(node: Node, context: Context) -> tuple[Entry, ...]:
     """Translate one side: what is not carried over stays as a comment next to the other side."""
     try:
+        context.scope.is_judged = True
         return context.statement(node, context.scope)
     except NotCarried as reason:
         return (Note(line=node.line, text=str(reason), source=node.source, is_open=True),)
-
-
-def _ends_in_predicate(node: Node) -> bool:
-    while isinstance(node, AndOr | Negation | Pipeline):
-        node = (
-            node.right if isinstance(node, AndOr) else node.command if isinstance(node, Negation) else node.commands[-1]
-        )
-    return is_predicate(node)
 
 
 def _translate_or(node: AndOr, context: Context) -> tuple[Entry, ...]:
@@ -72,9 +93,11 @@ def _translate_or(node: AndOr, context: Context) -> tuple[Entry, ...]:
     if condition is not None:
         return only_when(_needed(context.statement(node.right, context.scope)), negated(condition))
     # Failures inside the left side are its result: they end nothing by themselves.
-    left = as_one(context.statement(node.left, context.scope.copy(stops_on_failure=False)))
+    left = as_one(context.statement(node.left, context.scope.copy(stops_on_failure=False, is_judged=True)))
     if left is None:
         raise NotCarried("what runs after its failure depends on a command that is not a management command")
+    if has_end((left,)):
+        raise NotCarried("an exit before || has no counterpart: it ends the script, and not only its side")
     right = _alternative(node.right, context)
     ends = [step for step in steps_of(right) if step.is_end]
     if ends:
@@ -88,7 +111,7 @@ def _translate_or(node: AndOr, context: Context) -> tuple[Entry, ...]:
 
 def _alternative(node: Node, context: Context) -> tuple[Entry, ...]:
     if isinstance(node, Compound):
-        block = context.block(node.statements, context.scope.copy(stops_on_failure=False))
+        block = context.block(node.statements, context.scope.copy(stops_on_failure=False, is_judged=True))
         is_end = any(step.is_end for step in steps_of(block.entries))
         return block.entries if is_end else flattened(block)
     if isinstance(node, Simple) and node.words and node.words[0].literal in {"exit", "return"}:
@@ -119,11 +142,6 @@ def _needed(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     if notes_only(entries):
         raise NotCarried(next(entry.text for entry in entries if isinstance(entry, Note) and entry.is_open))
     return entries
-
-
-def has_end(entries: tuple[Entry, ...]) -> bool:
-    """Return whether a failure among some entries ends the script."""
-    return any(isinstance(entry, StepDraft) and entry.is_end for entry in walk(entries))
 
 
 def translate_pipeline(node: Pipeline, context: Context) -> tuple[Entry, ...]:

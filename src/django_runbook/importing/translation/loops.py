@@ -11,8 +11,10 @@ from django_runbook.importing.shell.nodes import AndOr, For, If, Negation, Node,
 from django_runbook.importing.shell.words import Substitution, Word
 from django_runbook.importing.translation.conditions import condition_of
 from django_runbook.importing.translation.context import Context, as_one, group
+from django_runbook.importing.translation.exits import has_end
 from django_runbook.importing.translation.expansion import expand
 from django_runbook.importing.translation.pieces import Expr, as_text, literal_of
+from django_runbook.importing.translation.scope import Scope
 from django_runbook.importing.translation.wrapping import as_duration, seconds_of
 from django_runbook.structs import replace
 
@@ -37,13 +39,13 @@ def _loop(node: For, items: list[str], context: Context) -> StepDraft:
     nested = _only(node.statements)
     if isinstance(nested, For):
         return _product(node, items, nested, context)
-    inner = context.scope.copy()
+    inner = context.scope.copy(is_tail=False, is_loop=True)
     for name in [name for name, value in inner.values.items() if _is_item(value)]:
         inner.values[name] = (
             "the item of an outer loop is not known in an inner one: use one loop over a mapping of lists"
         )
     inner.values[node.variable] = (Expr(source="item", is_late=True),)
-    return _with_items(node, list(items), context.inside(node.statements, inner))
+    return _with_items(node, list(items), context.inside(node.statements, inner), inner)
 
 
 def _is_item(value: object) -> bool:
@@ -56,21 +58,25 @@ def _product(node: For, items: list[str], nested: For, context: Context) -> Step
     names = [node.variable.lower(), nested.variable.lower()]
     if names[0] == names[1] or not all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names):
         raise NotCarried("the variables of the two loops have no names that differ")
-    inner = context.scope.copy()
+    inner = context.scope.copy(is_tail=False, is_loop=True)
     for shell_name, name in zip((node.variable, nested.variable), names, strict=True):
         inner.values[shell_name] = (Expr(source=f"item.{name}", is_late=True),)
     lists: dict[str, Plain] = {names[0]: list(items), names[1]: list(inner_items)}
-    return _with_items(node, lists, context.inside(nested.statements, inner))
+    return _with_items(node, lists, context.inside(nested.statements, inner), inner)
 
 
-def _with_items(node: For, items: Plain, entries: tuple[Entry, ...]) -> StepDraft:
+def _with_items(node: For, items: Plain, entries: tuple[Entry, ...], inner: Scope) -> StepDraft:
     step = as_one(entries)
     if step is None:
         raise NotCarried("no management command is called in the loop")
     # The condition and the id of a step that is a loop are those of the whole loop.
     if step.when or step.for_each is not None or step.id is not None or step.lock is not None:
         step = group((step,))
-    return replace(step, for_each=items, line=node.line)
+    loop = replace(step, for_each=items, line=node.line)
+    if inner.stops_on_failure or has_end(entries):
+        return loop
+    # The shell continues with the next item after a failure.
+    return group((loop,), fail_fast=False)
 
 
 def _items(word: Word, context: Context) -> list[str]:
@@ -105,14 +111,14 @@ def _retried(node: For, count: int, context: Context) -> tuple[Entry, ...] | Non
     command = _before_break(real[0]) if real else None
     if command is None:
         return None
-    pause, gives_up = 0.0, False
+    pause, gives_up = _pause(real[0]) or 0.0, False
     for one in real[1:]:
         seconds = _pause(one)
         if seconds is not None:
             pause += seconds
         elif _gives_up(one):
             gives_up = True
-        elif not (isinstance(one, Simple) and one.words and one.words[0].literal == "echo"):
+        else:
             raise NotCarried("a loop that repeats a command and does more has no counterpart: see retry")
     made = _with_retry(command, count, pause, context)
     if gives_up or context.scope.stops_on_failure:
@@ -122,6 +128,9 @@ def _retried(node: For, count: int, context: Context) -> tuple[Entry, ...] | Non
 
 
 def _before_break(node: Node) -> Node | None:
+    while isinstance(node, AndOr) and _wait(node.right) is not None:
+        # cmd && break || echo failed && sleep 5
+        node = node.left
     if isinstance(node, AndOr) and node.operator == "&&" and _is_break(node.right):
         return node.left
     if isinstance(node, If) and len(node.branches) == 1 and not node.otherwise:
@@ -136,10 +145,27 @@ def _is_break(node: Node) -> bool:
     return isinstance(node, Simple) and len(node.words) == 1 and node.words[0].literal == "break"
 
 
-def _pause(node: Node) -> float | None:
-    if isinstance(node, Simple) and len(node.words) == 2 and node.words[0].literal == "sleep":
+def _wait(node: Node) -> float | None:
+    """Return how long a command waits in which nothing else happens; None if something does."""
+    name = node.words[0].literal if isinstance(node, Simple) and node.words else None
+    if name in {"echo", "printf", "date", "true", ":"}:
+        return 0.0
+    if isinstance(node, Simple) and len(node.words) == 2 and name == "sleep":
         return seconds_of(node.words[1].literal or "")
     return None
+
+
+def _pause(node: Node) -> float | None:
+    """Return how long a statement waits: messages and pauses only, at the end of a list also after other commands."""
+    total = 0.0
+    while isinstance(node, AndOr):
+        seconds = _wait(node.right)
+        if seconds is None:
+            return None if not total and not _is_break(node.right) else total
+        total += seconds
+        node = node.left
+    own = _wait(node)
+    return total + own if own is not None else (total or None)
 
 
 def _gives_up(node: Node) -> bool:
@@ -151,7 +177,7 @@ def _gives_up(node: Node) -> bool:
 def _with_retry(command: Node, count: int, pause: float, context: Context) -> StepDraft:
     if condition_of(command, context.scope) is not None:
         raise NotCarried("a loop that waits for a condition has no counterpart: see wait_for")
-    step = as_one(context.statement(command, context.scope.copy(stops_on_failure=False)))
+    step = as_one(context.statement(command, context.scope.copy(stops_on_failure=False, is_judged=True)))
     if step is None:
         raise NotCarried("the command that the loop repeats is not a management command: see wait_for")
     if step.retry is not None or step.for_each is not None or step.lock is not None:

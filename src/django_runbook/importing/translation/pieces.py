@@ -58,7 +58,12 @@ def as_token(pieces: Sequence[Piece]) -> str:
     merged = merge(pieces)
     if not merged:
         return "''"
-    return "".join(_quoted(piece.text) if isinstance(piece, Literal) else _braced(piece) for piece in merged)
+    literals = [piece.text for piece in merged if isinstance(piece, Literal)]
+    is_safe = all(_SAFE.fullmatch(text) for text in literals)
+    if is_safe or len(literals) == len(merged) or any(text.endswith("$") for text in literals):
+        return "".join(_quoted(piece.text) if isinstance(piece, Literal) else _braced(piece) for piece in merged)
+    inside = [_in_double_quotes(piece.text) if isinstance(piece, Literal) else _braced(piece) for piece in merged]
+    return f'"{"".join(inside)}"'
 
 
 def as_text(pieces: Sequence[Piece]) -> str:
@@ -119,5 +124,8 @@ def _quoted(text: str) -> str:
         return text
     if "'" not in text:
         return f"'{_escaped(text)}'"
-    inner = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{_escaped(inner)}"'
+    return f'"{_in_double_quotes(text)}"'
+
+
+def _in_double_quotes(text: str) -> str:
+    return _escaped(text.replace("\\", "\\\\").replace('"', '\\"'))

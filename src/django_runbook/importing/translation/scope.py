@@ -26,13 +26,17 @@ def is_secret(name: str, value: str = "") -> bool:
 
 
 class Declared(MutableStruct):
-    """Collects what a file would declare, by name; ``arguments`` names those of the script by their number."""
+    """Collects what a file would declare, by name; ``arguments`` names those of the script by their number.
+
+    ``read`` are the variables whose value was looked at.
+    """
 
     params: dict[str, Plain] = field(default_factory=dict)
     env: dict[str, str | None] = field(default_factory=dict)
     secrets: set[str] = field(default_factory=set)
     vars: dict[str, str] = field(default_factory=dict)
     arguments: dict[str, str] = field(default_factory=dict)
+    read: set[str] = field(default_factory=set)
 
     def name_of(self, shell_name: str) -> str:
         """Return a name for a variable or a parameter that no other one has."""
@@ -70,7 +74,11 @@ class Names(MutableStruct):
 class Scope(MutableStruct):
     """Holds the state of the shell; a subshell works on a copy.
 
-    ``often`` are the variables that are set more than once: their values are written where they are used.
+    ``often`` are the variables that are set more than once: their values are written where they are used. The exit
+    code of the last statement is that of the script, or of a subshell, if the scope ``is_tail``. If it
+    ``forgives_left``, a failure before the last ``&&`` of the next statement ends nothing. In a loop that ``is_loop``,
+    the next item follows the last statement. If it ``is_judged``, the exit code of the next statement decides what
+    runs after it. If it ``is_strict``, an exit around the next statement ends the script, and its failure does not.
     """
 
     declared: Declared
@@ -86,6 +94,11 @@ class Scope(MutableStruct):
     stops_on_unset: bool = False
     sees_pipe_failures: bool = False
     is_branch: bool = False
+    is_tail: bool = False
+    forgives_left: bool = False
+    is_loop: bool = False
+    is_judged: bool = False
+    is_strict: bool = False
 
     def copy(self, **changes: object) -> Scope:
         """Return a scope whose changes do not reach this one."""
@@ -97,6 +110,7 @@ class Scope(MutableStruct):
     def lookup(self, name: str) -> Pieces:
         """Return the value of a variable of the script; raise NotCarried if it is unknown."""
         value = self.values[name]
+        self.declared.read.add(name)
         if isinstance(value, str):
             raise NotCarried(value)
         return value

@@ -7,10 +7,9 @@ from typing import Final
 
 from django_runbook.importing.draft import Entry, Note, Plain, StepDraft, steps_of
 from django_runbook.importing.problems import NotCarried
-from django_runbook.importing.shell.nodes import AndOr, Background, Branch, If, Negation, Node, Remark, Simple
-from django_runbook.importing.translation.conditions import condition_of
-from django_runbook.importing.translation.context import Block, as_one, group, with_id
-from django_runbook.importing.translation.lists import has_end
+from django_runbook.importing.shell.nodes import Background, Branch, If, Negation, Node, Remark, Simple
+from django_runbook.importing.translation.context import Block, as_one, group
+from django_runbook.importing.translation.exits import has_end, is_exit, may_exit
 from django_runbook.importing.translation.lock_files import held_lock, is_opening, open_descriptors
 from django_runbook.importing.translation.scope import Scope
 from django_runbook.structs import MutableStruct, Struct, field, replace
@@ -24,11 +23,20 @@ Translate = Callable[[Node, Scope], tuple[Entry, ...]]
 
 
 class _Unit(Struct):
-    """Holds the entries of one statement, and whether its failure ends the list."""
+    """Holds the entries of one statement, and whether its failure ends the list: any, or that of an exit in it."""
 
     entries: tuple[Entry, ...]
     stops: bool
     line: int = 0
+    always_stops: bool = False
+
+
+class _Ends(Struct):
+    """Says what the failure of a list does: something follows it, or its exit code decides what follows."""
+
+    is_followed: bool
+    is_judged: bool = False
+    is_strict: bool = False
 
 
 class _List(MutableStruct):
@@ -41,33 +49,36 @@ class _List(MutableStruct):
     locked_at: int = 0
 
 
-def translate_block(statements: Sequence[Node], scope: Scope, translate: Translate, *, is_top: bool = False) -> Block:
-    """Translate statements; those that are not carried over stay as comments.
-
-    The exit code of the last statement is that of the script if the list ``is_top``.
-    """
+def translate_block(statements: Sequence[Node], scope: Scope, translate: Translate) -> Block:
+    """Translate statements; those that are not carried over stay as comments."""
+    is_tail = scope.is_tail
+    is_loop, scope.is_loop = scope.is_loop, False
+    is_judged, scope.is_judged = scope.is_judged, False
     made = _List(scope=scope, translate=translate)
-    ends = _successes(statements)
-    pending = list(_with_exit_codes(statements[: len(statements) - len(ends)], scope))
+    successes = _successes(statements)
+    pending = list(_with_exit_codes(statements[: len(statements) - len(successes)], scope))
     while pending:
         node = pending.pop(0)
         if isinstance(node, Background):
             together, pending = _until_wait([node, *pending])
             made.units += _parallel(together, made)
             continue
-        is_last = is_top and all(isinstance(one, Remark) for one in pending)
-        made.units.append(_unit(node, made, is_last=is_last))
-        if _is_unconditional_exit(node):
+        is_last = all(isinstance(one, Remark) for one in pending)
+        scope.is_tail, scope.is_judged = is_tail and is_last, is_judged and is_last
+        made.units.append(_unit(node, made))
+        if is_exit(node):
             made.units += _unreachable(pending)
             break
-    for node in ends:
+    for node in successes:
         note = Note(line=node.line, subject=node.source, text="a run ends by itself")
         made.units.append(_Unit(entries=(note,), stops=True))
-    units = _locked(made) if made.lock is not None else made.units
-    return _with_policy(units)
+    units = _locked(made, is_tail=is_tail) if made.lock is not None else made.units
+    is_strict = scope.is_strict and not scope.stops_on_failure
+    ends = _Ends(is_followed=is_loop or not is_tail, is_judged=is_judged, is_strict=is_strict)
+    return _with_policy(units, ends)
 
 
-def _unit(node: Node, made: _List, *, is_last: bool = False) -> _Unit:
+def _unit(node: Node, made: _List) -> _Unit:
     scope = made.scope
     try:
         if is_opening(node) and isinstance(node, Simple) and open_descriptors(node.redirects, scope):
@@ -78,33 +89,22 @@ def _unit(node: Node, made: _List, *, is_last: bool = False) -> _Unit:
                 raise NotCarried("a list holds one lock: put the steps that need the second one into a group")
             made.lock, made.locked_at = lock, len(made.units)
             return _Unit(entries=(), stops=True)
+        is_strict, scope.is_strict = scope.is_strict, scope.is_strict or _needs_care(node, scope)
+        scope.forgives_left = (scope.stops_on_failure or scope.is_strict) and not scope.is_tail
         # The list may learn from the statement how the shell reacts to failures.
-        entries = made.translate(node, scope)
+        try:
+            entries = made.translate(node, scope)
+        finally:
+            scope.is_strict = is_strict
     except NotCarried as reason:
         entries = (Note(line=node.line, text=str(reason), source=node.source, is_open=True),)
     stops = scope.stops_on_failure
-    if stops and not is_last and isinstance(node, AndOr) and node.operator == "&&":
-        entries, stops = _with_errexit(node, entries, scope)
-    return _Unit(entries=entries, stops=stops or has_end(entries), line=node.line)
+    return _Unit(entries=entries, stops=stops or has_end(entries), always_stops=stops, line=node.line)
 
 
-def _with_errexit(node: AndOr, entries: tuple[Entry, ...], scope: Scope) -> tuple[tuple[Entry, ...], bool]:
-    """Keep that a failure before ``&&`` does not end a script with ``set -e``, but one after it does."""
-    steps = steps_of(entries)
-    if len(steps) < 2 or condition_of(node.left, scope) is not None:
-        return entries, True
-    last = entries.index(steps[-1])
-    before = as_one(entries[:last])
-    assert before is not None
-    named, name = with_id(before, scope)
-    text = '"set -e" does not end a script if a command before && fails'
-    first = replace(named, continue_on_error=True, notes=(*named.notes, Note(line=node.line, text=text)))
-    second = replace(steps[-1], when=(f"not steps.{name}.ignored", *steps[-1].when))
-    return (first, second, *entries[last + 1 :]), True
-
-
-def _is_unconditional_exit(node: Node) -> bool:
-    return isinstance(node, Simple) and bool(node.words) and node.words[0].literal in {"exit", "return"}
+def _needs_care(node: Node, scope: Scope) -> bool:
+    """Return whether some failures in a statement end the script, and others do not."""
+    return not scope.stops_on_failure and may_exit(node, scope)
 
 
 def _unreachable(statements: Sequence[Node]) -> Iterator[_Unit]:
@@ -139,7 +139,7 @@ def _successes(statements: Sequence[Node]) -> Sequence[Node]:
 
 
 def _is_success(node: Node) -> bool:
-    if not _is_unconditional_exit(node) or not isinstance(node, Simple):
+    if not is_exit(node) or not isinstance(node, Simple):
         return False
     return len(node.words) == 2 and node.words[1].literal == "0"
 
@@ -212,9 +212,9 @@ def _joined_branches(
     yield _Unit(entries=(step,), stops=made.scope.stops_on_failure and names_process, line=line)
 
 
-def _locked(made: _List) -> list[_Unit]:
+def _locked(made: _List, *, is_tail: bool) -> list[_Unit]:
     """Put the units after a lock was acquired into a group that holds it."""
-    inside = _with_policy(made.units[made.locked_at :])
+    inside = _with_policy(made.units[made.locked_at :], _Ends(is_followed=not is_tail))
     step = as_one(inside.entries) if inside.fail_fast else group(inside.entries, fail_fast=False)
     before = made.units[: made.locked_at]
     if step is None:
@@ -224,25 +224,49 @@ def _locked(made: _List) -> list[_Unit]:
     return [*before, _Unit(entries=(replace(step, lock=made.lock),), stops=True, line=step.line)]
 
 
-def _with_policy(units: Sequence[_Unit]) -> Block:
+def _with_policy(units: Sequence[_Unit], ends: _Ends) -> Block:
     """Join units: all of them end the list when they fail, or none does, or each says what it does."""
     places = [index for index, unit in enumerate(units) if steps_of(unit.entries)]
-    # The failure of the last one is that of the list in any case.
-    judged = [units[index].stops for index in places[:-1]]
+    # The failure of the last one is that of the list. If that may end the script, what only continues may not be it.
+    has_stop = ends.is_strict or any(units[index].stops for index in places)
+    if ends.is_judged and has_stop and places and not units[places[-1]].stops:
+        raise NotCarried("an exit in a list whose result decides what follows has no counterpart")
+    followed = places if ends.is_followed and has_stop else places[:-1]
+    judged = [units[index].stops for index in followed]
     if all(judged):
         return Block(entries=tuple(entry for unit in units for entry in unit.entries))
-    if not any(judged):
+    if not has_stop and not ends.is_judged:
         note = Note(line=units[places[0]].line, text=_CONTINUES)
-        entries = [_grouped(unit.entries) for unit in units]
+        entries = [_without_own_policy(_grouped(unit.entries)) for unit in units]
         first = next((index for index, part in enumerate(entries) if steps_of(part)), 0)
         entries[first] = (note, *entries[first])
         return Block(entries=tuple(entry for part in entries for entry in part), fail_fast=False)
     made: list[Entry] = []
     for index, unit in enumerate(units):
-        is_tolerant = index in places[:-1] and not unit.stops
-        step = as_one(unit.entries) if is_tolerant else None
-        made += [replace(step, continue_on_error=True)] if step is not None else unit.entries
+        if index not in followed or unit.always_stops:
+            made += unit.entries
+        elif unit.stops:
+            made += (_tolerated(entry) for entry in unit.entries)
+        else:
+            step = as_one(unit.entries)
+            made += [replace(step, continue_on_error=True)] if step is not None else unit.entries
     return Block(entries=tuple(made))
+
+
+def _tolerated(entry: Entry) -> Entry:
+    """Return a step that does not end the script as one that may fail."""
+    is_step = isinstance(entry, StepDraft) and not has_end((entry,))
+    return replace(entry, continue_on_error=True) if isinstance(entry, StepDraft) and is_step else entry
+
+
+def _without_own_policy(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Take a loop out of its group if the list around it continues after a failure, too."""
+    step = as_one(entries)
+    inside = steps_of(step.steps) if step is not None else ()
+    if step is None or len(inside) != 1 or inside[0].for_each is None:
+        return entries
+    is_plain = step == group(step.steps, fail_fast=False, notes=step.notes)
+    return (replace(inside[0], notes=(*step.notes, *inside[0].notes)),) if is_plain else entries
 
 
 def _grouped(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:

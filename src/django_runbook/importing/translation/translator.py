@@ -14,6 +14,7 @@ from django_runbook.importing.translation.assigning import translate_assignments
 from django_runbook.importing.translation.branches import translate_if
 from django_runbook.importing.translation.commands import translate_simple
 from django_runbook.importing.translation.context import Block, Context
+from django_runbook.importing.translation.exits import contained
 from django_runbook.importing.translation.lists import translate_and_or, translate_pipeline
 from django_runbook.importing.translation.lock_files import open_descriptors
 from django_runbook.importing.translation.loops import translate_for, translate_while
@@ -28,7 +29,8 @@ def translate(statements: Sequence[Node], scope: Scope) -> Block:
 
 def translate_script(statements: Sequence[Node], scope: Scope) -> Block:
     """Translate the statements of a whole script."""
-    return translate_block(statements, scope, translate_statement, is_top=True)
+    scope.is_tail = True
+    return translate_block(statements, scope, translate_statement)
 
 
 def translate_statement(node: Node, scope: Scope) -> tuple[Entry, ...]:
@@ -68,7 +70,8 @@ def translate_statement(node: Node, scope: Scope) -> tuple[Entry, ...]:
 
 
 def _translate_compound(node: nodes.Compound, context: Context) -> tuple[Entry, ...]:
-    scope = context.scope.copy() if node.is_subshell else context.scope
+    # A subshell ends with the exit code of its last statement, whatever the shell around it ignores.
+    scope = context.scope.copy(is_tail=True, is_strict=False) if node.is_subshell else context.scope
     notes: list[Entry] = []
     others = [one for one in node.redirects if not (one.descriptor.isdigit() and int(one.descriptor) > 2)]
     for redirect in others:
@@ -78,4 +81,5 @@ def _translate_compound(node: nodes.Compound, context: Context) -> tuple[Entry, 
             notes.append(Note(line=node.line, subject=redirect.source, text=LOGGED))
     held = tuple(one for one in node.redirects if one not in others)
     open_descriptors(held, scope)
-    return (*notes, *context.inside(node.statements, scope))
+    entries = context.inside(node.statements, scope)
+    return (*notes, *(contained(entries) if node.is_subshell else entries))

@@ -32,8 +32,8 @@ class Unwrapped(MutableStruct):
     lock: dict[str, Plain] | None = None
     notes: list[Note] = field(default_factory=list)
 
-    def note(self, text: str) -> None:
-        self.notes.append(Note(line=self.line, text=text))
+    def note(self, subject: str, text: str) -> None:
+        self.notes.append(Note(line=self.line, subject=subject, text=text))
 
 
 def unwrap(words: list[Pieces], *, line: int, names: Names) -> Unwrapped:
@@ -55,46 +55,52 @@ def _remove_one(made: Unwrapped) -> bool:
     if _SHELL.fullmatch(name):
         _remove_shell(made)
         return False
-    return any(_remove(made, name, wrapper) for wrapper in WRAPPERS.get(name, ()))
+    return any(_remove(made, wrapper) for wrapper in WRAPPERS.get(name, ()))
 
 
-def _remove(made: Unwrapped, name: str, wrapper: Wrapper) -> bool:
+def _remove(made: Unwrapped, wrapper: Wrapper) -> bool:
     rest = made.words[1:]
+    env: dict[str, str] = {}
     for sub_command in wrapper.first:
-        rest = _after_options(rest, wrapper)
+        rest = _after_options(rest, wrapper, env)
         if not rest or literal_of(rest[0]) != sub_command:
             return False
         rest = rest[1:]
-    rest, env = _after_variables(_after_options(rest, wrapper), wrapper)
-    rest = _after_options(rest, wrapper)[wrapper.arguments :]
+    rest = _after_variables(_after_options(rest, wrapper, env), wrapper, env)
+    rest = _after_options(rest, wrapper, env)[wrapper.arguments :]
     if rest and literal_of(rest[0]) == "--":
         rest = rest[1:]
     if not rest:
         return False
     if wrapper.reason:
         removed = made.words[: len(made.words) - len(rest)]
-        shown = " ".join(as_text(pieces) for pieces in removed if "=" not in as_text(pieces))
-        made.note(f"{shown}: {wrapper.reason}")
+        made.note(" ".join(as_text(pieces) for pieces in removed), wrapper.reason)
     made.env |= env
     made.words = rest
     return True
 
 
-def _after_options(words: list[Pieces], wrapper: Wrapper) -> list[Pieces]:
+def _after_options(words: list[Pieces], wrapper: Wrapper, env: dict[str, str] | None = None) -> list[Pieces]:
+    """Return the words after the options of a wrapper; ``env`` gets the variables that they set."""
     rest = list(words)
     while rest and (text := literal_of(rest[0])) is not None and text.startswith("-") and text != "--":
         rest.pop(0)
         if text in wrapper.options and rest:
-            rest.pop(0)
+            variable = _variable_of(rest.pop(0))
+            if variable is not None and env is not None and text in wrapper.variable_options:
+                env[variable[0]] = variable[1]
+        elif any(text.startswith(f"{option}=") for option in wrapper.variable_options) and env is not None:
+            variable = _variable_of((Literal(text=text.partition("=")[2]),))
+            env |= dict([variable]) if variable is not None else {}
     return rest
 
 
-def _after_variables(words: list[Pieces], wrapper: Wrapper) -> tuple[list[Pieces], dict[str, str]]:
-    rest, env = list(words), dict[str, str]()
+def _after_variables(words: list[Pieces], wrapper: Wrapper, env: dict[str, str]) -> list[Pieces]:
+    rest = list(words)
     while wrapper.takes_variables and rest and (found := _variable_of(rest[0])) is not None:
         env[found[0]] = found[1]
         rest.pop(0)
-    return rest, env
+    return rest
 
 
 def _variable_of(pieces: Pieces) -> tuple[str, str] | None:
@@ -172,10 +178,12 @@ def _remove_su(made: Unwrapped) -> None:
     texts = [literal_of(pieces) for pieces in made.words]
     place = next((index for index, text in enumerate(texts) if text in {"-c", "--command"}), None)
     if place is None:
-        raise NotCarried("su without -c starts a shell")
-    users = [text for text in texts[1:place] if text and not text.startswith("-")]
-    users += [text for text in texts[place + 2 :] if text and not text.startswith("-")]
-    made.note(f"su {' '.join(users[:1])}: start the run as this user")
+        if texts[0] == "su":
+            raise NotCarried("su without -c starts a shell")
+        _remove(made, Wrapper(options=frozenset(("-u", "--user")), reason="start the run as this user"))
+        return
+    users = [text for text in (*texts[1:place], *texts[place + 2 :]) if text and not text.startswith("-")]
+    made.note(f"{base_name(made.words[0])} {' '.join(users[:1])}".rstrip(), "start the run as this user")
     made.script = _script_of(made.words[place + 1 : place + 2])
     made.words = []
 
@@ -219,4 +227,5 @@ _OWN: Final[dict[str, Callable[[Unwrapped], None]]] = {
     "gtimeout": _remove_timeout,
     "flock": _remove_flock,
     "su": _remove_su,
+    "runuser": _remove_su,
 }
