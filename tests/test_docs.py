@@ -31,7 +31,7 @@ from django.dispatch import Signal
 from django.test import RequestFactory
 from django.utils.module_loading import import_string
 
-from django_runbook import api, batch, conf, events, lookup, results, signals
+from django_runbook import api, batch, conf, configured_reporters, events, lookup, results, signals
 from django_runbook.batch import BatchCommand
 from django_runbook.batch.parts.mixin import CommandMixin
 from django_runbook.batch.parts.progress_tracking import ProgressTracker
@@ -47,7 +47,7 @@ from django_runbook.journal import new_run
 from django_runbook.locks.factory import BACKENDS
 from django_runbook.queues.engines.base import Engine
 from django_runbook.queues.engines.choice import ENGINES
-from django_runbook.reporters import REPORTERS
+from django_runbook.reporters import REPORTERS, prometheus
 from django_runbook.reporters.jsonl import name_of
 from django_runbook.resume.in_doubt import in_doubt_message
 from django_runbook.structs import Struct
@@ -317,7 +317,9 @@ def options_of(command: BaseCommand) -> set[str]:
         ("run_runbook", "command-line.md"),
         ("check_runbooks", "command-line.md"),
         ("diff_runbook", "command-line.md"),
+        ("render_schedule", "command-line.md"),
         ("runbook_schema", "command-line.md"),
+        ("runbook_lsp", "command-line.md"),
         ("show_runs", "command-line.md"),
         ("show_calls", "command-line.md"),
         ("prune_runs", "command-line.md"),
@@ -448,6 +450,25 @@ def test_each_backend_of_locks_is_listed_with_its_options() -> None:
     for name, options in rows[1:]:
         parameters = inspect.signature(import_string(BACKENDS[name])).parameters
         assert re.findall(r"`(\w+)`", options) == [option for option in parameters if option != "what"]
+
+
+def test_each_backend_of_reporters_is_listed_with_its_options() -> None:
+    section = section_of(REFERENCE / "settings.md", "`REPORTERS`")
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.+?) \|", section.partition("| backend |")[2].partition("\n\n")[0], re.MULTILINE
+    )
+    assert [name for name, _ in rows] == list(configured_reporters.BACKENDS)
+    for name, options in rows:
+        parameters = inspect.signature(import_string(configured_reporters.BACKENDS[name])).parameters
+        assert re.findall(r"`(\w+)`", options) == [option for option in parameters if option != "clock"]
+    assert names_in_table(section.partition("| backend |")[0]) == list(conf._REPORTER_KEYS)
+    assert names_in_table(section.partition("| occasion |")[2]) == [one.value for one in results.Occasion]
+
+
+def test_each_metric_of_prometheus_is_listed() -> None:
+    page = DOCS / "guide" / "notifications.md"
+    names = [f"{prometheus._PREFIX}{metric.name}" for metric in prometheus.METRICS]
+    assert names_in_table(section_of(page, "Prometheus")) == names
 
 
 @pytest.mark.slow

@@ -21,7 +21,18 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 _REASON = re.compile(r"# (noqa: [A-Z0-9, ]+( - |  # )|type: ignore\[[a-z, -]+\]  # )\S")
 
 # Each room with what it may import, besides itself and those that stand below all others.
-BELOW_ALL = {"causes", "clock", "argparse_compat", "results", "exceptions", "events", "wording", "cleaning", "structs"}
+BELOW_ALL = {
+    "causes",
+    "clock",
+    "argparse_compat",
+    "results",
+    "exceptions",
+    "events",
+    "process_inputs",
+    "wording",
+    "cleaning",
+    "structs",
+}
 MAY_IMPORT = {
     "document": set[str](),
     "binding": {"document"},
@@ -31,6 +42,7 @@ MAY_IMPORT = {
     "executors": {"process", "binding"},
     "calls": {"fields"},
     "checkpoints": set[str](),
+    "process_inputs": set[str](),
     "backend_loading": {"document"},
     "git_commit": set[str](),
     "configured_reporters": {"backend_loading", "conf", "document", "process", "reporters"},
@@ -56,7 +68,7 @@ MAY_IMPORT = {
     "checking": {"conf", "configured_reporters", "lookup", "planning", "binding", "document", "queues"},
     "checks": {"checking", "conf", "configured_reporters", "document", "locks", "process"},
     "apps": {"checks"},
-    "schedules": {"document"},
+    "schedules": {"binding", "checking", "conf", "document", "lookup"},
     "fields": set[str](),
     "statements": set[str](),
     "models": {"calls", "checkpoints", "fields", "statements"},
@@ -74,8 +86,13 @@ MAY_IMPORT = {
         "process",
         "runner",
     },
+    "forecasts": {"conf", "document", "fields", "journal", "models", "planning"},
     "editor": {"binding", "document"},
+<<<<<<< HEAD
     "importing": {"binding", "checking", "conf", "document", "lookup"},
+=======
+    "language_server": {"binding", "checking", "conf", "document", "editor", "lookup"},
+>>>>>>> main
     "testing": {
         "binding",
         "checking",
@@ -93,6 +110,7 @@ MAY_IMPORT = {
     "request": {"planning"},
     "console": {"command_lines", "document", "process", "reporters"},
     "hosting": {
+        "forecasts",
         "binding",
         "checking",
         "conf",
@@ -111,6 +129,7 @@ MAY_IMPORT = {
         "signals",
     },
     "run_stages": {
+        "forecasts",
         "binding",
         "checking",
         "conf",
@@ -125,8 +144,9 @@ MAY_IMPORT = {
         "request",
         "runner",
     },
-    "recording": {"console", "journal", "planning", "request", "resume", "run_stages", "runner"},
+    "recording": {"forecasts", "console", "journal", "planning", "request", "resume", "run_stages", "runner"},
     "api": {
+        "forecasts",
         "recording",
         "run_stages",
         "binding",
@@ -230,7 +250,7 @@ def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
             for path in MODULES
             if any(name.split(".")[0] == package for name in imports_of(path))
         }
-        for package in ("rich", "jinja2", "pydantic_core", "redis")
+        for package in ("rich", "jinja2", "pydantic_core", "pygls", "redis", "apprise", "sentry_sdk")
     }
     assert users == {
         "rich": {"reporters/rich_.py", "reporters/live_display.py", "batch/parts/progress_bar.py"},
@@ -241,7 +261,10 @@ def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
             "document/evaluation/kinds.py",
         },
         "pydantic_core": {"document/schema.py", "document/reading.py"},
+        "pygls": {"language_server/protocol.py", "language_server/server.py"},
         "redis": {"locks/redis.py"},
+        "apprise": {"reporters/apprise_.py"},
+        "sentry_sdk": {"reporters/sentry.py"},
     }
 
 

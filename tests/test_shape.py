@@ -39,7 +39,7 @@ VERBS: Final = frozenset(
     take
     tell terminate test time touch trace track translate treat trim try turn undo unlock unwrap update upload use
     validate verify wait wake walk warn watch widen wrap write yield
-    arrange buffer learn redraw size
+    arrange buffer learn redraw size suggest
     """.split()  # noqa: SIM905 - a text of words is easier to read
 )
 

@@ -292,11 +292,13 @@ def _prepared(launch: Launch, opened: Opened, processes: Processes, bound: Bound
     files = {"junit": launch.request.junit, "log_dir": launch.request.log_dir}
     return PreparedRun(
         plan=bound.plan,
+        key=opened.key,
         options=recorded.options,
         binder=bound.binder,
         mask=launch.console.mask,
         new_lock=opened.new_lock,
         journal=recorded.journal,
+        new_subject=recorded.new_subject,
         isolation=processes.isolation,
         spawner=processes.spawner,
         is_inline=launch.request.inline,

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from django.utils.timezone import get_default_timezone_name
+
 from django_runbook.backend_loading import make_backend
 from django_runbook.cleaning import Mask
 from django_runbook.conf import Configuration, ReporterSettings
@@ -17,7 +19,7 @@ from django_runbook.exceptions import InvalidUsage, in_words
 from django_runbook.process.django_internals import is_django_test_run
 from django_runbook.reporters import Reporter
 from django_runbook.reporters.delivery import DeliveredReporter, Delivery
-from django_runbook.reporters.notices import NoticeReporter, Subscription
+from django_runbook.reporters.notices import NoticeReporter, RunbookFacts, Subscription
 from django_runbook.results import Occasion
 from django_runbook.structs import Struct
 from django_runbook.wording import did_you_mean
@@ -27,6 +29,9 @@ from django_runbook.wording import did_you_mean
 BACKENDS: Final = {
     "ping": "django_runbook.reporters.ping.PingNotifier",
     "webhook": "django_runbook.reporters.webhook.WebhookNotifier",
+    "notify": "django_runbook.reporters.apprise_.AppriseNotifier",
+    "sentry": "django_runbook.reporters.sentry.SentryNotifier",
+    "prometheus": "django_runbook.reporters.prometheus.PrometheusNotifier",
     "logging": "django_runbook.reporters.logging_.LoggingReporter",
 }
 _DEFAULT_OCCASIONS: Final = frozenset((Occasion.FAILURE, Occasion.WARNING, Occasion.RECOVERY, Occasion.UNUSUAL))
@@ -95,7 +100,9 @@ def check_names(runbook: Runbook, configuration: Configuration) -> Iterator[Diag
             yield diagnose("RB440", message=f'unknown reporter "{name.value}"', span=name.span, help_text=help_text)
 
 
-def connect(chosen: Iterable[ConfiguredReporter], *, warn: Callable[[str], None], mask: Mask) -> Connected:
+def connect(
+    chosen: Iterable[ConfiguredReporter], runbook: Runbook, *, key: str, warn: Callable[[str], None], mask: Mask
+) -> Connected:
     """Connect reporters with one run; ``warn`` writes a line about one that fails."""
     subscriptions: list[Subscription] = []
     delivered: list[DeliveredReporter] = []
@@ -106,7 +113,7 @@ def connect(chosen: Iterable[ConfiguredReporter], *, warn: Callable[[str], None]
             subscriptions.append(Subscription(notifier=one.backend, occasions=one.occasions, delivery=delivery))
         else:
             delivered.append(DeliveredReporter(one.backend, delivery))
-    notices = NoticeReporter(subscriptions)
+    notices = NoticeReporter(subscriptions, runbook=_facts(runbook, key))
     return Connected(reporters=[*delivered, notices], notices=notices, delivered=delivered)
 
 
@@ -114,6 +121,16 @@ def secrets_of(configuration: Configuration) -> tuple[str, ...]:
     """Return the values in the options of all reporters that no output may contain, such as the URL of a ping."""
     return tuple(
         dict.fromkeys(secret for settings in configuration.reporters for secret in _secrets_in(settings.options))
+    )
+
+
+def _facts(runbook: Runbook, key: str) -> RunbookFacts:
+    schedule = runbook.schedule
+    return RunbookFacts(
+        key=key,
+        cron="" if schedule is None else schedule.cron.text,
+        timezone="" if schedule is None else schedule.timezone or get_default_timezone_name(),
+        timeout_seconds=runbook.timeout_seconds,
     )
 
 

@@ -27,7 +27,7 @@ from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import clean_text, empty_input
 from django_runbook.reporters.fan_out import FanOut
-from django_runbook.results import RunResult
+from django_runbook.results import Failure, RunResult
 from django_runbook.runner import questions
 from django_runbook.runner import run as runner
 from django_runbook.runner.context import RunContext, RunOptions
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from django_runbook.configured_reporters import ConfiguredReporter, Connected
     from django_runbook.executors.process import ProcessExecutor
     from django_runbook.executors.spawner import Spawner
+    from django_runbook.forecasts.subject import Subject
     from django_runbook.journal.listener import Journal
     from django_runbook.queues.queue_executor import QueueExecutor
 
@@ -46,17 +47,19 @@ if TYPE_CHECKING:
 class PreparedRun(Struct):
     """Holds a run that has passed every check, with its lock and its journal.
 
-    ``files`` maps the names of reports to the file or folder that each is written to, and ``configured`` are the
-    reporters of the project's settings. ``is_inline`` says that the caller asked for steps in this process, for example
-    to debug them.
+    ``key`` names the runbook in all releases of the project. ``files`` maps the names of reports to the file or folder
+    that each is written to, and ``configured`` are the reporters of the project's settings. ``is_inline`` says that the
+    caller asked for steps in this process, for example to debug them.
     """
 
     plan: Plan
+    key: str
     options: RunOptions
     binder: Binder
     mask: Mask
     new_lock: Locks
     journal: Journal | None
+    new_subject: Callable[[], Subject] | None
     isolation: Isolation
     spawner: Spawner | None
     is_inline: bool
@@ -72,6 +75,7 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
         streams = stack.enter_context(console.open(keeps_terminal=keeps_terminal))
         connected = _connect(prepared, streams)
         emit = _new_fan_out(prepared, streams, connected)
+        listener, failure_at_end = _compared(prepared, _emit_with_recovery(prepared, emit, connected), console)
         stack.callback(emit.close)
         _report_from_threads(prepared, emit, stop)
         known = stack.enter_context(KnownConnections())
@@ -84,20 +88,18 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
         isolate = _new_process_executor(prepared, stop, checks, stack=stack)
         enqueue = _new_queue_executor(prepared, stop, console)
         _settle_earlier_calls(prepared, stop, console, has_workers=enqueue is not None)
-        if enqueue is not None:
-            stack.enter_context(enqueue)
-        inline = InlineExecutor(
-            stop=stop,
-            mask=prepared.mask,
-            before=Snapshot.capture(known),
-            files=files,
-            reopen=(lambda: None) if prepared.journal is None else prepared.journal.reconnect,
-            keeps_terminal=keeps_terminal,
-            raw_output=streams.raw_output,
-            checks=checks,
-        )
+        stack.enter_context(enqueue or contextlib.nullcontext())
         context = RunContext(
-            execute=inline,
+            execute=InlineExecutor(
+                stop=stop,
+                mask=prepared.mask,
+                before=Snapshot.capture(known),
+                files=files,
+                reopen=(lambda: None) if prepared.journal is None else prepared.journal.reconnect,
+                keeps_terminal=keeps_terminal,
+                raw_output=streams.raw_output,
+                checks=checks,
+            ),
             isolate=isolate,
             enqueue=enqueue,
             is_repeatable=_is_repeatable,
@@ -106,7 +108,8 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
             new_lock=prepared.new_lock,
             namespace=namespace.host_namespace(),
             find_call=_new_call_search(prepared, stop),
-            emit=_emit_with_recovery(prepared, emit, connected),
+            emit=listener,
+            failure_at_end=failure_at_end,
             write_files=emit.write_files,
             binder=prepared.binder,
             stop=stop,
@@ -126,7 +129,7 @@ def _connect(prepared: PreparedRun, streams: Streams) -> Connected | None:
         with contextlib.suppress(OSError, ValueError):
             streams.errors.write(f"{clean_text(text, prepared.mask)}\n")
 
-    return connect(prepared.configured, warn=warn, mask=prepared.mask)
+    return connect(prepared.configured, prepared.plan.runbook, key=prepared.key, warn=warn, mask=prepared.mask)
 
 
 def _emit_with_recovery(prepared: PreparedRun, emit: FanOut, connected: Connected | None) -> events.Listener:
@@ -157,6 +160,25 @@ def _new_fan_out(prepared: PreparedRun, streams: Streams, connected: Connected |
     listeners = [*streams.reporters, *configured, SignalSender(errors=streams.errors, mask=prepared.mask)]
     critical = () if prepared.journal is None else (prepared.journal,)
     return FanOut(listeners, files=files, critical=critical, errors=streams.errors, mask=prepared.mask)
+
+
+def _compared(
+    prepared: PreparedRun, emit: events.Listener, console: Console
+) -> tuple[events.Listener, Callable[[], Failure | None]]:
+    """Compare a recorded run with earlier ones; return its listener, and what fails it at its end."""
+    if prepared.journal is None or prepared.new_subject is None:
+        return emit, lambda: None
+    # Only a recorded run needs the folder `forecasts`.
+    from django_runbook.forecasts.watch import RunWatch
+
+    watch = RunWatch(
+        new_subject=prepared.new_subject,
+        journal=prepared.journal,
+        policy=prepared.plan.runbook.unusual,
+        emit=emit,
+        report=console.warn,
+    )
+    return watch, watch.failure
 
 
 def _report_from_threads(prepared: PreparedRun, emit: FanOut, stop: Stop) -> None:

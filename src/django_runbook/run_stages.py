@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from django_runbook.structs import Struct, field
 if TYPE_CHECKING:
     from django_runbook.configured_reporters import ConfiguredReporter
     from django_runbook.executors.spawner import Spawner
+    from django_runbook.forecasts.subject import Subject
     from django_runbook.journal.listener import Journal
 
 
@@ -67,7 +68,11 @@ class Bound(Struct):
 
 
 class Recorded(Struct):
-    """Holds the journal of a run, None if it is not recorded, and the options for the runner."""
+    """Holds the journal of a run, None if it is not recorded, and the options for the runner.
+
+    ``new_subject`` describes the run for the comparison with earlier runs.
+    """
 
     journal: Journal | None
     options: RunOptions
+    new_subject: Callable[[], Subject] | None = None

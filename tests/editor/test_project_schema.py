@@ -120,6 +120,7 @@ def test_each_key_of_each_mapping_is_in_the_schema() -> None:
     [
         ("# yaml-language-server: $schema=a.json\n$schema: a.json\nsteps: [check]\n", True),
         ("$schema: 5\nsteps: [check]\n", False),
+        ("name: null\nsteps: [check]\n", True),
         ("steps: []\n", False),
         ("name: Nightly\n", False),
         ("steps: [{command: check, captrue: json}]\n", False),

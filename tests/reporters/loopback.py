@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 from django_runbook.reporters import http_post
-from tests.patience import scaled
+from tests.patience import eventually, scaled
 
 
 @dataclass
@@ -143,3 +143,8 @@ def gone() -> Iterator[Service]:
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry requests without pauses."""
     monkeypatch.setattr(http_post, "_PAUSES", (0.0, 0.0))
+
+
+def eventually_requested(service: Service) -> bool:
+    """Wait until a request has arrived; return whether one has."""
+    return eventually(lambda: service.requests)

@@ -9,7 +9,7 @@ import pytest
 from django_runbook import events
 from django_runbook.events import Event
 from django_runbook.reporters.delivery import Delivery
-from django_runbook.reporters.notices import Notice, NoticeReporter, Subscription, slug_of
+from django_runbook.reporters.notices import Notice, NoticeReporter, RunbookFacts, Subscription, slug_of
 from django_runbook.results import Occasion, RunStatus
 from django_runbook.structs import replace
 from tests.patience import PATIENCE_SECONDS
@@ -42,7 +42,9 @@ def notices_of(
     kept = Kept()
     occasions = frozenset(map(Occasion, on)) if on else frozenset(Occasion)
     delivery = Delivery(title="it", seconds=PATIENCE_SECONDS, warn=pytest.fail)
-    reporter = NoticeReporter([Subscription(notifier=kept, occasions=occasions, delivery=delivery)])
+    reporter = NoticeReporter(
+        [Subscription(notifier=kept, occasions=occasions, delivery=delivery)], runbook=RunbookFacts()
+    )
     reporter.has_recovered = has_recovered
     send(reporter, listed)
     reporter.close()
@@ -62,6 +64,14 @@ def notices_of(
 )
 def test_the_status_of_a_run_decides_the_occasion(status: RunStatus, exit_code: int, expected: str) -> None:
     assert notices_of([BEGIN, *WORK, ended(WORK, status, exit_code)]) == ["start", expected]
+
+
+def test_what_is_unusual_is_an_occasion_of_its_own() -> None:
+    forecast = events.ForecastMade(at=AT, usual_seconds=60, most_seconds=60, run_count=5, end_at=AT)
+    unusual = events.UnusualNoticed(at=AT, step_id="one", kind="rows", text="did 0 rows")
+    assert notices_of([BEGIN, forecast, AWAITED, ended([], RunStatus.REFUSED, 75)]) == ["failure"]
+    done = ended(WORK, RunStatus.SUCCEEDED)
+    assert notices_of([BEGIN, forecast, WORK[0], unusual, WORK[1], done]) == ["start", "unusual", "success"]
 
 
 def test_a_refused_run_has_not_started_and_has_failed() -> None:
@@ -115,7 +125,9 @@ def test_a_notifier_that_fails_at_the_start_is_notified_of_the_end() -> None:
             raise OSError("unplugged")
 
     delivery = Delivery(title="it", seconds=PATIENCE_SECONDS, warn=lines.append)
-    reporter = NoticeReporter([Subscription(notifier=Flaky(), occasions=frozenset(Occasion), delivery=delivery)])
+    reporter = NoticeReporter(
+        [Subscription(notifier=Flaky(), occasions=frozenset(Occasion), delivery=delivery)], runbook=RunbookFacts()
+    )
     send(reporter, RUN)
     reporter.close()
     assert (kept.words, lines) == (["start", "failure"], ["it failed: OSError: unplugged"])

@@ -166,6 +166,12 @@ def test_environment_variables_are_those_of_the_test(folder: Path, monkeypatch: 
         play(folder, text, env={"REGOIN": "eu"}, fake={"say": ""})
 
 
+def test_a_fake_sees_the_standard_input(folder: Path) -> None:
+    text = "{command: say, stdin: 'yes ${{ today.year }}'}, {id: without, command: say}"
+    found = play(folder, text, now=datetime.date(2013, 1, 31), fake={"say": ""})
+    assert [call.stdin for call in found.calls] == ["yes 2013", None]
+
+
 def test_questions_are_answered_and_steps_are_selected(folder: Path) -> None:
     text = "{command: noop, confirm: Sure?}, say a"
     assert play(folder, text, fake={"noop": "", "say": ""}).status == "succeeded"

@@ -35,7 +35,7 @@ NODE_KEYS: Final = {
     Kind.FILE: frozenset(
         ("$schema", "params", "env", "vars", "defaults", "steps", "timeout", "lock", "schedule", *HANDLERS)
     ),
-    Kind.COMMAND: frozenset(("command", "args", "options", "shards", *_STEP)),
+    Kind.COMMAND: frozenset(("command", "args", "options", "stdin", "shards", *_STEP)),
     Kind.GROUP: frozenset(("steps", *HANDLERS, *_STEP)),
     Kind.PARALLEL: frozenset(("parallel", *HANDLERS, *_STEP)),
     Kind.CALL: frozenset(("runbook", "params", *_STEP)),
@@ -65,6 +65,7 @@ EXPECTED: Final = {
     "on_conflict": '"fail", "wait" or "skip"',
     "fail_fast": "true or false",
     "journal": "true or false",
+    "unusual": '"warn", "fail" or "ignore"',
     "notify": "a list of names of reporters",
     "jitter": "true or false",
     "cron": "a cron expression of five fields",
@@ -94,6 +95,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "for_each": ("[EWR, JFK]",),
     "max_parallel": ("2",),
     "shards": ("8", "auto"),
+    "stdin": ("yes",),
     "continue_on_error": ("true", "[3, IntegrityError]"),
     "tags": ("[data]",),
     "secrets": ("[SMTP_PASSWORD]",),

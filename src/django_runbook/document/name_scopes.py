@@ -161,6 +161,7 @@ class _Walk(MutableStruct, kw_only=False):
                     yield from _values_in(word, scope, check_value=check_text)
                 for value in (*step.args, *(option.value for option in step.options)):
                     yield from _values_in(value, scope, check_value=check_argument)
+                yield ScopedValue(step.stdin or "", scope, check_text)
         if step.retry is not None and step.retry.until is not None:
             # Evaluated after each attempt, when the steps of a group have run.
             own = {**self.before, step.id: replace(_facts(step, is_loop=False), is_own=True)}
@@ -181,6 +182,7 @@ def _is_without_expressions(step: CommandStep) -> bool:
         and step.lock is None
         and not step.args
         and not step.options
+        and step.stdin is None
         and isinstance(step.name, str)
         and step.confirm is None
         and step.retry is None

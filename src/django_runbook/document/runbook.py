@@ -117,6 +117,7 @@ class CommandStep(StepSettings):
     command: tuple[Located, ...]
     args: tuple[Located, ...] = ()
     options: tuple[Option, ...] = ()
+    stdin: str | Template | None = None
     capture: str | None = None
     idempotent: bool | None = None
     atomic: bool = False
@@ -208,8 +209,8 @@ class Schedule(Struct):
 class Runbook(Struct):
     """Holds a whole file, checked as far as possible without Django.
 
-    Runs without ``is_recorded`` are not in the run history and cannot be resumed. ``notify`` names the reporters of the
-    project that are notified; None means all of them.
+    Runs without ``is_recorded`` are not in the run history and cannot be resumed. ``unusual`` says what happens if a
+    run is unlike earlier ones. ``notify`` names the reporters of the project that are notified; None means all of them.
     """
 
     path: str
@@ -224,4 +225,5 @@ class Runbook(Struct):
     lock: LockSettings | None = None
     schedule: Schedule | None = None
     is_recorded: bool = True
+    unusual: str = "warn"
     notify: tuple[Located, ...] | None = None

@@ -52,6 +52,7 @@ FIELDS: Final[dict[Kind, Fields]] = {
         "secrets": _VARIABLES,
         "fail_fast": _BOOLEAN,
         "journal": _BOOLEAN,
+        "unusual": core.literal_schema(["warn", "fail", "ignore"]),
         "notify": core.list_schema(_TEXT),
     },
     Kind.COMMAND: {**_DEFAULTS, **_STEP},

@@ -157,6 +157,8 @@ class StepReader(MutableStruct):
         own_keys = {"capture", "idempotent", "atomic", "isolate", "queue"}
         given = {key: value for key, value in (typed or {}).items() if key in own_keys}
         given |= {"shards": shards, "queue_span": policies.queue_span(keys)}
+        if "stdin" in keys:
+            given["stdin"] = self.reading.template(keys["stdin"][1], "stdin")
         return CommandStep(span=span_of(at), command=tokens, args=args, options=options, **given, **common)
 
     def _group(self, node: Mapping, *, at: Scalar) -> GroupStep | None:

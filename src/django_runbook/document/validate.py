@@ -82,7 +82,7 @@ def _file(root: Mapping, reading: Reading, *, own_lock: str) -> Runbook:
         reading.report("RB204", 'a runbook needs "steps"', root, help_text='add "steps:" and a list of steps')
     steps = StepReader(reading=reading, defaults=_defaults(keys, reading))
     steps.reserve_ids(root)
-    name = given.get("name", "")
+    name = given.get("name") or ""
     if is_blank(name):
         name = PurePath(reading.source.path).stem
     secrets = tuple(given.get("secrets", ()))
@@ -95,6 +95,7 @@ def _file(root: Mapping, reading: Reading, *, own_lock: str) -> Runbook:
         env=environment.declared(keys, reading, secrets=secrets),
         secrets=secrets,
         is_recorded=given.get("journal", True),
+        unusual=given.get("unusual") or "warn",
         notify=_notify(keys) if "notify" in given else None,
         block=steps.block(typed, keys),
         timeout_seconds=policies.timeout(keys, reading),

@@ -92,6 +92,7 @@ _VALUES: Final[Mapping[str, Schema]] = {
         "patternErrorMessage": "not the name of a file without expressions",
     },
     "shards": {"type": ["integer", "string"], "minimum": 1, "maximum": MAX_ITEMS, "pattern": "^auto$"},
+    "stdin": _TEXT,
     "timeout": reference("duration"),
     "until": reference("condition"),
     "vars": _NAMED_VALUES,

@@ -77,6 +77,7 @@ class InlineExecutor(Struct):
             write_line=_shielded(call.write_line, self.stop),
             mask=self.mask,
             is_kept=call.keeps_stdout,
+            stdin=call.process.stdin,
             keeps_terminal=self.keeps_terminal,
             late=None if raw is None else raw.late,
         ) as streams:
@@ -105,6 +106,7 @@ class InlineExecutor(Struct):
             report_progress=_shielded(call.report_progress, self.stop),
             call_key=call.call_key,
             mask=self.mask,
+            has_input=call.process.stdin is not None,
         )
         return calling.call(call.command, call.tokens, callbacks=callbacks, checks=self.checks, stop=self.stop)
 

@@ -18,7 +18,8 @@ def main(end: socket) -> NoReturn:
         kind, given = descriptors.receive(end, server.MAX_GIVEN_COUNT)
         if kind != server.FORK or len(given) < server.GIVEN_COUNT:
             os._exit(1)
-        channel_end, status_end, out, err, *marks = given
+        channel_end, status_end, *standard = given[: server.GIVEN_COUNT]
+        marks = given[server.GIVEN_COUNT :]
 
         def step() -> None:
             problem: BaseException | None = None
@@ -28,9 +29,10 @@ def main(end: socket) -> NoReturn:
                 server.set_up_django()
             except BaseException as error:  # noqa: BLE001 - the step reports it
                 problem = error
-            server.become_step(channel_end, out, err, problem=problem)
+            server.become_step(channel_end, standard, problem=problem)
 
         status = Channel(socket(fileno=status_end))
-        keeper.keep(step, status=status, parent_end=end.fileno(), of_step=(channel_end, out, err), marks=marks)
+        of_step = (channel_end, *standard)
+        keeper.keep(step, status=status, parent_end=end.fileno(), of_step=of_step, marks=marks)
     finally:
         os._exit(1)

@@ -13,7 +13,7 @@ CHANNEL_CLOSED: Final = 76
 
 
 class CallRequest(Struct):
-    """Requests one call of a command.
+    """Requests one call of a command; with ``has_input``, its standard input is not empty.
 
     ``database_names`` are the databases of this run, which tests change. ``atomic_alias`` is the database in whose
     transaction the command runs; at its end, the command asks with `Finished` whether to commit. ``checks_passed`` are
@@ -23,6 +23,7 @@ class CallRequest(Struct):
     command: str
     tokens: tuple[str, ...]
     call_key: str
+    has_input: bool
     secrets: tuple[str, ...]
     database_names: Mapping[str, object]
     atomic_alias: str | None = None

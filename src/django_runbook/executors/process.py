@@ -20,6 +20,7 @@ from django_runbook.executors.messages import CallRequest
 from django_runbook.executors.pipes import PipeReader
 from django_runbook.executors.spawner import Spawner
 from django_runbook.executors.watcher import WatchedProcess, failed
+from django_runbook.process import input_files
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult
@@ -74,7 +75,9 @@ class ProcessExecutor(MutableStruct):
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             channel, status = (_pair(ours, theirs) for _ in range(2))
             out, err = (_pipe(ours, theirs) for _ in range(2))
-            given = [channel[1].fileno(), status[1].fileno(), out[1], err[1], *call.descriptors]
+            stdin = _open_input(call.process.stdin)
+            theirs.callback(os.close, stdin)
+            given = [channel[1].fileno(), status[1].fileno(), stdin, out[1], err[1], *call.descriptors]
             with call.limit.clock.paused():
                 self.spawner.spawn(given, halt=call.halt)
             talk = Channel(channel[0])
@@ -106,6 +109,7 @@ class ProcessExecutor(MutableStruct):
             command=call.command,
             tokens=call.tokens,
             call_key=call.call_key,
+            has_input=call.process.stdin is not None,
             secrets=tuple(self.secrets),
             database_names={alias: connections[alias].settings_dict["NAME"] for alias in connections},
             atomic_alias=call.atomic_alias if call.on_finished is not None else None,
@@ -121,6 +125,11 @@ class ProcessExecutor(MutableStruct):
             owner=call.owner,
             grace_seconds=self.grace_seconds,
         )
+
+
+def _open_input(text: str | None) -> int:
+    # The command may read it, or not: a pipe would have to be written while it runs.
+    return os.open(os.devnull, os.O_RDWR) if text is None else input_files.open_text(text)
 
 
 def _pair(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[socket, socket]:

@@ -16,7 +16,7 @@ import signal
 import sys
 import traceback
 from _socket import MSG_WAITALL, socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -33,8 +33,8 @@ PREPARE: Final = b"p"
 _LENGTH_BYTES: Final = 8
 _PARENT_SECONDS: Final = 0.5
 _READABLE: Final = 1  # POLLIN
-# The two channels and the two pipes of a process come first; the marks that it keeps open follow.
-GIVEN_COUNT: Final = 4
+# The two channels, the standard input and the two pipes of a process come first; the marks that it keeps open follow.
+GIVEN_COUNT: Final = 5
 MAX_GIVEN_COUNT: Final = 64
 
 
@@ -135,7 +135,7 @@ class _ForkServer:
     def _become_keeper(self, given: list[int], status: Channel) -> NoReturn:
         try:
             signal.set_wakeup_fd(-1)
-            channel_end, _, out, err, *marks = given
+            channel_end, _, *standard = given[:GIVEN_COUNT]
             self._end.close()
             for one in (self._alive_write, self._wakeup_read, self._wakeup_write):
                 os.close(one)
@@ -145,20 +145,19 @@ class _ForkServer:
                 from django_runbook.executors import child
 
                 child.drop_exit_callbacks()
-                become_step(channel_end, out, err, problem=problem)
+                become_step(channel_end, standard, problem=problem)
 
-            keeper.keep(step, status=status, parent_end=self._alive_read, of_step=(channel_end, out, err), marks=marks)
+            of_step, marks = (channel_end, *standard), given[GIVEN_COUNT:]
+            keeper.keep(step, status=status, parent_end=self._alive_read, of_step=of_step, marks=marks)
         finally:
             os._exit(1)
 
 
-def become_step(channel_end: int, out: int, err: int, *, problem: BaseException | None = None) -> None:
-    """Run one step in this process, with the run at the other end of these descriptors."""
+def become_step(channel_end: int, standard: Sequence[int], *, problem: BaseException | None = None) -> None:
+    """Run one step in this process, with the run at the other end of these descriptors: the channel, and 0 to 2."""
     channel = Channel(socket(fileno=channel_end))
-    os.dup2(out, 1)
-    os.dup2(err, 2)
-    descriptors.empty(0)
-    for one in (out, err):
+    for number, one in enumerate(standard):
+        os.dup2(one, number)
         os.close(one)
     try:
         if problem is not None:

@@ -76,7 +76,7 @@ class JournalConnection:
         is_repeated = is_reported = False
         while True:
             try:
-                with self._savepoint():
+                with self.savepoint():
                     return statement(is_repeated)
             except Error as error:
                 self.on_answer()
@@ -114,7 +114,7 @@ class JournalConnection:
     def execute_once(self, statement: Callable[[], None]) -> None:
         """Call a statement without waiting for a database that is busy or unavailable."""
         try:
-            with self._savepoint():
+            with self.savepoint():
                 statement()
         except Error as error:
             self.on_answer()
@@ -143,7 +143,7 @@ class JournalConnection:
 
     def find_tables(self) -> bool:
         """Return whether all columns exist; a table of an earlier release lacks some."""
-        with self._savepoint(), self.wrapper.cursor() as cursor:
+        with self.savepoint(), self.wrapper.cursor() as cursor:
             introspection = self.wrapper.introspection
             names = introspection.table_names(cursor)
             for model in (Run, StepRun, Call):
@@ -173,7 +173,7 @@ class JournalConnection:
             wrapper.close()
         wrapper.connection = None
 
-    def _savepoint(self) -> contextlib.AbstractContextManager[None]:
+    def savepoint(self) -> contextlib.AbstractContextManager[None]:
         """Protect a transaction around the run, such as the transaction of a test, from a failed statement."""
         return transaction.atomic(using=self.alias) if self.wrapper.in_atomic_block else contextlib.nullcontext()
 
@@ -197,7 +197,7 @@ class JournalConnection:
         if isinstance(error, IntegrityError):
             return f"{GONE} ({in_one_line(error)})"
         # The reason of a failed write cannot wait for the database, so the tables are checked only once.
-        with contextlib.suppress(Error), self._savepoint():
+        with contextlib.suppress(Error), self.savepoint():
             if has_no_tables(self.alias):
                 return f"its tables are gone; {_WIPES}"
             if is_outdated(self.alias):

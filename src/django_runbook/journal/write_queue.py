@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import heapq
+import itertools
 import queue
 import threading
 import time
@@ -51,7 +53,7 @@ class Writes(Protocol):
         """Add a write of rows, which may share a transaction with the next one; `wait` stores it at once."""
 
     def add_later(self, write: Write, *, seconds: float) -> bool:
-        """Replace the delayed write by this one; return whether it will be executed later. It may be discarded."""
+        """Add a write to execute after a time; return whether it will be, unless the run ends before."""
 
     def wait(self) -> None:
         """Wait until all writes so far are executed; raise the RunbookError of the first failed write."""
@@ -103,7 +105,9 @@ class ThreadedWrites:
         self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         # An item that was taken from the queue and is not a neighbour of the rows before it.
         self._taken: list[_Item] = []
-        self._later: tuple[float, Write] | None = None
+        # Ordered by their times.
+        self._later: list[tuple[float, int, Write]] = []
+        self._later_count = itertools.count()
         self._began_at: float | None = None
         self._ended: Future[None] | None = None
         self._guard = threading.Lock()
@@ -122,7 +126,8 @@ class ThreadedWrites:
         self._queue.put(item)
 
     def add_later(self, write: Write, *, seconds: float) -> bool:
-        self._later = time.monotonic() + seconds, write
+        with self._guard:
+            heapq.heappush(self._later, (time.monotonic() + seconds, next(self._later_count), write))
         # Wakes the thread, which may be waiting for the next write without a timeout.
         self.add(_do_nothing)
         return True
@@ -189,11 +194,11 @@ class ThreadedWrites:
     def _next(self) -> _Item:
         if self._taken:
             return self._taken.pop()
-        while (later := self._later) is not None:
-            seconds = later[0] - time.monotonic()
+        while self._later:
+            seconds = self._later[0][0] - time.monotonic()
             if seconds <= 0:
-                self._later = None
-                return later[1]
+                with self._guard:
+                    return heapq.heappop(self._later)[2]
             with contextlib.suppress(queue.Empty):
                 return self._queue.get(timeout=seconds)
         return self._queue.get()

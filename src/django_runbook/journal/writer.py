@@ -101,6 +101,19 @@ class Writer:
 
         self.connection.execute_once(note)
 
+    def note_run(self, **changes: Any) -> None:
+        """Write what becomes known during the run."""
+        if self.is_waiting:
+            for name, value in changes.items():
+                setattr(self._run, name, value)
+            return
+
+        def note(is_repeated: bool) -> None:  # noqa: FBT001 - `execute` calls it
+            if not self._run.note(using=self.alias, **changes):
+                raise JournalLost(GONE)
+
+        self.connection.execute(note)
+
     def finish_run(self, **result: Any) -> None:
         """Write the end of the run."""
         if self.is_waiting:

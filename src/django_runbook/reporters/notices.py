@@ -7,10 +7,11 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from django_runbook import events
 from django_runbook.events import Event, RunStarted
+from django_runbook.reporters import phrases
 from django_runbook.reporters.delivery import Delivery
 from django_runbook.results import ExitCode, Occasion, RunResult, RunStatus
 from django_runbook.structs import Struct
@@ -18,7 +19,27 @@ from django_runbook.structs import Struct
 _NOT_IN_SLUG: Final = re.compile(r"[^a-z0-9]+")
 _FINE: Final = frozenset((RunStatus.SUCCEEDED, RunStatus.WARNING))
 # They may come before the run has its own lock.
-_BEFORE_WORK: Final = (RunStarted, events.LockAwaited, events.HistoryAwaited, events.LockRetaken, events.StopRequested)
+_BEFORE_WORK: Final = (
+    RunStarted,
+    events.LockAwaited,
+    events.HistoryAwaited,
+    events.LockRetaken,
+    events.StopRequested,
+    events.ForecastMade,
+)
+
+
+class RunbookFacts(Struct):
+    """Holds what is known of a runbook besides its name.
+
+    ``key`` is the same in all releases of the project. ``cron`` is the expression of its schedule, in ``timezone``, or
+    empty.
+    """
+
+    key: str = ""
+    cron: str = ""
+    timezone: str = ""
+    timeout_seconds: float | None = None
 
 
 class Notice(Struct):
@@ -28,6 +49,7 @@ class Notice(Struct):
     """
 
     occasions: frozenset[Occasion]
+    runbook: RunbookFacts
     run: RunStarted
     at: datetime.datetime
     result: RunResult | None = None
@@ -59,8 +81,9 @@ class NoticeReporter:
     ``has_recovered`` is set before the end of the run if the run before it had failed.
     """
 
-    def __init__(self, subscriptions: Iterable[Subscription]) -> None:
+    def __init__(self, subscriptions: Iterable[Subscription], *, runbook: RunbookFacts) -> None:
         self.has_recovered = False
+        self._runbook = runbook
         self._subscriptions = tuple(subscriptions)
         self._run: RunStarted | None = None
         self._is_started = False
@@ -77,6 +100,9 @@ class NoticeReporter:
                 self._run = event
             case events.RunFinished():
                 self._end(event.at, event.result)
+            case events.UnusualNoticed():
+                self._start(event.at)
+                self._report_unusual(event)
             case _ if not isinstance(event, _BEFORE_WORK):
                 self._start(event.at)
 
@@ -97,18 +123,24 @@ class NoticeReporter:
         """Notify of a start once the first step is due: a run that is refused has not started."""
         if not self._is_started and self._run is not None:
             self._is_started = True
-            self._send(Notice(occasions=frozenset((Occasion.START,)), run=self._run, at=at))
+            self._send(frozenset((Occasion.START,)), run=self._run, at=at)
+
+    def _report_unusual(self, event: events.UnusualNoticed) -> None:
+        if self._run is not None:
+            text = phrases.unusual(event)
+            self._send(frozenset((Occasion.UNUSUAL,)), run=self._run, at=event.at, text=text)
 
     def _end(self, at: datetime.datetime, result: RunResult) -> None:
         self._is_over = True
         if self._run is not None:
             is_recovery = result.status in _FINE and (self.has_recovered or self._run.attempt > 1)
             occasions = occasions_of(result) | ({Occasion.RECOVERY} if is_recovery else frozenset())
-            self._send(Notice(occasions=occasions, run=self._run, at=at, result=result))
+            self._send(occasions, run=self._run, at=at, result=result)
         for subscription in self._subscriptions:
             subscription.delivery.finish(_do_nothing)
 
-    def _send(self, notice: Notice) -> None:
+    def _send(self, occasions: frozenset[Occasion], **more: Any) -> None:
+        notice = Notice(occasions=occasions, runbook=self._runbook, **more)
         for one in self._subscriptions:
             if one.occasions & notice.occasions:
                 one.delivery.call(partial(one.notifier.notify, notice))

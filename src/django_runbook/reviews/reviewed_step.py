@@ -81,6 +81,8 @@ def file_settings(planned: Plan) -> Settings:
     settings["lock"] = "false" if runbook.lock is None else _lock(runbook.lock)
     if not runbook.is_recorded:
         settings["journal"] = "false"
+    if runbook.unusual != "warn":
+        settings["unusual"] = runbook.unusual
     if runbook.notify is not None:
         settings["notify"] = ", ".join(name.text for name in runbook.notify) or "none"
     return settings
@@ -214,6 +216,7 @@ SETTINGS: Final[Mapping[str, Callable[[Step], str]]] = {
     "continue_on_error": _flag("continue_on_error"),
     "confirm": _flag("confirm"),
     "lock": lambda step: "" if step.lock is None else _lock(step.lock),
+    "stdin": _flag("stdin"),
     "capture": _flag("capture"),
     "no_log": _flag("no_log"),
     "isolate": _choice("isolate"),

@@ -8,6 +8,7 @@ from typing import Final
 
 from django_runbook import events
 from django_runbook.binding.binder import Binder
+from django_runbook.binding.unbound import Binding
 from django_runbook.cleaning import MASK, Mask
 from django_runbook.document.codes import Severity
 from django_runbook.document.runbook import CommandStep
@@ -55,8 +56,8 @@ class CommandRunner(Struct):
     def prepare(self, step: CommandStep, scope: Scope, name: str) -> tuple[Once, Failure | None]:
         """Emit the start of a command; returns the function that calls it once, and the failure of its arguments."""
         step_id = scope.id(step)
-        tokens, warnings, failure = self._tokens(step, scope, step_id)
-        argv = (MASK,) if scope.is_hidden else tuple(self.mask(token) for token in tokens)
+        binding, warnings, failure = self._binding(step, scope, step_id)
+        argv = (MASK,) if scope.is_hidden else tuple(self.mask(token) for token in binding.tokens)
         command = str(step.command[0].value)
         self.emitter.start(step, scope, name, argv=(command, *argv))
         self.emitter.wait()
@@ -64,8 +65,8 @@ class CommandRunner(Struct):
             failure = outcomes.of_error(error)
 
         def once() -> tuple[AttemptResult, object]:
-            call = _CommandCall(runner=self, step=step, scope=scope, warnings=warnings)
-            result = call.run(command, tokens)
+            call = _CommandCall(runner=self, step=step, scope=scope, binding=binding, warnings=warnings)
+            result = call.run()
             if result.status is StepStatus.SUCCEEDED:
                 self.succeeded_counts[step_id] = self.succeeded_counts.get(step_id, 0) + 1
             return result, call.output
@@ -80,19 +81,19 @@ class CommandRunner(Struct):
             return True
         return self.isolation.is_default if step.isolate is None else step.isolate
 
-    def _tokens(
+    def _binding(
         self, step: CommandStep, scope: Scope, step_id: str
-    ) -> tuple[tuple[str, ...], tuple[str, ...], Failure | None]:
-        """Return the tokens with all values known, and the warnings and errors of a last check."""
+    ) -> tuple[Binding, tuple[str, ...], Failure | None]:
+        """Return the binding with all values known, and the warnings and errors of a last check."""
         planned = self.planned.get(step_id)
         if planned is not None and planned.is_final:
-            return planned.binding.tokens, (), None
+            return planned.binding, (), None
         binding = self.binder.bind(step, inputs=scope.inputs, context=scope.context())
         errors = [diagnostic for diagnostic in binding.diagnostics if diagnostic.severity is Severity.ERROR]
         warnings = tuple(item.message for item in binding.diagnostics if item.severity is Severity.WARNING)
         if not errors:
-            return binding.tokens, warnings, None
-        return (), warnings, outcomes.of_diagnostics(errors, self.mask, is_hidden=scope.is_hidden)
+            return binding, warnings, None
+        return Binding(), warnings, outcomes.of_diagnostics(errors, self.mask, is_hidden=scope.is_hidden)
 
 
 class _CommandCall(MutableStruct):
@@ -101,16 +102,17 @@ class _CommandCall(MutableStruct):
     runner: CommandRunner
     step: CommandStep
     scope: Scope
+    binding: Binding
     warnings: tuple[str, ...]
     output: object = None
     _limit: Limit | None = None
     _refused: AttemptResult | None = None
     _is_commit_reported: bool = False
 
-    def run(self, command: str, tokens: tuple[str, ...]) -> AttemptResult:
+    def run(self) -> AttemptResult:
         runner, step, scope = self.runner, self.step, self.scope
-        call = self._executor_call(command, tokens)
-        if runner.enqueue is not None and (queued := self._queue_request(tokens)) is not None:
+        call = self._executor_call()
+        if runner.enqueue is not None and (queued := self._queue_request()) is not None:
             # The worker commits an atomic command together with its result.
             result = self._read(runner.enqueue(replace(call, queued=queued, on_finished=None)))
             return self._finished(result)
@@ -130,7 +132,7 @@ class _CommandCall(MutableStruct):
             result = replace(result, failure=failure, warnings=(outcomes.HIDDEN,) if result.warnings else ())
         return result
 
-    def _queue_request(self, tokens: tuple[str, ...]) -> QueueRequest | None:
+    def _queue_request(self) -> QueueRequest | None:
         """Describe a call on a worker; return None for a step that runs on this host."""
         runner, step, scope = self.runner, self.step, self.scope
         queue = scope.queue if step.queue is None else step.queue
@@ -144,14 +146,14 @@ class _CommandCall(MutableStruct):
             capture=step.capture,
             is_atomic=step.atomic,
             is_hidden=scope.is_hidden,
-            is_repeatable=runner.is_repeatable(step, tokens),
+            is_repeatable=runner.is_repeatable(step, self.binding.tokens),
             open_id=runner.open_calls.pop(step_id, ""),
             lock_names=tuple(held.name for held in scope.locks),
             on_queued=lambda: runner.emitter.emit(events.StepQueued, step_id=step_id, queue=queue),
             on_claimed=lambda host, pid: runner.emitter.emit(events.StepClaimed, step_id=step_id, host=host, pid=pid),
         )
 
-    def _executor_call(self, command: str, tokens: tuple[str, ...]) -> ExecutorCall:
+    def _executor_call(self) -> ExecutorCall:
         runner, step, scope = self.runner, self.step, self.scope
         step_id = scope.id(step)
 
@@ -178,8 +180,9 @@ class _CommandCall(MutableStruct):
                 )
 
         return ExecutorCall(
-            command=command,
-            tokens=tokens,
+            command=str(step.command[0].value),
+            tokens=self.binding.tokens,
+            process=self.binding.process,
             keeps_stdout=step.capture is not None,
             write_line=write_line,
             report_progress=report_progress,

@@ -49,6 +49,7 @@ def new_block_runner(plan: Plan, options: RunOptions, context: RunContext, emitt
         emitter=emitter,
         stop=context.stop,
         keeps_going=options.keeps_going,
+        failure_at_end=context.failure_at_end,
     )
     loops = LoopRunner(
         run_item=run_item,

@@ -25,11 +25,15 @@ class UnfakedCommandError(AssertionError):
 
 
 class FakeCall(Struct, dict=True):
-    """Describes one call of a command: the step, its tokens after the name, and the number of its attempt."""
+    """Describes one call of a command: the step, its tokens after the name, and the number of its attempt.
+
+    ``stdin`` is the text of its standard input; None without the key.
+    """
 
     step_id: str
     command: str
     argv: tuple[str, ...]
+    stdin: str | None = None
     attempt: int = 1
 
     @cached_property
@@ -66,7 +70,13 @@ class FakeCommands:
     def execute(self, call: ExecutorCall) -> AttemptResult:
         """Answer a call."""
         count = 1 + sum(one.step_id == self._step_id for one in self.calls)
-        fake_call = FakeCall(step_id=self._step_id, command=call.command, argv=tuple(call.tokens), attempt=count)
+        fake_call = FakeCall(
+            step_id=self._step_id,
+            command=call.command,
+            argv=tuple(call.tokens),
+            stdin=call.process.stdin,
+            attempt=count,
+        )
         self.calls.append(fake_call)
         name = next((name for name in names_of(self._step_id, call.command) if name in self._fakes), None)
         if name is None:
