@@ -88,11 +88,8 @@ MAY_IMPORT = {
     },
     "forecasts": {"conf", "document", "fields", "journal", "models", "planning"},
     "editor": {"binding", "document"},
-<<<<<<< HEAD
     "importing": {"binding", "checking", "conf", "document", "lookup"},
-=======
     "language_server": {"binding", "checking", "conf", "document", "editor", "lookup"},
->>>>>>> main
     "testing": {
         "binding",
         "checking",
