@@ -79,7 +79,7 @@ def called_by_shell(script: str, folder: Path) -> tuple[list[str], bool]:
 
 
 def called_by_runbook(script: str, folder: Path) -> tuple[list[str], bool]:
-    """Run the imported runbook; skip a script of which a part has no counterpart, as its comment says."""
+    """Run the imported runbook; skip a script if a part of it has no counterpart."""
     try:
         draft = import_script(script, name="some.sh", stem="some")
     except CannotImport:
@@ -95,7 +95,7 @@ def called_by_runbook(script: str, folder: Path) -> tuple[list[str], bool]:
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=scripts)
 def test_a_runbook_calls_what_the_shell_calls(script: str, folder: Path) -> None:
     with installed(dict.fromkeys(COMMANDS, ())):

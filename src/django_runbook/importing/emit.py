@@ -10,6 +10,7 @@ from typing import Final
 from django_runbook.cleaning import cleaned
 from django_runbook.importing import yaml_text
 from django_runbook.importing.draft import Entry, Note, Plain, RunbookDraft, StepDraft
+from django_runbook.importing.translation.conditions import joined
 from django_runbook.importing.translation.scope import is_secret
 
 _WIDTH: Final = 100
@@ -145,6 +146,4 @@ def _keys(step: StepDraft) -> Iterator[tuple[str, Plain]]:
 
 
 def _conjunction(conditions: Sequence[str]) -> str:
-    if len(conditions) == 1:
-        return conditions[0]
-    return " and ".join(f"({one})" if " or " in one or " if " in one else one for one in conditions)
+    return conditions[0] if len(conditions) == 1 else joined(*conditions)

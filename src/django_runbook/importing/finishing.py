@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator
 from django_runbook.document.diagnostics import Span
 from django_runbook.document.expressions import Expression, Template, parse_template
 from django_runbook.importing.draft import Entry, Note, Plain, RunbookDraft, StepDraft, steps_of, walk
-from django_runbook.importing.translation.context import Block
+from django_runbook.importing.translation.context import StepBlock
 from django_runbook.importing.translation.scope import Declared
 from django_runbook.structs import replace
 
 _START = Span(1, 1, 1, 2)
 
 
-def finished(draft: RunbookDraft, block: Block, declared: Declared) -> RunbookDraft:
+def finished(draft: RunbookDraft, block: StepBlock, declared: Declared) -> RunbookDraft:
     """Return a draft with the steps of a block and all that they use."""
     draft = _hoisted(replace(draft, entries=block.entries, fail_fast=block.fail_fast))
     used = _used(draft, declared)

@@ -13,9 +13,9 @@ from django_runbook.importing.finishing import finished
 from django_runbook.importing.problems import CannotImport
 from django_runbook.importing.shell.reader import read_statements
 from django_runbook.importing.translation.commands import OF_START
-from django_runbook.importing.translation.context import Block, as_one
+from django_runbook.importing.translation.context import StepBlock, as_one
 from django_runbook.importing.translation.pieces import Expr
-from django_runbook.importing.translation.scope import Declared, Names, Scope, is_secret
+from django_runbook.importing.translation.scope import Declared, Names, ShellScope, is_secret
 from django_runbook.importing.translation.translator import translate
 from django_runbook.structs import replace
 
@@ -48,7 +48,7 @@ def import_crontab(text: str, *, name: str, has_users: bool | None = None) -> Im
 
 
 def _translated(job: CronJob, names: Names, *, name: str) -> tuple[RunbookDraft | None, list[Note]]:
-    scope = Scope(declared=Declared(), names=names, positionals=())
+    scope = ShellScope(declared=Declared(), names=names, positionals=())
     for variable, value in job.variables.items():
         scope.values[variable] = (_variable(variable, value, scope),)
     block = translate(read_statements(job.command, first_line=job.line), scope)
@@ -74,7 +74,7 @@ def _translated(job: CronJob, names: Names, *, name: str) -> tuple[RunbookDraft 
     return finished(draft, block, scope.declared), []
 
 
-def _variable(name: str, value: str, scope: Scope) -> Expr:
+def _variable(name: str, value: str, scope: ShellScope) -> Expr:
     """Return the expression of a variable of the table: it may be changed there, but is known here."""
     if is_secret(name, value):
         scope.declared.secrets.add(name)
@@ -83,13 +83,13 @@ def _variable(name: str, value: str, scope: Scope) -> Expr:
     return Expr(source=f"env.{name}", literal=value)
 
 
-def _with_stdin(block: Block, job: CronJob) -> Block:
+def _with_stdin(block: StepBlock, job: CronJob) -> StepBlock:
     """Give the lines after ``%`` to the only command of the job."""
     if job.stdin is None:
         return block
     step = as_one(block.entries)
     if step is not None and step.command is not None and step.stdin is None and len(steps_of(block.entries)) == 1:
-        return Block(entries=(replace(step, stdin=job.stdin.replace("${{", "$${{")),))
+        return StepBlock(entries=(replace(step, stdin=job.stdin.replace("${{", "$${{")),))
     text = "the lines after % are read by one of several commands: write them under its stdin"
     return replace(block, entries=(Note(line=job.line, text=text, source=job.stdin, is_open=True), *block.entries))
 

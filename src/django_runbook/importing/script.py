@@ -14,8 +14,8 @@ from django_runbook.importing.shell import nodes
 from django_runbook.importing.shell.nodes import Node, Remark, Simple
 from django_runbook.importing.shell.reader import read_statements
 from django_runbook.importing.shell.words import Variable
-from django_runbook.importing.translation.context import Block, flattened
-from django_runbook.importing.translation.scope import Declared, Names, Scope, as_name
+from django_runbook.importing.translation.context import StepBlock, flattened
+from django_runbook.importing.translation.scope import Declared, Names, ShellScope, as_name
 from django_runbook.importing.translation.translator import translate, translate_script
 from django_runbook.structs import MutableStruct, field
 
@@ -34,7 +34,7 @@ class _Traps(MutableStruct):
 def import_script(text: str, *, name: str, stem: str) -> RunbookDraft:
     """Return the runbook of a script; raise CannotImport if it calls no management command."""
     statements = list(read_statements(text))
-    scope = Scope(declared=Declared(), names=Names(), often=_often(statements))
+    scope = ShellScope(declared=Declared(), names=Names(), often=_often(statements))
     _read_shebang(statements, scope, name=name)
     description = _description(statements)
     _name_arguments(statements, scope)
@@ -55,16 +55,16 @@ def import_script(text: str, *, name: str, stem: str) -> RunbookDraft:
         on_failure=kept.get("on_failure", ()),
         finally_=kept.get("finally", ()),
     )
-    joined = Block(entries=(*traps.notes, *block.entries, *lost), fail_fast=block.fail_fast)
+    joined = StepBlock(entries=(*traps.notes, *block.entries, *lost), fail_fast=block.fail_fast)
     return finished(draft, joined, scope.declared)
 
 
-def _reason(block: Block) -> str:
+def _reason(block: StepBlock) -> str:
     found = [entry for entry in block.entries if isinstance(entry, Note) and entry.is_open]
     return f"; line {found[0].line}: {found[0].text}" if found else ""
 
 
-def _read_shebang(statements: list[Node], scope: Scope, *, name: str) -> None:
+def _read_shebang(statements: list[Node], scope: ShellScope, *, name: str) -> None:
     first = statements[0] if statements else None
     match = _SHEBANG.match(first.source) if isinstance(first, Remark) and first.line == 1 else None
     if match is None:
@@ -90,7 +90,7 @@ def _description(statements: list[Node]) -> str:
     return " ".join(" ".join(lines).split())
 
 
-def _name_arguments(statements: Sequence[Node], scope: Scope) -> None:
+def _name_arguments(statements: Sequence[Node], scope: ShellScope) -> None:
     """Name the arguments of the script after the variables that keep them."""
     for node in statements:
         if not isinstance(node, nodes.Assignments):
@@ -117,7 +117,7 @@ def _assigned(value: object) -> Iterator[str]:
             yield from _assigned(item)
     elif isinstance(value, nodes.Assignments):
         yield from (one.name for one in value.assignments)
-    elif isinstance(value, nodes.Statement | nodes.Branch):
+    elif isinstance(value, nodes.Statement | nodes.IfBranch):
         if isinstance(value, nodes.For):
             yield value.variable
         for name in value.__struct_fields__:
@@ -141,7 +141,7 @@ def _is_trap(node: Node, traps: _Traps) -> bool:
     return True
 
 
-def _handler(key: str, traps: _Traps, scope: Scope) -> tuple[Entry, ...]:
+def _handler(key: str, traps: _Traps, scope: ShellScope) -> tuple[Entry, ...]:
     if key not in traps.texts:
         return ()
     text, line, source = traps.texts[key]

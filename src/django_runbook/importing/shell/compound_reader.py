@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from django_runbook.importing.shell import nodes
-from django_runbook.importing.shell.nodes import Branch, Node
-from django_runbook.importing.shell.reading import Reading
+from django_runbook.importing.shell.nodes import IfBranch, Node
+from django_runbook.importing.shell.reading import TreeReading
 from django_runbook.importing.shell.redirects import read_redirect, tail_of
 from django_runbook.importing.shell.word_reader import read_word
-from django_runbook.importing.shell.words import Word
+from django_runbook.importing.shell.words import ShellWord
 from django_runbook.structs import replace
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _EXPRESSIONS: Final = {"binary_expression", "unary_expression", "parenthesized_expression", "ternary_expression"}
 
 
-def read_list(reading: Reading, node: tree_sitter.Node) -> Node:
+def read_list(reading: TreeReading, node: tree_sitter.Node) -> Node:
     """Read ``left && right`` or ``left || right``."""
     left, operator, right = node.children[0], node.children[1], node.children[-1]
     return nodes.AndOr(
@@ -30,30 +30,30 @@ def read_list(reading: Reading, node: tree_sitter.Node) -> Node:
     )
 
 
-def read_pipeline(reading: Reading, node: tree_sitter.Node) -> Node:
+def read_pipeline(reading: TreeReading, node: tree_sitter.Node) -> Node:
     """Read commands that are joined by pipes."""
     commands = tuple(reading.statement(child) for child in node.children if child.is_named)
     return nodes.Pipeline(commands=commands, **reading.place(node))
 
 
-def read_negation(reading: Reading, node: tree_sitter.Node) -> Node:
+def read_negation(reading: TreeReading, node: tree_sitter.Node) -> Node:
     """Read ``! command``."""
     return nodes.Negation(command=reading.statement(node.children[-1]), **reading.place(node))
 
 
-def read_subshell(reading: Reading, node: tree_sitter.Node) -> Node:
+def read_subshell(reading: TreeReading, node: tree_sitter.Node) -> Node:
     """Read ``( … )``."""
     return nodes.Compound(statements=reading.statements(node.children), is_subshell=True, **reading.place(node))
 
 
-def read_braces(reading: Reading, node: tree_sitter.Node) -> Node:
+def read_braces(reading: TreeReading, node: tree_sitter.Node) -> Node:
     """Read ``{ … }``; the parser gives ``(( … ))`` the same name."""
     if node.children[0].type != "{":
         return reading.foreign(node, "the shell computes it")
     return nodes.Compound(statements=reading.statements(node.children), is_subshell=False, **reading.place(node))
 
 
-def read_redirected(reading: Reading, node: tree_sitter.Node) -> Node:
+def read_redirected(reading: TreeReading, node: tree_sitter.Node) -> Node:
     """Read a statement with redirections, which become a part of it."""
     body = node.child_by_field_name("body")
     found = [child for child in node.children if child.type.endswith("_redirect")]
@@ -77,7 +77,7 @@ def read_redirected(reading: Reading, node: tree_sitter.Node) -> Node:
     return reading.foreign(node, "more follows a here-document on its first line")
 
 
-def read_if(reading: Reading, node: tree_sitter.Node) -> Node:
+def read_if(reading: TreeReading, node: tree_sitter.Node) -> Node:
     """Read ``if``."""
     branches = [_branch(reading, node)]
     otherwise: tuple[Node, ...] = ()
@@ -89,13 +89,13 @@ def read_if(reading: Reading, node: tree_sitter.Node) -> Node:
     return nodes.If(branches=tuple(branches), otherwise=otherwise, **reading.place(node))
 
 
-def _branch(reading: Reading, node: tree_sitter.Node) -> Branch:
+def _branch(reading: TreeReading, node: tree_sitter.Node) -> IfBranch:
     then = next(index for index, child in enumerate(node.children) if child.type == "then")
     inside = [child for child in node.children[then + 1 :] if child.type not in {"elif_clause", "else_clause", "fi"}]
-    return Branch(condition=reading.statements(node.children[1:then]), statements=reading.statements(inside))
+    return IfBranch(condition=reading.statements(node.children[1:then]), statements=reading.statements(inside))
 
 
-def read_for(reading: Reading, node: tree_sitter.Node) -> Node:
+def read_for(reading: TreeReading, node: tree_sitter.Node) -> Node:
     """Read a loop over words."""
     variable, body = node.child_by_field_name("variable"), node.child_by_field_name("body")
     if node.children[0].type != "for" or variable is None or body is None:
@@ -111,7 +111,7 @@ def read_for(reading: Reading, node: tree_sitter.Node) -> Node:
     )
 
 
-def read_while(reading: Reading, node: tree_sitter.Node) -> Node:
+def read_while(reading: TreeReading, node: tree_sitter.Node) -> Node:
     """Read ``while`` or ``until``."""
     body = node.child_by_field_name("body")
     if body is None:
@@ -124,11 +124,11 @@ def read_while(reading: Reading, node: tree_sitter.Node) -> Node:
     )
 
 
-def _body(reading: Reading, node: tree_sitter.Node) -> tuple[Node, ...]:
+def _body(reading: TreeReading, node: tree_sitter.Node) -> tuple[Node, ...]:
     return reading.statements([child for child in node.children if child.type not in {"do", "done", "{", "}"}])
 
 
-def read_function(reading: Reading, node: tree_sitter.Node) -> Node:
+def read_function(reading: TreeReading, node: tree_sitter.Node) -> Node:
     """Read the definition of a function."""
     name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
     if name is None or body is None:
@@ -139,13 +139,13 @@ def read_function(reading: Reading, node: tree_sitter.Node) -> Node:
     return nodes.Function(name=reading.tree.source(name), statements=(inside,), **reading.place(node))
 
 
-def read_condition(reading: Reading, node: tree_sitter.Node) -> Node:
+def read_condition(reading: TreeReading, node: tree_sitter.Node) -> Node:
     """Read ``[ … ]`` or ``[[ … ]]`` as its words: the parser's precedence is not that of a shell."""
     tokens = tuple(_tokens(reading, node.children[1:-1]))
     return nodes.Condition(tokens=tokens, **reading.place(node))
 
 
-def _tokens(reading: Reading, children: list[tree_sitter.Node]) -> Iterator[Word | str]:
+def _tokens(reading: TreeReading, children: list[tree_sitter.Node]) -> Iterator[ShellWord | str]:
     for child in children:
         if child.type in _EXPRESSIONS:
             yield from _tokens(reading, child.children)

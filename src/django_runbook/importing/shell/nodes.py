@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from django_runbook.importing.shell.words import Word
+from django_runbook.importing.shell.words import ShellWord
 from django_runbook.structs import Struct
 
 
@@ -20,8 +20,8 @@ class Redirect(Struct):
 
     descriptor: str
     operator: str
-    target: Word | None = None
-    text: Word | None = None
+    target: ShellWord | None = None
+    text: ShellWord | None = None
     source: str = ""
 
 
@@ -29,7 +29,7 @@ class Assignment(Struct):
     """Holds ``NAME=value``; the value is None if it is a list or a part of one."""
 
     name: str
-    value: Word | None
+    value: ShellWord | None
     line: int
     source: str
 
@@ -43,7 +43,7 @@ class Remark(Statement):
 class Simple(Statement):
     """Holds a command with its arguments."""
 
-    words: tuple[Word, ...]
+    words: tuple[ShellWord, ...]
     assignments: tuple[Assignment, ...] = ()
     redirects: tuple[Redirect, ...] = ()
 
@@ -89,7 +89,7 @@ class Compound(Statement):
     redirects: tuple[Redirect, ...] = ()
 
 
-class Branch(Struct):
+class IfBranch(Struct):
     """Holds a condition and the statements that it guards."""
 
     condition: tuple[Node, ...]
@@ -99,7 +99,7 @@ class Branch(Struct):
 class If(Statement):
     """Holds ``if``, with its ``elif`` branches and the statements of ``else``."""
 
-    branches: tuple[Branch, ...]
+    branches: tuple[IfBranch, ...]
     otherwise: tuple[Node, ...] = ()
 
 
@@ -107,7 +107,7 @@ class For(Statement):
     """Holds a loop over words."""
 
     variable: str
-    values: tuple[Word, ...]
+    values: tuple[ShellWord, ...]
     statements: tuple[Node, ...]
 
 
@@ -129,7 +129,7 @@ class Function(Statement):
 class Condition(Statement):
     """Holds ``[ … ]``, ``[[ … ]]`` or ``test …`` as its words and operators, in order."""
 
-    tokens: tuple[Word | str, ...]
+    tokens: tuple[ShellWord | str, ...]
 
 
 class Foreign(Statement):

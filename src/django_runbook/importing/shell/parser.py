@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import tree_sitter
 
 
-class Tree(Struct):
+class ShellTree(Struct):
     """Holds the root of a parsed text; ``first_line`` is the line of its first byte in the imported file."""
 
     root: tree_sitter.Node
@@ -31,7 +31,7 @@ class Tree(Struct):
         return self.first_line + node.start_point.row
 
 
-def parse(text: str, *, first_line: int = 1) -> Tree:
+def parse(text: str, *, first_line: int = 1) -> ShellTree:
     """Parse shell code; errors are nodes of the tree. Raise MissingExtra without the parser."""
     try:
         import tree_sitter
@@ -40,4 +40,4 @@ def parse(text: str, *, first_line: int = 1) -> Tree:
         raise MissingExtra(error.name or "tree-sitter") from error
     raw = text.encode()
     parser = tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
-    return Tree(root=parser.parse(raw).root_node, raw=raw, first_line=first_line)
+    return ShellTree(root=parser.parse(raw).root_node, raw=raw, first_line=first_line)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from django_runbook.importing.shell import compound_reader, nodes, simple_reader
 from django_runbook.importing.shell.nodes import Node
-from django_runbook.importing.shell.parser import Tree, parse
-from django_runbook.importing.shell.reading import Reading
+from django_runbook.importing.shell.parser import ShellTree, parse
+from django_runbook.importing.shell.reading import TreeReading
 
 if TYPE_CHECKING:
     import tree_sitter
@@ -18,7 +18,7 @@ _FOREIGN: Final = {
     "c_style_for_statement": "a loop that counts has no counterpart: list the values in for_each",
     "unset_command": "a runbook does not remove variables",
 }
-_READERS: Final[Mapping[str, Callable[[Reading, tree_sitter.Node], Node]]] = {
+_READERS: Final[Mapping[str, Callable[[TreeReading, tree_sitter.Node], Node]]] = {
     "command": simple_reader.read_command,
     "variable_assignment": simple_reader.read_assignments,
     "variable_assignments": simple_reader.read_assignments,
@@ -41,12 +41,12 @@ _MAX_DEPTH: Final = 60
 def read_statements(text: str, *, first_line: int = 1) -> tuple[Node, ...]:
     """Return the statements of shell code; what cannot be read is a Foreign. Raise MissingExtra."""
     tree = parse(text, first_line=first_line)
-    return _Reader(tree).statements(tree.root.children)
+    return _StatementReader(tree).statements(tree.root.children)
 
 
-class _Reader:
-    def __init__(self, tree: Tree) -> None:
-        self._reading = Reading(tree=tree, statement=self.statement, statements=self.statements)
+class _StatementReader:
+    def __init__(self, tree: ShellTree) -> None:
+        self._reading = TreeReading(tree=tree, statement=self.statement, statements=self.statements)
         self._depth = 0
 
     def statements(self, children: Sequence[tree_sitter.Node]) -> tuple[Node, ...]:

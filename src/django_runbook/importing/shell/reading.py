@@ -6,28 +6,28 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 from django_runbook.importing.shell.nodes import Foreign, Node
-from django_runbook.importing.shell.parser import Tree
+from django_runbook.importing.shell.parser import ShellTree
 from django_runbook.structs import Struct
 
 if TYPE_CHECKING:
     import tree_sitter
 
 
-class Place(TypedDict):
+class NodePlace(TypedDict):
     """Names the fields of every statement."""
 
     line: int
     source: str
 
 
-class Reading(Struct):
+class TreeReading(Struct):
     """Reads the statements of one tree; ``statement`` and ``statements`` read those inside another one."""
 
-    tree: Tree
+    tree: ShellTree
     statement: Callable[[tree_sitter.Node], Node]
     statements: Callable[[Sequence[tree_sitter.Node]], tuple[Node, ...]]
 
-    def place(self, node: tree_sitter.Node) -> Place:
+    def place(self, node: tree_sitter.Node) -> NodePlace:
         """Return the line and the source of a node."""
         return {"line": self.tree.line(node), "source": self.tree.source(node).rstrip("\n")}
 

@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from django_runbook.importing.shell.nodes import Redirect
-from django_runbook.importing.shell.parser import Tree
+from django_runbook.importing.shell.parser import ShellTree
 from django_runbook.importing.shell.word_reader import read_text, read_word
-from django_runbook.importing.shell.words import Part, Text, Word
+from django_runbook.importing.shell.words import Part, ShellWord, Text
 
 if TYPE_CHECKING:
     import tree_sitter
@@ -17,7 +17,7 @@ _TABS: Final = re.compile(r"^\t+", re.MULTILINE)
 _OWN: Final = {"heredoc_start", "heredoc_body", "heredoc_end", "file_descriptor"}
 
 
-def read_redirect(tree: Tree, node: tree_sitter.Node) -> Redirect:
+def read_redirect(tree: ShellTree, node: tree_sitter.Node) -> Redirect:
     """Return a redirection; the text of a here-document is read as well."""
     source = tree.source(node)
     if node.type == "heredoc_redirect":
@@ -25,7 +25,7 @@ def read_redirect(tree: Tree, node: tree_sitter.Node) -> Redirect:
     if node.type == "herestring_redirect":
         word = read_word(tree, node.children[-1])
         line_end = Text(value="\n", is_quoted=True)
-        text = Word(parts=(*word.parts, line_end), source=word.source, line=word.line)
+        text = ShellWord(parts=(*word.parts, line_end), source=word.source, line=word.line)
         return Redirect(descriptor="0", operator="<<<", text=text, source=source)
     descriptor, target = node.child_by_field_name("descriptor"), node.child_by_field_name("destination")
     operator = next((child.type for child in node.children if not child.is_named), "")
@@ -43,7 +43,7 @@ def tail_of(node: tree_sitter.Node) -> list[tree_sitter.Node]:
     return [child for child in node.children if child.is_named and child.type not in _OWN]
 
 
-def _heredoc(tree: Tree, node: tree_sitter.Node) -> Redirect:
+def _heredoc(tree: ShellTree, node: tree_sitter.Node) -> Redirect:
     """Read a here-document from its first line on; the parser leaves the indentation of that line out."""
     named = {child.type: child for child in node.children}
     start, end = named.get("heredoc_start"), named.get("heredoc_end")
@@ -62,7 +62,7 @@ def _heredoc(tree: Tree, node: tree_sitter.Node) -> Redirect:
         parts = (Text(value=text, is_quoted=True),) if is_raw else read_text(tree, begin, max(begin, finish), *inner)
     if operator == "<<-":
         parts = _without_tabs(parts)
-    text_ = Word(parts=parts, source=source, line=tree.line(node))
+    text_ = ShellWord(parts=parts, source=source, line=tree.line(node))
     return Redirect(descriptor="0", operator=operator, text=text_, source=source)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from django_runbook.importing.shell.parser import Tree
-from django_runbook.importing.shell.words import Opaque, Part, Substitution, Text, Variable, Word
+from django_runbook.importing.shell.parser import ShellTree
+from django_runbook.importing.shell.words import Opaque, Part, ShellWord, Substitution, Text, Variable
 
 if TYPE_CHECKING:
     import tree_sitter
@@ -23,14 +23,14 @@ _GLOB: Final = re.compile(r"[*?]|\[[^]]*\]")
 _BRACES: Final = re.compile(r"\{[^{}]*(?:,|\.\.)[^{}]*\}")
 
 
-def read_word(tree: Tree, *nodes: tree_sitter.Node) -> Word:
+def read_word(tree: ShellTree, *nodes: tree_sitter.Node) -> ShellWord:
     """Return the word that these neighbouring nodes make."""
     parts = tuple(part for node in nodes for part in _parts(tree, node, is_quoted=False))
     source = tree.text(nodes[0].start_byte, nodes[-1].end_byte)
-    return Word(parts=_with_expansions(parts, source), source=source, line=tree.line(nodes[0]))
+    return ShellWord(parts=_with_expansions(parts, source), source=source, line=tree.line(nodes[0]))
 
 
-def read_text(tree: Tree, start: int, end: int, *nodes: tree_sitter.Node) -> tuple[Part, ...]:
+def read_text(tree: ShellTree, start: int, end: int, *nodes: tree_sitter.Node) -> tuple[Part, ...]:
     """Return the parts of a text in which only ``$`` and backticks are expanded, as in a here-document."""
     return tuple(_between(tree, start, end, nodes))
 
@@ -49,7 +49,7 @@ def _with_expansions(parts: tuple[Part, ...], source: str) -> tuple[Part, ...]:
     return parts
 
 
-def _parts(tree: Tree, node: tree_sitter.Node, *, is_quoted: bool) -> list[Part]:
+def _parts(tree: ShellTree, node: tree_sitter.Node, *, is_quoted: bool) -> list[Part]:
     source = tree.source(node)
     match node.type:
         case kind if kind in _LITERALS:
@@ -94,7 +94,7 @@ def _unescaped(source: str) -> list[Part]:
 
 
 def _between(
-    tree: Tree, start: int, end: int, nodes: list[tree_sitter.Node] | tuple[tree_sitter.Node, ...]
+    tree: ShellTree, start: int, end: int, nodes: list[tree_sitter.Node] | tuple[tree_sitter.Node, ...]
 ) -> list[Part]:
     """Read quoted text: what is between the nodes is text, too; the parser skips some of it."""
     parts: list[Part] = []
@@ -122,7 +122,7 @@ def _ansi(found: re.Match[str]) -> str:
     return chr(int(octal, 8)) if octal else chr(int(code or unicode_code, 16))
 
 
-def _expansion(tree: Tree, node: tree_sitter.Node, *, is_quoted: bool) -> Part:
+def _expansion(tree: ShellTree, node: tree_sitter.Node, *, is_quoted: bool) -> Part:
     source = tree.source(node)
     unknown = Opaque(source=source, reason=f"the shell computes {source}")
     children = node.children[1:-1]
@@ -138,7 +138,7 @@ def _expansion(tree: Tree, node: tree_sitter.Node, *, is_quoted: bool) -> Part:
     return Variable(name=name, operator=operator, default=default, is_quoted=is_quoted)
 
 
-def _substitution(tree: Tree, node: tree_sitter.Node, *, is_quoted: bool) -> Part:
+def _substitution(tree: ShellTree, node: tree_sitter.Node, *, is_quoted: bool) -> Part:
     source = tree.source(node)
     inner = source[2:-1] if source.startswith("$(") else source[1:-1].replace("\\`", "`")
     return Substitution(source=inner, line=tree.line(node), is_quoted=is_quoted)

@@ -41,7 +41,7 @@ class Opaque(Struct):
 Part: TypeAlias = Text | Variable | Substitution | Opaque
 
 
-class Word(Struct):
+class ShellWord(Struct):
     """Holds the parts of one word and its source."""
 
     parts: tuple[Part, ...]

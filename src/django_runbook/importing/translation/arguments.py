@@ -12,7 +12,7 @@ from django_runbook.importing.problems import NotCarried
 from django_runbook.importing.shell.nodes import Redirect
 from django_runbook.importing.translation.expansion import expand_quoted
 from django_runbook.importing.translation.pieces import Expr, Literal, Pieces, as_text, base_name, literal_of, string_of
-from django_runbook.importing.translation.scope import Scope
+from django_runbook.importing.translation.scope import ShellScope
 from django_runbook.structs import MutableStruct, field
 
 _PYTHON: Final = re.compile(r"(?:python|pypy)[\d.]*")
@@ -78,7 +78,7 @@ def without_shell_signs(words: Sequence[Pieces]) -> list[Pieces]:
     return made
 
 
-class Streams(MutableStruct):
+class CommandStreams(MutableStruct):
     """Holds what the redirections of a command become."""
 
     stdin: str | None = None
@@ -86,9 +86,9 @@ class Streams(MutableStruct):
     notes: list[Note] = field(default_factory=list)
 
 
-def streams_of(redirects: Sequence[Redirect], scope: Scope, *, line: int) -> Streams:
+def streams_of(redirects: Sequence[Redirect], scope: ShellScope, *, line: int) -> CommandStreams:
     """Return the standard input of a command, and the file of data that it writes; raise NotCarried."""
-    made = Streams()
+    made = CommandStreams()
     is_merged = any(one.operator in {">&", "&>", "&>>"} for one in redirects)
     for redirect in redirects:
         if redirect.text is not None:
@@ -101,7 +101,7 @@ def streams_of(redirects: Sequence[Redirect], scope: Scope, *, line: int) -> Str
     return made
 
 
-def _write(redirect: Redirect, made: Streams, scope: Scope, *, is_merged: bool, line: int) -> None:
+def _write(redirect: Redirect, made: CommandStreams, scope: ShellScope, *, is_merged: bool, line: int) -> None:
     target = redirect.target
     assert target is not None
     if target.literal == "/dev/null":

@@ -9,7 +9,7 @@ from django_runbook.importing.draft import Entry, Note, StepDraft
 from django_runbook.importing.problems import NotCarried
 from django_runbook.importing.shell.nodes import Assignment, Assignments, Node, Pipeline, Simple
 from django_runbook.importing.shell.reader import read_statements
-from django_runbook.importing.shell.words import Substitution, Variable, Word
+from django_runbook.importing.shell.words import ShellWord, Substitution, Variable
 from django_runbook.importing.translation.commands import OF_START
 from django_runbook.importing.translation.context import Context, as_one, with_id
 from django_runbook.importing.translation.expansion import expand_quoted
@@ -101,7 +101,7 @@ def _exported(name: str, node: Assignments, context: Context) -> list[Entry]:
     return [Note(line=node.line, subject=node.source, text=text)]
 
 
-def _captured(word: Word, context: Context) -> tuple[StepDraft | None, Pieces | None]:
+def _captured(word: ShellWord, context: Context) -> tuple[StepDraft | None, Pieces | None]:
     """Return the step whose output a variable is, and its value; None if it is the output of something else."""
     only = [part for part in word.parts if not (hasattr(part, "value") and not part.value)]
     if len(only) != 1 or not isinstance(only[0], Substitution):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django_runbook.importing.draft import Entry, Note, StepDraft, steps_of
 from django_runbook.importing.problems import NotCarried
-from django_runbook.importing.shell.nodes import Branch, If, Negation, Node
+from django_runbook.importing.shell.nodes import If, IfBranch, Negation, Node
 from django_runbook.importing.translation.commands import is_predicate
 from django_runbook.importing.translation.conditions import condition_of, joined, negated
 from django_runbook.importing.translation.context import Context, as_one, notes_only, only_when, with_id
@@ -53,7 +53,7 @@ def _forget_changes(names: set[str], inner: object, context: Context) -> None:
     context.scope.forget(changed, "a variable that is set in a branch has no known value: set it in one place")
 
 
-def _condition(branch: Branch, context: Context, *, is_first: bool) -> tuple[StepDraft | None, str]:
+def _condition(branch: IfBranch, context: Context, *, is_first: bool) -> tuple[StepDraft | None, str]:
     """Return the condition of a branch, and the command whose success it is."""
     if len(branch.condition) != 1:
         raise NotCarried("a condition of several commands has no counterpart")

@@ -10,14 +10,14 @@ from django_runbook.importing.draft import Entry, Note, StepDraft
 from django_runbook.importing.problems import NotCarried
 from django_runbook.importing.shell.nodes import Simple
 from django_runbook.importing.translation.pieces import Literal, as_token
-from django_runbook.importing.translation.scope import Scope
+from django_runbook.importing.translation.scope import ShellScope
 
 _OPTION: Final = re.compile(r"[-+][a-zA-Z]+")
 _MAX_EXIT_CODE: Final = 123
 _CODES: Final = "a failed run ends with 1; the exit code of the step is in its report"
 
 
-def _set(node: Simple, scope: Scope) -> tuple[Entry, ...]:
+def _set(node: Simple, scope: ShellScope) -> tuple[Entry, ...]:
     words = [word.literal or "" for word in node.words[1:]]
     for index, word in enumerate(words):
         if not _OPTION.fullmatch(word) or word == "--":
@@ -41,18 +41,18 @@ _SET: Final = {
 }
 
 
-def _cd(node: Simple, scope: Scope) -> tuple[Entry, ...]:
+def _cd(node: Simple, scope: ShellScope) -> tuple[Entry, ...]:
     return (Note(line=node.line, text="start the run in this folder", subject=node.source),)
 
 
-def _source(node: Simple, scope: Scope) -> tuple[Entry, ...]:
+def _source(node: Simple, scope: ShellScope) -> tuple[Entry, ...]:
     if node.source.rstrip("\"'").endswith("/activate"):
         return (Note(line=node.line, text="start the run with the Python of this environment", subject=node.source),)
     text = "it may set variables: set them where the run is started"
     return (Note(line=node.line, text=text, source=node.source, is_open=True),)
 
 
-def _exit(node: Simple, scope: Scope) -> tuple[Entry, ...]:
+def _exit(node: Simple, scope: ShellScope) -> tuple[Entry, ...]:
     """Translate ``exit``: with an error it is a step that fails; otherwise a list ends by itself, or not at all."""
     word = node.words[1] if len(node.words) > 1 else None
     code = "0" if word is None else (word.literal or "")
@@ -62,20 +62,20 @@ def _exit(node: Simple, scope: Scope) -> tuple[Entry, ...]:
         raise NotCarried("a runbook cannot end early with success: give the steps after this one a condition")
     number = min(int(code), _MAX_EXIT_CODE)
     options = f" --exit-code {number}" if number != 1 else ""
-    message = as_token((Literal(text=f"line {node.line}: {node.source}"),))
+    message = as_token((Literal(text=f"line {node.line}, {node.source}"),))
     command = f"fail_run {message}{options}"
     notes = (Note(line=node.line, subject=node.source, text=_CODES),) if int(code) != 1 else ()
     return (StepDraft(line=node.line, command=command, notes=notes, is_end=True),)
 
 
-def _refused(reason: str) -> Callable[[Simple, Scope], tuple[Entry, ...]]:
-    def refuse(node: Simple, scope: Scope) -> tuple[Entry, ...]:
+def _refused(reason: str) -> Callable[[Simple, ShellScope], tuple[Entry, ...]]:
+    def refuse(node: Simple, scope: ShellScope) -> tuple[Entry, ...]:
         raise NotCarried(reason)
 
     return refuse
 
 
-BUILTINS: Final[Mapping[str, Callable[[Simple, Scope], tuple[Entry, ...]]]] = {
+BUILTINS: Final[Mapping[str, Callable[[Simple, ShellScope], tuple[Entry, ...]]]] = {
     "set": _set,
     "cd": _cd,
     "pushd": _cd,

@@ -16,7 +16,7 @@ from django_runbook.importing.translation.exits import contained, may_exit
 from django_runbook.importing.translation.expansion import expand_all, expand_quoted
 from django_runbook.importing.translation.known_commands import PREDICATES, SERVERS, SILENT, reason_of
 from django_runbook.importing.translation.pieces import Pieces, as_text, as_token, base_name, literal_of
-from django_runbook.importing.translation.scope import Scope, is_secret
+from django_runbook.importing.translation.scope import ShellScope, is_secret
 from django_runbook.importing.translation.wrapping import Unwrapped, unwrap
 from django_runbook.structs import replace
 
@@ -67,7 +67,7 @@ def is_predicate(node: object) -> bool:
     return isinstance(node, Simple) and bool(node.words) and (node.words[0].literal or "") in PREDICATES
 
 
-def input_of(node: Simple, scope: Scope) -> str | None:
+def input_of(node: Simple, scope: ShellScope) -> str | None:
     """Return what ``echo``, ``printf`` or ``cat <<EOF`` writes into a pipe; None if it is something else."""
     name = node.words[0].literal if node.words else None
     if name == "cat" and len(node.words) == 1 and len(node.redirects) == 1:
@@ -92,7 +92,7 @@ def _printed(texts: Sequence[str]) -> str:
     return texts[0].replace("\\n", "\n").replace("\\t", "\t")
 
 
-def _step(words: list[Pieces], made: Unwrapped, node: Simple, scope: Scope) -> StepDraft:
+def _step(words: list[Pieces], made: Unwrapped, node: Simple, scope: ShellScope) -> StepDraft:
     kept, started_with = arguments.without_start_options(words)
     if not kept or literal_of(kept[0]) is None or (literal_of(kept[0]) or "-").startswith("-"):
         raise NotCarried("the name of the management command is not known before the run")
@@ -116,7 +116,7 @@ def _step(words: list[Pieces], made: Unwrapped, node: Simple, scope: Scope) -> S
 
 
 def _environment(
-    given: Sequence[Assignment], more: dict[str, str], scope: Scope, *, line: int
+    given: Sequence[Assignment], more: dict[str, str], scope: ShellScope, *, line: int
 ) -> tuple[dict[str, str], list[Note]]:
     values = dict(scope.exported)
     for one in given:

@@ -8,10 +8,10 @@ from typing import Final
 
 from django_runbook.importing.problems import NotCarried
 from django_runbook.importing.shell.nodes import AndOr, Compound, Condition, Negation, Node, Simple
-from django_runbook.importing.shell.words import Text, Word
+from django_runbook.importing.shell.words import ShellWord, Text
 from django_runbook.importing.translation.expansion import expand_quoted
 from django_runbook.importing.translation.pieces import Expr, Pieces, as_expression, literal_of
-from django_runbook.importing.translation.scope import Scope
+from django_runbook.importing.translation.scope import ShellScope
 
 _FILES: Final = frozenset(
     [
@@ -49,7 +49,7 @@ _COMPARISON: Final = re.compile(rf"({_SIDE}) (==|!=|<=|>=|<|>) ({_SIDE})")
 _UNQUOTED_GLOB: Final = re.compile(r"[*?\[]")
 
 
-def condition_of(node: Node, scope: Scope) -> str | None:
+def condition_of(node: Node, scope: ShellScope) -> str | None:
     """Return the expression of a test; None if the node is not one. Raise NotCarried if it has no counterpart."""
     match node:
         case Condition():
@@ -81,12 +81,24 @@ def negated(condition: str) -> str:
     return f"not {condition}" if re.fullmatch(r"[\w.]+", condition) else f"not ({condition})"
 
 
+def is_alternative(condition: str) -> bool:
+    """Return whether a condition needs parentheses beside ``and``."""
+    depth = 0
+    for position, character in enumerate(condition):
+        depth += (character == "(") - (character == ")")
+        if not depth and condition.startswith((" or ", " if "), position):
+            return True
+    return False
+
+
 def joined(*conditions: str) -> str:
     """Return a condition that is true if all of these are."""
     if "false" in conditions:
         return "false"
     known = [one for one in dict.fromkeys(conditions) if one != "true"]
-    parts = [f"({one})" if " or " in one or " if " in one else one for one in known]
+    if len(known) == 1:
+        return known[0]
+    parts = [f"({one})" if is_alternative(one) else one for one in known]
     return " and ".join(parts) or "true"
 
 
@@ -101,7 +113,7 @@ def either(*conditions: str) -> str:
 class _Tests:
     """Parses the words of a test: ``!`` binds closest, then ``&&``, then ``||``."""
 
-    def __init__(self, tokens: Sequence[Word | str], scope: Scope) -> None:
+    def __init__(self, tokens: Sequence[ShellWord | str], scope: ShellScope) -> None:
         self._tokens = list(tokens)
         self._scope = scope
 
@@ -148,11 +160,11 @@ class _Tests:
             raise NotCarried(f"a test of files ({operator}) has no counterpart: let the command test it")
         return self._emptiness(self._value(first), is_empty=False)
 
-    def _compared(self, first: Word | str) -> str:
+    def _compared(self, first: ShellWord | str) -> str:
         operator, second = _sign(self._next()), self._next()
         left, right = self._value(first), self._value(second)
         if operator in _TEXTS:
-            if isinstance(second, Word) and _is_pattern(second):
+            if isinstance(second, ShellWord) and _is_pattern(second):
                 raise NotCarried("a comparison with a pattern has no counterpart")
             return _day_number(left, right, _TEXTS[operator]) or (
                 f"{as_expression(left)} {_TEXTS[operator]} {as_expression(right)}"
@@ -167,12 +179,12 @@ class _Tests:
             return "true" if (value == "") is is_empty else "false"
         return f'{as_expression(pieces)} {"==" if is_empty else "!="} ""'
 
-    def _value(self, token: Word | str) -> Pieces:
+    def _value(self, token: ShellWord | str) -> Pieces:
         if isinstance(token, str):
             raise NotCarried("the test is not understood")
         return expand_quoted(token, self._scope)
 
-    def _next(self) -> Word | str:
+    def _next(self) -> ShellWord | str:
         if not self._tokens:
             raise NotCarried("the test is not understood")
         return self._tokens.pop(0)
@@ -184,7 +196,7 @@ class _Tests:
         return False
 
 
-def _sign(token: Word | str) -> str:
+def _sign(token: ShellWord | str) -> str:
     """Return an operator; an unquoted word of ``test`` may be one."""
     if isinstance(token, str):
         return token
@@ -193,7 +205,7 @@ def _sign(token: Word | str) -> str:
     return ""
 
 
-def _is_pattern(word: Word) -> bool:
+def _is_pattern(word: ShellWord) -> bool:
     texts = [part.value for part in word.parts if isinstance(part, Text) and not part.is_quoted]
     return bool(_UNQUOTED_GLOB.search("".join(texts)))
 

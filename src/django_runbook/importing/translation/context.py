@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 from django_runbook.importing.draft import Entry, Note, StepDraft, notes_of, steps_of
 from django_runbook.importing.shell.nodes import Node
-from django_runbook.importing.translation.scope import Scope
+from django_runbook.importing.translation.scope import ShellScope
 from django_runbook.structs import Struct, replace
 
 
-class Block(Struct):
+class StepBlock(Struct):
     """Holds the steps of a list, and whether its first failure ends it."""
 
     entries: tuple[Entry, ...]
@@ -20,25 +20,25 @@ class Block(Struct):
 class Context(Struct):
     """Translates statements in a scope.
 
-    ``statement`` gives entries of which the first failure is that of the statement; it raises NotCarried. ``block``
+    ``statement`` gives entries whose first failure is that of the statement; it raises NotCarried. ``block``
     translates a list of statements, and keeps what is not carried over as comments.
     """
 
-    scope: Scope
-    statement: Callable[[Node, Scope], tuple[Entry, ...]]
-    block: Callable[[Sequence[Node], Scope], Block]
+    scope: ShellScope
+    statement: Callable[[Node, ShellScope], tuple[Entry, ...]]
+    block: Callable[[Sequence[Node], ShellScope], StepBlock]
 
-    def within(self, scope: Scope) -> Context:
+    def within(self, scope: ShellScope) -> Context:
         """Return a context with another scope."""
         return replace(self, scope=scope)
 
-    def inside(self, statements: Sequence[Node], scope: Scope | None = None) -> tuple[Entry, ...]:
-        """Translate statements to entries of which the first failure counts."""
+    def inside(self, statements: Sequence[Node], scope: ShellScope | None = None) -> tuple[Entry, ...]:
+        """Translate statements to entries whose first failure counts."""
         made = self.block(statements, self.scope if scope is None else scope)
         return flattened(made)
 
 
-def flattened(block: Block) -> tuple[Entry, ...]:
+def flattened(block: StepBlock) -> tuple[Entry, ...]:
     """Return the entries of a block; one that continues after a failure becomes a group."""
     steps = steps_of(block.entries)
     if block.fail_fast or len(steps) < 2:
@@ -65,7 +65,7 @@ def as_one(entries: tuple[Entry, ...]) -> StepDraft | None:
     return replace(steps[0], notes=(*before, *steps[0].notes, *after))
 
 
-def with_id(step: StepDraft, scope: Scope) -> tuple[StepDraft, str]:
+def with_id(step: StepDraft, scope: ShellScope) -> tuple[StepDraft, str]:
     """Return a step that expressions can refer to, and its id."""
     if step.id is not None:
         return step, step.id

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from django_runbook.importing.draft import Entry, StepDraft, walk
-from django_runbook.importing.shell.nodes import Branch, Compound, Function, Node, Simple, Statement
+from django_runbook.importing.shell.nodes import Compound, Function, IfBranch, Node, Simple, Statement
 from django_runbook.importing.translation.context import as_one
-from django_runbook.importing.translation.scope import Scope
+from django_runbook.importing.translation.scope import ShellScope
 from django_runbook.structs import replace
 
 _ENDS = {"exit", "return"}
@@ -16,7 +16,7 @@ def is_exit(node: Node) -> bool:
     return isinstance(node, Simple) and bool(node.words) and node.words[0].literal in _ENDS
 
 
-def may_exit(value: object, scope: Scope, *, names: frozenset[str] = frozenset(_ENDS), depth: int = 0) -> bool:
+def may_exit(value: object, scope: ShellScope, *, names: frozenset[str] = frozenset(_ENDS), depth: int = 0) -> bool:
     """Return whether one of these commands is somewhere in a statement; a subshell ends only itself."""
     if isinstance(value, tuple):
         return any(may_exit(item, scope, names=names, depth=depth) for item in value)
@@ -30,7 +30,7 @@ def may_exit(value: object, scope: Scope, *, names: frozenset[str] = frozenset(_
         # A function that returns ends only itself.
         inside = names - {"return"}
         return called is not None and depth < 8 and may_exit(called.statements, scope, names=inside, depth=depth + 1)
-    if isinstance(value, Statement | Branch):
+    if isinstance(value, Statement | IfBranch):
         fields = (getattr(value, name) for name in value.__struct_fields__)
         return any(may_exit(one, scope, names=names, depth=depth) for one in fields if not isinstance(one, str))
     return False

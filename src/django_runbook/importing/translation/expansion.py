@@ -9,10 +9,10 @@ from typing import Final
 from django_runbook.importing.problems import NotCarried
 from django_runbook.importing.shell.nodes import Simple
 from django_runbook.importing.shell.reader import read_statements
-from django_runbook.importing.shell.words import Opaque, Part, Substitution, Text, Variable, Word
+from django_runbook.importing.shell.words import Opaque, Part, ShellWord, Substitution, Text, Variable
 from django_runbook.importing.translation.dates import date_expression
 from django_runbook.importing.translation.pieces import Expr, Literal, Piece, Pieces, as_text, literal_of, merge
-from django_runbook.importing.translation.scope import Scope
+from django_runbook.importing.translation.scope import ShellScope
 
 _SPECIAL: Final = {
     "?": "the exit code of the command before",
@@ -27,12 +27,12 @@ _OF_SHELL: Final = {"RANDOM", "SECONDS", "LINENO", "PWD", "OLDPWD", "BASH_SOURCE
 _GLOB: Final = re.compile(r"[*?]|\[[^]]*\]")
 
 
-def expand_all(words: Sequence[Word], scope: Scope) -> list[Pieces]:
+def expand_all(words: Sequence[ShellWord], scope: ShellScope) -> list[Pieces]:
     """Return the expanded words of a command; one word may become several, or none. Raise NotCarried."""
     return [expanded for word in words for expanded in expand(word, scope)]
 
 
-def expand(word: Word, scope: Scope) -> list[Pieces]:
+def expand(word: ShellWord, scope: ShellScope) -> list[Pieces]:
     """Return what a word becomes: an unquoted variable of the script is split, as the shell does it."""
     made: list[list[Piece]] = [[]]
     is_present = False
@@ -51,12 +51,12 @@ def expand(word: Word, scope: Scope) -> list[Pieces]:
     return [tuple(merge(pieces)) for pieces in made] if is_present else []
 
 
-def expand_quoted(word: Word, scope: Scope) -> Pieces:
+def expand_quoted(word: ShellWord, scope: ShellScope) -> Pieces:
     """Return a word that is not split: a value of an assignment, or the text of a here-document."""
     return tuple(merge([piece for part in word.parts for piece in _pieces(part, scope)]))
 
 
-def _fields(part: Part, scope: Scope) -> list[Pieces]:
+def _fields(part: Part, scope: ShellScope) -> list[Pieces]:
     pieces = _pieces(part, scope)
     if not isinstance(part, Variable) or part.is_quoted:
         return [pieces]
@@ -72,13 +72,13 @@ def _fields(part: Part, scope: Scope) -> list[Pieces]:
     return [*([()] if value[:1].isspace() else []), *fields, *([()] if value[-1:].isspace() and fields else [])]
 
 
-def _arguments(scope: Scope) -> list[Pieces]:
+def _arguments(scope: ShellScope) -> list[Pieces]:
     if scope.positionals is None:
         raise NotCarried("the number of arguments of the script is unknown: name them as params")
     return list(scope.positionals)
 
 
-def _pieces(part: Part, scope: Scope) -> Pieces:
+def _pieces(part: Part, scope: ShellScope) -> Pieces:
     match part:
         case Text():
             return (Literal(text=part.value),)
@@ -90,7 +90,7 @@ def _pieces(part: Part, scope: Scope) -> Pieces:
             raise NotCarried(part.reason)
 
 
-def _variable(part: Variable, scope: Scope) -> Pieces:
+def _variable(part: Variable, scope: ShellScope) -> Pieces:
     name = part.name
     if name in _SPECIAL:
         raise NotCarried(f"${name} is {_SPECIAL[name]}")
@@ -110,7 +110,7 @@ def _variable(part: Variable, scope: Scope) -> Pieces:
     return (found,)
 
 
-def _positional(part: Variable, scope: Scope) -> Pieces:
+def _positional(part: Variable, scope: ShellScope) -> Pieces:
     index = int(part.name) - 1
     if scope.positionals is not None:
         if index < len(scope.positionals) and literal_of(scope.positionals[index]) != "":
@@ -119,7 +119,7 @@ def _positional(part: Variable, scope: Scope) -> Pieces:
     return (_parameter(part, scope),)
 
 
-def _parameter(part: Variable, scope: Scope) -> Expr:
+def _parameter(part: Variable, scope: ShellScope) -> Expr:
     name = part.name
     if not part.operator or "?" in part.operator:
         return scope.parameter(name, {"type": "string"})
@@ -139,11 +139,11 @@ def _fits_default(source: str) -> bool:
     return not re.search(r"\b(params|vars|env|secrets|steps|item)\b", source)
 
 
-def _default(part: Variable, scope: Scope) -> Pieces:
+def _default(part: Variable, scope: ShellScope) -> Pieces:
     return tuple(piece for one in part.default for piece in _pieces(one, scope))
 
 
-def substituted(part: Substitution, scope: Scope) -> Pieces:
+def substituted(part: Substitution, scope: ShellScope) -> Pieces:
     """Return the output of a command that is known: of ``date`` and ``echo``."""
     statements = read_statements(part.source, first_line=part.line)
     only = statements[0] if len(statements) == 1 else None

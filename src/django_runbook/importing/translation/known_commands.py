@@ -58,7 +58,8 @@ _SAME: Final = {
 class Wrapper(Struct):
     """Describes a command that runs another one: its options with values, and its own arguments before that one.
 
-    ``first`` are the sub-commands that make it a wrapper. ``reason`` says what becomes of it.
+    ``first`` are the sub-commands that make it a wrapper. ``reason`` says what becomes of it. ``variable_options`` set
+    variables. With ``ends_with_dashes``, the other command follows "--".
     """
 
     options: frozenset[str] = frozenset()
@@ -67,6 +68,7 @@ class Wrapper(Struct):
     reason: str = ""
     takes_variables: bool = False
     variable_options: frozenset[str] = frozenset()
+    ends_with_dashes: bool = False
 
 
 _PRIORITY: Final = "give the run its priority where it is started"
@@ -133,6 +135,7 @@ WRAPPERS: Final[Mapping[str, tuple[Wrapper, ...]]] = {
             arguments=1,
             first=("exec",),
             reason=_CONTAINER,
+            ends_with_dashes=True,
         ),
     ),
     "cronitor": (Wrapper(arguments=1, first=("exec",), reason=_PING),),

@@ -132,6 +132,11 @@ def _with_handlers(left: StepDraft, right: tuple[Entry, ...], end: StepDraft) ->
     before, after = right[:place], notes_of(right[place + 1 :])
     if not steps_of(before):
         return replace(left, notes=(*left.notes, *notes_of(before), *end.notes, *after), is_end=True)
+    if len(steps_of(before)) == 1:
+        # A handler that fails never replaces the first error.
+        before = tuple(
+            replace(entry, continue_on_error=False) if isinstance(entry, StepDraft) else entry for entry in before
+        )
     handled = group((replace(left, notes=()),))
     return replace(handled, on_failure=before, notes=(*left.notes, *end.notes, *after), is_end=True)
 

@@ -9,13 +9,13 @@ from django_runbook.importing.problems import NotCarried
 from django_runbook.importing.shell.nodes import AndOr, If, Negation, Node, Redirect, Simple
 from django_runbook.importing.translation.expansion import expand_all, expand_quoted
 from django_runbook.importing.translation.pieces import literal_of
-from django_runbook.importing.translation.scope import Scope
+from django_runbook.importing.translation.scope import ShellScope
 from django_runbook.importing.translation.wrapping import flock_options, lock_of
 
 _ENDS: Final = {"exit", "return"}
 
 
-def open_descriptors(redirects: tuple[Redirect, ...], scope: Scope) -> bool:
+def open_descriptors(redirects: tuple[Redirect, ...], scope: ShellScope) -> bool:
     """Remember the files that descriptors stand for; return whether the redirections do nothing else."""
     is_only = bool(redirects)
     for redirect in redirects:
@@ -36,7 +36,7 @@ def is_opening(node: Node) -> bool:
     )
 
 
-def held_lock(node: Node, scope: Scope) -> dict[str, Plain] | None:
+def held_lock(node: Node, scope: ShellScope) -> dict[str, Plain] | None:
     """Return the lock that a statement acquires for the statements after it; None if it acquires none."""
     call, exit_code = _call_of(node)
     if call is None:

@@ -8,13 +8,13 @@ from typing import Final
 from django_runbook.importing.draft import Entry, Note, Plain, StepDraft
 from django_runbook.importing.problems import NotCarried
 from django_runbook.importing.shell.nodes import AndOr, For, If, Negation, Node, Remark, Simple, While
-from django_runbook.importing.shell.words import Substitution, Word
+from django_runbook.importing.shell.words import ShellWord, Substitution
 from django_runbook.importing.translation.conditions import condition_of
 from django_runbook.importing.translation.context import Context, as_one, group
 from django_runbook.importing.translation.exits import has_end
 from django_runbook.importing.translation.expansion import expand
 from django_runbook.importing.translation.pieces import Expr, as_text, literal_of
-from django_runbook.importing.translation.scope import Scope
+from django_runbook.importing.translation.scope import ShellScope
 from django_runbook.importing.translation.wrapping import as_duration, seconds_of
 from django_runbook.structs import replace
 
@@ -53,7 +53,7 @@ def _is_item(value: object) -> bool:
 
 
 def _product(node: For, items: list[str], nested: For, context: Context) -> StepDraft:
-    """Translate two loops of which the outer one has nothing but the inner one."""
+    """Translate two loops; the body of the outer one is nothing but the inner one."""
     inner_items = [item for word in nested.values for item in _items(word, context)]
     names = [node.variable.lower(), nested.variable.lower()]
     if names[0] == names[1] or not all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names):
@@ -65,7 +65,7 @@ def _product(node: For, items: list[str], nested: For, context: Context) -> Step
     return _with_items(node, lists, context.inside(nested.statements, inner), inner)
 
 
-def _with_items(node: For, items: Plain, entries: tuple[Entry, ...], inner: Scope) -> StepDraft:
+def _with_items(node: For, items: Plain, entries: tuple[Entry, ...], inner: ShellScope) -> StepDraft:
     step = as_one(entries)
     if step is None:
         raise NotCarried("no management command is called in the loop")
@@ -79,7 +79,7 @@ def _with_items(node: For, items: Plain, entries: tuple[Entry, ...], inner: Scop
     return group((loop,), fail_fast=False)
 
 
-def _items(word: Word, context: Context) -> list[str]:
+def _items(word: ShellWord, context: Context) -> list[str]:
     span = _RANGE.fullmatch(word.source)
     if span is not None:
         return _numbers(int(span[1]), int(span[2]))

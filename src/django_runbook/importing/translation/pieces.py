@@ -74,8 +74,9 @@ def as_text(pieces: Sequence[Piece]) -> str:
             parts.append(_escaped(piece.text))
             continue
         if parts and parts[-1].endswith("$"):
-            # It would turn the braces into literal ones.
-            parts[-1] = parts[-1][:-1] + '${{ "$" }}'
+            # They would turn the braces into literal ones.
+            text = parts[-1].rstrip("$")
+            parts[-1] = f'{text}${{{{ "{"$" * (len(parts[-1]) - len(text))}" }}}}'
         parts.append(_braced(piece))
     return "".join(parts)
 

@@ -64,14 +64,14 @@ class Names(MutableStruct):
         return name
 
     def lock(self, path: str) -> str:
-        """Return the name of the lock that a file stands for: its stem, or its whole path if that is taken."""
+        """Return the name of the lock of a file: its stem, or its whole path if that is taken."""
         if path not in self.locks:
             stem = re.sub(r"\.(lock|lck|pid)$", "", path.rstrip("/").rpartition("/")[2]) or path
             self.locks[path] = path if stem in self.locks.values() else stem
         return self.locks[path]
 
 
-class Scope(MutableStruct):
+class ShellScope(MutableStruct):
     """Holds the state of the shell; a subshell works on a copy.
 
     ``often`` are the variables that are set more than once: their values are written where they are used. The exit
@@ -100,12 +100,12 @@ class Scope(MutableStruct):
     is_judged: bool = False
     is_strict: bool = False
 
-    def copy(self, **changes: object) -> Scope:
+    def copy(self, **changes: object) -> ShellScope:
         """Return a scope whose changes do not reach this one."""
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
         for name in ("values", "exported", "functions", "descriptors"):
             fields[name] = dict(fields[name])
-        return Scope(**{**fields, **changes})
+        return ShellScope(**{**fields, **changes})
 
     def lookup(self, name: str) -> Pieces:
         """Return the value of a variable of the script; raise NotCarried if it is unknown."""

@@ -7,11 +7,11 @@ from typing import Final
 
 from django_runbook.importing.draft import Entry, Note, Plain, StepDraft, steps_of
 from django_runbook.importing.problems import NotCarried
-from django_runbook.importing.shell.nodes import Background, Branch, If, Negation, Node, Remark, Simple
-from django_runbook.importing.translation.context import Block, as_one, group
+from django_runbook.importing.shell.nodes import Background, If, IfBranch, Negation, Node, Remark, Simple
+from django_runbook.importing.translation.context import StepBlock, as_one, group
 from django_runbook.importing.translation.exits import has_end, is_exit, may_exit
 from django_runbook.importing.translation.lock_files import held_lock, is_opening, open_descriptors
-from django_runbook.importing.translation.scope import Scope
+from django_runbook.importing.translation.scope import ShellScope
 from django_runbook.structs import MutableStruct, Struct, field, replace
 
 _CONTINUES: Final = (
@@ -19,7 +19,7 @@ _CONTINUES: Final = (
     "the run continues, too, and fails at its end"
 )
 _WAITS: Final = "wait ignores the failures of what it waits for; here they count, after all have ended"
-Translate = Callable[[Node, Scope], tuple[Entry, ...]]
+Translate = Callable[[Node, ShellScope], tuple[Entry, ...]]
 
 
 class _Unit(Struct):
@@ -42,14 +42,14 @@ class _Ends(Struct):
 class _List(MutableStruct):
     """Collects the units of a list; ``lock`` is held from ``locked_at`` on."""
 
-    scope: Scope
+    scope: ShellScope
     translate: Translate
     units: list[_Unit] = field(default_factory=list)
     lock: dict[str, Plain] | None = None
     locked_at: int = 0
 
 
-def translate_block(statements: Sequence[Node], scope: Scope, translate: Translate) -> Block:
+def translate_block(statements: Sequence[Node], scope: ShellScope, translate: Translate) -> StepBlock:
     """Translate statements; those that are not carried over stay as comments."""
     is_tail = scope.is_tail
     is_loop, scope.is_loop = scope.is_loop, False
@@ -102,7 +102,7 @@ def _unit(node: Node, made: _List) -> _Unit:
     return _Unit(entries=entries, stops=stops or has_end(entries), always_stops=stops, line=node.line)
 
 
-def _needs_care(node: Node, scope: Scope) -> bool:
+def _needs_care(node: Node, scope: ShellScope) -> bool:
     """Return whether some failures in a statement end the script, and others do not."""
     return not scope.stops_on_failure and may_exit(node, scope)
 
@@ -113,7 +113,7 @@ def _unreachable(statements: Sequence[Node]) -> Iterator[_Unit]:
         yield _Unit(entries=(Note(line=node.line, text=text, source=node.source),), stops=True)
 
 
-def _with_exit_codes(statements: Sequence[Node], scope: Scope) -> Iterator[Node]:
+def _with_exit_codes(statements: Sequence[Node], scope: ShellScope) -> Iterator[Node]:
     """Yield statements; an ``if`` about ``$?`` becomes one about the command before it."""
     pending = list(statements)
     for index, node in enumerate(pending):
@@ -124,7 +124,7 @@ def _with_exit_codes(statements: Sequence[Node], scope: Scope) -> Iterator[Node]
         expected = _tests_exit_code(node) if isinstance(node, If) else None
         if isinstance(node, If) and expected is not None and earlier is not None and not scope.stops_on_failure:
             condition = earlier if expected else Negation(command=earlier, line=earlier.line, source=earlier.source)
-            branch = Branch(condition=(condition,), statements=node.branches[0].statements)
+            branch = IfBranch(condition=(condition,), statements=node.branches[0].statements)
             yield replace(node, branches=(branch,), source=f"{earlier.source}\n{node.source}", line=earlier.line)
         else:
             yield node
@@ -224,7 +224,7 @@ def _locked(made: _List, *, is_tail: bool) -> list[_Unit]:
     return [*before, _Unit(entries=(replace(step, lock=made.lock),), stops=True, line=step.line)]
 
 
-def _with_policy(units: Sequence[_Unit], ends: _Ends) -> Block:
+def _with_policy(units: Sequence[_Unit], ends: _Ends) -> StepBlock:
     """Join units: all of them end the list when they fail, or none does, or each says what it does."""
     places = [index for index, unit in enumerate(units) if steps_of(unit.entries)]
     # The failure of the last one is that of the list. If that may end the script, what only continues may not be it.
@@ -234,13 +234,13 @@ def _with_policy(units: Sequence[_Unit], ends: _Ends) -> Block:
     followed = places if ends.is_followed and has_stop else places[:-1]
     judged = [units[index].stops for index in followed]
     if all(judged):
-        return Block(entries=tuple(entry for unit in units for entry in unit.entries))
+        return StepBlock(entries=tuple(entry for unit in units for entry in unit.entries))
     if not has_stop and not ends.is_judged:
         note = Note(line=units[places[0]].line, text=_CONTINUES)
         entries = [_without_own_policy(_grouped(unit.entries)) for unit in units]
         first = next((index for index, part in enumerate(entries) if steps_of(part)), 0)
         entries[first] = (note, *entries[first])
-        return Block(entries=tuple(entry for part in entries for entry in part), fail_fast=False)
+        return StepBlock(entries=tuple(entry for part in entries for entry in part), fail_fast=False)
     made: list[Entry] = []
     for index, unit in enumerate(units):
         if index not in followed or unit.always_stops:
@@ -250,7 +250,7 @@ def _with_policy(units: Sequence[_Unit], ends: _Ends) -> Block:
         else:
             step = as_one(unit.entries)
             made += [replace(step, continue_on_error=True)] if step is not None else unit.entries
-    return Block(entries=tuple(made))
+    return StepBlock(entries=tuple(made))
 
 
 def _tolerated(entry: Entry) -> Entry:
@@ -270,5 +270,5 @@ def _without_own_policy(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
 
 
 def _grouped(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    """Return the entries of one statement, of which the first failure counts, as one step."""
+    """Return the entries of one statement, whose first failure counts, as one step."""
     return entries if len(steps_of(entries)) < 2 else (group(entries),)

@@ -13,27 +13,27 @@ from django_runbook.importing.translation.arguments import LOGGED
 from django_runbook.importing.translation.assigning import translate_assignments
 from django_runbook.importing.translation.branches import translate_if
 from django_runbook.importing.translation.commands import translate_simple
-from django_runbook.importing.translation.context import Block, Context
+from django_runbook.importing.translation.context import Context, StepBlock
 from django_runbook.importing.translation.exits import contained
 from django_runbook.importing.translation.lists import translate_and_or, translate_pipeline
 from django_runbook.importing.translation.lock_files import open_descriptors
 from django_runbook.importing.translation.loops import translate_for, translate_while
-from django_runbook.importing.translation.scope import Scope
+from django_runbook.importing.translation.scope import ShellScope
 from django_runbook.importing.translation.sequences import translate_block
 
 
-def translate(statements: Sequence[Node], scope: Scope) -> Block:
+def translate(statements: Sequence[Node], scope: ShellScope) -> StepBlock:
     """Translate a list of statements in a scope."""
     return translate_block(statements, scope, translate_statement)
 
 
-def translate_script(statements: Sequence[Node], scope: Scope) -> Block:
+def translate_script(statements: Sequence[Node], scope: ShellScope) -> StepBlock:
     """Translate the statements of a whole script."""
     scope.is_tail = True
     return translate_block(statements, scope, translate_statement)
 
 
-def translate_statement(node: Node, scope: Scope) -> tuple[Entry, ...]:
+def translate_statement(node: Node, scope: ShellScope) -> tuple[Entry, ...]:
     """Translate one statement; raise NotCarried if it has no counterpart."""
     context = Context(scope=scope, statement=translate_statement, block=translate)
     match node:

@@ -68,6 +68,8 @@ def _remove(made: Unwrapped, wrapper: Wrapper) -> bool:
         rest = rest[1:]
     rest = _after_variables(_after_options(rest, wrapper, env), wrapper, env)
     rest = _after_options(rest, wrapper, env)[wrapper.arguments :]
+    if wrapper.ends_with_dashes:
+        rest = _after_options(rest, wrapper, env)
     if rest and literal_of(rest[0]) == "--":
         rest = rest[1:]
     if not rest:

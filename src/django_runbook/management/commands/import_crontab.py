@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, BooleanOptionalAction
-from typing import Any
+from argparse import ArgumentParser
+from typing import Any, Final
 
 from django_runbook.importing.draft import Imported
 from django_runbook.importing.jobs import import_crontab
 from django_runbook.management.import_command import ImportCommand
+
+
+_HAS_USERS: Final = {"auto": None, "yes": True, "no": False}
 
 
 class Command(ImportCommand):
@@ -17,9 +20,10 @@ class Command(ImportCommand):
         super().add_arguments(parser)
         parser.add_argument(
             "--user-column",
-            action=BooleanOptionalAction,
-            help="Whether the sixth column is a user, as in /etc/cron.d. Default: it is found out from the lines.",
+            choices=tuple(_HAS_USERS),
+            default="auto",
+            help="Whether the sixth column is a user, as in /etc/cron.d. Default: auto, the lines show it.",
         )
 
     def translate(self, text: str, name: str, options: dict[str, Any]) -> Imported:
-        return import_crontab(text, name=name, has_users=options["user_column"])
+        return import_crontab(text, name=name, has_users=_HAS_USERS[options["user_column"]])
