@@ -68,6 +68,9 @@ MAY_IMPORT = {
     "checking": {"conf", "configured_reporters", "lookup", "planning", "binding", "document", "queues"},
     "checks": {"checking", "conf", "configured_reporters", "document", "locks", "process"},
     "apps": {"checks"},
+    "monitoring": {
+        *("checking", "conf", "document", "journal", "locks", "lookup", "models", "reporters", "schedules"),
+    },
     "schedules": {"binding", "checking", "conf", "document", "lookup"},
     "fields": set[str](),
     "statements": set[str](),
@@ -142,7 +145,9 @@ MAY_IMPORT = {
         "runner",
     },
     "recording": {"forecasts", "console", "journal", "planning", "request", "resume", "run_stages", "runner"},
+    "describing": {"document", "schedules"},
     "api": {
+        "describing",
         "forecasts",
         "recording",
         "run_stages",
@@ -165,7 +170,17 @@ MAY_IMPORT = {
         "runner",
     },
     "signals": set[str](),
-    "pages": {"calls", "checkpoints", "models", "fields", "journal", "locks", "reporters", "command_lines"},
+    "pages": {
+        "monitoring",
+        "calls",
+        "checkpoints",
+        "models",
+        "fields",
+        "journal",
+        "locks",
+        "reporters",
+        "command_lines",
+    },
     "admin": {"checkpoints", "pages", "journal", "models", "locks", "conf"},
     "migrations": {"fields"},
     "results": set[str](),
@@ -247,7 +262,7 @@ def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
             for path in MODULES
             if any(name.split(".")[0] == package for name in imports_of(path))
         }
-        for package in ("rich", "jinja2", "pydantic_core", "pygls", "redis", "apprise", "sentry_sdk")
+        for package in ("rich", "jinja2", "pydantic_core", "pygls", "redis", "apprise", "opentelemetry", "sentry_sdk")
     }
     assert users == {
         "rich": {"reporters/rich_.py", "reporters/live_display.py", "batch/parts/progress_bar.py"},
@@ -261,6 +276,7 @@ def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
         "pygls": {"language_server/protocol.py", "language_server/server.py"},
         "redis": {"locks/redis.py"},
         "apprise": {"reporters/apprise_.py"},
+        "opentelemetry": {"reporters/opentelemetry_.py"},
         "sentry_sdk": {"reporters/sentry.py"},
     }
 

@@ -59,6 +59,7 @@ __all__ = [
     "StepResult",
     "StepStatus",
     "check",
+    "describe",
     "list_steps",
     "run",
     "show_plan",
@@ -112,6 +113,19 @@ def show_plan(request: RunRequest, *, console: Console | None = None) -> str:
 def list_steps(request: RunRequest, *, console: Console | None = None) -> str:
     """Return the steps of a runbook with their ids and tags, as ``run_runbook --list`` prints them."""
     return _show(request, listing.list_steps, console)
+
+
+def describe(file: str, *, console: Console | None = None) -> str:
+    """Return the description, parameters and schedule of a runbook, as ``run_runbook --describe`` prints them."""
+    # Other runs do not need it.
+    from django_runbook import describing
+
+    launch = Launch(request=RunRequest(file=file), console=PythonConsole() if console is None else console)
+    with _masked_errors(launch.console), launch.stack:
+        opened = _open(launch)
+        _show_diagnostics(opened.loaded, opened.loaded.diagnostics, launch.console)
+        lines = describing.as_lines(opened.runbook, now=clock.now())
+        return "".join(f"{launch.console.mask(line)}\n" for line in lines)
 
 
 def check(files: Collection[str] = ()) -> list[Checked]:
@@ -239,6 +253,7 @@ def _bind(launch: Launch, opened: Opened, resumed: ResumedRun | None, processes:
     planned = plan(runbook, known, binder)
     planned = checking.with_queues(planned, opened.configuration, is_recorded=may_record or launch.request.dry_run)
     planned = checking.with_reporters(planned, opened.configuration)
+    planned = checking.with_own_environments(planned, None if processes is None else processes.isolation.reason)
     launch.console.mask = _masker(known.all_secrets.values(), opened.configuration)
     _show_diagnostics(opened.loaded, [*opened.loaded.diagnostics, *planned.diagnostics], launch.console)
     # A plan is also shown where the environment is not that of a run.

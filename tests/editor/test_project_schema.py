@@ -21,7 +21,8 @@ ROOT: Final = Path(__file__).parent.parent.parent
 GOLDEN: Final = ROOT / "tests" / "golden"
 DATABASES: Final = ("default", "replica")
 # The valid files of the repository: the golden files, those of the example project, and the blocks of the documentation.
-FILES: Final = sorted([*GOLDEN.glob("ok/*.yml"), *GOLDEN.glob("run/*.yml"), *(ROOT / "runbooks").rglob("*.yml")])
+FOLDERS: Final = [*(GOLDEN / name for name in ("ok", "warn", "run")), ROOT / "runbooks"]
+FILES: Final = sorted(path for folder in FOLDERS for path in folder.rglob("*.yml"))
 BLOCKS: Final = [block for page in PAGES for block in blocks_of(page) if block.is_runbook and not block.code]
 # What only the check sees: other files, expressions, the arguments of a command line, and the text of the file itself.
 UNSEEN: Final = {

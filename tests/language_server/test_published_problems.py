@@ -22,9 +22,9 @@ def test_a_file_that_two_files_include_has_the_problems_of_both_once() -> None:
 def test_a_file_that_is_no_longer_included_loses_the_problems_of_that_check() -> None:
     problems = PublishedProblems()
     problems.put(NIGHTLY, {NIGHTLY: [], SHARED: [problem(1)]})
-    problems.put(WEEKLY, {SHARED: [problem(2)]})
+    assert list(problems.put(WEEKLY, {WEEKLY: [], SHARED: [problem(2)]})) == [SHARED, WEEKLY]
     assert problems.put(NIGHTLY, {NIGHTLY: []}) == {NIGHTLY: [], SHARED: [problem(2)]}
-    assert problems.put(WEEKLY, {}) == {SHARED: []}
+    assert problems.put(WEEKLY, {}) == {SHARED: [], WEEKLY: []}
 
 
 def test_the_files_that_read_a_file_are_known() -> None:

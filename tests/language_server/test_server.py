@@ -204,8 +204,10 @@ def test_options_that_depend_on_a_table_are_a_warning_if_the_database_is_down(
 
 @pytest.mark.slow
 def test_a_change_of_an_included_runbook_is_checked_where_it_is_included(client: LanguageClient, folder: Path) -> None:
-    (folder / "shared.yml").write_text("steps: [check]\n")
-    shared, caller = folder / "shared.yml", folder / "caller.yml"
+    other = folder / "other"
+    other.mkdir()
+    shared, caller = other / "shared.yml", other / "caller.yml"
+    shared.write_text("steps: [check]\n")
     uri = client.open(caller, "steps:\n  - runbook: shared.yml\n    params: {day: 1}\n")
     assert [problem["code"] for problem in client.problems(uri)] == ["RB215"]
     client.published.pop(uri)
@@ -245,3 +247,14 @@ def test_the_outline_has_the_steps_of_a_group(client: LanguageClient, folder: Pa
     uri = client.open(folder / "outline.yml", "steps:\n  - name: Group\n    steps: [check]\n")
     [group] = client.ask("textDocument/documentSymbol", {"textDocument": {"uri": uri}})
     assert (group["name"], [child["name"] for child in group["children"]]) == ("Group", ["check"])
+
+
+@pytest.mark.slow
+def test_a_step_is_found_in_all_its_places(client: LanguageClient, folder: Path) -> None:
+    uri = client.open(folder / "uses.yml", f"{FILE}  - notify_operations 😀 ${{{{ steps.late.id }}}}\n")
+    position = {"textDocument": {"uri": uri}, "position": {"line": 2, "character": 9}}
+    found = client.ask("textDocument/references", {**position, "context": {"includeDeclaration": True}})
+    assert [range_of(place) for place in found] == ["3:9-3:13", "6:36-6:40"]
+    assert client.ask("textDocument/prepareRename", position)["placeholder"] == "late"
+    position["position"] = {"line": 0, "character": 2}
+    assert client.refusal("textDocument/prepareRename", position) == "there is no id of a step here"

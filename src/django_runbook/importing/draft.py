@@ -71,6 +71,7 @@ class RunbookDraft(Struct):
     env: tuple[Plain, ...] = ()
     secrets: tuple[str, ...] = ()
     vars: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Plain] = field(default_factory=dict)
     lock: Mapping[str, Plain] | None = None
     timeout: str | None = None
     fail_fast: bool = True

@@ -31,6 +31,8 @@ def emit(draft: RunbookDraft) -> str:
         lines += yaml_text.block_mapping("params", draft.params, indent=0)
     if draft.vars:
         lines += yaml_text.block_mapping("vars", draft.vars, indent=0)
+    if draft.defaults:
+        lines += yaml_text.entry("defaults", dict(draft.defaults), indent=0)
     for key, entries in (("steps", draft.entries), ("on_failure", draft.on_failure), ("finally", draft.finally_)):
         if entries:
             lines += [f"{key}:", *_entries(entries, indent=2)]

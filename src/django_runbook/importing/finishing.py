@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 
 from django_runbook.document.diagnostics import Span
 from django_runbook.document.expressions import Expression, Template, parse_template
@@ -31,11 +32,41 @@ def finished(draft: RunbookDraft, block: StepBlock, declared: Declared) -> Runbo
         vars={name: text for name, text in declared.vars.items() if ("vars", name) in used},
     )
     names = {f"{root}.{name}" for root, name in used} | {f"shell.{name}" for name in declared.read}
-    return replace(
+    made = replace(
         made,
         entries=_without_used(made.entries, names),
         on_failure=_without_used(made.on_failure, names),
         finally_=_without_used(made.finally_, names),
+    )
+    return _with_defaults(made)
+
+
+def _with_defaults(draft: RunbookDraft) -> RunbookDraft:
+    """Move the variables that all commands get to the defaults of the file."""
+    lists = (draft.entries, draft.on_failure, draft.finally_)
+    commands = [one for one in walk(tuple(itertools.chain(*lists))) if isinstance(one, StepDraft) and one.command]
+    shared = set.intersection(*(set(step.env.items()) for step in commands)) if len(commands) > 1 else set()
+    if not shared:
+        return draft
+    env = {name: value for name, value in commands[0].env.items() if (name, value) in shared}
+    # A step with variables of its own has all of them: its mapping replaces the default.
+    entries, on_failure, finally_ = (_without_env(one, env) for one in lists)
+    return replace(
+        draft, entries=entries, on_failure=on_failure, finally_=finally_, defaults={"env": dict[str, Plain](env)}
+    )
+
+
+def _without_env(entries: tuple[Entry, ...], env: Mapping[str, str]) -> tuple[Entry, ...]:
+    return tuple(
+        entry
+        if isinstance(entry, Note)
+        else replace(
+            entry,
+            env={} if entry.env == env else entry.env,
+            steps=_without_env(entry.steps, env),
+            on_failure=_without_env(entry.on_failure, env),
+        )
+        for entry in entries
     )
 
 

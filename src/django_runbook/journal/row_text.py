@@ -77,6 +77,11 @@ def in_doubt_lines(run: Run, status: str, steps: Iterable[StepRun]) -> Iterator[
             yield in_doubt(named(_line(step.name), step.step_id), step_id=step.step_id)
 
 
+def started_text(run: Run) -> str:
+    """Return when a run started, and how long it took if it has ended."""
+    return _time(run.started_at) + (f", took {_took(run)}" if run.finished_at is not None else "")
+
+
 def step_line(step: StepRun, *, is_dead: bool = False) -> str:
     """Format one attempt of a step as a line; ``is_dead`` is true if the process of its run died."""
     status = StepStatus.INTERRUPTED.value if is_dead and step.status == RUNNING else step.status

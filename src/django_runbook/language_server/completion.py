@@ -17,6 +17,7 @@ from django_runbook.language_server.questions import (
     is_condition,
     part_of_step,
     schemas_of,
+    text_of_key,
 )
 from django_runbook.language_server.schema_walk import properties_of
 from django_runbook.language_server.yaml_texts import as_scalar
@@ -108,11 +109,14 @@ def _values(place: CursorPlace, question: Question) -> Iterator[Suggestion]:
                 label=name, kind=SuggestionKind.FILE, start=start, end=question.offset, text=name, matched=name
             )
         return
-    for value in question.project.schema.values(schemas_of(place, question)):
+    key = next((name for _, name in reversed(place.around) if isinstance(name, str)), "")
+    listed = question.project.values.get(key, tuple)
+    for value in (*question.project.schema.values(schemas_of(place, question)), *listed()):
         yield Suggestion(
             label=value,
             kind=SuggestionKind.VALUE,
             start=question.start_of_word,
             end=question.offset,
             text=as_scalar(value),
+            help=text_of_key(place, question),
         )

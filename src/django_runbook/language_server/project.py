@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +18,8 @@ class Project(MutableStruct, dict=True):
     """Loads each command when it is asked about for the first time.
 
     ``list_runbooks`` returns the names by which the runbook at a path can include others, and ``find_runbook`` the file
-    that it means by a name. ``read`` reads a file; None if that is impossible.
+    that it means by a name. ``read`` reads a file; None if that is impossible. ``values`` lists the values of
+    keys that depend on the project.
     """
 
     catalog: Catalog
@@ -26,6 +27,7 @@ class Project(MutableStruct, dict=True):
     list_runbooks: Callable[[Path], Collection[str]] = lambda path: ()
     find_runbook: Callable[[str, Path], Path | None] = lambda name, caller: None
     read: Callable[[Path], Source | None] = lambda path: None
+    values: Mapping[str, Callable[[], Collection[str]]] = field(default_factory=dict)
     _described: dict[str, DescribedCommand] = field(default_factory=dict)
 
     @cached_property

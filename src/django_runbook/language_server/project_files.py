@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -38,6 +39,10 @@ def new_project(configuration: conf.Configuration, files: Callable[[], EditorFil
         list_runbooks=list_runbooks,
         find_runbook=find_runbook,
         read=read,
+        values={
+            "notify": lambda: [reporter.name for reporter in configuration.reporters],
+            "timezone": lambda: sorted(zoneinfo.available_timezones()),
+        },
     )
 
 

@@ -15,8 +15,11 @@ class PublishedProblems(MutableStruct):
     _found: dict[Path, Mapping[Path, list[Diagnostic]]] = field(default_factory=dict)
 
     def put(self, root: Path, found: Mapping[Path, list[Diagnostic]]) -> dict[Path, list[Diagnostic]]:
-        """Replace what the check of an open file has found; return all diagnostics of each file that this concerns."""
-        targets = {*self._found.get(root, ()), *found}
+        """Replace what the check of an open file has found; return all diagnostics of each file that this concerns.
+
+        The open file is the last one: an editor that has its diagnostics has them all.
+        """
+        targets = [*dict.fromkeys(path for path in (*self._found.get(root, ()), *found) if path != root), root]
         self._found[root] = found
         if not found:
             del self._found[root]

@@ -77,8 +77,7 @@ class RunbookServer(LanguageServer):
         if path not in self._uris:
             return
         self.open_files = self.open_files.closed(path)
-        changed = self._problems.put(path, {})
-        self._publish({**changed, path: changed.get(path, [])})
+        self._publish(self._problems.put(path, {}))
         del self._uris[path]
         self._check_soon(self._problems.readers_of(path), delay=_DELAY_SECONDS)
 
@@ -115,7 +114,7 @@ class RunbookServer(LanguageServer):
 
     def editor_text(self, text: str) -> EditorText:
         """Return a text with the encoding of positions that the editor has chosen."""
-        return EditorText(text=text, encoding=str(self.workspace.position_encoding or "utf-16"))
+        return EditorText(text=text, encoding=protocol.encoding_of(self.workspace.position_encoding))
 
     def _schedule(self, path: Path, *, delay: float) -> None:
         self._check_soon([path, *(reader for reader in self._problems.readers_of(path) if reader != path)], delay=delay)

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Final
 
-from django_runbook.document.expressions import Expression, Template, as_written
+from django_runbook.document.expressions import as_written
 from django_runbook.document.runbook import (
     Block,
     CallStep,
     CommandStep,
     GroupStep,
-    Located,
     LockSettings,
     Retry,
     Schedule,
     Step,
 )
+from django_runbook.document.written_values import written
 from django_runbook.planning.listing import command_line
 from django_runbook.planning.plan import Plan
 from django_runbook.planning.planned_step import PlannedStep
@@ -132,26 +132,6 @@ def _block(block: Block) -> Iterator[tuple[str, str]]:
         yield "fail_fast", "false"
 
 
-def written(value: object) -> str:
-    """Return a value of the file as it is written there."""
-    match value:
-        case Located(text=text) if text:
-            return text
-        case Located():
-            return written(value.value)
-        case Expression():
-            return value.source
-        case str() | Template():
-            return as_written(value)
-        case Mapping():
-            return f"{{{', '.join(f'{name}: {written(one)}' for name, one in value.items())}}}"
-        case tuple():
-            return f"[{', '.join(map(written, value))}]"
-        case bool():
-            return str(value).lower()
-    return "null" if value is None else str(value)
-
-
 def _retry(retry: Retry) -> str:
     parts = [f"{retry.attempts} attempts", f"delay {exact_duration(retry.delay_seconds)}", f"backoff {retry.backoff:g}"]
     parts.append(f"max_delay {exact_duration(retry.max_delay_seconds)}")
@@ -204,6 +184,10 @@ def _name(step: Step) -> str:
     return name if isinstance(step, CommandStep) and name != step.command[0].value else ""
 
 
+def _env(step: Step) -> str:
+    return ", ".join(f"{option.name} {written(option.value)}" for option in getattr(step, "env", ()))
+
+
 # Each key that a reviewer reads, with its text for a step; an empty one is not set.
 SETTINGS: Final[Mapping[str, Callable[[Step], str]]] = {
     "id": _id,
@@ -217,6 +201,7 @@ SETTINGS: Final[Mapping[str, Callable[[Step], str]]] = {
     "confirm": _flag("confirm"),
     "lock": lambda step: "" if step.lock is None else _lock(step.lock),
     "stdin": _flag("stdin"),
+    "env": _env,
     "capture": _flag("capture"),
     "no_log": _flag("no_log"),
     "isolate": _choice("isolate"),

@@ -55,7 +55,7 @@ class Command(CleanCommand):
         parser.add_argument(
             "--arguments",
             metavar="TEXT",
-            help='Add options of run_runbook, as in --arguments="--strict". Default: --verbosity 0 for crontab, otherwise none.',
+            help='Add options of run_runbook, as in --arguments="--strict". Default for crontab: --verbosity 0.',
         )
         for name, (metavar, text) in _OPTIONS.items():
             parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=text)

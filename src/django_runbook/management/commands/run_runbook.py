@@ -22,6 +22,7 @@ from django_runbook.exceptions import InvalidUsage, RunbookError
 from django_runbook.executors import descriptors
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.management.console import CommandConsole
+from django_runbook.management.foreign_options import explain_options
 from django_runbook.management.param_option import add_param_option, parse_params
 from django_runbook.process.django_internals import raw_stream, replace_raw_stream
 from django_runbook.process.stopping import Stop
@@ -46,11 +47,15 @@ class Command(CleanCommand):
         add_param_option(parser)
         shown = parser.add_mutually_exclusive_group()
         shown.add_argument("--plan", action="store_true", help="Show each step with its arguments, and stop.")
+        shown.add_argument(
+            "--describe", action="store_true", help="Show the description, the parameters and the schedule, and stop."
+        )
         shown.add_argument("--list", action="store_true", help="Show the steps with their ids and tags, and stop.")
         _add_selection(parser)
         _add_execution(parser)
         _add_resuming(parser)
         _add_reports(parser)
+        explain_options(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = CommandConsole(self, options)
@@ -76,6 +81,9 @@ class Command(CleanCommand):
         """Run a runbook; return the exit code, and what a caller should read unless it is 0."""
         try:
             request = _request(options)
+            if options["describe"]:
+                self.stdout.write(api.describe(request.file, console=console), ending="")
+                return ExitCode.SUCCEEDED, ""
             if options["plan"] or options["list"]:
                 show = api.list_steps if options["list"] else api.show_plan
                 self.stdout.write(show(request, console=console), ending="")
@@ -207,7 +215,7 @@ def _request(options: dict[str, Any]) -> RunRequest:
 
 def _refuse_combinations(options: dict[str, Any]) -> None:
     if options["resume"] is not None:
-        for name in ("plan", "list"):
+        for name in ("plan", "list", "describe"):
             if options[name]:
                 raise InvalidUsage(f"--{name} cannot be combined with --resume")
 
