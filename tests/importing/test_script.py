@@ -27,7 +27,7 @@ def todos(script: str) -> list[str]:
         ("./manage.py a; ./manage.py b", "fail_fast: false\nsteps:\n  - a\n  - b\n"),
         ("set -e\n./manage.py a\n./manage.py b", "steps:\n  - a\n  - b\n"),
         ("#!/bin/sh -eu\n./manage.py a\n./manage.py b", "steps:\n  - a\n  - b\n"),
-        ("export A=b\n./manage.py a\nC=d ./manage.py b", 'vars:\n  a: b\nfail_fast: false\ndefaults: {env: {A: "${{ vars.a }}"}}\nsteps:\n  - a\n  - command: b\n    env: {A: "${{ vars.a }}", C: d}\n'),
+        ("export A=b\n./manage.py a\nC=d ./manage.py b", 'fail_fast: false\nvars:\n  a: b\ndefaults: {env: {A: "${{ vars.a }}"}}\nsteps:\n  - a\n  - command: b\n    env: {A: "${{ vars.a }}", C: d}\n'),
         ("./manage.py a || true", "steps:\n  - command: a\n    continue_on_error: true\n"),
         ("./manage.py a --x=$1", "params:\n  arg1: {type: string}\nsteps:\n  - a --x=${{ params.arg1 }}\n"),
         ("DAY=${1:-5}\n./manage.py a $DAY", 'params:\n  day: "5"\nsteps:\n  - a ${{ params.day }}\n'),

@@ -76,7 +76,8 @@ def _remove(made: Unwrapped, wrapper: Wrapper) -> bool:
         return False
     if wrapper.reason:
         removed = made.words[: len(made.words) - len(rest)]
-        made.note(" ".join(as_text(pieces) for pieces in removed), wrapper.reason)
+        shown = (literal_of(pieces) or as_text(pieces) for pieces in removed)
+        made.note(" ".join(shown), wrapper.reason)
     made.env |= env
     made.words = rest
     return True
