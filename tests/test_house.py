@@ -128,6 +128,7 @@ MAY_IMPORT = {
         "runner",
         "signals",
     },
+    "error_notices": {"conf", "configured_reporters", "process", "run_stages"},
     "run_stages": {
         "forecasts",
         "binding",
@@ -147,6 +148,7 @@ MAY_IMPORT = {
     "recording": {"forecasts", "console", "journal", "planning", "request", "resume", "run_stages", "runner"},
     "describing": {"document", "schedules"},
     "api": {
+        "error_notices",
         "describing",
         "forecasts",
         "recording",
