@@ -19,6 +19,7 @@ from django_runbook.process.failures import failure_of
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import NO_INPUT, NoInputError
 from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.row_counting.counting import RowCounter
 from django_runbook.structs import MutableStruct, field, replace
 
 _INTERRUPTED: Final = 130
@@ -88,16 +89,23 @@ def call(
     callbacks: Callbacks,
     checks: PassedChecks,
     stop: Stop,
+    rows: RowCounter,
 ) -> AttemptResult:
-    """Call a command with the tokens of a command line; it writes to the standard streams."""
+    """Call a command with the tokens of a command line, and count the rows that it changes.
+
+    The command writes to the standard streams.
+    """
     warnings: list[str] = []
 
     def invoke() -> bool:
-        return _invoke(name, tokens, callbacks=callbacks, checks=checks, warnings=warnings)
+        return _invoke(name, tokens, callbacks=callbacks, checks=checks, warnings=warnings, rows=rows)
 
-    # A separate context discards the active language and time zone of the command.
-    result = contextvars.copy_context().run(_attempt, invoke, stop=stop, mask=callbacks.mask)
-    return AttemptResult(status=result.status, failure=result.failure, warnings=tuple(warnings))
+    with rows:
+        # A separate context discards the active language and time zone of the command.
+        result = contextvars.copy_context().run(_attempt, invoke, stop=stop, mask=callbacks.mask)
+    return AttemptResult(
+        status=result.status, failure=result.failure, warnings=tuple(warnings), row_account=rows.account()
+    )
 
 
 def leave_copy(result: AttemptResult) -> None:
@@ -179,9 +187,12 @@ def _invoke(
     callbacks: Callbacks,
     checks: PassedChecks,
     warnings: list[str],
+    rows: RowCounter,
 ) -> bool:
     """Call the command; return whether it has noticed a stop, and may have left work undone."""
     command: Any = catalog.load(name)
+    # A batch command says which rollback belongs to a dry run; others may raise an error to begin it.
+    rows.counts_rollbacks = rows.is_dry_run and "stopping" not in getattr(command, "stealth_options", ())
     if not isinstance(command, BaseCommand):
         # Commands of django-click access the standard streams directly.
         command.run_from_argv([catalog.PROGRAM, name, *tokens])

@@ -28,6 +28,7 @@ from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import refuse_password
 from django_runbook.results import AttemptResult
+from django_runbook.row_counting.counting import RowCounter
 from django_runbook.structs import replace
 
 _ERRORS: Final = "backslashreplace"
@@ -136,6 +137,8 @@ class _Step:
             callbacks=callbacks,
             checks=self._checks,
             stop=self._stop,
+            # The threads of this process are those of the command.
+            rows=RowCounter(is_dry_run=request.is_dry_run, is_every_thread=True),
         )
         if os.getpid() != self._pid:
             _flush()

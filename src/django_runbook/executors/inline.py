@@ -23,6 +23,7 @@ from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import StreamToLines, TooMuchOutputError, captured
 from django_runbook.results import AttemptResult, StepStatus
+from django_runbook.row_counting.counting import RowCounter
 from django_runbook.structs import Struct, field, replace
 
 _Arguments = ParamSpec("_Arguments")
@@ -106,7 +107,10 @@ class InlineExecutor(Struct):
             call_key=call.call_key,
             mask=self.mask,
         )
-        return calling.call(call.command, call.tokens, callbacks=callbacks, checks=self.checks, stop=self.stop)
+        rows = RowCounter(is_dry_run=call.is_dry_run)
+        return calling.call(
+            call.command, call.tokens, callbacks=callbacks, checks=self.checks, stop=self.stop, rows=rows
+        )
 
     def _reopen_files(self) -> None:
         self.files.restore()

@@ -109,6 +109,7 @@ class ProcessExecutor(MutableStruct):
             secrets=tuple(self.secrets),
             database_names={alias: connections[alias].settings_dict["NAME"] for alias in connections},
             atomic_alias=call.atomic_alias if call.on_finished is not None else None,
+            is_dry_run=call.is_dry_run,
             checks_passed=tuple(self.checks.keys),
         )
 

@@ -57,6 +57,7 @@ class StepExecutor(Struct):
             is_group=not isinstance(step, CommandStep),
             file=scope.file,
             line=step.span.line,
+            row_account=ended.row_account,
         )
         has_output = outcomes.captures(step) and ended.status is StepStatus.SUCCEEDED
         return self.emitter.finish(step, scope, result, {"output": outcome.output} if has_output else {})

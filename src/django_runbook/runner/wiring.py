@@ -126,4 +126,5 @@ def _new_command_runner(plan: Plan, options: RunOptions, context: RunContext, em
         succeeded_counts=dict(options.past.succeeded_counts),
         emitter=emitter,
         mask=context.mask,
+        is_dry_run=options.is_dry_run,
     )
