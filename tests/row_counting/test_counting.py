@@ -231,6 +231,8 @@ class Player:
 
 def played(desk: Desk, seed: int, *, is_in_transaction: bool = False) -> tuple[Counter[tuple[str, str]], RowAccount]:
     connections[desk.alias].ensure_connection()
+    for model in (desk.part, desk.row, desk.log):
+        desk.run(f"DELETE FROM {model._meta.db_table}")
     player = Player(desk, random.Random(seed))
     with RowCounter() as rows:
         if is_in_transaction:

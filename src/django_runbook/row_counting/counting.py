@@ -161,7 +161,7 @@ class _ConnectionCounter:
         statement = parse(sql)
         self._settle()
         self._was_in_transaction = self._is_in_transaction
-        if self._connection.needs_rollback or self._is_ignored(statement.name):
+        if self._connection.needs_rollback:
             return _IGNORED
         if self.ledger.is_open and not self._is_in_transaction:
             # A statement of the database, such as one of the schema on MySQL, has committed the transaction.
@@ -171,7 +171,8 @@ class _ConnectionCounter:
                 self._temporary.add(name)
             if self._connection.vendor == "mysql":
                 self.ledger.commit()
-        self._effects.begin(statement, is_in_transaction=self._was_in_transaction)
+        if not self._is_ignored(statement.name):
+            self._effects.begin(statement, is_in_transaction=self._was_in_transaction)
         return statement
 
     def _end(self, statement: Statement, cursor: Any, *, is_many: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+from functools import lru_cache
 from typing import Final
 
 from django_runbook.structs import Struct
@@ -87,6 +88,10 @@ _TRANSACTION: Final = {
 
 def parse(sql: str) -> Statement:
     """Return what a statement does; several statements in one text are ``OTHER``."""
+    return _parse_short(sql) if len(sql) <= _HEAD else _parse(sql)
+
+
+def _parse(sql: str) -> Statement:
     start = _START.match(sql)
     if start is None:
         return Statement(verb=Verb.READ)
@@ -97,6 +102,10 @@ def parse(sql: str) -> Statement:
     if word in {"SELECT", "WITH", "EXPLAIN"}:
         return _query(word, sql)
     return _write(word, head, sql) or _other(word, head)
+
+
+# A command calls few statements many times.
+_parse_short: Final = lru_cache(maxsize=500)(_parse)
 
 
 def temporary_table(sql: str) -> str:
