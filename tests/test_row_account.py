@@ -19,6 +19,11 @@ def test_a_line_begins_with_the_table_that_changed_most() -> None:
     assert str(BIG) == "flights +27,004 ~12 -3, planes@archive ±40, airports +3"
 
 
+def test_counts_have_words() -> None:
+    assert BIG.tables["flights"].words == "27,004 inserted, 12 updated, 3 deleted"
+    assert BIG.tables["planes@archive"].words == "40 inserted or updated"
+
+
 def test_a_line_names_five_tables() -> None:
     many = RowAccount(tables={f"t{number}": TableCounts(deleted=9 - number) for number in range(7)})
     assert str(many) == "t0 -9, t1 -8, t2 -7, t3 -6, t4 -5, 2 more tables"

@@ -11,6 +11,8 @@ from django_runbook.wording import number_of
 _MAX_TABLES: Final = 5
 _SIGNS: Final = {"inserted": "+", "updated": "~", "deleted": "-", "written": "±"}
 
+_WORDS: Final = {"written": "inserted or updated"}
+
 
 class TableCounts(Struct):
     """Holds the numbers of rows of one table; ``written`` counts rows that were either inserted or updated."""
@@ -31,6 +33,11 @@ class TableCounts(Struct):
     @property
     def sum(self) -> int:
         return self.inserted + self.updated + self.deleted + self.written
+
+    @property
+    def words(self) -> str:
+        """Return the counts with their names: ``3 inserted, 12 updated``."""
+        return ", ".join(f"{count:,} {_WORDS.get(name, name)}" for name, count in given_fields(self))
 
     def __str__(self) -> str:
         return " ".join(f"{_SIGNS[name]}{count:,}" for name, count in given_fields(self))

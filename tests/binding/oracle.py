@@ -20,7 +20,6 @@ from django_runbook.planning.planned_step import PlannedStep
 from django_runbook.process.masking import masker
 from django_runbook.process.stopping import Stop
 from django_runbook.results import AttemptResult
-from django_runbook.row_counting.counting import RowCounter
 from tests.testapp.parsing import RECEIVED
 
 Received = tuple[tuple[Any, ...], dict[str, Any]]
@@ -66,4 +65,4 @@ def called(name: str, tokens: Sequence[str]) -> AttemptResult:
     stop = Stop()
     callbacks = Callbacks(halt=stop, report_progress=lambda *counts: None, call_key="1", mask=masker(()))
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        return call(name, tuple(tokens), callbacks=callbacks, checks=PassedChecks(), stop=stop, rows=RowCounter())
+        return call(name, tuple(tokens), callbacks=callbacks, checks=PassedChecks(), stop=stop)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from django_runbook.models import Run, StepRun
 from tests.management.commands.stored_runs import show
 from tests.runner.support import run
-from tests.testapp.models import Row
+from tests.testapp.models import Node, Row
 
 SITE = {"inserted": 1, "updated": 0, "deleted": 0, "written": 0}
 
@@ -71,6 +73,18 @@ def test_the_rows_of_a_process_that_dies_are_unknown(tmp_path: Path, way: str) -
         "notes": [],
         "unknown": "its process ended before it reported them",
     }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_dry_run_says_what_a_purge_would_delete_with_its_cascades(tmp_path: Path) -> None:
+    old = timezone.now() - timedelta(days=9)
+    root = Node.objects.create(made_at=old)
+    Node.objects.bulk_create([Node(made_at=timezone.now(), parent=root) for _ in range(3)])
+    finished = run(tmp_path, "steps: [purge_rows testapp.Node --older-than 1d --field made_at]", dry_run=True)
+    account = account_of(finished, "purge_rows")
+    assert account is not None
+    assert account["tables"] == {"testapp_node": SITE | {"inserted": 0, "deleted": 4}}
+    assert Node.objects.count() == 4
 
 
 @pytest.mark.django_db(transaction=True)

@@ -37,13 +37,15 @@ class Callbacks(MutableStruct):
     """Connects a run with its command, through the stealth options of the command.
 
     The command can check whether ``halt`` requests a stop, report progress, identify this call by ``call_key``, and
-    mask secrets in stored errors. ``was_stop_noticed`` is set once the command has seen a requested stop.
+    mask secrets in stored errors. In a dry run, it can tell ``rows`` what it would delete. ``was_stop_noticed`` is set
+    once the command has seen a requested stop.
     """
 
     halt: Halt
     report_progress: ReportProgress
     call_key: str
     mask: Mask
+    rows: RowCounter = field(default_factory=RowCounter)
     was_stop_noticed: bool = False
 
     def for_command(self, command: BaseCommand) -> dict[str, Any]:
@@ -53,6 +55,7 @@ class Callbacks(MutableStruct):
             "progress": self.report_progress,
             "call_key": self.call_key,
             "mask_secrets": self.mask,
+            "would_delete": self.rows.add_deletable,
         }
         return {name: value for name, value in options.items() if name in command.stealth_options}
 
@@ -89,7 +92,6 @@ def call(
     callbacks: Callbacks,
     checks: PassedChecks,
     stop: Stop,
-    rows: RowCounter,
 ) -> AttemptResult:
     """Call a command with the tokens of a command line, and count the rows that it changes.
 
@@ -98,13 +100,13 @@ def call(
     warnings: list[str] = []
 
     def invoke() -> bool:
-        return _invoke(name, tokens, callbacks=callbacks, checks=checks, warnings=warnings, rows=rows)
+        return _invoke(name, tokens, callbacks=callbacks, checks=checks, warnings=warnings)
 
-    with rows:
+    with callbacks.rows:
         # A separate context discards the active language and time zone of the command.
         result = contextvars.copy_context().run(_attempt, invoke, stop=stop, mask=callbacks.mask)
     return AttemptResult(
-        status=result.status, failure=result.failure, warnings=tuple(warnings), row_account=rows.account()
+        status=result.status, failure=result.failure, warnings=tuple(warnings), row_account=callbacks.rows.account()
     )
 
 
@@ -187,12 +189,12 @@ def _invoke(
     callbacks: Callbacks,
     checks: PassedChecks,
     warnings: list[str],
-    rows: RowCounter,
 ) -> bool:
     """Call the command; return whether it has noticed a stop, and may have left work undone."""
     command: Any = catalog.load(name)
     # A batch command says which rollback belongs to a dry run; others may raise an error to begin it.
-    rows.counts_rollbacks = rows.is_dry_run and "stopping" not in getattr(command, "stealth_options", ())
+    is_library = "stopping" in getattr(command, "stealth_options", ())
+    callbacks.rows.counts_rollbacks = callbacks.rows.is_dry_run and not is_library
     if not isinstance(command, BaseCommand):
         # Commands of django-click access the standard streams directly.
         command.run_from_argv([catalog.PROGRAM, name, *tokens])

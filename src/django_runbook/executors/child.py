@@ -130,6 +130,8 @@ class _Step:
             report_progress=self._report_progress,
             call_key=request.call_key,
             mask=masking.masker(request.secrets),
+            # The threads of this process are those of the command.
+            rows=RowCounter(is_dry_run=request.is_dry_run, is_every_thread=True),
         )
         result = call(
             request.command,
@@ -137,8 +139,6 @@ class _Step:
             callbacks=callbacks,
             checks=self._checks,
             stop=self._stop,
-            # The threads of this process are those of the command.
-            rows=RowCounter(is_dry_run=request.is_dry_run, is_every_thread=True),
         )
         if os.getpid() != self._pid:
             _flush()

@@ -106,11 +106,9 @@ class InlineExecutor(Struct):
             report_progress=_shielded(call.report_progress, self.stop),
             call_key=call.call_key,
             mask=self.mask,
+            rows=RowCounter(is_dry_run=call.is_dry_run),
         )
-        rows = RowCounter(is_dry_run=call.is_dry_run)
-        return calling.call(
-            call.command, call.tokens, callbacks=callbacks, checks=self.checks, stop=self.stop, rows=rows
-        )
+        return calling.call(call.command, call.tokens, callbacks=callbacks, checks=self.checks, stop=self.stop)
 
     def _reopen_files(self) -> None:
         self.files.restore()

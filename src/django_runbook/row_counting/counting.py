@@ -46,6 +46,7 @@ class RowCounter:
         self._thread = None if is_every_thread else threading.get_ident()
         self._counters: dict[int, _ConnectionCounter] = {}
         self._notes: dict[str, None] = {}
+        self._deletable: Tables = {}
 
     def __enter__(self) -> Self:
         for connection in connections.all(initialized_only=True):
@@ -63,9 +64,15 @@ class RowCounter:
         if len(self._notes) < _MAX_NOTES:
             self._notes[text] = None
 
+    def add_deletable(self, table: str, count: int, *, alias: str) -> None:
+        """Count rows that a command would have deleted, but has only selected in this dry run."""
+        if self.is_dry_run and count:
+            key = table if alias == DEFAULT_DB_ALIAS else f"{table}@{alias}"
+            self._deletable[key] = self._deletable.get(key, TableCounts()) + TableCounts(deleted=count)
+
     def account(self) -> RowAccount:
         """Return the rows counted so far, in the order of the first change of each table."""
-        tables: Tables = {}
+        tables = dict(self._deletable)
         for counter in self._counters.values():
             suffix = "" if counter.alias == DEFAULT_DB_ALIAS else f"@{counter.alias}"
             for name, counts in counter.ledger.committed.items():
