@@ -187,7 +187,7 @@ def test_neither_the_way_to_a_command_nor_that_to_a_row_returns_to_a_package(mon
     monkeypatch.setattr(statements, "insert", noted("row", statements.insert))
     call_command("run_runbook", written("steps: [noop]"), stdout=io.StringIO())
     assert found["command"] == ["management", "api.py", "hosting.py", "runner", "executors"]
-    assert found["row"][-4:] == ["runner", "reporters", "journal", "models.py"]
+    assert found["row"][-5:] == ["runner", "forecasts", "reporters", "journal", "models.py"]
     assert len(set(found["row"])) == len(found["row"])
 
 

@@ -153,6 +153,7 @@ def _environ() -> dict[str, str]:
 
 # What a run of a command without typed keys, expressions or a terminal leaves alone: each makes every start slower.
 NOT_FOR_A_PLAIN_RUN = (
+    "django_runbook.configured_reporters",
     "django_runbook.document.evaluation.analysis",
     "django_runbook.document.evaluation.evaluator",
     "django_runbook.document.quoting",

@@ -31,7 +31,7 @@ from django.dispatch import Signal
 from django.test import RequestFactory
 from django.utils.module_loading import import_string
 
-from django_runbook import api, batch, conf, events, lookup, results, signals
+from django_runbook import api, batch, conf, configured_reporters, events, lookup, results, signals
 from django_runbook.batch import BatchCommand
 from django_runbook.batch.parts.mixin import CommandMixin
 from django_runbook.batch.parts.progress_tracking import ProgressTracker
@@ -47,7 +47,7 @@ from django_runbook.journal import new_run
 from django_runbook.locks.factory import BACKENDS
 from django_runbook.queues.engines.base import Engine
 from django_runbook.queues.engines.choice import ENGINES
-from django_runbook.reporters import REPORTERS
+from django_runbook.reporters import REPORTERS, prometheus
 from django_runbook.reporters.jsonl import name_of
 from django_runbook.resume.in_doubt import in_doubt_message
 from django_runbook.structs import Struct
@@ -94,6 +94,8 @@ FILES = {
     "data/planes.csv": "tailnum,year,type,manufacturer,model,engines,seats,speed,engine\nN14228,1999,,BOEING,737-824,2,149,,Turbo-fan\n",
     **dict.fromkeys(("initial data.json", "airports.json"), FIXTURE),
 }
+# What a run reports by its process, and no file alone: `planning/test_own_environments.py` has it.
+OF_RUNS = {"RB424"}
 # Files that cannot stand in a page as they are, by the code that they give.
 MADE: dict[str, Callable[[Path], object]] = {
     "RB101": lambda path: path.mkdir(),
@@ -167,7 +169,8 @@ def test_each_runbook_is_valid(block: Block, directory: Path) -> None:
 @pytest.mark.parametrize("block", [block for block in RUNBOOKS if block.is_run], ids=lambda block: block.id)
 @pytest.mark.usefixtures("desk")
 @pytest.mark.django_db(databases=["default", "replica"], transaction=True)
-def test_each_runbook_runs(block: Block, directory: Path) -> None:
+def test_each_runbook_runs(block: Block, directory: Path, settings: Any) -> None:
+    settings.RUNBOOK = {**settings.RUNBOOK, **block.configuration}
     write_files(block.page, directory)
     (directory / block.file).write_text(block.whole())
     text, exit_code = call("run_runbook", block.file, "--yes", "--format", "plain", *block.options)
@@ -315,8 +318,12 @@ def options_of(command: BaseCommand) -> set[str]:
     [
         ("run_runbook", "command-line.md"),
         ("check_runbooks", "command-line.md"),
+        ("list_runbooks", "command-line.md"),
+        ("new_runbook", "command-line.md"),
         ("diff_runbook", "command-line.md"),
+        ("render_schedule", "command-line.md"),
         ("runbook_schema", "command-line.md"),
+        ("runbook_lsp", "command-line.md"),
         ("show_runs", "command-line.md"),
         ("show_calls", "command-line.md"),
         ("prune_runs", "command-line.md"),
@@ -361,7 +368,7 @@ def test_each_diagnostic_has_its_section_with_a_message() -> None:
     headings = [heading for heading in headings_of(page, level=3) if heading.startswith("RB")]
     assert headings == [f"{code}: {row.title}" for code, row in codes.CODES.items()]
     shown = {block.code for block, after in ERRORS if block.page == page and after.language == "text"} | set(MADE)
-    assert shown == set(codes.CODES)
+    assert shown | OF_RUNS == set(codes.CODES)
 
 
 def test_each_system_check_is_listed() -> None:
@@ -447,6 +454,25 @@ def test_each_backend_of_locks_is_listed_with_its_options() -> None:
     for name, options in rows[1:]:
         parameters = inspect.signature(import_string(BACKENDS[name])).parameters
         assert re.findall(r"`(\w+)`", options) == [option for option in parameters if option != "what"]
+
+
+def test_each_backend_of_reporters_is_listed_with_its_options() -> None:
+    section = section_of(REFERENCE / "settings.md", "`REPORTERS`")
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.+?) \|", section.partition("| backend |")[2].partition("\n\n")[0], re.MULTILINE
+    )
+    assert [name for name, _ in rows] == list(configured_reporters.BACKENDS)
+    for name, options in rows:
+        parameters = inspect.signature(import_string(configured_reporters.BACKENDS[name])).parameters
+        assert re.findall(r"`(\w+)`", options) == [option for option in parameters if option != "clock"]
+    assert names_in_table(section.partition("| backend |")[0]) == list(conf._REPORTER_KEYS)
+    assert names_in_table(section.partition("| occasion |")[2]) == [one.value for one in results.Occasion]
+
+
+def test_each_metric_of_prometheus_is_listed() -> None:
+    page = DOCS / "guide" / "notifications.md"
+    names = [f"{prometheus._PREFIX}{metric.name}" for metric in prometheus.METRICS]
+    assert names_in_table(section_of(page, "Prometheus")) == names
 
 
 @pytest.mark.slow

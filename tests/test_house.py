@@ -29,6 +29,7 @@ BELOW_ALL = {
     "results",
     "exceptions",
     "events",
+    "process_inputs",
     "wording",
     "cleaning",
     "structs",
@@ -43,8 +44,10 @@ MAY_IMPORT = {
     "row_counting": set[str](),
     "calls": {"fields"},
     "checkpoints": set[str](),
+    "process_inputs": set[str](),
     "backend_loading": {"document"},
     "git_commit": set[str](),
+    "configured_reporters": {"backend_loading", "conf", "document", "process", "reporters"},
     "queues": {
         "backend_loading",
         "calls",
@@ -64,10 +67,13 @@ MAY_IMPORT = {
     "locks": {"backend_loading", "conf", "document", "process"},
     "conf": {"document"},
     "lookup": {"conf", "document"},
-    "checking": {"conf", "lookup", "planning", "binding", "document", "queues"},
-    "checks": {"checking", "conf", "document", "locks", "process"},
+    "checking": {"conf", "configured_reporters", "lookup", "planning", "binding", "document", "queues"},
+    "checks": {"checking", "conf", "configured_reporters", "document", "locks", "process"},
     "apps": {"checks"},
-    "schedules": {"document"},
+    "monitoring": {
+        *("checking", "conf", "document", "journal", "locks", "lookup", "models", "reporters", "schedules"),
+    },
+    "schedules": {"binding", "checking", "conf", "document", "lookup"},
     "fields": set[str](),
     "statements": set[str](),
     "models": {"calls", "checkpoints", "fields", "statements"},
@@ -85,7 +91,9 @@ MAY_IMPORT = {
         "process",
         "runner",
     },
+    "forecasts": {"conf", "document", "fields", "journal", "models", "planning"},
     "editor": {"binding", "document"},
+    "language_server": {"binding", "checking", "conf", "document", "editor", "lookup"},
     "testing": {
         "binding",
         "checking",
@@ -103,9 +111,11 @@ MAY_IMPORT = {
     "request": {"planning"},
     "console": {"command_lines", "document", "process", "reporters"},
     "hosting": {
+        "forecasts",
         "binding",
         "checking",
         "conf",
+        "configured_reporters",
         "console",
         "document",
         "executors",
@@ -120,9 +130,11 @@ MAY_IMPORT = {
         "signals",
     },
     "run_stages": {
+        "forecasts",
         "binding",
         "checking",
         "conf",
+        "configured_reporters",
         "console",
         "document",
         "executors",
@@ -133,13 +145,17 @@ MAY_IMPORT = {
         "request",
         "runner",
     },
-    "recording": {"console", "journal", "planning", "request", "resume", "run_stages", "runner"},
+    "recording": {"forecasts", "console", "journal", "planning", "request", "resume", "run_stages", "runner"},
+    "describing": {"document", "schedules"},
     "api": {
+        "describing",
+        "forecasts",
         "recording",
         "run_stages",
         "binding",
         "checking",
         "conf",
+        "configured_reporters",
         "console",
         "document",
         "executors",
@@ -155,7 +171,17 @@ MAY_IMPORT = {
         "runner",
     },
     "signals": set[str](),
-    "pages": {"calls", "checkpoints", "models", "fields", "journal", "locks", "reporters", "command_lines"},
+    "pages": {
+        "monitoring",
+        "calls",
+        "checkpoints",
+        "models",
+        "fields",
+        "journal",
+        "locks",
+        "reporters",
+        "command_lines",
+    },
     "admin": {"checkpoints", "pages", "journal", "models", "locks", "conf"},
     "migrations": {"fields"},
     "results": set[str](),
@@ -238,7 +264,7 @@ def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
             for path in MODULES
             if any(name.split(".")[0] == package for name in imports_of(path))
         }
-        for package in ("rich", "jinja2", "pydantic_core", "redis")
+        for package in ("rich", "jinja2", "pydantic_core", "pygls", "redis", "apprise", "opentelemetry", "sentry_sdk")
     }
     assert users == {
         "rich": {"reporters/rich_.py", "reporters/live_display.py", "batch/parts/progress_bar.py"},
@@ -249,7 +275,11 @@ def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
             "document/evaluation/kinds.py",
         },
         "pydantic_core": {"document/schema.py", "document/reading.py"},
+        "pygls": {"language_server/protocol.py", "language_server/server.py"},
         "redis": {"locks/redis.py"},
+        "apprise": {"reporters/apprise_.py"},
+        "opentelemetry": {"reporters/opentelemetry_.py"},
+        "sentry_sdk": {"reporters/sentry.py"},
     }
 
 

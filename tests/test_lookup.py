@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from django_runbook import lookup
+from django_runbook.conf import Configuration
+from django_runbook.exceptions import InvalidUsage
 
 
 @pytest.mark.parametrize(
@@ -23,3 +25,18 @@ def test_a_path_is_relative_only_below_a_working_directory_that_says_something(
 ) -> None:
     monkeypatch.setattr("os.getcwd", lambda: directory)
     assert lookup.label(Path(path)) == expected
+
+
+def test_a_name_that_two_files_have_is_ambiguous(tmp_path: Path) -> None:
+    configuration = Configuration(dirs=(tmp_path,))
+    for name in ("nightly.yml", "nightly.yaml"):
+        (tmp_path / name).touch()
+    with pytest.raises(InvalidUsage, match=r'"nightly" is ambiguous: there are .*nightly\.yml" and .*; add the suffix'):
+        lookup.find("nightly", configuration)
+    assert lookup.find("nightly.yaml", configuration)[0] == tmp_path / "nightly.yaml"
+
+
+def test_a_file_without_a_suffix_is_found_by_its_name(tmp_path: Path) -> None:
+    for name in ("nightly", "nightly.yml", "nightly.yaml"):
+        (tmp_path / name).touch()
+    assert lookup.find("nightly", Configuration(dirs=(tmp_path,)))[0] == tmp_path / "nightly"

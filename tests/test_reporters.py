@@ -8,8 +8,10 @@ import os
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from django_runbook import events, reporters
+from django_runbook.exceptions import InvalidUsage
 from django_runbook.reporters.fan_out import FanOut
 from django_runbook.reporters.github import GitHubReporter
 from django_runbook.reporters.plain import PlainReporter
@@ -135,3 +137,28 @@ def test_a_resumed_run_says_so_in_its_first_line(name: str) -> None:
     reporter.close()
     first = stream.getvalue().splitlines()[0]
     assert first.removeprefix("runbook: ") == "Daily: resuming run 1f0d898b, attempt 2, 3 completed steps (daily.yml)"
+
+
+def own_format(*, stream: io.StringIO, **options: object) -> PlainReporter:
+    return PlainReporter(stream)
+
+
+def test_a_format_may_be_an_import_path() -> None:
+    stream = io.StringIO()
+    send(reporters.build(f"{__name__}.own_format", stream=stream), RUN)
+    assert "failed: " in stream.getvalue()
+
+
+@pytest.mark.parametrize("name", ["desk.formats.build", f"{__name__}.unknown"])
+def test_a_format_that_cannot_be_imported_is_an_error(name: str) -> None:
+    with pytest.raises(InvalidUsage, match=f'--format: "{name}" cannot be imported: '):
+        reporters.factory_of(name)
+
+
+def test_a_format_is_checked_before_anything_runs(tmp_path: Path) -> None:
+    file = tmp_path / "test.yml"
+    file.write_text("steps: [noop]")
+    for name, message in (("desk.formats.build", "cannot be imported"), ("plane", 'did you mean "plain"?')):
+        with pytest.raises(CommandError) as caught:
+            call_command("run_runbook", str(file), "--format", name)
+        assert message in str(caught.value)

@@ -30,7 +30,7 @@ VERBS: Final = frozenset(
     hold identify ignore implement import include indicate infer inform insert install interpret interrupt invoke isolate
     join judge keep kill label leave let limit link list listen load locate lock log look lower mail make map mark mask
     match measure merge move name neutralize normalize note notice notify number offer open order own parse pass pause
-    pick plan point poll prepare preserve prevent print probe process produce propagate protect provide prune publish
+    pick ping plan point poll post prepare preserve prevent print probe process produce propagate protect provide prune publish
     purge put quote raise read reap rebuild receive recognize reconnect record recover redirect reduce refer refuse
     register reject release remember remove rename render renew repeat replace report represent request require reset
     resolve restart restore restrict resume retrieve retry return reveal reverse rewrite roll round run save say scan
@@ -39,7 +39,7 @@ VERBS: Final = frozenset(
     take
     tell terminate test time touch trace track translate treat trim try turn undo unlock unwrap update upload use
     validate verify wait wake walk warn watch widen wrap write yield
-    arrange buffer learn redraw size
+    arrange buffer learn redraw size suggest
     """.split()  # noqa: SIM905 - a text of words is easier to read
 )
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 import traceback
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from django.db import connections
 
 from django_runbook import checking, clock, conf, lookup
 from django_runbook.checking import Checked, Loaded
+from django_runbook.cleaning import Mask
 from django_runbook.conf import DEFAULT_STOP_TIMEOUT_SECONDS
 from django_runbook.console import Console, PythonConsole
 from django_runbook.document import inputs
@@ -41,6 +42,7 @@ from django_runbook.results import RunResult, RunStatus, StepResult, StepStatus
 from django_runbook.run_stages import Bound, Launch, Opened, Processes, Recorded
 
 if TYPE_CHECKING:
+    from django_runbook.configured_reporters import ConfiguredReporter
     from django_runbook.resume.resumed_run import ResumedRun
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "StepResult",
     "StepStatus",
     "check",
+    "describe",
     "list_steps",
     "run",
     "show_plan",
@@ -112,6 +115,19 @@ def list_steps(request: RunRequest, *, console: Console | None = None) -> str:
     return _show(request, listing.list_steps, console)
 
 
+def describe(file: str, *, console: Console | None = None) -> str:
+    """Return the description, parameters and schedule of a runbook, as ``run_runbook --describe`` prints them."""
+    # Other runs do not need it.
+    from django_runbook import describing
+
+    launch = Launch(request=RunRequest(file=file), console=PythonConsole() if console is None else console)
+    with _masked_errors(launch.console), launch.stack:
+        opened = _open(launch)
+        _show_diagnostics(opened.loaded, opened.loaded.diagnostics, launch.console)
+        lines = describing.as_lines(opened.runbook, now=clock.now())
+        return "".join(f"{launch.console.mask(line)}\n" for line in lines)
+
+
 def check(files: Collection[str] = ()) -> list[Checked]:
     """Check these runbooks, or all that the project has; return what was found in each. Nothing is run.
 
@@ -119,6 +135,7 @@ def check(files: Collection[str] = ()) -> list[Checked]:
     """
     configuration = conf.read()
     paths = [lookup.find(name, configuration)[0] for name in files] or lookup.find_all(configuration)
+    _make_reporters(configuration)
     binder = checking.new_binder(is_recorded=configuration.has_journal)
     return [checking.check(Path(path), binder=binder, configuration=configuration) for path in paths]
 
@@ -150,7 +167,7 @@ def _open(launch: Launch) -> Opened:
     if loaded.runbook is None:
         _show_diagnostics(loaded, loaded.diagnostics, launch.console)
         raise InvalidRunbook(f"{loaded.path}: nothing was run")
-    launch.console.mask = masking.masker(inputs.secrets_of(loaded.runbook, os.environ).values())
+    launch.console.mask = _masker(inputs.secrets_of(loaded.runbook, os.environ).values(), configuration)
     return Opened(
         configuration=configuration,
         path=path,
@@ -159,6 +176,16 @@ def _open(launch: Launch) -> Opened:
         loaded=loaded,
         runbook=loaded.runbook,
     )
+
+
+def _masker(secrets: Iterable[str], configuration: conf.Configuration) -> Mask:
+    """Return what masks the secrets of a runbook, and those in the options of reporters."""
+    if not configuration.reporters:
+        return masking.masker(secrets)
+    # Only a project with reporters needs it.
+    from django_runbook.configured_reporters import secrets_of
+
+    return masking.masker([*secrets, *secrets_of(configuration)])
 
 
 def _choose_processes(launch: Launch, opened: Opened) -> Processes:
@@ -225,9 +252,13 @@ def _bind(launch: Launch, opened: Opened, resumed: ResumedRun | None, processes:
         runbook, lacking = dry_run.prepare(runbook, binder.catalog)
     planned = plan(runbook, known, binder)
     planned = checking.with_queues(planned, opened.configuration, is_recorded=may_record or launch.request.dry_run)
-    launch.console.mask = masking.masker(known.all_secrets.values())
+    planned = checking.with_reporters(planned, opened.configuration)
+    planned = checking.with_own_environments(planned, None if processes is None else processes.isolation.reason)
+    launch.console.mask = _masker(known.all_secrets.values(), opened.configuration)
     _show_diagnostics(opened.loaded, [*opened.loaded.diagnostics, *planned.diagnostics], launch.console)
-    if problems := [problem for problem in known.problems if processes is not None or problem.kind != "secret"]:
+    # A plan is also shown where the environment is not that of a run.
+    allowed = ("env", "secret") if processes is None else ()
+    if problems := [problem for problem in known.problems if problem.kind not in allowed]:
         raise InvalidUsage("\n".join(map(str, problems)))
     selected = launch.request.selection if resumed is None else resumed.selection
     return Bound(
@@ -236,6 +267,7 @@ def _bind(launch: Launch, opened: Opened, resumed: ResumedRun | None, processes:
         selection=selected,
         unselected=selection.unselected_steps(planned.outline, selected),
         lacks_dry_run=lacking,
+        reporters=_make_reporters(opened.configuration, planned.runbook),
     )
 
 
@@ -259,17 +291,32 @@ def _show_diagnostics(loaded: Loaded, found: Sequence[Diagnostic], console: Cons
         console.show(diagnostics, path=loaded.path, lines=loaded.lines)
 
 
+def _make_reporters(configuration: conf.Configuration, runbook: Runbook | None = None) -> list[ConfiguredReporter]:
+    """Make the reporters of a runbook, or all of the project; raise InvalidUsage if the settings of one are invalid."""
+    if not configuration.reporters:
+        return []
+    # Only a project with reporters needs it.
+    from django_runbook import configured_reporters
+
+    if runbook is None:
+        return configured_reporters.make_all(configuration)
+    return configured_reporters.make_chosen(configuration, runbook)
+
+
 def _prepared(launch: Launch, opened: Opened, processes: Processes, bound: Bound, recorded: Recorded) -> PreparedRun:
     files = {"junit": launch.request.junit, "log_dir": launch.request.log_dir}
     return PreparedRun(
         plan=bound.plan,
+        key=opened.key,
         options=recorded.options,
         binder=bound.binder,
         mask=launch.console.mask,
         new_lock=opened.new_lock,
         journal=recorded.journal,
+        new_subject=recorded.new_subject,
         isolation=processes.isolation,
         spawner=processes.spawner,
         is_inline=launch.request.inline,
         files={name: path for name, path in files.items() if path},
+        configured=() if launch.request.dry_run else bound.reporters,
     )

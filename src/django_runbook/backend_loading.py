@@ -14,13 +14,21 @@ from django_runbook.wording import did_you_mean
 
 
 def make_backend(
-    name: str, *, setting: str, kind: str, known: Mapping[str, str], options: Mapping[str, object], **given: object
+    name: str,
+    *,
+    setting: str,
+    kind: str,
+    known: Mapping[str, str],
+    options: Mapping[str, object],
+    has_auto: bool = True,
+    **given: object,
 ) -> Any:
     """Call the backend with a short name in ``known``, or with this import path; raise InvalidUsage if it is invalid.
 
-    ``setting`` and ``kind``, such as "backend", name it in messages. It receives ``given`` and ``options``.
+    ``setting`` and ``kind``, such as "backend", name it in messages. It receives ``given`` and ``options``. With
+    ``has_auto``, "auto" is a short name too.
     """
-    factory = _load(name, setting=setting, kind=kind, known=known)
+    factory = _load(name, setting=setting, kind=kind, known=known, has_auto=has_auto)
     try:
         inspect.signature(factory).bind(**given, **options)
     except TypeError as error:
@@ -28,9 +36,9 @@ def make_backend(
     return factory(**given, **options)
 
 
-def _load(name: str, *, setting: str, kind: str, known: Mapping[str, str]) -> Callable[..., Any]:
+def _load(name: str, *, setting: str, kind: str, known: Mapping[str, str], has_auto: bool) -> Callable[..., Any]:
     if "." not in name and name not in known:
-        names = ("auto", *known)
+        names = ("auto", *known) if has_auto else tuple(known)
         near = nearest(name, names)
         hint = did_you_mean(near) if near else f"known are: {', '.join(names)}, and import paths"
         raise InvalidUsage(f'{setting}: unknown {kind} "{name}"; {hint}')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import Any, Final
 
 from django.db import models
@@ -29,6 +30,8 @@ class StopLevel(enum.IntEnum):
     IMMEDIATE = 2
 
 
+# The arguments of a step with no_log are stored no longer than they wait.
+NO_CONTENT: Final[Mapping[str, Any]] = {"tokens": [], "process": {}}
 OPEN: Final = (CallStatus.QUEUED.value, CallStatus.RUNNING.value)
 
 
@@ -37,7 +40,8 @@ class Call(models.Model):
 
     ``attempt`` is that of the step's row, and ``number`` counts the calls of this attempt: a call whose worker died may
     be followed by another one. ``claim`` is the token of the worker that may write to the row, and ``worker`` names the
-    lock that this worker holds while it lives. ``tokens`` are encoded, with references in place of secrets.
+    lock that this worker holds while it lives. ``tokens`` and ``process`` are encoded, with references in place of
+    secrets.
     """
 
     id = models.CharField(primary_key=True, max_length=32)
@@ -50,10 +54,12 @@ class Call(models.Model):
     queue = models.CharField(max_length=200)
     command = models.CharField(max_length=150)
     tokens = JSONText(default=list)
-    tokens_digest = models.CharField(max_length=64, help_text="A keyed digest of the tokens with their secrets.")
+    process = JSONText(default=dict, help_text="What the process of the command gets besides its tokens.")
+    tokens_digest = models.CharField(max_length=64, help_text="A keyed digest of the content with its secrets.")
     secret_names = JSONText(default=list)
     lock_names = JSONText(default=list, help_text="The locks that the run holds around the call.")
     call_key = models.CharField(max_length=200)
+    environ = JSONText(default=dict, help_text="The variables that the process of the command gets in addition.")
     capture = models.CharField(max_length=10, blank=True)
     timeout_seconds = models.FloatField(null=True)
     owner = models.TextField(blank=True, help_text="The name of the step in the message of its timeout.")
@@ -102,7 +108,7 @@ class Call(models.Model):
         changes |= {"status": CallStatus.DONE.value, "result": result, "finished_at": timezone.now()}
         return self.note(using=using, **changes)
 
-    def release(self, tokens: list[Any], *, using: str, is_refused: bool, **changes: Any) -> bool:
+    def release(self, content: Mapping[str, Any], *, using: str, is_refused: bool, **changes: Any) -> bool:
         """Return the claimed call to its queue; return False if this worker does not own it any more."""
         return self.note(
             using=using,
@@ -111,7 +117,7 @@ class Call(models.Model):
             release_count=models.F("release_count") + 1,
             refusal_count=models.F("refusal_count") + int(is_refused),
             worker="",
-            tokens=tokens,
+            **content,
             **changes,
         )
 
@@ -119,7 +125,7 @@ class Call(models.Model):
         """Cancel the queued call; return False if a worker was faster."""
         changes: dict[str, Any] = {"status": CallStatus.CANCELLED.value, "finished_at": timezone.now()}
         if self.is_hidden:
-            changes["tokens"] = []
+            changes |= NO_CONTENT
         return self._move(changes, using=using, status=CallStatus.QUEUED.value)
 
     def mark_dead(self, *, using: str) -> bool:

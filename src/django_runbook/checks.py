@@ -55,6 +55,27 @@ def check_locks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks
 
 
 @checks.register("runbooks")
+def check_reporters(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Return the errors in ``RUNBOOK["REPORTERS"]``, without connecting to anything."""
+    if app_configs is not None or not _is_run_by_check():
+        return []
+    from django_runbook import conf
+    from django_runbook.configured_reporters import make_all
+    from django_runbook.exceptions import InvalidUsage
+
+    try:
+        configuration = conf.read()
+    except InvalidUsage:
+        # Reported by the check of the runbooks.
+        return []
+    try:
+        make_all(configuration)
+    except InvalidUsage as error:
+        return [checks.Error(str(error), id="django_runbook.E003")]
+    return []
+
+
+@checks.register("runbooks")
 def check_idempotent(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """Return a warning for each name in ``RUNBOOK["IDEMPOTENT"]`` that is not a command."""
     if app_configs is not None or not _is_run_by_check():

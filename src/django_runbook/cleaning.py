@@ -41,6 +41,11 @@ def cleaned(text: str) -> str:
     return _SURROGATE.sub(_escaped, text)
 
 
+def has_surrogates(text: str) -> bool:
+    """Return whether a string has half a surrogate pair, which UTF-8 cannot encode."""
+    return not text.isascii() and _SURROGATE.search(text) is not None
+
+
 def is_blank(text: str) -> bool:
     """Return whether a string has no visible character."""
     return not cleaned(text).strip()

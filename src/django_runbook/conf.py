@@ -12,12 +12,16 @@ from django.db import router
 
 from django_runbook.document.similar_names import nearest
 from django_runbook.exceptions import InvalidUsage
+from django_runbook.results import Occasion
 from django_runbook.structs import Struct, field
 
-_KEYS = ("DIRS", "IDEMPOTENT", "ISOLATE", "JOURNAL", "LOCK", "QUEUE", "STOP_TIMEOUT")
+_KEYS = ("DIRS", "IDEMPOTENT", "ISOLATE", "JOURNAL", "LOCK", "QUEUE", "REPORTERS", "STOP_TIMEOUT")
 _LOCK_KEYS = ("BACKEND", "OPTIONS")
 _QUEUE_KEYS = ("BACKEND", "OPTIONS", "RESEND_SECONDS", "VERSION", "REFUSES_OTHER_VERSION", "WORKERS")
+_REPORTER_KEYS = ("BACKEND", "OPTIONS", "ON", "TIMEOUT", "IN_TESTS")
 DEFAULT_STOP_TIMEOUT_SECONDS = 8.0
+# Docker waits for 10 seconds before it kills a container, and STOP_TIMEOUT is part of them.
+DEFAULT_REPORTER_TIMEOUT_SECONDS = 5.0
 
 
 class LockBackend(Struct):
@@ -43,6 +47,26 @@ class QueueSettings(Struct):
     workers: int | None = None
 
 
+class ReporterSettings(Struct):
+    """Names what receives the events or the notices of runs, with options of its own.
+
+    ``on`` are the occasions of its notices; None means those that the backend chooses. It may delay a run by
+    ``timeout_seconds`` in all. Only with ``is_used_in_tests`` is it used in a test of the project.
+    """
+
+    name: str
+    backend: str
+    options: Mapping[str, object] = field(default_factory=dict)
+    on: frozenset[Occasion] | None = None
+    timeout_seconds: float = DEFAULT_REPORTER_TIMEOUT_SECONDS
+    is_used_in_tests: bool = False
+
+    @property
+    def setting(self) -> str:
+        """Return how messages name these settings."""
+        return f'RUNBOOK["REPORTERS"]["{self.name}"]'
+
+
 class Configuration(Struct):
     """Holds the checked values of the setting.
 
@@ -57,6 +81,7 @@ class Configuration(Struct):
     isolates: bool | None = None
     lock: LockBackend = LockBackend()
     queue: QueueSettings = QueueSettings()
+    reporters: tuple[ReporterSettings, ...] = ()
     stop_timeout_seconds: float = DEFAULT_STOP_TIMEOUT_SECONDS
 
 
@@ -73,6 +98,7 @@ def read() -> Configuration:
         isolates=_boolean(values, "ISOLATE", default=None),
         lock=_lock(values),
         queue=_queue(values),
+        reporters=_reporters(values),
         stop_timeout_seconds=_stop_timeout(values),
     )
 
@@ -166,6 +192,50 @@ def _workers(queue: Mapping[str, object]) -> int | None:
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
         raise InvalidUsage('RUNBOOK["QUEUE"]["WORKERS"] must be a number of processes from 1, or None')
     return count
+
+
+def _reporters(values: Mapping[str, object]) -> tuple[ReporterSettings, ...]:
+    reporters = values.get("REPORTERS", {})
+    if not isinstance(reporters, Mapping) or not all(isinstance(name, str) and name for name in reporters):
+        raise InvalidUsage('RUNBOOK["REPORTERS"] must be a dictionary from names to reporters')
+    return tuple(_reporter(name, value) for name, value in reporters.items())
+
+
+def _reporter(name: str, value: object) -> ReporterSettings:
+    if isinstance(value, str):
+        return ReporterSettings(name=name, backend=value)
+    where = f'RUNBOOK["REPORTERS"]["{name}"]'
+    if not isinstance(value, Mapping):
+        raise InvalidUsage(f"{where} must be the name of a backend, or a dictionary with BACKEND and OPTIONS")
+    _refuse_other_keys(value, _REPORTER_KEYS, where=where)
+    backend, options = value.get("BACKEND"), value.get("OPTIONS", {})
+    if not isinstance(backend, str):
+        raise InvalidUsage(f'{where}["BACKEND"] must be the name or the import path of a backend')
+    if not isinstance(options, Mapping) or not all(isinstance(option, str) for option in options):
+        raise InvalidUsage(f'{where}["OPTIONS"] must be a dictionary from names to values')
+    is_used_in_tests = value.get("IN_TESTS", False)
+    if not isinstance(is_used_in_tests, bool):
+        raise InvalidUsage(f'{where}["IN_TESTS"] must be True or False')
+    return ReporterSettings(
+        name=name,
+        backend=backend,
+        options=options,
+        on=_occasions(value["ON"], where=where) if "ON" in value else None,
+        timeout_seconds=_seconds(value, "TIMEOUT", default=DEFAULT_REPORTER_TIMEOUT_SECONDS, where=where),
+        is_used_in_tests=is_used_in_tests,
+    )
+
+
+def _occasions(words: object, *, where: str) -> frozenset[Occasion]:
+    known = [occasion.value for occasion in Occasion]
+    if not isinstance(words, list | tuple | set | frozenset):
+        raise InvalidUsage(f'{where}["ON"] must be a list of occasions: {", ".join(known)}')
+    for word in words:
+        if word not in known:
+            near = nearest(str(word), known)
+            hint = f'did you mean "{near}"?' if near else f"choose from {', '.join(known)}"
+            raise InvalidUsage(f'{where}["ON"] has no occasion "{word}"; {hint}')
+    return frozenset(Occasion(word) for word in words)
 
 
 def _stop_timeout(values: Mapping[str, object]) -> float:

@@ -96,6 +96,26 @@ class LockRetaken(Event):
     name: str
 
 
+class ForecastMade(Event):
+    """Reports what the run usually takes by its history: the median, and the 95th percentile of ``run_count`` runs.
+
+    ``end_at`` is when it would end then, in the time zone of the project.
+    """
+
+    usual_seconds: float
+    most_seconds: float
+    run_count: int
+    end_at: datetime
+
+
+class UnusualNoticed(Event):
+    """Reports that a step is unlike those of earlier runs; ``kind`` is slow, rows, output or skipped."""
+
+    step_id: str
+    kind: str
+    text: str
+
+
 class StepQueued(Event):
     """Reports that a step waits for a worker of a queue."""
 

@@ -13,7 +13,7 @@ from django_runbook.cleaning import Mask
 from django_runbook.console import Console, Streams
 from django_runbook.document.outline import has_queues, key_of, queue_of
 from django_runbook.document.runbook import CommandStep
-from django_runbook.exceptions import InvalidUsage
+from django_runbook.exceptions import InvalidUsage, RunbookError
 from django_runbook.executors.calling import PassedChecks
 from django_runbook.executors.inline import InlineExecutor
 from django_runbook.locks import namespace
@@ -27,7 +27,7 @@ from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import clean_text, empty_input
 from django_runbook.reporters.fan_out import FanOut
-from django_runbook.results import RunResult
+from django_runbook.results import Failure, RunResult
 from django_runbook.runner import questions
 from django_runbook.runner import run as runner
 from django_runbook.runner.context import RunContext, RunOptions
@@ -36,8 +36,10 @@ from django_runbook.signals import SignalSender
 from django_runbook.structs import Struct
 
 if TYPE_CHECKING:
+    from django_runbook.configured_reporters import ConfiguredReporter, Connected
     from django_runbook.executors.process import ProcessExecutor
     from django_runbook.executors.spawner import Spawner
+    from django_runbook.forecasts.subject import Subject
     from django_runbook.journal.listener import Journal
     from django_runbook.queues.queue_executor import QueueExecutor
 
@@ -45,20 +47,24 @@ if TYPE_CHECKING:
 class PreparedRun(Struct):
     """Holds a run that has passed every check, with its lock and its journal.
 
-    ``files`` maps the names of reports to the file or folder that each is written to. ``is_inline`` says that the
+    ``key`` names the runbook in all releases of the project. ``files`` maps the names of reports to the file or folder
+    that each is written to, and ``configured`` are the reporters of the project's settings. ``is_inline`` says that the
     caller asked for steps in this process, for example to debug them.
     """
 
     plan: Plan
+    key: str
     options: RunOptions
     binder: Binder
     mask: Mask
     new_lock: Locks
     journal: Journal | None
+    new_subject: Callable[[], Subject] | None
     isolation: Isolation
     spawner: Spawner | None
     is_inline: bool
     files: Mapping[str, str]
+    configured: Sequence[ConfiguredReporter] = ()
 
 
 def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult:
@@ -67,7 +73,8 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
     keeps_terminal = prepared.is_inline and sys.stdin is not None and sys.stdin.isatty()
     with contextlib.ExitStack() as stack:
         streams = stack.enter_context(console.open(keeps_terminal=keeps_terminal))
-        emit = _new_fan_out(prepared, streams)
+        emit, connected = _new_fan_out(prepared, streams)
+        listener, failure_at_end = _compared(prepared, _emit_with_recovery(prepared, emit, connected), console)
         stack.callback(emit.close)
         _report_from_threads(prepared, emit, stop)
         known = stack.enter_context(KnownConnections())
@@ -79,22 +86,19 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
         checks = PassedChecks()
         isolate = _new_process_executor(prepared, stop, checks, stack=stack)
         enqueue = _new_queue_executor(prepared, stop, console)
-        _refuse_calls_elsewhere(prepared, has_workers=enqueue is not None)
-        _end_left_over_calls(prepared, stop, console)
-        if enqueue is not None:
-            stack.enter_context(enqueue)
-        inline = InlineExecutor(
-            stop=stop,
-            mask=prepared.mask,
-            before=Snapshot.capture(known),
-            files=files,
-            reopen=(lambda: None) if prepared.journal is None else prepared.journal.reconnect,
-            keeps_terminal=keeps_terminal,
-            raw_output=streams.raw_output,
-            checks=checks,
-        )
+        _settle_earlier_calls(prepared, stop, console, has_workers=enqueue is not None)
+        stack.enter_context(enqueue or contextlib.nullcontext())
         context = RunContext(
-            execute=inline,
+            execute=InlineExecutor(
+                stop=stop,
+                mask=prepared.mask,
+                before=Snapshot.capture(known),
+                files=files,
+                reopen=(lambda: None) if prepared.journal is None else prepared.journal.reconnect,
+                keeps_terminal=keeps_terminal,
+                raw_output=streams.raw_output,
+                checks=checks,
+            ),
             isolate=isolate,
             enqueue=enqueue,
             is_repeatable=_is_repeatable,
@@ -103,21 +107,80 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
             new_lock=prepared.new_lock,
             namespace=namespace.host_namespace(),
             find_call=_new_call_search(prepared, stop),
-            emit=emit,
+            emit=listener,
+            failure_at_end=failure_at_end,
             write_files=emit.write_files,
             binder=prepared.binder,
             stop=stop,
             mask=prepared.mask,
             ask=ask,
+            environ_of=(lambda step_id: {}) if connected is None else connected.environ_of,
         )
         return runner.run(prepared.plan, prepared.options, context)
 
 
-def _new_fan_out(prepared: PreparedRun, streams: Streams) -> FanOut:
+def _connect(prepared: PreparedRun, streams: Streams) -> Connected | None:
+    if not prepared.configured:
+        return None
+    from django_runbook.configured_reporters import connect
+
+    def warn(text: str) -> None:
+        # Standard error may be closed.
+        with contextlib.suppress(OSError, ValueError):
+            streams.errors.write(f"{clean_text(text, prepared.mask)}\n")
+
+    return connect(prepared.configured, prepared.plan.runbook, key=prepared.key, warn=warn, mask=prepared.mask)
+
+
+def _emit_with_recovery(prepared: PreparedRun, emit: FanOut, connected: Connected | None) -> events.Listener:
+    """Find out before the end of a run is reported whether the run before it had failed.
+
+    Not while it is reported: the history may have to report that it waits for its database.
+    """
+    journal = prepared.journal
+    if connected is None or journal is None:
+        return emit
+
+    def emit_event(event: events.Event) -> None:
+        if isinstance(event, events.RunFinished) and connected.notices.wants_recovery(event.result):
+            from django_runbook.journal import earlier_runs
+
+            # A history that is lost ends the run with an error of its own.
+            with contextlib.suppress(RunbookError):
+                found = journal.ask(lambda using: earlier_runs.has_failed_before(journal.run_id, using=using))
+                connected.notices.has_recovered = bool(found)
+        emit(event)
+
+    return emit_event
+
+
+def _new_fan_out(prepared: PreparedRun, streams: Streams) -> tuple[FanOut, Connected | None]:
+    connected = _connect(prepared, streams)
     files = {f"--{name.replace('_', '-')}": reporters.build_file(name, path) for name, path in prepared.files.items()}
-    listeners = [*streams.reporters, SignalSender(errors=streams.errors, mask=prepared.mask)]
+    configured = () if connected is None else connected.reporters
+    listeners = [*streams.reporters, *configured, SignalSender(errors=streams.errors, mask=prepared.mask)]
     critical = () if prepared.journal is None else (prepared.journal,)
-    return FanOut(listeners, files=files, critical=critical, errors=streams.errors, mask=prepared.mask)
+    fan_out = FanOut(listeners, files=files, critical=critical, errors=streams.errors, mask=prepared.mask)
+    return fan_out, connected
+
+
+def _compared(
+    prepared: PreparedRun, emit: events.Listener, console: Console
+) -> tuple[events.Listener, Callable[[], Failure | None]]:
+    """Compare a recorded run with earlier ones; return its listener, and what fails it at its end."""
+    if prepared.journal is None or prepared.new_subject is None:
+        return emit, lambda: None
+    # Only a recorded run needs the folder `forecasts`.
+    from django_runbook.forecasts.watch import RunWatch
+
+    watch = RunWatch(
+        new_subject=prepared.new_subject,
+        journal=prepared.journal,
+        policy=prepared.plan.runbook.unusual,
+        emit=emit,
+        report=console.warn,
+    )
+    return watch, watch.failure
 
 
 def _report_from_threads(prepared: PreparedRun, emit: FanOut, stop: Stop) -> None:
@@ -189,6 +252,12 @@ def _new_call_search(prepared: PreparedRun, stop: Stop) -> Callable[[str], Holde
         return holder_under_lock(name, CallEnding(journal=journal, new_lock=prepared.new_lock, rest=stop.wait))
 
     return find
+
+
+def _settle_earlier_calls(prepared: PreparedRun, stop: Stop, console: Console, *, has_workers: bool) -> None:
+    """Refuse or end the calls of earlier attempts of the run that it cannot continue."""
+    _refuse_calls_elsewhere(prepared, has_workers=has_workers)
+    _end_left_over_calls(prepared, stop, console)
 
 
 def _refuse_calls_elsewhere(prepared: PreparedRun, *, has_workers: bool) -> None:

@@ -24,17 +24,24 @@ _USUAL_FOLDER = "runbooks"
 
 
 def find(name: str, configuration: Configuration) -> tuple[Path, str]:
-    """Return the file of a runbook and its label; raise InvalidUsage with the searched folders and a similar name."""
+    """Return the file of a runbook and its label.
+
+    Raises InvalidUsage with the searched folders and a similar name, or if two files differ in their suffix only.
+    """
     if "\0" in name:
         raise InvalidUsage("the name of a file cannot hold a NUL character")
     places = [Path(), *_directories(configuration)]
     if Path(name).is_absolute():
         places = [Path()]
     for place in places:
-        for path in _with_suffixes(place / name):
-            # lexists: a file that cannot be read is reported when it is read, with the reason.
-            if os.path.lexists(path):
-                return path, label(path)
+        # lexists: a file that cannot be read is reported when it is read, with the reason.
+        found = [path for path in _with_suffixes(place / name) if os.path.lexists(path)]
+        named = [path for path in found if path.suffix in SUFFIXES]
+        if len(named) > 1 and found[0] in named:
+            shown = " and ".join(f'"{label(path)}"' for path in named)
+            raise InvalidUsage(f'"{name}" is ambiguous: there are {shown}; add the suffix')
+        if found:
+            return found[0], label(found[0])
     raise InvalidUsage(_not_found(name, places, configuration))
 
 

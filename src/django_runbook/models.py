@@ -108,6 +108,7 @@ class Run(models.Model):
     duration_seconds = models.FloatField(
         null=True, help_text="The duration of the last attempt, measured by a monotonic clock."
     )
+    forecast = JSONText(null=True, help_text="What the run usually takes, by its history when it started.")
     figures = JSONText(
         null=True, help_text="What the run and its steps took; null if the run cannot be compared with others."
     )
@@ -183,6 +184,11 @@ class Run(models.Model):
         _set(self, changes)
         return True
 
+    def note(self, *, using: str, **changes: Any) -> bool:
+        """Store what becomes known while it runs; return False if the row was deleted or has another owner."""
+        _set(self, changes)
+        return statements.update(self, changes, {"id": self.pk, "owner": self.owner}, using=using)
+
     def finish(
         self,
         *,
@@ -192,6 +198,7 @@ class Run(models.Model):
         exit_code: int,
         reason: str,
         duration_seconds: float | None = None,
+        figures: dict[str, Any] | None = None,
     ) -> bool:
         """Store the end; return False if the row was deleted or has another owner."""
         changes = {
@@ -200,6 +207,7 @@ class Run(models.Model):
             "reason": reason,
             "finished_at": stored(at),
             "duration_seconds": duration_seconds,
+            "figures": figures,
         }
         mine = {"id": self.pk, "owner": self.owner, "status": RUNNING}
         return _move(self, changes, mine, using=using)

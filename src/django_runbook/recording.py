@@ -14,6 +14,8 @@ from django_runbook.runner.context import RunOptions
 from django_runbook.structs import replace
 
 if TYPE_CHECKING:
+    from django_runbook.forecasts.subject import Subject
+    from django_runbook.journal.listener import Journal
     from django_runbook.resume.in_doubt import AskText
     from django_runbook.resume.remaining import Remaining
     from django_runbook.resume.resumed_run import ResumedRun
@@ -54,7 +56,14 @@ def record(launch: Launch, opened: Opened, bound: Bound, resumed: ResumedRun | N
     launch.stack.callback(journal.close)
     line = console.resume_command(request.file, journal.run_id, withheld=journal.withheld_params)
     options = replace(options, resume_command=console.mask(line))
-    return Recorded(journal=journal, options=options)
+    return Recorded(journal=journal, options=options, new_subject=lambda: _subject(opened, bound, journal))
+
+
+def _subject(opened: Opened, bound: Bound, journal: Journal) -> Subject:
+    # Only a recorded run is compared with others.
+    from django_runbook.forecasts.subject import subject_of
+
+    return subject_of(bound.plan, runbook=opened.key, unselected=bound.unselected, definition_of=journal.definition_of)
 
 
 def _options(request: RunRequest, bound: Bound, resumed: ResumedRun | None) -> RunOptions:

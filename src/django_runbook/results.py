@@ -1,4 +1,4 @@
-"""Defines the statuses, the failures and the results of steps and runs, and the exit codes."""
+"""Defines the statuses, the failures and the results of steps and runs, the exit codes, and what to notify of."""
 
 from __future__ import annotations
 
@@ -23,6 +23,21 @@ class RunStatus(enum.StrEnum):
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     REFUSED = "refused"
+
+
+class Occasion(enum.StrEnum):
+    """Names what a reporter is notified of, as the setting ``ON`` lists it.
+
+    ``failure`` includes stopped runs, and refused ones that do not exit with 0. ``recovery`` is the first run that did
+    not fail after one that did.
+    """
+
+    START = "start"
+    SUCCESS = "success"
+    WARNING = "warning"
+    FAILURE = "failure"
+    RECOVERY = "recovery"
+    UNUSUAL = "unusual"
 
 
 class ExitCode(enum.IntEnum):

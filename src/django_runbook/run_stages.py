@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,9 @@ from django_runbook.runner.context import RunOptions
 from django_runbook.structs import Struct, field
 
 if TYPE_CHECKING:
+    from django_runbook.configured_reporters import ConfiguredReporter
     from django_runbook.executors.spawner import Spawner
+    from django_runbook.forecasts.subject import Subject
     from django_runbook.journal.listener import Journal
 
 
@@ -52,17 +54,25 @@ class Processes(Struct):
 
 
 class Bound(Struct):
-    """Holds a plan that may run; ``unselected`` maps the steps that are not selected to the reason."""
+    """Holds a plan that may run; ``unselected`` maps the steps that are not selected to the reason.
+
+    ``reporters`` are those of the project's settings that the runbook chooses.
+    """
 
     plan: Plan
     binder: Binder
     selection: Selection
     unselected: Mapping[str, str]
     lacks_dry_run: frozenset[str]
+    reporters: Sequence[ConfiguredReporter] = ()
 
 
 class Recorded(Struct):
-    """Holds the journal of a run, None if it is not recorded, and the options for the runner."""
+    """Holds the journal of a run, None if it is not recorded, and the options for the runner.
+
+    ``new_subject`` describes the run for the comparison with earlier runs.
+    """
 
     journal: Journal | None
     options: RunOptions
+    new_subject: Callable[[], Subject] | None = None

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 MAX_NAMES = 20
 MAX_LINE = 1000
+# Two durations within this factor are about the same.
+_ABOUT = 1.2
 # Parts of paths of library code, which is hidden when a user looks for their own error.
 LIBRARIES = ("/site-packages/", "/lib/python3", '"<frozen ', "/django_runbook/executors/")
 
@@ -77,6 +79,14 @@ def short_duration(seconds: float) -> str:
         return f"{minutes // 60}h{minutes % 60:02}m"
     hours = round(seconds / 3600)
     return f"{hours // 24}d{hours % 24:02}h"
+
+
+def usually(usual_seconds: float, most_seconds: float, *, run_count: int) -> str:
+    """Return ``usually 4m05s, at most 6m10s in 95% of 42 runs``, with one duration if they are about equal."""
+    usual = f"usually {short_duration(usual_seconds)}"
+    if most_seconds <= _ABOUT * usual_seconds:
+        return usual
+    return f"{usual}, at most {short_duration(most_seconds)} in 95% of {run_count} runs"
 
 
 def number_of(count: int, noun: str) -> str:

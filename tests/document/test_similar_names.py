@@ -28,7 +28,7 @@ def test_a_misspelled_key_is_recognized(word: str, key: str | None) -> None:
 
 
 def test_the_words_of_other_tools_are_not_our_keys() -> None:
-    assert set(KEYS) & set(FOREIGN) == {"until", "delay", "cron"}
+    assert set(KEYS) & set(FOREIGN) == {"until", "delay", "cron", "notify"}
 
 
 def test_hints_for_foreign_words_name_existing_keys() -> None:

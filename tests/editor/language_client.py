@@ -14,15 +14,16 @@ from tests.patience import scaled
 class LanguageClient:
     """Starts a server, opens documents in it and asks about them; lines and columns count from 1."""
 
-    def __init__(self, command: list[str], *, root: Path, settings: dict[str, Any]) -> None:
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, command: list[str], *, root: Path, settings: dict[str, Any], **process: Any) -> None:
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **process)
         self._settings = settings
+        self._version = 1
         self._count = 0
         self.published: dict[str, list[dict[str, Any]]] = {}
         folder = {"uri": root.as_uri(), "name": root.name}
         completion = {"completionItem": {"snippetSupport": True, "documentationFormat": ["markdown"]}}
         client = {"textDocument": {"completion": completion, "hover": {}}, "workspace": {"configuration": True}}
-        self.ask(
+        self.initialized = self.ask(
             "initialize",
             {"processId": None, "rootUri": root.as_uri(), "workspaceFolders": [folder], "capabilities": client},
         )
@@ -38,12 +39,23 @@ class LanguageClient:
         self.ask("shutdown", None)
         self._send({"method": "exit"})
         self._process.communicate(timeout=scaled(20))
+        self.exit_code = self._process.returncode
 
     def open(self, path: Path, text: str) -> str:
         """Open a document; return its URI."""
         document = {"uri": path.as_uri(), "languageId": "yaml", "version": 1, "text": text}
         self._send({"method": "textDocument/didOpen", "params": {"textDocument": document}})
         return path.as_uri()
+
+    def change(self, uri: str, text: str) -> None:
+        """Replace the text of a document, whose diagnostics are awaited again."""
+        self._version += 1
+        self.published.pop(uri, None)
+        document = {"uri": uri, "version": self._version}
+        self.notify("textDocument/didChange", {"textDocument": document, "contentChanges": [{"text": text}]})
+
+    def notify(self, method: str, params: Any) -> None:
+        self._send({"method": method, "params": params})
 
     def problems(self, uri: str) -> list[dict[str, Any]]:
         """Wait for the diagnostics of a document."""
@@ -57,14 +69,25 @@ class LanguageClient:
         return self.ask(f"textDocument/{method}", {"textDocument": {"uri": uri}, "position": position})
 
     def ask(self, method: str, params: Any) -> Any:
+        message = self._answer(method, params)
+        assert "error" not in message, message
+        return message["result"]
+
+    def refusal(self, method: str, params: Any) -> str:
+        """Ask for what is refused; return the reason."""
+        message = self._answer(method, params)
+        assert "error" in message, message
+        reason: str = message["error"]["message"]
+        return reason
+
+    def _answer(self, method: str, params: Any) -> dict[str, Any]:
         self._count += 1
         number = self._count
         self._send({"id": number, "method": method, "params": params})
         while True:
             message = self._receive()
             if message.get("id") == number and "method" not in message:
-                assert "error" not in message, message
-                return message["result"]
+                return message
             self._take(message)
 
     def _take(self, message: dict[str, Any]) -> None:

@@ -21,12 +21,13 @@ ROOT: Final = Path(__file__).parent.parent.parent
 GOLDEN: Final = ROOT / "tests" / "golden"
 DATABASES: Final = ("default", "replica")
 # The valid files of the repository: the golden files, those of the example project, and the blocks of the documentation.
-FILES: Final = sorted([*GOLDEN.glob("ok/*.yml"), *GOLDEN.glob("run/*.yml"), *(ROOT / "runbooks").rglob("*.yml")])
+FOLDERS: Final = [*(GOLDEN / name for name in ("ok", "warn", "run")), ROOT / "runbooks"]
+FILES: Final = sorted(path for folder in FOLDERS for path in folder.rglob("*.yml"))
 BLOCKS: Final = [block for page in PAGES for block in blocks_of(page) if block.is_runbook and not block.code]
 # What only the check sees: other files, expressions, the arguments of a command line, and the text of the file itself.
 UNSEEN: Final = {
     "ambiguous", "arguments", "calls", "called", "expressions", "filters", "no_engine", "no_value", "queues", "quotes",
-    "too_many_steps",
+    "too_many_steps", "unknown_reporter",
 }  # fmt: skip
 # No YAML that another reader could read.
 UNREADABLE: Final = {"control_character", "not_utf8", "syntax", "deep", "unsupported_yaml"}
@@ -105,6 +106,7 @@ def test_each_key_of_each_mapping_is_in_the_schema() -> None:
         (Kind.LOCK, "lockSettings"),
         (Kind.SCHEDULE, "scheduleSettings"),
         (Kind.PARAM, "parameter"),
+        (Kind.VARIABLE, "variable"),
         (Kind.DEFAULTS, "defaults"),
     ):
         found = schema["definitions"][name]
@@ -119,6 +121,7 @@ def test_each_key_of_each_mapping_is_in_the_schema() -> None:
     [
         ("# yaml-language-server: $schema=a.json\n$schema: a.json\nsteps: [check]\n", True),
         ("$schema: 5\nsteps: [check]\n", False),
+        ("name: null\nsteps: [check]\n", True),
         ("steps: []\n", False),
         ("name: Nightly\n", False),
         ("steps: [{command: check, captrue: json}]\n", False),

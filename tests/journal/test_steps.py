@@ -189,10 +189,16 @@ def test_no_note_is_written_between_two_attempts() -> None:
         later.append(write)
         return True
 
-    writes: Any = SimpleNamespace(error=None, add=lambda write: write(), add_later=take_later, wait=lambda: None)
+    writes: Any = SimpleNamespace(
+        error=None,
+        add=lambda write: write(),
+        add_row=lambda write: write(),
+        add_later=take_later,
+        wait=lambda: None,
+    )
     writer: Any = SimpleNamespace(
         insert=lambda row: setattr(row, "pk", 1),
-        finish=lambda row, status, changes: None,
+        finish=lambda row, status, changes, before: None,
         note=lambda row, changes: noted.append(row),
         can_note=lambda: True,
         is_waiting=False,

@@ -41,6 +41,8 @@ class HeldWrites:
     def add(self, write: Write) -> None:
         self.count += 1
 
+    add_row = add
+
     def add_later(self, write: Write, *, seconds: float) -> bool:
         return False
 

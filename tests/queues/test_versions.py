@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from django_runbook.calls import Call, CallStatus
+from django_runbook.calls import NO_CONTENT, Call, CallStatus
 from django_runbook.queues import versions
 from django_runbook.queues.versions import VersionRefusal
 from tests.journal_data import new_run
@@ -42,6 +42,6 @@ def test_the_same_or_an_unknown_version_has_no_warning(settings: Any) -> None:
 @pytest.mark.parametrize(("is_refused", "count"), [(True, 1), (False, 0)])
 def test_only_a_refusal_counts_as_one(*, is_refused: bool, count: int) -> None:
     call = add_call(new_run(), status=CallStatus.RUNNING.value)
-    assert call.release([], using="default", is_refused=is_refused)
+    assert call.release(NO_CONTENT, using="default", is_refused=is_refused)
     row = Call.objects.get()
     assert (row.status, row.release_count, row.refusal_count) == ("queued", 1, count)

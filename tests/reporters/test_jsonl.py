@@ -56,6 +56,8 @@ def test_jsonl_has_the_names_of_each_event() -> None:
         "lock_awaited": ["step_id", "name", "holder", "reason"],
         "history_awaited": ["reason"],
         "lock_retaken": ["name"],
+        "forecast_made": ["usual_seconds", "most_seconds", "run_count", "end_at"],
+        "unusual_noticed": ["step_id", "kind", "text"],
         "step_queued": ["step_id", "queue"],
         "step_claimed": ["step_id", "host", "pid"],
         "step_output_written": ["step_id", "stream", "line"],

@@ -66,6 +66,8 @@ def scene() -> Iterator[events.Event]:
     yield events.StepFinished(at=AT, result=group)
     yield filled(events.HistoryAwaited, at=AT)
     yield filled(events.LockRetaken, at=AT)
+    yield events.ForecastMade(at=AT, usual_seconds=60.0, most_seconds=90.0, run_count=5, end_at=AT)
+    yield filled(events.UnusualNoticed, at=AT, step_id="g")
     yield filled(events.StopRequested, at=AT, is_immediate=False)
     run = filled(RunResult, status=RunStatus.FAILED, exit_code=1, steps=(*results, group))
     yield events.RunFinished(at=AT, result=run)

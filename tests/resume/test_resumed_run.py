@@ -42,6 +42,42 @@ steps:
     assert ended.output("report") == [f"2013-01-31 p,q 4 {at} {at} {row.pk}"]
 
 
+def test_environment_variables_are_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_now(tmp_path)
+    text = """\
+env: [SET, {name: UNSET, default: no}, {name: HELD_SECRET}]
+secrets: [TOKEN]
+steps:
+  - id: report
+    command: effect report --log log --fail-if broken
+    options: {output: "${{ env.SET }} ${{ env.UNSET }} ${{ env.HELD_SECRET }}"}
+"""
+    monkeypatch.setenv("TOKEN", "hunter22")
+    monkeypatch.setenv("SET", "first")
+    monkeypatch.setenv("HELD_SECRET", "key=hunter22")
+    run(tmp_path, text)
+    # A value that held a secret is not stored, so it is read again.
+    assert Run.objects.get().options["env"] == {"SET": "first", "UNSET": None}
+    fix(tmp_path)
+    for name in ("SET", "UNSET", "HELD_SECRET"):
+        monkeypatch.setenv(name, "second")
+    assert resume(tmp_path, text).output("report") == ["first no second"]
+
+
+def test_a_variable_without_its_recorded_value_is_needed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_now(tmp_path)
+    monkeypatch.setenv("SET", "first")
+    text = "env: [SET]\nsteps: ['effect one --log log --fail-if broken']\n"
+    run(tmp_path, text)
+    fix(tmp_path)
+    monkeypatch.delenv("SET")
+    more = text.replace("[SET]", "[SET, NEW_ONE]")
+    ended = resume(tmp_path, more)
+    assert ended.exit_code == 2
+    assert 'the environment variable "NEW_ONE" is not set' in ended.errors
+    assert resume(tmp_path, text).exit_code == 0
+
+
 @pytest.mark.parametrize("change", ["other folder", "other backend"])
 def test_a_run_with_a_lock_in_another_store_is_resumed_only_by_its_id(
     tmp_path: Path, settings: Settings, change: str

@@ -72,7 +72,7 @@ def test_groups_are_named() -> None:
 def test_the_settings_of_the_file_are_shown() -> None:
     plan = plan_of(
         "name: Nightly\nparams: {day: {type: date}, mode: {choices: [a, b], default: a}}\nvars: {file: '${{ run.name }}'}\n"
-        "secrets: [SMTP_PASSWORD]\nschedule: {cron: 15 2 * * *, timezone: UTC, jitter: 5m, catch_up: true}\ntimeout: 2h\nlock: {on_conflict: skip}\njournal: false\nsteps: [noop]\n"
+        "secrets: [SMTP_PASSWORD]\nschedule: {cron: 15 2 * * *, timezone: UTC, jitter: 5m, catch_up: true}\ntimeout: 2h\nlock: {on_conflict: skip}\njournal: false\nnotify: [oncall]\nsteps: [noop]\n"
     )
     assert file_settings(plan) == {
         "name": "Nightly",
@@ -84,4 +84,5 @@ def test_the_settings_of_the_file_are_shown() -> None:
         "lock": "the file's own, on_conflict skip",
         "schedule": "15 2 * * *, UTC, jitter 5m, catch_up",
         "journal": "false",
+        "notify": "oncall",
     }

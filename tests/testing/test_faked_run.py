@@ -154,6 +154,30 @@ def test_secrets_have_a_value_and_are_masked(folder: Path) -> None:
     assert "hunter22" not in str(found.events) + found.plan
 
 
+def test_environment_variables_are_those_of_the_test(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGION", "that of the process")
+    text = "env: [REGION, {name: BUCKET, default: reports}]\nsteps: ['say ${{ env.REGION }} ${{ env.BUCKET }}']"
+    assert play(folder, text, env={"REGION": "eu"}, fake={"say": ""}).calls[0].argv == ("eu", "reports")
+    both = {"REGION": "eu", "BUCKET": "b"}
+    assert play(folder, text, env=both, fake={"say": ""}).calls[0].argv == ("eu", "b")
+    with pytest.raises(InvalidUsage, match='the environment variable "REGION" is not set'):
+        play(folder, text, fake={"say": ""})
+    with pytest.raises(InvalidUsage, match='the runbook has no environment variable "REGOIN"'):
+        play(folder, text, env={"REGOIN": "eu"}, fake={"say": ""})
+
+
+def test_a_fake_sees_the_standard_input(folder: Path) -> None:
+    text = "{command: say, stdin: 'yes ${{ today.year }}'}, {id: without, command: say}"
+    found = play(folder, text, now=datetime.date(2013, 1, 31), fake={"say": ""})
+    assert [call.stdin for call in found.calls] == ["yes 2013", None]
+
+
+def test_a_fake_sees_the_variables_of_the_command(folder: Path) -> None:
+    text = "{command: say, env: {A: 1.50, B: null, C: '${{ today.year }}', D: true}}"
+    found = play(folder, text, now=datetime.date(2013, 1, 31), fake={"say": ""})
+    assert found.calls[0].env == {"A": "1.50", "B": None, "C": "2013", "D": "true"}
+
+
 def test_questions_are_answered_and_steps_are_selected(folder: Path) -> None:
     text = "{command: noop, confirm: Sure?}, say a"
     assert play(folder, text, fake={"noop": "", "say": ""}).status == "succeeded"

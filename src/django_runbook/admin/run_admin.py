@@ -22,6 +22,7 @@ from django_runbook.checkpoints import FailedRow
 from django_runbook.journal.liveness import ProcessState, displayed_status, process_states_of, with_displayed_status
 from django_runbook.models import RUNNING, Run, StepRun
 from django_runbook.pages import formatting
+from django_runbook.pages.missed_runs import missed_runs
 from django_runbook.pages.run_page import Cursor, RunPage, Urls, run_page, took
 from django_runbook.results import RunStatus
 
@@ -98,6 +99,11 @@ class RunAdmin(ReadOnlyAdmin):
             "<path:object_id>/live/", self.admin_site.admin_view(self.live_view), name="django_runbook_run_live"
         )
         return [live]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Render the list of runs, with what did not run as scheduled."""
+        context = {"missed": missed_runs() if self.has_view_permission(request) else None, **(extra_context or {})}
+        return super().changelist_view(request, context)
 
     def change_view(
         self,

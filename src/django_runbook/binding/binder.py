@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import datetime
 import threading
 from collections.abc import Collection, Mapping
 
-from django_runbook.binding.argv import Binding, UnboundCommand, Word, bind_command
+from django_runbook.binding.argv import Binding, UnboundCommand, bind_command
 from django_runbook.binding.catalog import BrokenCommandError, Catalog, UnknownCommandError
-from django_runbook.binding.partial_text import UNKNOWN, holes_of, joined
+from django_runbook.binding.partial_text import holes_of
+from django_runbook.binding.step_inputs import process_inputs
+from django_runbook.binding.step_values import StepValues
 from django_runbook.document.diagnostics import Diagnostic, diagnose
-from django_runbook.document.evaluation.values import kind_of
-from django_runbook.document.expressions import ExpressionError, Template, as_text, evaluate
+from django_runbook.document.expressions import ExpressionError
 from django_runbook.document.inputs import Inputs
 from django_runbook.document.runbook import CommandStep, Located, Option
 from django_runbook.document.similar_names import nearest
-from django_runbook.structs import MutableStruct, Struct, field
+from django_runbook.process_inputs import NO_INPUTS
+from django_runbook.structs import MutableStruct, field, replace
 from django_runbook.wording import did_you_mean
 
 _ENTRY_POINTS = frozenset(("manage.py", "./manage.py", "python", "python3", "django-admin"))
@@ -38,12 +39,24 @@ class Binder(MutableStruct):
 
     def bind(self, step: CommandStep, *, inputs: Inputs, context: Mapping[str, object] | None = None) -> Binding:
         """Bind a step. Without a ``context``, values that exist only during the run are `UNKNOWN`."""
-        evaluation = _Evaluation(inputs=inputs, context=context)
+        values = StepValues(inputs=inputs, context=context)
         try:
-            command = self._unbound(step, evaluation)
+            command = self._unbound(step, values)
+            process = process_inputs(step, values)
         except ExpressionError as error:
             diagnostic = diagnose("RB320", message=error.message, span=error.span)
             return Binding(diagnostics=(diagnostic,))
+        binding = self._bound(command)
+        return binding if process is NO_INPUTS else replace(binding, process=process)
+
+    def is_batch(self, step: CommandStep) -> bool:
+        """Return whether the command commits batch by batch."""
+        try:
+            return self.catalog.get(str(step.command[0].value)).is_batch
+        except (UnknownCommandError, BrokenCommandError):
+            return False
+
+    def _bound(self, command: UnboundCommand) -> Binding:
         key = _key_of(command)
         with self._lock:
             if key in self._seen:
@@ -52,13 +65,6 @@ class Binder(MutableStruct):
             if not binding.diagnostics:
                 self._seen[key] = binding
             return binding
-
-    def is_batch(self, step: CommandStep) -> bool:
-        """Return whether the command commits batch by batch."""
-        try:
-            return self.catalog.get(str(step.command[0].value)).is_batch
-        except (UnknownCommandError, BrokenCommandError):
-            return False
 
     def _bind(self, command: UnboundCommand) -> Binding:
         try:
@@ -70,17 +76,17 @@ class Binder(MutableStruct):
             return Binding(diagnostics=(diagnose("RB415", message=message, span=command.name_span),))
         return bind_command(command, spec, databases=self.databases)
 
-    def _unbound(self, step: CommandStep, evaluation: _Evaluation) -> UnboundCommand:
+    def _unbound(self, step: CommandStep, values: StepValues) -> UnboundCommand:
         name = step.command[0]
         if not isinstance(name.value, str):
             raise ExpressionError("the name of a command cannot be an expression", name.span)
         return UnboundCommand(
             name=name.value,
             name_span=name.span,
-            words=tuple(evaluation.word(token) for token in step.command[1:]),
-            args=tuple(evaluation.located(located) for located in step.args),
+            words=tuple(values.word(token) for token in step.command[1:]),
+            args=tuple(values.located(located) for located in step.args),
             options=tuple(
-                Option(name=option.name, name_span=option.name_span, value=evaluation.located(option.value))
+                Option(name=option.name, name_span=option.name_span, value=values.located(option.value))
                 for option in step.options
             ),
             verbosity=self.verbosity,
@@ -100,63 +106,6 @@ class Binder(MutableStruct):
                 did_you_mean(near, where=names[near]) if near else "add its app to INSTALLED_APPS, or correct the name"
             )
         return diagnose("RB401", message=message, span=command.name_span, help_text=help_text)
-
-
-class _Evaluation(Struct):
-    inputs: Inputs
-    context: Mapping[str, object] | None
-
-    def word(self, token: Located) -> Word:
-        template = token.value
-        if isinstance(template, str):
-            return Word(text=template, span=token.span)
-        assert isinstance(template, Template)
-        first = template.parts[0]
-        written_length = len(first) if isinstance(first, str) else 0
-        return Word(text=self._text(template), span=token.span, written_length=written_length)
-
-    def located(self, located: Located) -> Located:
-        value = located.value
-        if isinstance(value, Template):
-            if value.whole is None:
-                return Located(value=self._text(value), span=located.span)
-            return _as_located(self._value(value), located)
-        if isinstance(value, tuple):
-            return Located(value=tuple(self.located(item) for item in value), span=located.span)
-        return located
-
-    def _value(self, template: Template) -> object:
-        assert template.whole is not None
-        if self.context is None and not self.inputs.is_static(template.whole):
-            return UNKNOWN
-        return evaluate(template.whole, self.context if self.context is not None else self.inputs.context())
-
-    def _text(self, template: Template) -> str:
-        parts = []
-        for part in template.parts:
-            if isinstance(part, str):
-                parts.append(part)
-            elif self.context is None and not self.inputs.is_static(part):
-                parts.append(UNKNOWN)
-            else:
-                context = self.context if self.context is not None else self.inputs.context()
-                parts.append(as_text(evaluate(part, context), part))
-        return joined(*parts)
-
-
-def _as_located(value: object, located: Located) -> Located:
-    """Locate the value of an expression at the place of the expression."""
-    match value:
-        case None | bool() | int() | float() | str():
-            return Located(value=value, span=located.span)
-        case datetime.date() | datetime.time():
-            return Located(value=value.isoformat(), span=located.span)
-        case list() | tuple():
-            return Located(value=tuple(_as_located(item, located) for item in value), span=located.span)
-    template = located.value
-    assert isinstance(template, Template)
-    assert template.whole is not None
-    raise ExpressionError(f'"{template.whole.source}" is {kind_of(value)}, which no command takes', located.span)
 
 
 def _key_of(command: UnboundCommand) -> object:

@@ -6,6 +6,7 @@ import argparse
 
 from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.runbook import Located, Option
+from django_runbook.process_inputs import NO_INPUTS, ProcessInputs
 from django_runbook.structs import MutableStruct, Struct, field
 
 
@@ -39,6 +40,7 @@ class Binding(Struct):
     """Holds the tokens after the name of the command; they are invalid if a diagnostic is an error."""
 
     tokens: tuple[str, ...] = ()
+    process: ProcessInputs = NO_INPUTS
     diagnostics: tuple[Diagnostic, ...] = ()
     is_checked: bool = True
 

@@ -77,6 +77,7 @@ _DEFINITIONS: Final = (
     _error("RB219", '"shards" with a key that it excludes'),
     _error("RB220", "an invalid cron expression"),
     _error("RB221", "an unknown time zone"),
+    _error("RB225", "a variable that is listed twice"),
     _error("RB301", "an expression that is not closed"),
     _error("RB302", "braces inside a condition"),
     _error("RB303", "an expression that cannot be parsed"),
@@ -112,10 +113,12 @@ _DEFINITIONS: Final = (
     _error("RB420", "an atomic batch command"),
     _warning("RB421", "a command that parses its own command line"),
     _error("RB422", '"shards" on a command without "--shard"'),
+    _error("RB424", 'a command with "env" that cannot have a process of its own'),
     _error("RB430", "an unknown queue"),
     _error("RB431", "a queue without a task engine"),
     _error("RB432", "a queue in a run that is not recorded"),
     _warning("RB433", "a queue whose workers must run on this host"),
     _error("RB434", "a step in the process of the run that has a queue"),
+    _error("RB440", "an unknown reporter"),
 )
 CODES: Final = {definition.code: definition for definition in _DEFINITIONS}

@@ -1,4 +1,4 @@
-"""Resolves the parameters, secrets and vars of a run into the values that expressions read."""
+"""Resolves the parameters, variables and secrets of a run into the values that expressions read."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import datetime
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
+from django_runbook.cleaning import has_surrogates
 from django_runbook.document import params as parameters
 from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.expressions import Expression, ExpressionError, Reference, Template, render
 from django_runbook.document.outline import outline
 from django_runbook.document.params import ParamError
-from django_runbook.document.runbook import CallStep, Located, Param, Runbook
+from django_runbook.document.runbook import CallStep, EnvironmentVariable, Located, Param, Runbook
 from django_runbook.document.similar_names import suggestion
 from django_runbook.structs import MutableStruct, Struct, field, replace
 
@@ -23,7 +24,8 @@ class GivenInputs(Struct):
     """Holds what the caller provides: the strings of ``--param``, the environment, and the start time and run names.
 
     A calling runbook provides ``values`` instead of strings. The values of ``unknown`` parameters exist only during the
-    run; those of ``timed`` parameters depend on its start time.
+    run; those of ``timed`` parameters depend on its start time. A resumed run provides the variables that it began with
+    as ``recorded_env``: None for one that was not set.
     """
 
     params: Mapping[str, str] = field(default_factory=dict)
@@ -31,12 +33,13 @@ class GivenInputs(Struct):
     unknown: Collection[str] = ()
     timed: Collection[str] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
+    recorded_env: Mapping[str, str | None] = field(default_factory=dict)
     now: datetime.datetime
     run: Mapping[str, object] = field(default_factory=dict)
 
 
 class InputProblem(Struct):
-    """Describes an error in what the caller provided; ``kind`` is unknown, missing, value or secret."""
+    """Describes an error in what the caller provided; ``kind`` is unknown, missing, value, env or secret."""
 
     kind: str
     name: str
@@ -51,16 +54,19 @@ class InputProblem(Struct):
 class Inputs(Struct):
     """Holds the values that are known before the first step; a name without a value is absent from its mapping.
 
-    ``item`` belongs to the loop around a step. ``all_secrets`` includes the secrets of called runbooks. ``timed`` holds
+    ``item`` belongs to the loop around a step. ``all_secrets`` includes the secrets of called runbooks, and ``all_env``
+    their variables, without defaults. ``timed`` holds
     the names, such as ``("params", "day")``, whose values depend on the start time of the run.
     """
 
     params: Mapping[str, object] = field(default_factory=dict)
     vars: Mapping[str, object] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     now: datetime.datetime
     run: Mapping[str, object]
     item: object = _ABSENT
+    all_env: Mapping[str, str] = field(default_factory=dict)
     all_secrets: Mapping[str, str] = field(default_factory=dict)
     timed: Collection[tuple[str, str]] = ()
     problems: tuple[InputProblem, ...] = ()
@@ -71,6 +77,7 @@ class Inputs(Struct):
         names: dict[str, object] = {
             "params": self.params,
             "vars": self.vars,
+            "env": self.env,
             "secrets": self.secrets,
             "run": self.run,
             "now": self.now,
@@ -88,10 +95,10 @@ class Inputs(Struct):
     def _has(self, reference: Reference) -> bool:
         if reference.root == "item":
             return self.item is not _ABSENT
-        known = {"params": self.params, "vars": self.vars, "secrets": self.secrets, "run": self.run}.get(reference.root)
-        if known is None:
-            return reference.root in {"today", "now"}
-        return bool(reference.path) and reference.path[0] in known
+        if reference.root in {"today", "now"}:
+            return True
+        known = self.context().get(reference.root)
+        return bool(reference.path) and isinstance(known, Mapping) and reference.path[0] in known
 
     def is_timed(self, value: Located | Expression) -> bool:
         """Return whether a value or a condition depends on the start time of the run."""
@@ -110,19 +117,22 @@ class Inputs(Struct):
 
     def without_values(self) -> Inputs:
         """Return these inputs without any value, to check a step whose values do not matter."""
-        return replace(self, params={}, vars={}, secrets={}, run={}, item=_ABSENT)
+        return replace(self, params={}, vars={}, env={}, secrets={}, run={}, item=_ABSENT)
 
 
 def resolve(runbook: Runbook, given: GivenInputs) -> Inputs:
-    """Resolve the parameters, secrets and vars of a runbook.
+    """Resolve the parameters, variables and secrets of a runbook.
 
     Errors of the caller become ``problems``, errors of the file ``diagnostics``.
     """
-    names = names_of_secrets(runbook)
-    found = {name: _problem_with_secret(name, given.environ.get(name)) for name in names}
+    environ = {**given.environ, **given.recorded_env}
+    found = {name: _problem_with_secret(name, given.environ.get(name)) for name in names_of_secrets(runbook)}
     secrets = {name: given.environ[name] for name, problem in found.items() if problem is None}
-    inputs = _Resolver(runbook=runbook, given=given, all_secrets=secrets).resolve()
-    return replace(inputs, problems=(*inputs.problems, *filter(None, found.values())))
+    declared = [variable for one in _with_called(runbook) for variable in one.env]
+    env = {one.name: value for one in declared if (value := environ.get(one.name)) is not None}
+    problems = {one.name: _problem_with_variable(one, env.get(one.name)) for one in declared}
+    inputs = _Resolver(runbook=runbook, given=given, all_env=env, all_secrets=secrets).resolve()
+    return replace(inputs, problems=(*inputs.problems, *filter(None, (*problems.values(), *found.values()))))
 
 
 def secrets_of(runbook: Runbook, environ: Mapping[str, str]) -> dict[str, str]:
@@ -132,8 +142,27 @@ def secrets_of(runbook: Runbook, environ: Mapping[str, str]) -> dict[str, str]:
 
 def names_of_secrets(runbook: Runbook) -> dict[str, None]:
     """Return the names of the secrets of a runbook and of the runbooks that it calls, in order."""
+    return dict.fromkeys(name for one in _with_called(runbook) for name in one.secrets)
+
+
+def names_of_env(runbook: Runbook) -> dict[str, None]:
+    """Return the names of the variables of a runbook and of the runbooks that it calls, in order."""
+    return dict.fromkeys(variable.name for one in _with_called(runbook) for variable in one.env)
+
+
+def _with_called(runbook: Runbook) -> tuple[Runbook, ...]:
     called = (entry.step.runbook for entry in outline(runbook).values() if isinstance(entry.step, CallStep))
-    return dict.fromkeys((*runbook.secrets, *(name for inner in called for name in inner.secrets)))
+    return (runbook, *called)
+
+
+def _problem_with_variable(variable: EnvironmentVariable, value: str | None) -> InputProblem | None:
+    if value is None and variable.default is None:
+        message, help_text = f'the environment variable "{variable.name}" is not set', "set it, or give it a default"
+    elif value is not None and has_surrogates(value):
+        message, help_text = f'the environment variable "{variable.name}" is not valid UTF-8', ""
+    else:
+        return None
+    return InputProblem(kind="env", name=variable.name, message=message, help=help_text)
 
 
 def _problem_with_secret(name: str, value: str | None) -> InputProblem | None:
@@ -162,7 +191,9 @@ def resolve_call(step: CallStep, outer: Inputs, context: Mapping[str, object] | 
         else:
             values[option.name] = resolve_value(option.value, context if context is not None else outer.context())
     given = GivenInputs(values=values, unknown=unknown, timed=timed, now=outer.now, run=outer.run)
-    inputs = _Resolver(runbook=step.runbook, given=given, all_secrets=outer.all_secrets).resolve()
+    inputs = _Resolver(
+        runbook=step.runbook, given=given, all_env=outer.all_env, all_secrets=outer.all_secrets
+    ).resolve()
     inside = tuple(replace(item, path=item.path or step.runbook.path) for item in inputs.diagnostics)
     return replace(inputs, diagnostics=(*_diagnostics_of_call(step, inputs.problems), *inside))
 
@@ -183,6 +214,7 @@ class _Resolver(MutableStruct):
 
     runbook: Runbook
     given: GivenInputs
+    all_env: Mapping[str, str]
     all_secrets: Mapping[str, str]
     params: dict[str, object] = field(default_factory=dict)
     vars: dict[str, object] = field(default_factory=dict)
@@ -193,14 +225,15 @@ class _Resolver(MutableStruct):
     def resolve(self) -> Inputs:
         self.problems += _unknown_params(self.runbook, self.given)
         self.timed |= {("params", name) for name in self.given.timed}
-        # A default can refer to the time and the run only.
-        before_params = Inputs(now=self.given.now, run=self.given.run)
+        # A default can refer to the environment, the time and the run only.
+        before_params = Inputs(env=self._env(), now=self.given.now, run=self.given.run)
         for param in self.runbook.params:
             self._resolve_param(param, before_params)
         for name, located in self.runbook.vars.items():
             self._resolve_var(name, located)
         return replace(
             self._inputs(),
+            all_env=self.all_env,
             all_secrets=self.all_secrets,
             problems=tuple(self.problems),
             diagnostics=tuple(self.diagnostics),
@@ -211,11 +244,16 @@ class _Resolver(MutableStruct):
         return Inputs(
             params=self.params,
             vars=dict(self.vars),
+            env=self._env(),
             secrets=secrets,
             now=self.given.now,
             run=self.given.run,
             timed=frozenset(self.timed),
         )
+
+    def _env(self) -> dict[str, str]:
+        values = {one.name: self.all_env.get(one.name, one.default) for one in self.runbook.env}
+        return {name: value for name, value in values.items() if value is not None}
 
     def _resolve_param(self, param: Param, before_params: Inputs) -> None:
         is_default = param.name not in self.given.params and param.name not in self.given.values

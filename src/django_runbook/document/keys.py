@@ -19,6 +19,7 @@ class Kind(enum.Enum):
     LOCK = "lock"
     SCHEDULE = "schedule"
     PARAM = "a parameter"
+    VARIABLE = "a variable"
     DEFAULTS = "defaults"
 
 
@@ -31,8 +32,10 @@ MAX_ITEMS: Final = 1000
 _STEP: Final = ("name", "when", "for_each", "retry", "confirm", "timeout", "lock")
 # Keys whose nodes `reading` reads; the typed keys are the fields of the models in `schema`.
 NODE_KEYS: Final = {
-    Kind.FILE: frozenset(("$schema", "params", "vars", "defaults", "steps", "timeout", "lock", "schedule", *HANDLERS)),
-    Kind.COMMAND: frozenset(("command", "args", "options", "shards", *_STEP)),
+    Kind.FILE: frozenset(
+        ("$schema", "params", "env", "vars", "defaults", "steps", "timeout", "lock", "schedule", *HANDLERS)
+    ),
+    Kind.COMMAND: frozenset(("command", "args", "options", "stdin", "env", "shards", *_STEP)),
     Kind.GROUP: frozenset(("steps", *HANDLERS, *_STEP)),
     Kind.PARALLEL: frozenset(("parallel", *HANDLERS, *_STEP)),
     Kind.CALL: frozenset(("runbook", "params", *_STEP)),
@@ -40,7 +43,8 @@ NODE_KEYS: Final = {
     Kind.LOCK: frozenset(("name", "wait")),
     Kind.SCHEDULE: frozenset(("cron", "timezone", "jitter")),
     Kind.PARAM: frozenset(("default", "choices")),
-    Kind.DEFAULTS: frozenset(("when", "retry", "confirm", "options", "timeout")),
+    Kind.VARIABLE: frozenset(("name", "default")),
+    Kind.DEFAULTS: frozenset(("when", "retry", "confirm", "options", "env", "timeout")),
 }
 
 # Human-readable expectations for each key; the models in `schema` enforce them.
@@ -61,6 +65,8 @@ EXPECTED: Final = {
     "on_conflict": '"fail", "wait" or "skip"',
     "fail_fast": "true or false",
     "journal": "true or false",
+    "unusual": '"warn", "fail" or "ignore"',
+    "notify": "a list of names of reporters",
     "jitter": "true or false",
     "cron": "a cron expression of five fields",
     "timezone": "the name of a time zone",
@@ -70,6 +76,7 @@ EXPECTED: Final = {
     "backoff": "a number from 1 to 100",
     "errors": "a list of exit codes and exception names",
     "secrets": "a list of names of environment variables",
+    "env": "a list of names of environment variables, or of mappings with name and default",
     "type": "one of string, integer, number, boolean, date, datetime, list",
 }
 
@@ -88,9 +95,11 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "for_each": ("[EWR, JFK]",),
     "max_parallel": ("2",),
     "shards": ("8", "auto"),
+    "stdin": ("yes",),
     "continue_on_error": ("true", "[3, IntegrityError]"),
     "tags": ("[data]",),
     "secrets": ("[SMTP_PASSWORD]",),
+    "env": ("[REGION]", "[{name: REGION, default: eu}]"),
     "lock": ("search-index", "{name: search-index, on_conflict: wait}"),
     "on_conflict": ("wait",),
     "capture": ("json",),
@@ -104,6 +113,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "schedule": ("15 2 * * *", '{cron: "15 2 * * *", timezone: Europe/Berlin}'),
     "cron": ("15 2 * * *",),
     "timezone": ("Europe/Berlin",),
+    "notify": ("[oncall]",),
 }
 # Keys whose value is a list of strings: a single string needs brackets.
-LISTS: Final = frozenset(("args", "tags", "secrets", "errors", "choices"))
+LISTS: Final = frozenset(("args", "tags", "secrets", "env", "errors", "choices", "notify"))

@@ -22,8 +22,8 @@ from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupS
 from django_runbook.results import Role
 from django_runbook.structs import MutableStruct, field, replace
 
-_ROOTS_OF_PARAMS = ("today", "now", "run")
-_ROOTS_OF_VARS = ("params", "vars", "secrets", "today", "now", "run")
+_ROOTS_OF_PARAMS = ("env", "today", "now", "run")
+_ROOTS_OF_VARS = ("params", "vars", "env", "secrets", "today", "now", "run")
 _ROOTS_OF_STEPS = (*_ROOTS_OF_VARS, "steps")
 
 
@@ -52,7 +52,7 @@ def scoped_values(file: FileContent) -> Iterator[ScopedValue]:
     runbook, scope = file.runbook, _scope_of(file)
     for param in runbook.params:
         if param.default is not None:
-            yield from _values_in(param.default, NameScope(roots=_ROOTS_OF_PARAMS))
+            yield from _values_in(param.default, replace(scope, roots=_ROOTS_OF_PARAMS))
     names = list(runbook.vars)
     for index, value in enumerate(runbook.vars.values()):
         # Each can refer to the vars before it.
@@ -69,6 +69,7 @@ def _scope_of(file: FileContent) -> NameScope:
         roots=_ROOTS_OF_VARS,
         params={param.name: param.type for param in runbook.params},
         vars=tuple(runbook.vars),
+        env=tuple(variable.name for variable in runbook.env),
         secrets=runbook.secrets,
         removed_text=file.removed_text,
     )
@@ -158,8 +159,9 @@ class _Walk(MutableStruct, kw_only=False):
             case CommandStep():
                 for word in step.command:
                     yield from _values_in(word, scope, check_value=check_text)
-                for value in (*step.args, *(option.value for option in step.options)):
+                for value in (*step.args, *(option.value for option in (*step.options, *step.env))):
                     yield from _values_in(value, scope, check_value=check_argument)
+                yield ScopedValue(step.stdin or "", scope, check_text)
         if step.retry is not None and step.retry.until is not None:
             # Evaluated after each attempt, when the steps of a group have run.
             own = {**self.before, step.id: replace(_facts(step, is_loop=False), is_own=True)}
@@ -180,6 +182,8 @@ def _is_without_expressions(step: CommandStep) -> bool:
         and step.lock is None
         and not step.args
         and not step.options
+        and step.stdin is None
+        and not step.env
         and isinstance(step.name, str)
         and step.confirm is None
         and step.retry is None

@@ -12,7 +12,7 @@ from django_runbook.document.similar_names import suggestion
 from django_runbook.structs import Struct, field
 from django_runbook.wording import MAX_NAMES
 
-ROOTS = ("params", "vars", "secrets", "steps", "run", "item", "today", "now")
+ROOTS = ("params", "vars", "env", "secrets", "steps", "run", "item", "today", "now")
 # The names of its own step that an ``until`` can read, after a successful attempt.
 UNTIL_NAMES = ("id", "status", "exit_code", "attempts", "output")
 STEP_NAMES = ("id", "name", "status", "ignored", "exit_code", "attempts", "error", "output", "results")
@@ -25,13 +25,23 @@ _FOREIGN: Final = {
     "inputs": 'write "params"',
     "matrix": 'write "item"',
     "loop": 'write "item"',
-    "env": 'name an environment variable in "secrets", and write "secrets.NAME"',
+    "environ": 'list the variable under "env" of the file, and write "env.NAME"',
+    "environment": 'list the variable under "env" of the file, and write "env.NAME"',
+    "os": 'list the variable under "env" of the file, and write "env.NAME"',
     "datetime": 'write "now" or "today", and days(n), hours(n), … to move them',
     "date": 'write "today"',
     "timedelta": "write days(n), hours(n), …",
 }
 # Kinds of values that cannot be part of a string.
 _NO_TEXT: Final = frozenset(("a mapping", "a list", "null"))
+# The roots whose names a file declares, and what to call one of them.
+_KINDS_OF_NAMES: Final = {
+    "params": "parameter",
+    "vars": "variable",
+    "env": "environment variable",
+    "secrets": "secret",
+    "run": "name in run",
+}
 _KINDS = {
     "string": "a string",
     "integer": "a number",
@@ -65,6 +75,7 @@ class NameScope(Struct):
     roots: Collection[str] = ROOTS
     params: Mapping[str, str] = field(default_factory=dict)
     vars: Collection[str] = ()
+    env: Collection[str] = ()
     secrets: Collection[str] = ()
     steps: Mapping[str, StepFacts] = field(default_factory=dict)
     hidden: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -131,7 +142,7 @@ def _check_kinds(value: Template, scope: NameScope, *, refused: Collection[str],
 def _kind_of(scope: NameScope, root: str, name: str) -> str | None:
     if root == "params" and name:
         return _KINDS.get(scope.params.get(name, ""))
-    if root == "secrets" and name:
+    if root in {"env", "secrets"} and name:
         return "a string"
     if root == "steps":
         return "a mapping"
@@ -165,19 +176,26 @@ def _check_reference(reference: Reference, scope: NameScope) -> Iterator[Diagnos
         yield from _check_step(reference, scope)
     elif root == "item":
         yield from _check_item(reference, scope)
-    elif root in {"params", "vars", "secrets", "run"}:
-        known = {"params": scope.params, "vars": scope.vars, "secrets": scope.secrets, "run": scope.run_names}[root]
-        yield from _check_member(reference, known, scope)
+    elif root in _KINDS_OF_NAMES:
+        yield from _check_member(reference, scope)
 
 
-def _check_member(reference: Reference, known: Collection[str], scope: NameScope) -> Iterator[Diagnostic]:
+def _check_member(reference: Reference, scope: NameScope) -> Iterator[Diagnostic]:
     root, name = reference.root, reference.path[0]
+    known: Collection[str] = {
+        "params": scope.params,
+        "vars": scope.vars,
+        "env": scope.env,
+        "secrets": scope.secrets,
+        "run": scope.run_names,
+    }[root]
     if name in known or (root != "run" and name in scope.removed_text):
         return
-    kinds = {"params": "parameter", "vars": "variable", "secrets": "secret", "run": "name in run"}
     listed = _first_names(known) or "none"
     help_text = suggestion(name, known) or f"declared here: {listed}"
-    yield _unknown(reference, f'there is no {kinds[root]} "{name}"', help_text)
+    if root == "env":
+        help_text = suggestion(name, known) or 'list it under "env" of the file'
+    yield _unknown(reference, f'there is no {_KINDS_OF_NAMES[root]} "{name}"', help_text)
 
 
 def _check_item(reference: Reference, scope: NameScope) -> Iterator[Diagnostic]:

@@ -117,6 +117,8 @@ class CommandStep(StepSettings):
     command: tuple[Located, ...]
     args: tuple[Located, ...] = ()
     options: tuple[Option, ...] = ()
+    stdin: str | Template | None = None
+    env: tuple[Option, ...] = ()
     capture: str | None = None
     idempotent: bool | None = None
     atomic: bool = False
@@ -183,6 +185,14 @@ class Param(Struct):
         return self.default is not None and self.default.value is None
 
 
+class EnvironmentVariable(Struct):
+    """Declares an environment variable that expressions can read; without a ``default``, it must be set."""
+
+    name: str
+    span: Span
+    default: str | None = None
+
+
 class Schedule(Struct):
     """Says when a scheduler is to start the runbook; a run has no use for it.
 
@@ -200,7 +210,8 @@ class Schedule(Struct):
 class Runbook(Struct):
     """Holds a whole file, checked as far as possible without Django.
 
-    Runs without ``is_recorded`` are not in the run history and cannot be resumed.
+    Runs without ``is_recorded`` are not in the run history and cannot be resumed. ``unusual`` says what happens if a
+    run is unlike earlier ones. ``notify`` names the reporters of the project that are notified; None means all of them.
     """
 
     path: str
@@ -209,8 +220,11 @@ class Runbook(Struct):
     description: str = ""
     params: tuple[Param, ...] = ()
     vars: Mapping[str, Located] = field(default_factory=dict)
+    env: tuple[EnvironmentVariable, ...] = ()
     secrets: tuple[str, ...] = ()
     timeout_seconds: float | None = None
     lock: LockSettings | None = None
     schedule: Schedule | None = None
     is_recorded: bool = True
+    unusual: str = "warn"
+    notify: tuple[Located, ...] | None = None

@@ -52,6 +52,8 @@ FIELDS: Final[dict[Kind, Fields]] = {
         "secrets": _VARIABLES,
         "fail_fast": _BOOLEAN,
         "journal": _BOOLEAN,
+        "unusual": core.literal_schema(["warn", "fail", "ignore"]),
+        "notify": core.list_schema(_TEXT),
     },
     Kind.COMMAND: {**_DEFAULTS, **_STEP},
     Kind.GROUP: _GROUP,
@@ -71,6 +73,7 @@ FIELDS: Final[dict[Kind, Fields]] = {
         ),
         "help": _TEXT,
     },
+    Kind.VARIABLE: {},
     Kind.DEFAULTS: _DEFAULTS,
 }
 _REQUIRED: Final = frozenset(("attempts",))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from django_runbook.cleaning import is_blank
+from django_runbook.document import environment, policies
 from django_runbook.document import params as parameters
-from django_runbook.document import policies
 from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.expressions import Expression, Template
 from django_runbook.document.includes import Includes, RefusedInclude
 from django_runbook.document.keys import Kind
-from django_runbook.document.nodes import Mapping, MissingNode, Node, Scalar, has_missing_part, span_of
+from django_runbook.document.nodes import Mapping, MissingNode, Node, Scalar, Sequence, has_missing_part, span_of
 from django_runbook.document.parse import Parsed, parse
 from django_runbook.document.reading import FileContent, Keys, Reading
 from django_runbook.document.rules import RULES
@@ -82,17 +82,21 @@ def _file(root: Mapping, reading: Reading, *, own_lock: str) -> Runbook:
         reading.report("RB204", 'a runbook needs "steps"', root, help_text='add "steps:" and a list of steps')
     steps = StepReader(reading=reading, defaults=_defaults(keys, reading))
     steps.reserve_ids(root)
-    name = given.get("name", "")
+    name = given.get("name") or ""
     if is_blank(name):
         name = PurePath(reading.source.path).stem
+    secrets = tuple(given.get("secrets", ()))
     runbook = Runbook(
         path=reading.source.path,
         name=name,
         description=given.get("description", ""),
         params=_params(keys, reading),
         vars=_vars(keys, reading),
-        secrets=tuple(given.get("secrets", ())),
+        env=environment.declared(keys, reading, secrets=secrets),
+        secrets=secrets,
         is_recorded=given.get("journal", True),
+        unusual=given.get("unusual") or "warn",
+        notify=_notify(keys) if "notify" in given else None,
         block=steps.block(typed, keys),
         timeout_seconds=policies.timeout(keys, reading),
         lock=policies.lock(keys, reading, default=own_lock),
@@ -122,6 +126,13 @@ def _defaults(keys: Keys, reading: Reading) -> list[tuple[Scalar, Node]]:
         return []
     _, known = reading.fields(node, Kind.DEFAULTS)
     return list(known.values())
+
+
+def _notify(keys: Keys) -> tuple[Located, ...]:
+    node = keys["notify"][1]
+    items = node.items if isinstance(node, Sequence) else ()
+    names = (item for item in items if isinstance(item, Scalar))
+    return tuple(Located(value=name.text, span=span_of(name), text=name.text) for name in names)
 
 
 def _vars(keys: Keys, reading: Reading) -> dict[str, Located]:

@@ -31,7 +31,22 @@ class DescribedCommand(Struct):
 
 def describe_commands(catalog: Catalog, *, databases: Collection[str]) -> list[DescribedCommand]:
     """Describe all commands of the project, sorted by name; one that cannot be loaded has no options."""
-    return [_describe(name, catalog, databases) for name in sorted(catalog.names)]
+    return [describe_command(name, catalog, databases=databases) for name in sorted(catalog.names)]
+
+
+def describe_command(name: str, catalog: Catalog, *, databases: Collection[str]) -> DescribedCommand:
+    """Describe one command of the project."""
+    app = catalog.names[name]
+    try:
+        spec = catalog.get(name)
+        if spec.parser is not None:
+            return _described(spec, spec.parser, databases)
+        reason = f"its options are unknown: {spec.reason}"
+    except BrokenCommandError as error:
+        reason = f"it cannot be loaded: {error}"
+    except Exception as error:  # noqa: BLE001 - choices of a project may be computed, and raise anything
+        reason = f"its options are unknown: {in_words(error)}"
+    return DescribedCommand(name=name, text=f"**{name}** ({app})\n\n{reason}", condition={})
 
 
 def command_definitions(commands: Iterable[DescribedCommand]) -> dict[str, Schema]:
@@ -50,20 +65,6 @@ def conditions(commands: Iterable[DescribedCommand]) -> list[Schema]:
         for one in commands
         if one.options is not None
     ]
-
-
-def _describe(name: str, catalog: Catalog, databases: Collection[str]) -> DescribedCommand:
-    app = catalog.names[name]
-    try:
-        spec = catalog.get(name)
-        if spec.parser is not None:
-            return _described(spec, spec.parser, databases)
-        reason = f"its options are unknown: {spec.reason}"
-    except BrokenCommandError as error:
-        reason = f"it cannot be loaded: {error}"
-    except Exception as error:  # noqa: BLE001 - choices of a project may be computed, and raise anything
-        reason = f"its options are unknown: {in_words(error)}"
-    return DescribedCommand(name=name, text=f"**{name}** ({app})\n\n{reason}", condition={})
 
 
 def _described(spec: CommandSpec, parser: CheckingParser, databases: Collection[str]) -> DescribedCommand:

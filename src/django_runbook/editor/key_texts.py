@@ -18,6 +18,7 @@ KEY_TEXTS: Final[Mapping[str, str]] = {
     "command": "Call a management command: its name and its arguments, split like a shell command, without a shell.",
     "args": "List positional values; each one is a single argument, even with spaces or a leading dash.",
     "options": "Set options of the command by name, with native values; null leaves an option out.",
+    "stdin": "Give the text that the command reads from its standard input, which is empty otherwise.",
     "steps": "List the steps, which run in order; in a step, the list makes it a group.",
     "parallel": "List steps that run at the same time, each in its own process.",
     "runbook": "Run another runbook, which is read and checked together with this file.",
@@ -47,11 +48,14 @@ KEY_TEXTS: Final[Mapping[str, str]] = {
     "idempotent": "Mark the command as safe to repeat after an interruption.",
     "queue": "Run the command on a worker that reads this queue; false runs it on this host.",
     "journal": "Record the runs of this runbook; without a record, a run cannot be resumed.",
+    "unusual": "Choose what happens if a run is unlike earlier ones: warn, fail the run at its end, or ignore it.",
+    "notify": "List the reporters of the project that are notified; by default all are, and with [] none.",
     "params": "Declare typed inputs, which --param NAME=VALUE sets.",
     "type": "Set the type of the parameter; by default that of its default or of its first choice.",
     "default": "Set the value if none is passed; null makes the parameter optional.",
     "choices": "List the allowed values.",
     "help": "Explain the parameter.",
+    "env": "List environment variables that expressions can read as env.NAME; each must be set, or have a default.",
     "secrets": "List environment variables whose values are masked in all output.",
     "vars": "Name values that are computed once when the run starts, in order.",
     "defaults": "Set keys that apply to each command step of the file.",
@@ -65,8 +69,17 @@ KEY_TEXTS: Final[Mapping[str, str]] = {
 }
 _OF_KIND: Final[Mapping[tuple[Kind, str], str]] = {
     (Kind.LOCK, "name"): "Set the name of the lock.",
+    (Kind.COMMAND, "env"): "Start the command by manage.py, in a new process with these environment variables.",
+    (Kind.DEFAULTS, "env"): "Start each command by manage.py, in a new process with these environment variables.",
+    (Kind.VARIABLE, "name"): "Name the environment variable.",
+    (Kind.VARIABLE, "default"): "Set the value if the variable is not set.",
     (Kind.SCHEDULE, "jitter"): "Delay each start by a random part of this duration.",
     (Kind.CALL, "params"): "Set the parameters of the called runbook.",
+}
+
+_EXAMPLES_OF_KIND: Final[Mapping[tuple[Kind, str], tuple[str, ...]]] = {
+    (Kind.COMMAND, "env"): ("{REGION: eu}",),
+    (Kind.DEFAULTS, "env"): ("{REGION: eu}",),
 }
 
 
@@ -77,6 +90,6 @@ def text_of(kind: Kind, key: str) -> str:
 
 def markdown_of(kind: Kind, key: str) -> str:
     """Return the sentence with examples and a link to the reference."""
-    examples = "".join(f"\n{key}: {example}" for example in EXAMPLES.get(key, ()))
+    examples = "".join(f"\n{key}: {example}" for example in _EXAMPLES_OF_KIND.get((kind, key)) or EXAMPLES.get(key, ()))
     shown = f"\n\n```yaml{examples}\n```" if examples else ""
     return f"{text_of(kind, key)}{shown}\n\n[Reference]({_PAGE}#{key.strip('$')})"

@@ -25,6 +25,7 @@ _DEFINITIONS: Final[Mapping[Kind, str]] = {
     Kind.LOCK: "lockSettings",
     Kind.SCHEDULE: "scheduleSettings",
     Kind.PARAM: "parameter",
+    Kind.VARIABLE: "variable",
     Kind.DEFAULTS: "defaults",
 }
 _REQUIRED: Final[Mapping[Kind, tuple[str, ...]]] = {
@@ -36,6 +37,7 @@ _REQUIRED: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.RETRY: ("attempts",),
     Kind.LOCK: ("name",),
     Kind.SCHEDULE: ("cron",),
+    Kind.VARIABLE: ("name",),
 }
 # Other tools have no such mappings, so their words are expected in these.
 _WITH_FOREIGN_WORDS: Final = frozenset((Kind.FILE, Kind.COMMAND, Kind.GROUP, Kind.PARALLEL, Kind.CALL))

@@ -92,6 +92,7 @@ _VALUES: Final[Mapping[str, Schema]] = {
         "patternErrorMessage": "not the name of a file without expressions",
     },
     "shards": {"type": ["integer", "string"], "minimum": 1, "maximum": MAX_ITEMS, "pattern": "^auto$"},
+    "stdin": _TEXT,
     "timeout": reference("duration"),
     "until": reference("condition"),
     "vars": _NAMED_VALUES,
@@ -99,7 +100,18 @@ _VALUES: Final[Mapping[str, Schema]] = {
     "when": reference("condition"),
     **dict.fromkeys(("steps", "parallel", *HANDLERS), reference("steps")),
 }
+_VARIABLE: Final[Schema] = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_]*$"}
+_ASSIGNMENTS: Final[Schema] = {
+    "type": "object",
+    "propertyNames": _VARIABLE,
+    "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+}
 _OF_KIND: Final[Mapping[tuple[Kind, str], Schema]] = {
+    (Kind.FILE, "env"): {"type": "array", "items": {"anyOf": [_VARIABLE, reference("variable")]}},
+    (Kind.COMMAND, "env"): _ASSIGNMENTS,
+    (Kind.DEFAULTS, "env"): _ASSIGNMENTS,
+    (Kind.VARIABLE, "name"): _VARIABLE,
+    (Kind.VARIABLE, "default"): {"type": ["string", "number", "boolean"]},
     (Kind.FILE, "lock"): {
         "anyOf": [{"type": "boolean"}, {"type": "string", "minLength": 1}, reference("fileLockSettings")]
     },

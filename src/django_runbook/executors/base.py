@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from django_runbook.executors.atomic import OnFinished
 from django_runbook.executors.calling import ReportProgress
 from django_runbook.process.deadlines import Halt, Limit
 from django_runbook.process.streams import WriteLine
+from django_runbook.process_inputs import NO_INPUTS, ProcessInputs
 from django_runbook.results import AttemptResult
-from django_runbook.structs import Struct
+from django_runbook.structs import Struct, field
 
 
 class QueueRequest(Struct):
@@ -35,15 +36,17 @@ class QueueRequest(Struct):
 class ExecutorCall(Struct):
     """Describes one call of a command, with its bounds and the receivers of its output.
 
-    ``keeps_stdout`` requests the whole standard output. While ``accepts_output`` returns False, the command waits with
-    its output. ``halt`` and ``limit`` bound the call from outside; ``timeout_seconds``, of ``owner``, counts from its
-    start. With ``on_finished``, the call runs in a transaction of the database ``atomic_alias``. A call that
-    ``is_dry_run`` counts the rows that its command rolls back. ``descriptors`` stay open in the process of the command
-    until it ends. Only a call on a worker has ``queued``.
+    ``process`` holds what its process gets. ``keeps_stdout`` requests the whole standard output. While
+    ``accepts_output`` returns False, the command waits with its output. ``halt`` and ``limit`` bound the call from
+    outside; ``timeout_seconds``, of ``owner``, counts from its start. With ``on_finished``, the call runs in a
+    transaction of the database ``atomic_alias``. A call that ``is_dry_run`` counts the rows that its command rolls back.
+    ``descriptors`` stay open in the process of the command until it ends; ``environ`` are the variables that reporters
+    add to its environment. Only a call on a worker has ``queued``.
     """
 
     command: str
     tokens: tuple[str, ...]
+    process: ProcessInputs = NO_INPUTS
     keeps_stdout: bool
     write_line: WriteLine
     report_progress: ReportProgress
@@ -57,6 +60,7 @@ class ExecutorCall(Struct):
     atomic_alias: str | None = None
     is_dry_run: bool = False
     descriptors: tuple[int, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
     queued: QueueRequest | None = None
 
 

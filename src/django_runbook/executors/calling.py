@@ -17,7 +17,7 @@ from django_runbook.exceptions import Stopped, said
 from django_runbook.process.deadlines import Halt
 from django_runbook.process.failures import failure_of
 from django_runbook.process.stopping import Stop
-from django_runbook.process.streams import NO_INPUT, NoInputError
+from django_runbook.process.streams import NO_INPUT, TOO_LITTLE_INPUT, NoInputError
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.row_counting.counting import RowCounter
 from django_runbook.structs import MutableStruct, field, replace
@@ -37,8 +37,8 @@ class Callbacks(MutableStruct):
     """Connects a run with its command, through the stealth options of the command.
 
     The command can check whether ``halt`` requests a stop, report progress, identify this call by ``call_key``, and
-    mask secrets in stored errors. In a dry run, it can tell ``rows`` what it would delete. ``was_stop_noticed`` is set
-    once the command has seen a requested stop.
+    mask secrets in stored errors. In a dry run, it can tell ``rows`` what it would delete. With ``has_input``, it has a
+    standard input. ``was_stop_noticed`` is set once the command has seen a requested stop.
     """
 
     halt: Halt
@@ -46,6 +46,7 @@ class Callbacks(MutableStruct):
     call_key: str
     mask: Mask
     rows: RowCounter = field(default_factory=RowCounter)
+    has_input: bool = False
     was_stop_noticed: bool = False
 
     def for_command(self, command: BaseCommand) -> dict[str, Any]:
@@ -102,9 +103,10 @@ def call(
     def invoke() -> bool:
         return _invoke(name, tokens, callbacks=callbacks, checks=checks, warnings=warnings)
 
+    no_input = TOO_LITTLE_INPUT if callbacks.has_input else NO_INPUT
     with callbacks.rows:
         # A separate context discards the active language and time zone of the command.
-        result = contextvars.copy_context().run(_attempt, invoke, stop=stop, mask=callbacks.mask)
+        result = contextvars.copy_context().run(_attempt, invoke, stop=stop, mask=callbacks.mask, no_input=no_input)
     return AttemptResult(
         status=result.status, failure=result.failure, warnings=tuple(warnings), row_account=callbacks.rows.account()
     )
@@ -126,7 +128,7 @@ def with_problems(result: AttemptResult, problems: Sequence[str]) -> AttemptResu
     return replace(result, warnings=(*result.warnings, *problems))
 
 
-def _attempt(invoke: Callable[[], bool], *, stop: Stop, mask: Mask) -> AttemptResult:
+def _attempt(invoke: Callable[[], bool], *, stop: Stop, mask: Mask, no_input: str) -> AttemptResult:
     try:
         with stop.interruptible():
             is_cut_short = invoke()
@@ -138,7 +140,7 @@ def _attempt(invoke: Callable[[], bool], *, stop: Stop, mask: Mask) -> AttemptRe
         if stop.is_ending or stop.was_taken_by_command:
             # A canceled statement raises a database error.
             return _interrupted(error, stop, mask)
-        return result_of_error(error, mask)
+        return result_of_error(error, mask, no_input=no_input)
     stop.settle()
     is_interrupted = is_cut_short or stop.was_taken_by_command
     return AttemptResult(status=StepStatus.INTERRUPTED if is_interrupted else StepStatus.SUCCEEDED)
@@ -149,8 +151,11 @@ def _interrupted(error: BaseException, stop: Stop, mask: Mask) -> AttemptResult:
     return AttemptResult(status=StepStatus.INTERRUPTED, failure=failure)
 
 
-def result_of_error(error: BaseException, mask: Mask) -> AttemptResult:
-    """Return the result of a command that raised an exception; an exit with 0 is a success."""
+def result_of_error(error: BaseException, mask: Mask, *, no_input: str = NO_INPUT) -> AttemptResult:
+    """Return the result of a command that raised an exception; an exit with 0 is a success.
+
+    ``no_input`` is the message for a command that asked for more input than there is.
+    """
     message: str | None = None
     match error:
         case SystemExit():
@@ -161,7 +166,7 @@ def result_of_error(error: BaseException, mask: Mask) -> AttemptResult:
             # A subclass may not have called the initializer, which sets it.
             exit_code = _exit_code(getattr(error, "returncode", 1))
         case EOFError() if isinstance(error, NoInputError) or said(error) == _END_OF_INPUT:
-            exit_code, message = 1, NO_INPUT
+            exit_code, message = 1, no_input
         case _:
             exit_code = 1
     failure = failure_of(error, mask, exit_code=exit_code, message=message)

@@ -26,7 +26,7 @@ from django_runbook.process import masking, python_internals, unpatched
 from django_runbook.process.connections import KnownConnections
 from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop
-from django_runbook.process.streams import refuse_password
+from django_runbook.process.streams import input_stream, read_password, refuse_password
 from django_runbook.results import AttemptResult
 from django_runbook.row_counting.counting import RowCounter
 from django_runbook.structs import replace
@@ -41,8 +41,9 @@ def run(channel: Channel) -> None:
         # A database that the run has added is unknown here.
         if alias in connections.settings:
             connections[alias].settings_dict["NAME"] = name
+    os.environ.update(request.environ)
     sys.argv[1:] = [request.command, *request.tokens]
-    _replace_streams()
+    _replace_streams(has_input=request.has_input)
     # The run enforces the stop timeout.
     stop = Stop(timeout_seconds=math.inf)
     listener = _RunListener(channel, stop)
@@ -132,6 +133,7 @@ class _Step:
             mask=masking.masker(request.secrets),
             # The threads of this process are those of the command.
             rows=RowCounter(is_dry_run=request.is_dry_run, is_every_thread=True),
+            has_input=request.has_input,
         )
         result = call(
             request.command,
@@ -168,17 +170,17 @@ def drop_exit_callbacks() -> None:
         atexit.register(function)
 
 
-def _replace_streams() -> None:
-    """Replace the standard streams with streams over the descriptors, which are pipes to the run."""
+def _replace_streams(*, has_input: bool) -> None:
+    """Replace the standard streams with streams over the descriptors: those of the output are pipes to the run."""
     _flush()
     for name, number in (("stdout", 1), ("stderr", 2)):
         raw = os.fdopen(number, "wb", closefd=False)
         stream = io.TextIOWrapper(raw, encoding="utf-8", errors=_ERRORS, line_buffering=True)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
-    nothing = open(0, encoding="utf-8", errors=_ERRORS, closefd=False)  # noqa: SIM115 - it stays open until the process ends
-    setattr(sys, "__stdin__", nothing)  # noqa: B010 - for mypy the name is final
-    sys.stdin, getpass.getpass = nothing, refuse_password
+    stdin = input_stream()
+    setattr(sys, "__stdin__", stdin)  # noqa: B010 - for mypy the name is final
+    sys.stdin, getpass.getpass = stdin, read_password if has_input else refuse_password
 
 
 def _is_listening(command: str) -> bool:

@@ -78,6 +78,7 @@ class InlineExecutor(Struct):
             write_line=_shielded(call.write_line, self.stop),
             mask=self.mask,
             is_kept=call.keeps_stdout,
+            stdin=call.process.stdin,
             keeps_terminal=self.keeps_terminal,
             late=None if raw is None else raw.late,
         ) as streams:
@@ -107,7 +108,10 @@ class InlineExecutor(Struct):
             call_key=call.call_key,
             mask=self.mask,
             rows=RowCounter(is_dry_run=call.is_dry_run),
+            has_input=call.process.stdin is not None,
         )
+        # Restored after the command, as all of the environment is.
+        os.environ.update(call.environ)
         return calling.call(call.command, call.tokens, callbacks=callbacks, checks=self.checks, stop=self.stop)
 
     def _reopen_files(self) -> None:

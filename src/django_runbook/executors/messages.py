@@ -6,29 +6,31 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from django_runbook.results import AttemptResult
-from django_runbook.structs import Struct
+from django_runbook.structs import Struct, field
 
 # The exit code of a process whose command has closed the connection to the run.
 CHANNEL_CLOSED: Final = 76
 
 
 class CallRequest(Struct):
-    """Requests one call of a command.
+    """Requests one call of a command; with ``has_input``, its standard input is not empty.
 
     ``database_names`` are the databases of this run, which tests change. ``atomic_alias`` is the database in whose
     transaction the command runs; at its end, the command asks with `Finished` whether to commit. A call that
     ``is_dry_run`` counts the rows that its command rolls back. ``checks_passed`` are the system checks that earlier
-    steps have passed.
+    steps have passed, and ``environ`` are variables of the process in addition to its own.
     """
 
     command: str
     tokens: tuple[str, ...]
     call_key: str
+    has_input: bool
     secrets: tuple[str, ...]
     database_names: Mapping[str, object]
     atomic_alias: str | None = None
     is_dry_run: bool = False
     checks_passed: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
 
 
 class Forked(Struct):

@@ -16,7 +16,7 @@ import signal
 import sys
 import traceback
 from _socket import MSG_WAITALL, socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -33,8 +33,8 @@ PREPARE: Final = b"p"
 _LENGTH_BYTES: Final = 8
 _PARENT_SECONDS: Final = 0.5
 _READABLE: Final = 1  # POLLIN
-# The two channels and the two pipes of a process come first; the marks that it keeps open follow.
-GIVEN_COUNT: Final = 4
+# The two channels, the standard input and the two pipes of a process come first; the marks that it keeps open follow.
+GIVEN_COUNT: Final = 5
 MAX_GIVEN_COUNT: Final = 64
 
 
@@ -135,7 +135,7 @@ class _ForkServer:
     def _become_keeper(self, given: list[int], status: Channel) -> NoReturn:
         try:
             signal.set_wakeup_fd(-1)
-            channel_end, _, out, err, *marks = given
+            channel_end, _, *standard = given[:GIVEN_COUNT]
             self._end.close()
             for one in (self._alive_write, self._wakeup_read, self._wakeup_write):
                 os.close(one)
@@ -145,21 +145,25 @@ class _ForkServer:
                 from django_runbook.executors import child
 
                 child.drop_exit_callbacks()
-                become_step(channel_end, out, err, problem=problem)
+                take_streams(standard)
+                serve_step(channel_end, problem=problem)
 
-            keeper.keep(step, status=status, parent_end=self._alive_read, of_step=(channel_end, out, err), marks=marks)
+            of_step, marks = (channel_end, *standard), given[GIVEN_COUNT:]
+            keeper.keep(step, status=status, parent_end=self._alive_read, of_step=of_step, marks=marks)
         finally:
             os._exit(1)
 
 
-def become_step(channel_end: int, out: int, err: int, *, problem: BaseException | None = None) -> None:
-    """Run one step in this process, with the run at the other end of these descriptors."""
-    channel = Channel(socket(fileno=channel_end))
-    os.dup2(out, 1)
-    os.dup2(err, 2)
-    descriptors.empty(0)
-    for one in (out, err):
+def take_streams(standard: Sequence[int]) -> None:
+    """Replace the standard descriptors of this process."""
+    for number, one in enumerate(standard):
+        os.dup2(one, number)
         os.close(one)
+
+
+def serve_step(channel_end: int, *, problem: BaseException | None = None) -> None:
+    """Run one step in this process, with the run at the other end of this descriptor."""
+    channel = Channel(socket(fileno=channel_end))
     try:
         if problem is not None:
             os.write(2, traceback_of(problem).encode(errors="backslashreplace"))
@@ -217,10 +221,10 @@ def preparation(commands: tuple[str, ...]) -> bytes:
     return PREPARE + len(data).to_bytes(_LENGTH_BYTES) + data
 
 
-def greeting() -> bytes:
-    """Return the first message to a fresh interpreter: the module path and the command line of the run."""
+def greeting(argv: Sequence[str] | None = None) -> bytes:
+    """Return the first message to a fresh interpreter: the module path and the command line, by default of the run."""
     path = [entry or str(Path.cwd()) for entry in sys.path]
-    data = json.dumps([path, sys.argv]).encode()
+    data = json.dumps([path, sys.argv if argv is None else argv]).encode()
     return len(data).to_bytes(_LENGTH_BYTES) + data
 
 
@@ -231,7 +235,7 @@ from _socket import MSG_WAITALL, socket
 end = socket(fileno={descriptor})
 end.settimeout(None)
 path, argv = json.loads(end.recv(int.from_bytes(end.recv(8, MSG_WAITALL), "big"), MSG_WAITALL))
-sys.path[:], sys.argv[:] = path, argv
+sys.path[:], sys.argv[:] = {path}, argv
 from django_runbook.executors import {module}
 {module}.{function}
 """
@@ -247,6 +251,13 @@ def step_command_line(descriptor: int) -> list[str]:
     return _command_line(descriptor, module="interpreter", function="main(end)")
 
 
-def _command_line(descriptor: int, **parts: str) -> list[str]:
+def script_command_line(descriptor: int, script: str) -> list[str]:
+    """Return the command line of a fresh interpreter for one step that a script of the project starts."""
+    # PYTHONPATH may differ from that of the run, whose path comes last.
+    path = "[entry for entry in dict.fromkeys([*sys.path, *path]) if entry]"
+    return _command_line(descriptor, module="interpreter", function=f"main(end, script={script!r})", path=path)
+
+
+def _command_line(descriptor: int, *, path: str = "path", **parts: str) -> list[str]:
     options = python_internals.interpreter_options()
-    return [sys.executable, *options, "-c", _BEGIN.format(descriptor=descriptor, **parts)]
+    return [sys.executable, *options, "-c", _BEGIN.format(descriptor=descriptor, path=path, **parts)]

@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -46,6 +46,8 @@ class JournalConnection:
         self.is_step_running: Callable[[], bool] = lambda: False
         self.alias = alias
         self._patience_seconds = patience_seconds
+        # Whether the statements of the present call of `execute_together` may have been committed before; None outside.
+        self._is_shared_repeated: bool | None = None
         # The depth of the transaction around the run if commands share the connection.
         self._depth: int | None = None
         self._thread = threading.get_ident()
@@ -68,11 +70,13 @@ class JournalConnection:
 
     def execute(self, statement: Callable[[bool], _Value]) -> _Value:
         """Call a statement until it succeeds; its argument says whether an earlier call may have been committed."""
+        if self._is_shared_repeated is not None:
+            return statement(self._is_shared_repeated)
         deadline = time.monotonic() + self._patience_seconds
         is_repeated = is_reported = False
         while True:
             try:
-                with self._savepoint():
+                with self.savepoint():
                     return statement(is_repeated)
             except Error as error:
                 self.on_answer()
@@ -85,10 +89,32 @@ class JournalConnection:
                     self.on_wait(in_one_line(error))
                 time.sleep(_RETRY_SECONDS)
 
+    def execute_together(self, writes: Sequence[Callable[[], None]]) -> None:
+        """Call writes in one transaction until it is committed; the statements that they execute belong to it."""
+
+        def statement(is_repeated: bool) -> None:  # noqa: FBT001 - `execute` calls it
+            with transaction.atomic(using=self.alias):
+                self._is_shared_repeated = is_repeated
+                try:
+                    for write in writes:
+                        write()
+                finally:
+                    self._is_shared_repeated = None
+
+        try:
+            self.execute(statement)
+        except JournalLost as error:
+            cause = error.__cause__
+            if not isinstance(cause, Error) or self._is_transient(cause):
+                raise
+            # One of them was refused: those before it must be stored nevertheless.
+            for write in writes:
+                write()
+
     def execute_once(self, statement: Callable[[], None]) -> None:
         """Call a statement without waiting for a database that is busy or unavailable."""
         try:
-            with self._savepoint():
+            with self.savepoint():
                 statement()
         except Error as error:
             self.on_answer()
@@ -117,7 +143,7 @@ class JournalConnection:
 
     def find_tables(self) -> bool:
         """Return whether all columns exist; a table of an earlier release lacks some."""
-        with self._savepoint(), self.wrapper.cursor() as cursor:
+        with self.savepoint(), self.wrapper.cursor() as cursor:
             introspection = self.wrapper.introspection
             names = introspection.table_names(cursor)
             for model in (Run, StepRun, Call):
@@ -147,7 +173,7 @@ class JournalConnection:
             wrapper.close()
         wrapper.connection = None
 
-    def _savepoint(self) -> contextlib.AbstractContextManager[None]:
+    def savepoint(self) -> contextlib.AbstractContextManager[None]:
         """Protect a transaction around the run, such as the transaction of a test, from a failed statement."""
         return transaction.atomic(using=self.alias) if self.wrapper.in_atomic_block else contextlib.nullcontext()
 
@@ -171,7 +197,7 @@ class JournalConnection:
         if isinstance(error, IntegrityError):
             return f"{GONE} ({in_one_line(error)})"
         # The reason of a failed write cannot wait for the database, so the tables are checked only once.
-        with contextlib.suppress(Error), self._savepoint():
+        with contextlib.suppress(Error), self.savepoint():
             if has_no_tables(self.alias):
                 return f"its tables are gone; {_WIPES}"
             if is_outdated(self.alias):

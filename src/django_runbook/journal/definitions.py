@@ -11,7 +11,7 @@ from typing import Any, Final
 from django_runbook.cleaning import Mask
 from django_runbook.document.expressions import Expression, Template
 from django_runbook.document.outline import key_of
-from django_runbook.document.runbook import Block, CallStep, Located, Option, Step
+from django_runbook.document.runbook import Block, CallStep, Located, Option, Runbook, Step
 from django_runbook.planning.plan import Plan
 from django_runbook.structs import Struct, asdict, field, given_fields
 
@@ -56,17 +56,23 @@ class Definitions(Struct, dict=True):
     def _values_around(self) -> Mapping[str, Mapping[str, Mapping[str, Located]]]:
         """Return the variables and defaults that the steps of each runbook can name, by the key of the call.
 
-        The parameters of the run itself are recorded; a called runbook may have new defaults by now.
+        The parameters of the run itself are recorded; a called runbook may have new defaults by now. So may a variable
+        that was not in the environment.
         """
-        found: dict[str, Mapping[str, Mapping[str, Located]]] = {"": {"vars": self.plan.runbook.vars}}
+        runbook = self.plan.runbook
+        found = {"": {"vars": runbook.vars, "env": self._env_defaults(runbook)}}
         for key, entry in self.plan.outline.items():
             if isinstance(entry.step, CallStep):
                 runbook, given = entry.step.runbook, {option.name for option in entry.step.params}
                 defaults = {
                     one.name: one.default for one in runbook.params if one.default is not None and one.name not in given
                 }
-                found[key] = {"vars": runbook.vars, "params": defaults}
+                found[key] = {"vars": runbook.vars, "env": self._env_defaults(runbook), "params": defaults}
         return found
+
+    def _env_defaults(self, runbook: Runbook) -> Mapping[str, Located]:
+        unset = (one for one in runbook.env if one.name not in self.plan.inputs.all_env)
+        return {one.name: Located(value=one.default, span=one.span) for one in unset if one.default is not None}
 
 
 def expressions_of(step: Step) -> Iterator[Expression]:

@@ -48,12 +48,15 @@ class Journal:
         self._lock = lock
         self._warn = warn
         self._is_over = False
+        self._unusual: list[dict[str, str]] = list(run.unusual)
         self._new_rows = NewRows(run, definitions=definitions, attempts=attempts or {})
         steps = StepJournal(writer=writer, writes=writes, new_rows=self._new_rows, mask=mask)
         self._steps = steps
         writer.connection.is_step_running = steps.is_command_running
         self._methods: dict[type[events.Event], Callable[[Any], None]] = {
             events.RunStarted: self._begin,
+            events.ForecastMade: self._keep_forecast,
+            events.UnusualNoticed: self._keep_unusual,
             **steps.methods,
             events.RunFinished: self._end,
         }
@@ -116,6 +119,32 @@ class Journal:
         self._writes.wait()
         return found[0] if found else None
 
+    def ask_later(self, question: Callable[[str], None]) -> None:
+        """Call ``question`` with the database between two writes, unless the tables do not exist."""
+
+        def ask() -> None:
+            if not self._writer.is_waiting:
+                with self._writer.connection.savepoint():
+                    question(self.alias)
+
+        self._writes.add(ask)
+
+    def call_later(self, call: Callable[[], None], *, seconds: float) -> None:
+        """Call a function after a time, unless the run has ended, or has no thread for its writes."""
+        self._writes.add_later(call, seconds=seconds)
+
+    def definition_of(self, step_id: str) -> str:
+        """Return the digest of the definition of a step."""
+        return self._new_rows.definition_of(step_id)
+
+    def captured_of(self, step_id: str) -> list[object] | None:
+        """Return the captured output of a running step, as a list with one value; None without one."""
+        return self._steps.captured_of(step_id)
+
+    def keep_figures(self, figures: dict[str, Any]) -> None:
+        """Store the figures with the end of the run."""
+        self._run.figures = figures
+
     def is_recorded(self) -> bool:
         self._steps.flush()
         self._writes.add(self._writer.write_if_ready)
@@ -156,6 +185,16 @@ class Journal:
         self._run.step_count = self._run.step_count or event.step_count
         self._writes.add(self._writer.begin)
 
+    def _keep_forecast(self, event: events.ForecastMade) -> None:
+        forecast = {"seconds": event.usual_seconds, "most_seconds": event.most_seconds, "run_count": event.run_count}
+        self._writes.add(lambda: self._writer.note_run(forecast=forecast))
+
+    def _keep_unusual(self, event: events.UnusualNoticed) -> None:
+        self._steps.keep_unusual(event)
+        self._unusual.append({"step_id": event.step_id, "kind": event.kind, "text": to_db_text(event.text)})
+        unusual = list(self._unusual)
+        self._writes.add(lambda: self._writer.note_run(unusual=unusual))
+
     def _end(self, event: events.RunFinished) -> None:
         self._steps.flush()
         result = event.result
@@ -170,6 +209,7 @@ class Journal:
                 exit_code=result.exit_code,
                 reason=reason,
                 duration_seconds=result.duration_seconds,
+                figures=self._run.figures,
             )
             if self._writer.is_waiting:
                 self._warn(_NOT_RECORDED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -29,10 +30,19 @@ class NewRows:
         self._definitions = definitions
         self._attempts = dict(attempts)
         self._item_hashes: dict[str, str] = {}
+        self._unusual: defaultdict[str, list[str]] = defaultdict(list)
+
+    def definition_of(self, step_id: str) -> str:
+        """Return the digest of the definition of a step."""
+        return self._definitions.of(step_id).digest
 
     def keep_item(self, step_id: str, item: object) -> None:
         """Remember the loop item of a step until its row is built."""
         self._item_hashes[step_id] = digest_of(item, mask=self._definitions.mask)
+
+    def keep_unusual(self, step_id: str, text: str) -> None:
+        """Remember what is unusual about a step until its row is built."""
+        self._unusual[step_id].append(text)
 
     def attempt_of(self, step_id: str) -> int:
         """Return the attempt number of the last row of a step."""
@@ -73,6 +83,7 @@ class NewRows:
             file=to_db_text(result.file),
             line=result.line,
             finished_at=stored(event.at),
+            unusual=self._unusual.pop(result.step_id, []),
             **columns_of_result(result),
         )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from django_runbook.cleaning import Mask
+from django_runbook.document.inputs import names_of_env
 from django_runbook.fields import to_db_text
 from django_runbook.git_commit import commit_of
 from django_runbook.models import Run
@@ -37,7 +38,7 @@ def new_run(
         file_hash=hashlib.sha256(path.read_bytes()).hexdigest(),
         git_commit=commit_of(path.resolve().parent),
         params=params,
-        options={**options, "withheld_params": withheld},
+        options={**options, "withheld_params": withheld, **_env(plan, mask=mask)},
         owner=new_owner(),
         **process_columns(),
     )
@@ -66,6 +67,13 @@ def _split(plan: Plan, given: Collection[str], *, mask: Mask) -> tuple[dict[str,
     params = {name: plain for name, value in plan.inputs.params.items() if (plain := _to_json(value)) is not None}
     shown = {name: value for name, value in params.items() if mask(str(value)) == str(value)}
     return shown, sorted(name for name in given if name not in shown)
+
+
+def _env(plan: Plan, *, mask: Mask) -> dict[str, dict[str, str | None]]:
+    """Return the environment variables to record, None for one that was not set; a resume reads the others again."""
+    values = {name: plan.inputs.all_env.get(name) for name in names_of_env(plan.runbook)}
+    shown = {name: value for name, value in values.items() if value is None or mask(value) == value}
+    return {"env": shown} if shown else {}
 
 
 def new_owner() -> str:

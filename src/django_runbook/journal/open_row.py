@@ -20,11 +20,13 @@ class OpenRow(MutableStruct, kw_only=False):
     output: KeptOutput = field(default_factory=KeptOutput)
     progress: dict[str, int | None] = field(default_factory=dict)
     captured: dict[str, object] = field(default_factory=dict)
+    unusual: list[str] = field(default_factory=list)
     is_noted: bool = True
 
     def progress_columns(self) -> dict[str, Any]:
         """Return the output and the progress so far."""
-        return {**self.output.columns(), **self.progress}
+        unusual = {"unusual": list(self.unusual)} if self.unusual else {}
+        return {**self.output.columns(), **self.progress, **unusual}
 
     def take_end_columns(self) -> dict[str, Any]:
         """Return the columns that the command itself produced; the captured output only once."""

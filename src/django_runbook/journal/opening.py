@@ -83,11 +83,11 @@ class JournalFactory(Struct):
         take_over: Callable[[], None] | None = None,
         attempts: Mapping[str, int] | None = None,
     ) -> Journal:
-        connection = JournalConnection(conf.journal_alias())
+        writer = Writer(run, connection=JournalConnection(conf.journal_alias()), take_over=take_over)
         return Journal(
             run,
-            writer=Writer(run, connection=connection, take_over=take_over),
-            writes=_writes_on(connection),
+            writer=writer,
+            writes=_writes_of(writer),
             definitions=Definitions(plan=self.plan, mask=self.mask),
             lock=lock,
             mask=self.mask,
@@ -105,11 +105,12 @@ def _take_over(run: Run, skipped_pks: Collection[int], *, columns: Mapping[str, 
             row.finish(StepStatus.SKIPPED, using=using, reason=MARKED_AS_DONE)
 
 
-def _writes_on(connection: JournalConnection) -> Writes:
+def _writes_of(writer: Writer) -> Writes:
+    connection = writer.connection
     if _is_connection_shared(connection.alias):
         connection.share()
         return ImmediateWrites()
-    writes = ThreadedWrites(patience_seconds=2 * PATIENCE_SECONDS)
+    writes = ThreadedWrites(execute_together=writer.execute_together, patience_seconds=2 * PATIENCE_SECONDS)
     connection.on_answer = writes.note_answer
     return writes
 

@@ -18,14 +18,14 @@ _PER_LINE: Final = 1
 class KeptOutput:
     """Collects lines in a head and a tail, and counts the omitted lines between them."""
 
-    __slots__ = ("_guard", "_head", "_head_length", "_is_head_full", "_tail", "_tail_length", "omitted_count")
+    __slots__ = ("_guard", "_head", "_head_length", "_is_head_full", "_tail", "_tail_length", "omitted_count", "size")
 
     def __init__(self) -> None:
         # One thread adds lines while another one writes the lines so far.
         self._guard = threading.Lock()
         self._head: list[str] = []
         self._tail: deque[str] = deque()
-        self._head_length = self._tail_length = self.omitted_count = 0
+        self._head_length = self._tail_length = self.omitted_count = self.size = 0
         self._is_head_full = False
 
     def add(self, line: str) -> None:
@@ -35,6 +35,7 @@ class KeptOutput:
 
     def _add(self, line: str) -> None:
         length = len(line) + _PER_LINE
+        self.size += len(line)
         head_room = MAX_CHARACTERS * HEAD_LINES // (HEAD_LINES + TAIL_LINES)
         if not self._is_head_full and len(self._head) < HEAD_LINES and self._head_length + length <= head_room:
             self._head.append(line)
@@ -58,7 +59,7 @@ class KeptOutput:
     def _columns(self) -> dict[str, object]:
         if not self._head and not self._tail:
             return {}
-        columns: dict[str, object] = {"output_head": to_db_text("\n".join(self._head))}
+        columns: dict[str, object] = {"output_size": self.size, "output_head": to_db_text("\n".join(self._head))}
         if self._tail:
             columns |= {"output_tail": to_db_text("\n".join(self._tail)), "omitted_count": self.omitted_count}
         return columns

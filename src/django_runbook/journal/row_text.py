@@ -60,6 +60,9 @@ def run_lines(run: Run, status: str, steps: Iterable[StepRun]) -> Iterator[str]:
         yield f"  commit    {run.git_commit[:12]}"
     for name, value in run.params.items():
         yield f"  param     {name} = {_line(value)}"
+    for name, value in run.options.get("env", {}).items():
+        if value is not None:
+            yield f"  env       {name} = {_line(value)}"
     is_dead = run.status == RUNNING and status == RunStatus.INTERRUPTED
     for step in steps:
         yield step_line(step, is_dead=is_dead)
@@ -73,6 +76,11 @@ def in_doubt_lines(run: Run, status: str, steps: Iterable[StepRun]) -> Iterator[
     for step in latest.values():
         if step.started_at is not None and step.status in {RUNNING, StepStatus.INTERRUPTED}:
             yield in_doubt(named(_line(step.name), step.step_id), step_id=step.step_id)
+
+
+def started_text(run: Run) -> str:
+    """Return when a run started, and how long it took if it has ended."""
+    return _time(run.started_at) + (f", took {_took(run)}" if run.finished_at is not None else "")
 
 
 def step_line(step: StepRun, *, is_dead: bool = False) -> str:

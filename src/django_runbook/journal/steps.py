@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django_runbook import events
 from django_runbook.cleaning import Mask
+from django_runbook.fields import to_db_text
 from django_runbook.journal.new_rows import NewRows
 from django_runbook.journal.open_row import OpenRow
 from django_runbook.journal.row_columns import (
@@ -60,7 +61,7 @@ class StepJournal:
         """Write the steps that ended without having started, before another step starts."""
         if self._ended:
             ended, self._ended = self._ended, []
-            self._writes.add(lambda: self._writer.insert_all(ended))
+            self._writes.add_row(lambda: self._writer.insert_all(ended))
 
     def keep_output(self, step_id: str, output: object) -> None:
         if step_id in self._open:
@@ -69,6 +70,21 @@ class StepJournal:
     def withhold_output(self, step_id: str) -> None:
         if step_id in self._open:
             self._open[step_id].captured = SECRET_OUTPUT
+
+    def captured_of(self, step_id: str) -> list[object] | None:
+        """Return the captured output of a running step, as a list with one value; None without one."""
+        opened = self._open.get(step_id)
+        found = None if opened is None else opened.captured.get("output")
+        return found if isinstance(found, list) else None
+
+    def keep_unusual(self, event: events.UnusualNoticed) -> None:
+        """Keep what is unusual about a step until its row is written, or written next."""
+        text, opened = to_db_text(event.text), self._open.get(event.step_id)
+        if opened is None:
+            self._new_rows.keep_unusual(event.step_id, text)
+            return
+        opened.unusual.append(text)
+        self._note(opened)
 
     def success_write(self, step_id: str) -> SuccessWrite | None:
         # The row was written before the command began. Later writes, also those of other branches, may wait for a lock
@@ -113,7 +129,7 @@ class StepJournal:
 
     def _insert(self, step_id: str, row: StepRun) -> None:
         self._open[step_id] = OpenRow(row)
-        self._writes.add(lambda: self._writer.insert(row))
+        self._writes.add_row(lambda: self._writer.insert(row))
 
     def _keep_line(self, event: events.StepOutputWritten) -> None:
         opened = self._open.get(event.step_id)
@@ -181,9 +197,4 @@ class StepJournal:
     def _write_end(self, opened: OpenRow, status: StepStatus, changes: dict[str, Any]) -> None:
         before, row = opened.status, opened.row
         opened.status = status.value
-
-        def finish() -> None:
-            row.status = before
-            self._writer.finish(row, status, changes)
-
-        self._writes.add(finish)
+        self._writes.add_row(lambda: self._writer.finish(row, status, changes, before=before))

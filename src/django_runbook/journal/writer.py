@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from django.db import IntegrityError, transaction
@@ -50,6 +50,14 @@ class Writer:
                 raise
             self.is_waiting = True
 
+    def execute_together(self, writes: Sequence[Callable[[], None]]) -> None:
+        """Execute writes of steps in one transaction, so that the end of a step and the next start are one commit."""
+        if self.is_waiting or len(writes) == 1:
+            for write in writes:
+                write()
+        else:
+            self.connection.execute_together(writes)
+
     def insert(self, row: StepRun) -> None:
         """Write a new row."""
         if self.is_waiting:
@@ -66,13 +74,12 @@ class Writer:
             some = rows[first : first + _ROWS_PER_INSERT]
             self.connection.execute(functools.partial(self._insert_some, some))
 
-    def finish(self, row: StepRun, status: StepStatus, changes: dict[str, Any]) -> None:
-        """Write the end of a row."""
+    def finish(self, row: StepRun, status: StepStatus, changes: dict[str, Any], *, before: str) -> None:
+        """Write the end of a row, whose status is ``before``."""
         if self.is_waiting:
             for name, value in {"status": status.value, **changes}.items():
                 setattr(row, name, value)
             return
-        before = row.status
 
         def finish(is_repeated: bool) -> None:  # noqa: FBT001 - `execute` calls it
             row.status = before
@@ -93,6 +100,19 @@ class Writer:
                 raise JournalLost(GONE)
 
         self.connection.execute_once(note)
+
+    def note_run(self, **changes: Any) -> None:
+        """Write what becomes known during the run."""
+        if self.is_waiting:
+            for name, value in changes.items():
+                setattr(self._run, name, value)
+            return
+
+        def note(is_repeated: bool) -> None:  # noqa: FBT001 - `execute` calls it
+            if not self._run.note(using=self.alias, **changes):
+                raise JournalLost(GONE)
+
+        self.connection.execute(note)
 
     def finish_run(self, **result: Any) -> None:
         """Write the end of the run."""
@@ -149,6 +169,9 @@ class Writer:
     def _insert_some(self, rows: list[StepRun], is_repeated: bool) -> None:  # noqa: FBT001 - `execute` calls it
         known = dict(_keys(StepRun.objects.using(self.alias).filter(run=self._run))) if is_repeated else {}
         missing = [row for row in rows if (row.step_id, row.attempt) not in known]
+        for row in missing:
+            # The key may be that of a transaction that was rolled back.
+            row.pk = None
         StepRun.objects.using(self.alias).bulk_create(missing)
 
     def _has_status(self, row: Run | StepRun, status: str) -> bool:

@@ -207,20 +207,26 @@ class RunPage(Struct):
         facts += [
             Fact(label=f"--{name.replace('_', '-')}", value=formatting.value_text(value), is_code=True)
             for name, value in run.options.items()
-            if value and name != "withheld_params"
+            if value and name not in {"withheld_params", "env"}
         ]
         return [fact for fact in facts if fact.value]
 
     @property
     def params(self) -> list[Fact]:
-        """Return the parameters; values that contained a secret were not stored."""
+        """Return the parameters and environment variables; values that contained a secret were not stored."""
         withheld = self.run.options.get("withheld_params", ())
+        env = self.run.options.get("env", {})
         return [
             *(
                 Fact(label=name, value=formatting.value_text(value), is_code=True)
                 for name, value in self.run.params.items()
             ),
             *(Fact(label=name, value="not recorded, because it contained a secret") for name in withheld),
+            *(
+                Fact(label=f"env.{name}", value=formatting.value_text(value), is_code=True)
+                for name, value in env.items()
+                if value is not None
+            ),
         ]
 
 

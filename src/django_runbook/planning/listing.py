@@ -33,15 +33,17 @@ def _plan_lines(planned: Plan, unselected: Mapping[str, str], mask: Mask) -> Ite
     yield f"{planned.runbook.name} ({planned.runbook.path})"
     for name, value in planned.inputs.params.items():
         yield f"  {name} = {label_of(value, mask=mask)}"
+    for variable in planned.runbook.env:
+        known = planned.inputs.env.get(variable.name)
+        yield f"  env.{variable.name} = {'?' if known is None else label_of(known, mask=mask)}"
     before: tuple[tuple[str, ...], Role] | None = None
     for item in planned.steps.values():
         around = planned.steps[item.group_ids[-1]].role if item.group_ids else Role.STEP
         if item.role is not around and before != (item.group_ids, item.role):
             yield f"{'  ' * len(item.group_ids)}{item.role}:"
         before = (item.group_ids, item.role)
-        queue = queue_of(item.step, (planned.steps[group_id].step for group_id in reversed(item.group_ids)))
-        words = "" if item.is_loop else " ".join(command_line(item, planned, mask=mask))
-        yield mask(_plan_line(item, unselected, words, queue=queue))
+        words = "" if item.is_loop else " ".join((*_env(item, planned, mask), *command_line(item, planned, mask=mask)))
+        yield mask(_plan_line(item, unselected, words, more=_command_notes(item, planned, mask)))
 
 
 def command_line(item: PlannedStep, planned: Plan, *, mask: Mask) -> tuple[str, ...]:
@@ -53,17 +55,40 @@ def command_line(item: PlannedStep, planned: Plan, *, mask: Mask) -> tuple[str, 
     if not isinstance(step, CommandStep):
         return ()
     name = str(step.command[0].value)
-    if step.no_log or any(planned.steps[group_id].step.no_log for group_id in item.group_ids):
+    if _is_hidden(item, planned):
         return (name, MASK)
     return (name, *(_shown(token, mask) for token in item.binding.tokens))
 
 
-def _plan_line(item: PlannedStep, unselected: Mapping[str, str], words: str, *, queue: str | None) -> str:
+def _env(item: PlannedStep, planned: Plan, mask: Mask) -> Iterator[str]:
+    """Yield the variables that a command is started with, as a shell would read them."""
+    env = item.binding.process.env
+    removed = [name for name, value in env.items() if value is None]
+    if removed:
+        yield f"env {' '.join(f'-u {name}' for name in removed)}"
+    for name, value in env.items():
+        if value is not None:
+            yield f"{name}={MASK if _is_hidden(item, planned) else _shown(value, mask)}"
+
+
+def _is_hidden(item: PlannedStep, planned: Plan) -> bool:
+    return item.step.no_log or any(planned.steps[group_id].step.no_log for group_id in item.group_ids)
+
+
+def _command_notes(item: PlannedStep, planned: Plan, mask: Mask) -> Iterator[str]:
+    stdin = item.binding.process.stdin
+    if stdin is not None:
+        yield f"stdin {MASK if _is_hidden(item, planned) else label_of(stdin, mask=mask)}"
+    queue = queue_of(item.step, (planned.steps[group_id].step for group_id in reversed(item.group_ids)))
+    if queue is not None:
+        yield f"on queue {queue}"
+
+
+def _plan_line(item: PlannedStep, unselected: Mapping[str, str], words: str, *, more: Iterator[str]) -> str:
     indent, step = "  " * (len(item.group_ids) + 1), item.step
     is_item = step.for_each is not None and not item.is_loop
     notes = list(_notes_of_item(step) if is_item else _notes(item))
-    if queue is not None:
-        notes.append(f"on queue {queue}")
+    notes += more
     if item.key in unselected and not is_item:
         notes.append(f"excluded by {unselected[item.key]}")
     return f"{indent}{words or f'{as_written(step.name)}:'}" + (f"  # {', '.join(notes)}" if notes else "")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from django_runbook.binding.binder import Binder
 from django_runbook.document.diagnostics import Diagnostic, diagnose, has_errors, in_order
-from django_runbook.document.expressions import ExpressionError, evaluate_condition
+from django_runbook.document.expressions import Expression, ExpressionError, Template, evaluate_condition
 from django_runbook.document.inputs import Inputs, resolve_call
 from django_runbook.document.loops import items_of
 from django_runbook.document.outline import Entry, lists_of, outline
@@ -201,5 +201,11 @@ def _is_call_static(step: CallStep, inputs: Inputs) -> bool:
 
 
 def _is_static(step: CommandStep, inputs: Inputs) -> bool:
-    values = (*step.command, *step.args, *(option.value for option in step.options))
-    return all(inputs.is_static(located) for located in values)
+    values: list[Located | Expression] = [
+        *step.command,
+        *step.args,
+        *(option.value for option in (*step.options, *step.env)),
+    ]
+    if isinstance(step.stdin, Template):
+        values += step.stdin.expressions
+    return all(map(inputs.is_static, values))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from django_runbook.cleaning import Mask, cleaned_line, without_escapes
-from django_runbook.process import debugging, python_internals
+from django_runbook.process import debugging, input_files, python_internals
 
 MAX_KEPT_CHARACTERS = 16 * 1024 * 1024
 _MAX_LINE = 64 * 1024
@@ -24,9 +24,10 @@ WriteLine = Callable[[str, str], None]
 
 
 NO_INPUT: Final = (
-    "the command asked for input, and its standard input (stdin) is empty: pass its --no-input option, or its own "
-    "option for the answer"
+    'the command asked for input, and its standard input is empty: give the text under "stdin", or pass its --no-input '
+    "option, or its own option for the answer"
 )
+TOO_LITTLE_INPUT: Final = 'the command asked for more input than "stdin" gives it'
 
 
 class NoInputError(EOFError):
@@ -245,12 +246,19 @@ class _Bytes(io.RawIOBase):
 
 @contextlib.contextmanager
 def captured(
-    *, write_line: WriteLine, mask: Mask, is_kept: bool, keeps_terminal: bool = False, late: IO[str] | None = None
+    *,
+    write_line: WriteLine,
+    mask: Mask,
+    is_kept: bool,
+    stdin: str | None = None,
+    keeps_terminal: bool = False,
+    late: IO[str] | None = None,
 ) -> Iterator[tuple[StreamToLines, StreamToLines]]:
     """Replace the standard streams during one call of a command, including those that logging handlers use.
 
-    With ``keeps_terminal``, standard input is kept, and a prompt is shown before its line is complete. Output after
-    the call goes to ``late``, or to the previous stream.
+    The command reads ``stdin``, or nothing. With ``keeps_terminal``, standard input is kept unless there is a text for
+    it, and a prompt is shown before its line is complete. Output after the call goes to ``late``, or to the previous
+    stream.
     """
     before = sys.stdin, sys.stdout, sys.stderr, getpass.getpass
     out, err = (
@@ -268,26 +276,77 @@ def captured(
     standard = ((sys.stdout, out), (sys.stderr, err), (sys.__stdout__, out), (sys.__stderr__, err))
     handlers = list(_retarget({id(stream): ours for stream, ours in standard}, (out, err)))
     sys.stdout, sys.stderr = out, err
-    nothing = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - closed below
-    if not keeps_terminal:
-        sys.stdin, getpass.getpass = nothing, refuse_password
     try:
-        with debugging.at_terminal(before[1]) if keeps_terminal else contextlib.nullcontext():
+        with (
+            contextlib.nullcontext() if keeps_terminal and stdin is None else _input_of(stdin),
+            debugging.at_terminal(before[1]) if keeps_terminal else contextlib.nullcontext(),
+        ):
             yield out, err
     finally:
         sys.stdin, sys.stdout, sys.stderr, getpass.getpass = before
-        # The command may have closed its descriptor.
-        with contextlib.suppress(OSError):
-            nothing.close()
         for handler, stream in handlers:
             handler.stream = stream
         out.finish()
         err.finish()
 
 
+@contextlib.contextmanager
+def _input_of(text: str | None) -> Iterator[None]:
+    """Replace standard input by a text, also for subprocesses, or by an empty file; the caller restores `sys.stdin`."""
+    if text is None:
+        stream: IO[str] = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - closed below
+        sys.stdin, getpass.getpass = stream, refuse_password
+        try:
+            yield
+        finally:
+            # The command may have closed its descriptor.
+            with contextlib.suppress(OSError):
+                stream.close()
+        return
+    with _descriptor_0(text):
+        sys.stdin, getpass.getpass = input_stream(), read_password
+        yield
+
+
+def input_stream() -> IO[str]:
+    """Return a stream that reads from file descriptor 0."""
+    return open(0, encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
+@contextlib.contextmanager
+def _descriptor_0(text: str) -> Iterator[None]:
+    """Replace file descriptor 0 with a file that contains a text."""
+    source = input_files.open_text(text)
+    try:
+        saved: int | None = os.dup(0)
+    except OSError:
+        saved = None
+    if source != 0:
+        os.dup2(source, 0)
+        os.close(source)
+    try:
+        yield
+    finally:
+        # The command may have closed it.
+        with contextlib.suppress(OSError):
+            if saved is None:
+                os.close(0)
+            else:
+                os.dup2(saved, 0)
+                os.close(saved)
+
+
 def refuse_password(prompt: str = "", stream: object = None, **more: object) -> str:
     """Replace `getpass.getpass`, which would ask at the terminal."""
     raise NoInputError
+
+
+def read_password(prompt: str = "", stream: object = None, **more: object) -> str:
+    """Replace `getpass.getpass` by a function that reads the next line of standard input."""
+    line = sys.stdin.readline()
+    if not line:
+        raise NoInputError
+    return line.removesuffix("\n")
 
 
 def _retarget(

@@ -42,7 +42,7 @@ class CallList(Struct):
         """Return the newest calls with their runs, each with its displayed status."""
         selected = self.calls.annotate(displayed=self._displayed).filter(displayed__in=self.statuses)
         ordered = selected.select_related("run").order_by("-queued_at", "pk")
-        return [(call, call.displayed) for call in ordered.defer("tokens", "result")[:limit]]
+        return [(call, call.displayed) for call in ordered.defer("tokens", "process", "result")[:limit]]
 
     def counts(self, *, queues: Iterable[str]) -> dict[str, dict[str, int]]:
         """Count the calls by queue and status; ``queues`` are listed even without calls."""

@@ -23,20 +23,21 @@ from django_runbook.locks.held import HeldLock
 from django_runbook.process import masking
 from django_runbook.process.deadlines import Limit
 from django_runbook.process.stopping import Stop
-from django_runbook.queues import call_results, references, versions
+from django_runbook.process_inputs import NO_INPUTS, ProcessInputs
+from django_runbook.queues import call_content, call_results, versions
+from django_runbook.queues.call_content import CallContent
 from django_runbook.queues.call_halt import CallHalt
 from django_runbook.queues.call_watcher import CallWatcher, PendingOutput, write_with_output
 from django_runbook.queues.engines.choice import choose_engine
-from django_runbook.queues.references import Encoded
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.structs import MutableStruct, Struct, replace
 
 
 class ClaimedCall(MutableStruct):
-    """Runs a call that this worker has claimed under its lock; ``tokens`` are still encoded."""
+    """Runs a call that this worker has claimed under its lock; ``content`` is still encoded."""
 
     call: Call
-    tokens: list[Encoded]
+    content: CallContent
     connection: JournalConnection
     spawner: Spawner
     checks: PassedChecks
@@ -51,15 +52,15 @@ class ClaimedCall(MutableStruct):
             return
         secrets = {name: os.environ[name] for name in self.call.secret_names if name in os.environ}
         mask = masking.masker(secrets.values())
-        tokens, failure = self._tokens(secrets)
+        tokens, process, failure = self._decoded(secrets)
         if refusal is not None:
             failure = Failure(error_type="OtherVersion", message=versions.message_of(self.call), exit_code=1)
         if failure is not None:
             self._finish(AttemptResult(status=StepStatus.FAILED, failure=failure), secrets=secrets, mask=mask)
             return
-        self._run(tokens, secrets=secrets, mask=mask)
+        self._run(tokens, process, secrets=secrets, mask=mask)
 
-    def _run(self, tokens: tuple[str, ...], *, secrets: dict[str, str], mask: Mask) -> None:
+    def _run(self, tokens: tuple[str, ...], process: ProcessInputs, *, secrets: dict[str, str], mask: Mask) -> None:
         stop = Stop(timeout_seconds=math.inf)
         grace_seconds = conf.read().stop_timeout_seconds
         halt = CallHalt(
@@ -82,7 +83,8 @@ class ClaimedCall(MutableStruct):
         try:
             with stop:
                 with watcher:
-                    result = execute(self._executor_call(tokens, halt, watcher, secrets=secrets, mask=mask))
+                    call = self._executor_call(tokens, halt, watcher, secrets=secrets, mask=mask)
+                    result = execute(replace(call, process=process))
                 if halt.is_released and result.status is StepStatus.INTERRUPTED:
                     self._release(watcher.pending_output(), is_refused=False)
                 elif not halt.is_disowned and not (watcher.is_committing and self._is_committed()):
@@ -129,23 +131,24 @@ class ClaimedCall(MutableStruct):
             owner=call.owner,
             timeout_seconds=call.timeout_seconds,
             call_key=call.call_key,
+            environ=call.environ,
             on_finished=decide if call.is_atomic else None,
             atomic_alias=self.connection.alias if call.is_atomic else None,
             descriptors=(self.lock.presence.descriptor,),
         )
 
-    def _tokens(self, secrets: dict[str, str]) -> tuple[tuple[str, ...], Failure | None]:
-        """Return the tokens with their secrets, and the failure of a worker that does not have the same ones."""
-        needed = references.names_in(self.tokens)
+    def _decoded(self, secrets: dict[str, str]) -> tuple[tuple[str, ...], ProcessInputs, Failure | None]:
+        """Return the content with its secrets, and the failure of a worker that does not have the same ones."""
+        needed = self.content.secret_names
         missing = sorted(needed - secrets.keys())
         if missing:
             names = ", ".join(f'"{name}"' for name in missing)
-            return (), _secret_failure(f"the environment of this worker does not have the secret {names}")
-        tokens = tuple(references.decode(parts, secrets) for parts in self.tokens)
-        if references.digest(tokens) != self.call.tokens_digest:
+            return (), NO_INPUTS, _secret_failure(f"the environment of this worker does not have the secret {names}")
+        tokens, process = self.content.decode(secrets)
+        if call_content.digest(tokens, process) != self.call.tokens_digest:
             names = ", ".join(f'"{name}"' for name in sorted(needed)) or "SECRET_KEY"
-            return (), _secret_failure(f"this worker has another value of {names} than the run")
-        return tokens, None
+            return (), NO_INPUTS, _secret_failure(f"this worker has another value of {names} than the run")
+        return tokens, process, None
 
     def _finish(
         self, result: AttemptResult, *, secrets: dict[str, str], mask: Mask, output: PendingOutput | None = None
@@ -156,7 +159,7 @@ class ClaimedCall(MutableStruct):
     def _release(self, output: PendingOutput, *, is_refused: bool) -> None:
         """Return the call to its queue, and send its message again."""
         engine = choose_engine(conf.read())
-        release = partial(self.call.release, self.tokens, is_refused=is_refused)
+        release = partial(self.call.release, self.content.columns, is_refused=is_refused)
         if self._write(release, output) and engine is not None:
             engine.send(self.call.pk, queue=self.call.queue)
 

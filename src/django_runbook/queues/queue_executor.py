@@ -12,7 +12,8 @@ from django_runbook.calls import Call, CallStatus, StopLevel
 from django_runbook.cleaning import Mask
 from django_runbook.exceptions import JournalLost
 from django_runbook.executors.base import ExecutorCall, QueueRequest
-from django_runbook.queues import call_results, references, versions
+from django_runbook.queues import call_content, call_results, versions
+from django_runbook.queues.call_content import CallContent
 from django_runbook.queues.call_monitor import CallMonitor, WatchedCall
 from django_runbook.queues.engines.base import Engine
 from django_runbook.results import AttemptResult, Failure, StepStatus
@@ -127,11 +128,12 @@ class QueueExecutor(MutableStruct):
             engine=self.engine.name,
             queue=request.queue,
             command=call.command,
-            tokens=[references.encode(token, self.secrets) for token in call.tokens],
-            tokens_digest=references.digest(call.tokens),
+            **CallContent.encode(call.tokens, call.process, secrets=self.secrets).columns,
+            tokens_digest=call_content.digest(call.tokens, call.process),
             secret_names=sorted(self.secrets),
             lock_names=list(request.lock_names),
             call_key=call.call_key,
+            environ=dict(call.environ),
             capture=request.capture or "",
             timeout_seconds=call.timeout_seconds,
             owner=call.owner,

@@ -10,13 +10,12 @@ import socket
 import threading
 import uuid
 from functools import cache
-from typing import Any
 
 from django.db import connections
 from django.db.models import Q
 
 from django_runbook import conf
-from django_runbook.calls import Call, CallStatus, worker_lock_name
+from django_runbook.calls import NO_CONTENT, Call, CallStatus, worker_lock_name
 from django_runbook.exceptions import LockHeld, RunbookError
 from django_runbook.executors.calling import PassedChecks
 from django_runbook.executors.spawner import Spawner
@@ -26,6 +25,7 @@ from django_runbook.locks import held as held_locks
 from django_runbook.locks import namespace
 from django_runbook.locks.held import HeldLock
 from django_runbook.process import isolation
+from django_runbook.queues.call_content import CallContent
 from django_runbook.queues.claimed_call import ClaimedCall
 
 
@@ -79,14 +79,14 @@ class _Worker:
         if connections[alias].in_atomic_block:
             raise RunbookError("a call cannot run inside a transaction of its worker, which no other process sees")
         lock, worker = self._hold_lock()
-        claim, tokens = uuid.uuid4().hex, call.tokens
+        claim, content = uuid.uuid4().hex, CallContent.of(call)
         if not self._claim(call, claim, worker=worker, connection=connection):
             return
         try:
             self._prepare(call.command)
             ClaimedCall(
                 call=call,
-                tokens=tokens,
+                content=content,
                 connection=connection,
                 spawner=self._spawner,
                 checks=self._checks_of(call.run_id),
@@ -116,8 +116,7 @@ class _Worker:
         alias = connection.alias
 
         def claim_once(is_repeated: bool) -> bool:  # noqa: FBT001 - as JournalConnection calls it
-            # The arguments of a step with no_log are stored no longer than they wait.
-            hidden: dict[str, Any] = {"tokens": []} if call.is_hidden else {}
+            hidden = NO_CONTENT if call.is_hidden else {}
             is_claimed = call.claim_for(
                 claim,
                 using=alias,

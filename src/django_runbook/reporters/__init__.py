@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Callable
 from typing import IO, Final, Protocol
 
 from django_runbook.events import Event
+from django_runbook.exceptions import InvalidUsage
 
 # Each reporter with the module that has its `build` function.
 REPORTERS: Final = {
@@ -55,10 +57,19 @@ def _is_standard_output(stream: IO[str]) -> bool:
 def build(
     name: str, *, stream: IO[str], verbosity: int = 1, no_color: bool = False, force_color: bool = False
 ) -> Reporter:
-    """Create the reporter with this name on a stream."""
-    module = importlib.import_module(REPORTERS[name])
-    reporter: Reporter = module.build(stream=stream, verbosity=verbosity, no_color=no_color, force_color=force_color)
-    return reporter
+    """Create the reporter with this name, or with the import path of what creates it, on a stream."""
+    make = factory_of(name)
+    return make(stream=stream, verbosity=verbosity, no_color=no_color, force_color=force_color)
+
+
+def factory_of(name: str) -> Callable[..., Reporter]:
+    """Return what creates the reporter with this name or import path; raise InvalidUsage if it cannot be imported."""
+    path, _, function = name.rpartition(".") if "." in name else (REPORTERS[name], "", "build")
+    try:
+        factory: Callable[..., Reporter] = getattr(importlib.import_module(path), function)
+    except (ImportError, AttributeError) as error:
+        raise InvalidUsage(f'--format: "{name}" cannot be imported: {error}') from error
+    return factory
 
 
 def build_file(name: str, path: str) -> Reporter:

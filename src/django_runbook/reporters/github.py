@@ -95,6 +95,10 @@ class GitHubReporter:
                 self._write_report(f"waiting: {event.step_id}{': ' if event.step_id else ''}{phrases.waiting(event)}")
             case events.LockRetaken():
                 self._command("warning", phrases.retaken(event), title=self._name)
+            case events.ForecastMade():
+                self._write_report(f"forecast: {phrases.forecast(event)}")
+            case events.UnusualNoticed():
+                self._command("warning", f"unusual: {phrases.unusual(event)}", title=self._name)
             case events.StepQueued():
                 self._output(event.step_id, f"queued: {phrases.queued(event)}")
             case events.StepClaimed():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import msgspec
 
@@ -34,6 +34,14 @@ class JsonLinesReporter:
 def name_of(kind: type[Event]) -> str:
     """Return the name of an event in JSON: ``step_finished`` for ``StepFinished``."""
     return _WORD.sub("_", kind.__name__).lower()
+
+
+def fields_of(event: Event) -> dict[str, Any]:
+    """Return the fields of an event as plain data, without its time."""
+    values = asdict(event)
+    del values["at"], values["clock_seconds"]
+    plain: dict[str, Any] = msgspec.to_builtins(values)
+    return plain
 
 
 def _line_of(event: Event) -> str:

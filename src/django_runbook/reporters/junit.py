@@ -77,6 +77,8 @@ class JUnitReporter:
                 self._buffer(event.step_id, event.line)
             case events.AttemptFailed():
                 self._buffer(event.step_id, f"({phrases.attempt(event)})")
+            case events.UnusualNoticed():
+                self._note(event.step_id, f"(unusual: {event.text})")
             case events.StepFinished():
                 self._running.pop(event.result.step_id, None)
                 self._close_output(event.result.step_id)
@@ -98,6 +100,10 @@ class JUnitReporter:
     def _buffer(self, step_id: str, line: str) -> None:
         if excerpt := self._excerpts.get(step_id):
             excerpt.add(line if len(line) <= _MAX_LINE else line[:_MAX_LINE] + "...")
+
+    def _note(self, step_id: str, line: str) -> None:
+        """Add a line to the output of a step, also of one that does not run."""
+        self._excerpts.setdefault(step_id, HeadTailBuffer(head_count=_HEAD, tail_count=_TAIL)).add(line)
 
     def _close_output(self, step_id: str) -> None:
         if excerpt := self._excerpts.pop(step_id, None):

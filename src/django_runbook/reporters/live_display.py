@@ -112,6 +112,8 @@ class Activities:
     def __init__(self, console: Console) -> None:
         self.step_count = 0
         self.done_count = 0
+        # When the run usually ends.
+        self.forecast_end = ""
         self._console = console
         self._spinner = Spinner("dots", style="blue")
         self._running: dict[str, Activity] = {}
@@ -165,11 +167,12 @@ class Activities:
         spent = wording.short_duration(self._console.get_time() - one.started)
         is_counted = is_first and self.step_count
         count = f"{min(self.done_count + 1, self.step_count)}/{self.step_count}  " if is_counted else ""
+        end = f", run ends at about {self.forecast_end}" if is_first and self.forecast_end else ""
         row = Table.grid(padding=(0, 1), expand=True)
         row.add_column(width=2)
         row.add_column(ratio=1)
         row.add_column(justify="right")
-        row.add_row(self._spinner, title, Text(f"{count}{spent}", style="blue"))
+        row.add_row(self._spinner, title, Text(f"{count}{spent}{end}", style="blue"))
         return row
 
     def _bar(self, one: Activity) -> Table:

@@ -46,6 +46,8 @@ class LogDirReporter:
                 self._write(event.step_id, f"{_MARK}{_time(event.at)} queued {phrases.queued(event)}")
             case events.StepClaimed():
                 self._write(event.step_id, f"{_MARK}{_time(event.at)} claimed {phrases.claimed(event)}")
+            case events.UnusualNoticed():
+                self._write(event.step_id, f"{_MARK}{_time(event.at)} unusual: {event.text}")
             case events.AttemptFailed():
                 pause = wording.short_duration(event.delay_seconds)
                 self._write(event.step_id, f"{_MARK}{_time(event.at)} {phrases.attempt(event)}; next in {pause}")

@@ -10,6 +10,7 @@ from typing import IO, Final
 from django_runbook import wording
 from django_runbook.events import (
     AttemptFailed,
+    ForecastMade,
     HistoryAwaited,
     LockAwaited,
     LockRetaken,
@@ -17,6 +18,7 @@ from django_runbook.events import (
     StepClaimed,
     StepQueued,
     StopRequested,
+    UnusualNoticed,
 )
 from django_runbook.results import Failure, RunResult, StepResult, StepStatus
 from django_runbook.structs import replace
@@ -158,6 +160,28 @@ def queued(event: StepQueued) -> str:
 def claimed(event: StepClaimed) -> str:
     """Return which worker has taken a step."""
     return f"by process {event.pid} on {event.host}"
+
+
+def forecast(event: ForecastMade) -> str:
+    """Return what the run usually takes, and when it would end then."""
+    usual = wording.usually(event.usual_seconds, event.most_seconds, run_count=event.run_count)
+    return f"{usual}; ends at about {forecast_end(event)}"
+
+
+def forecast_end(event: ForecastMade) -> str:
+    """Return when the run usually ends: the time, and the day if it is another one."""
+    is_today = event.end_at.date() == event.at.astimezone(event.end_at.tzinfo).date()
+    return event.end_at.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M")
+
+
+def unusual(event: UnusualNoticed) -> str:
+    """Return what is unusual about which step."""
+    return f"{event.step_id}: {event.text}"
+
+
+def warning(event: LockRetaken | UnusualNoticed) -> str:
+    """Return what a person should know about a run that continues."""
+    return retaken(event) if isinstance(event, LockRetaken) else unusual(event)
 
 
 def inline(event: RunStarted) -> str:

@@ -112,6 +112,10 @@ class PlainReporter:
                 self._write_info(f"  waiting  {prefix}{phrases.waiting(event)}")
             case events.LockRetaken():
                 self._write(f"! warning  {phrases.retaken(event)}")
+            case events.ForecastMade():
+                self._write_info(f"  forecast {phrases.forecast(event)}")
+            case events.UnusualNoticed():
+                self._write(f"! unusual  {phrases.unusual(event)}")
             case events.StepQueued():
                 self._report_worker("queued", event.step_id, phrases.queued(event))
             case events.StepClaimed():

@@ -12,8 +12,8 @@ _PRIVATE: Final = 0o600
 _FOLLOWS_NO_LINK: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Write a file atomically; an existing link is replaced, not followed."""
+def replace(path: Path, content: bytes, *, mode: int = _PRIVATE) -> None:
+    """Write a file atomically; an existing link is replaced, not followed. ``mode`` lets others read it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The name cannot be guessed, because other users may be able to write to the directory.
     unfinished = path.with_name(f".{secrets.token_hex(16)}.tmp")
@@ -21,6 +21,8 @@ def replace(path: Path, content: bytes) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
+            if mode != _PRIVATE:
+                os.fchmod(file.fileno(), mode)
         unfinished.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

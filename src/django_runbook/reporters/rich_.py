@@ -83,8 +83,11 @@ class RichReporter:
                 self._resume_display(event.step_id)
                 self._activities.wait(event)
                 self._print(Text(f"  ⧗ {phrases.waiting(event)}", style="yellow"))
-            case events.LockRetaken():
-                self._print(Text(f"! {phrases.retaken(event)}", style="bold yellow"))
+            case events.LockRetaken() | events.UnusualNoticed():
+                self._print(Text(f"! {phrases.warning(event)}", style="bold yellow"))
+            case events.ForecastMade():
+                self._activities.forecast_end = phrases.forecast_end(event)
+                self._print(Text(f"  {phrases.forecast(event)}", style="dim"))
             case events.StepQueued():
                 self._place(event.step_id, f"queued {phrases.queued(event)}")
             case events.StepClaimed():

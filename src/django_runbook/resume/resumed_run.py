@@ -60,7 +60,14 @@ class ResumedRun(Struct):
                 raise InvalidUsage(f"--param {name}: its value held a secret and was not recorded: pass it again")
         run = {**names, "id": self.run.id}
         values = {name: value for name, value in self.run.params.items() if name in declared}
-        return GivenInputs(params=params, values=values, environ=environ, now=self.run.began(), run=run)
+        return GivenInputs(
+            params=params,
+            values=values,
+            environ=environ,
+            recorded_env=self.run.options.get("env", {}),
+            now=self.run.began(),
+            run=run,
+        )
 
     @property
     def selection(self) -> Selection:

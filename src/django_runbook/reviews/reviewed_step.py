@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Final
 
-from django_runbook.document.expressions import Expression, Template, as_written
+from django_runbook.document.expressions import as_written
 from django_runbook.document.runbook import (
     Block,
     CallStep,
     CommandStep,
     GroupStep,
-    Located,
     LockSettings,
     Retry,
     Schedule,
     Step,
 )
+from django_runbook.document.written_values import written
 from django_runbook.planning.listing import command_line
 from django_runbook.planning.plan import Plan
 from django_runbook.planning.planned_step import PlannedStep
@@ -69,6 +69,9 @@ def file_settings(planned: Plan) -> Settings:
         choices = f", one of {', '.join(map(str, param.choices))}" if param.choices else ""
         settings[f"params.{param.name}"] = f"{param.type}, {default}{choices}"
     settings |= {f"vars.{name}": written(value) for name, value in runbook.vars.items()}
+    for variable in runbook.env:
+        default = "required" if variable.default is None else f"default {variable.default}"
+        settings[f"env.{variable.name}"] = default
     if runbook.secrets:
         settings["secrets"] = ", ".join(runbook.secrets)
     if runbook.timeout_seconds is not None:
@@ -78,6 +81,10 @@ def file_settings(planned: Plan) -> Settings:
     settings["lock"] = "false" if runbook.lock is None else _lock(runbook.lock)
     if not runbook.is_recorded:
         settings["journal"] = "false"
+    if runbook.unusual != "warn":
+        settings["unusual"] = runbook.unusual
+    if runbook.notify is not None:
+        settings["notify"] = ", ".join(name.text for name in runbook.notify) or "none"
     return settings
 
 
@@ -123,26 +130,6 @@ def _block(block: Block) -> Iterator[tuple[str, str]]:
         yield "max_parallel", str(block.max_parallel)
     if not block.fail_fast:
         yield "fail_fast", "false"
-
-
-def written(value: object) -> str:
-    """Return a value of the file as it is written there."""
-    match value:
-        case Located(text=text) if text:
-            return text
-        case Located():
-            return written(value.value)
-        case Expression():
-            return value.source
-        case str() | Template():
-            return as_written(value)
-        case Mapping():
-            return f"{{{', '.join(f'{name}: {written(one)}' for name, one in value.items())}}}"
-        case tuple():
-            return f"[{', '.join(map(written, value))}]"
-        case bool():
-            return str(value).lower()
-    return "null" if value is None else str(value)
 
 
 def _retry(retry: Retry) -> str:
@@ -197,6 +184,10 @@ def _name(step: Step) -> str:
     return name if isinstance(step, CommandStep) and name != step.command[0].value else ""
 
 
+def _env(step: Step) -> str:
+    return ", ".join(f"{option.name} {written(option.value)}" for option in getattr(step, "env", ()))
+
+
 # Each key that a reviewer reads, with its text for a step; an empty one is not set.
 SETTINGS: Final[Mapping[str, Callable[[Step], str]]] = {
     "id": _id,
@@ -209,6 +200,8 @@ SETTINGS: Final[Mapping[str, Callable[[Step], str]]] = {
     "continue_on_error": _flag("continue_on_error"),
     "confirm": _flag("confirm"),
     "lock": lambda step: "" if step.lock is None else _lock(step.lock),
+    "stdin": _flag("stdin"),
+    "env": _env,
     "capture": _flag("capture"),
     "no_log": _flag("no_log"),
     "isolate": _choice("isolate"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django_runbook.process.deadlines import Deadline
-from django_runbook.results import AttemptResult, RunStatus, StepResult, StepStatus
+from django_runbook.results import AttemptResult, Failure, RunStatus, StepResult, StepStatus
 from django_runbook.runner import outcomes
 from django_runbook.structs import MutableStruct
 
@@ -12,13 +12,14 @@ class BlockState(MutableStruct, kw_only=False):
     """Holds the first failure that is not ignored, and the deadline that ended the block.
 
     ``cut`` is the first step whose ignored timeout coincided with the end of the block's own time: it then counts as
-    the failure of the block.
+    the failure of the block. ``failure_at_end`` fails a run whose steps have succeeded.
     """
 
     failed: StepResult | None = None
     cut: StepResult | None = None
     is_interrupted: bool = False
     expired: Deadline | None = None
+    failure_at_end: Failure | None = None
 
     def add(self, result: StepResult, *, is_over: bool, is_halted: bool) -> None:
         """Add the result of a step; ``is_over`` if a deadline around it has passed, ``is_halted`` if it was halted.
@@ -47,6 +48,9 @@ class BlockState(MutableStruct, kw_only=False):
             return AttemptResult(status=StepStatus.INTERRUPTED)
         if self.expired is not None:
             return AttemptResult(status=StepStatus.TIMED_OUT, failure=self.expired.failure(self._culprit()))
+        if self.failed is None and self.failure_at_end is not None:
+            reason = f"unusual: {self.failure_at_end.message}"
+            return AttemptResult(status=StepStatus.FAILED, failure=self.failure_at_end, reason=reason)
         if self.failed is None:
             return AttemptResult(status=StepStatus.SUCCEEDED)
         return AttemptResult(status=StepStatus.FAILED, failure=outcomes.below(self.failed))
@@ -58,8 +62,10 @@ class BlockState(MutableStruct, kw_only=False):
             status = RunStatus.INTERRUPTED
         else:
             well = RunStatus.WARNING if has_warnings else RunStatus.SUCCEEDED
-            status = well if failed is None else RunStatus.FAILED
+            status = well if failed is None and self.failure_at_end is None else RunStatus.FAILED
         names: dict[str, object] = {"status": status.value}
+        if failed is None and self.failure_at_end is not None:
+            names |= {"failed_step": self.failure_at_end.cause, "error": self.failure_at_end.message}
         if failed is not None:
             names |= {"failed_step": failed.step_id, "error": failed.failure.message if failed.failure else ""}
         return names

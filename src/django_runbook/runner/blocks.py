@@ -8,7 +8,7 @@ from django_runbook.document.runbook import Block, Runbook, Step
 from django_runbook.process.clean_up import CleanUps
 from django_runbook.process.deadlines import Halt
 from django_runbook.process.stopping import Stop
-from django_runbook.results import AttemptResult, Role, StepResult, StepStatus
+from django_runbook.results import AttemptResult, Failure, Role, StepResult, StepStatus
 from django_runbook.runner.block_state import BlockState
 from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.finishing import StepFinisher
@@ -28,6 +28,7 @@ class BlockRunner(Struct):
     emitter: Emitter
     stop: Stop
     keeps_going: bool
+    failure_at_end: Callable[[], Failure | None] = lambda: None
 
     def run_runbook(self, runbook: Runbook, scope: Scope, *, owner: str) -> AttemptResult:
         """Run a whole file under its lock and its timeout; if the lock is held elsewhere, none of its steps run."""
@@ -60,6 +61,8 @@ class BlockRunner(Struct):
         state.is_interrupted = state.is_interrupted or scope.halt.is_requested
         if inner.limit.first is not None and inner.limit.is_over:
             state.expire(inner.limit.first)
+        if not scope.group_ids:
+            state.failure_at_end = self.failure_at_end()
         self._run_handlers(block, state, replace(inner, limit=scope.limit))
         return state
 
@@ -81,8 +84,8 @@ class BlockRunner(Struct):
         # Only the run knows whether a failure was ignored anywhere in it.
         has_warnings = not scope.group_ids and self.emitter.has_warnings
         names = {**scope.run_names, **state.names_for_handlers(has_warnings=has_warnings)}
-        is_succeeded = state.failed is None and not state.is_interrupted and self.emitter.error is None
-        is_failed = state.failed is not None and not state.is_interrupted
+        is_failed = (state.failed is not None or state.failure_at_end is not None) and not state.is_interrupted
+        is_succeeded = not is_failed and not state.is_interrupted and self.emitter.error is None
         for role, steps, is_due in (
             (Role.ON_SUCCESS, block.on_success, is_succeeded),
             (Role.ON_FAILURE, block.on_failure, is_failed),

@@ -8,6 +8,7 @@ from typing import Final
 
 from django_runbook import events
 from django_runbook.binding.binder import Binder
+from django_runbook.binding.unbound import Binding
 from django_runbook.cleaning import MASK, Mask
 from django_runbook.document.codes import Severity
 from django_runbook.document.runbook import CommandStep
@@ -36,7 +37,8 @@ class CommandRunner(Struct):
     """Calls commands, with ``execute`` in this process and with ``isolate`` in one of their own.
 
     ``enqueue`` calls them on workers; it is None if no step runs there. ``open_calls`` are the calls that an earlier
-    attempt of the run has left on workers, by the ids of their steps.
+    attempt of the run has left on workers, by the ids of their steps. ``environ_of`` returns the environment variables
+    that the process of a step gets in addition.
     """
 
     planned: Mapping[str, PlannedStep]
@@ -53,12 +55,13 @@ class CommandRunner(Struct):
     mask: Mask
     succeeded_counts: dict[str, int]
     is_dry_run: bool = False
+    environ_of: Callable[[str], Mapping[str, str]] = lambda step_id: {}
 
     def prepare(self, step: CommandStep, scope: Scope, name: str) -> tuple[Once, Failure | None]:
         """Emit the start of a command; returns the function that calls it once, and the failure of its arguments."""
         step_id = scope.id(step)
-        tokens, warnings, failure = self._tokens(step, scope, step_id)
-        argv = (MASK,) if scope.is_hidden else tuple(self.mask(token) for token in tokens)
+        binding, warnings, failure = self._binding(step, scope, step_id)
+        argv = (MASK,) if scope.is_hidden else tuple(self.mask(token) for token in binding.tokens)
         command = str(step.command[0].value)
         self.emitter.start(step, scope, name, argv=(command, *argv))
         self.emitter.wait()
@@ -66,8 +69,8 @@ class CommandRunner(Struct):
             failure = outcomes.of_error(error)
 
         def once() -> tuple[AttemptResult, object]:
-            call = _CommandCall(runner=self, step=step, scope=scope, warnings=warnings)
-            result = call.run(command, tokens)
+            call = _CommandCall(runner=self, step=step, scope=scope, binding=binding, warnings=warnings)
+            result = call.run()
             if result.status is StepStatus.SUCCEEDED:
                 self.succeeded_counts[step_id] = self.succeeded_counts.get(step_id, 0) + 1
             return result, call.output
@@ -78,23 +81,23 @@ class CommandRunner(Struct):
         """Return whether a step runs in a process of its own."""
         if not self.isolation.is_possible:
             return False
-        if scope.is_isolated or step.timeout_seconds is not None:
+        if scope.is_isolated or step.timeout_seconds is not None or step.env:
             return True
         return self.isolation.is_default if step.isolate is None else step.isolate
 
-    def _tokens(
+    def _binding(
         self, step: CommandStep, scope: Scope, step_id: str
-    ) -> tuple[tuple[str, ...], tuple[str, ...], Failure | None]:
-        """Return the tokens with all values known, and the warnings and errors of a last check."""
+    ) -> tuple[Binding, tuple[str, ...], Failure | None]:
+        """Return the binding with all values known, and the warnings and errors of a last check."""
         planned = self.planned.get(step_id)
         if planned is not None and planned.is_final:
-            return planned.binding.tokens, (), None
+            return planned.binding, (), None
         binding = self.binder.bind(step, inputs=scope.inputs, context=scope.context())
         errors = [diagnostic for diagnostic in binding.diagnostics if diagnostic.severity is Severity.ERROR]
         warnings = tuple(item.message for item in binding.diagnostics if item.severity is Severity.WARNING)
         if not errors:
-            return binding.tokens, warnings, None
-        return (), warnings, outcomes.of_diagnostics(errors, self.mask, is_hidden=scope.is_hidden)
+            return binding, warnings, None
+        return Binding(), warnings, outcomes.of_diagnostics(errors, self.mask, is_hidden=scope.is_hidden)
 
 
 class _CommandCall(MutableStruct):
@@ -103,16 +106,17 @@ class _CommandCall(MutableStruct):
     runner: CommandRunner
     step: CommandStep
     scope: Scope
+    binding: Binding
     warnings: tuple[str, ...]
     output: object = None
     _limit: Limit | None = None
     _refused: AttemptResult | None = None
     _is_commit_reported: bool = False
 
-    def run(self, command: str, tokens: tuple[str, ...]) -> AttemptResult:
+    def run(self) -> AttemptResult:
         runner, step, scope = self.runner, self.step, self.scope
-        call = self._executor_call(command, tokens)
-        if runner.enqueue is not None and (queued := self._queue_request(tokens)) is not None:
+        call = self._executor_call()
+        if runner.enqueue is not None and (queued := self._queue_request()) is not None:
             # The worker commits an atomic command together with its result.
             result = self._read(runner.enqueue(replace(call, queued=queued, on_finished=None)))
             return self._finished(result)
@@ -132,7 +136,7 @@ class _CommandCall(MutableStruct):
             result = replace(result, failure=failure, warnings=(outcomes.HIDDEN,) if result.warnings else ())
         return result
 
-    def _queue_request(self, tokens: tuple[str, ...]) -> QueueRequest | None:
+    def _queue_request(self) -> QueueRequest | None:
         """Describe a call on a worker; return None for a step that runs on this host."""
         runner, step, scope = self.runner, self.step, self.scope
         queue = scope.queue if step.queue is None else step.queue
@@ -146,14 +150,14 @@ class _CommandCall(MutableStruct):
             capture=step.capture,
             is_atomic=step.atomic,
             is_hidden=scope.is_hidden,
-            is_repeatable=runner.is_repeatable(step, tokens),
+            is_repeatable=runner.is_repeatable(step, self.binding.tokens),
             open_id=runner.open_calls.pop(step_id, ""),
             lock_names=tuple(held.name for held in scope.locks),
             on_queued=lambda: runner.emitter.emit(events.StepQueued, step_id=step_id, queue=queue),
             on_claimed=lambda host, pid: runner.emitter.emit(events.StepClaimed, step_id=step_id, host=host, pid=pid),
         )
 
-    def _executor_call(self, command: str, tokens: tuple[str, ...]) -> ExecutorCall:
+    def _executor_call(self) -> ExecutorCall:
         runner, step, scope = self.runner, self.step, self.scope
         step_id = scope.id(step)
 
@@ -180,8 +184,9 @@ class _CommandCall(MutableStruct):
                 )
 
         return ExecutorCall(
-            command=command,
-            tokens=tokens,
+            command=str(step.command[0].value),
+            tokens=self.binding.tokens,
+            process=self.binding.process,
             keeps_stdout=step.capture is not None,
             write_line=write_line,
             report_progress=report_progress,
@@ -193,6 +198,7 @@ class _CommandCall(MutableStruct):
             on_finished=self._decide if step.atomic else None,
             atomic_alias=runner.recorder.alias if step.atomic else None,
             is_dry_run=runner.is_dry_run,
+            environ=runner.environ_of(step_id),
             descriptors=(*(held.presence.descriptor for held in scope.locks), *runner.recorder.descriptors),
         )
 

@@ -49,6 +49,7 @@ def new_block_runner(plan: Plan, options: RunOptions, context: RunContext, emitt
         emitter=emitter,
         stop=context.stop,
         keeps_going=options.keeps_going,
+        failure_at_end=context.failure_at_end,
     )
     loops = LoopRunner(
         run_item=run_item,
@@ -124,6 +125,7 @@ def _new_command_runner(plan: Plan, options: RunOptions, context: RunContext, em
         recorder=context.recorder,
         run_id=str(plan.inputs.run.get("id", "")),
         succeeded_counts=dict(options.past.succeeded_counts),
+        environ_of=context.environ_of,
         emitter=emitter,
         mask=context.mask,
         is_dry_run=options.is_dry_run,

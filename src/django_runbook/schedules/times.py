@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import heapq
 import zoneinfo
 from collections.abc import Iterator
 from typing import Final
@@ -29,16 +31,47 @@ def zone_of(schedule: Schedule) -> datetime.tzinfo:
 def due_times(schedule: Schedule, *, after: datetime.datetime) -> Iterator[datetime.datetime]:
     """Yield each time after ``after`` at which the schedule is due, in its time zone; jitter is not included."""
     zone = zone_of(schedule)
-    latest = after
-    try:
-        for due in CronSim(_numbers_only(schedule.cron), (after - _MARGIN).astimezone(zone)):
+    start = (after - _MARGIN).astimezone(zone).replace(tzinfo=None)
+    latest = after.astimezone(datetime.UTC)
+    # Repeated times come twice, and the second ones after all of the first.
+    waiting: list[datetime.datetime] = []
+    for wall in _wall_times(schedule.cron, start):
+        found = sorted(one.astimezone(datetime.UTC) for one in _moments(wall, zone, schedule.cron))
+        while waiting and (not found or waiting[0] <= found[0]):
+            due = heapq.heappop(waiting)
             # Two times that a change of clocks skips have the same end of the gap.
-            if due.astimezone(datetime.UTC) > latest.astimezone(datetime.UTC):
+            if due > latest:
                 latest = due
-                yield due
-    except OverflowError:
+                yield due.astimezone(zone)
+        for one in found:
+            heapq.heappush(waiting, one)
+    yield from (due.astimezone(zone) for due in sorted({*waiting}) if due > latest)
+
+
+def _wall_times(cron: Cron, start: datetime.datetime) -> Iterator[datetime.datetime]:
+    """Yield the times of a clock that never changes: cronsim misses some where it changes by half an hour."""
+    with contextlib.suppress(OverflowError):
         # The calendar ends with the year 9999.
-        return
+        yield from CronSim(_numbers_only(cron), start)
+
+
+def _moments(wall: datetime.datetime, zone: datetime.tzinfo, cron: Cron) -> list[datetime.datetime]:
+    """Return when a local clock shows this time: never in a gap, twice in a repeated hour; else as cron decides."""
+    moment = wall.replace(tzinfo=zone)
+    if not _exists(moment):
+        if cron.is_every_minute_or_hour:
+            return []
+        while not _exists(moment):
+            moment += datetime.timedelta(minutes=1)
+        return [moment]
+    again = moment.replace(fold=1)
+    if cron.is_every_minute_or_hour and again.utcoffset() != moment.utcoffset():
+        return [moment, again]
+    return [moment]
+
+
+def _exists(moment: datetime.datetime) -> bool:
+    return moment.astimezone(datetime.UTC).astimezone(moment.tzinfo).replace(tzinfo=None) == moment.replace(tzinfo=None)
 
 
 def _numbers_only(cron: Cron) -> str:

@@ -72,12 +72,13 @@ class _Outputs(NoRecorder):
         self.by_step[step_id] = output
 
 
-def run(
+def run(  # noqa: PLR0913 - each is a word of a test
     path: str | os.PathLike[str],
     *,
     params: Mapping[str, object] | None = None,
     fake: Mapping[str, object] | None = None,
     now: datetime.date | None = None,
+    env: Mapping[str, str] | None = None,
     secrets: Mapping[str, str] | None = None,
     selected: Selection | None = None,
     yes: bool = True,
@@ -87,7 +88,8 @@ def run(
     ``fake`` maps a command or the id of a step to an output (a string, or a mapping that becomes JSON), an exit code,
     an exception, a list of those with one entry for each attempt, or a function that receives the `FakeCall` and
     returns one. ``params`` are strings as on the command line, or native values. ``now`` is the start of the run.
-    ``secrets`` have made-up values unless they are given. ``yes`` answers each ``confirm``.
+    ``env`` are the environment variables; that of the process is not read. ``secrets`` have made-up values unless they
+    are given. ``yes`` answers each ``confirm``.
 
     Steps run one after another, also those of ``parallel``; retries do not wait; locks are free. Raises
     UnfakedCommandError if a command without a fake was called, the AssertionError of a function, InvalidRunbook for an
@@ -98,7 +100,7 @@ def run(
     found = lookup.find(os.fspath(path), configuration)[0]
     loaded = checking.load(found, name=lookup.label(found), configuration=configuration)
     runbook = _readable(loaded)
-    given = _given(runbook, params or {}, now=now, secrets=secrets or {})
+    given = _given(runbook, params or {}, now=now, env=env or {}, secrets=secrets or {})
     planned = checking.plan_with(given, runbook, binder=binder, configuration=configuration)
     _refuse_problems(loaded, planned)
     chosen = selection.unselected_steps(planned.outline, selected or Selection())
@@ -116,16 +118,25 @@ def _shown(loaded: Loaded, found: Collection[Any]) -> str:
 
 
 def _given(
-    runbook: Runbook, params: Mapping[str, object], *, now: datetime.date | None, secrets: Mapping[str, str]
+    runbook: Runbook,
+    params: Mapping[str, object],
+    *,
+    now: datetime.date | None,
+    env: Mapping[str, str],
+    secrets: Mapping[str, str],
 ) -> inputs.GivenInputs:
     declared = inputs.names_of_secrets(runbook)
-    for name in secrets:
-        if name not in declared:
-            raise InvalidUsage(f'the runbook has no secret "{name}"')
+    for kind, given, known in (
+        ("secret", secrets, declared),
+        ("environment variable", env, inputs.names_of_env(runbook)),
+    ):
+        for name in given:
+            if name not in known:
+                raise InvalidUsage(f'the runbook has no {kind} "{name}"')
     return inputs.GivenInputs(
         params={name: value for name, value in params.items() if isinstance(value, str)},
         values={name: value for name, value in params.items() if not isinstance(value, str)},
-        environ={**{name: f"made-up {name}" for name in declared}, **secrets},
+        environ={**env, **{name: f"made-up {name}" for name in declared}, **secrets},
         now=clock.now() if now is None else _moment(now),
         run={"id": "test", "name": runbook.name, "file": runbook.path},
     )

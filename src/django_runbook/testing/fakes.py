@@ -17,7 +17,7 @@ from django_runbook.executors.base import ExecutorCall
 from django_runbook.executors.calling import result_of_error
 from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult, StepStatus
-from django_runbook.structs import Struct
+from django_runbook.structs import Struct, field
 
 
 class UnfakedCommandError(AssertionError):
@@ -25,11 +25,16 @@ class UnfakedCommandError(AssertionError):
 
 
 class FakeCall(Struct, dict=True):
-    """Describes one call of a command: the step, its tokens after the name, and the number of its attempt."""
+    """Describes one call of a command: the step, its tokens after the name, and the number of its attempt.
+
+    ``stdin`` is the text of its standard input, None without the key; ``env`` are its own environment variables.
+    """
 
     step_id: str
     command: str
     argv: tuple[str, ...]
+    stdin: str | None = None
+    env: Mapping[str, str | None] = field(default_factory=dict)
     attempt: int = 1
 
     @cached_property
@@ -66,7 +71,14 @@ class FakeCommands:
     def execute(self, call: ExecutorCall) -> AttemptResult:
         """Answer a call."""
         count = 1 + sum(one.step_id == self._step_id for one in self.calls)
-        fake_call = FakeCall(step_id=self._step_id, command=call.command, argv=tuple(call.tokens), attempt=count)
+        fake_call = FakeCall(
+            step_id=self._step_id,
+            command=call.command,
+            argv=tuple(call.tokens),
+            stdin=call.process.stdin,
+            env=call.process.env,
+            attempt=count,
+        )
         self.calls.append(fake_call)
         name = next((name for name in names_of(self._step_id, call.command) if name in self._fakes), None)
         if name is None:

@@ -16,6 +16,7 @@ from django_runbook.document.diagnostics import has_errors
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.management.check_formats import CHECK_FORMATS
 from django_runbook.management.clean_command import CleanCommand
+from django_runbook.management.foreign_options import explain_options
 from django_runbook.process.django_internals import is_called_from_command_line
 from django_runbook.results import ExitCode
 
@@ -32,6 +33,7 @@ class Command(CleanCommand):
             "files", nargs="*", metavar="FILE", help="A runbook; all of the project when none is named."
         )
         parser.add_argument("--format", choices=["text", *CHECK_FORMATS], default="text", help="Default: text.")
+        explain_options(parser, only_checks=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

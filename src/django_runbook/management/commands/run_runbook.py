@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import traceback
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,16 +17,19 @@ from django.core.management.base import CommandError
 
 from django_runbook import api, command_lines, reporters
 from django_runbook.api import NEWEST, RunRequest
+from django_runbook.document.similar_names import suggestion
 from django_runbook.exceptions import InvalidUsage, RunbookError
 from django_runbook.executors import descriptors
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.management.console import CommandConsole
+from django_runbook.management.foreign_options import explain_options
 from django_runbook.management.param_option import add_param_option, parse_params
 from django_runbook.process.django_internals import raw_stream, replace_raw_stream
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import clean_text
 from django_runbook.results import ExitCode
 from django_runbook.runner import outcomes
+from django_runbook.wording import choose_from
 
 # What the machine has no more of: descriptors, processes, memory, room on a disk.
 _EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC))
@@ -44,11 +47,15 @@ class Command(CleanCommand):
         add_param_option(parser)
         shown = parser.add_mutually_exclusive_group()
         shown.add_argument("--plan", action="store_true", help="Show each step with its arguments, and stop.")
+        shown.add_argument(
+            "--describe", action="store_true", help="Show the description, the parameters and the schedule, and stop."
+        )
         shown.add_argument("--list", action="store_true", help="Show the steps with their ids and tags, and stop.")
         _add_selection(parser)
         _add_execution(parser)
         _add_resuming(parser)
         _add_reports(parser)
+        explain_options(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = CommandConsole(self, options)
@@ -74,6 +81,9 @@ class Command(CleanCommand):
         """Run a runbook; return the exit code, and what a caller should read unless it is 0."""
         try:
             request = _request(options)
+            if options["describe"]:
+                self.stdout.write(api.describe(request.file, console=console), ending="")
+                return ExitCode.SUCCEEDED, ""
             if options["plan"] or options["list"]:
                 show = api.list_steps if options["list"] else api.show_plan
                 self.stdout.write(show(request, console=console), ending="")
@@ -149,11 +159,21 @@ def _add_resuming(parser: ArgumentParser) -> None:
 def _add_reports(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--format",
-        choices=sorted(reporters.REPORTERS),
-        help="Default: rich on a terminal, github in a job of GitHub Actions, plain elsewhere.",
+        type=_format,
+        metavar="NAME",
+        help=f"{', '.join(reporters.REPORTERS)}, or an import path. "
+        "Default: rich on a terminal, github in a job of GitHub Actions, plain elsewhere.",
     )
     parser.add_argument("--junit", metavar="FILE", help="Write a JUnit report, whole, at the end.")
     parser.add_argument("--log-dir", metavar="DIR", help="Write the whole output of each command as it comes.")
+
+
+def _format(name: str) -> str:
+    if name not in reporters.REPORTERS and "." not in name:
+        near = suggestion(name, reporters.REPORTERS)
+        hint = near or f"{choose_from(reporters.REPORTERS)}, or give an import path"
+        raise ArgumentTypeError(f'unknown format "{name}"; {hint}')
+    return name
 
 
 def _open_if_closed(wrapper: Any, stack: contextlib.ExitStack) -> None:
@@ -166,6 +186,9 @@ def _open_if_closed(wrapper: Any, stack: contextlib.ExitStack) -> None:
 def _request(options: dict[str, Any]) -> RunRequest:
     """Read the options; raise InvalidUsage if two of them contradict each other."""
     _refuse_combinations(options)
+    if options["format"]:
+        # Before anything runs.
+        reporters.factory_of(options["format"])
     return RunRequest(
         file=options["file"],
         params=parse_params(options["param"]),
@@ -192,7 +215,7 @@ def _request(options: dict[str, Any]) -> RunRequest:
 
 def _refuse_combinations(options: dict[str, Any]) -> None:
     if options["resume"] is not None:
-        for name in ("plan", "list"):
+        for name in ("plan", "list", "describe"):
             if options[name]:
                 raise InvalidUsage(f"--{name} cannot be combined with --resume")
 

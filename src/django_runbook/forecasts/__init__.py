@@ -1,0 +1,1 @@
+"""Compares a run with earlier ones: estimates what it takes, and notices what is unusual."""

@@ -1,0 +1,89 @@
+"""Finds the names in scope at the cursor: the expression there is replaced by a single word, and the check finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from django_runbook.document import validate
+from django_runbook.document.expressions import CLOSE, OPEN, Expression, Template, end_of_expression
+from django_runbook.document.name_scopes import Value, scoped_values
+from django_runbook.document.outline import outline
+from django_runbook.document.reading import FileContent
+from django_runbook.document.reference_checks import NameScope, StepFacts
+from django_runbook.document.runbook import CommandStep, Runbook, Step
+from django_runbook.document.source import Source
+from django_runbook.language_server.cursor_places import CursorPlace
+from django_runbook.structs import Struct, replace
+
+
+class CursorScope(Struct):
+    """Holds the names in scope, and what the file says about them."""
+
+    scope: NameScope
+    runbook: Runbook
+    steps: Mapping[str, Step]
+
+
+def scope_at(place: CursorPlace, *, is_condition: bool) -> CursorScope | None:
+    """Return the names in scope at a place; None if no expression is evaluated there."""
+    text = _with_word(place, is_condition=is_condition)
+    runbook, _ = validate.load(Source(path=place.source.path, text=text))
+    if runbook is None:
+        return None
+    steps = {entry.key: entry.step for entry in outline(runbook).values()}
+    for value, scope, _ in scoped_values(file_content(runbook)):
+        if any(expression.source == place.mark for expression in expressions_of(value)):
+            # The walk changes its scopes while it lasts.
+            frozen = replace(scope, steps=dict(scope.steps), later_steps=set(scope.later_steps))
+            return CursorScope(scope=frozen, runbook=runbook, steps=steps)
+    if not is_condition:
+        return None
+    # The step is not complete enough to be a step.
+    line = place.scalar.start.line + 1
+    return CursorScope(scope=_scope_of(runbook, steps, line=line), runbook=runbook, steps=steps)
+
+
+def file_content(runbook: Runbook) -> FileContent:
+    """Return what the rules check, of a runbook alone."""
+    return FileContent(runbook=runbook, keys={})
+
+
+def expressions_of(value: Value) -> Iterator[Expression]:
+    """Yield the expressions of a value."""
+    if isinstance(value, Expression):
+        yield value
+    elif isinstance(value, Template):
+        yield from value.expressions
+
+
+def _with_word(place: CursorPlace, *, is_condition: bool) -> str:
+    """Return the text with the mark alone in place of the whole expression."""
+    text, mark = place.source.text, place.mark
+    start, end = place.scalar.start.index, place.scalar.end.index
+    is_block = text[start : start + 1] in {"|", ">"}
+    # A block ends with its line break.
+    tail = "\n" if is_block else ""
+    if is_condition:
+        return f"{text[:start]}{mark}{tail}{text[end:]}"
+    at = text.index(mark, start)
+    opening = text.rfind(OPEN, start, at) + len(OPEN)
+    closing = end_of_expression(text, opening)
+    if closing is not None and closing < end:
+        return f"{text[:opening]} {mark} {text[closing:]}"
+    quote = text[start : start + 1] if text[start : start + 1] in {"'", '"'} else ""
+    return f"{text[:opening]} {mark} {CLOSE}{quote}{tail}{text[end:]}"
+
+
+def _scope_of(runbook: Runbook, steps: Mapping[str, Step], *, line: int) -> NameScope:
+    """Return the names of the file and the steps above a line."""
+    above = {name: step for name, step in steps.items() if step.span.line < line}
+    return NameScope(
+        params={param.name: param.type for param in runbook.params},
+        vars=tuple(runbook.vars),
+        env=tuple(variable.name for variable in runbook.env),
+        secrets=runbook.secrets,
+        steps={
+            name: StepFacts(captures=isinstance(step, CommandStep) and step.capture is not None, is_loop=step.is_loop)
+            for name, step in above.items()
+        },
+    )

@@ -1,0 +1,1 @@
+"""Compares the schedules of runbooks with the run history, to report what did not run."""

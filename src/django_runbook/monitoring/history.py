@@ -1,0 +1,54 @@
+"""Reads the runs of runbooks that the check of their schedules needs."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Final
+
+from django.db.models import Max
+from django.utils import timezone
+
+from django_runbook.journal.liveness import ProcessState, process_states_of
+from django_runbook.locks.factory import Locks
+from django_runbook.models import RUNNING, Run, StepRun
+from django_runbook.monitoring.states import RecordedRun
+
+# More failures in a row are counted as so many.
+MAX_RUNS: Final = 50
+_COLUMNS: Final = ("id", "runbook", "started_at", "status", "exit_code", "lock_backend", "forecast")
+
+
+def read_runs(runbook: str, *, using: str, locks: Locks) -> list[RecordedRun]:
+    """Return the newest runs of a runbook, in one query, and two more if any of them is running."""
+    rows = list(Run.objects.using(using).of(runbook).newest_first().only(*_COLUMNS)[:MAX_RUNS])
+    running = [row for row in rows if row.status == RUNNING]
+    states = process_states_of(running, locks) if running else {}
+    active = _activity(running, using=using) if running else {}
+    return [
+        RecordedRun(
+            started_at=aware(row.started_at),
+            status=row.status,
+            exit_code=row.exit_code,
+            is_running=row.status == RUNNING,
+            is_dead=states.get(row.pk) is ProcessState.DEAD,
+            active_at=active.get(row.pk),
+            most_seconds=row.forecast["most_seconds"] if row.forecast else None,
+        )
+        for row in rows
+    ]
+
+
+def aware(at: datetime.datetime) -> datetime.datetime:
+    """Return a stored time in the time zone of the project."""
+    return timezone.localtime(at if timezone.is_aware(at) else timezone.make_aware(at))
+
+
+def _activity(running: Sequence[Run], *, using: str) -> dict[str, datetime.datetime]:
+    """Return when a step of each run last started or ended."""
+    rows = StepRun.objects.using(using).filter(run__in=running).values("run_id")
+    found = {
+        row["run_id"]: [at for at in (row["started"], row["finished"]) if at is not None]
+        for row in rows.annotate(started=Max("started_at"), finished=Max("finished_at"))
+    }
+    return {run_id: aware(max(times)) for run_id, times in found.items() if times}

@@ -1,0 +1,22 @@
+"""Tests the stored form of figures."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from django_runbook.forecasts.figures import RunFigures, StepFigures, figures_key
+
+
+def test_stored_figures_are_read_again() -> None:
+    steps = {"load": StepFigures(definition="abc", status="succeeded", seconds=1.25, rows=3, output_size=7)}
+    figures = RunFigures(kind="k", shape="s", seconds=2.5, steps=steps)
+    assert RunFigures.of_json(json.loads(json.dumps(figures.to_json()))) == figures
+
+
+@pytest.mark.parametrize(
+    ("step_id", "key"), [("load", "load"), ("load[3]", "load[]"), ("weekly/load[1,2]", "weekly/load[]")]
+)
+def test_the_items_of_a_loop_share_a_key(step_id: str, key: str) -> None:
+    assert figures_key(step_id) == key

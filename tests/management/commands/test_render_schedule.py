@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+
+@pytest.fixture(autouse=True)
+def dirs(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "runbooks"
+    folder.mkdir()
+    (folder / "nightly.yml").write_text("schedule: {cron: 15 2 * * *, timezone: UTC}\nsteps: [noop]\n")
+    settings.RUNBOOK = {"DIRS": [folder]}
+    monkeypatch.chdir(tmp_path)
+
+
+def render(*arguments: str) -> tuple[str, str]:
+    stdout, stderr = io.StringIO(), io.StringIO()
+    call_command("render_schedule", *arguments, stdout=stdout, stderr=stderr)
+    return stdout.getvalue(), stderr.getvalue()
+
+
+def test_a_local_scheduler_starts_this_installation(tmp_path: Path) -> None:
+    text, _ = render("--to", "crontab")
+    assert text.splitlines()[-1] == (
+        f"15 2 * * *  cd {tmp_path} && {sys.executable} manage.py run_runbook nightly.yml --verbosity 0"
+    )
+
+
+def test_options_replace_the_defaults() -> None:
+    text, _ = render(
+        *(
+            "nightly",
+            "--to=crontab",
+            "--python=py",
+            "--manage=m.py",
+            "--directory=/srv",
+            "--user=desk",
+            "--arguments=--strict",
+        )
+    )
+    assert text.splitlines()[-1] == "15 2 * * *  desk  cd /srv && py m.py run_runbook nightly.yml --strict"
+
+
+def test_files_are_written_checked_and_found_out_of_date(tmp_path: Path) -> None:
+    call = ("--to", "systemd", "--output", "units")
+    with pytest.raises(
+        CommandError, match=r'nightly\.service" is missing\n"units/nightly\.timer" is missing'
+    ) as missing:
+        render(*call, "--check")
+    render(*call)
+    assert render(*call, "--check") == ("", "")
+    (tmp_path / "runbooks" / "nightly.yml").write_text("schedule: {cron: 15 3 * * *, timezone: UTC}\nsteps: [noop]\n")
+    with pytest.raises(CommandError, match=r'^"units/nightly\.timer" is out of date$') as stale:
+        render(*call, "--check")
+    assert (missing.value.returncode, stale.value.returncode) == (1, 1)
+
+
+def test_a_file_without_a_schedule_any_more_is_reported_and_kept(tmp_path: Path) -> None:
+    call = ("--to", "github", "--output", "workflows")
+    render(*call)
+    (tmp_path / "workflows" / "tests.yml").write_text("name: not ours\n")
+    (tmp_path / "runbooks" / "nightly.yml").rename(tmp_path / "runbooks" / "weekly.yml")
+    _, stderr = render(*call)
+    assert stderr == '"workflows/nightly.yml" has no schedule any more: delete it\n'
+    with pytest.raises(CommandError, match=r'^"workflows/nightly\.yml" has no schedule any more: delete it$'):
+        render(*call, "--check")
+    # One runbook says nothing about the others.
+    assert render("weekly", *call, "--check") == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--to=crontab", "--check"], "--check needs --output"),
+        (["--to=crontab", "--image=x"], "--image has no meaning with --to crontab, only with kubernetes, github"),
+        (["--to=crontab", "--env-file=x"], "--env-file has no meaning with --to crontab, only with systemd"),
+        (["--to=systemd", "--user=a\nb"], "--user must be printable text of one line"),
+        (["--to=kubernetes"], "--to kubernetes needs --image"),
+        (["--to=celery-beat"], "--to celery-beat needs --task"),
+        (["--to=crontab", '--arguments="'], "--arguments: No closing quotation"),
+        (["--to=crontab", "unknown"], 'there is no runbook "unknown"'),
+    ],
+)
+def test_invalid_usage_ends_with_2(arguments: list[str], message: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        render(*arguments)
+    assert message in str(caught.value)
+    assert caught.value.returncode == 2
+
+
+def test_a_folder_that_cannot_be_written_ends_with_1(tmp_path: Path) -> None:
+    (tmp_path / "units").write_text("a file")
+    with pytest.raises(CommandError, match="units: ") as caught:
+        render("--to", "systemd", "--output", "units")
+    assert caught.value.returncode == 1
