@@ -321,6 +321,7 @@ def options_of(command: BaseCommand) -> set[str]:
         ("check_runbooks", "command-line.md"),
         ("list_runbooks", "command-line.md"),
         ("new_runbook", "command-line.md"),
+        ("runbook_completion", "command-line.md"),
         ("diff_runbook", "command-line.md"),
         ("render_schedule", "command-line.md"),
         ("runbook_schema", "command-line.md"),
