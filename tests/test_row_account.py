@@ -16,7 +16,7 @@ BIG = RowAccount(
 
 
 def test_a_line_begins_with_the_table_that_changed_most() -> None:
-    assert str(BIG) == "flights +27,004 ~12 -3, planes@archive ±40, airports +3"
+    assert str(BIG) == "flights +27,004 ~12 -3, planes@archive +~40, airports +3"
 
 
 def test_counts_have_words() -> None:

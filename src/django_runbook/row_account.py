@@ -9,7 +9,7 @@ from django_runbook.structs import Struct, field, given_fields, replace
 from django_runbook.wording import number_of
 
 _MAX_TABLES: Final = 5
-_SIGNS: Final = {"inserted": "+", "updated": "~", "deleted": "-", "written": "±"}
+_SIGNS: Final = {"inserted": "+", "updated": "~", "deleted": "-", "written": "+~"}
 
 _WORDS: Final = {"written": "inserted or updated"}
 
