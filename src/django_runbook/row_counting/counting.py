@@ -17,7 +17,7 @@ from django_runbook.row_account import RowAccount, TableCounts
 from django_runbook.row_counting.effects import Effects, MysqlEffects, OtherEffects, SqliteEffects
 from django_runbook.row_counting.ledger import Ledger, Tables
 from django_runbook.row_counting.postgresql import PostgresqlEffects
-from django_runbook.row_counting.statement_text import Statement, Verb, parse, temporary_table
+from django_runbook.row_counting.statement_text import SqlStatement, Verb, parse, temporary_table
 
 _EFFECTS: Final[dict[str, Callable[..., Effects]]] = {
     "sqlite": SqliteEffects,
@@ -27,7 +27,7 @@ _EFFECTS: Final[dict[str, Callable[..., Effects]]] = {
 _MAX_NOTES: Final = 5
 # What the schema editor of Django calls the copy of a table on SQLite.
 _COPY: Final = "new__"
-_IGNORED: Final = Statement(verb=Verb.READ)
+_IGNORED: Final = SqlStatement(verb=Verb.READ)
 
 
 class RowCounter:
@@ -163,7 +163,7 @@ class _ConnectionCounter:
         connection = self._connection
         return bool(connection.in_atomic_block or self._is_begun or not connection.autocommit)
 
-    def _begin(self, sql: Any) -> Statement:
+    def _begin(self, sql: Any) -> SqlStatement:
         sql = sql if isinstance(sql, str) else sql.as_string(self._connection.connection)
         statement = parse(sql)
         self._settle()
@@ -182,7 +182,7 @@ class _ConnectionCounter:
             self._effects.begin(statement, is_in_transaction=self._was_in_transaction)
         return statement
 
-    def _end(self, statement: Statement, cursor: Any, *, is_many: bool) -> None:
+    def _end(self, statement: SqlStatement, cursor: Any, *, is_many: bool) -> None:
         changes = self._effects.end(statement, cursor, is_many=is_many)
         self._add(changes)
         match statement.verb:

@@ -9,16 +9,16 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_runbook.row_account import TableCounts
 from django_runbook.row_counting.ledger import Tables
-from django_runbook.row_counting.statement_text import WRITES, Statement, Verb
+from django_runbook.row_counting.statement_text import WRITES, SqlStatement, Verb
 
 
 class Effects(Protocol):
     """Measures one statement of a connection at a time: ``begin``, the statement, ``end``."""
 
-    def begin(self, statement: Statement, *, is_in_transaction: bool) -> None:
+    def begin(self, statement: SqlStatement, *, is_in_transaction: bool) -> None:
         """Prepare to measure a statement."""
 
-    def end(self, statement: Statement, cursor: Any, *, is_many: bool) -> Tables:
+    def end(self, statement: SqlStatement, cursor: Any, *, is_many: bool) -> Tables:
         """Return the rows that it changed."""
 
     def settle(self) -> Tables:
@@ -35,13 +35,13 @@ class StatementCounts:
         self.connection = connection
         self.note = note
 
-    def begin(self, statement: Statement, *, is_in_transaction: bool) -> None:
+    def begin(self, statement: SqlStatement, *, is_in_transaction: bool) -> None:
         if statement.verb is Verb.TRUNCATE:
             self.note(f"TRUNCATE has removed all rows of {statement.name}")
         elif statement.verb is Verb.OTHER:
             self.note(f"the rows that {statement.name} changes are not counted")
 
-    def end(self, statement: Statement, cursor: Any, *, is_many: bool) -> Tables:
+    def end(self, statement: SqlStatement, cursor: Any, *, is_many: bool) -> Tables:
         if statement.verb not in WRITES:
             return {}
         return self.counted(statement, self.row_count(statement, cursor))
@@ -52,14 +52,14 @@ class StatementCounts:
     def forget(self) -> None:
         return None
 
-    def row_count(self, statement: Statement, cursor: Any) -> int:
+    def row_count(self, statement: SqlStatement, cursor: Any) -> int:
         """Return the number of rows that the driver reports."""
         count = int(cursor.rowcount)
         if count < 0:
             self.note(f"the driver does not report how many rows {statement.verb.value} of {statement.name} changed")
         return max(0, count)
 
-    def counted(self, statement: Statement, count: int) -> Tables:
+    def counted(self, statement: SqlStatement, count: int) -> Tables:
         """Return the counts of a statement that changed rows of one table."""
         if not count:
             return {}
@@ -85,7 +85,7 @@ class StatementCounts:
 class OtherEffects(StatementCounts):
     """Counts rows on a database whose triggers and cascades are unknown."""
 
-    def begin(self, statement: Statement, *, is_in_transaction: bool) -> None:
+    def begin(self, statement: SqlStatement, *, is_in_transaction: bool) -> None:
         super().begin(statement, is_in_transaction=is_in_transaction)
         if statement.verb in WRITES:
             self.note(f"triggers and cascades of {self.connection.vendor} are not counted")
@@ -100,12 +100,12 @@ class SqliteEffects(StatementCounts):
     def __init__(self, connection: BaseDatabaseWrapper, note: Callable[[str], None]) -> None:
         super().__init__(connection, note)
         self._total = self._read_total()
-        self._open: tuple[Statement, Any] | None = None
+        self._open: tuple[SqlStatement, Any] | None = None
 
-    def begin(self, statement: Statement, *, is_in_transaction: bool) -> None:
+    def begin(self, statement: SqlStatement, *, is_in_transaction: bool) -> None:
         return None
 
-    def end(self, statement: Statement, cursor: Any, *, is_many: bool) -> Tables:
+    def end(self, statement: SqlStatement, cursor: Any, *, is_many: bool) -> Tables:
         if statement.verb is Verb.SCHEMA:
             self._total = self._read_total()
         elif statement.verb in WRITES or statement.verb is Verb.OTHER:
@@ -151,7 +151,7 @@ class MysqlEffects(StatementCounts):
         super().__init__(connection, note)
         self._causes: dict[str, dict[Verb, str]] = {}
 
-    def begin(self, statement: Statement, *, is_in_transaction: bool) -> None:
+    def begin(self, statement: SqlStatement, *, is_in_transaction: bool) -> None:
         super().begin(statement, is_in_transaction=is_in_transaction)
         if statement.verb is Verb.SCHEMA:
             self._causes.clear()
@@ -161,7 +161,7 @@ class MysqlEffects(StatementCounts):
             if cause := self._causes[statement.name].get(statement.verb):
                 self.note(f"the rows that {cause} of {statement.name} change are not counted on {self._product}")
 
-    def end(self, statement: Statement, cursor: Any, *, is_many: bool) -> Tables:
+    def end(self, statement: SqlStatement, cursor: Any, *, is_many: bool) -> Tables:
         count = self.row_count(statement, cursor) if statement.verb in WRITES else 0
         # An updated row counts twice, unless the statement returns its rows.
         if statement.verb is Verb.UPSERT and count and getattr(cursor, "description", None) is None:

@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_runbook.row_account import TableCounts
 from django_runbook.row_counting.effects import StatementCounts
 from django_runbook.row_counting.ledger import Tables
-from django_runbook.row_counting.statement_text import WRITES, Statement, Verb
+from django_runbook.row_counting.statement_text import WRITES, SqlStatement, Verb
 from django_runbook.structs import Struct
 
 # The statistics hold what earlier transactions have not reported yet, and what was rolled back to a savepoint: only a
@@ -41,7 +41,7 @@ FROM pg_class c WHERE c.oid = to_regclass(%s)
 _EVENTS: Final = {Verb.INSERT: 4, Verb.UPSERT: 4 | 16, Verb.UPDATE: 16, Verb.DELETE: 8}
 
 
-class _Table(Struct):
+class _TableRisks(Struct):
     """Holds which statements on a table may change rows of other tables, or of its partitions."""
 
     verbs: frozenset[Verb]
@@ -54,10 +54,10 @@ class PostgresqlEffects(StatementCounts):
 
     def __init__(self, connection: BaseDatabaseWrapper, note: Callable[[str], None]) -> None:
         super().__init__(connection, note)
-        self._tables: dict[str, _Table] = {}
+        self._tables: dict[str, _TableRisks] = {}
         self._before: Tables | None = None
 
-    def begin(self, statement: Statement, *, is_in_transaction: bool) -> None:
+    def begin(self, statement: SqlStatement, *, is_in_transaction: bool) -> None:
         self._before = None
         if statement.verb is Verb.SCHEMA:
             self._tables.clear()
@@ -71,7 +71,7 @@ class PostgresqlEffects(StatementCounts):
         else:
             super().begin(statement, is_in_transaction=is_in_transaction)
 
-    def end(self, statement: Statement, cursor: Any, *, is_many: bool) -> Tables:
+    def end(self, statement: SqlStatement, cursor: Any, *, is_many: bool) -> Tables:
         before, self._before = self._before, None
         if before is None:
             return super().end(statement, cursor, is_many=is_many)
@@ -84,7 +84,7 @@ class PostgresqlEffects(StatementCounts):
     def forget(self) -> None:
         self._before = None
 
-    def _prepare(self, statement: Statement, *, is_in_transaction: bool) -> None:
+    def _prepare(self, statement: SqlStatement, *, is_in_transaction: bool) -> None:
         name = statement.name
         if name not in self._tables:
             self._tables[name] = self._find(name)
@@ -99,16 +99,16 @@ class PostgresqlEffects(StatementCounts):
             why = "outside of a transaction" if table.has_statistics else "without track_counts"
             self.note(f"the rows that triggers, cascades or rules of {name} change {why} are not counted")
 
-    def _find(self, name: str) -> _Table:
+    def _find(self, name: str) -> _TableRisks:
         quoted = ".".join(self.connection.ops.quote_name(part) for part in name.split("."))
         found = self.fetch(_TABLE, (quoted,))
         if not found:
-            return _Table(verbs=frozenset())
+            return _TableRisks(verbs=frozenset())
         is_special, has_statistics, events, has_deferred, deletes, updates = found[0]
         # The statistics also tell which rows of an upsert were inserted.
         verbs = {Verb.UPSERT} | {verb for verb, bits in _EVENTS.items() if is_special or events & bits}
         verbs |= ({Verb.DELETE} if deletes else set()) | ({Verb.UPDATE} if updates else set())
-        return _Table(verbs=frozenset(verbs), has_deferred=has_deferred, has_statistics=has_statistics)
+        return _TableRisks(verbs=frozenset(verbs), has_deferred=has_deferred, has_statistics=has_statistics)
 
     def _statistics(self) -> Tables:
         return {

@@ -32,7 +32,7 @@ class Verb(enum.Enum):
 WRITES: Final = frozenset((Verb.INSERT, Verb.UPSERT, Verb.UPDATE, Verb.DELETE))
 
 
-class Statement(Struct):
+class SqlStatement(Struct):
     """Holds a verb, and the table or the savepoint that it names; the name of an ``OTHER`` statement is its keyword."""
 
     verb: Verb
@@ -86,19 +86,19 @@ _TRANSACTION: Final = {
 }
 
 
-def parse(sql: str) -> Statement:
+def parse(sql: str) -> SqlStatement:
     """Return what a statement does; several statements in one text are ``OTHER``."""
     return _parse_short(sql) if len(sql) <= _HEAD else _parse(sql)
 
 
-def _parse(sql: str) -> Statement:
+def _parse(sql: str) -> SqlStatement:
     start = _START.match(sql)
     if start is None:
-        return Statement(verb=Verb.READ)
+        return SqlStatement(verb=Verb.READ)
     word = start["word"].upper()
     head = sql[start.start("word") : start.start("word") + _HEAD]
     if ";" in sql and _has_several(sql):
-        return Statement(verb=Verb.OTHER, name="several statements in one")
+        return SqlStatement(verb=Verb.OTHER, name="several statements in one")
     if word in {"SELECT", "WITH", "EXPLAIN"}:
         return _query(word, sql)
     return _write(word, head, sql) or _other(word, head)
@@ -122,47 +122,47 @@ def unquoted(name: str) -> str:
     )
 
 
-def _write(word: str, head: str, sql: str) -> Statement | None:
+def _write(word: str, head: str, sql: str) -> SqlStatement | None:
     match word:
         case "INSERT" if (found := _INSERT.match(head)) is not None:
             is_upsert = bool(found["replaces"]) or _UPSERTS.search(sql) is not None
-            return Statement(verb=Verb.UPSERT if is_upsert else Verb.INSERT, name=unquoted(found["name"]))
+            return SqlStatement(verb=Verb.UPSERT if is_upsert else Verb.INSERT, name=unquoted(found["name"]))
         case "REPLACE" if (found := _REPLACE.match(head)) is not None:
-            return Statement(verb=Verb.UPSERT, name=unquoted(found["name"]))
+            return SqlStatement(verb=Verb.UPSERT, name=unquoted(found["name"]))
         case "UPDATE" if (found := _UPDATE.match(head)) is not None:
-            return Statement(verb=Verb.UPDATE, name=unquoted(found["name"]))
+            return SqlStatement(verb=Verb.UPDATE, name=unquoted(found["name"]))
         case "DELETE" if (found := _DELETE.match(head)) is not None:
-            return Statement(verb=Verb.DELETE, name=unquoted(found["name"]))
+            return SqlStatement(verb=Verb.DELETE, name=unquoted(found["name"]))
         case "TRUNCATE" if (found := _TRUNCATE.match(head)) is not None:
-            return Statement(verb=Verb.TRUNCATE, name=unquoted(found["name"]))
+            return SqlStatement(verb=Verb.TRUNCATE, name=unquoted(found["name"]))
     return None
 
 
-def _other(word: str, head: str) -> Statement:
+def _other(word: str, head: str) -> SqlStatement:
     if word in {"SAVEPOINT", "RELEASE"} and (found := _SAVEPOINT.match(head)) is not None:
-        return Statement(verb=Verb.SAVEPOINT if word == "SAVEPOINT" else Verb.RELEASE, name=unquoted(found["name"]))
+        return SqlStatement(verb=Verb.SAVEPOINT if word == "SAVEPOINT" else Verb.RELEASE, name=unquoted(found["name"]))
     if word == "ROLLBACK" and (found := _ROLLBACK_TO.match(head)) is not None:
-        return Statement(verb=Verb.ROLLBACK_TO, name=unquoted(found["name"]))
+        return SqlStatement(verb=Verb.ROLLBACK_TO, name=unquoted(found["name"]))
     if word in _TRANSACTION:
-        return Statement(verb=_TRANSACTION[word])
+        return SqlStatement(verb=_TRANSACTION[word])
     if word in _SCHEMA:
-        return Statement(verb=Verb.SCHEMA)
-    return Statement(verb=Verb.READ) if word in _READS else Statement(verb=Verb.OTHER, name=word)
+        return SqlStatement(verb=Verb.SCHEMA)
+    return SqlStatement(verb=Verb.READ) if word in _READS else SqlStatement(verb=Verb.OTHER, name=word)
 
 
-def _query(word: str, sql: str) -> Statement:
+def _query(word: str, sql: str) -> SqlStatement:
     """Return what a query with changes inside does; one change is what the statement does as a whole."""
     if word == "SELECT" or (word == "EXPLAIN" and not re.search(r"\bANALY[ZS]E\b", sql[:200], re.IGNORECASE)):
-        return Statement(verb=Verb.READ)
+        return SqlStatement(verb=Verb.READ)
     found = list(_CHANGES_IN_QUERY.finditer(sql))
     if not found:
-        return Statement(verb=Verb.READ)
+        return SqlStatement(verb=Verb.READ)
     # A change inside of parentheses is not what the row count of the statement is about.
     before = sql[: found[0].start()]
     if len(found) == 1 and before.count("(") == before.count(")"):
         head = sql[found[0].start() : found[0].start() + _HEAD]
-        return _write(found[0][0].split()[0].upper(), head, sql) or Statement(verb=Verb.OTHER, name=word)
-    return Statement(verb=Verb.OTHER, name=word)
+        return _write(found[0][0].split()[0].upper(), head, sql) or SqlStatement(verb=Verb.OTHER, name=word)
+    return SqlStatement(verb=Verb.OTHER, name=word)
 
 
 def _has_several(sql: str) -> bool:
