@@ -326,6 +326,8 @@ def options_of(command: BaseCommand) -> set[str]:
         ("render_schedule", "command-line.md"),
         ("runbook_schema", "command-line.md"),
         ("runbook_lsp", "command-line.md"),
+        ("import_crontab", "command-line.md"),
+        ("import_script", "command-line.md"),
         ("show_runs", "command-line.md"),
         ("show_calls", "command-line.md"),
         ("prune_runs", "command-line.md"),

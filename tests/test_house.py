@@ -92,6 +92,7 @@ MAY_IMPORT = {
     },
     "forecasts": {"conf", "document", "fields", "journal", "models", "planning"},
     "editor": {"binding", "document"},
+    "importing": {"binding", "checking", "conf", "document", "lookup"},
     "language_server": {"binding", "checking", "conf", "document", "editor", "lookup"},
     "testing": {
         "binding",
