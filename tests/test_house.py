@@ -22,6 +22,7 @@ _REASON = re.compile(r"# (noqa: [A-Z0-9, ]+( - |  # )|type: ignore\[[a-z, -]+\] 
 
 # Each room with what it may import, besides itself and those that stand below all others.
 BELOW_ALL = {
+    "row_account",
     "causes",
     "clock",
     "argparse_compat",
@@ -39,7 +40,8 @@ MAY_IMPORT = {
     "process": {"document"},
     "planning": {"binding", "document", "process"},
     "runner": {"planning", "binding", "document", "locks", "process", "executors"},
-    "executors": {"process", "binding"},
+    "executors": {"process", "binding", "row_counting"},
+    "row_counting": set[str](),
     "calls": {"fields"},
     "checkpoints": set[str](),
     "process_inputs": set[str](),
@@ -92,6 +94,7 @@ MAY_IMPORT = {
     },
     "forecasts": {"conf", "document", "fields", "journal", "models", "planning"},
     "editor": {"binding", "document"},
+    "importing": {"binding", "checking", "conf", "document", "lookup"},
     "language_server": {"binding", "checking", "conf", "document", "editor", "lookup"},
     "testing": {
         "binding",
@@ -193,6 +196,7 @@ MAY_IMPORT = {
     "argparse_compat": set[str](),
     "cleaning": set[str](),
     "structs": set[str](),
+    "row_account": set[str](),
     "clock": set[str](),
     "command_lines": set[str](),
 }
