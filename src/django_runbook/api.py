@@ -105,6 +105,8 @@ def run_on(console: Console, request: RunRequest, *, stop: Stop) -> RunResult:
             bound = _bind(launch, opened, resumed, processes)
             recorded = record(launch, opened, bound, resumed)
             prepared = _prepared(launch, opened, processes, bound, recorded)
+        if launch.stopwatch is not None:
+            launch.stopwatch.end_check()
         return execute(prepared, console=console, stop=stop)
 
 

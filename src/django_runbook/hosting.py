@@ -72,8 +72,6 @@ class PreparedRun(Struct):
 
 def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult:
     """Run the steps of a prepared run and report its events; return the result."""
-    if prepared.stopwatch is not None:
-        prepared.stopwatch.end_check()
     # A debugger needs the terminal.
     keeps_terminal = prepared.is_inline and sys.stdin is not None and sys.stdin.isatty()
     with contextlib.ExitStack() as stack:

@@ -67,6 +67,6 @@ def process_seconds() -> float:
         return time.process_time()
     # The name of the program, in parentheses, may hold spaces.
     columns = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    # The 22nd column of the manual, of which these begin with the third.
+    # The 22nd column of the manual; these begin with the third.
     started_at = int(columns[19]) / os.sysconf("SC_CLK_TCK")
     return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started_at)
