@@ -56,9 +56,10 @@ def translate_block(statements: Sequence[Node], scope: ShellScope, translate: Tr
     is_judged, scope.is_judged = scope.is_judged, False
     made = _List(scope=scope, translate=translate)
     successes = _successes(statements)
-    pending = list(_with_exit_codes(statements[: len(statements) - len(successes)], scope))
+    pending = list(statements[: len(statements) - len(successes)])
     while pending:
         node = pending.pop(0)
+        node = _with_exit_code(node, pending, scope)
         if isinstance(node, Background):
             together, pending = _until_wait([node, *pending])
             made.units += _parallel(together, made)
@@ -113,21 +114,16 @@ def _unreachable(statements: Sequence[Node]) -> Iterator[_Unit]:
         yield _Unit(entries=(Note(line=node.line, text=text, source=node.source),), stops=True)
 
 
-def _with_exit_codes(statements: Sequence[Node], scope: ShellScope) -> Iterator[Node]:
-    """Yield statements; an ``if`` about ``$?`` becomes one about the command before it."""
-    pending = list(statements)
-    for index, node in enumerate(pending):
-        following = pending[index + 1] if index + 1 < len(pending) else None
-        earlier = pending[index - 1] if index else None
-        if isinstance(following, If) and _tests_exit_code(following) is not None and not scope.stops_on_failure:
-            continue
-        expected = _tests_exit_code(node) if isinstance(node, If) else None
-        if isinstance(node, If) and expected is not None and earlier is not None and not scope.stops_on_failure:
-            condition = earlier if expected else Negation(command=earlier, line=earlier.line, source=earlier.source)
-            branch = IfBranch(condition=(condition,), statements=node.branches[0].statements)
-            yield replace(node, branches=(branch,), source=f"{earlier.source}\n{node.source}", line=earlier.line)
-        else:
-            yield node
+def _with_exit_code(node: Node, pending: list[Node], scope: ShellScope) -> Node:
+    """Return a statement together with an ``if`` about its exit code, if one follows: an ``if`` about itself."""
+    following = pending[0] if pending else None
+    expected = _tests_exit_code(following) if isinstance(following, If) else None
+    if scope.stops_on_failure or expected is None or not isinstance(following, If):
+        return node
+    pending.pop(0)
+    condition = node if expected else Negation(command=node, line=node.line, source=node.source)
+    branch = IfBranch(condition=(condition,), statements=following.branches[0].statements)
+    return replace(following, branches=(branch,), source=f"{node.source}\n{following.source}", line=node.line)
 
 
 def _successes(statements: Sequence[Node]) -> Sequence[Node]:
