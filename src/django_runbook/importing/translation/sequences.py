@@ -10,6 +10,7 @@ from django_runbook.importing.problems import NotCarried
 from django_runbook.importing.shell.nodes import Background, If, IfBranch, Negation, Node, Remark, Simple
 from django_runbook.importing.translation.context import StepBlock, as_one, group
 from django_runbook.importing.translation.exits import has_end, is_exit, may_exit
+from django_runbook.importing.translation.leaving_out import left_out
 from django_runbook.importing.translation.lock_files import held_lock, is_opening, open_descriptors
 from django_runbook.importing.translation.scope import ShellScope
 from django_runbook.structs import MutableStruct, Struct, field, replace
@@ -98,7 +99,8 @@ def _unit(node: Node, made: _List) -> _Unit:
         finally:
             scope.is_strict = is_strict
     except NotCarried as reason:
-        entries = (Note(line=node.line, text=str(reason), source=node.source, is_open=True),)
+        guard = "; the steps below ran only if it did not end the script" if may_exit(node, scope) else ""
+        entries = (left_out(node, f"{reason}{guard}", scope),)
     stops = scope.stops_on_failure
     return _Unit(entries=entries, stops=stops or has_end(entries), always_stops=stops, line=node.line)
 
@@ -155,7 +157,7 @@ def _tests_exit_code(node: If) -> bool | None:
 def _until_wait(pending: list[Node]) -> tuple[list[Node], list[Node]]:
     """Return the statements that run at the same time, with the wait that ends them, and the rest."""
     for index, node in enumerate(pending):
-        if isinstance(node, Simple) and node.words and node.words[0].literal == "wait":
+        if isinstance(node, Simple) and node.program == "wait":
             return pending[: index + 1], pending[index + 1 :]
     return pending, []
 
@@ -163,7 +165,7 @@ def _until_wait(pending: list[Node]) -> tuple[list[Node], list[Node]]:
 def _parallel(nodes: list[Node], made: _List) -> list[_Unit]:
     """Translate commands in the background and those beside them into parallel branches."""
     last = nodes[-1]
-    is_waited = isinstance(last, Simple) and bool(last.words) and last.words[0].literal == "wait"
+    is_waited = isinstance(last, Simple) and last.program == "wait"
     names_process = isinstance(last, Simple) and is_waited and len(last.words) > 1
     inside = nodes[:-1] if is_waited else nodes
     branches: list[Entry] = []
