@@ -170,6 +170,7 @@ MAY_IMPORT = {
     },
     "signals": set[str](),
     "pages": {
+        "forecasts",
         "monitoring",
         "calls",
         "checkpoints",
@@ -180,7 +181,7 @@ MAY_IMPORT = {
         "reporters",
         "command_lines",
     },
-    "admin": {"checkpoints", "pages", "journal", "models", "locks", "conf"},
+    "admin": {"checkpoints", "forecasts", "pages", "journal", "models", "locks", "conf"},
     "migrations": {"fields"},
     "results": set[str](),
     "exceptions": set[str](),

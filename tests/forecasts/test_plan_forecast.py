@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
+from django_runbook.forecasts import plan_forecast
 from django_runbook.forecasts.history import MAX_RUNS
+from django_runbook.journal import unreadable
 from django_runbook.models import Run, StepRun
 from tests.runner.support import run
 
@@ -46,7 +48,7 @@ def test_the_plan_says_what_each_step_and_the_run_usually_take(tmp_path: Path) -
         "  say:  # for each of 2 items, usually 1m00s",
         "    say a  # usually 1m00s",
         "    say b  # usually 1m00s",
-        "  steps:  # usually 1m00s",
+        "  group:  # usually 1m00s",
         "    noop  # usually 1m00s",
     ]
     assert re.fullmatch(r"usually 4m05s; started now, it ends at about [\d-]*\s?\d\d:\d\d", last)
@@ -82,9 +84,19 @@ def test_a_plan_and_a_start_read_a_bounded_part_of_the_history_in_one_query(tmp_
     assert not any("steprun" in sql for sql in reads)
 
 
-def test_a_database_without_tables_has_no_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Run._meta, "db_table", "absent")
-    monkeypatch.setattr(StepRun._meta, "db_table", "absent")
+@pytest.mark.parametrize(
+    ("has_tables", "warning"),
+    [(False, ""), (True, "there is no forecast: the run history cannot be read: it is gone")],
+)
+def test_a_history_that_cannot_be_read_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_tables: bool, warning: str
+) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise OperationalError("it is\ngone")
+
+    monkeypatch.setattr(plan_forecast, "read_history", fail)
+    monkeypatch.setattr(unreadable, "has_no_tables", lambda using: not has_tables)
     ended = run(tmp_path, FILE, plan=True)
     assert ended.exit_code == 0
-    assert len(ended.shown) == 7
+    assert ended.errors.strip() == warning
+    assert "usually" not in " ".join(ended.shown)

@@ -1,4 +1,4 @@
-"""Forecasts a plan: what each of its steps and the whole run usually take."""
+"""Estimates what each step of a plan and the whole run usually take."""
 
 from __future__ import annotations
 
