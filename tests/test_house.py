@@ -262,7 +262,7 @@ def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
             for path in MODULES
             if any(name.split(".")[0] == package for name in imports_of(path))
         }
-        for package in ("rich", "jinja2", "pydantic_core", "pygls", "redis", "apprise", "sentry_sdk")
+        for package in ("rich", "jinja2", "pydantic_core", "pygls", "redis", "apprise", "opentelemetry", "sentry_sdk")
     }
     assert users == {
         "rich": {"reporters/rich_.py", "reporters/live_display.py", "batch/parts/progress_bar.py"},
@@ -276,6 +276,7 @@ def test_heavy_packages_are_imported_where_they_are_used_only() -> None:
         "pygls": {"language_server/protocol.py", "language_server/server.py"},
         "redis": {"locks/redis.py"},
         "apprise": {"reporters/apprise_.py"},
+        "opentelemetry": {"reporters/opentelemetry_.py"},
         "sentry_sdk": {"reporters/sentry.py"},
     }
 

@@ -29,6 +29,7 @@ CROSS_CUTTING: Final = {
     "binding/test_fidelity.py": "the whole binding, against what manage.py does",
     "binding/test_properties.py": "the whole binding, with random parsers",
     "document/test_golden.py": "every diagnostic, by golden files",
+    "test_tracing.py": "traces of whole processes, at a collector",
     "document/test_bad_input.py": "any text as a file",
     "document/test_hostile_data.py": "any data in any expression",
     "document/evaluation/test_bounds.py": "the limits of every operation",

@@ -278,6 +278,7 @@ def _bind(launch: Launch, opened: Opened, resumed: ResumedRun | None, processes:
     planned = plan(runbook, known, binder)
     planned = checking.with_queues(planned, opened.configuration, is_recorded=may_record or launch.request.dry_run)
     planned = checking.with_reporters(planned, opened.configuration)
+    planned = checking.with_own_environments(planned, None if processes is None else processes.isolation.reason)
     launch.console.mask = _masker(known.all_secrets.values(), opened.configuration)
     _show_diagnostics(opened.loaded, [*opened.loaded.diagnostics, *planned.diagnostics], launch.console)
     # A plan is also shown where the environment is not that of a run.

@@ -59,6 +59,7 @@ class Call(models.Model):
     secret_names = JSONText(default=list)
     lock_names = JSONText(default=list, help_text="The locks that the run holds around the call.")
     call_key = models.CharField(max_length=200)
+    environ = JSONText(default=dict, help_text="The variables that the process of the command gets in addition.")
     capture = models.CharField(max_length=10, blank=True)
     timeout_seconds = models.FloatField(null=True)
     owner = models.TextField(blank=True, help_text="The name of the step in the message of its timeout.")

@@ -19,6 +19,7 @@ from django_runbook.document.outline import has_queues
 from django_runbook.document.runbook import Runbook
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.lookup import ON_DISK, Files
+from django_runbook.planning.own_environments import check_own_environments
 from django_runbook.planning.plan import Plan, plan
 from django_runbook.planning.shards import ShardCounts, processor_count, with_shards
 from django_runbook.structs import Struct, replace
@@ -116,6 +117,12 @@ def with_reporters(planned: Plan, configuration: conf.Configuration) -> Plan:
     return replace(planned, diagnostics=tuple(in_order([*planned.diagnostics, *found])))
 
 
+def with_own_environments(planned: Plan, obstacle: str | None) -> Plan:
+    """Add the diagnostics of the commands that have variables; ``obstacle`` forces the steps of a run inline."""
+    found = list(check_own_environments(planned, obstacle))
+    return replace(planned, diagnostics=tuple(in_order([*planned.diagnostics, *found]))) if found else planned
+
+
 def plan_without_secrets(
     runbook: Runbook, *, binder: Binder, configuration: conf.Configuration, params: Mapping[str, str] | None = None
 ) -> Plan:
@@ -141,6 +148,7 @@ def check(path: Path, *, binder: Binder, configuration: conf.Configuration, file
     runbook, diagnostics = loaded.runbook, loaded.diagnostics
     if runbook is not None:
         planned = plan_without_secrets(runbook, binder=binder, configuration=configuration)
+        planned = with_own_environments(planned, None)
         diagnostics = in_order([*diagnostics, *planned.diagnostics])
     return Checked(path=loaded.path, lines=loaded.lines, diagnostics=diagnostics)
 

@@ -32,6 +32,7 @@ BACKENDS: Final = {
     "notify": "django_runbook.reporters.apprise_.AppriseNotifier",
     "sentry": "django_runbook.reporters.sentry.SentryNotifier",
     "prometheus": "django_runbook.reporters.prometheus.PrometheusNotifier",
+    "opentelemetry": "django_runbook.reporters.opentelemetry_.OpenTelemetryReporter",
     "logging": "django_runbook.reporters.logging_.LoggingReporter",
 }
 _DEFAULT_OCCASIONS: Final = frozenset((Occasion.FAILURE, Occasion.WARNING, Occasion.RECOVERY, Occasion.UNUSUAL))

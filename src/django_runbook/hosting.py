@@ -73,8 +73,7 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
     keeps_terminal = prepared.is_inline and sys.stdin is not None and sys.stdin.isatty()
     with contextlib.ExitStack() as stack:
         streams = stack.enter_context(console.open(keeps_terminal=keeps_terminal))
-        connected = _connect(prepared, streams)
-        emit = _new_fan_out(prepared, streams, connected)
+        emit, connected = _new_fan_out(prepared, streams)
         listener, failure_at_end = _compared(prepared, _emit_with_recovery(prepared, emit, connected), console)
         stack.callback(emit.close)
         _report_from_threads(prepared, emit, stop)
@@ -115,6 +114,7 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
             stop=stop,
             mask=prepared.mask,
             ask=ask,
+            environ_of=(lambda step_id: {}) if connected is None else connected.environ_of,
         )
         return runner.run(prepared.plan, prepared.options, context)
 
@@ -154,12 +154,14 @@ def _emit_with_recovery(prepared: PreparedRun, emit: FanOut, connected: Connecte
     return emit_event
 
 
-def _new_fan_out(prepared: PreparedRun, streams: Streams, connected: Connected | None) -> FanOut:
+def _new_fan_out(prepared: PreparedRun, streams: Streams) -> tuple[FanOut, Connected | None]:
+    connected = _connect(prepared, streams)
     files = {f"--{name.replace('_', '-')}": reporters.build_file(name, path) for name, path in prepared.files.items()}
     configured = () if connected is None else connected.reporters
     listeners = [*streams.reporters, *configured, SignalSender(errors=streams.errors, mask=prepared.mask)]
     critical = () if prepared.journal is None else (prepared.journal,)
-    return FanOut(listeners, files=files, critical=critical, errors=streams.errors, mask=prepared.mask)
+    fan_out = FanOut(listeners, files=files, critical=critical, errors=streams.errors, mask=prepared.mask)
+    return fan_out, connected
 
 
 def _compared(

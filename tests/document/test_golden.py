@@ -21,6 +21,7 @@ REPORTS: Final = sorted(path for folder in ("err", "warn") for path in (GOLDEN /
 WITHOUT_FILE: Final = {
     "RB101": "the file is missing, a directory or not readable",
     "RB102": "the file is larger than 1 MiB",
+    "RB424": "it depends on the process of the run: `test_own_environments` has it",
 }
 # Keys of the setting RUNBOOK, by the name of the file that needs them.
 CONFIGURATIONS: Final[dict[str, dict[str, object]]] = {

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from django.db import OperationalError
+
 from django_runbook.binding.catalog import Catalog
 from django_runbook.language_server.editor_text import EditorText
 from django_runbook.language_server.project import Project
@@ -32,7 +34,12 @@ def add_sub_commands(parser: argparse.ArgumentParser) -> None:
     commands.add_parser("delta")
 
 
+def read_database(text: str) -> str:
+    raise OperationalError("the database is down")
+
+
 COMMANDS: Final = {
+    "assign": command_of(lambda parser: parser.add_argument("--owner", type=read_database, choices=["ann", "bob"])),
     "import_flights": command_of(add_arguments, help="Import flights."),
     "count_flights": command_of(add_sub_commands, help="Count flights."),
     "noop": command_of(lambda parser: None),

@@ -35,6 +35,8 @@ HELP = {
     "a name": (f"{FILE}  - noop ${{{{ tod¦ay }}}}\n", "The day on which the run started, in the time zone of the project."),
     "a function": (f"{FILE}  - noop ${{{{ add_mon¦ths(today, 1) }}}}\n", "`add_months(date, n)`\n\nReturn the same day n months later, or the last day of a shorter month."),
     "a filter": (f"{FILE}  - noop ${{{{ vars.folder | up¦per }}}}\n", "Convert to capital letters."),
+    "a called runbook": ("steps:\n  - {id: week, runbook: weekly.yml, description: Count the week.}\n  - noop ${{ steps.we¦ek.id }}\n", "**week**: weekly\n\nrunbook `weekly.yml`\n\nCount the week."),
+    "a method": (f"{FILE}  - noop ${{{{ params.day.strf¦time('%d') }}}}\n", "`strftime` date"),
     "a test in a condition": (f"{FILE}  - command: noop\n    when: steps.late.output is def¦ined\n", "True for a value that is present."),
 }  # fmt: skip
 NOTHING = {
@@ -66,6 +68,12 @@ def test_a_key_is_explained_with_an_example_and_a_link() -> None:
     assert answer.text.startswith("Set the total number of attempts")
     assert "retry: {attempts: 3, delay: 10s}" in answer.text
     assert answer.text.endswith("file.md#retry)")
+
+
+def test_a_listed_value_is_explained_by_its_key() -> None:
+    answer = explain(ask("lock: {name: a, on_conflict: wa¦it}\nsteps: [noop]\n"))
+    assert answer is not None
+    assert answer.text.startswith("Choose what happens if another run holds the lock")
 
 
 def test_the_help_is_that_of_the_whole_word() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from lsprotocol.types import PositionEncodingKind
 
 from django_runbook.document.codes import CODES
 from django_runbook.document.diagnostics import Span, diagnose
@@ -53,6 +54,22 @@ def test_a_file_has_the_path_of_its_uri_and_back() -> None:
 
 def test_a_text_that_was_never_saved_is_in_the_working_directory() -> None:
     assert protocol.path_of("untitled:Untitled-1") == Path.cwd() / "Untitled-1.yml"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (None, "utf-16"),
+        ("utf-8", "utf-8"),
+        (PositionEncodingKind.Utf8, "utf-8"),
+        (PositionEncodingKind.Utf32, "utf-32"),
+    ],
+    ids=["unknown", "text", "utf-8", "utf-32"],
+)
+def test_the_encoding_of_positions_is_that_of_the_editor(
+    kind: PositionEncodingKind | str | None, expected: str
+) -> None:
+    assert protocol.encoding_of(kind) == expected
 
 
 @pytest.mark.parametrize("kind", SuggestionKind)

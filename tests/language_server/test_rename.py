@@ -32,6 +32,12 @@ REFERENCES = [
     "steps.{}.status | upper",
     "(steps.{}.id ~ 1) | lower",
 ]
+STYLES = [
+    "  - noop é😀${{{{ {} }}}}",
+    "  - 'noop 😀 ${{{{ {} }}}}'",
+    '  - "noop \\"😀\\" ${{{{ {} }}}}"',
+    "  - command: noop\n    when: {} == 1",
+]
 IDS = ["a", "b1", "late", "a_b", "steps", "id"]
 
 
@@ -80,24 +86,27 @@ def test_the_same_name_changes_nothing() -> None:
     assert rename(ask(FILE), "late") == []
 
 
+def in_style(style: str, expression: str) -> str:
+    """Write an expression into a scalar, with its quotes as the kind of scalar needs them."""
+    if "'noop" in style:
+        return style.format(expression.replace("'", "''"))
+    if '"noop' in style:
+        return style.format(expression.replace("'", '\\"'))
+    return style.format(expression)
+
+
 @given(
     ids=st.lists(st.sampled_from(IDS), unique=True, min_size=1),
-    uses=st.lists(st.tuples(st.integers(0, 9), st.sampled_from(REFERENCES), st.booleans()), max_size=5),
+    uses=st.lists(st.tuples(st.integers(0, 9), st.sampled_from(REFERENCES), st.sampled_from(STYLES)), max_size=5),
     chosen=st.integers(0, 9),
     new_id=st.sampled_from(["new", "noop_3", "x" * 100]),
 )
 @settings(max_examples=examples(40))
 def test_a_renamed_file_is_the_same_up_to_the_id(
-    ids: list[str], uses: list[tuple[int, str, bool]], chosen: int, new_id: str
+    ids: list[str], uses: list[tuple[int, str, str]], chosen: int, new_id: str
 ) -> None:
     steps = [f"  - {{id: {one}, command: noop}}" for one in ids]
-    for number, way, is_condition in uses:
-        expression = way.format(ids[number % len(ids)])
-        steps.append(
-            f"  - command: noop\n    when: {expression} == 1"
-            if is_condition
-            else f"  - noop é😀${{{{ {expression} }}}}"
-        )
+    steps += [in_style(style, way.format(ids[number % len(ids)])) for number, way, style in uses]
     text = "\n".join(["steps:", *steps, ""])
     old_id = ids[chosen % len(ids)]
     question = ask(text.replace(f"id: {old_id},", f"id: ¦{old_id},"))

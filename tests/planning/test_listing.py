@@ -44,6 +44,27 @@ def test_environment_variables_are_shown(
     ]
 
 
+def test_the_variables_of_a_command_are_shown_as_a_shell_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "hunter22")
+    env = "env: {A: a b, B: null, C: '${{ secrets.TOKEN }}', D: '${{ steps.one.output }}'}"
+    text = f"""
+secrets: [TOKEN]
+steps:
+  - {{id: one, command: say x, capture: text}}
+  - {{command: say, {env}}}
+  - {{command: say, {env}, no_log: true}}
+"""
+    (tmp_path / "x.yml").write_text(text)
+    stdout = io.StringIO()
+    call_command("run_runbook", str(tmp_path / "x.yml"), plan=True, stdout=stdout)
+    assert stdout.getvalue().splitlines()[2:] == [
+        "  env -u B A='a b' C='***' D=? say",
+        "  env -u B A=*** C=*** D=*** say ***",
+    ]
+
+
 QUEUES = """
 steps:
   - {id: own, command: noop, queue: heavy}

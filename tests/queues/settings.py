@@ -4,6 +4,7 @@ import json
 import os
 from importlib.util import find_spec
 
+from tests import tracing
 from tests.settings import *  # noqa: F403 - all of them, on another database
 from tests.settings import RUNBOOK as DEFAULTS
 
@@ -33,6 +34,8 @@ RUNBOOK = {
     "STOP_TIMEOUT": 3,
     "QUEUE": _QUEUE,
 }
+if tracing.VARIABLE in os.environ:
+    RUNBOOK["REPORTERS"] = {"traces": tracing.REPORTER}
 CELERY_BROKER_URL = os.environ.get("QUEUES_BROKER", "")
 CELERY_BROKER_TRANSPORT_OPTIONS = json.loads(os.environ.get("QUEUES_BROKER_OPTIONS", "{}"))
 CELERY_TASK_ALWAYS_EAGER = "QUEUES_EAGER" in os.environ

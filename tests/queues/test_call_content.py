@@ -16,6 +16,8 @@ CONTENTS = [
     (("a", "b hunter22"), NO_INPUTS),
     (("a",), ProcessInputs(stdin="")),
     (("a",), ProcessInputs(stdin="yes\nhunter22s3cret\n")),
+    (("a",), ProcessInputs(env={"A": "", "B": None, "C": "x hunter22"})),
+    (("a",), ProcessInputs(env={"A": ""}, stdin="")),
 ]
 
 

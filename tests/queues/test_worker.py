@@ -34,6 +34,7 @@ steps:
       - {command: add_effect here, queue: false}
   - {id: asked, command: read_input count, stdin: "${{ secrets.TOKEN }}", capture: text, no_log: true, queue: QUEUE}
   - {id: lines, command: read_input ask, stdin: "one\\n${{ secrets.TOKEN }}", queue: QUEUE}
+  - {id: placed, command: show_environment PLACE KEY, env: {PLACE: here, KEY: "${{ secrets.TOKEN }}"}, queue: QUEUE}
   - {id: again, command: add_effect again --fail-first 1, retry: {attempts: 2, delay: 0s}, queue: QUEUE}
   - {id: committed, command: add_effect committed, atomic: true, queue: QUEUE}
   - {command: add_hits --batch-size 20, queue: QUEUE}
@@ -57,6 +58,8 @@ def test_a_step_on_a_worker_has_everything_that_a_local_step_has(project: Projec
     assert project.hits() == {1: 60}
     assert "secret ***" in output
     assert "one, ***" in output
+    assert "PLACE=here" in output
+    assert "KEY=***" in output
     assert "abra-cadabra" not in output + worker_output
     for table in ("call", "calloutput", "steprun"):
         for row in project.query(f"SELECT * FROM django_runbook_{table}"):

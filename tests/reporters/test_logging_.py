@@ -53,6 +53,12 @@ def test_a_run_that_may_be_skipped_is_not_an_error(caplog: pytest.LogCaptureFixt
     assert record.levelno == logging.INFO
 
 
+def test_what_is_unusual_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    noticed = events.UnusualNoticed(at=AT, step_id="one", kind="slow", text="has run for 2h")
+    (record,) = records_of([noticed], caplog, logging.WARNING)
+    assert record.getMessage() == ": one: has run for 2h"
+
+
 def test_lines_of_output_are_debug_records(caplog: pytest.LogCaptureFixture) -> None:
     line = events.StepOutputWritten(at=AT, step_id="one", stream="stdout", line="%s is not a format")
     assert records_of([line], caplog, logging.INFO) == []

@@ -88,6 +88,11 @@ def test_a_run_starts_with_its_first_step_after_it_has_waited_for_its_lock() -> 
     assert notices_of([BEGIN, AWAITED, WORK[0]], "start") == ["start"]
 
 
+def test_what_is_unusual_is_an_occasion() -> None:
+    noticed = events.UnusualNoticed(at=AT, step_id="one", kind="slow", text="has run for 2h")
+    assert notices_of([BEGIN, *WORK, noticed, ended(WORK, RunStatus.SUCCEEDED)], "unusual") == ["unusual"]
+
+
 def test_a_run_that_was_aborted_has_failed() -> None:
     assert notices_of([BEGIN, *WORK]) == ["start", "failure"]
     assert notices_of([]) == []

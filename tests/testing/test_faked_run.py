@@ -172,6 +172,12 @@ def test_a_fake_sees_the_standard_input(folder: Path) -> None:
     assert [call.stdin for call in found.calls] == ["yes 2013", None]
 
 
+def test_a_fake_sees_the_variables_of_the_command(folder: Path) -> None:
+    text = "{command: say, env: {A: 1.50, B: null, C: '${{ today.year }}', D: true}}"
+    found = play(folder, text, now=datetime.date(2013, 1, 31), fake={"say": ""})
+    assert found.calls[0].env == {"A": "1.50", "B": None, "C": "2013", "D": "true"}
+
+
 def test_questions_are_answered_and_steps_are_selected(folder: Path) -> None:
     text = "{command: noop, confirm: Sure?}, say a"
     assert play(folder, text, fake={"noop": "", "say": ""}).status == "succeeded"

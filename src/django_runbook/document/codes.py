@@ -113,6 +113,7 @@ _DEFINITIONS: Final = (
     _error("RB420", "an atomic batch command"),
     _warning("RB421", "a command that parses its own command line"),
     _error("RB422", '"shards" on a command without "--shard"'),
+    _error("RB424", 'a command with "env" that cannot have a process of its own'),
     _error("RB430", "an unknown queue"),
     _error("RB431", "a queue without a task engine"),
     _error("RB432", "a queue in a run that is not recorded"),

@@ -1,4 +1,4 @@
-"""Reads the environment variables that a file declares under ``env``."""
+"""Reads ``env``: the environment variables that a file declares, and those that a command is started with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django_runbook.document.expressions import Template
 from django_runbook.document.keys import EXPECTED, Kind
 from django_runbook.document.nodes import Mapping, MissingNode, Node, Scalar, Sequence, span_of
 from django_runbook.document.reading import Keys, Reading
-from django_runbook.document.runbook import EnvironmentVariable
+from django_runbook.document.runbook import EnvironmentVariable, Option
 from django_runbook.document.scalars import describe, resolve
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -32,6 +32,31 @@ def declared(keys: Keys, reading: Reading, *, secrets: Collection[str]) -> tuple
     else:
         reading.expected("env", EXPECTED["env"], node)
     return ()
+
+
+def of_command(keys: Keys, reading: Reading) -> tuple[Option, ...]:
+    """Read ``env`` of a command: a mapping of names to values."""
+    node = keys["env"][1]
+    if isinstance(node, Mapping):
+        return tuple(one for key, value in node.entries if (one := _assignment(key, value, reading)) is not None)
+    if not isinstance(node, MissingNode):
+        message = f'"env" of a command must be a mapping of names to values, not {describe(node)}'
+        help_text = 'write it like "env: {REGION: eu}"'
+        if isinstance(node, Sequence):
+            help_text += "; a list declares the variables that expressions read, at the top of the file"
+        reading.report("RB205", message, node, help_text=help_text)
+    return ()
+
+
+def _assignment(key: Scalar, node: Node, reading: Reading) -> Option | None:
+    if not _NAME.fullmatch(key.text):
+        _report_name(key, reading)
+    elif isinstance(node, Mapping | Sequence):
+        message = f'the value of "{key.text}" must be a string, not {describe(node)}'
+        reading.report("RB205", message, node, help_text="join its items in an expression")
+    else:
+        return Option(name=key.text, name_span=span_of(key), value=reading.value(node))
+    return None
 
 
 def _variable(node: Node, reading: Reading) -> EnvironmentVariable | None:
@@ -57,15 +82,19 @@ def _name(node: Node, reading: Reading) -> str:
     if isinstance(node, Scalar) and isinstance(resolve(node), str):
         if _NAME.fullmatch(node.text):
             return node.text
-        message = f'"{node.text}" is not the name of an environment variable'
-        help_text = "use letters, digits and underscores, and begin with a letter or an underscore"
-        if (name := node.text.partition("=")[0]) != node.text and _NAME.fullmatch(name):
-            help_text = f"write the default as {{name: {name}, default: …}}"
-        reading.report("RB205", message, node, help_text=help_text)
+        _report_name(node, reading)
     else:
         message = f"a variable must be a name, or a mapping with name and default, not {describe(node)}"
         reading.report("RB205", message, node, help_text='write it like "REGION" or "{name: REGION, default: eu}"')
     return ""
+
+
+def _report_name(node: Scalar, reading: Reading) -> None:
+    message = f'"{node.text}" is not the name of an environment variable'
+    help_text = "use letters, digits and underscores, and begin with a letter or an underscore"
+    if (name := node.text.partition("=")[0]) != node.text and _NAME.fullmatch(name):
+        help_text = f"write the default as {{name: {name}, default: …}}"
+    reading.report("RB205", message, node, help_text=help_text)
 
 
 def _default(fields: Keys, reading: Reading) -> str | None:

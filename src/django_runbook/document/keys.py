@@ -35,7 +35,7 @@ NODE_KEYS: Final = {
     Kind.FILE: frozenset(
         ("$schema", "params", "env", "vars", "defaults", "steps", "timeout", "lock", "schedule", *HANDLERS)
     ),
-    Kind.COMMAND: frozenset(("command", "args", "options", "stdin", "shards", *_STEP)),
+    Kind.COMMAND: frozenset(("command", "args", "options", "stdin", "env", "shards", *_STEP)),
     Kind.GROUP: frozenset(("steps", *HANDLERS, *_STEP)),
     Kind.PARALLEL: frozenset(("parallel", *HANDLERS, *_STEP)),
     Kind.CALL: frozenset(("runbook", "params", *_STEP)),
@@ -44,7 +44,7 @@ NODE_KEYS: Final = {
     Kind.SCHEDULE: frozenset(("cron", "timezone", "jitter")),
     Kind.PARAM: frozenset(("default", "choices")),
     Kind.VARIABLE: frozenset(("name", "default")),
-    Kind.DEFAULTS: frozenset(("when", "retry", "confirm", "options", "timeout")),
+    Kind.DEFAULTS: frozenset(("when", "retry", "confirm", "options", "env", "timeout")),
 }
 
 # Human-readable expectations for each key; the models in `schema` enforce them.

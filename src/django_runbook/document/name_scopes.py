@@ -159,7 +159,7 @@ class _Walk(MutableStruct, kw_only=False):
             case CommandStep():
                 for word in step.command:
                     yield from _values_in(word, scope, check_value=check_text)
-                for value in (*step.args, *(option.value for option in step.options)):
+                for value in (*step.args, *(option.value for option in (*step.options, *step.env))):
                     yield from _values_in(value, scope, check_value=check_argument)
                 yield ScopedValue(step.stdin or "", scope, check_text)
         if step.retry is not None and step.retry.until is not None:
@@ -183,6 +183,7 @@ def _is_without_expressions(step: CommandStep) -> bool:
         and not step.args
         and not step.options
         and step.stdin is None
+        and not step.env
         and isinstance(step.name, str)
         and step.confirm is None
         and step.retry is None

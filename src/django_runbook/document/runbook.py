@@ -118,6 +118,7 @@ class CommandStep(StepSettings):
     args: tuple[Located, ...] = ()
     options: tuple[Option, ...] = ()
     stdin: str | Template | None = None
+    env: tuple[Option, ...] = ()
     capture: str | None = None
     idempotent: bool | None = None
     atomic: bool = False

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from django_runbook.cleaning import is_blank
-from django_runbook.document import policies
+from django_runbook.document import environment, policies
 from django_runbook.document.diagnostics import diagnose
 from django_runbook.document.expressions import OPEN, Template
 from django_runbook.document.foreign import FOREIGN
@@ -157,6 +157,7 @@ class StepReader(MutableStruct):
         own_keys = {"capture", "idempotent", "atomic", "isolate", "queue"}
         given = {key: value for key, value in (typed or {}).items() if key in own_keys}
         given |= {"shards": shards, "queue_span": policies.queue_span(keys)}
+        given |= {"env": environment.of_command(keys, self.reading)} if "env" in keys else {}
         if "stdin" in keys:
             given["stdin"] = self.reading.template(keys["stdin"][1], "stdin")
         return CommandStep(span=span_of(at), command=tokens, args=args, options=options, **given, **common)

@@ -69,10 +69,17 @@ KEY_TEXTS: Final[Mapping[str, str]] = {
 }
 _OF_KIND: Final[Mapping[tuple[Kind, str], str]] = {
     (Kind.LOCK, "name"): "Set the name of the lock.",
+    (Kind.COMMAND, "env"): "Start the command by manage.py, in a new process with these environment variables.",
+    (Kind.DEFAULTS, "env"): "Start each command by manage.py, in a new process with these environment variables.",
     (Kind.VARIABLE, "name"): "Name the environment variable.",
     (Kind.VARIABLE, "default"): "Set the value if the variable is not set.",
     (Kind.SCHEDULE, "jitter"): "Delay each start by a random part of this duration.",
     (Kind.CALL, "params"): "Set the parameters of the called runbook.",
+}
+
+_EXAMPLES_OF_KIND: Final[Mapping[tuple[Kind, str], tuple[str, ...]]] = {
+    (Kind.COMMAND, "env"): ("{REGION: eu}",),
+    (Kind.DEFAULTS, "env"): ("{REGION: eu}",),
 }
 
 
@@ -83,6 +90,6 @@ def text_of(kind: Kind, key: str) -> str:
 
 def markdown_of(kind: Kind, key: str) -> str:
     """Return the sentence with examples and a link to the reference."""
-    examples = "".join(f"\n{key}: {example}" for example in EXAMPLES.get(key, ()))
+    examples = "".join(f"\n{key}: {example}" for example in _EXAMPLES_OF_KIND.get((kind, key)) or EXAMPLES.get(key, ()))
     shown = f"\n\n```yaml{examples}\n```" if examples else ""
     return f"{text_of(kind, key)}{shown}\n\n[Reference]({_PAGE}#{key.strip('$')})"

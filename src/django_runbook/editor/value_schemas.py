@@ -101,8 +101,15 @@ _VALUES: Final[Mapping[str, Schema]] = {
     **dict.fromkeys(("steps", "parallel", *HANDLERS), reference("steps")),
 }
 _VARIABLE: Final[Schema] = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_]*$"}
+_ASSIGNMENTS: Final[Schema] = {
+    "type": "object",
+    "propertyNames": _VARIABLE,
+    "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+}
 _OF_KIND: Final[Mapping[tuple[Kind, str], Schema]] = {
     (Kind.FILE, "env"): {"type": "array", "items": {"anyOf": [_VARIABLE, reference("variable")]}},
+    (Kind.COMMAND, "env"): _ASSIGNMENTS,
+    (Kind.DEFAULTS, "env"): _ASSIGNMENTS,
     (Kind.VARIABLE, "name"): _VARIABLE,
     (Kind.VARIABLE, "default"): {"type": ["string", "number", "boolean"]},
     (Kind.FILE, "lock"): {

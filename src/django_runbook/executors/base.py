@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from django_runbook.executors.atomic import OnFinished
 from django_runbook.executors.calling import ReportProgress
@@ -10,7 +10,7 @@ from django_runbook.process.deadlines import Halt, Limit
 from django_runbook.process.streams import WriteLine
 from django_runbook.process_inputs import NO_INPUTS, ProcessInputs
 from django_runbook.results import AttemptResult
-from django_runbook.structs import Struct
+from django_runbook.structs import Struct, field
 
 
 class QueueRequest(Struct):
@@ -39,8 +39,8 @@ class ExecutorCall(Struct):
     ``process`` holds what its process gets. ``keeps_stdout`` requests the whole standard output. While
     ``accepts_output`` returns False, the command waits with its output. ``halt`` and ``limit`` bound the call from
     outside; ``timeout_seconds``, of ``owner``, counts from its start. With ``on_finished``, the call runs in a
-    transaction of the database ``atomic_alias``. ``descriptors`` stay open in the process of the command until it ends.
-    Only a call on a worker has ``queued``.
+    transaction of the database ``atomic_alias``. ``descriptors`` stay open in the process of the command until it ends;
+    ``environ`` are the variables that reporters add to its environment. Only a call on a worker has ``queued``.
     """
 
     command: str
@@ -58,6 +58,7 @@ class ExecutorCall(Struct):
     on_finished: OnFinished | None = None
     atomic_alias: str | None = None
     descriptors: tuple[int, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
     queued: QueueRequest | None = None
 
 

@@ -40,6 +40,7 @@ def run(channel: Channel) -> None:
         # A database that the run has added is unknown here.
         if alias in connections.settings:
             connections[alias].settings_dict["NAME"] = name
+    os.environ.update(request.environ)
     sys.argv[1:] = [request.command, *request.tokens]
     _replace_streams(has_input=request.has_input)
     # The run enforces the stop timeout.

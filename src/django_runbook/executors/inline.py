@@ -108,6 +108,8 @@ class InlineExecutor(Struct):
             mask=self.mask,
             has_input=call.process.stdin is not None,
         )
+        # Restored after the command, as all of the environment is.
+        os.environ.update(call.environ)
         return calling.call(call.command, call.tokens, callbacks=callbacks, checks=self.checks, stop=self.stop)
 
     def _reopen_files(self) -> None:

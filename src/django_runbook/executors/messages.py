@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from django_runbook.results import AttemptResult
-from django_runbook.structs import Struct
+from django_runbook.structs import Struct, field
 
 # The exit code of a process whose command has closed the connection to the run.
 CHANNEL_CLOSED: Final = 76
@@ -17,7 +17,8 @@ class CallRequest(Struct):
 
     ``database_names`` are the databases of this run, which tests change. ``atomic_alias`` is the database in whose
     transaction the command runs; at its end, the command asks with `Finished` whether to commit. ``checks_passed`` are
-    the system checks that earlier steps have passed.
+    the system checks that earlier steps have passed, and ``environ`` are variables of the process in addition to its
+    own.
     """
 
     command: str
@@ -28,6 +29,7 @@ class CallRequest(Struct):
     database_names: Mapping[str, object]
     atomic_alias: str | None = None
     checks_passed: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
 
 
 class Forked(Struct):

@@ -21,6 +21,7 @@ from django_runbook.executors.pipes import PipeReader
 from django_runbook.executors.spawner import Spawner
 from django_runbook.executors.watcher import WatchedProcess, failed
 from django_runbook.process import input_files
+from django_runbook.process.django_internals import is_django_test_run
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult
@@ -63,7 +64,8 @@ class ProcessExecutor(MutableStruct):
                 process.watch()
             if not process.is_lost_before_its_call:
                 break
-        if process.result_of_call is not None:
+        # The checks of another environment say nothing about this one.
+        if process.result_of_call is not None and not call.process.env:
             self.checks.keys.update(process.result_of_call.checks_passed)
         result = process.result(is_memory_short=oom.kill_counts() != kill_counts)
         if result.failure is None:
@@ -79,7 +81,10 @@ class ProcessExecutor(MutableStruct):
             theirs.callback(os.close, stdin)
             given = [channel[1].fileno(), status[1].fileno(), stdin, out[1], err[1], *call.descriptors]
             with call.limit.clock.paused():
-                self.spawner.spawn(given, halt=call.halt)
+                if call.process.env:
+                    self.spawner.start_script(given, (call.command, *call.tokens), call.process.env)
+                else:
+                    self.spawner.spawn(given, halt=call.halt)
             talk = Channel(channel[0])
             process = WatchedProcess(
                 request=self._request(call),
@@ -111,9 +116,10 @@ class ProcessExecutor(MutableStruct):
             call_key=call.call_key,
             has_input=call.process.stdin is not None,
             secrets=tuple(self.secrets),
-            database_names={alias: connections[alias].settings_dict["NAME"] for alias in connections},
+            database_names=_database_names() if not call.process.env or is_django_test_run() else {},
             atomic_alias=call.atomic_alias if call.on_finished is not None else None,
-            checks_passed=tuple(self.checks.keys),
+            checks_passed=() if call.process.env else tuple(self.checks.keys),
+            environ=dict(call.environ),
         )
 
     def _bounds(self, call: ExecutorCall) -> Bounds:
@@ -125,6 +131,10 @@ class ProcessExecutor(MutableStruct):
             owner=call.owner,
             grace_seconds=self.grace_seconds,
         )
+
+
+def _database_names() -> dict[str, object]:
+    return {alias: connections[alias].settings_dict["NAME"] for alias in connections}
 
 
 def _open_input(text: str | None) -> int:

@@ -145,7 +145,8 @@ class _ForkServer:
                 from django_runbook.executors import child
 
                 child.drop_exit_callbacks()
-                become_step(channel_end, standard, problem=problem)
+                take_streams(standard)
+                serve_step(channel_end, problem=problem)
 
             of_step, marks = (channel_end, *standard), given[GIVEN_COUNT:]
             keeper.keep(step, status=status, parent_end=self._alive_read, of_step=of_step, marks=marks)
@@ -153,12 +154,16 @@ class _ForkServer:
             os._exit(1)
 
 
-def become_step(channel_end: int, standard: Sequence[int], *, problem: BaseException | None = None) -> None:
-    """Run one step in this process, with the run at the other end of these descriptors: the channel, and 0 to 2."""
-    channel = Channel(socket(fileno=channel_end))
+def take_streams(standard: Sequence[int]) -> None:
+    """Replace the standard descriptors of this process."""
     for number, one in enumerate(standard):
         os.dup2(one, number)
         os.close(one)
+
+
+def serve_step(channel_end: int, *, problem: BaseException | None = None) -> None:
+    """Run one step in this process, with the run at the other end of this descriptor."""
+    channel = Channel(socket(fileno=channel_end))
     try:
         if problem is not None:
             os.write(2, traceback_of(problem).encode(errors="backslashreplace"))
@@ -216,10 +221,10 @@ def preparation(commands: tuple[str, ...]) -> bytes:
     return PREPARE + len(data).to_bytes(_LENGTH_BYTES) + data
 
 
-def greeting() -> bytes:
-    """Return the first message to a fresh interpreter: the module path and the command line of the run."""
+def greeting(argv: Sequence[str] | None = None) -> bytes:
+    """Return the first message to a fresh interpreter: the module path and the command line, by default of the run."""
     path = [entry or str(Path.cwd()) for entry in sys.path]
-    data = json.dumps([path, sys.argv]).encode()
+    data = json.dumps([path, sys.argv if argv is None else argv]).encode()
     return len(data).to_bytes(_LENGTH_BYTES) + data
 
 
@@ -230,7 +235,7 @@ from _socket import MSG_WAITALL, socket
 end = socket(fileno={descriptor})
 end.settimeout(None)
 path, argv = json.loads(end.recv(int.from_bytes(end.recv(8, MSG_WAITALL), "big"), MSG_WAITALL))
-sys.path[:], sys.argv[:] = path, argv
+sys.path[:], sys.argv[:] = {path}, argv
 from django_runbook.executors import {module}
 {module}.{function}
 """
@@ -246,6 +251,13 @@ def step_command_line(descriptor: int) -> list[str]:
     return _command_line(descriptor, module="interpreter", function="main(end)")
 
 
-def _command_line(descriptor: int, **parts: str) -> list[str]:
+def script_command_line(descriptor: int, script: str) -> list[str]:
+    """Return the command line of a fresh interpreter for one step that a script of the project starts."""
+    # PYTHONPATH may differ from that of the run, whose path comes last.
+    path = "[entry for entry in dict.fromkeys([*sys.path, *path]) if entry]"
+    return _command_line(descriptor, module="interpreter", function=f"main(end, script={script!r})", path=path)
+
+
+def _command_line(descriptor: int, *, path: str = "path", **parts: str) -> list[str]:
     options = python_internals.interpreter_options()
-    return [sys.executable, *options, "-c", _BEGIN.format(descriptor=descriptor, **parts)]
+    return [sys.executable, *options, "-c", _BEGIN.format(descriptor=descriptor, path=path, **parts)]

@@ -11,13 +11,13 @@ import sys
 import threading
 import time
 from _socket import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from django_runbook.executors import descriptors, server
 from django_runbook.executors.channel import Channel, socket_pair
 from django_runbook.executors.messages import Ready
-from django_runbook.process import unpatched
+from django_runbook.process import manage_script, unpatched
 from django_runbook.process.deadlines import Halt
 
 _END_SECONDS: Final = 5.0
@@ -62,9 +62,10 @@ class _ForkedChild:
 class _ProgramChild:
     """Starts a program as a child."""
 
-    def __init__(self, command_line: list[str], descriptor: int) -> None:
+    def __init__(self, command_line: list[str], descriptor: int, *, env: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
             command_line,
+            env=env,
             pass_fds=[descriptor],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -192,6 +193,17 @@ class Spawner:
                     self._drop_server()
             raise SpawnError("the server that forks them was ended twice")
 
+    def start_script(self, given: Sequence[int], argv: Sequence[str], env: Mapping[str, str | None]) -> None:
+        """Start the project's ``manage.py`` with these variables, and pass it the descriptors of a step."""
+        script = manage_script.find()
+        if script is None:
+            raise SpawnError("there is no manage.py to start a command with variables of its own")
+        environ = {**os.environ, **{name: value for name, value in env.items() if value is not None}}
+        for name in (name for name, value in env.items() if value is None):
+            environ.pop(name, None)
+        with self._guard:
+            self._start_interpreter(given, greeting=server.greeting([script, *argv]), script=script, environ=environ)
+
     def close(self) -> None:
         """End the server and the interpreters, after all steps have ended."""
         self._drop_server()
@@ -226,13 +238,22 @@ class Spawner:
             return
         raise SpawnError("the server that forks them was ended twice")
 
-    def _start_interpreter(self, given: Sequence[int]) -> None:
+    def _start_interpreter(
+        self,
+        given: Sequence[int],
+        *,
+        greeting: bytes | None = None,
+        script: str = "",
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         self._drop_ended_interpreters()
         mine, other = socket_pair()
         with contextlib.closing(other):
-            program = _ProgramChild(server.step_command_line(other.fileno()), other.fileno())
+            end = other.fileno()
+            line = server.script_command_line(end, script) if script else server.step_command_line(end)
+            program = _ProgramChild(line, end, env=environ)
         self._interpreters.append((program, mine))
-        mine.sendall(server.greeting())
+        mine.sendall(greeting or server.greeting())
         descriptors.send(mine, server.FORK, given)
 
     def _drop_ended_interpreters(self) -> None:

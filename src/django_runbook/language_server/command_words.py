@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Sequence
 
 from django.db import Error as DatabaseError
@@ -73,16 +74,16 @@ def argument_at(spec: CommandSpec, line: CommandWords) -> ArgumentAtCursor | Non
     if spec.parser is None:
         return None
     words = line.words[1:]
-    try:
+    parsers = [spec.parser.root]
+    used: tuple[argparse.Action, ...] = ()
+    positional = None
+    # A type of the command may read the database, which may be down; its options are known without it.
+    with contextlib.suppress(DatabaseError):
         outcome = spec.parser.parse(words)
+        parsers = [level.parser for level in reversed(levels_of(spec.parser, outcome))]
+        used = tuple(consumed.action for consumed in outcome.consumptions if consumed.action.option_strings)
         positional = _next_positional(spec.parser, words)
-    except DatabaseError:
-        # A type of the command reads the database, which may be down.
-        return None
-    levels = levels_of(spec.parser, outcome)
-    parser = levels[-1].parser
-    used = tuple(consumed.action for consumed in outcome.consumptions if consumed.action.option_strings)
-    parsers = [level.parser for level in reversed(levels)]
+    parser = parsers[0]
     option, is_certain = _option_before(words, line.before, parsers)
     is_given = "=" in line.before and line.before.startswith(tuple(parser.prefix_chars))
     return ArgumentAtCursor(

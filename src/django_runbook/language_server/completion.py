@@ -17,6 +17,7 @@ from django_runbook.language_server.questions import (
     is_condition,
     part_of_step,
     schemas_of,
+    text_of_key,
 )
 from django_runbook.language_server.schema_walk import properties_of
 from django_runbook.language_server.yaml_texts import as_scalar
@@ -117,4 +118,5 @@ def _values(place: CursorPlace, question: Question) -> Iterator[Suggestion]:
             start=question.start_of_word,
             end=question.offset,
             text=as_scalar(value),
+            help=text_of_key(place, question),
         )

@@ -17,6 +17,7 @@ from django_runbook.language_server.questions import (
     is_condition,
     part_of_step,
     schemas_of,
+    text_of_key,
 )
 from django_runbook.language_server.schema_walk import properties_of
 
@@ -99,5 +100,8 @@ def _of_value(place: CursorPlace, question: Question) -> str:
     options = part_of_step(place, question, "options")
     if options is not None and options.rest:
         matches = matches_of(options.step, str(options.rest[0]), question.project)
-        return next((markdown_of(one.action, one.parser, databases=question.project.databases) for one in matches), "")
-    return ""
+        databases = question.project.databases
+        return next((markdown_of(one.action, one.parser, databases=databases) for one in matches), "")
+    # Any other text means nothing to us.
+    is_listed = place.before + place.after in question.project.schema.values(schemas_of(place, question))
+    return text_of_key(place, question) if is_listed else ""

@@ -49,6 +49,11 @@ def uri_of(path: Path) -> str:
     return from_fs_path(str(path)) or ""
 
 
+def encoding_of(kind: types.PositionEncodingKind | str | None) -> str:
+    """Return the name of the encoding in which an editor counts characters."""
+    return types.PositionEncodingKind(kind or types.PositionEncodingKind.Utf16).value
+
+
 def position_of(position: types.Position) -> EditorPosition:
     """Return the position of a request."""
     return EditorPosition(position.line, position.character)

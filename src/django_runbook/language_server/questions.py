@@ -15,6 +15,7 @@ from django_runbook.editor.value_schemas import Schema
 from django_runbook.language_server.cursor_places import CursorPlace
 from django_runbook.language_server.editor_text import EditorText
 from django_runbook.language_server.project import Project
+from django_runbook.language_server.schema_walk import properties_of
 from django_runbook.structs import Struct
 
 _WORD: Final = re.compile(r"[^\s\"'=,\[\]{}:|()]*")
@@ -93,6 +94,17 @@ def is_command_line(place: CursorPlace, question: Question) -> bool:
 def is_condition(place: CursorPlace, question: Question) -> bool:
     """Return whether the scalar at the cursor is an expression without braces."""
     return not place.is_key and question.project.schema.has(schemas_of(place, question), "condition")
+
+
+def text_of_key(place: CursorPlace, question: Question) -> str:
+    """Return the documentation of the key whose value, or an item of it, is at the cursor; empty if it has none."""
+    for index in range(len(place.around) - 1, -1, -1):
+        node, name = place.around[index]
+        if isinstance(name, str):
+            schemas = question.project.schema.at(place.around[:index], node)
+            text: str = properties_of(schemas).get(name, {}).get("markdownDescription", "")
+            return text
+    return ""
 
 
 def text_of(mapping: Mapping, key: str) -> str:

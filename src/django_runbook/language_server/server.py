@@ -114,7 +114,7 @@ class RunbookServer(LanguageServer):
 
     def editor_text(self, text: str) -> EditorText:
         """Return a text with the encoding of positions that the editor has chosen."""
-        return EditorText(text=text, encoding=str(self.workspace.position_encoding or "utf-16"))
+        return EditorText(text=text, encoding=protocol.encoding_of(self.workspace.position_encoding))
 
     def _schedule(self, path: Path, *, delay: float) -> None:
         self._check_soon([path, *(reader for reader in self._problems.readers_of(path) if reader != path)], delay=delay)

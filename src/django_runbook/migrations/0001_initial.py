@@ -175,6 +175,7 @@ class Migration(migrations.Migration):
                 ('secret_names', django_runbook.fields.JSONText(default=list)),
                 ('lock_names', django_runbook.fields.JSONText(default=list, help_text='The locks that the run holds around the call.')),
                 ('call_key', models.CharField(max_length=200)),
+                ('environ', django_runbook.fields.JSONText(default=dict, help_text='The variables that the process of the command gets in addition.')),
                 ('capture', models.CharField(blank=True, max_length=10)),
                 ('timeout_seconds', models.FloatField(null=True)),
                 ('owner', models.TextField(blank=True, help_text='The name of the step in the message of its timeout.')),

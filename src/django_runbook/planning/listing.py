@@ -52,7 +52,7 @@ def _plan_lines(planned: Plan, unselected: Mapping[str, str], mask: Mask, notes:
         if item.role is not around and before != (item.group_ids, item.role):
             yield f"{'  ' * len(item.group_ids)}{item.role}:"
         before = (item.group_ids, item.role)
-        words = "" if item.is_loop else " ".join(command_line(item, planned, mask=mask))
+        words = "" if item.is_loop else " ".join((*_env(item, planned, mask), *command_line(item, planned, mask=mask)))
         more = [*_command_notes(item, planned, mask), *filter(None, [notes.of_step(item.id)])]
         yield mask(_plan_line(item, unselected, words, more=more))
 
@@ -69,6 +69,17 @@ def command_line(item: PlannedStep, planned: Plan, *, mask: Mask) -> tuple[str, 
     if _is_hidden(item, planned):
         return (name, MASK)
     return (name, *(_shown(token, mask) for token in item.binding.tokens))
+
+
+def _env(item: PlannedStep, planned: Plan, mask: Mask) -> Iterator[str]:
+    """Yield the variables that a command is started with, as a shell would read them."""
+    env = item.binding.process.env
+    removed = [name for name, value in env.items() if value is None]
+    if removed:
+        yield f"env {' '.join(f'-u {name}' for name in removed)}"
+    for name, value in env.items():
+        if value is not None:
+            yield f"{name}={MASK if _is_hidden(item, planned) else _shown(value, mask)}"
 
 
 def _is_hidden(item: PlannedStep, planned: Plan) -> bool:

@@ -201,7 +201,11 @@ def _is_call_static(step: CallStep, inputs: Inputs) -> bool:
 
 
 def _is_static(step: CommandStep, inputs: Inputs) -> bool:
-    values: list[Located | Expression] = [*step.command, *step.args, *(option.value for option in step.options)]
+    values: list[Located | Expression] = [
+        *step.command,
+        *step.args,
+        *(option.value for option in (*step.options, *step.env)),
+    ]
     if isinstance(step.stdin, Template):
         values += step.stdin.expressions
     return all(map(inputs.is_static, values))

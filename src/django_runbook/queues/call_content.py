@@ -22,7 +22,14 @@ class CallContent(Struct):
     @classmethod
     def encode(cls, tokens: tuple[str, ...], process: ProcessInputs, *, secrets: Mapping[str, str]) -> CallContent:
         """Encode the content of a new call."""
-        encoded = {} if process.stdin is None else {"stdin": references.encode(process.stdin, secrets)}
+        encoded: dict[str, Any] = {}
+        if process.stdin is not None:
+            encoded["stdin"] = references.encode(process.stdin, secrets)
+        if process.env:
+            encoded["env"] = {
+                name: None if value is None else references.encode(value, secrets)
+                for name, value in process.env.items()
+            }
         return cls(tokens=[references.encode(token, secrets) for token in tokens], process=encoded)
 
     @classmethod
@@ -43,6 +50,7 @@ class CallContent(Struct):
         yield from self.tokens
         if "stdin" in self.process:
             yield self.process["stdin"]
+        yield from filter(None, self.process.get("env", {}).values())
 
     def decode(self, secrets: Mapping[str, str]) -> tuple[tuple[str, ...], ProcessInputs]:
         """Fill in the secrets; raise KeyError with the name of one that is absent."""
@@ -50,9 +58,15 @@ class CallContent(Struct):
         if not self.process:
             return tokens, NO_INPUTS
         stdin = self.process.get("stdin")
-        return tokens, ProcessInputs(stdin=None if stdin is None else references.decode(stdin, secrets))
+        return tokens, ProcessInputs(
+            stdin=None if stdin is None else references.decode(stdin, secrets),
+            env={
+                name: None if value is None else references.decode(value, secrets)
+                for name, value in self.process.get("env", {}).items()
+            },
+        )
 
 
 def digest(tokens: tuple[str, ...], process: ProcessInputs) -> str:
     """Return a keyed digest of a content with its secrets."""
-    return references.digest(tokens if process == NO_INPUTS else [*tokens, json.dumps([process.stdin])])
+    return references.digest(tokens if process == NO_INPUTS else [*tokens, json.dumps([process.stdin, process.env])])

@@ -131,6 +131,7 @@ class ClaimedCall(MutableStruct):
             owner=call.owner,
             timeout_seconds=call.timeout_seconds,
             call_key=call.call_key,
+            environ=call.environ,
             on_finished=decide if call.is_atomic else None,
             atomic_alias=self.connection.alias if call.is_atomic else None,
             descriptors=(self.lock.presence.descriptor,),

@@ -133,6 +133,7 @@ class QueueExecutor(MutableStruct):
             secret_names=sorted(self.secrets),
             lock_names=list(request.lock_names),
             call_key=call.call_key,
+            environ=dict(call.environ),
             capture=request.capture or "",
             timeout_seconds=call.timeout_seconds,
             owner=call.owner,

@@ -66,6 +66,8 @@ def _described(event: Event) -> tuple[int, str]:
             return logging.WARNING, phrases.stopping(event)
         case events.LockAwaited() | events.HistoryAwaited():
             return logging.WARNING, f"waiting: {phrases.waiting(event)}"
+        case events.UnusualNoticed() | events.LockRetaken():
+            return logging.WARNING, phrases.warning(event)
         case events.RunStarted():
             return logging.INFO, phrases.heading(event)
     step_id = getattr(event, "step_id", "")

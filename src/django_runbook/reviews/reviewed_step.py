@@ -184,6 +184,10 @@ def _name(step: Step) -> str:
     return name if isinstance(step, CommandStep) and name != step.command[0].value else ""
 
 
+def _env(step: Step) -> str:
+    return ", ".join(f"{option.name} {written(option.value)}" for option in getattr(step, "env", ()))
+
+
 # Each key that a reviewer reads, with its text for a step; an empty one is not set.
 SETTINGS: Final[Mapping[str, Callable[[Step], str]]] = {
     "id": _id,
@@ -197,6 +201,7 @@ SETTINGS: Final[Mapping[str, Callable[[Step], str]]] = {
     "confirm": _flag("confirm"),
     "lock": lambda step: "" if step.lock is None else _lock(step.lock),
     "stdin": _flag("stdin"),
+    "env": _env,
     "capture": _flag("capture"),
     "no_log": _flag("no_log"),
     "isolate": _choice("isolate"),

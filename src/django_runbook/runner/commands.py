@@ -36,7 +36,8 @@ class CommandRunner(Struct):
     """Calls commands, with ``execute`` in this process and with ``isolate`` in one of their own.
 
     ``enqueue`` calls them on workers; it is None if no step runs there. ``open_calls`` are the calls that an earlier
-    attempt of the run has left on workers, by the ids of their steps.
+    attempt of the run has left on workers, by the ids of their steps. ``environ_of`` returns the environment variables
+    that the process of a step gets in addition.
     """
 
     planned: Mapping[str, PlannedStep]
@@ -52,6 +53,7 @@ class CommandRunner(Struct):
     emitter: Emitter
     mask: Mask
     succeeded_counts: dict[str, int]
+    environ_of: Callable[[str], Mapping[str, str]] = lambda step_id: {}
 
     def prepare(self, step: CommandStep, scope: Scope, name: str) -> tuple[Once, Failure | None]:
         """Emit the start of a command; returns the function that calls it once, and the failure of its arguments."""
@@ -77,7 +79,7 @@ class CommandRunner(Struct):
         """Return whether a step runs in a process of its own."""
         if not self.isolation.is_possible:
             return False
-        if scope.is_isolated or step.timeout_seconds is not None:
+        if scope.is_isolated or step.timeout_seconds is not None or step.env:
             return True
         return self.isolation.is_default if step.isolate is None else step.isolate
 
@@ -193,6 +195,7 @@ class _CommandCall(MutableStruct):
             call_key=call_key(runner.run_id, step_id, number=runner.succeeded_counts.get(step_id, 0) + 1),
             on_finished=self._decide if step.atomic else None,
             atomic_alias=runner.recorder.alias if step.atomic else None,
+            environ=runner.environ_of(step_id),
             descriptors=(*(held.presence.descriptor for held in scope.locks), *runner.recorder.descriptors),
         )
 

@@ -48,6 +48,7 @@ class RunContext(Struct):
     the two; ``enqueue`` calls one on a worker, and is None if steps with a queue run here. ``is_repeatable`` returns
     whether a call can be repeated after its death. ``new_lock`` makes the lock of a name, ``namespace`` keeps this
     project's locks apart, and ``find_call`` returns the worker that still runs a call of a dead run under a lock.
+    ``environ_of`` returns environment variables for the process of a step, by its id.
     Without ``waits_for_retries``, the next attempt of a step starts at once.
     ``failure_at_end`` returns what fails a run although none of its steps has failed.
     ``write_files`` writes the reports that are files, and returns an error for each that could not be written.
@@ -67,6 +68,7 @@ class RunContext(Struct):
     mask: Mask
     ask: Ask | None = None
     write_files: Callable[[events.RunFinished], tuple[str, ...]] = lambda event: ()
+    environ_of: Callable[[str], Mapping[str, str]] = lambda step_id: {}
     waits_for_retries: bool = True
     failure_at_end: Callable[[], Failure | None] = lambda: None
     recorder: Recorder = field(default_factory=NoRecorder)

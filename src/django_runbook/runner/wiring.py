@@ -125,6 +125,7 @@ def _new_command_runner(plan: Plan, options: RunOptions, context: RunContext, em
         recorder=context.recorder,
         run_id=str(plan.inputs.run.get("id", "")),
         succeeded_counts=dict(options.past.succeeded_counts),
+        environ_of=context.environ_of,
         emitter=emitter,
         mask=context.mask,
     )

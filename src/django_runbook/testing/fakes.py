@@ -17,7 +17,7 @@ from django_runbook.executors.base import ExecutorCall
 from django_runbook.executors.calling import result_of_error
 from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult, StepStatus
-from django_runbook.structs import Struct
+from django_runbook.structs import Struct, field
 
 
 class UnfakedCommandError(AssertionError):
@@ -27,13 +27,14 @@ class UnfakedCommandError(AssertionError):
 class FakeCall(Struct, dict=True):
     """Describes one call of a command: the step, its tokens after the name, and the number of its attempt.
 
-    ``stdin`` is the text of its standard input; None without the key.
+    ``stdin`` is the text of its standard input, None without the key; ``env`` are its own environment variables.
     """
 
     step_id: str
     command: str
     argv: tuple[str, ...]
     stdin: str | None = None
+    env: Mapping[str, str | None] = field(default_factory=dict)
     attempt: int = 1
 
     @cached_property
@@ -75,6 +76,7 @@ class FakeCommands:
             command=call.command,
             argv=tuple(call.tokens),
             stdin=call.process.stdin,
+            env=call.process.env,
             attempt=count,
         )
         self.calls.append(fake_call)

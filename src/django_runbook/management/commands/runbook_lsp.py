@@ -39,6 +39,8 @@ class Command(CleanCommand):
             configuration = conf.read()
         except InvalidUsage as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
+        if os.isatty(0):
+            self.stderr.write("waiting for an editor on standard input; end it with Ctrl-C", style_func=str)
         # pygls and its types take long to import.
         from django_runbook.language_server.server import RunbookServer
 
