@@ -49,7 +49,7 @@ def main() -> None:
         print(json.dumps(_measure(work, side, int(rows))))
         return
     for engine in given.engines:
-        with _database(engine) as environ:
+        with new_database(engine) as environ:
             for work in given.works:
                 _compare(environ, engine=engine, work=work, rows=given.rows, rounds=given.rounds)
 
@@ -93,7 +93,7 @@ def _extrapolated(half: float, whole: float, sizes: tuple[int, int], rows: int) 
 
 
 @contextlib.contextmanager
-def _database(engine: str) -> Iterator[dict[str, str]]:
+def new_database(engine: str) -> Iterator[dict[str, str]]:
     environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "benchmarks.batch_settings", "BENCHMARK_ENGINE": engine}
     # Modules that are imported on the way are read, not compiled.
     environ.pop("PYTHONDONTWRITEBYTECODE", None)

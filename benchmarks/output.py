@@ -7,19 +7,15 @@ processor time, with that of the step's own process (Linux).
 from __future__ import annotations
 
 import argparse
-import contextlib
-import ctypes
-import os
 import statistics
-import sys
 import tempfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks import processes
+from benchmarks.table import Row, show
+
 ROUNDS = 3
-# Of <linux/prctl.h>.
-PR_SET_CHILD_SUBREAPER = 36
 # As many lines as a private key has in PEM.
 SECRET = "\n".join(f"{number:02}MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7{number}" for number in range(50))
 
@@ -51,49 +47,25 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=20, help="size of the output (default: 20)")
     parser.add_argument("--width", type=int, default=100, help="length of a line in bytes (default: 100)")
     given = parser.parse_args()
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    processes.adopt_orphans()
     count = given.megabytes * 1_000_000 // given.width
     command = ("write_lines", str(count), str(given.width - 1))
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
         (folder / "plain.yml").write_text(f"steps: ['{' '.join(command)}']\n")
         (folder / "secret.yml").write_text(f"secrets: [KEY]\nsteps: ['{' '.join(command)}']\n")
-        environ = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
-            "BENCHMARK_DATABASE": str(folder / "db.sqlite3"),
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(Path.cwd()), os.environ.get("PYTHONPATH", "")))),
-            "KEY": SECRET,
-        }
+        environ = processes.environ_of(folder, KEY=SECRET)
         calls: dict[str, tuple[str, ...]] = {ALONE: command}
         calls |= {case.name: ("run_runbook", f"{case.file}.yml", *case.options) for case in CASES}
-        rounds = [{name: _seconds(words, environ, folder) for name, words in calls.items()} for _ in range(ROUNDS)]
+        rounds = [
+            {name: processes.manage(words, environ, folder) for name, words in calls.items()} for _ in range(ROUNDS)
+        ]
     print(f"{ALONE}: {count} lines, {min(one[ALONE] for one in rounds):.2f} s of processor time")
     for case in CASES:
-        ratio = statistics.median(one[case.name] / one[case.base] for one in rounds)
+        ratios = [one[case.name] / one[case.base] for one in rounds]
         lowest = min(one[case.name] for one in rounds) / min(one[case.base] for one in rounds)
-        print(f"{case.name:32} {ratio:5.2f} times {case.base} (minima {lowest:.2f}; goal: at most {case.goal})")
-
-
-def _seconds(words: Sequence[str], environ: Mapping[str, str], folder: Path) -> float:
-    """Run a management command; return the processor time of its process and of all its descendants."""
-    pid = os.fork()
-    if pid == 0:
-        os.chdir(folder)
-        null = os.open(os.devnull, os.O_WRONLY)
-        for number in (1, 2):
-            os.dup2(null, number)
-        os.execve(sys.executable, [sys.executable, "-m", "django", *words], dict(environ))
-    _, status, usage = os.wait4(pid, 0)
-    if status:
-        raise SystemExit(f"{words} ended with the status {status}")
-    seconds = usage.ru_utime + usage.ru_stime
-    # The processes that outlive it by a moment, such as the server of its steps, have become ours.
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            _, _, usage = os.wait4(-1, 0)
-            seconds += usage.ru_utime + usage.ru_stime
-    return seconds
+        note = f"ratio of minima {lowest:.2f}"
+        show(Row(f"{count} lines, {case.name}", statistics.median(ratios), f"times {case.base}", case.goal, note=note))
 
 
 if __name__ == "__main__":

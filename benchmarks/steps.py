@@ -1,86 +1,81 @@
-"""Measures an isolated and an inline step beside a bare `call_command` and a `manage.py` process, in turns."""
+"""Measures steps beside a bare `call_command` and a `manage.py` process, in turns, in processor time."""
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-STEP_COUNT = 200
-PROCESS_COUNT = 5
-ROUNDS = 5
+from benchmarks import processes
+from benchmarks.table import Row, show
 
-LOOP = f"""
-import io, time, django
+INLINE_COUNT = 2000
+ISOLATED_COUNT = 100
+ROUNDS = 7
+
+LOOP = """
+import io, django
 django.setup()
 from django.core.management import call_command
-call_command("noop", stdout=io.StringIO())
-started = time.perf_counter()
-for _ in range({STEP_COUNT}):
+for _ in range({count}):
     call_command("noop", stdout=io.StringIO())
-print(time.perf_counter() - started)
 """
 
 
 def main() -> None:
-    """Prints the cost of a no-op step in each way, and the ratios to the plain ways."""
+    """Print the cost of a no-op step in each way, and the ratios to the plain ways."""
+    processes.adopt_orphans()
     with tempfile.TemporaryDirectory() as directory:
-        # A database in a file, since a process of its own cannot see one in memory.
-        environ = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
-            "BENCHMARK_DATABASE": str(Path(directory) / "db.sqlite3"),
-        }
-        one, many = _runbook(directory, count=1), _runbook(directory, count=1 + STEP_COUNT)
+        folder = Path(directory)
+        # Compiled code is kept, as it is where a package is installed.
+        environ = processes.environ_of(folder, PYTHONPYCACHEPREFIX=str(folder / "compiled"))
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        for count in (1, 2, 1 + ISOLATED_COUNT, 2 + INLINE_COUNT):
+            (folder / f"noop{count}.yml").write_text("steps:\n" + "  - noop\n" * count)
 
-        def manage(*arguments: str) -> float:
-            command = [sys.executable, "-m", "django", *arguments]
-            return _seconds(lambda: subprocess.run(command, env=environ, check=True, capture_output=True))
+        def seconds(*words: str) -> float:
+            return processes.manage(words, environ, folder)
 
-        def steps(*options: str) -> float:
-            # Start-up is in both runs and falls out of the difference.
-            return (manage("run_runbook", many, *options) - manage("run_runbook", one, *options)) / STEP_COUNT
+        def steps(*options: str) -> Callable[[int], float]:
+            return lambda count: seconds("run_runbook", f"noop{count}.yml", *options)
 
-        def loop() -> float:
-            output = subprocess.run([sys.executable, "-c", LOOP], env=environ, check=True, capture_output=True).stdout
-            return float(output) / STEP_COUNT
+        def loop(count: int) -> float:
+            return processes.python(("-c", LOOP.format(count=count)), environ, folder)
 
-        manage("noop")
-        rounds = [
-            {
-                "bare call_command": loop(),
-                "inline step": steps("--inline"),
-                "isolated step": steps(),
-                "manage.py process": sum(manage("noop") for _ in range(PROCESS_COUNT)) / PROCESS_COUNT,
+        def once() -> dict[str, float]:
+            inline, isolated = steps("--inline"), steps()
+            first = isolated(1)
+            many = isolated(1 + ISOLATED_COUNT)
+            return {
+                "a bare call_command": _each(loop(2), loop(2 + INLINE_COUNT)),
+                "an inline step": _each(inline(2), inline(2 + INLINE_COUNT)),
+                "the first isolated step": first - inline(1),
+                "each further isolated step": (many - first) / ISOLATED_COUNT,
+                "a manage.py process": seconds("noop"),
             }
-            for _ in range(ROUNDS)
-        ]
-    for name in rounds[0]:
-        print(f"{name:<18} {statistics.median(each[name] for each in rounds) * 1000:8.2f} ms")
-    _print_ratio(rounds, "inline step", "bare call_command")
-    _print_ratio(rounds, "isolated step", "manage.py process")
+
+        once()
+        rounds = [once() for _ in range(ROUNDS)]
+    medians = {name: statistics.median(one[name] for one in rounds) * 1000 for name in rounds[0]}
+    for name, found in medians.items():
+        print(f"{name:<28} {found:8.2f} ms of processor time")
+    _show(rounds, "an inline step", "a bare call_command", goal=1.0)
+    _show(rounds, "each further isolated step", "a manage.py process")
+    show(Row("the first isolated step", medians["the first isolated step"], "ms beyond an inline one", 40))
+    # Its process calls the command, as the bare call does.
+    beyond = medians["each further isolated step"] - medians["a bare call_command"]
+    show(Row("each further isolated step", beyond, "ms beyond the command", 10))
 
 
-def _runbook(directory: str, *, count: int) -> str:
-    path = Path(directory) / f"noop{count}.yml"
-    path.write_text("steps:\n" + "  - noop\n" * count)
-    return str(path)
+def _each(few: float, many: float) -> float:
+    """Return the cost of one call; start-up is in both figures."""
+    return (many - few) / INLINE_COUNT
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
-
-
-def _print_ratio(rounds: list[dict[str, float]], name: str, base: str) -> None:
-    ratio = statistics.median(each[name] / each[base] for each in rounds)
-    print(f"{name} to {base}: {ratio:.3f} (median of {len(rounds)} ratios)")
+def _show(rounds: list[dict[str, float]], name: str, base: str, *, goal: float | None = None) -> None:
+    ratios = [each[name] / each[base] for each in rounds]
+    show(Row(name, statistics.median(ratios), f"times {base}", goal, note=f"{min(ratios):.2f} to {max(ratios):.2f}"))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ A block is marked by comments right above it, which the built page does not show
     % ends with 1          its exit code, where that is not 0
     % not run: why         it is only checked
     % with {"QUEUE": …}    keys of the setting RUNBOOK for this block, as JSON
+    % file nightly.sh      the file that a block in another language is
 
 A block of steps alone, and one of keys of a file without steps, is made whole. `# nightly.yml` in its first line names
 its file. In a console block, what follows `$ python manage.py …` is what that command writes, and what follows
@@ -91,6 +92,11 @@ class Block:
     def exit_code(self) -> int:
         """What its run ends with."""
         return int(self._mark("ends with ") or 0)
+
+    @property
+    def other_file(self) -> str:
+        """The name of the file that it is if it is not a runbook; empty if it is none."""
+        return self._mark("file ")
 
     @property
     def configuration(self) -> dict[str, object]:
@@ -191,6 +197,8 @@ def write_files(page: Path, directory: Path) -> None:
     for block in blocks_of(page):
         if block.is_runbook and block.file != _NO_FILE:
             (directory / block.file).write_text(block.whole())
+        elif block.other_file:
+            (directory / block.other_file).write_text(block.text)
 
 
 def commands_of(page: Path) -> dict[str, type[BaseCommand]]:
@@ -210,7 +218,7 @@ def call(name: str | BaseCommand, *words: str) -> tuple[str, int]:
     shown, exit_code = io.StringIO(), 0
     command: Any = load_command_class(get_commands()[name], name) if isinstance(name, str) else name
     # As on a command line, where the exit code says what an exception says to a caller.
-    command._called_from_command_line = name in {"run_runbook", "check_runbooks"}
+    command._called_from_command_line = name in {"run_runbook", "check_runbooks", "import_script", "import_crontab"}
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         call_command(command, *words, stdout=shown, stderr=shown)

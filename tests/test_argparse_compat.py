@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import sys
 from collections.abc import Callable
 from typing import Any, Final
@@ -40,6 +41,54 @@ def new_parser() -> argparse.ArgumentParser:
     parser.add_argument("file")
     parser.set_defaults(handler="none")
     return parser
+
+
+def described(value: Any, known: dict[int, int] | None = None) -> Any:
+    """Describe a parser with all that it contains, and which objects in it are the same one."""
+    known = {} if known is None else known
+    if not isinstance(value, list | tuple | set | dict | argparse.Action | argparse_compat.ActionsContainer):
+        return getattr(value, "__qualname__", value if isinstance(value, str | int | None) else type(value))
+    if id(value) in known:
+        return known[id(value)]
+    known[id(value)] = len(known)
+    if isinstance(value, set):
+        return sorted(map(str, value))
+    if isinstance(value, list | tuple):
+        return [type(value).__name__, *(described(one, known) for one in value)]
+    items = value if isinstance(value, dict) else vars(value)
+    return [type(value).__name__, *((str(name), described(one, known)) for name, one in items.items())]
+
+
+def rich_parser() -> argparse.ArgumentParser:
+    parser = new_parser()
+    parser.add_argument_group("group").add_argument("--many", nargs="*", default=[1, 2])
+    alone = parser.add_mutually_exclusive_group()
+    alone.add_argument("--yes", action="store_true")
+    alone.add_argument("--no", action="store_true")
+    parser.add_subparsers(dest="sub").add_parser("import").add_argument("--inner")
+    return parser
+
+
+def test_a_copy_is_what_a_deep_copy_would_be() -> None:
+    parser = rich_parser()
+    assert described(argparse_compat.copied(parser)) == described(copy.deepcopy(parser)) == described(parser)
+
+
+def test_a_copy_shares_no_part_that_can_change() -> None:
+    def parts(value: Any, found: dict[int, Any]) -> dict[int, Any]:
+        if isinstance(value, list | dict | argparse.Action | argparse_compat.ActionsContainer):
+            if id(value) in found:
+                return found
+            found[id(value)] = value
+            inside = value if isinstance(value, list) else (value if isinstance(value, dict) else vars(value)).values()
+            for one in inside:
+                parts(one, found)
+        return found
+
+    parser = rich_parser()
+    ours, theirs = parts(parser, {}), parts(argparse_compat.copied(parser), {})
+    assert len(ours) == len(theirs) > 50
+    assert not set(ours) & set(theirs)
 
 
 @pytest.mark.parametrize("name", ACTIONS)

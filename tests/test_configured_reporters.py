@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import uuid
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from django.core import management
 from django.test.utils import override_settings
 
-from django_runbook import api, checking, checks, conf, configured_reporters, testing
+from django_runbook import api, checking, checks, testing
 from django_runbook.api import RunRequest, RunStatus
 from django_runbook.cleaning import MASK
 from django_runbook.events import Event
@@ -23,6 +24,7 @@ from django_runbook.results import Occasion
 from tests.patience import PATIENCE_SECONDS
 from tests.reporters import loopback
 from tests.reporters.loopback import gone, no_pauses, serve  # noqa: F401 - a fixture
+from tests.runner.support import start, wait_for
 
 pytestmark = pytest.mark.django_db
 RECEIVED: list[Notice | Event] = []
@@ -278,27 +280,6 @@ def test_the_url_of_a_reporter_is_in_no_output_and_no_history(settings: Any, cap
     assert MASK in f"{[*row.steps.values()]}"
 
 
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({"url": "https://hc-ping.com"}, []),
-        (
-            {"url": "https://hc-ping.com/0b4a2d11-1111-4222/{slug}"},
-            ["https://hc-ping.com/0b4a2d11-1111-4222/", "0b4a2d11-1111-4222"],
-        ),
-        (
-            {"urls": ["tgram://bottoken-of-the-project/77"]},
-            ["tgram://bottoken-of-the-project/77", "bottoken-of-the-project"],
-        ),
-        ({"key": "a signing key", "name": "desk"}, ["a signing key"]),
-        ({"nested": {"API_TOKEN": "abc"}, "count": 5}, ["abc"]),
-    ],
-)
-def test_the_secrets_in_options_are_found(options: dict[str, Any], expected: list[str], settings: Any) -> None:
-    settings.RUNBOOK = {"REPORTERS": {"a": {"BACKEND": "x", "OPTIONS": options}}}
-    assert list(configured_reporters.secrets_of(conf.read())) == expected
-
-
 BEHAVIOURS = [*loopback.PROBLEMS, loopback.hangs]
 
 
@@ -347,3 +328,17 @@ def test_a_wrong_setting_ends_the_command_with_2() -> None:
     with pytest.raises(management.CommandError) as caught:
         management.call_command("run_runbook", "nightly.yml")
     assert caught.value.returncode == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["inline", "isolated"], indirect=True)
+def test_a_run_is_stopped_while_its_reporter_hangs(way: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    text = f"steps: [work --how items --log {log}, noop]"
+    process = start(tmp_path, text, "--format", "plain", environ={"DJANGO_SETTINGS_MODULE": "tests.hanging_settings"})
+    wait_for(log, "item")
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 143, output + errors
+    assert "stopped before" in log.read_text()
+    assert errors.splitlines() == ['reporter "oncall" did not finish within 0.5s, and was abandoned']

@@ -69,6 +69,7 @@ from tests.documentation import (
 )
 from tests.management.commands.stored_runs import made
 from tests.queues.calls_data import add_call
+from tests.reporters.loopback import serve
 from tests.test_doc_examples import WITH_TESTS
 
 REFERENCE = DOCS / "reference"
@@ -320,10 +321,13 @@ def options_of(command: BaseCommand) -> set[str]:
         ("check_runbooks", "command-line.md"),
         ("list_runbooks", "command-line.md"),
         ("new_runbook", "command-line.md"),
+        ("runbook_completion", "command-line.md"),
         ("diff_runbook", "command-line.md"),
         ("render_schedule", "command-line.md"),
         ("runbook_schema", "command-line.md"),
         ("runbook_lsp", "command-line.md"),
+        ("import_crontab", "command-line.md"),
+        ("import_script", "command-line.md"),
         ("show_runs", "command-line.md"),
         ("show_calls", "command-line.md"),
         ("prune_runs", "command-line.md"),
@@ -467,6 +471,28 @@ def test_each_backend_of_reporters_is_listed_with_its_options() -> None:
         assert re.findall(r"`(\w+)`", options) == [option for option in parameters if option != "clock"]
     assert names_in_table(section.partition("| backend |")[0]) == list(conf._REPORTER_KEYS)
     assert names_in_table(section.partition("| occasion |")[2]) == [one.value for one in results.Occasion]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("desk")
+@pytest.mark.django_db(transaction=True)
+def test_a_monitor_gets_the_message_that_the_page_shows(directory: Path, settings: Any) -> None:
+    page = DOCS / "guide" / "notifications.md"
+    write_files(page, directory)
+    (block,) = (block for block in blocks_of(page) if block.language == "text")
+    with serve() as service:
+        ping = {"BACKEND": "ping", "OPTIONS": {"url": service.url("/ping-key/{slug}")}, "IN_TESTS": True}
+        settings.RUNBOOK = {**settings.RUNBOOK, "REPORTERS": {"heartbeat": ping}}
+        call("run_runbook", "nightly.yml", "--format", "plain")
+    assert service.paths == ["/ping-key/nightly-maintenance/start", "/ping-key/nightly-maintenance/1"]
+    found = service.requests[1].body.decode()
+    for pattern, shown in (
+        (r"\d+\.\ds", "0.1s"),
+        (r"(run|--resume) \w{8}\b", r"\1 28272a84"),
+        (r" on \S+\n", " on ops-1\n"),
+    ):
+        found = re.sub(pattern, shown, found)
+    assert re.sub("with: .*manage.py", "with: python manage.py", found) == block.text
 
 
 def test_each_metric_of_prometheus_is_listed() -> None:

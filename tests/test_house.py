@@ -63,7 +63,8 @@ MAY_IMPORT = {
     "reporters": set[str](),
     "batch": {"checkpoints", "conf", "locks", "document", "models", "fields", "process"},
     "locks": {"backend_loading", "conf", "document", "process"},
-    "conf": {"document"},
+    "conf": {"document", "option_secrets"},
+    "option_secrets": set[str](),
     "lookup": {"conf", "document"},
     "checking": {"conf", "configured_reporters", "lookup", "planning", "binding", "document", "queues"},
     "checks": {"checking", "conf", "configured_reporters", "document", "locks", "process"},
@@ -91,6 +92,7 @@ MAY_IMPORT = {
     },
     "forecasts": {"conf", "document", "fields", "journal", "models", "planning"},
     "editor": {"binding", "document"},
+    "importing": {"binding", "checking", "conf", "document", "lookup"},
     "language_server": {"binding", "checking", "conf", "document", "editor", "lookup"},
     "testing": {
         "binding",

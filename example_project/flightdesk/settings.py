@@ -1,6 +1,7 @@
 """Configures the Flight desk: SQLite with workers on this host, or PostgreSQL with Celery; and an alias for reports.
 
 FLIGHTDESK_POSTGRES, as in "postgres:5432", and FLIGHTDESK_BROKER, as in "redis://redis:6379/0", choose the latter.
+FLIGHTDESK_PING, as in "https://hc-ping.com/PING-KEY/{slug}", is pinged by each run.
 """
 
 import os
@@ -114,7 +115,18 @@ DEFAULT_FROM_EMAIL = "flightdesk@example.com"
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default", "heavy"]}}
 CELERY_BROKER_URL = os.environ.get("FLIGHTDESK_BROKER", "")
 
-RUNBOOK = {"DIRS": [BASE_DIR.parent / "runbooks"], "QUEUE": "celery" if CELERY_BROKER_URL else "tasks"}
+# The last run of each runbook, as a file for Prometheus.
+METRICS_DIR = VAR_DIR / "metrics"
+METRICS_DIR.mkdir(exist_ok=True)
+_REPORTERS: dict[str, Any] = {"metrics": {"BACKEND": "prometheus", "OPTIONS": {"directory": METRICS_DIR}}}
+if ping_url := os.environ.get("FLIGHTDESK_PING"):
+    _REPORTERS["heartbeat"] = {"BACKEND": "ping", "OPTIONS": {"url": ping_url}}
+
+RUNBOOK = {
+    "DIRS": [BASE_DIR.parent / "runbooks"],
+    "QUEUE": "celery" if CELERY_BROKER_URL else "tasks",
+    "REPORTERS": _REPORTERS,
+}
 if not _POSTGRES:
     # All workers run on this host, because the history is in SQLite.
     SILENCED_SYSTEM_CHECKS = ["django_runbook.W433"]

@@ -9,7 +9,7 @@ import contextlib
 import os
 import traceback
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,6 @@ from django.db import connections
 
 from django_runbook import checking, clock, conf, lookup
 from django_runbook.checking import Checked, Loaded
-from django_runbook.cleaning import Mask
 from django_runbook.conf import DEFAULT_STOP_TIMEOUT_SECONDS
 from django_runbook.console import Console, PythonConsole
 from django_runbook.document import inputs
@@ -192,7 +191,9 @@ def _open(launch: Launch) -> Opened:
     if loaded.runbook is None:
         _show_diagnostics(loaded, loaded.diagnostics, launch.console)
         raise InvalidRunbook(f"{loaded.path}: nothing was run")
-    launch.console.mask = _masker(inputs.secrets_of(loaded.runbook, os.environ).values(), configuration)
+    launch.console.mask = masking.masker(
+        [*inputs.secrets_of(loaded.runbook, os.environ).values(), *configuration.hidden_values]
+    )
     return Opened(
         configuration=configuration,
         path=path,
@@ -201,16 +202,6 @@ def _open(launch: Launch) -> Opened:
         loaded=loaded,
         runbook=loaded.runbook,
     )
-
-
-def _masker(secrets: Iterable[str], configuration: conf.Configuration) -> Mask:
-    """Return what masks the secrets of a runbook, and those in the options of reporters."""
-    if not configuration.reporters:
-        return masking.masker(secrets)
-    # Only a project with reporters needs it.
-    from django_runbook.configured_reporters import secrets_of
-
-    return masking.masker([*secrets, *secrets_of(configuration)])
 
 
 def _choose_processes(launch: Launch, opened: Opened) -> Processes:
@@ -279,7 +270,7 @@ def _bind(launch: Launch, opened: Opened, resumed: ResumedRun | None, processes:
     planned = checking.with_queues(planned, opened.configuration, is_recorded=may_record or launch.request.dry_run)
     planned = checking.with_reporters(planned, opened.configuration)
     planned = checking.with_own_environments(planned, None if processes is None else processes.isolation.reason)
-    launch.console.mask = _masker(known.all_secrets.values(), opened.configuration)
+    launch.console.mask = masking.masker([*known.all_secrets.values(), *opened.configuration.hidden_values])
     _show_diagnostics(opened.loaded, [*opened.loaded.diagnostics, *planned.diagnostics], launch.console)
     # A plan is also shown where the environment is not that of a run.
     allowed = ("env", "secret") if processes is None else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+from argparse import _ActionsContainer as ActionsContainer
 from argparse import _AppendAction as AppendAction
 from argparse import _CountAction as CountAction
 from argparse import _ExtendAction as ExtendAction
@@ -12,10 +13,11 @@ from argparse import _StoreAction as StoreAction
 from argparse import _StoreConstAction as StoreConstAction
 from argparse import _SubParsersAction as SubParsersAction
 from argparse import _VersionAction as VersionAction
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 __all__ = [
+    "ActionsContainer",
     "AppendAction",
     "CountAction",
     "ExtendAction",
@@ -25,6 +27,7 @@ __all__ = [
     "SubParsersAction",
     "VersionAction",
     "actions_of",
+    "copied",
     "defaults_of",
     "flags_of",
     "is_exclusive",
@@ -33,6 +36,42 @@ __all__ = [
     "override",
     "sub_parsers",
 ]
+
+# What `copied` copies; anything else, such as a type or a string, is shared.
+_COPIED: Final = (list, dict, argparse.Action, ActionsContainer)
+_Parser = TypeVar("_Parser", bound=argparse.ArgumentParser)
+
+
+def copied(parser: _Parser) -> _Parser:
+    """Return a copy of a parser, its groups and its actions, which a change of the copy leaves as they are.
+
+    ``copy.deepcopy`` does the same for everything that a parser may contain, and takes three times as long.
+    """
+    copy: _Parser = _copied(parser, {})
+    return copy
+
+
+def _copied(value: Any, known: dict[int, Any]) -> Any:
+    if id(value) in known:
+        return known[id(value)]
+    new: Any
+    places: Iterable[tuple[Any, Any]]
+    if isinstance(value, list):
+        new = value.copy()
+        places, inside = enumerate(value), new
+    elif isinstance(value, dict):
+        new = value.copy()
+        places, inside = value.items(), new
+    else:
+        new = object.__new__(type(value))
+        inside = vars(new)
+        inside.update(vars(value))
+        places = vars(value).items()
+    known[id(value)] = new
+    for place, one in places:
+        if isinstance(one, _COPIED):
+            inside[place] = _copied(one, known)
+    return new
 
 
 def actions_of(parser: argparse.ArgumentParser) -> Sequence[argparse.Action]:

@@ -12,6 +12,7 @@ from django.db import router
 
 from django_runbook.document.similar_names import nearest
 from django_runbook.exceptions import InvalidUsage
+from django_runbook.option_secrets import secrets_in
 from django_runbook.results import Occasion
 from django_runbook.structs import Struct, field
 
@@ -83,6 +84,12 @@ class Configuration(Struct):
     queue: QueueSettings = QueueSettings()
     reporters: tuple[ReporterSettings, ...] = ()
     stop_timeout_seconds: float = DEFAULT_STOP_TIMEOUT_SECONDS
+
+    @property
+    def hidden_values(self) -> tuple[str, ...]:
+        """Return the values in the options of reporters that no output may contain, such as the URL of a ping."""
+        found = (secret for reporter in self.reporters for secret in secrets_in(reporter.options))
+        return tuple(dict.fromkeys(found))
 
 
 def read() -> Configuration:

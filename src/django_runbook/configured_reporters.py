@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from django.utils.timezone import get_default_timezone_name
 
@@ -36,9 +34,6 @@ BACKENDS: Final = {
     "logging": "django_runbook.reporters.logging_.LoggingReporter",
 }
 _DEFAULT_OCCASIONS: Final = frozenset((Occasion.FAILURE, Occasion.WARNING, Occasion.RECOVERY, Occasion.UNUSUAL))
-_SECRET_NAME: Final = re.compile("secret|pass|token|key|auth|credential|dsn", re.IGNORECASE)
-# A shorter part of a URL may be a word that is in any output.
-_MIN_PART_LENGTH: Final = 16
 
 
 class ConfiguredReporter(Struct):
@@ -118,13 +113,6 @@ def connect(
     return Connected(reporters=[*delivered, notices], notices=notices, delivered=delivered)
 
 
-def secrets_of(configuration: Configuration) -> tuple[str, ...]:
-    """Return the values in the options of all reporters that no output may contain, such as the URL of a ping."""
-    return tuple(
-        dict.fromkeys(secret for settings in configuration.reporters for secret in _secrets_in(settings.options))
-    )
-
-
 def _facts(runbook: Runbook, key: str) -> RunbookFacts:
     schedule = runbook.schedule
     return RunbookFacts(
@@ -160,30 +148,3 @@ def _make(settings: ReporterSettings) -> ConfiguredReporter:
     if settings.on is not None:
         raise InvalidUsage(f'{where}: "{settings.backend}" receives every event, and has no ON')
     return made
-
-
-def _secrets_in(value: object, *, name: str = "") -> Iterator[str]:
-    match value:
-        case str() if "://" in value:
-            yield from _secrets_of_url(value)
-        case str() if _SECRET_NAME.search(name) and value:
-            yield value
-        case Mapping():
-            for key, one in value.items():
-                yield from _secrets_in(one, name=str(key))
-        case list() | tuple() | set() | frozenset():
-            for one in value:
-                yield from _secrets_in(one, name=name)
-
-
-def _secrets_of_url(url: str) -> Iterator[str]:
-    """Yield a URL up to its first placeholder, and those of its parts that are too long to be words."""
-    url = url.partition("{")[0]
-    parts = urlsplit(url)
-    if not (parts.path.strip("/") or parts.query or "@" in parts.netloc):
-        return
-    yield url
-    # The place of the host in a URL of apprise holds the token of its service.
-    host = parts.hostname if parts.scheme in {"http", "https"} else None
-    pieces = re.split(r"[/?&=@:]", url.partition("://")[2])
-    yield from (piece for piece in pieces if len(piece) >= _MIN_PART_LENGTH and piece != host)

@@ -214,7 +214,7 @@ def _new_process_executor(
         stop=stop,
         mask=prepared.mask,
         spawner=prepared.spawner,
-        secrets=tuple(prepared.plan.inputs.all_secrets.values()),
+        secrets=(*prepared.plan.inputs.all_secrets.values(), *conf.read().hidden_values),
         commands=prepared.plan.commands,
         grace_seconds=stop.timeout_seconds,
         checks=checks,

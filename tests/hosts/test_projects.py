@@ -20,6 +20,10 @@ steps:
   - parallel: [{id: c, command: say three}, {id: d, command: say four}]
 finally: [{id: e, command: say five}]
 """
+# Only a project with a script that runs commands can start it again.
+WITH_VARIABLES = RUNBOOK.replace(
+    "finally:", "  - {id: f, command: show_environment PLACE, env: {PLACE: here}}\nfinally:"
+)
 RUN = '"run_runbook", "test.yml"'
 FROM_COMMAND_LINE = f"""
 from django.core.management import execute_from_command_line
@@ -98,7 +102,8 @@ def test_the_steps_of_a_project_run(tmp_path: Path, kind: str) -> None:
     if CONFIGURE in script:
         del variables["DJANGO_SETTINGS_MODULE"]
     (tmp_path / "manage.py").write_text(script)
-    (tmp_path / "test.yml").write_text(RUNBOOK)
+    has_script = "execute_from_command_line" in script
+    (tmp_path / "test.yml").write_text(WITH_VARIABLES if has_script else RUNBOOK)
     done = subprocess.run(
         [sys.executable, "manage.py"],
         cwd=tmp_path,
@@ -110,7 +115,8 @@ def test_the_steps_of_a_project_run(tmp_path: Path, kind: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "succeeded: 5 succeeded" in done.stdout
+    assert f"succeeded: {6 if has_script else 5} succeeded" in done.stdout
+    assert ("PLACE=here" in done.stdout) == has_script
     lines = [line.strip(" |") for line in done.stdout.splitlines()]
     assert [INLINE + reason] * bool(reason) == [line for line in lines if line.startswith(INLINE)]
     assert done.stderr == ""

@@ -72,6 +72,10 @@ def test_an_id_is_renamed_from_each_of_its_places(place: str) -> None:
         ("steps:\n  - id: x¦\n    command: noop ${{ steps. }}\n", "a", "fix the error in line 3 first"),
         ('steps:\n  - {id: x¦, command: noop}\n  - command: "noop ${{ steps[\'\\x78\'].id }}"\n', "a", '"x" is written with escapes in line 3'),
         ("steps:\n  - {id: noop¦, command: greet}\n  - noop\n", "a", 'this would rename the step "noop-2" to "noop"'),
+        ("steps:\n  - id: x¦\n    command: noop\n  - run: noop ${{ steps.x.id }}\n", "a", "fix the error in line 4 first"),
+        ("steps:\n  - id: x¦\n    command: noop\n  - when: steps.x.id == 'a'\n", "a", "fix the error in line 4 first"),
+        ("steps:\n  - id: x¦\n    command: noop\n  - noop 'it ${{ steps.x.id }}\n", "a", "fix the error in line 4 first"),
+        ("steps:\n  - {id: x¦, command: noop}\n  - {id: x, command: noop}\n", "a", "fix the error in line 3 first"),
         ("steps:\n  - no¦op\n", "a", "there is no id of a step here"),
         ("name: a¦\nsteps: [noop]\n", "a", "there is no id of a step here"),
     ],
@@ -80,6 +84,12 @@ def test_a_rename_that_would_break_the_file_is_refused(text: str, new_id: str, r
     with pytest.raises(RefusedRenameError) as refused:
         rename(ask(text), new_id)
     assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize("error", ["steps.late.nothing", "steps.nothing.id", "params.x", "run.nothing"])
+def test_an_error_that_hides_no_name_does_not_matter(error: str) -> None:
+    text = f"steps:\n  - {{id: la¦te, command: noop}}\n  - command: nothing\n    when: {error} == 1 or steps.late.id == 'a'\n"
+    assert renamed(ask(text), "count").count("count") == text.replace("¦", "").count("late")
 
 
 def test_the_same_name_changes_nothing() -> None:

@@ -20,9 +20,11 @@ ROOT: Final = Path(__file__).parent.parent.parent
 TRANSCRIPT: Final = Path(__file__).with_suffix(".txt")
 # What every command of Django has differs between its versions.
 SHARED: Final = {"verbosity", "traceback", "no-color", "force-color", "skip-checks"}
-# A project whose database cannot be reached, and a command that uses the standard streams when it is loaded.
+# A project whose settings print, whose database cannot be reached, and with a command that uses the standard streams
+# when it is loaded.
 SETTINGS: Final = """\
 from tests.settings import *
+print("printed by the settings")
 INSTALLED_APPS = [*INSTALLED_APPS, "loudapp"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "HOST": "127.0.0.1", "PORT": "1", "NAME": "x"}}
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
@@ -41,13 +42,16 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings)
 def test_the_first_script_that_runs_commands_is_found(tmp_path: Path, files: dict[str, str], found: str | None) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert manage_script.find() == (None if found is None else str(tmp_path / found))
+    script = manage_script.find()
+    assert (script and script.path) == (None if found is None else str(tmp_path / found))
 
 
 def test_the_program_of_django_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     own = Path(django.__file__).parent / "__main__.py"
     monkeypatch.setattr(sys.modules["__main__"], "__file__", str(own))
-    assert manage_script.find() == str(own)
+    assert manage_script.find() == (str(own), "")
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", ModuleSpec("django.__main__", None))
+    assert manage_script.find() == (str(own), "django.__main__")
 
 
 def test_a_project_without_base_dir_has_none(settings: Settings) -> None:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Final
 
 from django.core.management import get_commands, load_command_class
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseError
 
 from django_runbook.argparse_compat import flags_of
 from django_runbook.binding.checking_parser import CheckingParser, walk
+from django_runbook.binding.parsers import new_parser
 from django_runbook.binding.quiet import quiet
 from django_runbook.exceptions import in_words
 from django_runbook.structs import Struct
-
-PROGRAM: Final = "manage.py"
 
 
 class CommandSpec(Struct):
@@ -112,11 +110,6 @@ def load(name: str) -> BaseCommand:
     """Make a new instance of the command, as ``manage.py`` does."""
     app = get_commands()[name]
     return app if isinstance(app, BaseCommand) else load_command_class(app, name)
-
-
-def new_parser(command: BaseCommand, name: str) -> CommandParser:
-    """Build a new parser of the command, in the same way for a check and for a call."""
-    return command.create_parser(PROGRAM, name)
 
 
 def reads_own_argv(command: BaseCommand) -> bool:

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 
 from django.core.management.base import BaseCommand
 
-from django_runbook.binding.catalog import BrokenCommandError, Catalog, CommandSpec, new_parser
+from django_runbook.binding.catalog import BrokenCommandError, Catalog, CommandSpec
 from django_runbook.binding.checking_parser import CheckingParser
+from django_runbook.binding.parsers import new_parser
 from django_runbook.editor.help_texts import usage_of
 from django_runbook.editor.option_schemas import options_schema
 from django_runbook.editor.option_values import frequent_values

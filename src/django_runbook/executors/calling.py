@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from django_runbook.binding import catalog
+from django_runbook.binding.parsers import PROGRAM, NewParser, new_parser
 from django_runbook.cleaning import Mask
 from django_runbook.exceptions import Stopped, said
 from django_runbook.process.deadlines import Halt
@@ -90,12 +91,13 @@ def call(
     callbacks: Callbacks,
     checks: PassedChecks,
     stop: Stop,
+    parser_of: NewParser = new_parser,
 ) -> AttemptResult:
     """Call a command with the tokens of a command line; it writes to the standard streams."""
     warnings: list[str] = []
 
     def invoke() -> bool:
-        return _invoke(name, tokens, callbacks=callbacks, checks=checks, warnings=warnings)
+        return _invoke(name, tokens, callbacks=callbacks, checks=checks, parser_of=parser_of, warnings=warnings)
 
     # A separate context discards the active language and time zone of the command.
     no_input = TOO_LITTLE_INPUT if callbacks.has_input else NO_INPUT
@@ -184,22 +186,23 @@ def _invoke(
     *,
     callbacks: Callbacks,
     checks: PassedChecks,
+    parser_of: NewParser,
     warnings: list[str],
 ) -> bool:
     """Call the command; return whether it has noticed a stop, and may have left work undone."""
     command: Any = catalog.load(name)
     if not isinstance(command, BaseCommand):
         # Commands of django-click access the standard streams directly.
-        command.run_from_argv([catalog.PROGRAM, name, *tokens])
+        command.run_from_argv([PROGRAM, name, *tokens])
         return False
     _keep_text_results(command, warnings)
     if command.requires_system_checks:
         checks.run_once(command)
     if catalog.reads_own_argv(command):
-        _run_from_argv(command, [catalog.PROGRAM, name, *tokens], callbacks=callbacks)
+        _run_from_argv(command, [PROGRAM, name, *tokens], callbacks=callbacks)
         return callbacks.was_stop_noticed
     # The rest of `run_from_argv`, without its error handling; it does not accept the callbacks.
-    options = vars(catalog.new_parser(command, name).parse_args(list(tokens)))
+    options = vars(parser_of(command, name).parse_args(list(tokens)))
     args = options.pop("args", ())
     command.execute(*args, **{**options, **callbacks.for_command(command)})
     return callbacks.was_stop_noticed

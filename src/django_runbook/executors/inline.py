@@ -10,6 +10,7 @@ from typing import ParamSpec
 
 from django.db import DEFAULT_DB_ALIAS
 
+from django_runbook.binding.parsers import ParserSource
 from django_runbook.cleaning import Mask
 from django_runbook.executors import calling
 from django_runbook.executors.atomic import atomically
@@ -44,6 +45,7 @@ class InlineExecutor(Struct):
     keeps_terminal: bool = False
     raw_output: RawOutput | None = None
     checks: PassedChecks = field(default_factory=PassedChecks)
+    parsers: ParserSource = field(default_factory=ParserSource)
 
     def __call__(self, call: ExecutorCall) -> AttemptResult:
         """Run the command of a call."""
@@ -110,7 +112,14 @@ class InlineExecutor(Struct):
         )
         # Restored after the command, as all of the environment is.
         os.environ.update(call.environ)
-        return calling.call(call.command, call.tokens, callbacks=callbacks, checks=self.checks, stop=self.stop)
+        return calling.call(
+            call.command,
+            call.tokens,
+            callbacks=callbacks,
+            checks=self.checks,
+            stop=self.stop,
+            parser_of=self.parsers.new_parser,
+        )
 
     def _reopen_files(self) -> None:
         self.files.restore()

@@ -20,7 +20,7 @@ from django_runbook.executors import descriptors, keeper, server
 from django_runbook.executors.channel import Channel
 
 
-def main(end: socket, *, script: str = "") -> NoReturn:
+def main(end: socket, *, script: tuple[str, str] | None = None) -> NoReturn:
     """Receive the descriptors of one step over this socket, and set up Django, by the ``script`` if there is one."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
@@ -35,8 +35,8 @@ def main(end: socket, *, script: str = "") -> NoReturn:
             end.detach()
             # What the project prints while it is set up belongs to the step.
             server.take_streams(standard)
-            if script:
-                _run_script(script, lambda: server.serve_step(channel_end, problem=_problem_of_set_up()), channel_end)
+            if script is not None:
+                _run_script(*script, lambda: server.serve_step(channel_end, problem=_problem_of_set_up()), channel_end)
             server.serve_step(channel_end, problem=_problem_of_set_up())
 
         status = Channel(socket(fileno=status_end))
@@ -54,7 +54,7 @@ def _problem_of_set_up() -> BaseException | None:
     return None
 
 
-def _run_script(script: str, serve: Callable[[], None], channel_end: int) -> NoReturn:
+def _run_script(path: str, module: str, serve: Callable[[], None], channel_end: int) -> NoReturn:
     """Run ``manage.py``, and call ``serve`` where it would execute a command."""
     from django.core.management import ManagementUtility
 
@@ -67,12 +67,15 @@ def _run_script(script: str, serve: Callable[[], None], channel_end: int) -> NoR
         os._exit(0)
 
     setattr(ManagementUtility, "execute", execute)  # noqa: B010 - for mypy a method is final
-    sys.path.insert(0, str(Path(script).parent))
-    sys.argv[0] = script
+    # As Python does it: the folder of a script, and the working directory for ``python -m``.
+    sys.path.insert(0, str(Path.cwd() if module else Path(path).parent))
     problem: BaseException
     try:
-        runpy.run_path(script, run_name="__main__")
-        problem = RuntimeError(f"{script} executed no command")
+        if module:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(path, run_name="__main__")
+        problem = RuntimeError(f"{path} executed no command")
     except BaseException as error:  # noqa: BLE001 - the step reports it
         problem = error
     with contextlib.suppress(SystemExit):

@@ -26,6 +26,7 @@ from django_runbook.executors.channel import Channel
 from django_runbook.executors.messages import CHANNEL_CLOSED, Ready, StartFailed
 from django_runbook.process import python_internals, threads, unpatched
 from django_runbook.process.failures import traceback_of
+from django_runbook.process.manage_script import ManageScript
 
 # The first byte of a request.
 FORK: Final = b"f"
@@ -251,11 +252,11 @@ def step_command_line(descriptor: int) -> list[str]:
     return _command_line(descriptor, module="interpreter", function="main(end)")
 
 
-def script_command_line(descriptor: int, script: str) -> list[str]:
+def script_command_line(descriptor: int, script: ManageScript) -> list[str]:
     """Return the command line of a fresh interpreter for one step that a script of the project starts."""
     # PYTHONPATH may differ from that of the run, whose path comes last.
     path = "[entry for entry in dict.fromkeys([*sys.path, *path]) if entry]"
-    return _command_line(descriptor, module="interpreter", function=f"main(end, script={script!r})", path=path)
+    return _command_line(descriptor, module="interpreter", function=f"main(end, script={tuple(script)!r})", path=path)
 
 
 def _command_line(descriptor: int, *, path: str = "path", **parts: str) -> list[str]:

@@ -19,6 +19,7 @@ from django_runbook.executors.channel import Channel, socket_pair
 from django_runbook.executors.messages import Ready
 from django_runbook.process import manage_script, unpatched
 from django_runbook.process.deadlines import Halt
+from django_runbook.process.manage_script import ManageScript
 
 _END_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.01
@@ -202,7 +203,9 @@ class Spawner:
         for name in (name for name, value in env.items() if value is None):
             environ.pop(name, None)
         with self._guard:
-            self._start_interpreter(given, greeting=server.greeting([script, *argv]), script=script, environ=environ)
+            self._start_interpreter(
+                given, greeting=server.greeting([script.path, *argv]), script=script, environ=environ
+            )
 
     def close(self) -> None:
         """End the server and the interpreters, after all steps have ended."""
@@ -243,7 +246,7 @@ class Spawner:
         given: Sequence[int],
         *,
         greeting: bytes | None = None,
-        script: str = "",
+        script: ManageScript | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self._drop_ended_interpreters()

@@ -11,6 +11,7 @@ from typing import Any, Final
 from django_runbook.cleaning import Mask
 from django_runbook.document.expressions import Expression, Template
 from django_runbook.document.outline import key_of
+from django_runbook.document.read_outputs import expressions_in
 from django_runbook.document.runbook import Block, CallStep, Located, Option, Runbook, Step
 from django_runbook.planning.plan import Plan
 from django_runbook.structs import Struct, asdict, field, given_fields
@@ -75,29 +76,6 @@ class Definitions(Struct, dict=True):
         return {one.name: Located(value=one.default, span=one.span) for one in unset if one.default is not None}
 
 
-def expressions_of(step: Step) -> Iterator[Expression]:
-    """Yield the expressions of a step itself, without those of the steps inside it."""
-    for name in step.__struct_fields__:
-        if name not in {"block", "runbook"}:
-            yield from _expressions_in(getattr(step, name))
-
-
-def _expressions_in(value: object) -> Iterator[Expression]:
-    if isinstance(value, Expression):
-        yield value
-    elif isinstance(value, Template):
-        yield from value.expressions
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _expressions_in(item)
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from _expressions_in(item)
-    elif isinstance(value, Struct):
-        for name in value.__struct_fields__:
-            yield from _expressions_in(getattr(value, name))
-
-
 def _lines(step: Step, around: Mapping[str, Mapping[str, Located]]) -> Iterator[str]:
     fields = list(_fields(step))
     yield from (f"{name}: {value}" for name, value in _parts(step, fields))
@@ -128,7 +106,7 @@ def _named_in(value: object, around: Mapping[str, Mapping[str, Located]]) -> lis
     found: dict[tuple[str, str], None] = {}
     waiting: list[object] = [value]
     while waiting:
-        for expression in _expressions_in(waiting.pop()):
+        for expression in expressions_in(waiting.pop()):
             for reference in expression.references:
                 values = around.get(reference.root, {})
                 # A computed name could be any of them.

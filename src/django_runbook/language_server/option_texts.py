@@ -9,8 +9,8 @@ from functools import cache
 from django.core.management.base import BaseCommand
 
 from django_runbook import argparse_compat
-from django_runbook.binding.catalog import new_parser
 from django_runbook.binding.checking_parser import is_refused
+from django_runbook.binding.parsers import new_parser
 from django_runbook.editor.help_texts import help_of, is_plain, is_portable
 from django_runbook.editor.option_values import option_value
 from django_runbook.language_server.project import Project

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 
 
 def open_text(text: str) -> int:
@@ -27,5 +26,8 @@ def _new_file() -> int:
     if sys.platform == "linux":
         # In memory, so that a secret is never on a disk.
         return os.memfd_create("runbook-stdin")
+    # Other systems do without it at each start.
+    import tempfile
+
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.conf import settings
 
@@ -15,19 +15,27 @@ _CALLS: Final = (b"execute_from_command_line", b"ManagementUtility")
 _MAX_BYTES: Final = 256 * 1024
 
 
-def find() -> str | None:
-    """Return the path of the script: that of this process, or ``manage.py`` of the project; None if there is none."""
-    return next((str(path) for path in _candidates() if _runs_commands(path)), None)
+class ManageScript(NamedTuple):
+    """Names a script by its path, and by its module if that was started with ``python -m``."""
+
+    path: str
+    module: str = ""
 
 
-def _candidates() -> Iterator[Path]:
-    own = getattr(sys.modules.get("__main__"), "__file__", None)
+def find() -> ManageScript | None:
+    """Return the script of this process, or ``manage.py`` of the project; None if there is none."""
+    return next((script for script in _candidates() if _runs_commands(Path(script.path))), None)
+
+
+def _candidates() -> Iterator[ManageScript]:
+    main = sys.modules.get("__main__")
+    own = getattr(main, "__file__", None)
     if isinstance(own, str):
-        yield Path(own).absolute()
+        spec = getattr(main, "__spec__", None)
+        yield ManageScript(str(Path(own).absolute()), "" if spec is None else spec.name)
     base = getattr(settings, "BASE_DIR", None)
-    if isinstance(base, str | Path):
-        yield Path(base) / _NAME
-    yield Path.cwd() / _NAME
+    folders = [Path(base)] if isinstance(base, str | Path) else []
+    yield from (ManageScript(str(folder / _NAME)) for folder in (*folders, Path.cwd()))
 
 
 def _runs_commands(path: Path) -> bool:

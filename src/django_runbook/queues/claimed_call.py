@@ -51,7 +51,7 @@ class ClaimedCall(MutableStruct):
             self._release(PendingOutput(), is_refused=True)
             return
         secrets = {name: os.environ[name] for name in self.call.secret_names if name in os.environ}
-        mask = masking.masker(secrets.values())
+        mask = masking.masker([*secrets.values(), *conf.read().hidden_values])
         tokens, process, failure = self._decoded(secrets)
         if refusal is not None:
             failure = Failure(error_type="OtherVersion", message=versions.message_of(self.call), exit_code=1)
@@ -75,7 +75,7 @@ class ClaimedCall(MutableStruct):
             stop=stop,
             mask=mask,
             spawner=self.spawner,
-            secrets=tuple(secrets.values()),
+            secrets=(*secrets.values(), *conf.read().hidden_values),
             commands=(self.call.command,),
             grace_seconds=grace_seconds,
             checks=self.checks,

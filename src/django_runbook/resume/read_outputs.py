@@ -1,12 +1,12 @@
-"""Finds the steps whose output is read, and refuses to resume a run if one held a secret and was not stored."""
+"""Refuses to resume a run if a step reads an output that held a secret and was not stored."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 
 from django_runbook.document.outline import Entry, key_of
+from django_runbook.document.read_outputs import outputs_read_by
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.journal.definitions import expressions_of
 from django_runbook.models import StepRun
 
 
@@ -18,25 +18,10 @@ def refuse_missing_outputs(steps: Mapping[str, StepRun], done: Collection[str], 
     for key, entry in outline.items():
         if any(one in done for one in (key, *entry.group_keys)):
             continue
-        for name in _outputs_read_by(entry, prefix=key.rpartition("/")[0]):
+        for name in outputs_read_by(entry, prefix=key.rpartition("/")[0]):
             if name in secret or not name:
                 needed = name or min(secret)
                 raise InvalidUsage(
                     f'step "{key}" needs the output of "{needed}", which held a secret and was not recorded: '
                     f"--rerun {needed} runs that step again"
                 )
-
-
-def steps_read(outline: Mapping[str, Entry]) -> Callable[[str], bool]:
-    """Return whether any expression may read the output of the step with an id."""
-    names = {name for key, entry in outline.items() for name in _outputs_read_by(entry, prefix=key.rpartition("/")[0])}
-    return lambda step_id: "" in names or key_of(step_id) in names
-
-
-def _outputs_read_by(entry: Entry, *, prefix: str) -> Iterator[str]:
-    """Yield the keys of the steps that a step reads; an empty string is any step."""
-    for expression in expressions_of(entry.step):
-        for reference in expression.references:
-            if reference.root == "steps":
-                name = "".join(reference.path[:1])
-                yield f"{prefix}/{name}" if prefix and name else name

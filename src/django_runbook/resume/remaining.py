@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from django_runbook import conf
 from django_runbook.cleaning import Mask
 from django_runbook.document.outline import key_of
+from django_runbook.document.read_outputs import steps_read
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.journal.definitions import Definitions
 from django_runbook.models import RUNNING, Run
@@ -16,7 +17,7 @@ from django_runbook.resume.choices import ResumeChoices, steps_to_rerun
 from django_runbook.resume.in_doubt import AskText, InDoubtResolver, Resolution
 from django_runbook.resume.loop_items import has_item, refuse_other_items
 from django_runbook.resume.open_calls import LeftCalls, find_left_calls, is_called
-from django_runbook.resume.read_outputs import refuse_missing_outputs, steps_read
+from django_runbook.resume.read_outputs import refuse_missing_outputs
 from django_runbook.resume.repeatable import RepeatableCommands
 from django_runbook.resume.rows import RunRows, read_rows
 from django_runbook.runner.past import Past, PastItem

@@ -98,6 +98,7 @@ VERDICTS: Final[Mapping[str, Mapping[str, Verdict]]] = {
         "purge_rows": _safe("is a batch command, which continues from its checkpoint"),
         "render_schedule": _safe("writes its files from the start"),
         "run_runbook": _unsafe("starts a new run of the runbook"),
+        "runbook_completion": _safe("only reads"),
         "runbook_lsp": _unsafe("serves an editor"),
         "runbook_schema": _safe("writes its file from the start"),
         "show_calls": _safe("only reads"),

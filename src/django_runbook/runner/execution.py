@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from django_runbook.cleaning import Mask
 from django_runbook.document.codes import Severity
@@ -25,7 +25,10 @@ from django_runbook.structs import Struct, replace
 
 
 class StepExecutor(Struct):
-    """Runs steps, each under its own lock and as often as its ``retry`` allows."""
+    """Runs steps, each under its own lock and as often as its ``retry`` allows.
+
+    ``is_output_read`` returns whether an expression may read the output of a step; any other output is not kept.
+    """
 
     planned: Mapping[str, PlannedStep]
     commands: CommandRunner
@@ -35,6 +38,7 @@ class StepExecutor(Struct):
     emitter: Emitter
     mask: Mask
     grace_seconds: float
+    is_output_read: Callable[[str], bool]
 
     def run(self, step: Step, scope: Scope, *, name: str, failure: Failure | None) -> StepResult:
         """Run a step, unless it has failed already; returns its result, which is recorded."""
@@ -59,7 +63,8 @@ class StepExecutor(Struct):
             line=step.span.line,
         )
         has_output = outcomes.captures(step) and ended.status is StepStatus.SUCCEEDED
-        return self.emitter.finish(step, scope, result, {"output": outcome.output} if has_output else {})
+        is_kept = has_output and self.is_output_read(result.step_id)
+        return self.emitter.finish(step, scope, result, {"output": outcome.output} if is_kept else {})
 
     def _halt_of_command(self, scope: Scope) -> Halt:
         """Return the halt of a command: besides a stop, the loss of a lock around it ends it."""

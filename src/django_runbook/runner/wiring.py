@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django_runbook.document.read_outputs import steps_read
 from django_runbook.document.runbook import Step
 from django_runbook.planning.plan import Plan
 from django_runbook.results import StepResult
@@ -109,6 +110,7 @@ def _new_step_executor(
         emitter=parts.emitter,
         mask=context.mask,
         grace_seconds=context.stop.timeout_seconds,
+        is_output_read=steps_read(plan.outline),
     )
 
 

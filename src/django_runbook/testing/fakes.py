@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from django_runbook import events
-from django_runbook.binding import catalog
+from django_runbook.binding import catalog, parsers
 from django_runbook.cleaning import Mask
 from django_runbook.document.similar_names import suggestion
 from django_runbook.executors.base import ExecutorCall
@@ -46,7 +46,7 @@ class FakeCall(Struct, dict=True):
         command = catalog.load(self.command)
         if not isinstance(command, BaseCommand):
             return {}
-        return vars(catalog.new_parser(command, self.command).parse_args(list(self.argv)))
+        return vars(parsers.new_parser(command, self.command).parse_args(list(self.argv)))
 
 
 class FakeCommands:

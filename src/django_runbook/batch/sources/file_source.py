@@ -110,25 +110,34 @@ class FileSource:
 
     def process(self, key_range: KeyRange) -> BatchOutcome:
         """Process the records of a range; invalid lines are failures, whatever the work does."""
-        good: list[tuple[int, Any]] = []
+        # The valid records by their indices, and their values.
+        good: list[int] = []
+        values: list[Any] = []
         failures: list[RowFailure] = []
+        parse = self._parse
         for index, record in enumerate(key_range.items):
-            value, problem = self._parsed(record)
-            if problem:
-                failures.append(
-                    RowFailure(key=self._cursor_in(key_range, index), name=self._name(record), error=problem)
-                )
-            else:
-                good.append((index, value))
-        outcome = self._work([value for _, value in good])
+            problem = record.problem
+            if not problem:
+                try:
+                    values.append(parse(record.value))
+                except KeyError as error:
+                    problem = f"no column {error}"
+                except ValueError as error:
+                    problem = str(error)
+                else:
+                    good.append(index)
+                    continue
+            key = self._cursor_in(key_range, index)
+            failures.append(RowFailure(key=key, name=f"{self._path}:{record.line}", error=problem))
+        outcome = self._work(values)
         if outcome.error is not None:
-            index = good[outcome.seen_count][0]
+            index = good[outcome.seen_count]
             before = self._cursor_in(key_range, index - 1) if index else key_range.low
             raise ItemError(before=before, key=self._cursor_in(key_range, index), index=index) from outcome.error
         if outcome.seen_count == len(good):
             return BatchOutcome(high=key_range.high, done_count=outcome.done_count, failures=tuple(failures))
         # After a stop, invalid lines further on are left for the next run.
-        high = self._cursor_in(key_range, good[outcome.seen_count - 1][0])
+        high = self._cursor_in(key_range, good[outcome.seen_count - 1])
         seen = tuple(failure for failure in failures if line_of(failure.key) < line_of(high))
         return BatchOutcome(high=high, done_count=outcome.done_count, failures=seen)
 
@@ -210,19 +219,6 @@ class FileSource:
                 f"{self._path} has changed: its first {line:,} lines, which have been processed, are different; "
                 "start over with --restart"
             )
-
-    def _parsed(self, record: Record) -> tuple[Any, str]:
-        if record.problem:
-            return None, record.problem
-        try:
-            return self._parse(record.value), ""
-        except KeyError as error:
-            return None, f"no column {error}"
-        except ValueError as error:
-            return None, str(error)
-
-    def _name(self, record: Record) -> str:
-        return f"{self._path}:{record.line}"
 
 
 def line_of(cursor: str) -> int:

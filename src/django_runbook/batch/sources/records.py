@@ -20,7 +20,7 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _LINE_BREAK: Final = ord("\n")
 
 
-class Record(Struct):
+class Record(Struct, gc=False):
     """Holds a record, or the problem of its line.
 
     ``line`` is the number of its last line, from 1. ``checksum`` is that of the file up to there: it detects changes of
@@ -90,35 +90,45 @@ class _LineReader:
         self.is_at_end = True
 
     def take(self) -> tuple[bytes, str]:
-        raw, problem, self._raw, self._problem = self._raw, self._problem, [], ""
-        return b"".join(raw), problem
+        """Return the raw lines since the last call, and their first problem."""
+        raw, self._raw = self._raw, []
+        problem, self._problem = self._problem, ""
+        return raw[0] if len(raw) == 1 else b"".join(raw), problem
 
 
 def _csv(lines: _LineReader, path: Path) -> Iterator[Record]:
     reader = csv.reader(iter(lines), strict=True)
     header = _header(reader, lines, path)
+    width, take = len(header), lines.take
     while True:
         first = lines.count + 1
         try:
-            row = next(reader, None)
-            raw, problem = lines.take()
+            for row in reader:
+                raw, problem = take()
+                first = lines.count + 1
+                # Like DictReader, skip empty lines.
+                if not row:
+                    continue
+                value: dict[str, str | None] | None = dict(zip(header, row))  # noqa: B905 - a keyword costs a tenth more
+                if len(row) != width or problem:
+                    value, problem = _unusual(row, header, problem)
+                yield Record(line=lines.count, checksum=lines.checksum, raw=raw, value=value, problem=problem)
         except csv.Error as error:
             _refuse_several_lines(error, lines, f"{path}:{first}", first=first)
-            row = [""]
-            raw, problem = lines.take()
-            problem = problem or str(error)
-        if row is None:
+            raw, problem = take()
+            yield Record(line=lines.count, checksum=lines.checksum, raw=raw, problem=problem or str(error))
+        else:
             return
-        # Like DictReader, skip empty lines.
-        if not row:
-            continue
-        if not problem and len(row) > len(header):
-            problem = f"{len(row)} values, but the header names {len(header)} columns"
-        value: dict[str, str | None] | None = None if problem else dict(zip(header, row, strict=False))
-        if value is not None and len(row) < len(header):
-            # The last columns of a short row are None.
-            value |= dict.fromkeys(header[len(row) :])
-        yield Record(line=lines.count, checksum=lines.checksum, raw=raw, value=value, problem=problem)
+
+
+def _unusual(row: list[str], header: list[str], problem: str) -> tuple[dict[str, str | None] | None, str]:
+    """Return the value of a row that has a problem, or another number of values than the header has names."""
+    if not problem and len(row) > len(header):
+        problem = f"{len(row)} values, but the header names {len(header)} columns"
+    if problem:
+        return None, problem
+    # The last columns of a short row are None.
+    return dict(zip(header, row, strict=False)) | dict.fromkeys(header[len(row) :]), ""
 
 
 def _refuse_several_lines(error: csv.Error, lines: _LineReader, name: str, *, first: int) -> None:

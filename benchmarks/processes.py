@@ -1,0 +1,67 @@
+"""Measures the processor time of management commands, with that of all processes that they start (Linux)."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+# Of <linux/prctl.h>.
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of processes that outlive their own, such as the server of a run's steps."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def environ_of(folder: Path, **more: str) -> dict[str, str]:
+    """Return the environment of the benchmarks' project, with its database in the folder."""
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
+        "BENCHMARK_DATABASE": str(folder / "db.sqlite3"),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(Path.cwd()), os.environ.get("PYTHONPATH", "")))),
+        **more,
+    }
+
+
+def manage(words: Sequence[str], environ: Mapping[str, str], folder: Path) -> float:
+    """Run a management command in the folder; return the processor time of all its processes in seconds."""
+    return python(("-m", "django", *words), environ, folder)
+
+
+def peak_megabytes(words: Sequence[str], environ: Mapping[str, str], folder: Path) -> float:
+    """Run a management command in the folder; return the peak memory of its own process in MB."""
+    _, status, usage = os.wait4(_started(("-m", "django", *words), environ, folder), 0)
+    if status:
+        raise SystemExit(f"{words} ended with the status {status}")
+    return usage.ru_maxrss / 1024
+
+
+def python(words: Sequence[str], environ: Mapping[str, str], folder: Path) -> float:
+    """Run Python in the folder; return the processor time of all its processes in seconds."""
+    _, status, usage = os.wait4(_started(words, environ, folder), 0)
+    if status:
+        raise SystemExit(f"{words} ended with the status {status}")
+    seconds = usage.ru_utime + usage.ru_stime
+    # The processes that outlive it by a moment have become ours.
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            _, _, usage = os.wait4(-1, 0)
+            seconds += usage.ru_utime + usage.ru_stime
+    return seconds
+
+
+def _started(words: Sequence[str], environ: Mapping[str, str], folder: Path) -> int:
+    pid = os.fork()
+    if pid == 0:
+        os.chdir(folder)
+        null = os.open(os.devnull, os.O_WRONLY)
+        for number in (1, 2):
+            os.dup2(null, number)
+        os.execve(sys.executable, [sys.executable, *words], dict(environ))
+    return pid

@@ -1,0 +1,1 @@
+"""Translates crontabs and shell scripts into runbooks; needs the extra ``import``."""

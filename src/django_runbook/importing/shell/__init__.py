@@ -1,0 +1,1 @@
+"""Reads shell code as small values, which know no parser."""

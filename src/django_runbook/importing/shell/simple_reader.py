@@ -1,0 +1,53 @@
+"""Reads commands and assignments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django_runbook.importing.shell import nodes
+from django_runbook.importing.shell.nodes import Assignment, Node
+from django_runbook.importing.shell.reading import TreeReading
+from django_runbook.importing.shell.redirects import read_redirect
+from django_runbook.importing.shell.word_reader import read_word
+from django_runbook.importing.shell.words import ShellWord
+
+if TYPE_CHECKING:
+    import tree_sitter
+
+
+def read_command(reading: TreeReading, node: tree_sitter.Node) -> Node:
+    """Read a command with its arguments, or ``test``, which is a condition."""
+    assignments, words, redirects = [], [], []
+    for child in node.children:
+        if child.type == "variable_assignment":
+            assignments.append(_assignment(reading, child))
+        elif child.type.endswith("_redirect"):
+            redirects.append(read_redirect(reading.tree, child))
+        else:
+            words.append(read_word(reading.tree, child))
+    if words and words[0].literal == "test" and not redirects:
+        return nodes.Condition(tokens=tuple(words[1:]), **reading.place(node))
+    return nodes.Simple(
+        words=tuple(words), assignments=tuple(assignments), redirects=tuple(redirects), **reading.place(node)
+    )
+
+
+def read_assignments(reading: TreeReading, node: tree_sitter.Node) -> Node:
+    """Read a statement that sets variables, also ``export``, ``local`` and ``readonly``."""
+    children = [node] if node.type == "variable_assignment" else node.children
+    made = tuple(_assignment(reading, child) for child in children if child.type == "variable_assignment")
+    bare = [reading.tree.source(child) for child in children if child.type == "variable_name"]
+    is_export = children[0].type == "export"
+    exported = (*bare, *(one.name for one in made)) if is_export else ()
+    return nodes.Assignments(assignments=made, exported=exported, **reading.place(node))
+
+
+def _assignment(reading: TreeReading, node: tree_sitter.Node) -> Assignment:
+    name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
+    source, line = reading.tree.source(node), reading.tree.line(node)
+    if name is None or name.type != "variable_name" or source[len(reading.tree.source(name)) :].startswith("+="):
+        return Assignment(name=source.partition("=")[0].rstrip("+"), value=None, line=line, source=source)
+    word: ShellWord | None = ShellWord(parts=(), source="", line=line)
+    if value is not None:
+        word = None if value.type == "array" else read_word(reading.tree, value)
+    return Assignment(name=reading.tree.source(name), value=word, line=line, source=source)

@@ -1,0 +1,41 @@
+"""Prints a script that lets a shell complete runbooks, steps and parameters, and answers that script."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django_runbook import command_lines
+from django_runbook.management import completion
+from django_runbook.management.clean_command import CleanCommand
+
+
+class Command(CleanCommand):
+    help = "Print a script that lets a shell complete the names of runbooks, steps, tags, parameters and options."
+    requires_system_checks = ()
+
+    def get_version(self) -> str:
+        return command_lines.version()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("shell", choices=("bash", "zsh"), help="The shell that loads the script.")
+        parser.add_argument(
+            "--line",
+            metavar="TEXT",
+            help="Print what the last word of the command line TEXT can become: for the script.",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["line"] is None:
+            script = Path(completion.__file__).with_suffix(".sh").read_text(encoding="utf-8")
+            commands = " ".join(completion.own_commands())
+            self.stdout.write(
+                script.replace("__SHELL__", options["shell"]).replace("__COMMANDS__", commands), ending=""
+            )
+            return
+        current, found = completion.complete(options["line"])
+        # bash splits words at each "=", and replaces only what follows it.
+        done = current.rpartition("=")[0] if options["shell"] == "bash" else ""
+        for word in found:
+            self.stdout.write(word.removeprefix(f"{done}=") if done else word)
