@@ -28,6 +28,7 @@ class Mark(Struct):
 
     x: str
     y: str
+    radius: str
     status: str
     text: str
     url: str
@@ -129,6 +130,7 @@ def _plot(points: Sequence[RunPoint], url_of: Callable[[str], str]) -> Plot:
         Mark(
             x=f"{x(point.started_at):.1f}",
             y=f"{y(point.seconds or 0):.1f}",
+            radius="5.5" if point.unusual else "3.5",
             status="warning" if point.unusual else point.status,
             text=_mark_text(point),
             url=url_of(point.id),
