@@ -1,4 +1,4 @@
-"""Takes the screenshots of the admin: a run of the Flight desk that failed and was resumed, and the durations of its nights."""
+"""Takes the screenshots of the admin: a run that failed and was resumed, and the durations of the Flight desk."""
 
 from __future__ import annotations
 
