@@ -23,6 +23,7 @@ from django_runbook.document import inputs
 from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.outline import may_isolate
 from django_runbook.document.runbook import Runbook
+from django_runbook.error_notices import notified_errors
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage, RunbookError
 from django_runbook.hosting import PreparedRun, execute
 from django_runbook.locks import factory as locks
@@ -94,13 +95,15 @@ def run_on(console: Console, request: RunRequest, *, stop: Stop) -> RunResult:
     """Run a runbook on a console, as `run_runbook` does; the caller reports errors, and then hands signals back."""
     launch = Launch(request=request, console=console)
     with frozen_gc(), _masked_errors(console), launch.stack:
-        opened = _open(launch)
-        stop.timeout_seconds = opened.configuration.stop_timeout_seconds
-        processes = _choose_processes(launch, opened)
-        resumed = _hold_resumed(launch, opened)
-        bound = _bind(launch, opened, resumed, processes)
-        recorded = record(launch, opened, bound, resumed)
-        prepared = _prepared(launch, opened, processes, bound, recorded)
+        with notified_errors(launch) as known:
+            opened = _open(launch)
+            known.append(opened)
+            stop.timeout_seconds = opened.configuration.stop_timeout_seconds
+            processes = _choose_processes(launch, opened)
+            resumed = _hold_resumed(launch, opened)
+            bound = _bind(launch, opened, resumed, processes)
+            recorded = record(launch, opened, bound, resumed)
+            prepared = _prepared(launch, opened, processes, bound, recorded)
         return execute(prepared, console=console, stop=stop)
 
 

@@ -16,6 +16,7 @@ from django_runbook.journal.failures import in_words
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.process.streams import clean_text
 from django_runbook.results import RunStatus, StepStatus
+from django_runbook.row_account import from_stored
 from django_runbook.wording import LIBRARIES, exact_duration, in_doubt, in_short, named
 
 _SYMBOLS = {"succeeded": "✓", "skipped": "-", "not_run": "-", "running": "…"}
@@ -96,7 +97,16 @@ def step_line(step: StepRun, *, is_dead: bool = False) -> str:
         notes.append(f"{step.done_count} of {step.total_count}" if step.total_count else f"{step.done_count} done")
     why = in_short(step.reason or step.message.split("\n", 1)[0])
     name = "" if step.name in {"", step.step_id} else f" ({_line(step.name)})"
-    return f"{indent}{symbol} {step.step_id}{name}: {', '.join(notes)}" + (f": {_line(why)}" if why else "")
+    rows = str(from_stored(step.row_counts) or "")
+    text = f"{indent}{symbol} {step.step_id}{name}: {', '.join(notes)}" + (f": {_line(why)}" if why else "")
+    return f"{text}; {_line(rows)}" if rows else text
+
+
+def row_note_lines(step: StepRun) -> Iterator[str]:
+    """Yield a line for each reason why a step may have changed more rows than were counted."""
+    account = from_stored(step.row_counts)
+    for note in () if account is None else account.notes:
+        yield f"rows: {_line(note)}"
 
 
 def output_lines(step: StepRun, *, has_traceback: bool = False) -> Iterator[str]:

@@ -125,7 +125,13 @@ class Command(CleanCommand):
             self._write_json(row_text.as_dict(step))
         else:
             self.stdout.write(
-                "\n".join((row_text.step_line(step).strip(), *row_text.output_lines(step, has_traceback=True)))
+                "\n".join(
+                    (
+                        row_text.step_line(step).strip(),
+                        *row_text.row_note_lines(step),
+                        *row_text.output_lines(step, has_traceback=True),
+                    )
+                )
             )
 
     def _run_to_follow(self, prefix: str, runbook: str | None) -> Run:
