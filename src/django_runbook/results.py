@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 
+from django_runbook.row_account import RowAccount
 from django_runbook.structs import Struct
 
 
@@ -82,7 +83,8 @@ class AttemptResult(Struct):
     """Holds the result of one call of a command.
 
     ``stdout`` is the unmasked standard output, and is empty unless the step has ``capture``. ``warnings`` are shown
-    although the call succeeded. ``reason`` says why nothing was called.
+    although the call succeeded. ``reason`` says why nothing was called. ``row_account`` has the rows that the command
+    changed; it is None if no command was called.
     """
 
     status: StepStatus
@@ -90,13 +92,15 @@ class AttemptResult(Struct):
     stdout: str = ""
     warnings: tuple[str, ...] = ()
     reason: str = ""
+    row_account: RowAccount | None = None
 
 
 class StepResult(Struct):
     """Holds the result of a step after all of its attempts; ``file`` and ``line`` are its position.
 
     ``is_group`` is true for a step with steps inside: a group, a loop or a called runbook. ``is_past`` is true for a
-    step that ended in an earlier attempt of the run, before it was resumed.
+    step that ended in an earlier attempt of the run, before it was resumed. ``row_account`` has the rows that the last
+    call of a command changed.
     """
 
     step_id: str
@@ -113,6 +117,7 @@ class StepResult(Struct):
     is_past: bool = False
     file: str = ""
     line: int = 0
+    row_account: RowAccount | None = None
 
     @property
     def is_failure(self) -> bool:

@@ -74,6 +74,8 @@ EXACT = {
         "steps:\n  - id: poll\n    command: noop\n    retry: {attempts: 3, until: steps.poll.¦}\n",
         ["attempts", "exit_code", "id", "status"],
     ),
+    "a step in the name of a step without its command": (f"{FILE}  - name: Count ${{{{ steps.¦\n", ["late", "noop", "noop-2"]),
+    "an item of a step without its command": ("steps:\n  - {for_each: {a: [1]}, name: '${{ item.¦ }}'}\n", ["a"]),
     "a later step": ("steps:\n  - noop ${{ steps.¦ }}\n  - id: late\n    command: noop\n", []),
     "params": (f"{FILE}  - noop ${{{{ params.¦ }}}}\n", ["day", "mode"]),
     "vars": (f"{FILE}  - noop ${{{{ vars.¦ }}}}\n", ["folder"]),

@@ -12,7 +12,7 @@ import yaml
 
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage
 from django_runbook.schedules.job import Installation
-from django_runbook.schedules.rendering import in_one_text, render
+from django_runbook.schedules.rendering import in_one_text, render, stale_files, write
 from django_runbook.schedules.schedulers import SCHEDULERS
 from django_runbook.structs import replace
 
@@ -161,6 +161,29 @@ def test_what_a_scheduler_cannot_express_is_refused(
     assert message in str(caught.value)
 
 
+def test_a_long_name_is_refused_by_kubernetes_alone(tmp_path: Path, settings: Any) -> None:
+    settings.RUNBOOK = {"DIRS": [tmp_path]}
+    (tmp_path / f"{'a' * 53}.yml").write_text("schedule: 15 2 * * *\nsteps: [noop]\n")
+    with pytest.raises(InvalidUsage, match="the name of a CronJob has at most 52 letters"):
+        render((), "kubernetes", PLACES["kubernetes"])
+    assert len(render((), "systemd", PLACES["systemd"])) == 2
+
+
+def test_a_title_stays_in_its_line(tmp_path: Path, settings: Any) -> None:
+    settings.RUNBOOK = {"DIRS": [tmp_path]}
+    (tmp_path / "a.yml").write_text('name: "A\\nB\\\\"\nschedule: 15 2 * * *\nsteps: [noop]\n')
+    [service, _] = render((), "systemd", PLACE).values()
+    assert "Description=A B\nAfter" in service
+
+
+def test_a_file_that_is_not_text_is_out_of_date(tmp_path: Path) -> None:
+    (tmp_path / "runbooks").write_bytes(b"\xff")
+    rendered = render((), "crontab", PLACE)
+    assert list(stale_files(rendered, tmp_path, is_whole=True)) == [f'"{tmp_path / "runbooks"}" is out of date']
+    write(rendered, tmp_path)
+    assert list(stale_files(rendered, tmp_path, is_whole=True)) == []
+
+
 def test_beat_has_one_time_zone(tmp_path: Path, settings: Any) -> None:
     settings.RUNBOOK = {"DIRS": [tmp_path]}
     for name, zone in (("a", "Europe/Berlin"), ("b", "UTC")):
@@ -183,6 +206,11 @@ def test_beat_has_one_time_zone(tmp_path: Path, settings: Any) -> None:
             {"a b.yml": "schedule: 15 2 * * *\nsteps: [noop]\n", "a_b.yml": "schedule: 15 2 * * *\nsteps: [noop]\n"},
             InvalidUsage,
             'a b.yml and a_b.yml would both be called "a-b"',
+        ),
+        (
+            {"a\nb.yml": "schedule: 15 2 * * *\nsteps: [noop]\n"},
+            InvalidUsage,
+            r"'a\nb.yml': a scheduler cannot be given a name that is not printable",
         ),
         ({"ü.yml": "schedule: 15 2 * * *\nsteps: [noop]\n"}, InvalidUsage, "ü.yml: its name has no letter or digit"),
     ],

@@ -93,16 +93,17 @@ def _options(argument: ArgumentAtCursor, question: Question) -> Iterator[Suggest
         is_used = action in argument.used and not may_repeat(action)
         if not action.option_strings or is_used or not is_offered(action, is_root=argument.is_root):
             continue
-        flag = long_flag(action)
-        yield Suggestion(
-            label=flag,
-            kind=SuggestionKind.OPTION,
-            start=question.start_of_word,
-            end=question.offset,
-            text=flag if action.nargs == 0 else f"{flag} ",
-            detail=metavar_of(action),
-            help=markdown_of(action, parser, databases=question.project.databases),
-        )
+        long_flags = [flag for flag in action.option_strings if flag[:1] == flag[1:2]]
+        for flag in long_flags or action.option_strings[:1]:
+            yield Suggestion(
+                label=flag,
+                kind=SuggestionKind.OPTION,
+                start=question.start_of_word,
+                end=question.offset,
+                text=flag if action.nargs == 0 else f"{flag} ",
+                detail=metavar_of(action),
+                help=markdown_of(action, parser, databases=question.project.databases),
+            )
 
 
 def complete_option(step: Mapping, place: CursorPlace, question: Question) -> Iterator[Suggestion]:

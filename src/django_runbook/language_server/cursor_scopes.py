@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from collections.abc import Mapping as MappingOf
 
 from django_runbook.document import validate
 from django_runbook.document.expressions import CLOSE, OPEN, Expression, Template, end_of_expression
+from django_runbook.document.keys import VERBS
 from django_runbook.document.name_scopes import Value, scoped_values
+from django_runbook.document.nodes import Mapping, Sequence
 from django_runbook.document.outline import outline
 from django_runbook.document.reading import FileContent
-from django_runbook.document.reference_checks import NameScope, StepFacts
-from django_runbook.document.runbook import CommandStep, Runbook, Step
+from django_runbook.document.reference_checks import NameScope
+from django_runbook.document.runbook import Runbook, Step
 from django_runbook.document.source import Source
 from django_runbook.language_server.cursor_places import CursorPlace
 from django_runbook.structs import Struct, replace
@@ -21,26 +24,28 @@ class CursorScope(Struct):
 
     scope: NameScope
     runbook: Runbook
-    steps: Mapping[str, Step]
+    steps: MappingOf[str, Step]
 
 
 def scope_at(place: CursorPlace, *, is_condition: bool) -> CursorScope | None:
     """Return the names in scope at a place; None if no expression is evaluated there."""
     text = _with_word(place, is_condition=is_condition)
-    runbook, _ = validate.load(Source(path=place.source.path, text=text))
-    if runbook is None:
-        return None
-    steps = {entry.key: entry.step for entry in outline(runbook).values()}
+    for complete in (text, _with_command(text, place)):
+        runbook, _ = validate.load(Source(path=place.source.path, text=complete))
+        found = _scope_of(place.mark, runbook) if runbook is not None else None
+        if found is not None:
+            return found
+    return None
+
+
+def _scope_of(mark: str, runbook: Runbook) -> CursorScope | None:
     for value, scope, _ in scoped_values(file_content(runbook)):
-        if any(expression.source == place.mark for expression in expressions_of(value)):
+        if any(expression.source == mark for expression in expressions_of(value)):
             # The walk changes its scopes while it lasts.
             frozen = replace(scope, steps=dict(scope.steps), later_steps=set(scope.later_steps))
+            steps = {entry.key: entry.step for entry in outline(runbook).values()}
             return CursorScope(scope=frozen, runbook=runbook, steps=steps)
-    if not is_condition:
-        return None
-    # The step is not complete enough to be a step.
-    line = place.scalar.start.line + 1
-    return CursorScope(scope=_scope_of(runbook, steps, line=line), runbook=runbook, steps=steps)
+    return None
 
 
 def file_content(runbook: Runbook) -> FileContent:
@@ -74,16 +79,14 @@ def _with_word(place: CursorPlace, *, is_condition: bool) -> str:
     return f"{text[:opening]} {mark} {CLOSE}{quote}{tail}{text[end:]}"
 
 
-def _scope_of(runbook: Runbook, steps: Mapping[str, Step], *, line: int) -> NameScope:
-    """Return the names of the file and the steps above a line."""
-    above = {name: step for name, step in steps.items() if step.span.line < line}
-    return NameScope(
-        params={param.name: param.type for param in runbook.params},
-        vars=tuple(runbook.vars),
-        env=tuple(variable.name for variable in runbook.env),
-        secrets=runbook.secrets,
-        steps={
-            name: StepFacts(captures=isinstance(step, CommandStep) and step.capture is not None, is_loop=step.is_loop)
-            for name, step in above.items()
-        },
-    )
+def _with_command(text: str, place: CursorPlace) -> str:
+    """Return the text with a command in the step around the cursor if it has none yet: it would be no step."""
+    for (node, _), (outer, _) in zip(reversed(place.around), reversed(place.around[:-1]), strict=False):
+        if isinstance(node, Mapping) and isinstance(outer, Sequence):
+            if any(key.text in VERBS for key, _ in node.entries):
+                return text
+            start = node.start.index
+            if text.startswith("{", start):
+                return f"{text[: start + 1]}command: {place.mark}, {text[start + 1 :]}"
+            return f"{text[:start]}command: {place.mark}\n{' ' * node.start.column}{text[start:]}"
+    return text

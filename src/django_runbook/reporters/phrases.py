@@ -74,6 +74,15 @@ def note(result: StepResult) -> str:
     return "; ".join(parts)
 
 
+def note_and_rows(result: StepResult, *, is_dry_run: bool = False) -> str:
+    """Return the note of a finished step, and the rows that it changed, or would change without a dry run."""
+    account = result.row_account
+    rows = "" if account is None else str(account)
+    if rows and is_dry_run:
+        rows = f"would change {rows}"
+    return "; ".join(filter(None, (note(result), rows)))
+
+
 def is_caused_inside(result: StepResult) -> bool:
     """Return whether a group failed because a step inside it failed."""
     return result.is_group and result.failure is not None and bool(result.failure.cause)
@@ -161,8 +170,7 @@ def forecast(event: ForecastMade) -> str:
 
 def forecast_end(event: ForecastMade) -> str:
     """Return when the run usually ends: the time, and the day if it is another one."""
-    is_today = event.end_at.date() == event.at.astimezone(event.end_at.tzinfo).date()
-    return event.end_at.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M")
+    return wording.clock_time(event.end_at, now=event.at)
 
 
 def unusual(event: UnusualNoticed) -> str:
@@ -193,7 +201,8 @@ def stopping(event: StopRequested) -> str:
 
 def attempt(event: AttemptFailed) -> str:
     """Return the number of the failed attempt and the failure."""
-    return f"attempt {event.attempt} of {event.attempt_count} failed: {failure(event.failure)}"
+    text = f"attempt {event.attempt} of {event.attempt_count} failed: {failure(event.failure)}"
+    return "; ".join(filter(None, (text, str(event.row_account or ""))))
 
 
 def encodable(text: str, stream: IO[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import yaml
 
 from django_runbook.schedules.cron_syntax import portable
-from django_runbook.schedules.job import Installation, Job, command
+from django_runbook.schedules.job import Installation, Job, Unsupported, command
 from django_runbook.schedules.notes import Ability, notes_on
 
 _ABILITY: Final = Ability(
@@ -18,7 +18,7 @@ _ABILITY: Final = Ability(
     overlap='if another run holds the lock, exit code 75 makes the job fail; "lock: {on_conflict: skip}" makes it 0',
 )
 # Kubernetes adds a suffix of eleven characters.
-MAX_NAME: Final = 52
+_MAX_NAME: Final = 52
 # Without catch_up, a start is late by at most this: the controller checks every ten seconds.
 _LATE_SECONDS: Final = 600
 
@@ -29,12 +29,14 @@ def render(jobs: Sequence[Job], place: Installation) -> dict[str, str]:
 
 
 def _manifest(job: Job, place: Installation) -> str:
+    if len(job.name) > _MAX_NAME:
+        raise Unsupported(f'{job.file}: the name of a CronJob has at most {_MAX_NAME} letters, unlike "{job.name}"')
     comments = "".join(f"# {note}\n" for note in notes_on(job, _ABILITY))
     return comments + yaml.safe_dump(_cron_job(job, place), sort_keys=False, allow_unicode=True, width=1000)
 
 
 def _cron_job(job: Job, place: Installation) -> dict[str, Any]:
-    name = job.name[:MAX_NAME].rstrip("-")
+    name = job.name
     container: dict[str, Any] = {"name": name, "image": place.image, "command": command(job, place)}
     if place.directory is not None:
         container["workingDir"] = place.directory

@@ -43,7 +43,7 @@ def stale_files(rendered: Mapping[str, str], folder: Path, *, is_whole: bool) ->
         path = folder / name
         if not path.is_file():
             yield f'"{path}" is missing'
-        elif path.read_text(encoding="utf-8") != text:
+        elif path.read_bytes() != text.encode():
             yield f'"{path}" is out of date'
     if is_whole:
         yield from (f'"{path}" has no schedule any more: delete it' for path in left_over(rendered, folder))
@@ -61,8 +61,8 @@ def write(rendered: Mapping[str, str], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in rendered.items():
         path = folder / name
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+        if not path.is_file() or path.read_bytes() != text.encode():
+            path.write_bytes(text.encode())
 
 
 def _is_rendered(path: Path) -> bool:
@@ -116,6 +116,8 @@ def _refuse_equal_names(jobs: Sequence[Job]) -> None:
             raise InvalidUsage(
                 f"{job.file}: its name has no letter or digit from which a name for a scheduler can be made"
             )
+        if not job.file.isprintable():
+            raise InvalidUsage(f"{job.file!a}: a scheduler cannot be given a name that is not printable")
         if job.name in seen:
             raise InvalidUsage(f'{seen[job.name].file} and {job.file} would both be called "{job.name}": rename one')
         seen[job.name] = job

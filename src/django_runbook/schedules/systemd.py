@@ -52,7 +52,7 @@ def _units(job: Job, place: Installation) -> Iterator[tuple[str, str]]:
         f"{job.name}.service",
         _comments(job, _SERVICE_ABILITY)
         + _SERVICE.format(
-            title=_plain(job.title),
+            title=_title(job),
             # Its %n is the name of the unit that failed.
             on_failure="" if place.on_failure is None else f"OnFailure={place.on_failure}\n",
             user=_line("User", place.user),
@@ -69,7 +69,7 @@ def _units(job: Job, place: Installation) -> Iterator[tuple[str, str]]:
         f"{job.name}.timer",
         _comments(job, Ability() if calendar[0].endswith(" UTC") else _TIMER_ABILITY if has_rules else _IRREGULAR)
         + _TIMER.format(
-            title=_plain(job.title),
+            title=_title(job),
             calendar="\n".join(f"OnCalendar={one}" for one in calendar),
             jitter=f"RandomizedDelaySec={schedule.jitter_seconds:g}\n" if schedule.jitter_seconds else "",
             persistent="Persistent=true\n" if schedule.catch_up else "",
@@ -141,6 +141,11 @@ def _runs(numbers: Sequence[int]) -> Iterator[str]:
 
 def _line(key: str, value: str | None) -> str:
     return "" if value is None else f"{key}={_plain(value)}\n"
+
+
+def _title(job: Job) -> str:
+    # A backslash at its end would continue the line.
+    return _plain(job.title.rstrip("\\"))
 
 
 def _plain(text: str) -> str:

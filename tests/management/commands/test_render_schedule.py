@@ -82,6 +82,7 @@ def test_a_file_without_a_schedule_any_more_is_reported_and_kept(tmp_path: Path)
         (["--to=systemd", "--user=a\nb"], "--user must be printable text of one line"),
         (["--to=kubernetes"], "--to kubernetes needs --image"),
         (["--to=celery-beat"], "--to celery-beat needs --task"),
+        (["--to=crontab", "--arguments=--param 'a=1\n2'"], "--arguments must be printable text of one line"),
         (["--to=crontab", '--arguments="'], "--arguments: No closing quotation"),
         (["--to=crontab", "unknown"], 'there is no runbook "unknown"'),
     ],

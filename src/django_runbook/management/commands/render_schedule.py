@@ -96,6 +96,8 @@ def _installation(options: dict[str, Any]) -> Installation:
     given["python"] = given["python"] or (sys.executable if is_local else "python")
     given["manage"] = given["manage"] or "manage.py"
     given["directory"] = given["directory"] or (str(Path.cwd()) if is_local else None)
+    if arguments is not None and not arguments.isprintable():
+        raise CommandError("--arguments must be printable text of one line", returncode=ExitCode.INVALID)
     try:
         words = None if arguments is None else tuple(shlex.split(arguments))
     except ValueError as error:
