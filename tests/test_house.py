@@ -178,6 +178,7 @@ MAY_IMPORT = {
     },
     "signals": set[str](),
     "pages": {
+        "forecasts",
         "monitoring",
         "calls",
         "checkpoints",
@@ -188,7 +189,7 @@ MAY_IMPORT = {
         "reporters",
         "command_lines",
     },
-    "admin": {"checkpoints", "pages", "journal", "models", "locks", "conf"},
+    "admin": {"checkpoints", "forecasts", "pages", "journal", "models", "locks", "conf"},
     "migrations": {"fields"},
     "results": set[str](),
     "exceptions": set[str](),
