@@ -81,11 +81,10 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
         stack.callback(emit.close)
         _report_from_threads(prepared, emit, stop)
         known = stack.enter_context(KnownConnections())
-        answers = stack.enter_context(empty_input(is_kept=keeps_terminal))
+        ask = _new_ask(prepared, stack.enter_context(empty_input(is_kept=keeps_terminal)), console.question_stream)
         files = stack.enter_context(kept_open())
         stack.enter_context(stop)
         stop.cancel = known.cancel_statements
-        ask = _new_ask(prepared, answers, console.question_stream)
         checks = PassedChecks()
         isolate = _new_process_executor(prepared, stop, checks, stack=stack)
         enqueue = _new_queue_executor(prepared, stop, console)
