@@ -176,6 +176,7 @@ MAY_IMPORT = {
     },
     "signals": set[str](),
     "pages": {
+        "forecasts",
         "monitoring",
         "calls",
         "checkpoints",
@@ -186,7 +187,7 @@ MAY_IMPORT = {
         "reporters",
         "command_lines",
     },
-    "admin": {"checkpoints", "pages", "journal", "models", "locks", "conf"},
+    "admin": {"checkpoints", "forecasts", "pages", "journal", "models", "locks", "conf"},
     "migrations": {"fields"},
     "results": set[str](),
     "exceptions": set[str](),

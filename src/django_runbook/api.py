@@ -109,7 +109,12 @@ def run_on(console: Console, request: RunRequest, *, stop: Stop) -> RunResult:
 
 def show_plan(request: RunRequest, *, console: Console | None = None) -> str:
     """Return each step of a runbook with its arguments, as ``run_runbook --plan`` prints them; nothing is run."""
-    return _show(request, listing.show_plan, console)
+    launch = Launch(request=request, console=PythonConsole() if console is None else console)
+    with _masked_errors(launch.console), launch.stack:
+        opened = _open(launch)
+        bound = _bind(launch, opened, None, None)
+        notes = _forecast_notes(launch, opened, bound)
+        return listing.show_plan(bound.plan, bound.unselected, mask=launch.console.mask, notes=notes)
 
 
 def list_steps(request: RunRequest, *, console: Console | None = None) -> str:
@@ -140,6 +145,26 @@ def check(files: Collection[str] = ()) -> list[Checked]:
     _make_reporters(configuration)
     binder = checking.new_binder(is_recorded=configuration.has_journal)
     return [checking.check(Path(path), binder=binder, configuration=configuration) for path in paths]
+
+
+def _forecast_notes(launch: Launch, opened: Opened, bound: Bound) -> listing.PlanNotes:
+    """Return what the run and its steps usually take, if runs of this kind are recorded."""
+    if not is_recorded(launch.request, opened):
+        return listing.PlanNotes()
+    # Only the plan of a recorded run needs the folder `forecasts`.
+    from django_runbook.forecasts.plan_forecast import forecast_plan
+
+    forecast = forecast_plan(
+        bound.plan,
+        runbook=opened.key,
+        unselected=bound.unselected,
+        mask=launch.console.mask,
+        using=conf.journal_alias(),
+        warn=launch.console.warn,
+    )
+    if forecast is None:
+        return listing.PlanNotes()
+    return listing.PlanNotes(of_step=forecast.step_text, last_line=forecast.run_text)
 
 
 def _show(request: RunRequest, show: Callable[..., str], console: Console | None) -> str:
