@@ -160,6 +160,7 @@ MAY_IMPORT = {
         "configured_reporters",
         "console",
         "document",
+        "estimating",
         "executors",
         "hosting",
         "journal",
@@ -173,6 +174,7 @@ MAY_IMPORT = {
         "runner",
     },
     "signals": set[str](),
+    "estimating": {"batch", "binding", "conf", "document", "models", "planning"},
     "pages": {
         "monitoring",
         "calls",

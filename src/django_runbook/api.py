@@ -9,7 +9,7 @@ import contextlib
 import os
 import traceback
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from django.db import connections
 
 from django_runbook import checking, clock, conf, lookup
 from django_runbook.checking import Checked, Loaded
+from django_runbook.cleaning import Mask
 from django_runbook.conf import DEFAULT_STOP_TIMEOUT_SECONDS
 from django_runbook.console import Console, PythonConsole
 from django_runbook.document import inputs
@@ -28,7 +29,7 @@ from django_runbook.hosting import PreparedRun, execute
 from django_runbook.locks import factory as locks
 from django_runbook.locks.watching import retaken
 from django_runbook.planning import listing, selection
-from django_runbook.planning.plan import plan
+from django_runbook.planning.plan import Plan, plan
 from django_runbook.process import isolation as process_isolation
 from django_runbook.process import masking
 from django_runbook.process.frozen_gc import frozen_gc
@@ -104,9 +105,29 @@ def run_on(console: Console, request: RunRequest, *, stop: Stop) -> RunResult:
         return execute(prepared, console=console, stop=stop)
 
 
-def show_plan(request: RunRequest, *, console: Console | None = None) -> str:
-    """Return each step of a runbook with its arguments, as ``run_runbook --plan`` prints them; nothing is run."""
-    return _show(request, listing.show_plan, console)
+def show_plan(request: RunRequest, *, console: Console | None = None, estimates: bool = False) -> str:
+    """Return each step of a runbook with its arguments, as ``run_runbook --plan`` prints them; nothing is run.
+
+    With ``estimates``, each step has the rows of its work, which are counted in the database.
+    """
+    if not estimates:
+        return _show(request, listing.show_plan, console)
+    # Other runs do not need it.
+    from django_runbook import estimating
+
+    def show(planned: Plan, unselected: Mapping[str, str], *, mask: Mask) -> str:
+        configuration = conf.read()
+        path, _ = lookup.find(request.file, configuration)
+        found = estimating.estimate_plan(
+            planned,
+            unselected,
+            runbook=lookup.key_of(path, configuration),
+            is_recorded=configuration.has_journal and planned.runbook.is_recorded,
+        )
+        shown = listing.show_plan(planned, unselected, mask=mask, below=found.lines)
+        return shown + (f"not estimated: {', '.join(found.others)}\n" if found.others else "")
+
+    return _show(request, show, console)
 
 
 def list_steps(request: RunRequest, *, console: Console | None = None) -> str:

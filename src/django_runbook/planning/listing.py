@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from django_runbook.binding.partial_text import has_holes
 from django_runbook.cleaning import MASK, Mask
@@ -17,9 +18,18 @@ from django_runbook.results import Role
 from django_runbook.wording import exact_duration
 
 
-def show_plan(planned: Plan, unselected: Mapping[str, str], *, mask: Mask) -> str:
-    """Show every step with its arguments; a value that depends on an output is shown as ``?``."""
-    return "".join(f"{line}\n" for line in _plan_lines(planned, unselected, mask))
+def show_plan(
+    planned: Plan,
+    unselected: Mapping[str, str],
+    *,
+    mask: Mask,
+    below: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> str:
+    """Show every step with its arguments; a value that depends on an output is shown as ``?``.
+
+    ``below`` has further lines of steps, by their ids.
+    """
+    return "".join(f"{line}\n" for line in _plan_lines(planned, unselected, mask, below))
 
 
 def list_steps(planned: Plan, unselected: Mapping[str, str], *, mask: Mask) -> str:
@@ -29,7 +39,9 @@ def list_steps(planned: Plan, unselected: Mapping[str, str], *, mask: Mask) -> s
     return "".join(f"{mask(line)}\n" for line in lines)
 
 
-def _plan_lines(planned: Plan, unselected: Mapping[str, str], mask: Mask) -> Iterator[str]:
+def _plan_lines(
+    planned: Plan, unselected: Mapping[str, str], mask: Mask, below: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
     yield f"{planned.runbook.name} ({planned.runbook.path})"
     for name, value in planned.inputs.params.items():
         yield f"  {name} = {label_of(value, mask=mask)}"
@@ -44,6 +56,8 @@ def _plan_lines(planned: Plan, unselected: Mapping[str, str], mask: Mask) -> Ite
         before = (item.group_ids, item.role)
         words = "" if item.is_loop else " ".join((*_env(item, planned, mask), *command_line(item, planned, mask=mask)))
         yield mask(_plan_line(item, unselected, words, more=_command_notes(item, planned, mask)))
+        indent = "  " * (len(item.group_ids) + 2)
+        yield from (mask(f"{indent}{line}") for line in below.get(item.id, ()))
 
 
 def command_line(item: PlannedStep, planned: Plan, *, mask: Mask) -> tuple[str, ...]:
