@@ -131,6 +131,7 @@ MAY_IMPORT = {
         "runner",
         "signals",
     },
+    "error_notices": {"conf", "configured_reporters", "process", "run_stages"},
     "run_stages": {
         "forecasts",
         "binding",
@@ -150,6 +151,7 @@ MAY_IMPORT = {
     "recording": {"forecasts", "console", "journal", "planning", "request", "resume", "run_stages", "runner"},
     "describing": {"document", "schedules"},
     "api": {
+        "error_notices",
         "describing",
         "forecasts",
         "recording",
@@ -176,6 +178,7 @@ MAY_IMPORT = {
     "signals": set[str](),
     "estimating": {"batch", "binding", "conf", "document", "models", "planning"},
     "pages": {
+        "forecasts",
         "monitoring",
         "calls",
         "checkpoints",
@@ -186,7 +189,7 @@ MAY_IMPORT = {
         "reporters",
         "command_lines",
     },
-    "admin": {"checkpoints", "pages", "journal", "models", "locks", "conf"},
+    "admin": {"checkpoints", "forecasts", "pages", "journal", "models", "locks", "conf"},
     "migrations": {"fields"},
     "results": set[str](),
     "exceptions": set[str](),

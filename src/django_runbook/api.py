@@ -9,7 +9,7 @@ import contextlib
 import os
 import traceback
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,19 +17,19 @@ from django.db import connections
 
 from django_runbook import checking, clock, conf, lookup
 from django_runbook.checking import Checked, Loaded
-from django_runbook.cleaning import Mask
 from django_runbook.conf import DEFAULT_STOP_TIMEOUT_SECONDS
 from django_runbook.console import Console, PythonConsole
 from django_runbook.document import inputs
 from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.outline import may_isolate
 from django_runbook.document.runbook import Runbook
+from django_runbook.error_notices import notified_errors
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage, RunbookError
 from django_runbook.hosting import PreparedRun, execute
 from django_runbook.locks import factory as locks
 from django_runbook.locks.watching import retaken
 from django_runbook.planning import listing, selection
-from django_runbook.planning.plan import Plan, plan
+from django_runbook.planning.plan import plan
 from django_runbook.process import isolation as process_isolation
 from django_runbook.process import masking
 from django_runbook.process.frozen_gc import frozen_gc
@@ -95,39 +95,40 @@ def run_on(console: Console, request: RunRequest, *, stop: Stop) -> RunResult:
     """Run a runbook on a console, as `run_runbook` does; the caller reports errors, and then hands signals back."""
     launch = Launch(request=request, console=console)
     with frozen_gc(), _masked_errors(console), launch.stack:
-        opened = _open(launch)
-        stop.timeout_seconds = opened.configuration.stop_timeout_seconds
-        processes = _choose_processes(launch, opened)
-        resumed = _hold_resumed(launch, opened)
-        bound = _bind(launch, opened, resumed, processes)
-        recorded = record(launch, opened, bound, resumed)
-        prepared = _prepared(launch, opened, processes, bound, recorded)
+        with notified_errors(launch) as known:
+            opened = _open(launch)
+            known.append(opened)
+            stop.timeout_seconds = opened.configuration.stop_timeout_seconds
+            processes = _choose_processes(launch, opened)
+            resumed = _hold_resumed(launch, opened)
+            bound = _bind(launch, opened, resumed, processes)
+            recorded = record(launch, opened, bound, resumed)
+            prepared = _prepared(launch, opened, processes, bound, recorded)
         return execute(prepared, console=console, stop=stop)
 
 
 def show_plan(request: RunRequest, *, console: Console | None = None, estimates: bool = False) -> str:
     """Return each step of a runbook with its arguments, as ``run_runbook --plan`` prints them; nothing is run.
 
-    With ``estimates``, each step has the rows of its work, which are counted in the database.
+    With ``estimates``, each batch command has the rows of its work, which are counted in the database.
     """
-    if not estimates:
-        return _show(request, listing.show_plan, console)
-    # Other runs do not need it.
-    from django_runbook import estimating
+    launch = Launch(request=request, console=PythonConsole() if console is None else console)
+    with _masked_errors(launch.console), launch.stack:
+        opened = _open(launch)
+        bound = _bind(launch, opened, None, None)
+        notes = _forecast_notes(launch, opened, bound)
+        if estimates:
+            # Other plans do not need it.
+            from django_runbook import estimating
 
-    def show(planned: Plan, unselected: Mapping[str, str], *, mask: Mask) -> str:
-        configuration = conf.read()
-        path, _ = lookup.find(request.file, configuration)
-        found = estimating.estimate_plan(
-            planned,
-            unselected,
-            runbook=lookup.key_of(path, configuration),
-            is_recorded=configuration.has_journal and planned.runbook.is_recorded,
-        )
-        shown = listing.show_plan(planned, unselected, mask=mask, below=found.lines)
-        return shown + (f"not estimated: {', '.join(found.others)}\n" if found.others else "")
-
-    return _show(request, show, console)
+            notes = estimating.with_estimates(
+                notes,
+                bound.plan,
+                bound.unselected,
+                runbook=opened.key,
+                is_recorded=is_recorded(launch.request, opened),
+            )
+        return listing.show_plan(bound.plan, bound.unselected, mask=launch.console.mask, notes=notes)
 
 
 def list_steps(request: RunRequest, *, console: Console | None = None) -> str:
@@ -158,6 +159,26 @@ def check(files: Collection[str] = ()) -> list[Checked]:
     _make_reporters(configuration)
     binder = checking.new_binder(is_recorded=configuration.has_journal)
     return [checking.check(Path(path), binder=binder, configuration=configuration) for path in paths]
+
+
+def _forecast_notes(launch: Launch, opened: Opened, bound: Bound) -> listing.PlanNotes:
+    """Return what the run and its steps usually take, if runs of this kind are recorded."""
+    if not is_recorded(launch.request, opened):
+        return listing.PlanNotes()
+    # Only the plan of a recorded run needs the folder `forecasts`.
+    from django_runbook.forecasts.plan_forecast import forecast_plan
+
+    forecast = forecast_plan(
+        bound.plan,
+        runbook=opened.key,
+        unselected=bound.unselected,
+        mask=launch.console.mask,
+        using=conf.journal_alias(),
+        warn=launch.console.warn,
+    )
+    if forecast is None:
+        return listing.PlanNotes()
+    return listing.PlanNotes(of_step=forecast.step_text, last_line=forecast.run_text)
 
 
 def _show(request: RunRequest, show: Callable[..., str], console: Console | None) -> str:

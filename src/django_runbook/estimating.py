@@ -19,10 +19,11 @@ from django_runbook.cleaning import cleaned_line
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import in_words
 from django_runbook.models import Run, StepRun
+from django_runbook.planning.listing import PlanNotes
 from django_runbook.planning.plan import Plan
 from django_runbook.planning.planned_step import PlannedStep
 from django_runbook.results import StepStatus
-from django_runbook.structs import Struct
+from django_runbook.structs import Struct, replace
 from django_runbook.wording import number_of, short_duration, speed
 
 # The last rate is looked for in this many runs.
@@ -37,15 +38,10 @@ class LastTime(Struct):
     seconds: float
 
 
-class Estimates(Struct):
-    """Holds the lines below each batch command, by the id of its step, and the commands without an estimate."""
-
-    lines: Mapping[str, Sequence[str]]
-    others: Sequence[str]
-
-
-def estimate_plan(planned: Plan, unselected: Mapping[str, str], *, runbook: str, is_recorded: bool) -> Estimates:
-    """Estimate each selected command.
+def with_estimates(
+    notes: PlanNotes, planned: Plan, unselected: Mapping[str, str], *, runbook: str, is_recorded: bool
+) -> PlanNotes:
+    """Add the estimates of the selected commands to the notes on a plan.
 
     ``runbook`` is its key in the history, which has the rates of earlier runs if it is recorded.
     """
@@ -60,7 +56,8 @@ def estimate_plan(planned: Plan, unselected: Mapping[str, str], *, runbook: str,
             lines[item.id] = list(_lines_of(name, item, known.get(_step_of(item.id))))
         else:
             others[name] = None
-    return Estimates(lines=lines, others=tuple(others))
+    listed = f"not estimated: {', '.join(others)}" if others else ""
+    return replace(notes, below=lambda step_id: lines.get(step_id, ()), others=listed)
 
 
 def _lines_of(name: str, item: PlannedStep, last: LastTime | None) -> Iterator[str]:

@@ -122,14 +122,15 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
 def _connect(prepared: PreparedRun, streams: Streams) -> Connected | None:
     if not prepared.configured:
         return None
-    from django_runbook.configured_reporters import connect
+    from django_runbook.configured_reporters import connect, facts_of
 
     def warn(text: str) -> None:
         # Standard error may be closed.
         with contextlib.suppress(OSError, ValueError):
             streams.errors.write(f"{clean_text(text, prepared.mask)}\n")
 
-    return connect(prepared.configured, prepared.plan.runbook, key=prepared.key, warn=warn, mask=prepared.mask)
+    facts = facts_of(prepared.plan.runbook, key=prepared.key)
+    return connect(prepared.configured, facts, warn=warn, mask=prepared.mask)
 
 
 def _emit_with_recovery(prepared: PreparedRun, emit: FanOut, connected: Connected | None) -> events.Listener:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from django_runbook.binding.partial_text import has_holes
 from django_runbook.cleaning import MASK, Mask
@@ -15,21 +14,24 @@ from django_runbook.document.runbook import CallStep, CommandStep, GroupStep, Lo
 from django_runbook.planning.plan import Plan
 from django_runbook.planning.planned_step import PlannedStep
 from django_runbook.results import Role
+from django_runbook.structs import Struct
 from django_runbook.wording import exact_duration
 
 
-def show_plan(
-    planned: Plan,
-    unselected: Mapping[str, str],
-    *,
-    mask: Mask,
-    below: Mapping[str, Sequence[str]] = MappingProxyType({}),
-) -> str:
-    """Show every step with its arguments; a value that depends on an output is shown as ``?``.
+class PlanNotes(Struct):
+    """Holds what is known about a plan besides: a note on each step and lines below it by its ID, and last lines."""
 
-    ``below`` has further lines of steps, by their ids.
-    """
-    return "".join(f"{line}\n" for line in _plan_lines(planned, unselected, mask, below))
+    of_step: Callable[[str], str] = lambda step_id: ""
+    last_line: str = ""
+    below: Callable[[str], Sequence[str]] = lambda step_id: ()
+    others: str = ""
+
+
+def show_plan(planned: Plan, unselected: Mapping[str, str], *, mask: Mask, notes: PlanNotes | None = None) -> str:
+    """Show every step with its arguments; a value that depends on an output is shown as ``?``."""
+    notes = notes or PlanNotes()
+    last = [mask(line) for line in (notes.others, notes.last_line) if line]
+    return "".join(f"{line}\n" for line in (*_plan_lines(planned, unselected, mask, notes), *last))
 
 
 def list_steps(planned: Plan, unselected: Mapping[str, str], *, mask: Mask) -> str:
@@ -39,9 +41,7 @@ def list_steps(planned: Plan, unselected: Mapping[str, str], *, mask: Mask) -> s
     return "".join(f"{mask(line)}\n" for line in lines)
 
 
-def _plan_lines(
-    planned: Plan, unselected: Mapping[str, str], mask: Mask, below: Mapping[str, Sequence[str]]
-) -> Iterator[str]:
+def _plan_lines(planned: Plan, unselected: Mapping[str, str], mask: Mask, notes: PlanNotes) -> Iterator[str]:
     yield f"{planned.runbook.name} ({planned.runbook.path})"
     for name, value in planned.inputs.params.items():
         yield f"  {name} = {label_of(value, mask=mask)}"
@@ -55,9 +55,10 @@ def _plan_lines(
             yield f"{'  ' * len(item.group_ids)}{item.role}:"
         before = (item.group_ids, item.role)
         words = "" if item.is_loop else " ".join((*_env(item, planned, mask), *command_line(item, planned, mask=mask)))
-        yield mask(_plan_line(item, unselected, words, more=_command_notes(item, planned, mask)))
+        more = [*_command_notes(item, planned, mask), *filter(None, [notes.of_step(item.id)])]
+        yield mask(_plan_line(item, unselected, words, more=more))
         indent = "  " * (len(item.group_ids) + 2)
-        yield from (mask(f"{indent}{line}") for line in below.get(item.id, ()))
+        yield from (mask(f"{indent}{line}") for line in notes.below(item.id))
 
 
 def command_line(item: PlannedStep, planned: Plan, *, mask: Mask) -> tuple[str, ...]:
@@ -98,7 +99,7 @@ def _command_notes(item: PlannedStep, planned: Plan, mask: Mask) -> Iterator[str
         yield f"on queue {queue}"
 
 
-def _plan_line(item: PlannedStep, unselected: Mapping[str, str], words: str, *, more: Iterator[str]) -> str:
+def _plan_line(item: PlannedStep, unselected: Mapping[str, str], words: str, *, more: Iterable[str]) -> str:
     indent, step = "  " * (len(item.group_ids) + 1), item.step
     is_item = step.for_each is not None and not item.is_loop
     notes = list(_notes_of_item(step) if is_item else _notes(item))

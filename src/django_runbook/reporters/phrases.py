@@ -170,8 +170,7 @@ def forecast(event: ForecastMade) -> str:
 
 def forecast_end(event: ForecastMade) -> str:
     """Return when the run usually ends: the time, and the day if it is another one."""
-    is_today = event.end_at.date() == event.at.astimezone(event.end_at.tzinfo).date()
-    return event.end_at.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M")
+    return wording.clock_time(event.end_at, now=event.at)
 
 
 def unusual(event: UnusualNoticed) -> str:
