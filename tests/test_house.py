@@ -30,6 +30,7 @@ BELOW_ALL = {
     "exceptions",
     "events",
     "process_inputs",
+    "stopwatch",
     "wording",
     "cleaning",
     "structs",
@@ -77,6 +78,7 @@ MAY_IMPORT = {
     "schedules": {"binding", "checking", "conf", "document", "lookup"},
     "fields": set[str](),
     "statements": set[str](),
+    "stopwatch": set[str](),
     "models": {"calls", "checkpoints", "fields", "statements"},
     "journal": {"calls", "git_commit", "models", "fields", "conf", "document", "planning", "locks", "process"},
     "resume": {
