@@ -27,7 +27,7 @@ def test_cascades_are_those_that_a_deletion_would_collect() -> None:
     assert counted == {StepRun._meta.db_table: deleted["django_runbook.StepRun"]}
 
 
-def test_rows_behind_two_relations_and_in_tables_between_are_counted() -> None:
+def test_rows_over_two_relations_and_in_tables_between_are_counted() -> None:
     group, user = Group.objects.create(name="a"), User.objects.create(username="a")
     kind = ContentType.objects.create(app_label="a", model="b")
     group.permissions.set([Permission.objects.create(codename=str(n), content_type=kind, name="a") for n in range(4)])

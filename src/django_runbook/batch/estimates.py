@@ -22,7 +22,7 @@ _Answer = TypeVar("_Answer")
 QUERY_SECONDS: Final = 2.0
 # A smaller table is read as a whole, whatever its indexes.
 _SMALL: Final = 10_000
-# SQLite asks whether to go on after this many instructions.
+# SQLite asks whether to continue after this many instructions.
 _INSTRUCTIONS: Final = 10_000
 _SCANS: Final = {
     "sqlite": re.compile(r"^SCAN (?:TABLE )?(?P<table>\S+)$", re.MULTILINE),
