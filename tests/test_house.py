@@ -164,6 +164,7 @@ MAY_IMPORT = {
         "configured_reporters",
         "console",
         "document",
+        "estimating",
         "executors",
         "hosting",
         "journal",
@@ -177,6 +178,7 @@ MAY_IMPORT = {
         "runner",
     },
     "signals": set[str](),
+    "estimating": {"batch", "binding", "conf", "document", "models", "planning"},
     "pages": {
         "forecasts",
         "monitoring",
