@@ -73,7 +73,7 @@ MAY_IMPORT = {
     "checks": {"checking", "conf", "configured_reporters", "document", "locks", "process"},
     "apps": {"checks"},
     "monitoring": {
-        *("checking", "conf", "document", "journal", "locks", "lookup", "models", "reporters", "schedules"),
+        *("checking", "conf", "configured_reporters", "document", "journal", "locks", "lookup", "models", "schedules"),
     },
     "schedules": {"binding", "checking", "conf", "document", "lookup"},
     "fields": set[str](),
