@@ -17,7 +17,7 @@ from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.process.streams import clean_text
 from django_runbook.results import RunStatus, StepStatus
 from django_runbook.row_account import from_stored
-from django_runbook.wording import LIBRARIES, exact_duration, in_doubt, in_short, named
+from django_runbook.wording import LIBRARIES, exact_duration, in_doubt, in_short, named, usually
 
 _SYMBOLS = {"succeeded": "✓", "skipped": "-", "not_run": "-", "running": "…"}
 _ID_LENGTH = 8
@@ -56,6 +56,11 @@ def run_lines(run: Run, status: str, steps: Iterable[StepRun]) -> Iterator[str]:
         yield f"  finished  {_time(run.finished_at)}, after {_took(run)}"
     if run.attempt_count > 1:
         yield f"  attempts  {run.attempt_count}"
+    if run.forecast is not None:
+        known = run.forecast
+        yield f"  forecast  {usually(known['seconds'], known['most_seconds'], run_count=known['run_count'])}"
+    for one in run.unusual:
+        yield f"  unusual   {_line(one['step_id'])}: {_line(one['text'])}"
     if run.git_commit:
         yield f"  commit    {run.git_commit[:12]}"
     for name, value in run.params.items():
