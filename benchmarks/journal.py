@@ -28,7 +28,7 @@ def main(vendor: str) -> None:
 
     from benchmarks import settings as base
 
-    with tempfile.TemporaryDirectory() as directory, _database(vendor, Path(directory)) as database:
+    with tempfile.TemporaryDirectory() as directory, database_of(vendor, Path(directory)) as database:
         values = {name: getattr(base, name) for name in dir(base) if name.isupper()}
         settings.configure(**{**values, "DATABASES": {"default": database}, "RUNBOOK": {}})
         import django
@@ -117,7 +117,7 @@ def _commits(call: Callable[[], None]) -> int:
 
 
 @contextmanager
-def _database(vendor: str, directory: Path) -> Iterator[dict[str, Any]]:
+def database_of(vendor: str, directory: Path) -> Iterator[dict[str, Any]]:
     if vendor == "sqlite":
         options = {"timeout": 20, "transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL;"}
         yield {"ENGINE": "django.db.backends.sqlite3", "NAME": directory / "journal.sqlite3", "OPTIONS": options}

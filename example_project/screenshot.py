@@ -1,4 +1,4 @@
-"""Takes the screenshot of the README: a run of the Flight desk that failed and was resumed, in the admin."""
+"""Takes the screenshots of the admin: a run that failed and was resumed, and the durations of the Flight desk."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "images" / "admin-run.png"
+DURATIONS = ROOT / "docs" / "images" / "admin-durations.png"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SERVER_SECONDS = 30
 USER, PASSWORD = "ada", secrets.token_urlsafe()
@@ -36,9 +37,12 @@ def main() -> None:
         _manage(desk, "createsuperuser", "--no-input", "--username", USER, "--email", "ada@example.com")
         with _server(desk) as address, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-            _take_picture(browser, address)
+            page = _log_in(browser, address)
+            _take_picture(page)
+            _add_nights(desk)
+            _take_durations(page, address)
             browser.close()
-    sys.stdout.write(f"{PICTURE.relative_to(ROOT)}\n")
+    sys.stdout.write(f"{PICTURE.relative_to(ROOT)}\n{DURATIONS.relative_to(ROOT)}\n")
 
 
 def _copy_to(folder: Path) -> Path:
@@ -55,6 +59,12 @@ def _fail_and_resume(desk: Path) -> None:
     _manage(desk, "run_runbook", "daily.yml", exit_code=1)
     feed.write_bytes(whole)
     _manage(desk, "run_runbook", "daily.yml", "--resume")
+
+
+def _add_nights(desk: Path) -> None:
+    """Add earlier nights to a run that succeeded in one go."""
+    _manage(desk, "run_runbook", "daily.yml")
+    subprocess.run([sys.executable, "nights.py"], cwd=desk, env=_environ(desk), check=True)
 
 
 def _manage(desk: Path, *arguments: str, exit_code: int = 0) -> None:
@@ -94,13 +104,17 @@ def _wait_for(url: str) -> None:
             return
 
 
-def _take_picture(browser: Browser, address: str) -> None:
+def _log_in(browser: Browser, address: str) -> Page:
     page = browser.new_page(viewport={"width": 1180, "height": 900}, color_scheme="light", device_scale_factor=1.5)
     page.goto(f"{address}/admin/login/?next=/admin/django_runbook/run/")
     page.fill("#id_username", USER)
     page.fill("#id_password", PASSWORD)
     page.click("[type=submit]")
     page.click("#toggle-nav-sidebar")
+    return page
+
+
+def _take_picture(page: Page) -> None:
     page.click("#result_list .field-title a")
     page.wait_for_url("**/change/")
     page.mouse.move(0, 0)
@@ -110,6 +124,15 @@ def _take_picture(browser: Browser, address: str) -> None:
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     height = steps["y"] + steps["height"] + 16
     page.screenshot(path=PICTURE, full_page=True, clip={"x": 0, "y": 0, "width": 1180, "height": height})
+
+
+def _take_durations(page: Page, address: str) -> None:
+    page.goto(f"{address}/admin/django_runbook/run/statistics/?runbook=daily.yml")
+    # The weeks after the plot are many.
+    weeks = page.locator("section table tbody tr").nth(2).bounding_box()
+    assert weeks is not None
+    height = weeks["y"] + weeks["height"] + 8
+    page.screenshot(path=DURATIONS, full_page=True, clip={"x": 0, "y": 0, "width": 1180, "height": height})
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ _REASON = re.compile(r"# (noqa: [A-Z0-9, ]+( - |  # )|type: ignore\[[a-z, -]+\] 
 
 # Each room with what it may import, besides itself and those that stand below all others.
 BELOW_ALL = {
+    "row_account",
     "causes",
     "clock",
     "argparse_compat",
@@ -29,6 +30,7 @@ BELOW_ALL = {
     "exceptions",
     "events",
     "process_inputs",
+    "stopwatch",
     "wording",
     "cleaning",
     "structs",
@@ -39,7 +41,8 @@ MAY_IMPORT = {
     "process": {"document"},
     "planning": {"binding", "document", "process"},
     "runner": {"planning", "binding", "document", "locks", "process", "executors"},
-    "executors": {"process", "binding"},
+    "executors": {"process", "binding", "row_counting"},
+    "row_counting": set[str](),
     "calls": {"fields"},
     "checkpoints": set[str](),
     "process_inputs": set[str](),
@@ -75,6 +78,7 @@ MAY_IMPORT = {
     "schedules": {"binding", "checking", "conf", "document", "lookup"},
     "fields": set[str](),
     "statements": set[str](),
+    "stopwatch": set[str](),
     "models": {"calls", "checkpoints", "fields", "statements"},
     "journal": {"calls", "git_commit", "models", "fields", "conf", "document", "planning", "locks", "process"},
     "resume": {
@@ -129,6 +133,7 @@ MAY_IMPORT = {
         "runner",
         "signals",
     },
+    "error_notices": {"conf", "configured_reporters", "process", "run_stages"},
     "run_stages": {
         "forecasts",
         "binding",
@@ -148,6 +153,7 @@ MAY_IMPORT = {
     "recording": {"forecasts", "console", "journal", "planning", "request", "resume", "run_stages", "runner"},
     "describing": {"document", "schedules"},
     "api": {
+        "error_notices",
         "describing",
         "forecasts",
         "recording",
@@ -172,6 +178,7 @@ MAY_IMPORT = {
     },
     "signals": set[str](),
     "pages": {
+        "forecasts",
         "monitoring",
         "calls",
         "checkpoints",
@@ -182,7 +189,7 @@ MAY_IMPORT = {
         "reporters",
         "command_lines",
     },
-    "admin": {"checkpoints", "pages", "journal", "models", "locks", "conf"},
+    "admin": {"checkpoints", "forecasts", "pages", "journal", "models", "locks", "conf"},
     "migrations": {"fields"},
     "results": set[str](),
     "exceptions": set[str](),
@@ -192,6 +199,7 @@ MAY_IMPORT = {
     "argparse_compat": set[str](),
     "cleaning": set[str](),
     "structs": set[str](),
+    "row_account": set[str](),
     "clock": set[str](),
     "command_lines": set[str](),
 }

@@ -57,6 +57,7 @@ CROSS_CUTTING: Final = {
     "runner/test_model.py": "random runbooks, against a model",
     "runner/test_parallel.py": "timeouts and signals among steps that run together",
     "runner/test_secrets.py": "secrets in every output",
+    "row_counting/test_runs.py": "the rows that steps change, in events, the history and reports",
     "runner/test_standard_streams.py": "a run without its standard descriptors",
     "schedules/test_agreement.py": "the times of schedules, as schedulers read them",
     "test_commands.py": "the commands, from a shell",

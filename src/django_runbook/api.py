@@ -23,6 +23,7 @@ from django_runbook.document import inputs
 from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.outline import may_isolate
 from django_runbook.document.runbook import Runbook
+from django_runbook.error_notices import notified_errors
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage, RunbookError
 from django_runbook.hosting import PreparedRun, execute
 from django_runbook.locks import factory as locks
@@ -43,6 +44,7 @@ from django_runbook.run_stages import Bound, Launch, Opened, Processes, Recorded
 if TYPE_CHECKING:
     from django_runbook.configured_reporters import ConfiguredReporter
     from django_runbook.resume.resumed_run import ResumedRun
+    from django_runbook.stopwatch import Stopwatch
 
 __all__ = [
     "NEWEST",
@@ -92,21 +94,39 @@ def new_stop(console: Console) -> Stop:
 
 def run_on(console: Console, request: RunRequest, *, stop: Stop) -> RunResult:
     """Run a runbook on a console, as `run_runbook` does; the caller reports errors, and then hands signals back."""
-    launch = Launch(request=request, console=console)
+    launch = Launch(request=request, console=console, stopwatch=_new_stopwatch(request, console))
     with frozen_gc(), _masked_errors(console), launch.stack:
-        opened = _open(launch)
-        stop.timeout_seconds = opened.configuration.stop_timeout_seconds
-        processes = _choose_processes(launch, opened)
-        resumed = _hold_resumed(launch, opened)
-        bound = _bind(launch, opened, resumed, processes)
-        recorded = record(launch, opened, bound, resumed)
-        prepared = _prepared(launch, opened, processes, bound, recorded)
+        with notified_errors(launch) as known:
+            opened = _open(launch)
+            known.append(opened)
+            stop.timeout_seconds = opened.configuration.stop_timeout_seconds
+            processes = _choose_processes(launch, opened)
+            resumed = _hold_resumed(launch, opened)
+            bound = _bind(launch, opened, resumed, processes)
+            recorded = record(launch, opened, bound, resumed)
+            prepared = _prepared(launch, opened, processes, bound, recorded)
+        if launch.stopwatch is not None:
+            launch.stopwatch.end_check()
         return execute(prepared, console=console, stop=stop)
+
+
+def _new_stopwatch(request: RunRequest, console: Console) -> Stopwatch | None:
+    if not request.timings:
+        return None
+    # Only a run with --timings is measured.
+    from django_runbook.stopwatch import Stopwatch, process_seconds
+
+    return Stopwatch(start_up_seconds=process_seconds() if console.owns_process else None)
 
 
 def show_plan(request: RunRequest, *, console: Console | None = None) -> str:
     """Return each step of a runbook with its arguments, as ``run_runbook --plan`` prints them; nothing is run."""
-    return _show(request, listing.show_plan, console)
+    launch = Launch(request=request, console=PythonConsole() if console is None else console)
+    with _masked_errors(launch.console), launch.stack:
+        opened = _open(launch)
+        bound = _bind(launch, opened, None, None)
+        notes = _forecast_notes(launch, opened, bound)
+        return listing.show_plan(bound.plan, bound.unselected, mask=launch.console.mask, notes=notes)
 
 
 def list_steps(request: RunRequest, *, console: Console | None = None) -> str:
@@ -137,6 +157,26 @@ def check(files: Collection[str] = ()) -> list[Checked]:
     _make_reporters(configuration)
     binder = checking.new_binder(is_recorded=configuration.has_journal)
     return [checking.check(Path(path), binder=binder, configuration=configuration) for path in paths]
+
+
+def _forecast_notes(launch: Launch, opened: Opened, bound: Bound) -> listing.PlanNotes:
+    """Return what the run and its steps usually take, if runs of this kind are recorded."""
+    if not is_recorded(launch.request, opened):
+        return listing.PlanNotes()
+    # Only the plan of a recorded run needs the folder `forecasts`.
+    from django_runbook.forecasts.plan_forecast import forecast_plan
+
+    forecast = forecast_plan(
+        bound.plan,
+        runbook=opened.key,
+        unselected=bound.unselected,
+        mask=launch.console.mask,
+        using=conf.journal_alias(),
+        warn=launch.console.warn,
+    )
+    if forecast is None:
+        return listing.PlanNotes()
+    return listing.PlanNotes(of_step=forecast.step_text, last_line=forecast.run_text)
 
 
 def _show(request: RunRequest, show: Callable[..., str], console: Console | None) -> str:
@@ -307,6 +347,7 @@ def _prepared(launch: Launch, opened: Opened, processes: Processes, bound: Bound
         new_subject=recorded.new_subject,
         isolation=processes.isolation,
         spawner=processes.spawner,
+        stopwatch=launch.stopwatch,
         is_inline=launch.request.inline,
         files={name: path for name, path in files.items() if path},
         configured=() if launch.request.dry_run else bound.reporters,

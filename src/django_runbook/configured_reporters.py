@@ -8,17 +8,18 @@ from typing import Any, Final
 from django.utils.timezone import get_default_timezone_name
 
 from django_runbook.backend_loading import make_backend
-from django_runbook.cleaning import Mask
+from django_runbook.cleaning import Mask, cleaned_fields
 from django_runbook.conf import Configuration, ReporterSettings
 from django_runbook.document.diagnostics import Diagnostic, diagnose
 from django_runbook.document.runbook import Runbook
 from django_runbook.document.similar_names import nearest
+from django_runbook.events import RunFinished, RunStarted
 from django_runbook.exceptions import InvalidUsage, in_words
 from django_runbook.process.django_internals import is_django_test_run
 from django_runbook.reporters import Reporter
 from django_runbook.reporters.delivery import DeliveredReporter, Delivery
 from django_runbook.reporters.notices import NoticeReporter, RunbookFacts, Subscription
-from django_runbook.results import Occasion
+from django_runbook.results import Occasion, RunResult
 from django_runbook.structs import Struct
 from django_runbook.wording import did_you_mean
 
@@ -74,10 +75,10 @@ def make_all(configuration: Configuration) -> list[ConfiguredReporter]:
     return [_make(settings) for settings in configuration.reporters]
 
 
-def make_chosen(configuration: Configuration, runbook: Runbook) -> list[ConfiguredReporter]:
-    """Make the reporters of a runbook; in a test of the project, only those that are set up for tests."""
+def make_chosen(configuration: Configuration, runbook: Runbook | None) -> list[ConfiguredReporter]:
+    """Make the reporters of a runbook, all if it is unknown; in a test of the project, only those set up for tests."""
     is_test = is_django_test_run()
-    names = None if runbook.notify is None else {str(name.value) for name in runbook.notify}
+    names = None if runbook is None or runbook.notify is None else {str(name.value) for name in runbook.notify}
     return [
         _make(settings)
         for settings in configuration.reporters
@@ -96,8 +97,33 @@ def check_names(runbook: Runbook, configuration: Configuration) -> Iterator[Diag
             yield diagnose("RB440", message=f'unknown reporter "{name.value}"', span=name.span, help_text=help_text)
 
 
+def notify_of_error(
+    configuration: Configuration,
+    runbook: Runbook | None,
+    result: RunResult,
+    *,
+    key: str,
+    started: RunStarted,
+    warn: Callable[[str], None],
+    mask: Mask,
+) -> None:
+    """Notify of the failure of a run that never began; ``runbook`` is None if its file could not be read.
+
+    Settings that are invalid notify nobody: they are the error that the run ends with.
+    """
+    try:
+        chosen = make_chosen(configuration, runbook)
+    except InvalidUsage:
+        return
+    facts = RunbookFacts(key=key) if runbook is None else facts_of(runbook, key=key)
+    notices = connect([one for one in chosen if one.is_notifier], facts, warn=warn, mask=mask).notices
+    notices(cleaned_fields(started, mask))
+    notices(cleaned_fields(RunFinished(at=started.at, result=result), mask))
+    notices.close()
+
+
 def connect(
-    chosen: Iterable[ConfiguredReporter], runbook: Runbook, *, key: str, warn: Callable[[str], None], mask: Mask
+    chosen: Iterable[ConfiguredReporter], facts: RunbookFacts, *, warn: Callable[[str], None], mask: Mask
 ) -> Connected:
     """Connect reporters with one run; ``warn`` writes a line about one that fails."""
     subscriptions: list[Subscription] = []
@@ -109,11 +135,12 @@ def connect(
             subscriptions.append(Subscription(notifier=one.backend, occasions=one.occasions, delivery=delivery))
         else:
             delivered.append(DeliveredReporter(one.backend, delivery))
-    notices = NoticeReporter(subscriptions, runbook=_facts(runbook, key))
+    notices = NoticeReporter(subscriptions, runbook=facts)
     return Connected(reporters=[*delivered, notices], notices=notices, delivered=delivered)
 
 
-def _facts(runbook: Runbook, key: str) -> RunbookFacts:
+def facts_of(runbook: Runbook, *, key: str) -> RunbookFacts:
+    """Return what notifiers know of a runbook."""
     schedule = runbook.schedule
     return RunbookFacts(
         key=key,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from django_runbook.results import Failure, Role, RunResult, StepResult
+from django_runbook.row_account import RowAccount
 from django_runbook.structs import Struct, field
 
 
@@ -155,13 +156,17 @@ class AttemptStarted(Event):
 
 
 class AttemptFailed(Event):
-    """Reports an attempt that failed, and that another one follows after ``delay_seconds``."""
+    """Reports an attempt that failed, and that another one follows after ``delay_seconds``.
+
+    ``row_account`` has the rows that it changed nevertheless.
+    """
 
     step_id: str
     attempt: int
     attempt_count: int
     delay_seconds: float
     failure: Failure
+    row_account: RowAccount | None = None
 
 
 class StepFinished(Event):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 
+from django_runbook.row_account import RowAccount
 from django_runbook.structs import Struct
 
 
@@ -82,7 +83,8 @@ class AttemptResult(Struct):
     """Holds the result of one call of a command.
 
     ``stdout`` is the unmasked standard output, and is empty unless the step has ``capture``. ``warnings`` are shown
-    although the call succeeded. ``reason`` says why nothing was called.
+    although the call succeeded. ``reason`` says why nothing was called. ``row_account`` has the rows that the command
+    changed; it is None if no command was called.
     """
 
     status: StepStatus
@@ -90,13 +92,15 @@ class AttemptResult(Struct):
     stdout: str = ""
     warnings: tuple[str, ...] = ()
     reason: str = ""
+    row_account: RowAccount | None = None
 
 
 class StepResult(Struct):
     """Holds the result of a step after all of its attempts; ``file`` and ``line`` are its position.
 
     ``is_group`` is true for a step with steps inside: a group, a loop or a called runbook. ``is_past`` is true for a
-    step that ended in an earlier attempt of the run, before it was resumed.
+    step that ended in an earlier attempt of the run, before it was resumed. ``row_account`` has the rows that the last
+    call of a command changed.
     """
 
     step_id: str
@@ -113,10 +117,25 @@ class StepResult(Struct):
     is_past: bool = False
     file: str = ""
     line: int = 0
+    row_account: RowAccount | None = None
 
     @property
     def is_failure(self) -> bool:
         return self.status in {StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.INTERRUPTED}
+
+
+class Timings(Struct):
+    """Holds where the time of a run went, in seconds.
+
+    ``start_up_seconds`` is what the process took before the run; None in the process of a host. ``step_seconds`` is the
+    sum of all commands, with what the history and the reports took during them.
+    """
+
+    start_up_seconds: float | None
+    check_seconds: float
+    step_seconds: float
+    history_seconds: float
+    report_seconds: float
 
 
 class RunResult(Struct):
@@ -125,7 +144,8 @@ class RunResult(Struct):
     ``failure`` is what failed the run, or else made it a warning. ``reason`` says why nothing was run, for example
     because the lock was held. ``warnings`` are about the run as a
     whole, such as a report that could not be written. ``advice`` says how to continue a run that failed or was stopped;
-    ``resume_command`` is the command line for it, empty if the run cannot be resumed.
+    ``resume_command`` is the command line for it, empty if the run cannot be resumed. ``timings`` are those of a run
+    with ``--timings``.
     """
 
     status: RunStatus
@@ -138,3 +158,4 @@ class RunResult(Struct):
     run_id: str = ""
     resume_command: str = ""
     advice: str = ""
+    timings: Timings | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 
 MAX_NAMES = 20
@@ -87,6 +88,12 @@ def usually(usual_seconds: float, most_seconds: float, *, run_count: int) -> str
     if most_seconds <= _ABOUT * usual_seconds:
         return usual
     return f"{usual}, at most {short_duration(most_seconds)} in 95% of {run_count} runs"
+
+
+def clock_time(at: datetime.datetime, *, now: datetime.datetime) -> str:
+    """Format a time near ``now``: the time of day, and the day if it is another one."""
+    is_today = at.date() == now.astimezone(at.tzinfo).date()
+    return at.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M")
 
 
 def number_of(count: int, noun: str) -> str:

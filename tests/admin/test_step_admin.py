@@ -66,6 +66,31 @@ def test_the_page_states_that_a_captured_secret_was_not_stored(client: Client) -
     assert "contained a secret and was not stored" in html(client, step_url(run, "get_token"))
 
 
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        (None, None),
+        ({"tables": {}}, "<p>None.</p>"),
+        (
+            {"tables": {"flights": {"inserted": 27004, "written": 2}}},
+            "<bdi>flights</bdi></code></dt><dd>27,004 inserted, 2 inserted or updated</dd>",
+        ),
+        ({"tables": {"flights": {"deleted": 1}}, "notes": ["<b>"]}, "<dd>at least 1 deleted</dd>"),
+        ({"tables": {}, "notes": ["<b>"]}, "<li><bdi>&lt;b&gt;</bdi></li>"),
+        ({"tables": {}, "unknown": "it was killed"}, "<p>Unknown: it was killed.</p>"),
+    ],
+    ids=["not counted", "none", "some", "at least", "notes", "unknown"],
+)
+def test_the_rows_that_a_step_changed_are_shown(
+    client: Client, stored: dict[str, Any] | None, shown: str | None
+) -> None:
+    run = journal_data.new_run()
+    journal_data.Writer(run).step("import", row_counts=stored)
+    page = html(client, step_url(run, "import"))
+    assert ("Rows changed" in page) == (shown is not None)
+    assert shown is None or shown in page
+
+
 def live(client: Client, run: Run, seen: object) -> dict[str, Any]:
     answer = client.get(f"{step_url(run, 'backfill').replace('/change/', '/live/')}?seen={seen}")
     assert answer.status_code == 200

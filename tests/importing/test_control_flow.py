@@ -54,6 +54,17 @@ def statements(depth: int = 2) -> st.SearchStrategy[str]:
             lambda parts: 'if [ "a" {} a ]; then {}; fi'.format(*parts)
         ),
         inner.map(lambda text: f"[ a = a ] && {text}"),
+        st.tuples(simple(), st.sampled_from(("-ne", "-eq")), several).map(
+            lambda parts: "{}\nif [ $? {} 0 ]; then {}; fi".format(*parts)
+        ),
+        st.tuples(st.booleans(), several, several).map(
+            lambda parts: "if [ a = {} ]; then {}; elif [ a = a ]; then {}; fi".format("ba"[parts[0]], *parts[1:])
+        ),
+        st.tuples(several, st.sampled_from(("return 1", "exit 1", "true"))).map(
+            lambda parts: f"{{ f{depth}() {{ {parts[0]} || {parts[1]}; ./manage.py step0; }}; f{depth}; }}"
+        ),
+        st.sampled_from(("set -e", "set +e")),
+        several.map(lambda text: f"sh -c '{text}'"),
     )
 
 

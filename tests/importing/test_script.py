@@ -28,6 +28,9 @@ def todos(script: str) -> list[str]:
         ("set -e\n./manage.py a\n./manage.py b", "steps:\n  - a\n  - b\n"),
         ("#!/bin/sh -eu\n./manage.py a\n./manage.py b", "steps:\n  - a\n  - b\n"),
         ("export A=b\n./manage.py a\nC=d ./manage.py b", 'fail_fast: false\nvars:\n  a: b\ndefaults: {env: {A: "${{ vars.a }}"}}\nsteps:\n  - a\n  - command: b\n    env: {A: "${{ vars.a }}", C: d}\n'),
+        ("if ! ./manage.py a; then\n  ./manage.py b\n  exit 1\nfi", "steps:\n  - a\non_failure:\n  - b\n"),
+        ("/usr/bin/test $(date +%V) -eq 2 && ./manage.py a", 'steps:\n  - command: a\n    when: (today.strftime("%V") | int) == 2\n'),
+        ("./manage.py a | /usr/bin/logger -t x", "steps:\n  - a\n"),
         ("./manage.py a || true", "steps:\n  - command: a\n    continue_on_error: true\n"),
         ("./manage.py a --x=$1", "params:\n  arg1: {type: string}\nsteps:\n  - a --x=${{ params.arg1 }}\n"),
         ("DAY=${1:-5}\n./manage.py a $DAY", 'params:\n  day: "5"\nsteps:\n  - a ${{ params.day }}\n'),
@@ -92,6 +95,37 @@ def test_what_has_no_counterpart_is_a_comment_with_its_reason(line: str, reason:
     found = todos(f"./manage.py a\n{line}\n")
     assert len(found) == 1
     assert found[0].startswith(f"2: {reason}"[: len(found[0])])
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("case $1 in a) X=1;; esac", "$X is set by line 1, which is not carried over"),
+        ("read -p 'Which? ' X", "$X is set by line 1, which is not carried over"),
+        ("while getopts x X; do :; done", "$X is set by line 1, which is not carried over"),
+        ("((X++))", "$X is set by line 1, which is not carried over"),
+        ("unset X", "$X is set by line 1, which is not carried over"),
+        ("X+=1", "X is a list of the shell: use a param of type list"),
+        ("X=$(hostname)", "the output of $(hostname) is known to the shell only"),
+        ('if [ "$1" = a ]; then X=1; fi', "a variable that is set in a branch has no known value: set it in one place"),
+    ],
+)
+def test_a_variable_with_an_unknown_value_is_not_one_of_the_environment(statement: str, reason: str) -> None:
+    made = emit(import_script(f"{statement}\n./manage.py a\n./manage.py b $X\n", name="some.sh", stem="some"))
+    assert f"# TODO line 3: {reason}\n  #   ./manage.py b $X\n" in made
+    assert "env:" not in made
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("/opt/ready && ./manage.py a", "what follows && ran only if it succeeded"),
+        ("[ -f /x ] || exit 1", "the steps below ran only if it did not end the script"),
+    ],
+)
+def test_a_guard_that_is_not_carried_over_is_named(line: str, reason: str) -> None:
+    made = emit(import_script(f"{line}\n./manage.py b\n", name="some.sh", stem="some"))
+    assert reason in " ".join(made.replace("#", " ").split())
 
 
 @pytest.mark.parametrize(

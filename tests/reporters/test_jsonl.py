@@ -63,7 +63,7 @@ def test_jsonl_has_the_names_of_each_event() -> None:
         "step_output_written": ["step_id", "stream", "line"],
         "step_progress": ["step_id", "done_count", "total_count", "failed_count"],
         "attempt_started": ["step_id", "attempt"],
-        "attempt_failed": ["step_id", "attempt", "attempt_count", "delay_seconds", "failure"],
+        "attempt_failed": ["step_id", "attempt", "attempt_count", "delay_seconds", "failure", "row_account"],
         "step_finished": ["result", "group_ids"],
         "stop_requested": ["signal_name", "is_immediate"],
         "run_finished": ["result"],

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.reporters.notices import Notice
+from django_runbook.reporters.notices import Notice, RunbookFacts
 from django_runbook.reporters.prometheus import PrometheusNotifier
 from django_runbook.results import RunStatus, StepStatus
 from django_runbook.structs import replace
@@ -80,6 +80,12 @@ def test_two_runbooks_of_one_name_differ_in_their_file(tmp_path: Path) -> None:
     names = sorted(path.name for path in tmp_path.iterdir())
     assert len(names) == 2
     assert all(name.endswith(".prom") and len(name) < 255 for name in names)
+
+
+def test_a_file_that_could_not_be_read_changes_nothing(tmp_path: Path) -> None:
+    unread = replace(notice_scenes.FAILURE, runbook=RunbookFacts())
+    before = written(tmp_path, notice_scenes.SUCCESS)
+    assert written(tmp_path, unread) == before
 
 
 def test_the_collector_can_read_the_file_under_any_umask(tmp_path: Path) -> None:

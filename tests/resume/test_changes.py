@@ -192,3 +192,27 @@ steps:
     (tmp_path / "other.yml").write_text(other.replace("m: 1", "m: 2").replace("unused: 1", "unused: 2"))
     assert resume(tmp_path).exit_code == 0
     assert effects(tmp_path) == ["a-1+5", "b", "b"]
+
+
+def test_the_standard_input_is_part_of_the_completed_step(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = TWO.replace("{id: one, ", "{id: one, stdin: yes, ")
+    assert run(tmp_path, text).exit_code == 1
+    fix(tmp_path)
+    assert "+stdin: of course" in resume(tmp_path, text.replace("stdin: yes", "stdin: of course")).errors
+
+
+def test_the_default_of_a_variable_is_part_of_the_completed_step_that_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_now(tmp_path)
+    text = "env: [{name: A_OF_TEST, default: a}, {name: B_OF_TEST, default: b}]\n" + TWO.replace(
+        "{id: one, command: effect one --log log",
+        '{id: one, command: "effect ${{ env.A_OF_TEST }}${{ env.B_OF_TEST }} --log log"',
+    )
+    monkeypatch.setenv("B_OF_TEST", "set")
+    assert run(tmp_path, text).exit_code == 1
+    fix(tmp_path)
+    assert "+env.A_OF_TEST: new" in resume(tmp_path, text.replace("default: a", "default: new")).errors
+    # The run began with a value of this one.
+    assert resume(tmp_path, text.replace("default: b", "default: new")).exit_code == 0

@@ -19,11 +19,13 @@ from django.utils.safestring import SafeString
 from django_runbook.admin import project_locks
 from django_runbook.admin.read_only_admin import ReadOnlyAdmin, may_view
 from django_runbook.checkpoints import FailedRow
+from django_runbook.forecasts.statistics import read_statistics
 from django_runbook.journal.liveness import ProcessState, displayed_status, process_states_of, with_displayed_status
 from django_runbook.models import RUNNING, Run, StepRun
 from django_runbook.pages import formatting
 from django_runbook.pages.missed_runs import missed_runs
 from django_runbook.pages.run_page import Cursor, RunPage, Urls, run_page, took
+from django_runbook.pages.statistics_page import statistics_page
 from django_runbook.results import RunStatus
 
 
@@ -64,12 +66,18 @@ class RunAdmin(ReadOnlyAdmin):
     search_help_text = "Search by ID prefix, runbook or name"
     ordering = ("-started_at", "-pk")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
+        # They are long, and only later runs need them.
+        return super().get_queryset(request).defer("figures")
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return RunList
 
     @admin.display(description="status", ordering="status")
     def state(self, run: Run) -> SafeString:
         badge = formatting.badge(displayed_status(run, _process_state(run)))
+        if run.unusual:
+            badge = format_html('{}<span class="rb-key">unusual</span>', badge)
         if not run.exit_code:
             return badge
         return format_html('{}<span class="rb-key">exit code {}</span>', badge, str(run.exit_code))
@@ -98,7 +106,10 @@ class RunAdmin(ReadOnlyAdmin):
         live = path(
             "<path:object_id>/live/", self.admin_site.admin_view(self.live_view), name="django_runbook_run_live"
         )
-        return [live]
+        statistics = path(
+            "statistics/", self.admin_site.admin_view(self.statistics_view), name="django_runbook_run_statistics"
+        )
+        return [statistics, live]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Render the list of runs, with what did not run as scheduled."""
@@ -117,10 +128,23 @@ class RunAdmin(ReadOnlyAdmin):
         context = {
             "title": f"Run {page.run.id[:8]}",
             "page": page,
+            "statistics_url": f"{self.url('run_statistics')}?{urlencode({'runbook': page.run.runbook})}",
             "live_url": self.url("run_live", quote(page.run.id)),
             **(extra_context or {}),
         }
         return self.respond(request, "django_runbook/run.html", **context)
+
+    def statistics_view(self, request: HttpRequest) -> HttpResponse:
+        """Render how the durations of a runbook have moved."""
+        runbook = request.GET.get("runbook", "")
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if not runbook or "\0" in runbook:
+            raise Http404("There is no such runbook.")
+        head, _, tail = self.url("run_change", 0).rpartition("/0/")
+        statistics = read_statistics(runbook, using=self.get_queryset(request).db)
+        page = statistics_page(statistics, url_of=lambda run_id: f"{head}/{quote(run_id)}/{tail}")
+        return self.respond(request, "django_runbook/statistics.html", title="Durations", page=page)
 
     def live_view(self, request: HttpRequest, object_id: str) -> JsonResponse:
         """Return the parts of a run's page that changed since it was rendered, as HTML fragments."""

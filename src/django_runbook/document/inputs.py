@@ -150,6 +150,11 @@ def names_of_env(runbook: Runbook) -> dict[str, None]:
     return dict.fromkeys(variable.name for one in _with_called(runbook) for variable in one.env)
 
 
+def names_of_required_env(runbook: Runbook) -> dict[str, None]:
+    """Return the names of the variables that must be set, of a runbook and of the runbooks that it calls."""
+    return dict.fromkeys(one.name for inner in _with_called(runbook) for one in inner.env if one.default is None)
+
+
 def _with_called(runbook: Runbook) -> tuple[Runbook, ...]:
     called = (entry.step.runbook for entry in outline(runbook).values() if isinstance(entry.step, CallStep))
     return (runbook, *called)

@@ -31,7 +31,7 @@ def atomically(
             result = call()
             if result.status is not StepStatus.SUCCEEDED:
                 transaction.set_rollback(True, using=using)
-                return result
+                return _rolled_back(result, using)
             _refuse_rollback(using)
             match on_finished(result):
                 case Commit(write=write) if write is not None:
@@ -43,10 +43,20 @@ def atomically(
             return _failed(error, f"its transaction could not begin: {error}")
         if result.status is not StepStatus.SUCCEEDED:
             # On a broken connection, the server rolls back.
-            return result
+            return _rolled_back(result, using)
         message = str(error) if isinstance(error, RunbookError) else f"its transaction could not be committed: {error}"
-        return replace(_failed(error, message), stdout=result.stdout, warnings=result.warnings)
+        failed = replace(
+            _failed(error, message), stdout=result.stdout, warnings=result.warnings, row_account=result.row_account
+        )
+        return _rolled_back(failed, using)
     return result
+
+
+def _rolled_back(result: AttemptResult, using: str) -> AttemptResult:
+    """Leave the rows of this database out of the account."""
+    if result.row_account is None:
+        return result
+    return replace(result, row_account=result.row_account.without(using, default=DEFAULT_DB_ALIAS))
 
 
 def _failed(error: Exception, message: str) -> AttemptResult:

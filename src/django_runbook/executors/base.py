@@ -39,8 +39,9 @@ class ExecutorCall(Struct):
     ``process`` holds what its process gets. ``keeps_stdout`` requests the whole standard output. While
     ``accepts_output`` returns False, the command waits with its output. ``halt`` and ``limit`` bound the call from
     outside; ``timeout_seconds``, of ``owner``, counts from its start. With ``on_finished``, the call runs in a
-    transaction of the database ``atomic_alias``. ``descriptors`` stay open in the process of the command until it ends;
-    ``environ`` are the variables that reporters add to its environment. Only a call on a worker has ``queued``.
+    transaction of the database ``atomic_alias``. A call that ``is_dry_run`` counts the rows that its command rolls
+    back. ``descriptors`` stay open in the process of the command until it ends; ``environ`` are the variables that
+    reporters add to its environment. Only a call on a worker has ``queued``.
     """
 
     command: str
@@ -57,6 +58,7 @@ class ExecutorCall(Struct):
     call_key: str = ""
     on_finished: OnFinished | None = None
     atomic_alias: str | None = None
+    is_dry_run: bool = False
     descriptors: tuple[int, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
     queued: QueueRequest | None = None

@@ -20,6 +20,7 @@ from django_runbook.process.failures import failure_of
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import NO_INPUT, TOO_LITTLE_INPUT, NoInputError
 from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.row_counting.counting import RowCounter
 from django_runbook.structs import MutableStruct, field, replace
 
 _INTERRUPTED: Final = 130
@@ -37,14 +38,15 @@ class Callbacks(MutableStruct):
     """Connects a run with its command, through the stealth options of the command.
 
     The command can check whether ``halt`` requests a stop, report progress, identify this call by ``call_key``, and
-    mask secrets in stored errors. With ``has_input``, it has a standard input. ``was_stop_noticed`` is set once the
-    command has seen a requested stop.
+    mask secrets in stored errors. In a dry run, it can tell ``rows`` what it would delete. With ``has_input``, it has a
+    standard input. ``was_stop_noticed`` is set once the command has seen a requested stop.
     """
 
     halt: Halt
     report_progress: ReportProgress
     call_key: str
     mask: Mask
+    rows: RowCounter = field(default_factory=RowCounter)
     has_input: bool = False
     was_stop_noticed: bool = False
 
@@ -55,6 +57,7 @@ class Callbacks(MutableStruct):
             "progress": self.report_progress,
             "call_key": self.call_key,
             "mask_secrets": self.mask,
+            "would_delete": self.rows.add_deletable,
         }
         return {name: value for name, value in options.items() if name in command.stealth_options}
 
@@ -93,16 +96,22 @@ def call(
     stop: Stop,
     parser_of: NewParser = new_parser,
 ) -> AttemptResult:
-    """Call a command with the tokens of a command line; it writes to the standard streams."""
+    """Call a command with the tokens of a command line, and count the rows that it changes.
+
+    The command writes to the standard streams.
+    """
     warnings: list[str] = []
 
     def invoke() -> bool:
         return _invoke(name, tokens, callbacks=callbacks, checks=checks, parser_of=parser_of, warnings=warnings)
 
-    # A separate context discards the active language and time zone of the command.
     no_input = TOO_LITTLE_INPUT if callbacks.has_input else NO_INPUT
-    result = contextvars.copy_context().run(_attempt, invoke, stop=stop, mask=callbacks.mask, no_input=no_input)
-    return AttemptResult(status=result.status, failure=result.failure, warnings=tuple(warnings))
+    with callbacks.rows:
+        # A separate context discards the active language and time zone of the command.
+        result = contextvars.copy_context().run(_attempt, invoke, stop=stop, mask=callbacks.mask, no_input=no_input)
+    return AttemptResult(
+        status=result.status, failure=result.failure, warnings=tuple(warnings), row_account=callbacks.rows.account()
+    )
 
 
 def leave_copy(result: AttemptResult) -> None:
@@ -191,6 +200,9 @@ def _invoke(
 ) -> bool:
     """Call the command; return whether it has noticed a stop, and may have left work undone."""
     command: Any = catalog.load(name)
+    # A batch command says which rollback belongs to a dry run; others may raise an error to begin it.
+    is_library = "stopping" in getattr(command, "stealth_options", ())
+    callbacks.rows.counts_rollbacks = callbacks.rows.is_dry_run and not is_library
     if not isinstance(command, BaseCommand):
         # Commands of django-click access the standard streams directly.
         command.run_from_argv([PROGRAM, name, *tokens])

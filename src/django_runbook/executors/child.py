@@ -28,6 +28,7 @@ from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import input_stream, read_password, refuse_password
 from django_runbook.results import AttemptResult
+from django_runbook.row_counting.counting import RowCounter
 from django_runbook.structs import replace
 
 _ERRORS: Final = "backslashreplace"
@@ -130,6 +131,8 @@ class _Step:
             report_progress=self._report_progress,
             call_key=request.call_key,
             mask=masking.masker(request.secrets),
+            # The threads of this process are those of the command.
+            rows=RowCounter(is_dry_run=request.is_dry_run, is_every_thread=True),
             has_input=request.has_input,
         )
         result = call(

@@ -24,6 +24,7 @@ from django_runbook.process.snapshot import Snapshot
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import StreamToLines, TooMuchOutputError, captured
 from django_runbook.results import AttemptResult, StepStatus
+from django_runbook.row_counting.counting import RowCounter
 from django_runbook.structs import Struct, field, replace
 
 _Arguments = ParamSpec("_Arguments")
@@ -108,6 +109,7 @@ class InlineExecutor(Struct):
             report_progress=_shielded(call.report_progress, self.stop),
             call_key=call.call_key,
             mask=self.mask,
+            rows=RowCounter(is_dry_run=call.is_dry_run),
             has_input=call.process.stdin is not None,
         )
         # Restored after the command, as all of the environment is.

@@ -118,6 +118,7 @@ class ProcessExecutor(MutableStruct):
             secrets=tuple(self.secrets),
             database_names=_database_names() if not call.process.env or is_django_test_run() else {},
             atomic_alias=call.atomic_alias if call.on_finished is not None else None,
+            is_dry_run=call.is_dry_run,
             checks_passed=() if call.process.env else tuple(self.checks.keys),
             environ=dict(call.environ),
         )

@@ -19,6 +19,7 @@ from django_runbook.executors.pipes import PipeReader
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import MAX_KEPT_CHARACTERS
 from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.row_account import RowAccount
 from django_runbook.structs import MutableStruct, field, replace
 
 _SLICE_SECONDS: Final = 0.05
@@ -187,6 +188,9 @@ class WatchedProcess(MutableStruct):
         """Build the result; with ``is_memory_short``, the system has killed a process because memory ran out."""
         reported = self.result_of_call.attempt if self.result_of_call is not None else None
         attempt = replace(reported or self._without_result(is_memory_short=is_memory_short), stdout=self._stdout)
+        if reported is None and self._is_called:
+            unknown = RowAccount(unknown="its process ended before it reported them")
+            attempt = replace(attempt, row_account=unknown)
         if self.escalation.cause is Cause.OUTPUT:
             message = f"it wrote more than {MAX_KEPT_CHARACTERS:,} characters, which is all that can be captured"
             return replace(attempt, status=StepStatus.FAILED, stdout="", failure=_failure(message, exit_code=1))

@@ -126,7 +126,7 @@ def _assigned(value: object) -> Iterator[str]:
 
 def _is_trap(node: Node, traps: _Traps) -> bool:
     """Return whether a statement is a trap, and keep what it runs."""
-    if not isinstance(node, Simple) or not node.words or node.words[0].literal != "trap":
+    if not isinstance(node, Simple) or node.program != "trap":
         return False
     words = [word.literal for word in node.words[1:]]
     text = words[0] if words else None

@@ -9,6 +9,7 @@ from typing import Any
 from django_runbook.cleaning import Mask
 from django_runbook.fields import to_db_text
 from django_runbook.results import Failure, StepResult, StepStatus
+from django_runbook.row_account import to_stored
 
 SECRET_OUTPUT: dict[str, object] = {"is_output_secret": True}
 
@@ -20,6 +21,8 @@ def columns_of_result(result: StepResult) -> dict[str, Any]:
         columns["ignored"] = True
     if result.reason:
         columns["reason"] = to_db_text(result.reason)
+    if result.row_account is not None:
+        columns["row_counts"] = to_stored(result.row_account)
     if result.warnings:
         columns["warnings"] = [to_db_text(warning) for warning in result.warnings]
     if result.failure is not None:

@@ -16,7 +16,8 @@ from django_runbook.journal.failures import in_words
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
 from django_runbook.process.streams import clean_text
 from django_runbook.results import RunStatus, StepStatus
-from django_runbook.wording import LIBRARIES, exact_duration, in_doubt, in_short, named
+from django_runbook.row_account import from_stored
+from django_runbook.wording import LIBRARIES, exact_duration, in_doubt, in_short, named, usually
 
 _SYMBOLS = {"succeeded": "✓", "skipped": "-", "not_run": "-", "running": "…"}
 _ID_LENGTH = 8
@@ -55,6 +56,11 @@ def run_lines(run: Run, status: str, steps: Iterable[StepRun]) -> Iterator[str]:
         yield f"  finished  {_time(run.finished_at)}, after {_took(run)}"
     if run.attempt_count > 1:
         yield f"  attempts  {run.attempt_count}"
+    if run.forecast is not None:
+        known = run.forecast
+        yield f"  forecast  {usually(known['seconds'], known['most_seconds'], run_count=known['run_count'])}"
+    for one in run.unusual:
+        yield f"  unusual   {_line(one['step_id'])}: {_line(one['text'])}"
     if run.git_commit:
         yield f"  commit    {run.git_commit[:12]}"
     for name, value in run.params.items():
@@ -96,7 +102,16 @@ def step_line(step: StepRun, *, is_dead: bool = False) -> str:
         notes.append(f"{step.done_count} of {step.total_count}" if step.total_count else f"{step.done_count} done")
     why = in_short(step.reason or step.message.split("\n", 1)[0])
     name = "" if step.name in {"", step.step_id} else f" ({_line(step.name)})"
-    return f"{indent}{symbol} {step.step_id}{name}: {', '.join(notes)}" + (f": {_line(why)}" if why else "")
+    rows = str(from_stored(step.row_counts) or "")
+    text = f"{indent}{symbol} {step.step_id}{name}: {', '.join(notes)}" + (f": {_line(why)}" if why else "")
+    return f"{text}; {_line(rows)}" if rows else text
+
+
+def row_note_lines(step: StepRun) -> Iterator[str]:
+    """Yield a line for each reason why a step may have changed more rows than were counted."""
+    account = from_stored(step.row_counts)
+    for note in () if account is None else account.notes:
+        yield f"rows: {_line(note)}"
 
 
 def output_lines(step: StepRun, *, has_traceback: bool = False) -> Iterator[str]:

@@ -23,6 +23,7 @@ from django_runbook.journal.write_queue import Writes
 from django_runbook.journal.writer import Writer
 from django_runbook.models import RUNNING, StepRun, stored
 from django_runbook.results import ExitCode, StepStatus
+from django_runbook.row_account import to_stored
 
 # How often the progress and the output of running steps are written.
 _NOTE_SECONDS: Final = 1.0
@@ -168,7 +169,11 @@ class StepJournal:
         failure = event.failure
         is_timeout = failure.exit_code == ExitCode.TIMED_OUT and failure.error_type == "TimeoutError"
         status = StepStatus.TIMED_OUT if is_timeout else StepStatus.FAILED
-        changes = {"finished_at": stored(event.at), **opened.take_end_columns()}
+        changes = {
+            "finished_at": stored(event.at),
+            "row_counts": to_stored(event.row_account),
+            **opened.take_end_columns(),
+        }
         self._write_end(opened, status, changes | columns_of_failure(failure))
 
     def _finish(self, event: events.StepFinished) -> None:

@@ -28,7 +28,7 @@ class Project(MutableStruct, dict=True):
     find_runbook: Callable[[str, Path], Path | None] = lambda name, caller: None
     read: Callable[[Path], Source | None] = lambda path: None
     values: Mapping[str, Callable[[], Collection[str]]] = field(default_factory=dict)
-    _described: dict[str, DescribedCommand] = field(default_factory=dict)
+    _described: dict[str, tuple[CommandSpec | None, DescribedCommand]] = field(default_factory=dict)
 
     @cached_property
     def schema(self) -> SchemaWalk:
@@ -48,10 +48,10 @@ class Project(MutableStruct, dict=True):
         """Return the help and the options of a command; None if it is unknown."""
         if name not in self.catalog.names:
             return None
-        if name not in self._described:
+        spec = self.command(name)
+        known, described = self._described.get(name, (None, None))
+        # A command that could not be loaded may be loaded later, and one whose file has changed is loaded again.
+        if described is None or spec is None or known is not spec:
             described = describe_command(name, self.catalog, databases=self.databases)
-            if described.options is None:
-                # A later try may succeed, for example once a table exists.
-                return described
-            self._described[name] = described
-        return self._described[name]
+            self._described[name] = (spec, described)
+        return described

@@ -15,13 +15,13 @@ from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 
 from django_runbook import conf
-from django_runbook.binding.catalog import Catalog
 from django_runbook.language_server import protocol
 from django_runbook.language_server.completion import complete
 from django_runbook.language_server.definition import define
 from django_runbook.language_server.editor_files import EditorFiles
 from django_runbook.language_server.editor_text import EditorText
 from django_runbook.language_server.file_checks import FileProblems, check_file, is_runbook
+from django_runbook.language_server.fresh_catalog import FreshCatalog
 from django_runbook.language_server.hover import explain
 from django_runbook.language_server.project_files import new_project
 from django_runbook.language_server.published_problems import PublishedProblems
@@ -44,7 +44,7 @@ class RunbookServer(LanguageServer):
     def __init__(self, *, configuration: conf.Configuration, version: str) -> None:
         super().__init__("runbook", version, text_document_sync_kind=types.TextDocumentSyncKind.Full)
         self.configuration = configuration
-        self.catalog = Catalog()
+        self.catalog = FreshCatalog()
         self.open_files = EditorFiles()
         self.worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="runbook")
         self.project = new_project(configuration, lambda: self.open_files, catalog=self.catalog)
@@ -141,9 +141,12 @@ class RunbookServer(LanguageServer):
 
     async def _check(self, path: Path) -> None:
         open_files = self.open_files
-        problems: FileProblems = await self.work(
-            lambda: check_file(path, open_files, catalog=self.catalog, configuration=self.configuration)
-        )
+
+        def check() -> FileProblems:
+            self.catalog.refresh()
+            return check_file(path, open_files, catalog=self.catalog, configuration=self.configuration)
+
+        problems = await self.work(check)
         # A newer text has its own check, and a closed file has none.
         if path in self._uris and self.open_files.texts.get(path) == open_files.texts.get(path):
             self._publish(self._problems.put(path, problems.found))

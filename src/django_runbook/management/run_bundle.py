@@ -122,6 +122,7 @@ def _step_lines(step: StepRun, is_dead: bool) -> Iterator[str]:  # noqa: FBT001 
     if step.argv:
         yield f"$ {formatting.command_line(step.argv)}"
     yield from (f"warning: {warning}" for warning in step.warnings)
+    yield from row_text.row_note_lines(step)
     yield from row_text.output_lines(step, has_traceback=True)
     if step.definition:
         yield f"\ndefined in {step.file}:{step.line}:"

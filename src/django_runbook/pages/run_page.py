@@ -171,6 +171,23 @@ class RunPage(Struct):
         )
 
     @property
+    def forecast(self) -> str:
+        """Return what the run usually takes, and when it would end then; empty if that is unknown."""
+        known = self.run.forecast
+        if known is None or self.run.attempt_count > 1:
+            return ""
+        usual = wording.usually(known["seconds"], known["most_seconds"], run_count=known["run_count"])
+        if not self.is_live:
+            return usual
+        end = local(self.run.started_at) + datetime.timedelta(seconds=known["seconds"])
+        return f"{usual}; ends at about {wording.clock_time(end, now=local(timezone.now()))}"
+
+    @property
+    def unusual(self) -> list[str]:
+        """Return what is unlike earlier runs."""
+        return [f"{one['step_id']}: {one['text']}" for one in self.run.unusual]
+
+    @property
     def cursor(self) -> Cursor:
         rows = self.timeline.rows if self.timeline else ()
         times = [row.changed_at.timestamp() for row in rows if row.changed_at is not None]
@@ -228,6 +245,11 @@ class RunPage(Struct):
                 if value is not None
             ),
         ]
+
+
+def local(at: datetime.datetime) -> datetime.datetime:
+    """Return a stored time, or the current one, in the time zone of the project."""
+    return timezone.localtime(at if timezone.is_aware(at) else timezone.make_aware(at))
 
 
 def took(run: Run, process_state: ProcessState) -> str:

@@ -17,6 +17,7 @@ from django_runbook.models import RUNNING, StepRun
 from django_runbook.pages import formatting
 from django_runbook.pages.attempt_rows import Attempt, attempts_at, retries
 from django_runbook.pages.worker_texts import worker_text_at
+from django_runbook.row_account import RowAccount, from_stored
 from django_runbook.structs import Struct
 
 # A captured output may be too large for a page.
@@ -117,6 +118,11 @@ class StepPage(Struct):
     def seen_count(self) -> int:
         """Return the number of lines that a reader of this page has seen."""
         return self.new_lines.seen_count
+
+    @property
+    def rows(self) -> RowAccount | None:
+        """Return the rows that the step has changed."""
+        return from_stored(self.step.row_counts)
 
     @property
     def has_output(self) -> bool:

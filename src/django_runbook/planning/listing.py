@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from django_runbook.binding.partial_text import has_holes
 from django_runbook.cleaning import MASK, Mask
@@ -14,12 +14,22 @@ from django_runbook.document.runbook import CallStep, CommandStep, GroupStep, Lo
 from django_runbook.planning.plan import Plan
 from django_runbook.planning.planned_step import PlannedStep
 from django_runbook.results import Role
+from django_runbook.structs import Struct
 from django_runbook.wording import exact_duration
 
 
-def show_plan(planned: Plan, unselected: Mapping[str, str], *, mask: Mask) -> str:
+class PlanNotes(Struct):
+    """Holds what is known about a plan besides: a note on each step by its ID, and a last line."""
+
+    of_step: Callable[[str], str] = lambda step_id: ""
+    last_line: str = ""
+
+
+def show_plan(planned: Plan, unselected: Mapping[str, str], *, mask: Mask, notes: PlanNotes | None = None) -> str:
     """Show every step with its arguments; a value that depends on an output is shown as ``?``."""
-    return "".join(f"{line}\n" for line in _plan_lines(planned, unselected, mask))
+    notes = notes or PlanNotes()
+    last = [mask(notes.last_line)] if notes.last_line else []
+    return "".join(f"{line}\n" for line in (*_plan_lines(planned, unselected, mask, notes), *last))
 
 
 def list_steps(planned: Plan, unselected: Mapping[str, str], *, mask: Mask) -> str:
@@ -29,7 +39,7 @@ def list_steps(planned: Plan, unselected: Mapping[str, str], *, mask: Mask) -> s
     return "".join(f"{mask(line)}\n" for line in lines)
 
 
-def _plan_lines(planned: Plan, unselected: Mapping[str, str], mask: Mask) -> Iterator[str]:
+def _plan_lines(planned: Plan, unselected: Mapping[str, str], mask: Mask, notes: PlanNotes) -> Iterator[str]:
     yield f"{planned.runbook.name} ({planned.runbook.path})"
     for name, value in planned.inputs.params.items():
         yield f"  {name} = {label_of(value, mask=mask)}"
@@ -43,7 +53,8 @@ def _plan_lines(planned: Plan, unselected: Mapping[str, str], mask: Mask) -> Ite
             yield f"{'  ' * len(item.group_ids)}{item.role}:"
         before = (item.group_ids, item.role)
         words = "" if item.is_loop else " ".join((*_env(item, planned, mask), *command_line(item, planned, mask=mask)))
-        yield mask(_plan_line(item, unselected, words, more=_command_notes(item, planned, mask)))
+        more = [*_command_notes(item, planned, mask), *filter(None, [notes.of_step(item.id)])]
+        yield mask(_plan_line(item, unselected, words, more=more))
 
 
 def command_line(item: PlannedStep, planned: Plan, *, mask: Mask) -> tuple[str, ...]:
@@ -84,7 +95,7 @@ def _command_notes(item: PlannedStep, planned: Plan, mask: Mask) -> Iterator[str
         yield f"on queue {queue}"
 
 
-def _plan_line(item: PlannedStep, unselected: Mapping[str, str], words: str, *, more: Iterator[str]) -> str:
+def _plan_line(item: PlannedStep, unselected: Mapping[str, str], words: str, *, more: Iterable[str]) -> str:
     indent, step = "  " * (len(item.group_ids) + 1), item.step
     is_item = step.for_each is not None and not item.is_loop
     notes = list(_notes_of_item(step) if is_item else _notes(item))

@@ -9,6 +9,7 @@ from django_runbook.cleaning import Mask
 from django_runbook.fields import to_db_text
 from django_runbook.queues import references
 from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.row_account import from_stored, to_stored
 from django_runbook.structs import asdict, replace
 
 
@@ -35,6 +36,7 @@ def to_json(
         "stdout": encoded,
         "warnings": [to_db_text(one) for one in result.warnings],
         "reason": to_db_text(result.reason),
+        "row_account": to_stored(result.row_account),
     }
 
 
@@ -49,6 +51,7 @@ def from_json(stored: Mapping[str, Any], *, secrets: Mapping[str, str]) -> Attem
         stdout=references.decode(stored["stdout"], secrets),
         warnings=tuple(stored["warnings"]),
         reason=stored["reason"],
+        row_account=from_stored(stored.get("row_account")),
     )
 
 

@@ -68,8 +68,7 @@ class Delivery:
         if self._thread is None or self._is_abandoned:
             return default
         began_at = time.monotonic()
-        if not is_answered.wait(self._left_seconds):
-            self._abandon()
+        is_answered.wait(self._left_seconds)
         self._left_seconds = max(0.0, self._left_seconds - (time.monotonic() - began_at))
         return found[0] if found else default
 

@@ -73,13 +73,13 @@ class GitHubReporter:
         self._name = ""
         self._running: dict[str, _LogGroup] = {}
         self._results: dict[str, StepResult] = {}
-        self._is_finished = False
+        self._is_finished = self._is_dry_run = False
 
     def __call__(self, event: Event) -> None:
         self._tree.add(event)
         match event:
             case events.RunStarted():
-                self._name = event.name
+                self._name, self._is_dry_run = event.name, event.dry_run
                 self._write_report(f"runbook: {phrases.heading(event)}")
                 if event.inline_reason:
                     self._write_report(phrases.inline(event))
@@ -180,7 +180,7 @@ class GitHubReporter:
             self._end_group(running, title=phrases.timed(result), traceback=traceback)
         if result.is_group and result.status is StepStatus.SUCCEEDED:
             return
-        note = phrases.note(result)
+        note = phrases.note_and_rows(result, is_dry_run=self._is_dry_run)
         self._write_report(f"{phrases.status(result)}: {phrases.timed(result)}{': ' if note else ''}{note}")
 
     def _summarize(self, result: RunResult) -> None:
@@ -192,6 +192,8 @@ class GitHubReporter:
         for warning in result.warnings:
             self._command("warning", warning, title=self._name)
         self._write_report(f"{result.status}: {phrases.summary(result)}")
+        for line in phrases.timings(result):
+            self._write_report(line)
         if result.advice:
             self._write_report(result.advice)
         if self._summary is not None:

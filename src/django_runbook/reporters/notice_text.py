@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from django_runbook import wording
+from django_runbook.events import RunStarted
 from django_runbook.reporters import phrases
 from django_runbook.reporters.notices import Notice
 from django_runbook.results import Occasion, RunResult, RunStatus, StepResult
@@ -29,18 +30,18 @@ def title_of(notice: Notice) -> str:
     if Occasion.RECOVERY in notice.occasions:
         warning = ", with a warning" if notice.result.status is RunStatus.WARNING else ""
         return f"{name} has recovered{warning}"
-    return f"{name} {_ENDINGS[notice.result.status]}"
+    return f"{name} {_ENDINGS[notice.result.status]}" if notice.run.run_id else f"{name} did not start"
 
 
 def summary_of(notice: Notice) -> str:
     """Return the notice in several lines."""
     lines = [title_of(notice)]
     if notice.result is not None:
-        lines += [phrases.summary(notice.result), *_steps(notice.result)]
+        lines += [_of_run(notice.result, notice.run), *_steps(notice.result)]
         lines += [f"warning: {warning}" for warning in notice.result.warnings]
-    run_id = wording.short_id(notice.run.run_id)
+    of = f"run {wording.short_id(notice.run.run_id)}" if notice.run.run_id else "no run"
     attempt = f", attempt {notice.run.attempt}" if notice.run.attempt > 1 else ""
-    lines += ["", f"run {run_id}{attempt} of {notice.run.file} on {host()}"]
+    lines += ["", f"{of}{attempt} of {notice.run.file} on {host()}"]
     if notice.result is not None and notice.result.resume_command:
         lines.append(f"resume with: {notice.result.resume_command}")
     return "\n".join(lines) + "\n"
@@ -54,6 +55,10 @@ def failed_steps(result: RunResult) -> list[StepResult]:
 def host() -> str:
     """Return the name of this host."""
     return socket.gethostname()
+
+
+def _of_run(result: RunResult, run: RunStarted) -> str:
+    return phrases.summary(result) if run.run_id else f"exit code {result.exit_code}: {result.reason}"
 
 
 def _steps(result: RunResult) -> Iterator[str]:

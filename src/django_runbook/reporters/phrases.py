@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, Final
 
 from django_runbook import wording
@@ -24,6 +24,8 @@ from django_runbook.results import Failure, RunResult, StepResult, StepStatus
 from django_runbook.structs import replace
 
 _CHECKS: Final = "SystemCheckError"
+# A run may have thousands of steps.
+_MAX_TIMED_STEPS: Final = 20
 _CHECK_ID: Final = re.compile(r"\(\w+\.\w+\) ")
 
 
@@ -74,6 +76,15 @@ def note(result: StepResult) -> str:
     return "; ".join(parts)
 
 
+def note_and_rows(result: StepResult, *, is_dry_run: bool = False) -> str:
+    """Return the note of a finished step, and the rows that it changed, or would change without a dry run."""
+    account = result.row_account
+    rows = "" if account is None else str(account)
+    if rows and is_dry_run:
+        rows = f"would change {rows}"
+    return "; ".join(filter(None, (note(result), rows)))
+
+
 def is_caused_inside(result: StepResult) -> bool:
     """Return whether a group failed because a step inside it failed."""
     return result.is_group and result.failure is not None and bool(result.failure.cause)
@@ -109,6 +120,27 @@ def summary(result: RunResult) -> str:
     reason = f"{result.reason}; " if result.reason else ""
     code = f", exit code {result.exit_code}" if result.exit_code else ""
     return f"{reason}{counts(result)} in {wording.short_duration(result.duration_seconds)}{code}"
+
+
+def timings(result: RunResult) -> Iterator[str]:
+    """Yield the times of the parts of a measured run, and of its slowest commands; nothing if it was not measured."""
+    times = result.timings
+    if times is None:
+        return
+    parts = {
+        "start-up": times.start_up_seconds,
+        "check": times.check_seconds,
+        "steps": times.step_seconds,
+        "history": times.history_seconds,
+        "reports": times.report_seconds,
+    }
+    yield f"time: {', '.join(f'{name} {seconds:.3f}s' for name, seconds in parts.items() if seconds is not None)}"
+    commands = [step for step in result.steps if not step.is_group and not step.is_past and step.attempt_count]
+    slowest = sorted(commands, key=lambda step: step.duration_seconds, reverse=True)
+    for step in slowest[:_MAX_TIMED_STEPS]:
+        yield f"{step.duration_seconds:10.3f}s  {labelled(step.name, step.step_id)}"
+    if rest := slowest[_MAX_TIMED_STEPS:]:
+        yield f"{sum(step.duration_seconds for step in rest):10.3f}s  {len(rest)} more"
 
 
 def is_not_due(result: StepResult) -> bool:
@@ -161,8 +193,7 @@ def forecast(event: ForecastMade) -> str:
 
 def forecast_end(event: ForecastMade) -> str:
     """Return when the run usually ends: the time, and the day if it is another one."""
-    is_today = event.end_at.date() == event.at.astimezone(event.end_at.tzinfo).date()
-    return event.end_at.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M")
+    return wording.clock_time(event.end_at, now=event.at)
 
 
 def unusual(event: UnusualNoticed) -> str:
@@ -193,7 +224,8 @@ def stopping(event: StopRequested) -> str:
 
 def attempt(event: AttemptFailed) -> str:
     """Return the number of the failed attempt and the failure."""
-    return f"attempt {event.attempt} of {event.attempt_count} failed: {failure(event.failure)}"
+    text = f"attempt {event.attempt} of {event.attempt_count} failed: {failure(event.failure)}"
+    return "; ".join(filter(None, (text, str(event.row_account or ""))))
 
 
 def encodable(text: str, stream: IO[str]) -> str:

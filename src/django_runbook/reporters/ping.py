@@ -37,8 +37,9 @@ class PingNotifier:
 
     def _url_of(self, notice: Notice) -> str:
         parts = checked_url(self._url.replace(_SLUG, notice.slug))
-        run = urlencode({"rid": str(_uuid_of(notice.run.run_id))})
-        query = f"{parts.query}&{run}" if parts.query else run
+        # A run that never began has no id.
+        run = urlencode({"rid": str(_uuid_of(notice.run.run_id))} if notice.run.run_id else {})
+        query = "&".join(filter(None, (parts.query, run)))
         return urlunsplit(parts._replace(path=parts.path.rstrip("/") + _suffix(notice), query=query, fragment=""))
 
 

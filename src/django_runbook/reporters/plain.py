@@ -134,6 +134,8 @@ class PlainReporter:
                 # Nothing else may have been written, so the last line names the runbook.
                 prefix = f"{self._name}: " if self._verbosity == 0 and self._name else ""
                 self._write(f"{prefix}{event.result.status}: {phrases.summary(event.result)}")
+                for line in phrases.timings(event.result):
+                    self._write(line)
                 if event.result.advice:
                     self._write(event.result.advice)
 
@@ -229,7 +231,8 @@ class PlainReporter:
         if is_silent and not (result.is_failure or result.warnings):
             return
         group_ids = event.group_ids
-        self._write("  " * len(group_ids) + _line(result), group_ids=group_ids)
+        line = _line(result, is_dry_run=self._is_dry_run)
+        self._write("  " * len(group_ids) + line, group_ids=group_ids)
         for warning in result.warnings:
             self._write(f"    warning: {warning}", group_ids=group_ids)
         if self._verbosity > 1 or self._is_dry_run or result.is_failure:
@@ -272,10 +275,10 @@ class PlainReporter:
             self._lines.write(line)
 
 
-def _line(result: StepResult) -> str:
+def _line(result: StepResult, *, is_dry_run: bool) -> str:
     label = "ignored" if result.ignored else _LABELS[result.status]
     prefix = "!" if result.ignored or result.is_failure else " "
-    note = phrases.note(result)
+    note = phrases.note_and_rows(result, is_dry_run=is_dry_run)
     return f"{prefix} {label:<8} {phrases.timed(result)}{': ' if note else ''}{note}"
 
 

@@ -55,6 +55,9 @@ class PrometheusNotifier:
 
     def notify(self, notice: Notice) -> None:
         key = notice.runbook.key
+        if not key:
+            # The file of the runbook could not be read, so its name is unknown; the times that are there grow old.
+            return
         path = self._directory / f"{_file_name(key)}.prom"
         # The collector refuses a metric with the same labels in two files.
         runbook = f'runbook="{_escaped(notice.run.name)}",file="{_escaped(key)}"'

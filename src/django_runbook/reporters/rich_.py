@@ -186,7 +186,7 @@ class RichReporter:
             self._activities.done_count += 1
         elif result.status is StepStatus.SUCCEEDED and not result.warnings:
             return
-        self._print(Padding(_line(result), (0, 0, 0, 2 * depth)))
+        self._print(Padding(_line(result, is_dry_run=self._is_dry_run), (0, 0, 0, 2 * depth)))
         for warning in result.warnings:
             self._print(Text(f"    warning: {warning}", style="yellow"))
         if result.is_failure or self._is_dry_run:
@@ -213,6 +213,8 @@ class RichReporter:
             self._console.print(_table(problems, self._tree))
         line = Text(result.status.value, style=_RUN_STYLES[result.status])
         self._console.print(line + Text(f": {phrases.summary(result)}"))
+        for timing in phrases.timings(result):
+            self._console.print(Text(timing))
         if result.advice:
             # A line wrapped by the terminal can be copied as one line; a line wrapped by rich cannot.
             self._console.print(Text(result.advice), soft_wrap=True)
@@ -229,13 +231,14 @@ def _id(name: str, step_id: str) -> Text:
     return Text("" if name == step_id else f"  {step_id}", style="dim")
 
 
-def _line(result: StepResult) -> Text:
+def _line(result: StepResult, *, is_dry_run: bool) -> Text:
     mark, style = ("!", "bold yellow") if result.ignored else _STYLES[result.status]
     line = Text(f"{mark} ", style=style) + Text(result.name, style="" if result.attempt_count else "dim")
     line += _id(result.name, result.step_id)
     if result.attempt_count:
         line += Text(f"  {wording.short_duration(result.duration_seconds)}", style="dim")
-    note = phrases.note(result) or ("not run" if result.status is StepStatus.NOT_RUN else "")
+    note = phrases.note_and_rows(result, is_dry_run=is_dry_run)
+    note = note or ("not run" if result.status is StepStatus.NOT_RUN else "")
     return line + Text(f"  {note}" if note else "", style=style if result.is_failure else "dim")
 
 

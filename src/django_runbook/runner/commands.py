@@ -21,6 +21,7 @@ from django_runbook.process.deadlines import Limit
 from django_runbook.process.isolation import Isolation
 from django_runbook.process.streams import clean_text
 from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.row_account import RowAccount
 from django_runbook.runner import outcomes
 from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.loop_progress import Counts
@@ -53,6 +54,7 @@ class CommandRunner(Struct):
     emitter: Emitter
     mask: Mask
     succeeded_counts: dict[str, int]
+    is_dry_run: bool = False
     environ_of: Callable[[str], Mapping[str, str]] = lambda step_id: {}
 
     def prepare(self, step: CommandStep, scope: Scope, name: str) -> tuple[Once, Failure | None]:
@@ -195,6 +197,7 @@ class _CommandCall(MutableStruct):
             call_key=call_key(runner.run_id, step_id, number=runner.succeeded_counts.get(step_id, 0) + 1),
             on_finished=self._decide if step.atomic else None,
             atomic_alias=runner.recorder.alias if step.atomic else None,
+            is_dry_run=runner.is_dry_run,
             environ=runner.environ_of(step_id),
             descriptors=(*(held.presence.descriptor for held in scope.locks), *runner.recorder.descriptors),
         )
@@ -235,7 +238,8 @@ class _CommandCall(MutableStruct):
         # An error at the commit, or the end of the process, does not say whether it happened; the row does.
         elif self._was_committed():
             recorder.confirm_commit(step_id)
-            return AttemptResult(status=StepStatus.SUCCEEDED, warnings=result.warnings)
+            unknown = RowAccount(unknown="the end of its process was not reported")
+            return AttemptResult(status=StepStatus.SUCCEEDED, warnings=result.warnings, row_account=unknown)
         self.output = None
         return result
 

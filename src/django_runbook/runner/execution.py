@@ -61,6 +61,7 @@ class StepExecutor(Struct):
             is_group=not isinstance(step, CommandStep),
             file=scope.file,
             line=step.span.line,
+            row_account=ended.row_account,
         )
         has_output = outcomes.captures(step) and ended.status is StepStatus.SUCCEEDED
         is_kept = has_output and self.is_output_read(result.step_id)

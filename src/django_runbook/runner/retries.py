@@ -8,7 +8,7 @@ from collections.abc import Callable
 from django_runbook import events
 from django_runbook.cleaning import Mask
 from django_runbook.document.runbook import Step
-from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.results import AttemptResult, StepStatus
 from django_runbook.runner import outcomes, policy
 from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.outcomes import Outcome
@@ -54,18 +54,16 @@ class Retries(Struct):
         if not policy.is_retried(failure, retry):
             return None
         delay_seconds = policy.delay_seconds(retry, attempt=count, rng=self.rng)
-        self._emit_failed(step, scope, failure, count=count, delay_seconds=delay_seconds)
-        return None if self._is_lost(scope) else delay_seconds
-
-    def _emit_failed(self, step: Step, scope: Scope, failure: Failure, *, count: int, delay_seconds: float) -> None:
         self.emitter.emit(
             events.AttemptFailed,
             step_id=scope.id(step),
             attempt=count,
-            attempt_count=step.retry.attempts if step.retry else 1,
+            attempt_count=retry.attempts,
             delay_seconds=delay_seconds,
             failure=failure,
+            row_account=result.row_account,
         )
+        return None if self._is_lost(scope) else delay_seconds
 
     def _starts_again(self, step: Step, scope: Scope, *, count: int) -> bool:
         self.emitter.emit(events.AttemptStarted, step_id=scope.id(step), attempt=count)

@@ -130,4 +130,5 @@ def _new_command_runner(plan: Plan, options: RunOptions, context: RunContext, em
         environ_of=context.environ_of,
         emitter=emitter,
         mask=context.mask,
+        is_dry_run=options.is_dry_run,
     )

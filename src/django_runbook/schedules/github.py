@@ -43,8 +43,10 @@ def _workflow(job: Job, place: Installation) -> dict[str, Any]:
     run: dict[str, Any] = {"run": shlex.join(command(job, place))}
     if place.directory is not None:
         run["working-directory"] = place.directory
-    if job.secrets:
-        run["env"] = {name: f"${{{{ secrets.{name} }}}}" for name in job.secrets}
+    # One with a default is left out: GitHub sets a variable that it does not know to an empty string.
+    needed = (*((name, "vars") for name in job.variables), *((name, "secrets") for name in job.secrets))
+    if needed:
+        run["env"] = {name: f"${{{{ {source}.{name} }}}}" for name, source in needed}
     steps: dict[str, Any] = {"runs-on": "ubuntu-latest"}
     if job.timeout_seconds is not None:
         minutes = math.ceil((job.timeout_seconds + job.stop_seconds) / 60) + 5

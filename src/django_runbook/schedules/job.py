@@ -7,6 +7,7 @@ import math
 import shlex
 from typing import Final
 
+from django_runbook.document.inputs import names_of_required_env, names_of_secrets
 from django_runbook.document.outline import outline
 from django_runbook.document.runbook import Runbook, Schedule
 from django_runbook.exceptions import InvalidUsage
@@ -44,6 +45,7 @@ class Job(Struct):
     """Holds what a scheduler must know about one runbook.
 
     ``name`` is unique among the jobs, and is valid for all schedulers. ``stop_seconds`` is how long a stop may take.
+    ``secrets`` and ``variables`` name the environment variables that it needs.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Job(Struct):
     timeout_seconds: float | None
     stop_seconds: int
     secrets: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
     fails_on_overlap: bool = False
 
 
@@ -76,7 +79,8 @@ def new_job(runbook: Runbook, schedule: Schedule, *, name: str, file: str, stop_
         zone=zone,
         timeout_seconds=runbook.timeout_seconds,
         stop_seconds=math.ceil(needed / 10) * 10,
-        secrets=runbook.secrets,
+        secrets=tuple(names_of_secrets(runbook)),
+        variables=tuple(names_of_required_env(runbook)),
         fails_on_overlap=runbook.lock is not None and runbook.lock.on_conflict != "skip",
     )
 

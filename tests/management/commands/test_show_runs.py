@@ -165,3 +165,31 @@ def test_an_invalid_setting_is_reported(settings: Settings, words: tuple[str, ..
     with pytest.raises(CommandError, match="nonsense") as caught:
         call_command(*words)
     assert caught.value.returncode == 2
+
+
+def test_statistics_of_a_runbook_are_tables_or_json() -> None:
+    figures = {"kind": "k", "shape": "s", "seconds": 60, "steps": {"load": ["d", "succeeded", 30, 9, 40, None]}}
+    for days in range(3):
+        made("a.yml", days=days, duration_seconds=60.0, figures=figures)
+    lines = show("a", "--stats").splitlines()
+    assert lines[0] == "WEEK OF     RUNS  FAILED  UNUSUAL  MEDIAN  LONGEST"
+    assert lines[-1] == "load  3     30s     30s  9     40"
+    found = json.loads(show("a", "--stats", "--format", "json"))
+    assert found["steps"] == [
+        {"STEP": "load", "RUNS": "3", "MEDIAN": "30s", "95%": "30s", "ROWS": "9", "CHARACTERS": "40"}
+    ]
+    assert show("b", "--stats") == "no runs found\n"
+    with pytest.raises(CommandError, match="--stats needs RUNBOOK"):
+        show("--stats")
+
+
+def test_a_run_shows_its_forecast_and_what_is_unusual() -> None:
+    row = made(
+        "a.yml",
+        days=0,
+        forecast={"seconds": 60, "most_seconds": 90, "run_count": 9},
+        unusual=[{"step_id": "load", "kind": "rows", "text": "did 0 rows; usually 9"}],
+    )
+    text = show("--run", row.pk)
+    assert "  forecast  usually 1m00s, at most 1m30s in 95% of 9 runs\n" in text
+    assert "  unusual   load: did 0 rows; usually 9\n" in text

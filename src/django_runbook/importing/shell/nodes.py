@@ -47,6 +47,12 @@ class Simple(Statement):
     assignments: tuple[Assignment, ...] = ()
     redirects: tuple[Redirect, ...] = ()
 
+    @property
+    def program(self) -> str:
+        """Return the name of the program without its folder; empty if the shell computes it."""
+        name = self.words[0].literal if self.words else None
+        return "" if name is None else name.rpartition("/")[2]
+
 
 class Assignments(Statement):
     """Holds a statement that sets variables; ``exported`` are the names that commands see from here on."""

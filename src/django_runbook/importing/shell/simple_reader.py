@@ -25,11 +25,12 @@ def read_command(reading: TreeReading, node: tree_sitter.Node) -> Node:
             redirects.append(read_redirect(reading.tree, child))
         else:
             words.append(read_word(reading.tree, child))
-    if words and words[0].literal == "test" and not redirects:
-        return nodes.Condition(tokens=tuple(words[1:]), **reading.place(node))
-    return nodes.Simple(
+    made = nodes.Simple(
         words=tuple(words), assignments=tuple(assignments), redirects=tuple(redirects), **reading.place(node)
     )
+    if made.program == "test" and not redirects:
+        return nodes.Condition(tokens=tuple(words[1:]), **reading.place(node))
+    return made
 
 
 def read_assignments(reading: TreeReading, node: tree_sitter.Node) -> Node:

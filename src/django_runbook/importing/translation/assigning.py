@@ -131,7 +131,7 @@ def _may_be_management(node: Simple) -> bool:
 
 def _path_of(node: Node) -> str | None:
     """Return the path of a call of jq that reads one value."""
-    if not isinstance(node, Simple) or not node.words or node.words[0].literal != "jq" or node.redirects:
+    if not isinstance(node, Simple) or node.program != "jq" or node.redirects:
         return None
     arguments = [word.literal or "" for word in node.words[1:] if word.literal not in {"-r", "--raw-output", "-e"}]
     if len(arguments) == 1 and _PATH_OF_JQ.fullmatch(arguments[0]):

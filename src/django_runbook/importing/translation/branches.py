@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from django_runbook.importing.draft import Entry, Note, StepDraft, steps_of
 from django_runbook.importing.problems import NotCarried
-from django_runbook.importing.shell.nodes import If, IfBranch, Negation, Node
+from django_runbook.importing.shell.nodes import AndOr, Compound, If, IfBranch, Negation, Node
 from django_runbook.importing.translation.commands import is_predicate
 from django_runbook.importing.translation.conditions import condition_of, joined, negated
 from django_runbook.importing.translation.context import Context, as_one, notes_only, only_when, with_id
-from django_runbook.importing.translation.exits import has_end
+from django_runbook.importing.translation.exits import has_end, is_exit
 from django_runbook.structs import replace
 
 
 def translate_if(node: If, context: Context) -> tuple[Entry, ...]:
     """Translate the branches of an ``if`` into steps with conditions; raise NotCarried."""
+    ending = _ending(node, context)
+    if ending is not None:
+        return context.statement(ending, context.scope)
     made: list[Entry] = []
     earlier: list[str] = []
     for number, branch in enumerate(node.branches):
@@ -27,6 +30,19 @@ def translate_if(node: If, context: Context) -> tuple[Entry, ...]:
     if not steps_of(tuple(made)):
         return _without_steps(node, tuple(made))
     return tuple(made)
+
+
+def _ending(node: If, context: Context) -> AndOr | None:
+    """Return ``if ! a; then b; exit 1; fi`` as ``a || { b; exit 1; }``."""
+    branch = node.branches[0]
+    only = branch.condition[0] if len(branch.condition) == 1 else None
+    last = branch.statements[-1] if branch.statements else None
+    if len(node.branches) > 1 or node.otherwise or not isinstance(only, Negation) or last is None or not is_exit(last):
+        return None
+    if condition_of(only, context.scope) is not None or is_predicate(only.command):
+        return None
+    body = Compound(statements=branch.statements, is_subshell=False, line=node.line, source=node.source)
+    return AndOr(operator="||", left=only.command, right=body, line=node.line, source=node.source)
 
 
 def _without_steps(node: If, made: tuple[Entry, ...]) -> tuple[Entry, ...]:

@@ -89,6 +89,7 @@ BUILTINS: Final[Mapping[str, Callable[[Simple, ShellScope], tuple[Entry, ...]]]]
     "continue": _refused("a loop of a runbook runs all steps for each item"),
     "trap": _refused("this trap has no counterpart: see finally and on_failure"),
     "wait": _refused("no command was started in the background before it"),
+    "read": _refused('it asks for input: use "confirm", or a param'),
     "xargs": _refused("a list of a pipe has no counterpart: see for_each"),
     "ssh": _refused("a runbook runs on the host where it is started"),
 }

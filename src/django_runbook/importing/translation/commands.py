@@ -33,7 +33,7 @@ def translate_simple(node: Simple, context: Context) -> tuple[Entry, ...]:
     scope = context.scope
     if not node.words:
         return (Note(line=node.line, text="only the shell used it", source=node.source),)
-    name = node.words[0].literal or ""
+    name = node.program
     if name in scope.functions:
         return _call(name, node, context)
     builtin = BUILTINS.get(name)
@@ -54,6 +54,8 @@ def translate_simple(node: Simple, context: Context) -> tuple[Entry, ...]:
     if not made.words:
         raise NotCarried("the command is empty when this script starts")
     found = arguments.management_words(made.words)
+    if found is None and not base_name(made.words[0]) and "manage.py" in node.source:
+        raise NotCarried("a variable decides what is called")
     if found is None:
         inner = literal_of(made.words[0]) or ""
         if inner in scope.functions and len(made.words) < len(words):
@@ -64,12 +66,12 @@ def translate_simple(node: Simple, context: Context) -> tuple[Entry, ...]:
 
 def is_predicate(node: object) -> bool:
     """Return whether the exit code of a command is an answer, so that what follows must not run without it."""
-    return isinstance(node, Simple) and bool(node.words) and (node.words[0].literal or "") in PREDICATES
+    return isinstance(node, Simple) and node.program in PREDICATES
 
 
 def input_of(node: Simple, scope: ShellScope) -> str | None:
     """Return what ``echo``, ``printf`` or ``cat <<EOF`` writes into a pipe; None if it is something else."""
-    name = node.words[0].literal if node.words else None
+    name = node.program
     if name == "cat" and len(node.words) == 1 and len(node.redirects) == 1:
         return arguments.streams_of(node.redirects, scope, line=node.line).stdin
     if node.redirects or node.assignments or name not in {"echo", "printf", "yes"}:

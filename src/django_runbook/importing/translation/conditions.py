@@ -64,8 +64,8 @@ def condition_of(node: Node, scope: ShellScope) -> str | None:
             return joined(left, right) if node.operator == "&&" else either(left, right)
         case Compound() if len(node.statements) == 1 and not node.redirects:
             return condition_of(node.statements[0], scope)
-        case Simple() if len(node.words) == 1 and node.words[0].literal in {"true", "false", ":"}:
-            return "false" if node.words[0].literal == "false" else "true"
+        case Simple() if len(node.words) == 1 and node.program in {"true", "false", ":"}:
+            return "false" if node.program == "false" else "true"
     return None
 
 

@@ -13,7 +13,7 @@ _ENDS = {"exit", "return"}
 
 def is_exit(node: Node) -> bool:
     """Return whether a statement ends the script or a function."""
-    return isinstance(node, Simple) and bool(node.words) and node.words[0].literal in _ENDS
+    return isinstance(node, Simple) and node.program in _ENDS
 
 
 def may_exit(value: object, scope: ShellScope, *, names: frozenset[str] = frozenset(_ENDS), depth: int = 0) -> bool:
@@ -23,7 +23,7 @@ def may_exit(value: object, scope: ShellScope, *, names: frozenset[str] = frozen
     if isinstance(value, Function) or (isinstance(value, Compound) and value.is_subshell):
         return False
     if isinstance(value, Simple):
-        name = (value.words[0].literal if value.words else None) or ""
+        name = value.program
         if name in names:
             return True
         called = scope.functions.get(name)

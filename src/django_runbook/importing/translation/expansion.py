@@ -150,7 +150,7 @@ def substituted(part: Substitution, scope: ShellScope) -> Pieces:
     unknown = NotCarried(f"the output of $({part.source}) is known to the shell only")
     if not isinstance(only, Simple) or only.assignments or only.redirects or not only.words:
         raise unknown
-    name = only.words[0].literal
+    name = only.program
     if name == "date":
         arguments = [literal_of(pieces) for pieces in expand_all(only.words[1:], scope)]
         known = [text for text in arguments if text is not None]

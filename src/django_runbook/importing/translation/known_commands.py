@@ -30,7 +30,7 @@ SERVERS: Final = {
 # Their exit code is an answer; a step after "&&" would run without it.
 PREDICATES: Final = {
     "grep", "egrep", "fgrep", "pgrep", "pidof", "which", "type", "hash", "diff", "cmp", "mountpoint", "ping", "nc",
-    "pg_isready", "id", "false", "find", "lsof", "host", "nslookup", "mysqladmin", "redis-cli", "read", "getent",
+    "pg_isready", "id", "false", "find", "lsof", "host", "nslookup", "mysqladmin", "redis-cli", "getent",
 }  # fmt: skip
 _WATCHERS: Final = re.compile(
     r"hc-ping\.com|healthchecks?\.|cronitor\.(?:link|io)|nosnch\.in|betteruptime|betterstack|uptime|heartbeat|"
@@ -43,7 +43,7 @@ _PING: Final = (
 
 _REASONS: Final = {
     "mail": 'mail: add mail_run_report to on_failure, or a reporter of RUNBOOK["REPORTERS"] to "notify"',
-    "sleep": "a pause: use retry or wait_for if a step has to wait for something",
+    "sleep": "a pause: use jitter in the schedule, or retry or wait_for if a step has to wait for something",
     "pip": "packages are installed before a run: the run itself uses them",
     "git": "the code is updated before a run: the run itself uses it",
     "pg_dump": "not a management command: write one, or keep it in the shell before or after the run",

@@ -19,6 +19,7 @@ from django_runbook.importing.translation.context import (
     with_id,
 )
 from django_runbook.importing.translation.exits import has_end
+from django_runbook.importing.translation.leaving_out import left_out
 from django_runbook.structs import replace
 
 # They read the output of a command, and change nothing that the history does not have.
@@ -62,8 +63,15 @@ def _translate_and(operands: list[Node], context: Context, *, forgives: bool) ->
             return _forgiven(tuple(made), only_when(_needed(rest), condition), context, forgives=forgives)
         if is_predicate(operand.command if isinstance(operand, Negation) else operand):
             raise NotCarried("its condition is the exit code of a command that is not a management command")
-        made += _statement(operand, context)
+        made += map(_guarding, _statement(operand, context))
     return _forgiven(tuple(made), _statement(operands[-1], context), context, forgives=forgives)
+
+
+def _guarding(entry: Entry) -> Entry:
+    """Say that the steps after a command that is not carried over depended on it."""
+    if isinstance(entry, Note) and entry.is_open:
+        return replace(entry, text=f"{entry.text}; what follows && ran only if it succeeded")
+    return entry
 
 
 def _forgiven(
@@ -85,7 +93,7 @@ def _statement(node: Node, context: Context) -> tuple[Entry, ...]:
         context.scope.is_judged = True
         return context.statement(node, context.scope)
     except NotCarried as reason:
-        return (Note(line=node.line, text=str(reason), source=node.source, is_open=True),)
+        return (left_out(node, str(reason), context.scope),)
 
 
 def _translate_or(node: AndOr, context: Context) -> tuple[Entry, ...]:
@@ -114,7 +122,7 @@ def _alternative(node: Node, context: Context) -> tuple[Entry, ...]:
         block = context.block(node.statements, context.scope.copy(stops_on_failure=False, is_judged=True))
         is_end = any(step.is_end for step in steps_of(block.entries))
         return block.entries if is_end else flattened(block)
-    if isinstance(node, Simple) and node.words and node.words[0].literal in {"exit", "return"}:
+    if isinstance(node, Simple) and node.program in {"exit", "return"}:
         code = node.words[1].literal if len(node.words) > 1 else None
         if code is None or not code.isdigit():
             # Without a number, the exit code is that of the command that failed.
@@ -156,8 +164,8 @@ def translate_pipeline(node: Pipeline, context: Context) -> tuple[Entry, ...]:
     if len(others) == 1 and isinstance(first, Simple) and isinstance(others[0], Simple):
         text = input_of(first, scope)
         if text is not None:
-            return _with_input(others[0], text, context, is_endless=first.words[0].literal == "yes")
-    names = [one.words[0].literal if isinstance(one, Simple) and one.words else None for one in others]
+            return _with_input(others[0], text, context, is_endless=first.program == "yes")
+    names = [one.program if isinstance(one, Simple) else "" for one in others]
     unknown = [name for name in names if name not in _READERS and name not in _MAILERS]
     if unknown:
         raise NotCarried(

@@ -31,9 +31,7 @@ def open_descriptors(redirects: tuple[Redirect, ...], scope: ShellScope) -> bool
 
 def is_opening(node: Node) -> bool:
     """Return whether a statement is ``exec`` with redirections alone."""
-    return (
-        isinstance(node, Simple) and len(node.words) == 1 and node.words[0].literal == "exec" and bool(node.redirects)
-    )
+    return isinstance(node, Simple) and len(node.words) == 1 and node.program == "exec" and bool(node.redirects)
 
 
 def held_lock(node: Node, scope: ShellScope) -> dict[str, Plain] | None:
@@ -64,7 +62,7 @@ def _call_of(node: Node) -> tuple[Simple | None, str | None]:
     elif isinstance(node, AndOr) and node.operator == "||" and _ends_of(node.right):
         exit_code = _code_of(_ends_of(node.right)[0])
         node = node.left
-    if isinstance(node, Simple) and node.words and node.words[0].literal == "flock":
+    if isinstance(node, Simple) and node.program == "flock":
         return node, exit_code
     return None, None
 
@@ -75,7 +73,7 @@ def _ends_of(node: Node) -> list[Node]:
 
 
 def _is_end(node: Node) -> bool:
-    return isinstance(node, Simple) and bool(node.words) and node.words[0].literal in _ENDS
+    return isinstance(node, Simple) and node.program in _ENDS
 
 
 def _code_of(node: Node) -> str | None:

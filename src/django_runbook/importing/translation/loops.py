@@ -147,7 +147,7 @@ def _is_break(node: Node) -> bool:
 
 def _wait(node: Node) -> float | None:
     """Return how long a command waits in which nothing else happens; None if something does."""
-    name = node.words[0].literal if isinstance(node, Simple) and node.words else None
+    name = node.program if isinstance(node, Simple) else ""
     if name in {"echo", "printf", "date", "true", ":"}:
         return 0.0
     if isinstance(node, Simple) and len(node.words) == 2 and name == "sleep":
@@ -171,7 +171,7 @@ def _pause(node: Node) -> float | None:
 def _gives_up(node: Node) -> bool:
     """Return whether a statement ends the script after the last attempt."""
     last = node.right if isinstance(node, AndOr) else None
-    return isinstance(last, Simple) and bool(last.words) and last.words[0].literal in {"exit", "return"}
+    return isinstance(last, Simple) and last.program in {"exit", "return"}
 
 
 def _with_retry(command: Node, count: int, pause: float, context: Context) -> StepDraft:

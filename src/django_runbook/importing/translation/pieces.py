@@ -96,7 +96,7 @@ def string_of(text: str) -> str:
 
 
 def _operand(piece: Expr) -> str:
-    is_name = re.fullmatch(r"[\w.]+", piece.source)
+    is_name = re.fullmatch(r"[\w.]+(\([^()]*\))?", piece.source)
     source = piece.source if is_name else f"({piece.source})"
     return source if piece.is_text else f"({source} | string)"
 

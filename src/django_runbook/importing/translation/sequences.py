@@ -10,6 +10,7 @@ from django_runbook.importing.problems import NotCarried
 from django_runbook.importing.shell.nodes import Background, If, IfBranch, Negation, Node, Remark, Simple
 from django_runbook.importing.translation.context import StepBlock, as_one, group
 from django_runbook.importing.translation.exits import has_end, is_exit, may_exit
+from django_runbook.importing.translation.leaving_out import left_out
 from django_runbook.importing.translation.lock_files import held_lock, is_opening, open_descriptors
 from django_runbook.importing.translation.scope import ShellScope
 from django_runbook.structs import MutableStruct, Struct, field, replace
@@ -56,9 +57,10 @@ def translate_block(statements: Sequence[Node], scope: ShellScope, translate: Tr
     is_judged, scope.is_judged = scope.is_judged, False
     made = _List(scope=scope, translate=translate)
     successes = _successes(statements)
-    pending = list(_with_exit_codes(statements[: len(statements) - len(successes)], scope))
+    pending = list(statements[: len(statements) - len(successes)])
     while pending:
         node = pending.pop(0)
+        node = _with_exit_code(node, pending, scope)
         if isinstance(node, Background):
             together, pending = _until_wait([node, *pending])
             made.units += _parallel(together, made)
@@ -97,7 +99,8 @@ def _unit(node: Node, made: _List) -> _Unit:
         finally:
             scope.is_strict = is_strict
     except NotCarried as reason:
-        entries = (Note(line=node.line, text=str(reason), source=node.source, is_open=True),)
+        guard = "; the steps below ran only if it did not end the script" if may_exit(node, scope) else ""
+        entries = (left_out(node, f"{reason}{guard}", scope),)
     stops = scope.stops_on_failure
     return _Unit(entries=entries, stops=stops or has_end(entries), always_stops=stops, line=node.line)
 
@@ -113,21 +116,16 @@ def _unreachable(statements: Sequence[Node]) -> Iterator[_Unit]:
         yield _Unit(entries=(Note(line=node.line, text=text, source=node.source),), stops=True)
 
 
-def _with_exit_codes(statements: Sequence[Node], scope: ShellScope) -> Iterator[Node]:
-    """Yield statements; an ``if`` about ``$?`` becomes one about the command before it."""
-    pending = list(statements)
-    for index, node in enumerate(pending):
-        following = pending[index + 1] if index + 1 < len(pending) else None
-        earlier = pending[index - 1] if index else None
-        if isinstance(following, If) and _tests_exit_code(following) is not None and not scope.stops_on_failure:
-            continue
-        expected = _tests_exit_code(node) if isinstance(node, If) else None
-        if isinstance(node, If) and expected is not None and earlier is not None and not scope.stops_on_failure:
-            condition = earlier if expected else Negation(command=earlier, line=earlier.line, source=earlier.source)
-            branch = IfBranch(condition=(condition,), statements=node.branches[0].statements)
-            yield replace(node, branches=(branch,), source=f"{earlier.source}\n{node.source}", line=earlier.line)
-        else:
-            yield node
+def _with_exit_code(node: Node, pending: list[Node], scope: ShellScope) -> Node:
+    """Return a statement together with an ``if`` about its exit code, if one follows: an ``if`` about itself."""
+    following = pending[0] if pending else None
+    expected = _tests_exit_code(following) if isinstance(following, If) else None
+    if scope.stops_on_failure or expected is None or not isinstance(following, If):
+        return node
+    pending.pop(0)
+    condition = node if expected else Negation(command=node, line=node.line, source=node.source)
+    branch = IfBranch(condition=(condition,), statements=following.branches[0].statements)
+    return replace(following, branches=(branch,), source=f"{node.source}\n{following.source}", line=node.line)
 
 
 def _successes(statements: Sequence[Node]) -> Sequence[Node]:
@@ -159,7 +157,7 @@ def _tests_exit_code(node: If) -> bool | None:
 def _until_wait(pending: list[Node]) -> tuple[list[Node], list[Node]]:
     """Return the statements that run at the same time, with the wait that ends them, and the rest."""
     for index, node in enumerate(pending):
-        if isinstance(node, Simple) and node.words and node.words[0].literal == "wait":
+        if isinstance(node, Simple) and node.program == "wait":
             return pending[: index + 1], pending[index + 1 :]
     return pending, []
 
@@ -167,7 +165,7 @@ def _until_wait(pending: list[Node]) -> tuple[list[Node], list[Node]]:
 def _parallel(nodes: list[Node], made: _List) -> list[_Unit]:
     """Translate commands in the background and those beside them into parallel branches."""
     last = nodes[-1]
-    is_waited = isinstance(last, Simple) and bool(last.words) and last.words[0].literal == "wait"
+    is_waited = isinstance(last, Simple) and last.program == "wait"
     names_process = isinstance(last, Simple) and is_waited and len(last.words) > 1
     inside = nodes[:-1] if is_waited else nodes
     branches: list[Entry] = []

@@ -9,7 +9,6 @@ from django_runbook.importing.draft import Imported
 from django_runbook.importing.jobs import import_crontab
 from django_runbook.management.import_command import ImportCommand
 
-
 _HAS_USERS: Final = {"auto": None, "yes": True, "no": False}
 
 

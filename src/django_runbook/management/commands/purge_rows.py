@@ -6,6 +6,7 @@ from collections import Counter
 from functools import partial
 from typing import Any, Final
 
+from django.apps import apps
 from django.core.management.base import CommandError, CommandParser
 from django.db import IntegrityError, transaction
 from django.db.models import Model, ProtectedError, Q, QuerySet, RestrictedError
@@ -29,6 +30,7 @@ class Command(CleanCommand, BatchCommand):
         "cascading rows and sends signals. Rows without a value in --field are kept."
     )
     is_todo = True
+    stealth_options = (*BatchCommand.stealth_options, "would_delete")
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -65,6 +67,7 @@ class Command(CleanCommand, BatchCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self._model: type[Model] = options["model"]
         self._is_dry_run: bool = options["dry_run"]
+        self._would_delete = options.get("would_delete")
         self._deleted = Counter[str]()
         # Computed once, so that the run comes to an end.
         try:
@@ -125,6 +128,9 @@ class Command(CleanCommand, BatchCommand):
     def summary(self, result: BatchResult) -> str:
         label = self._model._meta.label
         counts = {label: result.done_count - result.earlier_count, **self._deleted}
+        if result.is_dry_run and self._would_delete is not None:
+            for name, count in self._deleted.items():
+                self._would_delete(apps.get_model(name)._meta.db_table, count, alias=self.database)
         text = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name == label)
         text = f"{'would delete' if result.is_dry_run else 'deleted'} {text}"
         if result.failed_count:

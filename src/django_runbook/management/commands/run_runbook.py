@@ -166,6 +166,7 @@ def _add_reports(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--junit", metavar="FILE", help="Write a JUnit report, whole, at the end.")
     parser.add_argument("--log-dir", metavar="DIR", help="Write the whole output of each command as it comes.")
+    parser.add_argument("--timings", action="store_true", help="Show at the end where the time of the run went.")
 
 
 def _format(name: str) -> str:
@@ -209,6 +210,7 @@ def _request(options: dict[str, Any]) -> RunRequest:
         journal=not options["no_journal"],
         junit=options["junit"],
         log_dir=options["log_dir"],
+        timings=options["timings"],
         verbosity=options["verbosity"],
     )
 

@@ -54,6 +54,9 @@ class Command(CleanCommand):
             "--output", metavar="FILE", help="With --bundle: write the new file FILE. Default: run-ID.tar.gz."
         )
         parser.add_argument(
+            "--stats", action="store_true", help="Show how the durations of RUNBOOK and its steps have moved."
+        )
+        parser.add_argument(
             "--status",
             choices=[RUNNING, *(status.value for status in RunStatus)],
             help="Show only runs with this status; a run whose process is dead counts as interrupted.",
@@ -75,6 +78,8 @@ class Command(CleanCommand):
                 self._bundle(find_run(options["bundle"], using=conf.journal_alias()), options["output"])
             elif options["follow"] is not None:
                 self._follow(self._run_to_follow(options["follow"], options["runbook"]))
+            elif options["stats"]:
+                self._show_statistics(options["runbook"])
             elif options["run"] is None:
                 self._show_runs(options["runbook"], status=options["status"], limit=options["limit"])
             else:
@@ -98,6 +103,26 @@ class Command(CleanCommand):
             self.stdout.write("\n".join(row_text.table(shown)))
         else:
             self.stdout.write("no runs found")
+
+    def _show_statistics(self, name: str) -> None:
+        # The other ways to show runs do not need it.
+        from django_runbook.forecasts.statistics import read_statistics, text_lines
+
+        using = conf.journal_alias()
+        newest = (
+            Run.objects.using(using).named(to_db_text(name)).newest_first().values_list("runbook", flat=True).first()
+        )
+        if newest is None:
+            self.stdout.write("no runs found")
+            return
+        tables = list(text_lines(read_statistics(newest, using=using)))
+        if self._is_json:
+            names = ("weeks", "steps")
+            rows = [[dict(zip(head, row, strict=True)) for row in rows] for head, *rows in tables]
+            self._write_json({"runbook": newest, **dict(zip(names, rows, strict=True))})
+            return
+        texts = ["\n".join(row_text.aligned(head, rows)) for head, *rows in tables if rows]
+        self.stdout.write("\n\n".join(texts))
 
     def _show_run(self, prefix: str, *, step_id: str | None) -> None:
         run = find_run(prefix, using=conf.journal_alias())
@@ -125,7 +150,13 @@ class Command(CleanCommand):
             self._write_json(row_text.as_dict(step))
         else:
             self.stdout.write(
-                "\n".join((row_text.step_line(step).strip(), *row_text.output_lines(step, has_traceback=True)))
+                "\n".join(
+                    (
+                        row_text.step_line(step).strip(),
+                        *row_text.row_note_lines(step),
+                        *row_text.output_lines(step, has_traceback=True),
+                    )
+                )
             )
 
     def _run_to_follow(self, prefix: str, runbook: str | None) -> Run:
@@ -174,10 +205,13 @@ def _contradictions(options: dict[str, Any]) -> Iterator[str]:
         yield "--step needs --run"
     if options["output"] is not None and options["bundle"] is None:
         yield "--output needs --bundle"
+    if options["stats"] and options["runbook"] is None:
+        yield "--stats needs RUNBOOK"
     given = [f"--{name}" for name in ("run", "follow", "bundle") if options[name] is not None]
+    given += ["--stats"] if options["stats"] else []
     if len(given) > 1:
         yield f"{given[0]} cannot be combined with {given[1]}"
-    if options["format"] == "json" and given and given[0] != "--run":
+    if options["format"] == "json" and given and given[0] not in {"--run", "--stats"}:
         yield f"{given[0]} cannot be combined with --format json"
     if not 0 <= options["limit"] <= _MOST:
         yield f"--limit must be between 0 and {_MOST:,}"

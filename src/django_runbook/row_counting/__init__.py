@@ -1,0 +1,1 @@
+"""Counts the rows that a command inserts, updates and deletes."""
