@@ -23,7 +23,6 @@ from django_runbook.forecasts.statistics import read_statistics
 from django_runbook.journal.liveness import ProcessState, displayed_status, process_states_of, with_displayed_status
 from django_runbook.models import RUNNING, Run, StepRun
 from django_runbook.pages import formatting
-from django_runbook.pages.missed_runs import missed_runs
 from django_runbook.pages.run_page import Cursor, RunPage, Urls, run_page, took
 from django_runbook.pages.statistics_page import statistics_page
 from django_runbook.results import RunStatus
@@ -113,6 +112,9 @@ class RunAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Render the list of runs, with what did not run as scheduled."""
+        # Every command loads the admin, and only this page reads schedules.
+        from django_runbook.pages.missed_runs import missed_runs
+
         context = {"missed": missed_runs() if self.has_view_permission(request) else None, **(extra_context or {})}
         return super().changelist_view(request, context)
 
