@@ -73,7 +73,7 @@ MAY_IMPORT = {
     "checks": {"checking", "conf", "configured_reporters", "document", "locks", "process"},
     "apps": {"checks"},
     "monitoring": {
-        *("checking", "conf", "document", "journal", "locks", "lookup", "models", "reporters", "schedules"),
+        *("checking", "conf", "configured_reporters", "document", "journal", "locks", "lookup", "models", "schedules"),
     },
     "schedules": {"binding", "checking", "conf", "document", "lookup"},
     "fields": set[str](),
@@ -164,6 +164,7 @@ MAY_IMPORT = {
         "configured_reporters",
         "console",
         "document",
+        "estimating",
         "executors",
         "hosting",
         "journal",
@@ -177,6 +178,7 @@ MAY_IMPORT = {
         "runner",
     },
     "signals": set[str](),
+    "estimating": {"batch", "binding", "conf", "document", "models", "planning"},
     "pages": {
         "forecasts",
         "monitoring",

@@ -119,13 +119,27 @@ def _new_stopwatch(request: RunRequest, console: Console) -> Stopwatch | None:
     return Stopwatch(start_up_seconds=process_seconds() if console.owns_process else None)
 
 
-def show_plan(request: RunRequest, *, console: Console | None = None) -> str:
-    """Return each step of a runbook with its arguments, as ``run_runbook --plan`` prints them; nothing is run."""
+def show_plan(request: RunRequest, *, console: Console | None = None, estimates: bool = False) -> str:
+    """Return each step of a runbook with its arguments, as ``run_runbook --plan`` prints them; nothing is run.
+
+    With ``estimates``, each batch command has the rows of its work, which are counted in the database.
+    """
     launch = Launch(request=request, console=PythonConsole() if console is None else console)
     with _masked_errors(launch.console), launch.stack:
         opened = _open(launch)
         bound = _bind(launch, opened, None, None)
         notes = _forecast_notes(launch, opened, bound)
+        if estimates:
+            # Other plans do not need it.
+            from django_runbook import estimating
+
+            notes = estimating.with_estimates(
+                notes,
+                bound.plan,
+                bound.unselected,
+                runbook=opened.key,
+                is_recorded=is_recorded(launch.request, opened),
+            )
         return listing.show_plan(bound.plan, bound.unselected, mask=launch.console.mask, notes=notes)
 
 
