@@ -19,11 +19,13 @@ from django_runbook.cleaning import MASK
 from django_runbook.events import Event
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage
 from django_runbook.models import Run
+from django_runbook.reporters import sentry
 from django_runbook.reporters.notices import Notice
 from django_runbook.results import Occasion
 from tests.patience import PATIENCE_SECONDS
 from tests.reporters import loopback
 from tests.reporters.loopback import gone, no_pauses, serve  # noqa: F401 - a fixture
+from tests.reporters.test_sentry import connected
 from tests.runner.support import start, wait_for
 
 pytestmark = pytest.mark.django_db
@@ -301,6 +303,42 @@ def test_no_service_changes_a_run(
     line = f'reporter "oncall" failed: PostError: {problem}\n' if problem else ""
     if behave is loopback.hangs:
         line = 'reporter "oncall" did not finish within 0.3s, and was abandoned\n'
+    assert capfd.readouterr().err == line
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("behave", BEHAVIOURS, ids=lambda one: one.__name__)
+def test_no_service_of_apprise_changes_a_run(
+    behave: loopback.Behaviour, settings: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with serve(behave) as service:
+        options = {"urls": [f"json://127.0.0.1:{service.port}/0b4a2d11-a-secret-path"]}
+        timeout = 0.3 if behave is loopback.hangs else PATIENCE_SECONDS
+        set_up(settings, team={"BACKEND": "notify", "OPTIONS": options, "ON": ["failure"], "TIMEOUT": timeout})
+        result = run(FAILS)
+        assert service.requests
+    assert (result.status, result.exit_code) == (RunStatus.FAILED, 1)
+    lines = capfd.readouterr().err.splitlines()
+    is_well = not loopback.PROBLEMS.get(behave, "hangs") and behave is not loopback.is_well_at_last
+    assert len(lines) == int(not is_well)
+    assert all(line.startswith('reporter "team" ') and "secret" not in line for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("behave", BEHAVIOURS, ids=lambda one: one.__name__)
+def test_no_answer_of_sentry_changes_a_run(
+    behave: loopback.Behaviour, settings: Any, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sentry, "_FLUSH_SECONDS", 0.6)
+    timeout = 0.3 if behave is loopback.hangs else PATIENCE_SECONDS
+    set_up(settings, crons={"BACKEND": "sentry", "TIMEOUT": timeout})
+    with serve(behave) as service, connected(service):
+        result = run(FAILS)
+        assert service.requests
+    assert (result.status, result.exit_code) == (RunStatus.FAILED, 1)
+    # The SDK reports no error of its server.
+    line = 'reporter "crons" did not finish within 0.3s, and was abandoned\n' if behave is loopback.hangs else ""
     assert capfd.readouterr().err == line
 
 
