@@ -88,6 +88,9 @@ def test_a_script_is_a_runbook(script: str, expected: str) -> None:
         ("./manage.py runserver", "it does not end: start it where services are started"),
         ("while true; do ./manage.py b; done", "a loop while a command succeeds has no counterpart: see for_each and retry"),
         ("if true; then", "it cannot be read as shell: see line 2, column"),
+        ("./manage.py b 'c d'\\ ", "a part of it is not read as the shell does: quote its spaces"),
+        ("./manage.py b w'c d'$X-b", "the shell expands a part of w'c d'$X-b: put quotes around it"),
+        ("./manage.py b ${X:-c d}", "the shell splits the default of $X into arguments: list them as a param"),
         ("./manage.py b 'x", "it cannot be read as shell: see line 2, column"),
     ],
 )  # fmt: skip

@@ -42,6 +42,7 @@ def translate_simple(node: Simple, context: Context) -> tuple[Entry, ...]:
     if name in SILENT:
         return (Note(line=node.line, text=SILENT[name], subject=_short(node.source)),)
     try:
+        scope.declared.unsplit.clear()
         words = expand_all(node.words, scope)
         made = unwrap(words, line=node.line, names=scope.names)
     except NotCarried:
@@ -103,6 +104,10 @@ def _step(words: list[Pieces], made: Unwrapped, node: Simple, scope: ShellScope)
     streams = arguments.streams_of(node.redirects, scope, line=node.line)
     kept = arguments.with_output(kept, streams.output)
     notes = [*made.notes, *streams.notes]
+    if scope.declared.unsplit:
+        shown = ", ".join(sorted(scope.declared.unsplit))
+        text = f"{shown} is one argument, also with spaces in it: the shell split what is not in quotes"
+        notes.append(Note(line=node.line, text=text))
     if started_with:
         notes.append(Note(line=node.line, text=f"start the run with {' '.join(started_with)}"))
     env, of_env = _environment(node.assignments, made.env, scope, line=node.line)
