@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 import uuid
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from tests.reporters import loopback
 from tests.reporters.loopback import gone, no_pauses, serve  # noqa: F401 - a fixture
 from tests.reporters.test_sentry import connected
 from tests.runner.support import start, wait_for
+from tests.runner.test_locking import held
 
 pytestmark = pytest.mark.django_db
 RECEIVED: list[Notice | Event] = []
@@ -133,6 +135,19 @@ def test_a_resumed_run_that_succeeds_is_a_recovery(settings: Any) -> None:
     run(FAILS.replace("fail", "{id: one, command: fail}"))
     run("name: Nightly\nsteps: [{id: one, command: noop}]", resume=api.NEWEST)
     assert words() == ["recovery success"]
+
+
+@pytest.mark.parametrize(
+    ("lock", "exit_code", "expected"), [("busy", 75, ["failure"]), ("{name: busy, on_conflict: skip}", 0, [])]
+)
+def test_a_refused_run_has_failed_unless_its_file_allows_it(
+    lock: str, exit_code: int, expected: list[str], settings: Any
+) -> None:
+    set_up(settings, all=ALL)
+    with held("busy"):
+        result = run(f"lock: {lock}\nsteps: [noop]\nfinally: [noop]")
+    assert (result.status, result.exit_code) == (RunStatus.REFUSED, exit_code)
+    assert words() == expected
 
 
 def test_a_run_that_is_not_recorded_has_no_recovery(settings: Any) -> None:
@@ -366,6 +381,16 @@ def test_a_wrong_setting_ends_the_command_with_2() -> None:
     with pytest.raises(management.CommandError) as caught:
         management.call_command("run_runbook", "nightly.yml")
     assert caught.value.returncode == 2
+
+
+def test_a_name_server_that_hangs_changes_no_run(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **more: RELEASED.wait(PATIENCE_SECONDS))
+    options = {"url": "https://ping.invalid/key"}
+    set_up(settings, oncall={"BACKEND": "ping", "OPTIONS": options, "TIMEOUT": 0.2})
+    assert run().status is RunStatus.SUCCEEDED
+    assert capfd.readouterr().err == 'reporter "oncall" did not finish within 0.2s, and was abandoned\n'
 
 
 @pytest.mark.slow

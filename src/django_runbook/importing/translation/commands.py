@@ -174,7 +174,10 @@ def _nested(made: Unwrapped, node: Simple, context: Context) -> tuple[Entry, ...
         raise NotCarried("the input or the output of a script in quotes is data")
     inner = context.scope.copy(values={}, functions={}, positionals=(), stops_on_failure=False)
     inner.values = {name: context.scope.values[name] for name in context.scope.exported if name in context.scope.values}
+    outer = context.scope
     inner.is_tail, inner.is_strict = True, False
+    # Its exit code is that of its last command, which may end the script around it.
+    inner.is_judged = outer.is_judged or outer.is_strict or outer.stops_on_failure
     entries = contained(context.inside(read_statements(made.script, first_line=node.line), inner))
     step = as_one(entries)
     if step is None:
