@@ -111,7 +111,7 @@ def crontab(text: str) -> Imported:
 
 
 @pytest.mark.parametrize("translate", [script, crontab])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(text=texts)
 @example(text="./manage.py a && " * 100 + "./manage.py b")
 @example(text="(" * 200 + "./manage.py b" + ")" * 200)
