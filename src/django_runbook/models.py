@@ -11,7 +11,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from django_runbook import calls, checkpoints, statements  # noqa: F401 - Django finds the models of an app from here
-from django_runbook.fields import JSONText
+from django_runbook.fields import JSONText, to_db_text
 from django_runbook.results import Role, RunStatus, StepStatus
 
 RUNNING: Final = "running"
@@ -41,11 +41,12 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def of(self, runbook: str) -> Self:
         """Keep the runs of a runbook."""
-        return self.filter(runbook=runbook)
+        # The name of its file may have bytes that are no text, which are stored in another form.
+        return self.filter(runbook=to_db_text(runbook))
 
     def named(self, name: str) -> Self:
         """Keep the runs of a runbook given by its key, its name, its file, or the stem of its file."""
-        suffixes = models.Q()
+        name, suffixes = to_db_text(name), models.Q()
         for suffix in ("", ".yml", ".yaml"):
             suffixes |= models.Q(runbook=name + suffix) | models.Q(file=name + suffix)
         return self.filter(suffixes | models.Q(name=name))

@@ -92,6 +92,12 @@ def test_everything_unusual_is_said_once_and_stored(past: Path) -> None:
     assert {step_id: texts for step_id, texts in stored.items() if texts} == {one: [text] for one, text in found}
 
 
+def test_steps_that_were_left_out_are_neither_judged_nor_compared(past: Path) -> None:
+    ended = start(past, only=["talk"])
+    assert noticed(ended) == []
+    assert set(Run.objects.newest_first()[0].figures["steps"]) == {"talk"}
+
+
 def test_the_file_may_fail_the_run_or_ignore_it(past: Path) -> None:
     failed = start(past, "words=", policy="fail")
     assert failed.exit_code == 1

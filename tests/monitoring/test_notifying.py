@@ -8,10 +8,12 @@ import pytest
 from django.core.cache import cache
 from pytest_django import Settings
 
+from django_runbook.monitoring import notifying
 from django_runbook.monitoring.notifying import notify
 from django_runbook.monitoring.states import Problem, RunbookState, ScheduleState
 from django_runbook.reporters import notice_text
 from django_runbook.reporters.notices import Notice
+from tests.services import GoneCache
 
 AT = datetime.datetime(2026, 7, 15, 2, 15, tzinfo=datetime.UTC)
 RECEIVED: list[str] = []
@@ -49,6 +51,37 @@ def test_a_problem_is_notified_of_once() -> None:
     assert received(state(ScheduleState.LATE)) == []
     missing = "nightly.yml did not start: exit code 1: it is missing"
     assert received(state(ScheduleState.LATE, days=1), state(ScheduleState.MISSING)) == [late, missing]
+
+
+def test_a_second_problem_of_the_same_runbook_is_new() -> None:
+    stuck, missing = state(ScheduleState.STUCK), state(ScheduleState.MISSING)
+    assert len(received(stuck)) == 1
+    both = RunbookState(runbook="nightly.yml", problems=(*stuck.problems, *missing.problems))
+    assert received(both) == ["nightly.yml did not start: exit code 1: it is stuck; it is missing"]
+    assert received(both) == []
+
+
+def test_what_a_reporter_failed_on_is_notified_of_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Kept, notice: Notice) -> None:
+        raise OSError("no route to the host")
+
+    warnings: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Kept, "notify", fail)
+        notify([state(ScheduleState.LATE)], warn=warnings.append)
+    assert len(warnings) == 1
+    assert len(received(state(ScheduleState.LATE))) == 1
+    assert received(state(ScheduleState.LATE)) == []
+
+
+def test_a_cache_that_does_not_answer_silences_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifying, "cache", GoneCache())
+    RECEIVED.clear()
+    warnings: list[str] = []
+    for _ in range(2):
+        notify([state(ScheduleState.LATE)], warn=warnings.append)
+    assert len(RECEIVED) == 2
+    assert warnings == ["the cache cannot tell what was notified of before: ConnectionError: the cache is gone"] * 2
 
 
 def test_failing_runs_have_notified_of_themselves() -> None:

@@ -72,6 +72,11 @@ CASES: dict[str, tuple[list[RecordedRun], dict[str, Any], list[tuple[str, str]]]
         {},
         [("missing", "was due 3 times since 2026-07-13 02:15 CEST, and has not started")],
     ),
+    "ran on a host whose clock was ahead": (
+        [run("2027-07-15 02:15"), run("2026-07-14 02:15")],
+        {},
+        [("late", "was due at 2026-07-15 02:15 CEST, and has not started")],
+    ),
     "made up for": (
         [run("2026-07-15 08:30"), run("2026-07-12 02:15")],
         {"schedule": schedule(catch_up="true")},
@@ -80,7 +85,7 @@ CASES: dict[str, tuple[list[RecordedRun], dict[str, Any], list[tuple[str, str]]]
     "missing every minute": (
         [run("2026-07-15 01:00")],
         {"schedule": schedule("* * * * *")},
-        [("missing", "was due 100 times or more since 2026-07-15 07:11 CEST, and has not started")],
+        [("missing", "was due 100 times or more since 2026-07-15 01:02 CEST, and has not started")],
     ),
     "never, and just deployed": ([], {"known_since": at("2026-07-15 08:00")}, []),
     "never": (

@@ -14,6 +14,7 @@ from pytest_django import Settings
 
 from django_runbook.pages import missed_runs
 from tests.admin.support import LIST, html
+from tests.services import GoneCache
 
 pytestmark = pytest.mark.django_db
 
@@ -39,6 +40,11 @@ def test_the_list_of_runs_names_the_first_ones_and_counts_the_others(admin_clien
     assert "nightly4.yml" in again
     # The files and their runs are not read again.
     assert not any("nightly" in query["sql"] for query in found)
+
+
+def test_a_cache_that_does_not_answer_is_done_without(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(missed_runs, "cache", GoneCache())
+    assert "nightly4.yml" in html(admin_client, LIST)
 
 
 def test_a_wrong_setting_is_shown_instead(admin_client: Client, settings: Settings) -> None:

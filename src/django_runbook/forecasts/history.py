@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from typing import Final
 
+from django.db import connections, transaction
 from django.utils import timezone
 
 from django_runbook.forecasts.figures import RunFigures
@@ -17,13 +19,11 @@ MAX_RUNS: Final = 120
 
 def read_history(runbook: str, kind: str, *, using: str) -> History:
     """Return the newest runs of a runbook that are of a kind; no more than `MAX_RUNS` rows are read."""
-    rows = (
-        Run.objects.using(using)
-        .of(runbook)
-        .filter(figures__isnull=False)
-        .newest_first()
-        .values_list("started_at", "figures")[:MAX_RUNS]
-    )
+    runs = Run.objects.using(using).of(runbook).filter(figures__isnull=False).newest_first()
+    # A failed query must not break a transaction around the run, such as that of a test.
+    inside = connections[using].in_atomic_block
+    with transaction.atomic(using=using) if inside else contextlib.nullcontext():
+        rows = list(runs.values_list("started_at", "figures")[:MAX_RUNS])
     return History(
         runs=tuple(
             PastRun(day_of(started_at), RunFigures.of_json(figures))

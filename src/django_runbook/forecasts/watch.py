@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
 from django_runbook import clock, events
+from django_runbook.document.outline import key_of
 from django_runbook.exceptions import RunbookError, in_words
 from django_runbook.forecasts import judgments, samples
 from django_runbook.forecasts.collector import Collector
@@ -106,6 +107,9 @@ class RunWatch(MutableStruct):
             return
         if self._collector is None:
             self._collector = Collector(definition_of=self._subject.definition_of, captured=self.journal.captured_of)
+        if isinstance(event, events.StepFinished) and key_of(event.result.step_id) in self._subject.unselected:
+            # That the user left it out says nothing about the step, neither now nor in later runs.
+            return
         self._collector.add(event)
         match event:
             case events.StepFinished():
@@ -180,7 +184,7 @@ class RunWatch(MutableStruct):
         if is_skipped:
             is_inside = any(group_id in self._skipped for group_id in group_ids)
             self._skipped.add(result.step_id)
-            if is_item or is_inside or result.role is not Role.STEP or key in self._subject.unselected:
+            if is_item or is_inside or result.role is not Role.STEP:
                 return
         # The items of a loop are judged together, when the loop ends.
         keys = () if is_item else (key, key + ITEMS)

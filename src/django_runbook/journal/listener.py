@@ -124,8 +124,7 @@ class Journal:
 
         def ask() -> None:
             if not self._writer.is_waiting:
-                with self._writer.connection.savepoint():
-                    question(self.alias)
+                question(self.alias)
 
         self._writes.add(ask)
 

@@ -40,9 +40,7 @@ def check_runs(
             RunbookState(
                 runbook=key,
                 document=runbook,
-                problems=problems_of(
-                    schedule, runs, now=now, limits=limits, known_since=_changed_at(path) if not runs else None
-                ),
+                problems=problems_of(schedule, runs, now=now, limits=limits, known_since=_changed_at(path)),
                 last_started_at=runs[0].started_at if runs else None,
                 last_success_at=next((run.started_at for run in runs if run.is_fine), None),
                 next_due_at=None if schedule is None else next_due(schedule, after=now),

@@ -35,10 +35,11 @@ def as_text(states: Sequence[RunbookState]) -> str:
     """Return one line for each runbook."""
     if not states:
         return "no runbook has a schedule"
-    width = max(len(state.runbook) for state in states)
+    names = [_line(state.runbook) for state in states]
+    width = max(map(len, names))
     return "\n".join(
-        f"{state.state.value:<8} {state.runbook:<{width}}  {state.text or _next_text(state)}".rstrip()
-        for state in states
+        f"{state.state.value:<8} {name:<{width}}  {_line(state.text) or _next_text(state)}".rstrip()
+        for name, state in zip(names, states, strict=True)
     )
 
 
@@ -132,4 +133,9 @@ def _label(text: str) -> str:
 
 def _plain(text: str) -> str:
     # What follows a bar is performance data.
-    return text.replace("|", "/")
+    return _line(text).replace("|", "/")
+
+
+def _line(text: str) -> str:
+    # The name of a file may have line breaks.
+    return " ".join(text.split())

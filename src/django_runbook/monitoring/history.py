@@ -11,17 +11,21 @@ from django.utils import timezone
 
 from django_runbook.journal.liveness import ProcessState, process_states_of
 from django_runbook.locks.factory import Locks
-from django_runbook.models import RUNNING, Run, StepRun
-from django_runbook.monitoring.states import RecordedRun
+from django_runbook.models import RUNNING, Run, RunQuerySet, StepRun
+from django_runbook.monitoring.states import FINE, RecordedRun
+from django_runbook.results import RunStatus
 
-# More failures in a row are counted as so many.
+# The newest ones, and as many older ones that were not refused.
 MAX_RUNS: Final = 50
 _COLUMNS: Final = ("id", "runbook", "started_at", "status", "exit_code", "lock_backend", "forecast")
 
 
 def read_runs(runbook: str, *, using: str, locks: Locks) -> list[RecordedRun]:
-    """Return the newest runs of a runbook, in one query, and two more if any of them is running."""
-    rows = list(Run.objects.using(using).of(runbook).newest_first().only(*_COLUMNS)[:MAX_RUNS])
+    """Return the newest runs of a runbook in one query, those older ones that matter, and what running ones do."""
+    runs = Run.objects.using(using).of(runbook).newest_first().only(*_COLUMNS)
+    rows = list(runs[:MAX_RUNS])
+    if len(rows) == MAX_RUNS:
+        rows += _older(runs, newest=rows)
     running = [row for row in rows if row.status == RUNNING]
     states = process_states_of(running, locks) if running else {}
     active = _activity(running, using=using) if running else {}
@@ -37,6 +41,20 @@ def read_runs(runbook: str, *, using: str, locks: Locks) -> list[RecordedRun]:
         )
         for row in rows
     ]
+
+
+def _older(runs: RunQuerySet, *, newest: Sequence[Run]) -> list[Run]:
+    """Return the runs behind the newest ones without which these would mislead.
+
+    A run that hangs is behind all those that its lock has refused since, and the last success behind many failures.
+    """
+    known = {row.pk for row in newest}
+    runs = runs.filter(started_at__lte=newest[-1].started_at)
+    queries = [runs.filter(status=RUNNING)[:MAX_RUNS]]
+    if not any(row.status in FINE for row in newest):
+        queries += [runs.exclude(status=RunStatus.REFUSED.value)[:MAX_RUNS], runs.filter(status__in=FINE)[:1]]
+    found = {row.pk: row for query in queries for row in query if row.pk not in known}
+    return sorted(found.values(), key=lambda row: (row.started_at, row.pk), reverse=True)
 
 
 def aware(at: datetime.datetime) -> datetime.datetime:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import datetime
 import enum
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from django_runbook import wording
 from django_runbook.document.runbook import Runbook, Schedule
 from django_runbook.results import RunStatus
-from django_runbook.schedules.times import previous_due, zone_of
+from django_runbook.schedules.times import due_times, zone_of
 from django_runbook.structs import Struct
 
 # Clocks of two hosts may differ by this much: a run that started a little too early counts.
 _EARLY: Final = datetime.timedelta(minutes=1)
-_MOMENT: Final = datetime.timedelta(microseconds=1)
 # At most this many missed times are counted.
 MAX_MISSED: Final = 100
 # A run whose history has no forecast is stuck after this time without a step that started or ended.
 STUCK_SECONDS: Final = 6 * 3600.0
 _STUCK_FACTOR: Final = 2.0
 _LEAST_STUCK_SECONDS: Final = 3600.0
-_FINE: Final = frozenset((RunStatus.SUCCEEDED.value, RunStatus.WARNING.value))
+FINE: Final = frozenset((RunStatus.SUCCEEDED.value, RunStatus.WARNING.value))
 
 
 class ScheduleState(enum.StrEnum):
@@ -62,7 +62,7 @@ class RecordedRun(Struct):
 
     @property
     def is_fine(self) -> bool:
-        return self.status in _FINE
+        return self.status in FINE
 
 
 class Limits(Struct):
@@ -170,17 +170,19 @@ def _missed(
         # The scheduler waits for it, or is refused by its lock.
         return
     # A refused run has done nothing, unless its file allows that another run does its work.
-    began = next((run.started_at for run in runs if not run.is_refused or run.is_skipped), None)
+    done = (run.started_at for run in runs if not run.is_refused or run.is_skipped)
+    # A run of a host whose clock was ahead would hide missing ones until then.
+    began = next((at for at in done if _in_utc(at) <= _in_utc(now) + _EARLY), None)
     start = _in_utc(began) + _EARLY if began is not None else known_since
     late_by = datetime.timedelta(seconds=limits.grace_seconds + schedule.jitter_seconds)
-    missed = list(_missed_times(schedule, after=start, until=_in_utc(now) - late_by))
+    missed = _missed_times(schedule, after=start, until=_in_utc(now) - late_by)
     if not missed:
         return
-    last, first = missed[0], missed[-1]
+    first = missed[0]
     if began is None:
         yield Problem(ScheduleState.MISSING, f"has never run, and was due at {_shown(first, schedule)}", first)
     elif len(missed) == 1:
-        yield Problem(ScheduleState.LATE, f"was due at {_shown(last, schedule)}, and has not started", last)
+        yield Problem(ScheduleState.LATE, f"was due at {_shown(first, schedule)}, and has not started", first)
     else:
         count = f"{len(missed)} times" if len(missed) < MAX_MISSED else f"{MAX_MISSED} times or more"
         yield Problem(
@@ -190,17 +192,12 @@ def _missed(
 
 def _missed_times(
     schedule: Schedule, *, after: datetime.datetime | None, until: datetime.datetime
-) -> Iterator[datetime.datetime]:
-    """Yield the due times of an interval, the newest first."""
-    if after is None:
-        return
-    before = until + _MOMENT
-    for _ in range(MAX_MISSED):
-        due = previous_due(schedule, before=before)
-        if due is None or due <= after:
-            return
-        yield due
-        before = due
+) -> list[datetime.datetime]:
+    """Return the due times of an interval, the oldest first; of many, the first ones, which stay the same."""
+    if after is None or after >= until:
+        return []
+    missed = itertools.takewhile(lambda due: _in_utc(due) <= until, due_times(schedule, after=after))
+    return list(itertools.islice(missed, MAX_MISSED))
 
 
 def _in_utc(at: datetime.datetime) -> datetime.datetime:

@@ -40,8 +40,11 @@ class MissedRuns(Struct):
 
 def missed_runs() -> MissedRuns:
     """Return what is wrong now, or was up to a minute ago."""
-    found = cache.get_or_set(CACHE_KEY, _check, CACHE_SECONDS)
-    return found if isinstance(found, MissedRuns) else MissedRuns()
+    try:
+        found = cache.get_or_set(CACHE_KEY, _check, CACHE_SECONDS)
+    except Exception:  # noqa: BLE001 - each cache has errors of its own, and the list of runs does not need one
+        found = _check()
+    return found if isinstance(found, MissedRuns) else _check()
 
 
 def _check() -> MissedRuns:

@@ -6,7 +6,9 @@ import datetime
 import io
 import json
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -16,6 +18,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from django_runbook import conf
+from django_runbook.fields import to_db_text
 from django_runbook.locks.factory import new_factory
 from django_runbook.models import RUNNING, Run, StepRun
 from tests.management.commands.stored_runs import made
@@ -118,5 +121,39 @@ def test_the_queries_do_not_grow_with_the_history(folder: Path) -> None:
         connection,
     ) as found:
         assert states() == {"fine.yml": "ok"}
-    assert len(found) == 1
+    assert len(found) == 2
     assert "LIMIT 50" in found[0]["sql"]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [("refused", {"state": "stuck", "texts": 1}), ("failed", {"state": "stuck", "texts": 2})],
+)
+def test_a_run_that_hangs_is_found_behind_many_newer_ones(folder: Path, status: str, expected: dict[str, Any]) -> None:
+    write(folder, "jammed.yml")
+    made("jammed.yml", days=70)
+    made("jammed.yml", days=60, status=RUNNING, lock_backend="elsewhere")
+    for number in range(55):
+        made("jammed.yml", days=number, status=status, exit_code=0 if status == "refused" else 1)
+    with CaptureQueriesContext(connection) as found:
+        _, text = check("--format", "json")
+    (state,) = json.loads(text)
+    assert {"state": state["state"], "texts": len(state["problems"])} == expected
+    # The last success is known, although it is older than the newest 50 runs.
+    assert state["last_success_at"] is not None
+    assert len(found) == 6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux only")
+def test_names_of_files_that_are_no_text_are_found_and_fill_one_line(folder: Path) -> None:
+    name = os.fsdecode(b"odd\n|\xff.yml")
+    write(folder, name)
+    made(to_db_text(name), days=0)
+    assert states() == {name: "ok"}
+    assert len(check()[1].splitlines()) == 1
+    os.utime(folder / name, (0, 0))
+    Run.objects.all().delete()
+    code, text = check("--format", "nagios")
+    assert code == 2
+    assert len(text.splitlines()) == 2
+    assert text.count("|") == 1
