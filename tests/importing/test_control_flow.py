@@ -162,6 +162,9 @@ def test_a_runbook_calls_what_the_shell_calls(script: str, folder: Path) -> None
 def test_a_command_gets_the_arguments_that_a_shell_gives_it(script: str, folder: Path) -> None:
     with installed({"step0": ("words",)}):
         called_by_shell(script, folder)
+        expected = (folder / "arguments").read_text().split("\0")[:-1]
+        # The stub has no options, but a word that is split may be one.
+        assume(not any(argument.startswith("-") for argument in expected))
         draft = imported(script)
         path = folder / "some.yml"
         path.write_text(emit(draft))
@@ -169,5 +172,4 @@ def test_a_command_gets_the_arguments_that_a_shell_gives_it(script: str, folder:
         assume("the shell split" not in path.read_text())
         env = ENVIRONMENT if "env.HOME" in path.read_text() else {}
         (call,) = run(path, fake={"step0": 0}, env=env).calls
-    expected = (folder / "arguments").read_text().split("\0")[:-1]
     assert list(call.argv) == expected, path.read_text()
