@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Final
 
 from django.core.management import get_commands, load_command_class
 
 from django_runbook import checking, conf, lookup
 from django_runbook.argparse_compat import actions_of, flags_of
-from django_runbook.conf import Configuration
 from django_runbook.document.outline import outline
 from django_runbook.document.runbook import Param, Runbook
 from django_runbook.exceptions import RunbookError
@@ -72,7 +71,7 @@ def _candidates(parser: argparse.ArgumentParser, arguments: Sequence[str], curre
     elif current.startswith("-"):
         yield from (flag for flag in flags if flag.startswith("--"))
     elif any(not action.option_strings and action.dest in _FILES for action in actions_of(parser)):
-        yield from _runbooks(conf.read())
+        yield from lookup.names_in(Path(), conf.read())
 
 
 def _takes_value(action: argparse.Action) -> bool:
@@ -127,11 +126,3 @@ def _load(name: str) -> Runbook | None:
     configuration = conf.read()
     path, shown = lookup.find(name, configuration)
     return checking.load(path, name=shown, configuration=configuration).runbook
-
-
-def _runbooks(configuration: Configuration) -> Iterator[str]:
-    """Yield the names by which a command finds the runbooks of the project, and the files of this folder."""
-    for path in lookup.find_all(configuration):
-        key = lookup.key_of(path, configuration)
-        yield lookup.label(path) if PurePath(key).is_absolute() else key
-    yield from (path.name for path in Path().glob("*") if path.suffix in lookup.SUFFIXES and path.name[0] != ".")
