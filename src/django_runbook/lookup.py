@@ -105,7 +105,7 @@ def find_all(configuration: Configuration) -> list[Path]:
 def names_in(folder: Path, configuration: Configuration) -> list[str]:
     """Return the names by which the runbooks of the project, and the files of this folder, are found."""
     keys = ((key_of(path, configuration), path) for path in find_all(configuration))
-    names = [label(path) if os.path.isabs(key) else key for key, path in keys]
+    names = [label(path) if PurePath(key).is_absolute() else key for key, path in keys]
     return [*names, *(path.name for path in sorted(folder.glob("*")) if _is_runbook(path))]
 
 

@@ -101,6 +101,23 @@ def test_a_manage_py_that_starts_no_command_fails_the_step(
     assert found.output("it")[0] == "manage.py starts"
 
 
+def test_an_atomic_step_in_another_database_than_its_history_fails_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "hunter22")
+    # A test changes the names of the databases only.
+    (tmp_path / "settings_of_there.py").write_text(
+        "from tests.settings import *\nDATABASES = {**DATABASES, 'default': {**DATABASES['default'], 'PORT': '1'}}\n"
+    )
+    (tmp_path / "settings_of_empty.py").write_text(
+        "from tests.settings import *\nDATABASES = {'other': DATABASES['default']}\n"
+    )
+    for place in ("there", "empty"):
+        found = started(tmp_path, "effect it --log log", f"{{PLACE: {place}}}", ", atomic: true")
+        assert found.result("it")["failure"]["message"].startswith('its "env" changes the database "default"')
+    assert not (tmp_path / "log").exists()
+
+
 def test_a_project_without_manage_py_is_refused_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

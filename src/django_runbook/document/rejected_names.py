@@ -1,4 +1,4 @@
-"""Finds the names that a file declares in a way that is reported as an error, so that their uses are not reported too."""
+"""Finds the names whose declaration is reported as an error, so that their uses are not reported too."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,9 @@ _APP: Final = "django_runbook"
 # The positional arguments that name runbooks.
 _FILES: Final = frozenset(("file", "files", "runbook"))
 _STEPS: Final = frozenset(("only", "skip", "start_at", "rerun"))
+# A space that no backslash quotes.
+_END_OF_WORD: Final = re.compile(r"(?<!\\)(\\\\)*\s$|^$")
+_BREAKS: Final = "=:"
 _TAGS: Final = frozenset(("tags", "skip_tags"))
 
 
@@ -36,7 +40,18 @@ def complete(line: str) -> tuple[str, list[str]]:
     except RunbookError:
         # A setting or a file that is wrong is reported when the command runs.
         found = []
-    return current, sorted({one for one in found if one.startswith(current)})
+    # A shell reads one word in a line, and no terminal shows a control character.
+    return current, sorted({one for one in found if one.startswith(current) and one.isprintable()})
+
+
+def kept_part(current: str, word: str) -> str:
+    """Return the beginning of the last word that a shell keeps, because it calls only the rest ``word``.
+
+    bash splits words at the characters of ``COMP_WORDBREAKS``, such as "=" and ":", unless they are quoted.
+    """
+    last = (_split(word) or [""])[-1]
+    # After such a character, that is the word.
+    return current.removesuffix(last) if last.strip(_BREAKS) else current
 
 
 def own_commands() -> list[str]:
@@ -55,7 +70,7 @@ def _split(line: str) -> list[str]:
             words = shlex.split(line + quote)
         except ValueError:
             continue
-        return words if line[-1:].strip() or quote else [*words, ""]
+        return words if quote or not _END_OF_WORD.search(line) else [*words, ""]
     return []
 
 
