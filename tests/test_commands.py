@@ -153,7 +153,10 @@ def _environ() -> dict[str, str]:
 
 # What a run of a command without typed keys, expressions or a terminal leaves alone: each makes every start slower.
 NOT_FOR_A_PLAIN_RUN = (
+    "cronsim",
     "django_runbook.configured_reporters",
+    "django_runbook.describing",
+    "django_runbook.document.cron",
     "django_runbook.document.evaluation.analysis",
     "django_runbook.document.evaluation.evaluator",
     "django_runbook.document.quoting",
@@ -169,6 +172,7 @@ NOT_FOR_A_PLAIN_RUN = (
     "django_runbook.reporters.log_dir",
     "django_runbook.reporters.rich_",
     "django_runbook.resume",
+    "django_runbook.schedules",
     "importlib.metadata",
     "jinja2",
     "pydantic",
@@ -208,6 +212,12 @@ def _unwanted_imports(path: Path, unwanted: tuple[str, ...], *options: str) -> l
 
 
 @pytest.mark.slow
+def test_the_times_of_a_schedule_are_not_computed_in_a_run(tmp_path: Path) -> None:
+    (tmp_path / "x.yml").write_text("schedule: {cron: 15 2 * * *, timezone: UTC}\nsteps: [noop]")
+    assert _unwanted_imports(tmp_path / "x.yml", ("cronsim", "django_runbook.schedules")) == []
+
+
+@pytest.mark.slow
 def test_a_plain_run_imports_nothing_that_only_other_runs_need(tmp_path: Path) -> None:
     (tmp_path / "x.yml").write_text("steps: [noop]")
     unwanted = _unwanted_imports(tmp_path / "x.yml", NOT_FOR_A_PLAIN_RUN)
@@ -228,6 +238,43 @@ def test_an_unwanted_import_is_reported_with_what_leads_to_it(tmp_path: Path) ->
     assert "api.py:" in line
     assert line.endswith(" > django_runbook.document.schema")
     assert "document/reading.py:" in line.split(" > ")[-2]
+
+
+# Prints the modules that are loaded when a command of a project with the admin has ended.
+LIST_MODULES = """
+import sys
+from django.conf import settings
+from django.core.management import execute_from_command_line
+apps = ["admin", "auth", "contenttypes", "messages", "sessions"]
+settings.configure(
+    SECRET_KEY="x",
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    INSTALLED_APPS=[*(f"django.contrib.{app}" for app in apps), "tests.testapp", *OWN_APPS],
+    RUNBOOK={"JOURNAL": False},
+)
+execute_from_command_line(sys.argv)
+print(*sys.modules)
+"""
+# PyYAML and the core of our data classes, and modules of Python that are written in C or tiny.
+FOR_A_PLAIN_RUN = {"yaml", "_yaml", "msgspec", "typing_extensions", "encodings", "gc", "pwd", "resource", "shlex"}
+
+
+def _modules(own_apps: list[str], *words: str) -> set[str]:
+    code = f"OWN_APPS = {own_apps}\n{LIST_MODULES}"
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=_environ())
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.slow
+def test_a_plain_run_needs_nothing_beyond_django_but_yaml_and_ourselves(tmp_path: Path) -> None:
+    (tmp_path / "x.yml").write_text("steps: [noop]")
+    ours = _modules(["django_runbook"], "run_runbook", str(tmp_path / "x.yml"), "--inline", "--format", "plain")
+    packages = {name.partition(".")[0] for name in ours - _modules([], "noop")}
+    # Compiled modules of PyYAML bring those of Cython.
+    cython = {name for name in packages if "cython" in name}
+    assert "yaml" in packages
+    assert packages - FOR_A_PLAIN_RUN - cython - {"django_runbook", "django"} == set()
 
 
 def test_a_runbook_can_run_a_runbook_and_a_thread_can_run_one(tmp_path: Path) -> None:

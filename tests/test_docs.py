@@ -408,6 +408,7 @@ def test_each_event_is_listed_with_its_names() -> None:
         ("Step result", results.StepResult),
         ("Run result", results.RunResult),
         ("Failure", results.Failure),
+        ("Timings", results.Timings),
     ):
         assert names_in_table(section_of(page, heading)) == list(record.__struct_fields__)
 

@@ -30,6 +30,7 @@ BELOW_ALL = {
     "exceptions",
     "events",
     "process_inputs",
+    "stopwatch",
     "wording",
     "cleaning",
     "structs",
@@ -72,11 +73,12 @@ MAY_IMPORT = {
     "checks": {"checking", "conf", "configured_reporters", "document", "locks", "process"},
     "apps": {"checks"},
     "monitoring": {
-        *("checking", "conf", "document", "journal", "locks", "lookup", "models", "reporters", "schedules"),
+        *("checking", "conf", "configured_reporters", "document", "journal", "locks", "lookup", "models", "schedules"),
     },
     "schedules": {"binding", "checking", "conf", "document", "lookup"},
     "fields": set[str](),
     "statements": set[str](),
+    "stopwatch": set[str](),
     "models": {"calls", "checkpoints", "fields", "statements"},
     "journal": {"calls", "git_commit", "models", "fields", "conf", "document", "planning", "locks", "process"},
     "resume": {
@@ -162,6 +164,7 @@ MAY_IMPORT = {
         "configured_reporters",
         "console",
         "document",
+        "estimating",
         "executors",
         "hosting",
         "journal",
@@ -175,6 +178,7 @@ MAY_IMPORT = {
         "runner",
     },
     "signals": set[str](),
+    "estimating": {"batch", "binding", "conf", "document", "models", "planning"},
     "pages": {
         "forecasts",
         "monitoring",

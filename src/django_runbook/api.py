@@ -44,6 +44,7 @@ from django_runbook.run_stages import Bound, Launch, Opened, Processes, Recorded
 if TYPE_CHECKING:
     from django_runbook.configured_reporters import ConfiguredReporter
     from django_runbook.resume.resumed_run import ResumedRun
+    from django_runbook.stopwatch import Stopwatch
 
 __all__ = [
     "NEWEST",
@@ -93,7 +94,7 @@ def new_stop(console: Console) -> Stop:
 
 def run_on(console: Console, request: RunRequest, *, stop: Stop) -> RunResult:
     """Run a runbook on a console, as `run_runbook` does; the caller reports errors, and then hands signals back."""
-    launch = Launch(request=request, console=console)
+    launch = Launch(request=request, console=console, stopwatch=_new_stopwatch(request, console))
     with frozen_gc(), _masked_errors(console), launch.stack:
         with notified_errors(launch) as known:
             opened = _open(launch)
@@ -104,16 +105,41 @@ def run_on(console: Console, request: RunRequest, *, stop: Stop) -> RunResult:
             bound = _bind(launch, opened, resumed, processes)
             recorded = record(launch, opened, bound, resumed)
             prepared = _prepared(launch, opened, processes, bound, recorded)
+        if launch.stopwatch is not None:
+            launch.stopwatch.end_check()
         return execute(prepared, console=console, stop=stop)
 
 
-def show_plan(request: RunRequest, *, console: Console | None = None) -> str:
-    """Return each step of a runbook with its arguments, as ``run_runbook --plan`` prints them; nothing is run."""
+def _new_stopwatch(request: RunRequest, console: Console) -> Stopwatch | None:
+    if not request.timings:
+        return None
+    # Only a run with --timings is measured.
+    from django_runbook.stopwatch import Stopwatch, process_seconds
+
+    return Stopwatch(start_up_seconds=process_seconds() if console.owns_process else None)
+
+
+def show_plan(request: RunRequest, *, console: Console | None = None, estimates: bool = False) -> str:
+    """Return each step of a runbook with its arguments, as ``run_runbook --plan`` prints them; nothing is run.
+
+    With ``estimates``, each batch command has the rows of its work, which are counted in the database.
+    """
     launch = Launch(request=request, console=PythonConsole() if console is None else console)
     with _masked_errors(launch.console), launch.stack:
         opened = _open(launch)
         bound = _bind(launch, opened, None, None)
         notes = _forecast_notes(launch, opened, bound)
+        if estimates:
+            # Other plans do not need it.
+            from django_runbook import estimating
+
+            notes = estimating.with_estimates(
+                notes,
+                bound.plan,
+                bound.unselected,
+                runbook=opened.key,
+                is_recorded=is_recorded(launch.request, opened),
+            )
         return listing.show_plan(bound.plan, bound.unselected, mask=launch.console.mask, notes=notes)
 
 
@@ -335,6 +361,7 @@ def _prepared(launch: Launch, opened: Opened, processes: Processes, bound: Bound
         new_subject=recorded.new_subject,
         isolation=processes.isolation,
         spawner=processes.spawner,
+        stopwatch=launch.stopwatch,
         is_inline=launch.request.inline,
         files={name: path for name, path in files.items() if path},
         configured=() if launch.request.dry_run else bound.reporters,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from django_runbook.forecasts.subject import Subject
     from django_runbook.journal.listener import Journal
     from django_runbook.queues.queue_executor import QueueExecutor
+    from django_runbook.stopwatch import Stopwatch
 
 
 class PreparedRun(Struct):
@@ -64,6 +66,7 @@ class PreparedRun(Struct):
     spawner: Spawner | None
     is_inline: bool
     files: Mapping[str, str]
+    stopwatch: Stopwatch | None = None
     configured: Sequence[ConfiguredReporter] = ()
 
 
@@ -78,11 +81,10 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
         stack.callback(emit.close)
         _report_from_threads(prepared, emit, stop)
         known = stack.enter_context(KnownConnections())
-        answers = stack.enter_context(empty_input(is_kept=keeps_terminal))
+        ask = _new_ask(prepared, stack.enter_context(empty_input(is_kept=keeps_terminal)), console.question_stream)
         files = stack.enter_context(kept_open())
         stack.enter_context(stop)
         stop.cancel = known.cancel_statements
-        ask = _new_ask(prepared, answers, console.question_stream)
         checks = PassedChecks()
         isolate = _new_process_executor(prepared, stop, checks, stack=stack)
         enqueue = _new_queue_executor(prepared, stop, console)
@@ -114,6 +116,7 @@ def execute(prepared: PreparedRun, *, console: Console, stop: Stop) -> RunResult
             stop=stop,
             mask=prepared.mask,
             ask=ask,
+            stopwatch=prepared.stopwatch,
             environ_of=(lambda step_id: {}) if connected is None else connected.environ_of,
         )
         return runner.run(prepared.plan, prepared.options, context)
@@ -161,8 +164,13 @@ def _new_fan_out(prepared: PreparedRun, streams: Streams) -> tuple[FanOut, Conne
     configured = () if connected is None else connected.reporters
     listeners = [*streams.reporters, *configured, SignalSender(errors=streams.errors, mask=prepared.mask)]
     critical = () if prepared.journal is None else (prepared.journal,)
-    fan_out = FanOut(listeners, files=files, critical=critical, errors=streams.errors, mask=prepared.mask)
-    return fan_out, connected
+    make: Callable[..., FanOut] = FanOut
+    if prepared.stopwatch is not None:
+        # Only a run with --timings is measured.
+        from django_runbook.reporters.measured_fan_out import MeasuredFanOut
+
+        make = functools.partial(MeasuredFanOut, stopwatch=prepared.stopwatch)
+    return make(listeners, files=files, critical=critical, errors=streams.errors, mask=prepared.mask), connected
 
 
 def _compared(

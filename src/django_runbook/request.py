@@ -41,6 +41,7 @@ class RunRequest(Struct):
     journal: bool = True
     junit: str | None = None
     log_dir: str | None = None
+    timings: bool = False
     verbosity: int = 1
 
     @property

@@ -124,13 +124,28 @@ class StepResult(Struct):
         return self.status in {StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.INTERRUPTED}
 
 
+class Timings(Struct):
+    """Holds where the time of a run went, in seconds.
+
+    ``start_up_seconds`` is what the process took before the run; None in the process of a host. ``step_seconds`` is the
+    sum of all commands, with what the history and the reports took during them.
+    """
+
+    start_up_seconds: float | None
+    check_seconds: float
+    step_seconds: float
+    history_seconds: float
+    report_seconds: float
+
+
 class RunResult(Struct):
     """Holds the result of a run; ``steps`` has every step, and every item of a loop, in the order in which they ended.
 
     ``failure`` is what failed the run, or else made it a warning. ``reason`` says why nothing was run, for example
     because the lock was held. ``warnings`` are about the run as a
     whole, such as a report that could not be written. ``advice`` says how to continue a run that failed or was stopped;
-    ``resume_command`` is the command line for it, empty if the run cannot be resumed.
+    ``resume_command`` is the command line for it, empty if the run cannot be resumed. ``timings`` are those of a run
+    with ``--timings``.
     """
 
     status: RunStatus
@@ -143,3 +158,4 @@ class RunResult(Struct):
     run_id: str = ""
     resume_command: str = ""
     advice: str = ""
+    timings: Timings | None = None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from django_runbook.executors.spawner import Spawner
     from django_runbook.forecasts.subject import Subject
     from django_runbook.journal.listener import Journal
+    from django_runbook.stopwatch import Stopwatch
 
 
 class Launch(Struct):
@@ -32,6 +33,7 @@ class Launch(Struct):
 
     request: RunRequest
     console: Console
+    stopwatch: Stopwatch | None = None
     stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
 

@@ -158,9 +158,11 @@ def test_bash_completes_with_the_script(folder: Path) -> None:
     ]
     # bash takes "=" for a word.
     calls = [shlex.join(["try", line, *line.replace("=", " = ").split()]) for line in lines]
-    for word in ('"ops/two w', "'it", '"it'):
-        # The quotes that begin a word belong to it, and stay.
-        calls.append(shlex.join(["try", f"./manage.py run_runbook {word}", "./manage.py", "run_runbook", word]))
+    # The quotes that begin a word belong to it, and stay.
+    calls += [
+        shlex.join(["try", f"./manage.py run_runbook {word}", "./manage.py", "run_runbook", word])
+        for word in ('"ops/two w', "'it", '"it')
+    ]
     script = HARNESS + "\n".join(calls)
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, env=environ, cwd=folder)
     assert done.stdout.splitlines() == [

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
+from django.test.utils import CaptureQueriesContext
 
 from tests.runner.support import run
 
@@ -380,3 +384,37 @@ def test_a_command_whose_table_an_earlier_step_makes_is_checked_before_it_runs(t
     finished = run(tmp_path, "steps: [parse_table --choice a]")
     assert "cannot be checked yet" in finished.errors
     assert finished.statuses == {"parse_table": "failed"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", ["steps", "items"])
+def test_a_run_grows_with_its_steps_and_with_the_items_of_a_loop(tmp_path: Path, settings: Any, kind: str) -> None:
+    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
+
+    def counted(count: int) -> Counter[str]:
+        names = [f"s{number}" for number in range(1000, 1000 + count)]
+        loop = f"steps: [{{id: loop, command: noop, for_each: {json.dumps(names)}}}]\n"
+        steps = "steps:\n" + "".join(f"  - {{id: {name}, command: noop}}\n" for name in names)
+        found = Counter[str]()
+
+        def count_call(frame: Any, event: str, argument: object) -> None:
+            found["calls"] += event == "call"
+
+        with CaptureQueriesContext(connection) as queries:
+            sys.setprofile(count_call)
+            try:
+                ended = run(tmp_path, steps if kind == "steps" else loop)
+            finally:
+                sys.setprofile(None)
+        assert ended.exit_code == 0
+        found["queries"], found["events"] = len(queries), len(ended.events)
+        found["bytes"] = sum(len(json.dumps(event)) for event in ended.events)
+        return found
+
+    counted(1)
+    few, more, many = (counted(count) for count in (50, 100, 150))
+    for what in few:
+        first, second = more[what] - few[what], many[what] - more[what]
+        assert first > 0
+        # The same number of steps costs the same wherever it is in the run.
+        assert second == pytest.approx(first, rel=0.05), what

@@ -19,13 +19,10 @@ from django.utils.safestring import SafeString
 from django_runbook.admin import project_locks
 from django_runbook.admin.read_only_admin import ReadOnlyAdmin, may_view
 from django_runbook.checkpoints import FailedRow
-from django_runbook.forecasts.statistics import read_statistics
 from django_runbook.journal.liveness import ProcessState, displayed_status, process_states_of, with_displayed_status
 from django_runbook.models import RUNNING, Run, StepRun
 from django_runbook.pages import formatting
-from django_runbook.pages.missed_runs import missed_runs
 from django_runbook.pages.run_page import Cursor, RunPage, Urls, run_page, took
-from django_runbook.pages.statistics_page import statistics_page
 from django_runbook.results import RunStatus
 
 
@@ -113,6 +110,9 @@ class RunAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Render the list of runs, with what did not run as scheduled."""
+        # Each command of a project with an admin imports this file at its start; only this page needs the schedules.
+        from django_runbook.pages.missed_runs import missed_runs
+
         context = {"missed": missed_runs() if self.has_view_permission(request) else None, **(extra_context or {})}
         return super().changelist_view(request, context)
 
@@ -141,6 +141,10 @@ class RunAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         if not runbook or "\0" in runbook:
             raise Http404("There is no such runbook.")
+        # Only this page needs them.
+        from django_runbook.forecasts.statistics import read_statistics
+        from django_runbook.pages.statistics_page import statistics_page
+
         head, _, tail = self.url("run_change", 0).rpartition("/0/")
         statistics = read_statistics(runbook, using=self.get_queryset(request).db)
         page = statistics_page(statistics, url_of=lambda run_id: f"{head}/{quote(run_id)}/{tail}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from django.core.management.base import CommandError, CommandParser
 from django.db import connections, transaction
@@ -30,6 +30,9 @@ from django_runbook.batch.parts.mixin import refuse_unknown_free_options
 from django_runbook.batch.parts.progress_command import ProgressCommand
 from django_runbook.exceptions import LockHeld, LockLost
 
+if TYPE_CHECKING:
+    from django_runbook.batch.estimates import WorkEstimate
+
 
 class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCommand):
     """Processes a source in batches; the base of `BatchCommand` and `FileBatchCommand`.
@@ -38,8 +41,8 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
     ``transaction_per = "command"`` makes all batches one transaction, which a stop rolls back: for small work.
     """
 
-    stealth_options: tuple[str, ...] = ("call_key", "mask_secrets")
-    cursor_free_options: ClassVar[tuple[str, ...]] = (*NAMES, "call_key", "mask_secrets")
+    stealth_options: tuple[str, ...] = ("call_key", "mask_secrets", "estimate")
+    cursor_free_options: ClassVar[tuple[str, ...]] = (*NAMES, "call_key", "mask_secrets", "estimate")
 
     batch_size: ClassVar[int | None] = None
     target_seconds: ClassVar[float] = 0.5
@@ -102,6 +105,10 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
         """Describe the source for people, and to tell different work apart."""
         raise NotImplementedError("a command with its own source needs describe_source()")
 
+    def count_cascades(self, count: Callable[[Any], int | None]) -> Mapping[str, int | None]:
+        """Return how many rows of other tables the work takes along, for an estimate; ``count`` may give up."""
+        return {}
+
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """Create the parser of the command and add the options of batches."""
         parser = super().create_parser(prog_name, subcommand, **kwargs)
@@ -110,10 +117,13 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Process the work in batches."""
-        refuse_open_transaction(self.database)
-        refuse_unknown_free_options(self, options)
         self.options = MappingProxyType(options)
         chosen = BatchOptions.of(options, batch_size=self.batch_size, target_seconds=self.target_seconds)
+        if options.get("estimate") is not None:
+            options["estimate"](self._estimate(chosen))
+            return
+        refuse_open_transaction(self.database)
+        refuse_unknown_free_options(self, options)
         self._deadline = math.inf
         if chosen.max_runtime is not None:
             self._deadline = self._clock() + chosen.max_runtime.total_seconds()
@@ -136,6 +146,12 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
     def write_message(self, text: str) -> None:
         """Write a message to standard error, which keeps standard output for results."""
         self.stderr.write(text, lambda line: line)
+
+    def _estimate(self, chosen: BatchOptions) -> WorkEstimate:
+        # Only a plan with estimates needs it.
+        from django_runbook.batch.estimates import estimate_work
+
+        return estimate_work(self, chosen)
 
     def _clock(self) -> float:
         return time.monotonic()

@@ -39,6 +39,7 @@ def check_runs(
         found.append(
             RunbookState(
                 runbook=key,
+                document=runbook,
                 problems=problems_of(
                     schedule, runs, now=now, limits=limits, known_since=_changed_at(path) if not runs else None
                 ),

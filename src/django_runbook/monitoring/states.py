@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from django_runbook import wording
-from django_runbook.document.runbook import Schedule
+from django_runbook.document.runbook import Runbook, Schedule
 from django_runbook.results import RunStatus
 from django_runbook.schedules.times import previous_due, zone_of
 from django_runbook.structs import Struct
@@ -81,9 +81,10 @@ class Problem(NamedTuple):
 
 
 class RunbookState(Struct):
-    """Holds what is known about one runbook."""
+    """Holds what is known about one runbook; ``document`` is None if its file cannot be read."""
 
     runbook: str
+    document: Runbook | None = None
     problems: tuple[Problem, ...] = ()
     last_started_at: datetime.datetime | None = None
     last_success_at: datetime.datetime | None = None

@@ -9,8 +9,6 @@ from django.db import Error
 
 from django_runbook import wording
 from django_runbook.exceptions import RunbookError
-from django_runbook.monitoring.checking_runs import check_runs
-from django_runbook.monitoring.states import Limits
 from django_runbook.structs import Struct
 
 # Reading the files and asking for their runs takes too long for each view of a page.
@@ -47,6 +45,10 @@ def missed_runs() -> MissedRuns:
 
 
 def _check() -> MissedRuns:
+    # Django imports each admin with its apps: every command of the project would wait for the folders that check files.
+    from django_runbook.monitoring.checking_runs import check_runs
+    from django_runbook.monitoring.states import Limits
+
     try:
         bad = [state for state in check_runs(limits=Limits()) if state.problems]
     except (RunbookError, Error, OSError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from django_runbook.binding.partial_text import has_holes
 from django_runbook.cleaning import MASK, Mask
@@ -19,16 +19,18 @@ from django_runbook.wording import exact_duration
 
 
 class PlanNotes(Struct):
-    """Holds what is known about a plan besides: a note on each step by its ID, and a last line."""
+    """Holds what is known about a plan besides: a note on each step and lines below it by its ID, and last lines."""
 
     of_step: Callable[[str], str] = lambda step_id: ""
     last_line: str = ""
+    below: Callable[[str], Sequence[str]] = lambda step_id: ()
+    others: str = ""
 
 
 def show_plan(planned: Plan, unselected: Mapping[str, str], *, mask: Mask, notes: PlanNotes | None = None) -> str:
     """Show every step with its arguments; a value that depends on an output is shown as ``?``."""
     notes = notes or PlanNotes()
-    last = [mask(notes.last_line)] if notes.last_line else []
+    last = [mask(line) for line in (notes.others, notes.last_line) if line]
     return "".join(f"{line}\n" for line in (*_plan_lines(planned, unselected, mask, notes), *last))
 
 
@@ -55,6 +57,8 @@ def _plan_lines(planned: Plan, unselected: Mapping[str, str], mask: Mask, notes:
         words = "" if item.is_loop else " ".join((*_env(item, planned, mask), *command_line(item, planned, mask=mask)))
         more = [*_command_notes(item, planned, mask), *filter(None, [notes.of_step(item.id)])]
         yield mask(_plan_line(item, unselected, words, more=more))
+        indent = "  " * (len(item.group_ids) + 2)
+        yield from (mask(f"{indent}{line}") for line in notes.below(item.id))
 
 
 def command_line(item: PlannedStep, planned: Plan, *, mask: Mask) -> tuple[str, ...]:

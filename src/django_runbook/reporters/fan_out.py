@@ -46,14 +46,17 @@ class FanOut:
         event = cleaned_fields(event, self._mask)
         with self._lock:
             try:
-                for listener in tuple(self._critical):
-                    listener(event)
+                self._store(event)
             except RunbookError:
                 # Later events would be inconsistent without this one.
                 self._critical = ()
                 raise
             finally:
                 self._report(event)
+
+    def _store(self, event: Event) -> None:
+        for listener in tuple(self._critical):
+            listener(event)
 
     def report_in_run(self, event: Event) -> None:
         """Report an event from outside the steps, unless the run has ended: its summary comes last."""

@@ -192,6 +192,8 @@ class GitHubReporter:
         for warning in result.warnings:
             self._command("warning", warning, title=self._name)
         self._write_report(f"{result.status}: {phrases.summary(result)}")
+        for line in phrases.timings(result):
+            self._write_report(line)
         if result.advice:
             self._write_report(result.advice)
         if self._summary is not None:

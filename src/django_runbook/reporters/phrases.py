@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, Final
 
 from django_runbook import wording
@@ -24,6 +24,8 @@ from django_runbook.results import Failure, RunResult, StepResult, StepStatus
 from django_runbook.structs import replace
 
 _CHECKS: Final = "SystemCheckError"
+# A run may have thousands of steps.
+_MAX_TIMED_STEPS: Final = 20
 _CHECK_ID: Final = re.compile(r"\(\w+\.\w+\) ")
 
 
@@ -118,6 +120,27 @@ def summary(result: RunResult) -> str:
     reason = f"{result.reason}; " if result.reason else ""
     code = f", exit code {result.exit_code}" if result.exit_code else ""
     return f"{reason}{counts(result)} in {wording.short_duration(result.duration_seconds)}{code}"
+
+
+def timings(result: RunResult) -> Iterator[str]:
+    """Yield the times of the parts of a measured run, and of its slowest commands; nothing if it was not measured."""
+    times = result.timings
+    if times is None:
+        return
+    parts = {
+        "start-up": times.start_up_seconds,
+        "check": times.check_seconds,
+        "steps": times.step_seconds,
+        "history": times.history_seconds,
+        "reports": times.report_seconds,
+    }
+    yield f"time: {', '.join(f'{name} {seconds:.3f}s' for name, seconds in parts.items() if seconds is not None)}"
+    commands = [step for step in result.steps if not step.is_group and not step.is_past and step.attempt_count]
+    slowest = sorted(commands, key=lambda step: step.duration_seconds, reverse=True)
+    for step in slowest[:_MAX_TIMED_STEPS]:
+        yield f"{step.duration_seconds:10.3f}s  {labelled(step.name, step.step_id)}"
+    if rest := slowest[_MAX_TIMED_STEPS:]:
+        yield f"{sum(step.duration_seconds for step in rest):10.3f}s  {len(rest)} more"
 
 
 def is_not_due(result: StepResult) -> bool:

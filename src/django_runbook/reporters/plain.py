@@ -134,6 +134,8 @@ class PlainReporter:
                 # Nothing else may have been written, so the last line names the runbook.
                 prefix = f"{self._name}: " if self._verbosity == 0 and self._name else ""
                 self._write(f"{prefix}{event.result.status}: {phrases.summary(event.result)}")
+                for line in phrases.timings(event.result):
+                    self._write(line)
                 if event.result.advice:
                     self._write(event.result.advice)
 

@@ -213,6 +213,8 @@ class RichReporter:
             self._console.print(_table(problems, self._tree))
         line = Text(result.status.value, style=_RUN_STYLES[result.status])
         self._console.print(line + Text(f": {phrases.summary(result)}"))
+        for timing in phrases.timings(result):
+            self._console.print(Text(timing))
         if result.advice:
             # A line wrapped by the terminal can be copied as one line; a line wrapped by rich cannot.
             self._console.print(Text(result.advice), soft_wrap=True)

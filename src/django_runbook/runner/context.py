@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import random
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from django_runbook import events
 from django_runbook.binding.binder import Binder
@@ -19,6 +20,9 @@ from django_runbook.runner.past import Past
 from django_runbook.runner.questions import Ask
 from django_runbook.runner.recorder import NoRecorder, Recorder
 from django_runbook.structs import Struct, field
+
+if TYPE_CHECKING:
+    from django_runbook.stopwatch import Stopwatch
 
 
 class RunOptions(Struct):
@@ -51,6 +55,7 @@ class RunContext(Struct):
     ``environ_of`` returns environment variables for the process of a step, by its id.
     Without ``waits_for_retries``, the next attempt of a step starts at once.
     ``failure_at_end`` returns what fails a run although none of its steps has failed.
+    ``stopwatch`` measures the run if ``--timings`` asks for it.
     ``write_files`` writes the reports that are files, and returns an error for each that could not be written.
     """
 
@@ -72,5 +77,6 @@ class RunContext(Struct):
     waits_for_retries: bool = True
     failure_at_end: Callable[[], Failure | None] = lambda: None
     recorder: Recorder = field(default_factory=NoRecorder)
+    stopwatch: Stopwatch | None = None
     clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC)
     rng: random.Random = field(default_factory=random.Random)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django_runbook import events
 from django_runbook.document.runbook import Step
@@ -15,6 +16,9 @@ from django_runbook.runner import outcomes
 from django_runbook.runner.recorder import NoRecorder, Recorder
 from django_runbook.runner.step_scope import Scope
 
+if TYPE_CHECKING:
+    from django_runbook.stopwatch import Stopwatch
+
 
 class Emitter:
     """Emits events from any thread, and keeps the results of all steps.
@@ -23,7 +27,12 @@ class Emitter:
     """
 
     def __init__(
-        self, emit: events.Listener, clock: Callable[[], datetime.datetime], recorder: Recorder | None = None
+        self,
+        emit: events.Listener,
+        clock: Callable[[], datetime.datetime],
+        recorder: Recorder | None = None,
+        *,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         self.results: dict[str, StepResult] = {}
         self.error: RunbookError | None = None
@@ -32,6 +41,7 @@ class Emitter:
         self._emit = emit
         self._clock = clock
         self._recorder = recorder or NoRecorder()
+        self._stopwatch = stopwatch
         # The branches of a parallel group end steps at the same time.
         self._lock = threading.Lock()
 
@@ -59,9 +69,18 @@ class Emitter:
     def wait(self) -> None:
         """Wait until all events so far are recorded."""
         try:
-            self._recorder.wait()
+            with self._measured():
+                self._recorder.wait()
         except RunbookError as error:
             self.note_error(error)
+
+    def is_recorded(self) -> bool:
+        """Return whether all events so far are recorded, so that the run can be resumed."""
+        with self._measured():
+            return self._recorder.is_recorded()
+
+    def _measured(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self._stopwatch is None else self._stopwatch.history()
 
     def note_error(self, error: RunbookError) -> None:
         """Keep the error that prevents recording, unless there was one before."""

@@ -29,15 +29,17 @@ def run(plan: Plan, options: RunOptions, context: RunContext) -> RunResult:
     Raises RunbookError if the run cannot be recorded, and any exception that is a bug outside of all steps.
     """
     started = time.monotonic()
-    emitter = Emitter(context.emit, context.clock, context.recorder)
+    emitter = Emitter(context.emit, context.clock, context.recorder, stopwatch=context.stopwatch)
     _emit_start(plan, options, context, emitter)
     if not isinstance(emitter.error, LockLost):
         emitter.raise_error()
     outcome, bug = _run_blocks(plan, context, new_block_runner(plan, options, context, emitter))
     result = _result_of(outcome, options, context, emitter, duration_seconds=time.monotonic() - started)
     error = emitter.error
-    result = _with_advice(_with_report_warnings(result, options, context), plan, options, context, error)
+    result = _with_advice(_with_report_warnings(result, options, context), plan, options, emitter, error)
     context.stop.wait_for_reports()
+    if context.stopwatch is not None:
+        result = replace(result, timings=context.stopwatch.timings(result.steps))
     emitter.emit(events.RunFinished, result=result)
     emitter.wait()
     if bug is not None:
@@ -109,11 +111,11 @@ def _with_report_warnings(result: RunResult, options: RunOptions, context: RunCo
 
 
 def _with_advice(
-    result: RunResult, plan: Plan, options: RunOptions, context: RunContext, error: RunbookError | None
+    result: RunResult, plan: Plan, options: RunOptions, emitter: Emitter, error: RunbookError | None
 ) -> RunResult:
     """Add how the run can be continued."""
     is_lost = isinstance(error, JournalLost)
-    is_recorded = is_lost or context.recorder.is_recorded()
+    is_recorded = is_lost or emitter.is_recorded()
     return continuing.advise(
         replace(result, run_id=str(plan.inputs.run.get("id", ""))),
         past=options.past,

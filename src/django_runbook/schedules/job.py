@@ -20,12 +20,16 @@ _MARGIN_SECONDS: Final = 5
 
 
 class Installation(Struct):
-    """Holds how the project is started where the scheduler works; None for what the user did not give."""
+    """Holds how the project is started where the scheduler works; None for what the user did not give.
+
+    ``project_options`` select the settings; beat, whose worker has them already, needs none.
+    """
 
     python: str
     manage: str
     directory: str | None = None
     arguments: tuple[str, ...] | None = None
+    project_options: tuple[str, ...] = ()
     user: str | None = None
     env_file: str | None = None
     mailto: str | None = None
@@ -83,7 +87,8 @@ def new_job(runbook: Runbook, schedule: Schedule, *, name: str, file: str, stop_
 
 def command(job: Job, place: Installation) -> list[str]:
     """Return the words that start the job."""
-    return [place.python, place.manage, "run_runbook", job.file, *(place.arguments or ())]
+    start = [place.python, place.manage, "run_runbook", job.file]
+    return [*start, *place.project_options, *(place.arguments or ())]
 
 
 def command_line(job: Job, place: Installation) -> str:

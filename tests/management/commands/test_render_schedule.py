@@ -46,6 +46,13 @@ def test_options_replace_the_defaults() -> None:
     assert text.splitlines()[-1] == "15 2 * * *  desk  cd /srv && py m.py run_runbook nightly.yml --strict"
 
 
+def test_the_settings_of_the_call_are_those_of_the_run(settings: Any) -> None:
+    text, _ = render("--to=crontab", "--settings=desk.settings", "--pythonpath=/srv/lib", "--arguments=--strict")
+    assert text.splitlines()[-1].endswith(
+        "run_runbook nightly.yml --settings=desk.settings --pythonpath=/srv/lib --strict"
+    )
+
+
 def test_files_are_written_checked_and_found_out_of_date(tmp_path: Path) -> None:
     call = ("--to", "systemd", "--output", "units")
     with pytest.raises(

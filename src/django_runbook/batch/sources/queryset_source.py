@@ -127,6 +127,23 @@ class QuerySetSource:
         found: Rows = cuts.values_list(*self.key.names, "runbook_number")
         return found
 
+    @property
+    def searched(self) -> Rows:
+        """Return the rows, in the order of their keys, with nothing else loaded."""
+        return self._searched
+
+    @property
+    def table(self) -> str:
+        """Return the table of the rows."""
+        return str(self._rows.model._meta.db_table)
+
+    def explain_batch(self, *, size: int) -> str:
+        """Return the plan of the query that finds the end of a batch; empty without rows."""
+        first = list(self._searched[:1])
+        if not first:
+            return ""
+        return str(self.key.between(self._searched, self.key.encode(first[0]), "")[size - 1 : size].explain())
+
     def close(self) -> None:
         """Do nothing: nothing is open between two ranges."""
 

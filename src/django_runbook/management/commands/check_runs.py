@@ -16,6 +16,7 @@ from django_runbook.journal import unreadable
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.monitoring import formats
 from django_runbook.monitoring.checking_runs import check_runs
+from django_runbook.monitoring.notifying import notify
 from django_runbook.monitoring.states import Limits
 from django_runbook.process.django_internals import is_called_from_command_line
 from django_runbook.results import ExitCode
@@ -44,6 +45,11 @@ class Command(CleanCommand):
             help="Report a run in which no step has started or ended for this time. Default: twice its usual time.",
         )
         parser.add_argument(
+            "--notify",
+            action="store_true",
+            help="Notify the reporters of RUNBOOK of what is late, missing or stuck, each once a day.",
+        )
+        parser.add_argument(
             "--format", choices=tuple(formats.FORMATS), default="text", help="Choose the output format. Default: text."
         )
 
@@ -56,6 +62,8 @@ class Command(CleanCommand):
         )
         try:
             states = check_runs(options["files"], limits=limits)
+            if options["notify"]:
+                notify(states, warn=self.stderr.write)
         except Error as error:
             why = unreadable.reason(error, using=conf.journal_alias())
             return self._fail(f"{unreadable.CANNOT_BE_READ}{why}", ExitCode.FAILED, format_)

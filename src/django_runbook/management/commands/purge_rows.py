@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django.apps import apps
 from django.core.management.base import CommandError, CommandParser
@@ -17,7 +18,7 @@ from django_runbook.argparse_compat import actions_of
 from django_runbook.batch.batch_command import BatchCommand
 from django_runbook.batch.core.batch_result import BatchResult
 from django_runbook.batch.parts import option_values
-from django_runbook.management import purge_conditions
+from django_runbook.management import cascades, purge_conditions
 from django_runbook.management.clean_command import CleanCommand
 
 # Every database accepts this many values in one condition.
@@ -30,7 +31,8 @@ class Command(CleanCommand, BatchCommand):
         "cascading rows and sends signals. Rows without a value in --field are kept."
     )
     is_todo = True
-    stealth_options = (*BatchCommand.stealth_options, "would_delete")
+    stealth_options = ("would_delete",)
+    cursor_free_options: ClassVar[tuple[str, ...]] = ("would_delete",)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -87,6 +89,10 @@ class Command(CleanCommand, BatchCommand):
 
     def get_queryset(self) -> QuerySet[Any]:
         return self._model._default_manager.filter(self._condition)
+
+    def count_cascades(self, count: Callable[[Any], int | None]) -> Mapping[str, int | None]:
+        """Return how many rows of other tables would be deleted with these."""
+        return cascades.count_cascades(self.get_queryset().using(self.database), count)
 
     def process_batch(self, rows: QuerySet[Any]) -> int | None:
         try:

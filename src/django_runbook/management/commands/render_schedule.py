@@ -102,4 +102,6 @@ def _installation(options: dict[str, Any]) -> Installation:
         words = None if arguments is None else tuple(shlex.split(arguments))
     except ValueError as error:
         raise CommandError(f"--arguments: {error}", returncode=ExitCode.INVALID) from error
-    return Installation(arguments=words, **given)
+    # As for this call, whose settings name the runbooks.
+    project = tuple(f"--{name}={options[name]}" for name in ("settings", "pythonpath") if options[name])
+    return Installation(arguments=words, project_options=project, **given)

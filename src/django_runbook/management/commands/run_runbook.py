@@ -10,6 +10,7 @@ import sys
 import traceback
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,6 +52,11 @@ class Command(CleanCommand):
             "--describe", action="store_true", help="Show the description, the parameters and the schedule, and stop."
         )
         shown.add_argument("--list", action="store_true", help="Show the steps with their ids and tags, and stop.")
+        parser.add_argument(
+            "--estimate",
+            action="store_true",
+            help="With --plan: show the rows, batches and duration of each batch command.",
+        )
         _add_selection(parser)
         _add_execution(parser)
         _add_resuming(parser)
@@ -85,7 +91,9 @@ class Command(CleanCommand):
                 self.stdout.write(api.describe(request.file, console=console), ending="")
                 return ExitCode.SUCCEEDED, ""
             if options["plan"] or options["list"]:
-                show = api.list_steps if options["list"] else api.show_plan
+                show = api.list_steps
+                if options["plan"]:
+                    show = partial(api.show_plan, estimates=options["estimate"])
                 self.stdout.write(show(request, console=console), ending="")
                 return ExitCode.SUCCEEDED, ""
             result = api.run_on(console, request, stop=stop)
@@ -166,6 +174,7 @@ def _add_reports(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--junit", metavar="FILE", help="Write a JUnit report, whole, at the end.")
     parser.add_argument("--log-dir", metavar="DIR", help="Write the whole output of each command as it comes.")
+    parser.add_argument("--timings", action="store_true", help="Show at the end where the time of the run went.")
 
 
 def _format(name: str) -> str:
@@ -209,11 +218,14 @@ def _request(options: dict[str, Any]) -> RunRequest:
         journal=not options["no_journal"],
         junit=options["junit"],
         log_dir=options["log_dir"],
+        timings=options["timings"],
         verbosity=options["verbosity"],
     )
 
 
 def _refuse_combinations(options: dict[str, Any]) -> None:
+    if options["estimate"] and not options["plan"]:
+        raise InvalidUsage("--estimate needs --plan")
     if options["resume"] is not None:
         for name in ("plan", "list", "describe"):
             if options[name]:

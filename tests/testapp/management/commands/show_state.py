@@ -107,4 +107,9 @@ def shown(connection: BaseDatabaseWrapper) -> dict[str, str]:
     kept = [name for name in dir(type(connection)) if isinstance(getattr(type(connection), name), cached_property)]
     found = {name: value for name, value in vars(connection).items() if name not in (*left_out, *kept)}
     found |= {"timezone": str(connection.timezone), "timezone_name": connection.timezone_name}
+    # A step counts its rows by a wrapper that comes and goes with it.
+    counter = "django_runbook.row_counting"
+    found["execute_wrappers"] = [
+        one for one in connection.execute_wrappers if not type(one).__module__.startswith(counter)
+    ]
     return {name: str(value) for name, value in found.items() if isinstance(value, plain)}

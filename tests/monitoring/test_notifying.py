@@ -1,0 +1,56 @@
+"""Tests the notices about runbooks that did not run."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from django.core.cache import cache
+from pytest_django import Settings
+
+from django_runbook.monitoring.notifying import notify
+from django_runbook.monitoring.states import Problem, RunbookState, ScheduleState
+from django_runbook.reporters import notice_text
+from django_runbook.reporters.notices import Notice
+
+AT = datetime.datetime(2026, 7, 15, 2, 15, tzinfo=datetime.UTC)
+RECEIVED: list[str] = []
+
+
+class Kept:
+    """Keeps the titles and the second lines of notices."""
+
+    def notify(self, notice: Notice) -> None:
+        title, why, *_ = notice_text.summary_of(notice).splitlines()
+        RECEIVED.append(f"{title}: {why}")
+
+
+@pytest.fixture(autouse=True)
+def _reporters(settings: Settings) -> None:
+    cache.clear()
+    oncall = {"BACKEND": f"{__name__}.Kept", "ON": ["failure"], "IN_TESTS": True}
+    settings.RUNBOOK = {**settings.RUNBOOK, "REPORTERS": {"oncall": oncall}}
+
+
+def state(kind: ScheduleState, *, days: int = 0, runbook: str = "nightly.yml") -> RunbookState:
+    problem = Problem(kind, f"it is {kind.value}", AT + datetime.timedelta(days=days))
+    return RunbookState(runbook=runbook, problems=(problem,))
+
+
+def received(*states: RunbookState) -> list[str]:
+    RECEIVED.clear()
+    notify(states, warn=pytest.fail)
+    return list(RECEIVED)
+
+
+def test_a_problem_is_notified_of_once() -> None:
+    late = "nightly.yml did not start: exit code 1: it is late"
+    assert received(state(ScheduleState.LATE), RunbookState(runbook="fine.yml")) == [late]
+    assert received(state(ScheduleState.LATE)) == []
+    missing = "nightly.yml did not start: exit code 1: it is missing"
+    assert received(state(ScheduleState.LATE, days=1), state(ScheduleState.MISSING)) == [late, missing]
+
+
+def test_failing_runs_have_notified_of_themselves() -> None:
+    assert received(state(ScheduleState.FAILING)) == []
+    assert len(received(state(ScheduleState.STUCK), state(ScheduleState.INVALID, runbook="bad.yml"))) == 2
