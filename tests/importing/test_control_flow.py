@@ -19,6 +19,7 @@ from django_runbook.importing.finishing import open_count
 from django_runbook.importing.problems import CannotImport
 from django_runbook.importing.script import import_script
 from django_runbook.testing import run
+from tests.examples import examples
 from tests.importing.stub_commands import installed
 
 # Those with an odd number fail.
@@ -136,7 +137,7 @@ def called_by_runbook(script: str, folder: Path) -> tuple[list[str], bool]:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=scripts)
 def test_a_runbook_calls_what_the_shell_calls(script: str, folder: Path) -> None:
     with installed(dict.fromkeys(COMMANDS, ())):
@@ -147,7 +148,7 @@ def test_a_runbook_calls_what_the_shell_calls(script: str, folder: Path) -> None
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=command_lines)
 def test_a_command_gets_the_arguments_that_a_shell_gives_it(script: str, folder: Path) -> None:
     with installed({"step0": ("words",)}):
