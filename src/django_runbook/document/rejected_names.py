@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from django_runbook.document.nodes import Mapping, Node, Scalar, Sequence
@@ -11,7 +12,7 @@ from django_runbook.document.nodes import Mapping, Node, Scalar, Sequence
 _WORD: Final = re.compile(r"\w+")
 
 
-def rejected_names(node: Node, declared: Collection[str]) -> frozenset[str]:
+def rejected_names(node: Node, declared: AbstractSet[str]) -> frozenset[str]:
     """Return the names that the value of ``params``, ``vars``, ``env`` or ``secrets`` has, but does not declare.
 
     An entry that declares a name has no others: its default is not a name.
