@@ -79,6 +79,6 @@ def test_the_list_of_what_is_available_has_names_that_are_found(
         lookup.find("zz", Configuration(dirs=(tmp_path,)))
 
 
-def test_an_empty_name_is_no_folder() -> None:
+def test_an_empty_name_is_refused() -> None:
     with pytest.raises(InvalidUsage, match="the name of the file is empty"):
         lookup.find("", Configuration())
