@@ -7,6 +7,7 @@ import math
 import shlex
 from typing import Final
 
+from django_runbook.cleaning import cleaned_line
 from django_runbook.document.inputs import names_of_required_env, names_of_secrets
 from django_runbook.document.outline import outline
 from django_runbook.document.runbook import Runbook, Schedule
@@ -60,6 +61,11 @@ class Job(Struct):
     variables: tuple[str, ...] = ()
     fails_on_overlap: bool = False
 
+    @property
+    def argument(self) -> str:
+        """Return the file as an argument: a name that begins with a dash would be an option."""
+        return f"./{self.file}" if self.file.startswith("-") else self.file
+
 
 class Unsupported(InvalidUsage):
     """Reports a schedule that a scheduler cannot express."""
@@ -73,7 +79,7 @@ def new_job(runbook: Runbook, schedule: Schedule, *, name: str, file: str, stop_
     return Job(
         name=name,
         file=file,
-        title=" ".join(runbook.name.split()),
+        title=" ".join(cleaned_line(runbook.name).split()),
         schedule=schedule,
         timezone=str(zone),
         zone=zone,
@@ -87,7 +93,7 @@ def new_job(runbook: Runbook, schedule: Schedule, *, name: str, file: str, stop_
 
 def command(job: Job, place: Installation) -> list[str]:
     """Return the words that start the job."""
-    start = [place.python, place.manage, "run_runbook", job.file]
+    start = [place.python, place.manage, "run_runbook", job.argument]
     return [*start, *place.project_options, *(place.arguments or ())]
 
 
