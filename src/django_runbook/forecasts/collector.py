@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sized
 
 from django_runbook import events
+from django_runbook.document.outline import key_of
 from django_runbook.forecasts.figures import ITEMS, MAX_STEPS, StepFigures, figures_key
 from django_runbook.results import StepResult, StepStatus
 from django_runbook.structs import MutableStruct, field, replace
@@ -14,11 +15,13 @@ from django_runbook.structs import MutableStruct, field, replace
 class Collector(MutableStruct):
     """Listens to the events of a run; ``steps`` has the figures of ended steps, with those of a loop's items as one.
 
-    ``captured`` returns the captured output of a step, as a list with one value, or None.
+    ``captured`` returns the captured output of a step, as a list with one value, or None. The user left out the steps
+    ``unselected``: it says nothing about them that they were skipped.
     """
 
     definition_of: Callable[[str], str]
     captured: Callable[[str], list[object] | None]
+    unselected: frozenset[str] = frozenset()
     steps: dict[str, StepFigures] = field(default_factory=dict)
     _rows: dict[str, int] = field(default_factory=dict)
     _characters: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -42,7 +45,7 @@ class Collector(MutableStruct):
         captured = self.captured(result.step_id) if is_command else None
         figures = StepFigures(
             definition=self.definition_of(result.step_id),
-            status=result.status.value,
+            status=(StepStatus.NOT_RUN if key_of(result.step_id) in self.unselected else result.status).value,
             seconds=result.duration_seconds if result.attempt_count or result.is_group else None,
             rows=rows if is_command else None,
             output_size=characters if is_command else None,

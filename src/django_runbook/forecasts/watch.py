@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
 from django_runbook import clock, events
-from django_runbook.document.outline import key_of
 from django_runbook.exceptions import RunbookError, in_words
 from django_runbook.forecasts import judgments, samples
 from django_runbook.forecasts.collector import Collector
@@ -106,10 +105,11 @@ class RunWatch(MutableStruct):
         if not self._is_active or self._subject is None:
             return
         if self._collector is None:
-            self._collector = Collector(definition_of=self._subject.definition_of, captured=self.journal.captured_of)
-        if isinstance(event, events.StepFinished) and key_of(event.result.step_id) in self._subject.unselected:
-            # That the user left it out says nothing about the step, neither now nor in later runs.
-            return
+            self._collector = Collector(
+                definition_of=self._subject.definition_of,
+                captured=self.journal.captured_of,
+                unselected=self._subject.unselected,
+            )
         self._collector.add(event)
         match event:
             case events.StepFinished():
