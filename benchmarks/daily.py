@@ -10,6 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.table import Row, show
+
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 5
 
@@ -24,7 +26,7 @@ def main() -> None:
     for side in ("inline", "isolated"):
         print(f"daily.yml {side:<9} {statistics.median(each[side] for each in rounds):.1f} s")
     ratio = statistics.median(each["isolated"] / each["inline"] for each in rounds)
-    print(f"median of ratios   {ratio:.2f} (goal: at most 1.15)")
+    show(Row("the example's daily.yml, isolated", ratio, "times inline", 1.15))
 
 
 def _seconds(*options: str) -> float:

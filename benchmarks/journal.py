@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.table import Row, show
+
 STEP_COUNT = 200
 ROUNDS = 25
 
@@ -50,12 +52,13 @@ def main(vendor: str) -> None:
         commits = [_commits(side) / STEP_COUNT for side in (_bare(), run)]
         rounds = [[_seconds(side) * 1000 / STEP_COUNT for side in sides] for _ in range(ROUNDS)]
         connection.close()
-    print(f"commits of a step    {commits[1]:.2f}, bare {commits[0]:.2f} (goal: at most 1.1)")
+    show(Row(f"history of a step, {vendor}", commits[1], "commits", 1.1, note=f"bare rows {commits[0]:.2f}"))
     bare, without, recorded = (min(column) for column in zip(*rounds, strict=True))
     print(f"INSERT and UPDATE    {bare:.3f} ms")
     print(f"journal of a step    {recorded - without:.3f} ms, of {recorded:.3f} ms in all")
-    print(f"ratio of minima      {(recorded - without) / bare:.2f} (goal: at most 1.25)")
-    print(f"median of ratios     {statistics.median((third - second) / first for first, second, third in rounds):.2f}")
+    note = f"median of ratios {statistics.median((third - second) / first for first, second, third in rounds):.2f}"
+    ratio = (recorded - without) / bare
+    show(Row(f"history of a step, {vendor}", ratio, "times a bare INSERT and UPDATE", 1.25, note=note))
 
 
 def _bare() -> Callable[[], None]:

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.table import Row, show
+
 ROUNDS = 15
 TYPED = """\
 steps:
@@ -62,8 +64,8 @@ def main() -> None:
     print(f"manage.py noop: {min(plain) * 1000:.0f} ms of processor time")
     for case, times in zip(CASES, others, strict=True):
         ratio = statistics.median(one / base for one, base in zip(times, plain, strict=True))
-        lowest = min(times) / min(plain)
-        print(f"{case.name:22} {ratio:.2f} (ratio of minima {lowest:.2f}; goal: at most {case.goal:.2f})")
+        note = f"ratio of minima {min(times) / min(plain):.2f}"
+        show(Row(f"one no-op step, {case.name}", ratio, "times manage.py noop", case.goal, note=note))
 
 
 def _environ(store: str) -> dict[str, str]:

@@ -153,7 +153,10 @@ def _environ() -> dict[str, str]:
 
 # What a run of a command without typed keys, expressions or a terminal leaves alone: each makes every start slower.
 NOT_FOR_A_PLAIN_RUN = (
+    "cronsim",
     "django_runbook.configured_reporters",
+    "django_runbook.describing",
+    "django_runbook.document.cron",
     "django_runbook.document.evaluation.analysis",
     "django_runbook.document.evaluation.evaluator",
     "django_runbook.document.quoting",
@@ -169,6 +172,7 @@ NOT_FOR_A_PLAIN_RUN = (
     "django_runbook.reporters.log_dir",
     "django_runbook.reporters.rich_",
     "django_runbook.resume",
+    "django_runbook.schedules",
     "importlib.metadata",
     "jinja2",
     "pydantic",
@@ -205,6 +209,12 @@ def _unwanted_imports(path: Path, unwanted: tuple[str, ...], *options: str) -> l
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=_environ())
     assert "succeeded" in done.stdout
     return [line for line in done.stdout.splitlines() if line.startswith("unwanted ")]
+
+
+@pytest.mark.slow
+def test_the_times_of_a_schedule_are_not_computed_in_a_run(tmp_path: Path) -> None:
+    (tmp_path / "x.yml").write_text("schedule: {cron: 15 2 * * *, timezone: UTC}\nsteps: [noop]")
+    assert _unwanted_imports(tmp_path / "x.yml", ("cronsim", "django_runbook.schedules")) == []
 
 
 @pytest.mark.slow

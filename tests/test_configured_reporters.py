@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 import uuid
 from collections.abc import Iterator
@@ -19,12 +20,15 @@ from django_runbook.cleaning import MASK
 from django_runbook.events import Event
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage
 from django_runbook.models import Run
+from django_runbook.reporters import sentry
 from django_runbook.reporters.notices import Notice
 from django_runbook.results import Occasion
 from tests.patience import PATIENCE_SECONDS
 from tests.reporters import loopback
 from tests.reporters.loopback import gone, no_pauses, serve  # noqa: F401 - a fixture
+from tests.reporters.test_sentry import connected
 from tests.runner.support import start, wait_for
+from tests.runner.test_locking import held
 
 pytestmark = pytest.mark.django_db
 RECEIVED: list[Notice | Event] = []
@@ -131,6 +135,19 @@ def test_a_resumed_run_that_succeeds_is_a_recovery(settings: Any) -> None:
     run(FAILS.replace("fail", "{id: one, command: fail}"))
     run("name: Nightly\nsteps: [{id: one, command: noop}]", resume=api.NEWEST)
     assert words() == ["recovery success"]
+
+
+@pytest.mark.parametrize(
+    ("lock", "exit_code", "expected"), [("busy", 75, ["failure"]), ("{name: busy, on_conflict: skip}", 0, [])]
+)
+def test_a_refused_run_has_failed_unless_its_file_allows_it(
+    lock: str, exit_code: int, expected: list[str], settings: Any
+) -> None:
+    set_up(settings, all=ALL)
+    with held("busy"):
+        result = run(f"lock: {lock}\nsteps: [noop]\nfinally: [noop]")
+    assert (result.status, result.exit_code) == (RunStatus.REFUSED, exit_code)
+    assert words() == expected
 
 
 def test_a_run_that_is_not_recorded_has_no_recovery(settings: Any) -> None:
@@ -305,6 +322,42 @@ def test_no_service_changes_a_run(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("behave", BEHAVIOURS, ids=lambda one: one.__name__)
+def test_no_service_of_apprise_changes_a_run(
+    behave: loopback.Behaviour, settings: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with serve(behave) as service:
+        options = {"urls": [f"json://127.0.0.1:{service.port}/0b4a2d11-a-secret-path"]}
+        timeout = 0.3 if behave is loopback.hangs else PATIENCE_SECONDS
+        set_up(settings, team={"BACKEND": "notify", "OPTIONS": options, "ON": ["failure"], "TIMEOUT": timeout})
+        result = run(FAILS)
+        assert service.requests
+    assert (result.status, result.exit_code) == (RunStatus.FAILED, 1)
+    lines = capfd.readouterr().err.splitlines()
+    is_well = not loopback.PROBLEMS.get(behave, "hangs") and behave is not loopback.is_well_at_last
+    assert len(lines) == int(not is_well)
+    assert all(line.startswith('reporter "team" ') and "secret" not in line for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("behave", BEHAVIOURS, ids=lambda one: one.__name__)
+def test_no_answer_of_sentry_changes_a_run(
+    behave: loopback.Behaviour, settings: Any, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sentry, "_FLUSH_SECONDS", 0.6)
+    timeout = 0.3 if behave is loopback.hangs else PATIENCE_SECONDS
+    set_up(settings, crons={"BACKEND": "sentry", "TIMEOUT": timeout})
+    with serve(behave) as service, connected(service):
+        result = run(FAILS)
+        assert service.requests
+    assert (result.status, result.exit_code) == (RunStatus.FAILED, 1)
+    # The SDK reports no error of its server.
+    line = 'reporter "crons" did not finish within 0.3s, and was abandoned\n' if behave is loopback.hangs else ""
+    assert capfd.readouterr().err == line
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize("backend", ["ping", "webhook"])
 def test_a_service_that_is_gone_changes_no_run(backend: str, settings: Any, capfd: pytest.CaptureFixture[str]) -> None:
@@ -328,6 +381,16 @@ def test_a_wrong_setting_ends_the_command_with_2() -> None:
     with pytest.raises(management.CommandError) as caught:
         management.call_command("run_runbook", "nightly.yml")
     assert caught.value.returncode == 2
+
+
+def test_a_name_server_that_hangs_changes_no_run(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **more: RELEASED.wait(PATIENCE_SECONDS))
+    options = {"url": "https://ping.invalid/key"}
+    set_up(settings, oncall={"BACKEND": "ping", "OPTIONS": options, "TIMEOUT": 0.2})
+    assert run().status is RunStatus.SUCCEEDED
+    assert capfd.readouterr().err == 'reporter "oncall" did not finish within 0.2s, and was abandoned\n'
 
 
 @pytest.mark.slow

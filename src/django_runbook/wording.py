@@ -10,7 +10,13 @@ MAX_LINE = 1000
 # Two durations within this factor are about the same.
 _ABOUT = 1.2
 # Parts of paths of library code, which is hidden when a user looks for their own error.
-LIBRARIES = ("/site-packages/", "/lib/python3", '"<frozen ', "/django_runbook/executors/")
+LIBRARIES = (
+    "/site-packages/",
+    "/lib/python3",
+    '"<frozen ',
+    "/django_runbook/executors/",
+    "/django_runbook/row_counting/",
+)
 
 
 def did_you_mean(name: str | None, *, where: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,20 +13,23 @@ import pytest
 from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 
+from django_runbook.importing.draft import RunbookDraft
 from django_runbook.importing.emit import emit
 from django_runbook.importing.finishing import open_count
 from django_runbook.importing.problems import CannotImport
 from django_runbook.importing.script import import_script
 from django_runbook.testing import run
+from tests.examples import examples
 from tests.importing.stub_commands import installed
 
 # Those with an odd number fail.
 COMMANDS: Final = tuple(f"step{number}" for number in range(6))
+ENVIRONMENT: Final = {"HOME": "home"}
 STUB: Final = """#!/bin/sh
 echo "$1" >> calls
+shift_first=$1; shift; for one in "$@"; do printf '%s\\0' "$one"; done > arguments; set -- "$shift_first"
 case "$1" in *[13579]) exit 1 ;; esac
 """
-EVERY_WAY: Final = ("simple", "and", "or", "or_true", "or_exit", "if", "if_not", "braces", "for", "test")
 
 
 def simple() -> st.SearchStrategy[str]:
@@ -73,6 +77,27 @@ scripts = st.tuples(st.booleans(), st.lists(statements(), min_size=1, max_size=4
 )
 
 
+# Pieces of words. No word begins with a dash, which would be an option of another command.
+WORD_PIECES: Final = (
+    *("a", "-b", "'c d'", '"e f"', "\\ ", "\\'", '"\\""', "'$X'", "$X", '"$X"', "${X}", "$Y", '"$Y"', "$V", '"$V"', "${Z:-i j}", '"${Z:-k  l}"'),
+    *("''", '""', "=", "%", "é", "${{", "}}", "'${{ x }}'", '"$"', "'|'", "'*'", "$'m\\tn'", '"it\'s"', "$(echo o  p)", '"$(echo q)"'),
+    *("{", "}", "\\$X", "@", ":", "#", "'#'", "1"),
+)  # fmt: skip
+words = st.lists(st.sampled_from(WORD_PIECES), min_size=1, max_size=4).map("".join)
+command_lines = st.tuples(st.lists(words, min_size=1, max_size=3), st.booleans()).map(
+    lambda parts: "\n".join(
+        (
+            "X='g  h'",
+            "Y=y",
+            'V="r  $HOME s"',
+            'm() { ./manage.py step0 w "$@" w$1 "w$2"; }',
+            f"{'m' if parts[1] else './manage.py step0'} w{' w'.join(parts[0])}",
+            "",
+        )
+    )
+)
+
+
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
@@ -85,17 +110,23 @@ def folder() -> Iterator[Path]:
 def called_by_shell(script: str, folder: Path) -> tuple[list[str], bool]:
     calls = folder / "calls"
     calls.write_text("")
-    done = subprocess.run(["bash", "-c", script], cwd=folder, check=False)
+    environment = {"PATH": os.environ["PATH"], **ENVIRONMENT}
+    done = subprocess.run(["bash", "-c", script], cwd=folder, env=environment, check=False)
     return calls.read_text().split(), done.returncode == 0
 
 
-def called_by_runbook(script: str, folder: Path) -> tuple[list[str], bool]:
-    """Run the imported runbook; skip a script if a part of it has no counterpart."""
+def imported(script: str) -> RunbookDraft:
+    """Import a script; skip one if a part of it has no counterpart."""
     try:
         draft = import_script(script, name="some.sh", stem="some")
     except CannotImport:
         reject()
     assume(not open_count(draft))
+    return draft
+
+
+def called_by_runbook(script: str, folder: Path) -> tuple[list[str], bool]:
+    draft = imported(script)
     path = folder / "some.yml"
     path.write_text(emit(draft))
     fake = {name: int(name[-1]) % 2 for name in COMMANDS if f" {name}" in path.read_text()}
@@ -106,7 +137,7 @@ def called_by_runbook(script: str, folder: Path) -> tuple[list[str], bool]:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=scripts)
 def test_a_runbook_calls_what_the_shell_calls(script: str, folder: Path) -> None:
     with installed(dict.fromkeys(COMMANDS, ())):
@@ -114,3 +145,20 @@ def test_a_runbook_calls_what_the_shell_calls(script: str, folder: Path) -> None
         found, is_good = called_by_runbook(script, folder)
     assert found == expected, (folder / "some.yml").read_text()
     assert has_succeeded or not is_good, (folder / "some.yml").read_text()
+
+
+@pytest.mark.slow
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(script=command_lines)
+def test_a_command_gets_the_arguments_that_a_shell_gives_it(script: str, folder: Path) -> None:
+    with installed({"step0": ("words",)}):
+        called_by_shell(script, folder)
+        draft = imported(script)
+        path = folder / "some.yml"
+        path.write_text(emit(draft))
+        # A value of the run is not split, as a comment says.
+        assume("the shell split" not in path.read_text())
+        env = ENVIRONMENT if "env.HOME" in path.read_text() else {}
+        (call,) = run(path, fake={"step0": 0}, env=env).calls
+    expected = (folder / "arguments").read_text().split("\0")[:-1]
+    assert list(call.argv) == expected, path.read_text()

@@ -15,6 +15,7 @@ from django_runbook.importing.emit import comment, emit
 from django_runbook.importing.jobs import import_crontab
 from django_runbook.importing.problems import CannotImport
 from django_runbook.importing.script import import_script
+from tests.examples import examples
 
 # Pieces that a shell and cron give a meaning to.
 PIECES: Final = (
@@ -111,7 +112,7 @@ def crontab(text: str) -> Imported:
 
 
 @pytest.mark.parametrize("translate", [script, crontab])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(text=texts)
 @example(text="./manage.py a && " * 100 + "./manage.py b")
 @example(text="(" * 200 + "./manage.py b" + ")" * 200)

@@ -31,6 +31,7 @@ def todos(script: str) -> list[str]:
         ("if ! ./manage.py a; then\n  ./manage.py b\n  exit 1\nfi", "steps:\n  - a\non_failure:\n  - b\n"),
         ("/usr/bin/test $(date +%V) -eq 2 && ./manage.py a", 'steps:\n  - command: a\n    when: (today.strftime("%V") | int) == 2\n'),
         ("./manage.py a | /usr/bin/logger -t x", "steps:\n  - a\n"),
+        ("set -e\nsh -c './manage.py a; ./manage.py b'\n./manage.py c", "steps:\n  - steps:\n      - command: a\n        continue_on_error: true\n      - b\n  - c\n"),
         ("./manage.py a || true", "steps:\n  - command: a\n    continue_on_error: true\n"),
         ("./manage.py a --x=$1", "params:\n  arg1: {type: string}\nsteps:\n  - a --x=${{ params.arg1 }}\n"),
         ("DAY=${1:-5}\n./manage.py a $DAY", 'params:\n  day: "5"\nsteps:\n  - a ${{ params.day }}\n'),
@@ -88,6 +89,9 @@ def test_a_script_is_a_runbook(script: str, expected: str) -> None:
         ("./manage.py runserver", "it does not end: start it where services are started"),
         ("while true; do ./manage.py b; done", "a loop while a command succeeds has no counterpart: see for_each and retry"),
         ("if true; then", "it cannot be read as shell: see line 2, column"),
+        ("./manage.py b 'c d'\\ ", "a part of it is not read as the shell does: quote its spaces"),
+        ("./manage.py b w'c d'$X-b", "the shell expands a part of w'c d'$X-b: put quotes around it"),
+        ("./manage.py b ${X:-c d}", "the shell splits the default of $X into arguments: list them as a param"),
         ("./manage.py b 'x", "it cannot be read as shell: see line 2, column"),
     ],
 )  # fmt: skip

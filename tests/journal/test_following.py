@@ -75,6 +75,22 @@ def test_new_lines_are_shown_once_and_results_follow_the_output(started: tuple[R
     ]
 
 
+def test_the_steps_of_a_poll_are_in_the_order_of_their_ends(started: tuple[Run, Lock]) -> None:
+    run, _ = started
+    rows = journal_data.Writer(run)
+    group = rows.group("data", 2, None, status=RUNNING)
+
+    def proceed() -> None:
+        rows.step("import", 2, 7, group_ids=["data"])
+        group.finish(StepStatus.SUCCEEDED, using="default", finished_at=rows.at(7))
+        search = rows.group("search", 7, None, status=RUNNING)
+        rows.step("index", 7, 8, group_ids=["search"])
+        search.note(using="default", done_count=1)
+
+    lines = followed(run, proceed, lambda: end(run))
+    assert [line.split()[1].rstrip(":") for line in lines[2:-1]] == ["data", "import", "data", "search", "index"]
+
+
 def test_a_run_whose_process_dies_is_not_followed_for_ever(started: tuple[Run, Lock]) -> None:
     run, lock = started
     assert followed(run, lock.release, *[lambda: None] * 5)[-1] == "interrupted"

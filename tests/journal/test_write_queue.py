@@ -126,3 +126,16 @@ def test_without_a_thread_a_write_that_is_not_due_is_discarded() -> None:
     assert not writes.add_later(lambda: done.append("late"), seconds=1)
     assert not writes.add_later(lambda: done.append("due"), seconds=0)
     assert done == ["due"]
+
+
+def test_delayed_writes_are_executed_in_the_order_of_their_times() -> None:
+    done: list[str] = []
+    is_over = threading.Event()
+    writes = new_writes()
+    writes.add_later(lambda: done.append("never"), seconds=3600)
+    writes.add_later(is_over.set, seconds=0.04)
+    writes.add_later(lambda: done.append("second"), seconds=0.02)
+    writes.add_later(lambda: done.append("first"), seconds=0.01)
+    assert is_over.wait(PATIENCE_SECONDS)
+    assert done == ["first", "second"]
+    writes.close()

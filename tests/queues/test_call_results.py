@@ -10,6 +10,7 @@ import pytest
 from django_runbook.process.masking import masker
 from django_runbook.queues import call_results
 from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.row_account import RowAccount, TableCounts
 
 SECRETS = {"TOKEN": "abra-cadabra"}
 FAILURE = Failure(error_type="E", message="m\0", exit_code=9, error_names=("E", "a.E"), traceback="t", cause="c")
@@ -22,9 +23,13 @@ def stored(result: AttemptResult) -> str:
 @pytest.mark.parametrize("status", StepStatus)
 @pytest.mark.parametrize("failure", [None, FAILURE])
 def test_a_result_comes_back_as_it_was(status: StepStatus, failure: Failure | None) -> None:
-    result = AttemptResult(status=status, failure=failure, stdout="a\n", warnings=("w",), reason="r")
+    account = RowAccount(tables={"t": TableCounts(inserted=3)}, notes=("n",))
+    result = AttemptResult(
+        status=status, failure=failure, stdout="a\n", warnings=("w",), reason="r", row_account=account
+    )
     found = call_results.from_json(json.loads(stored(result)), secrets=SECRETS)
     assert found.status is status
+    assert found.row_account == account
     assert (found.stdout, found.warnings, found.reason) == ("a\n", ("w",), "r")
     if failure is not None:
         # No database takes a NUL.

@@ -29,7 +29,15 @@ def test_a_failed_check_names_the_first_problem_once_and_no_frame() -> None:
     assert phrases.place(failed) == ""
 
 
-@pytest.mark.parametrize("library", ["/usr/lib/python3.13/pathlib.py", "<frozen os>", "<frozen importlib._bootstrap>"])
+LIBRARY_FILES = [
+    "/usr/lib/python3.13/pathlib.py",
+    "<frozen os>",
+    "<frozen importlib._bootstrap>",
+    "/x/django_runbook/row_counting/counting.py",
+]
+
+
+@pytest.mark.parametrize("library", LIBRARY_FILES)
 def test_the_place_of_an_error_is_the_last_frame_outside_libraries(library: str) -> None:
     frames = (
         'T\n  File "/x/django_runbook/executors/calling.py", line 1, in invoke\n'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,19 +14,21 @@ import pytest
 
 from django_runbook import signals
 from tests.journal.support import effects, resume
+from tests.patience import eventually
 from tests.runner.support import run
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def stop_after_a() -> Iterator[None]:
-    """Stop the run once, when the first command has ended."""
+@pytest.fixture(params=[""])
+def stop_after(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Stop the run once, when the first command, or the step of the parameter, has ended."""
     stopped: list[str] = []
 
     def on_step(event: Any, **_: Any) -> None:
-        if not stopped and event.result.status == "succeeded":
-            stopped.append(event.result.step_id)
+        step_id = event.result.step_id
+        if not stopped and event.result.status == "succeeded" and request.param in {"", step_id}:
+            stopped.append(step_id)
             os.kill(os.getpid(), signal.SIGTERM)
             # The signal is counted by another thread.
             time.sleep(0.2)
@@ -42,7 +45,7 @@ LOOP_OF_GROUPS = "{id: block, for_each: [a, b, c], steps: ['effect ${{ item }} -
 ONE_AT_A_TIME = "{id: block, max_parallel: 1, parallel: [effect a --log log, effect b --log log, effect c --log log]}"
 
 
-@pytest.mark.usefixtures("stop_after_a")
+@pytest.mark.usefixtures("stop_after")
 @pytest.mark.parametrize(
     "block", [LOOP, GROUP, LOOP_OF_GROUPS, ONE_AT_A_TIME], ids=["loop", "group", "loop-of-groups", "parallel"]
 )
@@ -54,3 +57,73 @@ def test_a_resume_continues_a_block_that_a_stop_has_left(tmp_path: Path, block: 
     ended = resume(tmp_path, text)
     assert (ended.exit_code, ended.statuses["block"]) == (0, "succeeded")
     assert effects(tmp_path) == ["a", "b", "c", "d"]
+
+
+def effect(name: str, *options: str) -> str:
+    return f"{{id: {name}, command: {' '.join(['effect', name, '--log', 'log', *options])}}}"
+
+
+IN_GROUP = """
+steps:
+  - id: block
+    continue_on_error: true
+    steps: [STEP]
+    on_success: [GOOD]
+    on_failure: [BAD]
+    finally: [LAST]
+"""
+IN_FILE = """
+steps: [{id: block, continue_on_error: CONTINUE, steps: [STEP]}]
+on_success: [GOOD]
+on_failure: [BAD]
+finally: [LAST]
+"""
+TWO = f"{effect('b')}, {effect('c')}"
+
+
+@pytest.mark.usefixtures("stop_after")
+@pytest.mark.parametrize("stop_after", ["b"], indirect=True)
+@pytest.mark.parametrize("file", [IN_GROUP, IN_FILE], ids=["group", "file"])
+@pytest.mark.parametrize("is_good", [True, False], ids=["on_success", "on_failure"])
+def test_a_resume_runs_the_handlers_that_a_stop_has_left(tmp_path: Path, file: str, *, is_good: bool) -> None:
+    parts = {
+        "STEP": effect("a") if is_good else effect("a", "--fail-until", "9"),
+        "GOOD": TWO if is_good else "noop",
+        "BAD": "noop" if is_good else TWO,
+        "LAST": effect("f"),
+        "CONTINUE": "false",
+    }
+    text = file
+    for name, part in parts.items():
+        text = text.replace(name, part)
+    assert run(tmp_path, text).exit_code == 143
+    assert effects(tmp_path) == ["a", "b", "f"]
+    resume(tmp_path, text)
+    again = [] if is_good else ["a"]
+    assert effects(tmp_path) == ["a", "b", "f", *again, "b", "c", "f"]
+
+
+@pytest.mark.parametrize("file", [IN_GROUP, IN_FILE], ids=["group", "file"])
+@pytest.mark.parametrize("role", ["on_success", "finally"])
+def test_a_resume_runs_the_handler_again_that_a_stop_has_ended(
+    tmp_path: Path, file: str, role: str, settings: Any
+) -> None:
+    settings.RUNBOOK = {**settings.RUNBOOK, "STOP_TIMEOUT": 0.1}
+    waiting = effect("w", "--until", "go")
+    text = file.replace("STEP", effect("a")).replace("BAD", "noop").replace("CONTINUE", "false")
+    text = text.replace("GOOD", waiting if role == "on_success" else "noop")
+    text = text.replace("LAST", waiting if role == "finally" else effect("f"))
+
+    def stop() -> None:
+        eventually(lambda: "w" in effects(tmp_path))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    stopped = run(tmp_path, text)
+    stopper.join()
+    assert (stopped.exit_code, stopped.statuses["w"]) == (143, "interrupted")
+    (tmp_path / "go").touch()
+    ended = resume(tmp_path, text)
+    assert (ended.exit_code, ended.statuses["w"], ended.statuses["block"]) == (0, "succeeded", "succeeded")
+    assert [name for name in effects(tmp_path) if name != "f"] == ["a", "w", "w"]

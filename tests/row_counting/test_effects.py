@@ -29,7 +29,9 @@ def test_the_counter_leaves_no_trace_on_the_connection() -> None:
         Site.objects.create(domain="a", name="a")
     assert rows.account() == inside.account() == RowAccount(tables={SITES: TableCounts(inserted=1)})
     after = vars(connections["default"])
-    assert [name for name in ("_commit", "_rollback", "_close", "set_rollback") if name in after] == []
+    assert [
+        name for name in ("_commit", "_rollback", "_close", "_prepare_cursor", "set_rollback") if name in after
+    ] == []
     assert after["execute_wrappers"] == before["execute_wrappers"] == []
     Site.objects.create(domain="b", name="b")
     assert rows.account().tables[SITES].inserted == 1
@@ -147,6 +149,19 @@ def test_what_cannot_be_counted_is_said(desk: Desk) -> None:  # noqa: F811
             desk.run(f"TRUNCATE {row}")
     notes = " ".join(rows.account().notes)
     assert ("by the driver" if desk.vendor == "sqlite" else "TRUNCATE") in notes
+
+
+@pytest.mark.slow
+def test_a_copy_past_the_statements_is_noted(desk: Desk) -> None:  # noqa: F811
+    if desk.vendor != "postgresql":
+        return
+    connections[desk.alias].ensure_connection()
+    with RowCounter() as rows, connections[desk.alias].cursor() as cursor:
+        with cursor.copy(f"COPY {desk.row._meta.db_table} (number, key) FROM STDIN") as copy:
+            copy.write_row((1, 1))
+        cursor.execute(f"SELECT count(*) FROM {desk.row._meta.db_table}")
+        assert cursor.fetchone() == (1,)
+    assert rows.account().notes == (f"the rows that copy() of a cursor changes are not counted ({desk.alias})",)
 
 
 @pytest.mark.slow

@@ -179,9 +179,9 @@ def test_a_title_stays_in_its_line(tmp_path: Path, settings: Any) -> None:
 def test_a_file_that_is_not_text_is_out_of_date(tmp_path: Path) -> None:
     (tmp_path / "runbooks").write_bytes(b"\xff")
     rendered = render((), "crontab", PLACE)
-    assert list(stale_files(rendered, tmp_path, is_whole=True)) == [f'"{tmp_path / "runbooks"}" is out of date']
+    assert list(stale_files(rendered, tmp_path)) == [f'"{tmp_path / "runbooks"}" is out of date']
     write(rendered, tmp_path)
-    assert list(stale_files(rendered, tmp_path, is_whole=True)) == []
+    assert list(stale_files(rendered, tmp_path)) == []
 
 
 def test_beat_has_one_time_zone(tmp_path: Path, settings: Any) -> None:

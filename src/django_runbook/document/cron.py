@@ -21,7 +21,7 @@ _ALIASES: Final = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-_LONGEST_MONTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+LONGEST_MONTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _WEEKDAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
@@ -120,7 +120,7 @@ def parse_cron(text: str) -> tuple[Cron | None, list[CronProblem]]:
         months=months,
         weekdays=weekdays,
     )
-    if cron.needs_both_days and days[0] > max(_LONGEST_MONTHS[month - 1] for month in months):
+    if cron.needs_both_days and days[0] > max(LONGEST_MONTHS[month - 1] for month in months):
         message = f"no month of this schedule has day {days[0]}"
         help_text = "correct the day of month or the month"
         return None, [CronProblem(start=words[2].start(), end=words[3].end(), message=message, help=help_text)]

@@ -54,7 +54,7 @@ class Follower:
         )
         rows = rows.defer("output", "definition", "traceback").order_by("pk")
         # A long run has thousands of rows at first, and few later.
-        for step in rows.iterator() if is_first else rows:
+        for step in rows.iterator() if is_first else sorted(rows, key=_moment):
             self._last_pk = max(self._last_pk, step.pk)
             is_new, is_running = step.pk not in self._seen_counts, step.status == RUNNING
             if is_running and is_new:
@@ -81,3 +81,9 @@ class Follower:
             self.status = displayed_status(self.run, state)
             return state in {ProcessState.DEAD, ProcessState.ENDED}
         return self.status != RUNNING
+
+
+def _moment(step: StepRun) -> tuple[float, int]:
+    """Return when a step ended or, if it is running, started; a group ends after the steps inside."""
+    at = step.finished_at or step.started_at
+    return (0.0 if at is None else at.timestamp(), -len(step.group_ids))

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from django_runbook.cleaning import Mask
 from django_runbook.events import Event, RunFinished, StepOutputWritten, StepProgress
@@ -124,14 +124,12 @@ class Delivery:
             self._warn(self._mask(f"{self._title} {text}"))
 
 
-class WithEnviron(Protocol):
-    """Describes the reporters that set environment variables for the process of each step."""
-
-    def environ_of(self, step_id: str) -> dict[str, str]: ...
-
-
 class DeliveredReporter:
-    """Passes each event to a reporter through a `Delivery`."""
+    """Passes each event to a reporter through a `Delivery`.
+
+    A reporter may leave out events with ``ignored_events``, a tuple of their classes, and may have a method
+    `environ_of`, which returns environment variables for the process of a step.
+    """
 
     def __init__(self, reporter: Reporter, delivery: Delivery) -> None:
         self._reporter = reporter

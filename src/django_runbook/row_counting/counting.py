@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, Self
 
 from django.apps import apps
@@ -27,6 +28,8 @@ _EFFECTS: Final[dict[str, Callable[..., Effects]]] = {
 _MAX_NOTES: Final = 5
 # What the schema editor of Django calls the copy of a table on SQLite.
 _COPY: Final = "new__"
+# Methods of cursors that change rows without a statement that a wrapper sees.
+_PAST_WRAPPERS: Final = ("callproc", "copy", "copy_from", "copy_expert")
 _IGNORED: Final = SqlStatement(verb=Verb.READ)
 
 
@@ -115,6 +118,7 @@ class _ConnectionCounter:
             "_rollback": self._rollback,
             "_close": self._close,
             "set_rollback": self._set_rollback,
+            "_prepare_cursor": self._prepare_cursor,
         }
         self._called = {name: getattr(connection, name) for name in hooks}
         # A run inside of a command counts too.
@@ -228,6 +232,17 @@ class _ConnectionCounter:
     def _close(self) -> Any:
         self._settle()
         return self._called["_close"]()
+
+    def _prepare_cursor(self, cursor: Any) -> Any:
+        prepared = self._called["_prepare_cursor"](cursor)
+        for name in _PAST_WRAPPERS:
+            if hasattr(cursor, name):
+                vars(prepared)[name] = partial(self._call_past_wrappers, name, getattr(prepared, name))
+        return prepared
+
+    def _call_past_wrappers(self, name: str, method: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        self._note(f"the rows that {name}() of a cursor changes are not counted")
+        return method(*args, **options)
 
     def _set_rollback(self, rollback: bool) -> Any:  # noqa: FBT001 - as Django calls it
         if rollback and self._counter.is_dry_run:

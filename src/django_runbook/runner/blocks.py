@@ -96,12 +96,16 @@ class BlockRunner(Struct):
             inner = replace(scope, run_names=names, role=role, halt=halt, is_fail_fast=False)
             for step in steps:
                 if is_due and not halt.is_requested:
-                    self._run_handler(step, inner)
+                    self._run_handler(step, inner, state)
                 else:
+                    state.is_interrupted = state.is_interrupted or is_due
                     self.finisher.leave_silently(step, inner, StepStatus.SKIPPED, reason="not due")
 
-    def _run_handler(self, step: Step, scope: Scope) -> None:
+    def _run_handler(self, step: Step, scope: Scope, state: BlockState) -> None:
         # A deadline that passes during one handler ends that handler only.
         result = self.run_step(step, replace(scope, limit=scope.limit.without_expired()))
+        if result.status in {StepStatus.INTERRUPTED, StepStatus.NOT_RUN} and self.stop.is_requested:
+            # A block that counted as done would keep a resume from running its handlers again.
+            state.is_interrupted = True
         if result.is_failure and not result.ignored:
             self.emitter.note_failed_handler(result)

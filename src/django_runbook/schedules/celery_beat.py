@@ -45,7 +45,7 @@ def _entries(job: Job, place: Installation) -> Iterator[str]:
         name = job.name if len(rules) == 1 else f"{job.name}-{number}"
         yield f"{_text(name)}: {{"
         yield f'    "task": {_text(place.task or "")},'
-        yield f'    "args": [{", ".join(map(_text, (job.file, *(place.arguments or ()))))}],'
+        yield f'    "args": [{", ".join(map(_text, (job.argument, *(place.arguments or ()))))}],'
         yield f'    "schedule": crontab({", ".join(_fields(job, rule))}),'
         yield "},"
 
@@ -57,7 +57,10 @@ def _separate(rules: tuple[DayRule, ...]) -> Iterator[DayRule]:
     for rule in others:
         assert first.days is not None
         days = tuple(day for day in range(1, 32) if day not in first.days)
-        yield DayRule(months=rule.months, days=days, weekdays=rule.weekdays)
+        rest = DayRule(months=rule.months, days=days, weekdays=rule.weekdays)
+        # Celery refuses an entry that is never due.
+        if rest.has_dates:
+            yield rest
 
 
 def _fields(job: Job, rule: DayRule) -> Iterator[str]:

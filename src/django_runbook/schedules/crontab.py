@@ -50,6 +50,11 @@ def _line(job: Job, place: Installation) -> str:
     call = command_line(job, quiet)
     if place.directory is not None:
         call = f"cd {shlex.quote(place.directory)} && {call}"
-    # cron ends the command at an unescaped percent sign.
-    words = [with_numbers(job.schedule.cron), *([place.user] if place.user else []), call.replace("%", r"\%")]
+    words = [with_numbers(job.schedule.cron), *([place.user] if place.user else []), _escaped(call)]
     return "  ".join(words)
+
+
+def _escaped(call: str) -> str:
+    # cron ends the command at an unescaped percent sign, and some crons drop the first of two backslashes. A backslash
+    # is in single quotes here: closing and opening them separates it from what follows.
+    return call.replace("\\", "\\''").replace("%", r"\%")

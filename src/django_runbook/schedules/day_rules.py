@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django_runbook.document.cron import Cron
+from django_runbook.document.cron import LONGEST_MONTHS, Cron
 from django_runbook.structs import Struct
 
 
@@ -15,9 +15,15 @@ class DayRule(Struct):
     days: tuple[int, ...] | None = None
     weekdays: tuple[int, ...] | None = None
 
+    @property
+    def has_dates(self) -> bool:
+        """Return whether one of the months is long enough for one of the days."""
+        months = self.months or range(1, 13)
+        return self.days is None or min(self.days) <= max(LONGEST_MONTHS[month - 1] for month in months)
+
 
 def day_rules(cron: Cron) -> tuple[DayRule, ...]:
-    """Return the rules of an expression; a date counts if it follows one of them."""
+    """Return the rules of an expression, each with dates; a date counts if it follows one of them."""
     months = cron.months if len(cron.months) < 12 else None
     days = None if cron.names_all_days else cron.days
     weekdays = None if cron.names_all_weekdays else cron.weekdays
@@ -26,7 +32,8 @@ def day_rules(cron: Cron) -> tuple[DayRule, ...]:
     if days is None or weekdays is None:
         # Either of two is enough, and one of them is every day.
         return (DayRule(months=months),)
-    return DayRule(months=months, days=days), DayRule(months=months, weekdays=weekdays)
+    rules = (DayRule(months=months, days=days), DayRule(months=months, weekdays=weekdays))
+    return tuple(rule for rule in rules if rule.has_dates)
 
 
 def common_rules(rules: tuple[DayRule, ...], other: DayRule) -> Iterator[DayRule]:

@@ -7,11 +7,10 @@ import shlex
 from collections.abc import Sequence
 from typing import Any, Final
 
-import yaml
-
 from django_runbook.schedules.cron_syntax import portable
 from django_runbook.schedules.job import Installation, Job, Unsupported, command
 from django_runbook.schedules.notes import Ability, notes_on
+from django_runbook.schedules.yaml_files import as_yaml
 
 _ABILITY: Final = Ability(
     jitter="GitHub adds a delay of its own, which it does not limit",
@@ -34,9 +33,8 @@ def render(jobs: Sequence[Job], place: Installation) -> dict[str, str]:
 def _workflow_text(job: Job, place: Installation) -> str:
     _refuse_short_intervals(job)
     comments = "".join(f"# {note}\n" for note in notes_on(job, _ABILITY))
-    text = yaml.safe_dump(_workflow(job, place), sort_keys=False, allow_unicode=True, width=1000)
     # The key is quoted by PyYAML, which takes it for a boolean of YAML 1.1.
-    return comments + text.replace("'on':", "on:", 1)
+    return comments + as_yaml(_workflow(job, place)).replace("\n'on':\n", "\non:\n", 1)
 
 
 def _workflow(job: Job, place: Installation) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import math
 import shlex
 from typing import Final
 
+from django_runbook.cleaning import cleaned_line
 from django_runbook.document.inputs import names_of_required_env, names_of_secrets
 from django_runbook.document.outline import outline
 from django_runbook.document.runbook import Runbook, Schedule
@@ -20,12 +21,16 @@ _MARGIN_SECONDS: Final = 5
 
 
 class Installation(Struct):
-    """Holds how the project is started where the scheduler works; None for what the user did not give."""
+    """Holds how the project is started where the scheduler works; None for what the user did not give.
+
+    ``project_options`` select the settings; beat, whose worker has them already, needs none.
+    """
 
     python: str
     manage: str
     directory: str | None = None
     arguments: tuple[str, ...] | None = None
+    project_options: tuple[str, ...] = ()
     user: str | None = None
     env_file: str | None = None
     mailto: str | None = None
@@ -56,6 +61,11 @@ class Job(Struct):
     variables: tuple[str, ...] = ()
     fails_on_overlap: bool = False
 
+    @property
+    def argument(self) -> str:
+        """Return the file as an argument: a name that begins with a dash would be an option."""
+        return f"./{self.file}" if self.file.startswith("-") else self.file
+
 
 class Unsupported(InvalidUsage):
     """Reports a schedule that a scheduler cannot express."""
@@ -69,7 +79,7 @@ def new_job(runbook: Runbook, schedule: Schedule, *, name: str, file: str, stop_
     return Job(
         name=name,
         file=file,
-        title=" ".join(runbook.name.split()),
+        title=" ".join(cleaned_line(runbook.name).split()),
         schedule=schedule,
         timezone=str(zone),
         zone=zone,
@@ -83,7 +93,8 @@ def new_job(runbook: Runbook, schedule: Schedule, *, name: str, file: str, stop_
 
 def command(job: Job, place: Installation) -> list[str]:
     """Return the words that start the job."""
-    return [place.python, place.manage, "run_runbook", job.file, *(place.arguments or ())]
+    start = [place.python, place.manage, "run_runbook", job.argument]
+    return [*start, *place.project_options, *(place.arguments or ())]
 
 
 def command_line(job: Job, place: Installation) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import yaml
-
 from django_runbook.schedules.cron_syntax import portable
 from django_runbook.schedules.job import Installation, Job, Unsupported, command
 from django_runbook.schedules.notes import Ability, notes_on
+from django_runbook.schedules.yaml_files import as_yaml
 
 _ABILITY: Final = Ability(
     jitter="a CronJob starts on the minute, without a delay",
@@ -32,12 +31,17 @@ def _manifest(job: Job, place: Installation) -> str:
     if len(job.name) > _MAX_NAME:
         raise Unsupported(f'{job.file}: the name of a CronJob has at most {_MAX_NAME} letters, unlike "{job.name}"')
     comments = "".join(f"# {note}\n" for note in notes_on(job, _ABILITY))
-    return comments + yaml.safe_dump(_cron_job(job, place), sort_keys=False, allow_unicode=True, width=1000)
+    return comments + as_yaml(_cron_job(job, place))
+
+
+def _words(job: Job, place: Installation) -> list[str]:
+    # Kubernetes expands $(NAME) in each word, and reads $$ as a dollar sign.
+    return [word.replace("$", "$$") for word in command(job, place)]
 
 
 def _cron_job(job: Job, place: Installation) -> dict[str, Any]:
     name = job.name
-    container: dict[str, Any] = {"name": name, "image": place.image, "command": command(job, place)}
+    container: dict[str, Any] = {"name": name, "image": place.image, "command": _words(job, place)}
     if place.directory is not None:
         container["workingDir"] = place.directory
     if place.secret is not None:

@@ -18,6 +18,10 @@ _MARK: Final = 'rendered by "manage.py render_schedule"'
 _NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9]+")
 
 
+class NoSchedule(InvalidUsage):
+    """Reports a project without any schedule."""
+
+
 def render(files: Collection[str], target: str, place: Installation) -> dict[str, str]:
     """Return the files of a scheduler by their names, for these runbooks or for all that have a schedule.
 
@@ -25,7 +29,7 @@ def render(files: Collection[str], target: str, place: Installation) -> dict[str
     """
     jobs = list(_jobs(files, place))
     if not jobs:
-        raise InvalidUsage('no runbook of this project has a "schedule"')
+        raise NoSchedule('no runbook of this project has a "schedule"')
     _refuse_equal_names(jobs)
     sources = {job.name: job.file for job in jobs}
     rendered = SCHEDULERS[target].render(jobs, place)
@@ -37,22 +41,23 @@ def in_one_text(rendered: Mapping[str, str], target: str) -> str:
     return SCHEDULERS[target].separator.join(rendered.values())
 
 
-def stale_files(rendered: Mapping[str, str], folder: Path, *, is_whole: bool) -> Iterator[str]:
-    """Yield why the files of a folder are out of date; ``is_whole`` says that all schedules were rendered."""
+def stale_files(rendered: Mapping[str, str], folder: Path) -> Iterator[str]:
+    """Yield which files of a folder are missing or out of date."""
     for name, text in rendered.items():
         path = folder / name
         if not path.is_file():
             yield f'"{path}" is missing'
         elif path.read_bytes() != text.encode():
             yield f'"{path}" is out of date'
-    if is_whole:
-        yield from (f'"{path}" has no schedule any more: delete it' for path in left_over(rendered, folder))
 
 
-def left_over(rendered: Collection[str], folder: Path) -> list[Path]:
-    """Return the files of a folder that were rendered from a schedule that is gone."""
+def left_over(rendered: Collection[str], folder: Path, target: str) -> list[str]:
+    """Return which files of a folder were rendered from a schedule that is gone; those of other schedulers stay."""
+    found = sorted(path for pattern in SCHEDULERS[target].files for path in folder.glob(pattern))
     return [
-        path for path in sorted(folder.glob("*")) if path.name not in rendered and path.is_file() and _is_rendered(path)
+        f'"{path}" has no schedule any more: delete it'
+        for path in found
+        if path.name not in rendered and path.is_file() and _is_rendered(path)
     ]
 
 

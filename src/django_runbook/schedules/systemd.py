@@ -71,7 +71,7 @@ def _units(job: Job, place: Installation) -> Iterator[tuple[str, str]]:
         + _TIMER.format(
             title=_title(job),
             calendar="\n".join(f"OnCalendar={one}" for one in calendar),
-            jitter=f"RandomizedDelaySec={schedule.jitter_seconds:g}\n" if schedule.jitter_seconds else "",
+            jitter=f"RandomizedDelaySec={_seconds(schedule.jitter_seconds)}\n" if schedule.jitter_seconds else "",
             persistent="Persistent=true\n" if schedule.catch_up else "",
         ),
     )
@@ -137,6 +137,11 @@ def _runs(numbers: Sequence[int]) -> Iterator[str]:
             yield f"{start:02}" if start == before else f"{start:02}{',' if before == start + 1 else '..'}{before:02}"
             start = number
         before = number
+
+
+def _seconds(seconds: float) -> str:
+    # systemd knows no exponents.
+    return f"{seconds:.6f}".rstrip("0").rstrip(".")
 
 
 def _line(key: str, value: str | None) -> str:

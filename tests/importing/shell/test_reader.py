@@ -59,6 +59,8 @@ def test_statements_know_their_lines() -> None:
         ('a b"c"\'d\' "" 1', ["a", "bcd", "", "1"]),
         ("a --x=1 \\\n  b", ["a", "--x=1", "b"]),
         ("a '${{ x }}' \"  b \"", ["a", "${{ x }}", "  b "]),
+        # The parser makes two words of these.
+        ("a w'c d'\\$X", ["a", "wc d$X"]),
     ],
 )
 def test_quotes_are_resolved(text: str, values: list[str]) -> None:

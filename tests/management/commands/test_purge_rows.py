@@ -176,6 +176,13 @@ def test_rows_inserted_before_the_cursor_are_found() -> None:
         post_delete.disconnect(add_one_more, sender=Session)
 
 
+def test_what_a_run_passes_to_the_command_does_not_change_its_work() -> None:
+    command = purge_rows.Command()
+    passed = {"would_delete": print, "mask_secrets": str, "call_key": "run:step"}
+    call_command(command, *SESSIONS, stdout=io.StringIO(), **passed)
+    assert passed.keys() & command.cursor_options().keys() == set()
+
+
 def test_a_dry_run_counts_the_same_deletes_nothing_and_sends_no_signals() -> None:
     add_log_entries(add_user("ada"), 3)
     add_sessions(100)

@@ -46,6 +46,13 @@ def test_options_replace_the_defaults() -> None:
     assert text.splitlines()[-1] == "15 2 * * *  desk  cd /srv && py m.py run_runbook nightly.yml --strict"
 
 
+def test_the_settings_of_the_call_are_those_of_the_run(settings: Any) -> None:
+    text, _ = render("--to=crontab", "--settings=desk.settings", "--pythonpath=/srv/lib", "--arguments=--strict")
+    assert text.splitlines()[-1].endswith(
+        "run_runbook nightly.yml --settings=desk.settings --pythonpath=/srv/lib --strict"
+    )
+
+
 def test_files_are_written_checked_and_found_out_of_date(tmp_path: Path) -> None:
     call = ("--to", "systemd", "--output", "units")
     with pytest.raises(
@@ -99,3 +106,33 @@ def test_a_folder_that_cannot_be_written_ends_with_1(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="units: ") as caught:
         render("--to", "systemd", "--output", "units")
     assert caught.value.returncode == 1
+
+
+def test_two_schedulers_share_a_folder() -> None:
+    calls = [(f"--to={target}", "--output=deploy", *more) for target, *more in (
+        ("crontab",), ("systemd",), ("kubernetes", "--image=desk:1"), ("celery-beat", "--task=desk.run"), ("github",),
+    )]  # fmt: skip
+    for call in calls:
+        assert render(*call) == ("", "")
+    for call in calls:
+        assert render(*call, "--check") == ("", "")
+
+
+def test_the_last_schedule_leaves_files_too(tmp_path: Path) -> None:
+    call = ("--to=kubernetes", "--image=desk:1", "--output=deploy")
+    render(*call)
+    (tmp_path / "runbooks" / "nightly.yml").write_text("steps: [noop]\n")
+    with pytest.raises(CommandError, match=r'^"deploy/nightly\.yaml" has no schedule any more: delete it$') as caught:
+        render(*call, "--check")
+    assert caught.value.returncode == 1
+    assert render(*call)[1] == '"deploy/nightly.yaml" has no schedule any more: delete it\n'
+    (tmp_path / "deploy" / "nightly.yaml").unlink()
+    with pytest.raises(CommandError, match="no runbook of this project has a"):
+        render(*call, "--check")
+
+
+@pytest.mark.parametrize("text", ["--stricter", "other.yml", "--format nope", "--param"])
+def test_arguments_that_no_run_accepts_are_refused(text: str) -> None:
+    with pytest.raises(CommandError, match=r"^--arguments, for run_runbook: ") as caught:
+        render("--to=crontab", f"--arguments={text}")
+    assert caught.value.returncode == 2

@@ -9,7 +9,7 @@ from django_runbook.importing.shell import nodes
 from django_runbook.importing.shell.nodes import IfBranch, Node
 from django_runbook.importing.shell.reading import TreeReading
 from django_runbook.importing.shell.redirects import read_redirect, tail_of
-from django_runbook.importing.shell.word_reader import read_word
+from django_runbook.importing.shell.word_reader import read_word, read_words
 from django_runbook.importing.shell.words import ShellWord
 from django_runbook.structs import replace
 
@@ -102,7 +102,7 @@ def read_for(reading: TreeReading, node: tree_sitter.Node) -> Node:
         return reading.foreign(node, "a menu has no counterpart: use a parameter")
     if not any(child.type == "in" for child in node.children):
         return reading.foreign(node, "a loop over all arguments has no counterpart: use a parameter of type list")
-    values = tuple(read_word(reading.tree, child) for child in node.children_by_field_name("value"))
+    values = read_words(reading.tree, node.children_by_field_name("value"))
     return nodes.For(
         variable=reading.tree.source(variable),
         values=values,

@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from django_runbook.importing.shell import nodes
 from django_runbook.importing.shell.nodes import Assignment, Node
 from django_runbook.importing.shell.reading import TreeReading
 from django_runbook.importing.shell.redirects import read_redirect
-from django_runbook.importing.shell.word_reader import read_word
+from django_runbook.importing.shell.word_reader import read_word, read_words
 from django_runbook.importing.shell.words import ShellWord
 
 if TYPE_CHECKING:
     import tree_sitter
 
+_ESCAPE: Final = re.compile(r"\\(?!\n)\s")
+
 
 def read_command(reading: TreeReading, node: tree_sitter.Node) -> Node:
     """Read a command with its arguments, or ``test``, which is a condition."""
-    assignments, words, redirects = [], [], []
+    assignments, redirects = [], []
+    words: list[tree_sitter.Node] = []
     for child in node.children:
         if child.type == "variable_assignment":
             assignments.append(_assignment(reading, child))
         elif child.type.endswith("_redirect"):
             redirects.append(read_redirect(reading.tree, child))
         else:
-            words.append(read_word(reading.tree, child))
-    made = nodes.Simple(
-        words=tuple(words), assignments=tuple(assignments), redirects=tuple(redirects), **reading.place(node)
-    )
+            words.append(child)
+    if _has_unread_text(reading, node):
+        return reading.foreign(node, "a part of it is not read as the shell does: quote its spaces")
+    found = read_words(reading.tree, words)
+    made = nodes.Simple(words=found, assignments=tuple(assignments), redirects=tuple(redirects), **reading.place(node))
     if made.program == "test" and not redirects:
-        return nodes.Condition(tokens=tuple(words[1:]), **reading.place(node))
+        return nodes.Condition(tokens=found[1:], **reading.place(node))
     return made
+
+
+def _has_unread_text(reading: TreeReading, node: tree_sitter.Node) -> bool:
+    """Return whether the parser skips more than spaces: it does so for an escaped space after a quoted string."""
+    ends = [child.end_byte for child in node.children]
+    starts = [*(child.start_byte for child in node.children[1:]), ends[-1] if ends else node.end_byte]
+    gaps = [reading.tree.text(end, start) for end, start in zip(ends, starts, strict=True)]
+    gaps.append(reading.tree.text(node.end_byte, node.end_byte + 2).rstrip("\n"))
+    return any(_ESCAPE.search(gap) for gap in gaps)
 
 
 def read_assignments(reading: TreeReading, node: tree_sitter.Node) -> Node:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from django_runbook.importing.shell.parser import ShellTree
@@ -23,6 +24,17 @@ _GLOB: Final = re.compile(r"[*?]|\[[^]]*\]")
 _BRACES: Final = re.compile(r"\{[^{}]*(?:,|\.\.)[^{}]*\}")
 
 
+def read_words(tree: ShellTree, nodes: Sequence[tree_sitter.Node]) -> tuple[ShellWord, ...]:
+    """Return the words of some nodes; the parser makes several nodes of some words, with nothing between them."""
+    groups: list[list[tree_sitter.Node]] = []
+    for node in nodes:
+        if groups and groups[-1][-1].end_byte == node.start_byte:
+            groups[-1].append(node)
+        else:
+            groups.append([node])
+    return tuple(read_word(tree, *group) for group in groups)
+
+
 def read_word(tree: ShellTree, *nodes: tree_sitter.Node) -> ShellWord:
     """Return the word that these neighbouring nodes make."""
     parts = tuple(part for node in nodes for part in _parts(tree, node, is_quoted=False))
@@ -37,6 +49,9 @@ def read_text(tree: ShellTree, start: int, end: int, *nodes: tree_sitter.Node) -
 
 def _with_expansions(parts: tuple[Part, ...], source: str) -> tuple[Part, ...]:
     bare = "".join(part.value for part in parts if isinstance(part, Text) and not part.is_quoted)
+    unread = "".join(part.value if isinstance(part, Text) and not part.is_quoted else "\0" for part in parts)
+    if _OVERLOOKED.search(unread):
+        return (Opaque(source=source, reason=f"the shell expands a part of {source}: put quotes around it"),)
     first = parts[0] if parts else None
     if isinstance(first, Text) and not first.is_quoted and first.value.startswith("~"):
         return (Opaque(source=source, reason=f"the shell expands the home folder in {source}"),)

@@ -13,7 +13,7 @@ from django_runbook.importing.shell.words import ShellWord, Substitution, Variab
 from django_runbook.importing.translation.commands import OF_START
 from django_runbook.importing.translation.context import Context, as_one, with_id
 from django_runbook.importing.translation.expansion import expand_quoted
-from django_runbook.importing.translation.pieces import Expr, Pieces, as_text, literal_of
+from django_runbook.importing.translation.pieces import Expr, Literal, Pieces, as_text, literal_of
 from django_runbook.importing.translation.scope import is_secret
 from django_runbook.structs import replace
 
@@ -75,7 +75,9 @@ def _declared(one: Assignment, value: Pieces, context: Context) -> Pieces:
     name = scope.declared.name_of(one.name)
     scope.declared.vars[name] = as_text(value)
     is_text = not isinstance(first, Expr) or first.is_text
-    return (Expr(source=f"vars.{name}", literal=literal_of(value), is_text=is_text),)
+    has_space = any(isinstance(piece, Literal) and re.search(r"\s", piece.text) for piece in value)
+    spaced = value if has_space or any(isinstance(piece, Expr) and piece.spaced for piece in value) else ()
+    return (Expr(source=f"vars.{name}", literal=literal_of(value), is_text=is_text, spaced=spaced),)
 
 
 def _reference_in(value: object) -> str | None:

@@ -42,6 +42,7 @@ def translate_simple(node: Simple, context: Context) -> tuple[Entry, ...]:
     if name in SILENT:
         return (Note(line=node.line, text=SILENT[name], subject=_short(node.source)),)
     try:
+        scope.declared.unsplit.clear()
         words = expand_all(node.words, scope)
         made = unwrap(words, line=node.line, names=scope.names)
     except NotCarried:
@@ -103,6 +104,10 @@ def _step(words: list[Pieces], made: Unwrapped, node: Simple, scope: ShellScope)
     streams = arguments.streams_of(node.redirects, scope, line=node.line)
     kept = arguments.with_output(kept, streams.output)
     notes = [*made.notes, *streams.notes]
+    if scope.declared.unsplit:
+        shown = ", ".join(sorted(scope.declared.unsplit))
+        text = f"{shown} is one argument, also with spaces in it: the shell split what is not in quotes"
+        notes.append(Note(line=node.line, text=text))
     if started_with:
         notes.append(Note(line=node.line, text=f"start the run with {' '.join(started_with)}"))
     env, of_env = _environment(node.assignments, made.env, scope, line=node.line)
@@ -169,7 +174,10 @@ def _nested(made: Unwrapped, node: Simple, context: Context) -> tuple[Entry, ...
         raise NotCarried("the input or the output of a script in quotes is data")
     inner = context.scope.copy(values={}, functions={}, positionals=(), stops_on_failure=False)
     inner.values = {name: context.scope.values[name] for name in context.scope.exported if name in context.scope.values}
+    outer = context.scope
     inner.is_tail, inner.is_strict = True, False
+    # Its exit code is that of its last command, which may end the script around it.
+    inner.is_judged = outer.is_judged or outer.is_strict or outer.stops_on_failure
     entries = contained(context.inside(read_statements(made.script, first_line=node.line), inner))
     step = as_one(entries)
     if step is None:

@@ -24,6 +24,7 @@ _SPECIAL: Final = {
     "_": "the last word of the command before",
 }
 _OF_SHELL: Final = {"RANDOM", "SECONDS", "LINENO", "PWD", "OLDPWD", "BASH_SOURCE", "FUNCNAME", "PPID", "BASHPID", "IFS"}
+_SPACE: Final = re.compile(r"[ \t\n]+")
 _GLOB: Final = re.compile(r"[*?]|\[[^]]*\]")
 
 
@@ -35,20 +36,20 @@ def expand_all(words: Sequence[ShellWord], scope: ShellScope) -> list[Pieces]:
 def expand(word: ShellWord, scope: ShellScope) -> list[Pieces]:
     """Return what a word becomes: an unquoted variable of the script is split, as the shell does it."""
     made: list[list[Piece]] = [[]]
-    is_present = False
+    # An empty word stays one if a part of it is quoted.
+    kept = [False]
     for part in word.parts:
-        if isinstance(part, Variable) and part.name in {"@", "*"} and not part.operator:
-            fields = _arguments(scope)
-            is_present = is_present or bool(fields)
-        else:
-            is_present = is_present or not isinstance(part, Variable | Substitution) or part.is_quoted
-            fields = _fields(part, scope)
+        is_list = isinstance(part, Variable) and part.name in {"@", "*"} and not part.operator
+        is_whole = is_list or isinstance(part, Text | Opaque) or part.is_quoted
+        fields = _arguments(scope) if is_list else _fields(part, scope)
         for number, field in enumerate(fields):
             if number:
                 made.append([])
+                kept.append(False)
             made[-1] += field
-        is_present = is_present or any(fields)
-    return [tuple(merge(pieces)) for pieces in made] if is_present else []
+            kept[-1] = kept[-1] or is_whole
+    words = [tuple(merge(pieces)) for pieces in made]
+    return [pieces for pieces, is_kept in zip(words, kept, strict=True) if pieces or is_kept]
 
 
 def expand_quoted(word: ShellWord, scope: ShellScope) -> Pieces:
@@ -58,18 +59,54 @@ def expand_quoted(word: ShellWord, scope: ShellScope) -> Pieces:
 
 def _fields(part: Part, scope: ShellScope) -> list[Pieces]:
     pieces = _pieces(part, scope)
-    if not isinstance(part, Variable) or part.is_quoted:
+    if isinstance(part, Text | Opaque) or part.is_quoted:
         return [pieces]
+    if isinstance(part, Variable) and any(isinstance(one, Text) and _SPACE.search(one.value) for one in part.default):
+        raise NotCarried(f"the shell splits the default of ${part.name} into arguments: list them as a param")
+    scope.declared.unsplit |= {
+        piece.source for piece in _spelled(pieces) if isinstance(piece, Expr) and _may_split(piece)
+    }
     value = literal_of(pieces)
-    if value is None:
+    if value is not None and value == value.strip() and len(value.split()) == 1 and not value.startswith("-"):
+        # It stays a variable of the runbook.
+        _refuse_pattern(value, part)
         return [pieces]
-    if _GLOB.search(value):
-        raise NotCarried(f"the shell expands the pattern in ${part.name} to names of files")
-    if value == value.strip() and len(value.split()) == 1:
-        # It stays a variable of the runbook, unless it would become an option.
-        return [(Literal(text=value),) if value.startswith("-") else pieces]
-    fields: list[Pieces] = [(Literal(text=text),) for text in value.split()]
-    return [*([()] if value[:1].isspace() else []), *fields, *([()] if value[-1:].isspace() and fields else [])]
+    fields: list[list[Piece]] = [[]]
+    for piece in _spelled(pieces):
+        if isinstance(piece, Expr):
+            fields[-1].append(piece)
+            continue
+        _refuse_pattern(piece.text, part)
+        for number, text in enumerate(_SPACE.split(piece.text)):
+            if number:
+                fields.append([])
+            fields[-1] += [Literal(text=text)] if text else []
+    # An empty field in the middle is none; one at an end separates its neighbours.
+    last = len(fields) - 1
+    return [tuple(field) for number, field in enumerate(fields) if field or number in {0, last}]
+
+
+def _may_split(piece: Expr) -> bool:
+    return piece.is_text and re.match(r"(params|env|secrets|steps)\.", piece.source) is not None
+
+
+def _spelled(pieces: Pieces) -> list[Piece]:
+    """Return pieces in which the shell finds the spaces: those of variables whose value has some are written out."""
+    made: list[Piece] = []
+    for piece in pieces:
+        if isinstance(piece, Expr) and piece.literal is not None:
+            made.append(Literal(text=piece.literal))
+        elif isinstance(piece, Expr) and piece.spaced:
+            made += _spelled(piece.spaced)
+        else:
+            made.append(piece)
+    return made
+
+
+def _refuse_pattern(text: str, part: Part) -> None:
+    if _GLOB.search(text):
+        source = f"${part.name}" if isinstance(part, Variable) else getattr(part, "source", "")
+        raise NotCarried(f"the shell expands the pattern in {source} to names of files")
 
 
 def _arguments(scope: ShellScope) -> list[Pieces]:

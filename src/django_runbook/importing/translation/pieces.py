@@ -22,14 +22,15 @@ class Literal(Struct):
 class Expr(Struct):
     """Holds an expression of a runbook.
 
-    ``literal`` is its value if that is the same in every run. ``is_late`` says that only steps can use it, and
-    ``is_text`` that its value is a string, which can be compared with others.
+    ``literal`` is its value if that is the same in every run; ``spaced`` are its pieces if there are spaces among them.
+    ``is_late`` says that only steps can use it, and ``is_text`` that its value is a string, which can be compared.
     """
 
     source: str
     literal: str | None = None
     is_late: bool = False
     is_text: bool = True
+    spaced: tuple[Literal | Expr, ...] = ()
 
 
 Piece: TypeAlias = Literal | Expr

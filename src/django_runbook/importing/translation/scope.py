@@ -28,7 +28,7 @@ def is_secret(name: str, value: str = "") -> bool:
 class Declared(MutableStruct):
     """Collects what a file would declare, by name; ``arguments`` names those of the script by their number.
 
-    ``read`` are the variables whose value was looked at.
+    ``read`` are the variables whose value was looked at; ``unsplit`` the expressions that a shell would have split.
     """
 
     params: dict[str, Plain] = field(default_factory=dict)
@@ -37,6 +37,7 @@ class Declared(MutableStruct):
     vars: dict[str, str] = field(default_factory=dict)
     arguments: dict[str, str] = field(default_factory=dict)
     read: set[str] = field(default_factory=set)
+    unsplit: set[str] = field(default_factory=set)
 
     def name_of(self, shell_name: str) -> str:
         """Return a name for a variable or a parameter that no other one has."""

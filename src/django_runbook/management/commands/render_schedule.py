@@ -8,6 +8,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any, Final
 
+from django.core.management import load_command_class
 from django.core.management.base import CommandError
 
 from django_runbook import command_lines
@@ -61,10 +62,10 @@ class Command(CleanCommand):
             parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=text)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["check"] and options["output"] is None:
+            raise CommandError("--check needs --output", returncode=ExitCode.INVALID)
         try:
-            if options["check"] and options["output"] is None:
-                raise CommandError("--check needs --output", returncode=ExitCode.INVALID)
-            rendered = rendering.render(options["files"], options["to"], _installation(options))
+            rendered = _rendered(options)
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
         if options["output"] is None:
@@ -77,15 +78,26 @@ class Command(CleanCommand):
             raise CommandError(f"{folder}: {error.strerror}", returncode=ExitCode.FAILED) from error
 
     def _write(self, rendered: dict[str, str], folder: Path, options: dict[str, Any]) -> None:
-        is_whole = not options["files"]
+        left_over = [] if options["files"] else rendering.left_over(rendered, folder, options["to"])
         if options["check"]:
-            stale = list(rendering.stale_files(rendered, folder, is_whole=is_whole))
+            stale = [*rendering.stale_files(rendered, folder), *left_over]
             if stale:
                 raise CommandError("\n".join(stale), returncode=ExitCode.FAILED)
             return
         rendering.write(rendered, folder)
-        for path in rendering.left_over(rendered, folder) if is_whole else ():
-            self.stderr.write(f'"{path}" has no schedule any more: delete it')
+        for text in left_over:
+            self.stderr.write(text)
+
+
+def _rendered(options: dict[str, Any]) -> dict[str, str]:
+    files, target = options["files"], options["to"]
+    try:
+        return rendering.render(files, target, _installation(options))
+    except rendering.NoSchedule:
+        # The last schedule is gone, and its files are not.
+        if options["output"] is not None and rendering.left_over((), Path(options["output"]), target):
+            return {}
+        raise
 
 
 def _installation(options: dict[str, Any]) -> Installation:
@@ -102,4 +114,17 @@ def _installation(options: dict[str, Any]) -> Installation:
         words = None if arguments is None else tuple(shlex.split(arguments))
     except ValueError as error:
         raise CommandError(f"--arguments: {error}", returncode=ExitCode.INVALID) from error
-    return Installation(arguments=words, **given)
+    if words:
+        _refuse_unknown(words)
+    # As for this call, whose settings name the runbooks.
+    project = tuple(f"--{name}={options[name]}" for name in ("settings", "pythonpath") if options[name])
+    return Installation(arguments=words, project_options=project, **given)
+
+
+def _refuse_unknown(arguments: tuple[str, ...]) -> None:
+    parser = load_command_class("django_runbook", "run_runbook").create_parser("manage.py", "run_runbook")
+    try:
+        parser.parse_args(["FILE", *arguments])
+    except CommandError as error:
+        text = str(error).removeprefix("Error: ")
+        raise CommandError(f"--arguments, for run_runbook: {text}", returncode=ExitCode.INVALID) from error
