@@ -27,12 +27,19 @@ OwnedAction = tuple[argparse.Action, argparse.ArgumentParser]
 
 _MAX_CHOICES: Final = 200
 # The "in" of containers without a rule of their own: it finds what they list.
-_CONTAINS: Final = (
-    *(one.__contains__ for one in (list, tuple, set, frozenset, dict, range, type({}.keys()), enum.EnumMeta)),
+_CONTAINS: Final[tuple[object, ...]] = (
+    list.__contains__,
+    tuple.__contains__,
+    set.__contains__,
+    frozenset.__contains__,
+    dict.__contains__,
+    type({}.keys()).__contains__,
+    range.__contains__,
+    enum.EnumMeta.__contains__,
     type(models.TextChoices).__contains__,
     None,
 )
-_EQUALS: Final = (str.__eq__, int.__eq__, float.__eq__)
+_EQUALS: Final[tuple[object, ...]] = (str.__eq__, int.__eq__, float.__eq__)
 _SEVERAL: Final = ("+", "*", argparse.REMAINDER)
 # Texts that int() and float() may accept, in any script, and expressions.
 _INTEGER_TEXT: Final = rf"^[^A-Za-z.]+$|{EXPRESSION_PATTERN}"
