@@ -252,8 +252,7 @@ def _stop_timeout(values: Mapping[str, object]) -> float:
 
 def _seconds(values: Mapping[str, object], name: str, *, default: float, where: str) -> float:
     seconds = values.get(name, default)
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     # Neither NaN nor more than a clock can count.
-    if not is_number or not 0 <= seconds <= _MAX_SECONDS:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _MAX_SECONDS:
         raise InvalidUsage(f'{where}["{name}"] must be a number of seconds, at most {_MAX_SECONDS}')
     return float(seconds)
