@@ -32,7 +32,7 @@ def test_a_runbook_is_described_whole() -> None:
         "  mode: {choices: [full, delta], default: delta}\n"
         "  origins: [EWR, JFK]\n"
         "  limit: {type: integer, default: null}\n"
-        "env: [REGION, {name: BUCKET, default: reports}]\n"
+        "env: [REGION, {name: BUCKET, default: reports}, {name: PREFIX, default: ''}]\n"
         "secrets: [KEY]\n"
         "timeout: 2h\n"
         "schedule: {cron: 15 2 * * *, timezone: Europe/Berlin, jitter: 5m, catch_up: true}\n"
@@ -51,6 +51,7 @@ def test_a_runbook_is_described_whole() -> None:
         "env:",
         "  REGION  required",
         "  BUCKET  default reports",
+        '  PREFIX  default ""',
         "secrets:",
         "  KEY",
         "timeout: 2h",

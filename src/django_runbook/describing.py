@@ -94,4 +94,5 @@ def _param_text(param: Param) -> str:
 
 
 def _default_text(default: str | None) -> str:
-    return "required" if default is None else f"default {default}"
+    # An empty default would look as if it were missing.
+    return "required" if default is None else f"default {default}" if default else 'default ""'

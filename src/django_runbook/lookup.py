@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 from django.apps import apps
 
 from django_runbook.conf import Configuration
 from django_runbook.document.includes import Includes, Read, RefusedInclude, read_from_disk
-from django_runbook.document.similar_names import suggestion
+from django_runbook.document.similar_names import nearest
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.structs import Struct
-from django_runbook.wording import one_after_another
+from django_runbook.wording import did_you_mean, one_after_another
 
 # The length of the column in the journal.
 MAX_KEY_LENGTH = 500
@@ -28,6 +28,8 @@ def find(name: str, configuration: Configuration) -> tuple[Path, str]:
 
     Raises InvalidUsage with the searched folders and a similar name, or if two files differ in their suffix only.
     """
+    if not name:
+        raise InvalidUsage("the name of the file is empty")
     if "\0" in name:
         raise InvalidUsage("the name of a file cannot hold a NUL character")
     places = [Path(), *_directories(configuration)]
@@ -75,8 +77,7 @@ def find_beside(
         if files.exists(path):
             return path, label(path)
     searched = ", ".join(dict.fromkeys(str(label(place) or place) for place in places))
-    names = [path.name for path in (*find_all(configuration), *sorted(beside.glob("*"))) if _is_runbook(path)]
-    help_text = one_after_another(suggestion(name, names), f"searched in: {searched}")
+    help_text = one_after_another(_suggestion(name, names_in(beside, configuration)), f"searched in: {searched}")
     return RefusedInclude(message=f'there is no runbook "{name}"', help=help_text)
 
 
@@ -99,6 +100,13 @@ def find_all(configuration: Configuration) -> list[Path]:
         if _is_runbook(path) and path.is_file()
     }
     return list(found.values())
+
+
+def names_in(folder: Path, configuration: Configuration) -> list[str]:
+    """Return the names by which the runbooks of the project, and the files of this folder, are found."""
+    keys = ((key_of(path, configuration), path) for path in find_all(configuration))
+    names = [label(path) if PurePath(key).is_absolute() else key for key, path in keys]
+    return [*names, *(path.name for path in sorted(folder.glob("*")) if _is_runbook(path))]
 
 
 def is_of_project(path: Path, configuration: Configuration) -> bool:
@@ -149,12 +157,17 @@ def _is_runbook(path: Path) -> bool:
     return path.suffix in SUFFIXES and not path.name.startswith(".")
 
 
+def _suggestion(name: str, names: list[str]) -> str:
+    # A name may lack its folder, or have a wrong one.
+    known = {PurePath(one).name: one for one in names} | {one: one for one in names}
+    near = nearest(name, known) or nearest(PurePath(name).name, known)
+    return did_you_mean(None if near is None else known[near])
+
+
 def _not_found(name: str, places: list[Path], configuration: Configuration) -> str:
-    names = [path.name for path in find_all(configuration)] + [
-        path.name for path in sorted(Path().glob("*")) if _is_runbook(path)
-    ]
+    names = names_in(Path(), configuration)
     searched = "\n".join(f"  {place.absolute()}" for place in places)
-    near = suggestion(Path(name).name, names)
+    near = _suggestion(name, names)
     hint = f"\n{near}" if near else f"\navailable: {', '.join(sorted(set(names)))}" if names else ""
     # The usual folder, in case the project has not configured it.
     for beside in (Path(_USUAL_FOLDER), Path(sys.argv[0]).parent / _USUAL_FOLDER):

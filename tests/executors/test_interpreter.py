@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
+from django_runbook.executors.atomic import refuse_other_database
 from tests.runner.support import FinishedRun, run
 
 pytestmark = pytest.mark.slow
@@ -99,6 +100,20 @@ def test_a_manage_py_that_starts_no_command_fails_the_step(
     assert failure["message"].startswith("Django could not be set up in a subprocess: ")
     assert message in failure["message"]
     assert found.output("it")[0] == "manage.py starts"
+
+
+def test_an_atomic_step_in_another_database_than_its_history_fails_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "hunter22")
+    # A test changes the names of the databases only.
+    (tmp_path / "settings_of_there.py").write_text(
+        "from tests.settings import *\nDATABASES = {**DATABASES, 'default': {**DATABASES['default'], 'PORT': '1'}}\n"
+    )
+    found = started(tmp_path, "effect it --log log", "{PLACE: there}", ", atomic: true")
+    assert found.result("it")["failure"]["message"].startswith('its "env" changes the database "default"')
+    assert refuse_other_database("missing", ("django.db.backends.sqlite3", "it", "", "")) is not None
+    assert not (tmp_path / "log").exists()
 
 
 def test_a_project_without_manage_py_is_refused_before_anything_runs(

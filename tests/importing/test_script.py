@@ -62,6 +62,16 @@ def todos(script: str) -> list[str]:
         ("m() { python manage.py \"$@\"; }\nm a 'b c'\nm d", "fail_fast: false\nsteps:\n  - a 'b c'\n  - d\n"),
         ("exit_code=0\n./manage.py a\nexit 0", "steps:\n  - a\n"),
         ("if [ -z \"$1\" ]; then exit 2; fi\n./manage.py a $1", "params:\n  arg1: {type: string}\nsteps:\n  - command: fail_run 'line 1, exit 2' --exit-code 2\n    when: params.arg1 == \"\"\n  - a ${{ params.arg1 }}\n"),
+        ("set -e\nl() { exec 9>/l/x.lock; flock -n 9 || exit 1; }\nl\n./manage.py a\n./manage.py b", "lock: {name: x, on_conflict: fail}\nsteps:\n  - a\n  - b\n"),
+        ("set -e\nmain() { { exec 9>/l/x.lock; flock 9; }; ./manage.py a; }\nmain \"$@\"", "lock: {name: x, on_conflict: wait}\nsteps:\n  - a\n"),
+        ("f() { export X=1; }\nf\n./manage.py a", "steps:\n  - command: a\n    env: {X: \"1\"}\n"),
+        ("export X=1\n./manage.py a\nX=2\n./manage.py b", "fail_fast: false\nsteps:\n  - command: a\n    env: {X: \"1\"}\n  - command: b\n    env: {X: \"2\"}\n"),
+        ("set -e\n{ set +e; ./manage.py a; set -e; }\n./manage.py b", "steps:\n  - command: a\n    continue_on_error: true\n  - b\n"),
+        ("set -e\nf() { set +e; ./manage.py a; }\nf\n./manage.py b\n./manage.py c", "steps:\n  - command: a\n    continue_on_error: true\n  - command: b\n    continue_on_error: true\n  - c\n"),
+        ("f() { set -e; ./manage.py a; ./manage.py b; }\nf || true", "steps:\n  - continue_on_error: true\n    steps:\n      - command: a\n        continue_on_error: true\n      - b\n"),
+        ("set -e\nexec ./manage.py a\n./manage.py b", "steps:\n  - a\n"),
+        ("set -e\n./manage.py a & p=$!\n./manage.py b & q=$!\nwait $p\nwait $q || exit 1\n./manage.py c", "steps:\n  - fail_fast: false\n    parallel:\n      - a\n      - b\n  - c\n"),
+        ("set -e\ncd /srv || { echo no; exit 1; }\n./manage.py a", "steps:\n  - a\n"),
     ],
 )  # fmt: skip
 def test_a_script_is_a_runbook(script: str, expected: str) -> None:
@@ -93,6 +103,9 @@ def test_a_script_is_a_runbook(script: str, expected: str) -> None:
         ("./manage.py b w'c d'$X-b", "the shell expands a part of w'c d'$X-b: put quotes around it"),
         ("./manage.py b ${X:-c d}", "the shell splits the default of $X into arguments: list them as a param"),
         ("./manage.py b 'x", "it cannot be read as shell: see line 2, column"),
+        ('if [ "$1" = a ]; then exec ./manage.py b; fi; ./manage.py c', "exec ends the script, also with success: give the steps after it a condition"),
+        ('if [ "$1" = a ]; then exec 9>/l; flock 9; fi', "the steps after this list hold this lock: add it to them, or to the file"),
+        ("for x in 1 2; do ./manage.py b & done; wait", "it waits for commands of another list, or for none: see parallel"),
     ],
 )  # fmt: skip
 def test_what_has_no_counterpart_is_a_comment_with_its_reason(line: str, reason: str) -> None:
@@ -143,6 +156,23 @@ def test_a_guard_that_is_not_carried_over_is_named(line: str, reason: str) -> No
 def test_a_script_without_steps_is_refused(text: str, message: str) -> None:
     with pytest.raises(CannotImport, match=re.escape(message)):
         import_script(text, name="some.sh", stem="some")
+
+
+@pytest.mark.parametrize(
+    ("script", "text"),
+    [
+        ("env -i A=1 ./manage.py a", "commands see the whole environment of the run"),
+        ("env -u A ./manage.py a", "commands see the whole environment of the run"),
+        ("f() { set -e; ./manage.py a; }\nf || true", "TODO line 1, `set -e`: the shell ignores it here"),
+        (
+            "set -e\nif [ x = $1 ]; then set +e; ./manage.py a; fi\n./manage.py b",
+            "TODO line 2, `set -e or +e`: it changes",
+        ),
+        ("set -e\nset -x\n./manage.py a", "line 2, `set -x`: it configures the shell"),
+    ],
+)
+def test_what_the_shell_does_differently_is_said(script: str, text: str) -> None:
+    assert text in emit(import_script(script, name="some.sh", stem="some"))
 
 
 def test_no_secret_is_written() -> None:

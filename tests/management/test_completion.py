@@ -18,7 +18,7 @@ TEXT: Final = """\
 params: {day: {type: date}, mode: {choices: [full, delta], default: full}, loud: false}
 steps:
   - {id: late, command: noop, tags: [slow]}
-  - {id: later, command: noop, tags: [quick]}
+  - {id: later, command: noop, tags: [quick, "team:data"]}
 finally: [say bye]
 """
 SETTINGS: Final = "from tests.settings import *\nRUNBOOK = {'DIRS': ['runbooks']}\n"
@@ -72,6 +72,8 @@ def folder(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
         ("manage.py run_runbook --yes nightly --start-at la", ["late", "later"]),
         ("manage.py run_runbook 'ops/two words.yml' --rerun lat", ["late", "later"]),
         ("manage.py run_runbook 'ops/two w", ["ops/two words.yml"]),
+        ("manage.py run_runbook ops/two\\ ", ["ops/two words.yml"]),
+        ("manage.py run_runbook ops/two\\\\ ", ["broken.yml", "here.yml", "nightly.yml", "ops/two words.yml"]),
         ("manage.py run_runbook nightly --tags s", ["slow"]),
         ("manage.py run_runbook nightly --param ", ["day=", "loud=", "mode="]),
         ("manage.py run_runbook nightly --param mode=", ["mode=delta", "mode=full"]),
@@ -100,11 +102,35 @@ def test_a_wrong_setting_has_nothing_to_complete(settings: Any) -> None:
     assert complete("manage.py run_runbook ") == ("", [])
 
 
-@pytest.mark.parametrize(("shell", "expected"), [("bash", "true\n"), ("zsh", "--param=loud=true\n")])
-def test_a_shell_gets_what_it_replaces(shell: str, expected: str) -> None:
+@pytest.mark.parametrize(
+    ("last", "word", "expected"),
+    [
+        ("--param=loud=t", "t", "true\n"),
+        ("--param=loud=t", None, "--param=loud=true\n"),
+        ("--param=loud=", "=", "false\ntrue\n"),
+        # bash does not split a word that is quoted.
+        ('--param="loud=t', '"loud=t', "loud=true\n"),
+        ("--param 'loud=t", "'loud=t", "loud=true\n"),
+        ("--tags team:", ":", "data\n"),
+        ("--tags team:d", "d", "data\n"),
+        ("--tags=team:d", "d", "data\n"),
+        # COMP_WORDBREAKS without a colon.
+        ("--tags team:d", "team:d", "team:data\n"),
+        ("--skip lat", "lat", "late\nlater\n"),
+        ("--skip ", "", "late\nlater\nsay\n"),
+    ],
+)
+def test_a_shell_gets_what_replaces_the_word_that_it_sees(last: str, word: str | None, expected: str) -> None:
     stdout = io.StringIO()
-    call_command("runbook_completion", shell, "--line", "manage.py run_runbook nightly --param=loud=t", stdout=stdout)
+    more = [] if word is None else [f"--word={word}"]
+    line = f"manage.py run_runbook nightly {last}"
+    call_command("runbook_completion", "bash", f"--line={line}", *more, stdout=stdout)
     assert stdout.getvalue() == expected
+
+
+def test_a_name_that_no_line_can_hold_is_left_out(folder: Path) -> None:
+    (folder / "two\nlines.yml").write_text(TEXT)
+    assert complete("manage.py run_runbook two")[1] == []
 
 
 def test_the_script_names_all_commands() -> None:
@@ -121,6 +147,7 @@ def test_bash_completes_with_the_script(folder: Path) -> None:
     manage.write_text(MANAGE)
     manage.chmod(0o755)
     environ = {**os.environ, "PYTHONPATH": str(folder)}
+    (folder / """it's "$HOME".yml""").write_text(TEXT)
     (folder / "completion.bash").write_bytes(
         subprocess.run([manage, "runbook_completion", "bash"], capture_output=True, check=True, env=environ).stdout
     )
@@ -130,7 +157,19 @@ def test_bash_completes_with_the_script(folder: Path) -> None:
         "./manage.py migrate f",
     ]
     # bash takes "=" for a word.
-    calls = (shlex.join(["try", line, *line.replace("=", " = ").split()]) for line in lines)
+    calls = [shlex.join(["try", line, *line.replace("=", " = ").split()]) for line in lines]
+    # The quotes that begin a word belong to it, and stay.
+    calls += [
+        shlex.join(["try", f"./manage.py run_runbook {word}", "./manage.py", "run_runbook", word])
+        for word in ('"ops/two w', "'it", '"it')
+    ]
     script = HARNESS + "\n".join(calls)
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, env=environ, cwd=folder)
-    assert done.stdout.splitlines() == [r"ops/two\ words.yml", "delta", "earlier"]
+    assert done.stdout.splitlines() == [
+        r"ops/two\ words.yml",
+        "delta",
+        "earlier",
+        "ops/two words.yml",
+        r"""it'\''s "$HOME".yml""",
+        r"""it's \"\$HOME\".yml""",
+    ]

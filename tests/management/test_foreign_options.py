@@ -59,6 +59,8 @@ def test_the_answers_name_existing_options_commands_and_keys() -> None:
         # Even where something else is missing too.
         (["--list-tasks"], '--list-tasks: use "--list"'),
         (["nightly.yml", "--parm", "day=1"], '--parm: did you mean "--param"?'),
+        (["nightly.yml", "-eday=1"], '-e: use "--param NAME=VALUE"'),
+        (["nightly.yml", "-tdata"], '-t: use "--tags TAG"'),
         (["nightly.yml", "-vvv"], '-vvv: use "--verbosity 2"'),
     ],
 )  # fmt: skip

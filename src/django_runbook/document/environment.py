@@ -50,10 +50,13 @@ def of_command(keys: Keys, reading: Reading) -> tuple[Option, ...]:
 
 def _assignment(key: Scalar, node: Node, reading: Reading) -> Option | None:
     if not _NAME.fullmatch(key.text):
-        _report_name(key, reading)
+        _report_name(key, reading, assignment="{name}: …")
     elif isinstance(node, Mapping | Sequence):
         message = f'the value of "{key.text}" must be a string, not {describe(node)}'
         reading.report("RB205", message, node, help_text="join its items in an expression")
+    elif isinstance(node, Scalar) and "\0" in node.text:
+        message = f'the value of "{key.text}" has a NUL character, which no environment variable can have'
+        reading.report("RB205", message, node, help_text="remove it")
     else:
         return Option(name=key.text, name_span=span_of(key), value=reading.value(node))
     return None
@@ -82,18 +85,19 @@ def _name(node: Node, reading: Reading) -> str:
     if isinstance(node, Scalar) and isinstance(resolve(node), str):
         if _NAME.fullmatch(node.text):
             return node.text
-        _report_name(node, reading)
+        _report_name(node, reading, assignment="{{name: {name}, default: …}}")
     else:
         message = f"a variable must be a name, or a mapping with name and default, not {describe(node)}"
         reading.report("RB205", message, node, help_text='write it like "REGION" or "{name: REGION, default: eu}"')
     return ""
 
 
-def _report_name(node: Scalar, reading: Reading) -> None:
+def _report_name(node: Scalar, reading: Reading, *, assignment: str) -> None:
+    """Report an invalid name; ``assignment`` is how to write a name with a value."""
     message = f'"{node.text}" is not the name of an environment variable'
     help_text = "use letters, digits and underscores, and begin with a letter or an underscore"
     if (name := node.text.partition("=")[0]) != node.text and _NAME.fullmatch(name):
-        help_text = f"write the default as {{name: {name}, default: …}}"
+        help_text = f"write the value as {assignment.format(name=name)}"
     reading.report("RB205", message, node, help_text=help_text)
 
 

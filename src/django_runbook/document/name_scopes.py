@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple, TypeAlias
 
 from django_runbook.document.diagnostics import Diagnostic
@@ -18,6 +18,7 @@ from django_runbook.document.reference_checks import (
     check_condition,
     check_text,
 )
+from django_runbook.document.rejected_names import rejected_names
 from django_runbook.document.runbook import Block, CallStep, CommandStep, GroupStep, Located, Step
 from django_runbook.results import Role
 from django_runbook.structs import MutableStruct, field, replace
@@ -65,12 +66,21 @@ def scoped_values(file: FileContent) -> Iterator[ScopedValue]:
 
 def _scope_of(file: FileContent) -> NameScope:
     runbook = file.runbook
+    declared: dict[str, Collection[str]] = {
+        "params": [param.name for param in runbook.params],
+        "vars": runbook.vars,
+        "env": [variable.name for variable in runbook.env],
+        "secrets": runbook.secrets,
+    }
     return NameScope(
         roots=_ROOTS_OF_VARS,
         params={param.name: param.type for param in runbook.params},
         vars=tuple(runbook.vars),
-        env=tuple(variable.name for variable in runbook.env),
+        env=tuple(declared["env"]),
         secrets=runbook.secrets,
+        rejected={
+            key: rejected_names(file.keys[key][1], {*names}) for key, names in declared.items() if key in file.keys
+        },
         removed_text=file.removed_text,
     )
 

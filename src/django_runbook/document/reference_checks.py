@@ -69,7 +69,7 @@ class NameScope(Struct):
     steps out of scope to the reason and the help.
 
     ``item_names`` are the keys of the loop item if they are known. A name in ``removed_text``, unreadable after
-    a syntax error, is not reported as unknown.
+    a syntax error, is not reported as unknown, nor is one in ``rejected``, whose declaration is reported.
     """
 
     roots: Collection[str] = ROOTS
@@ -77,6 +77,7 @@ class NameScope(Struct):
     vars: Collection[str] = ()
     env: Collection[str] = ()
     secrets: Collection[str] = ()
+    rejected: Mapping[str, Collection[str]] = field(default_factory=dict)
     steps: Mapping[str, StepFacts] = field(default_factory=dict)
     hidden: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     item_names: Collection[str] | None = None
@@ -189,7 +190,7 @@ def _check_member(reference: Reference, scope: NameScope) -> Iterator[Diagnostic
         "secrets": scope.secrets,
         "run": scope.run_names,
     }[root]
-    if name in known or (root != "run" and name in scope.removed_text):
+    if name in known or name in scope.rejected.get(root, ()) or (root != "run" and name in scope.removed_text):
         return
     listed = _first_names(known) or "none"
     help_text = suggestion(name, known) or f"declared here: {listed}"

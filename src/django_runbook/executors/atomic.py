@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, Error, connections, transaction
 
 from django_runbook.exceptions import RunbookError, names_of
@@ -50,6 +51,25 @@ def atomically(
         )
         return _rolled_back(failed, using)
     return result
+
+
+def address_of(alias: str) -> tuple[str, ...]:
+    """Return what says which database an alias is; empty if there is none."""
+    if alias not in connections.settings:
+        return ()
+    values = connections[alias].settings_dict
+    return tuple(str(values.get(key, "")) for key in ("ENGINE", "NAME", "HOST", "PORT"))
+
+
+def refuse_other_database(alias: str, address: tuple[str, ...]) -> AttemptResult | None:
+    """Fail a command whose settings are not those of the run if it could not commit together with its history."""
+    if address_of(alias) == address:
+        return None
+    message = (
+        f'its "env" changes the database "{alias}", in which an atomic step commits together with the run history: '
+        'remove "atomic", or the variable'
+    )
+    return _failed(ImproperlyConfigured(message), message)
 
 
 def _rolled_back(result: AttemptResult, using: str) -> AttemptResult:

@@ -18,7 +18,7 @@ from django.db import connections
 
 from django_runbook.binding import catalog
 from django_runbook.executors import messages
-from django_runbook.executors.atomic import atomically
+from django_runbook.executors.atomic import atomically, refuse_other_database
 from django_runbook.executors.calling import Callbacks, PassedChecks, call, leave_copy, with_problems
 from django_runbook.executors.channel import Channel
 from django_runbook.executors.messages import CallRequest, Commit, RollBack
@@ -117,6 +117,10 @@ class _Step:
         before = Snapshot.capture(known)
         if alias is None:
             return self._call(before)
+        if self._request.atomic_address:
+            refused = refuse_other_database(alias, self._request.atomic_address)
+            if refused is not None:
+                return refused
 
         def on_finished(result: AttemptResult) -> Commit | RollBack:
             _flush()

@@ -16,8 +16,9 @@ class CallRequest(Struct):
     """Requests one call of a command; with ``has_input``, its standard input is not empty.
 
     ``database_names`` are the databases of this run, which tests change. ``atomic_alias`` is the database in whose
-    transaction the command runs; at its end, the command asks with `Finished` whether to commit. A call that
-    ``is_dry_run`` counts the rows that its command rolls back. ``checks_passed`` are the system checks that earlier
+    transaction the command runs; at its end, the command asks with `Finished` whether to commit. ``atomic_address``
+    says which database that is, to a process whose settings may differ. A call that ``is_dry_run`` counts the rows
+    that its command rolls back. ``checks_passed`` are the system checks that earlier
     steps have passed, and ``environ`` are variables of the process in addition to its own.
     """
 
@@ -28,6 +29,7 @@ class CallRequest(Struct):
     secrets: tuple[str, ...]
     database_names: Mapping[str, object]
     atomic_alias: str | None = None
+    atomic_address: tuple[str, ...] = ()
     is_dry_run: bool = False
     checks_passed: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from django.db import connections
 
 from django_runbook.cleaning import Mask
 from django_runbook.executors import oom
+from django_runbook.executors.atomic import address_of
 from django_runbook.executors.base import ExecutorCall
 from django_runbook.executors.calling import PassedChecks
 from django_runbook.executors.channel import Channel, socket_pair
@@ -118,6 +119,7 @@ class ProcessExecutor(MutableStruct):
             secrets=tuple(self.secrets),
             database_names=_database_names() if not call.process.env or is_django_test_run() else {},
             atomic_alias=call.atomic_alias if call.on_finished is not None else None,
+            atomic_address=address_of(call.atomic_alias) if call.atomic_alias and call.process.env else (),
             is_dry_run=call.is_dry_run,
             checks_passed=() if call.process.env else tuple(self.checks.keys),
             environ=dict(call.environ),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Final
 
 from django.core.management import get_commands, load_command_class
 
 from django_runbook import checking, conf, lookup
 from django_runbook.argparse_compat import actions_of, flags_of
-from django_runbook.conf import Configuration
 from django_runbook.document.outline import outline
 from django_runbook.document.runbook import Param, Runbook
 from django_runbook.exceptions import RunbookError
@@ -21,6 +21,9 @@ _APP: Final = "django_runbook"
 # The positional arguments that name runbooks.
 _FILES: Final = frozenset(("file", "files", "runbook"))
 _STEPS: Final = frozenset(("only", "skip", "start_at", "rerun"))
+# A space that no backslash quotes.
+_END_OF_WORD: Final = re.compile(r"(?<!\\)(\\\\)*\s$|^$")
+_BREAKS: Final = "=:"
 _TAGS: Final = frozenset(("tags", "skip_tags"))
 
 
@@ -37,7 +40,18 @@ def complete(line: str) -> tuple[str, list[str]]:
     except RunbookError:
         # A setting or a file that is wrong is reported when the command runs.
         found = []
-    return current, sorted({one for one in found if one.startswith(current)})
+    # A shell reads one word in a line, and no terminal shows a control character.
+    return current, sorted({one for one in found if one.startswith(current) and one.isprintable()})
+
+
+def kept_part(current: str, word: str) -> str:
+    """Return the beginning of the last word that a shell keeps, because it calls only the rest ``word``.
+
+    bash splits words at the characters of ``COMP_WORDBREAKS``, such as "=" and ":", unless they are quoted.
+    """
+    last = (_split(word) or [""])[-1]
+    # After such a character, that is the word.
+    return current.removesuffix(last) if last.strip(_BREAKS) else current
 
 
 def own_commands() -> list[str]:
@@ -56,7 +70,7 @@ def _split(line: str) -> list[str]:
             words = shlex.split(line + quote)
         except ValueError:
             continue
-        return words if line[-1:].strip() or quote else [*words, ""]
+        return words if quote or not _END_OF_WORD.search(line) else [*words, ""]
     return []
 
 
@@ -72,7 +86,7 @@ def _candidates(parser: argparse.ArgumentParser, arguments: Sequence[str], curre
     elif current.startswith("-"):
         yield from (flag for flag in flags if flag.startswith("--"))
     elif any(not action.option_strings and action.dest in _FILES for action in actions_of(parser)):
-        yield from _runbooks(conf.read())
+        yield from lookup.names_in(Path(), conf.read())
 
 
 def _takes_value(action: argparse.Action) -> bool:
@@ -127,11 +141,3 @@ def _load(name: str) -> Runbook | None:
     configuration = conf.read()
     path, shown = lookup.find(name, configuration)
     return checking.load(path, name=shown, configuration=configuration).runbook
-
-
-def _runbooks(configuration: Configuration) -> Iterator[str]:
-    """Yield the names by which a command finds the runbooks of the project, and the files of this folder."""
-    for path in lookup.find_all(configuration):
-        key = lookup.key_of(path, configuration)
-        yield lookup.label(path) if PurePath(key).is_absolute() else key
-    yield from (path.name for path in Path().glob("*") if path.suffix in lookup.SUFFIXES and path.name[0] != ".")

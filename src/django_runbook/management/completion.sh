@@ -23,9 +23,19 @@ _django_runbook() {
                     esac
                     start+=("$word")
                 done
+                start+=(runbook_completion __SHELL__ "--line=${COMP_LINE:0:$COMP_POINT}")
+                word="${COMP_WORDS[COMP_CWORD]}"
+                # zsh replaces the whole word.
+                [ -n "${ZSH_VERSION-}" ] || start+=("--word=$word")
                 while IFS= read -r candidate; do
-                    COMPREPLY+=("$(printf %q "$candidate")")
-                done < <("${start[@]}" runbook_completion __SHELL__ --line "${COMP_LINE:0:$COMP_POINT}" 2>/dev/null)
+                    # The quotes that begin the word stay.
+                    case "$word" in
+                        \"*) candidate="$(printf %s "$candidate" | sed 's/[\\"$`]/\\&/g')" ;;
+                        \'*) candidate="$(printf %s "$candidate" | sed "s/'/'\\\\''/g")" ;;
+                        *) candidate="$(printf %q "$candidate")" ;;
+                    esac
+                    COMPREPLY+=("$candidate")
+                done < <("${start[@]}" 2>/dev/null)
                 case "${COMPREPLY[*]}" in
                     # A parameter that still needs its value.
                     *=) type compopt >/dev/null 2>&1 && compopt -o nospace ;;

@@ -71,7 +71,7 @@ def explain_options(parser: ArgumentParser, *, only_checks: bool = False) -> Non
     def parse_known_args(args: Sequence[str] | None = None, namespace: Any = None) -> Any:
         given[:] = map(str, args or ())
         # Some of them would be taken for the beginning of another option: --force for --force-color.
-        foreign = [word for word in _unknown_options(given, parser) if word.partition("=")[0] in FOREIGN_OPTIONS]
+        foreign = [word for word in _unknown_options(given, parser) if _option_of(word) in FOREIGN_OPTIONS]
         if foreign:
             parser.error(f"unrecognized arguments: {' '.join(foreign)}")
         return parse(args, namespace)
@@ -89,7 +89,7 @@ def explain_options(parser: ArgumentParser, *, only_checks: bool = False) -> Non
 def _hints(given: Sequence[str], parser: ArgumentParser, *, only_checks: bool) -> Iterator[str]:
     known = flags_of(parser)
     for word in _unknown_options(given, parser):
-        option = word.partition("=")[0]
+        option = _option_of(word)
         if option in FOREIGN_OPTIONS:
             hint = FOREIGN_OPTIONS[option]
             yield f"{option}: with run_runbook, {hint}" if only_checks else f"{option}: {hint}"
@@ -97,6 +97,13 @@ def _hints(given: Sequence[str], parser: ArgumentParser, *, only_checks: bool) -
             near = suggestion(option, sorted(one for one in known if one.startswith("--")))
             if near:
                 yield f"{option}: {near}"
+
+
+def _option_of(word: str) -> str:
+    """Return the option of a word that may hold its value too: ``--tag=a``, ``-ta``."""
+    option = word.partition("=")[0]
+    is_long = word.startswith("--") or option in FOREIGN_OPTIONS
+    return word[:2] if not is_long and word[:2] in FOREIGN_OPTIONS else option
 
 
 def _unknown_options(given: Sequence[str], parser: ArgumentParser) -> list[str]:

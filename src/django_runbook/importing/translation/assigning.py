@@ -44,7 +44,7 @@ def _assigned(one: Assignment, context: Context) -> list[Entry]:
         if value is None:
             value = expand_quoted(one.value, scope)
     except NotCarried as reason:
-        scope.values[one.name] = str(reason)
+        scope.forget([one.name], str(reason))
         return [Note(line=one.line, text=str(reason), source=_shown(one), is_open=True)]
     literal = literal_of(value)
     if literal is not None and is_secret(one.name, literal) and literal:
@@ -52,7 +52,9 @@ def _assigned(one: Assignment, context: Context) -> list[Entry]:
         scope.values[one.name] = (Expr(source=f"secrets.{one.name}"),)
         text = f"{one.name} is a secret: set it in the environment of the run, and remove it from the shell"
         return [Note(line=one.line, text=text, is_open=True)]
-    scope.values[one.name] = _declared(one, value, context)
+    declared = scope.values[one.name] = _declared(one, value, context)
+    if one.name in scope.exported:
+        scope.exported[one.name] = as_text(declared)
     if step is not None:
         return [step]
     used = _reference_in(scope.values[one.name]) or f"shell.{one.name}"

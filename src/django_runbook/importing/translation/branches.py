@@ -59,6 +59,9 @@ def _branch(statements: tuple[Node, ...], condition: str, context: Context) -> t
         return (Note(line=statements[0].line, text=text, source=source),)
     inner = context.scope.copy(is_branch=True)
     entries = context.inside(statements, inner)
+    if inner.stops_on_failure != context.scope.stops_on_failure:
+        text = "it changes what a failure does after this branch, too: the steps below behave as without the branch"
+        entries = (*entries, Note(line=statements[0].line, subject="set -e or +e", text=text, is_open=True))
     _forget_changes(inner.values.keys() | context.scope.values.keys(), inner, context)
     return entries if notes_only(entries) else only_when(entries, condition)
 
@@ -81,7 +84,7 @@ def _condition(branch: IfBranch, context: Context, *, is_first: bool) -> tuple[S
     command = only.command if isinstance(only, Negation) else only
     if is_predicate(command) or not is_first:
         raise NotCarried("its condition is the exit code of a command that is not a management command")
-    entries = context.statement(command, context.scope.copy(stops_on_failure=False, is_judged=True))
+    entries = context.statement(command, context.scope.judged())
     step = as_one(entries)
     if step is None:
         raise NotCarried("its condition is the exit code of a command that is not a management command")

@@ -19,6 +19,7 @@ _CODES: Final = "a failed run ends with 1; the exit code of the step is in its r
 
 def _set(node: Simple, scope: ShellScope) -> tuple[Entry, ...]:
     words = [word.literal or "" for word in node.words[1:]]
+    sets_errexit = False
     for index, word in enumerate(words):
         if not _OPTION.fullmatch(word) or word == "--":
             if index == 0 or words[index - 1][-1:] != "o":
@@ -27,12 +28,21 @@ def _set(node: Simple, scope: ShellScope) -> tuple[Entry, ...]:
         is_on = word.startswith("-")
         named = words[index + 1] if word.endswith("o") and index + 1 < len(words) else ""
         if "e" in word or named == "errexit":
-            scope.stops_on_failure = is_on
+            if scope.ignored_errexit is not None:
+                return (_ignored(node, is_open=is_on != scope.ignored_errexit),)
+            scope.stops_on_failure, sets_errexit = is_on, True
         if "u" in word or named == "nounset":
             scope.stops_on_unset = is_on
         if named == "pipefail":
             scope.sees_pipe_failures = is_on
-    return (Note(line=node.line, text=_SET[scope.stops_on_failure], subject=node.source),)
+    return (Note(line=node.line, text=_SET[sets_errexit and scope.stops_on_failure], subject=node.source),)
+
+
+def _ignored(node: Simple, *, is_open: bool) -> Note:
+    text = "the shell ignores it here, because an exit code decides what follows"
+    if is_open:
+        text += "; the lines after that obey it, the steps do not"
+    return Note(line=node.line, text=text, subject=node.source, is_open=is_open)
 
 
 _SET: Final = {
@@ -88,7 +98,7 @@ BUILTINS: Final[Mapping[str, Callable[[Simple, ShellScope], tuple[Entry, ...]]]]
     "break": _refused("a loop of a runbook ends when a step fails"),
     "continue": _refused("a loop of a runbook runs all steps for each item"),
     "trap": _refused("this trap has no counterpart: see finally and on_failure"),
-    "wait": _refused("no command was started in the background before it"),
+    "wait": _refused("it waits for commands of another list, or for none: see parallel"),
     "read": _refused('it asks for input: use "confirm", or a param'),
     "xargs": _refused("a list of a pipe has no counterpart: see for_each"),
     "ssh": _refused("a runbook runs on the host where it is started"),

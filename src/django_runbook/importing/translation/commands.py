@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -26,6 +27,7 @@ OF_START: Final = {
     "PYTHONWARNINGS", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "PATH", "HOME", "LANG", "LC_ALL", "SHELL", "TERM",
 }  # fmt: skip
 _MAX_DEPTH: Final = 8
+_READS_ARGUMENTS: Final = re.compile(r"\$\{?[\d@*#]")
 
 
 def translate_simple(node: Simple, context: Context) -> tuple[Entry, ...]:
@@ -150,11 +152,14 @@ def _call(name: str, node: Simple, context: Context) -> tuple[Entry, ...]:
     scope = context.scope
     if scope.depth >= _MAX_DEPTH:
         raise NotCarried(f'the function "{name}" calls itself')
-    inner = scope.copy(positionals=tuple(expand_all(node.words[1:], scope)), depth=scope.depth + 1)
+    inner = scope.copy(positionals=_positionals(name, node, scope), depth=scope.depth + 1)
     # A function sets the variables of its caller.
-    inner.values = scope.values
+    inner.values, inner.exported, inner.functions = scope.values, scope.exported, scope.functions
+    inner.descriptors, inner.is_called = scope.descriptors, scope.ignored_errexit is None
     statements = scope.functions[name].statements
     entries = context.inside(statements, inner)
+    for option in ("stops_on_failure", "stops_on_unset", "sees_pipe_failures", "acquired", "list_stops"):
+        setattr(scope, option, getattr(inner, option))
     if may_exit(statements, scope, names=frozenset(("return",))):
         if may_exit(statements, scope, names=frozenset(("exit",))):
             raise NotCarried(f'the function "{name}" has both exit and return')
@@ -166,13 +171,23 @@ def _call(name: str, node: Simple, context: Context) -> tuple[Entry, ...]:
     return entries
 
 
+def _positionals(name: str, node: Simple, scope: ShellScope) -> tuple[Pieces, ...]:
+    """Return the arguments of a call; those that are unknown do not matter to a function that reads none."""
+    try:
+        return tuple(expand_all(node.words[1:], scope))
+    except NotCarried:
+        if _READS_ARGUMENTS.search(scope.functions[name].source):
+            raise
+        return ()
+
+
 def _nested(made: Unwrapped, node: Simple, context: Context) -> tuple[Entry, ...]:
     """Translate the script of ``sh -c``, with what was around it."""
     assert made.script is not None
     streams = arguments.streams_of(node.redirects, context.scope, line=node.line)
     if streams.stdin is not None or streams.output is not None:
         raise NotCarried("the input or the output of a script in quotes is data")
-    inner = context.scope.copy(values={}, functions={}, positionals=(), stops_on_failure=False)
+    inner = context.scope.copy(values={}, functions={}, positionals=(), stops_on_failure=False, ignored_errexit=None)
     inner.values = {name: context.scope.values[name] for name in context.scope.exported if name in context.scope.values}
     outer = context.scope
     inner.is_tail, inner.is_strict = True, False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django_runbook.importing.draft import Entry, StepDraft, walk
 from django_runbook.importing.shell.nodes import Compound, Function, IfBranch, Node, Simple, Statement
 from django_runbook.importing.translation.context import as_one
+from django_runbook.importing.translation.known_commands import SILENT
 from django_runbook.importing.translation.scope import ShellScope
 from django_runbook.structs import replace
 
@@ -16,6 +17,18 @@ def is_exit(node: Node) -> bool:
     return isinstance(node, Simple) and node.program in _ENDS
 
 
+def replaces_shell(node: Node) -> bool:
+    """Return whether a statement is ``exec`` with a command, after which nothing of the script runs."""
+    return isinstance(node, Simple) and node.program == "exec" and len(node.words) > 1
+
+
+def only_ends(node: Node) -> bool:
+    """Return whether a statement ends the script, at most after a message."""
+    inside = node.statements if isinstance(node, Compound) and not node.is_subshell else (node,)
+    messages = all(isinstance(one, Simple) and one.program in SILENT for one in inside[:-1])
+    return bool(inside) and messages and is_exit(inside[-1])
+
+
 def may_exit(value: object, scope: ShellScope, *, names: frozenset[str] = frozenset(_ENDS), depth: int = 0) -> bool:
     """Return whether one of these commands is somewhere in a statement; a subshell ends only itself."""
     if isinstance(value, tuple):
@@ -24,7 +37,7 @@ def may_exit(value: object, scope: ShellScope, *, names: frozenset[str] = frozen
         return False
     if isinstance(value, Simple):
         name = value.program
-        if name in names:
+        if name in names or ("exit" in names and replaces_shell(value)):
             return True
         called = scope.functions.get(name)
         # A function that returns ends only itself.

@@ -18,7 +18,7 @@ from django_runbook.importing.translation.context import (
     only_when,
     with_id,
 )
-from django_runbook.importing.translation.exits import has_end
+from django_runbook.importing.translation.exits import has_end, only_ends, replaces_shell
 from django_runbook.importing.translation.leaving_out import left_out
 from django_runbook.structs import replace
 
@@ -63,8 +63,23 @@ def _translate_and(operands: list[Node], context: Context, *, forgives: bool) ->
             return _forgiven(tuple(made), only_when(_needed(rest), condition), context, forgives=forgives)
         if is_predicate(operand.command if isinstance(operand, Negation) else operand):
             raise NotCarried("its condition is the exit code of a command that is not a management command")
-        made += map(_guarding, _statement(operand, context))
+        made += map(_guarding, _left(operand, context))
     return _forgiven(tuple(made), _statement(operands[-1], context), context, forgives=forgives)
+
+
+def _left(operand: Node, context: Context) -> tuple[Entry, ...]:
+    """Translate what is before ``&&``: inside of it, the shell ignores "set -e"."""
+    scope = context.scope
+    if replaces_shell(operand):
+        return (left_out(operand, "exec ends the script: what follows && never runs", scope),)
+    is_list = isinstance(operand, Compound) or (isinstance(operand, Simple) and operand.program in scope.functions)
+    if not is_list or not scope.stops_on_failure:
+        return _statement(operand, context)
+    before, scope.stops_on_failure, scope.ignored_errexit = scope.ignored_errexit, False, True
+    try:
+        return _statement(operand, context)
+    finally:
+        scope.stops_on_failure, scope.ignored_errexit = True, before
 
 
 def _guarding(entry: Entry) -> Entry:
@@ -97,11 +112,13 @@ def _statement(node: Node, context: Context) -> tuple[Entry, ...]:
 
 
 def _translate_or(node: AndOr, context: Context) -> tuple[Entry, ...]:
+    if isinstance(node.left, Simple) and node.left.program in {"cd", "pushd"} and only_ends(node.right):
+        return context.statement(node.left, context.scope)
     condition = condition_of(node.left, context.scope)
     if condition is not None:
         return only_when(_needed(context.statement(node.right, context.scope)), negated(condition))
     # Failures inside the left side are its result: they end nothing by themselves.
-    left = as_one(context.statement(node.left, context.scope.copy(stops_on_failure=False, is_judged=True)))
+    left = as_one(context.statement(node.left, context.scope.judged()))
     if left is None:
         raise NotCarried("what runs after its failure depends on a command that is not a management command")
     if has_end((left,)):

@@ -45,7 +45,9 @@ def _loop(node: For, items: list[str], context: Context) -> StepDraft:
             "the item of an outer loop is not known in an inner one: use one loop over a mapping of lists"
         )
     inner.values[node.variable] = (Expr(source="item", is_late=True),)
-    return _with_items(node, list(items), context.inside(node.statements, inner), inner)
+    entries = context.inside(node.statements, inner)
+    context.scope.stops_on_failure, context.scope.list_stops = inner.stops_on_failure, inner.list_stops
+    return _with_items(node, list(items), entries, inner)
 
 
 def _is_item(value: object) -> bool:
@@ -177,7 +179,7 @@ def _gives_up(node: Node) -> bool:
 def _with_retry(command: Node, count: int, pause: float, context: Context) -> StepDraft:
     if condition_of(command, context.scope) is not None:
         raise NotCarried("a loop that waits for a condition has no counterpart: see wait_for")
-    step = as_one(context.statement(command, context.scope.copy(stops_on_failure=False, is_judged=True)))
+    step = as_one(context.statement(command, context.scope.judged()))
     if step is None:
         raise NotCarried("the command that the loop repeats is not a management command: see wait_for")
     if step.retry is not None or step.for_each is not None or step.lock is not None:

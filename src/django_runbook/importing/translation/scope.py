@@ -80,6 +80,9 @@ class ShellScope(MutableStruct):
     ``forgives_left``, a failure before the last ``&&`` of the next statement ends nothing. In a loop that ``is_loop``,
     the next item follows the last statement. If it ``is_judged``, the exit code of the next statement decides what
     runs after it. If it ``is_strict``, an exit around the next statement ends the script, and its failure does not.
+    Where the shell ignores "set -e", because an exit code decides what follows, ``ignored_errexit`` is the state of
+    that option around it. ``list_stops`` says that failures in the last list ended the script. ``acquired`` is a lock
+    that a function has left to its caller, if it ``is_called``.
     """
 
     declared: Declared
@@ -100,6 +103,10 @@ class ShellScope(MutableStruct):
     is_loop: bool = False
     is_judged: bool = False
     is_strict: bool = False
+    ignored_errexit: bool | None = None
+    is_called: bool = False
+    list_stops: bool = False
+    acquired: dict[str, Plain] | None = None
 
     def copy(self, **changes: object) -> ShellScope:
         """Return a scope whose changes do not reach this one."""
@@ -107,6 +114,11 @@ class ShellScope(MutableStruct):
         for name in ("values", "exported", "functions", "descriptors"):
             fields[name] = dict(fields[name])
         return ShellScope(**{**fields, **changes})
+
+    def judged(self) -> ShellScope:
+        """Return the scope of a statement whose exit code decides what follows: "set -e" ends nothing in it."""
+        around = self.stops_on_failure if self.ignored_errexit is None else self.ignored_errexit
+        return self.copy(stops_on_failure=False, is_judged=True, ignored_errexit=around)
 
     def lookup(self, name: str) -> Pieces:
         """Return the value of a variable of the script; raise NotCarried if it is unknown."""
@@ -142,6 +154,7 @@ class ShellScope(MutableStruct):
         """Mark variables whose values depend on what happens in a run."""
         for name in names:
             self.values[name] = reason
+            self.exported.pop(name, None)
 
 
 def as_name(text: str, otherwise: str) -> str:

@@ -7,9 +7,19 @@ from typing import Final
 
 from django_runbook.importing.draft import Entry, Note, Plain, StepDraft, steps_of
 from django_runbook.importing.problems import NotCarried
-from django_runbook.importing.shell.nodes import Background, If, IfBranch, Negation, Node, Remark, Simple
+from django_runbook.importing.shell.nodes import (
+    AndOr,
+    Background,
+    If,
+    IfBranch,
+    Negation,
+    Node,
+    Remark,
+    Simple,
+)
 from django_runbook.importing.translation.context import StepBlock, as_one, group
-from django_runbook.importing.translation.exits import has_end, is_exit, may_exit
+from django_runbook.importing.translation.exits import has_end, is_exit, may_exit, only_ends, replaces_shell
+from django_runbook.importing.translation.known_commands import SILENT
 from django_runbook.importing.translation.leaving_out import left_out
 from django_runbook.importing.translation.lock_files import held_lock, is_opening, open_descriptors
 from django_runbook.importing.translation.scope import ShellScope
@@ -45,6 +55,8 @@ class _List(MutableStruct):
 
     scope: ShellScope
     translate: Translate
+    has_waited: bool = False
+    locked_by: Node | None = None
     units: list[_Unit] = field(default_factory=list)
     lock: dict[str, Plain] | None = None
     locked_at: int = 0
@@ -55,6 +67,8 @@ def translate_block(statements: Sequence[Node], scope: ShellScope, translate: Tr
     is_tail = scope.is_tail
     is_loop, scope.is_loop = scope.is_loop, False
     is_judged, scope.is_judged = scope.is_judged, False
+    is_called, scope.is_called = scope.is_called, False
+    was_strict = scope.stops_on_failure
     made = _List(scope=scope, translate=translate)
     successes = _successes(statements)
     pending = list(statements[: len(statements) - len(successes)])
@@ -65,23 +79,27 @@ def translate_block(statements: Sequence[Node], scope: ShellScope, translate: Tr
             together, pending = _until_wait([node, *pending])
             made.units += _parallel(together, made)
             continue
-        is_last = all(isinstance(one, Remark) for one in pending)
+        is_last = replaces_shell(node) or all(isinstance(one, Remark) for one in pending)
         scope.is_tail, scope.is_judged = is_tail and is_last, is_judged and is_last
         made.units.append(_unit(node, made))
-        if is_exit(node):
+        if is_exit(node) or replaces_shell(node):
             made.units += _unreachable(pending)
             break
     for node in successes:
         note = Note(line=node.line, subject=node.source, text="a run ends by itself")
         made.units.append(_Unit(entries=(note,), stops=True))
-    units = _locked(made, is_tail=is_tail) if made.lock is not None else made.units
-    is_strict = scope.is_strict and not scope.stops_on_failure
+    scope.acquired = made.lock if is_called else None
+    units = _locked(made, is_tail=is_tail) if made.lock is not None and not is_called else made.units
+    # A list that turns "set -e" on or off is inside of one that ends at failures.
+    scope.list_stops = was_strict or any(unit.always_stops for unit in units)
+    is_strict = was_strict or scope.stops_on_failure or scope.is_strict
     ends = _Ends(is_followed=is_loop or not is_tail, is_judged=is_judged, is_strict=is_strict)
     return _with_policy(units, ends)
 
 
 def _unit(node: Node, made: _List) -> _Unit:
     scope = made.scope
+    scope.list_stops = False
     try:
         if is_opening(node) and isinstance(node, Simple) and open_descriptors(node.redirects, scope):
             return _Unit(entries=(), stops=True)
@@ -89,8 +107,11 @@ def _unit(node: Node, made: _List) -> _Unit:
         if lock is not None:
             if made.lock is not None:
                 raise NotCarried("a list holds one lock: put the steps that need the second one into a group")
-            made.lock, made.locked_at = lock, len(made.units)
+            made.lock, made.locked_at, made.locked_by = lock, len(made.units), node
             return _Unit(entries=(), stops=True)
+        if made.has_waited and _is_wait(node):
+            note = Note(line=node.line, subject=node.source, text="the parallel steps have ended")
+            return _Unit(entries=(note,), stops=True)
         is_strict, scope.is_strict = scope.is_strict, scope.is_strict or _needs_care(node, scope)
         scope.forgives_left = (scope.stops_on_failure or scope.is_strict) and not scope.is_tail
         # The list may learn from the statement how the shell reacts to failures.
@@ -99,9 +120,14 @@ def _unit(node: Node, made: _List) -> _Unit:
         finally:
             scope.is_strict = is_strict
     except NotCarried as reason:
-        guard = "; the steps below ran only if it did not end the script" if may_exit(node, scope) else ""
+        is_guard = may_exit(node, scope) and not replaces_shell(node)
+        guard = "; the steps below ran only if it did not end the script" if is_guard else ""
         entries = (left_out(node, f"{reason}{guard}", scope),)
-    stops = scope.stops_on_failure
+    # A list that turns "set -e" on or off in its middle says of each of its steps what a failure does.
+    stops = scope.stops_on_failure or scope.list_stops
+    if scope.acquired is not None and made.lock is None:
+        made.lock, made.locked_at, made.locked_by = scope.acquired, len(made.units), node
+    scope.acquired = None
     return _Unit(entries=entries, stops=stops or has_end(entries), always_stops=stops, line=node.line)
 
 
@@ -156,18 +182,38 @@ def _tests_exit_code(node: If) -> bool | None:
 
 def _until_wait(pending: list[Node]) -> tuple[list[Node], list[Node]]:
     """Return the statements that run at the same time, with the wait that ends them, and the rest."""
-    for index, node in enumerate(pending):
-        if isinstance(node, Simple) and node.program == "wait":
-            return pending[: index + 1], pending[index + 1 :]
-    return pending, []
+    first = next((index for index, node in enumerate(pending) if _is_wait(node)), None)
+    if first is None:
+        return pending, []
+    end = first + 1
+    while end < len(pending) and _is_wait(pending[end]):
+        end += 1
+    return pending[:end], pending[end:]
+
+
+def _is_wait(node: Node) -> bool:
+    """Return whether a statement is ``wait``, or ``wait || exit``."""
+    if isinstance(node, AndOr) and node.operator == "||" and (only_ends(node.right) or _is_nothing(node.right)):
+        node = node.left
+    return isinstance(node, Simple) and node.program == "wait"
+
+
+def _is_nothing(node: Node) -> bool:
+    return isinstance(node, Simple) and node.program in SILENT
+
+
+def _names_process(node: Node) -> bool:
+    """Return whether a failure of the process that is waited for counts."""
+    if isinstance(node, AndOr):
+        return only_ends(node.right)
+    return isinstance(node, Simple) and len(node.words) > 1
 
 
 def _parallel(nodes: list[Node], made: _List) -> list[_Unit]:
     """Translate commands in the background and those beside them into parallel branches."""
-    last = nodes[-1]
-    is_waited = isinstance(last, Simple) and last.program == "wait"
-    names_process = isinstance(last, Simple) and is_waited and len(last.words) > 1
-    inside = nodes[:-1] if is_waited else nodes
+    waits = [node for node in nodes if _is_wait(node)]
+    made.has_waited = bool(waits)
+    inside = [node for node in nodes if node not in waits]
     branches: list[Entry] = []
     beside: list[Node] = []
     for node in inside:
@@ -181,9 +227,7 @@ def _parallel(nodes: list[Node], made: _List) -> list[_Unit]:
         block = translate_block(beside, made.scope, made.translate)
         step = as_one(block.entries if block.fail_fast else (group(block.entries, fail_fast=False),))
         branches += [step] if step is not None else block.entries
-    return list(
-        _joined_branches(tuple(branches), nodes[0].line, is_waited=is_waited, names_process=names_process, made=made)
-    )
+    return list(_joined_branches(tuple(branches), nodes[0].line, waits=waits, made=made))
 
 
 def _keeps_process(node: Node) -> bool:
@@ -191,15 +235,14 @@ def _keeps_process(node: Node) -> bool:
     return node.source.endswith("=$!")
 
 
-def _joined_branches(
-    branches: tuple[Entry, ...], line: int, *, is_waited: bool, names_process: bool, made: _List
-) -> Iterator[_Unit]:
+def _joined_branches(branches: tuple[Entry, ...], line: int, *, waits: Sequence[Node], made: _List) -> Iterator[_Unit]:
     steps = steps_of(branches)
     if not steps:
         yield _Unit(entries=branches, stops=True)
         return
     notes: list[Note] = []
-    if not is_waited:
+    names_process = any(_names_process(node) for node in waits)
+    if not waits:
         notes.append(Note(line=line, text="the script did not wait for it; the run does"))
     elif not names_process:
         notes.append(Note(line=line, text=_WAITS))
@@ -207,7 +250,11 @@ def _joined_branches(
         step = replace(only, notes=(*only.notes, *notes))
     else:
         step = StepDraft(line=line, steps=branches, is_parallel=True, fail_fast=False, notes=tuple(notes))
-    yield _Unit(entries=(step,), stops=made.scope.stops_on_failure and names_process, line=line)
+    ends_script = any(isinstance(node, AndOr) and only_ends(node.right) for node in waits)
+    if ends_script:
+        step = replace(step, is_end=True)
+    stops = ends_script or (made.scope.stops_on_failure and names_process)
+    yield _Unit(entries=(step,), stops=stops, line=line)
 
 
 def _locked(made: _List, *, is_tail: bool) -> list[_Unit]:
@@ -216,10 +263,19 @@ def _locked(made: _List, *, is_tail: bool) -> list[_Unit]:
     step = as_one(inside.entries) if inside.fail_fast else group(inside.entries, fail_fast=False)
     before = made.units[: made.locked_at]
     if step is None:
-        return made.units
+        return [*made.units, _held_later(made)]
     if step.lock is not None or step.for_each is not None or step.when:
         step = group((step,))
     return [*before, _Unit(entries=(replace(step, lock=made.lock),), stops=True, line=step.line)]
+
+
+def _held_later(made: _List) -> _Unit:
+    """Return the comment about a lock that is acquired in a list without steps."""
+    node = made.locked_by
+    assert node is not None
+    text = "the steps after this list hold this lock: add it to them, or to the file"
+    note = Note(line=node.line, text=text, source=node.source, is_open=True)
+    return _Unit(entries=(note,), stops=True)
 
 
 def _with_policy(units: Sequence[_Unit], ends: _Ends) -> StepBlock:
@@ -260,6 +316,9 @@ def _tolerated(entry: Entry) -> Entry:
 def _without_own_policy(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     """Take a loop out of its group if the list around it continues after a failure, too."""
     step = as_one(entries)
+    if step is not None and step.for_each is not None:
+        # The items of a loop follow the list around it; this one ends at the first failure.
+        return (group((step,)),)
     inside = steps_of(step.steps) if step is not None else ()
     if step is None or len(inside) != 1 or inside[0].for_each is None:
         return entries

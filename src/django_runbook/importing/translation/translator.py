@@ -14,7 +14,7 @@ from django_runbook.importing.translation.assigning import translate_assignments
 from django_runbook.importing.translation.branches import translate_if
 from django_runbook.importing.translation.commands import translate_simple
 from django_runbook.importing.translation.context import Context, StepBlock
-from django_runbook.importing.translation.exits import contained
+from django_runbook.importing.translation.exits import contained, replaces_shell
 from django_runbook.importing.translation.lists import translate_and_or, translate_pipeline
 from django_runbook.importing.translation.lock_files import open_descriptors
 from django_runbook.importing.translation.loops import translate_for, translate_while
@@ -40,6 +40,8 @@ def translate_statement(node: Node, scope: ShellScope) -> tuple[Entry, ...]:
         case nodes.Remark():
             return (Note(line=0, text=node.text),)
         case nodes.Simple():
+            if replaces_shell(node) and (not scope.is_tail or scope.ignored_errexit is not None):
+                raise NotCarried("exec ends the script, also with success: give the steps after it a condition")
             return translate_simple(node, context)
         case nodes.Assignments():
             return translate_assignments(node, context)
@@ -81,5 +83,7 @@ def _translate_compound(node: nodes.Compound, context: Context) -> tuple[Entry, 
             notes.append(Note(line=node.line, subject=redirect.source, text=LOGGED))
     held = tuple(one for one in node.redirects if one not in others)
     open_descriptors(held, scope)
+    # Without a subshell, a lock outlives the braces, unless they close its file.
+    scope.is_called = not node.is_subshell and not held and scope.ignored_errexit is None
     entries = context.inside(node.statements, scope)
     return (*notes, *(contained(entries) if node.is_subshell else entries))

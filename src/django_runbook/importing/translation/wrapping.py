@@ -16,6 +16,7 @@ from django_runbook.structs import MutableStruct, field
 _ASSIGNMENT: Final = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_REMOVES: Final = re.compile(r"-[a-z]*[iu].*|-|--ignore-environment|--unset\b.*")
 _SHELL: Final = re.compile(r"(?:ba|da|z|k)?sh")
 _MAX_LAYERS: Final = 12
 
@@ -74,10 +75,11 @@ def _remove(made: Unwrapped, wrapper: Wrapper) -> bool:
         rest = rest[1:]
     if not rest:
         return False
+    removed = [literal_of(pieces) or as_text(pieces) for pieces in made.words[: len(made.words) - len(rest)]]
     if wrapper.reason:
-        removed = made.words[: len(made.words) - len(rest)]
-        shown = (literal_of(pieces) or as_text(pieces) for pieces in removed)
-        made.note(" ".join(shown), wrapper.reason)
+        made.note(" ".join(removed), wrapper.reason)
+    elif any(_REMOVES.fullmatch(word) for word in removed if base_name(made.words[0]) == "env"):
+        made.note(" ".join(removed), "commands see the whole environment of the run: remove variables where it starts")
     made.env |= env
     made.words = rest
     return True

@@ -25,6 +25,9 @@ class Command(CleanCommand):
             metavar="TEXT",
             help="Print what the last word of the command line TEXT can become: for the script.",
         )
+        parser.add_argument(
+            "--word", metavar="TEXT", help="Print what replaces TEXT, the end of that word: for the script."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["line"] is None:
@@ -35,7 +38,6 @@ class Command(CleanCommand):
             )
             return
         current, found = completion.complete(options["line"])
-        # bash splits words at each "=", and replaces only what follows it.
-        done = current.rpartition("=")[0] if options["shell"] == "bash" else ""
+        kept = "" if options["word"] is None else completion.kept_part(current, options["word"])
         for word in found:
-            self.stdout.write(word.removeprefix(f"{done}=") if done else word)
+            self.stdout.write(word.removeprefix(kept))
