@@ -15,6 +15,7 @@ from django_runbook.document.runbook import Runbook
 from django_runbook.events import RunStarted
 from django_runbook.exceptions import in_words
 from django_runbook.monitoring.states import Problem, RunbookState, ScheduleState
+from django_runbook.process import masking
 from django_runbook.results import ExitCode, RunResult, RunStatus
 
 # A failed run has notified of itself.
@@ -26,9 +27,10 @@ REPEAT_SECONDS: Final = 24 * 3600
 def notify(states: Sequence[RunbookState], *, warn: Callable[[str], None]) -> None:
     """Notify of each problem once a day, as of a failed run; one that a reporter has failed on is new next time."""
     configuration = conf.read()
+    mask = masking.masker(configuration.hidden_values)
     for state in states:
         found = [problem for problem in state.problems if problem.state in _NOTIFIED]
-        new_keys = _remember([_cache_key(state, problem) for problem in found], warn=warn)
+        new_keys = _remember([_cache_key(state, problem) for problem in found], warn=lambda text: warn(mask(text)))
         if not new_keys:
             continue
         failures: list[str] = []
@@ -43,7 +45,7 @@ def notify(states: Sequence[RunbookState], *, warn: Callable[[str], None]) -> No
             key=state.runbook,
             started=_started(state, state.document),
             warn=failures.append,
-            mask=str,
+            mask=mask,
         )
         for text in failures:
             warn(text)
@@ -74,4 +76,4 @@ def _started(state: RunbookState, document: Runbook | None) -> RunStarted:
 def _cache_key(state: RunbookState, problem: Problem) -> str:
     # The name of a runbook may hold characters that a key of memcached cannot.
     text = f"{state.runbook}\n{problem.state.value}\n{problem.since}"
-    return f"django_runbook.notified.{hashlib.sha256(text.encode()).hexdigest()}"
+    return f"django_runbook.notified.{hashlib.sha256(text.encode(errors='backslashreplace')).hexdigest()}"
