@@ -100,7 +100,7 @@ def missing(reason: str) -> NoReturn:
 
 
 class GoneCache:
-    """Stands for a cache whose server is gone."""
+    """Raises an error like a cache whose server is gone."""
 
     def __getattr__(self, name: str) -> object:
         raise ConnectionError("the cache is gone")

@@ -44,9 +44,9 @@ def read_runs(runbook: str, *, using: str, locks: Locks) -> list[RecordedRun]:
 
 
 def _older(runs: RunQuerySet, *, newest: Sequence[Run]) -> list[Run]:
-    """Return the runs behind the newest ones without which these would mislead.
+    """Return the older runs without which the newest ones would mislead.
 
-    A run that hangs is behind all those that its lock has refused since, and the last success behind many failures.
+    Its lock may have refused many runs since one hangs, and many may have failed since the last success.
     """
     known = {row.pk for row in newest}
     runs = runs.filter(started_at__lte=newest[-1].started_at)

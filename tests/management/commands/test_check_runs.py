@@ -129,7 +129,7 @@ def test_the_queries_do_not_grow_with_the_history(folder: Path) -> None:
     ("status", "expected"),
     [("refused", {"state": "stuck", "texts": 1}), ("failed", {"state": "stuck", "texts": 2})],
 )
-def test_a_run_that_hangs_is_found_behind_many_newer_ones(folder: Path, status: str, expected: dict[str, Any]) -> None:
+def test_a_run_that_hangs_is_found_among_many_newer_ones(folder: Path, status: str, expected: dict[str, Any]) -> None:
     write(folder, "jammed.yml")
     made("jammed.yml", days=70)
     made("jammed.yml", days=60, status=RUNNING, lock_backend="elsewhere")
