@@ -45,6 +45,13 @@ class Kept:
         RECEIVED.append(notice)
 
 
+class Picky(Kept):
+    """Refuses its options, and repeats them."""
+
+    def __init__(self, *, url: str) -> None:
+        raise ValueError(f"cannot use {url}")
+
+
 class Hanging(Kept):
     """Hangs at each notice."""
 
@@ -74,6 +81,7 @@ def broken() -> object:
 
 
 HERE = __name__
+URL = "https://desk:hidden@example.com/hidden"
 
 
 @pytest.fixture(autouse=True)
@@ -244,6 +252,17 @@ UNUSABLE: dict[str, tuple[Any, str]] = {
     "neither": ({"a": "builtins.object"}, 'has no method "notify", and is not a reporter with "close"'),
     "events": ({"a": {"BACKEND": "logging", "ON": ["failure"]}}, '"logging" receives every event, and has no ON'),
     "time": ({"a": {"BACKEND": "logging", "TIMEOUT": "5s"}}, '["TIMEOUT"] must be a number of seconds'),
+    "NaN": ({"a": {"BACKEND": "logging", "TIMEOUT": float("nan")}}, '["TIMEOUT"] must be a number of seconds'),
+    "endless": ({"a": {"BACKEND": "logging", "TIMEOUT": float("inf")}}, '["TIMEOUT"] must be a number of seconds'),
+    "ages": ({"a": {"BACKEND": "logging", "TIMEOUT": 10**400}}, '["TIMEOUT"] must be a number of seconds'),
+    "secret": ({"a": {"BACKEND": f"{HERE}.Picky", "OPTIONS": {"url": URL}}}, "ValueError: cannot use ***"),
+    "urls": ({"a": {"BACKEND": "notify", "OPTIONS": {"urls": 5}}}, '"urls" must be a list of URLs of Apprise'),
+    "monitor": ({"a": {"BACKEND": "sentry", "OPTIONS": {"monitor": None}}}, '"monitor" must be the slug of a monitor'),
+    "config": ({"a": {"BACKEND": "sentry", "OPTIONS": {"config": 5}}}, '"config" must be a dictionary'),
+    "directory": (
+        {"a": {"BACKEND": "prometheus", "OPTIONS": {"directory": "/a\0b"}}},
+        '"directory" must be an absolute path',
+    ),
     "in tests": ({"a": {"BACKEND": "logging", "IN_TESTS": 1}}, '["IN_TESTS"] must be True or False'),
     "options": ({"a": {"BACKEND": "logging", "OPTIONS": []}}, '["OPTIONS"] must be a dictionary'),
 }

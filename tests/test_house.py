@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "process_inputs": set[str](),
     "backend_loading": {"document"},
     "git_commit": set[str](),
-    "configured_reporters": {"backend_loading", "conf", "document", "process", "reporters"},
+    "configured_reporters": {"backend_loading", "conf", "document", "option_secrets", "process", "reporters"},
     "queues": {
         "backend_loading",
         "calls",
@@ -74,6 +74,7 @@ MAY_IMPORT = {
     "apps": {"checks"},
     "monitoring": {
         *("checking", "conf", "configured_reporters", "document", "journal", "locks", "lookup", "models", "schedules"),
+        "process",
     },
     "schedules": {"binding", "checking", "conf", "document", "lookup"},
     "fields": set[str](),

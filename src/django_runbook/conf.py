@@ -21,6 +21,7 @@ _LOCK_KEYS = ("BACKEND", "OPTIONS")
 _QUEUE_KEYS = ("BACKEND", "OPTIONS", "RESEND_SECONDS", "VERSION", "REFUSES_OTHER_VERSION", "WORKERS")
 _REPORTER_KEYS = ("BACKEND", "OPTIONS", "ON", "TIMEOUT", "IN_TESTS")
 DEFAULT_STOP_TIMEOUT_SECONDS = 8.0
+_MAX_SECONDS = 365 * 24 * 3600
 # Docker waits for 10 seconds before it kills a container, and STOP_TIMEOUT is part of them.
 DEFAULT_REPORTER_TIMEOUT_SECONDS = 5.0
 
@@ -251,6 +252,7 @@ def _stop_timeout(values: Mapping[str, object]) -> float:
 
 def _seconds(values: Mapping[str, object], name: str, *, default: float, where: str) -> float:
     seconds = values.get(name, default)
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
-        raise InvalidUsage(f'{where}["{name}"] must be a number of seconds')
+    # Neither NaN nor more than a clock can count.
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _MAX_SECONDS:
+        raise InvalidUsage(f'{where}["{name}"] must be a number of seconds, at most {_MAX_SECONDS}')
     return float(seconds)

@@ -15,6 +15,8 @@ from django_runbook.document.runbook import Runbook
 from django_runbook.document.similar_names import nearest
 from django_runbook.events import RunFinished, RunStarted
 from django_runbook.exceptions import InvalidUsage, in_words
+from django_runbook.option_secrets import secrets_in
+from django_runbook.process import masking
 from django_runbook.process.django_internals import is_django_test_run
 from django_runbook.reporters import Reporter
 from django_runbook.reporters.delivery import DeliveredReporter, Delivery
@@ -151,6 +153,17 @@ def facts_of(runbook: Runbook, *, key: str) -> RunbookFacts:
 
 
 def _make(settings: ReporterSettings) -> ConfiguredReporter:
+    try:
+        return _made(settings)
+    except InvalidUsage as error:
+        masked = masking.masker(secrets_in(settings.options))(str(error))
+        if masked == str(error):
+            raise
+        # The code of a project may repeat a URL; the cause is left out, because a traceback would show it.
+        raise InvalidUsage(masked) from None
+
+
+def _made(settings: ReporterSettings) -> ConfiguredReporter:
     where = settings.setting
     try:
         backend = make_backend(

@@ -12,6 +12,7 @@ from jsonschema import Draft7Validator
 from django_runbook.binding.catalog import Catalog
 from django_runbook.editor.command_schemas import describe_commands
 from django_runbook.editor.option_values import frequent_values
+from django_runbook.editor.project_schema import project_schema
 from django_runbook.editor.value_schemas import VALUE_DEFINITIONS
 from tests.editor.support import FixedCatalog, accepts_options, command_of, is_accepted, schema_of
 
@@ -107,16 +108,44 @@ class NoChoices(list[str]):
         return iter(["a"])
 
 
-def test_a_command_whose_choices_cannot_be_read_takes_any_option() -> None:
+class NoText:
+    """Cannot be shown, like a translation with an error in it."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __mod__ = __str__
+
+
+def test_an_option_whose_choices_or_help_raise_an_error_does_not_hide_the_others() -> None:
     choices = NoChoices()
-    command = command_of(lambda parser: parser.add_argument("--kind", choices=choices))
-    catalog = FixedCatalog({"noop": command})
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--kind", choices=choices)
+        parser.add_argument("--silent", help=NoText())  # type: ignore[arg-type]
+        size(parser)
+
+    catalog = FixedCatalog({"noop": command_of(add)})
     spec = catalog.get("noop")
     catalog.get = lambda name: spec  # type: ignore[method-assign]  # the parser was built before the table is gone
     choices.is_broken = True
+    schema = project_schema(catalog, databases=())
+    assert [accepts_options(schema, "noop", {"kind": "any", "silent": "any", "size": value}) for value in (1, "x")] == [
+        True,
+        False,
+    ]
+
+
+def test_a_command_whose_description_raises_an_error_has_options() -> None:
+    command = command_of(size)
+    catalog = FixedCatalog({"noop": command})
+    spec = catalog.get("noop")
+    assert spec.parser is not None
+    spec.parser.root.description = NoText()  # type: ignore[assignment]
+    catalog.get = lambda name: spec  # type: ignore[method-assign]
     [described] = describe_commands(catalog, databases=())
-    assert "its options are unknown: OperationalError: no such table" in described.text
-    assert described.options is None
+    assert described.options is not None
+    assert described.text.startswith("**noop** (tests)")
 
 
 def test_a_command_is_described_by_its_help_and_its_usage() -> None:

@@ -6,6 +6,7 @@ import enum
 from typing import Any
 
 import pytest
+from django.db import models
 
 from django_runbook.editor.option_values import frequent_values
 from tests.editor.support import accepts_options, command_of, schema_of
@@ -13,6 +14,23 @@ from tests.editor.support import accepts_options, command_of, schema_of
 
 class Colour(enum.StrEnum):
     RED = "red"
+
+
+class Label(models.TextChoices):
+    RED = "red"
+
+
+class AnyCase(list[str]):
+    def __contains__(self, value: object) -> bool:
+        return super().__contains__(str(value).lower())
+
+
+class Folded(str):
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self.lower(), str(other).lower())
 
 
 def lower(text: str) -> str:
@@ -45,6 +63,25 @@ def accepted(declaration: dict[str, Any], *values: Any, name: str = "--it") -> l
             {"choices": [1, 2], "type": int}, [1, "2", " 1", "${{ 1 }}", [1]], [3, "x", [3]], id="choices of integers"
         ),
         pytest.param({"choices": list(Colour)}, ["red"], ["blue"], id="choices of an enumeration"),
+        pytest.param({"choices": Colour}, ["red"], ["blue"], id="an enumeration"),
+        pytest.param({"choices": Label}, ["red"], ["blue"], id="an enumeration of Django"),
+        pytest.param({"choices": {"a": 1}.keys()}, ["a"], ["b"], id="choices of keys"),
+        pytest.param({"choices": {"a": "b"}.values()}, ["b"], ["a"], id="choices of values"),
+        pytest.param({"choices": AnyCase("ab")}, ["a", "A", ["B"]], [True], id="choices with a rule of their own"),
+        pytest.param({"choices": [Folded("a")]}, ["a", "A"], [True], id="choices that compare in their own way"),
+        pytest.param({"choices": [True, False], "type": int}, [1, "0"], ["x"], id="choices of booleans"),
+        pytest.param(
+            {"choices": ["a"], "nargs": "?", "const": "a"},
+            [True, "a", None, [True]],
+            ["b", 1, ["b"]],
+            id="optional choice",
+        ),
+        pytest.param(
+            {"dest": "database", "default": "default", "nargs": "?"},
+            [True, "replica"],
+            ["nowhere"],
+            id="optional database",
+        ),
         pytest.param({"choices": {"b", "a"}}, ["a", "b"], ["c"], id="choices of a set"),
         pytest.param({"choices": range(1000), "type": int}, [1, 999], ["x"], id="too many choices"),
         pytest.param({"choices": [datetime.date(2013, 1, 1)]}, ["anything", 1], [True], id="choices of Python"),
@@ -62,6 +99,23 @@ def accepted(declaration: dict[str, Any], *values: Any, name: str = "--it") -> l
 def test_an_option_accepts_its_values(declaration: dict[str, Any], good: list[Any], bad: list[Any]) -> None:
     assert accepted(declaration, *good) == [True] * len(good)
     assert accepted(declaration, *bad) == [False] * len(bad)
+
+
+def test_a_flag_accepts_the_default_of_its_dest() -> None:
+    """Under the name of the dest, the default needs no flag; it can come from elsewhere than the flag."""
+
+    def positional(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("mode", nargs="?", default="slow")
+        parser.add_argument("--fast", dest="mode", action="store_const", const="fast")
+
+    def of_parser(parser: argparse.ArgumentParser) -> None:
+        parser.set_defaults(mode="slow")
+        parser.add_argument("--fast", dest="mode", action="store_const", const="fast", default=argparse.SUPPRESS)
+
+    for add in (positional, of_parser):
+        schema = schema_of(noop=command_of(add))
+        found = [accepts_options(schema, "noop", {"mode": value}) for value in ("fast", "slow", "other")]
+        assert found == [True, True, False]
 
 
 def test_a_generator_of_choices_is_left_to_the_parser() -> None:

@@ -81,6 +81,14 @@ def test_the_same_project_gives_the_same_text() -> None:
     assert as_text(whole()) == as_text(project_schema(Catalog(), databases=DATABASES))
 
 
+@pytest.mark.django_db
+def test_notify_accepts_the_reporters_of_the_project() -> None:
+    schema = project_schema(Catalog(), databases=DATABASES, reporters=["oncall", "log"])
+    assert is_accepted(schema, "notify: [oncall, log]\nsteps: [noop]\n")
+    assert not is_accepted(schema, "notify: [pager]\nsteps: [noop]\n")
+    assert is_accepted(generic_schema(), "notify: [pager]\nsteps: [noop]\n")
+
+
 def test_the_generic_schema_has_no_command() -> None:
     schema = generic_schema()
     assert is_accepted(schema, "steps:\n  - command: unknown\n    options: {anything: 1}\n")

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import argparse
+from collections.abc import Iterator
+
 import pytest
 
 from django_runbook.language_server.answers import SuggestionKind
 from django_runbook.language_server.completion import complete
-from tests.language_server.support import ask
+from tests.editor.support import FixedCatalog, command_of
+from tests.language_server.support import ask, project
 
 STEP = "steps:\n  - command: import_flights data.csv\n"
 OPTIONS = ["batch-size", "database", "format", "only", "update"]
@@ -184,3 +188,36 @@ def test_a_new_step_begins_with_the_commands() -> None:
     kinds = [suggestion.kind for suggestion in complete(ask("steps:\n  - ¦\n"))]
     assert kinds[0] is SuggestionKind.COMMAND
     assert SuggestionKind.KEY in kinds
+
+
+class NoChoices(list[str]):
+    """Is read by the parser, and then raises an error."""
+
+    is_broken = False
+
+    def __iter__(self) -> Iterator[str]:
+        if self.is_broken:
+            raise RuntimeError("no choices")
+        return iter(["a"])
+
+
+def test_choices_that_raise_an_error_do_not_hide_the_other_options() -> None:
+    choices = NoChoices()
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--kind", choices=choices)
+        parser.add_argument("--size")
+
+    catalog = FixedCatalog({"noop": command_of(add)})
+    spec = catalog.get("noop")
+    catalog.get = lambda name: spec  # type: ignore[method-assign]  # the parser was built before the error
+    choices.is_broken = True
+    found = complete(ask("steps:\n  - noop --¦\n", about=project(catalog)))
+    assert {"--kind", "--size"} <= {suggestion.label for suggestion in found}
+
+
+def test_choices_are_suggested_as_they_are_declared() -> None:
+    """A choice that YAML reads as a number has one spelling on a command line."""
+    catalog = FixedCatalog({"noop": command_of(lambda parser: parser.add_argument("--by", choices=["2.50", "a"]))})
+    found = complete(ask("steps:\n  - noop --by ¦\n", about=project(catalog)))
+    assert [suggestion.label for suggestion in found] == ["2.50", "a"]

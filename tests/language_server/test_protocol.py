@@ -57,6 +57,13 @@ def test_a_text_that_was_never_saved_is_in_the_working_directory() -> None:
 
 
 @pytest.mark.parametrize(
+    "uri", ["git:/srv/runbooks/a.yml?%7B%7D", "http://host/runbooks/a.yml", "vscode-notebook-cell:/srv/a#1", ""]
+)
+def test_a_document_that_is_not_in_a_file_is_in_no_folder_of_runbooks(uri: str) -> None:
+    assert protocol.path_of(uri).parent == Path.cwd()
+
+
+@pytest.mark.parametrize(
     ("kind", "expected"),
     [
         (None, "utf-16"),

@@ -54,3 +54,22 @@ def test_a_problem_is_notified_of_once() -> None:
 def test_failing_runs_have_notified_of_themselves() -> None:
     assert received(state(ScheduleState.FAILING)) == []
     assert len(received(state(ScheduleState.STUCK), state(ScheduleState.INVALID, runbook="bad.yml"))) == 2
+
+
+class Failing:
+    """Fails, and repeats its URL."""
+
+    def __init__(self, *, url: str) -> None:
+        self.url = url
+
+    def notify(self, notice: Notice) -> None:
+        raise OSError(f"cannot reach {self.url}")
+
+
+def test_a_reporter_that_fails_shows_no_secret(settings: Settings) -> None:
+    options = {"url": "https://desk:hidden@example.com/hidden"}
+    oncall = {"BACKEND": f"{__name__}.Failing", "OPTIONS": options, "ON": ["failure"], "IN_TESTS": True}
+    settings.RUNBOOK = {**settings.RUNBOOK, "REPORTERS": {"oncall": oncall}}
+    warnings: list[str] = []
+    notify([state(ScheduleState.LATE)], warn=warnings.append)
+    assert warnings == ['reporter "oncall" failed: OSError: cannot reach ***']

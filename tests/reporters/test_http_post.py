@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from django_runbook.exceptions import InvalidUsage
@@ -43,6 +45,16 @@ def test_what_may_pass_is_tried_again(behave: Behaviour, count: int) -> None:
 
 
 @pytest.mark.slow
+def test_a_user_and_a_password_are_sent_as_a_header_only() -> None:
+    with serve(loopback.is_well) as service:
+        url = service.url(SECRET).replace("//", "//desk%40ops:se%3Acret@")
+        assert problem_of(url) == ""
+        [request] = service.requests
+    assert base64.b64decode(request.headers["authorization"].removeprefix("Basic ")) == b"desk@ops:se:cret"
+    assert (request.path, request.headers["host"]) == (SECRET, f"127.0.0.1:{service.port}")
+
+
+@pytest.mark.slow
 def test_a_service_that_is_gone_is_named_without_its_path() -> None:
     with gone() as service:
         assert problem_of(service.url(SECRET)) == "no connection to 127.0.0.1: Connection refused"
@@ -70,6 +82,8 @@ def test_an_unknown_host_is_named() -> None:
         "https://h:x/hidden",
         5,
         "http://[::hidden",
+        "http://a..b/hidden",
+        f"http://{'a' * 64}.com/hidden",
     ],
 )
 def test_a_url_that_cannot_be_posted_to_is_refused_without_being_shown(url: object) -> None:

@@ -177,6 +177,17 @@ def test_a_timer_starts_at_the_times_of_the_file_or_a_comment_says_why_not(
     assert (found == expected_times(one, after)) is (notes_in(text, direction) == [])
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing: apt-get install systemd"
+)
+@pytest.mark.parametrize("cron", ["0 4 20 */5 *", "*/30 6 */9 */7 *"])
+def test_a_timer_of_some_months_starts_in_each_of_them(cron: str) -> None:
+    after, one = CHANGES["Europe/Berlin", "back"], job(cron, "Europe/Berlin")
+    text = systemd.render([one], PLACE)["nightly.timer"]
+    assert list(islice(systemd_times(text, one, after), COUNT)) == expected_times(one, after)
+
+
 @pytest.mark.parametrize("cron", [*CRONS, *FREQUENT])
 @pytest.mark.parametrize(("zone", "direction"), [place for place in CHANGES if place[0] != "Australia/Lord_Howe"])
 def test_the_times_of_the_file_are_those_of_cronsim(zone: str, direction: str, cron: str) -> None:

@@ -26,7 +26,7 @@ def by_constant(option: Option, matches: Sequence[Match]) -> Match | None:
         is_two_sided = isinstance(match.action, argparse.BooleanOptionalAction | argparse_compat.CountAction)
         if is_two_sided or _is_same(getattr(match.action, "const", None), value):
             return match
-    default = _default_of(matches[0])
+    default = default_of(matches[0].action, matches[0].parser)
     if _is_same(default, value) or (value is False and not default):
         return None
     if len(flags) > 1:
@@ -71,12 +71,11 @@ def _is_same(one: object, other: object) -> bool:
     return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
-def _default_of(match: Match) -> object:
-    """Return the default of a dest, in the lookup order of argparse."""
-    dest, parser = match.action.dest, match.parser
-    defaults = (action.default for action in argparse_compat.actions_of(parser) if action.dest == dest)
+def default_of(action: argparse.Action, parser: argparse.ArgumentParser) -> object:
+    """Return the default of the dest of an action, in the lookup order of argparse."""
+    defaults = (other.default for other in argparse_compat.actions_of(parser) if other.dest == action.dest)
     given = [default for default in defaults if default is not argparse.SUPPRESS]
-    return given[0] if given else argparse_compat.defaults_of(parser).get(dest)
+    return given[0] if given else argparse_compat.defaults_of(parser).get(action.dest)
 
 
 def _switched_off(option: Option, match: Match) -> Iterator[str]:
@@ -95,7 +94,7 @@ def _switched_off(option: Option, match: Match) -> Iterator[str]:
         raise _of_value(option, f"{match.flag} is already negative", help_text)
     if opposite is not None:
         yield long_flag(opposite)
-    elif _is_same(_default_of(match), action.const):
+    elif _is_same(default_of(action, match.parser), action.const):
         names = ", ".join(long_flag(other) for other in others)
         help_text = f"write the intended option: {names}" if names else "remove it: there is no opposite option"
         raise _of_value(option, f"{match.flag} is the default and cannot be switched off", help_text)

@@ -19,8 +19,8 @@ _SPECIAL = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 _MAX_DIGITS = 40
 _MAX_SHOWN = 40
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
-_BARE_SECONDS = re.compile(r"\d+(\.\d+)?")
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
+_BARE_SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _UNIT_SECONDS = (86400, 3600, 60, 1)
 
 Value = None | bool | int | float | str

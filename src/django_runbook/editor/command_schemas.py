@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand
 from django_runbook.binding.catalog import BrokenCommandError, Catalog, CommandSpec
 from django_runbook.binding.checking_parser import CheckingParser
 from django_runbook.binding.parsers import new_parser
-from django_runbook.editor.help_texts import usage_of
+from django_runbook.editor.help_texts import text_of, usage_of
 from django_runbook.editor.option_schemas import options_schema
 from django_runbook.editor.option_values import frequent_values
 from django_runbook.editor.patterns import character_class, escaped
@@ -69,7 +69,7 @@ def conditions(commands: Iterable[DescribedCommand]) -> list[Schema]:
 
 
 def _described(spec: CommandSpec, parser: CheckingParser, databases: Collection[str]) -> DescribedCommand:
-    help_text = "\n\n".join(" ".join(part.split()) for part in str(parser.root.description or "").split("\n\n"))
+    help_text = "\n\n".join(" ".join(part.split()) for part in text_of(parser.root.description).split("\n\n"))
     return DescribedCommand(
         name=spec.name,
         text=f"**{spec.name}** ({spec.app})\n\n{help_text}\n\n`{usage_of(spec.name, parser.root)}`",

@@ -18,6 +18,21 @@ _WITHHELD: Final = "…"
 
 def help_of(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
     """Return the help of an option with argparse's ``%`` fields filled in; empty if it has none or hides it."""
+    try:
+        return _filled_in(action, parser)
+    except Exception:  # noqa: BLE001 - the help and the choices of a project may be computed, and raise anything
+        return ""
+
+
+def text_of(value: object) -> str:
+    """Return a text of a command, which may be translated; empty if it raises an error."""
+    try:
+        return str(value or "")
+    except Exception:  # noqa: BLE001 - as in help_of
+        return ""
+
+
+def _filled_in(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
     if not action.help or action.help == argparse.SUPPRESS:
         return ""
     fields = {name: getattr(value, "__name__", value) for name, value in vars(action).items()}

@@ -10,7 +10,7 @@ from django_runbook import argparse_compat
 from django_runbook.binding.checking_parser import CheckingParser, is_refused
 from django_runbook.binding.finding import long_flag
 from django_runbook.editor.help_texts import help_of, is_plain, is_portable, plain
-from django_runbook.editor.option_values import option_value
+from django_runbook.editor.option_values import OwnedAction, option_value
 from django_runbook.editor.patterns import character_class, escaped
 from django_runbook.editor.value_schemas import Schema, described, reference
 
@@ -23,7 +23,7 @@ def options_schema(parser: CheckingParser, *, definition: str, databases: Collec
     found: Schema = {"type": "object", "properties": {}, "patternProperties": {}}
     for group in _groups(parser):
         actions = [action for action, _ in group]
-        value = option_value(actions, databases)
+        value = option_value(group, databases)
         if is_open:
             value = {"anyOf": [value, {}]}
         shown = {
@@ -39,9 +39,9 @@ def options_schema(parser: CheckingParser, *, definition: str, databases: Collec
     return found
 
 
-def _groups(parser: CheckingParser) -> list[list[tuple[argparse.Action, argparse.ArgumentParser]]]:
+def _groups(parser: CheckingParser) -> list[list[OwnedAction]]:
     """Group the options of all parsers by common names: a name may then have the value of any of its group."""
-    groups: list[tuple[set[str], list[tuple[argparse.Action, argparse.ArgumentParser]]]] = []
+    groups: list[tuple[set[str], list[OwnedAction]]] = []
     for owner in parser.parsers:
         for action in argparse_compat.actions_of(owner):
             if not action.option_strings or is_refused(action, is_root=owner is parser.root):

@@ -20,16 +20,18 @@ def generic_schema() -> Schema:
     return {"$schema": DRAFT, "title": "Runbook", **file_schema(), "definitions": definitions()}
 
 
-def project_schema(catalog: Catalog, *, databases: Collection[str]) -> Schema:
+def project_schema(catalog: Catalog, *, databases: Collection[str], reporters: Collection[str] = ()) -> Schema:
     """Return the schema of the runbooks of this project: every key, and its commands with their options.
 
-    ``databases`` are the aliases that ``--database`` accepts.
+    ``databases`` are the aliases that ``--database`` accepts, and ``reporters`` the names that ``notify`` accepts.
     """
     commands = describe_commands(catalog, databases=databases)
     found = generic_schema()
     command_step = found["definitions"]["commandStep"]["else"]
     command_step["allOf"] = [*command_step["allOf"], *conditions(commands)]
     found["definitions"] |= command_definitions(commands)
+    if reporters:
+        found["properties"]["notify"]["items"]["enum"] = list(reporters)
     return found
 
 

@@ -12,7 +12,7 @@ from django_runbook import argparse_compat
 from django_runbook.binding.checking_parser import is_refused
 from django_runbook.binding.parsers import new_parser
 from django_runbook.editor.help_texts import help_of, is_plain, is_portable
-from django_runbook.editor.option_values import option_value
+from django_runbook.editor.option_values import listed_choices
 from django_runbook.language_server.project import Project
 
 _SEVERAL = ("*", "+", argparse.REMAINDER)
@@ -52,9 +52,7 @@ def listed_values(action: argparse.Action, *, databases: Collection[str]) -> lis
         return list(sub_commands)
     if action.nargs == 0:
         return []
-    schema = option_value([action], databases)
-    alternatives = [schema, *schema.get("anyOf", ())]
-    return list(dict.fromkeys(str(value) for one in alternatives for value in one.get("enum", ())))
+    return list(dict.fromkeys(map(str, listed_choices(action, databases))))
 
 
 def values_in_mapping(action: argparse.Action, project: Project) -> list[str]:

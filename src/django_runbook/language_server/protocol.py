@@ -39,9 +39,10 @@ _SYMBOLS: Final[Mapping[SymbolKind, types.SymbolKind]] = {
 
 
 def path_of(uri: str) -> Path:
-    """Return the path of a document; one that was never saved has a name in the working directory."""
+    """Return the path of a document; one that is not in a file has a name in the working directory."""
     path = to_fs_path(uri)
-    return Path(path) if path else Path.cwd() / f"{uri.rpartition(':')[2].strip('/') or 'untitled'}.yml"
+    # A name without folders: the committed text that a diff shows, as "git:/runbooks/a.yml", is not checked.
+    return Path(path) if path else Path.cwd() / f"{uri.removeprefix('untitled:').replace('/', '_') or 'untitled'}.yml"
 
 
 def uri_of(path: Path) -> str:

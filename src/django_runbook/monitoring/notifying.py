@@ -13,6 +13,7 @@ from django_runbook.configured_reporters import notify_of_error
 from django_runbook.document.runbook import Runbook
 from django_runbook.events import RunStarted
 from django_runbook.monitoring.states import Problem, RunbookState, ScheduleState
+from django_runbook.process import masking
 from django_runbook.results import ExitCode, RunResult, RunStatus
 
 # A failed run has notified of itself.
@@ -24,6 +25,7 @@ REPEAT_SECONDS: Final = 24 * 3600
 def notify(states: Sequence[RunbookState], *, warn: Callable[[str], None]) -> None:
     """Notify of each problem once a day, as of a failed run."""
     configuration = conf.read()
+    mask = masking.masker(configuration.hidden_values)
     for state in states:
         found = [problem for problem in state.problems if problem.state in _NOTIFIED]
         if found and cache.add(_cache_key(state, found[0]), "notified", REPEAT_SECONDS):
@@ -35,7 +37,7 @@ def notify(states: Sequence[RunbookState], *, warn: Callable[[str], None]) -> No
                 key=state.runbook,
                 started=_started(state, state.document),
                 warn=warn,
-                mask=str,
+                mask=mask,
             )
 
 

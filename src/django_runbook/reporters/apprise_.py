@@ -28,7 +28,7 @@ class AppriseNotifier:
     """Sends the title and the summary to each of ``urls``, which Apprise documents for each service."""
 
     def __init__(self, *, urls: Sequence[str]) -> None:
-        if isinstance(urls, str) or not urls or not all(isinstance(url, str) for url in urls):
+        if not isinstance(urls, list | tuple) or not urls or not all(isinstance(url, str) for url in urls):
             raise InvalidUsage('"urls" must be a list of URLs of Apprise')
         try:
             import apprise

@@ -5,6 +5,7 @@ A URL may be a secret as a whole, and a redirect could pass it, or a signature, 
 
 from __future__ import annotations
 
+import base64
 import time
 import urllib.error
 import urllib.request
@@ -13,11 +14,12 @@ from email.message import Message
 from functools import cache
 from http.client import HTTPException, RemoteDisconnected
 from typing import IO, Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from django_runbook.exceptions import InvalidUsage
 
 ATTEMPT_SECONDS: Final = 4.0
+_MAX_LABEL_LENGTH: Final = 63
 _PAUSES: Final = (0.5, 1.0)
 _RETRIED: Final = frozenset((408, 425, 429, 500, 502, 503, 504))
 
@@ -44,6 +46,8 @@ def checked_url(url: object, *, option: str = "url") -> SplitResult:
         raise InvalidUsage(f'"{option}" is not a URL') from error
     if parts.scheme not in {"http", "https"} or not host or any(not "!" <= letter <= "~" for letter in url):
         raise InvalidUsage(f'"{option}" must be a URL that begins with https:// or http://, without spaces')
+    if not all(0 < len(label) <= _MAX_LABEL_LENGTH for label in host.removesuffix(".").split(".")):
+        raise InvalidUsage(f'"{option}" has a host that cannot exist: "{host}"')
     return parts
 
 
@@ -63,8 +67,10 @@ def post(url: str, body: bytes, *, headers: Mapping[str, str], rest: Callable[[f
 
 def _attempt(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[str, bool]:
     """Send a request once; return why it was not accepted, and whether another attempt would be useless."""
-    host = urlsplit(url).hostname
-    request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")  # noqa: S310 - checked_url allows two schemes
+    parts = urlsplit(url)
+    host, headers = parts.hostname, {**headers, **_authorization(parts)}
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    request = urllib.request.Request(bare, data=body, headers=headers, method="POST")  # noqa: S310 - checked_url allows two schemes
     try:
         with _opener().open(request, timeout=ATTEMPT_SECONDS):
             return "", True
@@ -82,6 +88,14 @@ def _attempt(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[str, bo
         return f"{host} answered with something else than HTTP ({type(error).__name__})", False
     except OSError as error:
         return f"the connection to {host} was lost: {_reason(error)}", False
+
+
+def _authorization(parts: SplitResult) -> dict[str, str]:
+    """Return the header for the user and the password in a URL, as curl sends them."""
+    if parts.username is None:
+        return {}
+    user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Authorization": f"Basic {base64.b64encode(user.encode()).decode()}"}
 
 
 @cache

@@ -49,7 +49,7 @@ class PrometheusNotifier:
     default_occasions = frozenset(Occasion) - {Occasion.UNUSUAL}
 
     def __init__(self, *, directory: str | Path) -> None:
-        if not isinstance(directory, str | Path) or not Path(directory).is_absolute():
+        if not isinstance(directory, str | Path) or not _is_absolute(directory):
             raise InvalidUsage('"directory" must be an absolute path')
         self._directory = Path(directory)
 
@@ -65,6 +65,10 @@ class PrometheusNotifier:
         if not self._directory.is_dir():
             raise FileNotFoundError(f'the directory "{self._directory}" does not exist')
         private_files.replace(path, _text(samples).encode(), mode=_MODE)
+
+
+def _is_absolute(directory: str | Path) -> bool:
+    return Path(directory).is_absolute() and "\0" not in str(directory)
 
 
 def _file_name(key: str) -> str:
@@ -100,7 +104,7 @@ def _counts(result: RunResult) -> Counter[StepStatus]:
 def _earlier(path: Path, runbook: str) -> Samples:
     """Read what earlier runs have written, such as the time of the last success."""
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, UnicodeDecodeError):
         return {}
     found = ((match["name"].removeprefix(_PREFIX), match["labels"], match["value"]) for match in _SAMPLE.finditer(text))

@@ -29,6 +29,10 @@ class SentryNotifier:
     default_occasions = frozenset(Occasion) - {Occasion.UNUSUAL}
 
     def __init__(self, *, monitor: str = _SLUG, config: Mapping[str, Any] | None = None) -> None:
+        if not isinstance(monitor, str) or not monitor:
+            raise InvalidUsage('"monitor" must be the slug of a monitor')
+        if not isinstance(config, Mapping | None):
+            raise InvalidUsage('"config" must be a dictionary')
         self._sdk = _sdk()
         self._monitor = monitor
         self._config = dict(config or {})

@@ -24,6 +24,7 @@ from django_runbook.results import Failure, RunResult, StepResult
 VERSION: Final = 1
 _PREFIX: Final = "whsec_"
 _MIN_KEY_LENGTH: Final = 16
+_NO_KEY: Final = object()
 
 
 class WebhookNotifier:
@@ -32,7 +33,7 @@ class WebhookNotifier:
     A key that begins with ``whsec_`` is Base64; any other one is used as it is.
     """
 
-    def __init__(self, *, url: str, key: str = "", clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, url: str, key: object = _NO_KEY, clock: Callable[[], float] = time.time) -> None:
         checked_url(url)
         self._url = url
         self._key = _key_bytes(key)
@@ -109,15 +110,15 @@ def _failure(failure: Failure | None) -> dict[str, Any] | None:
 
 
 def _key_bytes(key: object) -> bytes:
-    if not isinstance(key, str):
-        raise InvalidUsage('"key" must be a string')
-    if not key:
+    if key is _NO_KEY:
         return b""
-    if key.startswith(_PREFIX):
-        try:
-            return base64.b64decode(key.removeprefix(_PREFIX), validate=True)
-        except binascii.Error as error:
-            raise InvalidUsage(f'"key" begins with {_PREFIX}, and must be Base64 from there') from error
-    if len(key) < _MIN_KEY_LENGTH:
+    if not isinstance(key, str) or not key:
+        # A variable of the environment that is missing must not turn signatures off.
+        raise InvalidUsage('"key" must be a string; without signatures, leave it out')
+    try:
+        found = base64.b64decode(key.removeprefix(_PREFIX), validate=True) if key.startswith(_PREFIX) else key.encode()
+    except binascii.Error as error:
+        raise InvalidUsage(f'"key" begins with {_PREFIX}, and must be Base64 from there') from error
+    if len(found) < _MIN_KEY_LENGTH:
         raise InvalidUsage(f'"key" must have at least {_MIN_KEY_LENGTH} characters')
-    return key.encode()
+    return found

@@ -115,8 +115,9 @@ def _minutes_in_utc(job: Job) -> tuple[int, ...] | None:
 
 def _date(rule: DayRule) -> str:
     weekdays = "" if rule.weekdays is None else f"{','.join(_WEEKDAYS[day] for day in rule.weekdays)} "
-    months = "*" if rule.months is None else _numbers(rule.months, 1, 12)
-    days = "*" if rule.days is None else _numbers(rule.days, 1, 31)
+    # systemd 252 finds no next time for a step of months if the months have different offsets from UTC.
+    months = "*" if rule.months is None else ",".join(_runs(rule.months))
+    days = "*" if rule.days is None else ",".join(_runs(rule.days))
     return f"{weekdays}*-{months}-{days}"
 
 

@@ -9,9 +9,11 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import connections
 
-from django_runbook import command_lines
+from django_runbook import command_lines, conf
 from django_runbook.binding.catalog import Catalog
 from django_runbook.editor.project_schema import as_text, generic_schema, project_schema
+from django_runbook.editor.value_schemas import Schema
+from django_runbook.exceptions import InvalidUsage
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.results import ExitCode
 
@@ -33,9 +35,7 @@ class Command(CleanCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        text = as_text(
-            generic_schema() if options["generic"] else project_schema(Catalog(), databases=tuple(connections))
-        )
+        text = as_text(generic_schema() if options["generic"] else _project_schema())
         if options["output"] is None:
             if options["check"]:
                 raise CommandError("--check needs --output", returncode=ExitCode.INVALID)
@@ -54,3 +54,11 @@ class Command(CleanCommand):
     def _check(self, path: Path, *, is_current: bool) -> None:
         if not is_current:
             raise CommandError(f'"{path}" is out of date: run this command without --check', returncode=ExitCode.FAILED)
+
+
+def _project_schema() -> Schema:
+    try:
+        reporters = conf.read().reporters
+    except InvalidUsage as error:
+        raise CommandError(str(error), returncode=error.exit_code) from error
+    return project_schema(Catalog(), databases=tuple(connections), reporters=[one.name for one in reporters])
