@@ -83,7 +83,7 @@ class PostgresqlEffects(StatementCounts):
 
     def fail(self, statement: SqlStatement, *, is_many: bool) -> Tables:
         self._before = None
-        # An error ends the transaction, of which nothing is committed.
+        # An error ends the transaction: nothing of it is committed.
         return {} if self.connection.in_atomic_block else super().fail(statement, is_many=is_many)
 
     def _prepare(self, statement: SqlStatement, *, is_in_transaction: bool) -> None:
