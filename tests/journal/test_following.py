@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from django_runbook import conf
@@ -96,6 +97,8 @@ def test_a_run_whose_process_dies_is_not_followed_for_ever(started: tuple[Run, L
     assert followed(run, lock.release, *[lambda: None] * 5)[-1] == "interrupted"
 
 
+# Without the savepoints of a transaction around the test.
+@pytest.mark.django_db(transaction=True)
 def test_a_poll_takes_two_statements_and_no_long_column(started: tuple[Run, Lock]) -> None:
     run, _ = started
     journal_data.Writer(run).step("backfill", 1, None, status=RUNNING)
@@ -104,6 +107,43 @@ def test_a_poll_takes_two_statements_and_no_long_column(started: tuple[Run, Lock
         followed(run, *[lambda: counts.append(len(queries))] * 3, lambda: end(run))
     assert [after - before for before, after in pairwise(counts)] == [2, 2]
     assert not any('"traceback"' in query["sql"] for query in queries)
+
+
+@pytest.mark.parametrize("is_back", [True, False])
+def test_a_database_that_is_away_is_waited_for(
+    started: tuple[Run, Lock],
+    monkeypatch: pytest.MonkeyPatch,
+    is_back: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    run, _ = started
+    monkeypatch.setattr("django_runbook.journal.connection._RETRY_SECONDS", 0)
+    monkeypatch.setattr("django_runbook.journal.connection._REPORT_SECONDS", 0)
+    reasons: list[str] = []
+    follower = Follower(
+        run, new_lock=factory.new_factory(conf.read(), what="the reader"), using="default", on_wait=reasons.append
+    )
+    monkeypatch.setattr(follower._connection, "_patience_seconds", 1000.0 if is_back else 0.0)
+    monkeypatch.setattr(follower._connection, "_is_transient", lambda error: True)
+    refusals = iter([OperationalError("away"), OperationalError("away")])
+
+    def refuse(execute: Callable[..., object], *call: object) -> object:
+        if (error := next(refusals, None)) is not None:
+            raise error
+        return execute(*call)
+
+    with contextlib.ExitStack() as stack:
+
+        def wait(seconds: float) -> None:
+            end(run)
+            stack.enter_context(connection.execute_wrapper(refuse))
+
+        lines = follower.lines(wait)
+        if is_back:
+            assert list(lines)[-1] == "succeeded, exit code 0"
+            assert reasons == ["away"]
+        else:
+            with pytest.raises(OperationalError, match="away"):
+                list(lines)
 
 
 def test_the_exit_code_is_that_of_the_run(started: tuple[Run, Lock], monkeypatch: pytest.MonkeyPatch) -> None:

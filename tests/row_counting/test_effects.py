@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.sites.models import Site
-from django.db import connection, connections, transaction
+from django.db import IntegrityError, connection, connections, transaction
 
 from django_runbook.checkpoints import FinishedKey
 from django_runbook.row_account import RowAccount, TableCounts
@@ -149,6 +149,17 @@ def test_what_cannot_be_counted_is_said(desk: Desk) -> None:  # noqa: F811
             desk.run(f"TRUNCATE {row}")
     notes = " ".join(rows.account().notes)
     assert ("by the driver" if desk.vendor == "sqlite" else "TRUNCATE") in notes
+
+
+@pytest.mark.slow
+def test_rows_before_the_failure_of_executemany_are_counted_or_noted(desk: Desk) -> None:  # noqa: F811
+    table, quoted = desk.row._meta.db_table, connections[desk.alias].ops.quote_name("key")
+    with RowCounter() as rows, pytest.raises(IntegrityError):
+        desk.run(f"INSERT INTO {table} (number, {quoted}) VALUES (%s, %s)", (1, 1), (2, 2), (3, 1), many=True)
+    if desk.vendor == "sqlite":
+        assert rows.account() == RowAccount(tables={f"{table}@{desk.alias}": TableCounts(inserted=2)})
+    else:
+        assert rows.account().notes[0].startswith(f"the rows that executemany() changed in {table} before it failed")
 
 
 @pytest.mark.slow

@@ -96,3 +96,13 @@ def test_a_dry_run_says_what_batches_would_change(tmp_path: Path, way: str) -> N
     finished = run(tmp_path, "steps: [count_rows]")
     assert account_of(finished, "count_rows") is not None
     assert StepRun.objects.get().row_counts == {"tables": {"testapp_row": {"updated": 10}}}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_secret_in_the_name_of_a_table_is_masked_before_it_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TENANT_TOKEN", "django_site")
+    finished = run(tmp_path, "secrets: [TENANT_TOKEN]\nsteps: [make_site a.example]")
+    assert account_of(finished, "make_site") == {"tables": {"***": SITE}, "notes": [], "unknown": ""}
+    assert StepRun.objects.get().row_counts == {"tables": {"***": {"inserted": 1}}}

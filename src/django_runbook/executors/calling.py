@@ -13,7 +13,7 @@ from django.db import connections
 
 from django_runbook.binding import catalog
 from django_runbook.binding.parsers import PROGRAM, NewParser, new_parser
-from django_runbook.cleaning import Mask
+from django_runbook.cleaning import Mask, cleaned_fields
 from django_runbook.exceptions import Stopped, said
 from django_runbook.process.deadlines import Halt
 from django_runbook.process.failures import failure_of
@@ -109,9 +109,9 @@ def call(
     with callbacks.rows:
         # A separate context discards the active language and time zone of the command.
         result = contextvars.copy_context().run(_attempt, invoke, stop=stop, mask=callbacks.mask, no_input=no_input)
-    return AttemptResult(
-        status=result.status, failure=result.failure, warnings=tuple(warnings), row_account=callbacks.rows.account()
-    )
+    # The name of a table and the message of an error may contain a secret.
+    account = cleaned_fields(callbacks.rows.account(), callbacks.mask)
+    return AttemptResult(status=result.status, failure=result.failure, warnings=tuple(warnings), row_account=account)
 
 
 def leave_copy(result: AttemptResult) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 from django.db.models import Q
 
 from django_runbook.cleaning import cleaned_line
+from django_runbook.exceptions import JournalLost
+from django_runbook.journal.connection import JournalConnection
 from django_runbook.journal.liveness import ProcessState, displayed_status, process_state_of
 from django_runbook.journal.output_lines import lines_after
 from django_runbook.journal.row_text import step_line
@@ -17,6 +19,7 @@ from django_runbook.wording import short_id
 
 # A run stores the output and the progress of its steps once a second.
 POLL_SECONDS: Final = 1.0
+_Value = TypeVar("_Value")
 # The lock of a run is probed after this many polls without news.
 _QUIET_POLLS: Final = 5
 
@@ -24,11 +27,16 @@ _QUIET_POLLS: Final = 5
 class Follower:
     """Follows one run. Each poll reads only rows that are new or were running at the last poll."""
 
-    def __init__(self, run: Run, *, new_lock: Locks, using: str) -> None:
+    def __init__(
+        self, run: Run, *, new_lock: Locks, using: str, on_wait: Callable[[str], None] = lambda reason: None
+    ) -> None:
         self.run = run
         self.status = run.status
         self._new_lock = new_lock
         self._using = using
+        # A database that restarts does not end the run, which waits for it too.
+        self._connection = JournalConnection(using)
+        self._connection.on_wait = on_wait
         self._last_pk = 0
         self._seen_counts: dict[int, int] = {}
 
@@ -54,7 +62,7 @@ class Follower:
         )
         rows = rows.defer("output", "definition", "traceback").order_by("pk")
         # A long run has thousands of rows at first, and few later.
-        for step in rows.iterator() if is_first else sorted(rows, key=_moment):
+        for step in rows.iterator() if is_first else self._read(lambda: sorted(rows.all(), key=_moment)):
             self._last_pk = max(self._last_pk, step.pk)
             is_new, is_running = step.pk not in self._seen_counts, step.status == RUNNING
             if is_running and is_new:
@@ -73,11 +81,20 @@ class Follower:
         for line in found:
             yield f"    {step.step_id} | {line}"
 
+    def _read(self, read: Callable[[], _Value]) -> _Value:
+        """Read from the history; a database that is unavailable is waited for, as long as a run waits."""
+        try:
+            return self._connection.execute(lambda is_repeated: read())
+        except JournalLost as error:
+            if error.__cause__ is None:
+                raise
+            raise error.__cause__ from None
+
     def _is_over(self, *, is_probed: bool) -> bool:
-        self.run.refresh_from_db(using=self._using)
+        self._read(lambda: self.run.refresh_from_db(using=self._using))
         self.status = self.run.status
         if is_probed and self.status == RUNNING:
-            state = process_state_of(self.run, self._new_lock)
+            state = self._read(lambda: process_state_of(self.run, self._new_lock))
             self.status = displayed_status(self.run, state)
             return state in {ProcessState.DEAD, ProcessState.ENDED}
         return self.status != RUNNING

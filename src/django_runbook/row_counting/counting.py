@@ -135,7 +135,7 @@ class _ConnectionCounter:
             result = execute(sql, params, many, context)
         except BaseException:
             with self._guarded():
-                self._effects.forget()
+                self._add(self._effects.fail(statement, is_many=many))
             raise
         with self._guarded():
             self._end(statement, context["cursor"], is_many=many)
@@ -258,7 +258,8 @@ class _ConnectionCounter:
 
     def _is_ignored(self, name: str) -> bool:
         bare = name.rpartition(".")[2]
-        return bare in self._counter.own_tables or name in self._temporary or bare.startswith(_COPY)
+        is_internal = bare.startswith(_COPY) or (self._connection.vendor == "sqlite" and bare.startswith("sqlite_"))
+        return is_internal or bare in self._counter.own_tables or name in self._temporary
 
     def _normal(self, name: str) -> str:
         """Return the name of a table without the schema or the database that a bare name means too."""

@@ -24,8 +24,8 @@ class Effects(Protocol):
     def settle(self) -> Tables:
         """Return the rows of the last statement that became known only later."""
 
-    def forget(self) -> None:
-        """Drop what was prepared for a statement that failed."""
+    def fail(self, statement: SqlStatement, *, is_many: bool) -> Tables:
+        """Return the rows that a statement changed before it failed, and drop what was prepared for it."""
 
 
 class StatementCounts:
@@ -49,8 +49,10 @@ class StatementCounts:
     def settle(self) -> Tables:
         return {}
 
-    def forget(self) -> None:
-        return None
+    def fail(self, statement: SqlStatement, *, is_many: bool) -> Tables:
+        if is_many and statement.verb in WRITES:
+            self.note(f"the rows that executemany() changed in {statement.name} before it failed are not counted")
+        return {}
 
     def row_count(self, statement: SqlStatement, cursor: Any) -> int:
         """Return the number of rows that the driver reports."""
@@ -127,8 +129,11 @@ class SqliteEffects(StatementCounts):
             self.note(f"triggers or cascades of {statement.name} have changed more rows, of unknown tables")
         return self.counted(statement, count)
 
-    def forget(self) -> None:
-        self._open, self._total = None, self._read_total()
+    def fail(self, statement: SqlStatement, *, is_many: bool) -> Tables:
+        # SQLite undoes the statement that failed, and executemany() is several of them.
+        total = self._read_total()
+        changed, self._total, self._open = total - self._total, total, None
+        return self.counted(statement, changed) if statement.verb in WRITES else {}
 
     def _read_total(self) -> int:
         raw = self.connection.connection

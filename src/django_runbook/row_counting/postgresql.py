@@ -81,8 +81,10 @@ class PostgresqlEffects(StatementCounts):
             if (counts := _difference(after, before.get(name, TableCounts()))).sum
         }
 
-    def forget(self) -> None:
+    def fail(self, statement: SqlStatement, *, is_many: bool) -> Tables:
         self._before = None
+        # An error ends the transaction: nothing of it is committed.
+        return {} if self.connection.in_atomic_block else super().fail(statement, is_many=is_many)
 
     def _prepare(self, statement: SqlStatement, *, is_in_transaction: bool) -> None:
         name = statement.name

@@ -12,6 +12,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import Error
 
 from django_runbook import command_lines, conf
+from django_runbook.cleaning import cleaned_line
 from django_runbook.exceptions import RunbookError
 from django_runbook.fields import to_db_text
 from django_runbook.journal import liveness, row_text, unreadable
@@ -171,7 +172,7 @@ class Command(CleanCommand):
         return found
 
     def _follow(self, run: Run) -> None:
-        follower = Follower(run, new_lock=self._new_lock, using=conf.journal_alias())
+        follower = Follower(run, new_lock=self._new_lock, using=conf.journal_alias(), on_wait=self._report_wait)
         try:
             for line in follower.lines(time.sleep):
                 self.stdout.write(line)
@@ -185,6 +186,9 @@ class Command(CleanCommand):
             raise CommandError(f"the process of the run has died; resume with: {hint}", returncode=1)
         if follower.run.exit_code:
             raise CommandError(f"the run ended as {follower.run.status}", returncode=follower.run.exit_code)
+
+    def _report_wait(self, reason: str) -> None:
+        self.stderr.write(cleaned_line(f"the history cannot be read; waiting for it: {reason}"))
 
     def _bundle(self, run: Run, output: str | None) -> None:
         # Only a bundle reads runbooks.
