@@ -19,6 +19,7 @@ import django
 import psycopg
 from django.conf import settings
 from django.core.management import call_command, execute_from_command_line
+from django.db import connections
 
 from tests.interruptions.cells import EVENTS, Cell, Wait, Waits
 from tests.interruptions.moments import MOMENTS
@@ -92,6 +93,8 @@ def _import_all(folder: Path) -> None:
     path.write_text("steps: [stay one]\n")
     with (folder / "warm").open("w") as stream:
         call_command("run_runbook", str(path), plan=True, stdout=stream)
+    # The plan has asked the history: a fork with its connection would stay in that database.
+    connections.close_all()
     # A collection in a child would copy what it shares with this process.
     gc.collect()
     gc.freeze()
