@@ -480,7 +480,7 @@ def test_each_backend_of_reporters_is_listed_with_its_options() -> None:
 def test_a_monitor_gets_the_message_that_the_page_shows(directory: Path, settings: Any) -> None:
     page = DOCS / "guide" / "notifications.md"
     write_files(page, directory)
-    (block,) = (block for block in blocks_of(page) if block.language == "text")
+    block = next(block for block in blocks_of(page) if block.language == "text")
     with serve() as service:
         ping = {"BACKEND": "ping", "OPTIONS": {"url": service.url("/ping-key/{slug}")}, "IN_TESTS": True}
         settings.RUNBOOK = {**settings.RUNBOOK, "REPORTERS": {"heartbeat": ping}}

@@ -23,6 +23,7 @@ def records_of(listed: list[events.Event], caplog: pytest.LogCaptureFixture, lev
 def test_each_event_is_a_record_with_its_fields(caplog: pytest.LogCaptureFixture) -> None:
     records = records_of(RUN, caplog, logging.DEBUG)
     assert len(records) == len(RUN)
+    assert records[0].getMessage() == "Daily: 5 steps (daily.yml)"
     assert {(record.name, record.runbook_name, record.runbook_run_id) for record in records} == {
         ("django_runbook", "Daily", "1")
     }

@@ -69,7 +69,7 @@ def _described(event: Event) -> tuple[int, str]:
         case events.UnusualNoticed() | events.LockRetaken():
             return logging.WARNING, phrases.warning(event)
         case events.RunStarted():
-            return logging.INFO, phrases.heading(event)
+            return logging.INFO, phrases.opening(event)
     step_id = getattr(event, "step_id", "")
     name = name_of(type(event)).replace("_", " ")
     return logging.DEBUG if isinstance(event, _MANY) else logging.INFO, f"{step_id}: {name}" if step_id else name

@@ -30,13 +30,18 @@ _CHECK_ID: Final = re.compile(r"\(\w+\.\w+\) ")
 
 
 def heading(event: RunStarted) -> str:
-    """Return the first line of a run: the number of steps, or of completed steps if the run is resumed."""
+    """Return the first line of a run."""
+    return f"{event.name}: {opening(event)}"
+
+
+def opening(event: RunStarted) -> str:
+    """Return the number of steps of a run, or of completed steps if the run is resumed, and its file."""
     if event.attempt > 1:
         done = wording.number_of(event.done_count, "completed step")
         run_id = wording.short_id(event.run_id)
-        return f"{event.name}: resuming run {run_id}, attempt {event.attempt}, {done} ({event.file})"
+        return f"resuming run {run_id}, attempt {event.attempt}, {done} ({event.file})"
     steps = wording.number_of(event.step_count, "step")
-    return f"{event.name}: {steps}{', dry run' if event.dry_run else ''} ({event.file})"
+    return f"{steps}{', dry run' if event.dry_run else ''} ({event.file})"
 
 
 def labelled(name: str, step_id: str) -> str:
