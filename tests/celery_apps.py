@@ -15,3 +15,7 @@ two_queues.conf.task_queues = {"default": {}, "heavy": {}}
 
 eager = _app()
 eager.conf.task_always_eager = True
+
+
+# What Celery makes by itself for a project without an app.
+fallback = Celery("default", set_as_current=False, fixups=[])

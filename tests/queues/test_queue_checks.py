@@ -60,7 +60,7 @@ def test_the_nearest_queue_is_named(tmp_path: Path) -> None:
 
 
 def test_a_project_without_an_engine_names_what_it_needs(tmp_path: Path, settings: Any) -> None:
-    settings.RUNBOOK = {"QUEUE": {"BACKEND": "celery"}}
+    settings.RUNBOOK = {"QUEUE": {"BACKEND": "celery", "OPTIONS": {"app": "tests.celery_apps.fallback"}}}
     ((code, message, help_text),) = found_in(tmp_path, f"steps: [{STEP}]")
     assert code == "RB431"
     assert message == "the step has a queue, but Celery has no app in this project"
@@ -103,5 +103,5 @@ def test_diagnostics_of_an_included_runbook_point_at_its_file(tmp_path: Path) ->
 
 
 def test_a_missing_engine_is_reported_at_the_queue(tmp_path: Path, settings: Any) -> None:
-    settings.RUNBOOK = {"QUEUE": {"BACKEND": "celery"}}
+    settings.RUNBOOK = {"QUEUE": {"BACKEND": "celery", "OPTIONS": {"app": "tests.celery_apps.fallback"}}}
     assert places_in(tmp_path, "steps:\n- command: noop\n  queue: heavy\n") == ["RB431 heavy"]
