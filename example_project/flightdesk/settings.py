@@ -1,7 +1,8 @@
 """Configures the Flight desk: SQLite with workers on this host, or PostgreSQL with Celery; and an alias for reports.
 
 FLIGHTDESK_POSTGRES, as in "postgres:5432", and FLIGHTDESK_BROKER, as in "redis://redis:6379/0", choose the latter.
-FLIGHTDESK_PING, as in "https://hc-ping.com/PING-KEY/{slug}", is pinged by each run.
+FLIGHTDESK_PING, as in "https://hc-ping.com/PING-KEY/{slug}", is pinged by each run. FLIGHTDESK_WEBHOOK is posted to
+when a run fails, and when it works again.
 """
 
 import os
@@ -121,6 +122,8 @@ METRICS_DIR.mkdir(exist_ok=True)
 _REPORTERS: dict[str, Any] = {"metrics": {"BACKEND": "prometheus", "OPTIONS": {"directory": METRICS_DIR}}}
 if ping_url := os.environ.get("FLIGHTDESK_PING"):
     _REPORTERS["heartbeat"] = {"BACKEND": "ping", "OPTIONS": {"url": ping_url}}
+if webhook_url := os.environ.get("FLIGHTDESK_WEBHOOK"):
+    _REPORTERS["incidents"] = {"BACKEND": "webhook", "OPTIONS": {"url": webhook_url}, "ON": ["failure", "recovery"]}
 
 RUNBOOK = {
     "DIRS": [BASE_DIR.parent / "runbooks"],

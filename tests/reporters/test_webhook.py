@@ -13,6 +13,7 @@ import pytest
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.reporters.http_post import PostError
 from django_runbook.reporters.webhook import WebhookNotifier, payload_of, signature
+from tests.documentation import DOCS, blocks_of
 from tests.reporters import notice_scenes
 from tests.reporters.loopback import BEHAVIOURS, PROBLEMS, Behaviour, no_pauses, serve  # noqa: F401 - a fixture
 
@@ -39,6 +40,22 @@ def test_the_payload_of_a_failure_has_what_failed() -> None:
     ]
     failure = {"type": "CommandError", "message": "it went wrong\nand more", "exit_code": 3}
     assert result["failed_steps"][1]["failure"] == failure
+
+
+def keys_of(value: Any) -> Any:
+    """Return the names in an object, at every depth; a list has those of its first object."""
+    if isinstance(value, dict):
+        return {name: keys_of(inner) for name, inner in value.items()}
+    return keys_of(value[0]) if isinstance(value, list) and value else None
+
+
+def test_the_page_shows_each_name_of_the_payload() -> None:
+    (shown,) = (
+        json.loads(block.text) for block in blocks_of(DOCS / "guide" / "notifications.md") if block.language == "json"
+    )
+    payload = json.loads(json.dumps(payload_of(notice_scenes.FAILURE)))
+    shown["result"] |= {name: payload["result"][name] for name in ("steps_by_status", "failure")}
+    assert keys_of(shown) == keys_of(payload)
 
 
 def test_the_payload_of_a_start_has_no_result() -> None:
