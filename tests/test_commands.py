@@ -85,7 +85,7 @@ def test_the_suffix_of_a_runbook_is_optional(folder: Path, suffix: str) -> None:
 
 
 def test_no_runbook_anywhere_is_an_error(folder: Path) -> None:
-    with pytest.raises(CommandError, match="there is no runbook"):
+    with pytest.raises(CommandError, match="no runbook was found"):
         check()
 
 

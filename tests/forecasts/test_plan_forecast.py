@@ -86,7 +86,7 @@ def test_a_plan_and_a_start_read_a_bounded_part_of_the_history_in_one_query(tmp_
 
 @pytest.mark.parametrize(
     ("has_tables", "warning"),
-    [(False, ""), (True, "there is no forecast: the run history cannot be read: it is gone")],
+    [(False, ""), (True, "no forecast: the run history cannot be read: it is gone")],
 )
 def test_a_history_that_cannot_be_read_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_tables: bool, warning: str

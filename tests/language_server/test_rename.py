@@ -76,8 +76,8 @@ def test_an_id_is_renamed_from_each_of_its_places(place: str) -> None:
         ("steps:\n  - id: x¦\n    command: noop\n  - when: steps.x.id == 'a'\n", "a", "fix the error in line 4 first"),
         ("steps:\n  - id: x¦\n    command: noop\n  - noop 'it ${{ steps.x.id }}\n", "a", "fix the error in line 4 first"),
         ("steps:\n  - {id: x¦, command: noop}\n  - {id: x, command: noop}\n", "a", "fix the error in line 3 first"),
-        ("steps:\n  - no¦op\n", "a", "there is no id of a step here"),
-        ("name: a¦\nsteps: [noop]\n", "a", "there is no id of a step here"),
+        ("steps:\n  - no¦op\n", "a", "the cursor is not on the ID of a step"),
+        ("name: a¦\nsteps: [noop]\n", "a", "the cursor is not on the ID of a step"),
     ],
 )  # fmt: skip
 def test_a_rename_that_would_break_the_file_is_refused(text: str, new_id: str, reason: str) -> None:

@@ -259,4 +259,4 @@ def test_a_step_is_found_in_all_its_places(client: LanguageClient, folder: Path)
     assert [range_of(place) for place in found] == ["3:9-3:13", "6:36-6:40"]
     assert client.ask("textDocument/prepareRename", position)["placeholder"] == "late"
     position["position"] = {"line": 0, "character": 2}
-    assert client.refusal("textDocument/prepareRename", position) == "there is no id of a step here"
+    assert client.refusal("textDocument/prepareRename", position) == "the cursor is not on the ID of a step"

@@ -140,7 +140,7 @@ class RunAdmin(ReadOnlyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         if not runbook or "\0" in runbook:
-            raise Http404("There is no such runbook.")
+            raise Http404("The page needs the name of a runbook.")
         # Only this page needs them.
         from django_runbook.forecasts.statistics import read_statistics
         from django_runbook.pages.statistics_page import statistics_page

@@ -73,7 +73,7 @@ class StepRunAdmin(ReadOnlyAdmin):
         rows = self.get_queryset(request).select_related("run")
         step: StepRun | None = without_long_output(rows).filter(pk=_number(object_id)).first()
         if step is None:
-            raise Http404(f"There is no attempt {object_id} of a step.")
+            raise Http404(f"The attempt {object_id} was not found.")
         return step
 
 

@@ -42,7 +42,7 @@ class WorkEstimate(Struct):
     """Holds the rows of a piece of work; ``count`` is None if they were not counted.
 
     With ``is_about``, the database has guessed the count. ``cascades`` are the rows of other tables that go with them.
-    ``reason`` says why there is no count.
+    ``reason`` says why the rows were not counted.
     """
 
     count: int | None = None

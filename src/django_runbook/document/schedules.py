@@ -70,7 +70,7 @@ def _timezone(node: Node, reading: Reading) -> str | None:
         zoneinfo.ZoneInfo(name)
     except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
         # The name of a folder, or one that leaves the folders of zones, is not a zone either.
-        reading.report("RB221", f'there is no time zone "{name}"', node, help_text=_zone_help(name))
+        reading.report("RB221", f'unknown time zone "{name}"', node, help_text=_zone_help(name))
         return None
     return name
 

@@ -198,7 +198,7 @@ class Spawner:
         """Start the project's ``manage.py`` with these variables, and pass it the descriptors of a step."""
         script = manage_script.find()
         if script is None:
-            raise SpawnError("there is no manage.py to start a command with variables of its own")
+            raise SpawnError("no manage.py was found, which a command with variables of its own needs")
         environ = {**os.environ, **{name: value for name, value in env.items() if value is not None}}
         for name in (name for name, value in env.items() if value is None):
             environ.pop(name, None)

@@ -66,6 +66,6 @@ def forecast_plan(
         with contextlib.suppress(Error):
             if unreadable.has_no_tables(using):
                 return None
-        warn(f"there is no forecast: the run history cannot be read: {unreadable.in_one_line(error)}")
+        warn(f"no forecast: the run history cannot be read: {unreadable.in_one_line(error)}")
         return None
     return PlanForecast(subject=subject, history=history, now=clock.now())

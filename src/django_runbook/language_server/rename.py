@@ -48,7 +48,7 @@ def id_at(question: Question) -> tuple[str, int, int]:
             message = f'the step "{reference.path[0]}" is named after its command: give it an "id" first'
             raise RefusedRenameError(message)
         return reference.path[0], *place
-    raise RefusedRenameError("there is no id of a step here")
+    raise RefusedRenameError("the cursor is not on the ID of a step")
 
 
 def rename(question: Question, new_id: str) -> list[TextEdit]:

@@ -1,4 +1,4 @@
-"""Is the base of the commands that write runbooks from what ran before: they read, check, print and write alike."""
+"""Writes runbooks from what ran before: holds how the import commands read, check, print and write them."""
 
 from __future__ import annotations
 

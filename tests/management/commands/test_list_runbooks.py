@@ -100,6 +100,6 @@ def test_a_list_without_tables_is_complete(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_project_without_runbooks_ends_with_2(settings: Any, tmp_path: Path) -> None:
     settings.RUNBOOK = {"DIRS": [tmp_path / "missing"]}
-    with pytest.raises(CommandError, match="there is no runbook") as caught:
+    with pytest.raises(CommandError, match="no runbook was found") as caught:
         listed()
     assert caught.value.returncode == 2

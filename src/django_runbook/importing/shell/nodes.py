@@ -9,7 +9,7 @@ from django_runbook.structs import Struct
 
 
 class Statement(Struct):
-    """Is the base of all statements."""
+    """Holds what all statements share: the first line and the source."""
 
     line: int
     source: str

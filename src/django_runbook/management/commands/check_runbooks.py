@@ -42,7 +42,7 @@ class Command(CleanCommand):
             raise CommandError(str(error), returncode=error.exit_code) from error
         if not results:
             raise CommandError(
-                'there is no runbook in RUNBOOK["DIRS"] or in a "runbooks" folder of an app',
+                'no runbook was found in RUNBOOK["DIRS"] or in a "runbooks" folder of an app',
                 returncode=ExitCode.INVALID,
             )
         write = self.stdout.write_colored if options["format"] == "text" else self.stdout.write

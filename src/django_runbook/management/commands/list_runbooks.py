@@ -48,7 +48,7 @@ class Command(CleanCommand):
             raise CommandError(str(error), returncode=error.exit_code) from error
         if not loaded:
             raise CommandError(
-                'there is no runbook in RUNBOOK["DIRS"] or in a "runbooks" folder of an app',
+                'no runbook was found in RUNBOOK["DIRS"] or in a "runbooks" folder of an app',
                 returncode=ExitCode.INVALID,
             )
         if options["format"] == "json":

@@ -27,7 +27,7 @@ class Command(CleanCommand):
         return command_lines.version()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        # Some editors always pass it; there is no other way.
+        # Some editors always pass --stdio, which is the only transport.
         parser.add_argument("--stdio", action="store_true", help="Use the standard streams, as it always does.")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -178,7 +178,7 @@ class Command(CleanCommand):
                 self.stdout.write(line)
                 self.stdout.flush()
         except KeyboardInterrupt:
-            raise CommandError("the run is no longer followed, and continues", returncode=130) from None
+            raise CommandError("stopped following; the run continues", returncode=130) from None
         except Run.DoesNotExist:
             raise CommandError("the run was deleted", returncode=1) from None
         if follower.run.status == RUNNING:
