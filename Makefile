@@ -5,8 +5,8 @@
 PYTHON ?= python3.13 python3.12 python3.11 python3
 RUNBOOK ?= daily.yml
 ARGS ?=
-# Many tests wait for processes, so one more than the cores of a small machine; WORKERS= runs the tests in one process.
-WORKERS ?= --numprocesses=3 --dist=worksteal
+# Many tests wait for processes, so twice the cores of a small machine; WORKERS= runs the tests in one process.
+WORKERS ?= --numprocesses=4 --dist=worksteal
 export WORKERS
 
 VENV := .venv
@@ -39,6 +39,10 @@ demo: $(VENV)/.runtime-installed ## set up and run the example's runbook (RUNBOO
 demo-workers: $(VENV)/.runtime-installed ## set up and run the example's backfill on two workers of this host
 	@$(VENV_PYTHON) example_project/demo_workers.py
 
+.PHONY: demo-reporters
+demo-reporters: $(VENV)/.development-installed ## set up, run the example's runbook, print what its reporters send
+	@$(VENV_PYTHON) example_project/receiver.py $(VENV_PYTHON) example_project/manage.py run_runbook $(RUNBOOK) $(ARGS)
+
 .PHONY: test
 test: $(VENV)/.development-installed ## set up and run the tests (ARGS="-k yaml")
 	@$(VENV_PYTHON) -m pytest $(WORKERS) $(ARGS)
@@ -55,7 +59,8 @@ house: $(VENV)/.development-installed ## check imports, sizes, names and words, 
 	@$(VENV_PYTHON) -m pytest --quiet $(HOUSE) $(ARGS)
 
 # As many random examples, kills and seeds as a night has time for.
-DEEP := HYPOTHESIS_PROFILE=deep KILL_TEST_ROUNDS=100 QUEUE_KILL_ROUNDS=100 RUNBOOK_KILL_ROUNDS=200 RUNBOOK_FUZZ_SEEDS=500
+DEEP := HYPOTHESIS_PROFILE=deep KILL_TEST_ROUNDS=100 QUEUE_KILL_ROUNDS=100 RUNBOOK_KILL_ROUNDS=200 RUNBOOK_FUZZ_SEEDS=500 \
+        RUNBOOK_YEARS=100
 .PHONY: test-deep
 test-deep: $(VENV)/.development-installed ## run the tests with many more random examples
 	@$(DEEP) $(VENV_PYTHON) -m pytest $(WORKERS) $(ARGS)

@@ -27,6 +27,7 @@ SCRIPTS: dict[str, Sequence[Sequence[str]]] = {
     "journal": [(), ("postgresql",)],
     "output": [("--megabytes", "100"), ("--megabytes", "100", "--width", "1000")],
     "captures": [()],
+    "growth": [(), ("postgresql", "recorded steps", "resume", "recorded items")],
     "files": [()],
     "shards": [(), ("postgresql",)],
     "admin": [()],

@@ -140,11 +140,19 @@ def _measure(work: str, side: str, rows: int) -> dict[str, float]:
     return {"seconds": seconds, "cpu": cpu_seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
 
 
-def _fill(rows: int) -> None:
+def make_tables() -> None:
+    """Make the tables of all apps."""
     from django.core.management import call_command
+
+    # Those without migrations are made first, and PostgreSQL accepts no key to a table that is not there.
+    call_command("migrate", "contenttypes", verbosity=0)
+    call_command("migrate", run_syncdb=True, verbosity=0)
+
+
+def _fill(rows: int) -> None:
     from django.db import connection
 
-    call_command("migrate", run_syncdb=True, verbosity=0)
+    make_tables()
     numbers = (
         f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) SELECT i FROM n"
         if connection.vendor == "sqlite"

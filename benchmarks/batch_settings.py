@@ -3,8 +3,9 @@
 import os
 
 from benchmarks.settings import *  # noqa: F403 - all of them, on another database
+from benchmarks.settings import INSTALLED_APPS as APPS
 
-INSTALLED_APPS = ["django_runbook", "tests.batchapp"]
+INSTALLED_APPS = [*APPS, "tests.batchapp"]
 DATABASES = {
     "default": {
         "ENGINE": f"django.db.backends.{'sqlite3' if os.environ['BENCHMARK_ENGINE'] == 'sqlite' else 'postgresql'}",

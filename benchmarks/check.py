@@ -35,7 +35,9 @@ def main() -> None:
 
     django.setup()
     from django_runbook import checking, clock
-    from django_runbook.document import inputs, source, validate
+    from django_runbook.document import inputs
+    from django_runbook.document.syntax import source
+    from django_runbook.document.validation import validate
     from django_runbook.planning.plan import plan
 
     raw = ("steps:\n" + "".join(STEP.format(number) for number in range(1000))).encode()

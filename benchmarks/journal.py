@@ -125,6 +125,10 @@ def database_of(vendor: str, directory: Path) -> Iterator[dict[str, Any]]:
         options = {"timeout": 20, "transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL;"}
         yield {"ENGINE": "django.db.backends.sqlite3", "NAME": directory / "journal.sqlite3", "OPTIONS": options}
         return
+    if vendor == "mysql":
+        with _mysql_database() as database:
+            yield database
+        return
     import psycopg
 
     name = f"benchmark_{uuid.uuid4().hex[:12]}"
@@ -141,6 +145,25 @@ def database_of(vendor: str, directory: Path) -> Iterator[dict[str, Any]]:
             yield {"ENGINE": "django.db.backends.postgresql", "NAME": name, **settings}
         finally:
             server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def _mysql_database() -> Iterator[dict[str, Any]]:
+    """Make a database on the MariaDB of MYSQL_HOST, MYSQL_TCP_PORT, MYSQL_USER and MYSQL_PWD."""
+    import pymysql
+
+    from tests.mariadb_settings import MARIADB
+
+    name = f"benchmark_{uuid.uuid4().hex[:12]}"
+    server = pymysql.connect(
+        host=MARIADB["HOST"], port=int(MARIADB["PORT"]), user=MARIADB["USER"], password=MARIADB["PASSWORD"]
+    )
+    with server.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+        try:
+            yield {**MARIADB, "NAME": name}
+        finally:
+            cursor.execute(f"DROP DATABASE {name}")
 
 
 def _seconds(call: Callable[[], None]) -> float:

@@ -8,9 +8,17 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 # Of <linux/prctl.h>.
 PR_SET_CHILD_SUBREAPER = 36
+
+
+class Cost(NamedTuple):
+    """Holds the processor time of all processes of a command, and the peak memory of its own one."""
+
+    seconds: float
+    megabytes: float
 
 
 def adopt_orphans() -> None:
@@ -36,24 +44,26 @@ def manage(words: Sequence[str], environ: Mapping[str, str], folder: Path) -> fl
 
 def peak_megabytes(words: Sequence[str], environ: Mapping[str, str], folder: Path) -> float:
     """Run a management command in the folder; return the peak memory of its own process in MB."""
-    _, status, usage = os.wait4(_started(("-m", "django", *words), environ, folder), 0)
-    if status:
-        raise SystemExit(f"{words} ended with the status {status}")
-    return usage.ru_maxrss / 1024
+    return cost(("-m", "django", *words), environ, folder).megabytes
 
 
 def python(words: Sequence[str], environ: Mapping[str, str], folder: Path) -> float:
     """Run Python in the folder; return the processor time of all its processes in seconds."""
-    _, status, usage = os.wait4(_started(words, environ, folder), 0)
-    if status:
-        raise SystemExit(f"{words} ended with the status {status}")
-    seconds = usage.ru_utime + usage.ru_stime
+    return cost(words, environ, folder).seconds
+
+
+def cost(words: Sequence[str], environ: Mapping[str, str], folder: Path, *, status: int = 0) -> Cost:
+    """Run Python in the folder, which ends with the status; return what it cost."""
+    _, ended, usage = os.wait4(_started(words, environ, folder), 0)
+    if os.waitstatus_to_exitcode(ended) != status:
+        raise SystemExit(f"{words} ended with the status {ended}")
+    megabytes, seconds = usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
     # The processes that outlive it by a moment have become ours.
     with contextlib.suppress(ChildProcessError):
         while True:
             _, _, usage = os.wait4(-1, 0)
             seconds += usage.ru_utime + usage.ru_stime
-    return seconds
+    return Cost(seconds, megabytes)
 
 
 def _started(words: Sequence[str], environ: Mapping[str, str], folder: Path) -> int:

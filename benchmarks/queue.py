@@ -55,7 +55,7 @@ def main(names: list[str]) -> None:
 
 def measure_round_trip(project: Project) -> None:
     """Compare a queued step with the round trip of a task that does nothing, and with a step on this host."""
-    with project.worker():
+    with project.worker(is_fresh=True):
         rounds = _measured(project, "round_trip")
     before, after = _writes(project)
     print(f"\n{project.engine}")
@@ -72,7 +72,7 @@ def measure_round_trip(project: Project) -> None:
 def measure_shards(project: Project) -> None:
     """Compare eight shards on two workers with one process, on work that takes processor time only."""
     project.add_items(ITEM_COUNT)
-    with project.worker("a"), project.worker("b"):
+    with project.worker("a", is_fresh=True), project.worker("b", is_fresh=True):
         rounds = _measured(project, "shards")
     print(f"\n8 shards on 2 workers ({project.engine}), {ITEM_COUNT} items")
     for name in rounds[0]:
@@ -103,7 +103,7 @@ def _project(directory: Path, engine: str, *, template: str) -> Iterator[Project
     folder = Path(tempfile.mkdtemp(dir=directory))
     with new_project(folder, engine, template=template) as project:
         settings = {"DJANGO_SETTINGS_MODULE": "benchmarks.queue_settings", "QUEUES_RESULTS": RESULTS[engine]}
-        project.secrets = settings
+        project.secrets, project.is_hasty = settings, False
         yield project
 
 
@@ -133,7 +133,7 @@ def _writes(project: Project) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _flight(project: Project, count: int) -> Iterator[subprocess.Popen[bytes]]:
+def _flight(project: Project, count: int) -> Iterator[subprocess.Popen[str]]:
     items = list(range(min(count, 1000)))
     loop = f"{{command: noop, for_each: {items}, max_parallel: 1000, queue: {project.queue}}}"
     loops = ", ".join([loop] * max(1, count // 1000))

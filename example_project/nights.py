@@ -10,6 +10,8 @@ import os
 import random
 import uuid
 
+from django_runbook.structs import replace
+
 NIGHTS = 100
 RUNBOOK = "daily.yml"
 
@@ -47,17 +49,17 @@ def main() -> None:
     Run.objects.bulk_create(nights)
 
 
-def _scaled(figures: dict[str, object], *, rows: int, seconds: float) -> dict[str, object]:
+def _scaled(stored: str, *, rows: int, seconds: float) -> str:
     """Give each step that has done rows those of the night, and each step its share of the duration."""
-    steps = figures["steps"]
-    total = figures["seconds"]
-    assert isinstance(steps, dict)
-    assert isinstance(total, float)
-    scaled = {
-        key: [definition, status, taken and round(taken / total * seconds, 3), done and rows, *more]
-        for key, (definition, status, taken, done, *more) in steps.items()
+    from django_runbook.forecasts.figures import RunFigures
+
+    figures = RunFigures.of_text(stored)
+    share = seconds / (figures.seconds or seconds)
+    steps = {
+        key: replace(one, seconds=one.seconds and one.seconds * share, rows=one.rows and rows)
+        for key, one in figures.steps.items()
     }
-    return {**figures, "seconds": seconds, "steps": scaled}
+    return replace(figures, seconds=seconds, steps=steps).to_text()
 
 
 if __name__ == "__main__":

@@ -6,17 +6,20 @@ import functools
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.checks.registry import registry
 from hypothesis import settings as hypothesis_settings
+from pytest_django import Settings
 
 from django_runbook.process import isolation
 from tests import slowness
 from tests.examples import examples
 from tests.executors import processes
+from tests.ordering import LONG, long_first
 from tests.patience import eventually, scaled
 
 hypothesis_settings.register_profile("default", deadline=None)
@@ -72,24 +75,34 @@ SLOW_FIXTURES = {"postgresql", "mariadb", "server", "site", "chromium"}
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.module.__name__ in BOTH_WAYS:
         only = metafunc.definition.get_closest_marker("only")
-        metafunc.parametrize("way", ["inline", "isolated"] if only is None else only.args, indirect=True)
+        database = metafunc.definition.get_closest_marker("django_db")
+        if only is not None:
+            ways = only.args
+        elif database is not None and not database.kwargs.get("transaction"):
+            # The transaction around the test forces each step into its process.
+            ways = ("inline",)
+        else:
+            ways = ("inline", "isolated")
+        metafunc.parametrize("way", ways, indirect=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what says itself, by a parameter or a fixture, that it needs more than this process."""
+    """Mark as slow what says itself, by a parameter or a fixture, that it needs more than this process, and order the tests."""
     for item in items:
         assert isinstance(item, pytest.Function)
         values = item.callspec.params.values() if hasattr(item, "callspec") else ()
         named = {value for value in values if isinstance(value, str)}
         if named & SLOW_PARAMETERS or SLOW_FIXTURES.intersection(item.fixturenames):
             item.add_marker(pytest.mark.slow)
+    long = [item for item in items if isinstance(item, pytest.Function) and item.module.__name__ in LONG]
+    items[:] = long_first(items, long, process_count=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 slowness.watch()
 
 
 def pytest_runtest_setup() -> None:
-    slowness.noted.clear()
+    slowness.begin()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -100,7 +113,7 @@ def pytest_runtest_call() -> None:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-    """Fail a test that is slow, and not marked as such."""
+    """Fail a test that is slow and not marked as such, and one whose steps should run in processes, and do not."""
     # After the last test, what all tests share is torn down too.
     reasons = slowness.reasons() if nextitem is None else []
     yield
@@ -108,6 +121,9 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         reasons = slowness.reasons()
     if reasons and item.get_closest_marker("slow") is None:
         pytest.fail(f"it is not marked as slow: {', '.join(reasons)}", pytrace=False)
+    is_isolated = hasattr(item, "callspec") and item.callspec.params.get("way") == "isolated"
+    if is_isolated and not reasons:
+        pytest.fail('it runs no step in a process: mark it as only("inline")', pytrace=False)
 
 
 @pytest.fixture(autouse=True)
@@ -161,6 +177,13 @@ def _checked_once(check: Any) -> Any:
         return found[key]
 
     return checked_once
+
+
+@pytest.fixture
+def history(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Record the runs of the test, which starts in an empty directory."""
+    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -1,19 +1,20 @@
-"""Pages of `docs/` to the blocks and the headings in them, and blocks to what Django says of them; without Sphinx.
+"""Splits the pages of `docs/` into blocks and headings, and runs the blocks; without Sphinx.
 
-A block is marked by comments right above it, which the built page does not show:
+Comments right above a block, which the built page does not show, mark it:
 
     % gives RB201          the next block holds what check_runbooks says of this one
-    % not a runbook        YAML of another tool
-    % give --param a=b     options of run_runbook for this block
-    % ends with 1          its exit code, where that is not 0
-    % not run: why         it is only checked
-    % with {"QUEUE": …}    keys of the setting RUNBOOK for this block, as JSON
-    % file nightly.sh      the file that a block in another language is
+    % not a runbook        the block is YAML of another tool
+    % give --param a=b     the block is run with these options of run_runbook
+    % ends with 1          the run has this exit code instead of 0
+    % not run: why         the block is checked, but not run
+    % with {"QUEUE": …}    the block has these keys of the setting RUNBOOK, as JSON
+    % file nightly.sh      the block, in another language, is the content of this file
 
-A block of steps alone, and one of keys of a file without steps, is made whole. `# nightly.yml` in its first line names
-its file. In a console block, what follows `$ python manage.py …` is what that command writes, and what follows
-`$ echo $?` its exit code; the blocks of its page are the files. `$ cp FILE FILE` and `$ sed -i s/old/new/ FILE` are done as well.
-A Python block whose first line is `# …/commands/name.py` is a command: those of its page can be called in its consoles.
+Steps without `steps:`, and keys of a file without steps, are completed to a whole file. `# nightly.yml` in the first line
+names the file of the block. A console block sees the files of all blocks of its page. The lines after
+`$ python manage.py …` are compared with the output of that command, and the line after `$ echo $?` with its exit code;
+`$ cp FILE FILE` and `$ sed -i s/old/new/ FILE` are run too. A Python block whose first line is `# …/commands/name.py` is a
+command, which the console blocks of its page can call.
 """
 
 from __future__ import annotations
@@ -292,5 +293,5 @@ def _words_of(line: str) -> Iterator[str]:
 
 def without_times(text: str) -> str:
     """The text with all durations alike, all times, and the ids of runs."""
-    text = _RUNS.sub(r"\1 1f0d898b", text)
+    text = _RUNS.sub(r"\1 db44a7fc", text)
     return _MOMENTS.sub("2013-02-01 02:00:00", _TIMES.sub("0.0s", text))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import itertools
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils import timezone
 
-from django_runbook.checkpoints import Checkpoint, FailedRow, FinishedKey
 from django_runbook.models import RUNNING, Run, StepRun
+from django_runbook.models.checkpoints import Checkpoint, FailedRow, FinishedKey
 
 # The default lock backend of these runs.
 LOCKS = "the locks of the tests"
@@ -270,3 +271,22 @@ def wide_run(step_count: int, **columns: Any) -> Run:
         for number in range(step_count)
     )
     return run
+
+
+def last_attempts(
+    row: Run, doubts: Collection[str], *, lost: Collection[str] = ()
+) -> tuple[dict[str, StepRun], set[str]]:
+    """Return the last attempt of each step of a run that succeeded at last, and the steps that it skipped.
+
+    A resume skips only steps whose outcome is in doubt. The workers of the handlers in ``lost`` died at last, which is
+    a warning.
+    """
+    assert (row.status, row.exit_code) == ("warning" if lost else "succeeded", 0), row
+    steps = list(StepRun.objects.filter(run=row).order_by("pk"))
+    assert not [step for step in steps if step.status == RUNNING], steps
+    last = {step.step_id: step for step in steps if step.step_id not in lost}
+    wrong = {step.step_id: step.status for step in last.values() if step.status not in {"succeeded", "skipped"}}
+    assert not wrong, wrong
+    skipped = {step.step_id for step in last.values() if step.status == "skipped"}
+    assert skipped <= set(doubts), (skipped, doubts)
+    return last, skipped

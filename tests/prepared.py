@@ -34,7 +34,7 @@ _DJANGO: Final = str(Path(django.__file__).parent / "__main__.py")
 
 
 class _Template:
-    """Has one template process: for one module of settings."""
+    """Has one template process: for one set of installed apps."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
@@ -90,22 +90,30 @@ class _Template:
 _templates: dict[str, _Template] = {}
 
 
+def _template_of(environ: Mapping[str, str]) -> _Template:
+    module = environ["DJANGO_SETTINGS_MODULE"]
+    if module.startswith("tests.") and module.count(".") == 1:
+        # They differ in what each fork reads again, as their databases.
+        module = "tests.settings"
+    if module not in _templates:
+        _templates[module] = _Template({**environ, "DJANGO_SETTINGS_MODULE": module})
+    return _templates[module]
+
+
 class PreparedProcess(subprocess.Popen[str]):
     """Runs ``python -m django WORD…``, or ``python -c CODE``.
 
-    The start and the wait are replaced; all else is what `subprocess.Popen` does.
+    The start and the wait are replaced; all else is what `subprocess.Popen` does. Of its options, the three streams,
+    ``cwd``, ``env`` and ``process_group=0`` are there.
     """
 
     def __init__(self, *words: str, code: str = "", **options: Any) -> None:
-        module = options["env"]["DJANGO_SETTINGS_MODULE"]
-        if module not in _templates:
-            _templates[module] = _Template(options["env"])
-        self._template = _templates[module]
+        self._template = _template_of(options["env"])
         self._code = code
         super().__init__(["-c"] if code else [_DJANGO, *words], text=True, **options)
 
     def _execute_child(self, *arguments: Any) -> None:
-        signature = inspect.signature(subprocess.Popen._execute_child)  # type: ignore[attr-defined]
+        signature = inspect.signature(subprocess.Popen._execute_child)  # type: ignore[attr-defined]  # private: the stubs leave it out
         given = signature.bind(self, *arguments).arguments
         streams = [given["p2cread"], given["c2pwrite"], given["errwrite"]]
         assert -1 not in streams, "each stream must be given"
@@ -114,10 +122,13 @@ class PreparedProcess(subprocess.Popen[str]):
             "code": self._code,
             "cwd": str(given["cwd"] or Path.cwd()),
             "environ": dict(given["env"]),
+            "has_group": given["process_group"] == 0,
         }
+        # As the replaced method does: what watches for processes sees this one too.
+        sys.audit("subprocess.Popen", given["executable"], given["args"], given["cwd"], given["env"])
         self.pid = self._template.fork(request, streams=streams)
         self._child_created = True
-        self._close_pipe_fds(*(given[name] for name in _PIPES))  # type: ignore[attr-defined]
+        self._close_pipe_fds(*(given[name] for name in _PIPES))  # type: ignore[attr-defined]  # private: the stubs leave it out
 
     def _internal_poll(self, _deadstate: int | None = None, **more: Any) -> int | None:
         if self.returncode is None:

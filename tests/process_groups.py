@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -25,8 +26,15 @@ def started(
             stderr=subprocess.STDOUT,
             process_group=0,
         )
-    try:
+    with ended_group(process, output):
         yield process
+
+
+@contextlib.contextmanager
+def ended_group(process: subprocess.Popen[Any], output: Path) -> Iterator[None]:
+    """End the group of a process with the context, and print its output if the test fails."""
+    try:
+        yield
     except BaseException:
         print(output.read_text())
         raise

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
-from typing import NoReturn
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
 
 import psycopg
 import pymysql
 import pytest
 import redis
+from django.db import OperationalError, connections
 
 from tests import postgres_settings
 from tests.patience import scaled
@@ -59,6 +62,26 @@ def require_mariadb() -> None:
         ).close()
     except pymysql.OperationalError as error:
         missing(f"MariaDB at {MARIADB['HOST']}:{MARIADB['PORT']} cannot be reached: {error}")
+
+
+def require_database(alias: str) -> None:
+    """The same for the database of an alias."""
+    try:
+        connections[alias].ensure_connection()
+    except OperationalError as error:
+        missing(f"{connections[alias].display_name} cannot be reached: {error}")
+
+
+@contextlib.contextmanager
+def alias_added(alias: str, settings: Mapping[str, Any]) -> Iterator[str]:
+    """Add an alias to DATABASES for a while."""
+    connections.settings[alias] = dict(settings)
+    connections.configure_settings(connections.settings)
+    try:
+        yield alias
+    finally:
+        connections[alias].close()
+        del connections[alias], connections.settings[alias]
 
 
 def require_redis() -> None:

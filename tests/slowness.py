@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from typing import Any, Final
 
@@ -22,8 +23,17 @@ _OWNER: Final = os.getpid()
 _LIMIT_SECONDS: Final = scaled(10)
 # What the test has done so far.
 noted: list[str] = []
+# What earlier tests have left running, such as a reporter that still tries to deliver, is none of its doing.
+_earlier_threads: tuple[threading.Thread, ...] = ()
 _began_at = time.process_time()
 _is_first = True
+
+
+def begin() -> None:
+    """Forget what earlier tests have done, and ignore what their threads do from now on."""
+    global _earlier_threads  # noqa: PLW0603 - one test runs at a time
+    noted.clear()
+    _earlier_threads = tuple(one for one in threading.enumerate() if one is not threading.main_thread())
 
 
 def start_clock() -> None:
@@ -45,17 +55,24 @@ def watch() -> None:
     """Take notes until this process ends."""
     sys.addaudithook(_note)
     # The client library of PostgreSQL connects without Python's sockets.
-    connect = psycopg.Connection.connect.__func__  # type: ignore[attr-defined]
+    connect = psycopg.Connection.connect.__func__  # type: ignore[attr-defined]  # not in the stubs
 
     def connect_noted(cls: Any, *arguments: Any, **options: Any) -> Any:
         _note("psycopg.connect", ())
         return connect(cls, *arguments, **options)
 
-    psycopg.Connection.connect = classmethod(connect_noted)  # type: ignore[method-assign,assignment]
+    psycopg.Connection.connect = classmethod(connect_noted)  # type: ignore[method-assign,assignment]  # replaced for this process
     # Django calls it by this name, which the original is bound to.
     psycopg.connect = psycopg.Connection.connect
 
 
 def _note(event: str, arguments: tuple[Any, ...]) -> None:
-    if (event in _EVENTS or event == "psycopg.connect") and os.getpid() == _OWNER:
+    is_slow = event in _EVENTS or event == "psycopg.connect"
+    if is_slow and os.getpid() == _OWNER and not _is_in_earlier_thread():
         noted.append(event)
+
+
+def _is_in_earlier_thread() -> bool:
+    # The number of a thread that has ended may be that of another one.
+    number = threading.get_ident()
+    return any(one.ident == number and one.is_alive() for one in _earlier_threads)

@@ -6,6 +6,7 @@ pid of each process that it forks, and later with its exit status.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -15,11 +16,17 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import django
+from asgiref.local import Local
+from django.apps import apps
 from django.conf import Settings, settings
+from django.core.cache import caches
 from django.core.management import call_command, execute_from_command_line
 from django.db import connections
 
@@ -62,28 +69,38 @@ def main(channel: socket.socket, scratch: Path) -> None:
             for number in (wake_up, woken):
                 os.close(number)
             channel.close()
+            _take_group(request, 0)
             _become(request, streams)
             if request["code"]:
                 exec(request["code"], {"__name__": "__main__"})
             else:
                 execute_from_command_line(request["argv"])
             return
+        # Here too: the tests may signal the group before the process has made it.
+        _take_group(request, pid)
         for number in streams:
             os.close(number)
         _send(channel, {"pid": pid})
 
 
 def _import_all(scratch: Path) -> None:
-    """Import what a run needs."""
+    """Import what a run needs, on any of the databases."""
+    for name in ("tests.mariadb_settings", "django.db.backends.mysql.base", "django.db.backends.postgresql.base"):
+        import_module(name)
+    import_module("redis")
     path = scratch / "warm.yml"
     path.write_text("steps: [{command: noop, isolate: true}]\n")
     with (scratch / "warm").open("w") as stream:
         call_command("run_runbook", str(path), plan=True, stdout=stream)
         call_command("run_runbook", str(path), format="jsonl", no_journal=True, stdout=stream)
+    for name in getattr(settings, "TEMPLATE_IMPORTS", ()):
+        import_module(name)
     # Their sockets cannot be shared.
     connections.close_all()
     # A collection in a child would copy what it shares with this process.
     gc.collect()
+    # Nor does it free them when it ends, which would take most of its time.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(gc.get_objects()))
     gc.freeze()
 
 
@@ -100,6 +117,13 @@ def _report_ends(channel: socket.socket) -> None:
 
 def _send(channel: socket.socket, answer: dict[str, Any]) -> None:
     channel.sendall(json.dumps(answer).encode() + b"\n")
+
+
+def _take_group(request: dict[str, Any], pid: int) -> None:
+    """Give a forked process, or this one, a process group of its own, if it is requested."""
+    with contextlib.suppress(PermissionError, ProcessLookupError):
+        if request["has_group"]:
+            os.setpgid(pid, 0)
 
 
 def _become(request: dict[str, Any], streams: Sequence[int]) -> None:
@@ -119,7 +143,14 @@ def _become(request: dict[str, Any], streams: Sequence[int]) -> None:
         signal.signal(number, signal.SIG_DFL)
     sys.argv[:] = request["argv"]
     sys.orig_argv[:] = [sys.executable, "-m", "django", *request["argv"][1:]]
+    _show_script(None if request["code"] else find_spec("django.__main__"))
     _read_settings()
+
+
+def _show_script(spec: ModuleSpec | None) -> None:
+    """Let the main module be this one, or none that has a file."""
+    main = vars(sys.modules["__main__"])
+    main.update(__spec__=spec, __file__=None if spec is None else spec.origin)
 
 
 def _show_mark(mark: str) -> None:
@@ -136,14 +167,20 @@ def _mark_address() -> int | None:
 
 def _read_settings() -> None:
     """Read the settings again, which may depend on the environment."""
-    for name in [name for name in sys.modules if name.startswith("tests.") and name.endswith("settings")]:
+    for name in [
+        name for name in sys.modules if name.startswith(("tests.", "benchmarks.")) and name.endswith("settings")
+    ]:
         del sys.modules[name]
     settings._wrapped = Settings(os.environ["DJANGO_SETTINGS_MODULE"])
-    for connection in connections.all(initialized_only=True):
-        del connections[connection.alias]
-    # It keeps its settings in both.
-    vars(connections).pop("settings", None)
-    vars(connections)["_settings"] = None
+    modules = [sys.modules[name] for name in ("django.tasks", "django_tasks") if name in sys.modules]
+    for handler in (connections, caches, *(module.task_backends for module in modules)):
+        # It keeps its settings in both.
+        vars(handler).pop("settings", None)
+        vars(handler).update(_settings=None, _connections=Local(handler.thread_critical))
+    for app in apps.get_app_configs():
+        if app.name.startswith("tests."):
+            # It makes what depends on them again.
+            app.ready()
 
 
 # Before anything changes the environment.

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from django_runbook import api, events, statements
+from django_runbook import api, events
 from django_runbook.api import RunRequest, RunStatus
-from django_runbook.models import Run
+from django_runbook.models import Run, statements
 from django_runbook.signals import run_started
 from tests.documentation import DOCS, blocks_of, names_in_table, write_files
 from tests.testapp.management.commands import noop
@@ -159,7 +159,7 @@ def test_an_internal_error_has_no_secret(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("texts", [["hunter2-s3cr3t"], ["=hunter2-s3cr3t"], ["hunter2-s3cr3t=1", "hunter2-s3cr3t=1"]])
 def test_a_wrong_param_is_not_quoted(monkeypatch: pytest.MonkeyPatch, texts: list[str]) -> None:
     monkeypatch.setenv("TOKEN", "hunter2-s3cr3t")
-    with pytest.raises(CommandError, match=f"number {len(texts)} of the values") as raised:
+    with pytest.raises(CommandError, match=f"value number {len(texts)}") as raised:
         call_command("run_runbook", written("secrets: [TOKEN]\nsteps: [noop]"), param=texts)
     assert "hunter2" not in str(raised.value)
 
@@ -186,8 +186,8 @@ def test_neither_the_way_to_a_command_nor_that_to_a_row_returns_to_a_package(mon
     monkeypatch.setattr(noop.Command, "handle", noted("command", noop.Command.handle))
     monkeypatch.setattr(statements, "insert", noted("row", statements.insert))
     call_command("run_runbook", written("steps: [noop]"), stdout=io.StringIO())
-    assert found["command"] == ["management", "api.py", "hosting.py", "runner", "executors"]
-    assert found["row"][-5:] == ["runner", "forecasts", "reporters", "journal", "models.py"]
+    assert found["command"] == ["management", "api.py", "stages", "runner", "executors"]
+    assert found["row"][-5:] == ["runner", "forecasts", "reporters", "journal", "models"]
     assert len(set(found["row"])) == len(found["row"])
 
 

@@ -71,7 +71,11 @@ def rich_parser() -> argparse.ArgumentParser:
 
 def test_a_copy_is_what_a_deep_copy_would_be() -> None:
     parser = rich_parser()
-    assert described(argparse_compat.copied(parser)) == described(copy.deepcopy(parser)) == described(parser)
+    assert (
+        described(argparse_compat.ParserTemplate(parser).copy())
+        == described(copy.deepcopy(parser))
+        == described(parser)
+    )
 
 
 def test_a_copy_shares_no_part_that_can_change() -> None:
@@ -86,9 +90,11 @@ def test_a_copy_shares_no_part_that_can_change() -> None:
         return found
 
     parser = rich_parser()
-    ours, theirs = parts(parser, {}), parts(argparse_compat.copied(parser), {})
-    assert len(ours) == len(theirs) > 50
-    assert not set(ours) & set(theirs)
+    template = argparse_compat.ParserTemplate(parser)
+    first, second = template.copy(), template.copy()
+    all_parts = [parts(one, {}) for one in (parser, first, second)]
+    assert len(all_parts[0]) == len(all_parts[1]) == len(all_parts[2]) > 50
+    assert len({*all_parts[0], *all_parts[1], *all_parts[2]}) == 3 * len(all_parts[0])
 
 
 @pytest.mark.parametrize("name", ACTIONS)

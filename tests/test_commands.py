@@ -159,8 +159,8 @@ NOT_FOR_A_PLAIN_RUN = (
     "django_runbook.document.cron",
     "django_runbook.document.evaluation.analysis",
     "django_runbook.document.evaluation.evaluator",
-    "django_runbook.document.quoting",
-    "django_runbook.document.schema",
+    "django_runbook.document.syntax.quoting",
+    "django_runbook.document.validation.schema",
     "django_runbook.journal.opening",
     "django_runbook.locks.mysql",
     "django_runbook.locks.postgresql",
@@ -172,6 +172,8 @@ NOT_FOR_A_PLAIN_RUN = (
     "django_runbook.reporters.log_dir",
     "django_runbook.reporters.rich_",
     "django_runbook.resume",
+    "django_runbook.row_counting.connection_counter",
+    "django_runbook.row_counting.statement_text",
     "django_runbook.schedules",
     "importlib.metadata",
     "jinja2",
@@ -186,6 +188,7 @@ NOT_FOR_AN_INLINE_RUN = (
     "django_runbook.executors.process",
     "django_runbook.executors.server",
     "django_runbook.executors.spawner",
+    "django_runbook.process.manage_script",
 )
 # Prints the modules and functions that lead to the import of an unwanted module, the outermost first.
 WATCH_IMPORTS = """
@@ -234,10 +237,10 @@ def test_a_plain_run_in_one_process_imports_nothing_that_starts_others(tmp_path:
 @pytest.mark.slow
 def test_an_unwanted_import_is_reported_with_what_leads_to_it(tmp_path: Path) -> None:
     (tmp_path / "x.yml").write_text("steps: [{id: one, command: noop}]")
-    (line,) = _unwanted_imports(tmp_path / "x.yml", ("django_runbook.document.schema",))
+    (line,) = _unwanted_imports(tmp_path / "x.yml", ("django_runbook.document.validation.schema",))
     assert "api.py:" in line
-    assert line.endswith(" > django_runbook.document.schema")
-    assert "document/reading.py:" in line.split(" > ")[-2]
+    assert line.endswith(" > django_runbook.document.validation.schema")
+    assert "document/validation/reading.py:" in line.split(" > ")[-2]
 
 
 # Prints the modules that are loaded when a command of a project with the admin has ended.

@@ -14,19 +14,20 @@ import pytest
 from django.core import management
 from django.test.utils import override_settings
 
-from django_runbook import api, checking, checks, testing
+from django_runbook import api, checking, testing
+from django_runbook import system_checks as checks
 from django_runbook.api import RunRequest, RunStatus
 from django_runbook.cleaning import MASK
 from django_runbook.events import Event
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage
 from django_runbook.models import Run
-from django_runbook.reporters import sentry
-from django_runbook.reporters.notices import Notice
+from django_runbook.reporters.notifiers import sentry
+from django_runbook.reporters.notifiers.notices import Notice
 from django_runbook.results import Occasion
 from tests.patience import PATIENCE_SECONDS
 from tests.reporters import loopback
 from tests.reporters.loopback import gone, no_pauses, serve  # noqa: F401 - a fixture
-from tests.reporters.test_sentry import connected
+from tests.reporters.notifiers.test_sentry import connected
 from tests.runner.support import start, wait_for
 from tests.runner.test_locking import held
 

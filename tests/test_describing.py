@@ -9,8 +9,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from django_runbook.describing import as_lines
-from django_runbook.document.source import Source
-from django_runbook.document.validate import load
+from django_runbook.document.syntax.source import Source
+from django_runbook.document.validation.validate import load
 
 NOW = datetime.datetime(2026, 11, 30, 12, tzinfo=datetime.UTC)
 

@@ -6,6 +6,7 @@ A Python block whose first line is a path is a module: `# desk/locks.py` is `des
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 import shlex
@@ -23,10 +24,11 @@ from django.core.management import load_command_class
 
 from django_runbook import conf, reporters, testing
 from django_runbook.binding import checked
-from django_runbook.document import validate
 from django_runbook.document.codes import CODES, CodeDefinition, Severity
-from django_runbook.document.rules import RULES
+from django_runbook.document.validation import validate
+from django_runbook.document.validation.rules import RULES
 from django_runbook.planning import plan
+from django_runbook.reporters.notifiers.notices import Notice
 from django_runbook.schedules.job import Installation
 from django_runbook.schedules.rendering import render
 from django_runbook.structs import replace
@@ -60,7 +62,7 @@ WITH_TESTS = [page for page in PAGES if has_tests(page)]
 def test_each_extension_point_has_a_page_with_tests() -> None:
     pages = {path.stem for path in (DOCS / "extending").glob("*.md")} - {"architecture"}
     assert pages == {page.stem for page in WITH_TESTS if page.parent.name == "extending"}
-    assert pages == {"reporter", "lock-backend", "diagnostic-rule", "batch-part"}
+    assert pages == {"reporter", "lock-backend", "diagnostic-rule", "batch-part", "scheduler", "importer-rule"}
 
 
 @pytest.mark.parametrize(
@@ -151,13 +153,33 @@ def test_the_rule_of_the_page_passes_the_tests_of_all_rules(tmp_path: Path, monk
         test_golden.test_a_valid_file_has_no_problems(golden, monkeypatch)
 
 
+def test_the_codes_of_the_examples_are_free() -> None:
+    shown = {code for _, code, _ in _ROW_OF_CODE.findall((DOCS / "extending" / "diagnostic-rule.md").read_text())}
+    assert not shown & set(CODES), "renumber the examples of docs/extending/diagnostic-rule.md: these codes are taken"
+
+
+def test_each_folder_that_the_page_names_has_a_table_of_rules() -> None:
+    rows = re.findall(r"`([a-z/]+)/` \| `(\w+)` \|", (DOCS / "extending" / "diagnostic-rule.md").read_text())
+    assert len(rows) == 3
+    for folder, received in rows:
+        module = importlib.import_module(f"django_runbook.{folder.replace('/', '.')}.rules")
+        assert module.RULES
+        assert hasattr(module, received)
+
+
+def test_each_field_of_a_notice_is_listed() -> None:
+    table = section_of(DOCS / "extending" / "reporter.md", "A reporter of a project").partition("| field |")[2]
+    properties = {name for name, value in vars(Notice).items() if isinstance(value, property)}
+    assert set(names_in_table(table)) == set(Notice.__struct_fields__) | properties
+
+
 @pytest.mark.slow
 def test_the_examples_of_the_pages_for_contributors_have_strict_types(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     root, files = DOCS.parent, []
     for folder in ("src", "tests", "example_project"):
         shutil.copytree(root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for page in (DOCS / "extending" / "reporter.md", DOCS / "extending" / "diagnostic-rule.md"):
+    for page in (DOCS / "extending" / f"{name}.md" for name in ("reporter", "diagnostic-rule", "batch-part")):
         for name, block in modules_of(page):
             file = tmp_path / ("src" if name.startswith("django_runbook.") else "") / f"{name.replace('.', '/')}.py"
             file.parent.mkdir(exist_ok=True)

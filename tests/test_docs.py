@@ -37,18 +37,20 @@ from django_runbook.batch.parts.mixin import CommandMixin
 from django_runbook.batch.parts.progress_tracking import ProgressTracker
 from django_runbook.batch.source_command import SourceCommand
 from django_runbook.binding.exception_names import HOMES
-from django_runbook.calls import OPEN, Call
-from django_runbook.document import codes, expressions, foreign, keys, reference_checks, runbook, schema
+from django_runbook.document import codes, expressions, keys, runbook
 from django_runbook.document.evaluation import budget, filters, grammar, members, tests
 from django_runbook.document.evaluation.functions import FUNCTIONS
 from django_runbook.document.keys import Kind
-from django_runbook.document.scalars import parse_duration
+from django_runbook.document.syntax.scalars import parse_duration
+from django_runbook.document.validation import foreign, reference_checks, schema
 from django_runbook.journal import new_run
 from django_runbook.locks.factory import BACKENDS
+from django_runbook.models.calls import OPEN, Call
 from django_runbook.queues.engines.base import Engine
 from django_runbook.queues.engines.choice import ENGINES
-from django_runbook.reporters import REPORTERS, prometheus
+from django_runbook.reporters import REPORTERS
 from django_runbook.reporters.jsonl import name_of
+from django_runbook.reporters.notifiers import prometheus
 from django_runbook.resume.in_doubt import in_doubt_message
 from django_runbook.structs import Struct
 from flights.models import Flight
@@ -141,7 +143,7 @@ def hold(block: Block, text: str) -> None:
     new, old = without_times(text), without_times(block.text)
     if new == old:
         return
-    assert os.environ.get("UPDATE_DOCS"), f"{block.id} shows\n{old}\ninstead of\n{new}"
+    assert os.environ.get("UPDATE_DOCS"), f"{block.id} shows\n{old}\ninstead of\n{new}\n(UPDATE_DOCS=1 writes it)"
     with rewriting(block.page) as write:
         # Blocks above may have grown since the page was read.
         page, here = block.page.read_text(), blocks_of(block.page)[block.index]
@@ -347,13 +349,16 @@ def test_each_option_is_listed(command: str, page: str) -> None:
 
 
 def test_each_format_is_listed() -> None:
-    assert set(names_in_table(section_of(REFERENCE / "output.md", "Formats"))) == set(REPORTERS)
+    listed = set(names_in_table(section_of(REFERENCE / "output.md", "Formats")))
+    assert listed == set(REPORTERS), 'the table under "Formats" in docs/reference/output.md lists each of REPORTERS'
     row = re.search(r"^\| `--format NAME` \| (.+) \|$", (REFERENCE / "command-line.md").read_text(), re.MULTILINE)
     assert row is not None
-    assert set(re.findall(r"`(\w+)`", row[1])) == set(REPORTERS)
+    assert set(re.findall(r"`(\w+)`", row[1])) == set(REPORTERS), (
+        "the row of --format in command-line.md lists each format"
+    )
     row = re.search(r"^\| `--format (\S+)` \|", README.read_text(), re.MULTILINE)
     assert row is not None
-    assert set(row[1].split(r"\|")) == set(REPORTERS)
+    assert set(row[1].split(r"\|")) == set(REPORTERS), "the row of --format in README.md lists each format"
 
 
 def test_each_exit_code_is_listed() -> None:
@@ -370,7 +375,9 @@ def test_each_status_is_listed() -> None:
 def test_each_diagnostic_has_its_section_with_a_message() -> None:
     page = REFERENCE / "diagnostics.md"
     headings = [heading for heading in headings_of(page, level=3) if heading.startswith("RB")]
-    assert headings == [f"{code}: {row.title}" for code, row in codes.CODES.items()]
+    assert headings == [f"{code}: {row.title}" for code, row in codes.CODES.items()], (
+        "docs/reference/diagnostics.md has a section for each code of document/codes.py, with its title and in its order"
+    )
     shown = {block.code for block, after in ERRORS if block.page == page and after.language == "text"} | set(MADE)
     assert shown | OF_RUNS == set(codes.CODES)
 
@@ -378,7 +385,9 @@ def test_each_diagnostic_has_its_section_with_a_message() -> None:
 def test_each_system_check_is_listed() -> None:
     modules = (DOCS.parent / "src").rglob("*.py")
     found = {id_ for module in modules for id_ in re.findall(r'id="(django_runbook\.\w+)"', module.read_text())}
-    assert names_in_table(section_of(REFERENCE / "diagnostics.md", "System checks")) == sorted(found)
+    assert names_in_table(section_of(REFERENCE / "diagnostics.md", "System checks")) == sorted(found), (
+        'the table under "System checks" in docs/reference/diagnostics.md lists each id in src, sorted'
+    )
     # Larger numbers are those of diagnostics.
     assert all(re.fullmatch(r"django_runbook\.[EWI]0\d\d", id_) for id_ in found)
 
@@ -455,7 +464,9 @@ def test_the_examples_of_commands_fit_the_library(block: Block) -> None:
 
 def test_each_backend_of_locks_is_listed_with_its_options() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", section_of(REFERENCE / "settings.md", "`LOCK`"), re.MULTILINE)
-    assert [name for name, _ in rows] == ["auto", *BACKENDS]
+    assert [name for name, _ in rows] == ["auto", *BACKENDS], (
+        "the table under LOCK in docs/reference/settings.md has a row for each of BACKENDS in locks/factory.py, in its order"
+    )
     for name, options in rows[1:]:
         parameters = inspect.signature(import_string(BACKENDS[name])).parameters
         assert re.findall(r"`(\w+)`", options) == [option for option in parameters if option != "what"]
@@ -466,7 +477,10 @@ def test_each_backend_of_reporters_is_listed_with_its_options() -> None:
     rows = re.findall(
         r"^\| `(\w+)` \| (.+?) \|", section.partition("| backend |")[2].partition("\n\n")[0], re.MULTILINE
     )
-    assert [name for name, _ in rows] == list(configured_reporters.BACKENDS)
+    assert [name for name, _ in rows] == list(configured_reporters.BACKENDS), (
+        "the table under REPORTERS in docs/reference/settings.md has a row for each of BACKENDS in configured_reporters.py, "
+        "in its order"
+    )
     for name, options in rows:
         parameters = inspect.signature(import_string(configured_reporters.BACKENDS[name])).parameters
         assert re.findall(r"`(\w+)`", options) == [option for option in parameters if option != "clock"]
@@ -480,7 +494,7 @@ def test_each_backend_of_reporters_is_listed_with_its_options() -> None:
 def test_a_monitor_gets_the_message_that_the_page_shows(directory: Path, settings: Any) -> None:
     page = DOCS / "guide" / "notifications.md"
     write_files(page, directory)
-    block = next(block for block in blocks_of(page) if block.language == "text")
+    block = next(block for block in blocks_of(page) if block.language == "text" and "resume with" in block.text)
     with serve() as service:
         ping = {"BACKEND": "ping", "OPTIONS": {"url": service.url("/ping-key/{slug}")}, "IN_TESTS": True}
         settings.RUNBOOK = {**settings.RUNBOOK, "REPORTERS": {"heartbeat": ping}}

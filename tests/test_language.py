@@ -64,24 +64,31 @@ def texts_of(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def found_in(path: Path) -> list[str]:
-    """Each banned form in a file, as `line: form`."""
+    """Each banned form in a file, as `line: form (write: replacement)`."""
     found = []
     for line, text in texts_of(path):
         found += [
-            f"{line + text.count(chr(10), 0, match.start())}: {' '.join(match[0].split())}"
-            for match in _FORMS.finditer(text)
+            f"{line + text.count(chr(10), 0, match.start())}: {shown(match[0])}" for match in _FORMS.finditer(text)
         ]
     return found
 
 
+def shown(form: str) -> str:
+    """Show a banned form with what to write instead."""
+    matching = (
+        instead for banned, instead in BANNED.items() if re.fullmatch(banned.replace(" ", r"\s+"), form, re.IGNORECASE)
+    )
+    return f"{' '.join(form.split())} (write: {next(matching, '')})"
+
+
 def found_in_test(path: Path) -> list[str]:
-    """Each banned form in the names, the comments and the docstrings of a test module, as `line: form`."""
+    """Each banned form in the names, the comments and the docstrings of a test module, as `line: form (write: replacement)`."""
     text = path.read_text()
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     named = [(one.start[0], one.string) for one in tokens if one.type in {tokenize.NAME, tokenize.COMMENT}]
     documented = [one for one in ast.walk(ast.parse(text)) if isinstance(one, _DOCUMENTED)]
     named += [(one.body[0].lineno, ast.get_docstring(one) or "") for one in documented if one.body]
-    return [f"{line}: {match[0]}" for line, words in named for match in _FORMS.finditer(words.replace("_", " "))]
+    return [f"{line}: {shown(match[0])}" for line, words in named for match in _FORMS.finditer(words.replace("_", " "))]
 
 
 def files() -> list[Path]:
@@ -104,11 +111,13 @@ def test_the_banned_forms_are_found(tmp_path: Path) -> None:
     page, module = tmp_path / "page.md", tmp_path / "module.py"
     page.write_text("It goes\non, and is no list.\n\n```text\nmend\n```\n\nThe command is no longer there: mended.\n")
     module.write_text('"""Mends it."""\n\nmend = f"told {1}, told apart"  # stands here\n')
-    assert found_in(page) == ["1: goes on", "2: is no", "8: mended"]
-    assert found_in(module) == ["1: Mends", "3: told", "3: stands"]
+    assert found_in(page) == ["1: goes on (write: continue)", "2: is no (write: is not a)", "8: mended (write: fix)"]
+    instead = ["1: Mends (write: fix)", "3: told (write: reported, printed)", "3: stands (write: is, is defined)"]
+    assert found_in(module) == instead
 
 
 def test_the_banned_forms_are_found_in_tests(tmp_path: Path) -> None:
     path = tmp_path / "test_some.py"
     path.write_text('"""Mends it."""\n\n\ndef test_it_is_no_list():  # stands here\n    assert "told"\n')
-    assert found_in_test(path) == ["4: is no ", "4: stands", "1: Mends"]
+    instead = ["4: is no (write: is not a)", "4: stands (write: is, is defined)", "1: Mends (write: fix)"]
+    assert found_in_test(path) == instead

@@ -8,7 +8,7 @@ import pytest
 
 from django_runbook import lookup
 from django_runbook.conf import Configuration
-from django_runbook.document.includes import RefusedInclude
+from django_runbook.document.validation.called_runbooks import RefusedRunbook
 from django_runbook.exceptions import InvalidUsage
 
 
@@ -32,7 +32,9 @@ def test_a_name_that_two_files_have_is_ambiguous(tmp_path: Path) -> None:
     configuration = Configuration(dirs=(tmp_path,))
     for name in ("nightly.yml", "nightly.yaml"):
         (tmp_path / name).touch()
-    with pytest.raises(InvalidUsage, match=r'"nightly" is ambiguous: there are .*nightly\.yml" and .*; add the suffix'):
+    with pytest.raises(
+        InvalidUsage, match=r'"nightly" is ambiguous: it matches .*nightly\.yml" and .*; add the suffix'
+    ):
         lookup.find("nightly", configuration)
     assert lookup.find("nightly.yaml", configuration)[0] == tmp_path / "nightly.yaml"
 
@@ -64,7 +66,7 @@ def test_a_suggestion_is_a_name_that_is_found(
     with pytest.raises(InvalidUsage, match=f'did you mean "{suggested}"'):
         lookup.find(name, configuration)
     refused = lookup.find_beside(name, str(tmp_path / "elsewhere/caller.yml"), configuration)
-    assert isinstance(refused, RefusedInclude)
+    assert isinstance(refused, RefusedRunbook)
     assert refused.help.startswith(f'did you mean "{suggested}"?')
     assert lookup.find(suggested, configuration)[0] == tmp_path / suggested
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
 MAX_FILE, MAX_FUNCTION, MAX_CLASS = 400, 50, 250
 # Of the docstrings, so many in a hundred begin with a verb.
-MIN_VERBS_PERCENT = 95
+MIN_VERBS_PERCENT = 99
 VERBS: Final = frozenset(
     """
     accept account accumulate acknowledge acquire add adopt advance allow analyze answer append apply ask assemble
@@ -39,7 +39,7 @@ VERBS: Final = frozenset(
     take
     tell terminate test time touch trace track translate treat trim try turn undo unlock unwrap update upload use
     validate verify wait wake walk warn watch widen wrap write yield
-    arrange buffer learn redraw size suggest
+    announce arrange assert buffer claim commit grant rank reopen spend work learn redraw size suggest
     """.split()  # noqa: SIM905 - a text of words is easier to read
 )
 
@@ -187,5 +187,5 @@ def test_most_docstrings_begin_with_a_verb() -> None:
         ("``90`` to seconds.", False),
     ],
 )
-def test_verbs_are_recognized(docstring: str, expected: bool) -> None:  # noqa: FBT001
+def test_verbs_are_recognized(docstring: str, *, expected: bool) -> None:
     assert begins_with_verb(docstring) is expected

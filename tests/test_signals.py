@@ -7,19 +7,12 @@ from typing import Any
 
 import pytest
 from django.dispatch import Signal
-from pytest_django import Settings
 
 from django_runbook import signals
 from django_runbook.models import Run
 from tests.runner.support import run
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _journal(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
-    monkeypatch.chdir(tmp_path)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("history")]
 
 
 @pytest.fixture

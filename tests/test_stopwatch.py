@@ -60,7 +60,7 @@ def test_the_life_of_this_process_is_known() -> None:
 
 
 @pytest.mark.parametrize("has_history", [True, False])
-def test_json_has_the_times(tmp_path: Path, settings: Settings, has_history: bool) -> None:  # noqa: FBT001
+def test_json_has_the_times(tmp_path: Path, settings: Settings, *, has_history: bool) -> None:
     settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": has_history}
     ended = run(tmp_path, TEXT, timings=True)
     result = ended.events[-1]["result"]
@@ -68,7 +68,11 @@ def test_json_has_the_times(tmp_path: Path, settings: Settings, has_history: boo
     # The process of a test is a host.
     assert found.pop("start_up_seconds") is None
     assert min(found["check_seconds"], found["step_seconds"], found["report_seconds"]) > 0
-    assert (found["history_seconds"] > 0.0001) is has_history
+    if has_history:
+        assert found["history_seconds"] > 0.0001
+    else:
+        # Some calls that record nothing: a small part of what reading the file takes on the same machine.
+        assert found["history_seconds"] < found["check_seconds"] / 4
     commands = [one["duration_seconds"] for one in result["steps"] if not one["is_group"]]
     assert found["step_seconds"] == pytest.approx(sum(commands))
 

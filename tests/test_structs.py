@@ -32,20 +32,20 @@ def test_fields_are_keyword_only_in_each_subclass() -> None:
     assert Room(name="a", door="b").size == 1
     for kind in (Place, Room):
         with pytest.raises(TypeError, match="positional"):
-            kind("a")  # type: ignore[call-arg]
+            kind("a")  # type: ignore[call-arg]  # what the test is about
     assert Corner(2) == Corner(x=2, y=0)
 
 
 def test_a_struct_never_changes_and_replace_makes_the_next_one() -> None:
     room = Room(name="a", door="b")
     with pytest.raises(AttributeError, match="immutable"):
-        room.name = "c"  # type: ignore[misc]
+        room.name = "c"  # type: ignore[misc]  # what the test is about
     assert replace(room, name="c") == Room(name="c", door="b")
     assert room.name == "a"
     with pytest.raises(TypeError, match="window"):
-        replace(room, window="c")  # type: ignore[call-arg]
+        replace(room, window="c")  # type: ignore[call-arg]  # what the test is about
     with pytest.raises(AttributeError):
-        room.window = "c"  # type: ignore[attr-defined]
+        room.window = "c"  # type: ignore[attr-defined]  # what the test is about
 
 
 def test_a_struct_is_equal_to_one_of_its_class_with_the_same_values() -> None:
@@ -54,7 +54,7 @@ def test_a_struct_is_equal_to_one_of_its_class_with_the_same_values() -> None:
         y: int = 0
 
     assert Corner(1) == Corner(1)
-    assert Corner(1) != Point(1)  # type: ignore[comparison-overlap]
+    assert Corner(1) != Point(1)  # type: ignore[comparison-overlap]  # what the test is about
     assert {Corner(1): "a"}[Corner(1)] == "a"
 
 

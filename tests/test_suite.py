@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import sys
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from tests import slowness
 from tests.conftest import BOTH_WAYS
+from tests.ordering import LONG, long_first
 from tests.syntax import nodes_of
 
 ROOT: Final = Path(__file__).parent.parent
@@ -33,6 +37,7 @@ CROSS_CUTTING: Final = {
     "binding/test_properties.py": "the whole binding, with random parsers",
     "document/test_golden.py": "every diagnostic, by golden files",
     "test_tracing.py": "traces of whole processes, at a collector",
+    "queues/test_traces.py": "traces of whole runs with their workers, at a collector",
     "document/test_bad_input.py": "any text as a file",
     "document/test_hostile_data.py": "any data in any expression",
     "document/evaluation/test_bounds.py": "the limits of every operation",
@@ -60,6 +65,7 @@ CROSS_CUTTING: Final = {
     "row_counting/test_runs.py": "the rows that steps change, in events, the history and reports",
     "runner/test_standard_streams.py": "a run without its standard descriptors",
     "schedules/test_agreement.py": "the times of schedules, as schedulers read them",
+    "test_benchmarks.py": "the benchmarks, with little work",
     "test_commands.py": "the commands, from a shell",
     "test_design_example.py": "the example of the design",
     "test_doc_examples.py": "the examples of the documentation",
@@ -97,6 +103,18 @@ def test_what_is_cross_cutting_is_there_and_has_no_module() -> None:
 
 def test_the_modules_that_run_both_ways_are_there() -> None:
     assert [name for name in BOTH_WAYS if not (ROOT / name.replace(".", "/")).with_suffix(".py").exists()] == []
+
+
+def test_the_modules_that_take_long_are_there() -> None:
+    assert [name for name in LONG if not (ROOT / name.replace(".", "/")).with_suffix(".py").exists()] == []
+
+
+def test_each_process_begins_with_some_of_the_long_tests() -> None:
+    tests = [*range(1, 11)]
+    assert long_first(tests, [9, 4, 10, 2], process_count=3) == [9, 2, 1, 4, 3, 5, 10, 6, 7, 8]
+    assert long_first(tests, [9], process_count=1) == [9, *range(1, 9), 10]
+    assert long_first([1, 2, 3], [1, 2, 3], process_count=1) == [1, 2, 3]
+    assert sorted(long_first([1, 2, 3], [1, 2, 3], process_count=2)) == [1, 2, 3]
 
 
 def limits(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
@@ -147,3 +165,25 @@ def test_each_time_limit_is_scaled_by_the_one_variable() -> None:
         for node in limits(nodes_of(path))
     ]
     assert found == []
+
+
+def test_what_threads_of_earlier_tests_do_is_not_noted() -> None:
+    go = threading.Event()
+
+    def connect() -> None:
+        go.wait()
+        sys.audit("socket.connect")
+
+    earlier = threading.Thread(target=connect)
+    earlier.start()
+    slowness.begin()
+    go.set()
+    earlier.join()
+    seen_of_earlier = list(slowness.noted)
+    own = threading.Thread(target=connect)
+    own.start()
+    own.join()
+    seen = list(slowness.noted)
+    # This test does not connect to anything itself.
+    slowness.noted.clear()
+    assert (seen_of_earlier, seen) == ([], ["socket.connect"])

@@ -38,14 +38,24 @@ def set_up() -> None:
 
 def spans_of(service: Service) -> dict[str, Span]:
     """Return the spans that a collector has received, by their names."""
+    return {span.name: span for span in all_spans_of(service)}
+
+
+def all_spans_of(service: Service) -> list[Span]:
+    """Return the spans that a collector has received; several may have the same name."""
     sent = (ExportTraceServiceRequest.FromString(one.body) for one in service.requests if one.path == "/v1/traces")
-    return {
-        span.name: span
+    return [
+        span
         for request in sent
         for resource in request.resource_spans
         for scope in resource.scope_spans
         for span in scope.spans
-    }
+    ]
+
+
+def attributes_of(span: Span) -> dict[str, str | int]:
+    """Return the attributes of a span that are strings or numbers."""
+    return {one.key: one.value.string_value or one.value.int_value for one in span.attributes}
 
 
 def metrics_of(service: Service) -> set[str]:

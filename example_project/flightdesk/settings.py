@@ -1,8 +1,7 @@
 """Configures the Flight desk: SQLite with workers on this host, or PostgreSQL with Celery; and an alias for reports.
 
 FLIGHTDESK_POSTGRES, as in "postgres:5432", and FLIGHTDESK_BROKER, as in "redis://redis:6379/0", choose the latter.
-FLIGHTDESK_PING, as in "https://hc-ping.com/PING-KEY/{slug}", is pinged by each run. FLIGHTDESK_WEBHOOK is posted to
-when a run fails, and when it works again.
+`reporters.py` lists the variables that say who is notified of runs.
 """
 
 import os
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import django
+
+from flightdesk.reporters import logging_settings, reporters, set_up_sentry
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # Everything that a run makes: the database, reports, mails, site maps.
@@ -119,16 +120,13 @@ CELERY_BROKER_URL = os.environ.get("FLIGHTDESK_BROKER", "")
 # The last run of each runbook, as a file for Prometheus.
 METRICS_DIR = VAR_DIR / "metrics"
 METRICS_DIR.mkdir(exist_ok=True)
-_REPORTERS: dict[str, Any] = {"metrics": {"BACKEND": "prometheus", "OPTIONS": {"directory": METRICS_DIR}}}
-if ping_url := os.environ.get("FLIGHTDESK_PING"):
-    _REPORTERS["heartbeat"] = {"BACKEND": "ping", "OPTIONS": {"url": ping_url}}
-if webhook_url := os.environ.get("FLIGHTDESK_WEBHOOK"):
-    _REPORTERS["incidents"] = {"BACKEND": "webhook", "OPTIONS": {"url": webhook_url}, "ON": ["failure", "recovery"]}
+set_up_sentry(os.environ)
+LOGGING = logging_settings(os.environ)
 
 RUNBOOK = {
     "DIRS": [BASE_DIR.parent / "runbooks"],
     "QUEUE": "celery" if CELERY_BROKER_URL else "tasks",
-    "REPORTERS": _REPORTERS,
+    "REPORTERS": reporters(os.environ, metrics=METRICS_DIR),
 }
 if not _POSTGRES:
     # All workers run on this host, because the history is in SQLite.

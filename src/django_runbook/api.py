@@ -9,7 +9,7 @@ import contextlib
 import os
 import traceback
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,14 +18,11 @@ from django.db import connections
 from django_runbook import checking, clock, conf, lookup
 from django_runbook.checking import Checked, Loaded
 from django_runbook.conf import DEFAULT_STOP_TIMEOUT_SECONDS
-from django_runbook.console import Console, PythonConsole
 from django_runbook.document import inputs
 from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.outline import may_isolate
 from django_runbook.document.runbook import Runbook
-from django_runbook.error_notices import notified_errors
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage, RunbookError
-from django_runbook.hosting import PreparedRun, execute
 from django_runbook.locks import factory as locks
 from django_runbook.locks.watching import retaken
 from django_runbook.planning import listing, selection
@@ -35,11 +32,14 @@ from django_runbook.process import masking
 from django_runbook.process.frozen_gc import frozen_gc
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import clean_text
-from django_runbook.recording import is_recorded, record
 from django_runbook.reporters import Reporter
-from django_runbook.request import NEWEST, RunRequest
 from django_runbook.results import RunResult, RunStatus, StepResult, StepStatus
-from django_runbook.run_stages import Bound, Launch, Opened, Processes, Recorded
+from django_runbook.stages.console import Console, PythonConsole
+from django_runbook.stages.error_notices import notified_errors
+from django_runbook.stages.hosting import PreparedRun, execute
+from django_runbook.stages.recording import is_recorded, record
+from django_runbook.stages.request import NEWEST, RunRequest
+from django_runbook.stages.stage_results import Bound, Launch, Opened, Processes, Recorded
 
 if TYPE_CHECKING:
     from django_runbook.configured_reporters import ConfiguredReporter
@@ -131,7 +131,7 @@ def show_plan(request: RunRequest, *, console: Console | None = None, estimates:
         notes = _forecast_notes(launch, opened, bound)
         if estimates:
             # Other plans do not need it.
-            from django_runbook import estimating
+            from django_runbook.stages import estimating
 
             notes = estimating.with_estimates(
                 notes,
@@ -246,7 +246,7 @@ def _choose_processes(launch: Launch, opened: Opened) -> Processes:
 
     spawner = Spawner(can_be_set_up=process_isolation.can_be_set_up())
     launch.stack.callback(spawner.close)
-    needs_server = may_isolate(opened.runbook, is_default=isolation.is_default)
+    needs_server = may_isolate(opened.runbook, is_default=isolation.is_default, uses_workers=not launch.request.dry_run)
     if needs_server and is_forkable:
         # An app may have queried the database when it became ready.
         connections.close_all()
@@ -287,7 +287,12 @@ def _bind(launch: Launch, opened: Opened, resumed: ResumedRun | None, processes:
     is_isolated = processes is None or processes.isolation.is_possible
     is_local = launch.request.dry_run or launch.request.inline or not is_isolated
     runbook = checking.with_shard_loops(
-        opened.runbook, binder.catalog, opened.configuration, earlier=earlier, uses_workers=not is_local
+        opened.runbook,
+        binder.catalog,
+        opened.configuration,
+        earlier=earlier,
+        unfinished=lambda: _unfinished_shards(opened),
+        uses_workers=not is_local,
     )
     lacking: frozenset[str] = frozenset()
     if launch.request.dry_run:
@@ -314,6 +319,16 @@ def _bind(launch: Launch, opened: Opened, resumed: ResumedRun | None, processes:
         lacks_dry_run=lacking,
         reporters=_make_reporters(opened.configuration, planned.runbook),
     )
+
+
+def _unfinished_shards(opened: Opened) -> Mapping[str, int]:
+    """Return how many shards each step has whose work earlier runs have left unfinished."""
+    if not opened.configuration.has_journal:
+        return {}
+    # Only a step with "shards: auto" needs it.
+    from django_runbook.journal.unfinished_shards import unfinished_shard_counts
+
+    return unfinished_shard_counts(opened.key, using=conf.journal_alias())
 
 
 def _given(request: RunRequest, runbook: Runbook, resumed: ResumedRun | None) -> inputs.GivenInputs:

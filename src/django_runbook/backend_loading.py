@@ -40,7 +40,7 @@ def _load(name: str, *, setting: str, kind: str, known: Mapping[str, str], has_a
     if "." not in name and name not in known:
         names = ("auto", *known) if has_auto else tuple(known)
         near = nearest(name, names)
-        hint = did_you_mean(near) if near else f"known are: {', '.join(names)}, and import paths"
+        hint = did_you_mean(near) if near else f"choose from {', '.join(names)}, or give an import path"
         raise InvalidUsage(f'{setting}: unknown {kind} "{name}"; {hint}')
     try:
         factory: Callable[..., Any] = import_string(known.get(name, name))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from django.core import checks
@@ -12,11 +13,12 @@ from django_runbook import clock, conf, lookup
 from django_runbook.binding.binder import Binder
 from django_runbook.binding.catalog import Catalog
 from django_runbook.cleaning import cleaned
-from django_runbook.document import inputs, validate
+from django_runbook.document import inputs
 from django_runbook.document.codes import Severity
 from django_runbook.document.diagnostics import Diagnostic, in_order
 from django_runbook.document.outline import has_queues
 from django_runbook.document.runbook import Runbook
+from django_runbook.document.validation import validate
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.lookup import ON_DISK, Files
 from django_runbook.planning.own_environments import check_own_environments
@@ -26,7 +28,7 @@ from django_runbook.structs import Struct, replace
 
 
 class Checked(Struct):
-    """Holds the diagnostics of a file and the runbooks that it includes; ``lines`` maps each path to its lines."""
+    """Holds the diagnostics of a file and the runbooks that it calls; ``lines`` maps each path to its lines."""
 
     path: str
     lines: Mapping[str, Sequence[str]]
@@ -53,13 +55,13 @@ def new_binder(*, is_recorded: bool = False, verbosity: int | None = None, catal
 
 
 def load(path: Path, *, name: str, configuration: conf.Configuration, files: Files = ON_DISK) -> Loaded:
-    """Read a file and the runbooks that it includes, from the disk or from other ``files``."""
-    includes = lookup.includes(path, configuration, files=files)
+    """Read a file and the runbooks that it calls, from the disk or from other ``files``."""
+    called = lookup.called_runbooks(path, configuration, files=files)
     text, diagnostics = files.read(path, name)
     runbook = None
     if not diagnostics:
-        runbook, diagnostics = validate.load(text, includes=includes)
-    lines = {one.path: one.lines for one in (*includes.sources.values(), text)}
+        runbook, diagnostics = validate.load(text, called=called)
+    lines = {one.path: one.lines for one in (*called.sources.values(), text)}
     return Loaded(path=text.path, lines=lines, runbook=runbook, diagnostics=diagnostics)
 
 
@@ -69,10 +71,12 @@ def with_shard_loops(
     configuration: conf.Configuration,
     *,
     earlier: Mapping[str, int],
+    unfinished: Callable[[], Mapping[str, int]],
     uses_workers: bool,
 ) -> Runbook:
     """Turn the shards of steps into loops; ``earlier`` are the counts of the run to resume.
 
+    ``unfinished`` returns the counts of work that earlier runs have left.
     Without ``uses_workers``, steps with a queue run on this host.
     """
 
@@ -92,7 +96,10 @@ def with_shard_loops(
             found = count_workers(queue, configuration)
         return processor_count() if found is None else found
 
-    return with_shards(runbook, catalog, ShardCounts(earlier=earlier, count_workers=count, runs_here=runs_here))
+    counts = ShardCounts(
+        earlier=earlier, unfinished=functools.cache(unfinished), count_workers=count, runs_here=runs_here
+    )
+    return with_shards(runbook, catalog, counts)
 
 
 def with_queues(planned: Plan, configuration: conf.Configuration, *, is_recorded: bool) -> Plan:

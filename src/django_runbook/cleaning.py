@@ -1,7 +1,7 @@
 """Removes control characters and invisible format characters from strings before they are shown.
 
 Reporters, commands and pages clean their output here. Escape sequences of terminals are removed as a whole. Lone
-surrogates, which no file and no database accepts, become ``\\udc80``.
+surrogates, which no file and no database accepts, become ``\\udc80``. What a stream cannot encode is escaped as well.
 """
 
 from __future__ import annotations
@@ -41,6 +41,14 @@ def cleaned(text: str) -> str:
     return _SURROGATE.sub(_escaped, text)
 
 
+def encodable(text: str, stream: object) -> str:
+    """Escape characters that the stream cannot encode, for example as ``\\xfc``."""
+    if text.isascii():
+        return text
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 def has_surrogates(text: str) -> bool:
     """Return whether a string has half a surrogate pair, which UTF-8 cannot encode."""
     return not text.isascii() and _SURROGATE.search(text) is not None
@@ -66,6 +74,8 @@ def cleaned_values(value: Any, mask: Mask = str, *, is_long: bool = False) -> An
 
     Strings become one line, except in the fields that may have several. Clean parts stay the same objects.
     """
+    if not value:
+        return value
     match value:
         case str():
             # Members of enumerations are strings too.

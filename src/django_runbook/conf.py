@@ -1,4 +1,4 @@
-"""Read the setting ``RUNBOOK`` into checked values; no other module reads settings of ours."""
+"""Reads the setting ``RUNBOOK`` into checked values; no other module reads settings of ours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from django_runbook.structs import Struct, field
 
 _KEYS = ("DIRS", "IDEMPOTENT", "ISOLATE", "JOURNAL", "LOCK", "QUEUE", "REPORTERS", "STOP_TIMEOUT")
 _LOCK_KEYS = ("BACKEND", "OPTIONS")
-_QUEUE_KEYS = ("BACKEND", "OPTIONS", "RESEND_SECONDS", "VERSION", "REFUSES_OTHER_VERSION", "WORKERS")
+_QUEUE_KEYS = (
+    *("BACKEND", "OPTIONS", "RESEND_SECONDS", "VERSION", "REFUSES_OTHER_VERSION", "VERSION_WAIT_SECONDS", "WORKERS"),
+)
+# The name and the digest of an image.
+MAX_VERSION_LENGTH = 200
 _REPORTER_KEYS = ("BACKEND", "OPTIONS", "ON", "TIMEOUT", "IN_TESTS")
 DEFAULT_STOP_TIMEOUT_SECONDS = 8.0
 _MAX_SECONDS = 365 * 24 * 3600
@@ -37,8 +41,8 @@ class QueueSettings(Struct):
     """Names the task engine that runs steps with ``queue``, with options of its own.
 
     A call that no worker has taken is sent again after ``resend_seconds``. ``version`` names the code of this process;
-    with ``refuses_other_version``, a worker with other code does not run a call. ``workers`` is the number of worker
-    processes of each queue; None if the engine is asked.
+    with ``refuses_other_version``, a worker with other code does not run a call, which waits for another worker for
+    ``version_wait_seconds``. ``workers`` is the number of worker processes of each queue; None if the engine is asked.
     """
 
     backend: str = "auto"
@@ -46,6 +50,7 @@ class QueueSettings(Struct):
     resend_seconds: float = 60.0
     version: str = ""
     refuses_other_version: bool = False
+    version_wait_seconds: float = 600.0
     workers: int | None = None
 
 
@@ -183,14 +188,15 @@ def _queue(values: Mapping[str, object]) -> QueueSettings:
         raise InvalidUsage(f'{where}["BACKEND"] must be the name or the import path of an engine')
     if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
         raise InvalidUsage(f'{where}["OPTIONS"] must be a dictionary from names to values')
-    if not isinstance(version, str):
-        raise InvalidUsage(f'{where}["VERSION"] must be a string')
+    if not isinstance(version, str) or len(version) > MAX_VERSION_LENGTH:
+        raise InvalidUsage(f'{where}["VERSION"] must be a string of at most {MAX_VERSION_LENGTH} characters')
     return QueueSettings(
         backend=backend,
         options=options,
         resend_seconds=_seconds(queue, "RESEND_SECONDS", default=60.0, where=where),
         version=version,
         refuses_other_version=bool(_boolean(queue, "REFUSES_OTHER_VERSION", default=False)),
+        version_wait_seconds=_seconds(queue, "VERSION_WAIT_SECONDS", default=600.0, where=where),
         workers=_workers(queue),
     )
 

@@ -20,7 +20,7 @@ from django_runbook.process import masking
 from django_runbook.process.django_internals import is_django_test_run
 from django_runbook.reporters import Reporter
 from django_runbook.reporters.delivery import DeliveredReporter, Delivery
-from django_runbook.reporters.notices import NoticeReporter, RunbookFacts, Subscription
+from django_runbook.reporters.notifiers.notices import NoticeReporter, RunbookFacts, Subscription
 from django_runbook.results import Occasion, RunResult
 from django_runbook.structs import Struct
 from django_runbook.wording import did_you_mean
@@ -28,11 +28,11 @@ from django_runbook.wording import did_you_mean
 # Short names. Any other backend is the import path of a callable, which receives the options and returns a notifier,
 # with a method `notify`, or a reporter, which is called with each event.
 BACKENDS: Final = {
-    "ping": "django_runbook.reporters.ping.PingNotifier",
-    "webhook": "django_runbook.reporters.webhook.WebhookNotifier",
-    "notify": "django_runbook.reporters.apprise_.AppriseNotifier",
-    "sentry": "django_runbook.reporters.sentry.SentryNotifier",
-    "prometheus": "django_runbook.reporters.prometheus.PrometheusNotifier",
+    "ping": "django_runbook.reporters.notifiers.ping.PingNotifier",
+    "webhook": "django_runbook.reporters.notifiers.webhook.WebhookNotifier",
+    "notify": "django_runbook.reporters.notifiers.apprise_.AppriseNotifier",
+    "sentry": "django_runbook.reporters.notifiers.sentry.SentryNotifier",
+    "prometheus": "django_runbook.reporters.notifiers.prometheus.PrometheusNotifier",
     "opentelemetry": "django_runbook.reporters.opentelemetry_.OpenTelemetryReporter",
     "logging": "django_runbook.reporters.logging_.LoggingReporter",
 }

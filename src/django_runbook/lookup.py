@@ -11,8 +11,8 @@ from typing import Final
 from django.apps import apps
 
 from django_runbook.conf import Configuration
-from django_runbook.document.includes import Includes, Read, RefusedInclude, read_from_disk
 from django_runbook.document.similar_names import nearest
+from django_runbook.document.validation.called_runbooks import CalledRunbooks, Read, RefusedRunbook, read_from_disk
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.structs import Struct
 from django_runbook.wording import did_you_mean, one_after_another
@@ -21,6 +21,7 @@ from django_runbook.wording import did_you_mean, one_after_another
 MAX_KEY_LENGTH = 500
 SUFFIXES = (".yml", ".yaml")
 _USUAL_FOLDER = "runbooks"
+NONE_FOUND: Final = f'no runbook was found in RUNBOOK["DIRS"] or in a "{_USUAL_FOLDER}" folder of an app'
 
 
 def find(name: str, configuration: Configuration) -> tuple[Path, str]:
@@ -41,7 +42,7 @@ def find(name: str, configuration: Configuration) -> tuple[Path, str]:
         named = [path for path in found if path.suffix in SUFFIXES]
         if len(named) > 1 and found[0] in named:
             shown = " and ".join(f'"{label(path)}"' for path in named)
-            raise InvalidUsage(f'"{name}" is ambiguous: there are {shown}; add the suffix')
+            raise InvalidUsage(f'"{name}" is ambiguous: it matches {shown}; add the suffix')
         if found:
             return found[0], label(found[0])
     raise InvalidUsage(_not_found(name, places, configuration))
@@ -66,10 +67,10 @@ ON_DISK: Final = Files(exists=os.path.lexists, read=read_from_disk)
 
 def find_beside(
     name: str, caller: str, configuration: Configuration, *, files: Files = ON_DISK
-) -> tuple[Path, str] | RefusedInclude:
-    """Return the file of an included runbook: next to the including file first, then as `find` does."""
+) -> tuple[Path, str] | RefusedRunbook:
+    """Return the file of a called runbook: next to the calling file first, then as `find` does."""
     if "\0" in name:
-        return RefusedInclude(message="the name of a file cannot hold a NUL character")
+        return RefusedRunbook(message="the name of a file cannot hold a NUL character")
     beside = Path(caller).parent
     places = [beside] if Path(name).is_absolute() else [beside, *_directories(configuration)]
     for place in places:
@@ -78,12 +79,12 @@ def find_beside(
             return path, label(path)
     searched = ", ".join(dict.fromkeys(str(label(place) or place) for place in places))
     help_text = one_after_another(_suggestion(name, names_in(beside, configuration)), f"searched in: {searched}")
-    return RefusedInclude(message=f'there is no runbook "{name}"', help=help_text)
+    return RefusedRunbook(message=f'runbook "{name}" was not found', help=help_text)
 
 
-def includes(path: Path, configuration: Configuration, *, files: Files = ON_DISK) -> Includes:
-    """Make the loader of the runbooks that the one at ``path`` includes."""
-    return Includes(
+def called_runbooks(path: Path, configuration: Configuration, *, files: Files = ON_DISK) -> CalledRunbooks:
+    """Make the loader of the runbooks that the one at ``path`` calls."""
+    return CalledRunbooks(
         find=lambda name, caller: find_beside(name, caller, configuration, files=files),
         read=files.read,
         key_of=lambda label: key_of(Path(label), configuration),
@@ -174,4 +175,4 @@ def _not_found(name: str, places: list[Path], configuration: Configuration) -> s
         for path in _with_suffixes(beside / name):
             if path.is_file():
                 hint = f'\nfound "{label(path)}": use that path, or add its folder to RUNBOOK["DIRS"]'
-    return f'there is no runbook "{name}"; searched in:\n{searched}{hint}'
+    return f'runbook "{name}" was not found; searched in:\n{searched}{hint}'

@@ -7,7 +7,8 @@ class of the event. An exception in a receiver does not stop the run; it is logg
 
 from __future__ import annotations
 
-from typing import IO
+from collections.abc import Callable
+from typing import IO, Any
 
 from django.dispatch import Signal
 
@@ -27,19 +28,31 @@ class SignalSender:
         self._errors = errors
         self._mask = mask
         self._run_id = ""
+        # Lines of output, which are most events, are in none of the signals.
+        self._methods: dict[type[events.Event], Callable[[Any], None]] = {
+            events.RunStarted: self._start,
+            events.StepFinished: self._finish_step,
+            events.RunFinished: self._finish,
+        }
 
     def __call__(self, event: events.Event) -> None:
-        match event:
-            case events.RunStarted():
-                self._run_id = event.run_id
-                self._send(run_started, event)
-            case events.StepFinished() if not event.result.is_past:
-                self._send(step_finished, event, result=event.result)
-            case events.RunFinished():
-                self._send(run_finished, event, result=event.result)
+        method = self._methods.get(type(event))
+        if method is not None:
+            method(event)
 
     def close(self) -> None:
         """Do nothing: a signal needs no end."""
+
+    def _start(self, event: events.RunStarted) -> None:
+        self._run_id = event.run_id
+        self._send(run_started, event)
+
+    def _finish_step(self, event: events.StepFinished) -> None:
+        if not event.result.is_past:
+            self._send(step_finished, event, result=event.result)
+
+    def _finish(self, event: events.RunFinished) -> None:
+        self._send(run_finished, event, result=event.result)
 
     def _send(self, signal: Signal, event: events.Event, **more: object) -> None:
         for receiver, answer in signal.send_robust(type(event), run_id=self._run_id, event=event, **more):

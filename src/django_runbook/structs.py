@@ -7,7 +7,7 @@ took most of the time that a run needs to import this package. Annotations are n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, dataclass_transform
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 import msgspec
 from msgspec import field
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 else:
     from msgspec.structs import replace
 
-__all__ = ["MutableStruct", "Struct", "asdict", "field", "given_fields", "replace"]
+__all__ = ["MutableStruct", "Struct", "asdict", "field", "from_json", "given_fields", "of_plain", "replace", "to_json"]
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 
 class _KeywordOnly(msgspec.StructMeta):
@@ -50,3 +51,24 @@ def given_fields(value: msgspec.Struct) -> Iterator[tuple[str, Any]]:
         given = getattr(value, name)
         if given != default:
             yield name, given
+
+
+def to_json(value: msgspec.Struct) -> str:
+    """Return a struct as JSON."""
+    return msgspec.json.encode(value).decode()
+
+
+def of_plain(kind: type[_Struct], value: object) -> _Struct:
+    """Read a struct from lists and mappings, whose types are checked; raises ValueError if it is none."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error
+
+
+def from_json(kind: type[_Struct], text: str) -> _Struct:
+    """Read a struct from JSON, whose types are checked; raises ValueError if it is none."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from error

@@ -12,9 +12,9 @@ from django.test import Client
 from django.urls import reverse
 
 from django_runbook.admin import project_locks
-from django_runbook.checkpoints import Checkpoint, FailedRow, FinishedKey
 from django_runbook.locks.base import Probe
 from django_runbook.models import Run, StepRun
+from django_runbook.models.checkpoints import Checkpoint, FailedRow, FinishedKey
 from tests import journal_data
 
 LIST = "/admin/django_runbook/run/"

@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from django_runbook.checkpoints import Checkpoint
+from django_runbook.models.checkpoints import Checkpoint
 from tests import journal_data
 from tests.admin.support import html
 

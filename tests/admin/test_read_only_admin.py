@@ -9,8 +9,8 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from django_runbook.checkpoints import FailedRow
 from django_runbook.models import Run, StepRun
+from django_runbook.models.checkpoints import FailedRow
 from tests import journal_data
 from tests.admin.support import (
     LIST,
@@ -118,3 +118,15 @@ def test_responses_are_not_cached(client: Client) -> None:
     for url in (url_of(run), live_of(run)):
         assert "no-store" in client.get(url)["Cache-Control"]
     assert json.loads(client.get(live_of(run)).content)["is_finished"]
+
+
+@pytest.mark.parametrize("page", ["run", "step"])
+def test_a_page_says_that_the_table_of_calls_is_of_another_version(client: Client, page: str) -> None:
+    run = journal_data.failed_run()
+    url = url_of(run) if page == "run" else step_url(run, "rebuild_index")
+    assert client.get(url).status_code == 200
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE django_runbook_call RENAME COLUMN host TO other")
+    response = client.get(url)
+    assert response.status_code == 503
+    assert "the tables of django_runbook are of another version (migrate updates them)" in response.content.decode()

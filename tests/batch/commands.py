@@ -17,7 +17,7 @@ from django.db import IntegrityError
 from django.db.models import F, QuerySet
 
 from django_runbook.batch import BatchCommand
-from django_runbook.checkpoints import Checkpoint
+from django_runbook.models.checkpoints import Checkpoint
 from tests.batch.engines import Engine
 from tests.batchapp.models import Item, Ledger
 
@@ -173,8 +173,17 @@ def is_waiting(engine: Engine) -> bool:
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
             )
         else:
-            cursor.execute("SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'")
+            return count_transactions(cursor, "trx_state = 'LOCK WAIT'") > 0
         return bool(cursor.fetchone()[0])
+
+
+def count_transactions(cursor: Any, condition: str) -> int:
+    """Return how many transactions of MariaDB fulfil a condition."""
+    # InnoDB lists them again if the list was not read for 0.1 s, so a loop without this pause reads the same one for ever.
+    time.sleep(0.15)
+    cursor.execute(f"SELECT count(*) FROM information_schema.innodb_trx WHERE {condition}")
+    found: int = cursor.fetchone()[0]
+    return found
 
 
 class Late(MarkItems):

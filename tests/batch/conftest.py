@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db import connections
 
 from django_runbook.batch.core import checkpoint_tables
-from django_runbook.checkpoints import Checkpoint, FailedRow
+from django_runbook.models.checkpoints import Checkpoint, FailedRow
 from tests.batch import engines
 from tests.batch.engines import Engine
 

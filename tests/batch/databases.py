@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-from django.db import OperationalError, connections
+from django.db import connections
 
 from tests.postgres_settings import POSTGRES
+from tests.services import require_database
 
 VENDORS = ("sqlite", "postgresql", "mariadb")
 
@@ -25,7 +24,7 @@ def alias_on(vendor: str, directory: Path, **settings: Any) -> Iterator[str]:
     connections.configure_settings(connections.settings)
     connection = connections[alias]
     try:
-        _require(vendor, alias)
+        require_database(alias)
         run(alias, f"CREATE TABLE {table} (number integer)")
         run(alias, f"INSERT INTO {table} VALUES (1)")
         connection.close()
@@ -57,12 +56,3 @@ def _settings_of(vendor: str, directory: Path) -> dict[str, Any]:
     from tests.mariadb_settings import MARIADB
 
     return dict(MARIADB)
-
-
-def _require(vendor: str, alias: str) -> None:
-    try:
-        connections[alias].ensure_connection()
-    except OperationalError as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{vendor} cannot be reached: {error}")
-        pytest.skip(f"{vendor} cannot be reached: {error}")

@@ -12,9 +12,9 @@ import pytest
 from django.core.management.base import CommandError
 from django.db.models import QuerySet
 
-from django_runbook.checkpoints import Checkpoint, FinishedKey
+from django_runbook.models.checkpoints import Checkpoint, FinishedKey
 from tests.batch.commands import BOTH, CountBatches, CountItems, MarkItems, Unlocked, call, left
-from tests.batch.engines import KILL_ROUNDS, KILLED, STRIDE, VENDORS, Engine, dies_at
+from tests.batch.engines import KILL_ROUNDS, KILLED, VENDORS, Engine, dies_at
 from tests.batchapp.models import (
     Item,
 )
@@ -56,21 +56,23 @@ def test_a_command_without_work_is_reported(sqlite: Engine) -> None:
         call(sqlite, Idle())
 
 
-ITEM_COUNT = 3000 if KILL_ROUNDS > 8 else 600
-
-
+IS_FULL = KILL_ROUNDS > 8
 # In the full run each command on each engine; else one on each, and the others where it is quick.
-EACH = [
-    pytest.param(vendor, command, id=f"{vendor}-{command.__name__}")
+CASES = [
+    (vendor, command)
     for vendor in VENDORS
     for command in (CountItems, CountBatches, MarkItems)
-    if KILL_ROUNDS > 8 or command is CountItems or vendor == "sqlite"
+    if IS_FULL or command is CountItems or vendor == "sqlite"
 ]
+EACH = [pytest.param(vendor, command, id=f"{vendor}-{command.__name__}") for vendor, command in CASES]
+ITEM_COUNT = 3000 if IS_FULL else 600
+# In the full run each case is killed at each point; else each point is one of one case.
+STRIDE = 1 if IS_FULL else len(CASES)
 
 
 def kill_at_the_points(engine: Engine, command: type[CountItems], kill_at: Callable[[int], bool]) -> None:
     """Calls ``kill_at`` for points up to the end, and for all points near it; it returns whether the process reached the point."""
-    first = 1 + (VENDORS.index(engine.vendor) + (CountItems, CountBatches, MarkItems).index(command)) % STRIDE
+    first = 1 + CASES.index((engine.vendor, command)) % STRIDE
     number = first
     while kill_at(number):
         number += STRIDE

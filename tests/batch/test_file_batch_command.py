@@ -10,7 +10,7 @@ import pytest
 from django.core.management.base import CommandError
 
 from django_runbook.batch import FileBatchCommand
-from django_runbook.checkpoints import Checkpoint, FailedRow
+from django_runbook.models.checkpoints import Checkpoint, FailedRow
 from tests.batch.engines import KILLED, STRIDE, VENDORS, Engine, dies_at
 from tests.batch.file_commands import BOTH, ByRow, call, expected, keys, write
 from tests.batchapp.models import Item

@@ -79,3 +79,6 @@ class WithColumns(Keyed):
 
 
 KEYED = (WithNumber, WithUUID, WithText, WithMoment, WithDecimal, WithPair, WithParent, WithColumns)
+
+
+from tests.batchapp import purged  # noqa: E402, F401 - they are models of this app too

@@ -12,8 +12,10 @@ from typing import Any
 from django_runbook.binding import catalog
 from django_runbook.binding.binder import Binder
 from django_runbook.binding.catalog import Catalog
-from django_runbook.document import inputs, source, validate
+from django_runbook.document import inputs
 from django_runbook.document.diagnostics import Diagnostic, has_errors
+from django_runbook.document.syntax import source
+from django_runbook.document.validation import validate
 from django_runbook.executors.calling import Callbacks, PassedChecks, call
 from django_runbook.planning.plan import plan
 from django_runbook.planning.planned_step import PlannedStep

@@ -39,7 +39,7 @@ class TolerantParser(CommandParser):
 class PlainParser(CommandParser):
     """Accepts only a list of arguments, and nothing by name."""
 
-    def parse_args(self, arguments: Any) -> Any:  # type: ignore[override]
+    def parse_args(self, arguments: Any) -> Any:  # type: ignore[override]  # it disagrees with argparse
         return super().parse_args(arguments)
 
 

@@ -77,7 +77,7 @@ def test_what_a_command_does_to_its_parser_does_not_reach_the_next_one() -> None
 
 @pytest.mark.parametrize("method", ["create_parser", "add_base_argument"])
 @pytest.mark.parametrize("is_on_instance", [True, False], ids=["instance", "class"])
-def test_a_command_with_its_own_way_to_build_a_parser_is_asked_each_time(method: str, is_on_instance: bool) -> None:  # noqa: FBT001
+def test_a_command_with_its_own_way_to_build_a_parser_is_asked_each_time(method: str, *, is_on_instance: bool) -> None:
     calls = []
 
     def own(self: BaseCommand, *args: Any, **options: Any) -> Any:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 # The contrast of each status with its background, according to WCAG 2.
 CONTRASTS = """() => {
     const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-    const light = (colour) => {
-        canvas.fillStyle = colour;
+    const light = (color) => {
+        canvas.fillStyle = color;
         canvas.fillRect(0, 0, 1, 1);
         const parts = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map((part) => part / 255);
         const [r, g, b] = parts.map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));

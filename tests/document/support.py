@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from django_runbook.document.nodes import Mapping
-from django_runbook.document.parse import parse
-from django_runbook.document.reading import FileContent
-from django_runbook.document.source import Source
-from django_runbook.document.validate import load
+from django_runbook.document.syntax.nodes import Mapping
+from django_runbook.document.syntax.parse import parse
+from django_runbook.document.syntax.source import Source
+from django_runbook.document.validation.reading import FileContent
+from django_runbook.document.validation.validate import load
 
 
 def read_file(text: str) -> FileContent:

@@ -11,8 +11,9 @@ from django.core.management import CommandError, call_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from django_runbook.document import source, validate
 from django_runbook.document.diagnostics import Diagnostic
+from django_runbook.document.syntax import source
+from django_runbook.document.validation import validate
 from tests.examples import examples
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(

@@ -48,7 +48,9 @@ def test_the_report_equals_the_golden_file(path: Path, monkeypatch: pytest.Monke
     text, exit_code = check(path)
     if os.environ.get("UPDATE_GOLDEN"):
         path.with_suffix(".out").write_text(text)
-    assert text == path.with_suffix(".out").read_text()
+    golden = path.with_suffix(".out")
+    shown = golden.read_text() if golden.exists() else ""
+    assert text == shown, f"{golden.name} is another report, or missing: UPDATE_GOLDEN=1 writes it; read the change"
     assert exit_code == (2 if path.parent.name == "err" else 0)
 
 
@@ -62,7 +64,9 @@ def test_a_valid_file_has_no_problems(path: Path, monkeypatch: pytest.MonkeyPatc
 def test_each_code_has_a_golden_file_of_its_severity(folder: str, severity: Severity) -> None:
     shown = "".join(path.read_text() for path in (GOLDEN / folder).glob("*.out"))
     missing = {code for code, row in CODES.items() if row.severity is severity and f"{severity}[{code}]" not in shown}
-    assert missing == {code for code in WITHOUT_FILE if CODES[code].severity is severity}
+    assert missing == {code for code in WITHOUT_FILE if CODES[code].severity is severity}, (
+        f"add a file to tests/golden/{folder} that gives each of these codes: docs/extending/diagnostic-rule.md says how"
+    )
 
 
 def test_twenty_errors_are_reported_at_once() -> None:

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from django_runbook.document import source, validate
 from django_runbook.document.diagnostics import Span
 from django_runbook.document.evaluation import filters, functions, members, tests
 from django_runbook.document.expressions import (
@@ -28,6 +27,8 @@ from django_runbook.document.expressions import (
 from django_runbook.document.inputs import GivenInputs, resolve
 from django_runbook.document.loops import digest_of, items_of, label_of
 from django_runbook.document.runbook import Located
+from django_runbook.document.syntax import source
+from django_runbook.document.validation import validate
 from django_runbook.document.views import StepView
 from tests.document.evaluation.support import is_plain
 from tests.examples import examples

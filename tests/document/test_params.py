@@ -6,10 +6,11 @@ import datetime
 
 import pytest
 
-from django_runbook.document import source, validate
 from django_runbook.document.inputs import GivenInputs, Inputs, resolve
 from django_runbook.document.params import ParamError, parse_text
 from django_runbook.document.runbook import Runbook
+from django_runbook.document.syntax import source
+from django_runbook.document.validation import validate
 
 NOW = datetime.datetime(2013, 1, 31, 6, tzinfo=datetime.UTC)
 
@@ -115,10 +116,12 @@ def test_a_long_value_of_a_caller_does_not_make_the_message_long(value: object) 
         ("{type: list}", "3", ("3",)),
     ],
 )
-def test_the_items_of_a_list_have_the_type_of_the_default_items(params: str, text: str, value: object) -> None:
+def test_the_items_of_a_list_have_the_type_of_the_default_items(
+    params: str, text: str, value: tuple[object, ...]
+) -> None:
     given = resolved(params, p=text).params["p"]
     assert given == value
-    assert [type(item) for item in given] == [type(item) for item in value]  # type: ignore[attr-defined]
+    assert [type(item) for item in given] == [type(item) for item in value]
 
 
 def test_an_item_of_another_type_is_reported() -> None:

@@ -8,10 +8,11 @@ import pytest
 
 from django_runbook import lookup
 from django_runbook.conf import Configuration
-from django_runbook.document import source, validate
 from django_runbook.document.outline import outline
 from django_runbook.document.rewriting import rewrite_commands
 from django_runbook.document.runbook import CommandStep
+from django_runbook.document.syntax import source
+from django_runbook.document.validation import validate
 from django_runbook.structs import replace
 
 TEXT = """
@@ -30,7 +31,7 @@ def test_every_command_is_changed_once_under_its_key(tmp_path: Path, monkeypatch
     (tmp_path / "a.yml").write_text(TEXT)
     (tmp_path / "inner.yml").write_text("steps: [nine, {steps: [ten]}]")
     text, _ = source.read(tmp_path / "a.yml", name="a.yml")
-    runbook, problems = validate.load(text, includes=lookup.includes(tmp_path / "a.yml", Configuration()))
+    runbook, problems = validate.load(text, called=lookup.called_runbooks(tmp_path / "a.yml", Configuration()))
     assert runbook is not None
     assert problems == []
     keys: list[str] = []

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from django_runbook.document.foreign import FOREIGN
 from django_runbook.document.keys import EXPECTED, NODE_KEYS, Kind
-from django_runbook.document.schema import FIELDS
 from django_runbook.document.similar_names import nearest, typo_of
+from django_runbook.document.validation.foreign import FOREIGN
+from django_runbook.document.validation.schema import FIELDS
 
 KEYS = sorted({key for kind in Kind for key in (*NODE_KEYS[kind], *FIELDS[kind])})
 

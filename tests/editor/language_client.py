@@ -12,14 +12,26 @@ from tests.patience import scaled
 
 
 class LanguageClient:
-    """Starts a server, opens documents in it and asks about them; lines and columns count from 1."""
+    """Starts a server, opens documents in it and asks about them; lines and columns count from 1.
 
-    def __init__(self, command: list[str], *, root: Path, settings: dict[str, Any], **process: Any) -> None:
+    The session begins at once, unless ``begins`` is false.
+    """
+
+    def __init__(
+        self, command: list[str], *, root: Path, settings: dict[str, Any], begins: bool = True, **process: Any
+    ) -> None:
+        self._root = root
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **process)
         self._settings = settings
         self._version = 1
         self._count = 0
         self.published: dict[str, list[dict[str, Any]]] = {}
+        if begins:
+            self.begin()
+
+    def begin(self) -> None:
+        """Begin the session."""
+        root = self._root
         folder = {"uri": root.as_uri(), "name": root.name}
         completion = {"completionItem": {"snippetSupport": True, "documentationFormat": ["markdown"]}}
         client = {"textDocument": {"completion": completion, "hover": {}}, "workspace": {"configuration": True}}
@@ -28,7 +40,7 @@ class LanguageClient:
             {"processId": None, "rootUri": root.as_uri(), "workspaceFolders": [folder], "capabilities": client},
         )
         self._send({"method": "initialized", "params": {}})
-        self._send({"method": "workspace/didChangeConfiguration", "params": {"settings": settings}})
+        self._send({"method": "workspace/didChangeConfiguration", "params": {"settings": self._settings}})
 
     def __enter__(self) -> Self:
         return self
@@ -37,6 +49,10 @@ class LanguageClient:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.ask("shutdown", None)
+        self.exit()
+
+    def exit(self) -> None:
+        """End the process of the server, after `shutdown`."""
         self._send({"method": "exit"})
         self._process.communicate(timeout=scaled(20))
         self.exit_code = self._process.returncode
@@ -75,10 +91,15 @@ class LanguageClient:
 
     def refusal(self, method: str, params: Any) -> str:
         """Ask for what is refused; return the reason."""
+        reason: str = self.error(method, params)["message"]
+        return reason
+
+    def error(self, method: str, params: Any) -> dict[str, Any]:
+        """Ask for what is refused; return the error."""
         message = self._answer(method, params)
         assert "error" in message, message
-        reason: str = message["error"]["message"]
-        return reason
+        found: dict[str, Any] = message["error"]
+        return found
 
     def _answer(self, method: str, params: Any) -> dict[str, Any]:
         self._count += 1

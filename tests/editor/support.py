@@ -13,9 +13,9 @@ from jsonschema import Draft7Validator
 
 from django_runbook.binding.catalog import Catalog, CommandSpec
 from django_runbook.binding.checking_parser import CheckingParser
-from django_runbook.document import nodes, source
-from django_runbook.document.parse import parse
-from django_runbook.document.scalars import resolve
+from django_runbook.document.syntax import nodes, source
+from django_runbook.document.syntax.parse import parse
+from django_runbook.document.syntax.scalars import resolve
 from django_runbook.editor.project_schema import project_schema
 
 

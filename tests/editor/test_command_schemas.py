@@ -122,7 +122,7 @@ def test_an_option_whose_choices_or_help_raise_an_error_does_not_hide_the_others
 
     def add(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--kind", choices=choices)
-        parser.add_argument("--silent", help=NoText())  # type: ignore[arg-type]
+        parser.add_argument("--silent", help=NoText())  # type: ignore[arg-type]  # a help that is not a string, as some commands have
         size(parser)
 
     catalog = FixedCatalog({"noop": command_of(add)})
@@ -141,8 +141,8 @@ def test_a_command_whose_description_raises_an_error_has_options() -> None:
     catalog = FixedCatalog({"noop": command})
     spec = catalog.get("noop")
     assert spec.parser is not None
-    spec.parser.root.description = NoText()  # type: ignore[assignment]
-    catalog.get = lambda name: spec  # type: ignore[method-assign]
+    spec.parser.root.description = NoText()  # type: ignore[assignment]  # the same
+    catalog.get = lambda name: spec  # type: ignore[method-assign]  # a catalog of one command
     [described] = describe_commands(catalog, databases=())
     assert described.options is not None
     assert described.text.startswith("**noop** (tests)")

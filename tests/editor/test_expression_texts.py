@@ -3,7 +3,7 @@ from __future__ import annotations
 from django_runbook.document.evaluation.filters import FILTERS
 from django_runbook.document.evaluation.functions import FUNCTIONS
 from django_runbook.document.evaluation.tests import TESTS
-from django_runbook.document.reference_checks import HANDLER_RUN_NAMES, ROOTS, STEP_NAMES
+from django_runbook.document.validation.reference_checks import HANDLER_RUN_NAMES, ROOTS, STEP_NAMES
 from django_runbook.editor.expression_texts import (
     FILTER_TEXTS,
     ROOT_TEXTS,

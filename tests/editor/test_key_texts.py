@@ -5,7 +5,7 @@ import re
 import pytest
 
 from django_runbook.document.keys import NODE_KEYS, Kind
-from django_runbook.document.schema import FIELDS
+from django_runbook.document.validation.schema import FIELDS
 from django_runbook.editor.key_texts import KEY_TEXTS, markdown_of, text_of
 from tests.documentation import DOCS, headings_of
 

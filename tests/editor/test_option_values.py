@@ -12,7 +12,7 @@ from django_runbook.editor.option_values import frequent_values
 from tests.editor.support import accepts_options, command_of, schema_of
 
 
-class Colour(enum.StrEnum):
+class Color(enum.StrEnum):
     RED = "red"
 
 
@@ -62,8 +62,8 @@ def accepted(declaration: dict[str, Any], *values: Any, name: str = "--it") -> l
         pytest.param(
             {"choices": [1, 2], "type": int}, [1, "2", " 1", "${{ 1 }}", [1]], [3, "x", [3]], id="choices of integers"
         ),
-        pytest.param({"choices": list(Colour)}, ["red"], ["blue"], id="choices of an enumeration"),
-        pytest.param({"choices": Colour}, ["red"], ["blue"], id="an enumeration"),
+        pytest.param({"choices": list(Color)}, ["red"], ["blue"], id="choices of an enumeration"),
+        pytest.param({"choices": Color}, ["red"], ["blue"], id="an enumeration"),
         pytest.param({"choices": Label}, ["red"], ["blue"], id="an enumeration of Django"),
         pytest.param({"choices": {"a": 1}.keys()}, ["a"], ["b"], id="choices of keys"),
         pytest.param({"choices": {"a": "b"}.values()}, ["b"], ["a"], id="choices of values"),

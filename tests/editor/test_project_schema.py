@@ -12,7 +12,7 @@ from django_runbook import api
 from django_runbook.binding.catalog import Catalog
 from django_runbook.document.diagnostics import has_errors
 from django_runbook.document.keys import NODE_KEYS, Kind
-from django_runbook.document.schema import FIELDS
+from django_runbook.document.validation.schema import FIELDS
 from django_runbook.editor.project_schema import as_text, generic_schema, project_schema
 from tests.documentation import PAGES, blocks_of
 from tests.editor.support import is_accepted, read, value_of

@@ -32,7 +32,8 @@ def own_services() -> dict[str, dict[str, Any]]:
 class Containers:
     """Starts the commands of services on this host, with their environment except for addresses and accounts."""
 
-    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+    def __init__(self, project: Path, environment: dict[str, str], *, directory: Path) -> None:
+        self._project = project
         self._directory = directory
         self._environment = environment
 
@@ -53,7 +54,7 @@ class Containers:
         with started(
             [str(Path(sys.executable).parent / command), *options, *named],
             env=self._environ(service),
-            directory=EXAMPLE,
+            directory=self._project,
             output=self._output(name, number),
         ) as process:
             yield process

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -161,33 +157,3 @@ def test_a_file_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
         call("generate_sitemaps", "--output", target)
     with pytest.raises(CommandError, match="cannot be written"):
         call("reference_data", "export", "airlines", "--output", target)
-
-
-REPLICA = """
-import django
-django.setup()
-from django.db import OperationalError, connections
-from django.core.management import call_command
-call_command("migrate", verbosity=0)
-from flights.models import Airline
-Airline.objects.create(code="UA", name="United")
-print(Airline.objects.using("replica").count())
-try:
-    Airline.objects.using("replica").create(code="AA", name="American")
-except OperationalError as error:
-    print(error)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("folder", ["plain", "a b", "a#b", "a?b", "a%20b"])
-def test_the_replica_reads_the_same_file_and_cannot_write(tmp_path: Path, folder: str) -> None:
-    env: dict[str, Any] = {
-        "PATH": os.environ["PATH"],
-        "DJANGO_SETTINGS_MODULE": "flightdesk.settings",
-        "FLIGHTDESK_VAR": str(tmp_path / folder),
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(EXAMPLE)]),
-    }
-    done = subprocess.run([sys.executable, "-c", REPLICA], env=env, capture_output=True, text=True, check=False)
-    assert done.stdout == "1\nattempt to write a readonly database\n", done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == [folder]

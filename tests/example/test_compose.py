@@ -13,12 +13,16 @@ from django.core.management import get_commands
 from pytest_django import DjangoDbBlocker
 
 from tests.example.compose_file import EXAMPLE, Containers, own_services, services
+from tests.example.project_copy import copy_of_example
 from tests.journal.databases import database_on
+from tests.patience import wait_until
 from tests.runner.support import ROOT
 from tests.services import REDIS_URL, require_postgres, require_redis
 
 # Apart from the databases that other tests use.
 REDIS_DATABASE = 9
+# So many that each worker takes some of their batches.
+FLIGHT_COUNT = 4000
 
 
 def test_each_dependency_exists_and_can_be_waited_for() -> None:
@@ -81,6 +85,13 @@ def test_the_image_copies_what_the_context_has() -> None:
         )
 
 
+def waiting_workers(broker: str) -> int:
+    """Return the number of workers that wait for a message."""
+    with redis.Redis.from_url(broker) as client:
+        clients = client.client_list()
+    return sum(client["db"] == str(REDIS_DATABASE) and client["cmd"] == "brpop" for client in clients)
+
+
 @pytest.mark.slow
 def test_the_commands_share_the_backfill_between_two_workers(
     tmp_path: Path, django_db_blocker: DjangoDbBlocker
@@ -90,7 +101,7 @@ def test_the_commands_share_the_backfill_between_two_workers(
     broker = re.sub(r"/\d+$", f"/{REDIS_DATABASE}", REDIS_URL)
     with django_db_blocker.unblock(), database_on("postgresql", tmp_path) as database:
         containers = Containers(
-            tmp_path,
+            copy_of_example(tmp_path, flight_count=FLIGHT_COUNT),
             {
                 "FLIGHTDESK_POSTGRES": f"{database['HOST']}:{database['PORT']}",
                 "FLIGHTDESK_POSTGRES_NAME": database["NAME"],
@@ -98,10 +109,13 @@ def test_the_commands_share_the_backfill_between_two_workers(
                 "FLIGHTDESK_POSTGRES_PASSWORD": database["PASSWORD"],
                 "FLIGHTDESK_BROKER": broker,
             },
+            directory=tmp_path,
         )
         try:
             containers.run("daily")
             with containers.started("worker", number=1), containers.started("worker", number=2):
+                # Else one of them may do all of it before the other has started.
+                wait_until(lambda: waiting_workers(broker) == 2, what="both workers wait for calls")
                 containers.run("backfill")
             shown = containers.run("backfill", "python", "manage.py", "show_calls", "--all", "--format", "json")
         finally:

@@ -78,7 +78,7 @@ def test_such_a_command_leaves_the_transaction_of_its_caller_open(install: Any) 
     install(Wrapping())
     called("made_here", ["bad"])
     assert connection.is_usable()
-    assert "close" not in vars(connection._connections[connection._alias])  # type: ignore[attr-defined]
+    assert "close" not in vars(connection._connections[connection._alias])  # type: ignore[attr-defined]  # private: the stubs leave it out
 
 
 def test_options_of_such_a_command_are_formatted_for_its_parser() -> None:

@@ -6,10 +6,11 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
-from django_runbook.executors import messages
+from django_runbook.executors import escalation, messages
 from django_runbook.executors.channel import Channel, socket_pair
 from django_runbook.executors.escalation import GIVE_UP_SECONDS, Bounds, Cause, Escalation
 from django_runbook.process.deadlines import Branch, Limit
@@ -19,9 +20,12 @@ PID, KEEPER = 4242, 4243
 
 
 class Scene:
-    """Records what an escalation sends."""
+    """Records what an escalation sends, and has its clock."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._passed_seconds = 0.0
+        began_at = time.monotonic()
+        monkeypatch.setattr(escalation, "time", SimpleNamespace(monotonic=lambda: began_at + self._passed_seconds))
         self.sent: list[signal.Signals] = []
         self.sent_to_keeper: list[signal.Signals] = []
         monkeypatch.setattr(os, "killpg", lambda pid, number: self.sent.append(number))
@@ -30,6 +34,9 @@ class Scene:
         self.ours, self.theirs = Channel(ours), Channel(theirs)
         self.stop = Stop()
         self.branch = Branch(self.stop, grace_seconds=60.0)
+
+    def pass_time(self, seconds: float) -> None:
+        self._passed_seconds += seconds
 
     def escalation(self, *, is_over: bool = False, grace_seconds: float = 60.0) -> Escalation:
         limit = Limit().within(0.0, owner="a test") if is_over else Limit()
@@ -98,13 +105,12 @@ def test_a_suspended_keeper_of_a_killed_process_is_continued(scene: Scene) -> No
     assert scene.sent_to_keeper == [signal.SIGCONT]
 
 
-def test_a_process_is_killed_once_and_given_up_later(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = time.monotonic()
+def test_a_process_is_killed_once_and_given_up_later(scene: Scene) -> None:
     escalation = scene.escalation()
     escalation.attach(PID, keeper_pid=KEEPER)
     escalation.kill()
     assert not escalation.is_at_end
-    monkeypatch.setattr(time, "monotonic", lambda: now + GIVE_UP_SECONDS + 60)
+    scene.pass_time(GIVE_UP_SECONDS + 60)
     escalation.kill()
     assert escalation.is_at_end
     assert scene.sent == [signal.SIGKILL]
@@ -128,13 +134,13 @@ def test_a_listening_command_is_asked_to_stop_before_it_is_ended(scene: Scene) -
         [],
         [messages.StopRequest(number=signal.SIGTERM)],
     )
-    time.sleep(0.16)
+    scene.pass_time(0.16)
     escalation.advance()
     assert (scene.sent, scene.messages) == (
         [signal.SIGTERM],
         [messages.EndRequest(number=signal.SIGTERM, is_forced=True)],
     )
-    time.sleep(0.05)
+    scene.pass_time(0.05)
     escalation.advance()
     assert scene.sent == [signal.SIGTERM, signal.SIGKILL]
 
@@ -143,7 +149,7 @@ def test_a_command_that_handles_sigterm_has_most_of_the_grace_before_it_is_force
     escalation = scene.escalation(is_over=True, grace_seconds=0.2)
     escalation.attach(PID, keeper_pid=KEEPER)
     escalation.advance()
-    time.sleep(0.16)
+    scene.pass_time(0.16)
     escalation.advance()
     ends = [messages.EndRequest(number=signal.SIGTERM, is_forced=is_forced) for is_forced in (False, True)]
     assert (scene.sent, scene.messages) == ([signal.SIGTERM], ends)

@@ -123,4 +123,4 @@ def test_a_project_without_manage_py_is_refused_before_anything_runs(
     (tmp_path / "manage.py").unlink()
     found = started(tmp_path, "noop", "{PLACE: here}")
     assert found.exit_code == 2
-    assert 'RB424]: a command with "env" is started by manage.py, and there is none' in found.errors
+    assert 'RB424]: manage.py was not found, which starts a command with "env"' in found.errors

@@ -30,5 +30,5 @@ def test_a_kill_by_the_out_of_memory_killer_is_distinguished_from_others(
     counts = iter([(0, 4), (1, 5)])
     monkeypatch.setattr(oom, "kill_counts", lambda: next(counts))
     report = isolated(tmp_path, "crash kill")
-    text = "the system ended its process (SIGKILL): there was not enough memory"
+    text = "the system ended its process (SIGKILL): out of memory"
     assert failure(report) == ("MemoryError", 137, text)

@@ -44,7 +44,7 @@ class Run:
 
     def start(self, child: str, then: str, *, more: str = "") -> None:
         text = STEPS.format(child=child, then=then, log=self.log, more=more)
-        self.process = start(self._directory, text, "--format", "plain", environ={"STOP_TIMEOUT": "1.5"})
+        self.process = start(self._directory, text, "--format", "plain", environ={"STOP_TIMEOUT": "0.5"})
         wait_for(self.log, " ")
         self.group, _, self.server = map(int, self.log.read_text().split())
         # If the command exits immediately, its server may have ended too.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from django_runbook.forecasts.figures import RunFigures, StepFigures, figures_key
@@ -11,8 +9,8 @@ from django_runbook.forecasts.figures import RunFigures, StepFigures, figures_ke
 
 def test_stored_figures_are_read_again() -> None:
     steps = {"load": StepFigures(definition="abc", status="succeeded", seconds=1.25, rows=3, output_size=7)}
-    figures = RunFigures(kind="k", shape="s", seconds=2.5, steps=steps)
-    assert RunFigures.of_json(json.loads(json.dumps(figures.to_json()))) == figures
+    figures = RunFigures(shape="s", seconds=2.5, steps=steps)
+    assert RunFigures.of_text(figures.to_text()) == figures
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def history(*steps: StepFigures, shape: str = "s1", seconds: float | None = 60) 
         runs=tuple(
             PastRun(
                 TODAY - datetime.timedelta(days=n),
-                RunFigures(kind="", shape=shape, seconds=seconds, steps={"load": one}),
+                RunFigures(shape=shape, seconds=seconds, steps={"load": one}),
             )
             for n, one in enumerate(steps, start=1)
         )

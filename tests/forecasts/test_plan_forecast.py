@@ -11,9 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from django_runbook.forecasts import plan_forecast
+from django_runbook.forecasts.figures import RunFigures
 from django_runbook.forecasts.history import MAX_RUNS
 from django_runbook.journal import unreadable
 from django_runbook.models import Run, StepRun
+from django_runbook.structs import replace
 from tests.runner.support import run
 
 pytestmark = pytest.mark.django_db
@@ -29,8 +31,9 @@ def record(directory: Path, count: int) -> None:
     """Record a run and copies of it, in which each step took a minute."""
     assert run(directory, FILE).exit_code == 0
     row = Run.objects.get()
-    steps = {key: [*values[:2], 60, *values[3:]] for key, values in row.figures["steps"].items()}
-    row.figures = {**row.figures, "steps": steps, "seconds": 245}
+    figures = RunFigures.of_text(row.figures)
+    steps = {key: replace(one, seconds=60.0) for key, one in figures.steps.items()}
+    row.figures = replace(figures, steps=steps, seconds=245.0).to_text()
     row.save()
     copies = []
     for number in range(count - 1):
@@ -100,3 +103,12 @@ def test_a_history_that_cannot_be_read_is_a_warning(
     assert ended.exit_code == 0
     assert ended.errors.strip() == warning
     assert "usually" not in " ".join(ended.shown)
+
+
+def test_the_history_is_read_in_the_order_of_an_index() -> None:
+    if connection.vendor != "sqlite":
+        # PostgreSQL and MariaDB read the few rows of a test without an index.
+        return
+    plan = Run.objects.of("nightly.yml").comparable("k").newest_first().values_list("figures")[:MAX_RUNS].explain()
+    assert "USING INDEX runbook_run_comparable (runbook=? AND figures_kind=?)" in plan
+    assert "ORDER BY" not in plan

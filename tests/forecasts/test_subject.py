@@ -7,7 +7,9 @@ import datetime
 import pytest
 
 from django_runbook import checking
-from django_runbook.document import inputs, source, validate
+from django_runbook.document import inputs
+from django_runbook.document.syntax import source
+from django_runbook.document.validation import validate
 from django_runbook.forecasts.subject import Subject, subject_of
 from django_runbook.planning.plan import plan
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
-from django_runbook.document import source, validate
+from django_runbook.document.syntax import source
+from django_runbook.document.validation import validate
 from django_runbook.importing.draft import Imported
 from django_runbook.importing.emit import comment, emit
 from django_runbook.importing.jobs import import_crontab

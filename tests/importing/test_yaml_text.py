@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from django_runbook.document.nodes import Mapping, Node, Scalar, Sequence
-from django_runbook.document.parse import parse
-from django_runbook.document.scalars import resolve
-from django_runbook.document.source import decode
+from django_runbook.document.syntax.nodes import Mapping, Node, Scalar, Sequence
+from django_runbook.document.syntax.parse import parse
+from django_runbook.document.syntax.scalars import resolve
+from django_runbook.document.syntax.source import decode
 from django_runbook.importing import yaml_text
 from django_runbook.importing.draft import Plain
 

@@ -213,7 +213,7 @@ class Cell:
             "text": resumed.text.strip(),
             "rows": self._rows(),
         }
-        if resumed.exit_code == 2 and "there is no run" in resumed.text + self.run.text:
+        if resumed.exit_code == 2 and re.search("nothing to resume|no run (has|of) ", resumed.text + self.run.text):
             again = self._start("again", "--yes")
             yield self._ended(again)
             self.seen["again"] = {"exit_code": again.exit_code, "begun": self._begun()[before:], "text": again.text}
@@ -308,7 +308,7 @@ def _storm(cell: Cell) -> Waits:
     began = time.monotonic()
     for number in range(1, _STORM_COUNT):
         at = began + number * _STORM_PAUSE_SECONDS
-        yield Wait(lambda at=at: time.monotonic() >= at, "time passes")  # type: ignore[misc]
+        yield Wait(lambda at=at: time.monotonic() >= at, "time passes")  # type: ignore[misc]  # mypy infers no type for a lambda with a default
         if time.monotonic() < began + _STORM_SECONDS:
             cell.signal()
     cell.let_after_signals()

@@ -15,6 +15,7 @@ class Moment:
     ``shown``. ``working`` is the step that is at work then, and ``has_others``
     says that others are at work beside it. ``ends_by_signal`` says that a first signal ends the moment
     by itself; ``has_finally`` that the run then has steps of ``finally`` to run. ``asks`` names the file by which the run is asked to stay, ``waits_for_lock`` that its lock is held.
+    ``needs_tables`` says that the history has its tables before the run.
     """
 
     heading: str
@@ -28,6 +29,7 @@ class Moment:
     asks: str = ""
     waits_for_lock: bool = False
     waits_for_answer: bool = False
+    needs_tables: bool = True
     clean: str = "stay clean --until tidy"
 
     @property
@@ -51,6 +53,7 @@ MOMENTS = (
         shows_in="there",
         working="migrate",
         asks=WAITS_IN_MIGRATE,
+        needs_tables=False,
     ),
     Moment(
         heading="In the wait for the run's lock",

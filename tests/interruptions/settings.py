@@ -8,5 +8,5 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASES = {"default": json.loads(os.environ["WALK_DATABASE"])}
-INSTALLED_APPS = ["django_runbook", "tests.interruptions"]
+INSTALLED_APPS = ["django_runbook", "tests.interruptions", "tests.testapp"]
 RUNBOOK = {"LOCK": "database"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 Seen = Mapping[str, Any]
@@ -33,21 +33,21 @@ _SAID: Final = (
 )
 # Whichever finds first that the database is away: the history, a lock that is held, or one that is waited for.
 _AWAITED: Final = re.compile(
-    r"^ +waiting  .*(the run history database|what keeps the lock|the locks in the database)", re.MULTILINE
+    r"^ +waiting  .*(the run history database|the store of the lock|the locks in the database)", re.MULTILINE
 )
 _ENDS: Final = {
     "is in doubt": r"was interrupted and its outcome is unknown",
-    "it has succeeded": r"has succeeded: there is nothing to resume",
-    "it has ended with a warning": r"ended with a warning: there is nothing to resume",
+    "it has succeeded": r"has succeeded and cannot be resumed",
+    "it has ended with a warning": r"ended with a warning and cannot be resumed",
     "it had not begun": r"had not begun; start a new run",
-    "it was not recorded": r"there is no run to resume: the tables",
+    "it was not recorded": r"nothing to resume: the tables",
 }
 _SUMMARY: Final = re.compile(
     r"^(succeeded|warning|failed|interrupted): .*\bin [\dhms.]+(?:, exit code (\d+))?$", re.MULTILINE
 )
 
 
-def table_of(cells: list[Seen]) -> str:
+def table_of(cells: Sequence[Seen]) -> str:
     """Return the rows of one moment."""
     return HEAD + "".join(f"| {' | '.join(_row(cell))} |\n" for cell in cells)
 

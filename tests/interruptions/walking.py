@@ -1,32 +1,25 @@
-"""Interrupts a run at each of its moments in each way, and writes what became of it as JSON.
+"""Interrupts a run at one of its moments in each way, and writes what became of it as JSON.
 
-``python -m tests.interruptions.walking FOLDER [WORD…]``: one process, without threads, which forks all others from
-itself after it has set Django up. ``WALK_DATABASE`` names the server; each word is a part of the cells to be walked.
+One process, without threads, which has set Django up and forks all others from itself. ``WALK_DATABASE`` names the server.
 """
 
 from __future__ import annotations
 
-import gc
 import json
 import os
-import sys
 import time
 import uuid
 from pathlib import Path
 from typing import Any, Final
 
-import django
 import psycopg
 from django.conf import settings
-from django.core.management import call_command, execute_from_command_line
-from django.db import connections
 
 from tests.interruptions.cells import EVENTS, Cell, Wait, Waits
 from tests.interruptions.moments import MOMENTS
-from tests.interruptions.processes import Process
 
 # A database that is away keeps its cell waiting, and no processor busy.
-AT_ONCE: Final = int(os.environ.get("WALK_AT_ONCE", "6"))
+AT_ONCE: Final = int(os.environ.get("WALK_AT_ONCE", "3"))
 _SLICE_SECONDS: Final = 0.005
 
 
@@ -66,49 +59,20 @@ def connected(server: dict[str, Any], name: str) -> psycopg.Connection[tuple[Any
     )
 
 
-def main(folder: Path, words: list[str]) -> None:
-    """Walk all cells, a few at a time."""
-    django.setup()
-    _import_all(folder)
+def main(folder: Path, key: str, *, migrated: str) -> None:
+    """Walk all cells of a moment, a few at a time; ``migrated`` is a database that has the tables."""
     server = dict(settings.DATABASES["default"])
     databases = Databases(server)
+    (moment,) = (moment for moment in MOMENTS if moment.key == key)
     cells: list[Cell] = []
     try:
-        shared = databases.new()
-        _migrate(server, shared, folder)
         for event in EVENTS:
-            for moment in MOMENTS:
-                if all(word in f"{moment.key} {event}" for word in words):
-                    name = shared if moment.key != "before-the-tables-exist" else databases.new()
-                    cells.append(Cell(moment, event, folder=folder, server=server, database=name))
+            name = migrated if moment.needs_tables else databases.new()
+            cells.append(Cell(moment, event, folder=folder, server=server, database=name))
         _play(cells)
     finally:
         databases.drop_all()
     (folder / "seen.json").write_text(json.dumps([cell.seen for cell in cells]))
-
-
-def _import_all(folder: Path) -> None:
-    """Import what a run needs before the forks."""
-    path = folder / "warm.yml"
-    path.write_text("steps: [stay one]\n")
-    with (folder / "warm").open("w") as stream:
-        call_command("run_runbook", str(path), plan=True, stdout=stream)
-    # The plan has asked the history: a fork with its connection would stay in that database.
-    connections.close_all()
-    # A collection in a child would copy what it shares with this process.
-    gc.collect()
-    gc.freeze()
-
-
-def _migrate(server: dict[str, Any], name: str, folder: Path) -> None:
-    def migrate() -> None:
-        settings.DATABASES["default"]["NAME"] = name
-        execute_from_command_line(["manage.py", "migrate", "--verbosity", "0"])
-
-    process = Process(migrate, folder=folder, output=folder / "migrate")
-    while process.exit_code is None:
-        time.sleep(_SLICE_SECONDS)
-    assert process.exit_code == 0, process.text
 
 
 def _play(cells: list[Cell]) -> None:
@@ -131,7 +95,3 @@ def _play(cells: list[Cell]) -> None:
             else:
                 playing[cell] = play, following
         time.sleep(_SLICE_SECONDS)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])

@@ -19,13 +19,15 @@ from tests.prepared import PreparedProcess
 from tests.runner.support import ROOT
 
 VENDORS = ("sqlite", "postgresql", "mariadb")
+# What is written survives the end of its process without being flushed to the disk.
+_PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
 
 
 @contextmanager
 def database_on(vendor: str, directory: Path) -> Iterator[dict[str, Any]]:
     """Create a database and yield its settings."""
     if vendor == "sqlite":
-        options = {"timeout": 20, "transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL;"}
+        options = {"timeout": 20, "transaction_mode": "IMMEDIATE", "init_command": _PRAGMAS}
         yield {"ENGINE": "django.db.backends.sqlite3", "NAME": str(directory / "own.sqlite3"), "OPTIONS": options}
         return
     name = f"own_{uuid.uuid4().hex[:12]}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, OperationalError
+from django.db import DatabaseError, IntegrityError, OperationalError, transaction
 
+from django_runbook.exceptions import JournalLost
 from django_runbook.journal.connection import JournalConnection
 from django_runbook.models import StepRun
 from tests.journal.support import effects, row
@@ -80,3 +82,42 @@ def test_a_lost_answer_does_not_lose_the_journal(tmp_path: Path, monkeypatch: py
     assert run(tmp_path, "steps: [noop]").exit_code == 0
     assert row("noop").status == "succeeded"
     assert len(calls) == 2
+
+
+@pytest.mark.only("inline")
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_breaks_at_a_savepoint_does_not_lose_the_journal() -> None:
+    journal = JournalConnection("default")
+    seen: list[bool] = []
+
+    def write(is_repeated: bool) -> None:  # noqa: FBT001 - as JournalConnection calls it
+        seen.append(is_repeated)
+        if len(seen) > 2:
+            return
+        with contextlib.suppress(IntegrityError), transaction.atomic():
+            # What Django does if the rollback to the savepoint fails.
+            transaction.get_connection().needs_rollback = True
+            raise IntegrityError("the row is there")
+        transaction.get_connection().needs_rollback = True
+        StepRun.objects.exists()
+
+    journal.execute_together([lambda: journal.execute(write)])
+    assert seen == [False, True, True]
+
+
+@pytest.mark.only("inline")
+@pytest.mark.django_db(transaction=True)
+def test_the_writes_of_a_refused_transaction_know_that_they_may_be_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(JournalConnection, "_is_transient", lambda self, error: isinstance(error, OperationalError))
+    journal = JournalConnection("default")
+    seen: list[bool] = []
+    errors = iter([OperationalError("the answer was lost"), DatabaseError("refused"), DatabaseError("refused")])
+
+    def refuse(is_repeated: bool) -> None:  # noqa: FBT001 - as JournalConnection calls it
+        raise next(errors)
+
+    with pytest.raises(JournalLost, match="refused"):
+        journal.execute_together([lambda: journal.execute(seen.append), lambda: journal.execute(refuse)])
+    assert seen == [False, True, True]
+    journal.execute(seen.append)
+    assert seen[3:] == [False]

@@ -153,7 +153,7 @@ def test_a_setting_turns_the_journal_off(tmp_path: Path, settings: Any) -> None:
     settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": False}
     run(tmp_path, "steps: [noop]")
     assert not Run.objects.exists()
-    assert "there is no journal" in resume(tmp_path).errors
+    assert "--resume needs the run history" in resume(tmp_path).errors
 
 
 def test_a_run_whose_lock_is_lost_before_its_first_step_is_closed(

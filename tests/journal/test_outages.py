@@ -16,7 +16,7 @@ from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
 from django_runbook.conf import Configuration, LockBackend
-from django_runbook.exceptions import LockUnavailable
+from django_runbook.exceptions import JournalLost, LockUnavailable
 from django_runbook.journal.connection import JournalConnection
 from django_runbook.journal.writer import Writer
 from django_runbook.locks.base import Lock
@@ -26,6 +26,7 @@ from tests.journal.databases import database_on, manage, started
 from tests.journal.proxy import proxied
 from tests.patience import PATIENCE_SECONDS
 from tests.runner.support import wait_for
+from tests.services import alias_added
 
 pytestmark = pytest.mark.slow
 
@@ -70,6 +71,40 @@ steps:
     assert rows(tmp_path, database)[1] == [("one", 1, "failed"), ("one", 2, "succeeded"), ("two", 1, "succeeded")]
 
 
+@pytest.mark.usefixtures("mariadb")
+def test_a_statement_that_is_too_long_for_the_database_is_not_repeated() -> None:
+    journal = JournalConnection("mariadb", patience_seconds=PATIENCE_SECONDS)
+    limit = journal.execute(lambda is_repeated: _asked("SELECT @@max_allowed_packet"))
+    repetitions: list[bool] = []
+
+    def ask(is_repeated: bool) -> Any:  # noqa: FBT001 - as JournalConnection calls it
+        repetitions.append(is_repeated)
+        return _asked("SELECT length(%s)", "x" * limit)
+
+    with pytest.raises(JournalLost, match="max_allowed_packet") as caught:
+        journal.execute(ask)
+    assert repetitions == [False]
+    assert journal.has_refused(caught.value)
+    journal.reconnect()
+    assert journal.execute(lambda is_repeated: _asked("SELECT length(%s)", "x")) == 1
+
+
+def _asked(statement: str, *values: str) -> Any:
+    with connections["mariadb"].cursor() as cursor:
+        cursor.execute(statement, values)
+        return cursor.fetchone()[0]
+
+
+@pytest.fixture
+def mariadb(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    with (
+        django_db_blocker.unblock(),
+        database_on("mariadb", tmp_path) as settings,
+        alias_added("mariadb", settings),
+    ):
+        yield
+
+
 class Contender(threading.Thread):
     """Acquires a lock as soon as it is free."""
 
@@ -105,14 +140,8 @@ def end_connections(alias: str, name: str) -> None:
 @contextlib.contextmanager
 def known_here(database: Any, **more: Any) -> Iterator[str]:
     """Add an alias for the database of the run to this process."""
-    name = f"own_{time.monotonic_ns()}"
-    connections.settings[name] = {**database, **more}
-    connections.configure_settings(connections.settings)
-    try:
+    with alias_added(f"own_{time.monotonic_ns()}", {**database, **more}) as name:
         yield name
-    finally:
-        connections[name].close()
-        del connections[name], connections.settings[name]
 
 
 @pytest.fixture

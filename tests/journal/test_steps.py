@@ -12,14 +12,14 @@ import pytest
 from django.utils import timezone
 
 from django_runbook import events
-from django_runbook.checkpoints import FailedRow
 from django_runbook.exceptions import JournalLost
-from django_runbook.fields import to_db_text
 from django_runbook.journal.connection import JournalConnection
 from django_runbook.journal.listener import Journal
 from django_runbook.journal.write_queue import Write
 from django_runbook.journal.writer import Writer
 from django_runbook.models import Run, StepRun
+from django_runbook.models.checkpoints import FailedRow
+from django_runbook.models.fields import to_db_text
 from django_runbook.results import Failure, Role
 from tests.journal.support import resume, row
 from tests.runner.support import run

@@ -15,8 +15,10 @@ from pytest_django import DjangoDbBlocker
 
 from django_runbook import conf
 from django_runbook.exceptions import JournalLost
+from django_runbook.journal import unreadable
 from django_runbook.journal.connection import JournalConnection
-from django_runbook.models import Run, StepRun
+from django_runbook.models import Run
+from django_runbook.models.calls import Call
 from tests.batch.databases import VENDORS
 from tests.journal.databases import database_on
 from tests.mariadb_settings import MARIADB
@@ -62,6 +64,7 @@ READING = [
     ("show_calls",),
     ("mail_run_report", "--to", "ops@example.com"),
 ]
+PRUNING = ("prune_runs", "--database", ALIAS)
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
@@ -84,7 +87,7 @@ def test_missing_tables_are_reported(journal_in: Any, tmp_path: Path) -> None:
         messages = {words[0]: error_of(*words) for words in READING}
     missing = "the tables of django_runbook do not exist (migrate creates them)"
     assert {name: str(error) for name, error in messages.items()} == {
-        "run_runbook": f"there is no run to resume: {missing}; start a new run, without --resume",
+        "run_runbook": f"nothing to resume: {missing}; start a new run, without --resume",
         "show_runs": f"the journal cannot be read: {missing}",
         "show_calls": f"the journal cannot be read: {missing}",
         "mail_run_report": f"the journal cannot be read: {missing}",
@@ -97,17 +100,46 @@ def test_tables_of_another_version_are_reported(journal_in: Any, tmp_path: Path,
     with database_on(vendor, tmp_path) as settings:
         journal_in(settings)
         with connections[ALIAS].cursor() as cursor:
-            for model in (Run, StepRun):
+            for model in unreadable.HISTORY:
                 cursor.execute(f"CREATE TABLE {model._meta.db_table} (id varchar(32))")
-        messages = [str(error_of(*words)) for words in READING]
+        messages = [str(error_of(*words)) for words in (*READING, PRUNING)]
         with pytest.raises(JournalLost) as lost:
             JournalConnection(ALIAS, patience_seconds=0).execute(
                 lambda is_repeated: Run.objects.using(ALIAS).filter(name="a").count()
             )
         connections[ALIAS].close()
     outdated = "the tables of django_runbook are of another version (migrate updates them)"
-    assert messages == [f"the journal cannot be read: {outdated}"] * len(READING)
+    assert messages == [f"the journal cannot be read: {outdated}"] * len([*READING, PRUNING])
     assert str(lost.value).endswith(outdated)
+
+
+@pytest.mark.parametrize(
+    "change", ["ALTER TABLE {} RENAME COLUMN refused_version TO other", "ALTER TABLE {} RENAME TO other"]
+)
+def test_a_run_is_not_resumed_without_the_table_of_calls(journal_in: Any, tmp_path: Path, change: str) -> None:
+    table = Call._meta.db_table
+    back = change.replace("refused_version TO other", "other TO refused_version").replace(
+        "{} RENAME TO other", "other RENAME TO {}"
+    )
+    with database_on("sqlite", tmp_path) as settings:
+        journal_in(settings)
+        call_command("migrate", database=ALIAS, verbosity=0)
+        (tmp_path / "noop.yml").write_text("steps: [{id: one, command: fail}]")
+        assert error_of("run_runbook", "noop.yml").returncode == 1
+        before = list(Run.objects.using(ALIAS).values())
+        for words in (("run_runbook", "noop.yml", "--resume"), ("show_calls",), PRUNING):
+            with connections[ALIAS].cursor() as cursor:
+                cursor.execute(change.format(table))
+            error = error_of(*words)
+            assert "(migrate " in str(error)
+            assert error.returncode == 1
+            with connections[ALIAS].cursor() as cursor:
+                cursor.execute(back.format(table))
+        assert list(Run.objects.using(ALIAS).values()) == before
+        (tmp_path / "noop.yml").write_text("steps: [{id: one, command: noop}]")
+        call_command("run_runbook", "noop.yml", "--resume", stdout=io.StringIO(), stderr=io.StringIO())
+        assert Run.objects.using(ALIAS).get().status == "succeeded"
+        connections[ALIAS].close()
 
 
 def test_the_check_for_tables_waits_for_an_unavailable_database(

@@ -37,7 +37,7 @@ def test_rows_share_a_transaction_until_something_else_happens(end: str) -> None
     done: list[str] = []
     writes = new_writes(groups)
     for name in ("end of one", "start of two"):
-        writes.add_row(lambda name=name: done.append(name))  # type: ignore[misc]
+        writes.add_row(lambda name=name: done.append(name))  # type: ignore[misc]  # mypy infers no type for a lambda with a default
     is_over = threading.Event()
     match end:
         case "wait" | "close":
@@ -67,7 +67,7 @@ def test_the_order_of_writes_is_kept() -> None:
     writes = new_writes(groups)
     for number in range(6):
         add = writes.add if number == 3 else writes.add_row
-        add(lambda number=number: done.append(number))  # type: ignore[misc]
+        add(lambda number=number: done.append(number))  # type: ignore[misc]  # mypy infers no type for a lambda with a default
     writes.wait()
     assert done == list(range(6))
     assert groups == [3, 2]

@@ -20,11 +20,11 @@ from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
 from django_runbook import conf
-from django_runbook.calls import Call
 from django_runbook.exceptions import JournalLost
 from django_runbook.journal.connection import JournalConnection
 from django_runbook.journal.writer import Writer
 from django_runbook.models import Run, StepRun
+from django_runbook.models.calls import Call
 from django_runbook.results import StepStatus
 from tests.batch.databases import VENDORS
 from tests.journal.databases import database_on

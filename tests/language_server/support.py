@@ -9,9 +9,9 @@ from typing import Final
 from django.db import OperationalError
 
 from django_runbook.binding.catalog import Catalog
-from django_runbook.language_server.editor_text import EditorText
-from django_runbook.language_server.project import Project
-from django_runbook.language_server.questions import Question
+from django_runbook.language_server.cursor.editor_text import EditorText
+from django_runbook.language_server.features.questions import Question
+from django_runbook.language_server.workspace.project import Project
 from tests.editor.support import FixedCatalog, command_of
 
 CURSOR: Final = "¦"

@@ -11,16 +11,16 @@ import pytest
 from django_runbook import conf
 from django_runbook.binding.catalog import Catalog
 from django_runbook.document.keys import NODE_KEYS, Kind
-from django_runbook.document.schema import FIELDS
-from django_runbook.language_server.completion import complete
-from django_runbook.language_server.definition import define
-from django_runbook.language_server.editor_files import EditorFiles
-from django_runbook.language_server.editor_text import EditorText
-from django_runbook.language_server.hover import explain
-from django_runbook.language_server.project_files import new_project
-from django_runbook.language_server.questions import Question
-from django_runbook.language_server.rename import RefusedRenameError, id_at, rename
-from django_runbook.language_server.symbols import symbols_of
+from django_runbook.document.validation.schema import FIELDS
+from django_runbook.language_server.cursor.editor_text import EditorText
+from django_runbook.language_server.features.completion import complete
+from django_runbook.language_server.features.definition import define
+from django_runbook.language_server.features.hover import explain
+from django_runbook.language_server.features.questions import Question
+from django_runbook.language_server.features.rename import RefusedRenameError, id_at, rename
+from django_runbook.language_server.features.symbols import symbols_of
+from django_runbook.language_server.workspace.editor_files import EditorFiles
+from django_runbook.language_server.workspace.project_files import new_project
 from tests.examples import examples
 
 ROOT = Path(__file__).parent.parent.parent

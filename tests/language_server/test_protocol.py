@@ -8,9 +8,9 @@ from lsprotocol.types import PositionEncodingKind
 from django_runbook.document.codes import CODES
 from django_runbook.document.diagnostics import Span, diagnose
 from django_runbook.language_server import protocol
-from django_runbook.language_server.answers import Suggestion, SuggestionKind
-from django_runbook.language_server.editor_text import EditorText
-from django_runbook.language_server.symbols import Symbol, SymbolKind
+from django_runbook.language_server.cursor.editor_text import EditorText
+from django_runbook.language_server.features.answers import Suggestion, SuggestionKind
+from django_runbook.language_server.features.symbols import Symbol, SymbolKind
 
 TEXT = EditorText(text="steps:\n  - 😀😀 nope\n")
 ROOT = Path(__file__).parent.parent.parent

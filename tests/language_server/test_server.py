@@ -86,7 +86,7 @@ ERRORS: Final = {
     ),
     "ids": "steps:\n  - {id: a, command: check}\n  - {id: a, command: check}\n",
     "a word of another tool": "steps:\n  - command: check\n    ignore_errors: true\n",
-    "an included runbook": "steps:\n  - runbook: weekly.yml\n",
+    "a called runbook": "steps:\n  - runbook: weekly.yml\n",
     "nothing": "steps: [check]\n",
 }
 
@@ -205,7 +205,7 @@ def test_options_that_depend_on_a_table_are_a_warning_if_the_database_is_down(
 
 
 @pytest.mark.slow
-def test_a_change_of_an_included_runbook_is_checked_where_it_is_included(client: LanguageClient, folder: Path) -> None:
+def test_a_change_of_a_called_runbook_is_checked_where_it_is_called(client: LanguageClient, folder: Path) -> None:
     other = folder / "other"
     other.mkdir()
     shared, caller = other / "shared.yml", other / "caller.yml"

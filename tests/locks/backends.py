@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from django.db import connections
 from django.test import override_settings
 
 from django_runbook.conf import Configuration, LockBackend
@@ -19,7 +18,7 @@ from django_runbook.locks.factory import Locks, new_factory
 from tests.cache_settings import CACHES
 from tests.patience import scaled
 from tests.postgres_settings import POSTGRES
-from tests.services import REDIS_URL, require_mariadb, require_postgres, require_redis
+from tests.services import REDIS_URL, alias_added, require_mariadb, require_postgres, require_redis
 
 # Long enough for a slow machine to renew at a third of this time; a cache counts whole seconds.
 EXPIRY_SECONDS = math.ceil(scaled(2.0))
@@ -72,14 +71,8 @@ def alias_on(vendor: str, **changes: Any) -> Iterator[str]:
         from tests.mariadb_settings import MARIADB
 
         database = {**MARIADB, **changes}
-    alias = f"t_{uuid.uuid4().hex[:12]}"
-    connections.settings[alias] = database
-    connections.configure_settings(connections.settings)
-    try:
+    with alias_added(f"t_{uuid.uuid4().hex[:12]}", database) as alias:
         yield alias
-    finally:
-        connections[alias].close()
-        del connections[alias], connections.settings[alias]
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from tests.patience import eventually
 
 
 def test_each_backend_of_the_package_is_tried() -> None:
-    assert {definition.backend for definition in DEFINITIONS.values()} >= set(BACKENDS)
+    missing = set(BACKENDS) - {definition.backend for definition in DEFINITIONS.values()}
+    assert not missing, f"add a row to DEFINITIONS in tests/locks/backends.py for: {', '.join(sorted(missing))}"
 
 
 def test_a_lock_has_one_holder_and_names_it(backend: Backend, name: str) -> None:

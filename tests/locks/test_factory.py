@@ -28,8 +28,8 @@ class OwnLock:
     answer: ClassVar[bool] = True
     released: ClassVar[list[str]] = []
 
-    def __init__(self, *, what: str, colour: str) -> None:
-        OwnLock.options = (what, colour)
+    def __init__(self, *, what: str, color: str) -> None:
+        OwnLock.options = (what, color)
         OwnLock.released = []
         self.name = ""
 
@@ -65,14 +65,14 @@ def test_a_name_or_an_import_path_selects_the_backend(settings: Any, tmp_path: P
 
 
 def test_a_backend_of_the_project_receives_its_options(settings: Any) -> None:
-    own = {"BACKEND": "tests.locks.test_factory.OwnLock", "OPTIONS": {"colour": "red"}}
+    own = {"BACKEND": "tests.locks.test_factory.OwnLock", "OPTIONS": {"color": "red"}}
     lock = lock_by(settings, own)
     assert (lock.name, OwnLock.options) == ("import", ("a test", "red"))
 
 
 @pytest.mark.parametrize(("is_held", "kept"), [(True, LockState.HELD), (False, LockState.LOST)])
 def test_a_minimal_backend_is_completed_with_safe_answers(settings: Any, is_held: bool, kept: LockState) -> None:  # noqa: FBT001 - a parameter of the test
-    lock = lock_by(settings, {"BACKEND": "tests.locks.test_factory.OwnLock", "OPTIONS": {"colour": "red"}})
+    lock = lock_by(settings, {"BACKEND": "tests.locks.test_factory.OwnLock", "OPTIONS": {"color": "red"}})
     OwnLock.answer = is_held
     assert lock.acquire() is None
     assert (lock.is_held(), lock.keep(), lock.probe()) == (is_held, kept, Probe.UNKNOWN)
@@ -142,7 +142,7 @@ class AnyLock(OwnLock):
     """Accepts any options."""
 
     def __init__(self, *, what: str, **options: object) -> None:
-        super().__init__(what=what, colour="any")
+        super().__init__(what=what, color="any")
 
 
 class NamedLock(AnyLock):
@@ -152,7 +152,7 @@ class NamedLock(AnyLock):
 
 
 def test_a_backend_may_define_its_identity() -> None:
-    assert identity("tests.locks.test_factory.NamedLock", colour="red") == "the safe in the cellar"
+    assert identity("tests.locks.test_factory.NamedLock", color="red") == "the safe in the cellar"
 
 
 @pytest.mark.slow
@@ -185,12 +185,12 @@ print(type(new_factory(conf.read(), what="a test")("import")).__name__)
         ("databse", 'unknown backend "databse"; did you mean "database"'),
         (
             "zookeeper",
-            f'unknown backend "zookeeper"; known are: {", ".join(("auto", *BACKENDS))}, and import paths',
+            f'unknown backend "zookeeper"; choose from {", ".join(("auto", *BACKENDS))}, or give an import path',
         ),
         ("nowhere.Locks", 'the backend "nowhere.Locks" cannot be imported: '),
         ("tests.locks.test_factory.Absent", 'the backend "tests.locks.test_factory.Absent" cannot be imported: '),
         ("tests.locks.test_factory.NO_BACKEND", 'NO_BACKEND" cannot be called'),
-        ("database", r'the database "default" \(SQLite\) has no locks, .* can be "file" instead'),
+        ("database", r'the database "default" \(SQLite\) has no named locks: .* set RUNBOOK'),
         ("redis", 'need the option "url"'),
         ({}, r'\["BACKEND"\] must be the name or the import path of a backend'),
         ({"BACKEND": "file", "OPTION": {}}, r'RUNBOOK\["LOCK"\] has no key "OPTION"; did you mean "OPTIONS"'),

@@ -371,7 +371,9 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     for use in (folder.make, folder.check):
         with pytest.raises(InvalidUsage, match=f"{tmp_path}/locks is not a folder"):
             use(FolderLocation(given=tmp_path / "locks"))
-        with pytest.raises(InvalidUsage, match=f"{tmp_path}/locks/below cannot be made: Not a directory; set RUNBOOK"):
+        with pytest.raises(
+            InvalidUsage, match=f"{tmp_path}/locks/below cannot be created: Not a directory; set RUNBOOK"
+        ):
             use(FolderLocation(given=tmp_path / "locks" / "below"))
 
 
@@ -380,7 +382,7 @@ def test_a_full_disk_is_not_a_wrong_setting(tmp_path: Path, monkeypatch: pytest.
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "mkdir", fail)
-    with pytest.raises(LockUnavailable, match=r"cannot be made: No space left on device$"):
+    with pytest.raises(LockUnavailable, match=r"cannot be created: No space left on device$"):
         folder.make(FolderLocation(given=tmp_path / "locks"))
 
 
@@ -433,8 +435,8 @@ def test_the_default_folder_is_in_the_home_of_the_user(tmp_path: Path, monkeypat
     ("home", "problem"),
     [
         (None, "has no home directory for lock files"),
-        ("/nonexistent", "the home directory /nonexistent of desk, for lock files, is not there"),
-        ("/dev/null", "the home directory /dev/null of desk, for lock files, is not there"),
+        ("/nonexistent", "the home directory /nonexistent of desk, for lock files, does not exist"),
+        ("/dev/null", "the home directory /dev/null of desk, for lock files, does not exist"),
     ],
 )
 def test_a_user_without_a_home_needs_the_setting(monkeypatch: pytest.MonkeyPatch, home: object, problem: str) -> None:
@@ -448,7 +450,7 @@ def test_an_unwritable_home_is_not_replaced_by_another_folder(tmp_path: Path, mo
     (tmp_path / ".local").touch()
     home_of(monkeypatch, tmp_path)
     for use in (folder.make, folder.check):
-        with pytest.raises(InvalidUsage, match="cannot be made: Not a directory; set RUNBOOK"):
+        with pytest.raises(InvalidUsage, match="cannot be created: Not a directory; set RUNBOOK"):
             use(FolderLocation())
 
 
@@ -479,7 +481,7 @@ def test_a_folder_next_to_the_database_needs_no_home(tmp_path: Path, monkeypatch
     (tmp_path / "desk.sqlite3-runbook-locks").chmod(0o770)
     with pytest.raises(InvalidUsage, match="others can write to"):
         folder.make(location)
-    with pytest.raises(InvalidUsage, match="sqlite3-runbook-locks cannot be made: No such file or directory; set"):
+    with pytest.raises(InvalidUsage, match="sqlite3-runbook-locks cannot be created: No such file or directory; set"):
         folder.make(FolderLocation(database=tmp_path / "not there" / "desk.sqlite3"))
 
 

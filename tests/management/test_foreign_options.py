@@ -8,7 +8,7 @@ from django.core.management import CommandError, load_command_class
 
 from django_runbook.argparse_compat import flags_of
 from django_runbook.document.keys import NODE_KEYS, Kind
-from django_runbook.document.schema import FIELDS
+from django_runbook.document.validation.schema import FIELDS
 from django_runbook.management.foreign_options import FOREIGN_OPTIONS
 
 

@@ -13,9 +13,9 @@ def test_values_are_split_at_the_first_sign() -> None:
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (["day"], 'number 1 of the values has no name, or no "="'),
-        (["a=1", "=hunter22"], 'number 2 of the values has no name, or no "="'),
-        (["a=1", "a=hunter22"], "number 2 of the values sets a parameter that is already set"),
+        (["day"], "value number 1 is not NAME=VALUE"),
+        (["a=1", "=hunter22"], "value number 2 is not NAME=VALUE"),
+        (["a=1", "a=hunter22"], "value number 2 sets a parameter that is already set"),
     ],
 )
 def test_an_invalid_value_is_refused_without_being_quoted(texts: list[str], message: str) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError
-from pytest_django import Settings
 
 from django_runbook.models import Run, StepRun
 from tests.management.commands.stored_runs import show
@@ -30,9 +29,7 @@ steps:
 
 
 @pytest.fixture(autouse=True)
-def _journal(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
-    monkeypatch.chdir(tmp_path)
+def _files(history: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", "first-token")
     (tmp_path / "inner.yml").write_text("steps: [{id: quiet, command: say quiet}]\n")
 

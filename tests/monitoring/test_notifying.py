@@ -11,8 +11,8 @@ from pytest_django import Settings
 from django_runbook.monitoring import notifying
 from django_runbook.monitoring.notifying import notify
 from django_runbook.monitoring.states import Problem, RunbookState, ScheduleState
-from django_runbook.reporters import notice_text
-from django_runbook.reporters.notices import Notice
+from django_runbook.reporters.notifiers import notice_text
+from django_runbook.reporters.notifiers.notices import Notice
 from tests.services import GoneCache
 
 AT = datetime.datetime(2026, 7, 15, 2, 15, tzinfo=datetime.UTC)
@@ -81,7 +81,10 @@ def test_a_cache_that_does_not_answer_silences_nothing(monkeypatch: pytest.Monke
     for _ in range(2):
         notify([state(ScheduleState.LATE)], warn=warnings.append)
     assert len(RECEIVED) == 2
-    assert warnings == ["the cache cannot tell what was notified of before: ConnectionError: the cache is gone"] * 2
+    assert (
+        warnings
+        == ["reporters may be notified again, because the cache failed: ConnectionError: the cache is gone"] * 2
+    )
 
 
 def test_the_name_of_a_file_need_not_be_text() -> None:

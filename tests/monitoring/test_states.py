@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from django_runbook.document import source, validate
 from django_runbook.document.runbook import Schedule
+from django_runbook.document.syntax import source
+from django_runbook.document.validation import validate
 from django_runbook.monitoring.states import Limits, Problem, RecordedRun, RunbookState, ScheduleState, problems_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -67,6 +68,11 @@ CASES: dict[str, tuple[list[RecordedRun], dict[str, Any], list[tuple[str, str]]]
         [],
     ),
     "a clock that is a little fast": ([run("2026-07-15 02:14:30")], {}, []),
+    "too early by more than clocks differ": (
+        [run("2026-07-15 02:13:30")],
+        {},
+        [("late", "was due at 2026-07-15 02:15 CEST, and has not started")],
+    ),
     "missing": (
         [run("2026-07-12 02:15")],
         {},

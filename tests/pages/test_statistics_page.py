@@ -37,8 +37,8 @@ def test_the_plot_has_a_dot_for_each_run_and_the_tables_say_the_same(
     assert plot.attrib["role"] == "img"
     assert '<th scope="row">2026-03-16</th>' in page
     assert "style=" not in found[0]
-    # The session, the user, and one query for the runs.
-    with django_assert_num_queries(3):
+    # The session, the user, and two queries for the runs.
+    with django_assert_num_queries(4):
         html(admin_client, PAGE)
 
 
@@ -68,3 +68,12 @@ def test_the_page_of_a_run_has_its_forecast_and_what_is_unusual(admin_client: Cl
     assert ">unusual<" in html(admin_client, LIST)
     live = night(1, forecast=forecast, status="running")
     assert "; ends at about " in html(admin_client, url_of(live))
+
+
+def test_what_cannot_be_read_is_a_notice(admin_client: Client) -> None:
+    broken = night(0, figures="nonsense", unusual=3, forecast={"seconds": "soon"})
+    assert '<p class="rb-box">the stored figures of 1 run cannot be read, which are left out (' in html(
+        admin_client, PAGE
+    )
+    assert html(admin_client, url_of(broken)).count("what the run stored cannot be read") == 2
+    assert html(admin_client, LIST)

@@ -7,8 +7,8 @@ import datetime
 from django_runbook.binding.binder import Binder
 from django_runbook.binding.catalog import Catalog
 from django_runbook.document.inputs import GivenInputs, resolve
-from django_runbook.document.source import Source
-from django_runbook.document.validate import load
+from django_runbook.document.syntax.source import Source
+from django_runbook.document.validation.validate import load
 from django_runbook.planning.plan import Plan, plan
 
 NOW = datetime.datetime(2013, 1, 1, tzinfo=datetime.UTC)

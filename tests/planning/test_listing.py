@@ -12,12 +12,14 @@ from django.core.management import call_command
 from tests.runner.support import run
 
 
+@pytest.mark.only("inline")
 def test_plan_hides_arguments_in_a_group_with_no_log(tmp_path: Path) -> None:
     ended = run(tmp_path, "steps: [{no_log: true, steps: [{steps: [say hidden]}]}]", plan=True)
     assert "say ***" in "\n".join(ended.shown)
     assert "hidden" not in "\n".join(ended.shown)
 
 
+@pytest.mark.only("inline")
 def test_plan_shows_arguments_and_runs_nothing(tmp_path: Path) -> None:
     text = "secrets: [TOKEN]\nsteps: [{id: one, command: say x, capture: text}, 'say ${{ steps.one.output }} ${{ secrets.TOKEN }} \"a b\"']"
     (tmp_path / "x.yml").write_text(text)
@@ -26,6 +28,7 @@ def test_plan_shows_arguments_and_runs_nothing(tmp_path: Path) -> None:
     assert stdout.getvalue().splitlines()[1:] == ["  say x", "  say ? ? 'a b'"]
 
 
+@pytest.mark.only("inline")
 @pytest.mark.parametrize(("env", "shown"), [({}, "?"), ({"ZONE": "a b"}, "a b")])
 def test_environment_variables_are_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, env: dict[str, str], shown: str
@@ -44,6 +47,7 @@ def test_environment_variables_are_shown(
     ]
 
 
+@pytest.mark.only("inline")
 def test_the_variables_of_a_command_are_shown_as_a_shell_reads_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

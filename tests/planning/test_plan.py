@@ -8,8 +8,9 @@ import pytest
 
 from django_runbook.binding.binder import Binder
 from django_runbook.binding.catalog import Catalog
-from django_runbook.document import source, validate
 from django_runbook.document.inputs import GivenInputs, resolve
+from django_runbook.document.syntax import source
+from django_runbook.document.validation import validate
 from django_runbook.planning.plan import Plan, plan
 
 NOW = datetime.datetime(2013, 1, 31, 6, tzinfo=datetime.UTC)

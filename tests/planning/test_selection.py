@@ -43,14 +43,15 @@ def test_the_options_select_steps(tmp_path: Path, options: dict[str, Any], expec
     assert lines(run(tmp_path, SELECTED, **options)) == expected
 
 
+@pytest.mark.only("inline")
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"only": ["tow"]}, '--only tow: there is no step "tow"; did you mean "two"?'),
-        ({"tags": ["rde"]}, '--tags rde: there is no tag "rde"; did you mean "red"?'),
+        ({"only": ["tow"]}, '--only tow: unknown step "tow"; did you mean "two"?'),
+        ({"tags": ["rde"]}, '--tags rde: unknown tag "rde"; did you mean "red"?'),
         ({"start_at": "say"}, "which runs last"),
         ({"param": ["n=1"]}, 'the runbook has no parameter "n"'),
-        ({"param": ["n"]}, "number 1 of the values has no name"),
+        ({"param": ["n"]}, "value number 1 is not NAME=VALUE"),
     ],
 )
 def test_an_option_without_a_matching_step_or_parameter_is_an_error(

@@ -12,8 +12,8 @@ from django_runbook import api
 from django_runbook.binding.binder import Binder
 from django_runbook.binding.catalog import Catalog
 from django_runbook.document.inputs import GivenInputs, resolve
-from django_runbook.document.source import Source
-from django_runbook.document.validate import load
+from django_runbook.document.syntax.source import Source
+from django_runbook.document.validation.validate import load
 from django_runbook.planning import dry_run
 from django_runbook.planning.plan import Plan, plan
 from django_runbook.planning.shards import ShardCounts, counts_in, processor_count, with_shards
@@ -142,3 +142,25 @@ def test_a_step_with_shards_has_the_results_of_a_loop(tmp_path: Path, key: str, 
     text = f"{{id: fill, command: {BATCH}, {key}, capture: text}}\n"
     text += "  - check --tag ${{ steps.fill.results | length }} --tag ${{ steps.fill.output | length }}"
     assert codes_of(tmp_path, text) == codes
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        (f"{{id: fill, command: {BATCH}, shards: auto}}", 5),
+        (f"{{id: fill, command: {BATCH} --restart, shards: auto}}", 16),
+        (f"{{id: fill, command: {BATCH}, options: {{restart: true}}, shards: auto}}", 16),
+        (f"{{id: fill, command: {BATCH}, options: {{restart: false}}, shards: auto}}", 5),
+        (f"{{id: fill, command: {BATCH}, shards: 3}}", 3),
+        (f"{{id: other, command: {BATCH}, shards: auto}}", 16),
+    ],
+)
+def test_auto_keeps_the_shards_of_unfinished_work(step: str, expected: int) -> None:
+    counts = ShardCounts(unfinished=lambda: {"fill": 5}, count_workers=lambda queue: 2)
+    assert len(lines_of(plan_of(f"steps: [{step}]", counts))) == expected
+
+
+def test_a_resumed_run_keeps_its_shards_although_it_starts_over() -> None:
+    counts = ShardCounts(earlier={"fill": 4}, unfinished=lambda: {"fill": 5})
+    step = f"{{id: fill, command: {BATCH} --restart, shards: auto}}"
+    assert len(lines_of(plan_of(f"steps: [{step}]", counts))) == 4

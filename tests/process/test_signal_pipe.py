@@ -15,6 +15,19 @@ def test_bytes_are_read_as_they_were_written() -> None:
     pipe.close()
 
 
+def test_a_pipe_is_drained_when_its_reader_reads_again() -> None:
+    pipe = SignalPipe()
+    assert pipe.is_drained
+    pipe.write(b"a")
+    assert not pipe.is_drained
+    pipe.read(0)
+    assert not pipe.is_drained
+    pipe.read(0)
+    assert pipe.is_drained
+    pipe.close()
+    assert not pipe.is_drained
+
+
 def test_an_abandoned_pipe_has_ended() -> None:
     pipe = SignalPipe()
     pipe.write(b"a")

@@ -44,19 +44,20 @@ def state(path: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("way", ["isolated", "inline"])
 @pytest.mark.parametrize("engine", list(ENGINES))
-def test_the_next_step_finds_a_fresh_process_and_a_fresh_session(tmp_path: Path, engine: str, way: str) -> None:
+def test_the_next_step_finds_a_fresh_process_and_a_fresh_session(tmp_path: Path, engine: str) -> None:
     settings, require = ENGINES[engine]
     require()
-    plain, after = tmp_path / "plain.json", tmp_path / "after.json"
+    plain = tmp_path / "plain.json"
     manage(tmp_path, settings, "show_state", str(plain))
-    # Each command twice in one run, to check both what a step finds and what it leaves.
-    text = f"steps: [noop, spoil, show_state {after}, spoil, show_state {tmp_path / 'again.json'}]"
-    (tmp_path / "test.yml").write_text(text)
-    manage(tmp_path, settings, "run_runbook", "test.yml", *(["--inline"] if way == "inline" else []))
-    fresh = state(plain)
-    for path in (after, tmp_path / "again.json"):
+    fresh, paths = state(plain), []
+    for name, options in (("isolated", []), ("inline", ["--inline"])):
+        # Each command twice in one run, to check both what a step finds and what it leaves.
+        after, again = tmp_path / f"{name}.json", tmp_path / f"{name}-again.json"
+        (tmp_path / "test.yml").write_text(f"steps: [noop, spoil, show_state {after}, spoil, show_state {again}]")
+        manage(tmp_path, settings, "run_runbook", "test.yml", *options)
+        paths += [after, again]
+    for path in paths:
         found = state(path)
         for part in ("process", "session", "object"):
             differences = {
@@ -64,7 +65,7 @@ def test_the_next_step_finds_a_fresh_process_and_a_fresh_session(tmp_path: Path,
                 for name in {*fresh[part], *found[part]}
                 if fresh[part].get(name) != found[part].get(name)
             }
-            assert differences == {}, part
+            assert differences == {}, f"{path.stem}: {part}"
 
 
 def test_a_changed_process_is_detected(tmp_path: Path) -> None:

@@ -236,6 +236,7 @@ def test_a_second_signal_ends_the_wait_in_finally_but_not_the_rest(tmp_path: Pat
     assert "interrupted: " in stdout
 
 
+@pytest.mark.only("inline")
 def test_a_signal_that_a_command_handles_is_counted_when_the_command_returns() -> None:
     with Stop() as stop:
         for _ in range(50):

@@ -1,7 +1,7 @@
 """Kills workers, or breaks their connections, at each statement of a call, and checks what becomes of its step.
 
-``python -m tests.queues.breaking FOLDER STRIDE OFFSET``: one run calls a command for each statement, on a worker of its
-own. Its worker is forked from this process, which has set Django up.
+``python -m tests.queues.breaking FOLDER STRIDE OFFSET HARM``, with "kill" or "break" as HARM: one run calls a command
+for each statement, on a worker of its own. Its worker is forked from this process, which has set Django up.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_runbook.process.django_internals import descriptor_of
 from tests.patience import LONG_PATIENCE_SECONDS, PATIENCE_SECONDS, scaled
+from tests.queues import haste
 from tests.queues.forks import Fork, closed_after
 from tests.queues.spool_engine import take_messages
 from tests.statements import Point, visit_points
 
 # More than any call has.
 MAX_NUMBER: Final = 24
-MAX_WORKERS: Final = 6
+MAX_WORKERS: Final = 8
 BATCH_ROWS: Final = 3
 KINDS: Final = {
     "plain": "add_effect plain_${{ item }} --seconds 0.2",
@@ -107,7 +108,8 @@ class Breaking:
     def __init__(self, folder: Path, plans: list[Plan]) -> None:
         self._folder = folder
         self._plans = plans
-        self._workers: list[Fork] = []
+        # By the id of the call.
+        self._workers: dict[str, Fork] = {}
         self._numbers = itertools.count()
         (folder / "broken.yml").write_text(runbook(len(plans)))
 
@@ -118,10 +120,11 @@ class Breaking:
         deadline = time.monotonic() + PATIENCE_SECONDS + scaled(8) * len(self._plans)
         while runner.is_alive():
             assert time.monotonic() < deadline, f"the run is stuck\n{runner.output}\n{rows()}"
-            self._workers = [one for one in self._workers if one.is_alive()]
-            if len(self._workers) < MAX_WORKERS:
-                for call_id in itertools.islice(take_messages(), MAX_WORKERS - len(self._workers)):
-                    self._workers.append(self._worker(call_id))
+            self._workers = {call_id: one for call_id, one in self._workers.items() if one.is_alive()}
+            for call_id in itertools.islice(take_messages(), MAX_WORKERS - len(self._workers)):
+                # A message that comes again while its call runs would only count statements of its own.
+                if call_id not in self._workers:
+                    self._workers[call_id] = self._worker(call_id)
             time.sleep(0.03)
         return runner
 
@@ -129,12 +132,12 @@ class Breaking:
         return Fork(lambda: self._work(call_id), folder=self._folder, name=f"worker-{next(self._numbers)}")
 
     def _work(self, call_id: str) -> None:
-        from django_runbook.calls import Call
+        from django_runbook.models.calls import Call
         from django_runbook.queues import worker
 
         with closed_after():
             step_id = Call.objects.get(pk=call_id).step_id
-        kind, index = re.fullmatch(r"(\w+)\[(\d+)\]", step_id).groups()  # type: ignore[union-attr]
+        kind, index = re.fullmatch(r"(\w+)\[(\d+)\]", step_id).groups()  # type: ignore[union-attr]  # None would fail the test
         fired = self._folder / f"fired-{kind}-{index}"
         if not fired.exists():
             visit_points(Saboteur(self._plans[int(index) - 1], kind=kind, fired=fired).visit)
@@ -148,14 +151,14 @@ class Breaking:
         ]
 
     def close(self) -> None:
-        for worker in self._workers:
+        for worker in self._workers.values():
             worker.kill()
 
 
 def runbook(count: int) -> str:
     items = list(range(1, count + 1))
     branches = [
-        f'    - {{id: {kind}, command: "{command}", for_each: {items}, max_parallel: 4{KEYS.get(kind, "")}}}'
+        f'    - {{id: {kind}, command: "{command}", for_each: {items}, max_parallel: 6{KEYS.get(kind, "")}}}'
         for kind, command in KINDS.items()
     ]
     head = "defaults: {queue: broken}\nsteps:\n- fail_fast: false\n  parallel:\n"
@@ -170,7 +173,7 @@ def effects() -> Counter[str]:
 
 
 def rows() -> str:
-    from django_runbook.calls import Call
+    from django_runbook.models.calls import Call
 
     with closed_after():
         return "\n".join(map(str, Call.objects.order_by("queued_at")))
@@ -184,7 +187,7 @@ def statuses() -> dict[str, str]:
 
 
 def calls_of() -> dict[str, list[str]]:
-    from django_runbook.calls import Call
+    from django_runbook.models.calls import Call
 
     found: dict[str, list[str]] = {}
     with closed_after():
@@ -233,14 +236,14 @@ def check_last(plans: list[Plan]) -> None:
     assert hits == {1: BATCH_ROWS * len(plans)}, hits
 
 
-def main(folder: Path, stride: int, offset: int) -> None:
+def main(folder: Path, stride: int, offset: int, harm: str) -> None:
     spool = folder / "spool"
     spool.mkdir()
     os.environ["QUEUES_SPOOL"] = str(spool)
     django.setup()
     hurry()
     numbers = range(1 + offset % stride, MAX_NUMBER + 1, stride)
-    harms = HARMS[:-1] if connection.vendor == "sqlite" else HARMS
+    harms = [one for one in HARMS if one.startswith(harm) and (one != "break after" or connection.vendor != "sqlite")]
     plans = [Plan(harm=harm, number=number) for harm in harms for number in numbers]
     with closed_after():
         from tests.queues.queueapp.models import Item
@@ -265,12 +268,11 @@ def main(folder: Path, stride: int, offset: int) -> None:
 
 
 def hurry() -> None:
-    """Let a death be noticed sooner, and have the row of a call written once: as soon as there is output."""
-    from django_runbook.queues import call_liveness, call_watcher
+    """Let deaths be noticed sooner, and have the row of a call written once: as soon as there is output."""
+    from django_runbook.queues import call_watcher
 
-    liveness: Any = call_liveness
+    haste.look_more_often()
     watcher: Any = call_watcher
-    liveness._QUIET_SECONDS = 0.5
     watcher._INTERVAL_SECONDS, watcher._EARLY_CHARACTERS = LONG_PATIENCE_SECONDS, 0
     # A collection in a fork would copy what it shares with this process.
     gc.collect()
@@ -278,4 +280,4 @@ def hurry() -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

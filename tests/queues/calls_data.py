@@ -9,10 +9,10 @@ from typing import Any
 from django.utils import timezone
 
 from django_runbook import conf
-from django_runbook.calls import Call, worker_lock_name
 from django_runbook.locks import factory
 from django_runbook.locks.base import Lock
 from django_runbook.models import Run
+from django_runbook.models.calls import Call, worker_lock_name
 
 
 def add_call(run: Run, step_id: str = "one", *, age_seconds: float = 0, **columns: Any) -> Call:

@@ -17,7 +17,9 @@ import redis
 
 from tests import postgres_settings
 from tests.patience import PATIENCE_SECONDS, wait_until
-from tests.process_groups import started
+from tests.prepared import PreparedProcess
+from tests.process_groups import ended_group, started
+from tests.queues import haste
 from tests.runner.support import environ
 from tests.services import AMQP_ADDRESS, REDIS_URL
 
@@ -33,7 +35,7 @@ BROKERS = {"redis": REDIS_URL, "rabbitmq": AMQP_URL}
 class Project:
     """Has the files, the database and the workers of one test; ``engine`` is a broker of Celery, or tasks.
 
-    ``more`` are further environment variables of its processes.
+    ``more`` are further environment variables of its processes, whose pauses are shorter if it ``is_hasty``.
     """
 
     directory: Path
@@ -42,6 +44,7 @@ class Project:
     queue: str
     secrets: dict[str, str] = field(default_factory=dict)
     more: dict[str, str] = field(default_factory=dict)
+    is_hasty: bool = True
 
     @property
     def variables(self) -> dict[str, str]:
@@ -51,17 +54,32 @@ class Project:
             "QUEUES_QUEUE": self.queue,
             "QUEUES_ENGINE": "tasks" if self.engine in {"tasks", "leases"} else "celery",
             "QUEUES_BROKER": BROKERS.get(self.engine, ""),
+            **({haste.VARIABLE: "1"} if self.is_hasty else {}),
             "QUEUES_TASKS_BACKEND": TASKS_BACKENDS.get(self.engine, TASKS_BACKENDS["tasks"]),
             **self.secrets,
             **self.more,
         }
 
-    def manage(self, *words: str) -> list[str]:
-        return [sys.executable, "-W", "ignore", "-m", "django", *words]
+    def call(self, *words: str) -> str:
+        """Call a command in a process of its own; return its output."""
+        process = PreparedProcess(
+            *words,
+            cwd=self.directory,
+            env=environ() | self.variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        with process:
+            try:
+                stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+            finally:
+                process.kill()
+        assert process.returncode == 0, stderr
+        return stdout
 
     def migrate(self) -> None:
-        words = self.manage("migrate", "--run-syncdb", "--verbosity=0")
-        subprocess.run(words, env=environ() | self.variables, check=True)
+        self.call("migrate", "--run-syncdb", "--verbosity=0")
 
     def add_items(self, count: int) -> None:
         self.query(f"INSERT INTO queueapp_item (hits) SELECT 0 FROM generate_series(1, {count})")
@@ -70,31 +88,51 @@ class Project:
         (self.directory / "run.yml").write_text(text.replace("QUEUE", self.queue))
 
     @contextlib.contextmanager
-    def started(self, *words: str, name: str) -> Iterator[subprocess.Popen[bytes]]:
-        """Start a process in a group of its own, which is gone when the context ends."""
+    def forked(self, *words: str, name: str, code: str = "") -> Iterator[subprocess.Popen[str]]:
+        """Fork a process in a group of its own, which is gone when the context ends."""
+        output = self.directory / f"{name}.out"
+        with output.open("wb") as stream:
+            process = PreparedProcess(
+                *words,
+                code=code,
+                cwd=self.directory,
+                env=environ() | self.variables,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+            )
+        with ended_group(process, output):
+            yield process
+
+    @contextlib.contextmanager
+    def worker(
+        self, name: str = "worker", *, concurrency: int = 1, pool: str = "prefork", is_fresh: bool = False
+    ) -> Iterator[subprocess.Popen[Any]]:
+        """Fork a worker, whose calls are forked from it; or start fresh interpreters for both, as a project does."""
+        is_celery = self.engine in BROKERS
+        if self.engine == "leases":
+            words = ["lease_worker", "--queue-name", self.queue]
+        elif self.engine == "tasks":
+            words = ["db_worker", "--queue-name", self.queue, "--interval", "0.05", "--no-startup-delay"]
+        else:
+            words = ["worker", "-Q", self.queue, "-n", f"{name}-{self.queue}@%h", "--concurrency", str(concurrency)]
+            words += ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
+            words += ["--pool", pool]
+        if not is_fresh:
+            start = f"celery_worker({words}, pool={pool!r})" if is_celery else f"tasks_worker({words})"
+            with self.forked(name=name, code=f"from tests.queues.workers import *; {start}") as fork:
+                yield fork
+            return
+        program = ("celery", "-A", "tests.queues.celery_app") if is_celery else ("django",)
+        words = [sys.executable, "-W", "ignore", "-m", *program, *words]
         output = self.directory / f"{name}.out"
         with started(words, env=environ() | self.variables, directory=self.directory, output=output) as process:
             yield process
 
     @contextlib.contextmanager
-    def worker(
-        self, name: str = "worker", *, concurrency: int = 1, pool: str = "prefork"
-    ) -> Iterator[subprocess.Popen[bytes]]:
-        if self.engine == "leases":
-            words = self.manage("lease_worker", "--queue-name", self.queue)
-        elif self.engine == "tasks":
-            words = self.manage("db_worker", "--queue-name", self.queue, "--interval", "0.05")
-        else:
-            quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO")
-            app = (sys.executable, "-W", "ignore", "-m", "celery", "-A", "tests.queues.celery_app", "worker")
-            words = [*app, "-Q", self.queue, "-n", f"{name}-{self.queue}@%h", "--concurrency", str(concurrency), *quiet]
-            words += ["--pool", pool]
-        with self.started(*words, name=name) as process:
-            yield process
-
-    @contextlib.contextmanager
-    def runner(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-        with self.started(*self.manage("run_runbook", "run.yml", *options), name="runner") as process:
+    def runner(self, *options: str) -> Iterator[subprocess.Popen[str]]:
+        with self.forked("run_runbook", "run.yml", *options, name="runner") as process:
             yield process
 
     def run(self, *options: str) -> tuple[int, str]:

@@ -21,9 +21,10 @@ STRIDE = 10 if ROUNDS == 1 else 1
 OFFSET = random.randrange(STRIDE)
 
 
+@pytest.mark.parametrize("harm", ["kill", "break"])
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_call_that_is_killed_or_disconnected_at_any_statement_has_the_right_end(
-    tmp_path: Path, vendor: str, django_db_blocker: DjangoDbBlocker
+    tmp_path: Path, vendor: str, harm: str, django_db_blocker: DjangoDbBlocker
 ) -> None:
     offset = OFFSET + 4 * VENDORS.index(vendor)
     with django_db_blocker.unblock(), database_on(vendor, tmp_path) as database:
@@ -35,7 +36,7 @@ def test_a_call_that_is_killed_or_disconnected_at_any_statement_has_the_right_en
             "QUEUES_RESEND_SECONDS": "4",
         }
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "tests.queues.breaking", tmp_path, str(STRIDE), str(offset)],
+            [sys.executable, "-W", "ignore", "-m", "tests.queues.breaking", tmp_path, str(STRIDE), str(offset), harm],
             capture_output=True,
             text=True,
             env=environ() | variables,

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from django_runbook.calls import NO_CONTENT, Call
+from django_runbook.models.calls import NO_CONTENT, Call
 from django_runbook.process_inputs import NO_INPUTS, ProcessInputs
 from django_runbook.queues.call_content import CallContent, digest
 

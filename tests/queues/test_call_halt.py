@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from django_runbook.calls import StopLevel
+from django_runbook.models.calls import StopLevel
 from django_runbook.process.stopping import Stop
 from django_runbook.queues import call_halt
 from django_runbook.queues.call_halt import CallHalt

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from django_runbook.calls import Call, CallOutput, CallStatus
+from django_runbook.models.calls import Call, CallOutput, CallStatus
+from django_runbook.queues import call_watcher
 from django_runbook.queues.call_halt import CallHalt
 from django_runbook.queues.call_watcher import CallWatcher, write_with_output
 from tests.journal_data import new_run
@@ -76,6 +77,26 @@ def test_output_is_stored_once_whatever_a_broken_commit_did(
     assert (row.status, row.output_count) == ("done", len(CallOutput.objects.all()))
 
 
+@pytest.mark.parametrize("is_committed", [False, True])
+def test_much_output_is_stored_in_parts_that_every_database_accepts(
+    call: Call, monkeypatch: pytest.MonkeyPatch, *, is_committed: bool
+) -> None:
+    monkeypatch.setattr(call_watcher, "_MAX_PART_CHARACTERS", 100)
+    watcher = watcher_of(call)
+    lines = [str(number) * 40 for number in range(9)] + ["x" * 200, "end"]
+    for line in lines:
+        watcher.write_line("stdout", line)
+    Outage(monkeypatch, count=1, is_committed=is_committed)
+    assert not watcher._update()
+    watcher.write_line("stdout", "late")
+    assert watcher._update()
+    assert watcher._update()
+    assert stored() == [*lines, "late"]
+    numbers = list(CallOutput.objects.order_by("number").values_list("number", flat=True))
+    assert numbers == list(range(1, Call.objects.get().output_count + 1))
+    assert max(sum(len(line) for _, line in part.lines) for part in CallOutput.objects.all()) == 200
+
+
 def test_a_command_waits_while_too_much_output_is_not_stored(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     watcher = watcher_of(call)
     outage = Outage(monkeypatch, count=2, is_committed=False)
@@ -89,6 +110,23 @@ def test_a_command_waits_while_too_much_output_is_not_stored(call: Call, monkeyp
     assert watcher._update()
     assert watcher.accepts_output()
     assert [line[0] for line in stored()] == ["0", "1", "2", "3", "4"]
+
+
+def test_a_command_waits_as_long_as_its_run_asks_for_a_pause(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    watcher = watcher_of(call)
+    now = 100.0
+    monkeypatch.setattr(call_watcher, "time", SimpleNamespace(monotonic=lambda: now))
+    assert call.pause(using="default")
+    assert watcher.accepts_output()
+    watcher._update()
+    assert not watcher.accepts_output()
+    now += call_watcher._PAUSE_SECONDS
+    # The run has died, or has caught up.
+    watcher._update()
+    assert watcher.accepts_output()
+    assert call.pause(using="default")
+    watcher._update()
+    assert not watcher.accepts_output()
 
 
 def test_nothing_is_written_while_the_command_commits_the_row(call: Call) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from django_runbook.calls import Call, CallStatus, worker_lock_name
 from django_runbook.models import StepRun
+from django_runbook.models.calls import Call, CallStatus, worker_lock_name
 from django_runbook.process.stopping import Stop
 from django_runbook.queues import call_ending, calls_left_over
 from tests.journal.support import die, resume

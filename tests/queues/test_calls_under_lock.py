@@ -11,9 +11,9 @@ import pytest
 from django.db import connection
 
 from django_runbook import conf
-from django_runbook.calls import NO_CONTENT, Call, CallStatus, worker_lock_name
 from django_runbook.locks.factory import new_factory
 from django_runbook.models import Run, StepRun
+from django_runbook.models.calls import NO_CONTENT, Call, CallStatus, worker_lock_name
 from django_runbook.process.stopping import Stop
 from django_runbook.queues import call_ending, calls_under_lock
 from django_runbook.queues.call_ending import CallEnding
@@ -150,7 +150,7 @@ def test_a_call_that_its_worker_returns_while_it_dies_is_cancelled(
     mark = Call.mark_dead
 
     def released_first(self: Call, *, using: str) -> bool:
-        call.release(NO_CONTENT, using=using, is_refused=False)
+        call.release(NO_CONTENT, using=using)
         return mark(self, using=using)
 
     monkeypatch.setattr(Call, "mark_dead", released_first)

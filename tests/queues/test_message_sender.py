@@ -88,6 +88,19 @@ def test_the_message_of_a_released_call_is_expected_again(
     assert sent_count(engine, 7)
 
 
+def test_the_message_of_a_refused_call_is_sent_again_after_a_pause(
+    sender: MessageSender, engine: PlayedEngine, clock: Any
+) -> None:
+    sender.add("c", queue="q")
+    sender.note_refusal("c", pause_seconds=4)
+    clock.now += 3
+    sender.send_again_when_due("c", queue="q")
+    assert sent_count(engine, 1)
+    clock.now += 1
+    sender.send_again_when_due("c", queue="q")
+    assert sent_count(engine, 2)
+
+
 @pytest.mark.slow
 def test_an_engine_in_a_database_is_used_again_after_a_restart(
     tmp_path: Path, clock: Any, django_db_blocker: Any

@@ -9,17 +9,19 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from django_runbook.calls import Call, CallStatus, StopLevel
 from django_runbook.exceptions import JournalLost
 from django_runbook.executors.base import ExecutorCall, QueueRequest
+from django_runbook.models.calls import Call, CallStatus, StopLevel
 from django_runbook.process.deadlines import Limit
 from django_runbook.process.stopping import Stop
+from django_runbook.queues import queue_executor, worker_timeout
 from django_runbook.queues.call_monitor import CallMonitor, WatchedCall
 from django_runbook.queues.queue_executor import MAX_DEATHS, QueueExecutor
 from django_runbook.results import StepStatus
 from django_runbook.structs import replace
 
 SUCCESS = {"status": "succeeded", "failure": None, "stdout": [""], "warnings": [], "reason": ""}
+STOPPED = {**SUCCESS, "status": "interrupted"}
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +42,7 @@ class PlayedMonitor:
         self.requested: list[StopLevel] = []
         self.open_call = open_call
 
-    def adopt(self, call_id: str, *, attempt: int) -> Call | None:
+    def adopt(self, call_id: str, *, attempt: int, version: str) -> Call | None:
         return self.open_call
 
     def begin(self, watched: WatchedCall, *, is_new: bool) -> None:
@@ -50,9 +52,9 @@ class PlayedMonitor:
         watched.news.put(watched.call)
 
 
-def executor(monitor: Any) -> QueueExecutor:
+def executor(monitor: Any, *, grace_seconds: float = 1.0) -> QueueExecutor:
     engine: Any = SimpleNamespace(name="own")
-    return QueueExecutor(run_id="r", engine=engine, monitor=monitor, mask=str, secrets={}, grace_seconds=1)
+    return QueueExecutor(run_id="r", engine=engine, monitor=monitor, mask=str, secrets={}, grace_seconds=grace_seconds)
 
 
 def call(*, is_repeatable: bool, stop: Stop | None = None, open_id: str = "") -> ExecutorCall:
@@ -157,6 +159,104 @@ def test_a_call_that_its_worker_returns_during_a_stop_is_cancelled(
     assert message in result.failure.message
 
 
+class HangingMonitor(PlayedMonitor):
+    """Has a worker that hangs after its claim, or that only lets the timeout pass."""
+
+    def __init__(self, *, answers: bool) -> None:
+        super().__init__()
+        self.answers = answers
+
+    def begin(self, watched: WatchedCall, *, is_new: bool) -> None:
+        self.watched = watched
+        self.begun.append((watched.call.number, is_new))
+        watched.call.status, watched.call.claim = CallStatus.RUNNING.value, "c"
+
+    def request_stop(self, call: Call, level: StopLevel) -> None:
+        self.requested.append(level)
+        if self.answers:
+            call.status, call.result = CallStatus.DONE.value, STOPPED
+            self.watched.news.put(call)
+
+    def give_up(self, call: Call) -> None:
+        if not self.answers:
+            call.status = CallStatus.DEAD.value
+            self.watched.news.put(call)
+
+
+@pytest.mark.parametrize(
+    ("answers", "is_repeatable", "status", "message"),
+    [
+        (True, False, StepStatus.TIMED_OUT, "the timeout of the step expired"),
+        (False, True, StepStatus.TIMED_OUT, "the timeout of the step expired"),
+        (False, False, StepStatus.INTERRUPTED, "so its outcome is unknown"),
+    ],
+)
+def test_a_worker_that_hangs_does_not_make_its_step_longer_than_its_timeout(
+    monkeypatch: pytest.MonkeyPatch, *, answers: bool, is_repeatable: bool, status: StepStatus, message: str
+) -> None:
+    monkeypatch.setattr(worker_timeout, "_OVERDUE_SECONDS", 0.0)
+    monkeypatch.setattr(queue_executor, "_UNANSWERED_SECONDS", 0.0)
+    monitor = HangingMonitor(answers=answers)
+    stop = Stop(force_seconds=0.0)
+    request = replace(call(is_repeatable=is_repeatable, stop=stop), timeout_seconds=0.01, owner="the step")
+    result = executor(monitor, grace_seconds=0.0)(request)
+    assert (result.status, monitor.requested) == (status, [StopLevel.IMMEDIATE])
+    assert result.failure is not None
+    assert message in result.failure.message
+    assert len(monitor.begun) == 1
+
+
+def test_a_call_that_waits_for_a_worker_has_no_timeout() -> None:
+    row = Call(status=CallStatus.RUNNING.value, claim="c")
+    timeout = worker_timeout.WorkerTimeout(
+        row=row, call=replace(call(is_repeatable=True), timeout_seconds=-1e6), grace_seconds=0
+    )
+    assert timeout.is_overdue
+    row.status = CallStatus.QUEUED.value
+    assert not timeout.is_overdue
+
+
+class StoppedMonitor(PlayedMonitor):
+    """Has a worker that ends its first call as its run asked before it was killed."""
+
+    def begin(self, watched: WatchedCall, *, is_new: bool) -> None:
+        super().begin(watched, is_new=is_new)
+        if not is_new:
+            watched.call.result = STOPPED
+
+
+@pytest.mark.parametrize(
+    ("is_repeatable", "status", "numbers"),
+    [(True, StepStatus.SUCCEEDED, [2, 3]), (False, StepStatus.INTERRUPTED, [2])],
+)
+def test_the_stop_of_an_earlier_attempt_does_not_stop_a_step_that_can_be_repeated(
+    *, is_repeatable: bool, status: StepStatus, numbers: list[int]
+) -> None:
+    before = Call(id="c", number=2, attempt=2, step_id="s", status=CallStatus.RUNNING.value)
+    monitor = StoppedMonitor("done", "done", open_call=before)
+    assert executor(monitor)(call(is_repeatable=is_repeatable, open_id="c")).status is status
+    assert [number for number, _ in monitor.begun] == numbers
+
+
+class TalkingMonitor(HangingMonitor):
+    """Has a worker whose command writes without a pause."""
+
+    def begin(self, watched: WatchedCall, *, is_new: bool) -> None:
+        super().begin(watched, is_new=is_new)
+        self.talk()
+
+    def talk(self) -> None:
+        self.watched.news.put(self.talk)
+
+
+def test_a_command_that_writes_without_a_pause_is_stopped() -> None:
+    stop = Stop()
+    stop.request()
+    monitor = TalkingMonitor(answers=True)
+    assert executor(monitor)(call(is_repeatable=False, stop=stop)).status is StepStatus.INTERRUPTED
+    assert monitor.requested == [StopLevel.AFTER_ITEM]
+
+
 class BrokenConnection:
     """Has a bug in each statement after the first."""
 
@@ -175,7 +275,7 @@ def monitor(monkeypatch: pytest.MonkeyPatch) -> Iterator[CallMonitor]:
     monkeypatch.setattr(connections, "close_all", lambda: None)
     nothing: Any = SimpleNamespace(add=lambda *args, **options: None, close=lambda: None, dead_among=lambda calls: [])
     broken: Any = BrokenConnection()
-    with CallMonitor(run_id="r", connection=broken, sender=nothing, liveness=nothing) as made:
+    with CallMonitor(run_id="r", connection=broken, sender=nothing, liveness=nothing, refused=nothing) as made:
         yield made
 
 

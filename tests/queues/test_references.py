@@ -44,5 +44,5 @@ def test_the_digest_depends_on_each_text_and_on_the_key(settings: object) -> Non
     first = references.digest(["ab", "c"])
     assert first == references.digest(("ab", "c"))
     assert first != references.digest(["a", "bc"])
-    settings.SECRET_KEY = "another"  # type: ignore[attr-defined]
+    settings.SECRET_KEY = "another"  # type: ignore[attr-defined]  # the stubs of the fixture know no names of settings
     assert first != references.digest(["ab", "c"])

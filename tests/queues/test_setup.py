@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from django_runbook.calls import Call
-from tests import tracing
+from django_runbook.models.calls import Call
 from tests.queues.engines.test_choice import DUMMY, IMMEDIATE
 from tests.queues.project import Project
-from tests.reporters.loopback import serve
 from tests.runner.support import run
 
 RUNBOOK = """
@@ -62,22 +60,3 @@ def test_in_the_transaction_of_a_test_steps_run_in_it(
     assert result.output("one") == ["here"]
     assert not list(spool.iterdir())
     assert not Call.objects.exists()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("engine", ["tasks"])
-def test_the_trace_of_a_run_continues_on_its_workers(project: Project) -> None:
-    project.write("steps:\n  - {id: there, name: There, command: show_variable TRACEPARENT, queue: QUEUE}\n")
-    with serve() as service:
-        project.more = {tracing.VARIABLE: service.url()}
-        with project.worker():
-            code, output = project.run("--verbosity=2")
-        spans = tracing.spans_of(service)
-    assert code == 0, output
-    there, (run_span,) = spans["There"], [span for name, span in spans.items() if name.startswith("RUN ")]
-    assert there.parent_span_id == run_span.span_id
-    # The process on the worker has its context, and the message had none.
-    assert f"TRACEPARENT=00-{there.trace_id.hex()}-{there.span_id.hex()}-" in output
-    attributes = {attribute.key: attribute.value.string_value for attribute in there.attributes}
-    assert attributes["django_runbook.queue"] == project.queue
-    assert attributes["cicd.worker.id"].startswith(f"{attributes['cicd.worker.name']}:")

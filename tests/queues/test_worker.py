@@ -38,7 +38,7 @@ steps:
   - {id: again, command: add_effect again --fail-first 1, retry: {attempts: 2, delay: 0s}, queue: QUEUE}
   - {id: committed, command: add_effect committed, atomic: true, queue: QUEUE}
   - {command: add_hits --batch-size 20, queue: QUEUE}
-  - {command: add_effect late --seconds 60, timeout: 1s, continue_on_error: true, queue: QUEUE}
+  - {command: add_effect late --seconds 60, timeout: 3s, continue_on_error: true, queue: QUEUE}
   - {command: fail --kind command --code 3, continue_on_error: [3], queue: QUEUE}
   - say ${{ steps.text.output }}
 """
@@ -48,7 +48,8 @@ steps:
 def test_a_step_on_a_worker_has_everything_that_a_local_step_has(project: Project) -> None:
     project.secrets = {"TOKEN": "abra-cadabra"}
     project.write(EVERYTHING)
-    with project.worker(concurrency=2):
+    # Both kinds of interpreters: those of a project, and the forks of all other tests.
+    with project.worker(concurrency=2, is_fresh=project.engine != "rabbitmq"):
         code, output = project.run("--verbosity=2")
         assert code == 0, output
         worker_output = project.output("worker")
@@ -156,6 +157,22 @@ def test_the_shards_of_a_step_are_shared_by_all_workers(project: Project) -> Non
     events = [json.loads(line) for line in output.splitlines()]
     sums = [one for one in events if one["event"] == "step_progress" and one["step_id"] == "fill"]
     assert (sums[-1]["done_count"], sums[-1]["total_count"]) == (60, 60)
+
+
+@on_tasks
+def test_a_new_run_with_more_workers_keeps_the_shards_of_unfinished_work(project: Project) -> None:
+    project.more = {"QUEUES_WORKERS": "1"}
+    project.write("steps: [{command: add_hits --batch-size 1 --seconds 0.1, shards: auto, queue: QUEUE}]")
+    with project.worker("a") as worker, project.runner() as runner:
+        project.wait_for("SELECT 1 FROM django_runbook_checkpoint WHERE finished_at IS NOT NULL")
+        for process in (runner, worker):
+            os.killpg(process.pid, signal.SIGKILL)
+    project.more = {"QUEUES_WORKERS": "3"}
+    with project.worker("b"), project.worker("c"):
+        # Until the death of the worker is noticed, its call keeps the lock of the runbook.
+        wait_until(lambda: project.run()[0] == 0, what="the new run has succeeded")
+    assert project.hits() == {1: 60}
+    assert project.query("SELECT count(*) FROM django_runbook_checkpoint") == [(8,)]
 
 
 @pytest.mark.parametrize("engine", ["redis", "tasks"])
@@ -274,11 +291,11 @@ def test_a_message_that_comes_twice_or_late_does_nothing(project: Project) -> No
         assert project.run()[0] == 0
         (call_id,) = project.query("SELECT id FROM django_runbook_call")[0]
         code = (
-            "import django; django.setup(); from django_runbook import conf; "
+            "from django_runbook import conf; "
             "from django_runbook.queues.engines.choice import choose_engine; "
             f"engine = choose_engine(conf.read()); [engine.send({call_id!r}, queue={project.queue!r}) for _ in range(3)]"
         )
-        with project.started(*project.manage()[:3], "-c", code, name="send") as sender:
+        with project.forked(name="send", code=code) as sender:
             assert sender.wait(timeout=PATIENCE_SECONDS) == 0, project.output("send")
         project.write("steps: [{command: add_effect next, queue: QUEUE}]")
         assert project.run()[0] == 0

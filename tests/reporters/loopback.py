@@ -94,7 +94,7 @@ PROBLEMS: Final[dict[Behaviour, str]] = {
     fails: "127.0.0.1 answered with HTTP 500",
     refuses: "127.0.0.1 answered with HTTP 404",
     redirects: "127.0.0.1 answered with a redirect, which is not followed",
-    is_garbage: "127.0.0.1 answered with something else than HTTP (BadStatusLine)",
+    is_garbage: "127.0.0.1 did not answer in HTTP (BadStatusLine)",
     closes_early: "127.0.0.1 closed the connection without an answer",
 }
 BEHAVIOURS: Final = pytest.mark.parametrize("behave", PROBLEMS, ids=lambda behave: behave.__name__)
@@ -148,3 +148,14 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def eventually_requested(service: Service) -> bool:
     """Wait until a request has arrived; return whether one has."""
     return eventually(lambda: service.requests)
+
+
+@contextlib.contextmanager
+def expected_outcome(behave: Behaviour) -> Iterator[None]:
+    """Expect the error that a request gets from a service that behaves like this; some get none."""
+    if not PROBLEMS[behave]:
+        yield
+        return
+    with pytest.raises(http_post.PostError) as caught:
+        yield
+    assert str(caught.value) == PROBLEMS[behave]

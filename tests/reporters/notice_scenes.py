@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django_runbook import events
-from django_runbook.reporters.notices import Notice, RunbookFacts, occasions_of
+from django_runbook.reporters.notifiers.notices import Notice, RunbookFacts, occasions_of
 from django_runbook.results import Occasion, RunResult, RunStatus
 from tests.reporters.scenes import AT, RUN, ended, finished
 

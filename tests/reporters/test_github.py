@@ -45,7 +45,7 @@ group: Group (group)
 $ flaky
 ::token2::
 ::endgroup::
-ignored: Flaky (flaky, 1.2s): ignored: ValueError: oops
+ignored: Flaky (flaky, 1.2s): ValueError: oops
 ::group::Two (two)
 ::stop-commands::token3
 $ fail --code=3
@@ -229,7 +229,7 @@ def test_no_name_breaks_the_table_of_the_summary(tmp_path: Path) -> None:
         "|---|---|---|---:|---|\n"
         "| :warning: | **G (g)** | warning | 1.2s | 2 items |\n"
         "| :white_check_mark: | &emsp;a\\|b &lt;i&gt;\\`c\\`&lt;/i&gt; d (g\\[1\\]) | succeeded | 1.2s |  |\n"
-        f"| :warning: | &emsp;{'x' * 299}… (g\\[2\\]) | ignored | 1.2s | ignored: ValueError: oops |\n"
+        f"| :warning: | &emsp;{'x' * 299}… (g\\[2\\]) | ignored | 1.2s | ValueError: oops |\n"
         "| :white_circle: | Late (late) | not run |  | \\*why\\* |\n"
         "\n"
     )

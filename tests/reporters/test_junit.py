@@ -209,7 +209,7 @@ def test_an_existing_file_is_kept_if_the_new_one_cannot_be_written(
     path.write_text("old")
 
     def refuse(self: Path, target: Path) -> Path:
-        raise OSError("disk full")
+        raise OSError(28, "disk full")
 
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(OSError, match="disk full"):

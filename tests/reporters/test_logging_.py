@@ -41,7 +41,7 @@ def test_each_event_is_a_record_with_its_fields(caplog: pytest.LogCaptureFixture
 def test_the_level_follows_from_the_status(caplog: pytest.LogCaptureFixture) -> None:
     shown = [f"{record.levelname} {record.getMessage()}" for record in records_of(RUN, caplog, logging.WARNING)]
     assert shown == [
-        "WARNING Daily: Flaky (flaky, 1.2s) ignored: ignored: ValueError: oops",
+        "WARNING Daily: Flaky (flaky, 1.2s) ignored: ValueError: oops",
         "WARNING Daily: two: attempt 1 of 2 failed: it went wrong ... (exit 3)",
         "ERROR Daily: Two (two, 1.2s) failed: it went wrong ... (exit 3); 2 attempts",
         "WARNING Daily: SIGTERM: stopping after the current command",

@@ -60,7 +60,7 @@ def scene() -> Iterator[events.Event]:
         yield filled(events.StepOutputWritten, at=AT, step_id=step_id, stream="stdout")
         yield events.StepProgress(at=AT, step_id=step_id, done_count=1, total_count=2)
         attempt = {"attempt": 1, "attempt_count": 2, "delay_seconds": 1.0}
-        yield events.AttemptFailed(at=AT, step_id=step_id, failure=failure, **attempt)  # type: ignore[arg-type]
+        yield events.AttemptFailed(at=AT, step_id=step_id, failure=failure, **attempt)  # type: ignore[arg-type]  # common fields
         yield events.AttemptStarted(at=AT, step_id=step_id, attempt=2)
         yield events.StepFinished(at=AT, result=result, group_ids=("g",))
     yield events.StepFinished(at=AT, result=group)

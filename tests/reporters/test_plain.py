@@ -29,7 +29,7 @@ def test_plain_is_readable_in_a_mail() -> None:
 Daily: 5 steps (daily.yml)
   ok       One (one, 1.2s)
   group    Group (group)
-  ! ignored  Flaky (flaky, 1.2s): ignored: ValueError: oops
+  ! ignored  Flaky (flaky, 1.2s): ValueError: oops
     File "a.py", line 3, in handle
   retry    two: attempt 1 of 2 failed: it went wrong ... (exit 3); next in 21s
 ! FAILED   Two (two, 1.2s): it went wrong ... (exit 3); 2 attempts

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from django_runbook.reporters import private_files
 from django_runbook.reporters.private_files import PrivateDirectory
 
 
@@ -21,37 +20,6 @@ def victim(tmp_path: Path) -> Path:
 
 def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
-
-
-def test_a_file_is_private_and_replaces_a_link(tmp_path: Path, victim: Path) -> None:
-    path = tmp_path / "new" / "report.xml"
-    path.parent.mkdir()
-    path.symlink_to(victim)
-    private_files.replace(path, b"report")
-    assert (path.read_bytes(), mode_of(path), path.is_symlink()) == (b"report", 0o600, False)
-    assert victim.read_text() == "precious"
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_the_temporary_file_has_a_new_name_each_time(
-    tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names: list[Path] = []
-    really = Path.replace
-
-    def replace(self: Path, target: Path) -> Path:
-        names.append(self)
-        return really(self, target)
-
-    monkeypatch.setattr(Path, "replace", replace)
-    for _ in range(2):
-        private_files.replace(tmp_path / "report.xml", b"report")
-    assert len(set(names)) == 2
-    monkeypatch.setattr("secrets.token_hex", lambda count: "guessed")
-    (tmp_path / ".guessed.tmp").symlink_to(victim)
-    with pytest.raises(FileExistsError):
-        private_files.replace(tmp_path / "report.xml", b"another")
-    assert (victim.read_text(), (tmp_path / "report.xml").read_text()) == ("precious", "report")
 
 
 def test_a_private_directory_is_kept_if_its_name_is_taken_over(tmp_path: Path, victim: Path) -> None:

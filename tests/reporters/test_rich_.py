@@ -117,7 +117,7 @@ def test_rich_omits_successful_items_of_a_long_loop() -> None:
     output = drawn([*listed, ended(listed, RunStatus.WARNING)])
     table = output[output.index("Step ") :]
     assert (
-        "Fill  fill            warning  1.2s  51 items\n  Fill[50]  fill[50]  ignored  1.2s  ignored: ValueError: oops\n"
+        "Fill  fill            warning  1.2s  51 items\n  Fill[50]  fill[50]  ignored  1.2s  ValueError: oops\n"
         in table
     )
     assert "Fill[49]" not in table
@@ -274,7 +274,7 @@ def test_the_final_table_has_only_problems_and_the_groups_around_them() -> None:
     assert output.endswith("""
 Step        Status   Time  Note
 G  g        warning  1.2s
-  Bad  bad  ignored  1.2s  ignored: ValueError: oops
+  Bad  bad  ignored  1.2s  ValueError: oops
 warning: 2 succeeded, 1 failed but ignored in 2.0s""")
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management.base import CommandError
 
+from django_runbook.batch.source_command import SourceCommand
 from tests.journal.support import effects, resume
 from tests.resume.support import TWO, fail_and_end_early, fail_now, fix
 from tests.runner.support import run
@@ -189,3 +191,27 @@ def test_a_resumed_run_keeps_the_number_of_shards_that_auto_made(
         assert (
             'the items of "fill" have changed: number 1 was "backfill_delay_class (1/16)" and is "1/4"' in ended.errors
         )
+
+
+def test_the_shards_of_a_pass_have_the_same_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called = list[str]()
+
+    def handle(command: SourceCommand, *args: Any, **options: Any) -> None:
+        called.append(options["call_key"].partition("fill")[2])
+        if called == ["[1]", "[2]"]:
+            raise CommandError("the second shard fails once")
+
+    monkeypatch.setattr(SourceCommand, "handle", handle)
+    text = """\
+steps:
+  - id: all
+    retry: 3
+    steps:
+      - {id: fill, command: backfill_delay_class, shards: 2, max_parallel: 1}
+      - fail --code 3
+"""
+    assert run(tmp_path, text).exit_code == 1
+    # The second attempt of the group completes the first pass; the third one processes all shards for another time.
+    assert called == ["[1]", "[2]", "[1]", "[2]", "[1]:2", "[2]:2"]
+    assert resume(tmp_path, text).exit_code == 1
+    assert called[6:] == ["[1]:3", "[2]:3", "[1]:4", "[2]:4"]

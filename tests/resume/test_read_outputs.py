@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from django_runbook.fields import JSONText
 from django_runbook.models import Run, StepRun
+from django_runbook.models.fields import JSONText
 from tests.journal.support import resume
 from tests.resume.support import fail_now, fix
 from tests.runner.support import run

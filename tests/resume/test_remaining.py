@@ -201,6 +201,21 @@ steps:
     assert (ended.status, ended.exit_code) == (status, int(status == "warning"))
 
 
+def test_a_handler_of_a_completed_group_that_lost_its_worker_stays_a_warning(tmp_path: Path) -> None:
+    fail_now(tmp_path)
+    text = """\
+steps:
+  - {id: group, steps: [noop], finally: [{id: tidy, command: noop}]}
+  - {id: late, command: effect late --log log --fail-if broken}
+"""
+    run(tmp_path, text)
+    # As it is after the death of the worker of a call, whose outcome nobody knows.
+    assert StepRun.objects.filter(step_id="tidy").update(status="interrupted") == 1
+    fix(tmp_path)
+    ended = resume(tmp_path, strict=True)
+    assert (ended.status, ended.exit_code) == ("warning", 1)
+
+
 def test_a_loop_in_a_completed_group_keeps_its_items(tmp_path: Path) -> None:
     fail_now(tmp_path)
     text = """\

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,25 +12,34 @@ from typing import Any
 import pytest
 
 from django_runbook import signals
+from django_runbook.process.stop_requests import StopRequests
 from tests.journal.support import effects, resume
-from tests.patience import eventually
+from tests.patience import PATIENCE_SECONDS, eventually
 from tests.runner.support import run
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(params=[""])
-def stop_after(request: pytest.FixtureRequest) -> Iterator[None]:
+def stop_after(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Stop the run once, when the first command, or the step of the parameter, has ended."""
     stopped: list[str] = []
+    is_counted = threading.Event()
+    count = StopRequests.count
+
+    def count_and_tell(requests: StopRequests, number: int) -> None:
+        count(requests, number)
+        is_counted.set()
+
+    monkeypatch.setattr(StopRequests, "count", count_and_tell)
 
     def on_step(event: Any, **_: Any) -> None:
         step_id = event.result.step_id
         if not stopped and event.result.status == "succeeded" and request.param in {"", step_id}:
             stopped.append(step_id)
             os.kill(os.getpid(), signal.SIGTERM)
-            # The signal is counted by another thread.
-            time.sleep(0.2)
+            # By another thread.
+            assert is_counted.wait(PATIENCE_SECONDS)
 
     signals.step_finished.connect(on_step)
     yield

@@ -24,7 +24,7 @@ def test_a_finished_run_is_refused(tmp_path: Path, text: str) -> None:
     run(tmp_path, text)
     ended = resume(tmp_path)
     assert ended.exit_code == 2
-    assert "there is nothing to resume" in ended.errors
+    assert "cannot be resumed" in ended.errors
     assert Run.objects.get().attempt_count == 1
 
 
@@ -171,7 +171,7 @@ def test_only_begun_runs_are_named_as_unfinished(tmp_path: Path) -> None:
     run(tmp_path, LOCKED)
     ended = resume(tmp_path, LOCKED)
     assert ended.exit_code == 2
-    assert f"there is nothing to resume; older unfinished runs: --resume {older.pk}" in ended.errors
+    assert f"cannot be resumed; older unfinished runs: --resume {older.pk}" in ended.errors
     assert stopped.pk not in ended.errors
 
 
@@ -188,8 +188,8 @@ def test_a_run_that_waits_for_its_lock_does_not_hide_an_older_run(tmp_path: Path
 
 
 def test_there_must_be_a_run(tmp_path: Path) -> None:
-    assert "there is no run of" in resume(tmp_path, TWO).errors
-    assert "no run whose id begins with 123" in resume(tmp_path, TWO, resume="123").errors
+    assert "no run of" in resume(tmp_path, TWO).errors
+    assert "no run has an id that begins with 123" in resume(tmp_path, TWO, resume="123").errors
 
 
 def test_a_run_of_another_runbook_is_refused(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_two_files_are_compared(repository: Path) -> None:
     assert [one.kind for one in found.changes.steps] == [ChangeKind.SAME, ChangeKind.ADDED]
 
 
-def test_a_file_is_compared_with_its_commit_and_so_is_what_it_includes(repository: Path) -> None:
+def test_a_file_is_compared_with_its_commit_and_so_is_what_it_calls(repository: Path) -> None:
     commit(repository, runbooks__a="steps: [{runbook: b.yml}]", runbooks__b="steps: [say old]")
     (repository / "runbooks" / "b.yml").write_text("steps: [say new]")
     found = compare_with_commit("a.yml", "HEAD", params={})
@@ -51,7 +51,7 @@ def test_a_new_and_a_deleted_file_are_compared_with_nothing(repository: Path) ->
     (repository / "runbooks" / "new.yml").write_text("steps: [noop]")
     assert compare_with_commit("new.yml", "HEAD", params={}).before.path == ""
     assert compare_with_commit("runbooks/old.yml", "HEAD", params={}).after.path == ""
-    with pytest.raises(InvalidUsage, match="there is no runbook"):
+    with pytest.raises(InvalidUsage, match="was not found"):
         compare_with_commit("missing.yml", "HEAD", params={})
 
 

@@ -6,9 +6,8 @@ import os
 import random
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from django.db.models import F
 
 from django_runbook.row_account import RowAccount
 from django_runbook.row_counting.counting import RowCounter
-from tests.batch.databases import VENDORS, alias_on
 
 pytestmark = pytest.mark.slow
 ROUNDS = int(os.environ.get("RUNBOOK_KILL_ROUNDS", "8")) // 2
@@ -73,20 +71,6 @@ def counted(account: RowAccount) -> Counter[tuple[str, str]]:
         found[table, "deleted"] += counts.deleted
         found[table, "written"] += counts.written
     return +found
-
-
-@pytest.fixture(params=VENDORS)
-def desk(request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: Any) -> Iterator[Desk]:
-    with django_db_blocker.unblock(), alias_on(request.param, tmp_path) as alias:
-        desk = new_desk(alias, request.param)
-        try:
-            yield desk
-        finally:
-            connections[alias].close()
-            for model in (desk.log, desk.part, desk.row):
-                desk.run(f"DROP TABLE IF EXISTS {model._meta.db_table}")
-            if request.param == "postgresql":
-                desk.run(f"DROP FUNCTION IF EXISTS {desk.row._meta.db_table}_f")
 
 
 def new_desk(alias: str, vendor: str) -> Desk:
@@ -250,7 +234,7 @@ def test_random_work_is_counted_exactly(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("is_in_transaction", [True, False], ids=["in a transaction", "outside of transactions"])
-def test_cascades_and_triggers_are_counted_or_said_to_be_missing(desk: Desk, is_in_transaction: bool) -> None:  # noqa: FBT001
+def test_cascades_and_triggers_are_counted_or_said_to_be_missing(desk: Desk, *, is_in_transaction: bool) -> None:
     add_cascade(desk)
     add_trigger(desk)
     row = desk.row._meta.db_table

@@ -9,10 +9,10 @@ import pytest
 from django.contrib.sites.models import Site
 from django.db import IntegrityError, connection, connections, transaction
 
-from django_runbook.checkpoints import FinishedKey
+from django_runbook.models.checkpoints import FinishedKey
 from django_runbook.row_account import RowAccount, TableCounts
 from django_runbook.row_counting.counting import RowCounter
-from tests.row_counting.test_counting import Desk, desk  # noqa: F401 - a fixture
+from tests.row_counting.test_counting import Desk
 
 SITES = Site._meta.db_table
 
@@ -65,7 +65,7 @@ def test_an_error_of_the_counter_is_noted_and_changes_nothing_else(monkeypatch: 
     def fail(sql: str) -> None:
         raise LookupError("unheard of")
 
-    monkeypatch.setattr("django_runbook.row_counting.counting.parse", fail)
+    monkeypatch.setattr("django_runbook.row_counting.connection_counter.parse", fail)
     with RowCounter() as rows:
         Site.objects.create(domain="a", name="a")
         Site.objects.create(domain="b", name="b")
@@ -115,7 +115,7 @@ def test_the_tables_of_another_database_have_its_name() -> None:
 
 
 @pytest.mark.slow
-def test_an_upsert_is_counted_by_what_it_did_as_far_as_the_database_tells(desk: Desk) -> None:  # noqa: F811
+def test_an_upsert_is_counted_by_what_it_did_as_far_as_the_database_tells(desk: Desk) -> None:
     made, rows = desk.row, desk.row._default_manager.using(desk.alias)
     unique = {} if desk.vendor == "mariadb" else {"unique_fields": ["key"]}
     connections[desk.alias].ensure_connection()
@@ -136,7 +136,7 @@ def test_an_upsert_is_counted_by_what_it_did_as_far_as_the_database_tells(desk: 
 
 
 @pytest.mark.slow
-def test_what_cannot_be_counted_is_said(desk: Desk) -> None:  # noqa: F811
+def test_what_cannot_be_counted_is_said(desk: Desk) -> None:
     row = desk.row._meta.db_table
     connections[desk.alias].ensure_connection()
     desk.run(f"INSERT INTO {row} (number, {connections[desk.alias].ops.quote_name('key')}) VALUES (1, 1)")
@@ -153,7 +153,7 @@ def test_what_cannot_be_counted_is_said(desk: Desk) -> None:  # noqa: F811
 
 
 @pytest.mark.slow
-def test_rows_before_the_failure_of_executemany_are_counted_or_noted(desk: Desk) -> None:  # noqa: F811
+def test_rows_before_the_failure_of_executemany_are_counted_or_noted(desk: Desk) -> None:
     table, quoted = desk.row._meta.db_table, connections[desk.alias].ops.quote_name("key")
     with RowCounter() as rows, pytest.raises(IntegrityError):
         desk.run(f"INSERT INTO {table} (number, {quoted}) VALUES (%s, %s)", (1, 1), (2, 2), (3, 1), many=True)
@@ -164,7 +164,7 @@ def test_rows_before_the_failure_of_executemany_are_counted_or_noted(desk: Desk)
 
 
 @pytest.mark.slow
-def test_a_copy_past_the_statements_is_noted(desk: Desk) -> None:  # noqa: F811
+def test_a_copy_past_the_statements_is_noted(desk: Desk) -> None:
     if desk.vendor != "postgresql":
         return
     connections[desk.alias].ensure_connection()
@@ -178,7 +178,7 @@ def test_a_copy_past_the_statements_is_noted(desk: Desk) -> None:  # noqa: F811
 
 @pytest.mark.slow
 def test_statements_that_are_not_understood_are_measured_in_a_transaction_of_postgresql(
-    desk: Desk,  # noqa: F811
+    desk: Desk,
 ) -> None:
     if desk.vendor != "postgresql":
         return
@@ -191,3 +191,24 @@ def test_statements_that_are_not_understood_are_measured_in_a_transaction_of_pos
         desk.run(f"CREATE TEMPORARY TABLE aside_{row} AS SELECT * FROM {row}")
         desk.run(f"DELETE FROM aside_{row}")
     assert rows.account() == RowAccount(tables={f"{row}@{desk.alias}": TableCounts(inserted=3)})
+
+
+@pytest.mark.slow
+def test_the_rows_of_a_table_that_is_filled_by_a_query_count(desk: Desk) -> None:
+    row, tables = desk.row._meta.db_table, {}
+    desk.row.objects.using(desk.alias).bulk_create(desk.row(number=number, key=number) for number in (1, 2))
+    try:
+        with RowCounter() as rows:
+            desk.run(f"CREATE TABLE copied AS SELECT * FROM {row}")
+            desk.run("CREATE TABLE empty_one (x int)")
+            if desk.vendor == "postgresql":
+                desk.run(f"SELECT * INTO copied_again FROM {row}")
+                desk.run(f"SELECT * INTO TEMPORARY aside FROM {row}")
+        if desk.vendor != "sqlite":
+            tables[f"copied@{desk.alias}"] = TableCounts(inserted=2)
+        if desk.vendor == "postgresql":
+            tables[f"copied_again@{desk.alias}"] = TableCounts(inserted=2)
+        assert rows.account() == RowAccount(tables=tables)
+    finally:
+        for name in ("copied", "empty_one", "copied_again"):
+            desk.run(f"DROP TABLE IF EXISTS {name}")

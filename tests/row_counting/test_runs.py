@@ -8,20 +8,14 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-from pytest_django import Settings
 
 from django_runbook.models import Run, StepRun
 from tests.management.commands.stored_runs import show
 from tests.runner.support import run
 from tests.testapp.models import Node, Row
 
+pytestmark = pytest.mark.usefixtures("history")
 SITE = {"inserted": 1, "updated": 0, "deleted": 0, "written": 0}
-
-
-@pytest.fixture(autouse=True)
-def _journal(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
-    monkeypatch.chdir(tmp_path)
 
 
 def account_of(finished: Any, step_id: str) -> dict[str, Any] | None:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from django_runbook import checking, events
-from django_runbook.document import inputs, source, validate
+from django_runbook.document import inputs
+from django_runbook.document.syntax import source
+from django_runbook.document.validation import validate
 from django_runbook.executors.inline import InlineExecutor
 from django_runbook.locks.file import FileLock
 from django_runbook.planning.plan import plan

@@ -97,20 +97,21 @@ def test_the_same_file_can_be_called_twice(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.only("inline")
 @pytest.mark.parametrize(
     ("inner", "params", "place", "words"),
     [
         (INNER, "{}", "test.yml:1:19", 'the parameter "day" has no value'),
         (INNER, "{day: soon}", "test.yml:1:44", '"soon" is not a date'),
         (INNER, "{day: 2013-01-31, lowd: true}", "test.yml:1:56", 'has no parameter "lowd"; did you mean "loud"?'),
-        ("steps: [nope]", "{}", "inner.yml:1:9", 'no management command "nope"'),
+        ("steps: [nope]", "{}", "inner.yml:1:9", 'unknown command "nope"'),
         (
             "steps: [{runbook: test.yml}]",
             "{}",
             "inner.yml:1:19",
-            "includes itself: test.yml → inner.yml → test.yml",
+            "calls itself: test.yml → inner.yml → test.yml",
         ),
-        ("steps: [{runbook: missing.yml}]", "{}", "inner.yml:1:19", 'there is no runbook "missing.yml"'),
+        ("steps: [{runbook: missing.yml}]", "{}", "inner.yml:1:19", 'runbook "missing.yml" was not found'),
         ("steps: [", "{}", "inner.yml", "error[RB1"),
         ("", "{}", "inner.yml:1:1", "the file is empty"),
     ],

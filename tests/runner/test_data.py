@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runner.support import run
+from tests.runner.support import FinishedRun, run
 
 DATA = {
     "absent": [{"name": "x"}, {"nam": "y"}],
@@ -32,7 +32,7 @@ finally:
 """
 
 
-def run_step(directory: Path, monkeypatch: pytest.MonkeyPatch, step: str, **options: str):  # type: ignore[no-untyped-def]
+def run_step(directory: Path, monkeypatch: pytest.MonkeyPatch, step: str, **options: str) -> FinishedRun:
     monkeypatch.chdir(directory)
     # Only what the step names: the large value alone costs more than the run.
     data = {name: value for name, value in DATA.items() if f"output.{name}" in step}
@@ -76,25 +76,38 @@ def test_an_expression_without_a_value_fails_its_step(
     assert finished.status == "failed"
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        "{args: ['${{ steps.data.output.NAME }}']}",
-        "{options: {to: stdout}, args: ['x${{ steps.data.output.NAME }}']}",
-        "{name: 'It is ${{ steps.data.output.NAME }}'}",
-        "{lock: 'lock-${{ steps.data.output.NAME }}'}",
-        "{lock: '${{ steps.data.output.NAME }}é'}",
-        "{for_each: ['${{ steps.data.output.NAME }}']}",
-        "{for_each: '${{ [steps.data.output.NAME, steps.data.output.deep] }}', name: 'one ${{ item | length }}'}",
-        "{capture: text, args: ['${{ steps.data.output.NAME }}'], retry: {attempts: 1, until: steps.NAME.output != \"\"}}",
-    ],
-)
-@pytest.mark.parametrize("form", ["jsonl", "plain", "github", "rich"])
-def test_odd_text_goes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, form: str) -> None:
+ODD = [
+    "{args: ['${{ steps.data.output.NAME }}']}",
+    "{options: {to: stdout}, args: ['x${{ steps.data.output.NAME }}']}",
+    "{name: 'It is ${{ steps.data.output.NAME }}'}",
+    "{lock: 'lock-${{ steps.data.output.NAME }}'}",
+    "{lock: '${{ steps.data.output.NAME }}é'}",
+    "{for_each: ['${{ steps.data.output.NAME }}']}",
+    "{for_each: '${{ [steps.data.output.NAME, steps.data.output.deep] }}', name: 'one ${{ item | length }}'}",
+    "{capture: text, args: ['${{ steps.data.output.NAME }}'], retry: {attempts: 1, until: steps.NAME.output != \"\"}}",
+]
+FORMS = ["jsonl", "plain", "github", "rich"]
+
+
+def check_odd_text(directory: Path, monkeypatch: pytest.MonkeyPatch, step: str, form: str) -> None:
     step = step.replace("{", "{id: NAME, command: say, ", 1)
     steps = [f"  - {step.replace('NAME', name)}\n" for name in ("surrogate", "nul", "control", "braces")]
-    finished = run_step(tmp_path, monkeypatch, "".join(steps), format=form)
+    finished = run_step(directory, monkeypatch, "".join(steps), format=form)
     assert finished.exit_code == 0, finished.errors or finished.shown
+
+
+@pytest.mark.only("inline")
+@pytest.mark.parametrize("step", ODD)
+@pytest.mark.parametrize("form", FORMS)
+def test_odd_text_goes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, form: str) -> None:
+    check_odd_text(tmp_path, monkeypatch, step, form)
+
+
+# A process passes text on to the reporters, which are those of the test above: each form meets two of the steps.
+@pytest.mark.only("isolated")
+@pytest.mark.parametrize(("step", "form"), [*zip(ODD, 2 * FORMS, strict=True)])
+def test_odd_text_goes_through_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, form: str) -> None:
+    check_odd_text(tmp_path, monkeypatch, step, form)
 
 
 def test_a_name_is_short_whatever_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.runner.played import play
 from tests.runner.support import run
 from tests.runner.trees import Block, Case, Command, File, Step
@@ -25,12 +27,14 @@ def test_all_items_of_a_loop_in_finally_run_also_where_one_fails(tmp_path: Path)
     assert finished.status == "warning"
 
 
+@pytest.mark.only("inline")
 def test_a_deadline_that_one_handler_ran_into_does_not_end_the_next() -> None:
     block = Block(steps=(leaf("one", "ok"),), finally_=(leaf("two", "hang"), leaf("three", "slow 9")))
     case = Case(file=File(name="main.yml", timeout=5, block=Block(steps=(Step(id="group", body=block),))))
     assert statuses(case) == {"one": "succeeded", "two": "timed_out", "three": "succeeded", "group": "succeeded"}
 
 
+@pytest.mark.only("inline")
 def test_a_run_that_its_timeout_cut_has_timed_out_also_where_the_step_may_fail() -> None:
     block = Block(steps=(leaf("one", "ok"), leaf("two", "hang", ignored=True)), on_failure=(leaf("three", "ok"),))
     played = play(Case(file=File(name="main.yml", timeout=5, block=block)))
@@ -38,6 +42,7 @@ def test_a_run_that_its_timeout_cut_has_timed_out_also_where_the_step_may_fail()
     assert {result.step_id: result.status.value for result in played.result.steps}["three"] == "succeeded"
 
 
+@pytest.mark.only("inline")
 def test_a_loop_that_a_timeout_cut_has_timed_out_also_where_the_items_may_fail() -> None:
     loop = Step(id="one", body=Command(scripts=(("ok",), ("hang",))), times=2, continue_on_error=True)
     case = Case(file=File(name="main.yml", timeout=5, block=Block(steps=(loop,))))

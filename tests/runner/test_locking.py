@@ -30,7 +30,7 @@ from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.finishing import StepFinisher
 from django_runbook.runner.locking import Locker
 from django_runbook.runner.past import Past
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, scaled
 from tests.runner.support import run, start, wait_for
 
 
@@ -165,7 +165,7 @@ def test_skip_ends_the_run_well(tmp_path: Path, name: str) -> None:
 def test_the_wait_ends_when_the_lock_is_free(tmp_path: Path, name: str) -> None:
     lock = lock_of(name)
     assert lock.acquire() is None
-    timer = threading.Timer(0.5, lock.release)
+    timer = threading.Timer(scaled(0.5), lock.release)
     timer.start()
     ended = run(tmp_path, f"lock: {{name: {name}, on_conflict: wait}}\nsteps: [noop]")
     timer.join()
@@ -330,6 +330,7 @@ def lost(lock: FakeLock, emit: events.Listener = lambda event: None, *, halt: Ha
         mark.close()
 
 
+@pytest.mark.only("inline")
 def test_a_lock_that_cannot_be_asked_for_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     ended: list[events.Event] = []
@@ -342,12 +343,14 @@ def test_a_lock_that_cannot_be_asked_for_is_waited_for(monkeypatch: pytest.Monke
     assert lost(FakeLock(None, LockState.UNKNOWN, LockState.LOST)) is not None
 
 
+@pytest.mark.only("inline")
 def test_a_stop_ends_the_waiting_for_a_lock_that_cannot_be_asked_for() -> None:
     branch = Branch(Stop(), grace_seconds=1)
     branch.cancel("stopped")
     assert lost(FakeLock(None, *[LockState.UNKNOWN] * 9), halt=branch) is None
 
 
+@pytest.mark.only("inline")
 def test_a_lost_lock_names_who_has_it_now() -> None:
     lock = FakeLock(Holder(host="db1", pid=7, since="2013-01-31T06:00:00Z", what="run_runbook daily.yml"))
     failure = lost(lock)
@@ -359,6 +362,7 @@ def test_a_lost_lock_names_who_has_it_now() -> None:
     assert failure.exit_code == 1
 
 
+@pytest.mark.only("inline")
 def test_looking_who_has_a_lost_lock_does_not_keep_it() -> None:
     lock = FakeLock(None)
     failure = lost(lock)

@@ -37,7 +37,7 @@ def test_an_empty_list_is_a_skipped_step_that_says_so(tmp_path: Path, items: str
     text = f"params: {{none: {{type: list, default: []}}}}\nsteps: [{{command: noop, for_each: {items}}}]"
     finished = run(tmp_path, text)
     assert finished.statuses == {"noop": "skipped"}
-    assert finished.result("noop")["reason"] == "for_each: there are no items"
+    assert finished.result("noop")["reason"] == "for_each: no items"
     assert finished.exit_code == 0
 
 
@@ -157,6 +157,7 @@ def test_when_is_decided_once_for_all_items(tmp_path: Path) -> None:
     assert finished.statuses == {"fail": "skipped"}
 
 
+@pytest.mark.only("inline")
 def test_the_plan_shows_each_item_that_is_known(tmp_path: Path) -> None:
     text = """
 steps:

@@ -109,13 +109,13 @@ def test_step_shows_no_arguments_under_no_log(tmp_path: Path) -> None:
 def test_a_confirmation_without_a_terminal_fails_with_a_type_and_a_message_of_its_own(tmp_path: Path) -> None:
     failure = run(tmp_path, "steps: [{command: noop, confirm: Sure?}]").result("noop")["failure"]
     assert failure["error_type"] == "ConfirmationError"
-    assert failure["message"] == 'line 1: "Sure?" needs an answer: run it at a terminal, or give --yes'
+    assert failure["message"] == 'line 1: "Sure?" needs an answer: run in a terminal, or pass --yes'
 
 
 def test_step_without_a_terminal_is_refused(tmp_path: Path) -> None:
     finished = run(tmp_path, "steps: [noop]", step=True)
     assert finished.exit_code == 2
-    assert "there is no terminal to ask at" in finished.errors
+    assert "needs a terminal" in finished.errors
     assert finished.events == []
 
 

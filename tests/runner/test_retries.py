@@ -6,7 +6,9 @@ import datetime
 import random
 
 from django_runbook import events
-from django_runbook.document import inputs, source, validate
+from django_runbook.document import inputs
+from django_runbook.document.syntax import source
+from django_runbook.document.validation import validate
 from django_runbook.process.deadlines import Branch
 from django_runbook.process.stopping import Stop
 from django_runbook.results import AttemptResult, Failure, StepStatus

@@ -210,7 +210,7 @@ def test_beat_has_one_time_zone(tmp_path: Path, settings: Any) -> None:
         (
             {"a\nb.yml": "schedule: 15 2 * * *\nsteps: [noop]\n"},
             InvalidUsage,
-            r"'a\nb.yml': a scheduler cannot be given a name that is not printable",
+            r"'a\nb.yml': its name has a character that is not printable, which no scheduler accepts",
         ),
         ({"ü.yml": "schedule: 15 2 * * *\nsteps: [noop]\n"}, InvalidUsage, "ü.yml: its name has no letter or digit"),
     ],

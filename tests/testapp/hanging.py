@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from django_runbook.reporters.notices import Notice
+from django_runbook.reporters.notifiers.notices import Notice
 from tests.patience import PATIENCE_SECONDS
 
 # Longer than any test waits.

@@ -114,7 +114,7 @@ def test_a_command_that_does_not_run_needs_no_fake(folder: Path) -> None:
 
 
 def test_a_fake_that_names_nothing_fails_the_test(folder: Path) -> None:
-    with pytest.raises(UnfakedCommandError, match='the fake "nop" names no step and no command; did you mean "noop"'):
+    with pytest.raises(UnfakedCommandError, match='the fake "nop" matches no step and no command; did you mean "noop"'):
         play(folder, "noop", fake={"noop": "", "nop": ""})
 
 

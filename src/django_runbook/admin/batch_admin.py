@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from django_runbook.admin.read_only_admin import ReadOnlyAdmin
 from django_runbook.admin.work_list import WorkList, with_order
-from django_runbook.checkpoints import Checkpoint, FailedRow, FinishedKey
+from django_runbook.models.checkpoints import Checkpoint, FailedRow, FinishedKey
 from django_runbook.pages import formatting
 from django_runbook.pages.shard_table import WorkSum, shard_table
 

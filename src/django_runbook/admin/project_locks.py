@@ -11,7 +11,7 @@ from django_runbook.locks.factory import Locks, new_factory
 def new_lock() -> Locks:
     """Return the locks of the project, to see which of them are free."""
     try:
-        return new_factory(conf.read(), what="the admin, to see whether a run is at work")
+        return new_factory(conf.read(), what="the admin, to check whether a run is alive")
     except RunbookError as error:
         return Locks(_Refusing(error), name="unknown", options={})
 

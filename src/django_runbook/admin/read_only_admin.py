@@ -9,12 +9,14 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth import get_permission_codename
+from django.db import Error
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 
 from django_runbook.cleaning import cleaned, cleaned_values
+from django_runbook.exceptions import JournalLost
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # ModelAdmin takes no parameter at run time
@@ -48,8 +50,29 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # ModelAdmin t
         """Return the views, and clean their responses of control characters."""
         patterns: list[URLPattern] = [*self.own_urls(), *super().get_urls()]
         for pattern in patterns:
-            pattern.callback = _clean_view(pattern.callback)
+            pattern.callback = _clean_view(self._readable(pattern.callback))
         return patterns
+
+    def _readable(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        """Let a view say in a page what is wrong with the tables of the history."""
+
+        @functools.wraps(view)
+        def read(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            try:
+                return view(request, *args, **kwargs)
+            except Error:
+                # Each command of a project with an admin imports this file at its start.
+                from django_runbook.journal import unreadable
+
+                try:
+                    unreadable.refuse_other_tables(self.get_queryset(request).db)
+                except JournalLost as error:
+                    response = self.respond(request, "django_runbook/unreadable.html", title="Runs", reason=str(error))
+                    response.status_code = 503
+                    return response
+                raise
+
+        return read
 
     def own_urls(self) -> list[URLPattern]:
         """Return the views that this class adds to Django's."""

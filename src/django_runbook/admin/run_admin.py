@@ -18,9 +18,9 @@ from django.utils.safestring import SafeString
 
 from django_runbook.admin import project_locks
 from django_runbook.admin.read_only_admin import ReadOnlyAdmin, may_view
-from django_runbook.checkpoints import FailedRow
 from django_runbook.journal.liveness import ProcessState, displayed_status, process_states_of, with_displayed_status
 from django_runbook.models import RUNNING, Run, StepRun
+from django_runbook.models.checkpoints import FailedRow
 from django_runbook.pages import formatting
 from django_runbook.pages.run_page import Cursor, RunPage, Urls, run_page, took
 from django_runbook.results import RunStatus
@@ -178,7 +178,7 @@ class RunAdmin(ReadOnlyAdmin):
         pk = unquote(run_id)
         run = None if "\0" in pk else self.get_queryset(request).filter(pk=pk).first()
         if run is None:
-            raise Http404(f"There is no run {run_id}.")
+            raise Http404(f"Run {run_id} was not found.")
         return run_page(run, new_lock=project_locks.new_lock(), urls=self._urls(request))
 
     def _urls(self, request: HttpRequest) -> Urls | None:

@@ -58,3 +58,24 @@ def load_fields(rows: Rows, fields: Iterable[Any]) -> None:
         )
     elif names:
         query.deferred_loading = (frozenset(names) | {one.name for one in listed}, False)
+
+
+def compared_columns(rows: Rows) -> list[str]:
+    """Return the columns of the table that the conditions of a query compare with single values."""
+    where, base = rows.query.where, rows.query.base_table
+    if where.connector != "AND" or where.negated:
+        return []
+    found = []
+    for condition in where.children:
+        side: Any = getattr(condition, "lhs", None)
+        name = getattr(condition, "lookup_name", "")
+        if name in {"exact", "isnull", "in"} and getattr(side, "alias", None) == base and hasattr(side, "target"):
+            found.append(str(side.target.column))
+    return found
+
+
+def joined_columns(rows: Rows, table: str) -> list[str]:
+    """Return the columns by which a query joins a table."""
+    joins: Iterable[Any] = rows.query.alias_map.values()
+    pairs = (pair for join in joins if join.table_name == table for pair in getattr(join, "join_cols", ()))
+    return [str(own) for _, own in pairs]

@@ -4,51 +4,53 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
 from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_runbook.batch.core.batch_options import BatchOptions
-from django_runbook.batch.parts import sql
+from django_runbook.batch.core.checkpoint import CheckpointStore
+from django_runbook.batch.core.remaining import RemainingRows, find_remaining
+from django_runbook.batch.query_plans import guess_count, plan_warnings
+from django_runbook.batch.sources.file_source import FileSource
 from django_runbook.batch.sources.queryset_source import QuerySetSource
-from django_runbook.structs import Struct, field
+from django_runbook.exceptions import in_words
+from django_runbook.structs import MutableStruct, Struct, field, replace
 
 _Answer = TypeVar("_Answer")
 # One query may take this long; after it, the rows are estimated by the database.
 QUERY_SECONDS: Final = 2.0
-# A smaller table is read as a whole, whatever its indexes.
-_SMALL: Final = 10_000
-# SQLite asks whether to continue after this many instructions.
-_INSTRUCTIONS: Final = 10_000
-_SCANS: Final = {
-    "sqlite": re.compile(r"^SCAN (?:TABLE )?(?P<table>\S+)$", re.MULTILINE),
-    "postgresql": re.compile(r"\bSeq Scan on (?P<table>\S+)"),
-    "mysql": re.compile(r"^\d+ \S+ (?P<table>\S+) (?:\S+ )?ALL ", re.MULTILINE),
-}
-_SORTS: Final = {
-    "sqlite": re.compile(r"USE TEMP B-TREE FOR ORDER BY"),
-    "postgresql": re.compile(r"\bSort\b"),
-    "mysql": re.compile(r"Using filesort"),
-}
-_NO_INDEX: Final = "an index on the key of the batches is missing or unused"
-_POSTGRESQL_ROWS: Final = re.compile(r"rows=(\d+)")
+_TOO_SLOW: Final = f"counting takes longer than {QUERY_SECONDS:g}s"
+# The errors of a canceled statement: SQLSTATE of PostgreSQL, numbers of MariaDB and MySQL, SQLITE_INTERRUPT.
+_CANCELED: Final = frozenset(("57014", 1969, 3024, 9))
+
+
+class Cascades(Struct):
+    """Holds the rows of other tables that go with the work; a count is None if it takes too long.
+
+    ``notes`` say why there may be more, and ``warnings`` what will fail.
+    """
+
+    counts: dict[str, int | None] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class WorkEstimate(Struct):
     """Holds the rows of a piece of work; ``count`` is None if they were not counted.
 
-    With ``is_about``, the database has guessed the count. ``cascades`` are the rows of other tables that go with them.
-    ``reason`` says why the rows were not counted.
+    With ``is_about``, the count is extrapolated. ``earlier_count`` rows were processed by an unfinished run. ``reason``
+    says why the rows were not counted, or why there are none.
     """
 
     count: int | None = None
     is_about: bool = False
+    earlier_count: int = 0
     batch_size: int | None = None
-    cascades: Mapping[str, int | None] = field(default_factory=dict)
+    cascades: Cascades = Cascades()
     warnings: tuple[str, ...] = ()
     reason: str = ""
 
@@ -60,124 +62,125 @@ class WorkEstimate(Struct):
         return math.ceil(self.count / self.batch_size)
 
 
+class EstimateRequest(MutableStruct):
+    """Asks commands for estimates, and receives them; each query is sent once.
+
+    The connections of the commands refuse writes, and cancel statements after `QUERY_SECONDS`. Nothing more is sent
+    after ``ends_at``.
+    """
+
+    receive: Callable[[WorkEstimate], None]
+    ends_at: float = math.inf
+    known: dict[tuple[str, str], int | None] = field(default_factory=dict)
+
+    def count(self, rows: Any) -> int | None:
+        """Return the number of rows; None if counting takes too long."""
+        rows = rows.order_by()
+        key = (rows.db, str(rows.query.sql_with_params()))
+        if key not in self.known:
+            self.known[key] = self.ask(connections[rows.db], rows.count)
+        return self.known[key]
+
+    def ask(self, connection: BaseDatabaseWrapper, question: Callable[[], _Answer]) -> _Answer | None:
+        """Return the answer of the database; None if it takes too long."""
+        if time.monotonic() > self.ends_at:
+            return None
+        # In a savepoint: a canceled statement must not spoil a transaction around it.
+        in_savepoint = transaction.atomic(using=connection.alias) if connection.in_atomic_block else None
+        try:
+            with in_savepoint or contextlib.nullcontext():
+                return question()
+        except DatabaseError as error:
+            if not _is_canceled(error):
+                raise
+            return None
+
+
 class EstimatedCommand(Protocol):
     """Provides the source of the work, and the rows that it takes along."""
+
+    is_todo: bool
 
     @property
     def database(self) -> str: ...
 
     def make_source(self) -> Any: ...
 
-    def count_cascades(self, count: Callable[[Any], int | None]) -> Mapping[str, int | None]: ...
+    def count_cascades(self, rows: Any, count: Callable[[Any], int | None]) -> Cascades: ...
 
 
-def estimate_work(command: EstimatedCommand, options: BatchOptions) -> WorkEstimate:
-    """Estimate the work of a command whose options are set."""
+def estimate_work(
+    command: EstimatedCommand, options: BatchOptions, *, store: CheckpointStore | None, request: EstimateRequest
+) -> WorkEstimate:
+    """Estimate the work of a command whose options are set; ``store`` holds its position, if the run keeps one."""
+    if options.retry_failed:
+        if store is None:
+            return WorkEstimate(reason="--retry-failed needs the table of checkpoints")
+        found = store.failed.all().count()
+        return WorkEstimate(count=found if options.limit is None else min(found, options.limit))
+    remaining = find_remaining(store, options=options, is_todo=command.is_todo)
+    if remaining is None:
+        return WorkEstimate(count=0, reason="this work has finished")
     with contextlib.closing(command.make_source()) as source:
-        if not isinstance(source, QuerySetSource):
-            return WorkEstimate(reason="the lines of a file are not counted", batch_size=options.batch_size)
-        connection = connections[command.database]
-        size = options.batch_size or 1000
+        if isinstance(source, FileSource):
+            records = source.estimate(after=remaining.after)
+            estimate = WorkEstimate(count=records.count, is_about=records.is_about)
+        elif isinstance(source, QuerySetSource):
+            estimate = _estimate_rows(command, source, options, remaining=remaining, request=request)
+        else:
+            estimate = WorkEstimate(reason="its source is not a queryset or a file")
+    estimate = replace(estimate, batch_size=options.batch_size, earlier_count=remaining.earlier_count)
+    if estimate.count is None or options.limit is None:
+        return estimate
+    return replace(estimate, count=min(estimate.count, options.limit))
 
-        def count(rows: Any) -> int | None:
-            return _within_limit(connection, rows.order_by().count)
 
-        found = count(source.searched)
-        is_about = found is None
-        if found is None:
-            found = _guess(connection, source.searched)
-        warnings = list(_warnings(connection, source, found, size=size))
-        cascades = command.count_cascades(count)
+def _estimate_rows(
+    command: EstimatedCommand,
+    source: QuerySetSource,
+    options: BatchOptions,
+    *,
+    remaining: RemainingRows,
+    request: EstimateRequest,
+) -> WorkEstimate:
+    connection = connections[command.database]
+    rows = source.key.between(source.searched, remaining.after, remaining.upto)
+    found = request.count(rows)
+    is_about = found is None or remaining.failed_count > 0
     if found is None:
-        reason = f"counting takes longer than {QUERY_SECONDS:g}s"
-        return WorkEstimate(reason=reason, batch_size=options.batch_size, cascades=cascades, warnings=tuple(warnings))
-    if options.shard.count > 1:
-        found, is_about = math.ceil(found / options.shard.count), True
-    if options.limit is not None:
-        found = min(found, options.limit)
+        found = request.ask(connection, lambda: guess_count(connection, rows))
+    warnings: tuple[str, ...] = ()
+    if found != 0:
+        # An empty rest has no batch, so no query to explain.
+        size = options.batch_size or 1000
+        warnings = tuple(
+            plan_warnings(connection, source, after=remaining.after, size=size, ask=request.ask, count=request.count)
+        )
+    if found is not None:
+        found = max(0, found - remaining.failed_count)
+        if options.shard.count > 1 and remaining.is_new:
+            found, is_about = math.ceil(found / options.shard.count), True
     return WorkEstimate(
         count=found,
         is_about=is_about,
-        batch_size=options.batch_size,
-        cascades=cascades,
-        warnings=tuple(warnings),
+        cascades=_count_cascades(command, source.limited(rows, options.limit), request),
+        warnings=warnings,
+        reason=_TOO_SLOW if found is None else "",
     )
 
 
-def _warnings(
-    connection: BaseDatabaseWrapper, source: QuerySetSource, count: int | None, *, size: int
-) -> Iterator[str]:
-    """Yield what makes each batch slower than a walk along an index."""
-    if (count is not None and count < _SMALL) or connection.vendor not in _SCANS:
-        return
-    plan = _within_limit(connection, lambda: source.explain_batch(size=size))
-    if plan is None:
-        return
-    if (scan := _SCANS[connection.vendor].search(plan)) is not None:
-        yield f"each batch reads the whole table {scan['table']}; {_NO_INDEX}"
-    if _SORTS[connection.vendor].search(plan) is not None:
-        yield f"each batch sorts the remaining rows of {source.table}; {_NO_INDEX}"
-
-
-def _guess(connection: BaseDatabaseWrapper, rows: Any) -> int | None:
-    """Return how many rows the planner of the database expects."""
-    if connection.vendor != "postgresql":
-        return None
-    plan = _within_limit(connection, lambda: str(rows.order_by().explain()))
-    found = None if plan is None else _POSTGRESQL_ROWS.search(plan)
-    return None if found is None else int(found[1])
-
-
-def _within_limit(connection: BaseDatabaseWrapper, ask: Callable[[], _Answer]) -> _Answer | None:
-    """Return the answer of the database; None if it takes too long."""
+def _count_cascades(command: EstimatedCommand, rows: Any, request: EstimateRequest) -> Cascades:
     try:
-        with _LIMITS.get(connection.vendor, _unlimited)(connection):
-            return ask()
-    except DatabaseError:
-        return None
+        return command.count_cascades(rows, request.count)
+    except DatabaseError as error:
+        return Cascades(notes=(in_words(error),))
 
 
-@contextlib.contextmanager
-def _limited_on_postgresql(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    with transaction.atomic(using=connection.alias):
-        before = sql.fetch_value(connection, "SHOW statement_timeout")
-        sql.execute(connection, f"SET LOCAL statement_timeout = {int(QUERY_SECONDS * 1000)}")
-        yield
-        # Inside of another transaction, this one is a savepoint.
-        sql.execute(connection, f"SET LOCAL statement_timeout = '{before}'")
-
-
-@contextlib.contextmanager
-def _limited_on_mysql(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    is_mariadb = bool(getattr(connection, "mysql_is_mariadb", False))
-    name = "max_statement_time" if is_mariadb else "max_execution_time"
-    before = sql.fetch_value(connection, f"SELECT @@SESSION.{name}")
-    sql.execute(connection, f"SET SESSION {name} = {QUERY_SECONDS if is_mariadb else int(QUERY_SECONDS * 1000)}")
-    try:
-        yield
-    finally:
-        sql.execute(connection, f"SET SESSION {name} = {before}")
-
-
-@contextlib.contextmanager
-def _limited_on_sqlite(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    connection.ensure_connection()
-    raw: Any = connection.connection
-    deadline = time.monotonic() + QUERY_SECONDS
-    raw.set_progress_handler(lambda: time.monotonic() > deadline, _INSTRUCTIONS)
-    try:
-        yield
-    finally:
-        raw.set_progress_handler(None, 0)
-
-
-@contextlib.contextmanager
-def _unlimited(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    yield
-
-
-_LIMITS: Final = {
-    "postgresql": _limited_on_postgresql,
-    "mysql": _limited_on_mysql,
-    "sqlite": _limited_on_sqlite,
-}
+def _is_canceled(error: DatabaseError) -> bool:
+    cause = error.__cause__
+    codes = {
+        getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None),
+        getattr(cause, "sqlite_errorcode", None),
+        cause.args[0] if cause is not None and cause.args and isinstance(cause.args[0], int) else None,
+    }
+    return not _CANCELED.isdisjoint(codes)

@@ -18,6 +18,7 @@ from django_runbook.batch.core.batch_run import BatchRun
 from django_runbook.batch.core.checkpoint import CheckpointStore
 from django_runbook.batch.core.checkpoint_tables import checkpoint_alias
 from django_runbook.batch.core.retry_failed import retry_failed
+from django_runbook.batch.core.store import PositionStore
 from django_runbook.batch.core.store_choice import choose_store
 from django_runbook.batch.core.timeouts import reset_idle_timeout
 from django_runbook.batch.core.transactions import Transactions, refuse_open_transaction
@@ -28,10 +29,12 @@ from django_runbook.batch.parts.graceful_command import GracefulCommand
 from django_runbook.batch.parts.locked_command import LockedCommand
 from django_runbook.batch.parts.mixin import refuse_unknown_free_options
 from django_runbook.batch.parts.progress_command import ProgressCommand
+from django_runbook.cleaning import encodable
 from django_runbook.exceptions import LockHeld, LockLost
+from django_runbook.structs import replace
 
 if TYPE_CHECKING:
-    from django_runbook.batch.estimates import WorkEstimate
+    from django_runbook.batch.estimates import Cascades, EstimateRequest
 
 
 class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCommand):
@@ -105,9 +108,11 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
         """Describe the source for people, and to tell different work apart."""
         raise NotImplementedError("a command with its own source needs describe_source()")
 
-    def count_cascades(self, count: Callable[[Any], int | None]) -> Mapping[str, int | None]:
-        """Return how many rows of other tables the work takes along, for an estimate; ``count`` may give up."""
-        return {}
+    def count_cascades(self, rows: Any, count: Callable[[Any], int | None]) -> Cascades:
+        """Count the rows of other tables that go with ``rows``, for an estimate; ``count`` may give up."""
+        from django_runbook.batch.estimates import Cascades
+
+        return Cascades()
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """Create the parser of the command and add the options of batches."""
@@ -120,7 +125,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
         self.options = MappingProxyType(options)
         chosen = BatchOptions.of(options, batch_size=self.batch_size, target_seconds=self.target_seconds)
         if options.get("estimate") is not None:
-            options["estimate"](self._estimate(chosen))
+            self._estimate(chosen, options["estimate"])
             return
         refuse_open_transaction(self.database)
         refuse_unknown_free_options(self, options)
@@ -137,7 +142,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
         if self.stopping and not result.is_complete:
             self.write_message(f"stopped ({self.stop_reason}); {self.summary(result)}")
             return
-        self.stdout.write(self.summary(result))
+        self.stdout.write(encodable(self.summary(result), self.stdout))
         if result.failed_count and not result.is_dry_run:
             raise CommandError(f"{result.failed_count:,} failed; --retry-failed retries them")
         if result.failed_count:
@@ -147,11 +152,14 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
         """Write a message to standard error, which keeps standard output for results."""
         self.stderr.write(text, lambda line: line)
 
-    def _estimate(self, chosen: BatchOptions) -> WorkEstimate:
+    def _estimate(self, chosen: BatchOptions, request: EstimateRequest) -> None:
         # Only a plan with estimates needs it.
         from django_runbook.batch.estimates import estimate_work
 
-        return estimate_work(self, chosen)
+        checkpoints = self._open_checkpoints(chosen)
+        # Like a run, it fails if an option needs a table that is missing.
+        is_kept = chosen.retry_failed or checkpoints is self._choose_store(checkpoints, replace(chosen, dry_run=False))
+        request.receive(estimate_work(self, chosen, store=checkpoints if is_kept else None, request=request))
 
     def _clock(self) -> float:
         return time.monotonic()
@@ -161,9 +169,7 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
         if chosen.retry_failed:
             return self._retry_failed(source, checkpoints, chosen)
         is_whole = self.transaction_per == "command"
-        store = choose_store(
-            checkpoints, options=chosen, database=self.database, is_whole=is_whole, log=self.write_message
-        )
+        store = self._choose_store(checkpoints, chosen)
         if checkpoints is store and not store.is_together:
             refuse_open_transaction(store.alias)
         run = BatchRun(
@@ -178,6 +184,12 @@ class SourceCommand(GracefulCommand, LockedCommand, ProgressCommand, DatabaseCom
             has_total=self.has_total,
         )
         return self._run_whole(run, chosen) if is_whole else run.run()
+
+    def _choose_store(self, checkpoints: CheckpointStore | None, chosen: BatchOptions) -> PositionStore:
+        is_whole = self.transaction_per == "command"
+        return choose_store(
+            checkpoints, options=chosen, database=self.database, is_whole=is_whole, log=self.write_message
+        )
 
     def _run_whole(self, run: BatchRun, chosen: BatchOptions) -> BatchResult:
         with transaction.atomic(using=self.database, durable=True):

@@ -101,7 +101,7 @@ class Binder(MutableStruct):
             )
         else:
             near = nearest(name, names)
-            message = f'there is no management command "{name}"'
+            message = f'unknown command "{name}"'
             help_text = (
                 did_you_mean(near, where=names[near]) if near else "add its app to INSTALLED_APPS, or correct the name"
             )

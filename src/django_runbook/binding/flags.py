@@ -96,7 +96,7 @@ def _switched_off(option: Option, match: Match) -> Iterator[str]:
         yield long_flag(opposite)
     elif _is_same(default_of(action, match.parser), action.const):
         names = ", ".join(long_flag(other) for other in others)
-        help_text = f"write the intended option: {names}" if names else "remove it: there is no opposite option"
+        help_text = f"write the intended option: {names}" if names else "remove it: the option has no opposite"
         raise _of_value(option, f"{match.flag} is the default and cannot be switched off", help_text)
 
 

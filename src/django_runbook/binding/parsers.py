@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from django_runbook import argparse_compat
+from django_runbook.argparse_compat import ParserTemplate
 from django_runbook.structs import MutableStruct, field
 
 PROGRAM: Final = "manage.py"
@@ -26,17 +26,17 @@ class ParserSource(MutableStruct, kw_only=False):
     ``add_arguments`` is called for each parser: its defaults may be lists that a command changes, or the present time.
     """
 
-    _bases: dict[str, tuple[object, CommandParser]] = field(default_factory=dict)
+    _templates: dict[str, tuple[object, ParserTemplate[CommandParser]]] = field(default_factory=dict)
 
     def new_parser(self, command: BaseCommand, name: str) -> CommandParser:
         """Return a new parser of the command, which shares nothing that can change with any other one."""
         if not _is_created_by_django(command):
             return new_parser(command, name)
         facts = _facts(command)
-        known = self._bases.get(name)
+        known = self._templates.get(name)
         if known is None or known[0] != facts:
-            known = self._bases[name] = facts, _without_arguments(command, name)
-        parser = argparse_compat.copied(known[1])
+            known = self._templates[name] = facts, ParserTemplate(_without_arguments(command, name))
+        parser = known[1].copy()
         command.add_arguments(parser)
         return parser
 

@@ -69,7 +69,7 @@ _DEFINITIONS: Final = (
     _error("RB211", "a default or choice that does not fit its parameter"),
     _error("RB212", "a loop with too many items"),
     _error("RB213", "an unknown runbook"),
-    _error("RB214", "a runbook that includes itself"),
+    _error("RB214", "a runbook that calls itself"),
     _error("RB215", "an unknown or missing parameter"),
     _error("RB216", '"wait" without "on_conflict: wait"'),
     _error("RB217", '"max_parallel" where nothing runs together'),

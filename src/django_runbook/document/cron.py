@@ -12,7 +12,7 @@ _WORD: Final = re.compile(r"\S+")
 _TERM: Final = re.compile(r"(?P<star>\*)|(?P<first>\w+)(-(?P<last>\w+))?", re.ASCII)
 # Days of month and of week that some schedulers know, and most do not.
 _EXTENSION: Final = re.compile(r"\w*(L|W|LW)|L-\d+|\w+#\d+", re.ASCII | re.IGNORECASE)
-_ALIASES: Final = {
+ALIASES: Final = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
     "@monthly": "0 0 1 * *",
@@ -129,7 +129,7 @@ def parse_cron(text: str) -> tuple[Cron | None, list[CronProblem]]:
 
 def _count_problem(text: str, count: int) -> dict[str, str]:
     if text.startswith("@"):
-        known = _ALIASES.get(text.lower())
+        known = ALIASES.get(text.lower())
         help_text = f'write "{known}"' if known else "write five fields, such as 15 2 * * *"
         return {"message": f'"{text}" is not a cron expression of five fields', "help": help_text}
     names = ", ".join(place.name for place in FIELDS)

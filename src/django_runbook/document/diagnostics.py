@@ -21,7 +21,7 @@ class Diagnostic(Struct):
     """Reports an error or a warning at a place in a file; only `diagnose` makes one.
 
     ``message`` states the fact, ``help`` says how to fix it, and ``related`` points at a second place. ``path`` is set
-    if the file is not the one that was checked but a runbook that it includes.
+    if the file is not the one that was checked but a runbook that it calls.
     """
 
     definition: CodeDefinition
@@ -68,7 +68,7 @@ def diagnose(
 
 
 def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Sort diagnostics by their place and remove duplicates; those of included runbooks come last.
+    """Sort diagnostics by their place and remove duplicates; those of called runbooks come last.
 
     An expression with another diagnostic has no value either, which is not reported in addition.
     """

@@ -48,19 +48,27 @@ def lists_of(block: Block, role: Role) -> tuple[tuple[Role, tuple[Step, ...]], .
     )
 
 
-def may_isolate(runbook: Runbook, *, is_default: bool) -> bool:
-    """Return whether any step may run in its own process; ``is_default`` applies to steps without ``isolate``."""
-    if runbook.timeout_seconds is not None:
-        return True
-    return any(_may_isolate(entry.step, is_default=is_default) for entry in outline(runbook).values())
+def may_isolate(runbook: Runbook, *, is_default: bool, uses_workers: bool) -> bool:
+    """Return whether any command may run in its own process on this host.
+
+    ``is_default`` applies to steps without ``isolate``; with ``uses_workers``, a step with a queue runs on a worker.
+    """
+    entries = outline(runbook)
+    for entry in entries.values():
+        around = [entries[key].step for key in reversed(entry.group_keys)]
+        is_queued = uses_workers and queue_of(entry.step, around) is not None
+        if isinstance(entry.step, CommandStep) and not is_queued:
+            chosen = is_default if entry.step.isolate is None else entry.step.isolate
+            if chosen or runbook.timeout_seconds is not None or any(map(_isolates, (entry.step, *around))):
+                return True
+    return False
 
 
-def _may_isolate(step: Step, *, is_default: bool) -> bool:
+def _isolates(step: Step) -> bool:
+    """Return whether the commands of a step need processes of their own: to end them in time, or to run at once."""
     if step.timeout_seconds is not None or step.items_at_once > 1:
         return True
     match step:
-        case CommandStep():
-            return is_default if step.isolate is None else step.isolate
         case GroupStep():
             return step.block.is_parallel
         case CallStep():
@@ -83,7 +91,7 @@ def queue_owner(step: Step, around: Iterable[Step]) -> CommandStep | GroupStep |
 
 
 def path_of(entry: Entry, entries: Mapping[str, Entry]) -> str:
-    """Return the path of the included runbook that contains a step; empty for the runbook of the run."""
+    """Return the path of the called runbook that contains a step; empty for the runbook of the run."""
     around = (entries[key].step for key in reversed(entry.group_keys))
     return next((step.runbook.path for step in around if isinstance(step, CallStep)), "")
 

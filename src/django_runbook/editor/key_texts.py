@@ -26,7 +26,7 @@ KEY_TEXTS: Final[Mapping[str, str]] = {
     "confirm": 'Ask a person at the terminal; any answer except "y" or "yes" skips the step.',
     "for_each": "Run the step once for each item of a list, or of the product of a mapping of lists.",
     "max_parallel": "Limit how many items of a loop, or branches of a parallel group, run at the same time.",
-    "shards": "Divide the rows of a batch command into this many parts, which run at the same time, or auto.",
+    "shards": "Divide the rows of a batch command into this many shards, which run at the same time, or auto.",
     "retry": "Set the total number of attempts, including the first, or a mapping with the details.",
     "timeout": "Limit the time of one attempt, or of the whole list: 90, 90s, 10m or 1h30m.",
     "continue_on_error": "Ignore any failure, or those with these exit codes or exceptions; the run ends as a warning.",

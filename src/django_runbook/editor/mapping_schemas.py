@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from django_runbook.document import schema
-from django_runbook.document.foreign import FOREIGN
 from django_runbook.document.keys import NODE_KEYS, VERBS, Kind
+from django_runbook.document.validation import schema
+from django_runbook.document.validation.foreign import FOREIGN
 from django_runbook.editor.key_texts import markdown_of, text_of
 from django_runbook.editor.snippets import STEP_SNIPPETS
 from django_runbook.editor.value_schemas import VALUE_DEFINITIONS, Schema, described, reference, value_schema

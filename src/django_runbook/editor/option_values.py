@@ -18,7 +18,7 @@ from django.db import models
 from django_runbook import argparse_compat
 from django_runbook.binding.accepted import names_database
 from django_runbook.binding.flags import MAX_COUNT, default_of
-from django_runbook.document.scalars import resolve_plain
+from django_runbook.document.syntax.scalars import resolve_plain
 from django_runbook.editor.help_texts import is_plain, plain
 from django_runbook.editor.value_schemas import EXPRESSION_PATTERN, Schema, reference
 

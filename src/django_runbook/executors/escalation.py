@@ -24,9 +24,9 @@ GIVE_UP_SECONDS: Final = 10.0
 class Cause(enum.Enum):
     """Names the reason why a process was ended."""
 
-    TIMEOUT = "its time was over"
+    TIMEOUT = "its timeout expired"
     HALT = "its branch was ended"
-    OUTPUT = "it wrote too much"
+    OUTPUT = "it wrote too much output"
 
 
 class Bounds(Struct):

@@ -148,12 +148,15 @@ def _leave_copy(result: AttemptResult, streams: tuple[StreamToLines, StreamToLin
 
 
 def _shielded(report: Callable[_Arguments, None], stop: Stop) -> Callable[_Arguments, None]:
+    # Both are found once: each line of output is reported.
+    main, shield = threading.main_thread().ident, stop.shielded()
+
     def report_whole(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> None:
-        if threading.current_thread() is not threading.main_thread():
+        if threading.get_ident() != main:
             # `Stopped` is raised in the main thread only.
             report(*args, **kwargs)
             return
-        with stop.shielded():
+        with shield:
             report(*args, **kwargs)
 
     return report_whole

@@ -186,6 +186,7 @@ def _import(commands: list[str]) -> None:
 
     from django_runbook.binding import catalog
     from django_runbook.executors import child  # noqa: F401 - imported once, for all forked processes
+    from django_runbook.row_counting import connection_counter  # noqa: F401 - likewise
 
     for command in commands:
         # A command that cannot be loaded fails again when it is called, and is reported then.

@@ -248,7 +248,7 @@ class WatchedProcess(MutableStruct):
             return failed(f"its process ended with exit code {code} before the command did", exit_code=code or 1)
         name = _name_of(-code)
         if -code == signal.SIGKILL and is_memory_short:
-            text = f"the system ended its process ({name}): there was not enough memory"
+            text = f"the system ended its process ({name}): out of memory"
             return failed(text, exit_code=128 - code, kind=MemoryError)
         return failed(f"its process was ended by {name}, which this run did not send", exit_code=128 - code)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Final, Self
 
+from django_runbook import structs
 from django_runbook.document.outline import key_of
-from django_runbook.structs import Struct
+from django_runbook.structs import Struct, replace
 
 # Marks the figures of the items of a loop, which share the key of the loop.
 ITEMS: Final = "[]"
@@ -15,7 +15,7 @@ DIGEST_LENGTH: Final = 12
 MAX_STEPS: Final = 500
 
 
-class StepFigures(Struct):
+class StepFigures(Struct, array_like=True, gc=False):
     """Holds what a step took and did.
 
     ``definition`` is the beginning of the digest of its definition. ``rows`` are the items that its command has
@@ -30,50 +30,33 @@ class StepFigures(Struct):
     output_size: int | None = None
     captured_size: int | None = None
 
-    def to_json(self) -> list[Any]:
-        """Return the values in a short form."""
-        seconds = None if self.seconds is None else round(self.seconds, 3)
-        return [self.definition, self.status, seconds, self.rows, self.output_size, self.captured_size]
-
-    @classmethod
-    def of_json(cls, values: list[Any]) -> Self:
-        """Read the short form."""
-        definition, status, seconds, rows, output_size, captured_size = values
-        return cls(
-            definition=definition,
-            status=status,
-            seconds=seconds,
-            rows=rows,
-            output_size=output_size,
-            captured_size=captured_size,
-        )
-
 
 class RunFigures(Struct):
     """Holds what a run and its steps took.
 
-    ``kind`` is a digest of the parameters that decide what a run does; ``shape`` one of the selected steps and their
-    definitions. ``seconds`` is None unless the run reached its end.
+    ``shape`` is a digest of the selected steps and their definitions. ``seconds`` is None unless the run reached its
+    end.
     """
 
-    kind: str
     shape: str
     seconds: float | None
-    steps: Mapping[str, StepFigures]
+    steps: dict[str, StepFigures]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_text(self) -> str:
         """Return the figures as they are stored."""
-        steps = {key: figures.to_json() for key, figures in self.steps.items()}
-        seconds = None if self.seconds is None else round(self.seconds, 3)
-        return {"kind": self.kind, "shape": self.shape, "seconds": seconds, "steps": steps}
+        steps = {key: replace(one, seconds=_rounded(one.seconds)) for key, one in self.steps.items()}
+        return structs.to_json(replace(self, seconds=_rounded(self.seconds), steps=steps))
 
     @classmethod
-    def of_json(cls, stored: Mapping[str, Any]) -> Self:
-        """Read stored figures."""
-        steps = {key: StepFigures.of_json(values) for key, values in stored["steps"].items()}
-        return cls(kind=stored["kind"], shape=stored["shape"], seconds=stored["seconds"], steps=steps)
+    def of_text(cls, text: str) -> Self:
+        """Read stored figures; raises ValueError if they are none."""
+        return structs.from_json(cls, text)
 
 
 def figures_key(step_id: str) -> str:
     """Return the key of a step's figures: that of its definition, and one more for all items of a loop."""
     return key_of(step_id) + (ITEMS if "[" in step_id else "")
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

@@ -9,28 +9,38 @@ from typing import Final
 from django.db import connections, transaction
 from django.utils import timezone
 
-from django_runbook.forecasts.figures import RunFigures
+from django_runbook import wording
+from django_runbook.forecasts.figures import MAX_STEPS, RunFigures
 from django_runbook.forecasts.judgments import History, PastRun
 from django_runbook.models import Run
 
 # Four months of nights.
 MAX_RUNS: Final = 120
+# The start of a run must not take long because it has hundreds of steps. Of the largest runbooks, 60 runs are read:
+# enough for five of each weekday, without the first and the last days of months.
+_MAX_FIGURES: Final = 30_000
 
 
-def read_history(runbook: str, kind: str, *, using: str) -> History:
-    """Return the newest runs of a runbook that are of a kind; no more than `MAX_RUNS` rows are read."""
-    runs = Run.objects.using(using).of(runbook).filter(figures__isnull=False).newest_first()
+def read_history(runbook: str, kind: str, *, step_count: int, using: str) -> History:
+    """Return the newest runs of a runbook that are of a kind, for a run that an error must not break."""
     # A failed query must not break a transaction around the run, such as that of a test.
     inside = connections[using].in_atomic_block
     with transaction.atomic(using=using) if inside else contextlib.nullcontext():
-        rows = list(runs.values_list("started_at", "figures")[:MAX_RUNS])
-    return History(
-        runs=tuple(
-            PastRun(day_of(started_at), RunFigures.of_json(figures))
-            for started_at, figures in rows
-            if figures is not None and figures["kind"] == kind
-        )
-    )
+        return query_history(runbook, kind, step_count=step_count, using=using)
+
+
+def query_history(runbook: str, kind: str, *, step_count: int, using: str) -> History:
+    """Return the newest runs of a runbook that are of a kind; of a runbook with many steps, fewer of them."""
+    runs = Run.objects.using(using).of(runbook).comparable(kind).newest_first()
+    count = min(MAX_RUNS, _MAX_FIGURES // min(max(step_count, 1), MAX_STEPS))
+    rows = list(runs.values_list("pk", "started_at", "figures")[:count])
+    found, broken = [], []
+    for pk, started_at, figures in rows:
+        try:
+            found.append(PastRun(day_of(started_at), RunFigures.of_text(figures)))
+        except ValueError as error:
+            broken.append(f"{wording.short_id(pk)}: {error}")
+    return History(runs=tuple(found), broken=tuple(broken))
 
 
 def day_of(at: datetime.datetime) -> datetime.date:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from django_runbook import wording
 from django_runbook.forecasts import samples
 from django_runbook.forecasts.figures import RunFigures, StepFigures
-from django_runbook.forecasts.samples import Sample, Samples
+from django_runbook.forecasts.samples import Samples
 from django_runbook.results import StepStatus
 from django_runbook.structs import Struct
 
@@ -38,14 +39,36 @@ class Forecast(Struct):
         return wording.usually(self.usual_seconds, self.most_seconds, run_count=self.run_count)
 
 
-class StepHistory(Struct):
-    """Holds the samples of a step from comparable runs, newest first; ``has_run`` are ones, and zeros for skips."""
+class StepHistory:
+    """Holds the figures of a step from comparable runs, newest first."""
 
-    seconds: tuple[Sample, ...] = ()
-    rows: tuple[Sample, ...] = ()
-    output_size: tuple[Sample, ...] = ()
-    captured_size: tuple[Sample, ...] = ()
-    has_run: tuple[Sample, ...] = ()
+    def __init__(self, figures: Sequence[tuple[datetime.date, StepFigures]] = ()) -> None:
+        self._figures = figures
+        self._done = [(day, step) for day, step in figures if step.status == StepStatus.SUCCEEDED]
+
+    @cached_property
+    def seconds(self) -> Samples:
+        return Samples.of((day, step.seconds) for day, step in self._done)
+
+    @cached_property
+    def rows(self) -> Samples:
+        return Samples.of((day, step.rows) for day, step in self._done)
+
+    @cached_property
+    def output_size(self) -> Samples:
+        return Samples.of((day, step.output_size) for day, step in self._done)
+
+    @cached_property
+    def captured_size(self) -> Samples:
+        return Samples.of((day, step.captured_size) for day, step in self._done)
+
+    @cached_property
+    def has_run(self) -> Samples:
+        """Return ones, and zeros for skips."""
+        known = {*_RAN, StepStatus.SKIPPED.value}
+        return Samples.of(
+            (day, 0 if step.status == StepStatus.SKIPPED else 1) for day, step in self._figures if step.status in known
+        )
 
     def forecast(self, day: datetime.date) -> Forecast | None:
         """Return what the step usually takes; None if there are too few samples."""
@@ -53,34 +76,33 @@ class StepHistory(Struct):
 
 
 class History(Struct):
-    """Holds the runs that are comparable with a run, newest first."""
+    """Holds the runs that are comparable with a run, newest first; ``broken`` are those whose figures are not read."""
 
     runs: tuple[PastRun, ...] = ()
+    broken: tuple[str, ...] = ()
+
+    @property
+    def notice(self) -> str:
+        """Say that runs are left out, and why; empty if none are."""
+        if not self.broken:
+            return ""
+        count = wording.number_of(len(self.broken), "run")
+        return f"the stored figures of {count} cannot be read, which are left out ({self.broken[0]})"
 
     def step(self, key: str, definition: str) -> StepHistory:
-        """Return the samples of a step, of runs in which its definition was the same."""
-        found = [
-            (run.day, step)
-            for run in self.runs
-            if (step := run.figures.steps.get(key)) is not None and step.definition == definition
-        ]
-        done = [(day, step) for day, step in found if step.status == StepStatus.SUCCEEDED]
+        """Return the figures of a step, of runs in which its definition was the same."""
         return StepHistory(
-            seconds=_samples((day, step.seconds) for day, step in done),
-            rows=_samples((day, step.rows) for day, step in done),
-            output_size=_samples((day, step.output_size) for day, step in done),
-            captured_size=_samples((day, step.captured_size) for day, step in done),
-            has_run=_samples(
-                (day, 0 if step.status == StepStatus.SKIPPED else 1)
-                for day, step in found
-                if step.status in {*_RAN, StepStatus.SKIPPED}
-            ),
+            [
+                (run.day, step)
+                for run in self.runs
+                if (step := run.figures.steps.get(key)) is not None and step.definition == definition
+            ]
         )
 
     def forecast(self, shape: str, day: datetime.date) -> Forecast | None:
         """Return what runs of the same steps usually take."""
         return forecast_of(
-            _samples((run.day, run.figures.seconds) for run in self.runs if run.figures.shape == shape), day
+            Samples.of((run.day, run.figures.seconds) for run in self.runs if run.figures.shape == shape), day
         )
 
 
@@ -95,7 +117,7 @@ def forecast_of(values: Samples, day: datetime.date) -> Forecast | None:
     """Return what usually is taken; None if there are too few samples."""
     if len(values) < samples.LEAST_SAMPLES:
         return None
-    return Forecast(usual_seconds=samples.usual(values, day), most_seconds=samples.most(values), run_count=len(values))
+    return Forecast(usual_seconds=values.usual(day), most_seconds=values.most(), run_count=len(values))
 
 
 def slow(history: StepHistory, day: datetime.date, seconds: float, *, is_running: bool) -> Judgment | None:
@@ -104,7 +126,7 @@ def slow(history: StepHistory, day: datetime.date, seconds: float, *, is_running
     if limit is None or seconds < limit:
         return None
     took = wording.short_duration(seconds)
-    usual = wording.short_duration(samples.usual(history.seconds, day))
+    usual = wording.short_duration(history.seconds.usual(day))
     return Judgment("slow", f"{f'still running after {took}' if is_running else f'took {took}'}; usually {usual}")
 
 
@@ -119,19 +141,15 @@ def at_end(history: StepHistory, day: datetime.date, figures: StepFigures, *, re
         return
     least = samples.LEAST_USUAL_COUNT
     if figures.rows == 0 and samples.is_unusually_none(history.rows, day, least_usual=least):
-        yield Judgment("rows", f"did 0 rows; usually {samples.usual(history.rows, day):,.0f}")
+        yield Judgment("rows", f"did 0 rows; usually {history.rows.usual(day):,.0f}")
     if figures.captured_size == 0 and samples.is_unusually_none(history.captured_size, day, least_usual=least):
-        usual = wording.number_of(round(samples.usual(history.captured_size, day)), "item")
+        usual = wording.number_of(round(history.captured_size.usual(day)), "item")
         yield Judgment("output", f"captured an empty output; usually {usual}")
     elif figures.output_size == 0 and samples.is_unusually_none(history.output_size, day, least_usual=1):
-        usual = wording.number_of(round(samples.usual(history.output_size, day)), "character")
+        usual = wording.number_of(round(history.output_size.usual(day)), "character")
         yield Judgment("output", f"printed nothing; usually {usual}")
 
 
 def _share(history: StepHistory) -> str:
-    ran = sum(1 for sample in history.has_run if sample.value)
+    ran = sum(1 for sample in history.has_run.all if sample.value)
     return "each of " if ran == len(history.has_run) else f"{ran:,} of "
-
-
-def _samples(pairs: Iterable[tuple[datetime.date, float | None]]) -> tuple[Sample, ...]:
-    return tuple(Sample(day, value) for day, value in pairs if value is not None)

@@ -59,7 +59,7 @@ def forecast_plan(
         plan, runbook=runbook, unselected=unselected, definition_of=lambda step_id: definitions.of(step_id).digest
     )
     try:
-        history = read_history(runbook, subject.kind, using=using)
+        history = read_history(runbook, subject.kind, step_count=subject.step_count, using=using)
     except ImproperlyConfigured:
         return None
     except Error as error:
@@ -68,4 +68,6 @@ def forecast_plan(
                 return None
         warn(f"no forecast: the run history cannot be read: {unreadable.in_one_line(error)}")
         return None
+    if history.notice:
+        warn(history.notice)
     return PlanForecast(subject=subject, history=history, now=clock.now())

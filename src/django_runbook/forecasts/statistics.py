@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import datetime
+import statistics
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
 from django_runbook import wording
-from django_runbook.forecasts import samples
-from django_runbook.forecasts.figures import RunFigures
-from django_runbook.forecasts.history import day_of
-from django_runbook.forecasts.judgments import History, PastRun, StepHistory
-from django_runbook.forecasts.samples import Sample
+from django_runbook.forecasts.history import day_of, query_history
+from django_runbook.forecasts.judgments import History, StepHistory
+from django_runbook.journal.reading.stored_comparison import notices_of
 from django_runbook.models import Run
 from django_runbook.results import RunStatus
 from django_runbook.structs import Struct
 
 # More than a year of nights.
 MAX_RUNS: Final = 400
+_COLUMNS: Final = (
+    *("id", "started_at", "status", "duration_seconds", "attempt_count", "unusual"),
+    *("figures_kind", "step_count"),
+)
 _FINE: Final = frozenset((RunStatus.SUCCEEDED.value, RunStatus.WARNING.value))
 
 
@@ -29,7 +32,6 @@ class RunPoint(Struct):
     started_at: datetime.datetime
     status: str
     seconds: float | None
-    figures: RunFigures | None
     unusual: tuple[str, ...]
 
     @property
@@ -64,10 +66,11 @@ class StepStatistics(Struct):
 
 
 class Statistics(Struct):
-    """Holds the newest runs of a runbook, the oldest first."""
+    """Holds the newest runs of a runbook, the oldest first, and those that can be compared with the newest one."""
 
     runbook: str
     points: tuple[RunPoint, ...]
+    history: History
 
     @property
     def weeks(self) -> list[Week]:
@@ -78,30 +81,19 @@ class Statistics(Struct):
     @property
     def steps(self) -> list[StepStatistics]:
         """Return the steps of the newest run of those that can be compared, in the order in which they ended."""
-        comparable = [point for point in self.points if point.figures is not None][::-1]
-        if not comparable:
-            return []
-        newest = comparable[0].figures
-        assert newest is not None
-        history = History(
-            runs=tuple(
-                PastRun(point.day, point.figures)
-                for point in comparable
-                if point.figures is not None and point.figures.kind == newest.kind
-            )
-        )
-        found = (_step(key, history.step(key, figures.definition)) for key, figures in newest.steps.items())
+        newest = self.history.runs[0].figures.steps if self.history.runs else {}
+        found = (_step(key, self.history.step(key, figures.definition)) for key, figures in newest.items())
         return [step for step in found if step is not None]
 
 
 def read_statistics(runbook: str, *, using: str) -> Statistics:
-    """Read the newest runs of a runbook, in one query."""
-    rows = (
+    """Read the newest runs of a runbook in one query, and the figures of a bounded part of them in another one."""
+    rows = list(
         Run.objects.using(using)
         .of(runbook)
         .exclude(status=RunStatus.REFUSED.value)
         .newest_first()
-        .values_list("id", "started_at", "status", "duration_seconds", "attempt_count", "figures", "unusual")[:MAX_RUNS]
+        .values_list(*_COLUMNS)[:MAX_RUNS]
     )
     points = tuple(
         RunPoint(
@@ -109,23 +101,24 @@ def read_statistics(runbook: str, *, using: str) -> Statistics:
             started_at=started_at,
             status=status,
             seconds=seconds if status in _FINE and attempt_count == 1 else None,
-            figures=None if figures is None else RunFigures.of_json(figures),
-            unusual=tuple(f"{one['step_id']}: {one['text']}" for one in unusual or ()),
+            unusual=tuple(f"{step_id}: {text}" for step_id, text in notices_of(unusual)),
         )
-        for run_id, started_at, status, seconds, attempt_count, figures, unusual in rows
+        for run_id, started_at, status, seconds, attempt_count, unusual, _kind, _count in rows
     )
-    return Statistics(runbook=runbook, points=points[::-1])
+    newest = next(((kind, count) for *_, kind, count in rows if kind), None)
+    history = History() if newest is None else query_history(runbook, newest[0], step_count=newest[1], using=using)
+    return Statistics(runbook=runbook, points=points[::-1], history=history)
 
 
 def _week(begin: datetime.date, points: Sequence[RunPoint]) -> Week:
-    taken = [Sample(point.day, point.seconds) for point in points if point.seconds is not None]
+    taken = [point.seconds for point in points if point.seconds is not None]
     return Week(
         begin=begin,
         run_count=len(points),
         failed_count=sum(1 for point in points if point.is_failure),
         unusual_count=sum(1 for point in points if point.unusual),
-        median_seconds=samples.median(taken) if taken else None,
-        longest_seconds=max((sample.value for sample in taken), default=None),
+        median_seconds=statistics.median(taken) if taken else None,
+        longest_seconds=max(taken, default=None),
     )
 
 
@@ -135,14 +128,14 @@ def _step(key: str, past: StepHistory) -> StepStatistics | None:
     return StepStatistics(
         key=key,
         run_count=len(past.seconds),
-        usual_seconds=samples.median(past.seconds),
-        most_seconds=samples.most(past.seconds),
-        usual_rows=samples.median(past.rows) if past.rows else None,
-        usual_output_size=samples.median(past.output_size) if past.output_size else None,
+        usual_seconds=past.seconds.median(),
+        most_seconds=past.seconds.most(),
+        usual_rows=past.rows.median() if past.rows else None,
+        usual_output_size=past.output_size.median() if past.output_size else None,
     )
 
 
-def text_lines(statistics: Statistics) -> Iterator[Sequence[Sequence[str]]]:
+def text_lines(found: Statistics) -> Iterator[Sequence[Sequence[str]]]:
     """Yield two tables, each with its headings first."""
 
     def shown(seconds: float | None) -> str:
@@ -159,7 +152,7 @@ def text_lines(statistics: Statistics) -> Iterator[Sequence[Sequence[str]]]:
                 shown(week.median_seconds),
                 shown(week.longest_seconds),
             )
-            for week in statistics.weeks
+            for week in found.weeks
         ),
     ]
     yield [
@@ -173,6 +166,6 @@ def text_lines(statistics: Statistics) -> Iterator[Sequence[Sequence[str]]]:
                 "" if step.usual_rows is None else f"{step.usual_rows:,.0f}",
                 "" if step.usual_output_size is None else f"{step.usual_output_size:,.0f}",
             )
-            for step in statistics.steps
+            for step in found.steps
         ),
     ]

@@ -18,18 +18,20 @@ class Subject(Struct):
     """Holds what runs have in common that are compared with each other.
 
     ``runbook`` is the key of the runbook, ``kind`` the digest of the parameters that decide what a run does, and
-    ``shape`` that of its selected steps. ``definition_of`` returns the digest of a step's definition.
+    ``shape`` that of its selected steps. ``definition_of`` returns the digest of a step's definition. ``step_count``
+    counts all steps of the runbook.
     """
 
     runbook: str
     kind: str
     shape: str
+    step_count: int
     unselected: frozenset[str]
     definition_of: DefinitionOf
 
     def figures(self, seconds: float | None, steps: dict[str, StepFigures]) -> RunFigures:
         """Return the figures of the run."""
-        return RunFigures(kind=self.kind, shape=self.shape, seconds=seconds, steps=steps)
+        return RunFigures(shape=self.shape, seconds=seconds, steps=steps)
 
 
 def subject_of(plan: Plan, *, runbook: str, unselected: Collection[str], definition_of: DefinitionOf) -> Subject:
@@ -45,6 +47,7 @@ def subject_of(plan: Plan, *, runbook: str, unselected: Collection[str], definit
         runbook=runbook,
         kind=_digest(kind),
         shape=_digest([[key, short_definition(key)] for key in selected]),
+        step_count=len(plan.outline),
         unselected=frozenset(unselected),
         definition_of=short_definition,
     )

@@ -36,7 +36,7 @@ class WatchedJournal(Protocol):
     def captured_of(self, step_id: str) -> list[object] | None:
         """Return the captured output of a running step, as a list with one value; None without one."""
 
-    def keep_figures(self, figures: dict[str, Any]) -> None:
+    def keep_figures(self, figures: str, *, kind: str) -> None:
         """Store the figures with the end of the run."""
 
 
@@ -137,7 +137,10 @@ class RunWatch(MutableStruct):
 
     def _load(self, alias: str) -> None:
         assert self._subject is not None
-        self._history = read_history(self._subject.runbook, self._subject.kind, using=alias)
+        subject = self._subject
+        self._history = read_history(subject.runbook, subject.kind, step_count=subject.step_count, using=alias)
+        if self._history.notice:
+            self.report(self._history.notice)
         forecast = self._history.forecast(self._subject.shape, self._day)
         if forecast is not None:
             now = clock.now()
@@ -207,7 +210,8 @@ class RunWatch(MutableStruct):
             return
         is_whole = status in {RunStatus.SUCCEEDED, RunStatus.WARNING}
         seconds = event.result.duration_seconds if is_whole else None
-        self.journal.keep_figures(self._subject.figures(seconds, self._collector.steps).to_json())
+        figures = self._subject.figures(seconds, self._collector.steps)
+        self.journal.keep_figures(figures.to_text(), kind=self._subject.kind)
 
     def _step(self, key: str) -> StepHistory:
         if key not in self._steps:

@@ -8,9 +8,9 @@ from pathlib import Path
 from django_runbook import checking, conf
 from django_runbook.binding.binder import Binder
 from django_runbook.checking import Checked
-from django_runbook.document import source
 from django_runbook.document.diagnostics import Diagnostic, in_order
-from django_runbook.document.source import Source
+from django_runbook.document.syntax import source
+from django_runbook.document.syntax.source import Source
 from django_runbook.lookup import ON_DISK, Files
 
 

@@ -9,15 +9,6 @@ from typing import Final
 from django_runbook.importing.draft import Note
 from django_runbook.structs import MutableStruct, Struct, field
 
-ALIASES: Final = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
 _VARIABLE: Final = re.compile(r"""\s*(?P<name>[A-Za-z_]\w*|"[^"]*"|'[^']*')\s*=\s*(?P<value>.*?)\s*$""")
 _FIELD: Final = r"[\d*,/~A-Za-z-]*[\d*][\d*,/~A-Za-z-]*|[A-Za-z]{3}(?:[-,][A-Za-z]{3})*"
 _JOB: Final = re.compile(rf"\s*(?P<times>@\w+|(?:(?:{_FIELD})\s+){{4}}(?:{_FIELD}))(?P<rest>(?:\s+.*)?)$")
@@ -97,7 +88,7 @@ def _read_line(table: _Table, line: str, number: int, *, has_users: bool) -> Non
         _read_job(table, job, line, number, has_users=has_users)
     else:
         table.drop_comments()
-        text = "it is neither a job with five times and a command, nor a variable"
+        text = "neither a job (five fields and a command) nor a variable"
         table.leftovers.append(Note(line=number, text=text, source=line, is_open=True))
 
 

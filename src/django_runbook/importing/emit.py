@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from django_runbook.cleaning import cleaned
+from django_runbook.document.syntax.source import with_escapes
 from django_runbook.importing import yaml_text
 from django_runbook.importing.draft import Entry, Note, Plain, RunbookDraft, StepDraft
 from django_runbook.importing.translation.conditions import joined
@@ -67,7 +68,8 @@ def _masked(found: re.Match[str]) -> str:
 def _lines(text: str) -> list[str]:
     # Only what YAML breaks lines at is a line here, and none of it is left in one.
     text = _ASSIGNMENT.sub(_masked, _CREDENTIALS.sub(r"\1***@", text))
-    return [cleaned(line).expandtabs(_TAB).replace("\n", " ") for line in text.splitlines()]
+    lines = (cleaned(line).expandtabs(_TAB).replace("\n", " ") for line in text.splitlines())
+    return [with_escapes(line) for line in lines]
 
 
 def _settings(draft: RunbookDraft) -> Iterator[tuple[str, Plain]]:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from django_runbook.document.cron import parse_cron
-from django_runbook.importing.crontab import ALIASES, CronJob, parse_crontab
+from django_runbook.document.cron import ALIASES, parse_cron
+from django_runbook.importing.crontab import CronJob, parse_crontab
 from django_runbook.importing.draft import Imported, Note, Plain, RunbookDraft, StepDraft, steps_of, walk
 from django_runbook.importing.finishing import finished
 from django_runbook.importing.problems import CannotImport

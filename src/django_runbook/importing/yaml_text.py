@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
-from django_runbook.document.scalars import problem_of, resolve_plain
+from django_runbook.document.syntax.scalars import problem_of, resolve_plain
 from django_runbook.importing.draft import Plain
 
 _PLAIN_IN_BLOCK: Final = re.compile(r"[A-Za-z0-9_./$(^+=~-][^\n]*")

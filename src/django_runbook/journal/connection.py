@@ -12,11 +12,10 @@ from typing import Final, TypeVar
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, IntegrityError, InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.transaction import TransactionManagementError
 
-from django_runbook.calls import Call
 from django_runbook.exceptions import JournalLost
-from django_runbook.journal.unreadable import OUTDATED, has_no_tables, in_one_line, is_outdated
-from django_runbook.models import Run, StepRun
+from django_runbook.journal.unreadable import HISTORY, OUTDATED, has_no_tables, in_one_line, is_outdated, lacks_columns
 from django_runbook.process.connections import is_in_memory
 
 # How long a statement is retried.
@@ -26,6 +25,8 @@ _RETRY_SECONDS: Final = 0.05
 _REPORT_SECONDS: Final = 1.0
 # The error codes of MySQL for a lock timeout and a deadlock.
 _MYSQL_BUSY: Final = frozenset((1205, 1213))
+# The error code of MySQL for a statement that is longer than it accepts.
+_MYSQL_TOO_LONG: Final = 1153
 # The error code of PostgreSQL for a read-only server, which a standby is until it takes over.
 _FAILOVER: Final = frozenset(("25006",))
 # The error codes of SQLite for a file that cannot be read, written or opened, also because its descriptor was closed.
@@ -48,6 +49,8 @@ class JournalConnection:
         self._patience_seconds = patience_seconds
         # Whether the statements of the present call of `execute_together` may have been committed before; None outside.
         self._is_shared_repeated: bool | None = None
+        # Whether the statements of a transaction that was refused may have been committed before.
+        self._may_be_committed = False
         # The depth of the transaction around the run if commands share the connection.
         self._depth: int | None = None
         self._thread = threading.get_ident()
@@ -73,7 +76,7 @@ class JournalConnection:
         if self._is_shared_repeated is not None:
             return statement(self._is_shared_repeated)
         deadline = time.monotonic() + self._patience_seconds
-        is_repeated = is_reported = False
+        is_repeated, is_reported = self._may_be_committed, False
         while True:
             try:
                 with self.savepoint():
@@ -92,7 +95,11 @@ class JournalConnection:
     def execute_together(self, writes: Sequence[Callable[[], None]]) -> None:
         """Call writes in one transaction until it is committed; the statements that they execute belong to it."""
 
+        may_be_committed = False
+
         def statement(is_repeated: bool) -> None:  # noqa: FBT001 - `execute` calls it
+            nonlocal may_be_committed
+            may_be_committed = is_repeated
             with transaction.atomic(using=self.alias):
                 self._is_shared_repeated = is_repeated
                 try:
@@ -104,12 +111,20 @@ class JournalConnection:
         try:
             self.execute(statement)
         except JournalLost as error:
-            cause = error.__cause__
-            if not isinstance(cause, Error) or self._is_transient(cause):
+            if not self.has_refused(error):
                 raise
             # One of them was refused: those before it must be stored nevertheless.
-            for write in writes:
-                write()
+            self._may_be_committed = may_be_committed
+            try:
+                for write in writes:
+                    write()
+            finally:
+                self._may_be_committed = False
+
+    def has_refused(self, error: JournalLost) -> bool:
+        """Return whether the database has refused the statement that led to this error, as it always will."""
+        cause = error.__cause__
+        return isinstance(cause, Error) and not self._is_transient(cause)
 
     def execute_once(self, statement: Callable[[], None]) -> None:
         """Call a statement without waiting for a database that is busy or unavailable."""
@@ -144,16 +159,10 @@ class JournalConnection:
     def find_tables(self) -> bool:
         """Return whether all columns exist; a table of an earlier release lacks some."""
         with self.savepoint(), self.wrapper.cursor() as cursor:
-            introspection = self.wrapper.introspection
-            names = introspection.table_names(cursor)
-            for model in (Run, StepRun, Call):
-                table = model._meta.db_table
-                if table not in names:
-                    return False
-                columns = {column.name for column in introspection.get_table_description(cursor, table)}
-                if not {one.column for one in model._meta.local_concrete_fields} <= columns:
-                    return False
-        return True
+            names = self.wrapper.introspection.table_names(cursor)
+            return all(
+                model._meta.db_table in names and not lacks_columns(model, self.wrapper, cursor) for model in HISTORY
+            )
 
     def reconnect(self) -> None:
         """Close the connection unless a transaction depends on it; the next statement opens a new one."""
@@ -183,10 +192,13 @@ class JournalConnection:
             return True
         if self.wrapper.in_atomic_block:
             return False
+        if isinstance(error, TransactionManagementError):
+            # The connection broke when Django rolled back to a savepoint, which hides its error.
+            return True
         if self.wrapper.vendor == "sqlite":
             return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF in _SQLITE_BROKEN
         if isinstance(error, OperationalError | InterfaceError):
-            return True
+            return error.args[:1] != (_MYSQL_TOO_LONG,)
         return getattr(error.__cause__, "sqlstate", None) in _FAILOVER
 
     def _is_blocked_by_own_step(self, error: Error) -> bool:

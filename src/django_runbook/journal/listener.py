@@ -8,7 +8,6 @@ from typing import Any, Final, TypeVar
 from django_runbook import events
 from django_runbook.cleaning import Mask
 from django_runbook.exceptions import JournalLost, LockLost, RunbookError
-from django_runbook.fields import to_db_text
 from django_runbook.journal.definitions import Definitions
 from django_runbook.journal.new_rows import NewRows
 from django_runbook.journal.steps import StepJournal
@@ -17,6 +16,7 @@ from django_runbook.journal.write_queue import Writes
 from django_runbook.journal.writer import Writer
 from django_runbook.locks.held import HeldLock
 from django_runbook.models import Run
+from django_runbook.models.fields import to_db_text
 
 _Answer = TypeVar("_Answer")
 _NOT_RECORDED: Final = "this run was not recorded: the tables of django_runbook do not exist (migrate creates them)"
@@ -48,7 +48,7 @@ class Journal:
         self._lock = lock
         self._warn = warn
         self._is_over = False
-        self._unusual: list[dict[str, str]] = list(run.unusual)
+        self._unusual: list[dict[str, str]] = list(run.unusual) if isinstance(run.unusual, list) else []
         self._new_rows = NewRows(run, definitions=definitions, attempts=attempts or {})
         steps = StepJournal(writer=writer, writes=writes, new_rows=self._new_rows, mask=mask)
         self._steps = steps
@@ -140,9 +140,9 @@ class Journal:
         """Return the captured output of a running step, as a list with one value; None without one."""
         return self._steps.captured_of(step_id)
 
-    def keep_figures(self, figures: dict[str, Any]) -> None:
+    def keep_figures(self, figures: str, *, kind: str) -> None:
         """Store the figures with the end of the run."""
-        self._run.figures = figures
+        self._run.figures, self._run.figures_kind = figures, kind
 
     def is_recorded(self) -> bool:
         self._steps.flush()
@@ -208,7 +208,6 @@ class Journal:
                 exit_code=result.exit_code,
                 reason=reason,
                 duration_seconds=result.duration_seconds,
-                figures=self._run.figures,
             )
             if self._writer.is_waiting:
                 self._warn(_NOT_RECORDED)

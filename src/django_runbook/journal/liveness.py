@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from django.db.models import Q, QuerySet
 
 from django_runbook.exceptions import RunbookError
-from django_runbook.fields import to_db_text
 from django_runbook.locks.base import Probe
 from django_runbook.locks.factory import Locks
 from django_runbook.models import RUNNING, Run
+from django_runbook.models.fields import to_db_text
 from django_runbook.results import RunStatus
 
 # The filter for a status checks the locks of at most this many runs.

@@ -10,10 +10,10 @@ from django_runbook import events
 from django_runbook.document.loops import digest_of
 from django_runbook.document.outline import key_of
 from django_runbook.document.runbook import CommandStep
-from django_runbook.fields import to_db_text
 from django_runbook.journal.definitions import Definitions
 from django_runbook.journal.row_columns import columns_of_result
 from django_runbook.models import Run, StepRun, stored
+from django_runbook.models.fields import to_db_text
 from django_runbook.results import StepResult
 
 _SAME_IN_EACH_ATTEMPT: Final = ("name", "role", "kind", "group_ids", "argv", "item_hash", "file", "line")

@@ -15,9 +15,9 @@ from typing import Any
 
 from django_runbook.cleaning import Mask
 from django_runbook.document.inputs import names_of_env
-from django_runbook.fields import to_db_text
 from django_runbook.git_commit import commit_of
 from django_runbook.models import Run
+from django_runbook.models.fields import to_db_text
 from django_runbook.planning.plan import Plan
 from django_runbook.planning.selection import Selection
 

@@ -11,7 +11,6 @@ from django.db import connections, transaction
 from django_runbook import clock, conf
 from django_runbook.cleaning import Mask
 from django_runbook.exceptions import LockHeld
-from django_runbook.fields import to_db_text
 from django_runbook.journal import new_run
 from django_runbook.journal.connection import PATIENCE_SECONDS, JournalConnection
 from django_runbook.journal.definitions import Definitions
@@ -24,6 +23,7 @@ from django_runbook.locks.factory import Locks
 from django_runbook.locks.held import HeldLock
 from django_runbook.locks.watching import retaken
 from django_runbook.models import Run, StepRun
+from django_runbook.models.fields import to_db_text
 from django_runbook.planning.plan import Plan
 from django_runbook.process.connections import is_in_memory
 from django_runbook.results import StepStatus

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from typing import Final
 
-from django_runbook.fields import to_db_text
+from django_runbook.models.fields import to_db_text
 
 HEAD_LINES: Final = 200
 TAIL_LINES: Final = 800

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django_runbook.cleaning import Mask
-from django_runbook.fields import to_db_text
+from django_runbook.models.fields import to_db_text
 from django_runbook.results import Failure, StepResult, StepStatus
 from django_runbook.row_account import to_stored
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from django_runbook import events
 from django_runbook.cleaning import Mask
-from django_runbook.fields import to_db_text
 from django_runbook.journal.new_rows import NewRows
 from django_runbook.journal.open_row import OpenRow
 from django_runbook.journal.row_columns import (
@@ -22,6 +21,7 @@ from django_runbook.journal.success_write import SuccessWrite
 from django_runbook.journal.write_queue import Writes
 from django_runbook.journal.writer import Writer
 from django_runbook.models import RUNNING, StepRun, stored
+from django_runbook.models.fields import to_db_text
 from django_runbook.results import ExitCode, StepStatus
 from django_runbook.row_account import to_stored
 

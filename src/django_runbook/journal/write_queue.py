@@ -20,6 +20,7 @@ from typing import Final, Protocol
 from django.db import connections
 
 from django_runbook.exceptions import JournalLost, RunbookError
+from django_runbook.handover import Handover
 from django_runbook.structs import Struct
 
 Write = Callable[[], None]
@@ -102,7 +103,7 @@ class ThreadedWrites:
         self.error: RunbookError | None = None
         self._execute_together = execute_together
         self._patience_seconds = patience_seconds
-        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._queue = Handover[_Item]()
         # An item that was taken from the queue and is not a neighbour of the rows before it.
         self._taken: list[_Item] = []
         # Ordered by their times.
@@ -182,7 +183,7 @@ class ThreadedWrites:
         found, until = [first.write], time.monotonic() + _NEIGHBOUR_SECONDS
         while len(found) < _MAX_NEIGHBOURS:
             try:
-                item = self._queue.get(timeout=max(0.0, until - time.monotonic()))
+                item = self._queue.get(until - time.monotonic())
             except queue.Empty:
                 break
             if not isinstance(item, _RowWrite):
@@ -200,7 +201,7 @@ class ThreadedWrites:
                 with self._guard:
                     return heapq.heappop(self._later)[2]
             with contextlib.suppress(queue.Empty):
-                return self._queue.get(timeout=seconds)
+                return self._queue.get(seconds)
         return self._queue.get()
 
     def _execute(self, write: Write) -> None:

@@ -11,9 +11,9 @@ from pygls.uris import from_fs_path, to_fs_path
 
 from django_runbook.document.codes import Severity
 from django_runbook.document.diagnostics import Diagnostic, Span
-from django_runbook.language_server.answers import HelpText, Suggestion, SuggestionKind, TextEdit
-from django_runbook.language_server.editor_text import EditorPosition, EditorText
-from django_runbook.language_server.symbols import Symbol, SymbolKind
+from django_runbook.language_server.cursor.editor_text import EditorPosition, EditorText
+from django_runbook.language_server.features.answers import HelpText, Suggestion, SuggestionKind, TextEdit
+from django_runbook.language_server.features.symbols import Symbol, SymbolKind
 
 EditorDiagnostic: TypeAlias = types.Diagnostic
 

@@ -16,18 +16,19 @@ from pygls.lsp.server import LanguageServer
 
 from django_runbook import conf
 from django_runbook.language_server import protocol
-from django_runbook.language_server.completion import complete
-from django_runbook.language_server.definition import define
-from django_runbook.language_server.editor_files import EditorFiles
-from django_runbook.language_server.editor_text import EditorText
-from django_runbook.language_server.file_checks import FileProblems, check_file, is_runbook
-from django_runbook.language_server.fresh_catalog import FreshCatalog
-from django_runbook.language_server.hover import explain
-from django_runbook.language_server.project_files import new_project
-from django_runbook.language_server.published_problems import PublishedProblems
-from django_runbook.language_server.questions import Question
-from django_runbook.language_server.rename import RefusedRenameError, id_at, places_of, rename
-from django_runbook.language_server.symbols import symbols_of
+from django_runbook.language_server.cursor.editor_text import EditorText
+from django_runbook.language_server.features.completion import complete
+from django_runbook.language_server.features.definition import define
+from django_runbook.language_server.features.hover import explain
+from django_runbook.language_server.features.questions import Question
+from django_runbook.language_server.features.rename import RefusedRenameError, id_at, places_of, rename
+from django_runbook.language_server.features.symbols import symbols_of
+from django_runbook.language_server.session_order import SessionProtocol
+from django_runbook.language_server.workspace.editor_files import EditorFiles
+from django_runbook.language_server.workspace.file_checks import FileProblems, check_file, is_runbook
+from django_runbook.language_server.workspace.fresh_catalog import FreshCatalog
+from django_runbook.language_server.workspace.project_files import new_project
+from django_runbook.language_server.workspace.published_problems import PublishedProblems
 
 _DELAY_SECONDS: Final = 0.25
 _TRIGGERS: Final = (" ", "-", ".", "{", "|", "[", '"', "'", "=", ",")
@@ -42,7 +43,12 @@ class RunbookServer(LanguageServer):
     """
 
     def __init__(self, *, configuration: conf.Configuration, version: str) -> None:
-        super().__init__("runbook", version, text_document_sync_kind=types.TextDocumentSyncKind.Full)
+        super().__init__(
+            "runbook",
+            version,
+            text_document_sync_kind=types.TextDocumentSyncKind.Full,
+            protocol_cls=SessionProtocol,
+        )
         self.configuration = configuration
         self.catalog = FreshCatalog()
         self.open_files = EditorFiles()
@@ -63,7 +69,7 @@ class RunbookServer(LanguageServer):
             self.worker.shutdown(wait=False, cancel_futures=True)
 
     def put(self, uri: str, language: str, text: str, *, delay: float) -> None:
-        """Take the text of an open runbook, and check it after a delay, with the files that include it."""
+        """Take the text of an open runbook, and check it after a delay, with those that call it."""
         path = protocol.path_of(uri)
         if path.resolve() not in self._uris and not is_runbook(path, language, self.configuration):
             return

@@ -1,1 +1,1 @@
-"""Exclude other processes by a name."""
+"""Excludes other processes by a name."""

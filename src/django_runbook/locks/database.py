@@ -31,8 +31,8 @@ class DatabaseLocks:
             raise InvalidUsage(f'the option "alias" of the database locks is not in DATABASES, which has: {known}')
         if not is_supported(alias):
             raise InvalidUsage(
-                f'the database "{alias}" ({connections[alias].display_name}) has no locks, which PostgreSQL, MySQL and '
-                'MariaDB have; RUNBOOK["LOCK"] can be "file" instead'
+                f'the database "{alias}" ({connections[alias].display_name}) has no named locks: keep them in '
+                'PostgreSQL, MySQL or MariaDB, or set RUNBOOK["LOCK"] to "file"'
             )
         self._alias = alias
         self._what = what

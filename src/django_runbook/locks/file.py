@@ -10,7 +10,6 @@ import os
 import re
 import socket
 import stat
-import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -21,7 +20,8 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from django_runbook.exceptions import InvalidUsage, LockUnavailable, RunbookError
 from django_runbook.locks import child_descriptors, folder, namespace
-from django_runbook.locks.base import Holder, LockState, Patience, Probe, name_bytes
+from django_runbook.locks.base import Holder, LockState, Probe, name_bytes
+from django_runbook.locks.guarded import GuardedLock
 from django_runbook.structs import Struct
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
@@ -33,7 +33,7 @@ _FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _HELD_BY_ANOTHER = frozenset((errno.EWOULDBLOCK, errno.EACCES))
 
 
-class FileLock:
+class FileLock(GuardedLock):
     """Holds the lock of a name as a file in a folder that other users cannot write to.
 
     The file remains when the lock is free; only the holder may `discard` it. After locking, a process checks that the
@@ -49,23 +49,16 @@ class FileLock:
         what: str = "",
         make_directory: Callable[[], object] | None = None,
     ) -> None:
-        self.name = name
+        super().__init__(name, what=what)
         self.path = (
             directory / f"{_stem(name)}-{hashlib.sha256(name_bytes(f'{namespace}:{name}')).hexdigest()[:16]}.lock"
         )
-        self._what = what
         self._make_directory = make_directory or (lambda: None)
         self._held: _LockedFile | None = None
-        self._pid = 0
-        self._is_lost = False
-        self._patience = Patience()
-        # The watcher keeps the lock while the thread that holds it may release it.
-        self._guard = threading.RLock()
 
     def acquire(self) -> Holder | None:
         with self._guard:
-            if self._held is not None:
-                raise RuntimeError(f'the lock "{self.name}" is held already')
+            self._refuse_second(self._held)
             self._make_directory()
             deadline = time.monotonic() + _NAMELESS_SECONDS
             while True:
@@ -137,11 +130,6 @@ class FileLock:
                 with contextlib.suppress(OSError):
                     self.path.unlink()
             self.release()
-
-    @property
-    def _is_of_a_parent(self) -> bool:
-        """Return whether this process was forked from the holder, where the guard may never be released."""
-        return self._pid not in {0, os.getpid()}
 
     def _try(self) -> Holder | None:
         while True:

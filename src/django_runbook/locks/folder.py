@@ -65,7 +65,7 @@ def make(location: FolderLocation) -> Path:
     except FileExistsError:
         pass  # files and broken links are refused below
     except OSError as error:
-        raise unusable(f"the folder of lock files {path} cannot be made", error) from error
+        raise unusable(f"the folder of lock files {path} cannot be created", error) from error
     else:
         # The database may be in a working tree, where only its own name is ignored.
         with contextlib.suppress(OSError):
@@ -82,7 +82,7 @@ def check(location: FolderLocation) -> None:
         _check_writable(path, f"the folder of lock files {path} cannot be written to")
         return
     above = next(folder for folder in path.parents if os.path.lexists(folder))
-    message = f"the folder of lock files {path} cannot be made"
+    message = f"the folder of lock files {path} cannot be created"
     if not above.is_dir():
         raise unusable(message, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
     _check_writable(above, message)
@@ -130,7 +130,7 @@ def _home() -> Path:
     except KeyError:
         raise InvalidUsage(f"{name_of_user(uid)} has no home directory for lock files; {HINT}") from None
     if not home.is_dir():
-        raise InvalidUsage(f"the home directory {home} of {name_of_user(uid)}, for lock files, is not there; {HINT}")
+        raise InvalidUsage(f"the home directory {home} of {name_of_user(uid)}, for lock files, does not exist; {HINT}")
     return home
 
 

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from typing import Final, Protocol
 
 from django_runbook.exceptions import LockUnavailable
-from django_runbook.locks.base import PATIENCE_SECONDS, Holder, LockState, Patience, Probe
+from django_runbook.locks.base import PATIENCE_SECONDS, Holder, LockState, Probe
+from django_runbook.locks.guarded import GuardedLock
 
 # A store remembers the last holder of a lock for this long, in case an earlier holder has lost the lock.
 LAST_HOLDER_SECONDS: Final = 86_400
@@ -56,7 +57,7 @@ class LeaseStore(Protocol):
         """Close idle connections; later calls connect again."""
 
 
-class LeaseLock:
+class LeaseLock(GuardedLock):
     """Holds the lock of a name in a store.
 
     The token contains the holder, so both appear and disappear together. A process that is suspended for longer than
@@ -65,20 +66,13 @@ class LeaseLock:
     """
 
     def __init__(self, name: str, *, store: LeaseStore, what: str = "") -> None:
-        self.name = name
+        super().__init__(name, what=what)
         self.store = store
-        self._what = what
         self._lease: _Lease | None = None
-        self._pid = 0
-        self._is_lost = False
-        self._patience = Patience()
-        # The watcher keeps the lock while the thread that holds it may release it.
-        self._guard = threading.RLock()
 
     def acquire(self) -> Holder | None:
         with self._guard:
-            if self._lease is not None:
-                raise RuntimeError(f'the lock "{self.name}" is held already')
+            self._refuse_second(self._lease)
             token = f"{uuid.uuid4().hex} {Holder.here(what=self._what).as_json()}"
             with self._unavailable():
                 try:
@@ -149,11 +143,6 @@ class LeaseLock:
                 with contextlib.suppress(*self.store.errors):
                     self.store.forget_last()
             self.release()
-
-    @property
-    def _is_of_a_parent(self) -> bool:
-        """Return whether this process was forked from the holder: it has no thread that renews the lock."""
-        return self._pid not in {0, os.getpid()}
 
     def _acquire(self, token: str) -> Holder | None:
         while True:

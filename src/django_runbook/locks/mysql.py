@@ -44,10 +44,10 @@ class MySQLLock(SessionLock):
         # Before the lock itself, so that other processes always find its holder.
         row = session.ask(f"SELECT {', '.join(['GET_LOCK(%s, 0)'] * len(bits))}", bits)
         if row != (1,) * len(bits):
-            raise LockUnavailable(f'the database "{self._alias}" does not give locks')
+            raise LockUnavailable(f'the database "{self._alias}" does not grant locks')
         (taken,) = session.ask("SELECT GET_LOCK(%s, 0)", [self.key]) or (None,)
         if taken is None:
-            raise LockUnavailable(f'the database "{self._alias}" cannot say whether "{self.name}" is locked')
+            raise LockUnavailable(f'the database "{self._alias}" does not report whether "{self.name}" is locked')
         if taken:
             self._own = (int(connection_id), number)
         return bool(taken)

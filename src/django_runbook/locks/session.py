@@ -16,7 +16,8 @@ from django.db.utils import load_backend
 
 from django_runbook.exceptions import LockUnavailable
 from django_runbook.locks import child_descriptors
-from django_runbook.locks.base import PATIENCE_SECONDS, Holder, LockState, Patience, Probe
+from django_runbook.locks.base import PATIENCE_SECONDS, Holder, LockState, Probe
+from django_runbook.locks.guarded import GuardedLock
 from django_runbook.process import django_internals
 
 _TRIES = 5
@@ -91,26 +92,20 @@ class Session:
         return LockUnavailable(f'the locks in the database "{self._alias}" cannot be used: {text}')
 
 
-class SessionLock(ABC):
+class SessionLock(GuardedLock, ABC):
     """Holds a lock that the server releases when the connection closes; subclasses contain the SQL of a server."""
 
     parameters: ClassVar[Mapping[str, object]] = MappingProxyType({})
 
     def __init__(self, name: str, *, alias: str, what: str = "") -> None:
-        self.name = name
+        super().__init__(name, what=what)
         self._alias = alias
-        self._what = what
         self._session: Session | None = None
-        self._pid = 0
-        self._is_broken = self._is_lost = False
-        self._patience = Patience()
-        # The watcher keeps the lock while the thread that holds it may release it.
-        self._guard = threading.RLock()
+        self._is_broken = False
 
     def acquire(self) -> Holder | None:
         with self._guard:
-            if self._session is not None:
-                raise RuntimeError(f'the lock "{self.name}" is held already')
+            self._refuse_second(self._session)
             with self._new_session() as session:
                 holder = self._acquire(session)
                 if holder is None:
@@ -175,11 +170,6 @@ class SessionLock(ABC):
     def discard(self) -> None:
         """Release the lock, which leaves no traces."""
         self.release()
-
-    @property
-    def _is_of_a_parent(self) -> bool:
-        """Return whether this process was forked from the holder, where the guard may never be released."""
-        return self._pid not in {0, os.getpid()}
 
     @contextlib.contextmanager
     def _new_session(self) -> Iterator[Session]:

@@ -8,10 +8,10 @@ from typing import Final
 
 from django_runbook import command_lines
 from django_runbook.checking import Checked
-from django_runbook.document import render
-from django_runbook.document.code_quality import as_code_quality
-from django_runbook.document.fingerprints import CheckedFile
-from django_runbook.document.sarif import as_sarif
+from django_runbook.document.formats import render
+from django_runbook.document.formats.code_quality import as_code_quality
+from django_runbook.document.formats.fingerprints import CheckedFile
+from django_runbook.document.formats.sarif import as_sarif
 
 CheckFormat = Callable[[Sequence[Checked]], str]
 

@@ -8,7 +8,8 @@ from typing import Any, Final, TextIO, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
-from django_runbook.cleaning import Mask, cleaned
+from django_runbook import command_lines
+from django_runbook.cleaning import Mask, cleaned, encodable
 from django_runbook.process.django_internals import raw_stream, replace_raw_stream
 from django_runbook.process.raw_output import RawOutput, copy_of
 
@@ -16,14 +17,29 @@ _COLOR: Final = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
 class CleanOutput(OutputWrapper):
-    """Writes no control characters except tabs, line feeds and the colors of its own styles."""
+    """Writes no control characters except tabs, line feeds and the colors of its own styles.
+
+    Characters that the stream cannot encode are escaped: Django would end the command with an error.
+    """
 
     def write(self, msg: str = "", *args: Any, **options: Any) -> None:  # type: ignore[override]  # as Django has it
-        super().write(cleaned(msg), *args, **options)
+        super().write(encodable(cleaned(msg), self), *args, **options)
 
     def write_colored(self, text: str) -> None:
         """Write text with its colors, but without other control sequences."""
-        super().write("".join(map(_clean_but_colors, _COLOR.split(text))), style_func=str)
+        text = "".join(map(_clean_but_colors, _COLOR.split(text)))
+        super().write(encodable(text, self), style_func=str)
+
+    def write_file(self, text: str) -> None:
+        """Write the content of a file: in UTF-8, whatever the encoding of the stream, because a program reads it."""
+        stream = raw_stream(self)
+        buffer = getattr(stream, "buffer", None)
+        if stream is None or buffer is None:
+            super().write(cleaned(text), style_func=str, ending="")
+            return
+        stream.flush()
+        buffer.write(cleaned(text).encode())
+        buffer.flush()
 
 
 def _clean_but_colors(piece: str) -> str:
@@ -31,7 +47,7 @@ def _clean_but_colors(piece: str) -> str:
 
 
 class CleanCommand(BaseCommand):
-    """Is the base of our commands: their output and their errors are clean."""
+    """Removes control characters from what a command of ours writes, and escapes what the stream cannot encode."""
 
     stdout: CleanOutput
     stderr: CleanOutput
@@ -54,6 +70,10 @@ class CleanCommand(BaseCommand):
 
         parser.error = error  # type: ignore[method-assign]  # of this one instance
         return parser
+
+    def get_version(self) -> str:
+        """Return the versions of this package and of Django, for ``--version``."""
+        return command_lines.version()
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command, and clean its error."""

@@ -10,12 +10,12 @@ from typing import IO, Any
 
 from django_runbook import command_lines, reporters
 from django_runbook.cleaning import Mask
-from django_runbook.console import Streams
-from django_runbook.document import render
 from django_runbook.document.diagnostics import Diagnostic, has_errors
+from django_runbook.document.formats import render
 from django_runbook.exceptions import InvalidRunbook
 from django_runbook.management.clean_command import CleanCommand, prepare_capture
 from django_runbook.process.django_internals import is_called_from_command_line, raw_stream
+from django_runbook.stages.console import Streams
 
 
 class CommandConsole:
@@ -40,8 +40,8 @@ class CommandConsole:
 
     def show(self, diagnostics: Sequence[Diagnostic], *, path: str, lines: Mapping[str, Sequence[str]]) -> None:
         errors = self._command.stderr
-        is_coloured = self._options["force_color"] or (errors.isatty() and not self._options["no_color"])
-        text = render.render_text(diagnostics, path=path, lines=lines, is_coloured=is_coloured)
+        is_colored = self._options["force_color"] or (errors.isatty() and not self._options["no_color"])
+        text = render.render_text(diagnostics, path=path, lines=lines, is_colored=is_colored)
         errors.write_colored(self.mask(text).removesuffix("\n"))
         if has_errors(diagnostics):
             raise InvalidRunbook(f"{path}: nothing was run")

@@ -9,11 +9,13 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from django_runbook import checking, command_lines, conf
+from django_runbook import checking, conf
 from django_runbook.checking import Checked
-from django_runbook.document import render, source
 from django_runbook.document.diagnostics import has_errors
+from django_runbook.document.formats import render
+from django_runbook.document.syntax import source
 from django_runbook.exceptions import InvalidUsage
+from django_runbook.file_writing import replace_shared
 from django_runbook.importing.checked_text import check_text
 from django_runbook.importing.draft import Imported, Note
 from django_runbook.importing.emit import OPEN_MARK, comment, emit
@@ -39,9 +41,6 @@ class ImportCommand(CleanCommand):
     """Imports one file; a subclass translates its text."""
 
     requires_system_checks = ()
-
-    def get_version(self) -> str:
-        return command_lines.version()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE", help="The file to import; - reads standard input.")
@@ -71,7 +70,7 @@ class ImportCommand(CleanCommand):
             parts.append(files[0].text)
         else:
             parts += [f"# {file.path.name}\n{file.text}" for file in files]
-        self.stdout.write("---\n".join(parts).removesuffix("\n"))
+        self.stdout.write_file("---\n".join(parts))
 
     def _write(self, imported: Imported, files: list[NewFile], *, is_overwriting: bool) -> None:
         present = [str(file.path) for file in files if file.path.exists()]
@@ -81,19 +80,20 @@ class ImportCommand(CleanCommand):
         try:
             for file in files:
                 file.path.parent.mkdir(parents=True, exist_ok=True)
-                file.path.write_text(file.text, encoding="utf-8")
-                self.stdout.write(f"{file.path}{_open_text(file.open_count)}")
+            replace_shared({file.path: file.text.encode() for file in files})
         except OSError as error:
             raise CommandError(f"{error.filename}: {error.strerror}", returncode=ExitCode.FAILED) from error
+        for file in files:
+            self.stdout.write(f"{file.path}{_open_text(file.open_count)}")
         if imported.leftovers:
-            self.stdout.write("in none of them:\n" + _as_comments(imported.leftovers).removesuffix("\n"))
+            self.stdout.write("not in any runbook:\n" + _as_comments(imported.leftovers).removesuffix("\n"))
 
     def _report(self, imported: Imported, files: list[NewFile]) -> None:
         for file in files:
             if file.checked.diagnostics:
                 checked = file.checked
                 shown = render.render_text(
-                    checked.diagnostics, path=checked.path, lines=checked.lines, is_coloured=False
+                    checked.diagnostics, path=checked.path, lines=checked.lines, is_colored=False
                 )
                 self.stderr.write(shown.removesuffix("\n"))
         bad = [str(file.path) for file in files if has_errors(file.checked.diagnostics)]

@@ -22,8 +22,8 @@ def parse_params(texts: Sequence[str]) -> dict[str, str]:
     for number, text in enumerate(texts, start=1):
         name, separator, value = text.partition("=")
         if not separator or not name:
-            raise InvalidUsage(f'--param: write NAME=VALUE; number {number} of the values has no name, or no "="')
+            raise InvalidUsage(f"--param: value number {number} is not NAME=VALUE")
         if name in given:
-            raise InvalidUsage(f"--param: number {number} of the values sets a parameter that is already set")
+            raise InvalidUsage(f"--param: value number {number} sets a parameter that is already set")
         given[name] = value
     return given

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final
 
 from django_runbook.cleaning import cleaned, cleaned_values
 from django_runbook.exceptions import InvalidUsage
-from django_runbook.journal import row_text
+from django_runbook.journal.reading import row_text
 from django_runbook.management.run_files import RunFiles
 from django_runbook.models import RUNNING, Run, StepRun
 from django_runbook.pages import formatting

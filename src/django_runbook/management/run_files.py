@@ -1,4 +1,4 @@
-"""Finds the runbook of a recorded run, and those that it includes, as they were when the run began."""
+"""Finds the runbook of a recorded run, and those that it calls, as they were when the run began."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django_runbook.conf import Configuration
 from django_runbook.document import inputs
 from django_runbook.document.codes import Severity
 from django_runbook.document.diagnostics import Diagnostic
-from django_runbook.document.source import Source
+from django_runbook.document.syntax.source import Source
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.lookup import ON_DISK, Files
 from django_runbook.models import Run

@@ -10,6 +10,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from django_runbook.journal.liveness import ProcessState, process_states_of
+from django_runbook.journal.reading.stored_comparison import forecast_of
 from django_runbook.locks.factory import Locks
 from django_runbook.models import RUNNING, Run, RunQuerySet, StepRun
 from django_runbook.monitoring.states import FINE, RecordedRun
@@ -37,7 +38,7 @@ def read_runs(runbook: str, *, using: str, locks: Locks) -> list[RecordedRun]:
             is_running=row.status == RUNNING,
             is_dead=states.get(row.pk) is ProcessState.DEAD,
             active_at=active.get(row.pk),
-            most_seconds=row.forecast["most_seconds"] if row.forecast else None,
+            most_seconds=forecast.most_seconds if (forecast := forecast_of(row.forecast)) else None,
         )
         for row in rows
     ]

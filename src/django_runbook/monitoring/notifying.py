@@ -58,7 +58,7 @@ def _remember(keys: Sequence[str], *, warn: Callable[[str], None]) -> list[str]:
     try:
         return [key for key in keys if cache.add(key, "notified", REPEAT_SECONDS)]
     except Exception as error:  # noqa: BLE001 - each cache has errors of its own, and no alert may depend on them
-        warn(f"the cache cannot tell what was notified of before: {in_words(error)}")
+        warn(f"reporters may be notified again, because the cache failed: {in_words(error)}")
         return [*keys]
 
 

@@ -1,4 +1,4 @@
-"""Read the rows of a run's steps, without their output and not too many of them."""
+"""Reads the rows of a run's steps, without their output and not too many of them."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection
 
 from django.db.models import Count
 
-from django_runbook.checkpoints import Checkpoint, FailedRow
 from django_runbook.models import Run
+from django_runbook.models.checkpoints import Checkpoint, FailedRow
 from django_runbook.pages.timeline import FailedRowsLink
 
 

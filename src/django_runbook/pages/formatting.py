@@ -14,8 +14,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from django_runbook import command_lines, wording
-from django_runbook.fields import to_db_text
 from django_runbook.models import RUNNING, Run
+from django_runbook.models.fields import to_db_text
 from django_runbook.results import Role, RunStatus, StepStatus
 
 # Displayed like a status, although a step with an ignored failure has the status of the failure.

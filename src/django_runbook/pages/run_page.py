@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 
 from django_runbook import wording
 from django_runbook.journal.liveness import ProcessState, displayed_status, process_state_of
+from django_runbook.journal.reading.stored_comparison import UNREADABLE, forecast_of, notices_of
 from django_runbook.locks.factory import Locks
 from django_runbook.models import RUNNING, UNFINISHED, Run, seconds_between
 from django_runbook.pages import formatting
@@ -173,19 +174,21 @@ class RunPage(Struct):
     @property
     def forecast(self) -> str:
         """Return what the run usually takes, and when it would end then; empty if that is unknown."""
-        known = self.run.forecast
-        if known is None or self.run.attempt_count > 1:
+        if self.run.forecast is None or self.run.attempt_count > 1:
             return ""
-        usual = wording.usually(known["seconds"], known["most_seconds"], run_count=known["run_count"])
+        known = forecast_of(self.run.forecast)
+        if known is None:
+            return UNREADABLE
+        usual = wording.usually(known.seconds, known.most_seconds, run_count=known.run_count)
         if not self.is_live:
             return usual
-        end = local(self.run.started_at) + datetime.timedelta(seconds=known["seconds"])
+        end = local(self.run.started_at) + datetime.timedelta(seconds=known.seconds)
         return f"{usual}; ends at about {wording.clock_time(end, now=local(timezone.now()))}"
 
     @property
     def unusual(self) -> list[str]:
         """Return what is unlike earlier runs."""
-        return [f"{one['step_id']}: {one['text']}" for one in self.run.unusual]
+        return [f"{step_id}: {text}" for step_id, text in notices_of(self.run.unusual)]
 
     @property
     def cursor(self) -> Cursor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from django_runbook.checkpoints import Checkpoint
+from django_runbook.models.checkpoints import Checkpoint
 from django_runbook.pages import formatting
 from django_runbook.structs import Struct
 

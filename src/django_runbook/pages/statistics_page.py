@@ -78,11 +78,12 @@ class StepRow(Struct):
 
 
 class StatisticsPage(Struct):
-    """Holds the content of the page; ``summary`` says in words what the plot shows."""
+    """Holds the content of the page; ``summary`` says in words what the plot shows, ``notice`` what is left out."""
 
     runbook: str
     run_count: int
     summary: str
+    notice: str
     plot: Plot | None
     weeks: tuple[WeekRow, ...]
     steps: tuple[StepRow, ...]
@@ -96,6 +97,7 @@ def statistics_page(statistics: Statistics, *, url_of: Callable[[str], str]) -> 
         runbook=statistics.runbook,
         run_count=len(statistics.points),
         summary=_summary(statistics, weeks),
+        notice=statistics.history.notice,
         plot=_plot(taken, url_of) if len(taken) > 1 else None,
         weeks=tuple(map(_week_row, weeks)),
         steps=tuple(map(_step_row, statistics.steps)),

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django_runbook import wording
 from django_runbook.cleaning import cleaned
 from django_runbook.journal.liveness import ProcessState
-from django_runbook.journal.output_lines import NewLines, lines_after
+from django_runbook.journal.reading.output_lines import NewLines, lines_after
 from django_runbook.models import RUNNING, StepRun
 from django_runbook.pages import formatting
 from django_runbook.pages.attempt_rows import Attempt, attempts_at, retries

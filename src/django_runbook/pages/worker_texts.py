@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from django_runbook.calls import Call, CallStatus
 from django_runbook.models import Run, StepRun
+from django_runbook.models.calls import Call, CallStatus
 
 _COLUMNS: Final = ("status", "queue", "host", "pid")
 

@@ -8,7 +8,7 @@ from django_runbook.document.diagnostics import Diagnostic, diagnose
 from django_runbook.document.outline import Entry, path_of, queue_of
 from django_runbook.document.runbook import CommandStep
 from django_runbook.planning.plan import Plan
-from django_runbook.process import isolation, manage_script
+from django_runbook.process import isolation
 from django_runbook.process.django_internals import is_django_test_run
 
 
@@ -20,6 +20,9 @@ def check_own_environments(planned: Plan, obstacle: str | None) -> Iterator[Diag
     found = [entry for entry in planned.outline.values() if isinstance(entry.step, CommandStep) and entry.step.env]
     if not found:
         return
+    # Most runs do not need it.
+    from django_runbook.process import manage_script
+
     is_check = obstacle is None
     if obstacle is None:
         # The databases of a test are not those of a run.
@@ -29,7 +32,7 @@ def check_own_environments(planned: Plan, obstacle: str | None) -> Iterator[Diag
             message = f'a command with "env" needs a process of its own, but all steps run in one process: {obstacle}'
             yield _diagnose(entry, planned, message, 'set the variables before the run starts, and remove "env"')
         elif not is_check and not _is_queued(entry, planned) and manage_script.find() is None:
-            message = 'a command with "env" is started by manage.py, and there is none'
+            message = 'manage.py was not found, which starts a command with "env"'
             yield _diagnose(entry, planned, message, "start the run with manage.py, or put manage.py into BASE_DIR")
 
 

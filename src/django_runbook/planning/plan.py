@@ -182,7 +182,15 @@ class _Planner(MutableStruct):
             diagnostic = diagnose("RB418", message=message, span=step.span, path=place.path)
             raise _TooManyStepsError(diagnostic)
         # A loop and its items share a key; the ids of the items have one more index.
-        planned = PlannedStep(id=step_id, key=key, step=step, role=place.role, group_ids=place.group_ids, **known)
+        planned = PlannedStep(
+            id=step_id,
+            key=key,
+            step=step,
+            role=place.role,
+            group_ids=place.group_ids,
+            is_skipped=place.skip is not _Skip.NO,
+            **known,
+        )
         self.steps[step_id] = planned
         for rule in RULES:
             self._report(rule(BoundStep(planned=planned, binder=self.binder)), place)

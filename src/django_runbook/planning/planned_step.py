@@ -13,8 +13,8 @@ class PlannedStep(Struct):
     """Plans a step at its place, with its tokens if it is a command; ``is_final`` if the run cannot change them.
 
     A step in a loop has one for each known item, whose ``id`` is made by `instance_id`. The loop itself has one too,
-    with the number of its items, or None if it is not known before the run. ``inputs`` are the known inputs of a called
-    runbook.
+    with the number of its items, or None if it is not known before the run. A step with ``is_skipped`` has a condition,
+    or one around it, that is known to be false now. ``inputs`` are the known inputs of a called runbook.
     """
 
     id: str
@@ -26,6 +26,7 @@ class PlannedStep(Struct):
     is_final: bool = True
     is_loop: bool = False
     item_count: int | None = None
+    is_skipped: bool = False
     inputs: Inputs | None = None
 
 

@@ -85,4 +85,4 @@ def _unmatched(option: str, names: Collection[str], *, known: Collection[str], w
     for name in names:
         if name not in known:
             hint = suggestion(name, known) or f"the {what}s are: {', '.join(known) or 'none'}"
-            yield f'{option} {name}: there is no {what} "{name}"; {hint}'
+            yield f'{option} {name}: unknown {what} "{name}"; {hint}'

@@ -20,6 +20,7 @@ from django_runbook.structs import Struct, field, replace
 # distribution, and eight take 1.16 times (simulated).
 SHARDS_PER_WORKER: Final = 8
 _FLAG: Final = "--shard"
+_RESTART: Final = "--restart"
 
 
 def processor_count() -> int:
@@ -30,18 +31,22 @@ def processor_count() -> int:
 class ShardCounts(Struct):
     """Decides how many shards ``auto`` makes.
 
-    ``earlier`` holds the counts of a resumed run by the keys of its steps. ``count_workers`` returns how many processes
-    work on a queue; None means this host. ``runs_here`` returns whether steps with a queue run on this host too.
+    ``earlier`` holds the counts of a resumed run by the keys of its steps, ``unfinished`` returns those of work that
+    earlier runs have left, and ``count_workers`` returns how many processes work on a queue; None means this host.
+    ``runs_here`` returns whether steps with a queue run on this host too.
     """
 
     earlier: Mapping[str, int] = field(default_factory=dict)
+    unfinished: Callable[[], Mapping[str, int]] = dict
     count_workers: Callable[[str | None], int] = lambda queue: processor_count()
     runs_here: Callable[[], bool] = lambda: False
 
-    def auto(self, key: str, queue: str | None) -> int:
-        """Return the number of shards of a step: that of the resumed run, or eight for each worker."""
+    def auto(self, key: str, queue: str | None, *, starts_over: bool = False) -> int:
+        """Return the number of shards of a step: that of the resumed run or of unfinished work, or eight a worker."""
         if key in self.earlier:
             return self.earlier[key]
+        if not starts_over and key in (unfinished := self.unfinished()):
+            return unfinished[key]
         return min(SHARDS_PER_WORKER * max(self.count_workers(queue), 1), MAX_ITEMS)
 
 
@@ -69,7 +74,7 @@ def with_shards(runbook: Runbook, catalog: Catalog, counts: ShardCounts) -> Runb
         queue = queue_of(step, (entries[one].step for one in reversed(entries[key].group_keys)))
         if queue is not None and counts.runs_here():
             queue = None
-        count = step.shards.count or counts.auto(key, queue)
+        count = step.shards.count or counts.auto(key, queue, starts_over=_starts_over(step))
         at_once = step.shards.max_parallel or (min(processor_count(), count) if queue is None else count)
         return _as_loop(step, replace(step.shards, count=count, max_parallel=at_once))
 
@@ -89,6 +94,13 @@ def check_shards(bound: BoundStep) -> Iterator[Diagnostic]:
 def _can_be_sharded(step: CommandStep, catalog: Catalog) -> bool:
     # The plan reports an unknown or a broken command at its position.
     return catalog.has_option(str(step.command[0].value), _FLAG, default=True)
+
+
+def _starts_over(step: CommandStep) -> bool:
+    """Return whether a step has ``--restart``; a value that is not known yet counts as given."""
+    is_token = any(token.value == _RESTART for token in step.command)
+    name = _RESTART.removeprefix("--")
+    return is_token or any(one.name == name and one.value.value is not False for one in step.options)
 
 
 def _as_loop(step: CommandStep, shards: ShardSettings) -> CommandStep:

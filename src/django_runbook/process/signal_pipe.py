@@ -21,6 +21,7 @@ class SignalPipe:
             os.set_blocking(end, False)
         self._identities = self._current_identities()
         self._is_abandoned = False
+        self._has_unhandled = False
 
     @property
     def descriptors(self) -> tuple[int, int]:
@@ -40,12 +41,23 @@ class SignalPipe:
                 return os.write(self._write_end, data) > 0
         return False
 
+    @property
+    def is_drained(self) -> bool:
+        """Return whether the reader has handled all bytes so far, which it has when it reads again."""
+        if not self.is_intact:
+            return False
+        is_empty = not unpatched.original("select", "select")([self._read_end], [], [], 0)[0]
+        # Asked last: the reader sets it before it takes bytes from the pipe.
+        return is_empty and not self._has_unhandled
+
     def read(self, seconds: float | None) -> bytes | None:
         """Return the bytes that arrive within this time; None if the pipe was closed or abandoned."""
+        self._has_unhandled = False
         try:
             is_ready = bool(unpatched.original("select", "select")([self._read_end], [], [], seconds)[0])
             if self._is_abandoned or files.identity(self._read_end) != self._identities[0]:
                 return None
+            self._has_unhandled = is_ready
             return (os.read(self._read_end, 64) or None) if is_ready else b""
         except (OSError, ValueError):
             return None

@@ -120,7 +120,8 @@ class Stop(StopRequests):
 
     def settle(self) -> None:
         """Wait until the signals that this process has received so far are counted."""
-        if self._watcher is None:
+        # Nearly always, no signal came: asking the watcher for its answer would take two switches of threads.
+        if self._watcher is None or self._pipe is None or self._pipe.is_drained:
             return
         settled = unpatched.original("_thread", "allocate_lock")()
         settled.acquire()

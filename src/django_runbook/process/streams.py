@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from pathlib import Path
 from typing import IO, Any, Final
 
 from django_runbook.cleaning import Mask, cleaned_line, without_escapes
@@ -162,8 +161,10 @@ class StreamToLines(io.TextIOBase):
             _write_whole(1 if self.stream_name == "stdout" else 2, text)
             return len(text)
         with self._lock:
-            if not self._is_over:
-                self._keep(text)
+            if self._kept is not None and not self._is_over:
+                self._kept.add(text)
+                if self._kept.is_too_long:
+                    raise TooMuchOutputError
             for line in self._lines.feed(text):
                 self._pass_on(line)
         return len(text)
@@ -183,12 +184,6 @@ class StreamToLines(io.TextIOBase):
             if prompt := self._lines.take_partial():
                 self._fallback.write(clean_line(prompt, self._mask))
                 self._fallback.flush()
-
-    def _keep(self, text: str) -> None:
-        if self._kept is not None:
-            self._kept.add(text)
-            if self._kept.is_too_long:
-                raise TooMuchOutputError
 
     @property
     def kept(self) -> str:
@@ -294,7 +289,7 @@ def captured(
 def _input_of(text: str | None) -> Iterator[None]:
     """Replace standard input by a text, also for subprocesses, or by an empty file; the caller restores `sys.stdin`."""
     if text is None:
-        stream: IO[str] = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - closed below
+        stream: IO[str] = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - closed below; once a step
         sys.stdin, getpass.getpass = stream, refuse_password
         try:
             yield

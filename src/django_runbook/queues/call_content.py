@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django_runbook.calls import Call
+from django_runbook.models.calls import Call
 from django_runbook.process_inputs import NO_INPUTS, ProcessInputs
 from django_runbook.queues import references
 from django_runbook.queues.references import Encoded

@@ -8,10 +8,10 @@ from typing import Final
 
 from django.db.models import QuerySet
 
-from django_runbook.calls import OPEN, Call, CallStatus
 from django_runbook.journal.listener import Journal
 from django_runbook.locks.base import Holder, Probe, since_text
 from django_runbook.locks.factory import Locks
+from django_runbook.models.calls import OPEN, Call, CallStatus
 from django_runbook.queues.call_liveness import probe_worker
 from django_runbook.structs import Struct
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 
-from django_runbook.calls import StopLevel
 from django_runbook.locks.held import HeldLock
+from django_runbook.models.calls import StopLevel
 from django_runbook.process.deadlines import Halt, wait_in_slices
 from django_runbook.process.stopping import Stop
 

@@ -7,10 +7,10 @@ from typing import Final
 
 from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, QuerySet, Value, When
 
-from django_runbook.calls import Call, CallStatus
 from django_runbook.locks.base import Probe
 from django_runbook.locks.factory import Locks
 from django_runbook.models import RUNNING, UNFINISHED
+from django_runbook.models.calls import Call, CallStatus
 from django_runbook.queues.call_liveness import probe_worker
 from django_runbook.structs import Struct
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from django_runbook.calls import Call, CallStatus, worker_lock_name
 from django_runbook.exceptions import LockUnavailable
 from django_runbook.locks.base import Probe
 from django_runbook.locks.factory import Locks
+from django_runbook.models.calls import Call, CallStatus, worker_lock_name
 
 _QUIET_SECONDS: Final = 2.0
 # One lock in each poll at most: with many silent workers, a death is noticed later.

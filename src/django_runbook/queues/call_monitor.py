@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import threading
 import time
@@ -14,21 +15,30 @@ from typing import Any, Final, Self, TypeVar
 from django.db import connections
 from django.db.models import QuerySet
 
-from django_runbook.calls import OPEN, Call, CallOutput, CallStatus, StopLevel
 from django_runbook.exceptions import JournalLost, RunbookError, in_words
-from django_runbook.journal.connection import JournalConnection
+from django_runbook.handover import Handover
+from django_runbook.journal.connection import GONE, JournalConnection
+from django_runbook.models import statements
+from django_runbook.models.calls import OPEN, Call, CallOutput, CallStatus, StopLevel
+from django_runbook.queues import call_results
 from django_runbook.queues.call_liveness import CallLiveness
 from django_runbook.queues.message_sender import MessageSender
+from django_runbook.queues.refused_calls import RefusedCalls
 from django_runbook.structs import MutableStruct, field
 
 _Value = TypeVar("_Value")
 # A quiet call is read once a second; after news, sooner, so that a short call is not slowed down.
 _FASTEST_SECONDS: Final = 0.01
 _SLOWEST_SECONDS: Final = 1.0
-_GROWTH: Final = 1.3
+_GROWTH: Final = 1.15
 _MAX_IDS: Final = 500
+# More parts of the output of a call stay in the database while its step is slower than its worker.
+_MAX_WAITING_PARTS: Final = 64
+# The worker reads such a request once a second.
+_ASK_AGAIN_SECONDS: Final = 1.0
 _COLUMNS: Final = (
-    "pk",
+    "id",
+    "attempt",
     "status",
     "claim",
     "worker",
@@ -39,6 +49,11 @@ _COLUMNS: Final = (
     "total_count",
     "failed_count",
     "output_count",
+    "pause_count",
+    "version",
+    "refusal_count",
+    "refused_version",
+    "is_hidden",
 )
 
 
@@ -46,12 +61,33 @@ class WatchedCall(MutableStruct):
     """Passes the news of a call to the thread of its step: functions that report them, and at last its row."""
 
     call: Call
-    news: queue.SimpleQueue[Callable[[], None] | Call] = field(default_factory=queue.SimpleQueue)
+    news: Handover[Callable[[], None] | Call] = field(default_factory=Handover)
     write_line: Callable[[str, str], None]
     report_progress: Callable[[int, int | None, int], None]
     on_claimed: Callable[[str, int], None]
     seen_output_count: int = 0
     seen: tuple[object, ...] = ()
+    paused_at: float = -math.inf
+
+    def is_pause_due(self, row: Call) -> bool:
+        """Return whether to ask the worker for a pause now, because it writes faster than this step reports."""
+        is_behind = row.output_count - self.seen_output_count > _MAX_WAITING_PARTS
+        is_due = (
+            is_behind and row.status == CallStatus.RUNNING and time.monotonic() >= self.paused_at + _ASK_AGAIN_SECONDS
+        )
+        if is_due:
+            self.paused_at = time.monotonic()
+        return is_due
+
+    def without_row(self) -> Call:
+        """Return the call as a dead one, because its row was deleted."""
+        self.call.status = CallStatus.DEAD.value
+        return self.call
+
+    def next_parts(self, row: Call) -> range:
+        """Return the numbers of the parts of the output for which there is room."""
+        first = self.seen_output_count + 1
+        return range(first, min(row.output_count + 1, first + _MAX_WAITING_PARTS - self.news.count()))
 
 
 class CallMonitor:
@@ -61,7 +97,13 @@ class CallMonitor:
     """
 
     def __init__(
-        self, *, run_id: str, connection: JournalConnection, sender: MessageSender, liveness: CallLiveness
+        self,
+        *,
+        run_id: str,
+        connection: JournalConnection,
+        sender: MessageSender,
+        liveness: CallLiveness,
+        refused: RefusedCalls,
     ) -> None:
         self.error: RunbookError | None = None
         self._run_id = run_id
@@ -69,7 +111,8 @@ class CallMonitor:
         self._alias = connection.alias
         self._sender = sender
         self._liveness = liveness
-        self._requests: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._refused = refused
+        self._requests = Handover[tuple[Callable[[], Any], Future[Any]] | None]()
         self._watched: dict[str, WatchedCall] = {}
         self._interval_seconds = _FASTEST_SECONDS
         self._thread: threading.Thread | None = None
@@ -112,10 +155,12 @@ class CallMonitor:
 
         def stop() -> None:
             def write(is_repeated: bool) -> None:  # noqa: FBT001 - as JournalConnection calls it
-                running = self._rows([call.pk]).filter(status=CallStatus.RUNNING.value)
-                if not call.cancel(using=self._alias) and not running.update(stop_level=level.value):
+                # A resumed run that has taken the call over gave it a later attempt.
+                own = {"attempt": call.attempt}
+                running = self._rows([call.pk]).filter(status=CallStatus.RUNNING.value, **own)
+                if not call.cancel(using=self._alias, **own) and not running.update(stop_level=level.value):
                     # Its worker may have released it in between.
-                    call.cancel(using=self._alias)
+                    call.cancel(using=self._alias, **own)
 
             self._connection.execute(write)
             self._interval_seconds = 0.0
@@ -124,13 +169,18 @@ class CallMonitor:
 
     def give_up(self, call: Call) -> None:
         """Mark a call as dead whose worker does not answer, unless it has ended."""
-        self._do(lambda: self._mark_dead(call))
+        self._do(lambda: self._mark_dead(call, attempt=call.attempt))
 
-    def adopt(self, call_id: str, *, attempt: int) -> Call | None:
-        """Return a call that an earlier attempt of the run has left, which now belongs to this attempt of its step."""
+    def adopt(self, call_id: str, *, attempt: int, version: str) -> Call | None:
+        """Return a call that an earlier attempt of the run has left, which now belongs to this attempt of its step.
+
+        ``version`` is that of the code that this attempt has: a call that still waits needs a worker with the same one.
+        A stop of the earlier attempt is none of this one.
+        """
 
         def adopt(is_repeated: bool) -> Call | None:  # noqa: FBT001 - as JournalConnection calls it
-            self._rows([call_id]).update(attempt=attempt)
+            self._rows([call_id]).update(attempt=attempt, stop_level=StopLevel.NONE.value)
+            self._rows([call_id]).filter(status=CallStatus.QUEUED.value).update(version=version)
             return self._rows([call_id]).first()
 
         return self._do(lambda: self._connection.execute(adopt))
@@ -152,10 +202,11 @@ class CallMonitor:
         return Call.objects.using(self._alias).filter(pk__in=list(ids))
 
     def _read_rows(self, ids: Iterable[str]) -> list[Call]:
-        return self._connection.execute(lambda is_repeated: list(self._rows(ids)))
+        keys = tuple(ids)
+        return self._connection.execute(lambda is_repeated: statements.select(Call, {"id": keys}, using=self._alias))
 
-    def _mark_dead(self, call: Call) -> None:
-        self._connection.execute(lambda is_repeated: call.mark_dead(using=self._alias))
+    def _mark_dead(self, call: Call, **conditions: Any) -> None:
+        self._connection.execute(lambda is_repeated: call.mark_dead(using=self._alias, **conditions))
 
     def _do(self, function: Callable[[], _Value]) -> _Value:
         """Call a function in the thread of the monitor, and return what it returns."""
@@ -175,7 +226,7 @@ class CallMonitor:
             while True:
                 due_seconds = polled_at + self._interval_seconds - time.monotonic()
                 with contextlib.suppress(queue.Empty):
-                    request = self._requests.get(timeout=max(0.0, due_seconds) if self._watched else None)
+                    request = self._requests.get(due_seconds if self._watched else None)
                     if request is None:
                         return
                     _answer(*request)
@@ -203,59 +254,84 @@ class CallMonitor:
     def _read(self) -> bool:
         """Read the open calls of the run, and those that have ended; return whether there was any news."""
         rows = self._connection.execute(
-            lambda is_repeated: list(
-                Call.objects.using(self._alias).filter(run_id=self._run_id, status__in=OPEN).only(*_COLUMNS)
+            lambda is_repeated: statements.select(
+                Call, {"run": self._run_id, "status": OPEN}, names=_COLUMNS, using=self._alias
             )
         )
         found = {row.pk: row for row in rows if row.pk in self._watched}
         changed = [pk for pk, row in found.items() if self._note(self._watched[pk], row)]
-        ended = [pk for pk in self._watched if pk not in found]
+        changed += self._read_ended([pk for pk in self._watched if pk not in found])
+        return bool(changed)
+
+    def _read_ended(self, ended: list[str]) -> list[str]:
+        """Read the calls that have ended, and pass on those whose output is passed on; return the ids with news."""
+        changed: list[str] = []
         for ids in _chunks(ended):
-            for row in self._read_rows(ids):
-                watched = self._watched[row.pk]
-                self._note(watched, row)
-                del self._watched[row.pk]
-                watched.news.put(row)
-            for pk in ids:
-                if (gone := self._watched.pop(pk, None)) is not None:
-                    gone.call.status = CallStatus.DEAD.value
-                    gone.news.put(gone.call)
-        return bool(changed or ended)
+            rows = {row.pk: row for row in self._read_rows(ids)}
+            for watched in [self._watched[pk] for pk in ids]:
+                row = rows.get(watched.call.pk) or watched.without_row()
+                has_news = row is not watched.call and self._note(watched, row)
+                is_over = row is watched.call or watched.seen_output_count >= row.output_count
+                if is_over:
+                    del self._watched[row.pk]
+                    watched.news.put(row)
+                changed += [row.pk] if has_news or is_over else []
+        return changed
 
     def _note(self, watched: WatchedCall, row: Call) -> bool:
-        """Pass on what is new in a row."""
-        seen = (row.status, row.claim, row.done_count, row.total_count, row.failed_count, row.output_count)
+        """Pass on what is new in a row; raise JournalLost if a resumed run has taken the call over."""
+        if row.attempt != watched.call.attempt:
+            raise JournalLost(GONE)
+        progress = (row.done_count, row.total_count, row.failed_count, row.output_count)
+        seen = (row.status, row.claim, *progress, row.refusal_count)
         if seen == watched.seen:
             if row.status == CallStatus.QUEUED:
-                self._sender.send_again_when_due(row.pk, queue=row.queue)
-            return False
+                self._keep_sending(row)
+            return self._pass_on_output(watched, row)
         before, watched.seen = watched.seen, seen
         watched.call.status, watched.call.claim, watched.call.worker = row.status, row.claim, row.worker
         self._liveness.note_change(row)
-        if row.status == CallStatus.QUEUED and before:
-            self._sender.note_release(row.pk)
+        self._note_refusals(row, is_first=not before)
         if row.claim and (not before or before[1] != row.claim) and row.pid is not None:
             host, pid = row.host, row.pid
             watched.news.put(lambda: watched.on_claimed(host, pid))
-        if row.output_count > watched.seen_output_count:
-            self._pass_on_output(watched, row)
+        self._pass_on_output(watched, row)
         if row.done_count is not None:
             done, total, failed = row.done_count, row.total_count, row.failed_count
             watched.news.put(lambda: watched.report_progress(done, total, failed))
         return True
 
-    def _pass_on_output(self, watched: WatchedCall, row: Call) -> None:
-        first = watched.seen_output_count
-        parts = self._connection.execute(
-            lambda is_repeated: list(
-                CallOutput.objects.using(self._alias)
-                .filter(call_id=row.pk, number__gt=first, number__lte=row.output_count)
-                .order_by("number")
-            )
-        )
-        watched.seen_output_count = row.output_count
-        for part in parts:
-            watched.news.put(partial(_write_lines, part.lines, watched.write_line))
+    def _note_refusals(self, row: Call, *, is_first: bool) -> None:
+        """Let a call that returned to its queue, or that a worker has refused, wait until it is sent again."""
+        if row.status == CallStatus.RUNNING:
+            self._refused.note_claim(row)
+        elif row.status == CallStatus.QUEUED:
+            pause_seconds = self._refused.note(row)
+            if pause_seconds is not None:
+                self._sender.note_refusal(row.pk, pause_seconds=pause_seconds)
+            elif not is_first:
+                self._sender.note_release(row.pk)
+
+    def _keep_sending(self, row: Call) -> None:
+        """Send the message of a queued call again when that is due, or fail it."""
+        failed = self._refused.failure_of(row)
+        if failed is None:
+            self._sender.send_again_when_due(row.pk, queue=row.queue)
+            return
+        # Its message names versions, and nothing of the command.
+        stored = call_results.to_json(failed, secrets={}, mask=str)
+        self._connection.execute(lambda is_repeated: row.fail(stored, using=self._alias))
+
+    def _pass_on_output(self, watched: WatchedCall, row: Call) -> bool:
+        """Pass on the parts of the output for which there is room; return whether there were any."""
+        if watched.is_pause_due(row):
+            self._connection.execute(lambda is_repeated: row.pause(using=self._alias))
+        numbers = watched.next_parts(row)
+        if numbers:
+            for part in self._connection.execute(lambda is_repeated: _read_parts(row, numbers, using=self._alias)):
+                watched.news.put(partial(_write_lines, part.lines, watched.write_line))
+            watched.seen_output_count = numbers[-1]
+        return bool(numbers)
 
     def _end_all(self) -> None:
         for watched in self._watched.values():
@@ -277,7 +353,12 @@ def _answer(function: Callable[[], Any], future: Future[Any]) -> None:
 
 def _insert(call: Call, alias: str, *, is_repeated: bool) -> None:
     if not (is_repeated and Call.objects.using(alias).filter(pk=call.pk).exists()):
-        call.save(using=alias, force_insert=True)
+        statements.insert(call, using=alias)
+
+
+def _read_parts(row: Call, numbers: range, *, using: str) -> list[CallOutput]:
+    parts = CallOutput.objects.using(using).filter(call_id=row.pk, number__gte=numbers[0], number__lte=numbers[-1])
+    return list(parts.order_by("number"))
 
 
 def _delete(rows: QuerySet[CallOutput]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django_runbook.cleaning import Mask
-from django_runbook.fields import to_db_text
+from django_runbook.models.fields import to_db_text
 from django_runbook.queues import references
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.row_account import from_stored, to_stored

@@ -6,10 +6,10 @@ import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from django_runbook.calls import Call, CallStatus
 from django_runbook.cleaning import cleaned_line
-from django_runbook.journal import row_text
+from django_runbook.journal.reading import row_text
 from django_runbook.models import seconds_between
+from django_runbook.models.calls import Call, CallStatus
 from django_runbook.wording import progress, short_duration, short_id
 
 _HEAD: Final = ("RUN", "STEP", "ATTEMPT", "QUEUE", "STATUS", "WORKER", "WAITED", "RAN", "PROGRESS")
@@ -27,6 +27,8 @@ COLUMNS: Final = (
     "pid",
     "version",
     "release_count",
+    "refusal_count",
+    "refused_version",
     "done_count",
     "total_count",
     "failed_count",

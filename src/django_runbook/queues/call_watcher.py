@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Self
 
 from django.db import Error, connections, transaction
 
-from django_runbook.calls import Call, CallOutput, CallStatus, StopLevel
-from django_runbook.fields import to_db_text
 from django_runbook.journal.connection import JournalConnection
+from django_runbook.models import statements
+from django_runbook.models.calls import Call, CallOutput, CallStatus, StopLevel
+from django_runbook.models.fields import to_db_text
 from django_runbook.queues.call_halt import CallHalt
 from django_runbook.structs import Struct, field
 
@@ -18,10 +21,17 @@ _INTERVAL_SECONDS: Final = 1.0
 # A command that writes faster than the database waits for it, so that its output does not fill the memory.
 _MAX_WAITING_CHARACTERS: Final = 4 * 1024 * 1024
 _EARLY_CHARACTERS: Final = 256 * 1024
+# The limit of a packet is 16 MB in MariaDB, and JSON needs up to 14 bytes for a character there.
+_MAX_PART_CHARACTERS: Final = 256 * 1024
+# The cost of a line besides its characters, so that empty lines are limited too.
+_PER_LINE: Final = 16
+_REQUESTS: Final = ("id", "claim", "status", "stop_level", "is_releasing", "pause_count")
+# A run that reports output more slowly asks again each second; without a request, it has died or caught up.
+_PAUSE_SECONDS: Final = 3.0
 
 
 class PendingOutput(Struct):
-    """Holds lines and the progress to store; ``unsure_count`` lines may be stored already, as a part of their own."""
+    """Holds lines and the progress to store; ``unsure_count`` lines may be stored already, as parts of their own."""
 
     lines: list[list[str]] = field(default_factory=list)
     unsure_count: int = 0
@@ -45,6 +55,8 @@ class CallWatcher:
         self._progress: dict[str, Any] = {}
         self._guard = threading.Condition()
         self._is_over = False
+        self._pause_count = call.pause_count
+        self._paused_until = -math.inf
         self._can_write_more = True
         # Held during a write, which decides the number of the next part.
         self._writing = threading.Lock()
@@ -63,8 +75,9 @@ class CallWatcher:
         self._thread.join()
 
     def accepts_output(self) -> bool:
-        """Return False while too many lines wait for the database."""
-        return self._character_count < _MAX_WAITING_CHARACTERS or not self._can_write
+        """Return False while too many lines wait for the database, or too much output for the run."""
+        is_pausing = time.monotonic() < self._paused_until
+        return not is_pausing and (self._character_count < _MAX_WAITING_CHARACTERS or not self._can_write)
 
     def write_line(self, stream: str, line: str) -> None:
         """Keep a line until the next write."""
@@ -140,35 +153,52 @@ class CallWatcher:
                 self._progress = {}
 
     def _read_requests(self) -> None:
-        names = ("claim", "status", "stop_level", "is_releasing")
-        row = Call.objects.using(self._alias).filter(pk=self._call.pk).values(*names).first()
-        if row is None or row["claim"] != self._call.claim:
+        rows = statements.select(Call, {"id": self._call.pk}, names=_REQUESTS, using=self._alias)
+        if not rows or rows[0].claim != self._call.claim:
             self._halt.was_claim_lost = True
-        elif row["status"] != CallStatus.RUNNING:
+        elif rows[0].status != CallStatus.RUNNING:
             self._halt.was_claim_lost = not self.is_committing
         else:
-            self._halt.level = StopLevel(row["stop_level"])
-            if row["is_releasing"]:
+            self._halt.level = StopLevel(rows[0].stop_level)
+            if rows[0].pause_count != self._pause_count:
+                self._pause_count = rows[0].pause_count
+                self._paused_until = time.monotonic() + _PAUSE_SECONDS
+            if rows[0].is_releasing:
                 self._halt.note_shutdown()
 
 
 def write_with_output(call: Call, output: PendingOutput, write: Callable[..., bool], *, using: str) -> bool:
-    """Write to the row of a call, and insert a part of its output; return False if this worker lost its claim.
+    """Write to the row of a call, and insert the parts of its output; return False if this worker lost its claim.
 
     ``write`` is a method of the call, which gets the database, the count of the parts and the progress.
     """
-    before, lines = call.output_count, output.lines
+    before = stored = call.output_count
+    lines = output.lines
     try:
         with transaction.atomic(using=using):
-            parts = CallOutput.objects.using(using)
-            count = before
-            if output.unsure_count and parts.filter(call_id=call.pk, number=before + 1).exists():
-                count, lines = count + 1, lines[output.unsure_count :]
-            count += bool(lines)
-            is_written = write(using=using, output_count=count, **output.progress)
-            if is_written and lines:
-                parts.create(call_id=call.pk, number=count, lines=lines)
+            outputs = CallOutput.objects.using(using)
+            if output.unsure_count and outputs.filter(call_id=call.pk, number=before + 1).exists():
+                stored += len(list(_parts(lines[: output.unsure_count])))
+                lines = lines[output.unsure_count :]
+            parts = list(_parts(lines))
+            is_written = write(using=using, output_count=stored + len(parts), **output.progress)
+            for number, part in enumerate(parts if is_written else (), start=stored + 1):
+                statements.insert(CallOutput(call_id=call.pk, number=number, lines=part), using=using)
     except BaseException:
         call.output_count = before
         raise
     return is_written
+
+
+def _parts(lines: list[list[str]]) -> Iterator[list[list[str]]]:
+    """Divide lines into parts that every database accepts; the same lines always make the same parts."""
+    part: list[list[str]] = []
+    character_count = 0
+    for stream, line in lines:
+        if part and character_count + len(line) > _MAX_PART_CHARACTERS:
+            yield part
+            part, character_count = [], 0
+        part.append([stream, line])
+        character_count += len(line) + _PER_LINE
+    if part:
+        yield part

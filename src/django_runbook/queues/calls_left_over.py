@@ -7,8 +7,8 @@ from typing import Final
 
 from django.db.models import QuerySet
 
-from django_runbook.calls import Call
 from django_runbook.exceptions import LockHeld
+from django_runbook.models.calls import Call
 from django_runbook.queues.call_ending import CallEnding, holder_of
 
 _POLL_SECONDS: Final = 1.0

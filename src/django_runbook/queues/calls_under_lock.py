@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from django.db.models import QuerySet
 
-from django_runbook.calls import Call
 from django_runbook.locks.base import Holder
+from django_runbook.models.calls import Call
 from django_runbook.queues.call_ending import CallEnding, holder_of
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from django_runbook import conf
-from django_runbook.calls import Call, CallStatus
 from django_runbook.cleaning import Mask
-from django_runbook.exceptions import JournalLost
+from django_runbook.exceptions import JournalLost, in_words
 from django_runbook.executors.base import ExecutorCall
 from django_runbook.executors.calling import PassedChecks
 from django_runbook.executors.capturing import read_output
@@ -20,6 +20,7 @@ from django_runbook.executors.process import ProcessExecutor
 from django_runbook.executors.spawner import Spawner
 from django_runbook.journal.connection import JournalConnection
 from django_runbook.locks.held import HeldLock
+from django_runbook.models.calls import Call, CallStatus
 from django_runbook.process import masking
 from django_runbook.process.deadlines import Limit
 from django_runbook.process.stopping import Stop
@@ -31,6 +32,8 @@ from django_runbook.queues.call_watcher import CallWatcher, PendingOutput, write
 from django_runbook.queues.engines.choice import choose_engine
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.structs import MutableStruct, Struct, replace
+
+_LOGGER: Final = logging.getLogger(__name__)
 
 
 class ClaimedCall(MutableStruct):
@@ -46,15 +49,9 @@ class ClaimedCall(MutableStruct):
 
     def run(self) -> None:
         """Run the command, and store the result; release the call if the worker shuts down before its end."""
-        refusal = versions.refusal_of(self.call)
-        if refusal == versions.VersionRefusal.RELEASE:
-            self._release(PendingOutput(), is_refused=True)
-            return
         secrets = {name: os.environ[name] for name in self.call.secret_names if name in os.environ}
         mask = masking.masker([*secrets.values(), *conf.read().hidden_values])
         tokens, process, failure = self._decoded(secrets)
-        if refusal is not None:
-            failure = Failure(error_type="OtherVersion", message=versions.message_of(self.call), exit_code=1)
         if failure is not None:
             self._finish(AttemptResult(status=StepStatus.FAILED, failure=failure), secrets=secrets, mask=mask)
             return
@@ -86,7 +83,7 @@ class ClaimedCall(MutableStruct):
                     call = self._executor_call(tokens, halt, watcher, secrets=secrets, mask=mask)
                     result = execute(replace(call, process=process))
                 if halt.is_released and result.status is StepStatus.INTERRUPTED:
-                    self._release(watcher.pending_output(), is_refused=False)
+                    self._release(watcher.pending_output())
                 elif not halt.is_disowned and not (watcher.is_committing and self._is_committed()):
                     output = watcher.pending_output()
                     self._finish(self._with_warning(result), secrets=secrets, mask=mask, output=output)
@@ -153,15 +150,31 @@ class ClaimedCall(MutableStruct):
     def _finish(
         self, result: AttemptResult, *, secrets: dict[str, str], mask: Mask, output: PendingOutput | None = None
     ) -> None:
-        stored = self._stored(result, secrets=secrets, mask=mask)
-        self._write(partial(self.call.finish, stored), output or PendingOutput())
+        try:
+            self._store(result, secrets=secrets, mask=mask, output=output or PendingOutput())
+        except JournalLost as error:
+            if not (result.stdout and self.connection.has_refused(error)):
+                raise
+            # The server has closed the connection.
+            self.connection.reconnect()
+            refused = replace(result, status=StepStatus.FAILED, failure=_output_failure(error), stdout="")
+            self._store(refused, secrets=secrets, mask=mask, output=output or PendingOutput())
 
-    def _release(self, output: PendingOutput, *, is_refused: bool) -> None:
+    def _store(self, result: AttemptResult, *, secrets: dict[str, str], mask: Mask, output: PendingOutput) -> None:
+        stored = self._stored(result, secrets=secrets, mask=mask)
+        self._write(partial(self.call.finish, stored), output)
+
+    def _release(self, output: PendingOutput) -> None:
         """Return the call to its queue, and send its message again."""
         engine = choose_engine(conf.read())
-        release = partial(self.call.release, self.content.columns, is_refused=is_refused)
-        if self._write(release, output) and engine is not None:
+        release = partial(self.call.release, self.content.columns)
+        if not self._write(release, output) or engine is None:
+            return
+        try:
             engine.send(self.call.pk, queue=self.call.queue)
+        except Exception as error:  # noqa: BLE001 - a broker that is away raises the errors of its client
+            # The run sends it again later. Other threads of this worker continue their calls.
+            _LOGGER.warning("the message of a call that returned to its queue could not be sent: %s", in_words(error))
 
     def _write(self, write: Callable[..., bool], output: PendingOutput) -> bool:
         alias = self.connection.alias
@@ -182,6 +195,12 @@ class FinishWrite(Struct):
         finish = partial(self.call.finish, self.stored)
         if not write_with_output(self.call, self.output, finish, using=conf.journal_alias()):
             raise JournalLost("the run has given this call up", what="")
+
+
+def _output_failure(error: JournalLost) -> Failure:
+    reason = str(error).removeprefix(JournalLost.PREFIX)
+    message = f"capture: the database does not accept the output: {reason}"
+    return Failure(error_type="OutputRefused", message=message, exit_code=1)
 
 
 def _secret_failure(message: str) -> Failure:

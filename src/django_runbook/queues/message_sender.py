@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Final
 from django.db import connections
 
 from django_runbook.exceptions import in_words
+from django_runbook.handover import Handover
 from django_runbook.queues.engines.base import Engine
 
 _MAX_SECONDS: Final = 600.0
@@ -29,7 +29,7 @@ class MessageSender:
         self._resend_seconds = resend_seconds
         self._on_failure = on_failure
         self._due: dict[str, tuple[float, float]] = {}
-        self._messages: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
+        self._messages = Handover[tuple[str, str] | None]()
         self._thread: threading.Thread | None = None
         self._is_failing = False
 
@@ -41,6 +41,10 @@ class MessageSender:
     def note_release(self, call_id: str) -> None:
         """Note that a worker has returned a call to its queue, and sends the message itself."""
         self._due[call_id] = time.monotonic() + self._resend_seconds, self._resend_seconds
+
+    def note_refusal(self, call_id: str, *, pause_seconds: float) -> None:
+        """Note that a worker with other code refused a call, whose message is sent again after a pause."""
+        self._due[call_id] = time.monotonic() + pause_seconds, pause_seconds
 
     def send_again_when_due(self, call_id: str, *, queue: str) -> None:
         """Send the message of a queued call again, after a while that doubles each time."""

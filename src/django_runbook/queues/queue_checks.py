@@ -19,7 +19,7 @@ from django_runbook.wording import did_you_mean
 
 
 class Place(Struct):
-    """Locates a part of a runbook; ``path`` is that of an included runbook."""
+    """Locates a part of a runbook; ``path`` is that of a called runbook."""
 
     span: Span
     path: str
@@ -79,7 +79,7 @@ def _check_names(queued: list[QueuedStep], engine: Engine) -> Iterator[Diagnosti
         if known is not None and one.queue not in known:
             message = f'{engine.name} has no queue "{one.queue}"'
             near = nearest(one.queue, sorted(known))
-            help_text = did_you_mean(near) if near else f"there are: {', '.join(sorted(known))}"
+            help_text = did_you_mean(near) if near else f"its queues are: {', '.join(sorted(known))}"
             yield one.place.diagnose("RB430", message, help_text=help_text)
         if one.step.isolate is False:
             message = 'a step with "isolate: false" runs in the process of the run, not on a queue'

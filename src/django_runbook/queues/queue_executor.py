@@ -8,14 +8,15 @@ import uuid
 from collections.abc import Mapping
 from typing import Final, Self
 
-from django_runbook.calls import Call, CallStatus, StopLevel
 from django_runbook.cleaning import Mask
 from django_runbook.exceptions import JournalLost
 from django_runbook.executors.base import ExecutorCall, QueueRequest
+from django_runbook.models.calls import Call, CallStatus, StopLevel
 from django_runbook.queues import call_content, call_results, versions
 from django_runbook.queues.call_content import CallContent
 from django_runbook.queues.call_monitor import CallMonitor, WatchedCall
 from django_runbook.queues.engines.base import Engine
+from django_runbook.queues.worker_timeout import WorkerTimeout
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.structs import MutableStruct, replace
 
@@ -53,7 +54,8 @@ class QueueExecutor(MutableStruct):
         assert request is not None
         try:
             open_id = request.open_id
-            open_call = self.monitor.adopt(open_id, attempt=request.attempt) if open_id else None
+            version = versions.own_version()
+            open_call = self.monitor.adopt(open_id, attempt=request.attempt, version=version) if open_id else None
             return self._run(call, request, open_call)
         except JournalLost as error:
             failure = Failure(error_type=JournalLost.__name__, message=str(error), exit_code=error.exit_code)
@@ -66,19 +68,23 @@ class QueueExecutor(MutableStruct):
             number = open_call.number + 1
             open_call = None
         row = self._new_row(call, request, number=number) if open_call is None else open_call
-        row = self._follow(row, call, request, is_new=open_call is None)
+        row, call = self._follow(row, call, request, is_new=open_call is None)
+        if open_call is not None and _was_stopped(row) and request.is_repeatable and not _is_over(call):
+            # The earlier attempt of the run was stopped, and its worker ended the call; this attempt was not.
+            row, call = self._follow(self._new_row(call, request, number=row.number + 1), call, request, is_new=True)
         death_count = 0
         while row.status == CallStatus.DEAD:
             death_count += 1
-            is_over = call.halt.is_requested or call.limit.is_over
-            if is_over or not request.is_repeatable or death_count >= MAX_DEATHS:
+            if _is_over(call) or not request.is_repeatable or death_count >= MAX_DEATHS:
                 return self._after_death(row, call, request, death_count=death_count)
             # An open call of an earlier attempt may have a higher number than one.
-            row = self._follow(self._new_row(call, request, number=row.number + 1), call, request, is_new=True)
+            row, call = self._follow(self._new_row(call, request, number=row.number + 1), call, request, is_new=True)
         return self._result(row, call)
 
-    def _follow(self, row: Call, call: ExecutorCall, request: QueueRequest, *, is_new: bool) -> Call:
-        """Watch a call to its end; return its row."""
+    def _follow(
+        self, row: Call, call: ExecutorCall, request: QueueRequest, *, is_new: bool
+    ) -> tuple[Call, ExecutorCall]:
+        """Watch a call to its end; return its row, and the call with the timeout that its worker let pass."""
         watched = WatchedCall(
             call=row,
             write_line=lambda stream, line: call.write_line(stream, self.mask(line)),
@@ -89,20 +95,21 @@ class QueueExecutor(MutableStruct):
         self.monitor.begin(watched, is_new=is_new)
         return self._wait(watched, call)
 
-    def _wait(self, watched: WatchedCall, call: ExecutorCall) -> Call:
+    def _wait(self, watched: WatchedCall, call: ExecutorCall) -> tuple[Call, ExecutorCall]:
         sent, given_up_at = StopLevel.NONE, float("inf")
+        timeout = WorkerTimeout(row=watched.call, call=call, grace_seconds=self.grace_seconds)
         while True:
             try:
-                news = watched.news.get(
-                    timeout=min(_MAX_SLICE_SECONDS, _SLICE_SECONDS + self.monitor.watched_count / 1000)
-                )
+                news = watched.news.get(min(_MAX_SLICE_SECONDS, _SLICE_SECONDS + self.monitor.watched_count / 1000))
             except queue.Empty:
                 pass
             else:
                 if isinstance(news, Call):
-                    return news
+                    return news, call
+                # A command that writes without a pause is stopped as any other one.
                 news()
-                continue
+            if timeout.is_overdue and not call.limit.is_over:
+                call = replace(call, limit=timeout.expired_limit)
             level = _level_of(call)
             if level > sent:
                 sent = level
@@ -175,8 +182,7 @@ class QueueExecutor(MutableStruct):
 
 
 def _after_cancelling(row: Call, call: ExecutorCall) -> AttemptResult:
-    # A call that cannot be repeated returns to its queue only before its command is called.
-    has_begun = row.is_repeatable and row.release_count > 0
+    has_begun = row.release_count > 0
     if call.limit.is_over and call.limit.first is not None:
         text = f"no {'other ' if has_begun else ''}worker had taken the call"
         return AttemptResult(status=StepStatus.TIMED_OUT, failure=call.limit.first.failure(text))
@@ -186,6 +192,14 @@ def _after_cancelling(row: Call, call: ExecutorCall) -> AttemptResult:
     return AttemptResult(
         status=StepStatus.INTERRUPTED, failure=Failure(error_type="Stopped", message=message, exit_code=1)
     )
+
+
+def _is_over(call: ExecutorCall) -> bool:
+    return call.halt.is_requested or call.limit.is_over
+
+
+def _was_stopped(row: Call) -> bool:
+    return bool(row.status == CallStatus.DONE and row.result["status"] == StepStatus.INTERRUPTED)
 
 
 def _level_of(call: ExecutorCall) -> StopLevel:

@@ -13,6 +13,7 @@ from django_runbook.queues.call_monitor import CallMonitor
 from django_runbook.queues.engines.choice import choose_engine
 from django_runbook.queues.message_sender import MessageSender
 from django_runbook.queues.queue_executor import QueueExecutor
+from django_runbook.queues.refused_calls import RefusedCalls
 
 
 def new_queue_executor(
@@ -29,11 +30,17 @@ def new_queue_executor(
     engine = choose_engine(configuration)
     if engine is None or engine.local_reason:
         return None
+
+    def warn_of_outage(reason: str) -> None:
+        warn(f"the message of a call could not be sent, and is sent again: {reason}")
+
+    queue = configuration.queue
     monitor = CallMonitor(
         run_id=run_id,
         connection=JournalConnection(conf.journal_alias()),
-        sender=MessageSender(engine=engine, resend_seconds=configuration.queue.resend_seconds, on_failure=warn),
+        sender=MessageSender(engine=engine, resend_seconds=queue.resend_seconds, on_failure=warn_of_outage),
         liveness=CallLiveness(new_lock),
+        refused=RefusedCalls(wait_seconds=queue.version_wait_seconds, on_first=warn),
     )
     return QueueExecutor(
         run_id=run_id,

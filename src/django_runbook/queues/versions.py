@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import enum
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Final
 
 from django.conf import settings
 
 from django_runbook import conf
-from django_runbook.calls import Call
 from django_runbook.git_commit import commit_of
-
-_MAX_REFUSALS: Final = 3
-
-
-class VersionRefusal(enum.Enum):
-    """Names what a worker with other code does with a call: another worker may have the right code."""
-
-    RELEASE = "release"
-    FAIL = "fail"
+from django_runbook.models.calls import Call
 
 
 def own_version() -> str:
@@ -29,21 +18,14 @@ def own_version() -> str:
     return conf.read().queue.version or _commit()
 
 
-def refusal_of(call: Call) -> VersionRefusal | None:
-    """Return what to do with a call of other code; None to run it."""
-    if not conf.read().queue.refuses_other_version or not _differs(call):
-        return None
-    return VersionRefusal.RELEASE if call.refusal_count < _MAX_REFUSALS else VersionRefusal.FAIL
+def is_refused(call: Call) -> bool:
+    """Return whether this worker leaves a call of other code to other workers."""
+    return conf.read().queue.refuses_other_version and _differs(call)
 
 
 def warning_of(call: Call) -> str:
     """Return the warning about a call of other code that runs anyway; empty for the same code."""
-    return message_of(call) if _differs(call) else ""
-
-
-def message_of(call: Call) -> str:
-    """Name both versions."""
-    return f'the worker has the code "{own_version()}", and the run has "{call.version}"'
+    return f'the worker has the code "{own_version()}", and the run has "{call.version}"' if _differs(call) else ""
 
 
 def _differs(call: Call) -> bool:

@@ -15,7 +15,6 @@ from django.db import connections
 from django.db.models import Q
 
 from django_runbook import conf
-from django_runbook.calls import NO_CONTENT, Call, CallStatus, worker_lock_name
 from django_runbook.exceptions import LockHeld, RunbookError
 from django_runbook.executors.calling import PassedChecks
 from django_runbook.executors.spawner import Spawner
@@ -24,7 +23,10 @@ from django_runbook.locks import factory as locks
 from django_runbook.locks import held as held_locks
 from django_runbook.locks import namespace
 from django_runbook.locks.held import HeldLock
+from django_runbook.models import statements
+from django_runbook.models.calls import NO_CONTENT, Call, CallStatus, worker_lock_name
 from django_runbook.process import isolation
+from django_runbook.queues import versions
 from django_runbook.queues.call_content import CallContent
 from django_runbook.queues.claimed_call import ClaimedCall
 
@@ -73,16 +75,21 @@ class _Worker:
     def run(self, call_id: str, *, ends_at_signal: bool) -> None:
         alias = conf.journal_alias()
         connection = JournalConnection(alias)
-        call = connection.execute(lambda is_repeated: Call.objects.using(alias).filter(pk=call_id).first())
-        if call is None or call.status != CallStatus.QUEUED:
+        found = connection.execute(lambda is_repeated: statements.select(Call, {"id": call_id}, using=alias))
+        if not found or found[0].status != CallStatus.QUEUED:
             return
+        (call,) = found
         if connections[alias].in_atomic_block:
             raise RunbookError("a call cannot run inside a transaction of its worker, which no other process sees")
+        if versions.is_refused(call):
+            # Its run sends it again later, since another worker may have the same code.
+            connection.execute(lambda is_repeated: call.refuse(versions.own_version(), using=alias))
+            return
         lock, worker = self._hold_lock()
         claim, content = uuid.uuid4().hex, CallContent.of(call)
-        if not self._claim(call, claim, worker=worker, connection=connection):
-            return
         try:
+            if not self._claim(call, claim, worker=worker, connection=connection):
+                return
             self._prepare(call.command)
             ClaimedCall(
                 call=call,
@@ -94,7 +101,8 @@ class _Worker:
                 ends_at_signal=ends_at_signal,
             ).run()
         except BaseException:
-            # The row says "running", and as long as this worker holds its lock, the run would wait.
+            # The row says "running", or may say so after a claim whose answer was lost: as long as this worker holds
+            # its lock, the run would wait.
             self._give_up(lock)
             raise
 

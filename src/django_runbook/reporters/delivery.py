@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Final, TypeVar
 from django_runbook.cleaning import Mask
 from django_runbook.events import Event, RunFinished, StepOutputWritten, StepProgress
 from django_runbook.exceptions import in_words
+from django_runbook.handover import Handover
 from django_runbook.reporters import Reporter
 from django_runbook.wording import exact_duration, number_of
 
@@ -34,7 +34,7 @@ class Delivery:
         self._left_seconds = seconds
         self._warn = warn
         self._mask = mask
-        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._calls = Handover[_Call | None]()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._is_reported = False
@@ -47,7 +47,7 @@ class Delivery:
         self._report_error()
         if self._is_abandoned or self._ends_at is not None:
             return
-        if is_optional and self._calls.qsize() >= _MAX_WAITING:
+        if is_optional and self._calls.count() >= _MAX_WAITING:
             self._left_out_count += 1
             return
         if self._start():

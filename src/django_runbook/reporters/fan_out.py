@@ -66,13 +66,14 @@ class FanOut:
 
     def report(self, event: Event) -> None:
         """Pass an event to the reporters only; may be called from any thread."""
-        self._report(cleaned_fields(event, self._mask))
+        event = cleaned_fields(event, self._mask)
+        with self._lock:
+            self._report(event)
 
     def _report(self, event: Event) -> None:
-        with self._lock:
-            self._is_over = self._is_over or isinstance(event, RunFinished)
-            for reporter in tuple(self._reporters):
-                self._call(reporter, event)
+        self._is_over = self._is_over or isinstance(event, RunFinished)
+        for reporter in tuple(self._reporters):
+            self._call(reporter, event)
 
     def write_files(self, event: RunFinished) -> tuple[str, ...]:
         """Write the files before the end of the run is reported, and return a warning for each failure."""

@@ -85,7 +85,7 @@ def _attempt(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[str, bo
     except RemoteDisconnected:
         return f"{host} closed the connection without an answer", False
     except HTTPException as error:
-        return f"{host} answered with something else than HTTP ({type(error).__name__})", False
+        return f"{host} did not answer in HTTP ({type(error).__name__})", False
     except OSError as error:
         return f"the connection to {host} was lost: {_reason(error)}", False
 

@@ -17,7 +17,8 @@ from xml.etree import ElementTree
 
 from django_runbook import events
 from django_runbook.events import Event
-from django_runbook.reporters import phrases, private_files
+from django_runbook.file_writing import replace_private
+from django_runbook.reporters import phrases
 from django_runbook.reporters.buffers import HeadTailBuffer
 from django_runbook.reporters.step_tree import Tree
 from django_runbook.results import Failure, RunResult, RunStatus, StepResult, StepStatus
@@ -114,7 +115,7 @@ class JUnitReporter:
     def _write(self, result: RunResult) -> None:
         assert self._run is not None
         self._is_written = True
-        private_files.replace(
+        replace_private(
             self._path, document(self._run, list(self._cases(result)), duration_seconds=result.duration_seconds)
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import IO
 
+from django_runbook.cleaning import encodable
 from django_runbook.reporters import phrases
 from django_runbook.reporters.buffers import SpooledBuffer
 
@@ -21,7 +22,7 @@ class LineStream:
         if self._deferred is not None:
             self._deferred.add(line)
             return
-        self._stream.write(phrases.encodable(line, self._stream) + "\n")
+        self._stream.write(encodable(line, self._stream) + "\n")
         self._stream.flush()
 
     def defer(self) -> None:

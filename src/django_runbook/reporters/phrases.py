@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import IO, Final
+from typing import Final
 
 from django_runbook import wording
 from django_runbook.events import (
@@ -75,7 +75,7 @@ def note(result: StepResult) -> str:
     if result.failure is not None:
         # The step inside reports its own failure.
         why = f"{result.failure.cause} failed" if is_caused_inside(result) else failure(result.failure)
-        parts.append(("ignored: " if result.ignored else "") + why)
+        parts.append(why)
     if result.attempt_count > 1:
         parts.append(f"{result.attempt_count} attempts")
     return "; ".join(parts)
@@ -231,12 +231,6 @@ def attempt(event: AttemptFailed) -> str:
     """Return the number of the failed attempt and the failure."""
     text = f"attempt {event.attempt} of {event.attempt_count} failed: {failure(event.failure)}"
     return "; ".join(filter(None, (text, str(event.row_account or ""))))
-
-
-def encodable(text: str, stream: IO[str]) -> str:
-    """Escape characters that the stream cannot encode, for example as ``\\xfc``."""
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def one_line(text: str) -> str:

@@ -1,33 +1,13 @@
-"""Writes files that only the user of the run can read, and that no link can redirect."""
+"""Writes into a directory that only the user of the run can read, and that no link can redirect."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
 from pathlib import Path
 from typing import Final
 
 _PRIVATE: Final = 0o600
 _FOLLOWS_NO_LINK: Final = os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-def replace(path: Path, content: bytes, *, mode: int = _PRIVATE) -> None:
-    """Write a file atomically; an existing link is replaced, not followed. ``mode`` lets others read it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The name cannot be guessed, because other users may be able to write to the directory.
-    unfinished = path.with_name(f".{secrets.token_hex(16)}.tmp")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FOLLOWS_NO_LINK, _PRIVATE)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            if mode != _PRIVATE:
-                os.fchmod(file.fileno(), mode)
-        unfinished.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
-        raise
 
 
 class PrivateDirectory:

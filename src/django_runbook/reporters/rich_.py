@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from django_runbook import events, wording
+from django_runbook.cleaning import encodable
 from django_runbook.events import Event
 from django_runbook.reporters import phrases
 from django_runbook.reporters.buffers import HeadTailBuffer
@@ -239,6 +240,8 @@ def _line(result: StepResult, *, is_dry_run: bool) -> Text:
         line += Text(f"  {wording.short_duration(result.duration_seconds)}", style="dim")
     note = phrases.note_and_rows(result, is_dry_run=is_dry_run)
     note = note or ("not run" if result.status is StepStatus.NOT_RUN else "")
+    # Only the color would show it.
+    note = f"ignored: {note}" if result.ignored else note
     return line + Text(f"  {note}" if note else "", style=style if result.is_failure else "dim")
 
 
@@ -263,7 +266,7 @@ class _EscapingStream:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        return self._stream.write(phrases.encodable(text, self._stream))
+        return self._stream.write(encodable(text, self._stream))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

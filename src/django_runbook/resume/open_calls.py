@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from django_runbook.calls import OPEN, Call, CallStatus
 from django_runbook.document.outline import Entry, item_numbers, key_of
 from django_runbook.document.runbook import CommandStep
 from django_runbook.models import RUNNING, Run, StepRun
+from django_runbook.models.calls import OPEN, Call, CallStatus
 from django_runbook.results import StepStatus
 from django_runbook.resume.rows import has_no_result
 from django_runbook.structs import Struct, field

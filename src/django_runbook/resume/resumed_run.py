@@ -9,14 +9,14 @@ from typing import Any, Final
 from django_runbook import conf
 from django_runbook.document.inputs import GivenInputs
 from django_runbook.exceptions import InvalidUsage, LockHeld
-from django_runbook.fields import to_db_text
-from django_runbook.journal import liveness, new_run
+from django_runbook.journal import liveness, new_run, unreadable
 from django_runbook.locks import held as held_locks
 from django_runbook.locks import namespace
 from django_runbook.locks.base import Lock, Probe
 from django_runbook.locks.factory import Locks
 from django_runbook.locks.held import HeldLock
 from django_runbook.models import RUNNING, Run
+from django_runbook.models.fields import to_db_text
 from django_runbook.planning.selection import Selection
 from django_runbook.resume.unfinished import find_unfinished
 from django_runbook.structs import Struct
@@ -101,6 +101,7 @@ def acquire(
     """
     runbook = to_db_text(runbook)
     run = find_unfinished(runbook, id_prefix, using=conf.journal_alias())
+    unreadable.refuse_other_tables(conf.journal_alias())
     lock = new_lock(run.lock_name)
     if run.status == RUNNING and not id_prefix:
         run = _with_visible_lock(runbook, run, lock, locks=new_lock)

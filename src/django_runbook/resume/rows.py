@@ -20,6 +20,7 @@ _FAILED: Final = frozenset((StepStatus.FAILED.value, StepStatus.TIMED_OUT.value)
 _UNTIL_ERRORS: Final = frozenset((UNTIL_NOT_MET, ExpressionError.__name__))
 _ROWS_OF_A_QUERY: Final = 500
 _INTERRUPTED: Final = frozenset((RUNNING, StepStatus.INTERRUPTED.value))
+_UNSUCCESSFUL: Final = _FAILED | {StepStatus.INTERRUPTED.value}
 
 
 class RunRows(MutableStruct):
@@ -77,9 +78,10 @@ class RunRows(MutableStruct):
         return _past(self.latest[step_id], attempt_count=self.calls[step_id])
 
     def has_failed_handler_in(self, group_ids: Collection[str]) -> bool:
-        """Return whether a handler of one of these groups failed, which is a warning even if the failure is ignored."""
+        """Return whether a handler of one of these groups failed or lost its worker: a warning, even if ignored."""
         return any(
-            row.status in _FAILED and not set(row.group_ids).isdisjoint(group_ids) for row in self.handlers.values()
+            row.status in _UNSUCCESSFUL and not set(row.group_ids).isdisjoint(group_ids)
+            for row in self.handlers.values()
         )
 
 

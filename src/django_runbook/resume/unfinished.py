@@ -28,7 +28,7 @@ def find_unfinished(runbook: str, id_prefix: str, *, using: str, is_lock_held: b
     except Error as error:
         why = unreadable.reason(error, using=using)
         if unreadable.has_no_tables(using):
-            raise InvalidUsage(f"there is no run to resume: {why}; {_NEW_RUN}") from error
+            raise InvalidUsage(f"nothing to resume: {why}; {_NEW_RUN}") from error
         raise JournalLost(why, what=unreadable.CANNOT_BE_READ) from error
     return run
 
@@ -36,7 +36,7 @@ def find_unfinished(runbook: str, id_prefix: str, *, using: str, is_lock_held: b
 def _by_prefix(runbook: str, id_prefix: str, *, using: str) -> Run:
     found = list(Run.objects.using(using).filter(pk__startswith=id_prefix).newest_first()[: _SHOWN_RUNS + 1])
     if not found:
-        raise InvalidUsage(f"there is no run whose id begins with {id_prefix}")
+        raise InvalidUsage(f"no run has an id that begins with {id_prefix}")
     if len(found) > 1:
         ids = ", ".join(run.id for run in found[:_SHOWN_RUNS])
         raise InvalidUsage(f"several runs have an id that begins with {id_prefix}: {ids}")
@@ -52,9 +52,9 @@ def _newest(runbook: str, *, using: str) -> Run:
         return run
     last = runs.first()
     if last is None:
-        raise InvalidUsage(f"there is no run of {runbook} to resume")
+        raise InvalidUsage(f"no run of {runbook} can be resumed")
     state = "was refused" if last.status == RunStatus.REFUSED else "had not begun"
-    raise InvalidUsage(f"there is no run of {runbook} to resume: the newest run, {last.id}, {state}; {_NEW_RUN}")
+    raise InvalidUsage(f"no run of {runbook} can be resumed: the newest run, {last.id}, {state}; {_NEW_RUN}")
 
 
 def _refuse_finished(run: Run, *, names_older: bool, using: str) -> None:
@@ -63,7 +63,7 @@ def _refuse_finished(run: Run, *, names_older: bool, using: str) -> None:
     if run.status in {RUNNING, *UNFINISHED}:
         return
     ended = "ended with a warning" if run.status == RunStatus.WARNING else f"has {run.status}"
-    message = f"run {run.id} {ended}: there is nothing to resume"
+    message = f"run {run.id} {ended} and cannot be resumed"
     older = Run.objects.using(using).of(run.runbook).unfinished().newest_first()[:_SHOWN_RUNS]
     if names_older and older:
         message += "; older unfinished runs: " + ", ".join(f"--resume {one.id}" for one in older)

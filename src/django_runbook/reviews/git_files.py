@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from django_runbook.document import source
 from django_runbook.document.diagnostics import Diagnostic
-from django_runbook.document.source import Source
+from django_runbook.document.syntax import source
+from django_runbook.document.syntax.source import Source
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.structs import Struct
 

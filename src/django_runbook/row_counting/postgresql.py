@@ -24,10 +24,11 @@ FROM (
     FROM pg_class WHERE relkind = 'r' AND relpersistence <> 't' AND oid >= 16384
 ) s JOIN pg_class r ON r.oid = s.root JOIN pg_namespace n ON n.oid = r.relnamespace
 WHERE s.inserted + s.updated + s.deleted > 0 GROUP BY 1
+UNION ALL SELECT '', current_setting('track_counts')::bool::int, 0, 0
 """
 # The events of triggers are bits of tgtype.
 _TABLE: Final = """
-SELECT c.relkind <> 'r' OR c.relhasrules OR c.relhassubclass, current_setting('track_counts')::bool,
+SELECT c.relkind <> 'r' OR c.relhasrules OR c.relhassubclass,
     COALESCE((SELECT bit_or(tgtype::int) FROM pg_trigger
         WHERE tgrelid = c.oid AND NOT tgisinternal AND tgenabled <> 'D'), 0),
     EXISTS (SELECT 1 FROM pg_trigger
@@ -38,7 +39,17 @@ SELECT c.relkind <> 'r' OR c.relhasrules OR c.relhassubclass, current_setting('t
         WHERE contype = 'f' AND confrelid = c.oid AND confupdtype IN ('c', 'n', 'd'))
 FROM pg_class c WHERE c.oid = to_regclass(%s)
 """
+# A transaction in which a statement has failed.
+_IN_ERROR: Final = 3
 _EVENTS: Final = {Verb.INSERT: 4, Verb.UPSERT: 4 | 16, Verb.UPDATE: 16, Verb.DELETE: 8}
+
+
+# Those that are not declared STABLE or IMMUTABLE.
+_FUNCTIONS: Final = """
+SELECT DISTINCT p.proname FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+WHERE p.provolatile = 'v' AND p.prokind = 'f' AND l.lanname NOT IN ('internal', 'c')
+    AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype) AND p.oid >= 16384
+"""
 
 
 class _TableRisks(Struct):
@@ -46,26 +57,37 @@ class _TableRisks(Struct):
 
     verbs: frozenset[Verb]
     has_deferred: bool = False
-    has_statistics: bool = True
 
 
 class PostgresqlEffects(StatementCounts):
     """Measures statements that may have further effects by the statistics of their transaction."""
+
+    functions_query = _FUNCTIONS
 
     def __init__(self, connection: BaseDatabaseWrapper, note: Callable[[str], None]) -> None:
         super().__init__(connection, note)
         self._tables: dict[str, _TableRisks] = {}
         self._before: Tables | None = None
 
+    @property
+    def has_failed(self) -> bool:
+        """Return whether the open transaction can only be rolled back, also by its commit."""
+        raw: Any = self.connection.connection
+        return raw is not None and not raw.closed and int(raw.info.transaction_status) == _IN_ERROR
+
     def begin(self, statement: SqlStatement, *, is_in_transaction: bool) -> None:
         self._before = None
+        if self.has_failed:
+            # The database refuses all but a rollback.
+            return
         if statement.verb is Verb.SCHEMA:
             self._tables.clear()
+            self._functions = None
         elif statement.verb is Verb.OTHER:
-            if is_in_transaction:
-                self._before = self._statistics()
-            else:
-                self.note(f"the rows that {statement.name} changes outside of a transaction are not counted")
+            self._before = self._statistics() if is_in_transaction else None
+            if self._before is None:
+                why = "without track_counts" if is_in_transaction else "outside of a transaction"
+                self.note(f"the rows that {statement.name} changes {why} are not counted")
         elif statement.verb in WRITES:
             self._prepare(statement, is_in_transaction=is_in_transaction)
         else:
@@ -73,18 +95,23 @@ class PostgresqlEffects(StatementCounts):
 
     def end(self, statement: SqlStatement, cursor: Any, *, is_many: bool) -> Tables:
         before, self._before = self._before, None
-        if before is None:
+        # A query that returns no rows has written them into a new table.
+        if statement.verb is Verb.READ and statement.name and cursor.description is None:
+            return self.filled(statement, cursor)
+        after = None if before is None else self._statistics()
+        if before is None or after is None:
             return super().end(statement, cursor, is_many=is_many)
         return {
             name: counts
-            for name, after in self._statistics().items()
-            if (counts := _difference(after, before.get(name, TableCounts()))).sum
+            for name, found in after.items()
+            if (counts := _difference(found, before.get(name, TableCounts()))).sum
         }
 
     def fail(self, statement: SqlStatement, *, is_many: bool) -> Tables:
         self._before = None
         # An error ends the transaction: nothing of it is committed.
-        return {} if self.connection.in_atomic_block else super().fail(statement, is_many=is_many)
+        is_over = self.connection.in_atomic_block or self.has_failed
+        return {} if is_over else super().fail(statement, is_many=is_many)
 
     def _prepare(self, statement: SqlStatement, *, is_in_transaction: bool) -> None:
         name = statement.name
@@ -95,10 +122,10 @@ class PostgresqlEffects(StatementCounts):
             self.note(f"the rows that deferred triggers of {name} change are not counted")
         if statement.verb not in table.verbs:
             return
-        if is_in_transaction and table.has_statistics:
+        if is_in_transaction:
             self._before = self._statistics()
-        elif statement.verb is not Verb.UPSERT or len(table.verbs) > 1:
-            why = "outside of a transaction" if table.has_statistics else "without track_counts"
+        if self._before is None and (statement.verb is not Verb.UPSERT or len(table.verbs) > 1):
+            why = "without track_counts" if is_in_transaction else "outside of a transaction"
             self.note(f"the rows that triggers, cascades or rules of {name} change {why} are not counted")
 
     def _find(self, name: str) -> _TableRisks:
@@ -106,17 +133,19 @@ class PostgresqlEffects(StatementCounts):
         found = self.fetch(_TABLE, (quoted,))
         if not found:
             return _TableRisks(verbs=frozenset())
-        is_special, has_statistics, events, has_deferred, deletes, updates = found[0]
+        is_special, events, has_deferred, deletes, updates = found[0]
         # The statistics also tell which rows of an upsert were inserted.
         verbs = {Verb.UPSERT} | {verb for verb, bits in _EVENTS.items() if is_special or events & bits}
         verbs |= ({Verb.DELETE} if deletes else set()) | ({Verb.UPDATE} if updates else set())
-        return _TableRisks(verbs=frozenset(verbs), has_deferred=has_deferred, has_statistics=has_statistics)
+        return _TableRisks(verbs=frozenset(verbs), has_deferred=has_deferred)
 
-    def _statistics(self) -> Tables:
-        return {
+    def _statistics(self) -> Tables | None:
+        """Return the counts of each table so far; None without track_counts, which can be set at any time."""
+        found = {
             name: TableCounts(inserted=int(inserted), updated=int(updated), deleted=int(deleted))
             for name, inserted, updated, deleted in self.fetch(_STATISTICS)
         }
+        return found if found.pop("").inserted else None
 
 
 def _difference(after: TableCounts, before: TableCounts) -> TableCounts:

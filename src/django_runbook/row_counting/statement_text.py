@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from django_runbook.structs import Struct
+from django_runbook.structs import Struct, replace
 
 
 class Verb(enum.Enum):
@@ -15,6 +15,7 @@ class Verb(enum.Enum):
 
     INSERT = "INSERT"
     UPSERT = "upsert"
+    REPLACE = "REPLACE"
     UPDATE = "UPDATE"
     DELETE = "DELETE"
     TRUNCATE = "TRUNCATE"
@@ -27,16 +28,24 @@ class Verb(enum.Enum):
     SAVEPOINT = "savepoint"
     RELEASE = "release"
     ROLLBACK_TO = "rollback to"
+    AUTOCOMMIT = "autocommit"
 
 
-WRITES: Final = frozenset((Verb.INSERT, Verb.UPSERT, Verb.UPDATE, Verb.DELETE))
+WRITES: Final = frozenset((Verb.INSERT, Verb.UPSERT, Verb.REPLACE, Verb.UPDATE, Verb.DELETE))
 
 
 class SqlStatement(Struct):
-    """Holds a verb, and the table or the savepoint that it names; the name of an ``OTHER`` statement is its keyword."""
+    """Holds a verb, and the table or the savepoint that it names.
+
+    A ``SCHEMA`` statement has the name of the table that it creates, and a ``READ`` the one of ``SELECT INTO``.
+    The name of an ``OTHER`` statement is its keyword, that of ``AUTOCOMMIT`` is ``ON`` or ``OFF``, and that of a
+    ``COMMIT`` or ``ROLLBACK`` is ``CHAIN`` if a new transaction begins. MySQL and MariaDB end the open transaction
+    before a statement with ``commits_on_mysql``.
+    """
 
     verb: Verb
     name: str = ""
+    commits_on_mysql: bool = False
 
 
 # Only the head of a statement is searched: an INSERT may have megabytes of values.
@@ -46,29 +55,55 @@ _NAME: Final = rf"(?P<name>{_PART}(?:\s*\.\s*{_PART})*)"
 _BLANK: Final = r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)"
 _START: Final = re.compile(rf"(?:{_BLANK}|\()*(?P<word>[A-Za-z]+)", re.DOTALL)
 _PRIORITY: Final = r"(?:(?:LOW_PRIORITY|DELAYED|HIGH_PRIORITY|QUICK)\s+)?"
+# MariaDB executes such a comment.
+_EXECUTABLE_COMMENT: Final = re.compile(r"\s*/\*M?!")
 _INSERT: Final = re.compile(
     rf"INSERT\s+(?P<replaces>OR\s+REPLACE\s+)?(?:OR\s+\w+\s+)?{_PRIORITY}(?:IGNORE\s+)?(?:INTO\s+)?{_NAME}",
     re.IGNORECASE,
 )
 _REPLACE: Final = re.compile(rf"REPLACE\s+{_PRIORITY}(?:INTO\s+)?{_NAME}", re.IGNORECASE)
+# Of UPDATE IGNORE, the driver reports the rows that match, also those that keep their values because of a conflict.
 _UPDATE: Final = re.compile(
-    rf"UPDATE\s+(?:OR\s+\w+\s+|ONLY\s+)?{_PRIORITY}(?:IGNORE\s+)?{_NAME}(?:\s+(?:AS\s+)?(?!SET\b){_PART})?\s+SET\b",
+    rf"UPDATE\s+(?:OR\s+(?!REPLACE\b)\w+\s+|ONLY\s+)?{_PRIORITY}(?!IGNORE\b){_NAME}(?:\s+(?:AS\s+)?(?!SET\b){_PART})?\s+SET\b",
     re.IGNORECASE,
 )
+# Atomic groups do not match a part of a name. With USING, MariaDB allows the alias of a table.
 _DELETE: Final = re.compile(
-    rf"DELETE\s+{_PRIORITY}(?:IGNORE\s+)?(?:FROM\s+(?:ONLY\s+)?)?{_NAME}(?!\s*,)", re.IGNORECASE
+    rf"DELETE\s+{_PRIORITY}(?:IGNORE\s+)?FROM\s+(?:ONLY\s+)?(?>{_NAME})(?!\s*[,.])(?P<rest>.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_ALIAS: Final = rf"(?:\bAS|(?!USING\b|JOIN\b|ONLY\b){_PART})\s+"
+# The statement of Django for joined tables on MySQL; other names before FROM may be aliases.
+_DELETE_JOINED: Final = re.compile(
+    rf"DELETE\s+{_PRIORITY}(?:IGNORE\s+)?(?>{_NAME})\s+FROM\s+(?P=name)(?=\s)", re.IGNORECASE
 )
 _TRUNCATE: Final = re.compile(rf"TRUNCATE\s+(?:TABLE\s+)?(?:ONLY\s+)?{_NAME}", re.IGNORECASE)
 _SAVEPOINT: Final = re.compile(rf"(?:SAVEPOINT|RELEASE(?:\s+SAVEPOINT)?)\s+{_NAME}", re.IGNORECASE)
 _ROLLBACK_TO: Final = re.compile(rf"ROLLBACK\s+(?:WORK\s+|TRANSACTION\s+)?TO\s+(?:SAVEPOINT\s+)?{_NAME}", re.IGNORECASE)
-_TEMPORARY: Final = re.compile(
-    rf"CREATE\s+(?:(?:GLOBAL|LOCAL)\s+)?TEMP(?:ORARY)?\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?{_NAME}", re.IGNORECASE
+# Statements that contain another one.
+_QUERIES: Final = frozenset(("SELECT", "WITH", "EXPLAIN", "ANALYZE", "SET"))
+_NEW_TABLE: Final = r"(?:(?:GLOBAL|LOCAL)\s+)?(?:(?P<temporary>TEMP(?:ORARY)?)\s+|UNLOGGED\s+)?"
+_CREATE: Final = re.compile(
+    rf"CREATE\s+(?:OR\s+REPLACE\s+)?{_NEW_TABLE}TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?{_NAME}", re.IGNORECASE
 )
+_STRING: Final = re.compile(r"'(?:[^']|'')*'")
+_INTO: Final = re.compile(rf"\bINTO\s+{_NEW_TABLE}(?:TABLE\s+)?{_NAME}", re.IGNORECASE)
 _UPSERTS: Final = re.compile(r"\bON\s+CONFLICT\b.*?\bDO\s+UPDATE\b|\bON\s+DUPLICATE\s+KEY\b", re.IGNORECASE | re.DOTALL)
 _CHANGES_IN_QUERY: Final = re.compile(
     r"\bINSERT\s+INTO\b|(?<!\bFOR\s)(?<!\bKEY\s)\bUPDATE\b(?=.*?\bSET\b)|\bDELETE\s+FROM\b|\bMERGE\s+INTO\b",
     re.IGNORECASE | re.DOTALL,
 )
+_AUTOCOMMIT: Final = re.compile(
+    r"SET\s+(?:SESSION\s+|@@(?:session\.)?)?autocommit\s*:?=\s*(\w+)\s*;?\s*$", re.IGNORECASE
+)
+_CHAIN: Final = re.compile(r"\bAND\s+CHAIN\b", re.IGNORECASE)
+_COMMITS_ON_MYSQL: Final = frozenset(
+    """
+    ALTER ANALYZE BEGIN CACHE CHECK CREATE DROP FLUSH GRANT INSTALL LOCK OPTIMIZE RENAME REPAIR RESET REVOKE START
+    TRUNCATE UNINSTALL UNLOCK
+    """.split()  # noqa: SIM905 - a text of words is easier to read
+)
+_IS_TEMPORARY: Final = re.compile(r"(?:CREATE|DROP)\s+(?:OR\s+REPLACE\s+)?TEMPORARY\b", re.IGNORECASE)
 _READS: Final = frozenset(
     """
     SELECT VALUES TABLE SHOW DESCRIBE DESC PRAGMA SET RESET LOCK UNLOCK FETCH MOVE DECLARE CLOSE LISTEN UNLISTEN NOTIFY
@@ -92,6 +127,8 @@ def parse(sql: str) -> SqlStatement:
 
 
 def _parse(sql: str) -> SqlStatement:
+    if _EXECUTABLE_COMMENT.match(sql):
+        return SqlStatement(verb=Verb.OTHER, name="an executable comment")
     start = _START.match(sql)
     if start is None:
         return SqlStatement(verb=Verb.READ)
@@ -99,9 +136,8 @@ def _parse(sql: str) -> SqlStatement:
     head = sql[start.start("word") : start.start("word") + _HEAD]
     if ";" in sql and _has_several(sql):
         return SqlStatement(verb=Verb.OTHER, name="several statements in one")
-    if word in {"SELECT", "WITH", "EXPLAIN"}:
-        return _query(word, sql)
-    return _write(word, head, sql) or _other(word, head)
+    found = _query(word, sql) if word in _QUERIES else _write(word, head, sql) or _other(word, head)
+    return replace(found, commits_on_mysql=word in _COMMITS_ON_MYSQL and not _IS_TEMPORARY.match(head))
 
 
 # A command calls few statements many times.
@@ -110,8 +146,8 @@ _parse_short: Final = lru_cache(maxsize=500)(_parse)
 
 def temporary_table(sql: str) -> str:
     """Return the name of the temporary table that a statement creates; empty if it creates none."""
-    found = _TEMPORARY.match(sql.lstrip())
-    return "" if found is None else unquoted(found["name"])
+    found = _CREATE.match(sql.lstrip()) or _into(sql)
+    return unquoted(found["name"]) if found is not None and found["temporary"] else ""
 
 
 def unquoted(name: str) -> str:
@@ -125,13 +161,15 @@ def unquoted(name: str) -> str:
 def _write(word: str, head: str, sql: str) -> SqlStatement | None:
     match word:
         case "INSERT" if (found := _INSERT.match(head)) is not None:
-            is_upsert = bool(found["replaces"]) or _UPSERTS.search(sql) is not None
-            return SqlStatement(verb=Verb.UPSERT if is_upsert else Verb.INSERT, name=unquoted(found["name"]))
+            verb = Verb.UPSERT if _UPSERTS.search(sql) is not None else Verb.INSERT
+            return SqlStatement(verb=Verb.REPLACE if found["replaces"] else verb, name=unquoted(found["name"]))
         case "REPLACE" if (found := _REPLACE.match(head)) is not None:
-            return SqlStatement(verb=Verb.UPSERT, name=unquoted(found["name"]))
+            return SqlStatement(verb=Verb.REPLACE, name=unquoted(found["name"]))
         case "UPDATE" if (found := _UPDATE.match(head)) is not None:
             return SqlStatement(verb=Verb.UPDATE, name=unquoted(found["name"]))
-        case "DELETE" if (found := _DELETE.match(head)) is not None:
+        case "DELETE" if (found := _DELETE_JOINED.match(head) or _DELETE.match(head)) is not None:
+            if "rest" in found.groupdict() and _is_alias(found["name"], found["rest"]):
+                return None
             return SqlStatement(verb=Verb.DELETE, name=unquoted(found["name"]))
         case "TRUNCATE" if (found := _TRUNCATE.match(head)) is not None:
             return SqlStatement(verb=Verb.TRUNCATE, name=unquoted(found["name"]))
@@ -144,25 +182,44 @@ def _other(word: str, head: str) -> SqlStatement:
     if word == "ROLLBACK" and (found := _ROLLBACK_TO.match(head)) is not None:
         return SqlStatement(verb=Verb.ROLLBACK_TO, name=unquoted(found["name"]))
     if word in _TRANSACTION:
-        return SqlStatement(verb=_TRANSACTION[word])
+        return SqlStatement(verb=_TRANSACTION[word], name="CHAIN" if _CHAIN.search(head) else "")
     if word in _SCHEMA:
-        return SqlStatement(verb=Verb.SCHEMA)
+        created = _CREATE.match(head)
+        return SqlStatement(verb=Verb.SCHEMA, name="" if created is None else unquoted(created["name"]))
     return SqlStatement(verb=Verb.READ) if word in _READS else SqlStatement(verb=Verb.OTHER, name=word)
+
+
+def _is_alias(name: str, rest: str) -> bool:
+    return re.search(rf"\bUSING\b(?s:.*?){_ALIAS}{re.escape(name)}(?![\w$.])", rest, re.IGNORECASE) is not None
 
 
 def _query(word: str, sql: str) -> SqlStatement:
     """Return what a query with changes inside does; one change is what the statement does as a whole."""
-    if word == "SELECT" or (word == "EXPLAIN" and not re.search(r"\bANALY[ZS]E\b", sql[:200], re.IGNORECASE)):
+    if word == "SELECT":
+        into = _into(sql)
+        return SqlStatement(verb=Verb.READ, name="" if into is None else unquoted(into["name"]))
+    if word == "EXPLAIN" and not re.search(r"\bANALY[ZS]E\b", sql[:200], re.IGNORECASE):
         return SqlStatement(verb=Verb.READ)
+    if word == "SET" and (autocommit := _AUTOCOMMIT.search(sql)) is not None:
+        is_off = autocommit[1].upper() in {"0", "OFF", "FALSE"}
+        return SqlStatement(verb=Verb.AUTOCOMMIT, name="OFF" if is_off else "ON")
     found = list(_CHANGES_IN_QUERY.finditer(sql))
     if not found:
         return SqlStatement(verb=Verb.READ)
+    if word != "WITH":
+        # What it reports is not the number of changed rows.
+        return SqlStatement(verb=Verb.OTHER, name=word)
     # A change inside of parentheses is not what the row count of the statement is about.
     before = sql[: found[0].start()]
     if len(found) == 1 and before.count("(") == before.count(")"):
         head = sql[found[0].start() : found[0].start() + _HEAD]
         return _write(found[0][0].split()[0].upper(), head, sql) or SqlStatement(verb=Verb.OTHER, name=word)
     return SqlStatement(verb=Verb.OTHER, name=word)
+
+
+def _into(sql: str) -> re.Match[str] | None:
+    head = sql[:_HEAD]
+    return _INTO.search(_STRING.sub("''", head)) if "into" in head.lower() else None
 
 
 def _has_several(sql: str) -> bool:

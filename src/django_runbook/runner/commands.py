@@ -194,13 +194,20 @@ class _CommandCall(MutableStruct):
             limit=scope.limit,
             owner=f'"{step.id}"',
             timeout_seconds=step.timeout_seconds,
-            call_key=call_key(runner.run_id, step_id, number=runner.succeeded_counts.get(step_id, 0) + 1),
+            call_key=call_key(runner.run_id, step_id, number=self._number),
             on_finished=self._decide if step.atomic else None,
             atomic_alias=runner.recorder.alias if step.atomic else None,
             is_dry_run=runner.is_dry_run,
             environ=runner.environ_of(step_id),
             descriptors=(*(held.presence.descriptor for held in scope.locks), *runner.recorder.descriptors),
         )
+
+    @property
+    def _number(self) -> int:
+        scope = self.scope
+        # The shards of a pass have the same number, whichever of them succeeded before: the work is that of all.
+        counted_id = scope.id(self.step) if scope.loop_progress is None else scope.group_ids[-1]
+        return self.runner.succeeded_counts.get(counted_id, 0) + 1
 
     def _decide(self, result: AttemptResult) -> Commit | RollBack:
         """Decide whether an atomic command commits: not if its output cannot be read."""
@@ -278,9 +285,12 @@ class _CommandCall(MutableStruct):
 def call_key(run_id: str, step_id: str, *, number: int) -> str:
     """Return the name by which a batch command knows its call, so that it is not done again after the run died.
 
-    ``number`` is 1 until the command has succeeded: in a group that is retried, or where ``until`` is not true yet, it
-    is called for another time.
+    ``number`` is 1 until the command has succeeded, or all of its shards: in a group that is retried, or where
+    ``until`` is not true yet, it is called for another time.
     """
-    digest = hashlib.sha256(step_id.encode()).hexdigest()
-    key = f"{run_id}:{step_id if len(step_id) < MAX_KEY else digest}"
+    if len(step_id) >= MAX_KEY:
+        # The shards of a loop are recognized by the numbers of their items.
+        key, bracket, items = step_id.partition("[")
+        step_id = hashlib.sha256(key.encode()).hexdigest() + bracket + items
+    key = f"{run_id}:{step_id}"
     return key if number == 1 else f"{key}:{number}"

@@ -15,7 +15,7 @@ from django_runbook.runner.step_scope import Scope
 from django_runbook.runner.until import check_until
 from django_runbook.structs import Struct, replace
 
-NO_ITEMS: Final = "for_each: there are no items"
+NO_ITEMS: Final = "for_each: no items"
 FINISHED_BEFORE: Final = "completed earlier"
 # A loop without items has been through all of them.
 EMPTY: Final[Mapping[str, object]] = {"results": [], "output": []}

@@ -139,7 +139,7 @@ class Locker(Struct):
 
     def _settle(self, held: HeldLock, halt: Halt) -> LockState:
         def on_wait() -> None:
-            reason = f'what keeps the lock "{held.name}" cannot be reached'
+            reason = f'the store of the lock "{held.name}" cannot be reached'
             self.emitter.emit(events.LockAwaited, step_id="", name=held.name, holder="", reason=reason)
 
         return settle(held.lock, is_stopping=lambda: halt.is_requested, on_wait=on_wait)

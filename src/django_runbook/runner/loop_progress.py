@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import NamedTuple
 
-from django_runbook.structs import MutableStruct, field
+from django_runbook.structs import MutableStruct, Struct, field
 
 
-class Counts(NamedTuple):
+class Counts(Struct, kw_only=False):
     """Holds how many rows are done, how many there are (None if unknown), and how many failed."""
 
     done: int

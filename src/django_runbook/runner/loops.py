@@ -8,7 +8,7 @@ from collections.abc import Callable
 from django_runbook.cleaning import Mask
 from django_runbook.document.loops import digest_of, other_item
 from django_runbook.document.runbook import CommandStep, Step
-from django_runbook.results import Failure, StepResult
+from django_runbook.results import Failure, StepResult, StepStatus
 from django_runbook.runner.block_state import BlockState
 from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.finishing import StepFinisher
@@ -23,7 +23,7 @@ Items = tuple[object, ...]
 
 
 class LoopRunner(Struct):
-    """Runs loops with ``run_item``, which runs a step for one item."""
+    """Runs loops with ``run_item``, which runs a step for one item; ``succeeded_counts`` counts the passes by loop."""
 
     run_item: Callable[[Step, object, Scope], StepResult]
     members: MemberRunner
@@ -31,6 +31,7 @@ class LoopRunner(Struct):
     emitter: Emitter
     recorder: Recorder
     mask: Mask
+    succeeded_counts: dict[str, int]
 
     def run(self, step: Step, items: Items, scope: Scope, *, name: str) -> StepResult:
         """Run a step for each item, as many at a time as its file says."""
@@ -105,6 +106,8 @@ class LoopRunner(Struct):
         if scope.limit.first is not None and scope.limit.is_over:
             state.expire(scope.limit.first)
         ended = state.result()
+        if ended.status is StepStatus.SUCCEEDED:
+            self.succeeded_counts[scope.id(step)] = self.succeeded_counts.get(scope.id(step), 0) + 1
         views = [inner.views[step.id] for inner in scopes]
         seen: dict[str, object] = {"results": views}
         if all("output" in view for view in views):

@@ -8,7 +8,7 @@ import threading
 from typing import IO, Final, Protocol
 
 from django_runbook import events
-from django_runbook.cleaning import MASK, Mask
+from django_runbook.cleaning import MASK, Mask, encodable
 from django_runbook.document.expressions import ExpressionError, Template, as_written
 from django_runbook.document.runbook import CommandStep, Step
 from django_runbook.process.deadlines import Halt
@@ -48,7 +48,7 @@ def at_terminal(answers: IO[str] | None, stream: IO[str] | None) -> Ask | None:
 
     def ask(text: str, halt: Halt | None = None) -> str | None:
         try:
-            stream.write(f"{text} ")
+            stream.write(encodable(f"{text} ", stream))
             stream.flush()
             while halt is not None and not select.select([answers], [], [], _LOOK_SECONDS)[0]:
                 if halt.wait(0):
@@ -84,7 +84,7 @@ class Questions:
         if answer is None and halt.wait(0):
             return STOPPED
         if answer is None:
-            raise ConfirmationError(f'"{text}" needs an answer: run it at a terminal, or give --yes', step.span)
+            raise ConfirmationError(f'"{text}" needs an answer: run in a terminal, or pass --yes', step.span)
         return "" if answer in {"y", "yes"} else "not confirmed"
 
     def before_step(self, step: CommandStep, *, step_id: str, name: str, is_hidden: bool) -> str:

@@ -29,6 +29,7 @@ class _Parts(Struct):
     finisher: StepFinisher
     locker: Locker
     members: MemberRunner
+    succeeded_counts: dict[str, int]
 
 
 def new_block_runner(plan: Plan, options: RunOptions, context: RunContext, emitter: Emitter) -> BlockRunner:
@@ -59,6 +60,7 @@ def new_block_runner(plan: Plan, options: RunOptions, context: RunContext, emitt
         emitter=emitter,
         recorder=context.recorder,
         mask=context.mask,
+        succeeded_counts=parts.succeeded_counts,
     )
     steps = StepRunner(
         options=options,
@@ -93,6 +95,7 @@ def _new_parts(options: RunOptions, context: RunContext, emitter: Emitter) -> _P
             isolation=context.isolation,
             grace_seconds=context.stop.timeout_seconds,
         ),
+        succeeded_counts=dict(options.past.succeeded_counts),
     )
 
 
@@ -101,7 +104,7 @@ def _new_step_executor(
 ) -> StepExecutor:
     return StepExecutor(
         planned=plan.steps,
-        commands=_new_command_runner(plan, options, context, parts.emitter),
+        commands=_new_command_runner(plan, options, context, parts),
         blocks=blocks,
         retries=Retries(
             emitter=parts.emitter, mask=context.mask, rng=context.rng, has_delays=context.waits_for_retries
@@ -114,7 +117,7 @@ def _new_step_executor(
     )
 
 
-def _new_command_runner(plan: Plan, options: RunOptions, context: RunContext, emitter: Emitter) -> CommandRunner:
+def _new_command_runner(plan: Plan, options: RunOptions, context: RunContext, parts: _Parts) -> CommandRunner:
     return CommandRunner(
         planned=plan.steps,
         binder=context.binder,
@@ -126,9 +129,9 @@ def _new_command_runner(plan: Plan, options: RunOptions, context: RunContext, em
         isolation=context.isolation,
         recorder=context.recorder,
         run_id=str(plan.inputs.run.get("id", "")),
-        succeeded_counts=dict(options.past.succeeded_counts),
+        succeeded_counts=parts.succeeded_counts,
         environ_of=context.environ_of,
-        emitter=emitter,
+        emitter=parts.emitter,
         mask=context.mask,
         is_dry_run=options.is_dry_run,
     )

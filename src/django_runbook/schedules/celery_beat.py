@@ -25,7 +25,9 @@ def render(jobs: Sequence[Job], place: Installation) -> dict[str, str]:
     """Return one Python module; raise Unsupported if the time zones differ, since beat has one."""
     zones = sorted({job.timezone for job in jobs})
     if len(zones) > 1:
-        raise Unsupported(f"beat has one time zone, but these schedules have {', '.join(zones)}: render them apart")
+        raise Unsupported(
+            f"beat has one time zone, but these schedules have {', '.join(zones)}: render them separately"
+        )
     lines = [
         "from celery.schedules import crontab",
         "",

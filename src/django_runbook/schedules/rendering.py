@@ -11,6 +11,7 @@ from django_runbook import checking, conf, lookup
 from django_runbook.document.diagnostics import has_errors
 from django_runbook.document.runbook import Runbook
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage
+from django_runbook.file_writing import replace_shared
 from django_runbook.schedules.job import Installation, Job, new_job
 from django_runbook.schedules.schedulers import SCHEDULERS
 
@@ -62,12 +63,10 @@ def left_over(rendered: Collection[str], folder: Path, target: str) -> list[str]
 
 
 def write(rendered: Mapping[str, str], folder: Path) -> None:
-    """Write the files that are new or have changed."""
+    """Write the files that are new or have changed; on an error, each file is the old one or the new one."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in rendered.items():
-        path = folder / name
-        if not path.is_file() or path.read_bytes() != text.encode():
-            path.write_bytes(text.encode())
+    contents = {folder / name: text.encode() for name, text in rendered.items()}
+    replace_shared({path: new for path, new in contents.items() if not path.is_file() or path.read_bytes() != new})
 
 
 def _is_rendered(path: Path) -> bool:
@@ -122,7 +121,9 @@ def _refuse_equal_names(jobs: Sequence[Job]) -> None:
                 f"{job.file}: its name has no letter or digit from which a name for a scheduler can be made"
             )
         if not job.file.isprintable():
-            raise InvalidUsage(f"{job.file!a}: a scheduler cannot be given a name that is not printable")
+            raise InvalidUsage(
+                f"{job.file!a}: its name has a character that is not printable, which no scheduler accepts"
+            )
         if job.name in seen:
             raise InvalidUsage(f'{seen[job.name].file} and {job.file} would both be called "{job.name}": rename one')
         seen[job.name] = job

@@ -12,8 +12,9 @@ from django.utils import timezone
 from django_runbook import checking, clock, conf, events, lookup
 from django_runbook.binding.binder import Binder
 from django_runbook.checking import Loaded
-from django_runbook.document import inputs, render
+from django_runbook.document import inputs
 from django_runbook.document.diagnostics import has_errors, in_order
+from django_runbook.document.formats import render
 from django_runbook.document.runbook import CommandStep, Runbook
 from django_runbook.exceptions import InvalidRunbook, InvalidUsage
 from django_runbook.planning import listing, selection
@@ -114,7 +115,7 @@ def _readable(loaded: Loaded) -> Runbook:
 
 
 def _shown(loaded: Loaded, found: Collection[Any]) -> str:
-    return render.render_text(list(found), path=loaded.path, lines=loaded.lines, is_coloured=False)
+    return render.render_text(list(found), path=loaded.path, lines=loaded.lines, is_colored=False)
 
 
 def _given(

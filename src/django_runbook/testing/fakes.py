@@ -122,7 +122,7 @@ def unknown_fakes(fakes: Mapping[str, object], steps: Collection[tuple[str, str]
     """Return a message for each fake whose name no step has; ``steps`` are their ids and their commands."""
     known = {name for step_id, command in steps for name in names_of(step_id, command)}
     return [
-        f'the fake "{name}" names no step and no command; {suggestion(name, known)}'.removesuffix("; ")
+        f'the fake "{name}" matches no step and no command; {suggestion(name, known)}'.removesuffix("; ")
         for name in fakes
         if name not in known
     ]

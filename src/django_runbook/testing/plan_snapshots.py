@@ -9,8 +9,9 @@ from typing import Final
 from django.utils import timezone
 
 from django_runbook import checking, conf, lookup
-from django_runbook.document import inputs, render
+from django_runbook.document import inputs
 from django_runbook.document.diagnostics import has_errors, in_order
+from django_runbook.document.formats import render
 from django_runbook.planning import listing
 from django_runbook.planning.plan import Plan
 
@@ -30,7 +31,7 @@ def problems_of(path: Path) -> str:
     found = in_order([*loaded.diagnostics, *(() if planned is None else planned.diagnostics)])
     if not has_errors(found):
         return ""
-    return render.render_text(found, path=loaded.path, lines=loaded.lines, is_coloured=False)
+    return render.render_text(found, path=loaded.path, lines=loaded.lines, is_colored=False)
 
 
 def snapshot_of(path: Path, *, name: str) -> str:

@@ -17,7 +17,7 @@ from django_runbook.batch.core import batch_loop as loops
 from django_runbook.batch.core import checkpoint as checkpoints
 from django_runbook.batch.core.work import KeyRange
 from django_runbook.batch.sources.file_source import FileSource
-from django_runbook.checkpoints import Checkpoint
+from django_runbook.models.checkpoints import Checkpoint
 from tests.batch.commands import (
     BOTH,
     CountBatches,

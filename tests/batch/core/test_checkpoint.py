@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.core.management.base import CommandError
 from django.db import OperationalError, connections
 
 from django_runbook.batch.core.new_checkpoints import NewCheckpoints
-from django_runbook.checkpoints import Checkpoint
+from django_runbook.batch.core.work import ShardRange
+from django_runbook.batch.sources.queryset_source import QuerySetSource
+from django_runbook.models.checkpoints import Checkpoint
 from tests.batch.commands import BOTH, CountItems, call, errors_of, failing, is_waiting, pks
 from tests.batch.engines import KILLED, Engine
 from tests.batchapp.models import (
@@ -96,10 +100,10 @@ def test_a_call_that_fails_while_starting_over_has_not_started(
 ) -> None:
     create, errors = NewCheckpoints._create, iter([error])
 
-    def fail_once(new: Any, *values: Any) -> Any:
+    def fail_once(new: Any, *values: Any, **options: Any) -> Any:
         for one in errors:
             raise one
-        return create(new, *values)
+        return create(new, *values, **options)
 
     sqlite.fill(6)
     call(sqlite, CountItems(), *first, call_key="run 1, step 2")
@@ -146,6 +150,30 @@ def test_a_shard_that_has_finished_waits_for_the_others(sqlite: Engine) -> None:
     call(sqlite, CountItems(), "--shard", "2/2")
     assert sqlite.problems(10) == []
     assert call(sqlite, CountItems())[0] == "10 done\n"
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations((1, 2, 3))), ids=str)
+@pytest.mark.parametrize("tokens", [(), ("--restart",)], ids=["continued", "restarted"])
+@pytest.mark.parametrize("number", ["", ":2"], ids=["first pass", "second pass"])
+@pytest.mark.parametrize("finished", [(1,), (2, 3)], ids=str)
+def test_a_new_run_does_each_shard_once_in_any_order(
+    sqlite: Engine, order: tuple[int, ...], tokens: tuple[str, ...], number: str, finished: tuple[int, ...]
+) -> None:
+    sqlite.fill(9)
+    for shard in finished:
+        call(sqlite, CountItems(), "--shard", f"{shard}/3", call_key=f"old:shards[{shard - 1}]")
+    for shard in order:
+        # Another worker may have the call again, for example after it died before it stored the end.
+        for _ in range(2):
+            key = f"new:shards[4,{shard - 1}]{number}"
+            call(sqlite, CountItems(), "--shard", f"{shard}/3", *tokens, call_key=key)
+    twice = 3 * len(finished) if tokens else 0
+    counts = sorted(Item.objects.using(sqlite.alias).values_list("count", flat=True))
+    assert counts == [1] * (9 - twice) + [2] * twice
+    # What has finished is done again by the loop of another run, or of another item around it.
+    call(sqlite, CountItems(), "--shard", "1/3", call_key="new:shards[5,0]")
+    assert sum(Item.objects.using(sqlite.alias).values_list("count", flat=True)) == sum(counts) + 3
+    assert Checkpoint.objects.using(sqlite.alias).exclude(finished_at=None).count() == 1
 
 
 def test_an_end_with_a_lost_answer_counts(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,15 +223,16 @@ class Bounding(CountItems):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._note("begun")
-        with connections[self.database].execute_wrapper(self._execute):
-            super().handle(*args, **options)
+        bounds_of = QuerySetSource.shard_bounds
 
-    def _execute(self, execute: Any, sql: str, *args: Any) -> Any:
-        result = execute(sql, *args)
-        if "ROW_NUMBER" in sql:
+        def computed(source: QuerySetSource, count: int) -> list[ShardRange]:
+            found = bounds_of(source, count)
             self._note("bounds")
             self.dawdle()
-        return result
+            return found
+
+        with mock.patch.object(QuerySetSource, "shard_bounds", computed):
+            super().handle(*args, **options)
 
     def _note(self, word: str) -> None:
         with self.path.open("a") as file:

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connections
 
 from django_runbook.batch.core import checkpoint_tables
-from django_runbook.checkpoints import Checkpoint
+from django_runbook.models.checkpoints import Checkpoint
 from tests.batch.engines import Engine
 
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 
-from django_runbook.checkpoints import Checkpoint, FailedRow
+from django_runbook.models.checkpoints import Checkpoint, FailedRow
 from tests.batch.commands import BOTH, CountItems, MarkItems, call, failing, left, pks
 from tests.batch.engines import Engine
 from tests.batchapp.models import (

@@ -13,7 +13,7 @@ from django_runbook.batch.core.dry_stores import NullStore
 from django_runbook.batch.core.error_budget import ErrorBudget
 from django_runbook.batch.core.retrying import TransientRetry
 from django_runbook.batch.core.store import OtherShards, Position
-from django_runbook.checkpoints import Checkpoint, FailedRow
+from django_runbook.models.checkpoints import Checkpoint, FailedRow
 from tests.batch.commands import CountItems, Whole, call, failing, pks
 from tests.batch.engines import Engine
 from tests.batchapp.models import Item

@@ -11,7 +11,7 @@ from django.db import OperationalError
 from django.test.utils import CaptureQueriesContext
 
 from django_runbook.batch.core import checkpoint as checkpoints
-from django_runbook.checkpoints import Checkpoint, FailedRow
+from django_runbook.models.checkpoints import Checkpoint, FailedRow
 from tests.batch.commands import BOTH, CountBatches, CountItems, call, failing, pks
 from tests.batch.engines import Engine
 from tests.batchapp.models import (

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from django.db import connections
 
 from django_runbook.batch.core import checkpoint_tables
-from django_runbook.checkpoints import Checkpoint, FailedRow, FinishedKey
+from django_runbook.models.checkpoints import Checkpoint, FailedRow, FinishedKey
 from tests.batch.commands import CountBatches, CountItems, MarkItems
 from tests.batch.engines import Engine
 from tests.batchapp.models import Item

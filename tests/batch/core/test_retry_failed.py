@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from django.db import OperationalError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from django_runbook.checkpoints import FailedRow
+from django_runbook.models.checkpoints import FailedRow
 from tests.batch.commands import (
     BOTH,
     CountItems,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import sqlite3
 import threading
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.core.management.base import CommandError
 from django.db import OperationalError, connections, transaction
 from django.db.models import QuerySet
 
-from django_runbook.checkpoints import Checkpoint
+from django_runbook.models.checkpoints import Checkpoint
 from tests.batch.commands import (
     CountBatches,
     CountItems,
@@ -186,15 +187,16 @@ def _run_with_a_busy_statement(engine: Engine, number: int, *tokens: object, is_
 @pytest.mark.parametrize("is_executed", [False, True])
 @pytest.mark.parametrize("is_retry", [False, True])
 def test_a_busy_database_is_retried_at_each_statement(sqlite: Engine, *, is_executed: bool, is_retry: bool) -> None:
+    Item.objects.using(sqlite.alias).bulk_create([Item(pk=pk, value="bad" if pk == 14 else "") for pk in range(11, 18)])
+    if is_retry:
+        with pytest.raises(CommandError, match="1 failed"):
+            errors_of(sqlite, Late(), "--max-errors", 1)
+        Item.objects.using(sqlite.alias).filter(pk=14).update(value="")
+    # Each statement is tried from the same beginning.
+    beginning = sqlite3.connect(":memory:")
+    sqlite.connection.connection.backup(beginning)
     for number in itertools.count(1):
-        sqlite.clear()
-        Item.objects.using(sqlite.alias).bulk_create(
-            [Item(pk=pk, value="bad" if pk == 14 else "") for pk in range(11, 18)]
-        )
-        if is_retry:
-            with pytest.raises(CommandError, match="1 failed"):
-                errors_of(sqlite, Late(), "--max-errors", 1)
-            Item.objects.using(sqlite.alias).filter(pk=14).update(value="")
+        beginning.backup(sqlite.connection.connection)
         tokens = ("--retry-failed",) if is_retry else ("--max-errors", 1)
         has_met = _run_with_a_busy_statement(sqlite, number, *tokens, is_executed=is_executed)
         if not is_retry:
@@ -203,4 +205,6 @@ def test_a_busy_database_is_retried_at_each_statement(sqlite: Engine, *, is_exec
         assert sqlite.problems(8) == [], f"at statement {number}"
         assert not Checkpoint.objects.using(sqlite.alias).exists()
         if not has_met:
+            beginning.close()
+            assert number > 10
             return

@@ -6,7 +6,7 @@ import pytest
 from django.core.management.base import CommandError
 
 from django_runbook.batch.core import checkpoint_tables
-from django_runbook.checkpoints import Checkpoint
+from django_runbook.models.checkpoints import Checkpoint
 from tests.batch.commands import CountItems, Whole, call, failing, pks
 from tests.batch.engines import Engine
 

@@ -11,7 +11,7 @@ from django_runbook.batch import BatchCommand, FileBatchCommand
 from django_runbook.batch.core.batch_options import BatchOptions
 from django_runbook.batch.core.work_identity import identify
 from django_runbook.batch.parts.mixin import CommandMixin
-from django_runbook.checkpoints import Checkpoint
+from django_runbook.models.checkpoints import Checkpoint
 from tests.batch.commands import CountItems, MarkItems, call
 from tests.batch.engines import Engine
 from tests.batch.parts.test_mixin import names_of_options

@@ -249,6 +249,6 @@ def test_unavailable_locks_are_a_failure_and_not_a_held_lock(tmp_path: Path) -> 
 
 def test_an_invalid_setting_is_reported(settings: Any) -> None:
     settings.RUNBOOK = {"LOCK": "database"}
-    with pytest.raises(CommandError, match="has no locks") as caught:
+    with pytest.raises(CommandError, match="has no named locks") as caught:
         call_command(Command())
     assert caught.value.returncode == 2

@@ -136,8 +136,8 @@ def test_each_part_of_the_library_is_tried_and_public() -> None:
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, CommandMixin) and value.__module__ == module.__name__
     }
-    assert found - {CommandMixin} == set(PARTS)
-    assert {part.__name__ for part in PARTS} <= set(batch.__all__)
+    assert found - {CommandMixin} == set(PARTS), "list each part in PARTS of this file"
+    assert {part.__name__ for part in PARTS} <= set(batch.__all__), "list each part in batch/__init__.py"
 
 
 def names_of_options(kind: type[BaseCommand]) -> set[str]:
@@ -148,7 +148,10 @@ def names_of_options(kind: type[BaseCommand]) -> set[str]:
 
 @pytest.mark.parametrize("kind", [*PARTS, *KINDS_OF_BATCHES])
 def test_each_option_of_the_library_is_cursor_free_or_chooses_rows(kind: type[CommandMixin]) -> None:
-    assert names_of_options(kind) - set(kind.cursor_free_options) == CHOOSING_OPTIONS & names_of_options(kind)
+    chosen = names_of_options(kind) - set(kind.cursor_free_options)
+    assert chosen == CHOOSING_OPTIONS & names_of_options(kind), (
+        "list an option in cursor_free_options of its part or, if it changes which rows are processed, in CHOOSING_OPTIONS"
+    )
 
 
 def test_each_cursor_free_option_exists() -> None:

@@ -12,7 +12,7 @@ import pytest
 from django.core.management.base import CommandError
 
 from django_runbook.batch.sources import records
-from django_runbook.checkpoints import FailedRow
+from django_runbook.models.checkpoints import FailedRow
 from tests.batch.engines import Engine
 from tests.batch.file_commands import BOTH, ByBatch, ByRow, call, change, expected, keys, write
 

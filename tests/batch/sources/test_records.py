@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.core.management.base import CommandError
 
-from django_runbook.checkpoints import FailedRow
+from django_runbook.models.checkpoints import FailedRow
 from tests.batch.engines import Engine
 from tests.batch.file_commands import ByRow, JSONLines, call, expected, keys, write
 

@@ -14,6 +14,15 @@ from django_runbook import conf
 from django_runbook.locks import factory
 from django_runbook.models import Run, StepRun
 
+FAILING = """\
+name: Nightly
+params: {day: monday}
+steps:
+  - {id: one, command: say hello}
+  - {id: group, steps: [{id: two, command: fail --kind error}]}
+  - {id: three, command: noop}
+"""
+
 
 def made(runbook: str, *, days: int, **columns: Any) -> Run:
     at = timezone.now() - datetime.timedelta(days=days)

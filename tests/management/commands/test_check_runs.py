@@ -18,9 +18,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from django_runbook import conf
-from django_runbook.fields import to_db_text
 from django_runbook.locks.factory import new_factory
 from django_runbook.models import RUNNING, Run, StepRun
+from django_runbook.models.fields import to_db_text
 from tests.management.commands.stored_runs import made
 
 pytestmark = pytest.mark.django_db
@@ -109,7 +109,7 @@ def test_wrong_options_and_a_lost_history_are_reported_as_each_format_expects(
     assert check("--grace", "soon") == (2, '--grace must be a time such as 90s, 10m or 1h30m, not "soon"')
     assert check("absent")[0] == 2
     assert check("absent", "--format", "nagios")[0] == 3
-    assert check("absent", "--format", "nagios")[1].startswith('RUNBOOKS UNKNOWN - there is no runbook "absent"')
+    assert check("absent", "--format", "nagios")[1].startswith('RUNBOOKS UNKNOWN - runbook "absent" was not found')
 
 
 def test_the_queries_do_not_grow_with_the_history(folder: Path) -> None:

@@ -70,8 +70,8 @@ def test_an_error_in_the_old_version_is_reported(folder: Path) -> None:
     [
         (["a.yml", "b.yml", "a.yml"], "at most two files can be compared"),
         (["a.yml", "b.yml", "--against", "HEAD"], "--against compares one file with itself, not two files"),
-        (["a.yml", "missing.yml"], "there is no runbook"),
-        (["a.yml", "b.yml", "--param", "n"], "--param: write NAME=VALUE"),
+        (["a.yml", "missing.yml"], "was not found"),
+        (["a.yml", "b.yml", "--param", "n"], "--param: value number 1 is not NAME=VALUE"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(words: list[str], message: str, folder: Path) -> None:

@@ -32,7 +32,7 @@ def test_runbooks_are_printed_one_after_another() -> None:
 
 def test_runbooks_are_written_and_what_is_left_is_printed() -> None:
     text, _ = imported("--output", "runbooks")
-    assert text.splitlines()[:3] == ["runbooks/clearsessions.yml", "runbooks/noop.yml", "in none of them:"]
+    assert text.splitlines()[:3] == ["runbooks/clearsessions.yml", "runbooks/noop.yml", "not in any runbook:"]
     assert "pg_dump desk" in text
     assert 'schedule: {cron: "0 0 * * *"}' in Path("runbooks/clearsessions.yml").read_text()
 

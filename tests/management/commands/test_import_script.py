@@ -63,7 +63,7 @@ def test_an_invalid_result_is_printed_with_what_the_check_says(script: Path) -> 
         call_command("import_script", "nightly.sh", stdout=stdout, stderr=stderr)
     assert caught.value.returncode == 2
     assert "- nooop" in stdout.getvalue()
-    assert 'nightly.yml:3:5: error[RB401]: there is no management command "nooop"' in stderr.getvalue()
+    assert 'nightly.yml:3:5: error[RB401]: unknown command "nooop"' in stderr.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -11,30 +11,15 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.core.management import CommandError, call_command
-from pytest_django import Settings
 
 from django_runbook import conf
 from django_runbook.locks import factory
 from django_runbook.management.commands import mail_run_report
 from django_runbook.models import RUNNING, Run, StepRun
-from tests.management.commands.stored_runs import made, show
+from tests.management.commands.stored_runs import FAILING, made, show
 from tests.runner.support import run
 
-pytestmark = pytest.mark.django_db
-FAILING = """\
-name: Nightly
-params: {day: monday}
-steps:
-  - {id: one, command: say hello}
-  - {id: group, steps: [{id: two, command: fail --kind error}]}
-  - {id: three, command: noop}
-"""
-
-
-@pytest.fixture(autouse=True)
-def _journal(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
-    monkeypatch.chdir(tmp_path)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("history")]
 
 
 def test_a_failed_run_is_reported_by_its_handler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,5 +251,5 @@ def test_a_report_contains_the_resume_command_only_if_the_run_can_be_resumed(tmp
 
 
 def test_a_report_without_a_run_is_an_error() -> None:
-    with pytest.raises(CommandError, match="there is no run"):
+    with pytest.raises(CommandError, match="no run to report"):
         call_command("mail_run_report", "--to", "ops@example.com")

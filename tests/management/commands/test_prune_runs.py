@@ -14,20 +14,16 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from django_runbook import conf
-from django_runbook.calls import Call, CallOutput
-from django_runbook.checkpoints import Checkpoint, FinishedKey
 from django_runbook.locks import factory
 from django_runbook.management.commands import prune_runs
 from django_runbook.models import RUNNING, Run, StepRun
+from django_runbook.models.calls import Call, CallOutput, worker_lock_name
+from django_runbook.models.checkpoints import Checkpoint, FinishedKey
 from tests.management.commands.stored_runs import made, show
+from tests.queues.calls_data import add_call, worker_lock
+from tests.resume.support import held
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _journal(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
-    monkeypatch.chdir(tmp_path)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("history")]
 
 
 def prune(*words: str) -> str:
@@ -55,6 +51,20 @@ def test_calls_on_workers_are_deleted_with_their_run_and_their_output() -> None:
     prune("--older-than", "90d", "--keep", "0")
     assert list(Call.objects.values_list("run", flat=True)) == [runs[1].pk] * 2
     assert list(CallOutput.objects.values_list("call__run", flat=True)) == [runs[1].pk] * 2
+
+
+def test_a_run_whose_worker_still_runs_a_step_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    called, other = (made("a.yml", days=100) for _ in range(2))
+    for run, worker in ((called, "lives"), (other, "died")):
+        add_call(run, status="running", worker=worker)
+        worker_lock(worker)
+    with held(worker_lock_name("lives")):
+        prune("--keep", "0", "--verbosity", "2")
+    assert f"run {called.pk} is kept: a worker may still run one of its steps" in capsys.readouterr().err
+    assert Run.objects.get() == called
+    assert Call.objects.get().run == called
+    prune("--keep", "0")
+    assert not Run.objects.exists()
 
 
 def test_a_refused_run_does_not_displace_another_one() -> None:

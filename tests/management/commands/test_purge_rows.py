@@ -20,9 +20,9 @@ from django.db.models import PROTECT, Q, QuerySet
 from django.db.models.signals import post_delete
 from django.utils import timezone
 
-from django_runbook.checkpoints import Checkpoint
 from django_runbook.management import purge_conditions as conditions
 from django_runbook.management.commands import purge_rows
+from django_runbook.models.checkpoints import Checkpoint
 from flights.models import Compensation, Flight
 from tests.testapp.models import Node
 

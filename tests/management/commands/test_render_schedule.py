@@ -31,6 +31,23 @@ def test_a_local_scheduler_starts_this_installation(tmp_path: Path) -> None:
     )
 
 
+def test_the_path_of_this_python_has_no_detour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "v" / "bin").mkdir(parents=True)
+    (tmp_path / "v" / "bin" / "python").symlink_to(sys.executable)
+    # What sys.executable is after `../v/bin/python manage.py …`.
+    monkeypatch.setattr(sys, "executable", f"{tmp_path}/runbooks/../v/bin/python")
+    text, _ = render("--to", "crontab")
+    assert f"&& {tmp_path}/v/bin/python manage.py run_runbook" in text
+    # A folder that is a link leads elsewhere: the path without the detour would be another file.
+    (tmp_path / "elsewhere" / "v" / "bin").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "v" / "bin" / "python").write_text("another")
+    (tmp_path / "elsewhere" / "link").symlink_to(tmp_path / "runbooks")
+    detour = f"{tmp_path}/elsewhere/link/../v/bin/python"
+    monkeypatch.setattr(sys, "executable", detour)
+    text, _ = render("--to", "crontab")
+    assert f"&& {detour} manage.py run_runbook" in text
+
+
 def test_options_replace_the_defaults() -> None:
     text, _ = render(
         *(
@@ -91,7 +108,7 @@ def test_a_file_without_a_schedule_any_more_is_reported_and_kept(tmp_path: Path)
         (["--to=celery-beat"], "--to celery-beat needs --task"),
         (["--to=crontab", "--arguments=--param 'a=1\n2'"], "--arguments must be printable text of one line"),
         (["--to=crontab", '--arguments="'], "--arguments: No closing quotation"),
-        (["--to=crontab", "unknown"], 'there is no runbook "unknown"'),
+        (["--to=crontab", "unknown"], 'runbook "unknown" was not found'),
     ],
 )
 def test_invalid_usage_ends_with_2(arguments: list[str], message: str) -> None:
@@ -106,6 +123,19 @@ def test_a_folder_that_cannot_be_written_ends_with_1(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="units: ") as caught:
         render("--to", "systemd", "--output", "units")
     assert caught.value.returncode == 1
+
+
+def test_files_are_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    call = ("--to", "systemd", "--output", "units")
+    render(*call)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "units").iterdir()}
+    (tmp_path / "runbooks" / "nightly.yml").write_text("schedule: {cron: 15 3 * * *, timezone: UTC}\nsteps: [noop]\n")
+    (tmp_path / "units" / "nightly.timer").unlink()
+    (tmp_path / "units" / "nightly.timer").mkdir()
+    with pytest.raises(CommandError, match=r"/units/nightly\.timer: Is a directory$"):
+        render(*call)
+    assert (tmp_path / "units" / "nightly.service").read_bytes() == before["nightly.service"]
+    assert sorted(path.name for path in (tmp_path / "units").iterdir()) == sorted(before)
 
 
 def test_two_schedulers_share_a_folder() -> None:

@@ -8,14 +8,12 @@ import json
 import os
 import re
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
-from pytest_django import Settings
 
 from django_runbook.models import Run
 from tests.documentation import DOCS, section_of
@@ -23,16 +21,9 @@ from tests.management.commands.stored_runs import made
 from tests.patience import wait_until
 from tests.queues.calls_data import add_call, worker_lock
 from tests.queues.project import new_project
-from tests.runner.support import environ
 from tests.services import require_postgres, require_redis
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _journal(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
-    monkeypatch.chdir(tmp_path)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("history")]
 
 
 @pytest.fixture
@@ -218,9 +209,8 @@ def test_a_call_is_dead_after_its_worker_and_its_run_were_killed(
         project.write("steps: [{command: add_effect once --seconds 60, queue: QUEUE}]")
 
         def counts() -> Any:
-            words = project.manage("show_calls", "--queue", project.queue, "--format", "json")
-            done = subprocess.run(words, env=environ() | project.variables, check=True, capture_output=True)
-            return json.loads(done.stdout)["queues"][project.queue]
+            shown = project.call("show_calls", "--queue", project.queue, "--format", "json")
+            return json.loads(shown)["queues"][project.queue]
 
         with project.runner() as runner:
             project.wait_for_status("queued")

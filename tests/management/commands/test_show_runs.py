@@ -14,24 +14,10 @@ from django_runbook import conf
 from django_runbook.locks import factory
 from django_runbook.models import RUNNING, Run, StepRun
 from tests.journal.support import die
-from tests.management.commands.stored_runs import made, show
+from tests.management.commands.stored_runs import FAILING, made, show
 from tests.runner.support import run
 
-pytestmark = pytest.mark.django_db
-FAILING = """\
-name: Nightly
-params: {day: monday}
-steps:
-  - {id: one, command: say hello}
-  - {id: group, steps: [{id: two, command: fail --kind error}]}
-  - {id: three, command: noop}
-"""
-
-
-@pytest.fixture(autouse=True)
-def _journal(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.RUNBOOK = {**settings.RUNBOOK, "JOURNAL": True}
-    monkeypatch.chdir(tmp_path)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("history")]
 
 
 def test_runs_are_shown_newest_first(tmp_path: Path) -> None:
@@ -168,9 +154,9 @@ def test_an_invalid_setting_is_reported(settings: Settings, words: tuple[str, ..
 
 
 def test_statistics_of_a_runbook_are_tables_or_json() -> None:
-    figures = {"kind": "k", "shape": "s", "seconds": 60, "steps": {"load": ["d", "succeeded", 30, 9, 40, None]}}
+    figures = {"shape": "s", "seconds": 60, "steps": {"load": ["d", "succeeded", 30, 9, 40, None]}}
     for days in range(3):
-        made("a.yml", days=days, duration_seconds=60.0, figures=figures)
+        made("a.yml", days=days, duration_seconds=60.0, figures=json.dumps(figures), figures_kind="k")
     lines = show("a", "--stats").splitlines()
     assert lines[0] == "WEEK OF     RUNS  FAILED  UNUSUAL  MEDIAN  LONGEST"
     assert lines[-1] == "load  3     30s     30s  9     40"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import signal
-import sys
 
 import pytest
 import redis
@@ -33,7 +32,16 @@ def test_a_message_that_redis_sends_again_does_nothing(project: Project) -> None
     # Redis sends what has waited in a worker for longer than this, within about ten seconds.
     project.more = {"QUEUES_BROKER_OPTIONS": '{"visibility_timeout": 1}'}
     project.write(
-        "steps: [{command: 'add_effect ${{ item }} --seconds 14', for_each: [one, two], max_parallel: 2, queue: QUEUE}]"
+        """
+defaults: {queue: QUEUE}
+steps:
+  - parallel:
+      - {id: one, command: add_effect one --seconds 12}
+      - id: later
+        steps:
+          - {id: here, command: add_effect here --seconds 1, queue: false}
+          - {id: two, command: add_effect two}
+"""
     )
     with project.worker("a"), project.runner() as runner:
         wait_until(lambda: project.output("a").count("received") >= 2, what="the first worker has both messages")
@@ -41,7 +49,7 @@ def test_a_message_that_redis_sends_again_does_nothing(project: Project) -> None
             assert runner.wait(timeout=PATIENCE_SECONDS) == 0
             received = project.output("a").count("received") + project.output("b").count("received")
     assert received > 2
-    assert sorted(project.effects()) == ["one", "two"]
+    assert sorted(project.effects()) == ["here", "one", "two"]
     assert [call[2:] for call in project.calls()] == [(1, "done"), (1, "done")]
 
 
@@ -101,7 +109,7 @@ def test_a_worker_shows_no_argument_and_no_secret(project: Project) -> None:
     with project.worker(), project.runner() as runner:
         project.wait_for("SELECT 1 FROM queueapp_effect")
         # The call runs: its message is what a worker shows.
-        with project.started(sys.executable, "-c", INSPECT, name="inspect") as inspect:
+        with project.forked(name="inspect", code=INSPECT) as inspect:
             assert inspect.wait(timeout=PATIENCE_SECONDS) == 0
         (call_id,) = project.query("SELECT id FROM django_runbook_call")[0]
         shown = project.output("inspect")

@@ -10,6 +10,8 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
 
+from tests.queues import haste
+
 
 def _note(**_: Any) -> list[checks.CheckMessage]:
     """Write to the file that a test names, whenever the system checks run."""
@@ -25,6 +27,8 @@ class QueueAppConfig(AppConfig):
 
     def ready(self) -> None:
         checks.register(_note)
+        if haste.VARIABLE in os.environ:
+            haste.look_more_often()
         if getattr(settings, "CELERY_BROKER_URL", ""):
             from celery import Celery
 

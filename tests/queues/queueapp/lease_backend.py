@@ -10,7 +10,7 @@ from tests.queues.queueapp.models import LeasedTask
 _base: Any = framework().backends.base.BaseTaskBackend
 
 
-class LeaseBackend(_base):  # type: ignore[misc]
+class LeaseBackend(_base):  # type: ignore[misc]  # the base is chosen at run time
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> None:
         assert not kwargs
         LeasedTask._default_manager.create(path=task.module_path, arguments=list(args), queue=task.queue_name)

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from django.core.management.base import CommandError, CommandParser
 
 from django_runbook.batch.parts.option_values import option_value, runtime
-from django_runbook.checkpoints import MAX_RUN_KEY_LENGTH
+from django_runbook.models.checkpoints import MAX_RUN_KEY_LENGTH
 from django_runbook.structs import Struct
 
 # The base of a percentage while the total is unknown.

@@ -11,16 +11,17 @@ from django.db import IntegrityError, connections, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from django_runbook.batch.core.checkpoint_choice import choose_checkpoint, is_same_call, new_upper
+from django_runbook.batch.core.call_keys import is_same_call, with_call
+from django_runbook.batch.core.checkpoint_choice import choose_checkpoint, new_upper
 from django_runbook.batch.core.error_kinds import RowFailure
 from django_runbook.batch.core.failed_rows import FailedRowStore
 from django_runbook.batch.core.finished_keys import find_finished, remember_key
 from django_runbook.batch.core.new_checkpoints import NewCheckpoints
 from django_runbook.batch.core.store import Bounds, Identity, OtherShards, Position
 from django_runbook.batch.core.takeover import Takeover
-from django_runbook.checkpoints import MAX_RUN_KEY_LENGTH, Checkpoint, FinishedKey
 from django_runbook.exceptions import LockHeld, LockLost
-from django_runbook.fields import to_db_text
+from django_runbook.models.checkpoints import MAX_RUN_KEY_LENGTH, Checkpoint, FinishedKey
+from django_runbook.models.fields import to_db_text
 
 _ATTEMPTS: Final = 3
 # Checkpoints that the next run needs, or a repeated call of a runner.
@@ -77,10 +78,14 @@ class CheckpointStore:
                 continue
             if mine.finished_at is not None and not is_restart:
                 self._log_finished(mine)
+                self._join(mine)
                 return None
             self._pk = mine.pk
             upper = new_upper(mine, bounds) if is_restart else None
-            self._takeover.take([mine], keys=self._keys, new_upper=upper)
+            # A call without a run key finishes the work for its key, unless it starts that work over.
+            run_keys = self._run_keys if is_restart or self._identity.run_key else {}
+            keys = {**run_keys, **with_call([mine], self._identity.call_key)}
+            self._takeover.take([mine], keys=keys, new_upper=upper)
             return self.current()
         raise LockHeld("other processes keep starting the same work")
 
@@ -215,14 +220,11 @@ class CheckpointStore:
         return Checkpoint.objects.using(self.alias).filter(scope=self._identity.scope)
 
     @property
-    def _keys(self) -> dict[str, str]:
-        # A key without a value leaves the stored one in place.
-        names = {
-            "call_key": self._identity.call_key,
+    def _run_keys(self) -> dict[str, str]:
+        return {
             "run_key": self._to_stored(self._identity.run_key)[:MAX_RUN_KEY_LENGTH],
             "key_digest": self._identity.key_digest,
         }
-        return {name: value for name, value in names.items() if value}
 
     def _has_finished(self) -> bool:
         self._finished = find_finished(self._identity, alias=self.alias)
@@ -234,8 +236,14 @@ class CheckpointStore:
         )
         return True
 
+    def _join(self, mine: Checkpoint) -> None:
+        # A later call of the same loop may find that others have finished the rest of the work in the meantime.
+        if self._identity.call_key and not is_same_call([mine], self._identity):
+            changes = with_call([mine], self._identity.call_key)
+            Checkpoint.objects.using(self.alias).filter(pk=mine.pk).update(**changes)
+
     def _log_finished(self, mine: Checkpoint) -> None:
-        if mine.shard and not is_same_call(mine, self._identity):
+        if mine.shard and not is_same_call([mine], self._identity):
             self._log(f"shard {mine.shard} has finished; the run ends when its other shards have finished")
 
     def _start_over(self, rows: Sequence[Checkpoint], *, bounds: Bounds) -> Position:
@@ -246,7 +254,7 @@ class CheckpointStore:
             alias=self.alias,
             owner=self._owner,
             holder=self._takeover.holder,
-            keys=self._keys,
+            run_keys=self._run_keys,
             description=self._to_stored(self._identity.description),
             failed=self.failed,
             idle_limit_seconds=self._takeover.idle_limit_seconds if self.is_together else None,

@@ -9,7 +9,7 @@ from django.db import DatabaseError, router, transaction
 
 from django_runbook.batch.core.error_kinds import ErrorKind, classify
 from django_runbook.batch.core.retrying import TransientRetry
-from django_runbook.checkpoints import Checkpoint, FailedRow, FinishedKey
+from django_runbook.models.checkpoints import Checkpoint, FailedRow, FinishedKey
 
 
 def checkpoint_alias(alias: str, *, wait: Callable[[float], bool] = lambda seconds: False) -> str | None:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from django_runbook.batch.core.error_kinds import RowFailure
 from django_runbook.batch.core.store import Identity, digest
-from django_runbook.checkpoints import Checkpoint, FailedRow
+from django_runbook.models.checkpoints import Checkpoint, FailedRow
 from django_runbook.structs import Struct
 
 _TRACEBACK_LENGTH: Final = 4000

@@ -5,15 +5,12 @@ from __future__ import annotations
 from django.core.management.base import CommandError
 
 from django_runbook.batch.core.store import Identity, shard_count, shard_labels
-from django_runbook.checkpoints import Checkpoint, FinishedKey
+from django_runbook.models.checkpoints import Checkpoint, FinishedKey
 
 
 def find_finished(identity: Identity, *, alias: str) -> FinishedKey | None:
     """Return the record of work that has finished under this run key; raises CommandError if other shards began it."""
-    if not identity.run_key:
-        return None
-    rows = FinishedKey.objects.using(alias).filter(scope=identity.scope, key_digest=identity.key_digest)
-    known = {row.shard: row for row in rows}
+    known = finished_shards(identity, alias=alias)
     if identity.shard in known:
         return known[identity.shard]
     splits = {shard_count(shard) for shard in known} - {shard_count(identity.shard)}
@@ -26,6 +23,14 @@ def find_finished(identity: Identity, *, alias: str) -> FinishedKey | None:
             "finished); finish it with those"
         )
     return None
+
+
+def finished_shards(identity: Identity, *, alias: str) -> dict[str, FinishedKey]:
+    """Return the records of this run key by shard; none without a run key."""
+    if not identity.run_key:
+        return {}
+    rows = FinishedKey.objects.using(alias).filter(scope=identity.scope, key_digest=identity.key_digest)
+    return {row.shard: row for row in rows}
 
 
 def remember_key(row: Checkpoint, *, alias: str) -> None:

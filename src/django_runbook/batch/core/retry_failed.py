@@ -14,8 +14,8 @@ from django_runbook.batch.core.error_kinds import ErrorKind, RowFailure, classif
 from django_runbook.batch.core.retrying import RETRIES, TransientRetry, delay_seconds
 from django_runbook.batch.core.transactions import Transactions
 from django_runbook.batch.core.work import BatchOutcome, KeyRange, WorkSource
-from django_runbook.checkpoints import FailedRow
 from django_runbook.exceptions import in_words
+from django_runbook.models.checkpoints import FailedRow
 from django_runbook.structs import Struct
 
 

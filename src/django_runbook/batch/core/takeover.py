@@ -14,9 +14,9 @@ from django_runbook.batch.core.error_kinds import ErrorKind, classify, is_lock_w
 from django_runbook.batch.core.failed_rows import FailedRowStore
 from django_runbook.batch.core.store import Identity, TakeoverStopped
 from django_runbook.batch.core.timeouts import has_idle_timeout, row_lock_timeout
-from django_runbook.checkpoints import Checkpoint
 from django_runbook.exceptions import LockHeld
 from django_runbook.locks.base import Holder
+from django_runbook.models.checkpoints import Checkpoint
 from django_runbook.structs import Struct
 
 T = TypeVar("T")

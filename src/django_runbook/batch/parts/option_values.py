@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from django.core.management.base import CommandError
 
-from django_runbook.document.scalars import parse_duration
+from django_runbook.document.syntax.scalars import parse_duration
 
 T = TypeVar("T")
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from django.core.management.base import CommandError
@@ -15,20 +18,23 @@ from django.db.backends.signals import connection_created
 from django_runbook.batch.parts import sql
 
 Restore = Callable[[BaseDatabaseWrapper], None]
+# SQLite asks whether to continue after this many instructions.
+_INSTRUCTIONS: Final = 10_000
 
 
 @contextlib.contextmanager
-def read_only(alias: str) -> Iterator[None]:
+def read_only(alias: str, *, statement_seconds: float | None = None) -> Iterator[None]:
     """Make this thread's connection to a database refuse writes, even if it is reopened, and restore it afterwards.
 
-    Connections of other threads are not changed.
+    With ``statement_seconds``, the database also cancels each statement that takes longer. Connections of other threads
+    are not changed.
     """
     vendor = connections[alias].vendor
     if vendor not in _REFUSE:
         raise CommandError(f'the database "{alias}" ({vendor}) cannot be made read-only by django-runbook')
     is_open_transaction = connections[alias].in_atomic_block
     if vendor == "postgresql" and (is_open_transaction or _is_pooled(connections[alias])):
-        with _transaction(alias):
+        with _transaction(alias, statement_seconds):
             yield
     elif vendor == "mysql" and is_open_transaction:
         raise CommandError(
@@ -36,16 +42,25 @@ def read_only(alias: str) -> Iterator[None]:
             "a read-only command must start outside of it, because the database cannot make an open one read-only"
         )
     else:
-        with _session(alias):
+        with _session(alias, statement_seconds):
             yield
 
 
 @contextlib.contextmanager
-def _transaction(alias: str) -> Iterator[None]:
+def _transaction(alias: str, statement_seconds: float | None) -> Iterator[None]:
     # In an open transaction this is a savepoint: PostgreSQL makes it read-only alone and resets that at its end.
+    connection = connections[alias]
     with transaction.atomic(using=alias):
-        sql.execute(connections[alias], "SET TRANSACTION READ ONLY")
+        sql.execute(connection, "SET TRANSACTION READ ONLY")
+        if statement_seconds is None:
+            yield
+            return
+        before = sql.fetch_value(connection, "SHOW statement_timeout")
+        sql.execute(connection, f"SET LOCAL statement_timeout = {int(statement_seconds * 1000)}")
         yield
+        if not connection.needs_rollback:
+            # A rollback restores it too.
+            sql.execute(connection, f"SET LOCAL statement_timeout = '{before}'")
 
 
 def _is_pooled(connection: BaseDatabaseWrapper) -> bool:
@@ -56,14 +71,16 @@ def _is_pooled(connection: BaseDatabaseWrapper) -> bool:
 
 
 @contextlib.contextmanager
-def _session(alias: str) -> Iterator[None]:
-    restore: Restore = _nothing
+def _session(alias: str, statement_seconds: float | None) -> Iterator[None]:
+    restores: list[Restore] = []
     thread = threading.get_ident()
 
     def apply(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
-        nonlocal restore
         if threading.get_ident() == thread and connection is connections[alias]:
-            restore = _REFUSE[connection.vendor](connection)
+            restores.clear()
+            if statement_seconds is not None:
+                restores.append(_LIMIT[connection.vendor](connection, statement_seconds))
+            restores.append(_REFUSE[connection.vendor](connection))
 
     if connections[alias].connection is not None:
         apply(connections[alias])
@@ -72,12 +89,10 @@ def _session(alias: str) -> Iterator[None]:
         yield
     finally:
         connection_created.disconnect(apply)
-        if connections[alias].connection is not None:
-            restore(connections[alias])
-
-
-def _nothing(connection: BaseDatabaseWrapper) -> None:
-    """Restore nothing: there has been no connection yet."""
+        for restore in reversed(restores):
+            # One that cannot be restored is closed.
+            if connections[alias].connection is not None:
+                restore(connections[alias])
 
 
 def _refuse_on_postgresql(connection: BaseDatabaseWrapper) -> Restore:
@@ -134,6 +149,50 @@ def _refuse_on_sqlite(connection: BaseDatabaseWrapper) -> Restore:
     return restore
 
 
+def _limit_on_postgresql(connection: BaseDatabaseWrapper, seconds: float) -> Restore:
+    before = sql.fetch_value(connection, "SHOW statement_timeout")
+    sql.execute(connection, f"SET statement_timeout = {int(seconds * 1000)}")
+    return partial(_restore_by, f"SET statement_timeout = '{before}'")
+
+
+def _limit_on_mysql(connection: BaseDatabaseWrapper, seconds: float) -> Restore:
+    is_mariadb = bool(getattr(connection, "mysql_is_mariadb", False))
+    name = "max_statement_time" if is_mariadb else "max_execution_time"
+    before = sql.fetch_value(connection, f"SELECT @@SESSION.{name}")
+    sql.execute(connection, f"SET SESSION {name} = {seconds if is_mariadb else int(seconds * 1000)}")
+    return partial(_restore_by, f"SET SESSION {name} = {before}")
+
+
+def _restore_by(statement: str, connection: BaseDatabaseWrapper) -> None:
+    if connection.get_autocommit() or connection.vendor == "mysql":
+        with contextlib.suppress(DatabaseError):
+            sql.execute(connection, statement)
+            return
+    connection.close()
+
+
+def _limit_on_sqlite(connection: BaseDatabaseWrapper, seconds: float) -> Restore:
+    deadline = math.inf
+
+    def begin(statement: str) -> None:
+        nonlocal deadline
+        deadline = time.monotonic() + seconds
+
+    def restore(connection: BaseDatabaseWrapper) -> None:
+        raw.set_progress_handler(None, 0)
+        raw.set_trace_callback(None)
+
+    raw: Any = connection.connection
+    raw.set_trace_callback(begin)
+    raw.set_progress_handler(lambda: time.monotonic() > deadline, _INSTRUCTIONS)
+    return restore
+
+
+_LIMIT: Final[dict[str, Callable[[BaseDatabaseWrapper, float], Restore]]] = {
+    "postgresql": _limit_on_postgresql,
+    "mysql": _limit_on_mysql,
+    "sqlite": _limit_on_sqlite,
+}
 _REFUSE: Final[dict[str, Callable[[BaseDatabaseWrapper], Restore]]] = {
     "postgresql": _refuse_on_postgresql,
     "mysql": _refuse_on_mysql,

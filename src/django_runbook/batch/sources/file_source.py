@@ -19,6 +19,7 @@ from django.core.management.base import CommandError
 
 from django_runbook.batch.core.error_kinds import ItemError, RowFailure
 from django_runbook.batch.core.work import BatchOutcome, KeyRange, ShardRange
+from django_runbook.batch.sources.record_counts import RecordCount, count_records
 from django_runbook.batch.sources.records import Format, Record, read_records
 from django_runbook.structs import Struct, replace
 
@@ -85,6 +86,10 @@ class FileSource:
     def count(self, *, after: str, upto: str) -> int | None:
         """Return None: the count is unknown before the file has been read."""
         return None
+
+    def estimate(self, *, after: str) -> RecordCount:
+        """Count the records after a cursor, in a bounded part of the file."""
+        return count_records(self._path, file_format=self._format, after_line=line_of(after) if after else 0)
 
     def next_range(self, *, after: str, upto: str, size: int) -> KeyRange | None:
         """Read the next records, which the range holds in memory."""

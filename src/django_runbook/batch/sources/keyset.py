@@ -37,6 +37,11 @@ class Key:
         return tuple(f"-{name}" for name in self.names)
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the names of the columns in the database."""
+        return tuple(str(part.column) for column in self._columns for part in getattr(column, "fields", (column,)))
+
+    @property
     def single_field(self) -> Field[Any, Any] | None:
         """Return the field of a key with one column."""
         return self._fields[0] if len(self._fields) == 1 else None

@@ -6,10 +6,9 @@ It never slices by offset: slices of a filter that the work itself shrinks skip 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from django.core.management.base import CommandError
-from django.db.models import F, Window
-from django.db.models.functions import RowNumber
 
 from django_runbook.batch.core.error_kinds import ItemError
 from django_runbook.batch.core.work import BatchOutcome, KeyRange, ShardRange
@@ -17,6 +16,11 @@ from django_runbook.batch.django_compat import copy_of, gives_values, has_joins,
 from django_runbook.batch.sources.keyset import Key, KeySearch, Rows
 
 Work = Callable[[Rows, KeyRange], BatchOutcome]
+# A search takes as long as reading this many keys: 530 on SQLite, 640 on PostgreSQL and 130 on MariaDB, measured on one
+# host with integer keys.
+_KEYS_PER_SEARCH: Final = 300
+# They are in memory together.
+_MAX_KEYS: Final = 100_000
 
 
 class QuerySetSource:
@@ -99,11 +103,9 @@ class QuerySetSource:
     def shard_bounds(self, count: int) -> list[ShardRange]:
         """Return the range of each shard; together they hold every row once."""
         total = self._searched.count()
-        # Joined rows may have the same key.
-        cuts = {self.key.encode(values): number for *values, number in self._cuts(total, count=count)}
-        # With fewer rows than shards, or if rows were deleted since they were counted, the last shards are empty.
+        ends = [*self._cuts(total, count=count)]
+        # With fewer rows than shards, or fewer cuts, the last shards are empty.
         last = self.last()
-        ends = [*cuts.items()]
         ends += [ends[-1] if ends else (last, total)] * (count - 1 - len(ends))
         ends += [(last, total)]
         return [
@@ -111,21 +113,25 @@ class QuerySetSource:
             for (start, before), (upper, number) in zip([("", 0), *ends], ends, strict=False)
         ]
 
-    def _cuts(self, total: int, *, count: int) -> Rows:
-        """Return the key and the number of the last row of each shard but the last, in one pass over the index.
+    def _cuts(self, total: int, *, count: int) -> Iterator[tuple[str, int]]:
+        """Yield the key and the number of the last row of each shard but the last.
 
-        These are the rows with the number ``total * i // count`` for an ``i`` from 1, at most ``count - 1``.
+        Each search begins after the row that the previous one found, so together they are one pass over the index. If
+        that is faster, one query reads all keys instead.
         """
-        rows: Rows = self._searched
-        if rows.query.distinct or rows.query.group_by is not None:
-            # A number would make each row different from its duplicates.
-            rows = rows.model._base_manager.using(rows.db).filter(pk__in=rows.order_by().values("pk"))
-        numbered = rows.order_by().annotate(runbook_number=Window(RowNumber(), order_by=self.key.names))
-        remainder = ((F("runbook_number") + 1) * count - 1) % max(total, 1)
-        cuts = numbered.annotate(runbook_remainder=remainder).filter(runbook_remainder__lt=count)
-        cuts = cuts.filter(runbook_number__lt=total).order_by("runbook_number")
-        found: Rows = cuts.values_list(*self.key.names, "runbook_number")
-        return found
+        numbers = sorted({total * part // count for part in range(1, count)} - {0})
+        if total <= min(_KEYS_PER_SEARCH * len(numbers), _MAX_KEYS):
+            found = list(self._search("", "")[:total])
+            yield from ((self.key.encode(found[number - 1]), number) for number in numbers if number <= len(found))
+            return
+        after, before = "", 0
+        for number in numbers:
+            keys = list(self._search(after, "")[number - before - 1 : number - before])
+            if not keys:
+                # Rows were deleted since they were counted, or joined rows have the same key.
+                return
+            after, before = self.key.encode(keys[0]), number
+            yield after, number
 
     @property
     def searched(self) -> Rows:
@@ -137,12 +143,15 @@ class QuerySetSource:
         """Return the table of the rows."""
         return str(self._rows.model._meta.db_table)
 
-    def explain_batch(self, *, size: int) -> str:
-        """Return the plan of the query that finds the end of a batch; empty without rows."""
-        first = list(self._searched[:1])
-        if not first:
-            return ""
-        return str(self.key.between(self._searched, self.key.encode(first[0]), "")[size - 1 : size].explain())
+    def first_after(self, cursor: str) -> str:
+        """Return the cursor of the first row after another one; empty if there is none."""
+        keys = list(self.key.between(self._searched, cursor, "")[:1])
+        return self.key.encode(keys[0]) if keys else ""
+
+    def limited(self, rows: Rows, limit: int | None) -> Rows:
+        """Return the first of these searched rows, up to the key of the last one."""
+        last = [] if limit is None else list(rows[limit - 1 : limit])
+        return self.key.between(rows, "", self.key.encode(last[0])) if last else rows
 
     def close(self) -> None:
         """Do nothing: nothing is open between two ranges."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
 import json
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
@@ -44,10 +45,16 @@ def read_records(path: Path, *, file_format: Format) -> Generator[Record, None, 
 
     The file is open until its last record has been read or ``close()`` is called.
     """
+    with opened(path) as file:
+        yield from records_of(file, path, file_format=file_format)
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file, decompressed; raises CommandError if it cannot be read, also later."""
     try:
         with _opened(path) as file:
-            lines = _LineReader(file)
-            yield from _csv(lines, path) if file_format == "csv" else _json(lines)
+            yield file
     except (OSError, EOFError, zlib.error) as error:
         raise CommandError(f"cannot read {path}: {error}") from error
 
@@ -59,16 +66,25 @@ def _opened(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-class _LineReader:
-    """Decodes lines, counts and checksums them, and collects the raw lines of a record and their first problem."""
+def records_of(lines: Iterable[bytes], path: Path, *, file_format: Format) -> Iterator[Record]:
+    """Yield the records of these lines of a file."""
+    reader = _LineReader(lines)
+    return _csv(reader, path) if file_format == "csv" else _json(reader)
 
-    def __init__(self, file: IO[bytes]) -> None:
+
+class _LineReader:
+    """Decodes lines, counts and checksums them, and collects the raw lines of a record and their first problem.
+
+    The caller that has taken a record resets ``raw`` and ``problem``: a call for each record would be felt.
+    """
+
+    def __init__(self, file: Iterable[bytes]) -> None:
         self.count = 0
         self.checksum = 0
         self.is_at_end = False
+        self.raw = b""
+        self.problem = ""
         self._file = file
-        self._raw: list[bytes] = []
-        self._problem = ""
 
     def __iter__(self) -> Iterator[str]:
         checksum, line_break = zlib.crc32, b"\n"
@@ -78,22 +94,22 @@ class _LineReader:
                 # A last line without a line break stays the same line when the file grows.
                 line += line_break  # noqa: PLW2901 - the same line
             self.checksum = checksum(line, self.checksum)
-            self._raw.append(line)
+            self.raw += line
             if self.count == 1:
                 line_break = b"\r\n" if line.endswith(b"\r\n") else b"\n"
                 line = line.removeprefix(_BYTE_ORDER_MARK)  # noqa: PLW2901 - the same line
             try:
                 yield line.decode()
             except UnicodeDecodeError as error:
-                self._problem = self._problem or f"not valid UTF-8: {error.reason}"
+                self.problem = self.problem or f"not valid UTF-8: {error.reason}"
                 yield line.decode(errors="replace")
         self.is_at_end = True
 
     def take(self) -> tuple[bytes, str]:
         """Return the raw lines since the last call, and their first problem."""
-        raw, self._raw = self._raw, []
-        problem, self._problem = self._problem, ""
-        return raw[0] if len(raw) == 1 else b"".join(raw), problem
+        taken = self.raw, self.problem
+        self.raw, self.problem = b"", ""
+        return taken
 
 
 def _csv(lines: _LineReader, path: Path) -> Iterator[Record]:

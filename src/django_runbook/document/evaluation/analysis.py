@@ -139,7 +139,7 @@ class _Analysis:
                 if name in FUNCTIONS:
                     self._check_arguments(FUNCTIONS[name], name, node.args, node.kwargs, token)
                 else:
-                    self._report("RB304", f'there is no function "{name}"', token, _help(name, FUNCTIONS, "functions"))
+                    self._report("RB304", f'unknown function "{name}"', token, _help(name, FUNCTIONS, "functions"))
             case nodes.Getattr(attr=name) as method:
                 self._method(node, name, self.visit(method.node), self._after(method, 1))
             case other:
@@ -150,7 +150,7 @@ class _Analysis:
 
     def _method(self, node: nodes.Call, name: str, path: _Path | None, token: Token) -> None:
         if name not in _METHODS:
-            self._report("RB304", f'there is no method "{name}"', token, _help(name, _METHODS, "methods"))
+            self._report("RB304", f'unknown method "{name}"', token, _help(name, _METHODS, "methods"))
         match node.args:
             case [nodes.Const(value=str() as key), *_] if name == "get":
                 self._longer(path, key, end=token.end)
@@ -170,7 +170,7 @@ class _Analysis:
         """Check a filter or a test that is named by a word, or by a string argument of another filter."""
         table = _TABLES[kind]
         if name not in table:
-            self._report("RB304", f'there is no {kind} "{name}"', token, _help(name, table, f"{kind}s"))
+            self._report("RB304", f'unknown {kind} "{name}"', token, _help(name, table, f"{kind}s"))
             return
         inner, position = _TAKES_NAME.get(name, ("", 0)) if kind == "filter" else ("", 0)
         if not inner or len(arguments) <= position:

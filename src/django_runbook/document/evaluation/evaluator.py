@@ -79,7 +79,7 @@ class _Evaluator:
         if operators.is_true(self.value(node.test)):
             return self.value(node.expr1)
         if node.expr2 is None:
-            return Missing(lambda: 'the condition is not true, and there is no "else"')
+            return Missing(lambda: 'the condition is false, and "else" is missing')
         return self.value(node.expr2)
 
     def comparison(self, node: nodes.Compare) -> bool:

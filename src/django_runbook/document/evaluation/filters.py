@@ -93,18 +93,18 @@ def _dictsort(
 
 def _first(budget: Budget, value: object) -> object:
     if isinstance(value, Mapping):
-        return next(iter(value), Missing(lambda: "there is no first item"))
+        return next(iter(value), Missing(lambda: "it is empty"))
     _length(budget, value)
     items: Any = value
-    return items[0] if items else Missing(lambda: "there is no first item")
+    return items[0] if items else Missing(lambda: "it is empty")
 
 
 def _last(budget: Budget, value: object) -> object:
     if isinstance(value, Mapping):
-        return next(reversed(_items_of(budget, value)), Missing(lambda: "there is no last item"))
+        return next(reversed(_items_of(budget, value)), Missing(lambda: "it is empty"))
     _length(budget, value)
     items: Any = value
-    return items[-1] if items else Missing(lambda: "there is no last item")
+    return items[-1] if items else Missing(lambda: "it is empty")
 
 
 def _float(budget: Budget, value: object, default: object = 0.0) -> object:
@@ -193,7 +193,7 @@ def _extreme(
     items = _items_of(budget, value)
     keys = [members.path(budget, one, attribute) for one in items]
     index = ordering.extreme(budget, keys, function, is_exact=is_exact)
-    return Missing(lambda: "there is no item") if index is None else items[index]
+    return Missing(lambda: "it is empty") if index is None else items[index]
 
 
 def _select(budget: Budget, value: object, *arguments: Any, **named: Any) -> list[object]:
@@ -224,7 +224,7 @@ def _holds(budget: Budget, value: object, arguments: Sequence[Any], named: Mappi
 def _known(name: object, table: Mapping[str, object], kind: str) -> str:
     if isinstance(name, str) and name in table:
         return name
-    raise OperationError(f"there is no such {kind}")
+    raise OperationError(f"unknown {kind}")
 
 
 def _replace(budget: Budget, value: object, old: object, new: object, count: int | None = None) -> str:

@@ -102,9 +102,9 @@ def _explain(obj: object, name: object) -> str:
     if isinstance(obj, Mapping):
         keys = [key for key in itertools.islice(obj, _MAX_KEYS) if isinstance(key, str) and len(key) <= _MAX_SHOWN]
         near = suggestion(shown, keys)
-        return f'there is no "{shown}" here' + (f"; {near}" if near else "")
+        return f'the key "{shown}" is missing' + (f"; {near}" if near else "")
     if isinstance(obj, list | tuple | str) and isinstance(name, int):
-        return f"there is no item {shown}: it has {len(obj)}"
+        return f"index {shown} is out of range: the length is {len(obj)}"
     return f'{kind_of(obj)} has no "{shown}"'
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from django_runbook.importing.draft import Plain
@@ -41,12 +41,7 @@ class Declared(MutableStruct):
 
     def name_of(self, shell_name: str) -> str:
         """Return a name for a variable or a parameter that no other one has."""
-        base = as_name(shell_name, "value")
-        name, number = base, 1
-        while name in self.vars or name in self.params:
-            number += 1
-            name = f"{base}_{number}"
-        return name
+        return _unused(as_name(shell_name, "value"), {*self.vars, *self.params})
 
 
 class Names(MutableStruct):
@@ -56,11 +51,7 @@ class Names(MutableStruct):
     locks: dict[str, str] = field(default_factory=dict)
 
     def new_id(self, text: str) -> str:
-        base = as_name(text, "step")
-        name, number = base, 1
-        while name in self.ids:
-            number += 1
-            name = f"{base}_{number}"
+        name = _unused(as_name(text, "step"), self.ids)
         self.ids.add(name)
         return name
 
@@ -161,3 +152,11 @@ def as_name(text: str, otherwise: str) -> str:
     """Return a text as the name of a step, a parameter or a variable."""
     name = _NOT_A_NAME.sub("_", text.lower()).strip("_0123456789")[:_MAX_NAME].strip("_")
     return name or otherwise
+
+
+def _unused(base: str, taken: Collection[str]) -> str:
+    name, number = base, 1
+    while name in taken:
+        number += 1
+        name = f"{base}_{number}"
+    return name

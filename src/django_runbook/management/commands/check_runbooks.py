@@ -8,11 +8,11 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from django_runbook import api, command_lines
+from django_runbook import api, lookup
 from django_runbook.checking import Checked
 from django_runbook.cleaning import cleaned_line
-from django_runbook.document import render
 from django_runbook.document.diagnostics import has_errors
+from django_runbook.document.formats import render
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.management.check_formats import CHECK_FORMATS
 from django_runbook.management.clean_command import CleanCommand
@@ -22,16 +22,11 @@ from django_runbook.results import ExitCode
 
 
 class Command(CleanCommand):
-    help = "Check runbooks without running them: those that are named, or all that the project has."
+    help = "Check the named runbooks, or all of the project, without running them."
     requires_system_checks = ()
 
-    def get_version(self) -> str:
-        return command_lines.version()
-
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "files", nargs="*", metavar="FILE", help="A runbook; all of the project when none is named."
-        )
+        parser.add_argument("files", nargs="*", metavar="FILE", help="A runbook. Default: all of the project.")
         parser.add_argument("--format", choices=["text", *CHECK_FORMATS], default="text", help="Default: text.")
         explain_options(parser, only_checks=True)
 
@@ -41,10 +36,7 @@ class Command(CleanCommand):
         except InvalidUsage as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
         if not results:
-            raise CommandError(
-                'no runbook was found in RUNBOOK["DIRS"] or in a "runbooks" folder of an app',
-                returncode=ExitCode.INVALID,
-            )
+            raise CommandError(lookup.NONE_FOUND, returncode=ExitCode.INVALID)
         write = self.stdout.write_colored if options["format"] == "text" else self.stdout.write
         write(self._render(results, options).removesuffix("\n"))
         bad = [result.path for result in results if has_errors(result.diagnostics)]
@@ -64,5 +56,5 @@ class Command(CleanCommand):
         path = result.path
         if not result.diagnostics:
             return f"{cleaned_line(path)}: no problems\n"
-        is_coloured = options["force_color"] or (self.stdout.isatty() and not options["no_color"])
-        return render.render_text(result.diagnostics, path=path, lines=result.lines, is_coloured=is_coloured)
+        is_colored = options["force_color"] or (self.stdout.isatty() and not options["no_color"])
+        return render.render_text(result.diagnostics, path=path, lines=result.lines, is_colored=is_colored)

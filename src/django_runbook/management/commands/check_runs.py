@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import Error
 
-from django_runbook import command_lines, conf
-from django_runbook.document.scalars import parse_duration
+from django_runbook import conf
+from django_runbook.document.syntax.scalars import parse_duration
 from django_runbook.exceptions import RunbookError
 from django_runbook.journal import unreadable
 from django_runbook.management.clean_command import CleanCommand
@@ -26,28 +26,23 @@ class Command(CleanCommand):
     help = "Report runbooks that are late, missing, failing or stuck, by their schedules and the run history."
     requires_system_checks = ()
 
-    def get_version(self) -> str:
-        return command_lines.version()
-
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "files", nargs="*", metavar="FILE", help="A runbook; all with a schedule when none is named."
-        )
+        parser.add_argument("files", nargs="*", metavar="FILE", help="A runbook. Default: all that have a schedule.")
         parser.add_argument(
             "--grace",
             default="10m",
             metavar="TIME",
-            help="Allow this time after a due time, besides the jitter of the schedule. Default: %(default)s.",
+            help="Allow TIME after a due time, in addition to the jitter of the schedule. Default: %(default)s.",
         )
         parser.add_argument(
             "--stuck-after",
             metavar="TIME",
-            help="Report a run in which no step has started or ended for this time. Default: twice its usual time.",
+            help="Report a run in which no step has started or ended for TIME. Default: twice its usual time.",
         )
         parser.add_argument(
             "--notify",
             action="store_true",
-            help="Notify the reporters of RUNBOOK of what is late, missing or stuck, each once a day.",
+            help="Notify the reporters of RUNBOOK of what is late, missing, stuck or invalid, each once a day.",
         )
         parser.add_argument(
             "--format", choices=tuple(formats.FORMATS), default="text", help="Choose the output format. Default: text."
@@ -69,7 +64,11 @@ class Command(CleanCommand):
             return self._fail(f"{unreadable.CANNOT_BE_READ}{why}", ExitCode.FAILED, format_)
         except RunbookError as error:
             return self._fail(str(error), error.exit_code, format_)
-        self.stdout.write(formats.FORMATS[format_](states))
+        text = formats.FORMATS[format_](states)
+        if format_ == "prometheus":
+            self.stdout.write_file(f"{text}\n")
+        else:
+            self.stdout.write(text)
         return self._end(formats.exit_code(states, format_), "runbooks did not run as they should")
 
     def _fail(self, message: str, exit_code: int, format_: str) -> None:

@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from django.core.management.base import CommandError
 
-from django_runbook import command_lines
-from django_runbook.document import render
 from django_runbook.document.diagnostics import has_errors
+from django_runbook.document.formats import render
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.management.param_option import add_param_option, parse_params
@@ -25,15 +24,12 @@ class Command(CleanCommand):
     help = "Show what a change of a runbook means: which steps, arguments and settings differ; nothing is run."
     requires_system_checks = ()
 
-    def get_version(self) -> str:
-        return command_lines.version()
-
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "files",
             nargs="*",
             metavar="FILE",
-            help="OLD and NEW, or one file to compare with its version in git; all of the project when none is named.",
+            help="OLD and NEW, or one file to compare with its version in git. Default: all of the project.",
         )
         parser.add_argument("--against", metavar="REF", help="Compare with this commit, branch or tag. Default: HEAD.")
         parser.add_argument("--format", choices=tuple(_RENDERERS), default="text", help="Default: text.")
@@ -50,7 +46,10 @@ class Command(CleanCommand):
         except InvalidUsage as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
         text = "".join(map(_RENDERERS[options["format"]], found)) or "no runbook has changed\n"
-        self.stdout.write(text.removesuffix("\n"))
+        if options["format"] == "markdown":
+            self.stdout.write_file(text)
+        else:
+            self.stdout.write(text.removesuffix("\n"))
         self._report_errors(found)
 
     def _report_errors(self, found: list[Comparison]) -> None:
@@ -61,7 +60,7 @@ class Command(CleanCommand):
                 self.stderr.write(f"{one.path}: {count} in the old version, which may differ more than is shown")
         bad = [one.after for one in found if has_errors(one.after.diagnostics)]
         for version in bad:
-            shown = render.render_text(version.diagnostics, path=version.path, lines=version.lines, is_coloured=False)
+            shown = render.render_text(version.diagnostics, path=version.path, lines=version.lines, is_colored=False)
             self.stderr.write(shown.removesuffix("\n"))
         if bad:
             paths = ", ".join(version.path for version in bad)

@@ -16,7 +16,7 @@ MAX_EXIT_CODE: Final = 123
 
 
 class Command(CleanCommand):
-    help = "Fail with a message: the step that calls it fails, and with it the run, unless the step may fail."
+    help = "Fail with a message: the step that calls this command fails, and so does the run unless the step may fail."
     # The failure is that of the message, not that of a check.
     requires_system_checks: ClassVar[list[str]] = []  # type: ignore[misc]  # Django's stubs have it on the instance
 

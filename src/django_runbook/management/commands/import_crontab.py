@@ -21,7 +21,7 @@ class Command(ImportCommand):
             "--user-column",
             choices=tuple(_HAS_USERS),
             default="auto",
-            help="Whether the sixth column is a user, as in /etc/cron.d. Default: auto, the lines show it.",
+            help="Read the sixth column as a user, as in /etc/cron.d. Default: auto, if the lines have one.",
         )
 
     def translate(self, text: str, name: str, options: dict[str, Any]) -> Imported:

@@ -11,15 +11,15 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import Error
 
-from django_runbook import checking, clock, command_lines, conf, describing, lookup
+from django_runbook import checking, clock, conf, describing, lookup
 from django_runbook.checking import Loaded
 from django_runbook.cleaning import cleaned_line
 from django_runbook.conf import Configuration
-from django_runbook.document import render
 from django_runbook.document.diagnostics import has_errors
+from django_runbook.document.formats import render
 from django_runbook.exceptions import RunbookError
 from django_runbook.journal import liveness, unreadable
-from django_runbook.journal.row_text import started_text
+from django_runbook.journal.reading.row_text import started_text
 from django_runbook.locks import factory as locks
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.models import Run
@@ -33,9 +33,6 @@ class Command(CleanCommand):
     help = "List the runbooks of the project, with their parameters, schedules and last results."
     requires_system_checks = ()
 
-    def get_version(self) -> str:
-        return command_lines.version()
-
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--format", choices=("text", "json"), default="text", help="Default: text.")
 
@@ -47,10 +44,7 @@ class Command(CleanCommand):
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
         if not loaded:
-            raise CommandError(
-                'no runbook was found in RUNBOOK["DIRS"] or in a "runbooks" folder of an app',
-                returncode=ExitCode.INVALID,
-            )
+            raise CommandError(lookup.NONE_FOUND, returncode=ExitCode.INVALID)
         if options["format"] == "json":
             found = [_as_dict(one, last_runs.get(key)) for key, one in loaded.items()]
             self.stdout.write(json.dumps(found, indent=2))

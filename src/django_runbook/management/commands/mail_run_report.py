@@ -14,12 +14,13 @@ from django.core.management.base import CommandError, CommandParser
 from django.core.validators import EmailValidator
 from django.db import Error
 
-from django_runbook import command_lines, conf
+from django_runbook import conf
 from django_runbook.cleaning import cleaned, cleaned_line
 from django_runbook.exceptions import InvalidUsage, RunbookError, in_words
-from django_runbook.journal import liveness, row_text, unreadable
-from django_runbook.journal.failures import COLUMNS, RecordedFailure, failures_of
-from django_runbook.journal.run_search import find_run
+from django_runbook.journal import liveness, unreadable
+from django_runbook.journal.reading import row_text
+from django_runbook.journal.reading.failures import COLUMNS, RecordedFailure, failures_of
+from django_runbook.journal.reading.run_search import find_run
 from django_runbook.locks import factory as locks
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
@@ -36,9 +37,6 @@ _MAX_FAILURES: Final = 20
 class Command(CleanCommand):
     help = "Mail the report of a run, by default the current run of a runbook, otherwise the newest run."
     stealth_options = ("call_key",)
-
-    def get_version(self) -> str:
-        return command_lines.version()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -104,7 +102,7 @@ def _requested_run(prefix: str | None, *, call_key: str) -> Run:
     runs = Run.objects.using(conf.journal_alias()).newest_first()
     run = runs.filter(pk=run_id).first() if run_id else runs.first()
     if run is None:
-        raise InvalidUsage("this run is not recorded" if run_id else "there is no run to report")
+        raise InvalidUsage("this run is not recorded" if run_id else "no run to report is recorded")
     return run
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.core.management.base import CommandError
 
-from django_runbook import command_lines, conf, lookup
+from django_runbook import conf, lookup
 from django_runbook.exceptions import RunbookError
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.results import ExitCode
@@ -38,9 +38,6 @@ steps:
 class Command(CleanCommand):
     help = "Write a new runbook to fill in."
     requires_system_checks = ()
-
-    def get_version(self) -> str:
-        return command_lines.version()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", metavar="NAME", help="Write NAME.yml; NAME may begin with folders.")

@@ -13,13 +13,17 @@ from django.utils import timezone
 from django_runbook import conf
 from django_runbook.batch import BatchCommand
 from django_runbook.batch.parts import option_values
-from django_runbook.checkpoints import Checkpoint, FinishedKey
 from django_runbook.exceptions import RunbookError
-from django_runbook.journal import liveness
+from django_runbook.journal import liveness, unreadable
 from django_runbook.journal.liveness import ProcessState
 from django_runbook.locks import factory as locks
+from django_runbook.locks.base import Probe
+from django_runbook.locks.factory import Locks
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.models import RUNNING, Run
+from django_runbook.models.calls import Call, CallStatus
+from django_runbook.models.checkpoints import Checkpoint, FinishedKey
+from django_runbook.queues.call_liveness import probe_worker
 from django_runbook.results import RunStatus
 
 
@@ -56,6 +60,10 @@ class Command(CleanCommand, BatchCommand):
             )
         except OverflowError:
             raise CommandError("--older-than is too long: no date is that old", returncode=2) from None
+        try:
+            unreadable.refuse_other_tables(self.database)
+        except RunbookError as error:
+            raise CommandError(str(error), returncode=error.exit_code) from error
         self._is_verbose = options["verbosity"] > 1
         self._rows = Run.objects.using(self.database).filter(
             _old(self.database, before=before, keep=options["keep"]) & self._over(before)
@@ -78,20 +86,33 @@ class Command(CleanCommand, BatchCommand):
         return len(found)
 
     def _over(self, before: datetime.datetime) -> Q:
-        """Match runs that are not running: those that ended, and those whose process is dead.
+        """Match runs that are not running: those that ended, and those whose process is dead, and all their workers.
 
         The latter are matched by the token of their process, which a resume replaces.
         """
         claims = list(Run.objects.using(self.database).filter(status=RUNNING, started_at__lt=before))
         try:
-            process_states = liveness.process_states_of(claims, locks.new_factory(conf.read(), what="prune_runs"))
+            new_lock = locks.new_factory(conf.read(), what="prune_runs")
+            process_states = liveness.process_states_of(claims, new_lock)
+            called = self._runs_on_workers(before, new_lock)
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
         unknown = [run for run in claims if process_states[run.pk] is ProcessState.UNKNOWN]
         for run in unknown if self._is_verbose else ():
-            self.write_message(f"run {run.pk} is kept: whether it is still running is unknown on this host")
+            self.write_message(f"run {run.pk} is kept: this host cannot tell whether it is still running")
+        for pk in called if self._is_verbose else ():
+            self.write_message(f"run {pk} is kept: a worker may still run one of its steps")
         dead = [run.owner for run in claims if process_states[run.pk] is ProcessState.DEAD]
-        return ~Q(status=RUNNING) | Q(owner__in=dead)
+        return (~Q(status=RUNNING) | Q(owner__in=dead)) & ~Q(pk__in=called)
+
+    def _runs_on_workers(self, before: datetime.datetime, new_lock: Locks) -> list[str]:
+        """Return the runs with a call whose worker may live: it would end the command of a call that is deleted."""
+        calls = Call.objects.using(self.database).filter(status=CallStatus.RUNNING.value, run__started_at__lt=before)
+        workers: dict[str, set[str]] = {}
+        for worker, run_id in calls.values_list("worker", "run"):
+            workers.setdefault(worker, set()).add(run_id)
+        living = [ids for worker, ids in workers.items() if probe_worker(worker, new_lock) is not Probe.FREE]
+        return sorted(set().union(*living))
 
 
 def _old(alias: str, *, before: datetime.datetime, keep: int) -> Q:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.apps import apps
 from django.core.management.base import CommandError, CommandParser
@@ -18,8 +18,11 @@ from django_runbook.argparse_compat import actions_of
 from django_runbook.batch.batch_command import BatchCommand
 from django_runbook.batch.core.batch_result import BatchResult
 from django_runbook.batch.parts import option_values
-from django_runbook.management import cascades, purge_conditions
+from django_runbook.management import purge_conditions
 from django_runbook.management.clean_command import CleanCommand
+
+if TYPE_CHECKING:
+    from django_runbook.batch.estimates import Cascades
 
 # Every database accepts this many values in one condition.
 _KEYS_AT_ONCE: Final = 500
@@ -90,9 +93,12 @@ class Command(CleanCommand, BatchCommand):
     def get_queryset(self) -> QuerySet[Any]:
         return self._model._default_manager.filter(self._condition)
 
-    def count_cascades(self, count: Callable[[Any], int | None]) -> Mapping[str, int | None]:
-        """Return how many rows of other tables would be deleted with these."""
-        return cascades.count_cascades(self.get_queryset().using(self.database), count)
+    def count_cascades(self, rows: Any, count: Callable[[Any], int | None]) -> Cascades:
+        """Count the rows of other tables that would be deleted with these."""
+        # Only an estimate needs it.
+        from django_runbook.management import cascades
+
+        return cascades.count_cascades(self.get_queryset().using(self.database).filter(pk__in=rows.values("pk")), count)
 
     def process_batch(self, rows: QuerySet[Any]) -> int | None:
         try:

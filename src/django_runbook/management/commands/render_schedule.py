@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from argparse import ArgumentParser
@@ -11,7 +12,6 @@ from typing import Any, Final
 from django.core.management import load_command_class
 from django.core.management.base import CommandError
 
-from django_runbook import command_lines
 from django_runbook.exceptions import RunbookError
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.results import ExitCode
@@ -39,13 +39,8 @@ class Command(CleanCommand):
     help = "Write the schedules of runbooks for a scheduler: those that are named, or all that the project has."
     requires_system_checks = ()
 
-    def get_version(self) -> str:
-        return command_lines.version()
-
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "files", nargs="*", metavar="FILE", help="A runbook; all with a schedule when none is named."
-        )
+        parser.add_argument("files", nargs="*", metavar="FILE", help="A runbook. Default: all that have a schedule.")
         parser.add_argument("--to", required=True, choices=tuple(SCHEDULERS), help="The scheduler.")
         parser.add_argument("--output", metavar="DIR", help="Write files into DIR. Default: to standard output.")
         parser.add_argument(
@@ -69,13 +64,13 @@ class Command(CleanCommand):
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
         if options["output"] is None:
-            self.stdout.write(rendering.in_one_text(rendered, options["to"]), ending="")
+            self.stdout.write_file(rendering.in_one_text(rendered, options["to"]))
             return
         folder = Path(options["output"])
         try:
             self._write(rendered, folder, options)
         except OSError as error:
-            raise CommandError(f"{folder}: {error.strerror}", returncode=ExitCode.FAILED) from error
+            raise CommandError(f"{error.filename}: {error.strerror}", returncode=ExitCode.FAILED) from error
 
     def _write(self, rendered: dict[str, str], folder: Path, options: dict[str, Any]) -> None:
         left_over = [] if options["files"] else rendering.left_over(rendered, folder, options["to"])
@@ -105,7 +100,7 @@ def _installation(options: dict[str, Any]) -> Installation:
     refuse_options(options["to"], given)
     is_local = SCHEDULERS[options["to"]].is_local
     arguments = options["arguments"]
-    given["python"] = given["python"] or (sys.executable if is_local else "python")
+    given["python"] = given["python"] or (_this_python() if is_local else "python")
     given["manage"] = given["manage"] or "manage.py"
     given["directory"] = given["directory"] or (str(Path.cwd()) if is_local else None)
     if arguments is not None and not arguments.isprintable():
@@ -119,6 +114,12 @@ def _installation(options: dict[str, Any]) -> Installation:
     # As for this call, whose settings name the runbooks.
     project = tuple(f"--{name}={options[name]}" for name in ("settings", "pythonpath") if options[name])
     return Installation(arguments=words, project_options=project, **given)
+
+
+def _this_python() -> str:
+    """Return the path of this Python, without ``..``; a link stays, because it is what an environment is found by."""
+    plain = os.path.normpath(sys.executable)
+    return plain if Path(plain).exists() and Path(plain).samefile(sys.executable) else sys.executable
 
 
 def _refuse_unknown(arguments: tuple[str, ...]) -> None:

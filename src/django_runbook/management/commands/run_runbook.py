@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from django.core.management.base import CommandError
 
-from django_runbook import api, command_lines, reporters
+from django_runbook import api, reporters
 from django_runbook.api import NEWEST, RunRequest
 from django_runbook.document.similar_names import suggestion
 from django_runbook.exceptions import InvalidUsage, RunbookError
@@ -39,9 +39,6 @@ _EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.E
 class Command(CleanCommand):
     help = "Run the management commands of a runbook in order, after all of them have been checked."
     requires_system_checks = ()
-
-    def get_version(self) -> str:
-        return command_lines.version()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE", help="Run this runbook; the suffix is optional.")
@@ -97,6 +94,9 @@ class Command(CleanCommand):
                 self.stdout.write(show(request, console=console), ending="")
                 return ExitCode.SUCCEEDED, ""
             result = api.run_on(console, request, stop=stop)
+        except KeyboardInterrupt:
+            # Nothing was run: a run listens to signals itself.
+            return ExitCode.INTERRUPTED_BY_SIGINT, "interrupted"
         except RunbookError as error:
             raise CommandError(str(error), returncode=error.exit_code) from None
         except OSError as error:
@@ -115,24 +115,24 @@ class Command(CleanCommand):
 
 
 def _add_selection(parser: ArgumentParser) -> None:
-    parser.add_argument("--only", action="append", default=[], metavar="ID", help="Run only this step or group.")
+    parser.add_argument("--only", action="append", default=[], metavar="ID", help="Run only the step or group ID.")
     parser.add_argument(
         "--skip",
         action="append",
         default=[],
         metavar="ID",
-        help="Leave this step or group out; with --resume: mark the step as done.",
+        help="Leave out the step or group ID; with --resume: mark it as done.",
     )
-    parser.add_argument("--start-at", metavar="ID", help="Leave out all steps before ID.")
-    parser.add_argument("--tags", action="append", default=[], metavar="TAG", help="Run only steps with this tag.")
-    parser.add_argument("--skip-tags", action="append", default=[], metavar="TAG", help="Leave steps with it out.")
+    parser.add_argument("--start-at", metavar="ID", help="Leave out all steps before the step ID.")
+    parser.add_argument("--tags", action="append", default=[], metavar="TAG", help="Run only the steps with TAG.")
+    parser.add_argument("--skip-tags", action="append", default=[], metavar="TAG", help="Leave out the steps with TAG.")
 
 
 def _add_execution(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="Give --dry-run to each command that has it and show what it prints; skip the others.",
+        help="Pass --dry-run to each command that has it, and skip the others.",
     )
     parser.add_argument("--keep-going", action="store_true", help="Continue after a failed step, and fail at the end.")
     parser.add_argument("--strict", action="store_true", help="Exit with 1 also if the run ends with a warning.")
@@ -172,8 +172,10 @@ def _add_reports(parser: ArgumentParser) -> None:
         help=f"{', '.join(reporters.REPORTERS)}, or an import path. "
         "Default: rich on a terminal, github in a job of GitHub Actions, plain elsewhere.",
     )
-    parser.add_argument("--junit", metavar="FILE", help="Write a JUnit report, whole, at the end.")
-    parser.add_argument("--log-dir", metavar="DIR", help="Write the whole output of each command as it comes.")
+    parser.add_argument("--junit", metavar="FILE", help="Write a JUnit report to FILE when the run ends.")
+    parser.add_argument(
+        "--log-dir", metavar="DIR", help="Write the output of each command to a file in DIR while it runs."
+    )
     parser.add_argument("--timings", action="store_true", help="Show at the end where the time of the run went.")
 
 

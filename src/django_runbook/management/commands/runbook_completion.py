@@ -6,7 +6,6 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django_runbook import command_lines
 from django_runbook.management import completion
 from django_runbook.management.clean_command import CleanCommand
 
@@ -14,9 +13,6 @@ from django_runbook.management.clean_command import CleanCommand
 class Command(CleanCommand):
     help = "Print a script that lets a shell complete the names of runbooks, steps, tags, parameters and options."
     requires_system_checks = ()
-
-    def get_version(self) -> str:
-        return command_lines.version()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("shell", choices=("bash", "zsh"), help="The shell that loads the script.")
@@ -33,11 +29,9 @@ class Command(CleanCommand):
         if options["line"] is None:
             script = Path(completion.__file__).with_suffix(".sh").read_text(encoding="utf-8")
             commands = " ".join(completion.own_commands())
-            self.stdout.write(
-                script.replace("__SHELL__", options["shell"]).replace("__COMMANDS__", commands), ending=""
-            )
+            self.stdout.write_file(script.replace("__SHELL__", options["shell"]).replace("__COMMANDS__", commands))
             return
         current, found = completion.complete(options["line"])
         kept = "" if options["word"] is None else completion.kept_part(current, options["word"])
         for word in found:
-            self.stdout.write(word.removeprefix(kept))
+            self.stdout.write_file(f"{word.removeprefix(kept)}\n")

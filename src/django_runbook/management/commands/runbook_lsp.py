@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from django_runbook import command_lines, conf
+from django_runbook import conf
 from django_runbook.exceptions import InvalidUsage
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.results import ExitCode
@@ -23,12 +23,13 @@ class Command(CleanCommand):
     )
     requires_system_checks = ()
 
-    def get_version(self) -> str:
-        return command_lines.version()
-
     def add_arguments(self, parser: ArgumentParser) -> None:
         # Some editors always pass --stdio, which is the only transport.
-        parser.add_argument("--stdio", action="store_true", help="Use the standard streams, as it always does.")
+        parser.add_argument(
+            "--stdio",
+            action="store_true",
+            help="Accepted because editors pass it: the server always uses the standard streams.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if importlib.util.find_spec("pygls") is None:

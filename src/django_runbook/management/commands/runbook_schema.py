@@ -9,11 +9,12 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import connections
 
-from django_runbook import command_lines, conf
+from django_runbook import conf
 from django_runbook.binding.catalog import Catalog
 from django_runbook.editor.project_schema import as_text, generic_schema, project_schema
 from django_runbook.editor.value_schemas import Schema
 from django_runbook.exceptions import InvalidUsage
+from django_runbook.file_writing import replace_shared
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.results import ExitCode
 
@@ -21,9 +22,6 @@ from django_runbook.results import ExitCode
 class Command(CleanCommand):
     help = "Write a JSON Schema of runbooks, with the commands of this project, for the completion of an editor."
     requires_system_checks = ()
-
-    def get_version(self) -> str:
-        return command_lines.version()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--output", metavar="FILE", help="Write to FILE. Default: to standard output.")
@@ -39,7 +37,7 @@ class Command(CleanCommand):
         if options["output"] is None:
             if options["check"]:
                 raise CommandError("--check needs --output", returncode=ExitCode.INVALID)
-            self.stdout.write(text)
+            self.stdout.write_file(text)
             return
         path = Path(options["output"])
         try:
@@ -47,9 +45,9 @@ class Command(CleanCommand):
             if options["check"]:
                 self._check(path, is_current=current == text)
             elif current != text:
-                path.write_text(text, encoding="utf-8")
+                replace_shared({path: text.encode()})
         except OSError as error:
-            raise CommandError(f"{path}: {error.strerror}", returncode=ExitCode.FAILED) from error
+            raise CommandError(f"{error.filename}: {error.strerror}", returncode=ExitCode.FAILED) from error
 
     def _check(self, path: Path, *, is_current: bool) -> None:
         if not is_current:

@@ -10,12 +10,12 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import Error
 from django.utils import timezone
 
-from django_runbook import command_lines, conf
-from django_runbook.calls import Call, CallStatus
+from django_runbook import conf
 from django_runbook.exceptions import RunbookError
 from django_runbook.journal import unreadable
 from django_runbook.locks import factory as locks
 from django_runbook.management.clean_command import CleanCommand
+from django_runbook.models.calls import Call, CallStatus
 from django_runbook.queues import call_list, call_text
 
 # Every database accepts this limit.
@@ -24,9 +24,6 @@ _MOST: Final = 10**9
 
 class Command(CleanCommand):
     help = "List the calls that are queued, running or dead, newest first, and count them by queue and status."
-
-    def get_version(self) -> str:
-        return command_lines.version()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -11,16 +11,17 @@ from typing import Any, Final
 from django.core.management.base import CommandError, CommandParser
 from django.db import Error
 
-from django_runbook import command_lines, conf
+from django_runbook import conf
 from django_runbook.cleaning import cleaned_line
 from django_runbook.exceptions import RunbookError
-from django_runbook.fields import to_db_text
-from django_runbook.journal import liveness, row_text, unreadable
-from django_runbook.journal.following import Follower
-from django_runbook.journal.run_search import find_run
+from django_runbook.journal import liveness, unreadable
+from django_runbook.journal.reading import row_text
+from django_runbook.journal.reading.following import Follower
+from django_runbook.journal.reading.run_search import find_run
 from django_runbook.locks import factory as locks
 from django_runbook.management.clean_command import CleanCommand
 from django_runbook.models import RUNNING, UNFINISHED, Run, StepRun
+from django_runbook.models.fields import to_db_text
 from django_runbook.pages import formatting
 from django_runbook.results import RunStatus
 
@@ -31,9 +32,6 @@ _MOST: Final = 10**9
 
 class Command(CleanCommand):
     help = "List recorded runs, newest first; show a run, or the output of a step; follow or export a run."
-
-    def get_version(self) -> str:
-        return command_lines.version()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -116,7 +114,10 @@ class Command(CleanCommand):
         if newest is None:
             self.stdout.write("no runs found")
             return
-        tables = list(text_lines(read_statistics(newest, using=using)))
+        found = read_statistics(newest, using=using)
+        if found.history.notice:
+            self.stderr.write(cleaned_line(found.history.notice))
+        tables = list(text_lines(found))
         if self._is_json:
             names = ("weeks", "steps")
             rows = [[dict(zip(head, row, strict=True)) for row in rows] for head, *rows in tables]

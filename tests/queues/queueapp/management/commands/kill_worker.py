@@ -8,7 +8,7 @@ import time
 
 from django.core.management.base import BaseCommand
 
-from django_runbook.calls import Call
+from django_runbook.models.calls import Call
 
 
 class Command(BaseCommand):

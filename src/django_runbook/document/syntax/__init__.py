@@ -1,0 +1,1 @@
+"""Parses the text of a file into nodes that keep their places."""

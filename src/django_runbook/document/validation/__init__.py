@@ -1,0 +1,1 @@
+"""Validates the nodes of a file as a Runbook, and collects all errors."""

@@ -1,0 +1,1 @@
+"""Reads recorded runs: finds them, follows them, and formats them as text."""

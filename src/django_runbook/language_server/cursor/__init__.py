@@ -1,0 +1,1 @@
+"""Finds out what is at the cursor of a text that is being written."""

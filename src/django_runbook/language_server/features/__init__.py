@@ -1,0 +1,1 @@
+"""Answers the questions of an editor, one module for each kind."""

@@ -1,0 +1,1 @@
+"""Holds what an answer needs besides the text: open files, the project and its commands."""

@@ -1,0 +1,1 @@
+"""Sends notices of runs to services that watch or alert."""
