@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError, connections
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_runbook.checkpoints import Checkpoint, FailedRow, FinishedKey
+from django_runbook.models.checkpoints import Checkpoint, FailedRow, FinishedKey
 from tests.batchapp.models import KEYED, Item, Ledger
 from tests.patience import PATIENCE_SECONDS
 from tests.postgres_settings import POSTGRES
+from tests.services import alias_added, require_database
 from tests.statements import Point, visit_points
 
 VENDORS = ("sqlite", "postgresql", "mariadb")
@@ -83,7 +83,7 @@ class Engine:
         """Work in a process of its own, which is killed at the end, if it is still there."""
         self.connection.close()
         child = Child(_fork(work))
-        reaper = threading.Timer(PATIENCE_SECONDS, child.kill)
+        reaper = threading.Timer(PATIENCE_SECONDS, child.end_late)
         reaper.start()
         try:
             yield child
@@ -109,6 +109,7 @@ class Child:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._status: int | None = None
+        self._is_late = False
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         if self._status is None:
@@ -118,7 +119,13 @@ class Child:
         if self._status is None:
             _, status = os.waitpid(self.pid, 0)
             self._status = os.waitstatus_to_exitcode(status)
+        assert not self._is_late, "the process did not end in time, and was killed"
         return self._status
+
+    def end_late(self) -> None:
+        """Kill the process because it is still there after all patience, which fails the test."""
+        self._is_late = True
+        self.kill()
 
     def is_running(self) -> bool:
         if self._status is None:
@@ -165,7 +172,7 @@ def make(vendor: str, directory: Path) -> Iterator[Engine]:
     """A database with empty tables, dropped at the end; for a fixture."""
     name = f"runbook_{uuid.uuid4().hex[:12]}"
     base = _settings_of(vendor, directory / f"{name}.sqlite3")
-    with _server(vendor, base, name) as settings, _alias(f"{vendor}_{name}", settings) as alias:
+    with _server(vendor, base, name) as settings, alias_added(f"{vendor}_{name}", settings) as alias:
         engine = Engine(vendor=vendor, alias=alias)
         with engine.connection.schema_editor() as editor:
             for model in TABLES:
@@ -191,8 +198,8 @@ def _server(vendor: str, settings: dict[str, Any], name: str) -> Iterator[dict[s
         yield settings
         return
     server = settings if vendor == "postgresql" else {**settings, "NAME": ""}
-    with _alias(f"server_{name}", server) as alias:
-        _require(vendor, alias)
+    with alias_added(f"server_{name}", server) as alias:
+        require_database(alias)
         _run(alias, f"CREATE DATABASE {name}" + (" CHARACTER SET utf8mb4" if vendor == "mariadb" else ""))
         connections[alias].close()
         try:
@@ -201,29 +208,9 @@ def _server(vendor: str, settings: dict[str, Any], name: str) -> Iterator[dict[s
             _run(alias, f"DROP DATABASE {name}" + (" WITH (FORCE)" if vendor == "postgresql" else ""))
 
 
-@contextlib.contextmanager
-def _alias(alias: str, settings: dict[str, Any]) -> Iterator[str]:
-    connections.settings[alias] = settings
-    connections.configure_settings(connections.settings)
-    try:
-        yield alias
-    finally:
-        connections[alias].close()
-        del connections[alias], connections.settings[alias]
-
-
 def _run(alias: str, statement: str) -> None:
     with connections[alias].cursor() as cursor:
         cursor.execute(statement)
-
-
-def _require(vendor: str, alias: str) -> None:
-    try:
-        connections[alias].ensure_connection()
-    except OperationalError as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{vendor} cannot be reached: {error}")
-        pytest.skip(f"{vendor} cannot be reached: {error}")
 
 
 def dies_at(number: int, engine: Engine, work: Callable[[], object]) -> Callable[[], object]:

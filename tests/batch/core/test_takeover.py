@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from typing import Any
 
 import pytest
-from django.db import OperationalError
 
 from django_runbook.batch.core import takeover
 from tests.batch.commands import (
@@ -22,7 +20,7 @@ from tests.batch.commands import (
     is_waiting,
     once,
 )
-from tests.batch.engines import Engine
+from tests.batch.engines import Child, Engine
 from tests.batchapp.models import (
     Item,
     Ledger,
@@ -44,57 +42,38 @@ def test_the_limit_of_a_takeover_does_not_outlive_it(postgresql: Engine) -> None
     assert timeouts == 4 * [("0",)]
 
 
+class Suspended(Patient):
+    """Is suspended between its third and fourth batch, where it holds no transaction."""
+
+    batch_count = 0
+
+    def throttle(self) -> float | None:
+        self.batch_count += 1
+        if self.batch_count == 3:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return None
+
+
 @pytest.mark.slow
 def test_a_process_suspended_during_a_takeover_commits_nothing_more(engine: Engine, capfd: Any) -> None:
     engine.fill(60)
-    with engine.forked(engine.work(Patient(), "--batch-size", 2)) as zombie:
-        wait_until(lambda: Ledger.objects.using(engine.alias).count() >= 6, what="the third batch")
-        zombie.kill(signal.SIGSTOP)
-        wait_until(lambda: _is_idle(engine), what="a stop between two batches") if engine.vendor != "sqlite" else None
-        limit = ("--limit", 10, "--batch-size", 2)
-        if engine.vendor == "sqlite":
-            # A process that is stopped in its transaction holds all of SQLite: let it get out.
-            while _is_locked(engine):
-                zombie.kill(signal.SIGCONT)
-                time.sleep(0.005)
-                zombie.kill(signal.SIGSTOP)
-                time.sleep(0.01)
+    with engine.forked(engine.work(Suspended(), "--batch-size", 2)) as zombie:
+        _wait_until_suspended(zombie)
         before = Ledger.objects.using(engine.alias).count()
-        assert engine.run(Patient(), *limit) == 0
+        assert before == 6
+        assert engine.run(Suspended(), "--limit", 10, "--batch-size", 5) == 0
         assert Ledger.objects.using(engine.alias).count() == before + 10
         zombie.kill(signal.SIGCONT)
         assert zombie.wait() == 1
         assert Ledger.objects.using(engine.alias).count() == before + 10
-    assert "has taken over commands; this process stops" in capfd.readouterr().err
-    assert engine.run(Patient()) == 0
+    assert "has taken over test_takeover; this process stops" in capfd.readouterr().err
+    assert engine.run(Suspended(), "--batch-size", 50) == 0
     assert engine.problems(60) == []
 
 
-def _is_locked(engine: Engine) -> bool:
-    connection = engine.connection.copy()
-    connection.settings_dict = {**connection.settings_dict, "OPTIONS": {"timeout": 0}}
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
-            cursor.execute("ROLLBACK")
-    except OperationalError:
-        return True
-    finally:
-        connection.close()
-    return False
-
-
-def _is_idle(engine: Engine) -> bool:
-    """Whether no other session has a transaction; the server ends what a stopped process left in the middle."""
-    with another(engine) as cursor:
-        if engine.vendor == "postgresql":
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-                "AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
-            )
-        else:
-            cursor.execute("SELECT count(*) FROM information_schema.innodb_trx WHERE trx_rows_modified > 0")
-        return bool(cursor.fetchone()[0] == 0)
+def _wait_until_suspended(child: Child) -> None:
+    _, status = os.waitpid(child.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
 
 
 class Stopping(CountItems):
@@ -113,8 +92,7 @@ def test_a_takeover_waits_up_to_the_idle_limit_for_a_suspended_process(
     engine.fill(10)
     stopped = Stopping(once(lambda: os.kill(os.getpid(), signal.SIGSTOP), at=5))
     with engine.forked(engine.work(stopped, "--batch-size", 3)) as zombie:
-        _, status = os.waitpid(zombie.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(status)
+        _wait_until_suspended(zombie)
         err = errors_of(engine, Stopping())
         assert f"the last owner of the work was test_takeover, process {zombie.pid} on " in err
         assert engine.problems(10) == []
