@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import os
 import time
@@ -21,6 +23,7 @@ from tests.examples import examples
 from tests.executors import processes
 from tests.ordering import LONG, long_first
 from tests.patience import eventually, scaled
+from tests.syntax import forget_trees
 
 hypothesis_settings.register_profile("default", deadline=None)
 hypothesis_settings.register_profile("deep", deadline=None, max_examples=examples(100))
@@ -29,6 +32,11 @@ hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 
 # Python's argparse has no translations, and would look for them at each message.
 os.environ["LANGUAGE"] = "C"
+
+# Memory that a test has freed belongs to the system again: each fork copies the table of what the process still holds.
+_MALLOC_OPTION_MMAP_THRESHOLD = -3
+with contextlib.suppress(AttributeError):  # only the C library of GNU has it
+    ctypes.CDLL(None).mallopt(_MALLOC_OPTION_MMAP_THRESHOLD, 256 * 1024)
 
 # The commands that tests start would write for the log of GitHub's runner, as they do for users.
 for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
@@ -124,6 +132,13 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     is_isolated = hasattr(item, "callspec") and item.callspec.params.get("way") == "isolated"
     if is_isolated and not reasons:
         pytest.fail('it runs no step in a process: mark it as only("inline")', pytrace=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trees_are_freed() -> Iterator[None]:
+    """After each module, no syntax tree that its tests have read makes the forks of later tests slower."""
+    yield
+    forget_trees()
 
 
 @pytest.fixture(autouse=True)

@@ -354,6 +354,8 @@ def test_a_rule_that_is_ignored_without_a_reason_is_found() -> None:
 
 def skips_without_reason(path: Path) -> list[int]:
     """The lines that skip tests, or expect them to fail, without saying why."""
+    if not re.search("skip|xfail", path.read_text()):
+        return []
     return [
         node.lineno
         for node in nodes_of(path)

@@ -65,7 +65,9 @@ def texts_of(path: Path) -> Iterator[tuple[int, str]]:
 
 def found_in(path: Path) -> list[str]:
     """Each banned form in a file, as `line: form (write: replacement)`."""
-    found = []
+    found: list[str] = []
+    if not _FORMS.search(path.read_text()):
+        return found
     for line, text in texts_of(path):
         found += [
             f"{line + text.count(chr(10), 0, match.start())}: {shown(match[0])}" for match in _FORMS.finditer(text)
@@ -84,6 +86,8 @@ def shown(form: str) -> str:
 def found_in_test(path: Path) -> list[str]:
     """Each banned form in the names, the comments and the docstrings of a test module, as `line: form (write: replacement)`."""
     text = path.read_text()
+    if not _FORMS.search(text.replace("_", " ")):
+        return []
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     named = [(one.start[0], one.string) for one in tokens if one.type in {tokenize.NAME, tokenize.COMMENT}]
     documented = [one for one in ast.walk(ast.parse(text)) if isinstance(one, _DOCUMENTED)]

@@ -45,13 +45,10 @@ VERBS: Final = frozenset(
 
 
 @cache
-def modules() -> dict[str, ast.Module]:
-    """Return the syntax tree of each module; not on import, since every worker collects all tests."""
-    return {
-        str(path.relative_to(SOURCE)): tree_of(path)
-        for path in sorted((SOURCE / "django_runbook").rglob("*.py"))
-        if "migrations" not in path.parts
-    }
+def modules() -> list[str]:
+    """Return the path of each module, relative to ``src``."""
+    paths = sorted((SOURCE / "django_runbook").rglob("*.py"))
+    return [str(path.relative_to(SOURCE)) for path in paths if "migrations" not in path.parts]
 
 
 _IRREGULAR: Final = {"is": "be", "has": "have", "does": "do", "goes": "go"}
@@ -148,7 +145,7 @@ def _imported(name: str, names: dict[str, str]) -> Iterator[str]:
 
 
 def modules_without_verb() -> list[str]:
-    texts = {name: ast.get_docstring(tree) or "" for name, tree in modules().items()}
+    texts = {name: ast.get_docstring(tree_of(SOURCE / name)) or "" for name in modules()}
     return [name for name, text in texts.items() if text and not begins_with_verb(text)]
 
 
