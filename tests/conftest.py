@@ -27,6 +27,7 @@ from tests.syntax import forget_trees
 
 hypothesis_settings.register_profile("default", deadline=None)
 hypothesis_settings.register_profile("deep", deadline=None, max_examples=examples(100))
+hypothesis_settings.register_profile("fast", deadline=None, max_examples=examples(100))
 hypothesis_settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
