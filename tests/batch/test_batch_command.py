@@ -18,6 +18,7 @@ from tests.batch.engines import KILL_ROUNDS, KILLED, VENDORS, Engine, dies_at
 from tests.batchapp.models import (
     Item,
 )
+from tests.patience import scaled
 
 
 @BOTH
@@ -136,7 +137,7 @@ def test_killed_at_random_every_row_is_done_once(engine: Engine, settings: Any) 
     lock_wait = "0s"
     if engine.vendor != "sqlite":
         settings.RUNBOOK = {**settings.RUNBOOK, "LOCK": {"BACKEND": "database", "OPTIONS": {"alias": engine.alias}}}
-        lock_wait = "10s"  # a server hears a little later that its client is gone
+        lock_wait = f"{scaled(10)}s"  # a server hears a little later that its client is gone
     seed = int(os.environ.get("RUNBOOK_KILL_SEED", "0")) or random.randrange(1, 10**9)
     chance = random.Random(seed)
     kill_count = run_count = 0

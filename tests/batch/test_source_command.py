@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from tests.batchapp.models import (
     Item,
     Ledger,
 )
-from tests.patience import wait_until
+from tests.patience import PATIENCE_SECONDS, scaled, wait_until
 from tests.services import REDIS_URL, require_redis
 
 
@@ -125,8 +126,6 @@ def test_sigterm_ends_a_pause(sqlite: Engine) -> None:
 class Locked(CountItems):
     """One at a time, under a name that no other test has."""
 
-    pause_seconds = 0.05
-
 
 @pytest.fixture
 def locked(tmp_path: Path, settings: Any) -> type[Locked]:
@@ -137,7 +136,9 @@ def locked(tmp_path: Path, settings: Any) -> type[Locked]:
 @pytest.mark.slow
 def test_a_second_process_exits_and_names_the_first(engine: Engine, locked: type[Locked]) -> None:
     engine.fill(20)
-    with engine.forked(engine.work(locked(), "--batch-size", 1)) as child:
+    # It holds the lock until it is killed, in its second batch.
+    holder = locked(once(lambda: time.sleep(PATIENCE_SECONDS), at=2))
+    with engine.forked(engine.work(holder, "--batch-size", 1)) as child:
         wait_until(lambda: Ledger.objects.using(engine.alias).exists(), what="the first batch")
         with pytest.raises(CommandError, match=f"process {child.pid}") as caught:
             errors_of(engine, locked())
@@ -152,15 +153,18 @@ def test_a_second_process_exits_and_names_the_first(engine: Engine, locked: type
 
 def test_a_lost_lock_stops_the_command(sqlite: Engine, locked: type[Locked], tmp_path: Path) -> None:
     sqlite.fill(100)
+    command = locked()
 
     def lose() -> None:
         (path,) = tmp_path.glob("*.lock")
         path.unlink()
         # As of somebody who has acquired it since.
         path.touch(mode=0o600)
+        wait_until(lambda: command.stopping, what="the loss is noticed")
 
+    command.look = once(lose)
     with pytest.raises(CommandError, match="was lost") as caught:
-        errors_of(sqlite, locked(once(lose)), "--batch-size", 1)
+        errors_of(sqlite, command, "--batch-size", 1)
     # 75 would say that nothing was done.
     assert caught.value.returncode == 1
     assert sqlite.are_counts_right()
@@ -174,12 +178,12 @@ def test_a_holder_suspended_beyond_the_expiry_of_its_lock_commits_nothing_more(
     postgresql: Engine, tmp_path: Path, settings: Any, capfd: Any, *, is_inside: bool
 ) -> None:
     require_redis()
-    options = {"url": REDIS_URL, "expiry_seconds": 1.0, "prefix": f"test {tmp_path}"}
+    options = {"url": REDIS_URL, "expiry_seconds": scaled(1.0), "prefix": f"test {tmp_path}"}
     settings.RUNBOOK = {"LOCK": {"BACKEND": "redis", "OPTIONS": options}}
 
     class Leased(Patient):
         lock_name = "leased"
-        idle_limit_seconds = 2.0
+        idle_limit_seconds = scaled(2.0)
 
     def stop() -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
@@ -196,11 +200,11 @@ def test_a_holder_suspended_beyond_the_expiry_of_its_lock_commits_nothing_more(
         os.waitpid(zombie.pid, os.WUNTRACED)
         before = Ledger.objects.using(postgresql.alias).count()
         assert before == 6
-        errors_of(postgresql, Leased(), "--lock-wait", "30s", "--limit", 10)
+        errors_of(postgresql, Leased(), "--lock-wait", f"{scaled(30)}s", "--limit", 10)
         postgresql.connection.close()
         zombie.kill(signal.SIGCONT)
         assert zombie.wait() == 1
     assert Ledger.objects.using(postgresql.alias).count() == before + 10
     assert "stop" in capfd.readouterr().err
-    errors_of(postgresql, Leased(), "--lock-wait", "30s")
+    errors_of(postgresql, Leased(), "--lock-wait", f"{scaled(30)}s")
     assert postgresql.problems(30) == []

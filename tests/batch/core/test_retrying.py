@@ -68,8 +68,14 @@ def test_a_connection_lost_between_batches_is_reopened(request: pytest.FixtureRe
     assert engine.problems(20) == []
 
 
-SLOW_COMMIT = """
-CREATE OR REPLACE FUNCTION slow_commit() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(20); RETURN NULL; END';
+# The first commit is slow, and the second one of the same rows is not: a rollback does not reset a sequence.
+SLOW_COMMIT = f"""
+CREATE SEQUENCE slow_commits;
+CREATE OR REPLACE FUNCTION slow_commit() RETURNS trigger LANGUAGE plpgsql AS '
+    BEGIN
+        IF nextval(''slow_commits'') = 1 THEN PERFORM pg_sleep({PATIENCE_SECONDS}); END IF;
+        RETURN NULL;
+    END';
 CREATE CONSTRAINT TRIGGER slow_commit AFTER INSERT ON batchapp_ledger DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION slow_commit()
 """
@@ -93,11 +99,10 @@ def test_a_connection_lost_in_a_commit_neither_loses_nor_repeats_rows(postgresql
                 return bool(cursor.fetchone()[0])
 
             wait_until(has_ended, what="the commit")
-            cursor.execute("DROP TRIGGER slow_commit ON batchapp_ledger")
             assert child.wait() == 0
     finally:
         with another(postgresql) as cursor:
-            cursor.execute("DROP TRIGGER IF EXISTS slow_commit ON batchapp_ledger")
+            cursor.execute("DROP TRIGGER slow_commit ON batchapp_ledger; DROP SEQUENCE slow_commits")
     assert postgresql.problems(10) == []
 
 

@@ -25,7 +25,7 @@ from tests.batchapp.models import (
     Item,
     Ledger,
 )
-from tests.patience import wait_until
+from tests.patience import scaled, wait_until
 
 
 def test_the_limit_of_a_takeover_does_not_outlive_it(postgresql: Engine) -> None:
@@ -79,7 +79,7 @@ def _wait_until_suspended(child: Child) -> None:
 class Stopping(CountItems):
     """Is stopped inside its transaction."""
 
-    idle_limit_seconds = 3.0
+    idle_limit_seconds = scaled(3.0)
 
 
 @pytest.mark.slow
@@ -149,9 +149,10 @@ def test_sigterm_ends_the_wait_for_the_checkpoint(
     monkeypatch.setattr(takeover, "_LOCK_WAIT_SECONDS", 1)
     postgresql.fill(4)
     errors_of(postgresql, Patient(), "--limit", 1)
-    with another(postgresql) as cursor, postgresql.forked(postgresql.work(Patient())) as child:
+    with another(postgresql) as cursor:
         cursor.execute("BEGIN; UPDATE django_runbook_checkpoint SET holder = holder")
-        wait_until(lambda: is_waiting(postgresql), what="the takeover")
-        child.kill(signal.SIGTERM)
-        assert child.wait() == 128 + signal.SIGTERM
+        with postgresql.forked(postgresql.work(Patient())) as child:
+            wait_until(lambda: is_waiting(postgresql), what="the takeover")
+            child.kill(signal.SIGTERM)
+            assert child.wait() == 128 + signal.SIGTERM
     assert "stopped (SIGTERM); 0 done; the next run continues from there" in capfd.readouterr().err

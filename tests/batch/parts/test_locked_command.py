@@ -24,7 +24,7 @@ from django_runbook.locks.base import Lock
 from django_runbook.locks.factory import new_factory
 from django_runbook.locks.file import FileLock
 from tests.batch.support import read_line, started
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, scaled, wait_until
 
 NAME = "command test_locked_command"
 
@@ -126,9 +126,14 @@ def test_a_command_can_name_its_lock_after_its_options(taken: Lock) -> None:
 
 def test_it_waits_for_the_lock_with_lock_wait(taken: Lock) -> None:
     command = Command()
-    thread = threading.Timer(0.3, taken.release)
+
+    def release() -> None:
+        wait_until(command.stderr.getvalue, what="the command waits")
+        taken.release()
+
+    thread = threading.Thread(target=release)
     thread.start()
-    call_command(command, "--lock-wait=20s")
+    call_command(command, f"--lock-wait={scaled(20)}s")
     thread.join()
     assert command.seen == [None]
     assert command.stderr.getvalue().startswith(f'the lock "{NAME}" is held by a test, ')
@@ -150,6 +155,8 @@ def test_an_invalid_duration_is_refused(text: str) -> None:
 def test_a_lost_lock_is_acquired_again_and_reported_once() -> None:
     def lose(command: Any) -> bool:
         command.lock.path.unlink()
+        wait_until(command.stderr.getvalue, what="the report")
+        # A second report would come in this time.
         time.sleep(0.3)
         return is_taken(NAME)
 
