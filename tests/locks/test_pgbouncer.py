@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from tests.locks.backends import Backend, alias_on, holder_of, is_free, locks
-from tests.locks.looking import pid_of
+from tests.locks.looking import end_holder, pid_of
 from tests.locks.processes import run_crowd
 from tests.locks.servers import Server, free_port, running
 from tests.patience import eventually
@@ -123,7 +123,7 @@ def test_the_end_of_the_server_connection_is_detected(
     with pgbouncer(tmp_path, pool_size=2) as bouncer, alias_through(bouncer) as alias:
         lock = locks("database", alias=alias)(name)
         assert lock.acquire() is None
-        server.execute("SELECT pg_terminate_backend(%s)", [pid_of(server, name)])
+        end_holder(server, name)
         assert eventually(lambda: not lock.is_held())
         assert is_free(locks("database", alias=alias)(name))
         lock.release()

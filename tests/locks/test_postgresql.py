@@ -18,7 +18,7 @@ from django_runbook.locks.base import PATIENCE_SECONDS, Holder, Lock, LockState,
 from django_runbook.locks.postgresql import PostgreSQLLock
 from django_runbook.locks.session import Session
 from tests.locks.backends import alias_on, holder_of, is_free, locks
-from tests.locks.looking import key_of, pid_of
+from tests.locks.looking import end_holder, key_of, pid_of
 from tests.patience import eventually
 from tests.postgres_settings import POSTGRES
 
@@ -37,8 +37,8 @@ def test_a_connection_that_is_terminated_has_lost_the_lock(
     server: psycopg.Connection[Any], lock: Lock, name: str
 ) -> None:
     assert lock.acquire() is None
-    server.execute("SELECT pg_terminate_backend(%s)", [pid_of(server, name)])
-    assert eventually(lambda: not lock.is_held())
+    end_holder(server, name)
+    assert not lock.is_held()
     with alias_on("postgresql") as alias:
         assert is_free(locks("database", alias=alias)(name))
     lock.release()
@@ -50,8 +50,8 @@ def test_a_connection_that_is_terminated_is_replaced(server: psycopg.Connection[
     assert lock.acquire() is None
     assert lock.keep() is LockState.HELD
     before = pid_of(server, name)
-    server.execute("SELECT pg_terminate_backend(%s)", [before])
-    assert eventually(lambda: not lock.is_held())
+    end_holder(server, name)
+    assert not lock.is_held()
     assert [lock.keep(), lock.keep()] == [LockState.RETAKEN, LockState.HELD]
     assert pid_of(server, name) not in {None, before}
     with alias_on("postgresql") as alias:
@@ -67,8 +67,8 @@ def test_a_connection_is_replaced_from_any_thread_while_others_query(
     with ThreadPoolExecutor(4) as threads:
         answers = []
         for _ in range(3):
-            server.execute("SELECT pg_terminate_backend(%s)", [pid_of(server, name)])
-            assert eventually(lambda: not lock.is_held())
+            end_holder(server, name)
+            assert not lock.is_held()
             answers.append(sorted(kept.value for kept in threads.map(lambda _: lock.keep(), range(8))))
     assert answers == [["held"] * 7 + ["retaken"]] * 3
     assert lock.is_held()
@@ -76,8 +76,7 @@ def test_a_connection_is_replaced_from_any_thread_while_others_query(
 
 def test_a_lock_that_another_process_holds_now_is_lost(server: psycopg.Connection[Any], lock: Lock, name: str) -> None:
     assert lock.acquire() is None
-    server.execute("SELECT pg_terminate_backend(%s)", [pid_of(server, name)])
-    assert eventually(lambda: pid_of(server, name) is None)
+    end_holder(server, name)
     with alias_on("postgresql") as alias:
         other = locks("database", alias=alias)(name)
         assert other.acquire() is None
@@ -99,8 +98,8 @@ def test_a_server_that_restarts_is_waited_for(
     assert lock.acquire() is None
     clock, begin = time.monotonic, Session.__init__
     monkeypatch.setattr(Session, "__init__", refuse)
-    server.execute("SELECT pg_terminate_backend(%s)", [pid_of(server, name)])
-    assert eventually(lambda: lock.keep() is LockState.UNKNOWN)
+    end_holder(server, name)
+    assert lock.keep() is LockState.UNKNOWN
     monkeypatch.setattr(time, "monotonic", lambda: clock() + PATIENCE_SECONDS - 5)
     assert lock.keep() is LockState.UNKNOWN
     assert not lock.is_held()
@@ -108,8 +107,8 @@ def test_a_server_that_restarts_is_waited_for(
     assert lock.keep() is LockState.RETAKEN
     assert (lock.is_held(), pid_of(server, name) is None) == (True, False)
     monkeypatch.setattr(Session, "__init__", refuse)
-    server.execute("SELECT pg_terminate_backend(%s)", [pid_of(server, name)])
-    assert eventually(lambda: lock.keep() is LockState.UNKNOWN)
+    end_holder(server, name)
+    assert lock.keep() is LockState.UNKNOWN
     monkeypatch.setattr(time, "monotonic", lambda: clock() + 3 * PATIENCE_SECONDS)
     assert [lock.keep(), lock.keep()] == [LockState.LOST] * 2
 
@@ -153,7 +152,8 @@ def test_a_free_lock_proves_that_its_holder_is_dead_unless_the_server_was_just_s
 
 
 def test_a_probe_acquires_nothing(server: psycopg.Connection[Any], lock: Lock, name: str) -> None:
-    count = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'runbook%'"
+    # Other tests have locks on this server at the same time.
+    count = f"SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'runbook {os.getpid()} %'"
     before = server.execute(count).fetchone()
     assert lock.probe() is Probe.FREE
     assert eventually(lambda: server.execute(count).fetchone() == before)

@@ -21,7 +21,7 @@ from tests.batch.support import read_line
 from tests.locks.backends import EXPIRY_SECONDS, backend_of, holder_of, is_free, locks
 from tests.locks.processes import holding
 from tests.locks.servers import Server, free_port, running
-from tests.patience import eventually
+from tests.patience import eventually, scaled
 from tests.services import require_program
 
 pytestmark = pytest.mark.slow
@@ -213,7 +213,7 @@ def test_a_free_lock_of_a_redis_that_was_just_started_proves_nothing(
 
 
 def test_a_short_outage_of_redis_changes_nothing(server: Server, name: str) -> None:
-    seconds = 4.0
+    seconds = scaled(4.0)
     lock = lock_on(server, name, seconds=seconds)
     assert lock.acquire() is None
     os.kill(server.pid, signal.SIGSTOP)
