@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -128,14 +129,18 @@ def test_without_a_thread_a_write_that_is_not_due_is_discarded() -> None:
     assert done == ["due"]
 
 
-def test_delayed_writes_are_executed_in_the_order_of_their_times() -> None:
+def test_delayed_writes_are_executed_in_the_order_of_their_times(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     is_over = threading.Event()
     writes = new_writes()
-    writes.add_later(lambda: done.append("never"), seconds=3600)
-    writes.add_later(is_over.set, seconds=0.04)
-    writes.add_later(lambda: done.append("second"), seconds=0.02)
-    writes.add_later(lambda: done.append("first"), seconds=0.01)
+    now = time.monotonic()
+    with monkeypatch.context() as patch:
+        # However long it takes to add them, their times are in the order of these seconds.
+        patch.setattr(time, "monotonic", lambda: now)
+        writes.add_later(lambda: done.append("never"), seconds=3600)
+        writes.add_later(is_over.set, seconds=0.04)
+        writes.add_later(lambda: done.append("second"), seconds=0.02)
+        writes.add_later(lambda: done.append("first"), seconds=0.01)
     assert is_over.wait(PATIENCE_SECONDS)
     assert done == ["first", "second"]
     writes.close()
