@@ -18,7 +18,7 @@ from django_runbook.executors import listing
 from django_runbook.executors.spawner import Spawner
 from tests.executors.processes import of_groups
 from tests.executors.test_process import failure, isolated
-from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.patience import PATIENCE_SECONDS, scaled, wait_until
 from tests.runner.support import environ, start, wait_for
 
 pytestmark = pytest.mark.slow
@@ -131,7 +131,7 @@ def test_remaining_processes_of_a_command_are_ended_and_named(run: Run, child: s
 
 @pytest.mark.parametrize(("child", "then"), [("plain", "hold_gil"), ("stubborn", "halt")])
 def test_a_timeout_ends_what_the_command_started(run: Run, child: str, then: str) -> None:
-    run.start(child, then, more=", timeout: 1s")
+    run.start(child, then, more=f", timeout: {scaled(1)}s")
     code, output = run.end()
     assert code == 1
     assert "SIGKILL ended it, after SIGTERM" in output

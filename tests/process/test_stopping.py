@@ -25,7 +25,7 @@ GAP_SECONDS = 0.6
 
 RUNBOOK = """
 steps:
-  - command: work --log {log} --how {how}
+  - command: work --log {log} --word {log} --how {how}
   - command: say never
 finally:
   - command: work --how {last} --log {log}.finally
@@ -61,7 +61,7 @@ class Run:
 
     def wait_for_statement(self) -> None:
         """Wait until the server executes the statement; the log only shows that it is about to be sent."""
-        wait_until(lambda: running_statements("pg_sleep") > 0, what="the statement runs")
+        wait_until(lambda: running_statements(f"pg_sleep%{self.log}") > 0, what="the statement runs")
 
     def end(self) -> tuple[int, str]:
         assert self.process is not None
