@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django_runbook.management.commands.wait_for import Command
 from tests.batch.databases import alias_on, run
 from tests.batch.support import read_line, started
+from tests.patience import scaled
 from tests.postgres_settings import POSTGRES
 from tests.services import require_postgres
 
@@ -128,10 +128,18 @@ def test_a_long_list_of_migrations_is_shortened() -> None:
         wait_for("migrations", "--timeout=0")
 
 
-def test_a_target_that_becomes_available_ends_the_wait(tmp_path: Path, add_alias: Any) -> None:
+def test_a_target_that_becomes_available_ends_the_wait(
+    tmp_path: Path, add_alias: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "later"
     add_alias("late", ENGINE="django.db.backends.sqlite3", NAME=folder / "late.sqlite3")
-    threading.Timer(0.2, folder.mkdir).start()
+    wait = Command.wait
+
+    def wait_for_the_folder(command: Command, seconds: float) -> bool:
+        folder.mkdir(exist_ok=True)
+        return wait(command, seconds)
+
+    monkeypatch.setattr(Command, "wait", wait_for_the_folder)
     assert wait_for("cache", "database", "late", "--interval=0.05s") == [
         'cache "default" is available',
         'database "late" is not available yet: unable to open database file',
@@ -172,7 +180,7 @@ def test_a_lost_connection_is_reopened(tmp_path: Path, django_db_blocker: Any) -
         other.close()
         # In that database there are none, which is found out by the second look.
         with pytest.raises(CommandError, match="unapplied: "):
-            wait_for("migrations", alias, "--timeout=0.5s", "--interval=0.05s")
+            wait_for("migrations", alias, f"--timeout={scaled(0.5)}s", "--interval=0.05s")
 
 
 class Impatient(Command):
@@ -189,9 +197,9 @@ class Impatient(Command):
 
 def test_the_last_check_is_at_the_timeout() -> None:
     command = Impatient()
-    with pytest.raises(CommandError, match=r"after 0\.1s"):
-        call_command(command, "cache", "down", "--timeout=0.1s", "--interval=1h", stdout=io.StringIO())
-    assert max(command.waited) <= 0.1
+    with pytest.raises(CommandError, match=r"after 0\.5s"):
+        call_command(command, "cache", "down", "--timeout=0.5s", "--interval=1h", stdout=io.StringIO())
+    assert max(command.waited) <= 0.5
 
 
 def test_a_system_check_that_needs_the_target_does_not_run(
