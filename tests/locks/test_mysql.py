@@ -75,6 +75,38 @@ def test_a_connection_that_is_killed_is_replaced(lock: MySQLLock, name: str) -> 
     assert ask("SELECT IS_USED_LOCK(%s)", lock.key) is None
 
 
+def owner_of(lock: MySQLLock) -> Any:
+    """Return the number of the connection that holds the lock."""
+    return ask("SELECT IS_USED_LOCK(%s)", lock.key)
+
+
+@pytest.mark.parametrize("moment", ["_ends_own", "_free", "_acquire", "_find_holder", None])
+def test_a_connection_whose_end_the_server_notices_at_any_moment_is_replaced(
+    lock: MySQLLock, monkeypatch: pytest.MonkeyPatch, moment: str | None
+) -> None:
+    assert lock.acquire() is None
+    before = owner_of(lock)
+    # The client knows that the connection is broken, and the server does not yet.
+    broken = vars(lock)["_session"]
+    monkeypatch.setattr(lock, "_is_broken", True)
+
+    def ending(*arguments: Any) -> Any:
+        if owner_of(lock) == before:
+            kill(lock)
+        return original(*arguments)
+
+    if moment is not None:
+        original = getattr(lock, moment)
+        monkeypatch.setattr(lock, moment, ending)
+    states = [LockState.UNKNOWN]
+    while states[-1] is LockState.UNKNOWN:
+        states.append(lock.keep())
+    broken.close()
+    assert states[-1] is LockState.RETAKEN
+    assert owner_of(lock) not in {None, before}
+    assert lock.keep() is LockState.HELD
+
+
 def test_a_lock_that_another_process_holds_now_is_lost(lock: MySQLLock, name: str) -> None:
     assert lock.acquire() is None
     kill(lock)

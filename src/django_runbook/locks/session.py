@@ -183,12 +183,14 @@ class SessionLock(GuardedLock, ABC):
 
     def _retake(self) -> LockState:
         with self._new_session() as session:
-            if self._acquire(session) is None:
-                self._session = session
-                return LockState.RETAKEN
-            if not self._ends_own(session):
+            # First: whoever is found to hold the lock after that is another process.
+            if self._ends_own(session):
+                return self._patience.answer
+            self._free(session)
+            if self._acquire(session) is not None:
                 return LockState.LOST
-        return self._patience.answer
+            self._session = session
+            return LockState.RETAKEN
 
     def _acquire(self, session: Session) -> Holder | None:
         for _ in range(_TRIES):
@@ -224,7 +226,7 @@ class SessionLock(GuardedLock, ABC):
     def _ends_own(self, session: Session) -> bool:
         """Close the connection that held the lock, if the server has not noticed that it is broken.
 
-        Return False if another process holds the lock.
+        Return False if the server has noticed it.
         """
 
     @abstractmethod
