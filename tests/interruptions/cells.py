@@ -21,17 +21,18 @@ from tests.interruptions.apps import GO, HEARD
 from tests.interruptions.moments import Moment
 from tests.interruptions.processes import Process, children_of
 from tests.interruptions.proxy import AWAY, BACK, Proxy
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, scaled
 
 AWAY_SECONDS: Final = 5.0
 # More than what lies between two signals that count as one.
 _APART_SECONDS: Final = 0.6
 _STORM_COUNT: Final = 20
-_STORM_PAUSE_SECONDS: Final = 0.05
-# A machine that is slow must not make a longer storm, which would be a third request.
-_STORM_SECONDS: Final = 1.0
+_STORM_PAUSE_SECONDS: Final = 0.04
+# A machine that is slow must not make a longer storm, which would be a third request: that is one which the run hears a
+# second after its second one.
+_STORM_SECONDS: Final = 0.8
 # A moment that its event does not end passes in this time.
-_DELAY, _LONG_DELAY = "2s", "60s"
+_DELAY, _LONG_DELAY = f"{scaled(2):g}s", f"{scaled(60):g}s"
 _SIGNAL = signal.SIGTERM
 
 
@@ -294,9 +295,10 @@ def _one_signal(cell: Cell) -> Waits:
 
 
 def _two_signals(cell: Cell) -> Waits:
-    first = time.monotonic()
     yield from _first_of_many(cell)
-    yield Wait(lambda: time.monotonic() > first + _APART_SECONDS, "time passes")
+    # The run counts from when it has heard the first one, which may be long after that one was sent.
+    heard = time.monotonic()
+    yield Wait(lambda: time.monotonic() > heard + _APART_SECONDS, "time passes")
     cell.signal()
     if cell.moment.has_finally:
         yield cell.has_heard(count=2)
