@@ -163,6 +163,10 @@ class Project:
     def hits(self) -> dict[int, int]:
         return dict(self.query("SELECT hits, count(*) FROM queueapp_item GROUP BY hits"))
 
+    def add_effect(self, name: str) -> None:
+        """Add the effect for which a command waits."""
+        self.query(f"INSERT INTO queueapp_effect (name) VALUES ('{name}')")
+
     def effects(self) -> list[str]:
         return [name for (name,) in self.query("SELECT name FROM queueapp_effect ORDER BY id")]
 

@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.patience import PATIENCE_SECONDS, scaled, wait_until
 from tests.queues.project import Project
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ steps:
   - {id: again, command: add_effect again --fail-first 1, retry: {attempts: 2, delay: 0s}, queue: QUEUE}
   - {id: committed, command: add_effect committed, atomic: true, queue: QUEUE}
   - {command: add_hits --batch-size 20, queue: QUEUE}
-  - {command: add_effect late --seconds 60, timeout: 3s, continue_on_error: true, queue: QUEUE}
+  - {command: add_effect late --seconds 60, timeout: LIMIT, continue_on_error: true, queue: QUEUE}
   - {command: fail --kind command --code 3, continue_on_error: [3], queue: QUEUE}
   - say ${{ steps.text.output }}
 """
@@ -47,7 +47,7 @@ steps:
 @on_each_engine
 def test_a_step_on_a_worker_has_everything_that_a_local_step_has(project: Project) -> None:
     project.secrets = {"TOKEN": "abra-cadabra"}
-    project.write(EVERYTHING)
+    project.write(EVERYTHING.replace("LIMIT", f"{scaled(3):g}s"))
     # Both kinds of interpreters: those of a project, and the forks of all other tests.
     with project.worker(concurrency=2, is_fresh=project.engine != "rabbitmq"):
         code, output = project.run("--verbosity=2")
@@ -76,10 +76,11 @@ def test_a_step_on_a_worker_has_everything_that_a_local_step_has(project: Projec
 
 @on_rabbitmq
 def test_a_batch_whose_worker_is_killed_is_done_exactly_once(project: Project) -> None:
-    project.write("steps: [{command: add_hits --batch-size 5, queue: QUEUE}]")
+    project.write("steps: [{command: add_hits --batch-size 5 --until go, queue: QUEUE}]")
     with project.worker("a") as first, project.runner() as runner:
         project.wait_for("SELECT 1 FROM queueapp_item WHERE hits > 0")
         os.killpg(first.pid, signal.SIGKILL)
+        project.add_effect("go")
         with project.worker("b"):
             assert runner.wait(timeout=PATIENCE_SECONDS) == 0
     assert project.hits() == {1: 60}
@@ -103,7 +104,7 @@ def test_a_plain_call_whose_worker_is_killed_is_in_doubt(project: Project) -> No
 
 @on_redis
 def test_a_call_whose_end_cannot_be_stored_is_dead_although_its_worker_lives(project: Project) -> None:
-    project.write("steps: [{command: add_effect once --seconds 2, queue: QUEUE}]")
+    project.write("steps: [{command: add_effect once --seconds 60 --until go, queue: QUEUE}]")
     with project.worker() as worker, project.runner("--verbosity=2") as runner:
         project.wait_for("SELECT 1 FROM queueapp_effect")
         # A bug while the end is stored; the row still says "running".
@@ -112,6 +113,7 @@ def test_a_call_whose_end_cannot_be_stored_is_dead_although_its_worker_lives(pro
             "CREATE TRIGGER refuse BEFORE UPDATE ON django_runbook_call FOR EACH ROW "
             "WHEN (NEW.status = 'done') EXECUTE FUNCTION refuse()"
         )
+        project.add_effect("go")
         assert runner.wait(timeout=PATIENCE_SECONDS) == 1
         assert worker.poll() is None
     assert "died, so its outcome is unknown" in project.output("runner")
@@ -133,11 +135,12 @@ def test_a_call_that_kills_each_worker_fails_in_the_end(project: Project) -> Non
 
 @on_each_engine
 def test_a_worker_that_shuts_down_leaves_its_batch_to_another_one(project: Project) -> None:
-    project.write("steps: [{command: add_hits --batch-size 5, queue: QUEUE}]")
+    project.write("steps: [{command: add_hits --batch-size 5 --until go, queue: QUEUE}]")
     with project.worker("a") as first, project.runner() as runner:
         project.wait_for("SELECT 1 FROM queueapp_item WHERE hits > 0")
         first.send_signal(signal.SIGTERM)
         project.wait_for("SELECT 1 FROM django_runbook_call WHERE release_count = 1")
+        project.add_effect("go")
         with project.worker("b"):
             assert runner.wait(timeout=PATIENCE_SECONDS) == 0
         assert first.wait(timeout=PATIENCE_SECONDS) == 0
@@ -149,6 +152,9 @@ def test_a_worker_that_shuts_down_leaves_its_batch_to_another_one(project: Proje
 def test_the_shards_of_a_step_are_shared_by_all_workers(project: Project) -> None:
     project.write("steps: [{id: fill, command: add_hits --batch-size 1, shards: 5, queue: QUEUE}]")
     with project.worker("a"), project.worker("b"):
+        # One that is late would find that the other one has taken all calls.
+        for name in ("a", "b"):
+            wait_until(lambda name=name: " ready." in project.output(name), what=f"worker {name} is ready")  # type: ignore[misc]  # mypy infers no type for a lambda with a default
         code, output = project.run("--format", "jsonl")
     assert code == 0, output
     assert project.hits() == {1: 60}
@@ -206,7 +212,7 @@ def test_a_worker_that_shuts_down_finishes_a_plain_call(project: Project) -> Non
 @pytest.mark.parametrize("is_done_before", [False, True])
 def test_a_resumed_run_takes_over_the_calls_of_a_killed_one(project: Project, *, is_done_before: bool) -> None:
     project.write(
-        "steps: [{id: plain, command: add_effect once --seconds 3, capture: text, queue: QUEUE}, "
+        "steps: [{id: plain, command: add_effect once --seconds 60 --until go, capture: text, queue: QUEUE}, "
         '"say ${{ steps.plain.output }}"]'
     )
     with project.worker():
@@ -214,6 +220,7 @@ def test_a_resumed_run_takes_over_the_calls_of_a_killed_one(project: Project, *,
             project.wait_for("SELECT 1 FROM queueapp_effect")
             os.killpg(runner.pid, signal.SIGKILL)
         if is_done_before:
+            project.add_effect("go")
             project.wait_for_status("done")
         text = (project.directory / "run.yml").read_text()
         for options, changed in (
@@ -225,9 +232,12 @@ def test_a_resumed_run_takes_over_the_calls_of_a_killed_one(project: Project, *,
             assert code == 2, output
             assert 'step "plain" has a call on a worker, which may still run' in output
         (project.directory / "run.yml").write_text(text)
+        if not is_done_before:
+            assert [call[3] for call in project.calls()] == ["running"]
+            project.add_effect("go")
         code, output = project.run("--resume", "--verbosity=2")
     assert code == 0, output
-    assert project.effects() == ["once"]
+    assert project.effects() == ["once", "go"]
     assert output.count("added once") >= 1
     assert [call[2:] for call in project.calls()] == [(1, "done")]
 
@@ -250,7 +260,7 @@ def test_another_run_waits_for_the_call_of_a_killed_one_under_the_same_lock(proj
         project.write(other.replace("KIND", "wait"))
         with project.runner() as runner:
             wait_until(lambda: "is held by a call of run" in project.output("runner"), what="the run waits")
-            project.query("INSERT INTO queueapp_effect (name) VALUES ('go')")
+            project.add_effect("go")
             assert runner.wait(timeout=PATIENCE_SECONDS) == 0
         assert [call[3] for call in project.calls()] == ["done", "done"]
     assert project.effects() == ["first", "go", "other"]
@@ -277,6 +287,8 @@ def test_a_stop_of_the_run_stops_its_calls(project: Project) -> None:
     )
     with project.worker(), project.runner("--verbosity=2") as runner:
         project.wait_for("SELECT 1 FROM queueapp_effect")
+        # The other branch may be slower to queue its call than the worker is to begin this one.
+        wait_until(lambda: len(project.calls()) == 2, what="both calls are queued")
         runner.send_signal(signal.SIGTERM)
         assert runner.wait(timeout=PATIENCE_SECONDS) == 143
         wait_until(lambda: sorted(call[3] for call in project.calls()) == ["cancelled", "done"], what="the calls ended")

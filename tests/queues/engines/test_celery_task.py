@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import signal
+import socket
 
 import pytest
 import redis
 
-from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.patience import PATIENCE_SECONDS, scaled, wait_until
 from tests.queues.project import Project
 from tests.services import REDIS_URL
 
@@ -22,7 +23,7 @@ steps: [{command: add_effect, args: ["${{ secrets.TOKEN }}"], options: {seconds:
 INSPECT = """
 import json
 from tests.queues.celery_app import app
-inspect = app.control.inspect(timeout=2)
+inspect = app.control.inspect(destination=[DESTINATION], timeout=SECONDS)
 print(json.dumps([inspect.active(), inspect.reserved(), inspect.scheduled(), inspect.conf(with_defaults=False)], default=str))
 """
 
@@ -36,7 +37,7 @@ def test_a_message_that_redis_sends_again_does_nothing(project: Project) -> None
 defaults: {queue: QUEUE}
 steps:
   - parallel:
-      - {id: one, command: add_effect one --seconds 12}
+      - {id: one, command: add_effect one --seconds 60 --until go}
       - id: later
         steps:
           - {id: here, command: add_effect here --seconds 1, queue: false}
@@ -46,10 +47,13 @@ steps:
     with project.worker("a"), project.runner() as runner:
         wait_until(lambda: project.output("a").count("received") >= 2, what="the first worker has both messages")
         with project.worker("b"):
+            wait_until(
+                lambda: project.output("a").count("received") + project.output("b").count("received") > 2,
+                what="a message has come again",
+            )
+            project.add_effect("go")
             assert runner.wait(timeout=PATIENCE_SECONDS) == 0
-            received = project.output("a").count("received") + project.output("b").count("received")
-    assert received > 2
-    assert sorted(project.effects()) == ["here", "one", "two"]
+    assert sorted(project.effects()) == ["go", "here", "one", "two"]
     assert [call[2:] for call in project.calls()] == [(1, "done"), (1, "done")]
 
 
@@ -57,11 +61,12 @@ steps:
 @pytest.mark.parametrize("pool", ["threads", "solo"])
 def test_a_worker_of_another_pool_releases_its_calls_too(project: Project, pool: str) -> None:
     project.add_items(60)
-    project.write("steps: [{command: add_hits --batch-size 5, shards: 2, queue: QUEUE}]")
+    project.write("steps: [{command: add_hits --batch-size 5 --until go, shards: 2, queue: QUEUE}]")
     with project.worker("a", concurrency=2, pool=pool) as first, project.runner() as runner:
         project.wait_for("SELECT 1 FROM queueapp_item WHERE hits > 0")
         first.send_signal(signal.SIGTERM)
         project.wait_for("SELECT 1 FROM django_runbook_call WHERE release_count = 1")
+        project.add_effect("go")
         with project.worker("b", concurrency=2):
             assert runner.wait(timeout=PATIENCE_SECONDS) == 0
         assert first.wait(timeout=PATIENCE_SECONDS) == 0
@@ -109,7 +114,10 @@ def test_a_worker_shows_no_argument_and_no_secret(project: Project) -> None:
     with project.worker(), project.runner() as runner:
         project.wait_for("SELECT 1 FROM queueapp_effect")
         # The call runs: its message is what a worker shows.
-        with project.forked(name="inspect", code=INSPECT) as inspect:
+        name = f"worker-{project.queue}@{socket.gethostname()}"
+        # It waits for the one answer, and for no longer.
+        code = INSPECT.replace("DESTINATION", repr(name)).replace("SECONDS", str(scaled(10)))
+        with project.forked(name="inspect", code=code) as inspect:
             assert inspect.wait(timeout=PATIENCE_SECONDS) == 0
         (call_id,) = project.query("SELECT id FROM django_runbook_call")[0]
         shown = project.output("inspect")
