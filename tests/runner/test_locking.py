@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from django_runbook.runner.emitter import Emitter
 from django_runbook.runner.finishing import StepFinisher
 from django_runbook.runner.locking import Locker
 from django_runbook.runner.past import Past
-from tests.patience import PATIENCE_SECONDS, scaled
+from tests.patience import PATIENCE_SECONDS
 from tests.runner.support import run, start, wait_for
 
 
@@ -162,13 +161,21 @@ def test_skip_ends_the_run_well(tmp_path: Path, name: str) -> None:
     assert "is held by" in ended.result("noop")["reason"]
 
 
-def test_the_wait_ends_when_the_lock_is_free(tmp_path: Path, name: str) -> None:
+def test_the_wait_ends_when_the_lock_is_free(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = lock_of(name)
     assert lock.acquire() is None
-    timer = threading.Timer(scaled(0.5), lock.release)
-    timer.start()
+    rests: list[float] = []
+    wait = Stop.wait
+
+    def waits(self: Stop, seconds: float) -> bool:
+        if seconds and not rests:
+            # The run has found the lock held.
+            rests.append(seconds)
+            lock.release()
+        return wait(self, seconds)
+
+    monkeypatch.setattr(Stop, "wait", waits)
     ended = run(tmp_path, f"lock: {{name: {name}, on_conflict: wait}}\nsteps: [noop]")
-    timer.join()
     assert ended.exit_code == 0
     awaited = next(event for event in ended.events if event["event"] == "lock_awaited")
     assert (awaited["name"], awaited["step_id"]) == (name, "")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.contrib.sites.models import Site
 
-from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.patience import PATIENCE_SECONDS, scaled, wait_until
 from tests.runner.support import run, start, wait_for
 from tests.services import require_postgres, running_statements
 
@@ -46,13 +46,16 @@ def test_a_loop_holds_to_its_number_as_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["plain", "stubborn", "items"])
-def test_a_failed_branch_ends_the_others(tmp_path: Path, how: str) -> None:
+def test_a_failed_branch_ends_the_others(tmp_path: Path, settings: Any, how: str) -> None:
     log = tmp_path / "log"
+    if how == "items":
+        # It ends by itself, however long that takes.
+        settings.RUNBOOK = {**settings.RUNBOOK, "STOP_TIMEOUT": PATIENCE_SECONDS}
     text = f"""
 steps:
   - parallel:
       - {{command: work --how {how} --log {log}, id: other}}
-      - {{command: fail --kind command, id: fails, retry: {{attempts: 2, delay: 1s, jitter: false}}}}
+      - {{command: fail --kind command --after {log}, id: fails, retry: {{attempts: 2, delay: 0.1s, jitter: false}}}}
     id: both
     finally: [{{command: say group, id: in_group}}]
   - {{command: say never, id: never}}
@@ -109,27 +112,32 @@ def test_the_lines_of_branches_stay_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "timed_out"),
     [
-        ("steps: [{{command: noop, isolate: true}}, {{command: {work}, timeout: 1s, id: it}}]", {"it"}),
+        ("steps: [{{command: noop, isolate: true}}, {{command: {work}, timeout: {limit}s, id: it}}]", {"it"}),
         (
-            "steps: [{{command: noop, isolate: true}}, {{steps: [{{command: {work}, id: it}}], timeout: 1s, id: all}}]",
+            "steps: [{{command: noop, isolate: true}}, {{steps: [{{command: {work}, id: it}}], timeout: {limit}s, id: all}}]",
             {"it", "all"},
         ),
-        ("timeout: 3s\nsteps: [{{command: {work}, id: it}}]", {"it"}),
+        ("timeout: {limit}s\nsteps: [{{command: {work}, id: it}}]", {"it"}),
     ],
     ids=["step", "group", "file"],
 )
 @pytest.mark.parametrize("how", ["plain", "stubborn"])
 def test_a_timeout_ends_the_command(tmp_path: Path, text: str, timed_out: set[str], how: str) -> None:
     work = f"work --how {how} --log {tmp_path / 'log'}"
-    ended = run(tmp_path, text.format(work=work) + f"\nfinally: [work --how short --log {tmp_path / 'last'}]")
+    # That of the file begins before there is a process that forks its step.
+    limit = scaled(3 if text.startswith("timeout") else 1)
+    ended = run(
+        tmp_path, text.format(work=work, limit=limit) + f"\nfinally: [work --how short --log {tmp_path / 'last'}]"
+    )
     assert {step for step, status in ended.statuses.items() if status == "timed_out"} == timed_out
     assert "SIGTERM" in ended.result("it")["failure"]["message"]
     assert ended.exit_code == (124 if text.startswith("timeout") else 1)
     assert "finished" in (tmp_path / "last").read_text()
 
 
-def test_at_its_timeout_a_command_that_listens_finishes_its_item(tmp_path: Path) -> None:
-    ended = run(tmp_path, f"steps: [{{command: work --how items --log {tmp_path / 'log'}, timeout: 2s}}]")
+def test_at_its_timeout_a_command_that_listens_finishes_its_item(tmp_path: Path, settings: Any) -> None:
+    settings.RUNBOOK = {**settings.RUNBOOK, "STOP_TIMEOUT": PATIENCE_SECONDS}
+    ended = run(tmp_path, f"steps: [{{command: work --how items --log {tmp_path / 'log'}, timeout: {scaled(2):g}s}}]")
     assert ended.statuses == {"work": "timed_out"}
     assert "stopped before" in (tmp_path / "log").read_text()
 
@@ -145,7 +153,7 @@ def test_a_timeout_that_expires_before_the_process_starts_ends_it(tmp_path: Path
 def test_a_statement_on_postgresql_does_not_outlive_its_timeout(tmp_path: Path) -> None:
     require_postgres()
     word = f"of_{os.getpid()}_{time.monotonic_ns()}"
-    text = f"steps: [{{command: work --how sql --log {tmp_path / 'log'} --word {word}, timeout: 3s}}]"
+    text = f"steps: [{{command: work --how sql --log {tmp_path / 'log'} --word {word}, timeout: {scaled(3):g}s}}]"
     process = start(tmp_path, text, environ={"DJANGO_SETTINGS_MODULE": "tests.postgres_settings", "STOP_TIMEOUT": "3"})
     try:
         wait_until(lambda: running_statements(word) == 1, what="the statement runs")
@@ -158,12 +166,14 @@ def test_a_statement_on_postgresql_does_not_outlive_its_timeout(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=str)
-@pytest.mark.parametrize("how", ["items", "short", "plain"])
+@pytest.mark.parametrize("how", ["items", "late", "plain"])
 def test_a_signal_during_a_parallel_group(tmp_path: Path, number: signal.Signals, code: int, how: str) -> None:
     logs = [tmp_path / "log-1", tmp_path / "log-2"]
     branches = ", ".join(f"work --how {how} --log {log}" for log in logs)
     text = f"steps:\n  - parallel: [{branches}]\n    finally: [say group]\n  - say never\nfinally: [say file]\n"
-    process = start(tmp_path, text, "--format", "plain", environ={"STOP_TIMEOUT": "2.5"})
+    # The first two end by themselves, however long that takes.
+    patience = 2.5 if how == "plain" else PATIENCE_SECONDS
+    process = start(tmp_path, text, "--format", "plain", environ={"STOP_TIMEOUT": str(patience)})
     try:
         for log in logs:
             wait_for(log, "item" if how == "items" else "started")
@@ -173,7 +183,7 @@ def test_a_signal_during_a_parallel_group(tmp_path: Path, number: signal.Signals
         process.kill()
         process.communicate()
     assert process.returncode == code, stdout + stderr
-    expected = {"items": "stopped before", "short": "finished", "plain": "started"}[how]
+    expected = {"items": "stopped before", "late": "finished", "plain": "started"}[how]
     assert all(expected in log.read_text() for log in logs)
     assert "not run  say" in stdout
 

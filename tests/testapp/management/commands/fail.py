@@ -10,6 +10,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError
 
+from tests.testapp.management.commands.effect import wait_for
+
 
 class Command(BaseCommand):
     help = "Fail."
@@ -18,9 +20,12 @@ class Command(BaseCommand):
         parser.add_argument("--kind", choices=["command", "error", "exit", "text", "integrity"], default="command")
         parser.add_argument("--code", type=int, default=1)
         parser.add_argument("--counter", help="A file that counts the calls.")
+        parser.add_argument("--after", type=Path, help="Fail when this file is there.")
         parser.add_argument("--until", type=int, default=0, help="Succeed from this call on.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["after"]:
+            wait_for(options["after"])
         self.stdout.write("about to fail")
         if options["counter"]:
             path = Path(options["counter"])

@@ -12,6 +12,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import connection
 
+from tests.patience import eventually
+
 LONG = 60.0
 
 
@@ -19,7 +21,8 @@ class Command(BaseCommand):
     stealth_options = ("stopping",)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--how", choices=["items", "plain", "stubborn", "handler", "sql", "short"], required=True)
+        ways = ["items", "plain", "stubborn", "handler", "sql", "short", "late"]
+        parser.add_argument("--how", choices=ways, required=True)
         parser.add_argument("--log", type=Path, required=True)
         parser.add_argument("--alias", default="default")
         parser.add_argument("--word", default="", help="To know a statement by.")
@@ -49,6 +52,13 @@ class Command(BaseCommand):
     def do_short(self, stopping: Callable[[], bool]) -> None:
         self.say("started")
         time.sleep(1.5)
+        self.say("finished")
+
+    def do_late(self, stopping: Callable[[], bool]) -> None:
+        """Do not end with the item at which the stop is requested, but finish soon after it."""
+        self.say("started")
+        eventually(stopping)
+        time.sleep(0.5)
         self.say("finished")
 
     def do_stubborn(self, stopping: Callable[[], bool]) -> None:
