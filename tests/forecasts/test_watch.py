@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -184,12 +184,17 @@ class FakeJournal:
         self.figures = RunFigures.of_text(figures)
 
 
+# By the clock of a watch, which stands still: a second more would change what it says.
+NOW_SECONDS = 1000.0
+
+
 def watched(monkeypatch: pytest.MonkeyPatch, *, policy: str = "warn") -> tuple[RunWatch, FakeJournal, list[Any]]:
     """Return a watch over a run whose step "load" took a minute in each of five nights."""
     usual = StepFigures(definition="d", status="succeeded", seconds=60.0)
     # In the middle of a month: its first and last day are compared with earlier ones only.
     now = datetime.datetime(2026, 7, 15, 6, tzinfo=datetime.UTC)
     monkeypatch.setattr(clock, "now", lambda: now)
+    monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: NOW_SECONDS))
     figures = RunFigures(shape="", seconds=70.0, steps={"load": usual})
     runs = tuple(PastRun(now.date() - datetime.timedelta(days=n), figures) for n in range(1, 6))
     journal = FakeJournal(history=History(runs=runs))
@@ -205,7 +210,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, *, policy: str = "warn") -> tuple[R
 
 def load_started(*, seconds_ago: float) -> events.StepStarted:
     return events.StepStarted(
-        at=AT, step_id="load", name="load", argv=("load",), clock_seconds=time.monotonic() - seconds_ago
+        at=AT, step_id="load", name="load", argv=("load",), clock_seconds=NOW_SECONDS - seconds_ago
     )
 
 
