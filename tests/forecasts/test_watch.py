@@ -184,7 +184,7 @@ class FakeJournal:
         self.figures = RunFigures.of_text(figures)
 
 
-# By the clock of a watch, which stands still: a second more would change what it says.
+# By the clock of a watch, which is frozen: a second more would change what it says.
 NOW_SECONDS = 1000.0
 
 

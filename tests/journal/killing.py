@@ -5,6 +5,8 @@ The runs are forked from the process that calls `main`, which has set Django up.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import json
 import os
@@ -22,6 +24,8 @@ from django.db import connections
 
 from tests.patience import PATIENCE_SECONDS
 
+# PR_SET_CHILD_SUBREAPER of <linux/prctl.h>: the orphans of a killed run become children of this process.
+_SUBREAPER = 36
 ROW_COUNT = 24
 MAX_KILLS = 6
 MAX_HELD = 100
@@ -104,8 +108,7 @@ class Round:
 
     def answer(self, said: str) -> dict[str, list[str]]:
         """Return the choices that the effects justify."""
-        # The processes of a killed run end soon after it.
-        time.sleep(0.1)
+        wait_for_orphans()
         answers: dict[str, list[str]] = {"rerun": [], "skip": []}
         for step_id in re.findall(r"--rerun (\S+) runs it again", said):
             assert step_id not in {"again", "once", "rows", "group", "loop", "both"}, said
@@ -204,6 +207,16 @@ def fork(call: Callable[[], int], *, folder: Path, kill_after: float | None = No
     return os.waitstatus_to_exitcode(status), said.read_text()
 
 
+def wait_for_orphans() -> None:
+    """Wait until the processes of a killed run, which end soon after it, have no more effects."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, os.WNOHANG)
+            assert time.monotonic() < deadline, "the processes of a killed run do not end"
+            time.sleep(0.001)
+
+
 def empty() -> int:
     """Empty the tables before a round."""
     from django_runbook.models import Run
@@ -223,6 +236,8 @@ def migrate() -> int:
 
 def main(folder: Path, round_count: int, seed: int, *, is_in_host: bool) -> None:
     """Run this number of rounds, and print the result."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     # Loaded before the forks, so that a run begins with its first step and not with imports.
     call_command("run_runbook", str(folder / "warm.yml"), plan=True, stdout=(folder / "warm").open("w"))
     # A run closes its connections before it forks: they must not be those of this process.

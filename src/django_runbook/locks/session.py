@@ -183,7 +183,7 @@ class SessionLock(GuardedLock, ABC):
 
     def _retake(self) -> LockState:
         with self._new_session() as session:
-            # First: whoever is found to hold the lock after that is another process.
+            # First: a holder that is found after that is another process.
             if self._ends_own(session):
                 return self._patience.answer
             self._free(session)
