@@ -51,7 +51,10 @@ class _Ends(Struct):
 
 
 class _List(MutableStruct):
-    """Collects the units of a list; ``lock`` is held from ``locked_at`` on."""
+    """Collects the units of a list; ``lock`` is held from ``locked_at`` on.
+
+    A list that ``ends_without_step`` succeeds, whatever became of its steps: its last statement is one as ``set -e``.
+    """
 
     scope: ShellScope
     translate: Translate
@@ -60,6 +63,7 @@ class _List(MutableStruct):
     units: list[_Unit] = field(default_factory=list)
     lock: dict[str, Plain] | None = None
     locked_at: int = 0
+    ends_without_step: bool = False
 
 
 def translate_block(statements: Sequence[Node], scope: ShellScope, translate: Translate) -> StepBlock:
@@ -78,10 +82,13 @@ def translate_block(statements: Sequence[Node], scope: ShellScope, translate: Tr
         if isinstance(node, Background):
             together, pending = _until_wait([node, *pending])
             made.units += _parallel(together, made)
+            made.ends_without_step = False
             continue
         is_last = replaces_shell(node) or all(isinstance(one, Remark) for one in pending)
         scope.is_tail, scope.is_judged = is_tail and is_last, is_judged and is_last
         made.units.append(_unit(node, made))
+        if not isinstance(node, Remark):
+            made.ends_without_step = not steps_of(made.units[-1].entries)
         if is_exit(node) or replaces_shell(node):
             made.units += _unreachable(pending)
             break
@@ -93,7 +100,10 @@ def translate_block(statements: Sequence[Node], scope: ShellScope, translate: Tr
     # A list that turns "set -e" on or off is inside of one that ends at failures.
     scope.list_stops = was_strict or any(unit.always_stops for unit in units)
     is_strict = was_strict or scope.stops_on_failure or scope.is_strict
-    ends = _Ends(is_followed=is_loop or not is_tail, is_judged=is_judged, is_strict=is_strict)
+    succeeds = made.ends_without_step or bool(successes)
+    if succeeds and is_judged and any(steps_of(unit.entries) for unit in units):
+        raise NotCarried("its result is that of its last statement, which always succeeds: that has no counterpart")
+    ends = _Ends(is_followed=is_loop or not is_tail or succeeds, is_judged=is_judged, is_strict=is_strict)
     return _with_policy(units, ends)
 
 
