@@ -92,9 +92,10 @@ def test_a_connection_lost_in_a_commit_neither_loses_nor_repeats_rows(postgresql
         ):
 
             def has_ended() -> bool:
+                # Before it sleeps, the commit has not counted itself, and the second one would be the slow one.
                 cursor.execute(
                     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-                    "WHERE datname = current_database() AND query = 'COMMIT' AND state = 'active'"
+                    "WHERE datname = current_database() AND query = 'COMMIT' AND wait_event = 'PgSleep'"
                 )
                 return bool(cursor.fetchone()[0])
 
