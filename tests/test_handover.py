@@ -76,7 +76,7 @@ def test_an_item_is_found_although_its_put_was_interrupted_before_it_woke_the_re
     reader = threading.Thread(target=lambda: found.append(handover.get()), daemon=True)
     reader.start()
     # The reader has looked once, and waits.
-    assert eventually(handover._may_look.locked)
+    assert eventually(handover._may_check.locked)
     handover._items.put("item")
     reader.join(PATIENCE_SECONDS)
     assert found == ["item"]

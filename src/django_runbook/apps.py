@@ -12,4 +12,4 @@ class RunbookConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from django_runbook import system_checks as checks  # noqa: F401 - a check is registered by its import
+        from django_runbook import system_checks  # noqa: F401 - a check is registered by its import

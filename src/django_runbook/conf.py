@@ -22,7 +22,7 @@ _QUEUE_KEYS = (
     *("BACKEND", "OPTIONS", "RESEND_SECONDS", "VERSION", "REFUSES_OTHER_VERSION", "VERSION_WAIT_SECONDS", "WORKERS"),
 )
 # The name and the digest of an image.
-MAX_VERSION_LENGTH = 200
+_MAX_VERSION_LENGTH = 200
 _REPORTER_KEYS = ("BACKEND", "OPTIONS", "ON", "TIMEOUT", "IN_TESTS")
 DEFAULT_STOP_TIMEOUT_SECONDS = 8.0
 _MAX_SECONDS = 365 * 24 * 3600
@@ -188,8 +188,8 @@ def _queue(values: Mapping[str, object]) -> QueueSettings:
         raise InvalidUsage(f'{where}["BACKEND"] must be the name or the import path of an engine')
     if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
         raise InvalidUsage(f'{where}["OPTIONS"] must be a dictionary from names to values')
-    if not isinstance(version, str) or len(version) > MAX_VERSION_LENGTH:
-        raise InvalidUsage(f'{where}["VERSION"] must be a string of at most {MAX_VERSION_LENGTH} characters')
+    if not isinstance(version, str) or len(version) > _MAX_VERSION_LENGTH:
+        raise InvalidUsage(f'{where}["VERSION"] must be a string of at most {_MAX_VERSION_LENGTH} characters')
     return QueueSettings(
         backend=backend,
         options=options,

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-PRIVATE: Final = 0o600
+_PRIVATE: Final = 0o600
 # The umask of the process is taken from it.
 _USUAL: Final = 0o666
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def replace_private(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
+def replace_private(path: Path, content: bytes, *, mode: int = _PRIVATE) -> None:
     """Write a file that only its owner can read; ``mode`` lets others read it.
 
     An existing link is replaced, not followed, and a missing folder is created.
@@ -41,7 +41,7 @@ def _replace_all(contents: Mapping[Path, bytes], *, modes: Mapping[Path, int]) -
             with _errors_name(path):
                 # Nobody can guess the name, because other users may be able to write to the directory.
                 new, mode = path.with_name(f".{secrets.token_hex(16)}.tmp"), modes.get(path)
-                descriptor = os.open(new, _NEW, _USUAL if mode is None else mode & PRIVATE)
+                descriptor = os.open(new, _NEW, _USUAL if mode is None else mode & _PRIVATE)
                 unfinished[path] = new
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(content)

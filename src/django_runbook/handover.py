@@ -16,7 +16,7 @@ from typing import Final, Generic, TypeVar
 
 _Item = TypeVar("_Item")
 # A signal handler that raises in `put` may keep it from waking the thread that gets the item.
-_LOOK_SECONDS: Final = 1.0
+_CHECK_SECONDS: Final = 1.0
 
 
 class Handover(Generic[_Item]):
@@ -25,13 +25,13 @@ class Handover(Generic[_Item]):
     def __init__(self) -> None:
         self._items: queue.SimpleQueue[_Item] = queue.SimpleQueue()  # noqa: TID251 - it never waits here
         # Free means that an item may be there.
-        self._may_look = threading.Lock()
+        self._may_check = threading.Lock()
 
     def put(self, item: _Item) -> None:
         """Add an item; never wait."""
         self._items.put(item)
         with contextlib.suppress(RuntimeError):
-            self._may_look.release()
+            self._may_check.release()
 
     def get(self, timeout_seconds: float | None = None) -> _Item:
         """Return the next item; raise `queue.Empty` if none has come before the timeout."""
@@ -42,7 +42,7 @@ class Handover(Generic[_Item]):
             left_seconds = until - time.monotonic()
             if left_seconds <= 0:
                 raise queue.Empty
-            self._may_look.acquire(timeout=min(left_seconds, _LOOK_SECONDS))
+            self._may_check.acquire(timeout=min(left_seconds, _CHECK_SECONDS))
 
     def count(self) -> int:
         """Return the number of items that wait."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.core import checks
@@ -22,6 +22,18 @@ def _is_run_by_check() -> bool:
     return False
 
 
+def _of_check_command(check: Callable[[], list[checks.CheckMessage]]) -> Callable[..., list[checks.CheckMessage]]:
+    """Register a check of the whole project that only ``manage.py check`` and its callers run.
+
+    Django also runs its checks before most commands, which a check of all runbooks would slow down.
+    """
+
+    def checked(app_configs: Sequence[Any] | None, **_: Any) -> list[checks.CheckMessage]:
+        return check() if app_configs is None and _is_run_by_check() else []
+
+    return checks.register("runbooks")(checked)
+
+
 def _valid_settings() -> Configuration | None:
     """Return the settings, or None if they are invalid, which the check of the runbooks reports."""
     from django_runbook import conf
@@ -33,26 +45,18 @@ def _valid_settings() -> Configuration | None:
         return None
 
 
-@checks.register("runbooks")
-def check_runbooks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Return the errors and warnings of all runbooks of the project.
-
-    Django also runs its checks before most commands. Reading every runbook would slow them down, so only
-    ``manage.py check`` and its callers get messages.
-    """
-    if app_configs is not None or not _is_run_by_check():
-        return []
+@_of_check_command
+def check_runbooks() -> list[checks.CheckMessage]:
+    """Return the errors and warnings of all runbooks of the project."""
     # Imported here, so that other commands do not pay for it.
     from django_runbook.checking import messages
 
     return messages()
 
 
-@checks.register("runbooks")
-def check_locks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+@_of_check_command
+def check_locks() -> list[checks.CheckMessage]:
     """Return the errors in ``RUNBOOK["LOCK"]``, without connecting to anything."""
-    if app_configs is not None or not _is_run_by_check():
-        return []
     from django_runbook.exceptions import InvalidUsage
     from django_runbook.locks.factory import new_factory
 
@@ -65,11 +69,9 @@ def check_locks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks
         return [checks.Error(str(error), id="django_runbook.E002")]
 
 
-@checks.register("runbooks")
-def check_reporters(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+@_of_check_command
+def check_reporters() -> list[checks.CheckMessage]:
     """Return the errors in ``RUNBOOK["REPORTERS"]``, without connecting to anything."""
-    if app_configs is not None or not _is_run_by_check():
-        return []
     from django_runbook.configured_reporters import make_all
     from django_runbook.exceptions import InvalidUsage
 
@@ -83,11 +85,9 @@ def check_reporters(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[ch
     return []
 
 
-@checks.register("runbooks")
-def check_idempotent(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+@_of_check_command
+def check_idempotent() -> list[checks.CheckMessage]:
     """Return a warning for each name in ``RUNBOOK["IDEMPOTENT"]`` that is not a command."""
-    if app_configs is not None or not _is_run_by_check():
-        return []
     from django.core.management import get_commands
 
     from django_runbook.document.similar_names import nearest
@@ -105,11 +105,9 @@ def check_idempotent(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[c
     ]
 
 
-@checks.register("runbooks")
-def check_isolation(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+@_of_check_command
+def check_isolation() -> list[checks.CheckMessage]:
     """Return the reason if steps cannot run in their own processes."""
-    if app_configs is not None or not _is_run_by_check():
-        return []
     from django_runbook.process import isolation
 
     reason = isolation.lasting_obstacle()

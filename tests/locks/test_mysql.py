@@ -15,6 +15,7 @@ from django_runbook.locks.base import PATIENCE_SECONDS, Lock, LockState, Probe
 from django_runbook.locks.mysql import MySQLLock
 from django_runbook.locks.session import Session
 from tests.locks.backends import alias_on, holder_of, is_free, locks
+from tests.locks.retaking import MOMENTS, assert_retaken
 from tests.patience import eventually, wait_until
 from tests.services import require_mariadb
 
@@ -80,31 +81,11 @@ def owner_of(lock: MySQLLock) -> Any:
     return ask("SELECT IS_USED_LOCK(%s)", lock.key)
 
 
-@pytest.mark.parametrize("moment", ["_ends_own", "_free", "_acquire", "_find_holder", None])
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_connection_whose_end_the_server_notices_at_any_moment_is_replaced(
     lock: MySQLLock, monkeypatch: pytest.MonkeyPatch, moment: str | None
 ) -> None:
-    assert lock.acquire() is None
-    before = owner_of(lock)
-    # The client knows that the connection is broken, and the server does not yet.
-    broken = vars(lock)["_session"]
-    monkeypatch.setattr(lock, "_is_broken", True)
-
-    def ending(*arguments: Any) -> Any:
-        if owner_of(lock) == before:
-            kill(lock)
-        return original(*arguments)
-
-    if moment is not None:
-        original = getattr(lock, moment)
-        monkeypatch.setattr(lock, moment, ending)
-    states = [LockState.UNKNOWN]
-    while states[-1] is LockState.UNKNOWN:
-        states.append(lock.keep())
-    broken.close()
-    assert states[-1] is LockState.RETAKEN
-    assert owner_of(lock) not in {None, before}
-    assert lock.keep() is LockState.HELD
+    assert_retaken(lock, moment, owner=lambda: owner_of(lock), end=lambda: kill(lock), monkeypatch=monkeypatch)
 
 
 def test_a_lock_that_another_process_holds_now_is_lost(lock: MySQLLock, name: str) -> None:

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -19,6 +20,7 @@ from django_runbook.locks.postgresql import PostgreSQLLock
 from django_runbook.locks.session import Session, SessionLock
 from tests.locks.backends import alias_on, holder_of, is_free, locks
 from tests.locks.looking import end_holder, key_of, pid_of
+from tests.locks.retaking import MOMENTS, assert_retaken
 from tests.patience import eventually
 from tests.postgres_settings import POSTGRES
 
@@ -60,31 +62,12 @@ def test_a_connection_that_is_terminated_is_replaced(server: psycopg.Connection[
     assert pid_of(server, name) is None
 
 
-@pytest.mark.parametrize("moment", ["_ends_own", "_free", "_acquire", "_find_holder", None])
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_connection_whose_end_the_server_notices_at_any_moment_is_replaced(
     server: psycopg.Connection[Any], lock: SessionLock, name: str, monkeypatch: pytest.MonkeyPatch, moment: str | None
 ) -> None:
-    assert lock.acquire() is None
-    before = pid_of(server, name)
-    # The client knows that the connection is broken, and the server does not yet.
-    broken = vars(lock)["_session"]
-    monkeypatch.setattr(lock, "_is_broken", True)
-
-    def ending(*arguments: Any) -> Any:
-        if pid_of(server, name) == before:
-            end_holder(server, name)
-        return original(*arguments)
-
-    if moment is not None:
-        original = getattr(lock, moment)
-        monkeypatch.setattr(lock, moment, ending)
-    states = [LockState.UNKNOWN]
-    while states[-1] is LockState.UNKNOWN:
-        states.append(lock.keep())
-    broken.close()
-    assert states[-1] is LockState.RETAKEN
-    assert pid_of(server, name) not in {None, before}
-    assert lock.keep() is LockState.HELD
+    owner, end = partial(pid_of, server, name), partial(end_holder, server, name)
+    assert_retaken(lock, moment, owner=owner, end=end, monkeypatch=monkeypatch)
 
 
 def test_a_connection_is_replaced_from_any_thread_while_others_query(

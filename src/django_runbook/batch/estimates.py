@@ -153,9 +153,7 @@ def _estimate_rows(
     if found != 0:
         # An empty rest has no batch, so no query to explain.
         size = options.batch_size or 1000
-        warnings = tuple(
-            plan_warnings(connection, source, after=remaining.after, size=size, ask=request.ask, count=request.count)
-        )
+        warnings = tuple(plan_warnings(connection, source, after=remaining.after, size=size, ask=request.ask))
     if found is not None:
         found = max(0, found - remaining.failed_count)
         if options.shard.count > 1 and remaining.is_new:

@@ -42,7 +42,6 @@ def plan_warnings(
     after: str,
     size: int,
     ask: AskDatabase,
-    count: Callable[[Any], int | None],
 ) -> Iterator[str]:
     """Yield what makes each batch slower than a walk along an index."""
     if connection.vendor not in _READERS:

@@ -55,7 +55,7 @@ def may_isolate(runbook: Runbook, *, is_default: bool, uses_workers: bool) -> bo
     """
     entries = outline(runbook)
     for entry in entries.values():
-        around = [entries[key].step for key in reversed(entry.group_keys)]
+        around = steps_around(entry, entries)
         is_queued = uses_workers and queue_of(entry.step, around) is not None
         if isinstance(entry.step, CommandStep) and not is_queued:
             chosen = is_default if entry.step.isolate is None else entry.step.isolate
@@ -90,10 +90,14 @@ def queue_owner(step: Step, around: Iterable[Step]) -> CommandStep | GroupStep |
     return next((one for one in steps if one.queue is not None), None)
 
 
+def steps_around(entry: Entry, entries: Mapping[str, Entry]) -> list[Step]:
+    """Return the groups, loops and calls around a step, the innermost first."""
+    return [entries[key].step for key in reversed(entry.group_keys)]
+
+
 def path_of(entry: Entry, entries: Mapping[str, Entry]) -> str:
     """Return the path of the called runbook that contains a step; empty for the runbook of the run."""
-    around = (entries[key].step for key in reversed(entry.group_keys))
-    return next((step.runbook.path for step in around if isinstance(step, CallStep)), "")
+    return next((step.runbook.path for step in steps_around(entry, entries) if isinstance(step, CallStep)), "")
 
 
 def has_queues(entries: Mapping[str, Entry]) -> bool:

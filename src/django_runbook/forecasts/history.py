@@ -22,8 +22,7 @@ _MAX_FIGURES: Final = 30_000
 
 
 def read_history(runbook: str, kind: str, *, step_count: int, using: str) -> History:
-    """Return the newest runs of a runbook that are of a kind, for a run that an error must not break."""
-    # A failed query must not break a transaction around the run, such as that of a test.
+    """Return what `query_history` returns; a failed query breaks no transaction around it, such as that of a test."""
     inside = connections[using].in_atomic_block
     with transaction.atomic(using=using) if inside else contextlib.nullcontext():
         return query_history(runbook, kind, step_count=step_count, using=using)

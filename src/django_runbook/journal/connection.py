@@ -95,11 +95,8 @@ class JournalConnection:
     def execute_together(self, writes: Sequence[Callable[[], None]]) -> None:
         """Call writes in one transaction until it is committed; the statements that they execute belong to it."""
 
-        may_be_committed = False
-
         def statement(is_repeated: bool) -> None:  # noqa: FBT001 - `execute` calls it
-            nonlocal may_be_committed
-            may_be_committed = is_repeated
+            self._may_be_committed = is_repeated
             with transaction.atomic(using=self.alias):
                 self._is_shared_repeated = is_repeated
                 try:
@@ -114,12 +111,10 @@ class JournalConnection:
             if not self.has_refused(error):
                 raise
             # One of them was refused: those before it must be stored nevertheless.
-            self._may_be_committed = may_be_committed
-            try:
-                for write in writes:
-                    write()
-            finally:
-                self._may_be_committed = False
+            for write in writes:
+                write()
+        finally:
+            self._may_be_committed = False
 
     def has_refused(self, error: JournalLost) -> bool:
         """Return whether the database has refused the statement that led to this error, as it always will."""

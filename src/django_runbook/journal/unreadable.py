@@ -27,7 +27,9 @@ def in_one_line(error: BaseException) -> str:
 def has_no_tables(using: str) -> bool:
     """Return whether the database is available but lacks a table."""
     with contextlib.suppress(Error), connections[using].cursor() as cursor:
-        return not {model._meta.db_table for model in HISTORY} <= set(_names(using, cursor))
+        return not {model._meta.db_table for model in HISTORY} <= set(
+            connections[using].introspection.table_names(cursor)
+        )
     return False
 
 
@@ -54,10 +56,6 @@ def _state_of_tables(using: str) -> str:
     if has_no_tables(using):
         return _NO_TABLES
     return OUTDATED if is_outdated(using) else ""
-
-
-def _names(using: str, cursor: Any) -> list[str]:
-    return connections[using].introspection.table_names(cursor)
 
 
 def lacks_columns(model: type[models.Model], wrapper: BaseDatabaseWrapper, cursor: Any) -> bool:

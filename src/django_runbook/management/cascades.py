@@ -12,9 +12,10 @@ from django.db.models.functions import Cast
 
 from django_runbook.batch.estimates import Cascades
 from django_runbook.structs import MutableStruct, Struct, field
+from django_runbook.wording import number_of
 
 Count = Callable[[Any], int | None]
-# So many keys are loaded; the rows that belong to more of them are found by a query inside of a query.
+# At most this many keys are loaded; for more rows, a subquery finds those that belong to them.
 _MAX_KEYS: Final = 500
 _MAX_NESTED: Final = 4
 _MAX_LEVELS: Final = 50
@@ -68,7 +69,6 @@ class _CascadeSearch(MutableStruct):
     count: Count
     levels: list[_DeletedRows] = field(default_factory=list)
     deleted: dict[type[models.Model], _DeletedModel] = field(default_factory=dict)
-    counts: dict[str, int | None] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
     refused: list[tuple[Any, type[models.Model], str]] = field(default_factory=list)
     using: str = ""
@@ -191,7 +191,7 @@ class _CascadeSearch(MutableStruct):
         number = self.count(rows)
         if number == 0:
             return ""
-        how_many = "rows" if number is None else f"{number:,} row{'' if number == 1 else 's'}"
+        how_many = "rows" if number is None else number_of(number, "row")
         verb = "protects" if number == 1 else "protect"
         return f"{how_many} of {rows.model._meta.db_table} {verb} rows of {model._meta.db_table} from deletion ({kind})"
 

@@ -9,7 +9,7 @@ from django_runbook.binding.partial_text import has_holes
 from django_runbook.cleaning import MASK, Mask
 from django_runbook.document.expressions import as_written
 from django_runbook.document.loops import label_of
-from django_runbook.document.outline import Entry, queue_of
+from django_runbook.document.outline import Entry, queue_of, steps_around
 from django_runbook.document.runbook import CallStep, CommandStep, GroupStep, LockSettings, Step
 from django_runbook.planning.plan import Plan
 from django_runbook.planning.planned_step import PlannedStep
@@ -153,7 +153,7 @@ def _list_line(planned: Plan, entry: Entry, unselected: Mapping[str, str], *, wi
         parts.append(f"({entry.role})")
     if entry.step.tags:
         parts.append(f"[{', '.join(entry.step.tags)}]")
-    queue = queue_of(entry.step, (planned.outline[key].step for key in reversed(entry.group_keys)))
+    queue = queue_of(entry.step, steps_around(entry, planned.outline))
     if queue is not None:
         parts.append(f"on queue {queue}")
     if entry.key in unselected:

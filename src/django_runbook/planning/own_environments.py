@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from django_runbook.document.diagnostics import Diagnostic, diagnose
-from django_runbook.document.outline import Entry, path_of, queue_of
+from django_runbook.document.outline import Entry, path_of, queue_of, steps_around
 from django_runbook.document.runbook import CommandStep
 from django_runbook.planning.plan import Plan
 from django_runbook.process import isolation
@@ -38,7 +38,7 @@ def check_own_environments(planned: Plan, obstacle: str | None) -> Iterator[Diag
 
 def _is_queued(entry: Entry, planned: Plan) -> bool:
     # A worker looks for its own manage.py.
-    return queue_of(entry.step, (planned.outline[key].step for key in reversed(entry.group_keys))) is not None
+    return queue_of(entry.step, steps_around(entry, planned.outline)) is not None
 
 
 def _diagnose(entry: Entry, planned: Plan, message: str, help_text: str) -> Diagnostic:

@@ -10,7 +10,7 @@ from django_runbook.binding.catalog import Catalog
 from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.expressions import Expression, Reference, Template
 from django_runbook.document.keys import MAX_ITEMS
-from django_runbook.document.outline import Entry, outline, queue_of
+from django_runbook.document.outline import Entry, outline, queue_of, steps_around
 from django_runbook.document.rewriting import rewrite_commands
 from django_runbook.document.runbook import CommandStep, Located, Option, Runbook, ShardSettings
 from django_runbook.planning.bound_step import BoundStep
@@ -71,7 +71,7 @@ def with_shards(runbook: Runbook, catalog: Catalog, counts: ShardCounts) -> Runb
     def change(key: str, step: CommandStep) -> CommandStep:
         if step.shards is None or not _can_be_sharded(step, catalog):
             return step
-        queue = queue_of(step, (entries[one].step for one in reversed(entries[key].group_keys)))
+        queue = queue_of(step, steps_around(entries[key], entries))
         if queue is not None and counts.runs_here():
             queue = None
         count = step.shards.count or counts.auto(key, queue, starts_over=_starts_over(step))

@@ -41,7 +41,7 @@ class RefusedCalls:
         if row.refusal_count == known.seen_count:
             return None
         if known.since is None:
-            known.since, known.count = time.monotonic(), 0
+            known.since = time.monotonic()
         known.seen_count = row.refusal_count
         known.count += 1
         if not self._has_reported:

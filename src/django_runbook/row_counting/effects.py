@@ -242,11 +242,11 @@ class MysqlEffects(StatementCounts):
                 self.note(f"the rows that {cause} of {statement.name} change are not counted on {self._product}")
 
     def end(self, statement: SqlStatement, cursor: Any, *, is_many: bool) -> Tables:
-        if statement.verb is Verb.SCHEMA:
-            return self.filled(statement, cursor)
-        count = self.row_count(statement, cursor) if statement.verb in WRITES else 0
-        if not count or statement.verb not in {Verb.UPSERT, Verb.REPLACE}:
-            return self.counted(statement, count)
+        if statement.verb not in {Verb.UPSERT, Verb.REPLACE}:
+            return super().end(statement, cursor, is_many=is_many)
+        count = self.row_count(statement, cursor)
+        if not count:
+            return {}
         is_returning = getattr(cursor, "description", None) is not None
         if statement.verb is Verb.REPLACE:
             self.note(f"the rows that REPLACE has deleted in {statement.name} are not counted separately")

@@ -17,7 +17,7 @@ from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import clean_text
 from django_runbook.runner.emitter import Emitter
 
-_LOOK_SECONDS: Final = 0.1
+_CHECK_SECONDS: Final = 0.1
 _STEP_ANSWERS: Final = {
     "": "no",
     "y": "yes",
@@ -50,7 +50,7 @@ def at_terminal(answers: IO[str] | None, stream: IO[str] | None) -> Ask | None:
         try:
             stream.write(encodable(f"{text} ", stream))
             stream.flush()
-            while halt is not None and not select.select([answers], [], [], _LOOK_SECONDS)[0]:
+            while halt is not None and not select.select([answers], [], [], _CHECK_SECONDS)[0]:
                 if halt.wait(0):
                     stream.write("\n")
                     return None

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 from django_runbook import clock, conf, events, reporters
 from django_runbook.binding.binder import Binder
 from django_runbook.cleaning import Mask
-from django_runbook.document.outline import has_queues, key_of, queue_of
+from django_runbook.document.outline import has_queues, key_of, queue_of, steps_around
 from django_runbook.document.runbook import CommandStep
 from django_runbook.exceptions import InvalidUsage, RunbookError
 from django_runbook.executors.calling import PassedChecks
@@ -274,7 +274,7 @@ def _refuse_calls_elsewhere(prepared: PreparedRun, *, has_workers: bool) -> None
     outline = prepared.plan.outline
     for step_id in prepared.options.past.open_calls:
         entry = outline[key_of(step_id)]
-        if queue_of(entry.step, (outline[key].step for key in reversed(entry.group_keys))) is None or not has_workers:
+        if queue_of(entry.step, steps_around(entry, outline)) is None or not has_workers:
             raise InvalidUsage(
                 f'step "{step_id}" has a call on a worker, which may still run or have a result: '
                 'resume the run with the "queue" of the step, and without --inline'

@@ -10,12 +10,12 @@ from django_runbook.batch.core.store import Identity
 from django_runbook.models.checkpoints import Checkpoint
 
 _MAX_EARLIER: Final = 20
-# The last number of the items of a step, which may be called for another time.
+# The last item number in the ID of a step; the number of a call may follow it.
 _ITEM: Final = re.compile(r"\d+\](?=(?::\d+)?\Z)")
 
 
 def with_call(rows: Sequence[Checkpoint], call_key: str) -> dict[str, str]:
-    """Return the keys of a checkpoint that this call joins and that takes the place of these; it may have no key."""
+    """Return the call keys of a checkpoint that replaces these and that this call joins; the call may have no key."""
     newest, *earlier = dict.fromkeys([*filter(None, [call_key]), *_calls_of(rows)]) or [""]
     return {"call_key": newest, "earlier_calls": "\n".join(earlier[:_MAX_EARLIER])}
 

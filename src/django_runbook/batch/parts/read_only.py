@@ -101,16 +101,7 @@ def _refuse_on_postgresql(connection: BaseDatabaseWrapper) -> Restore:
     if not connection.get_autocommit():
         # With AUTOCOMMIT off a transaction is already open; rolling it back would undo the setting.
         connection.commit()
-
-    def restore(connection: BaseDatabaseWrapper) -> None:
-        # In a transaction that the command left open, a rollback would undo the setting.
-        if connection.get_autocommit():
-            with contextlib.suppress(DatabaseError):
-                sql.execute(connection, f"SET default_transaction_read_only = {before}")
-                return
-        connection.close()
-
-    return restore
+    return partial(_restore_by, f"SET default_transaction_read_only = {before}")
 
 
 def _refuse_on_mysql(connection: BaseDatabaseWrapper) -> Restore:
@@ -120,14 +111,7 @@ def _refuse_on_mysql(connection: BaseDatabaseWrapper) -> Restore:
         connection, f"SELECT @@SESSION.{'tx_read_only' if is_mariadb else 'transaction_read_only'}"
     )
     sql.execute(connection, "SET SESSION TRANSACTION READ ONLY")
-
-    def restore(connection: BaseDatabaseWrapper) -> None:
-        with contextlib.suppress(DatabaseError):
-            sql.execute(connection, f"SET SESSION TRANSACTION READ {'ONLY' if before else 'WRITE'}")
-            return
-        connection.close()
-
-    return restore
+    return partial(_restore_by, f"SET SESSION TRANSACTION READ {'ONLY' if before else 'WRITE'}")
 
 
 def _refuse_on_sqlite(connection: BaseDatabaseWrapper) -> Restore:
@@ -164,6 +148,7 @@ def _limit_on_mysql(connection: BaseDatabaseWrapper, seconds: float) -> Restore:
 
 
 def _restore_by(statement: str, connection: BaseDatabaseWrapper) -> None:
+    # In a transaction that the command left open, a rollback would undo the setting on PostgreSQL.
     if connection.get_autocommit() or connection.vendor == "mysql":
         with contextlib.suppress(DatabaseError):
             sql.execute(connection, statement)

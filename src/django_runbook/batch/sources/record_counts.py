@@ -1,4 +1,4 @@
-"""Counts the records of a file: exactly if it is small, else from a sample of its begin."""
+"""Counts the records of a file: exactly if it is small, otherwise by a sample of its start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.core.management.base import CommandError
 from django_runbook.batch.sources.records import Format, opened, records_of
 from django_runbook.structs import Struct
 
-# Files of at most this size, decompressed, are read as a whole; of others, as much is read.
+# Files of at most this size, decompressed, are read as a whole; of larger ones, only this much is read.
 _SAMPLE_BYTES: Final = 8_000_000
 _SAMPLE_SECONDS: Final = 2.0
 _MAX_LINE: Final = 1_000_000
@@ -25,7 +25,7 @@ _GZIP: Final = 16 + zlib.MAX_WBITS
 
 
 class RecordCount(Struct):
-    """Holds a number of records; with ``is_about``, it is extrapolated from the begin of the file."""
+    """Holds a number of records; with ``is_about``, it is extrapolated from the start of the file."""
 
     count: int
     is_about: bool = False
@@ -85,7 +85,7 @@ def _read_share(path: Path, byte_count: int) -> float:
 def _compressed_size(path: Path, byte_count: int) -> int:
     """Return how many bytes of the file hold its first decompressed bytes.
 
-    They are decompressed once more: Python's own reader is up to 128 kB ahead, the whole of many a file.
+    They are decompressed once more: Python's own reader is up to 128 kB ahead, which is all of a small file.
     """
     with path.open("rb") as file:
         member, pending = zlib.decompressobj(_GZIP), b""

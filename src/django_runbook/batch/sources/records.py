@@ -73,17 +73,14 @@ def records_of(lines: Iterable[bytes], path: Path, *, file_format: Format) -> It
 
 
 class _LineReader:
-    """Decodes lines, counts and checksums them, and collects the raw lines of a record and their first problem.
-
-    The caller that has taken a record resets ``raw`` and ``problem``: a call for each record would be felt.
-    """
+    """Decodes lines, counts and checksums them, and collects the raw lines of a record and their first problem."""
 
     def __init__(self, file: Iterable[bytes]) -> None:
         self.count = 0
         self.checksum = 0
         self.is_at_end = False
-        self.raw = b""
-        self.problem = ""
+        self._raw = b""
+        self._problem = ""
         self._file = file
 
     def __iter__(self) -> Iterator[str]:
@@ -94,21 +91,21 @@ class _LineReader:
                 # A last line without a line break stays the same line when the file grows.
                 line += line_break  # noqa: PLW2901 - the same line
             self.checksum = checksum(line, self.checksum)
-            self.raw += line
+            self._raw += line
             if self.count == 1:
                 line_break = b"\r\n" if line.endswith(b"\r\n") else b"\n"
                 line = line.removeprefix(_BYTE_ORDER_MARK)  # noqa: PLW2901 - the same line
             try:
                 yield line.decode()
             except UnicodeDecodeError as error:
-                self.problem = self.problem or f"not valid UTF-8: {error.reason}"
+                self._problem = self._problem or f"not valid UTF-8: {error.reason}"
                 yield line.decode(errors="replace")
         self.is_at_end = True
 
     def take(self) -> tuple[bytes, str]:
         """Return the raw lines since the last call, and their first problem."""
-        taken = self.raw, self.problem
-        self.raw, self.problem = b"", ""
+        taken = self._raw, self._problem
+        self._raw, self._problem = b"", ""
         return taken
 
 
