@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from django_runbook.row_counting.statement_text import Verb, parse, temporary_table
+from django_runbook.row_counting.statement_text import Verb, parse
 
 CASES = {
     'INSERT INTO "flights" ("id") VALUES (%s), (%s) RETURNING "id"': (Verb.INSERT, "flights"),
@@ -93,7 +93,8 @@ def test_a_long_list_of_values_is_not_searched_for_the_table() -> None:
 
 @pytest.mark.parametrize("word", ["TEMP", "TEMPORARY", "GLOBAL TEMPORARY"])
 def test_temporary_tables_are_known(word: str) -> None:
-    assert temporary_table(f'CREATE {word} TABLE IF NOT EXISTS "t" (id int)') == "t"
-    assert temporary_table('CREATE TABLE "t" (id int)') == ""
-    assert temporary_table(f"SELECT 1 INTO {word} t") == "t"
-    assert temporary_table("SELECT 1 INTO t") == ""
+    for before in ("", " ", "/* of a tool */ ", "-- of a tool\n"):
+        for sql in (f'{before}CREATE {word} TABLE IF NOT EXISTS "t" (id int)', f"{before}SELECT 1 INTO {word} t"):
+            assert (parse(sql).name, parse(sql).is_temporary) == ("t", True)
+        for sql in (f'{before}CREATE TABLE "t" (id int)', f"{before}SELECT 1 INTO t"):
+            assert (parse(sql).name, parse(sql).is_temporary) == ("t", False)

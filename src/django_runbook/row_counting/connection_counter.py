@@ -14,7 +14,7 @@ from django_runbook.exceptions import said
 from django_runbook.row_counting.effects import Effects, MysqlEffects, OtherEffects, SqliteEffects
 from django_runbook.row_counting.ledger import Ledger, Tables
 from django_runbook.row_counting.postgresql import PostgresqlEffects
-from django_runbook.row_counting.statement_text import SqlStatement, Verb, parse, temporary_table
+from django_runbook.row_counting.statement_text import SqlStatement, Verb, parse
 from django_runbook.structs import replace
 
 _EFFECTS: Final[dict[str, Callable[..., Effects]]] = {
@@ -132,9 +132,8 @@ class ConnectionCounter:
         if self.ledger.is_open and not self._is_in_transaction:
             # A statement of the database, such as one of the schema on MySQL, has committed the transaction.
             self.ledger.commit()
-        # A query with a name creates a table as well.
-        if statement.verb in {Verb.SCHEMA, Verb.READ} and statement.name and (name := temporary_table(sql)):
-            self._temporary.add(name)
+        if statement.is_temporary:
+            self._temporary.add(statement.name)
         if statement.commits_on_mysql and self._connection.vendor == "mysql":
             self.ledger.commit()
         if not self._is_ignored(statement.name):

@@ -37,7 +37,8 @@ WRITES: Final = frozenset((Verb.INSERT, Verb.UPSERT, Verb.REPLACE, Verb.UPDATE, 
 class SqlStatement(Struct):
     """Holds a verb, and the table or the savepoint that it names.
 
-    A ``SCHEMA`` statement has the name of the table that it creates, and a ``READ`` the one of ``SELECT INTO``.
+    A ``SCHEMA`` statement has the name of the table that it creates, and a ``READ`` the one of ``SELECT INTO``; that
+    table may be temporary.
     The name of an ``OTHER`` statement is its keyword, that of ``AUTOCOMMIT`` is ``ON`` or ``OFF``, and that of a
     ``COMMIT`` or ``ROLLBACK`` is ``CHAIN`` if a new transaction begins. MySQL and MariaDB end the open transaction
     before a statement with ``commits_on_mysql``.
@@ -46,6 +47,7 @@ class SqlStatement(Struct):
     verb: Verb
     name: str = ""
     commits_on_mysql: bool = False
+    is_temporary: bool = False
 
 
 # Only the head of a statement is searched: an INSERT may have megabytes of values.
@@ -144,12 +146,6 @@ def _parse(sql: str) -> SqlStatement:
 _parse_short: Final = lru_cache(maxsize=500)(_parse)
 
 
-def temporary_table(sql: str) -> str:
-    """Return the name of the temporary table that a statement creates; empty if it creates none."""
-    found = _CREATE.match(sql.lstrip()) or _into(sql)
-    return unquoted(found["name"]) if found is not None and found["temporary"] else ""
-
-
 def unquoted(name: str) -> str:
     """Return the name of a table without quotes, in lower case where it has none; parts remain joined by a period."""
     parts = re.findall(_PART, name)
@@ -167,9 +163,9 @@ def _write(word: str, head: str, sql: str) -> SqlStatement | None:
             return SqlStatement(verb=Verb.REPLACE, name=unquoted(found["name"]))
         case "UPDATE" if (found := _UPDATE.match(head)) is not None:
             return SqlStatement(verb=Verb.UPDATE, name=unquoted(found["name"]))
-        case "DELETE" if (found := _DELETE_JOINED.match(head) or _DELETE.match(head)) is not None:
-            if "rest" in found.groupdict() and _is_alias(found["name"], found["rest"]):
-                return None
+        case "DELETE" if (found := _DELETE_JOINED.match(head)) is not None:
+            return SqlStatement(verb=Verb.DELETE, name=unquoted(found["name"]))
+        case "DELETE" if (found := _DELETE.match(head)) and not _is_alias(found["name"], found["rest"]):
             return SqlStatement(verb=Verb.DELETE, name=unquoted(found["name"]))
         case "TRUNCATE" if (found := _TRUNCATE.match(head)) is not None:
             return SqlStatement(verb=Verb.TRUNCATE, name=unquoted(found["name"]))
@@ -184,8 +180,7 @@ def _other(word: str, head: str) -> SqlStatement:
     if word in _TRANSACTION:
         return SqlStatement(verb=_TRANSACTION[word], name="CHAIN" if _CHAIN.search(head) else "")
     if word in _SCHEMA:
-        created = _CREATE.match(head)
-        return SqlStatement(verb=Verb.SCHEMA, name="" if created is None else unquoted(created["name"]))
+        return _creating(Verb.SCHEMA, _CREATE.match(head))
     return SqlStatement(verb=Verb.READ) if word in _READS else SqlStatement(verb=Verb.OTHER, name=word)
 
 
@@ -196,8 +191,7 @@ def _is_alias(name: str, rest: str) -> bool:
 def _query(word: str, sql: str) -> SqlStatement:
     """Return what a query with changes inside does; one change is what the statement does as a whole."""
     if word == "SELECT":
-        into = _into(sql)
-        return SqlStatement(verb=Verb.READ, name="" if into is None else unquoted(into["name"]))
+        return _creating(Verb.READ, _into(sql))
     if word == "EXPLAIN" and not re.search(r"\bANALY[ZS]E\b", sql[:200], re.IGNORECASE):
         return SqlStatement(verb=Verb.READ)
     if word == "SET" and (autocommit := _AUTOCOMMIT.search(sql)) is not None:
@@ -215,6 +209,12 @@ def _query(word: str, sql: str) -> SqlStatement:
         head = sql[found[0].start() : found[0].start() + _HEAD]
         return _write(found[0][0].split()[0].upper(), head, sql) or SqlStatement(verb=Verb.OTHER, name=word)
     return SqlStatement(verb=Verb.OTHER, name=word)
+
+
+def _creating(verb: Verb, table: re.Match[str] | None) -> SqlStatement:
+    if table is None:
+        return SqlStatement(verb=verb)
+    return SqlStatement(verb=verb, name=unquoted(table["name"]), is_temporary=table["temporary"] is not None)
 
 
 def _into(sql: str) -> re.Match[str] | None:
