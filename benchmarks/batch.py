@@ -49,7 +49,10 @@ def main() -> None:
         print(json.dumps(_measure(work, side, int(rows))))
         return
     for engine in given.engines:
-        with new_database(engine) as environ:
+        with new_database(engine) as database:
+            # Modules that are imported on the way are read, not compiled.
+            os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+            environ = {**os.environ, **database}
             for work in given.works:
                 _compare(environ, engine=engine, work=work, rows=given.rows, rounds=given.rounds)
 
@@ -94,12 +97,11 @@ def _extrapolated(half: float, whole: float, sizes: tuple[int, int], rows: int) 
 
 @contextlib.contextmanager
 def new_database(engine: str) -> Iterator[dict[str, str]]:
-    environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "benchmarks.batch_settings", "BENCHMARK_ENGINE": engine}
-    # Modules that are imported on the way are read, not compiled.
-    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    """Make a database for the benchmark; yield the variables of the environment that name it and its settings."""
+    named = {"DJANGO_SETTINGS_MODULE": "benchmarks.batch_settings", "BENCHMARK_ENGINE": engine}
     if engine == "sqlite":
         with tempfile.TemporaryDirectory() as directory:
-            yield {**environ, "BENCHMARK_DATABASE": str(Path(directory) / "batch.sqlite3")}
+            yield {**named, "BENCHMARK_DATABASE": str(Path(directory) / "batch.sqlite3")}
         return
     import psycopg
 
@@ -108,7 +110,7 @@ def new_database(engine: str) -> Iterator[dict[str, str]]:
     with psycopg.connect(host=host, user=user, dbname="postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
         try:
-            yield {**environ, "BENCHMARK_DATABASE": name}
+            yield {**named, "BENCHMARK_DATABASE": name}
         finally:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -75,7 +75,7 @@ def _least(case: Case, size: int, engine: str, *, turns: int) -> Cost:
 def _cost(case: Case, size: int, engine: str) -> Cost:
     with tempfile.TemporaryDirectory() as directory, new_database(engine) as database:
         folder = Path(directory)
-        environ = processes.environ_of(folder, **database) | {"DJANGO_SETTINGS_MODULE": "benchmarks.growth_settings"}
+        environ = processes.environ_of(folder, **database | {"DJANGO_SETTINGS_MODULE": "benchmarks.growth_settings"})
         processes.manage(("migrate", "--verbosity", "0"), environ, folder)
         (folder / "it.yml").write_text(case.text(size))
         if case.is_resumed:

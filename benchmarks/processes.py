@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -28,8 +29,10 @@ def adopt_orphans() -> None:
 
 def environ_of(folder: Path, **more: str) -> dict[str, str]:
     """Return the environment of the benchmarks' project, with its database in the folder."""
+    # Modules that are imported on the way are read, not compiled.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {
-        **os.environ,
+        **inherited,
         "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
         "BENCHMARK_DATABASE": str(folder / "db.sqlite3"),
         "PYTHONPATH": os.pathsep.join(filter(None, (str(Path.cwd()), os.environ.get("PYTHONPATH", "")))),
@@ -54,9 +57,12 @@ def python(words: Sequence[str], environ: Mapping[str, str], folder: Path) -> fl
 
 def cost(words: Sequence[str], environ: Mapping[str, str], folder: Path, *, status: int = 0) -> Cost:
     """Run Python in the folder, which ends with the status; return what it cost."""
-    _, ended, usage = os.wait4(_started(words, environ, folder), 0)
-    if os.waitstatus_to_exitcode(ended) != status:
-        raise SystemExit(f"{words} ended with the status {ended}")
+    with tempfile.TemporaryFile() as output:
+        _, ended, usage = os.wait4(_started(words, environ, folder, output.fileno()), 0)
+        code = os.waitstatus_to_exitcode(ended)
+        if code != status:
+            output.seek(0)
+            raise SystemExit(f"{' '.join(words)} ended with exit code {code}:\n{output.read().decode(errors='replace')}")
     megabytes, seconds = usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
     # The processes that outlive it by a moment have become ours.
     with contextlib.suppress(ChildProcessError):
@@ -66,12 +72,11 @@ def cost(words: Sequence[str], environ: Mapping[str, str], folder: Path, *, stat
     return Cost(seconds, megabytes)
 
 
-def _started(words: Sequence[str], environ: Mapping[str, str], folder: Path) -> int:
+def _started(words: Sequence[str], environ: Mapping[str, str], folder: Path, output: int) -> int:
     pid = os.fork()
     if pid == 0:
         os.chdir(folder)
-        null = os.open(os.devnull, os.O_WRONLY)
         for number in (1, 2):
-            os.dup2(null, number)
+            os.dup2(output, number)
         os.execve(sys.executable, [sys.executable, *words], dict(environ))
     return pid
