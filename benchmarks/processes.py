@@ -62,7 +62,8 @@ def cost(words: Sequence[str], environ: Mapping[str, str], folder: Path, *, stat
         code = os.waitstatus_to_exitcode(ended)
         if code != status:
             output.seek(0)
-            raise SystemExit(f"{' '.join(words)} ended with exit code {code}:\n{output.read().decode(errors='replace')}")
+            shown = output.read().decode(errors="replace")
+            raise SystemExit(f"{' '.join(words)} ended with exit code {code}:\n{shown}")
     megabytes, seconds = usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
     # The processes that outlive it by a moment have become ours.
     with contextlib.suppress(ChildProcessError):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
+from django_runbook import clock
 from django_runbook.forecasts import plan_forecast
 from django_runbook.forecasts.figures import RunFigures
 from django_runbook.forecasts.history import MAX_RUNS
@@ -56,6 +59,15 @@ def test_the_plan_says_what_each_step_and_the_run_usually_take(tmp_path: Path) -
     ]
     assert re.fullmatch(r"usually 4m05s; started now, it ends at about [\d-]*\s?\d\d:\d\d", last)
     assert run(tmp_path, FILE, plan=True, skip=["each"]).shown[-1].startswith("    noop")
+
+
+def test_the_end_is_right_also_when_the_clocks_change_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path, 5)
+    begin = datetime.datetime(2027, 3, 28, 1, 58, tzinfo=ZoneInfo("Europe/Berlin"))
+    monkeypatch.setattr(clock, "now", lambda: begin)
+    assert run(tmp_path, FILE, plan=True).shown[-1].endswith("started now, it ends at about 03:02")
 
 
 def test_fewer_runs_and_other_plans_say_nothing(tmp_path: Path, settings: Settings) -> None:

@@ -40,7 +40,7 @@ class PlanForecast(Struct):
         forecast = self.history.forecast(self.subject.shape, self.now.date())
         if forecast is None:
             return ""
-        end = self.now + datetime.timedelta(seconds=forecast.usual_seconds)
+        end = clock.later(self.now, forecast.usual_seconds)
         return f"{forecast.text}; started now, it ends at about {wording.clock_time(end, now=self.now)}"
 
 

@@ -150,7 +150,7 @@ class RunWatch(MutableStruct):
                     usual_seconds=forecast.usual_seconds,
                     most_seconds=forecast.most_seconds,
                     run_count=forecast.run_count,
-                    end_at=now + datetime.timedelta(seconds=forecast.usual_seconds),
+                    end_at=clock.later(now, forecast.usual_seconds),
                 )
             )
 

@@ -9,7 +9,7 @@ from typing import Self
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from django_runbook import wording
+from django_runbook import clock, wording
 from django_runbook.journal.liveness import ProcessState, displayed_status, process_state_of
 from django_runbook.journal.reading.stored_comparison import UNREADABLE, forecast_of, notices_of
 from django_runbook.locks.factory import Locks
@@ -182,7 +182,7 @@ class RunPage(Struct):
         usual = wording.usually(known.seconds, known.most_seconds, run_count=known.run_count)
         if not self.is_live:
             return usual
-        end = local(self.run.started_at) + datetime.timedelta(seconds=known.seconds)
+        end = clock.later(local(self.run.started_at), known.seconds)
         return f"{usual}; ends at about {wording.clock_time(end, now=local(timezone.now()))}"
 
     @property
