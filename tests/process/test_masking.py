@@ -84,6 +84,15 @@ BEFORE = ["", "%", "%25", "%2525", "%2", "\\", "\\\\", "\\x", "\\u00", "%5C", "&
 AFTER = ["", "41", "n", "p;", "65;", "'", "\\n", "u0041", "%"]
 
 
+@pytest.mark.parametrize("name", ["ascii", "json", "sql-mysql"])
+def test_characters_next_to_a_secret_that_form_one_with_it_do_not_hide_it(name: str) -> None:
+    for secret in ("\x80\x80w0rd", "\x80w0rd\\", "w0rd\\", "w0rd\\\\", "\udc00w0rd", "w0rd\ud800", "w0rd%4\\"):
+        once = ESCAPES[name](secret)
+        for before in ("", "\xe9", "\xc3", "\xf0", "\ud800"):
+            for after in ("", "a", "n", "x41", "u0041", "41", "\udc00", "\x80"):
+                assert masker([secret])(f"{before}{once}{after}") in {f"{before}{MASK}{after}", MASK + after}
+
+
 @pytest.mark.parametrize(
     "secret", ['41/ab"c d', 'n3w"word', "beef/x y", 'amp;x"word', 'abc"word%', "abc<word%4", 'abc"word&am']
 )

@@ -32,6 +32,9 @@ _MAX_DIGITS: Final = 8
 _TAKING: Final = re.compile(
     r"(?:%[0-9a-fA-F]?|[xuU][0-9a-fA-F]{0,7}|&#?[A-Za-z0-9]{0,31}|[\xc2-\xf4][\x80-\xbf]{0,2}|[\ud800-\udbff])\Z"
 )
+# The last bytes of a character in UTF-8, each as a character, or the last half of one in UTF-16.
+_CONTINUING: Final = re.compile(r"[\x80-\xbf]{1,3}|[\udc00-\udfff]")
+_BACKSLASHES: Final = re.compile(r"\\+")
 _IN_URLS: Final = str.maketrans("+/", "-_")
 # Ordered from rare to frequent in output.
 _RARE_FIRST: Final = "QXZJqzjxYKVWkUGHBFPvNMyDLwbRCgOTSAIpufmEhcdl9876543s0n2r1oiate"
@@ -64,8 +67,11 @@ class SecretMasker:
         spans = [span for part in parts for span in _spans_of(part, text)]
         if _MARK.search(text) is not None:
             plain = decoded(text)
-            wanted = {word for part in parts if len(word := self._plain(part)) >= MIN_SECRET_LENGTH}
-            spans += [span for word in wanted for span in _spans_in_decoded(word, plain, text)]
+            wanted = {(self._plain(part), part.endswith("\\")) for part in parts}
+            for word, ends_in_mark in wanted:
+                if len(word) >= MIN_SECRET_LENGTH:
+                    found = _spans_in_decoded(word, plain, text)
+                    spans += ((start, _after_marks(text, end) if ends_in_mark else end) for start, end in found)
         return _masked(text, spans)
 
     def _parts_in(self, text: str) -> set[str]:
@@ -102,8 +108,17 @@ def _spans_in_decoded(word: str, plain: Decoded, text: str) -> Iterator[tuple[in
                         yield left, right
 
 
+def _after_marks(text: str, end: int) -> int:
+    """Return the end with the backslashes after it: a last one of a secret may escape what follows the secret."""
+    found = _BACKSLASHES.match(text, end)
+    return found.end() if found else end
+
+
 def _heads(word: str) -> set[int]:
-    """Return the possible numbers of first characters that a preceding escape mark consumes."""
+    """Return the possible numbers of first characters that a preceding mark or lead byte consumes."""
+    bytes_ = _CONTINUING.match(word)
+    if bytes_ is not None:
+        return {*range(len(bytes_[0]) + 1)}
     found = _TAKEN.match(word)
     return {0, len(found[0]), *range(min(_MAX_DIGITS, len(found["run"])) + 1)} if found else {0}
 
