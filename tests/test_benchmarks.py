@@ -60,6 +60,6 @@ def test_a_benchmark_prints_its_ratios(words: tuple[str, ...], tmp_path: Path) -
     name, *options = words
     if "postgresql" in options:
         require_postgres()
-    # Whoever starts it may have a search path of their own.
+    # The user may have a search path of their own.
     found = run_python("-m", f"benchmarks.{name}", *options, folder=tmp_path, PYTHONPATH=str(tmp_path))
     assert "goal: at most" in found
