@@ -283,7 +283,7 @@ def test_a_plain_run_needs_nothing_beyond_django_but_yaml_and_ourselves(tmp_path
 def test_a_runbook_can_run_a_runbook_and_a_thread_can_run_one(tmp_path: Path) -> None:
     (tmp_path / "inner.yml").write_text("steps: [say inside]")
     finished = run(tmp_path, f"steps: ['run_runbook {tmp_path}/inner.yml --format plain', say outside]")
-    assert finished.exit_code == 0
+    assert finished.exit_code == 0, finished.shown
     assert "succeeded: 1 succeeded" in finished.output("run_runbook")[-1]
     results: list[int] = []
     thread = threading.Thread(target=lambda: results.append(run(tmp_path, "steps: [noop]").exit_code))

@@ -70,7 +70,10 @@ def test_a_wait_without_a_timeout_ends_with_the_item() -> None:
     assert found == ["item"]
 
 
-def test_an_item_is_found_although_its_put_was_interrupted_before_it_woke_the_reader() -> None:
+def test_an_item_is_found_although_its_put_was_interrupted_before_it_woke_the_reader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(handover_module, "_CHECK_SECONDS", 0.01)
     handover = Handover[str]()
     found: list[str] = []
     reader = threading.Thread(target=lambda: found.append(handover.get()), daemon=True)

@@ -16,6 +16,9 @@ from django_runbook.document.syntax import source
 from django_runbook.document.validation import validate
 from tests.syntax import nodes_of, tree_of
 
+# They parse the whole package, and `make house` runs them in any case.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "django_runbook"
 MODULES = sorted(PACKAGE.rglob("*.py"))

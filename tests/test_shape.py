@@ -13,6 +13,9 @@ import pytest
 
 from tests.syntax import nodes_of, tree_of
 
+# They parse the whole package, and `make house` runs them in any case.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
 MAX_FILE, MAX_FUNCTION, MAX_CLASS = 400, 50, 250

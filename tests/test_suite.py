@@ -161,6 +161,8 @@ def test_limits_are_recognized(text: str, *, is_limit: bool) -> None:
     assert not is_limit or _MAY_LIMIT.search(text)
 
 
+# It reads all tests, and `make house` runs it in any case.
+@pytest.mark.slow
 def test_each_time_limit_is_scaled_by_the_one_variable() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"

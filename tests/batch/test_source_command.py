@@ -13,6 +13,7 @@ from django.core.management.base import CommandError
 
 from django_runbook.batch import BatchCommand
 from django_runbook.batch.core.batch_options import Shard
+from django_runbook.locks import watching
 from tests.batch.commands import (
     BOTH,
     CountBatches,
@@ -151,7 +152,10 @@ def test_a_second_process_exits_and_names_the_first(engine: Engine, locked: type
     assert engine.problems(20) == []
 
 
-def test_a_lost_lock_stops_the_command(sqlite: Engine, locked: type[Locked], tmp_path: Path) -> None:
+def test_a_lost_lock_stops_the_command(
+    sqlite: Engine, locked: type[Locked], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "INTERVAL_SECONDS", 0.01)
     sqlite.fill(100)
     command = locked()
 

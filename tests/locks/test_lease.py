@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from django_runbook.exceptions import LockUnavailable
+from django_runbook.locks import lease
 from django_runbook.locks.base import PATIENCE_SECONDS, LockState, Probe
 from django_runbook.locks.lease import LeaseLock
 from tests.patience import eventually
@@ -57,6 +60,21 @@ class MemoryStore:
 
     def disconnect(self) -> None:
         """Do nothing."""
+
+
+@pytest.fixture(autouse=True)
+def time_of_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let time pass only while a lease waits for its next renewal, and many times faster than for us."""
+    now = 0.0
+
+    class Event(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            nonlocal now
+            now += timeout or 0.0
+            return super().wait(0.001)
+
+    monkeypatch.setattr(lease, "threading", SimpleNamespace(Event=Event, Thread=threading.Thread))
+    monkeypatch.setattr(lease, "time", SimpleNamespace(monotonic=lambda: now))
 
 
 @pytest.fixture

@@ -85,6 +85,7 @@ def test_an_unknown_state_is_waited_for(kept: LockState, monkeypatch: pytest.Mon
 
 
 def test_a_stop_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_NAP_SECONDS", 0.001)
     lock = Answering(LockState.UNKNOWN)
     assert settle(lock, is_stopping=lambda: len(lock.asked) > 2) is LockState.UNKNOWN
     assert len(lock.asked) == 3

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from django.core.management import CommandError
 
+from django_runbook.binding import exception_names
+from django_runbook.exceptions import StepError, WorkerDied
 from django_runbook.executors import calling
-from django_runbook.process.failures import failure_of
+from django_runbook.process.failures import failure_of, named_failure
+from django_runbook.runner import policy
 
 
 def _fail(_: object) -> str:
@@ -47,3 +50,13 @@ def test_an_error_without_a_return_code_becomes_a_failure() -> None:
     result = calling.result_of_error(Partial(), str)
     assert result.failure is not None
     assert result.failure.exit_code == 1
+
+
+@pytest.mark.parametrize("kind", StepError.__subclasses__())
+def test_a_list_of_errors_can_name_a_failure_without_an_exception(kind: type[StepError]) -> None:
+    failure = named_failure(kind, "why")
+    name = kind.__name__
+    assert (failure.error_type, failure.exit_code, exception_names.find(name)) == (name, 1, kind)
+    for listed in (name, f"django_runbook.exceptions.{name}", "StepError"):
+        assert policy.matches(failure, (listed,))
+    assert policy.matches(failure, ("WorkerDied",)) == (kind is WorkerDied)

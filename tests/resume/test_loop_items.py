@@ -205,7 +205,7 @@ def test_the_shards_of_a_pass_have_the_same_number(tmp_path: Path, monkeypatch: 
     text = """\
 steps:
   - id: all
-    retry: 3
+    retry: {attempts: 3, delay: 0s}
     steps:
       - {id: fill, command: backfill_delay_class, shards: 2, max_parallel: 1}
       - fail --code 3

@@ -12,6 +12,7 @@ from django_runbook import conf
 from django_runbook.locks import factory
 from django_runbook.locks.file import FileLocks
 from django_runbook.models import Run
+from django_runbook.resume import resumed_run
 from tests.journal.support import die, effects, resume
 from tests.resume.support import TWO, fail_now, fix, held
 from tests.runner.support import run
@@ -110,7 +111,8 @@ class OwnLocks(FileLocks):
         super().__init__(what=what, directory=Path.cwd() / "own-locks")
 
 
-def test_a_running_run_is_not_resumed(tmp_path: Path) -> None:
+def test_a_running_run_is_not_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resumed_run, "_PROBE_SECONDS", 0.02)
     fail_now(tmp_path)
     run(tmp_path, TWO)
     lock = factory.new_factory(conf.read(), what="the other one")(Run.objects.get().lock_name)

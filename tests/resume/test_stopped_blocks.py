@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from django_runbook import signals
+from django_runbook.process import interruption
 from django_runbook.process.stop_requests import StopRequests
 from tests.journal.support import effects, resume
 from tests.patience import PATIENCE_SECONDS, eventually
@@ -114,9 +115,11 @@ def test_a_resume_runs_the_handlers_that_a_stop_has_left(tmp_path: Path, file: s
 @pytest.mark.parametrize("file", [IN_GROUP, IN_FILE], ids=["group", "file"])
 @pytest.mark.parametrize("role", ["on_success", "finally"])
 def test_a_resume_runs_the_handler_again_that_a_stop_has_ended(
-    tmp_path: Path, file: str, role: str, settings: Any
+    tmp_path: Path, file: str, role: str, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.RUNBOOK = {**settings.RUNBOOK, "STOP_TIMEOUT": 0.1}
+    settings.RUNBOOK = {**settings.RUNBOOK, "STOP_TIMEOUT": 0.01}
+    # The step has no statement that could be canceled.
+    monkeypatch.setattr(interruption, "_CANCEL_SECONDS", 0.0)
     waiting = effect("w", "--until", "go")
     text = file.replace("STEP", effect("a")).replace("BAD", "noop").replace("CONTINUE", "false")
     text = text.replace("GOOD", waiting if role == "on_success" else "noop")

@@ -10,6 +10,7 @@ import pytest
 from django_runbook import conf
 from django_runbook.locks import factory
 from django_runbook.models import Run, StepRun
+from django_runbook.resume import resumed_run
 from tests.journal.support import effects, resume
 from tests.resume.support import LOCKED, TWO, fail_now, fix, held, refuse
 from tests.runner.support import run
@@ -175,7 +176,10 @@ def test_only_begun_runs_are_named_as_unfinished(tmp_path: Path) -> None:
     assert stopped.pk not in ended.errors
 
 
-def test_a_run_that_waits_for_its_lock_does_not_hide_an_older_run(tmp_path: Path) -> None:
+def test_a_run_that_waits_for_its_lock_does_not_hide_an_older_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resumed_run, "_PROBE_SECONDS", 0.02)
     fail_now(tmp_path)
     run(tmp_path, LOCKED)
     fix(tmp_path)

@@ -390,6 +390,8 @@ def test_a_command_whose_table_an_earlier_step_makes_is_checked_before_it_runs(t
     assert finished.statuses == {"parse_table": "failed"}
 
 
+# It counts the work of hundreds of steps.
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize("kind", ["steps", "items"])
 def test_a_run_grows_with_its_steps_and_with_the_items_of_a_loop(tmp_path: Path, settings: Any, kind: str) -> None:
@@ -439,6 +441,8 @@ class KeptBlocks:
         return sys.getallocatedblocks()
 
 
+# It counts the memory of hundreds of steps.
+@pytest.mark.slow
 @pytest.mark.only("inline")
 @pytest.mark.parametrize("kind", ["steps", "items"])
 def test_a_step_keeps_few_blocks_of_memory_until_its_run_ends(tmp_path: Path, kind: str) -> None:

@@ -14,12 +14,12 @@ from django.db import connections
 from django_runbook.binding import catalog
 from django_runbook.binding.parsers import PROGRAM, NewParser, new_parser
 from django_runbook.cleaning import Mask, cleaned_fields
-from django_runbook.exceptions import Stopped, said
+from django_runbook.exceptions import StateError, Stopped, said
 from django_runbook.process.deadlines import Halt
-from django_runbook.process.failures import failure_of
+from django_runbook.process.failures import failure_of, named_failure
 from django_runbook.process.stopping import Stop
 from django_runbook.process.streams import NO_INPUT, TOO_LITTLE_INPUT, NoInputError
-from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.results import AttemptResult, StepStatus
 from django_runbook.row_counting.counting import RowCounter
 from django_runbook.structs import MutableStruct, field, replace
 
@@ -125,7 +125,7 @@ def leave_copy(result: AttemptResult) -> None:
 def with_problems(result: AttemptResult, problems: Sequence[str]) -> AttemptResult:
     """Fail a command that succeeded but left problems in its process; otherwise add them as warnings."""
     if problems and result.status is StepStatus.SUCCEEDED:
-        failure = Failure(error_type="StateError", message="; ".join(problems), exit_code=1)
+        failure = named_failure(StateError, "; ".join(problems))
         return replace(result, status=StepStatus.FAILED, failure=failure)
     return replace(result, warnings=(*result.warnings, *problems))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from django_runbook.cleaning import Mask
-from django_runbook.exceptions import Stopped, names_of, said
+from django_runbook.exceptions import StepError, Stopped, names_of, said
 from django_runbook.process import exits, stopping
 from django_runbook.process.streams import clean_text
 from django_runbook.results import Failure
@@ -26,6 +26,11 @@ def failure_of(error: BaseException, mask: Mask, *, exit_code: int = 1, message:
         error_names=names_of(type(error)),
         traceback=clean_text(traceback_of(error), mask),
     )
+
+
+def named_failure(kind: type[StepError], message: str) -> Failure:
+    """Describe a failure for which the command has raised no exception."""
+    return Failure(error_type=kind.__name__, message=message, exit_code=kind.exit_code, error_names=names_of(kind))
 
 
 def traceback_of(error: BaseException) -> str:

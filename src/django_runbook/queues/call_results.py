@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from django_runbook.cleaning import Mask
+from django_runbook.exceptions import SecretOutput
 from django_runbook.models.fields import to_db_text
+from django_runbook.process.failures import named_failure
 from django_runbook.queues import references
 from django_runbook.results import AttemptResult, Failure, StepStatus
 from django_runbook.row_account import from_stored, to_stored
@@ -24,7 +26,7 @@ def to_json(
     encoded = references.encode(result.stdout, secrets)
     if any(isinstance(part, str) and mask(part) != part for part in encoded):
         message = "capture: the output holds a secret in an encoded form, which must not be stored in the database"
-        refused = Failure(error_type="SecretOutput", message=message, exit_code=1)
+        refused = named_failure(SecretOutput, message)
         encoded, result = [], replace(result, status=StepStatus.FAILED, failure=refused)
     if is_hidden:
         failure = None if result.failure is None else replace(result.failure, message="", traceback="")

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from django_runbook import conf
 from django_runbook.cleaning import Mask
-from django_runbook.exceptions import JournalLost, in_words
+from django_runbook.exceptions import JournalLost, OutputRefused, SecretError, in_words
 from django_runbook.executors.base import ExecutorCall
 from django_runbook.executors.calling import PassedChecks
 from django_runbook.executors.capturing import read_output
@@ -23,6 +23,7 @@ from django_runbook.locks.held import HeldLock
 from django_runbook.models.calls import Call, CallStatus
 from django_runbook.process import masking
 from django_runbook.process.deadlines import Limit
+from django_runbook.process.failures import named_failure
 from django_runbook.process.stopping import Stop
 from django_runbook.process_inputs import NO_INPUTS, ProcessInputs
 from django_runbook.queues import call_content, call_results, versions
@@ -140,11 +141,12 @@ class ClaimedCall(MutableStruct):
         missing = sorted(needed - secrets.keys())
         if missing:
             names = ", ".join(f'"{name}"' for name in missing)
-            return (), NO_INPUTS, _secret_failure(f"the environment of this worker does not have the secret {names}")
+            message = f"the environment of this worker does not have the secret {names}"
+            return (), NO_INPUTS, named_failure(SecretError, message)
         tokens, process = self.content.decode(secrets)
         if call_content.digest(tokens, process) != self.call.tokens_digest:
             names = ", ".join(f'"{name}"' for name in sorted(needed)) or "SECRET_KEY"
-            return (), NO_INPUTS, _secret_failure(f"this worker has another value of {names} than the run")
+            return (), NO_INPUTS, named_failure(SecretError, f"this worker has another value of {names} than the run")
         return tokens, process, None
 
     def _finish(
@@ -200,8 +202,4 @@ class FinishWrite(Struct):
 def _output_failure(error: JournalLost) -> Failure:
     reason = str(error).removeprefix(JournalLost.PREFIX)
     message = f"capture: the database does not accept the output: {reason}"
-    return Failure(error_type="OutputRefused", message=message, exit_code=1)
-
-
-def _secret_failure(message: str) -> Failure:
-    return Failure(error_type="SecretError", message=message, exit_code=1)
+    return named_failure(OutputRefused, message)

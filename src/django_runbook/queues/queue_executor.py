@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Final, Self
 
 from django_runbook.cleaning import Mask
-from django_runbook.exceptions import JournalLost
+from django_runbook.exceptions import JournalLost, WorkerDied
 from django_runbook.executors.base import ExecutorCall, QueueRequest
 from django_runbook.models.calls import Call, CallStatus, StopLevel
+from django_runbook.process.failures import named_failure
 from django_runbook.queues import call_content, call_results, versions
 from django_runbook.queues.call_content import CallContent
 from django_runbook.queues.call_monitor import CallMonitor, WatchedCall
@@ -175,10 +176,7 @@ class QueueExecutor(MutableStruct):
             message, status = f"its worker{where} died", StepStatus.INTERRUPTED
         if call.limit.is_over and call.limit.first is not None and request.is_repeatable:
             return AttemptResult(status=StepStatus.TIMED_OUT, failure=call.limit.first.failure(message))
-        names = ("WorkerDied", "django_runbook.queues.WorkerDied")
-        return AttemptResult(
-            status=status, failure=Failure(error_type="WorkerDied", message=message, exit_code=1, error_names=names)
-        )
+        return AttemptResult(status=status, failure=named_failure(WorkerDied, message))
 
 
 def _after_cancelling(row: Call, call: ExecutorCall) -> AttemptResult:

@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from django_runbook.exceptions import OtherVersion
 from django_runbook.models.calls import Call
-from django_runbook.results import AttemptResult, Failure, StepStatus
+from django_runbook.process.failures import named_failure
+from django_runbook.results import AttemptResult, StepStatus
 from django_runbook.structs import MutableStruct
 from django_runbook.wording import exact_duration
 
@@ -65,9 +67,7 @@ class RefusedCalls:
             f"no worker with the code of the run took the call within {exact_duration(self._wait_seconds)}: "
             f"{_difference(row)}"
         )
-        names = ("OtherVersion", "django_runbook.queues.OtherVersion")
-        failure = Failure(error_type="OtherVersion", message=message, exit_code=1, error_names=names)
-        return AttemptResult(status=StepStatus.FAILED, failure=failure)
+        return AttemptResult(status=StepStatus.FAILED, failure=named_failure(OtherVersion, message))
 
 
 def _difference(row: Call) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from django_runbook.cleaning import Mask
 from django_runbook.document.loops import digest_of, other_item
 from django_runbook.document.runbook import CommandStep, Step
+from django_runbook.exceptions import ItemsChanged
+from django_runbook.process.failures import named_failure
 from django_runbook.results import Failure, StepResult, StepStatus
 from django_runbook.runner.block_state import BlockState
 from django_runbook.runner.emitter import Emitter
@@ -64,7 +66,7 @@ class LoopRunner(Struct):
                 continue
             if before.item_hash != digest_of(item, mask=self.mask):
                 message = other_item(loop_id, number, before=before.name, now=label_in(inner, item, self.mask))
-                return Failure(error_type="ItemsChanged", message=message, exit_code=1)
+                return named_failure(ItemsChanged, message)
         return None
 
     def _scopes(self, step: Step, items: Items, scope: Scope) -> list[Scope]:

@@ -13,7 +13,7 @@ from django_runbook.document.diagnostics import Diagnostic, Span, diagnose
 from django_runbook.document.formats.fingerprints import CheckedFile
 from django_runbook.document.formats.sarif import as_sarif
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "err"
+GOLDEN = Path(__file__).parents[2] / "golden" / "err"
 
 
 def result_of(found: Diagnostic, *, path: str = "a.yml") -> dict[str, Any]:

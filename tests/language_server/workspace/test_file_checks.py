@@ -10,7 +10,7 @@ from django_runbook.binding.catalog import Catalog
 from django_runbook.language_server.workspace.editor_files import EditorFiles
 from django_runbook.language_server.workspace.file_checks import check_file, is_runbook
 
-GOLDEN = sorted((Path(__file__).parent.parent / "golden").glob("*/*.yml"))
+GOLDEN = sorted((Path(__file__).parents[2] / "golden").glob("*/*.yml"))
 
 
 def checked(path: Path, open_files: EditorFiles | None = None) -> dict[Path, list[str]]:
