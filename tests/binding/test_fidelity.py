@@ -265,6 +265,9 @@ def test_values_are_kept_whole_or_refused(shape: Shape, text: Any, name: str, ar
     # Without checks, a parser may drop two dashes, or receive too few values.
     is_pair = bool(shape.values) and shape.values[0].get("nargs") == 2
     assume(not (shape.reads_own_argv and ("--" in flat(text) or is_pair)))
+    # It also reads a written word as an option where one may be.
+    alone = [*args, *(flat(text) if isinstance(text, list) else ())]
+    assume(not (shape.reads_own_argv and any(one.startswith("-") for one in alone)))
     default, got = shell(shape, shape.front), given_by(shape, binding)
     assert default is not None
     own = ["own"] if shape.reads_own_argv else []

@@ -69,6 +69,9 @@ def statements(depth: int = 2) -> st.SearchStrategy[str]:
             lambda parts: f"{{ f{depth}() {{ {parts[0]} || {parts[1]}; ./manage.py step0; }}; f{depth}; }}"
         ),
         st.sampled_from(("set -e", "set +e", "true", "echo done")),
+        st.tuples(simple(), st.sampled_from(("&& echo done", "|| echo failed", "&& set -e", "|| set +e"))).map(
+            " ".join
+        ),
         st.tuples(st.sampled_from("({"), st.sampled_from("-+"), several, st.sampled_from("-+")).map(
             lambda parts: "{} set {}e; {}; set {}e; {}".format(*parts, {"(": ")", "{": "}"}[parts[0]])
         ),

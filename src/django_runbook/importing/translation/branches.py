@@ -7,7 +7,14 @@ from django_runbook.importing.problems import NotCarried
 from django_runbook.importing.shell.nodes import AndOr, Compound, If, IfBranch, Negation, Node
 from django_runbook.importing.translation.commands import is_predicate
 from django_runbook.importing.translation.conditions import condition_of, joined, negated
-from django_runbook.importing.translation.context import Context, as_one, notes_only, only_when, with_id
+from django_runbook.importing.translation.context import (
+    Context,
+    as_one,
+    conditional_errexit,
+    notes_only,
+    only_when,
+    with_id,
+)
 from django_runbook.importing.translation.exits import has_end, is_exit
 from django_runbook.structs import replace
 
@@ -60,8 +67,7 @@ def _branch(statements: tuple[Node, ...], condition: str, context: Context) -> t
     inner = context.scope.copy(is_branch=True)
     entries = context.inside(statements, inner)
     if inner.stops_on_failure != context.scope.stops_on_failure:
-        text = "it changes what a failure does after this branch, too: the steps below behave as without the branch"
-        entries = (*entries, Note(line=statements[0].line, subject="set -e or +e", text=text, is_open=True))
+        entries = (*entries, conditional_errexit(statements[0].line))
     _forget_changes(inner.values.keys() | context.scope.values.keys(), inner, context)
     return entries if notes_only(entries) else only_when(entries, condition)
 

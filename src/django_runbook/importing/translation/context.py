@@ -85,3 +85,9 @@ def only_when(entries: tuple[Entry, ...], condition: str) -> tuple[Entry, ...]:
 def notes_only(entries: tuple[Entry, ...]) -> bool:
     """Return whether nothing of some statements was carried over."""
     return len(notes_of(entries)) == len(entries)
+
+
+def conditional_errexit(line: int) -> Note:
+    """Say that a statement which may not run turns "set -e" on or off for those that follow."""
+    text = "it changes what a failure does after this statement, too: the steps below behave as without it"
+    return Note(line=line, subject="set -e or +e", text=text, is_open=True)

@@ -12,6 +12,7 @@ from django_runbook.importing.translation.conditions import condition_of, negate
 from django_runbook.importing.translation.context import (
     Context,
     as_one,
+    conditional_errexit,
     flattened,
     group,
     notes_only,
@@ -38,10 +39,17 @@ _MAILERS: Final = {"mail", "mailx", "mutt", "sendmail", "msmtp"}
 
 def translate_and_or(node: AndOr, context: Context) -> tuple[Entry, ...]:
     """Translate ``left && right`` or ``left || right``; raise NotCarried."""
-    forgives, context.scope.forgives_left = context.scope.forgives_left, False
+    scope = context.scope
+    forgives, scope.forgives_left = scope.forgives_left, False
+    before = scope.stops_on_failure
     if node.operator == "&&":
-        return _translate_and(_operands(node), context, forgives=forgives)
-    return _translate_or(node, context)
+        made = _translate_and(_operands(node), context, forgives=forgives)
+    else:
+        made = _translate_or(node, context)
+    if scope.stops_on_failure == before:
+        return made
+    scope.stops_on_failure = before
+    return (*made, conditional_errexit(node.line))
 
 
 def _operands(node: Node) -> list[Node]:
@@ -74,7 +82,10 @@ def _left(operand: Node, context: Context) -> tuple[Entry, ...]:
         return (left_out(operand, "exec ends the script: what follows && never runs", scope),)
     is_list = isinstance(operand, Compound) or (isinstance(operand, Simple) and operand.program in scope.functions)
     if not is_list or not scope.stops_on_failure:
-        return _statement(operand, context)
+        made = _statement(operand, context)
+        if is_list and scope.stops_on_failure:
+            raise NotCarried('it sets "set -e" before &&, where the shell ignores that option until the list ends')
+        return made
     before, scope.stops_on_failure, scope.ignored_errexit = scope.ignored_errexit, False, True
     try:
         return _statement(operand, context)
@@ -94,11 +105,13 @@ def _forgiven(
 ) -> tuple[Entry, ...]:
     """Keep that a failure before ``&&`` does not end a script with ``set -e``, but one after it does."""
     before = as_one(left)
-    if not forgives or before is None or has_end((before,)) or not steps_of(right):
+    if not forgives or before is None or has_end((before,)):
         return (*left, *right)
+    note = Note(line=before.line, text='"set -e" does not end a script if a command before && fails')
+    if not steps_of(right):
+        return (replace(before, continue_on_error=True, notes=(*before.notes, note)), *right)
     named, name = with_id(before, context.scope)
-    text = '"set -e" does not end a script if a command before && fails'
-    first = replace(named, continue_on_error=True, notes=(*named.notes, Note(line=before.line, text=text)))
+    first = replace(named, continue_on_error=True, notes=(*named.notes, note))
     return (first, *only_when(right, f"not steps.{name}.ignored"))
 
 
