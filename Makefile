@@ -47,7 +47,7 @@ demo-reporters: $(VENV)/.development-installed ## set up, run the example's runb
 test: $(VENV)/.development-installed ## set up and run the tests (ARGS="-k yaml")
 	@$(VENV_PYTHON) -m pytest $(WORKERS) $(ARGS)
 
-# Tests that start processes, connect to services or open a browser are marked as slow. `make test` tries more random examples.
+# Tests that start processes, connect to services, open a browser or take long are marked as slow. `make test` tries more random examples.
 .PHONY: test-fast
 test-fast: $(VENV)/.development-installed ## run the tests that need this process only
 	@HYPOTHESIS_PROFILE=fast $(VENV_PYTHON) -m pytest --numprocesses=2 --dist=worksteal -m "not slow" $(ARGS)

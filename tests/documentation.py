@@ -182,6 +182,7 @@ def section_of(page: Path, heading: str) -> str:
     return text[own.end() : min(after, default=len(text))]
 
 
+@cache
 def _without_blocks(text: str) -> str:
     """The text with each block blanked out, so that offsets stay true."""
     return _FENCE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)

@@ -293,7 +293,7 @@ def test_a_reporter_that_hangs_or_fails_changes_a_line_and_nothing_else(
     on = [occasion.value for occasion in Occasion]
     set_up(
         settings,
-        hanging={"BACKEND": f"{HERE}.Hanging", "TIMEOUT": 0.1, "ON": on},
+        hanging={"BACKEND": f"{HERE}.Hanging", "TIMEOUT": 0.02, "ON": on},
         failing={"BACKEND": f"{HERE}.Failing", "ON": on},
         good=ALL,
     )
@@ -303,7 +303,7 @@ def test_a_reporter_that_hangs_or_fails_changes_a_line_and_nothing_else(
     assert len(words()) == 2
     assert sorted(capfd.readouterr().err.splitlines()) == [
         'reporter "failing" failed: OSError: cannot reach',
-        'reporter "hanging" did not finish within 0.1s, and was abandoned',
+        'reporter "hanging" did not finish within 0.02s, and was abandoned',
     ]
 
 
@@ -409,9 +409,9 @@ def test_a_name_server_that_hangs_changes_no_run(
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **more: RELEASED.wait(PATIENCE_SECONDS))
     options = {"url": "https://ping.invalid/key"}
-    set_up(settings, oncall={"BACKEND": "ping", "OPTIONS": options, "TIMEOUT": 0.2})
+    set_up(settings, oncall={"BACKEND": "ping", "OPTIONS": options, "TIMEOUT": 0.02})
     assert run().status is RunStatus.SUCCEEDED
-    assert capfd.readouterr().err == 'reporter "oncall" did not finish within 0.2s, and was abandoned\n'
+    assert capfd.readouterr().err == 'reporter "oncall" did not finish within 0.02s, and was abandoned\n'
 
 
 @pytest.mark.slow

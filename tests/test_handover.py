@@ -109,7 +109,7 @@ def test_a_signal_handler_that_raises_while_items_are_put_blocks_nobody() -> Non
             raise _Ended
 
     before = signal.signal(signal.SIGALRM, handle)
-    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0007)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0003)
     try:
         while counts["raised"] < 50:
             with contextlib.suppress(_Ended):

@@ -165,6 +165,7 @@ def test_failed_rows_are_linked_from_their_step(client: Client) -> None:
     assert "ValueError: no departure" in page
 
 
+@pytest.mark.slow
 def test_a_thousand_steps_take_few_queries_and_no_output(
     client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:

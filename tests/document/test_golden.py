@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,12 +24,18 @@ WITHOUT_FILE: Final = {
     "RB102": "the file is larger than 1 MiB",
     "RB424": "it depends on the process of the run: `test_own_environments` has it",
 }
+# They have thousands of steps.
+SLOW: Final = {"too_many_steps"}
 # Keys of the setting RUNBOOK, by the name of the file that needs them.
 CONFIGURATIONS: Final[dict[str, dict[str, object]]] = {
     "queues": {"QUEUE": {"BACKEND": "celery", "OPTIONS": {"app": "tests.celery_apps.two_queues"}}},
     "unknown_reporter": {"REPORTERS": {"oncall": "logging", "metrics": "logging"}},
     "local_queue": {"JOURNAL": True, "QUEUE": {"BACKEND": "celery", "OPTIONS": {"app": "tests.celery_apps.eager"}}},
 }
+
+
+def fast_and_slow(paths: Iterable[Path]) -> list[Any]:
+    return [pytest.param(path, marks=pytest.mark.slow) if path.stem in SLOW else path for path in paths]
 
 
 def check(path: Path) -> tuple[str, int]:
@@ -40,7 +47,7 @@ def check(path: Path) -> tuple[str, int]:
     return stdout.getvalue(), exit_code
 
 
-@pytest.mark.parametrize("path", REPORTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", fast_and_slow(REPORTS), ids=lambda path: f"{path.parent.name}-{path.stem}")
 @pytest.mark.django_db
 def test_the_report_equals_the_golden_file(path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     monkeypatch.chdir(path.parent)

@@ -72,6 +72,8 @@ def items(source: str, value: object) -> tuple[object, ...]:
     return items_of(Located(value=template, span=span), {"v": value})
 
 
+# It makes lists of millions of items.
+@pytest.mark.slow
 def test_items_that_are_too_large_together_are_refused() -> None:
     large = json.loads("[" + ",".join(["1"] * 100_000) + "]")
     assert len(items("[v, v]", large)) == 2
@@ -79,6 +81,8 @@ def test_items_that_are_too_large_together_are_refused() -> None:
         items("[v] * 100", large)
 
 
+# It makes lists of millions of items.
+@pytest.mark.slow
 def test_a_product_shares_its_lists_but_is_counted_in_full() -> None:
     span = Span(1, 1, 1, 2)
     one, other = (

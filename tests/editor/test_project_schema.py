@@ -39,8 +39,13 @@ def whole() -> dict[str, Any]:
     return project_schema(Catalog(), databases=DATABASES)
 
 
+@cache
+def generic() -> dict[str, Any]:
+    return generic_schema()
+
+
 @pytest.mark.django_db
-@pytest.mark.parametrize("schema", [whole, generic_schema])
+@pytest.mark.parametrize("schema", [pytest.param(whole, marks=pytest.mark.slow), generic])
 def test_the_schema_is_a_draft_7_schema(schema: Any) -> None:
     Draft7Validator.check_schema(schema())
 
@@ -57,7 +62,7 @@ def test_each_valid_file_is_accepted(path: Path) -> None:
         for error in Draft7Validator(whole()).iter_errors(read(path))
     ]
     assert errors == []
-    assert Draft7Validator(generic_schema()).is_valid(read(path))
+    assert Draft7Validator(generic()).is_valid(read(path))
 
 
 @pytest.mark.django_db
@@ -76,6 +81,8 @@ def test_the_lists_of_what_a_schema_cannot_see_are_of_files() -> None:
     assert {path.stem for path in GOLDEN.glob("err/*")} >= UNSEEN | UNREADABLE
 
 
+# It makes the schema of all commands twice.
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_the_same_project_gives_the_same_text() -> None:
     assert as_text(whole()) == as_text(project_schema(Catalog(), databases=DATABASES))
@@ -86,11 +93,11 @@ def test_notify_accepts_the_reporters_of_the_project() -> None:
     schema = project_schema(Catalog(), databases=DATABASES, reporters=["oncall", "log"])
     assert is_accepted(schema, "notify: [oncall, log]\nsteps: [noop]\n")
     assert not is_accepted(schema, "notify: [pager]\nsteps: [noop]\n")
-    assert is_accepted(generic_schema(), "notify: [pager]\nsteps: [noop]\n")
+    assert is_accepted(generic(), "notify: [pager]\nsteps: [noop]\n")
 
 
 def test_the_generic_schema_has_no_command() -> None:
-    schema = generic_schema()
+    schema = generic()
     assert is_accepted(schema, "steps:\n  - command: unknown\n    options: {anything: 1}\n")
     assert not is_accepted(schema, "steps: [' ']\n")
 
@@ -98,12 +105,12 @@ def test_the_generic_schema_has_no_command() -> None:
 def test_the_published_schema_is_the_generic_one() -> None:
     published = ROOT / "docs" / "_static" / "runbook.schema.json"
     if os.environ.get("UPDATE_GOLDEN"):
-        published.write_text(as_text(generic_schema()))
-    assert published.read_text() == as_text(generic_schema())
+        published.write_text(as_text(generic()))
+    assert published.read_text() == as_text(generic())
 
 
 def test_each_key_of_each_mapping_is_in_the_schema() -> None:
-    schema = generic_schema()
+    schema = generic()
     known = {Kind.FILE: schema["properties"]}
     for kind, name in (
         (Kind.COMMAND, "commandStep"),
@@ -159,13 +166,13 @@ def test_the_schema_agrees_with_the_check(text: str, tmp_path: Path, *, expected
     path = tmp_path / "runbook.yml"
     path.write_text(text)
     [checked] = api.check([str(path)])
-    assert (is_accepted(generic_schema(), text), not has_errors(checked.diagnostics)) == (expected, expected)
+    assert (is_accepted(generic(), text), not has_errors(checked.diagnostics)) == (expected, expected)
 
 
 def test_foreign_words_are_answered_with_the_key_to_use() -> None:
     [refused] = [
-        one for one in generic_schema()["definitions"]["foreignWords"]["allOf"] if "ignore_errors" in one["properties"]
+        one for one in generic()["definitions"]["foreignWords"]["allOf"] if "ignore_errors" in one["properties"]
     ]
     assert 'use "continue_on_error"' in refused["errorMessage"]
-    errors = list(Draft7Validator(generic_schema()).iter_errors(value_of("version: 3\nsteps: [check]\n")))
+    errors = list(Draft7Validator(generic()).iter_errors(value_of("version: 3\nsteps: [check]\n")))
     assert len(errors) == 1

@@ -128,6 +128,8 @@ def test_a_flight_whose_delay_was_corrected_is_classified_again(tmp_path: Path) 
     assert Flight.objects.get(number=1545).delay_class == DelayClass.CANCELLED
 
 
+# It imports all reference data twice.
+@pytest.mark.slow
 def test_an_export_can_be_imported_again(tmp_path: Path) -> None:
     call("reference_data", "import", EXAMPLE / "data")
     for table in ("airlines", "airports", "planes"):

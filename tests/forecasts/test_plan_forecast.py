@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import re
 from pathlib import Path
@@ -40,9 +41,9 @@ def record(directory: Path, count: int) -> None:
     row.save()
     copies = []
     for number in range(count - 1):
-        copy = Run.objects.get(pk=row.pk)
-        copy.pk = f"copy-{number}"
-        copies.append(copy)
+        one = copy.copy(row)
+        one.pk = f"copy-{number}"
+        copies.append(one)
     Run.objects.bulk_create(copies)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import json
 from typing import Any
@@ -59,9 +60,9 @@ def test_a_long_history_is_read_in_two_queries_and_to_a_limit(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     row = night(0)
-    copies = [Run.objects.get() for _ in range(MAX_RUNS + 50)]
-    for number, copy in enumerate(copies):
-        copy.pk, copy.started_at = f"copy-{number}", row.started_at + datetime.timedelta(days=number + 1)
+    copies = [copy.copy(row) for _ in range(MAX_RUNS + 50)]
+    for number, one in enumerate(copies):
+        one.pk, one.started_at = f"copy-{number}", row.started_at + datetime.timedelta(days=number + 1)
     Run.objects.bulk_create(copies)
     with django_assert_num_queries(2):
         found = read_statistics("nightly.yml", using="default")

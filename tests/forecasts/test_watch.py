@@ -78,9 +78,9 @@ def test_everything_unusual_is_said_once_and_stored(past: Path, monkeypatch: pyt
     usual = RunFigures.of_text(Run.objects.all()[0].figures)
     steps = {key: replace(one, seconds=0.01 if key == "slow" else 60.0) for key, one in usual.steps.items()}
     Run.objects.update(figures=replace(usual, steps=steps).to_text())
-    monkeypatch.setattr(samples, "LEAST_EXCESS_SECONDS", 0.5)
+    monkeypatch.setattr(samples, "LEAST_EXCESS_SECONDS", 0.05)
     Row.objects.all().delete()
-    ended = start(past, "words=", "pause=0.6", "skips=late")
+    ended = start(past, "words=", "pause=0.1", "skips=late")
     found = noticed(ended)
     assert [step_id for step_id, _ in found] == ["load", "talk", "late", "slow"]
     assert [text for _, text in found[:3]] == [

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_a_statement_waits_for_a_busy_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_runbook.journal.connection._RETRY_SECONDS", 0.001)
     real, calls = StepRun.insert, []
 
     def insert(self: StepRun, **more: Any) -> None:
@@ -86,7 +87,8 @@ def test_a_lost_answer_does_not_lose_the_journal(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.only("inline")
 @pytest.mark.django_db(transaction=True)
-def test_a_connection_that_breaks_at_a_savepoint_does_not_lose_the_journal() -> None:
+def test_a_connection_that_breaks_at_a_savepoint_does_not_lose_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_runbook.journal.connection._RETRY_SECONDS", 0.001)
     journal = JournalConnection("default")
     seen: list[bool] = []
 

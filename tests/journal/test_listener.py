@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import re
-import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from django_runbook.journal.listener import Journal
 from django_runbook.locks.base import LockState
 from django_runbook.locks.factory import new_factory
 from django_runbook.locks.file import FileLock
+from django_runbook.locks.held import HeldLock
 from django_runbook.models import Run, StepRun
 from tests.journal.support import effects, resume
 from tests.runner.support import run
@@ -36,8 +38,8 @@ def test_durations_are_measured_by_a_monotonic_clock(
 
     text = """\
 steps:
-  - {id: slow, command: effect slow --log log --pause 0.2}
-  - {id: tried, command: effect tried --log log --fail-until 3, retry: {attempts: 3, delay: 0.3s, backoff: 1, jitter: false}}
+  - {id: slow, command: effect slow --log log --pause 0.05}
+  - {id: tried, command: effect tried --log log --fail-until 3, retry: {attempts: 3, delay: 0.05s, backoff: 1, jitter: false}}
   - {id: group, steps: [noop]}
 """
     clock = SimpleNamespace(datetime=SimpleNamespace(now=set_back), UTC=datetime.UTC)
@@ -48,9 +50,9 @@ steps:
     assert recorded.finished_at is not None
     assert recorded.finished_at < recorded.started_at
     took = {step.step_id: step.took_seconds or 0.0 for step in StepRun.objects.order_by("pk")}
-    assert 0.2 <= took["slow"] < 5
+    assert 0.05 <= took["slow"] < 5
     # The duration includes the retries and their delays.
-    assert 0.6 <= took["tried"] < 5
+    assert 0.1 <= took["tried"] < 5
     assert took["slow"] + took["tried"] <= (recorded.took_seconds or 0.0) < 10
     for step in StepRun.objects.filter(attempt__lt=3, step_id="tried"):
         assert step.took_seconds is not None
@@ -62,15 +64,15 @@ steps:
 
 def test_the_duration_of_a_resumed_run_is_that_of_its_last_attempt(tmp_path: Path) -> None:
     (tmp_path / "broken").touch()
-    run(tmp_path, "steps: [{id: one, command: effect one --log log --pause 0.3 --fail-if broken}, noop]")
+    run(tmp_path, "steps: [{id: one, command: effect one --log log --pause 0.05 --fail-if broken}, noop]")
     first = Run.objects.get()
     assert first.duration_seconds is not None
-    assert first.duration_seconds >= 0.3
+    assert first.duration_seconds >= 0.05
     (tmp_path / "broken").unlink()
     resume(tmp_path)
     second = Run.objects.get()
     assert second.duration_seconds is not None
-    assert 0.3 <= second.duration_seconds < 10
+    assert 0.05 <= second.duration_seconds < 10
     assert second.duration_seconds != first.duration_seconds
     noop = StepRun.objects.get(step_id="noop", run_attempt=1)
     # The step was not called.
@@ -88,15 +90,19 @@ def test_the_lock_of_the_run_is_acquired_again_or_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: LockState, status: str, said: str
 ) -> None:
     keep = FileLock.keep
-    monkeypatch.setattr("django_runbook.locks.watching.INTERVAL_SECONDS", 0.05)
+    monkeypatch.setattr("django_runbook.locks.watching.INTERVAL_SECONDS", 0.01)
 
     def keep_or_lose(lock: FileLock) -> LockState:
-        if not lock.name.startswith("run "):
-            return keep(lock)
-        # The first step waits for it, until the state has been noticed.
-        threading.Timer(0.2, (tmp_path / "kept").touch).start()
-        return kept
+        # Not before the first step has begun: a run that ran nothing ends in another way.
+        return kept if lock.name.startswith("run ") and (tmp_path / "first").exists() else keep(lock)
 
+    def note(held: HeldLock, noticed: Callable[[HeldLock], None]) -> None:
+        noticed(held)
+        # The first step waits for it.
+        (tmp_path / "kept").touch()
+
+    for name in ("_report", "_note_loss"):
+        monkeypatch.setattr(HeldLock, name, functools.partialmethod(note, getattr(HeldLock, name)))
     monkeypatch.setattr(FileLock, "keep", keep_or_lose)
     first = f"effect one --log {tmp_path / 'first'} --until {tmp_path / 'kept'}"
     ended = run(tmp_path, f"steps: [{first}, {{id: two, command: effect two --log log}}]")

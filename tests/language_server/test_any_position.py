@@ -3,8 +3,9 @@ from __future__ import annotations
 import contextlib
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,8 @@ ROOT = Path(__file__).parent.parent.parent
 FILES = sorted([*(ROOT / "tests" / "golden").glob("*/*.yml"), *(ROOT / "runbooks").rglob("*.yml")])
 # The files without errors, in which each of these words can be suggested.
 VALID = [path for path in FILES if path.parent.name in {"ok", "run", "runbooks"}]
+# The few large files take half the time of all.
+FAST_BYTES = 1000
 WORDS = {
     "an option": r"(?<=\s)(--[a-z][a-z-]+)(?=[\s=\"'])",
     "a key": r"(?m)(?:^[ ]*(?:- )?|[{,] ?)([a-z_$]+)(?=:(?:\s|$))",
@@ -39,6 +42,10 @@ WORDS = {
 }
 KEYS = {key for kind in Kind for key in (*NODE_KEYS[kind], *FIELDS[kind])}
 PROJECT = new_project(conf.read(), EditorFiles, catalog=Catalog())
+
+
+def fast_and_slow(paths: Iterable[Path]) -> list[Any]:
+    return [pytest.param(path, marks=pytest.mark.slow) if path.stat().st_size > FAST_BYTES else path for path in paths]
 
 
 def broken(text: str, offset: int) -> list[str]:
@@ -64,7 +71,7 @@ def words_in(text: str) -> Iterator[tuple[str, str, int]]:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", VALID, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", fast_and_slow(VALID), ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_each_word_of_a_file_is_suggested_where_it_was_written(path: Path) -> None:
     text = path.read_text()
     missing = []
@@ -78,7 +85,7 @@ def test_each_word_of_a_file_is_suggested_where_it_was_written(path: Path) -> No
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", fast_and_slow(FILES), ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_request_at_any_position_has_an_answer(path: Path) -> None:
     text = path.read_bytes().decode("utf-8", "replace")
     choices = random.Random(path.name)

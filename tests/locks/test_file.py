@@ -19,11 +19,18 @@ import pytest
 from django.db import connections
 
 from django_runbook.exceptions import InvalidUsage, LockUnavailable
-from django_runbook.locks import folder
+from django_runbook.locks import file, folder
 from django_runbook.locks.base import PATIENCE_SECONDS, Holder, LockState, Probe
 from django_runbook.locks.file import FileLock
 from django_runbook.locks.folder import FolderLocation
+from tests.examples import examples
 from tests.locks.backends import holder_of, is_free, locks
+
+
+@pytest.fixture
+def holders_have_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for the name of a holder only for a moment, as it never comes."""
+    monkeypatch.setattr(file, "_NAMELESS_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -269,11 +276,12 @@ def test_the_file_of_another_holder_is_not_removed(lock: FileLock, tmp_path: Pat
 
 
 def test_discarded_locks_always_exclude_each_other(tmp_path: Path) -> None:
+    count = examples(200)
     inside: list[int] = []
     seen: list[int] = []
 
     def work(number: int) -> None:
-        for _ in range(200):
+        for _ in range(count):
             lock = FileLock("import", directory=tmp_path)
             while lock.acquire() is not None:
                 pass
@@ -284,9 +292,10 @@ def test_discarded_locks_always_exclude_each_other(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         list(pool.map(work, range(4)))
-    assert seen == [1] * 800
+    assert seen == [1] * 4 * count
 
 
+@pytest.mark.usefixtures("holders_have_no_name")
 def test_a_full_disk_leaves_the_holder_without_a_name_and_with_the_lock(
     lock: FileLock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,6 +343,7 @@ def test_a_program_that_the_holder_starts_does_not_keep_the_lock(lock: FileLock,
         process.communicate(b"\n")
 
 
+@pytest.mark.usefixtures("holders_have_no_name")
 @pytest.mark.parametrize("text", ["", "no JSON", "[]", '{"pid": 1}', "\0" * 9000], ids=repr)
 def test_a_holder_that_cannot_be_read_is_another_process(lock: FileLock, tmp_path: Path, text: str) -> None:
     assert lock.acquire() is None

@@ -71,7 +71,8 @@ def time_of_leases(monkeypatch: pytest.MonkeyPatch) -> None:
         def wait(self, timeout: float | None = None) -> bool:
             nonlocal now
             now += timeout or 0.0
-            return super().wait(0.001)
+            time.sleep(0.001)
+            return self.is_set()
 
     monkeypatch.setattr(lease, "threading", SimpleNamespace(Event=Event, Thread=threading.Thread))
     monkeypatch.setattr(lease, "time", SimpleNamespace(monotonic=lambda: now))

@@ -90,6 +90,7 @@ def test_a_call_under_another_lock_holds_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("worker_lives")
 def test_a_step_waits_for_the_call_that_holds_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_runbook.locks.waiting._POLL_SECONDS", 0.01)
     run(tmp_path, TEXT)
     call = left_call(CallStatus.RUNNING, lock_names=["nightly"])
     seen: list[Any] = []

@@ -54,7 +54,7 @@ def sender(engine: PlayedEngine, clock: Any) -> Iterator[MessageSender]:
 
 
 def sent_count(engine: PlayedEngine, count: int) -> bool:
-    wait_until(lambda: len(engine.sent) >= count, what=f"{count} messages")
+    wait_until(lambda: len(engine.sent) >= count, what=f"{count} messages", pause_seconds=0.001)
     return len(engine.sent) == count
 
 

@@ -146,8 +146,15 @@ class ReleasingMonitor(PlayedMonitor):
     ],
 )
 def test_a_call_that_its_worker_returns_during_a_stop_is_cancelled(
-    *, halt_count: int, seconds: float | None, status: StepStatus, level: StopLevel, message: str
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    halt_count: int,
+    seconds: float | None,
+    status: StepStatus,
+    level: StopLevel,
+    message: str,
 ) -> None:
+    monkeypatch.setattr(queue_executor, "_SLICE_SECONDS", 0.001)
     stop = Stop()
     for _ in range(halt_count):
         stop.request()
@@ -196,6 +203,7 @@ def test_a_worker_that_hangs_does_not_make_its_step_longer_than_its_timeout(
 ) -> None:
     monkeypatch.setattr(worker_timeout, "_OVERDUE_SECONDS", 0.0)
     monkeypatch.setattr(queue_executor, "_UNANSWERED_SECONDS", 0.0)
+    monkeypatch.setattr(queue_executor, "_SLICE_SECONDS", 0.001)
     monitor = HangingMonitor(answers=answers)
     stop = Stop(force_seconds=0.0)
     request = replace(call(is_repeatable=is_repeatable, stop=stop), timeout_seconds=0.01, owner="the step")

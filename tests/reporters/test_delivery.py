@@ -13,7 +13,7 @@ from django_runbook.reporters.delivery import DeliveredReporter, Delivery
 from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.reporters.scenes import RUN, wrote
 
-BOUND = 0.1
+BOUND = 0.05
 
 
 class Slow:
@@ -70,7 +70,7 @@ def test_a_reporter_that_hangs_is_abandoned_at_its_bound(slow: Slow, lines: list
         reporter(event)
     reporter.close()
     assert slow.events == []
-    assert lines == ['reporter "oncall" did not finish within 0.1s, and was abandoned']
+    assert lines == ['reporter "oncall" did not finish within 0.05s, and was abandoned']
 
 
 def test_questions_and_the_end_share_one_bound(slow: Slow, lines: list[str]) -> None:
@@ -78,7 +78,7 @@ def test_questions_and_the_end_share_one_bound(slow: Slow, lines: list[str]) -> 
     reporter(RUN[0])
     assert [reporter.environ_of("one"), reporter.environ_of("two")] == [{}, {}]
     reporter.close()
-    assert lines == ['reporter "oncall" did not finish within 0.1s, and was abandoned']
+    assert lines == ['reporter "oncall" did not finish within 0.05s, and was abandoned']
 
 
 def test_a_reporter_that_answers_too_late_still_gets_all_events(slow: Slow, lines: list[str]) -> None:

@@ -143,6 +143,8 @@ def test_no_file_contains_hidden_characters(name: str, tmp_path: Path) -> None:
         assert ElementTree.parse(path).getroot().tag == "testsuites"
 
 
+# It reads a million characters.
+@pytest.mark.slow
 def test_cleaning_recognizes_each_hidden_character() -> None:
     every = [chr(number) for number in range(sys.maxunicode + 1)]
     removed = {one for one in every if not cleaning.cleaned(one)}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from django_runbook import signals
-from django_runbook.process import interruption
+from django_runbook.process import interruption, stop_reports
 from django_runbook.process.stop_requests import StopRequests
 from tests.journal.support import effects, resume
 from tests.patience import PATIENCE_SECONDS, eventually
@@ -33,6 +33,8 @@ def stop_after(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         is_counted.set()
 
     monkeypatch.setattr(StopRequests, "count", count_and_tell)
+    # The report of the stop waits for `on_step`, which waits for the stop: neither has to wait in vain.
+    monkeypatch.setattr(stop_reports, "_REPORT_LEAD_SECONDS", 0.0)
 
     def on_step(event: Any, **_: Any) -> None:
         step_id = event.result.step_id

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,6 +89,13 @@ ODD = [
     "{capture: text, args: ['${{ steps.data.output.NAME }}'], retry: {attempts: 1, until: steps.NAME.output != \"\"}}",
 ]
 FORMS = ["jsonl", "plain", "github", "rich"]
+# Each form meets two of the steps.
+SOME = [*zip(ODD, 2 * FORMS, strict=True)]
+
+
+def fast_and_slow() -> list[Any]:
+    others = [case for case in itertools.product(ODD, FORMS) if case not in SOME]
+    return [*SOME, *(pytest.param(*case, marks=pytest.mark.slow) for case in others)]
 
 
 def check_odd_text(directory: Path, monkeypatch: pytest.MonkeyPatch, step: str, form: str) -> None:
@@ -97,15 +106,14 @@ def check_odd_text(directory: Path, monkeypatch: pytest.MonkeyPatch, step: str, 
 
 
 @pytest.mark.only("inline")
-@pytest.mark.parametrize("step", ODD)
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("step", "form"), fast_and_slow())
 def test_odd_text_goes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, form: str) -> None:
     check_odd_text(tmp_path, monkeypatch, step, form)
 
 
-# A process passes text on to the reporters, which are those of the test above: each form meets two of the steps.
+# A process passes text on to the reporters, which are those of the test above.
 @pytest.mark.only("isolated")
-@pytest.mark.parametrize(("step", "form"), [*zip(ODD, 2 * FORMS, strict=True)])
+@pytest.mark.parametrize(("step", "form"), SOME)
 def test_odd_text_goes_through_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, form: str) -> None:
     check_odd_text(tmp_path, monkeypatch, step, form)
 

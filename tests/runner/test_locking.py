@@ -19,7 +19,7 @@ from pytest_django import Settings
 
 from django_runbook import conf, events
 from django_runbook.executors import listing
-from django_runbook.locks import factory, namespace, presence
+from django_runbook.locks import factory, namespace, presence, waiting
 from django_runbook.locks.base import Holder, Lock, LockState, Probe
 from django_runbook.locks.held import HeldLock
 from django_runbook.process.deadlines import Branch, Halt
@@ -35,6 +35,12 @@ from tests.runner.support import run, start, wait_for
 
 def lock_of(name: str) -> Lock:
     return factory.new_factory(conf.read(), what="a test")(name)
+
+
+@pytest.fixture(autouse=True)
+def waits_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Poll often for a held lock."""
+    monkeypatch.setattr(waiting, "_POLL_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -186,7 +192,7 @@ def test_wait_ends_after_its_time(tmp_path: Path, name: str) -> None:
     lock = lock_of(name)
     assert lock.acquire() is None
     try:
-        ended = run(tmp_path, f"lock: {{name: {name}, on_conflict: wait, wait: 0.1s}}\nsteps: [noop]")
+        ended = run(tmp_path, f"lock: {{name: {name}, on_conflict: wait, wait: 0.02s}}\nsteps: [noop]")
     finally:
         lock.release()
     assert ended.exit_code == 75
@@ -434,7 +440,7 @@ def test_a_run_waits_for_the_processes_of_one_that_was_killed(tmp_path: Path, na
 
 
 def test_processes_that_stay_refuse_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(presence, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(presence, "PATIENCE_SECONDS", 0.02)
     left = presence.claim(name, namespace=namespace.host_namespace())
     assert left is not None
     ended = run(tmp_path, f"lock: {name}\nsteps: [say never]")

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django_runbook.batch import FileBatchCommand
 from django_runbook.batch.core import batch_loop as loops
 from django_runbook.batch.core import checkpoint as checkpoints
+from django_runbook.batch.core import retrying
 from django_runbook.batch.core.work import KeyRange
 from django_runbook.batch.sources.file_source import FileSource
 from django_runbook.models.checkpoints import Checkpoint
@@ -284,6 +285,7 @@ def test_a_row_inserted_into_the_range_of_a_bad_one_is_done(sqlite: Engine, comm
 def test_a_commit_with_a_lost_answer_is_judged_by_the_checkpoint(
     engine: Engine, number: int, *, is_committed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(retrying, "_FIRST_DELAY_SECONDS", 0.001)
     engine.fill(10)
     connection: Any = engine.connection
     commit, left_count = connection._commit, number + 1  # the first one takes the checkpoint over

@@ -263,14 +263,14 @@ def test_a_final_pass_counts_a_failed_row_once(sqlite: Engine) -> None:
 
 
 def test_a_final_pass_supports_more_failed_rows_than_a_statement_has_conditions(sqlite: Engine) -> None:
-    sqlite.fill(101)
+    sqlite.fill(31)
     keys = pks(sqlite)
     # By default SQLite allows a thousand, which takes as many transactions to exceed.
     for limit in (sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, sqlite3.SQLITE_LIMIT_EXPR_DEPTH):
-        sqlite.connection.connection.setlimit(limit, 100)
-    with pytest.raises(CommandError, match="101 failed"):
-        call(sqlite, MarkItems(failing(*keys)), "--batch-size", 50, "--max-errors", "100%")
-    assert sqlite.connection.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) == 100
+        sqlite.connection.connection.setlimit(limit, 30)
+    with pytest.raises(CommandError, match="31 failed"):
+        call(sqlite, MarkItems(failing(*keys)), "--batch-size", 15, "--max-errors", "100%")
+    assert sqlite.connection.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) == 30
     assert left(sqlite) is None
 
 

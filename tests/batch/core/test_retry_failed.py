@@ -30,10 +30,10 @@ from tests.patience import wait_until
 
 @BOTH
 def test_one_bad_row_among_hundreds_is_recorded_and_done_later(sqlite: Engine, command: type[CountItems]) -> None:
-    sqlite.fill(600)
-    bad = pks(sqlite)[311]
+    sqlite.fill(200)
+    bad = pks(sqlite)[111]
     with pytest.raises(CommandError, match="1 failed; --retry-failed") as caught:
-        call(sqlite, command(failing(bad)), "--max-errors", 5, "--batch-size", 200)
+        call(sqlite, command(failing(bad)), "--max-errors", 5, "--batch-size", 80)
     assert caught.value.returncode == 1
     assert list(Item.objects.using(sqlite.alias).exclude(count=1).values_list("pk", flat=True)) == [bad]
     row = FailedRow.objects.using(sqlite.alias).get()
@@ -46,7 +46,7 @@ def test_one_bad_row_among_hundreds_is_recorded_and_done_later(sqlite: Engine, c
     assert call(sqlite, command(looked.append), "--retry-failed")[0] == "1 done\n"
     assert [item.pk for item in looked] == [bad]
     assert not FailedRow.objects.using(sqlite.alias).exists()
-    assert sqlite.problems(600) == []
+    assert sqlite.problems(200) == []
 
 
 @BOTH

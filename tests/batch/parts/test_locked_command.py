@@ -19,7 +19,7 @@ from django_runbook import conf
 from django_runbook.batch.parts.graceful_command import GracefulCommand
 from django_runbook.batch.parts.locked_command import LockedCommand
 from django_runbook.exceptions import LockHeld, LockLost, LockUnavailable, Stopped
-from django_runbook.locks import watching
+from django_runbook.locks import waiting, watching
 from django_runbook.locks.base import Lock
 from django_runbook.locks.factory import new_factory
 from django_runbook.locks.file import FileLock
@@ -51,7 +51,8 @@ class GracefulOutside(GracefulCommand, Command):
 
 @pytest.fixture(autouse=True)
 def locks_of_one_test(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "INTERVAL_SECONDS", 0.05)
+    monkeypatch.setattr(watching, "INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "_POLL_SECONDS", 0.01)
     settings.RUNBOOK = {"LOCK": {"BACKEND": "file", "OPTIONS": {"directory": tmp_path / "locks"}}}
 
 
@@ -142,7 +143,7 @@ def test_it_waits_for_the_lock_with_lock_wait(taken: Lock) -> None:
 
 def test_it_waits_at_most_as_long_as_lock_wait(taken: Lock) -> None:
     with pytest.raises(CommandError, match="is held by a test") as caught:
-        call_command(Command(), "--lock-wait", "0.3s")
+        call_command(Command(), "--lock-wait", "0.05s")
     assert caught.value.returncode == 75
 
 
@@ -157,7 +158,7 @@ def test_a_lost_lock_is_acquired_again_and_reported_once() -> None:
         command.lock.path.unlink()
         wait_until(command.stderr.getvalue, what="the report")
         # A second report would come in this time.
-        time.sleep(0.3)
+        time.sleep(0.06)
         return is_taken(NAME)
 
     command = Command(lose)

@@ -83,7 +83,9 @@ def starts() -> Iterator[Any]:
     """Yield each kind with each class that its orders can begin with."""
     for kind, whole in KINDS:
         for first in (kind, *PARTS):
-            yield pytest.param(first, kind, whole, id=f"{kind.__name__}-{first.__name__}")
+            # The orders of one kind of command are enough for `make test-fast`.
+            marks = [] if kind is Plain else [pytest.mark.slow]
+            yield pytest.param(first, kind, whole, marks=marks, id=f"{kind.__name__}-{first.__name__}")
 
 
 @pytest.mark.parametrize(("first", "kind", "whole"), list(starts()))

@@ -123,7 +123,9 @@ def test_a_line_that_may_not_be_the_failed_one_is_not_done(
     assert keys(sqlite) == expected(20)
 
 
-@pytest.mark.parametrize("size", [1, 4, 100])
+@pytest.mark.parametrize(
+    "size", [pytest.param(1, marks=pytest.mark.slow), 4, pytest.param(100, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(
     ("bad", "steps"),
     [

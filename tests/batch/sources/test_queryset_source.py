@@ -34,6 +34,7 @@ from tests.batchapp.models import (
     WithText,
     WithUUID,
 )
+from tests.examples import examples
 
 
 def test_rows_that_leave_or_enter_the_filter_are_not_skipped(engine: Engine) -> None:
@@ -53,17 +54,18 @@ def test_rows_that_leave_or_enter_the_filter_are_not_skipped(engine: Engine) -> 
 
 def test_offsets_skip_rows_and_key_ranges_do_not(sqlite: Engine) -> None:
     sqlite.fill(100)
-    todo = Item.objects.using(sqlite.alias).filter(is_done=False).order_by("pk")
+    items = Item.objects.using(sqlite.alias)
+    todo = items.filter(is_done=False).order_by("pk")
     for start in range(0, 100, 10):
-        for item in todo[start : start + 10]:
-            Item.objects.using(sqlite.alias).filter(pk=item.pk).update(is_done=True)
+        items.filter(pk__in=[item.pk for item in todo[start : start + 10]]).update(is_done=True)
     assert todo.count() == 50
-    Item.objects.using(sqlite.alias).update(is_done=False)
+    items.update(is_done=False)
     with CaptureQueriesContext(sqlite.connection) as captured:
         call(sqlite, MarkItems(), "--batch-size", 10)
     assert sqlite.problems(100) == []
-    offsets = {query["sql"].split("OFFSET ")[1] for query in captured.captured_queries if "OFFSET" in query["sql"]}
-    assert offsets == {"9"}
+    assert {query["sql"].split("OFFSET ")[1] for query in captured.captured_queries if "OFFSET" in query["sql"]} == {
+        "9"
+    }
 
 
 def test_grouped_rows_are_processed_once(engine: Engine) -> None:
@@ -91,7 +93,7 @@ KEYS: list[tuple[type[Model], list[dict[str, Any]]]] = [
 
 
 @pytest.mark.parametrize(("model", "rows"), KEYS, ids=[model.__name__ for model, _ in KEYS])
-@pytest.mark.parametrize("size", [1, 2, 7, 10])
+@pytest.mark.parametrize("size", [2, 7, *(pytest.param(size, marks=pytest.mark.slow) for size in (1, 10))])
 def test_any_key_is_processed_once(engine: Engine, model: Any, rows: list[dict[str, Any]], size: int) -> None:
     model.objects.using(engine.alias).bulk_create([model(**row) for row in rows])
 
@@ -296,7 +298,7 @@ def test_rows_can_be_locked_while_they_are_read(postgresql: Engine) -> None:
     assert postgresql.problems(5) == []
 
 
-@pytest.mark.parametrize("count", [0, 1, 3, 10, 25])
+@pytest.mark.parametrize("count", [0, 1, 3, 10, pytest.param(25, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("command", [CountItems, MarkItems])
 def test_shards_together_do_every_row_once(sqlite: Engine, command: type[CountItems], count: int) -> None:
     sqlite.fill(count)
@@ -341,7 +343,7 @@ def test_the_bounds_of_shards_are_cut_in_one_pass(
     monkeypatch.setattr(queryset_source, "_MAX_KEYS", max_keys)
     random = Random(f"{model.__name__} {is_filtered}")
     objects = model._base_manager.using(engine.alias)
-    for _ in range(12):
+    for _ in range(examples(12)):
         fill_at_random(engine, model, random, random.choice([0, 1, 2, 7, 30]))
         rows = objects.exclude(count=1) if is_filtered else objects.all()
         source = QuerySetSource(rows, key=Key(model), work=lambda rows, part: BatchOutcome(high="", done_count=0))

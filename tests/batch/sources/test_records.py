@@ -60,7 +60,7 @@ def test_an_invalid_row_is_reported_with_its_line(sqlite: Engine, tmp_path: Path
         pytest.param('key 2,2\nkey 3,"3\nkey 4,4\n', id="up-to-the-end"),
         pytest.param('key 2,2\nkey 3,"3', id="cut-off"),
         pytest.param('key 2,2\n"key\n3"x,3\nkey 4,4\n', id="not-doubled"),
-        pytest.param('key 2,2\n"key' + "\n" * 140_000 + '",3\nkey 4,4\n', id="huge"),
+        pytest.param('key 2,2\n"key' + "\n" * 140_000 + '",3\nkey 4,4\n', id="huge", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("is_packed", [False, True], ids=["plain", "gzip"])

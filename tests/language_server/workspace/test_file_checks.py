@@ -10,7 +10,10 @@ from django_runbook.binding.catalog import Catalog
 from django_runbook.language_server.workspace.editor_files import EditorFiles
 from django_runbook.language_server.workspace.file_checks import check_file, is_runbook
 
-GOLDEN = sorted((Path(__file__).parents[2] / "golden").glob("*/*.yml"))
+GOLDEN = Path(__file__).parents[2] / "golden"
+# It has thousands of steps.
+LARGE = GOLDEN / "err" / "too_many_steps.yml"
+FAST = [path for path in sorted(GOLDEN.glob("*/*.yml")) if path != LARGE]
 
 
 def checked(path: Path, open_files: EditorFiles | None = None) -> dict[Path, list[str]]:
@@ -22,7 +25,9 @@ def checked(path: Path, open_files: EditorFiles | None = None) -> dict[Path, lis
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize(
+    "path", [*FAST, pytest.param(LARGE, marks=pytest.mark.slow)], ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
 def test_an_open_file_has_the_diagnostics_of_the_check(path: Path) -> None:
     [expected] = api.check([str(path)])
     open_files = EditorFiles()

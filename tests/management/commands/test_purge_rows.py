@@ -20,6 +20,7 @@ from django.db.models import PROTECT, Q, QuerySet
 from django.db.models.signals import post_delete
 from django.utils import timezone
 
+from django_runbook.batch.core import retrying
 from django_runbook.management import purge_conditions as conditions
 from django_runbook.management.commands import purge_rows
 from django_runbook.models.checkpoints import Checkpoint
@@ -140,7 +141,8 @@ class BreaksOff(purge_rows.Command):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_retried_batch_counts_once() -> None:
+def test_a_retried_batch_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrying, "_FIRST_DELAY_SECONDS", 0.001)
     add_log_entries(add_user("ada"), 3)
     assert purge(*USERS, command=BreaksOff()) == "deleted 1 auth.User, 3 admin.LogEntry\n"
 

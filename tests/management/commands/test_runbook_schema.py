@@ -32,24 +32,24 @@ def test_the_generic_schema_knows_no_command() -> None:
 
 def test_the_schema_is_written_to_a_file_and_checked(tmp_path: Path) -> None:
     file = tmp_path / "runbook.schema.json"
-    assert refusal("--output", str(file), "--check") == (
+    assert refusal("--generic", "--output", str(file), "--check") == (
         f'"{file}" is out of date: run this command without --check',
         1,
     )
     assert not file.exists()
-    assert written("--output", str(file)) == ""
-    assert file.read_text() == written()
-    written("--output", str(file), "--check")
+    assert written("--generic", "--output", str(file)) == ""
+    assert file.read_text() == written("--generic")
+    written("--generic", "--output", str(file), "--check")
     file.write_text("{}")
-    assert refusal("--output", str(file), "--check")[1] == 1
+    assert refusal("--generic", "--output", str(file), "--check")[1] == 1
     assert file.read_text() == "{}"
 
 
 def test_a_current_file_is_not_written_again(tmp_path: Path) -> None:
     file = tmp_path / "runbook.schema.json"
-    written("--output", str(file))
+    written("--generic", "--output", str(file))
     before = file.stat().st_mtime_ns
-    written("--output", str(file))
+    written("--generic", "--output", str(file))
     assert file.stat().st_mtime_ns == before
 
 
@@ -59,4 +59,4 @@ def test_a_check_needs_a_file() -> None:
 
 def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "missing" / "runbook.schema.json"
-    assert refusal("--output", str(file)) == (f"{file}: No such file or directory", 1)
+    assert refusal("--generic", "--output", str(file)) == (f"{file}: No such file or directory", 1)

@@ -150,7 +150,7 @@ def test_a_target_that_becomes_available_ends_the_wait(
 def test_migrations_wait_for_their_database(tmp_path: Path, add_alias: Any) -> None:
     add_alias("late", ENGINE="django.db.backends.sqlite3", NAME=tmp_path / "later" / "late.sqlite3")
     with pytest.raises(CommandError, match='migrations "late": unable to open database file'):
-        wait_for("migrations", "late", "--timeout=0.1s", "--interval=0.05s")
+        wait_for("migrations", "late", "--timeout=0.02s", "--interval=0.01s")
 
 
 @pytest.mark.slow  # the client library waits for at least two seconds
@@ -192,14 +192,14 @@ class Impatient(Command):
 
     def wait(self, seconds: float) -> bool:
         self.waited.append(seconds)
-        return super().wait(min(seconds, 0.05))
+        return super().wait(min(seconds, 0.005))
 
 
 def test_the_last_check_is_at_the_timeout() -> None:
     command = Impatient()
-    with pytest.raises(CommandError, match=r"after 0\.5s"):
-        call_command(command, "cache", "down", "--timeout=0.5s", "--interval=1h", stdout=io.StringIO())
-    assert max(command.waited) <= 0.5
+    with pytest.raises(CommandError, match=r"after 0\.05s"):
+        call_command(command, "cache", "down", "--timeout=0.05s", "--interval=1h", stdout=io.StringIO())
+    assert max(command.waited) <= 0.05
 
 
 def test_a_system_check_that_needs_the_target_does_not_run(
