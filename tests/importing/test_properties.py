@@ -118,6 +118,7 @@ def crontab(text: str) -> Imported:
 @example(text="./manage.py a && " * 100 + "./manage.py b")
 @example(text="(" * 200 + "./manage.py b" + ")" * 200)
 @example(text="f() { f; }\nf\n./manage.py b")
+@example(text="{\U000d638c\U0004b707")
 def test_any_text_is_imported_or_refused(translate: Callable[[str], Imported], text: str) -> None:
     try:
         imported = translate(text)

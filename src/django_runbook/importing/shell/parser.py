@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from django_runbook.importing.problems import MissingExtra
 from django_runbook.structs import Struct
 
 if TYPE_CHECKING:
     import tree_sitter
+
+# The scanner of tree-sitter-bash looks characters up in tables of 256 entries: beyond, it reads other data, or crashes.
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
+# By their number of bytes in UTF-8: what a shell takes for a part of a word as well, and not of a name.
+_WORD_PARTS: Final = {2: "é", 3: "é_", 4: "éé"}
 
 
 class ShellTree(Struct):
@@ -39,5 +45,6 @@ def parse(text: str, *, first_line: int = 1) -> ShellTree:
     except ImportError as error:
         raise MissingExtra(error.name or "tree-sitter") from error
     raw = text.encode()
+    readable = _NOT_ASCII.sub(lambda found: _WORD_PARTS[len(found[0].encode())], text).encode()
     parser = tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
-    return ShellTree(root=parser.parse(raw).root_node, raw=raw, first_line=first_line)
+    return ShellTree(root=parser.parse(readable).root_node, raw=raw, first_line=first_line)

@@ -105,7 +105,7 @@ def _forgiven(
 ) -> tuple[Entry, ...]:
     """Keep that a failure before ``&&`` does not end a script with ``set -e``, but one after it does."""
     before = as_one(left)
-    if not forgives or before is None or has_end((before,)):
+    if not forgives or before is None or has_end((before,)) or before.continue_on_error:
         return (*left, *right)
     note = Note(line=before.line, text='"set -e" does not end a script if a command before && fails')
     if not steps_of(right):

@@ -46,6 +46,10 @@ def _loop(node: For, items: list[str], context: Context) -> StepDraft:
         )
     inner.values[node.variable] = (Expr(source="item", is_late=True),)
     entries = context.inside(node.statements, inner)
+    first = node.statements[0]
+    begins_with_set = isinstance(first, Simple) and first.program == "set"
+    if inner.stops_on_failure != context.scope.stops_on_failure and len(items) > 1 and not begins_with_set:
+        raise NotCarried('it turns "set -e" on or off between its items, which then differ in what a failure does')
     context.scope.stops_on_failure, context.scope.list_stops = inner.stops_on_failure, inner.list_stops
     return _with_items(node, list(items), entries, inner)
 
